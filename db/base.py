@@ -1,0 +1,82 @@
+"""What all models share: naming, ids, ordered enums, versions.
+
+Constraint names are fixed by convention, so that a migration can name them and an integrity error
+can be traced to the rule that it broke (`db.violations`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from enum import IntEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import DateTime, MetaData, SmallInteger, Text, TypeDecorator
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+E = TypeVar("E", bound=IntEnum)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Ordered(TypeDecorator[E]):
+    """An `IntEnum` kept as a smallint: sorts as declared, two bytes, new members need no migration."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, enum: type[E]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> E | None:
+        return None if value is None else self.enum(value)
+
+
+class Base(DeclarativeBase):
+    """The declarative base; every table has an application-made UUIDv7 as its key unless it says so."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        dt.datetime: DateTime(timezone=True),
+        str: Text,
+        list[str]: ARRAY(Text),
+    }
+
+
+class Identified:
+    """The primary key."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class Versioned(Identified):
+    """Key, times and the version that `ifVersion` compares; `domain.work` advances them."""
+
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+    version: Mapped[int] = mapped_column(default=1)
+
+
+def new_id(now: dt.datetime) -> UUID:
+    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then version, variant and 74 random bits.
+
+    Sortable by time of creation, so that index pages fill in order.
+    """
+    millis = int(now.timestamp() * 1000)
+    value = (millis & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return UUID(int=value)

@@ -1,0 +1,77 @@
+"""The append-only log of what happened. See `events.log` for how it is read."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Identity, Index, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from db.base import Base
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id; asyncpg reads it as int."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in DDL and casts."""
+        return "xid8"
+
+
+class Event(Base):
+    """One change by one actor. No foreign keys: the log outlives what it speaks of."""
+
+    __tablename__ = "events"
+
+    # The order of reading is (xid, position); the id is what clients know.
+    position: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    xid: Mapped[int] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
+    id: Mapped[UUID] = mapped_column(unique=True)
+    at: Mapped[dt.datetime]
+    kind: Mapped[str]
+    actor_id: Mapped[UUID | None]
+    session_id: Mapped[UUID | None]
+    api_key_id: Mapped[UUID | None]
+    request_id: Mapped[str | None]
+    ip: Mapped[str | None]
+    subject_type: Mapped[str]
+    subject_id: Mapped[UUID]
+    # The task that a subject hangs on (a task is its own), and the project.
+    task_id: Mapped[UUID | None]
+    project_id: Mapped[UUID | None]
+    # People who may read this event whatever the access rules say of the subject
+    # (the one who just lost access; oneself for account matters).
+    audience: Mapped[list[UUID]] = mapped_column(
+        ARRAY(PgUUID(as_uuid=True)), server_default=text("'{}'")
+    )
+    # [{"field": name, "from": value, "to": value}], names as in the schema.
+    changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+
+    __table_args__ = (
+        Index("ix_events_xid_position", "xid", "position"),
+        Index("ix_events_actor_id_at", "actor_id", "at"),
+        Index("ix_events_subject_id_at", "subject_id", "at"),
+        Index("ix_events_task_id_at", "task_id", "at"),
+        Index("ix_events_project_id_at", "project_id", "at"),
+        Index("ix_events_kind_at", "kind", "at"),
+        Index("ix_events_at", "at"),
+    )
+
+
+class LogEpoch(Base):
+    """One row: which life of the log cursors belong to. A restore from a dump begins another."""
+
+    __tablename__ = "log_epoch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[UUID]
+    # The server's own identifier when the epoch began: another one means that the data was
+    # restored elsewhere, where transaction ids start afresh.
+    system_identifier: Mapped[str]

@@ -1,0 +1,73 @@
+"""Projects and who works on them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db.base import Base, Ordered, Versioned
+from db.models.user import User
+
+
+class Role(IntEnum):
+    """What a member may do; each role may do all that the lower ones may."""
+
+    VIEWER = 10
+    EDITOR = 20
+    ADMIN = 30
+    OWNER = 40
+
+
+class Project(Versioned, Base):
+    """A container of tasks with members."""
+
+    __tablename__ = "projects"
+
+    name: Mapped[str]
+    description: Mapped[str | None]
+    key: Mapped[str]
+    color: Mapped[str | None]
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    # The last number given to a task; tasks are addressed as KEY-number.
+    last_number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    archived_at: Mapped[dt.datetime | None]
+    deleted_at: Mapped[dt.datetime | None] = mapped_column(index=True)
+
+    owner: Mapped[User] = relationship(lazy="raise")
+    members: Mapped[list[ProjectMember]] = relationship(lazy="raise", back_populates="project")
+
+    __table_args__ = (
+        UniqueConstraint("key"),
+        Index("ix_projects_created_at_id", "created_at", "id"),
+    )
+
+
+class ProjectMember(Versioned, Base):
+    """One person's role in one project."""
+
+    __tablename__ = "project_members"
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    role: Mapped[Role] = mapped_column(Ordered(Role))
+
+    project: Mapped[Project] = relationship(lazy="raise", back_populates="members")
+    user: Mapped[User] = relationship(lazy="raise")
+
+    __table_args__ = (
+        UniqueConstraint("project_id", "user_id"),
+        Index(
+            "uq_project_members_one_owner",
+            "project_id",
+            unique=True,
+            postgresql_where=text("role = 40"),
+        ),
+        Index("ix_project_members_user_id_role_project_id", "user_id", "role", "project_id"),
+        Index(
+            "ix_project_members_project_id_created_at_id", "project_id", "created_at", "id"
+        ),
+    )

@@ -1,0 +1,46 @@
+"""Signed-in devices and their chains of refresh tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db.base import Base, Versioned
+from db.models.user import User
+
+
+class Session(Versioned, Base):
+    """One login on one device. Revoking it ends every token that came of it."""
+
+    __tablename__ = "sessions"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    device_name: Mapped[str | None]
+    ip: Mapped[str | None]
+    user_agent: Mapped[str | None]
+    last_used_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    revoked_at: Mapped[dt.datetime | None]
+    revoked_reason: Mapped[str | None]
+
+    user: Mapped[User] = relationship(lazy="raise")
+
+    __table_args__ = (Index("ix_sessions_user_id_created_at_id", "user_id", "created_at", "id"),)
+
+
+class RefreshToken(Base):
+    """A link of a session's chain, by the SHA-256 of the token; the token itself is never stored."""
+
+    __tablename__ = "refresh_tokens"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), index=True
+    )
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+    # Set when the token was exchanged for its successor; a later use is a reuse.
+    used_at: Mapped[dt.datetime | None]

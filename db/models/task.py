@@ -1,0 +1,106 @@
+"""Tasks, the centre of it all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db.base import Base, Ordered, Versioned
+from db.models.project import Project
+from db.models.user import User
+
+
+class TaskStatus(IntEnum):
+    """Where a task stands."""
+
+    TODO = 10
+    IN_PROGRESS = 20
+    COMPLETED = 30
+    CANCELLED = 40
+
+    @property
+    def is_open(self) -> bool:
+        """Whether work is still to be done."""
+        return self < TaskStatus.COMPLETED
+
+
+class TaskPriority(IntEnum):
+    """How much a task matters; sorts from NONE up to URGENT."""
+
+    NONE = 0
+    LOW = 10
+    MEDIUM = 20
+    HIGH = 30
+    URGENT = 40
+
+
+class Task(Versioned, Base):
+    """A piece of work.
+
+    Subtasks nest at most three levels, so `parent_id` and `root_id` (the topmost ancestor) name
+    all ancestors that a task can have; access rules need no recursion.
+    """
+
+    __tablename__ = "tasks"
+
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    number: Mapped[int | None]
+    title: Mapped[str]
+    description: Mapped[str | None]
+    notes: Mapped[str | None]
+    status: Mapped[TaskStatus] = mapped_column(Ordered(TaskStatus), default=TaskStatus.TODO)
+    priority: Mapped[TaskPriority] = mapped_column(Ordered(TaskPriority), default=TaskPriority.NONE)
+    # The moment by which the task is due. For an all-day date it is the end of `due_on` in
+    # `due_timezone`, so that "overdue" and sorting need one column only.
+    due_at: Mapped[dt.datetime | None]
+    due_on: Mapped[dt.date | None]
+    due_timezone: Mapped[str | None]
+    start_at: Mapped[dt.datetime | None]
+    estimate_minutes: Mapped[int | None]
+    tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
+    # The tags casefolded, in the same order: what filters and set semantics compare.
+    tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
+    # A rank string, compared byte by byte; see domain.ranks.
+    position: Mapped[str] = mapped_column(Text(collation="C"))
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    assignee_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    root_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    completed_at: Mapped[dt.datetime | None]
+    deleted_at: Mapped[dt.datetime | None]
+    # What was deleted to bring this task into the trash: itself, an ancestor, or its project.
+    # Restoring that brings back exactly what went with it.
+    deleted_with: Mapped[UUID | None]
+
+    project: Mapped[Project | None] = relationship(lazy="raise")
+    owner: Mapped[User] = relationship(lazy="raise", foreign_keys=[owner_id])
+    assignee: Mapped[User | None] = relationship(lazy="raise", foreign_keys=[assignee_id])
+    parent: Mapped[Task | None] = relationship(
+        lazy="raise", foreign_keys=[parent_id], remote_side="Task.id", back_populates="subtasks"
+    )
+    subtasks: Mapped[list[Task]] = relationship(
+        lazy="raise", foreign_keys=[parent_id], back_populates="parent"
+    )
+
+    __table_args__ = (
+        CheckConstraint("(project_id IS NULL) = (number IS NULL)", name="number_in_project"),
+        CheckConstraint("parent_id IS NULL OR root_id IS NOT NULL", name="root_of_subtask"),
+        Index("uq_tasks_project_id_number", "project_id", "number", unique=True),
+        # The orderings that lists are paged by, each ending with the id (the last key).
+        Index("ix_tasks_project_id_created_at_id", "project_id", "created_at", "id"),
+        Index("ix_tasks_project_id_position_id", "project_id", "position", "id"),
+        Index("ix_tasks_created_at_id", "created_at", "id"),
+        Index("ix_tasks_owner_id_created_at_id", "owner_id", "created_at", "id"),
+        Index("ix_tasks_assignee_id_created_at_id", "assignee_id", "created_at", "id"),
+        Index("ix_tasks_parent_id_position_id", "parent_id", "position", "id"),
+        Index("ix_tasks_root_id", "root_id"),
+        Index("ix_tasks_due_at_id", "due_at", "id"),
+        Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
+        Index(
+            "ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")
+        ),
+    )

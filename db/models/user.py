@@ -1,0 +1,57 @@
+"""People."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+
+from sqlalchemy import Index, SmallInteger, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Ordered, Versioned
+
+
+class WeekDay(IntEnum):
+    """ISO 8601 day of the week."""
+
+    MONDAY = 1
+    TUESDAY = 2
+    WEDNESDAY = 3
+    THURSDAY = 4
+    FRIDAY = 5
+    SATURDAY = 6
+    SUNDAY = 7
+
+
+class User(Versioned, Base):
+    """A person. A deleted user stays as a nameless row, so that what they wrote keeps an author."""
+
+    __tablename__ = "users"
+
+    username: Mapped[str]
+    email: Mapped[str]
+    full_name: Mapped[str | None]
+    avatar_url: Mapped[str | None]
+    # bcrypt over base64(HMAC-SHA-256(pepper, password)); the pepper's version stands beside it.
+    password_hash: Mapped[str]
+    pepper_version: Mapped[int] = mapped_column(SmallInteger, default=1)
+    password_changed_at: Mapped[dt.datetime]
+    timezone: Mapped[str] = mapped_column(default="UTC", server_default=text("'UTC'"))
+    week_start: Mapped[WeekDay] = mapped_column(Ordered(WeekDay), default=WeekDay.MONDAY)
+    locale: Mapped[str] = mapped_column(default="en", server_default=text("'en'"))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    is_admin: Mapped[bool] = mapped_column(default=False)
+    email_verified_at: Mapped[dt.datetime | None]
+    deleted_at: Mapped[dt.datetime | None]
+
+    __table_args__ = (
+        Index("uq_users_username_lower", func.lower(text("username")), unique=True),
+        Index("uq_users_email_lower", func.lower(text("email")), unique=True),
+        # Prefix search of `users(search:)`, and the default ordering by name.
+        Index(
+            "ix_users_username_prefix",
+            func.lower(text("username")).label("lowered"),
+            postgresql_ops={"lowered": "text_pattern_ops"},
+        ),
+        Index("ix_users_created_at_id", "created_at", "id"),
+    )

@@ -1,0 +1,190 @@
+"""Everything that can be wrong with a request, in one vocabulary.
+
+An *expected* failure is a value with a code: domain functions raise a `Failure`, and one place
+(`graph.mutation` for payloads, `graph.execution` for top-level errors) turns it into what the
+client reads. Whatever else is raised is a fault: the client gets a request id and nothing of the
+inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+
+class ErrorCode(Enum):
+    """Codes of `UserError.code` and of `extensions.code` alike. Clients may match on them."""
+
+    # Authentication and rights
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    ACCOUNT_INACTIVE = "ACCOUNT_INACTIVE"
+    REGISTRATION_CLOSED = "REGISTRATION_CLOSED"
+    # Input
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    SELF_SHARE = "SELF_SHARE"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    ARCHIVED = "ARCHIVED"
+    # Concurrency and repetition
+    CONFLICT = "CONFLICT"
+    IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"
+    CURSOR_EXPIRED = "CURSOR_EXPIRED"
+    # The document and the transport
+    BAD_REQUEST = "BAD_REQUEST"
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+    GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+    OPERATION_RESOLUTION_FAILURE = "OPERATION_RESOLUTION_FAILURE"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
+    RATE_LIMITED = "RATE_LIMITED"
+    OPERATION_TOO_COMPLEX = "OPERATION_TOO_COMPLEX"
+    # The server
+    TIMEOUT = "TIMEOUT"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+# Descriptions for the schema, one for every member (graph.scalars.error_code reads them).
+ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
+    ErrorCode.UNAUTHENTICATED: (
+        "No valid credentials came with the request: sign in with `sessionCreate`, or renew the "
+        "access token with `sessionRefresh`."
+    ),
+    ErrorCode.FORBIDDEN: "The object is visible to you, but your rights do not allow this change.",
+    ErrorCode.NOT_FOUND: "There is no such object, or you may not see it; the two look the same.",
+    ErrorCode.INVALID_CREDENTIALS: "The login or the password is wrong; which one is not said.",
+    ErrorCode.ACCOUNT_INACTIVE: "The account was deactivated by an administrator.",
+    ErrorCode.REGISTRATION_CLOSED: "This server does not accept registrations.",
+    ErrorCode.BAD_USER_INPUT: "A value breaks a rule; `path` says which, `message` says the rule.",
+    ErrorCode.ALREADY_EXISTS: "Something that must be unique is taken already.",
+    ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
+    ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of things is reached.",
+    ErrorCode.ARCHIVED: "The project is archived and so read-only; unarchive it first.",
+    ErrorCode.CONFLICT: (
+        "The object has changed since the version in `ifVersion`. The payload carries the current "
+        "object, and `fields` names the fields that differ from what you sent."
+    ),
+    ErrorCode.IDEMPOTENCY_MISMATCH: "The idempotency key was used before with another input.",
+    ErrorCode.CURSOR_EXPIRED: (
+        "The event cursor is older than what is kept for replay, or from before the database was "
+        "restored. Read the state afresh and take a new `eventCursor`."
+    ),
+    ErrorCode.BAD_REQUEST: "The request is not a well-formed GraphQL request.",
+    ErrorCode.GRAPHQL_PARSE_FAILED: "The document is not valid GraphQL syntax.",
+    ErrorCode.GRAPHQL_VALIDATION_FAILED: "The document does not fit the schema.",
+    ErrorCode.OPERATION_RESOLUTION_FAILURE: (
+        "The document has no operation of that name, or several and none was named."
+    ),
+    ErrorCode.PERSISTED_QUERY_NOT_FOUND: (
+        "No document is stored under that hash; send the hash together with the document once."
+    ),
+    ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED: "This server does not store documents.",
+    ErrorCode.RATE_LIMITED: "Too many requests; `extensions.retryAfter` says how many seconds to wait.",
+    ErrorCode.OPERATION_TOO_COMPLEX: "The operation is larger than one operation may be.",
+    ErrorCode.TIMEOUT: "The operation took longer than operations may take, and was stopped.",
+    ErrorCode.UNAVAILABLE: "The server cannot answer right now (database unreachable, or stopping).",
+    ErrorCode.INTERNAL_SERVER_ERROR: (
+        "A fault on the server. Quote `extensions.requestId` when you report it."
+    ),
+}
+
+
+class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
+    """An expected failure: a code, a sentence for a person, and the place of the value.
+
+    `path` is the place within the mutation's input (`("input", "title")`, list indices as
+    strings); `fields` names the fields that differ in a conflict; `refs` names objects that the
+    payload should carry all the same (the current object of a conflict), by payload field;
+    `extra` goes into `extensions` of a top-level error (`retryAfter`).
+    """
+
+    code = ErrorCode.BAD_USER_INPUT
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Sequence[str | int] = (),
+        code: ErrorCode | None = None,
+        fields: Sequence[str] | None = None,
+        refs: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = tuple(str(part) for part in path)
+        if code is not None:
+            self.code = code
+        self.fields = None if fields is None else list(fields)
+        self.refs = refs or {}
+        self.extra = extra or {}
+
+    def under(self, *prefix: str | int) -> Failure:
+        """The same failure, its path prefixed (for a value that stands inside another)."""
+        self.path = (*(str(part) for part in prefix), *self.path)
+        return self
+
+
+class Failures(Failure):
+    """Several failures of one input, so that a form can show all of them at once."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        first = failures[0]
+        super().__init__(first.message, path=first.path, code=first.code)
+        self.failures = list(failures)
+
+
+class BadInput(Failure):
+    """A value breaks a rule."""
+
+
+class NotFound(Failure):
+    """Missing, or hidden from the viewer: always the same bytes."""
+
+    code = ErrorCode.NOT_FOUND
+
+    def __init__(self, noun: str = "object", *, path: Sequence[str | int] = ()) -> None:
+        super().__init__(f"There is no such {noun}, or you may not see it.", path=path)
+
+
+class Forbidden(Failure):
+    """Visible, but not to be changed by this viewer."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class AlreadyExists(Failure):
+    """Something that must be unique is taken."""
+
+    code = ErrorCode.ALREADY_EXISTS
+
+
+class Conflict(Failure):
+    """`ifVersion` does not match; see `ErrorCode.CONFLICT`."""
+
+    code = ErrorCode.CONFLICT
+
+
+class Unauthenticated(Failure):
+    """No credentials, or none that are valid. Always a top-level error."""
+
+    code = ErrorCode.UNAUTHENTICATED
+
+    def __init__(self, message: str = "Sign in to do this.") -> None:
+        super().__init__(message)
+
+
+class CursorExpired(Failure):
+    """An event cursor that can no longer be replayed from."""
+
+    code = ErrorCode.CURSOR_EXPIRED
+
+
+class Unavailable(Failure):
+    """The server cannot answer right now."""
+
+    code = ErrorCode.UNAVAILABLE
