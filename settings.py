@@ -1,0 +1,603 @@
+"""Every setting of Taskloom, from the environment and from a `.env` file.
+
+Settings are split by concern into frozen groups (`settings.server`, `settings.database`, …) that
+are read once, at start, and passed down; nothing else in the code reads the environment. A real
+environment variable wins over the same line in `.env`, and an empty one counts as absent, since
+compose files like to pass empty strings.
+
+Each field carries the description that `taskloom settings` prints, so this file is also the
+reference of the configuration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# Known to everybody who can read this repository, hence refused in production.
+DEVELOPMENT_SECRET = "taskloom-development-secret-do-not-use-in-production"  # noqa: S105 - that is its point
+DEVELOPMENT_PEPPER = "taskloom-development-pepper-do-not-use-in-production"
+
+ENV_FILE = Path(".env")
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot work. `problems` names each variable and its rule."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Group(BaseSettings):
+    """What all groups share: immutable, read by exact variable name, defaults checked too."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        env_file_encoding="utf-8",
+        validate_default=True,
+        case_sensitive=True,
+    )
+
+
+def _own_address(data: dict[str, Any]) -> str:
+    """The address under which a browser on this machine reaches the server."""
+    host = data.get("host", "127.0.0.1")
+    shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    if ":" in shown:
+        shown = f"[{shown}]"
+    return f"http://{shown}:{data.get('port', 8000)}"
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError("must be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+class ServerSettings(_Group):
+    """Where the server listens and how it is seen from outside."""
+
+    env: Literal["development", "production"] = Field(
+        "development",
+        validation_alias="TASKLOOM_ENV",
+        description="`production` refuses built-in secrets and asks for a public address.",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias="TASKLOOM_HOST",
+        description="Address to listen on; `0.0.0.0` for all interfaces.",
+    )
+    port: int = Field(
+        8000,
+        ge=1,
+        le=65535,
+        validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"),
+        description="TCP port to listen on. `PORT`, which hosting platforms set, works too.",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        validation_alias="TASKLOOM_WORKERS",
+        description="Server processes. With more than one, set `REDIS_URL` as well.",
+    )
+    data_dir: Path = Field(
+        Path(".taskloom"),
+        validation_alias="TASKLOOM_DATA_DIR",
+        description="Folder for the embedded database and for local files; made when missing.",
+    )
+    public_url: str = Field(
+        default_factory=_own_address,
+        validation_alias="TASKLOOM_PUBLIC_URL",
+        description="Address of this server as clients see it; the issuer of its tokens.",
+        json_schema_extra={"default_text": "http://HOST:PORT"},
+    )
+    frontend_url: str = Field(
+        default_factory=lambda data: data.get("public_url", "http://127.0.0.1:8000"),
+        validation_alias="TASKLOOM_FRONTEND_URL",
+        description="Address of the web application that links in e-mails lead to.",
+        json_schema_extra={"default_text": "TASKLOOM_PUBLIC_URL"},
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="TASKLOOM_CORS_ORIGINS",
+        description="Origins, separated by commas, whose pages may call the API. In development "
+        "every port of localhost may as well.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="TASKLOOM_TRUSTED_PROXIES",
+        description="Addresses or networks, separated by commas, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed. None by default.",
+    )
+    shutdown_seconds: int = Field(
+        10,
+        ge=1,
+        le=600,
+        validation_alias="TASKLOOM_SHUTDOWN_SECONDS",
+        description="How long running requests may take to finish when the server is stopped.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info",
+        validation_alias="TASKLOOM_LOG_LEVEL",
+        description="The least severe message that is logged.",
+    )
+    commit: str = Field(
+        "unknown",
+        validation_alias="TASKLOOM_COMMIT",
+        description="Commit that was built, shown by `/version`; the image sets it.",
+    )
+
+    @property
+    def production(self) -> bool:
+        return self.env == "production"
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in re.split(r"[\s,]+", value) if part)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            bare = f"{parts.scheme}://{parts.netloc}"
+            if parts.scheme not in {"http", "https"} or not parts.netloc or origin != bare:
+                raise ValueError(
+                    f"{origin!r} is not an origin; write scheme, host and port only, "
+                    "such as https://app.example.com"
+                )
+        return value
+
+    @field_validator("public_url", "frontend_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _http_url(value)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+class DatabaseSettings(_Group):
+    """The PostgreSQL server, and how connections to it are held."""
+
+    url: str | None = Field(
+        None,
+        repr=False,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL 15 or later, `postgres://user:password@host:port/name?sslmode=…`. "
+        "When absent, an embedded server runs in the data folder.",
+        json_schema_extra={"secret": True, "default_text": "embedded"},
+    )
+    schema_name: str | None = Field(
+        None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        validation_alias="TASKLOOM_DB_SCHEMA",
+        description="PostgreSQL schema to live in, made by `taskloom migrate`; for shared servers.",
+        json_schema_extra={"default_text": "the server's own"},
+    )
+    pool_size: int = Field(
+        10,
+        ge=1,
+        le=500,
+        validation_alias="TASKLOOM_DB_POOL_SIZE",
+        description="Connections that each server process keeps open at most.",
+    )
+    pool_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=60,
+        validation_alias="TASKLOOM_DB_POOL_TIMEOUT",
+        description="Seconds that a request waits for a free connection before it fails.",
+    )
+    connect_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=120,
+        validation_alias="TASKLOOM_DB_CONNECT_TIMEOUT",
+        description="Seconds that opening a connection may take.",
+    )
+    statement_timeout_ms: int = Field(
+        10_000,
+        ge=100,
+        le=600_000,
+        validation_alias="TASKLOOM_DB_STATEMENT_TIMEOUT_MS",
+        description="Milliseconds after which the database gives up one statement.",
+    )
+    lock_timeout_ms: int = Field(
+        5_000,
+        ge=100,
+        le=600_000,
+        validation_alias="TASKLOOM_DB_LOCK_TIMEOUT_MS",
+        description="Milliseconds that a statement waits for a row that another one holds.",
+    )
+    idle_transaction_timeout_ms: int = Field(
+        15_000,
+        ge=100,
+        le=600_000,
+        validation_alias="TASKLOOM_DB_IDLE_TRANSACTION_TIMEOUT_MS",
+        description="Milliseconds after which the database ends a transaction that does nothing. "
+        "An open one holds every reader of events back.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _postgres(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        scheme, _, rest = value.partition("://")
+        # Some tools write the driver into the scheme; the driver is ours to choose.
+        if scheme.partition("+")[0] not in {"postgres", "postgresql"} or not rest:
+            raise ValueError("must begin with postgres:// or postgresql://")
+        try:
+            _ = urlsplit(value).port
+        except ValueError:
+            raise ValueError("its port must be a number up to 65535") from None
+        return f"postgresql://{rest}"
+
+    @property
+    def dsn(self) -> str:
+        """The address in libpq's form, with its query (`sslmode`, `host`, …) as it was given.
+
+        Raises `RuntimeError` while no server is known, that is before the embedded one started.
+        """
+        if self.url is None:
+            raise RuntimeError("no DATABASE_URL, and the embedded PostgreSQL was not started")
+        return self.url
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """What `create_async_engine` takes; the address itself travels in `connect_args`.
+
+        asyncpg understands libpq's addresses (`sslmode`, sockets, several hosts) and SQLAlchemy's
+        URL does not, so the driver is given the address as it stands.
+        """
+        return "postgresql+asyncpg://"
+
+    @property
+    def connect_args(self) -> dict[str, Any]:
+        """Keyword arguments of `asyncpg.connect`, for SQLAlchemy's engine and for asyncpg alike."""
+        session = {"jit": "off", "timezone": "UTC"}
+        if "application_name=" not in self.dsn:
+            session["application_name"] = "taskloom"
+        if self.schema_name is not None:
+            session["search_path"] = self.schema_name
+        return {
+            "dsn": self.dsn,
+            "timeout": self.connect_timeout_seconds,
+            "server_settings": session,
+        }
+
+
+class RedisSettings(_Group):
+    """Redis, which several processes need to tell one another what is new at once."""
+
+    url: str | None = Field(
+        None,
+        repr=False,
+        validation_alias="REDIS_URL",
+        description="`redis://…`, `rediss://…` or `unix://…`. Without it, one process does "
+        "everything in memory.",
+        json_schema_extra={"secret": True, "default_text": "in process"},
+    )
+    prefix: str = Field(
+        "taskloom:",
+        max_length=50,
+        validation_alias="TASKLOOM_REDIS_PREFIX",
+        description="What all keys and channels begin with; for shared servers.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^(redis|rediss|unix)://.", value):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+
+class AuthSettings(_Group):
+    """Passwords, tokens, and who may register."""
+
+    secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET),
+        min_length=32,
+        validation_alias="TASKLOOM_SECRET",
+        description="Signs tokens, cursors and links; 32 characters or more, the same in every "
+        "process. Changing it ends all sessions.",
+        json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
+    )
+    password_pepper: SecretStr = Field(
+        SecretStr(DEVELOPMENT_PEPPER),
+        min_length=16,
+        validation_alias="TASKLOOM_PASSWORD_PEPPER",
+        description="Mixed into every password's hash; 16 characters or more, kept outside the "
+        "database. Losing it makes every password void.",
+        json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
+    )
+    registration: Literal["open", "closed"] = Field(
+        "open",
+        validation_alias="TASKLOOM_REGISTRATION",
+        description="`closed`: only `taskloom user create` makes users.",
+    )
+    access_token_seconds: int = Field(
+        900,
+        ge=30,
+        le=3600,
+        validation_alias="TASKLOOM_ACCESS_TOKEN_SECONDS",
+        description="Lifetime of an access token.",
+    )
+    refresh_token_days: int = Field(
+        7,
+        ge=1,
+        le=90,
+        validation_alias="TASKLOOM_REFRESH_TOKEN_DAYS",
+        description="Lifetime of a refresh token; each use gives a new one.",
+    )
+    bcrypt_rounds: int = Field(
+        12,
+        ge=4,
+        le=16,
+        validation_alias="TASKLOOM_BCRYPT_ROUNDS",
+        description="Cost of a password's hash, as a power of two; at least 12 in production.",
+    )
+
+
+class GraphQLSettings(_Group):
+    """How operations are executed."""
+
+    engine: Literal["batch", "standard"] = Field(
+        "batch",
+        validation_alias="TASKLOOM_ENGINE",
+        description="`batch` resolves each field once for all parents of its level; `standard` "
+        "is the ordinary executor, slower, with the same answers.",
+    )
+    operation_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        validation_alias="TASKLOOM_OPERATION_SECONDS",
+        description="Seconds after which a query or mutation is cut off.",
+    )
+
+
+class LimitSettings(_Group):
+    """What one request or connection may ask for, at most."""
+
+    body_bytes: int = Field(
+        1_000_000,
+        ge=1_000,
+        le=100_000_000,
+        validation_alias="TASKLOOM_LIMIT_BODY_BYTES",
+        description="Bytes of a request's body, uploads apart.",
+    )
+    json_depth: int = Field(
+        20,
+        ge=5,
+        le=200,
+        validation_alias="TASKLOOM_LIMIT_JSON_DEPTH",
+        description="Levels of objects and lists in a request's body.",
+    )
+    subscriptions_per_connection: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        validation_alias="TASKLOOM_LIMIT_SUBSCRIPTIONS",
+        description="Live subscriptions on one WebSocket.",
+    )
+    connections_per_user: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        validation_alias="TASKLOOM_LIMIT_CONNECTIONS",
+        description="WebSockets and event streams that one user holds open in one process.",
+    )
+
+
+class EventSettings(_Group):
+    """How long the log of events is kept."""
+
+    replay_days: int = Field(
+        7,
+        ge=7,
+        le=3650,
+        validation_alias="TASKLOOM_EVENT_REPLAY_DAYS",
+        description="Days for which an event cursor can be resumed.",
+    )
+    retention_days: int | None = Field(
+        None,
+        ge=7,
+        le=36500,
+        validation_alias="TASKLOOM_EVENT_RETENTION_DAYS",
+        description="Days after which events are deleted for good; the audit log reads them.",
+        json_schema_extra={"default_text": "kept for ever"},
+    )
+
+
+class Settings(BaseModel):
+    """All groups together. Made by `load_settings`, never changed afterwards."""
+
+    model_config = ConfigDict(frozen=True)
+
+    server: ServerSettings
+    database: DatabaseSettings
+    redis: RedisSettings
+    auth: AuthSettings
+    graphql: GraphQLSettings
+    limits: LimitSettings
+    events: EventSettings
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> Self:
+        if not self.server.production:
+            return self
+        auth = self.auth
+        problems = []
+        if auth.secret.get_secret_value() == DEVELOPMENT_SECRET:
+            problems.append("TASKLOOM_SECRET must be set in production")
+        if auth.password_pepper.get_secret_value() == DEVELOPMENT_PEPPER:
+            problems.append("TASKLOOM_PASSWORD_PEPPER must be set in production")
+        if "public_url" not in self.server.model_fields_set:
+            problems.append("TASKLOOM_PUBLIC_URL must be set in production")
+        if auth.bcrypt_rounds < 12:  # noqa: PLR2004 - the description of the setting says it
+            problems.append("TASKLOOM_BCRYPT_ROUNDS must be at least 12 in production")
+        if problems:
+            raise SettingsError(problems)
+        return self
+
+    def with_database(self, url: str) -> Settings:
+        """The same settings with another database, such as the embedded one once it runs."""
+        database = self.database.model_copy(update={"url": url})
+        return self.model_copy(update={"database": database})
+
+
+def load_settings(
+    overrides: Mapping[str, str] | None = None, *, env_file: Path | None = ENV_FILE
+) -> Settings:
+    """Read all settings. `overrides`, by variable name, win over the environment and `.env`.
+
+    Raises `SettingsError`, which names every wrong variable and its rule.
+    """
+    groups: dict[str, _Group] = {}
+    problems: list[str] = []
+    for name, group in _groups():
+        arguments: dict[str, Any] = {**(overrides or {}), "_env_file": env_file}
+        try:
+            groups[name] = group(**arguments)
+        except ValidationError as error:
+            problems.extend(_explain(group, error))
+    if problems:
+        raise SettingsError(problems)
+    return Settings.model_validate(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One line of `taskloom settings`."""
+
+    group: str
+    variable: str
+    default: str
+    current: str
+    description: str
+
+
+def describe_settings(settings: Settings) -> list[SettingRow]:
+    """Every setting with its default and its current value, secrets masked."""
+    rows = []
+    for group_name, group in _groups():
+        values = getattr(settings, group_name)
+        for field_name, field in group.model_fields.items():
+            extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+            default = extra.get("default_text")
+            current = getattr(values, field_name)
+            rows.append(
+                SettingRow(
+                    group=group_name,
+                    variable=" or ".join(_variables(field)),
+                    default=str(default) if default is not None else _shown(field.default),
+                    current=_masked(current) if extra.get("secret") else _shown(current),
+                    description=field.description or "",
+                )
+            )
+    return rows
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each `TASKLOOM_…` variable that means nothing, with the likely intention."""
+    known = {
+        variable
+        for _, group in _groups()
+        for field in group.model_fields.values()
+        for variable in _variables(field)
+    }
+    sentences = []
+    for name in sorted(os.environ if environ is None else environ):
+        if name.startswith("TASKLOOM_") and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            sentences.append(f"{name} is not a setting of Taskloom{hint}")
+    return sentences
+
+
+def _groups() -> Iterator[tuple[str, type[_Group]]]:
+    for name, field in Settings.model_fields.items():
+        group = field.annotation
+        if not (isinstance(group, type) and issubclass(group, _Group)):
+            raise TypeError(f"{name} is not a group of settings")
+        yield name, group
+
+
+def _variables(field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [choice for choice in alias.choices if isinstance(choice, str)]
+    return [alias] if isinstance(alias, str) else []
+
+
+def _explain(group: type[_Group], error: ValidationError) -> Iterator[str]:
+    """Pydantic's findings as `VARIABLE: rule`; a secret's value is never repeated."""
+    by_variable = {
+        variable: (name, field)
+        for name, field in group.model_fields.items()
+        for variable in (name, *_variables(field))
+    }
+    for finding in error.errors(include_url=False):
+        if finding["type"] == "default_factory_not_called":
+            continue  # Only says that the default could not be derived from what is wrong anyway.
+        place = str(finding["loc"][0]) if finding["loc"] else group.__name__
+        _, field = by_variable.get(place, (place, None))
+        variable = " or ".join(_variables(field)) if field is not None else place
+        rule = finding["msg"].removeprefix("Value error, ")
+        extra = field.json_schema_extra if field is not None else None
+        secret = isinstance(extra, dict) and extra.get("secret")
+        given = "" if secret else f" (it is {finding['input']!r})"
+        yield f"{variable}: {rule[:1].lower()}{rule[1:]}{given}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "-"
+    return str(value)
+
+
+def _masked(value: str | SecretStr | None) -> str:
+    """`-` for nothing, stars for a secret, and an address with its password (and query) hidden."""
+    if value is None:
+        return "-"
+    if isinstance(value, SecretStr):
+        return "********"
+    parts = urlsplit(value)
+    user, at, host = parts.netloc.rpartition("@")
+    login = user.partition(":")[0] + (":********" if ":" in user else "")
+    query = "…" if "password" in parts.query else parts.query
+    return urlunsplit((parts.scheme, f"{login}{at}{host}", parts.path, query, ""))
