@@ -1,0 +1,278 @@
+"""Who may see and do what, written once, as SQL predicates.
+
+`read`, `edit`, `delete` and `share` return a predicate over a model (or an alias of it) for a
+viewer. Roots, relations, mutations, subscriptions, downloads and exports put it into their
+statements; nobody restates it. A model without a rule raises.
+
+The table of rights stands in docs/access.md; each rule below is one row of it. A right on a task
+reaches its subtasks ("a subtask follows its parent"): subtasks nest three levels at most, so the
+ancestors of a task are `parent_id` and `root_id`, and no rule recurses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, false, func, inspect, or_, select
+from sqlalchemy.orm import aliased
+
+from auth.viewer import Viewer, ViewerColumn
+from db import models
+from db.base import Base
+from db.models import Permission, Role
+
+Entity = Any  # a mapped class, or an alias of one
+Who = Viewer | ViewerColumn
+Predicate = Callable[[Who, Any], ColumnElement[bool]]
+
+_UNREADABLE_KINDS = ("ACCESS_LOST",)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The rights on one model. What is not given is refused to everybody."""
+
+    read: Predicate
+    edit: Predicate | None = None
+    delete: Predicate | None = None
+    share: Predicate | None = None
+    noun: str = "object"
+
+
+RULES: dict[type[Base], Rule] = {}
+
+
+def rule_of(entity: Entity) -> Rule:
+    """The rule of a model or alias; `LookupError` where none was written."""
+    model = inspect(entity).mapper.class_
+    try:
+        return RULES[model]
+    except KeyError:
+        raise LookupError(f"{model.__name__} has no access rule: write one in auth.access") from None
+
+
+def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
+    """Rows that the viewer may see. `trashed`: False the living, True the trash, None both."""
+    return _predicate(viewer, entity, rule_of(entity).read, trashed)
+
+
+def edit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows that the viewer may change; an archived project's tasks are nobody's to change."""
+    return _predicate(viewer, entity, rule_of(entity).edit, trashed=False)
+
+
+def delete(
+    viewer: Who, entity: Entity, *, trashed: bool | None = False
+) -> ColumnElement[bool]:
+    """Rows that the viewer may put into the trash, or (`trashed=True`) take out of it."""
+    return _predicate(viewer, entity, rule_of(entity).delete, trashed)
+
+
+def share(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows that the viewer may show to others (shares of a task, members of a project)."""
+    return _predicate(viewer, entity, rule_of(entity).share, trashed=False)
+
+
+def _predicate(
+    viewer: Who, entity: Entity, rule: Predicate | None, trashed: bool | None
+) -> ColumnElement[bool]:
+    if rule is None or not viewer.signed_in:
+        return false()
+    allowed = rule(viewer, entity)
+    if trashed is None or "deleted_at" not in inspect(entity).mapper.columns:
+        return allowed
+    in_trash = entity.deleted_at.is_not(None) if trashed else entity.deleted_at.is_(None)
+    return and_(in_trash, allowed)
+
+
+# --- what the rules are made of ------------------------------------------------------------------
+
+
+def member_projects(viewer: Who, role: Role = Role.VIEWER) -> Select[tuple[UUID]]:
+    """Ids of the projects in which the viewer has at least this role."""
+    member = aliased(models.ProjectMember)
+    return select(member.project_id).where(member.user_id == viewer.sql_id, member.role >= role)
+
+
+def shared_tasks(viewer: Who, permission: Permission = Permission.VIEW) -> Select[tuple[UUID]]:
+    """Ids of the tasks shared with the viewer, with at least this permission, not expired."""
+    task_share = aliased(models.TaskShare)
+    return select(task_share.task_id).where(
+        task_share.user_id == viewer.sql_id,
+        task_share.permission >= permission,
+        or_(task_share.expires_at.is_(None), task_share.expires_at > func.now()),
+    )
+
+
+def _archived_projects() -> Select[tuple[UUID]]:
+    project = aliased(models.Project)
+    return select(project.id).where(project.archived_at.is_not(None))
+
+
+def _by_ancestor(task: Any, ids: Select[tuple[UUID]]) -> ColumnElement[bool]:
+    """Whether an ancestor is among these; not looked at for tasks that have none."""
+    return and_(
+        task.parent_id.is_not(None), or_(task.parent_id.in_(ids), task.root_id.in_(ids))
+    )
+
+
+def _own_tasks(viewer: Who, *, assigned: bool) -> Select[tuple[UUID]]:
+    task = aliased(models.Task)
+    mine = task.owner_id == viewer.sql_id
+    if assigned:
+        mine = or_(mine, task.assignee_id == viewer.sql_id)
+    return select(task.id).where(mine, task.deleted_at.is_(None))
+
+
+# --- tasks ---------------------------------------------------------------------------------------
+
+
+def _task_read(viewer: Who, task: Any) -> ColumnElement[bool]:
+    shared = shared_tasks(viewer)
+    return or_(
+        task.project_id.in_(member_projects(viewer)),
+        task.owner_id == viewer.sql_id,
+        task.assignee_id == viewer.sql_id,
+        task.id.in_(shared),
+        _by_ancestor(task, shared),
+        _by_ancestor(task, _own_tasks(viewer, assigned=True)),
+    )
+
+
+def _task_edit(viewer: Who, task: Any) -> ColumnElement[bool]:
+    shared = shared_tasks(viewer, Permission.EDIT)
+    return and_(
+        or_(task.project_id.is_(None), task.project_id.not_in(_archived_projects())),
+        or_(
+            task.project_id.in_(member_projects(viewer, Role.EDITOR)),
+            task.owner_id == viewer.sql_id,
+            task.assignee_id == viewer.sql_id,
+            task.id.in_(shared),
+            _by_ancestor(task, shared),
+            _by_ancestor(task, _own_tasks(viewer, assigned=True)),
+        ),
+    )
+
+
+def _task_manage(viewer: Who, task: Any) -> ColumnElement[bool]:
+    return and_(
+        or_(task.project_id.is_(None), task.project_id.not_in(_archived_projects())),
+        or_(
+            task.project_id.in_(member_projects(viewer, Role.ADMIN)),
+            task.owner_id == viewer.sql_id,
+            _by_ancestor(task, _own_tasks(viewer, assigned=False)),
+        ),
+    )
+
+
+RULES[models.Task] = Rule(
+    read=_task_read, edit=_task_edit, delete=_task_manage, share=_task_manage, noun="task"
+)
+
+
+# --- projects and members ------------------------------------------------------------------------
+
+
+def _project_with(role: Role) -> Predicate:
+    return lambda viewer, project: project.id.in_(member_projects(viewer, role))
+
+
+def _member_with(role: Role) -> Predicate:
+    return lambda viewer, member: member.project_id.in_(member_projects(viewer, role))
+
+
+RULES[models.Project] = Rule(
+    read=_project_with(Role.VIEWER),
+    edit=_project_with(Role.ADMIN),
+    delete=_project_with(Role.OWNER),
+    share=_project_with(Role.ADMIN),
+    noun="project",
+)
+RULES[models.ProjectMember] = Rule(
+    read=lambda viewer, member: and_(
+        member.project_id.in_(member_projects(viewer)),
+        # The members of a project in the trash are hidden with it.
+        member.project_id.not_in(_trashed_projects()),
+    ),
+    edit=_member_with(Role.ADMIN),
+    delete=_member_with(Role.ADMIN),
+    noun="project member",
+)
+
+
+def _trashed_projects() -> Select[tuple[UUID]]:
+    project = aliased(models.Project)
+    return select(project.id).where(project.deleted_at.is_not(None))
+
+
+# --- people and their own things -----------------------------------------------------------------
+
+
+def _oneself(viewer: Who, user: Any) -> ColumnElement[bool]:
+    mine: ColumnElement[bool] = user.id == viewer.sql_id
+    return mine
+
+
+def _user_read(viewer: Who, user: Any) -> ColumnElement[bool]:
+    # Signed in is enough for a public profile; a deleted user is nobody's to see.
+    return user.deleted_at.is_(None)  # type: ignore[no-any-return]
+
+
+def _owned(viewer: Who, thing: Any) -> ColumnElement[bool]:
+    mine: ColumnElement[bool] = thing.user_id == viewer.sql_id
+    return mine
+
+
+RULES[models.User] = Rule(read=_user_read, edit=_oneself, delete=_oneself, noun="user")
+RULES[models.Session] = Rule(read=_owned, edit=_owned, delete=_owned, noun="session")
+
+
+# --- shares --------------------------------------------------------------------------------------
+
+
+def _manageable_tasks(viewer: Who) -> Select[tuple[UUID]]:
+    task = aliased(models.Task)
+    return select(task.id).where(task.deleted_at.is_(None), _task_manage(viewer, task))
+
+
+def _share_manage(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+    managed: ColumnElement[bool] = task_share.task_id.in_(_manageable_tasks(viewer))
+    return managed
+
+
+def _share_read(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+    return or_(task_share.user_id == viewer.sql_id, _share_manage(viewer, task_share))
+
+
+RULES[models.TaskShare] = Rule(
+    read=_share_read, edit=_share_manage, delete=_share_read, noun="share"
+)
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
+    """An event is seen by whoever sees its subject now, and by those it is addressed to."""
+    task = aliased(models.Task)
+    visible_task: ScalarSelect[bool] = (
+        select(_task_read(viewer, task)).where(task.id == event.task_id).scalar_subquery()
+    )
+    return or_(
+        event.audience.any(viewer.sql_id),
+        and_(
+            event.kind.not_in(_UNREADABLE_KINDS),
+            or_(
+                and_(
+                    event.task_id.is_(None), event.project_id.in_(member_projects(viewer))
+                ),
+                and_(event.task_id.is_not(None), func.coalesce(visible_task, False)),
+            ),
+        ),
+    )
+
+
+RULES[models.Event] = Rule(read=_event_read, noun="event")

@@ -1,0 +1,75 @@
+"""Who is asking.
+
+A `Viewer` is made once from verified credentials and is passed to everything that reads or
+changes. Access rules speak of it in SQL only by the bind parameter `viewer_id`, so that a
+statement compiled for one person serves all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BindParameter, ColumnElement, Uuid, bindparam
+
+from errors import Unauthenticated
+
+VIEWER_PARAM = "viewer_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The signed-in person, or nobody (`user_id` is None)."""
+
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    api_key_id: UUID | None = None
+    is_admin: bool = False
+    # The person's zone: all-day dates are meant in it.
+    timezone: str = "UTC"
+    # When the credentials end; open streams end with them.
+    expires_at: dt.datetime | None = None
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether there is a person behind the request."""
+        return self.user_id is not None
+
+    @property
+    def sql_id(self) -> ColumnElement[UUID]:
+        """The viewer's id in a statement; its value travels as a parameter."""
+        parameter: BindParameter[UUID] = bindparam(VIEWER_PARAM, self.user_id, Uuid())
+        return parameter
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters for statements that were compiled for another viewer."""
+        return {VIEWER_PARAM: self.user_id}
+
+    @property
+    def shape(self) -> tuple[bool, bool]:
+        """What statements differ by between viewers; a part of every statement's cache key."""
+        return (self.signed_in, self.is_admin)
+
+    def require(self) -> UUID:
+        """The viewer's user id; `Unauthenticated` where nobody is signed in."""
+        if self.user_id is None:
+            raise Unauthenticated
+        return self.user_id
+
+
+NOBODY = Viewer()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerColumn:
+    """Many viewers at once: a column of user ids in place of one id.
+
+    Live delivery asks with it, in one statement, which of the listening people may see an event.
+    """
+
+    sql_id: ColumnElement[UUID]
+    signed_in: bool = True
+    is_admin: bool = False

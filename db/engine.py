@@ -1,0 +1,80 @@
+"""The two ways to the database, opened and closed together.
+
+Changes go through an `AsyncSession` (one transaction, with timeouts); reads through `db.read`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from db.read import Reader, connect_reader
+from settings import DatabaseSettings
+
+StatementListener = Callable[[str], None]
+
+
+class Database:
+    """One per process. `listeners` hear the text of every statement (tests count with them)."""
+
+    def __init__(self, engine: AsyncEngine, reader: Reader, listeners: list[StatementListener]):
+        self.engine = engine
+        self.reader = reader
+        self.listeners = listeners
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @classmethod
+    async def connect(cls, settings: DatabaseSettings) -> Database:
+        """Open the pools; fails at once where the server cannot be reached."""
+        listeners: list[StatementListener] = []
+
+        def heard(text: str) -> None:
+            for listener in listeners:
+                listener(text)
+
+        arguments = settings.connect_args
+        engine = create_async_engine(
+            settings.sqlalchemy_url,
+            connect_args={
+                **arguments,
+                "server_settings": {
+                    **arguments["server_settings"],
+                    "statement_timeout": str(settings.statement_timeout_ms),
+                    "lock_timeout": str(settings.lock_timeout_ms),
+                    "idle_in_transaction_session_timeout": str(
+                        settings.idle_transaction_timeout_ms
+                    ),
+                },
+            },
+            pool_size=settings.pool_size,
+            max_overflow=0,
+            pool_timeout=settings.pool_timeout_seconds,
+            pool_pre_ping=True,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+        )
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def _hear(_c: Any, _cur: Any, text: str, _p: Any, _ctx: Any, _many: bool) -> None:
+            heard(text)
+
+        reader = await connect_reader(
+            arguments,
+            max_size=settings.pool_size,
+            statement_timeout_ms=settings.statement_timeout_ms,
+            on_statement=heard,
+        )
+        return cls(engine, reader, listeners)
+
+    def session(self) -> AsyncSession:
+        """A session for one unit of work."""
+        return self._sessions()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.reader.close()
+        await self.engine.dispose()

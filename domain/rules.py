@@ -1,0 +1,148 @@
+"""Rules for values: each cleans a value or raises `BadInput` that names the field and the rule.
+
+Lengths count Unicode characters after NFC normalisation and trimming, as the limits of the API
+are stated.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from errors import AlreadyExists, BadInput
+
+Path = Sequence[str | int]
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+# Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
+# than what every client's date type can hold.
+_EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+
+
+def text(
+    value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False
+) -> str:
+    """Normalised, trimmed text of `least` to `most` characters, without control characters."""
+    clean = unicodedata.normalize("NFC", value).strip()
+    if multiline:
+        clean = clean.replace("\r\n", "\n")
+    for index, character in enumerate(clean):
+        if unicodedata.category(character) in {"Cc", "Cs"} and not (
+            multiline and character in "\n\t"
+        ):
+            raise BadInput(
+                f"{_name(path)} must not contain control characters "
+                f"(U+{ord(character):04X} at position {index}).",
+                path=path,
+            )
+    if len(clean) < least:
+        raise BadInput(
+            f"{_name(path)} must not be empty."
+            if least == 1
+            else f"{_name(path)} must have at least {least} characters; it has {len(clean)}.",
+            path=path,
+        )
+    if len(clean) > most:
+        raise BadInput(
+            f"{_name(path)} must have at most {most:,} characters; it has {len(clean):,}.",
+            path=path,
+        )
+    return clean
+
+
+def optional_text(
+    value: str | None, path: Path, *, most: int, multiline: bool = False
+) -> str | None:
+    """Like `text`; what is empty after trimming is the same as null."""
+    if value is None:
+        return None
+    return text(value, path, most=most, multiline=multiline) or None
+
+
+def color(value: str | None, path: Path) -> str | None:
+    """A colour as `#rrggbb`, in lower case."""
+    if value is None:
+        return None
+    if not _COLOR.fullmatch(value):
+        raise BadInput(f"{_name(path)} must be a colour such as #3b82f6.", path=path)
+    return value.lower()
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones()) | {"UTC"}
+
+
+def timezone(value: str, path: Path) -> str:
+    """An IANA time zone name, such as Europe/Zurich."""
+    if value not in _zones():
+        raise BadInput(
+            f"{_name(path)} must be an IANA time zone such as Europe/Zurich or UTC.", path=path
+        )
+    return value
+
+
+def locale(value: str, path: Path) -> str:
+    """A language tag (BCP 47) of language, and optionally script and region."""
+    if not _LOCALE.fullmatch(value):
+        raise BadInput(f"{_name(path)} must be a language tag such as en or de-CH.", path=path)
+    return value
+
+
+def moment(value: dt.datetime | None, path: Path) -> dt.datetime | None:
+    """A moment between 1900 and 2200, in UTC."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise BadInput(f"{_name(path)} must carry a UTC offset, such as Z.", path=path)
+    if not _EARLIEST <= value < _LATEST:
+        raise BadInput(f"{_name(path)} must lie between the years 1900 and 2199.", path=path)
+    return value.astimezone(dt.UTC)
+
+
+def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
+    """The moment at which a day is over in a zone (so 23, 24 or 25 hours after it began)."""
+    if not _EARLIEST.date() <= day < _LATEST.date():
+        raise BadInput(f"{_name(path)} must lie between the years 1900 and 2199.", path=path)
+    midnight = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(zone))
+    return midnight.astimezone(dt.UTC)
+
+
+def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int | None:
+    """A number within bounds."""
+    if value is not None and not least <= value <= most:
+        raise BadInput(f"{_name(path)} must be from {least:,} to {most:,}.", path=path)
+    return value
+
+
+def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
+    """A set of tags in the order given: equal ones (without regard to case) are kept once."""
+    found: dict[str, str] = {}
+    for index, value in enumerate(values):
+        clean = text(value, (*path, index), least=1, most=50)
+        found.setdefault(tag_key(clean), clean)
+    if len(found) > most:
+        raise BadInput(f"{_name(path)} must be at most {most}; there are {len(found)}.", path=path)
+    return list(found.values())
+
+
+def tag_key(tag: str) -> str:
+    """What makes two tags the same tag."""
+    return unicodedata.normalize("NFC", tag.casefold())
+
+
+def taken(noun: str, path: Path) -> AlreadyExists:
+    """The failure for something that must be unique and is not."""
+    return AlreadyExists(f"This {noun} is taken.", path=path)
+
+
+def _name(path: Path) -> str:
+    """The field as the client wrote it."""
+    words = [str(part) for part in path if not str(part).isdigit()]
+    head, *rest = (words[-1] if words else "value").split("_")
+    return head + "".join(word.title() for word in rest)

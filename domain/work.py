@@ -1,0 +1,234 @@
+"""The unit of work: one transaction, one viewer, one moment.
+
+A domain function receives a `Work`, changes rows through `work.session`, and says what happened
+with `work.record`. Both are rows of the same transaction, so nothing is announced that did not
+happen and nothing happens unannounced. Whoever began the work commits it (`graph.mutation`, the
+command line, a test); domain functions never do.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth import access
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from db import models
+from db.base import Base, Versioned, new_id
+from db.engine import Database
+from errors import Conflict, Failure, Forbidden, NotFound
+from events.kinds import EventKind
+
+M = TypeVar("M", bound=Base)
+V = TypeVar("V", bound=Versioned)
+
+
+@dataclass(slots=True)
+class Work:
+    """See the module. `now` is the moment of the whole change, passed in so that tests own it."""
+
+    session: AsyncSession
+    viewer: Viewer
+    now: dt.datetime
+    request: RequestInfo
+    # What the bus is told after the commit; filled by `record`.
+    touched_projects: set[UUID] = field(default_factory=set)
+    touched_users: set[UUID] = field(default_factory=set)
+    recorded: int = 0
+
+    def new_id(self) -> UUID:
+        """A fresh UUIDv7 of this moment."""
+        return new_id(self.now)
+
+    def record(
+        self,
+        kind: EventKind,
+        subject: Base,
+        changes: Sequence[tuple[str, Any, Any]] = (),
+        *,
+        task_id: UUID | None = None,
+        project_id: UUID | None = None,
+        audience: Sequence[UUID] = (),
+    ) -> models.Event:
+        """Append to the log, in this transaction.
+
+        `changes` are `(field, from, to)` with the schema's field names in snake case; ids, dates
+        and enums are written as text. `audience` may read the event whatever the rights say.
+        """
+        event = models.Event(
+            id=self.new_id(),
+            at=self.now,
+            kind=kind.value,
+            actor_id=self.viewer.user_id,
+            session_id=self.viewer.session_id,
+            api_key_id=self.viewer.api_key_id,
+            request_id=self.request.id,
+            ip=self.request.ip,
+            subject_type=type(subject).__name__,
+            subject_id=subject.id,  # type: ignore[attr-defined]  # every subject is Identified
+            task_id=task_id,
+            project_id=project_id,
+            audience=list(audience),
+            changes=[
+                {"field": name, "from": _plain(old), "to": _plain(new)}
+                for name, old, new in changes
+            ],
+        )
+        self.session.add(event)
+        self.recorded += 1
+        if project_id is not None:
+            self.touched_projects.add(project_id)
+        self.touched_users.update(audience)
+        return event
+
+    async def readable(
+        self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)
+    ) -> M:
+        """The row if the viewer may see it, else `NotFound`. `lock` takes it FOR UPDATE."""
+        query = select(model).where(
+            model.id == id_,  # type: ignore[attr-defined]
+            access.read(self.viewer, model),
+        )
+        return await self._one(query, model, lock=lock, path=path)
+
+    async def editable(
+        self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
+    ) -> M:
+        """The row, locked, if the viewer may change it: else `NotFound` or `Forbidden`."""
+        return await self.permitted(model, id_, access.edit, "change", path=path)
+
+    async def deletable(
+        self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
+    ) -> M:
+        """The row, locked, if the viewer may delete it: else `NotFound` or `Forbidden`."""
+        return await self.permitted(model, id_, access.delete, "delete", path=path)
+
+    async def shareable(
+        self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
+    ) -> M:
+        """The row, locked, if the viewer may show it to others: else `NotFound` or `Forbidden`."""
+        return await self.permitted(model, id_, access.share, "share", path=path)
+
+    async def permitted(
+        self,
+        model: type[M],
+        id_: UUID,
+        right: Any,
+        verb: str,
+        *,
+        path: Sequence[str | int] = ("id",),
+    ) -> M:
+        """The row, locked FOR UPDATE, if `right` (a predicate of `auth.access`) holds."""
+        row = await self.readable(model, id_, lock=True, path=path)
+        await self.demand(row, right, verb, path=path)
+        return row
+
+    async def demand(
+        self, row: Base, right: Any, verb: str, *, path: Sequence[str | int] = ("id",)
+    ) -> None:
+        """Raise `Forbidden` unless the viewer has this right on a row that they can see."""
+        model = type(row)
+        allowed = await self.session.scalar(
+            select(right(self.viewer, model)).where(
+                model.id == row.id  # type: ignore[attr-defined]
+            )
+        )
+        if not allowed:
+            noun = access.rule_of(model).noun
+            raise Forbidden(f"You may see this {noun}, but not {verb} it.", path=path)
+
+    async def _one(
+        self, query: Select[tuple[M]], model: type[M], *, lock: bool, path: Sequence[str | int]
+    ) -> M:
+        if lock:
+            query = query.with_for_update(of=model)
+        row = await self.session.scalar(query.execution_options(populate_existing=True))
+        if row is None:
+            raise NotFound(access.rule_of(model).noun, path=path)
+        return row
+
+    def apply(
+        self,
+        row: V,
+        values: Mapping[str, Any],
+        *,
+        if_version: int | None = None,
+        ref: str | None = None,
+        ignore: Sequence[str] = (),
+    ) -> list[tuple[str, Any, Any]]:
+        """Set attributes of a locked row; returns what really changed, for `record`.
+
+        The one place where `ifVersion` is compared and the version advances. The row is locked
+        (`editable`), so compare and update are atomic. On a mismatch `Conflict` names the fields
+        whose current value differs from the wanted one, and refers to the current object under
+        `ref`. `ignore` are attributes that follow from others and are not reported.
+        """
+        changes = [
+            (name, getattr(row, name), value)
+            for name, value in values.items()
+            if getattr(row, name) != value
+        ]
+        self.check_version(
+            row, if_version, fields=[name for name, _, _ in changes if name not in ignore], ref=ref
+        )
+        if not changes:
+            return []
+        for name, _, value in changes:
+            setattr(row, name, value)
+        row.version += 1
+        row.updated_at = self.now
+        return [change for change in changes if change[0] not in ignore]
+
+    def check_version(
+        self, row: Versioned, if_version: int | None, *, fields: Sequence[str], ref: str | None
+    ) -> None:
+        """Raise `Conflict` where the client's `ifVersion` is not the row's version."""
+        if if_version is None or if_version == row.version:
+            return
+        noun = access.rule_of(type(row)).noun
+        raise Conflict(
+            f"The {noun} is at version {row.version}, not {if_version}; read it again.",
+            path=("if_version",),
+            fields=fields,
+            refs={} if ref is None else {ref: row.id},
+        )
+
+
+@asynccontextmanager
+async def begin(
+    database: Database,
+    viewer: Viewer,
+    *,
+    now: dt.datetime,
+    request: RequestInfo,
+) -> AsyncIterator[Work]:
+    """A work whose transaction commits when the block ends well, and rolls back otherwise."""
+    async with database.session() as session, session.begin():
+        yield Work(session=session, viewer=viewer, now=now, request=request)
+
+
+def _plain(value: Any) -> Any:
+    """A value as the event log keeps it: JSON types, enums by name, moments in RFC 3339."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+__all__ = ["Failure", "Work", "begin"]

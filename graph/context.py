@@ -1,0 +1,62 @@
+"""What every resolver gets: who asks, when, and the services of the process.
+
+A `Context` lives for one operation (for a subscription: one delivery), and so do the loaders in
+it. On a WebSocket the connection's viewer is given to a fresh context for each operation.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from db.engine import Database
+from graph.selection import Outline
+from settings import Settings
+
+if TYPE_CHECKING:
+    from auth.authenticator import Authenticator
+    from events.bus import Bus
+    from events.live import LiveEvents
+
+
+def utc_now() -> dt.datetime:
+    """The clock of a running server."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(slots=True)
+class Services:
+    """What a process has one of."""
+
+    settings: Settings
+    database: Database
+    authenticator: Authenticator
+    bus: Bus
+    live: LiveEvents
+    clock: Callable[[], dt.datetime] = utc_now
+
+    def context(self, viewer: Viewer, request: RequestInfo) -> Context:
+        """A fresh context for one operation."""
+        return Context(services=self, viewer=viewer, request=request, now=self.clock())
+
+
+@dataclass(slots=True)
+class Context:
+    """See the module."""
+
+    services: Services
+    viewer: Viewer
+    request: RequestInfo
+    now: dt.datetime
+    # aiodataloader's loaders of the standard executor, by plan field and arguments.
+    loaders: dict[Any, Any] = field(default_factory=dict)
+    # graph.loading's object loaders, by model.
+    objects: dict[Any, Any] = field(default_factory=dict)
+    # The operation's outline, where the executor keeps one with the document.
+    outline: Outline | None = None
+    # What goes into the answer's `extensions`.
+    extensions: dict[str, Any] = field(default_factory=dict)

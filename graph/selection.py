@@ -1,0 +1,190 @@
+"""What an operation asks for below a field, and so which columns must be read.
+
+A `Selection` is the set of field nodes at one place of the document. It answers which fields of a
+type are asked for, following fragments; `@skip` and `@include` are disregarded, so that the answer
+depends on the document alone and can be kept with it. Reading a column too many does no harm.
+
+Both engines make selections: the standard executor from `info.field_nodes`, the batch engine from
+its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_named_type,
+    is_abstract_type,
+    is_object_type,
+)
+
+DEFINITION = "strawberry-definition"
+
+
+class Outline:
+    """One operation of a document, for whole-operation questions; kept with the document."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+    ) -> None:
+        self.schema = schema
+        self.operation = operation
+        self.fragments = fragments
+        self._selections: dict[tuple[int, ...], Selection] = {}
+        # Statements that fields built for their place in this operation, by field and shape.
+        self.statements: dict[Any, Any] = {}
+
+    def selection(self, nodes: Sequence[FieldNode], type_: GraphQLNamedType) -> Selection:
+        """The selection below these nodes, made once. `type_` is the nodes' named type."""
+        key = tuple(id(node) for node in nodes)
+        found = self._selections.get(key)
+        if found is None:
+            found = self._selections[key] = Selection(self, tuple(nodes), type_)
+        return found
+
+    @cached_property
+    def labels(self) -> dict[str, frozenset[str]]:
+        """For each object type, the columns asked for anywhere in the operation.
+
+        To-one objects are read with these, so that one read serves every level.
+        """
+        root = self.schema.get_root_type(self.operation.operation)
+        found: dict[str, set[str]] = {}
+        if root is not None:
+            self._gather(root, [self.operation.selection_set], found, depth=0)
+        return {name: frozenset(labels) for name, labels in found.items()}
+
+    def _gather(
+        self,
+        type_: GraphQLNamedType,
+        sets: Sequence[SelectionSetNode],
+        found: dict[str, set[str]],
+        depth: int,
+    ) -> None:
+        for object_type in concrete_types(self.schema, type_):
+            labels = found.setdefault(object_type.name, set())
+            below: dict[str, list[SelectionSetNode]] = {}
+            for node in fields_of(self, object_type, sets):
+                field = object_type.fields.get(node.name.value)
+                if field is None:
+                    continue
+                labels.update(needs_of(field))
+                if node.selection_set:
+                    below.setdefault(node.name.value, []).append(node.selection_set)
+            for name, inner in below.items():
+                inner_type = get_named_type(object_type.fields[name].type)
+                self._gather(inner_type, inner, found, depth + 1)
+
+
+class Selection:
+    """The field nodes of one place (one response key, merged) and what is asked below them."""
+
+    __slots__ = ("_children", "_labels", "nodes", "outline", "type")
+
+    def __init__(
+        self, outline: Outline, nodes: tuple[FieldNode, ...], type_: GraphQLNamedType
+    ) -> None:
+        self.outline = outline
+        self.nodes = nodes
+        self.type = type_
+        self._labels: dict[str, frozenset[str]] = {}
+        self._children: dict[str, Selection | None] = {}
+
+    def child(self, field_name: str) -> Selection | None:
+        """The selection below a field (schema name, under any alias), or None if not asked for."""
+        if field_name not in self._children:
+            self._children[field_name] = self._child(field_name)
+        return self._children[field_name]
+
+    def _child(self, field_name: str) -> Selection | None:
+        nodes: list[FieldNode] = []
+        inner: GraphQLNamedType | None = None
+        for object_type in concrete_types(self.outline.schema, self.type):
+            field = object_type.fields.get(field_name)
+            if field is None:
+                continue
+            inner = get_named_type(field.type)
+            for node in fields_of(self.outline, object_type, self._sets()):
+                if node.name.value == field_name and not any(node is seen for seen in nodes):
+                    nodes.append(node)
+        if not nodes or inner is None:
+            return None
+        return self.outline.selection(nodes, inner)
+
+    def labels(self, object_type: GraphQLObjectType) -> frozenset[str]:
+        """Columns that the fields asked of this type need."""
+        found = self._labels.get(object_type.name)
+        if found is None:
+            needs: set[str] = set()
+            for node in fields_of(self.outline, object_type, self._sets()):
+                field = object_type.fields.get(node.name.value)
+                if field is not None:
+                    needs.update(needs_of(field))
+            found = self._labels[object_type.name] = frozenset(needs)
+        return found
+
+    def _sets(self) -> list[SelectionSetNode]:
+        return [node.selection_set for node in self.nodes if node.selection_set]
+
+
+def needs_of(field: Any) -> tuple[str, ...]:
+    """Columns of the parent row that a schema field needs, as its definition declares."""
+    definition = field.extensions.get(DEFINITION)
+    needs: tuple[str, ...] = getattr(definition, "needs", ())
+    return needs
+
+
+def concrete_types(
+    schema: GraphQLSchema, type_: GraphQLNamedType
+) -> Sequence[GraphQLObjectType]:
+    """The object types that a value of this type may have; none for leaves."""
+    if is_object_type(type_):
+        return (type_,)  # type: ignore[return-value]  # is_object_type does not narrow
+    if is_abstract_type(type_):
+        return schema.get_possible_types(type_)  # type: ignore[arg-type, return-value]
+    return ()
+
+
+def fields_of(
+    outline: Outline, object_type: GraphQLObjectType, sets: Sequence[SelectionSetNode]
+) -> Iterator[FieldNode]:
+    """Every field node that applies to an object of this type, fragments opened."""
+    for selection_set in sets:
+        for node in selection_set.selections:
+            if isinstance(node, FieldNode):
+                yield node
+            elif isinstance(node, InlineFragmentNode):
+                condition = node.type_condition
+                if condition is None or _applies(outline, condition.name.value, object_type):
+                    yield from fields_of(outline, object_type, [node.selection_set])
+            elif isinstance(node, FragmentSpreadNode):
+                fragment = outline.fragments.get(node.name.value)
+                if fragment is not None and _applies(
+                    outline, fragment.type_condition.name.value, object_type
+                ):
+                    yield from fields_of(outline, object_type, [fragment.selection_set])
+
+
+def _applies(outline: Outline, condition: str, object_type: GraphQLObjectType) -> bool:
+    if condition == object_type.name:
+        return True
+    type_ = outline.schema.get_type(condition)
+    return (
+        type_ is not None
+        and is_abstract_type(type_)
+        and outline.schema.is_sub_type(type_, object_type)  # type: ignore[arg-type]
+    )
