@@ -466,7 +466,7 @@ class Settings(BaseModel):
             problems.append("TASKLOOM_PASSWORD_PEPPER must be set in production")
         if "public_url" not in self.server.model_fields_set:
             problems.append("TASKLOOM_PUBLIC_URL must be set in production")
-        if auth.bcrypt_rounds < 12:  # noqa: PLR2004 - the description of the setting says it
+        if auth.bcrypt_rounds < 12:
             problems.append("TASKLOOM_BCRYPT_ROUNDS must be at least 12 in production")
         if problems:
             raise SettingsError(problems)

@@ -1,0 +1,130 @@
+"""Bringing a database to the tables that the models describe.
+
+Several processes may start at once, so migrations run under an advisory lock of PostgreSQL: the
+first one migrates, the others wait and find nothing left to do. All run in one transaction, which
+also holds the lock, so that neither a failure nor a kill leaves anything behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+import db.models  # noqa: F401 - fills the metadata
+from db.base import Base
+from settings import DatabaseSettings
+
+T = TypeVar("T")
+
+# Any number will do that nobody else uses on the same database; this one spells "taskloom".
+_LOCK = int.from_bytes(b"taskloom", "big", signed=True)
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to the models; the message says why."""
+
+
+def include_name(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether Alembic should compare an object that it found in the database.
+
+    The queue's tables are made and migrated by pgqueuer itself.
+    """
+    return not (kind == "table" and name is not None and name.startswith("pgqueuer"))
+
+
+async def upgrade(settings: DatabaseSettings) -> list[str]:
+    """Apply all pending migrations, and return their names, in order. Safe to run at once."""
+
+    def run(connection: Connection) -> list[str]:
+        if settings.schema_name is not None:
+            # The name is checked by settings, and quoted since it may be a word of SQL.
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
+        applied = _pending(connection)
+        if applied:
+            command.upgrade(_config(connection), "head")
+        return applied
+
+    return await _locked(settings, run)
+
+
+async def pending(settings: DatabaseSettings) -> list[str]:
+    """The migrations that this database lacks. Changes nothing and waits for nobody."""
+    return await _connected(settings, _pending)
+
+
+async def differences(settings: DatabaseSettings) -> list[str]:
+    """What the models have and a fully migrated database has not, or the other way round."""
+
+    def run(connection: Connection) -> list[str]:
+        options = {
+            "include_name": include_name,
+            "compare_type": True,
+            "compare_server_default": True,
+        }
+        migration = MigrationContext.configure(connection, opts=options)
+        return [repr(difference) for difference in compare_metadata(migration, Base.metadata)]
+
+    return await _connected(settings, run)
+
+
+async def revise(settings: DatabaseSettings, message: str) -> None:
+    """Write the next migration, from the models as they are and the database as it is."""
+
+    def run(connection: Connection) -> None:
+        config = _config(connection)
+        number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
+        command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
+
+    await _connected(settings, run)
+
+
+def _pending(connection: Connection) -> list[str]:
+    scripts = ScriptDirectory.from_config(_config(connection))
+    current = MigrationContext.configure(connection).get_current_heads()
+    try:
+        missing = list(scripts.iterate_revisions("heads", current or "base"))
+    except CommandError as error:
+        # A revision that is not among ours: somebody else's table, or an older copy of Taskloom.
+        raise MigrationError(
+            f"The database is at revision {', '.join(current)}, which this version does not know. "
+            "It was migrated by a newer Taskloom; run that one."
+        ) from error
+    return [Path(script.path).stem for script in reversed(missing)]
+
+
+async def _connected(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    engine = create_async_engine(
+        settings.sqlalchemy_url, connect_args=settings.connect_args, poolclass=NullPool
+    )
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+async def _locked(settings: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    def run(connection: Connection) -> T:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        return work(connection)
+
+    return await _connected(settings, run)
+
+
+def _config(connection: Connection) -> Config:
+    root = Path(__file__).resolve().parent.parent
+    config = Config(toml_file=root / "pyproject.toml")
+    config.set_main_option("script_location", str(root / "migrations"))
+    config.attributes["connection"] = connection
+    return config
