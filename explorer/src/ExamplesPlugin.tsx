@@ -1,0 +1,37 @@
+import { useGraphiQL, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
+import { EXAMPLES, type Example } from "./examples";
+
+/** A pane that lists the examples and opens one in a tab of its own: they cannot get lost. */
+export const EXAMPLES_PLUGIN: GraphiQLPlugin = {
+  title: "Examples",
+  icon: () => (
+    <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.5" strokeLinecap="round">
+      <path d="M9 18h6M10 21h4M9 15c0-2-3-3-3-7a6 6 0 0 1 12 0c0 4-3 5-3 7z" strokeLinejoin="round" />
+    </svg>
+  ),
+  content: Examples,
+};
+
+function Examples() {
+  const { addTab } = useGraphiQLActions();
+  const queryEditor = useGraphiQL((state) => state.queryEditor);
+  const variableEditor = useGraphiQL((state) => state.variableEditor);
+
+  function open({ query, variables }: Example) {
+    addTab();
+    queryEditor?.setValue(query);
+    variableEditor?.setValue(variables ?? "");
+  }
+
+  return (
+    <section className="examples" aria-label="Examples">
+      <h2>Examples</h2>
+      {EXAMPLES.map((example) => (
+        <button key={example.title} type="button" onClick={() => open(example)}>
+          <strong>{example.title}</strong>
+          <span>{example.about}</span>
+        </button>
+      ))}
+    </section>
+  );
+}

@@ -1,0 +1,167 @@
+/**
+ * How operations reach the server: queries and mutations by POST, subscriptions over one
+ * `graphql-transport-ws` socket, all of them signed with the session's token.
+ *
+ * An `Authorization` in GraphiQL's own Headers pane wins over the session, on both ways: that is
+ * how an API key is tried out while somebody is signed in.
+ *
+ * While a subscription is open the tokens are renewed over its socket, which makes the server
+ * renew the subscription with them; it goes on without a gap. When somebody else signs in, the
+ * socket is closed, and what was running on it starts again as the new person.
+ */
+import type { Fetcher, FetcherParams, Observable } from "@graphiql/toolkit";
+import { getOperationAST, OperationTypeNode, parse, type ExecutionResult, type GraphQLError } from "graphql";
+import { CloseCode, createClient, type Client, type SubscribePayload } from "graphql-ws";
+import { isUnauthenticated, post, type Headers, type Operation } from "./graphql";
+import { Session } from "./session";
+
+export class Transport {
+  readonly session: Session;
+  readonly #url: string;
+  readonly #socket: Client;
+  #socketIsOpen = false;
+
+  constructor(endpoint: string) {
+    this.#url = new URL(endpoint, document.baseURI).href;
+    this.session = new Session((operation, token) => this.#send(operation, token));
+    this.#socket = openSocket(this.#url, async () => {
+      const token = await this.session.accessToken();
+      return token && `Bearer ${token}`;
+    });
+    this.#socket.on("connected", () => (this.#socketIsOpen = true));
+    this.#socket.on("closed", (event) => {
+      this.#socketIsOpen = false;
+      // The token that the socket was opened with is no good; the next try takes a new one.
+      if ((event as CloseEvent).code === CloseCode.Forbidden) void this.session.renew();
+    });
+    let username = this.session.view().username;
+    this.session.subscribe(() => {
+      const now = this.session.view().username;
+      if (now !== username && this.#socketIsOpen) this.#socket.terminate();
+      username = now;
+    });
+  }
+
+  /** What GraphiQL calls for every operation that it runs, its introspection too. */
+  readonly fetcher: Fetcher = (parameters, options) => {
+    const headers = (options?.headers ?? {}) as Headers;
+    const { operation, isSubscription } = settle(parameters);
+    return isSubscription
+      ? this.#overSocket(operation, headers)
+      : this.#overHttp(operation, headers).catch(asResult);
+  };
+
+  async #overHttp(operation: Operation, headers: Headers): Promise<ExecutionResult> {
+    if (ownAuthorization(headers) !== null) return post(this.#url, operation, headers);
+    const token = await this.session.accessToken();
+    const result = await post(this.#url, operation, { ...bearer(token), ...headers });
+    if (token === null || !isUnauthenticated(result)) return result;
+    await this.session.renew(token);
+    const renewed = await this.session.accessToken();
+    if (renewed === null) return result;
+    return post(this.#url, operation, { ...bearer(renewed), ...headers });
+  }
+
+  #overSocket(operation: Operation, headers: Headers): Observable<ExecutionResult> {
+    const own = ownAuthorization(headers);
+    const socket = own === null ? this.#socket : openSocket(this.#url, async () => own);
+    return {
+      subscribe(observer: Observer) {
+        const unsubscribe = socket.subscribe(payload(operation), {
+          next: (result) => observer.next(result as ExecutionResult),
+          error: (error) => {
+            observer.next(asResult(error));
+            observer.complete();
+          },
+          complete: () => observer.complete(),
+        });
+        return { unsubscribe };
+      },
+      // The type also knows an older way to call, by three functions, that GraphiQL does not use.
+    } as Observable<ExecutionResult>;
+  }
+
+  /** The session's own operations: the renewal over the open socket if there is one. */
+  #send(operation: Operation, token: string | null): Promise<ExecutionResult> {
+    const byPost = () => post(this.#url, operation, bearer(token));
+    const renews = token === null && this.session.view().username !== null;
+    // Should the socket break, the same renewal by POST gets the same tokens: the server repeats
+    // an answer that was lost for ten seconds.
+    return renews && this.#socketIsOpen ? this.#onceOverSocket(operation).catch(byPost) : byPost();
+  }
+
+  #onceOverSocket(operation: Operation): Promise<ExecutionResult> {
+    return new Promise((resolve, reject) => {
+      const stop = this.#socket.subscribe(payload(operation), {
+        next: (result) => resolve(result as ExecutionResult),
+        error: (error) => (Array.isArray(error) ? resolve(asResult(error)) : reject(error)),
+        complete: () => unhook(),
+      });
+      // Not to be tried again by the socket, whose next connection waits for this very answer.
+      const unhook = this.#socket.on("closed", () => {
+        stop();
+        reject(new Error("The connection ended without an answer."));
+        unhook();
+      });
+    });
+  }
+}
+
+/** A socket that connects with its first operation and closes after its last. */
+function openSocket(url: string, authorization: () => Promise<string | null>): Client {
+  return createClient({
+    url: url.replace(/^http/, "ws"),
+    connectionParams: async () => withAuthorization(await authorization()),
+    keepAlive: 20_000,
+  });
+}
+
+interface Observer {
+  next(result: ExecutionResult): void;
+  complete(): void;
+}
+
+/**
+ * Which operation of the document is meant, and whether it is a subscription. GraphiQL learns the
+ * name a moment after a tab was opened, and until then sends that of the tab before: a name that
+ * the document does not have is left out. A document that cannot be parsed goes to the server as
+ * it is, which explains what is wrong with it.
+ */
+function settle({ query, variables, operationName }: FetcherParams) {
+  const operation: Operation = { query, variables: variables as Operation["variables"], operationName };
+  try {
+    const document = parse(query);
+    const named = getOperationAST(document, operationName);
+    const meant = named ?? getOperationAST(document);
+    if (named === null) operation.operationName = meant?.name?.value;
+    return { operation, isSubscription: meant?.operation === OperationTypeNode.SUBSCRIPTION };
+  } catch {
+    return { operation, isSubscription: false };
+  }
+}
+
+function bearer(token: string | null): Headers {
+  return withAuthorization(token && `Bearer ${token}`);
+}
+
+function withAuthorization(authorization: string | null): Headers {
+  return authorization === null ? {} : { Authorization: authorization };
+}
+
+function ownAuthorization(headers: Headers): string | null {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === "authorization")?.[1] ?? null;
+}
+
+function payload({ query, variables, operationName }: Operation): SubscribePayload {
+  return { query, variables: variables ?? null, operationName: operationName ?? null };
+}
+
+/** A failure as an answer: GraphiQL shows the stack of an error that is thrown, and this without. */
+function asResult(failure: unknown): ExecutionResult {
+  if (Array.isArray(failure)) return { errors: failure as GraphQLError[] };
+  let message = "The connection could not be opened.";
+  if (failure instanceof CloseEvent) {
+    message = `The connection was closed (${failure.code}${failure.reason && `: ${failure.reason}`}).`;
+  } else if (failure instanceof Error) message = failure.message;
+  return { errors: [{ message } as GraphQLError] };
+}

@@ -1,0 +1,176 @@
+"""The page at `/`: GraphiQL for people in a browser, three lines of JSON for everybody else.
+
+The page is a static application that `make explorer` builds from the folder `explorer/`. Nothing
+of it comes from another host, and its Content-Security-Policy forbids the browser to ask one, so
+it works in a closed network and leaks nothing to anybody. The files' names carry a hash of their
+content, hence a browser may keep them for ever, and only the page itself is asked for anew.
+
+Where the application has not been built, the server runs all the same, and the page says so.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+# Our own list, because Python's `mimetypes` takes its answers from whatever the machine says; it
+# is also the list of what may be served.
+_CONTENT_TYPES: Final[Mapping[str, str]] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
+    ".woff2": "font/woff2",
+}
+
+# One path segment without a leading dot: there is no way from it to another folder.
+_ASSET_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "; ".join((
+        "default-src 'none'",
+        "script-src 'self'",
+        # Monaco, the editor, writes its theme into style elements that it makes while running.
+        "style-src 'self' 'unsafe-inline'",
+        # GraphiQL's fonts and icons are part of its style sheet.
+        "font-src 'self' data:",
+        "img-src 'self' data:",
+        "worker-src 'self' blob:",
+        # Covers the WebSocket of the same host and port too.
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUser:
+    """Somebody whom the page offers to sign in as with one click."""
+
+    login: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorerConfig:
+    """What the page is told about its server, by `GET /explorer/config.json`.
+
+    Anybody can read it: `demo` is for a development server with demo data, and None elsewhere.
+    """
+
+    name: str
+    version: str
+    environment: str
+    demo: DemoUser | None = None
+    endpoint: str = "/graphql"
+
+
+def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
+    """The routes `/`, `/explorer/config.json` and `/explorer/assets/{name}`.
+
+    `dist` is the folder that `npm run build` in `explorer/` fills. It is looked at on every
+    request, so that a server which was started before the build need not be started again.
+    """
+
+    async def root(request: Request) -> Response:
+        if not asks_for_page(request.headers.get("accept", "")):
+            status = {"name": config.name, "version": config.version, "status": "ok"}
+            return JSONResponse(status, headers={"Vary": "Accept"})
+        headers = {**_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
+        index = dist / "index.html"
+        if not index.is_file():
+            return HTMLResponse(_not_built_page(config), headers=headers)
+        return FileResponse(index, media_type="text/html; charset=utf-8", headers=headers)
+
+    async def config_json(_: Request) -> Response:
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return JSONResponse(asdict(config), headers=headers)
+
+    async def asset(request: Request) -> Response:
+        name: str = request.path_params["name"]
+        path = dist / "explorer" / "assets" / name
+        content_type = _CONTENT_TYPES.get(path.suffix)
+        if content_type is None or not _ASSET_NAME.fullmatch(name) or not path.is_file():
+            raise HTTPException(404)
+        headers = {**_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+        return FileResponse(path, media_type=content_type, headers=headers)
+
+    return [
+        Route("/", root),
+        Route("/explorer/config.json", config_json),
+        Route("/explorer/assets/{name}", asset),
+    ]
+
+
+def asks_for_page(accept: str) -> bool:
+    """Whether an `Accept` header puts HTML first, as a browser's does when somebody navigates.
+
+    Programs say `*/*`, a JSON type, or nothing; they get JSON. Of equal weights the first counts.
+    """
+    best, best_weight = "", 0.0
+    for entry in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weight = _weight(parameters)
+        if weight > best_weight:
+            best, best_weight = media_type, weight
+    return best in {"text/html", "application/xhtml+xml"}
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _not_built_page(config: ExplorerConfig) -> str:
+    return _NOT_BUILT.substitute(
+        name=escape(config.name), version=escape(config.version), endpoint=escape(config.endpoint)
+    )
+
+
+_NOT_BUILT: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$name: the explorer has not been built</title>
+<style>
+:root { color-scheme: light dark }
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 38rem; margin: 4rem auto; padding: 0 1rem }
+code, pre { font: 14px/1.6 ui-monospace, monospace }
+pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
+</style>
+</head>
+<body>
+<h1>$name $version is running</h1>
+<p>The API answers at <code>$endpoint</code>. Only the explorer that belongs on this page has not
+been built: it is made from npm packages, and either nobody has built it yet or the packages could
+not be had from here. To build it, run this in the folder of the server, and load the page again;
+the server need not be started anew:</p>
+<pre>make explorer</pre>
+<p>It needs Node.js 20.19 or later, or takes one from PyPI where the machine has none, and an npm
+registry that can be reached. Until then any GraphQL client will do:</p>
+<pre>curl -s localhost:8000$endpoint -H 'Content-Type: application/json' \\
+  -d '{"query": "{ __typename }"}'</pre>
+</body>
+</html>
+""")
