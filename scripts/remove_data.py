@@ -1,0 +1,13 @@
+"""Stop the embedded PostgreSQL of the data folder, and delete its data for good."""
+
+from __future__ import annotations
+
+import shutil
+
+from db.embedded import destroy
+from settings import load_settings
+
+folder = load_settings().server.data_dir
+destroy(folder)
+shutil.rmtree(folder, ignore_errors=True)
+print(f"Removed {folder}")
