@@ -342,6 +342,21 @@ class AuthSettings(_Group):
         "database. Losing it makes every password void.",
         json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
     )
+    password_pepper_version: int = Field(
+        1,
+        ge=1,
+        le=32_767,
+        validation_alias="TASKLOOM_PASSWORD_PEPPER_VERSION",
+        description="Number of the present pepper, kept beside each hash; raise it together with "
+        "a new pepper.",
+    )
+    old_password_peppers: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="TASKLOOM_PASSWORD_PEPPERS_OLD",
+        description="Former peppers as `VERSION:PEPPER`, separated by spaces. A password still "
+        "hashed with one is hashed anew at the next login.",
+        json_schema_extra={"secret": True, "default_text": "none"},
+    )
     registration: Literal["open", "closed"] = Field(
         "open",
         validation_alias="TASKLOOM_REGISTRATION",
@@ -368,6 +383,26 @@ class AuthSettings(_Group):
         validation_alias="TASKLOOM_BCRYPT_ROUNDS",
         description="Cost of a password's hash, as a power of two; at least 12 in production.",
     )
+
+    @field_validator("old_password_peppers")
+    @classmethod
+    def _numbered(cls, value: SecretStr) -> SecretStr:
+        for entry in value.get_secret_value().split():
+            version, colon, pepper = entry.partition(":")
+            if not (version.isascii() and version.isdigit() and colon and len(pepper) >= 16):
+                raise ValueError("must be entries such as 1:PEPPER, of 16 characters or more each")
+        return value
+
+    @property
+    def peppers(self) -> dict[int, bytes]:
+        """Every pepper that a hash may have been made with, by version."""
+        entries = [
+            entry.partition(":") for entry in self.old_password_peppers.get_secret_value().split()
+        ]
+        old = {int(version): pepper.encode() for version, _, pepper in entries}
+        return old | {
+            self.password_pepper_version: self.password_pepper.get_secret_value().encode()
+        }
 
 
 class GraphQLSettings(_Group):

@@ -1,0 +1,262 @@
+"""From a request's credentials to its `Viewer`, at the price of a look-up in a dictionary.
+
+A token is verified once and then known by its text. What a token cannot say, whether its session
+still stands and its user is still active, is one row of the database, read at most every three
+seconds for each session in use. So a revocation that was made in another process holds here within
+three seconds even where the two share nothing but the database. `forget` makes it hold at once: in
+this process because whoever revokes calls it, in the others because the bus repeats it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from auth.passwords import Passwords
+from auth.tokens import Claims, Minted, Tokens
+from auth.viewer import NOBODY, Viewer
+from db import models
+from db.engine import Database
+from db.read import Statement
+from errors import Unauthenticated
+from settings import Settings
+
+# The promise is five seconds; the rest is for the read itself and for a busy loop.
+RECHECK = dt.timedelta(seconds=3)
+_MOST_TOKENS = 20_000
+_MOST_SESSIONS = 20_000
+
+# What is sent on the bus, and under which name.
+FORGET = "forget"
+
+_STANDING = Statement(
+    select(
+        models.Session.user_id,
+        models.Session.expires_at,
+        models.Session.revoked_at,
+        models.User.is_active,
+        models.User.is_admin,
+        models.User.timezone,
+        models.User.deleted_at,
+    )
+    .join(models.User, models.User.id == models.Session.user_id)
+    .where(models.Session.id == bindparam("session_id"))
+)
+
+
+class Announcer(Protocol):
+    """The part of the bus that is needed here: a message to every other process."""
+
+    async def announce(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Tell the other processes; may be lost, and then costs a delay only."""
+
+
+class _Standing:
+    """What the database said of a session, and until when that is believed.
+
+    Tokens of one session share it, so that `forget` reaches all of them by one assignment.
+    """
+
+    __slots__ = ("current", "is_admin", "refusal", "timezone", "until", "user_id")
+
+    def __init__(self, row: Any, now: dt.datetime) -> None:
+        self.current = True
+        self.until = now + RECHECK
+        self.user_id: UUID | None = None
+        self.is_admin = False
+        self.timezone = "UTC"
+        self.refusal: str | None = None
+        if row is None or row.deleted_at is not None:
+            self.refusal = "The session does not exist any more; sign in again."
+            return
+        self.user_id = row.user_id
+        self.is_admin = row.is_admin
+        self.timezone = row.timezone
+        if not row.is_active:
+            self.refusal = "The account was deactivated by an administrator."
+        elif row.revoked_at is not None:
+            self.refusal = "The session was ended; sign in again."
+        elif row.expires_at <= now:
+            self.refusal = "The session has expired; sign in again."
+        else:
+            self.until = min(self.until, row.expires_at)
+
+
+class _Known:
+    """A verified token: whose it is, until when, and on what standing."""
+
+    __slots__ = ("claims", "standing", "until", "viewer")
+
+    def __init__(self, claims: Claims, standing: _Standing, viewer: Viewer) -> None:
+        self.claims = claims
+        self.standing = standing
+        self.viewer = viewer
+        self.until = min(claims.expires_at, standing.until)
+
+
+class Authenticator:
+    """One per process. `passwords` and `tokens` are what `domain.session` works with."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        bus: Announcer | None = None,
+        clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    ) -> None:
+        self.passwords = Passwords(settings.auth)
+        self.tokens = Tokens(settings)
+        self.database = database
+        self.settings = settings
+        self._bus = bus
+        self._clock = clock
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._standings: OrderedDict[UUID, _Standing] = OrderedDict()
+        # One read at a time for each session, however many requests wait for it.
+        self._asking: dict[UUID, asyncio.Task[_Standing]] = {}
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self.passwords.close()
+
+    # --- who asks --------------------------------------------------------------------------------
+
+    async def viewer(self, authorization: str | None) -> Viewer:
+        """Who sends this `Authorization` header: nobody where there is none.
+
+        Raises `Unauthenticated`, with the reason, for a header that names nobody.
+        """
+        if authorization is None:
+            return NOBODY
+        known = self._known.get(authorization)
+        if known is not None and known.standing.current and self._clock() < known.until:
+            return known.viewer
+        return await self._admit(authorization)
+
+    async def stream_viewer(self, token: str) -> Viewer:
+        """Who opens a stream with this stream token; `Unauthenticated` where it is not valid."""
+        claims = self.tokens.verify_stream(token, self._clock())
+        return _viewer(claims, await self._standing(claims.session_id))
+
+    async def still_valid(self, viewer: Viewer) -> bool:
+        """Whether an open stream of this viewer may go on. Cheap enough to ask at each delivery."""
+        if viewer.session_id is None:
+            return True
+        if viewer.expires_at is not None and viewer.expires_at <= self._clock():
+            return False
+        standing = await self._standing(viewer.session_id)
+        return standing.refusal is None and standing.user_id == viewer.user_id
+
+    def mint_stream_token(self, viewer: Viewer) -> Minted:
+        """A token with which this viewer may open an event stream by GET, within a minute."""
+        user_id = viewer.require()
+        if viewer.session_id is None or viewer.expires_at is None:
+            raise Unauthenticated("Stream tokens are for those who signed in with a session.")
+        return self.tokens.mint_stream(user_id, viewer.session_id, viewer.expires_at, self._clock())
+
+    async def _admit(self, authorization: str) -> Viewer:
+        """The way of a token that is not known, or was not looked at for a while."""
+        known = self._known.pop(authorization, None)
+        if known is not None and self._clock() < known.claims.expires_at:
+            claims = known.claims
+        else:
+            claims = self.tokens.verify_access(_bearer(authorization), self._clock())
+        standing = await self._standing(claims.session_id)
+        viewer = _viewer(claims, standing)
+        # At the end of the row: what falls out first was not asked for the longest.
+        self._known[authorization] = _Known(claims, standing, viewer)
+        if len(self._known) > _MOST_TOKENS:
+            self._known.popitem(last=False)
+        return viewer
+
+    async def _standing(self, session_id: UUID) -> _Standing:
+        standing = self._standings.get(session_id)
+        if standing is not None and self._clock() < standing.until:
+            return standing
+        asking = self._asking.get(session_id)
+        if asking is None:
+            asking = self._asking[session_id] = asyncio.create_task(self._ask(session_id))
+        # Shielded: who stops waiting must not take the answer from the others.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, session_id: UUID) -> _Standing:
+        this = asyncio.current_task()
+        # The moment before the read: what is true then is believed for so long, not longer.
+        now = self._clock()
+        try:
+            rows = await self.database.reader.fetch(_STANDING, {"session_id": session_id})
+            standing = _Standing(rows[0] if rows else None, now)
+            if self._asking.get(session_id) is this:
+                self._keep(session_id, standing)
+            else:
+                # `forget` came meanwhile: the answer may be from before the revocation.
+                standing.current = False
+            return standing
+        finally:
+            if self._asking.get(session_id) is this:
+                del self._asking[session_id]
+
+    def _keep(self, session_id: UUID, standing: _Standing) -> None:
+        self._standings[session_id] = standing
+        self._standings.move_to_end(session_id)
+        if len(self._standings) > _MOST_SESSIONS:
+            # What `forget` can no longer find must not be believed either.
+            self._standings.popitem(last=False)[1].current = False
+
+    # --- who asks no longer ----------------------------------------------------------------------
+
+    def forget(self, *, session_id: UUID | None = None, user_id: UUID | None = None) -> None:
+        """Believe nothing of this session, or of this user's sessions, until asked again.
+
+        In this process only, and at once; to be called after the commit.
+        """
+        # A read that is under way may have begun before the commit, and does not say of which user.
+        self._asking.clear()
+        gone = [
+            known_id
+            for known_id, standing in self._standings.items()
+            if known_id == session_id or (user_id is not None and standing.user_id == user_id)
+        ]
+        for known_id in gone:
+            self._standings.pop(known_id).current = False
+
+    async def forget_everywhere(
+        self, *, session_id: UUID | None = None, user_id: UUID | None = None
+    ) -> None:
+        """`forget` here, and ask the other processes to do the same."""
+        self.forget(session_id=session_id, user_id=user_id)
+        if self._bus is not None:
+            ids = {"session_id": session_id, "user_id": user_id}
+            await self._bus.announce(FORGET, {name: id_.hex for name, id_ in ids.items() if id_})
+
+    def on_announcement(self, payload: Mapping[str, Any]) -> None:
+        """What another process's `forget_everywhere` sent."""
+        self.forget(**{name: UUID(hex=payload[name]) for name in payload})
+
+
+def _viewer(claims: Claims, standing: _Standing) -> Viewer:
+    if standing.refusal is not None:
+        raise Unauthenticated(standing.refusal)
+    if standing.user_id != claims.user_id:
+        raise Unauthenticated("The token names another user than its session.")
+    return Viewer(
+        user_id=claims.user_id,
+        session_id=claims.session_id,
+        is_admin=standing.is_admin,
+        timezone=standing.timezone,
+        expires_at=claims.expires_at,
+    )
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or " " in token:
+        raise Unauthenticated("The Authorization header must read: Bearer <access token>.")
+    return token

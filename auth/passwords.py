@@ -1,0 +1,120 @@
+"""Passwords: how they are kept, and how they are compared.
+
+What is kept is bcrypt over base64(HMAC-SHA-256(pepper, password)). bcrypt reads 72 bytes at most
+and stops at a NUL; the HMAC makes 44 characters of any password, so that all 100 characters that
+one may have count. The pepper is a setting and not in the database, so that a stolen dump cannot
+be guessed against; its version stands beside each hash.
+
+bcrypt takes a quarter of a second on purpose. It runs in a few threads of its own (it releases the
+interpreter's lock), so that a rush of logins delays other logins and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import os
+import unicodedata
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import bcrypt
+
+from errors import BadInput, Unavailable
+from settings import AuthSettings
+
+T = TypeVar("T")
+
+SHORTEST, LONGEST = 8, 100
+# How many may wait for each thread: at cost 12 the last one waits about as long as an operation
+# may take, and whoever came after them would be cut off anyway.
+_WAITING_PER_THREAD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordHash:
+    """What stands in the database: bcrypt's own text, and which pepper went into it."""
+
+    text: str
+    pepper_version: int
+
+
+def normalized(password: str) -> str:
+    """One spelling of each password: `é` is one character, however a keyboard composes it."""
+    return unicodedata.normalize("NFC", password)
+
+
+def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
+    """The password, normalised, if it may be chosen; else `BadInput` that names the rule.
+
+    Length is the only demand: spaces and every script are welcome, and nothing is trimmed.
+    """
+    clean = normalized(password)
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in clean):
+        raise BadInput("A password must not contain control characters.", path=path)
+    if len(clean) < SHORTEST:
+        raise BadInput(f"A password must have at least {SHORTEST} characters.", path=path)
+    if len(clean) > LONGEST:
+        raise BadInput(
+            f"A password must have at most {LONGEST} characters; this one has {len(clean)}.",
+            path=path,
+        )
+    return clean
+
+
+class Passwords:
+    """Hashes and compares, off the event loop. One per process."""
+
+    def __init__(self, settings: AuthSettings) -> None:
+        self._rounds = settings.bcrypt_rounds
+        self._peppers = settings.peppers
+        self._version = settings.password_pepper_version
+        self._threads = max(1, min(4, (os.cpu_count() or 2) - 1))
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="password")
+        self._running = 0
+        # Compared with where there is no user. bcrypt computes the same either way; nothing has
+        # this hash.
+        salt = bcrypt.gensalt(self._rounds).decode()
+        self._nobody = PasswordHash(salt + "." * 31, self._version)
+
+    async def hash(self, password: str) -> PasswordHash:
+        """The hash to keep, at the present cost and with the present pepper."""
+        secret = self._peppered(password, self._version)
+        text = await self._run(lambda: bcrypt.hashpw(secret, bcrypt.gensalt(self._rounds)))
+        return PasswordHash(text.decode(), self._version)
+
+    async def verify(self, password: str, kept: PasswordHash | None) -> bool:
+        """Whether this is the password. With None (no such user) it is not, after the same time."""
+        known = kept is not None and kept.pepper_version in self._peppers
+        against = kept if kept is not None and known else self._nobody
+        secret = self._peppered(password, against.pepper_version)
+        matches = await self._run(lambda: bcrypt.checkpw(secret, against.text.encode()))
+        return matches and known
+
+    def outdated(self, kept: PasswordHash) -> bool:
+        """Whether cost or pepper have changed since; hash again at the next right login."""
+        rounds = kept.text.split("$")[2:3]
+        return kept.pepper_version != self._version or rounds != [f"{self._rounds:02d}"]
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _peppered(self, password: str, version: int) -> bytes:
+        # A lone surrogate has no UTF-8; it cannot be in a chosen password, but may be sent.
+        text = normalized(password).encode("utf-8", "surrogatepass")
+        digest = hmac.new(self._peppers[version], text, hashlib.sha256).digest()
+        return base64.b64encode(digest)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._running >= self._threads * (_WAITING_PER_THREAD + 1):
+            raise Unavailable("Too many people sign in at this moment; try again in a few seconds.")
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._running -= 1

@@ -1,0 +1,212 @@
+"""Tokens: what a client holds to say who it is.
+
+*Access tokens* are JWTs (RFC 9068, `at+jwt`) that live for minutes. They are proof of a session,
+not of rights: whether the session still stands is asked of the database (`auth.authenticator`).
+*Stream tokens* open one event stream by GET, where a browser can send no header; they live for a
+minute, may stand in an address, and are good for nothing else.
+*Refresh tokens* are 256 random bits, kept as SHA-256. Each is used once and gives a successor. The
+successor is computed from its predecessor with a key of the server: after a lost answer the same
+one can be given again without its ever being stored.
+
+Every kind has a key of its own, derived from `TASKLOOM_SECRET`, so that none passes for another.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from errors import Unauthenticated
+from settings import Settings
+
+ALGORITHM = "HS256"
+ACCESS_AUDIENCE = "taskloom"
+STREAM_AUDIENCE = "taskloom-stream"
+STREAM_SECONDS = 60
+REFRESH_PREFIX = "tlr_"
+_LONGEST = 2_000
+# Clocks of several servers differ a little; a token from further in the future is no slip.
+_CLOCK_SKEW = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says. `expires_at` is when what it opens has to end."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A new token, and when it stops to be accepted."""
+
+    token: str
+    expires_at: dt.datetime
+
+
+class _Kind:
+    """One kind of JWT: its `typ`, audience and key."""
+
+    def __init__(self, secret: bytes, typ: str, audience: str) -> None:
+        self.typ = typ
+        self.audience = audience
+        self.key = _derive(secret, typ)
+        # Names the key without giving it away: a changed secret can be told from a forgery.
+        self.kid = hashlib.sha256(b"kid:" + self.key).hexdigest()[:16]
+
+
+class Tokens:
+    """Makes and verifies. Knows no time of its own: `now` is passed in."""
+
+    def __init__(self, settings: Settings) -> None:
+        secret = settings.auth.secret.get_secret_value().encode()
+        self._issuer = settings.server.public_url
+        self._lifetime = dt.timedelta(seconds=settings.auth.access_token_seconds)
+        self._access = _Kind(secret, "at+jwt", ACCESS_AUDIENCE)
+        self._stream = _Kind(secret, "stream+jwt", STREAM_AUDIENCE)
+        self._refresh_key = _derive(secret, "refresh")
+
+    # --- access and stream tokens ----------------------------------------------------------------
+
+    def mint_access(self, user_id: UUID, session_id: UUID, now: dt.datetime) -> Minted:
+        """An access token of this session."""
+        expires_at = _whole_seconds(now + self._lifetime)
+        return self._mint(self._access, user_id, session_id, now, expires_at, {})
+
+    def mint_stream(
+        self, user_id: UUID, session_id: UUID, until: dt.datetime, now: dt.datetime
+    ) -> Minted:
+        """A token that opens a stream within a minute. The stream itself may last to `until`."""
+        until = _whole_seconds(until)
+        expires_at = min(_whole_seconds(now + dt.timedelta(seconds=STREAM_SECONDS)), until)
+        return self._mint(
+            self._stream, user_id, session_id, now, expires_at, {"until": int(until.timestamp())}
+        )
+
+    def verify_access(self, token: str, now: dt.datetime) -> Claims:
+        """What an access token says; `Unauthenticated`, with the reason, where it is not valid."""
+        return self._claims(self._verify(self._access, token, now), "exp")
+
+    def verify_stream(self, token: str, now: dt.datetime) -> Claims:
+        """What a stream token says; `Unauthenticated`, with the reason, where it is not valid."""
+        return self._claims(self._verify(self._stream, token, now), "until")
+
+    def _mint(
+        self,
+        kind: _Kind,
+        user_id: UUID,
+        session_id: UUID,
+        now: dt.datetime,
+        expires_at: dt.datetime,
+        more: dict[str, Any],
+    ) -> Minted:
+        claims = {
+            "iss": self._issuer,
+            "aud": kind.audience,
+            "sub": user_id.hex,
+            "sid": session_id.hex,
+            "jti": secrets.token_hex(16),
+            "iat": int(now.timestamp()),
+            "exp": int(expires_at.timestamp()),
+            **more,
+        }
+        headers = {"typ": kind.typ, "kid": kind.kid}
+        return Minted(jwt.encode(claims, kind.key, ALGORITHM, headers), expires_at)
+
+    def _verify(self, kind: _Kind, token: str, now: dt.datetime) -> dict[str, Any]:
+        if len(token) > _LONGEST:
+            raise Unauthenticated("This is not a token of Taskloom: it is too long.")
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError:
+            raise Unauthenticated("This is not a well-formed access token.") from None
+        if header.get("typ") != kind.typ or header.get("alg") != ALGORITHM:
+            raise Unauthenticated(
+                f"A token of type {kind.typ} is asked for here; this one is of another kind."
+            )
+        if header.get("kid") != kind.kid:
+            raise Unauthenticated("The token was signed with another key; sign in again.")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                kind.key,
+                algorithms=[ALGORITHM],
+                audience=kind.audience,
+                issuer=self._issuer,
+                options={
+                    "require": ["iss", "aud", "sub", "sid", "jti", "iat", "exp"],
+                    # Compared below, with the time that was passed in.
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "strict_aud": True,
+                },
+            )
+            issued, expires = int(claims["iat"]), int(claims["exp"])
+        except (jwt.InvalidTokenError, TypeError, ValueError):
+            raise Unauthenticated(
+                "The token is not valid here: its signature, issuer or audience is wrong."
+            ) from None
+        moment = now.timestamp()
+        if moment >= expires:
+            raise Unauthenticated(
+                "The token has expired. Call `sessionRefresh` (without an Authorization header) "
+                "for a new one, or sign in again."
+            )
+        if issued > moment + _CLOCK_SKEW:
+            raise Unauthenticated("The token is dated in the future.")
+        return claims
+
+    @staticmethod
+    def _claims(claims: dict[str, Any], end: str) -> Claims:
+        try:
+            return Claims(
+                user_id=UUID(hex=claims["sub"]),
+                session_id=UUID(hex=claims["sid"]),
+                expires_at=dt.datetime.fromtimestamp(claims[end], dt.UTC),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise Unauthenticated("The token names no session.") from None
+
+    # --- refresh tokens --------------------------------------------------------------------------
+
+    @staticmethod
+    def new_refresh() -> str:
+        """The first refresh token of a session: 256 random bits."""
+        return _refresh_text(secrets.token_bytes(32))
+
+    def successor(self, refresh_token: str) -> str:
+        """The one token that follows this one: always the same, and nobody else can compute it."""
+        return _refresh_text(_mac(self._refresh_key, refresh_token))
+
+    @staticmethod
+    def refresh_hash(refresh_token: str) -> bytes:
+        """What is stored of a refresh token. 256 random bits need no salt and no slow hash."""
+        return hashlib.sha256(refresh_token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _derive(secret: bytes, purpose: str) -> bytes:
+    return hmac.new(secret, f"taskloom/{purpose}/1".encode(), hashlib.sha256).digest()
+
+
+def _mac(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+
+
+def _refresh_text(raw: bytes) -> str:
+    # The prefix lets scanners for leaked secrets recognise it.
+    return REFRESH_PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _whole_seconds(moment: dt.datetime) -> dt.datetime:
+    # JWTs count whole seconds; what the payload says is what the token says.
+    return moment.replace(microsecond=0)
