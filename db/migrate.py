@@ -18,17 +18,23 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-import db.models  # noqa: F401 - fills the metadata
+import db.models
 from db.base import Base
+from db.models.event import Xid8
 from settings import DatabaseSettings
 
 T = TypeVar("T")
 
 # Any number will do that nobody else uses on the same database; this one spells "taskloom".
 _LOCK = int.from_bytes(b"taskloom", "big", signed=True)
+
+
+# SQLAlchemy meets this type when it reads the database to compare it, and does not know it.
+ischema_names["xid8"] = Xid8
 
 
 class MigrationError(Exception):

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
 import db.models  # noqa: F401 - fills the metadata
-from db.base import Base
+from db.base import Base, Ordered
 from db.migrate import include_name
+from db.models.event import Xid8
+
+
+def _render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+    """How a migration writes our own types: by what the database has, where it has it."""
+    if kind == "type" and isinstance(item, Ordered):
+        return "sa.SmallInteger()"
+    if kind == "type" and isinstance(item, Xid8):
+        context.imports.add("from db.models.event import Xid8")
+        return "Xid8()"
+    return False
 
 
 def _run() -> None:
@@ -18,6 +32,7 @@ def _run() -> None:
         connection=connection,
         target_metadata=Base.metadata,
         include_name=include_name,
+        render_item=_render_item,
         compare_type=True,
         compare_server_default=True,
         # All or nothing: a start that fails in the middle leaves the database as it was.
