@@ -22,9 +22,8 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-import db.models
 from db.base import Base
-from db.models.event import Xid8
+from db.models.event import Xid8  # with all models, since it imports their package
 from settings import DatabaseSettings
 
 T = TypeVar("T")
