@@ -3,13 +3,14 @@
 The page is a static application that `make explorer` builds from the folder `explorer/`. Nothing
 of it comes from another host, and its Content-Security-Policy forbids the browser to ask one, so
 it works in a closed network and leaks nothing to anybody. The files' names carry a hash of their
-content, hence a browser may keep them for ever, and only the page itself is asked for anew.
+content, hence a browser may keep them for ever, and only the page itself is asked for anew. The
+build has compressed them already (7 MB to 2 MB), which costs the event loop nothing.
 
 Where the application has not been built, the server runs all the same, and the page says so.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -36,21 +37,23 @@ _CONTENT_TYPES: Final[Mapping[str, str]] = {
 _ASSET_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 _HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "; ".join((
-        "default-src 'none'",
-        "script-src 'self'",
-        # Monaco, the editor, writes its theme into style elements that it makes while running.
-        "style-src 'self' 'unsafe-inline'",
-        # GraphiQL's fonts and icons are part of its style sheet.
-        "font-src 'self' data:",
-        "img-src 'self' data:",
-        "worker-src 'self' blob:",
-        # Covers the WebSocket of the same host and port too.
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )),
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            # Monaco, the editor, writes its theme into style elements that it makes while running.
+            "style-src 'self' 'unsafe-inline'",
+            # GraphiQL's fonts and icons are part of its style sheet.
+            "font-src 'self' data:",
+            "img-src 'self' data:",
+            "worker-src 'self' blob:",
+            # Covers the WebSocket of the same host and port too.
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -106,7 +109,16 @@ def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
         content_type = _CONTENT_TYPES.get(path.suffix)
         if content_type is None or not _ASSET_NAME.fullmatch(name) or not path.is_file():
             raise HTTPException(404)
-        headers = {**_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+        headers = {
+            **_HEADERS,
+            "Cache-Control": "public, max-age=31536000, immutable",
+            "Vary": "Accept-Encoding",
+        }
+        compressed = path.with_name(f"{name}.gz")
+        encodings = _weighed(request.headers.get("accept-encoding", ""))
+        wanted = any(coding == "gzip" and weight > 0 for coding, weight in encodings)
+        if wanted and compressed.is_file():
+            path, headers["Content-Encoding"] = compressed, "gzip"
         return FileResponse(path, media_type=content_type, headers=headers)
 
     return [
@@ -122,22 +134,24 @@ def asks_for_page(accept: str) -> bool:
     Programs say `*/*`, a JSON type, or nothing; they get JSON. Of equal weights the first counts.
     """
     best, best_weight = "", 0.0
-    for entry in accept.split(","):
-        media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
-        weight = _weight(parameters)
+    for media_type, weight in _weighed(accept):
         if weight > best_weight:
             best, best_weight = media_type, weight
     return best in {"text/html", "application/xhtml+xml"}
 
 
-def _weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
-    return 1.0
+def _weighed(header: str) -> Iterator[tuple[str, float]]:
+    """The values of an `Accept…` header with their weights; one that cannot be read weighs 0."""
+    for entry in header.split(","):
+        value, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        yield value, weight
 
 
 def _not_built_page(config: ExplorerConfig) -> str:

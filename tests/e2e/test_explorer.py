@@ -1,0 +1,181 @@
+"""The explorer as somebody meets it: a browser without internet, against the running server."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    WebSocket,
+    async_playwright,
+    expect,
+)
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "tests" / "screenshots"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.skipif(
+        not (ROOT / "explorer" / "dist" / "index.html").is_file(),
+        reason="the explorer has not been built (make explorer)",
+    ),
+]
+
+
+class LiveServer(Protocol):
+    """A running server with demo data."""
+
+    url: str
+    demo_login: str
+    demo_password: str
+
+
+class Visit:
+    """A browser window, and whatever in it went against the rules."""
+
+    def __init__(self, context: BrowserContext, server: LiveServer) -> None:
+        self.context = context
+        self.server = server
+        self.host = urlsplit(server.url).netloc
+        self.outside: list[str] = []
+        self.complaints: list[str] = []
+
+    async def begin(self) -> None:
+        await self.context.route("**/*", self._pass_or_block)
+        self.context.on("weberror", lambda fault: self.complaints.append(str(fault.error)))
+        self.context.on("console", self._note_refusal)
+
+    async def _pass_or_block(self, route: Route) -> None:
+        if urlsplit(route.request.url).netloc == self.host:
+            await route.continue_()
+        else:
+            self.outside.append(route.request.url)
+            await route.abort()
+
+    def _note_socket(self, socket: WebSocket) -> None:
+        if urlsplit(socket.url).netloc != self.host:
+            self.outside.append(socket.url)
+
+    def _note_refusal(self, message: ConsoleMessage) -> None:
+        # What the policy forbids is not even asked for, and shows here only.
+        if "Content Security Policy" in message.text:
+            self.complaints.append(message.text)
+
+    async def open(self) -> Page:
+        page = await self.context.new_page()
+        page.on("websocket", self._note_socket)
+        await page.goto(self.server.url)
+        await page.locator(".graphiql-query-editor .view-line").first.wait_for()
+        return page
+
+    async def sign_in(self, page: Page, password: str | None = None) -> None:
+        await page.get_by_label("Username or e-mail").fill(self.server.demo_login)
+        await page.get_by_label("Password").fill(password or self.server.demo_password)
+        await page.get_by_role("button", name="Sign in", exact=True).click()
+
+    async def expect_signed_in(self, page: Page) -> None:
+        await expect(page.get_by_test_id("viewer")).to_have_text(self.server.demo_login)
+
+
+@pytest.fixture
+async def visit(live_server: LiveServer) -> AsyncIterator[Visit]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                # No name is looked up: a request to another host could not succeed unseen.
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+            ],
+        )
+        context = await browser.new_context(viewport={"width": 1360, "height": 800})
+        context.set_default_timeout(20_000)
+        visit = Visit(context, live_server)
+        await visit.begin()
+        yield visit
+        await browser.close()
+    assert visit.outside == []
+    assert visit.complaints == []
+
+
+async def run_tab(page: Page, name: str) -> None:
+    """Opens an example's tab and presses the button; the answer appears beside it."""
+    await page.get_by_role("tab", name=name).click()
+    await page.get_by_role("button", name=re.compile("^Execute query")).click()
+
+
+async def expect_answer(page: Page, text: str) -> None:
+    await expect(page.locator(".result-window .view-lines")).to_contain_text(text, timeout=20_000)
+
+
+async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> None:
+    page = await visit.open()
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+
+    await run_tab(page, "Board")
+    await expect_answer(page, f'"username": "{visit.server.demo_login}"')
+    await expect_answer(page, '"totalCount"')
+    SCREENSHOTS.mkdir(exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / "explorer.png")
+
+    await run_tab(page, "OpenTasks")
+    await expect_answer(page, '"hasNextPage"')
+
+    await run_tab(page, "WatchTasks")
+    await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
+
+    # A second window, in which somebody creates a task: the first hears of it.
+    other = await visit.open()
+    await other.get_by_role("button", name="Sign in as the demo user").click()
+    await visit.expect_signed_in(other)
+    await run_tab(other, "CreateTask")
+    await expect_answer(other, "Try the Taskloom explorer")
+    await expect_answer(other, '"errors": []')
+
+    await expect_answer(page, "TASK_CREATED")
+    await expect_answer(page, "Try the Taskloom explorer")
+    await page.screenshot(path=SCREENSHOTS / "explorer-live.png")
+
+
+async def test_a_session_from_a_wrong_password_to_signing_out(visit: Visit) -> None:
+    page = await visit.open()
+    problem = page.get_by_role("form", name="Sign in").get_by_role("alert")
+    await visit.sign_in(page, password="not the password")
+    await expect(problem).not_to_be_empty()
+
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+
+    # A token that the server does not accept is renewed on the way, unnoticed, also on a reload.
+    await page.evaluate("""() => {
+        const session = JSON.parse(sessionStorage.getItem("taskloom:session"));
+        session.accessToken = "expired";
+        sessionStorage.setItem("taskloom:session", JSON.stringify(session));
+    }""")
+    await page.reload()
+    await visit.expect_signed_in(page)
+    await run_tab(page, "Board")
+    await expect_answer(page, f'"username": "{visit.server.demo_login}"')
+
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("Password")).to_be_visible()
+    await run_tab(page, "Board")
+    await expect_answer(page, "UNAUTHENTICATED")
+    assert await page.evaluate("sessionStorage.getItem('taskloom:session')") is None

@@ -1,0 +1,227 @@
+"""The page at `/` and its files, as browsers, programs and attackers ask for them."""
+
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from graphql import build_schema, get_operation_ast, parse, validate
+from graphql.execution.values import get_variable_values
+from starlette.applications import Starlette
+
+from web.explorer import DemoUser, ExplorerConfig, explorer_routes
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "explorer" / "examples").glob("*.graphql"))
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+CONFIG = ExplorerConfig(
+    name="Taskloom",
+    version="1.2.3",
+    environment="development",
+    demo=DemoUser(login="ada", password="correct horse"),
+)
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """A built explorer in small, beside a file that is nobody's business."""
+    (tmp_path / "secret.js").write_text("secret")
+    assets = tmp_path / "dist" / "explorer" / "assets"
+    assets.mkdir(parents=True)
+    (tmp_path / "dist" / "index.html").write_text("<title>the explorer</title>")
+    (tmp_path / "dist" / "secret.js").write_text("secret")
+    for name in ("index-abc123.js", "index-abc123.css", "icon.svg", "index.js.map", ".hidden.js"):
+        (assets / name).write_text(f"/* {name} */")
+    return tmp_path / "dist"
+
+
+def client_of(dist: Path, config: ExplorerConfig = CONFIG) -> httpx.AsyncClient:
+    app = Starlette(routes=explorer_routes(dist=dist, config=config))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://taskloom.test")
+
+
+@pytest.fixture
+async def client(dist: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(dist) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        BROWSER,
+        "text/html",
+        "TEXT/HTML;charset=utf-8",
+        "application/xhtml+xml, */*;q=0.1",
+        "application/json;q=0.5, text/html",
+    ],
+)
+async def test_a_navigation_gets_the_page(client: httpx.AsyncClient, accept: str) -> None:
+    answer = await client.get("/", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["vary"] == "Accept"
+    assert "the explorer" in answer.text
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "",
+        "application/json",
+        "application/json, text/html",
+        "text/html;q=0.5, application/json",
+        "text/html;q=0",
+        "text/html;q=much",
+        "*/*, text/html",
+    ],
+)
+async def test_everybody_else_gets_json(client: httpx.AsyncClient, accept: str) -> None:
+    answer = await client.get("/", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["vary"] == "Accept"
+    assert answer.json() == {"name": "Taskloom", "version": "1.2.3", "status": "ok"}
+
+
+async def test_the_policy_lets_the_browser_ask_this_host_only(client: httpx.AsyncClient) -> None:
+    page = await client.get("/", headers={"Accept": BROWSER})
+    script = await client.get("/explorer/assets/index-abc123.js")
+    for answer in (page, script):
+        policy = dict(
+            directive.split(" ", 1)
+            for directive in answer.headers["content-security-policy"].split("; ")
+        )
+        sources = {source for given in policy.values() for source in given.split()}
+        assert sources <= {"'none'", "'self'", "'unsafe-inline'", "data:", "blob:"}
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("index-abc123.js", "text/javascript; charset=utf-8"),
+        ("index-abc123.css", "text/css; charset=utf-8"),
+        ("icon.svg", "image/svg+xml"),
+    ],
+)
+async def test_assets_are_kept_for_ever(
+    client: httpx.AsyncClient, name: str, content_type: str
+) -> None:
+    answer = await client.get(f"/explorer/assets/{name}")
+    assert answer.status_code == 200
+    assert answer.text == f"/* {name} */"
+    assert answer.headers["content-type"] == content_type
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "encoding"),
+    [("gzip, deflate, br", "gzip"), ("br", None), ("gzip;q=0", None), ("", None)],
+)
+async def test_assets_come_compressed_to_who_can_read_that(
+    client: httpx.AsyncClient, dist: Path, accept_encoding: str, encoding: str | None
+) -> None:
+    name = "index-abc123.js"
+    compressed = dist / "explorer" / "assets" / f"{name}.gz"
+    compressed.write_bytes(gzip.compress(f"/* {name} */".encode()))
+    answer = await client.get(
+        f"/explorer/assets/{name}", headers={"Accept-Encoding": accept_encoding}
+    )
+    assert answer.text == f"/* {name} */"
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "missing.js",
+        "index.js.map",
+        ".hidden.js",
+        "../../../secret.js",
+        "..%2f..%2fsecret.js",
+        "..%2F..%2F..%2Fsecret.js",
+        "%2e%2e/%2e%2e/secret.js",
+        "..%5c..%5csecret.js",
+        "%2fetc%2fpasswd",
+        "index-abc123.js%00.css",
+        "index-abc123.js%0a",
+        "",
+    ],
+)
+async def test_nothing_else_is_served(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(f"http://taskloom.test/explorer/assets/{path}")
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+async def test_the_page_learns_about_its_server(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/explorer/config.json")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json() == {
+        "name": "Taskloom",
+        "version": "1.2.3",
+        "environment": "development",
+        "demo": {"login": "ada", "password": "correct horse"},
+        "endpoint": "/graphql",
+    }
+
+
+async def test_without_a_demo_user_no_password_is_told(dist: Path) -> None:
+    config = ExplorerConfig(name="Taskloom", version="1.2.3", environment="production")
+    async with client_of(dist, config) as client:
+        assert (await client.get("/explorer/config.json")).json()["demo"] is None
+
+
+async def test_an_unbuilt_explorer_says_how_to_build_it(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    async with client_of(dist) as client:
+        page = await client.get("/", headers={"Accept": BROWSER})
+        assert page.status_code == 200
+        assert "make explorer" in page.text
+        assert "/graphql" in page.text
+        assert (await client.get("/")).json()["status"] == "ok"
+        assert (await client.get("/explorer/assets/index.js")).status_code == 404
+
+        # Building it is enough: the server is not started again.
+        dist.mkdir()
+        (dist / "index.html").write_text("<title>the explorer</title>")
+        assert "the explorer" in (await client.get("/", headers={"Accept": BROWSER})).text
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_fit_the_schema(example: Path) -> None:
+    schema = build_schema((ROOT / "schema.graphql").read_text())
+    document = parse(example.read_text())
+    assert validate(schema, document) == []
+
+    variables = example.with_suffix(".json")
+    given = json.loads(variables.read_text()) if variables.exists() else {}
+    operation = get_operation_ast(document)
+    assert operation is not None
+    coerced = get_variable_values(schema, list(operation.variable_definitions or ()), given)
+    assert not isinstance(coerced, list), coerced
+
+
+def test_every_example_is_in_the_explorer() -> None:
+    listed = (ROOT / "explorer" / "src" / "examples.ts").read_text()
+    imported = set(re.findall(r"\.\./examples/([\w-]+\.(?:graphql|json))\?raw", listed))
+    assert imported == {path.name for path in (ROOT / "explorer" / "examples").iterdir()}
+
+
+def test_the_lock_pins_every_package_and_names_no_host() -> None:
+    lock = json.loads((ROOT / "explorer" / "package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert packages
+    for name, entry in packages.items():
+        assert entry.get("integrity", "").startswith("sha512-"), name
+        assert "resolved" not in entry, name
