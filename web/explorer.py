@@ -96,7 +96,7 @@ def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
         headers = {**_HEADERS, "Cache-Control": "no-cache", "Vary": "Accept"}
         index = dist / "index.html"
         if not index.is_file():
-            return HTMLResponse(_not_built_page(config), headers=headers)
+            return HTMLResponse(_not_built_page(config, request.url.netloc), headers=headers)
         return FileResponse(index, media_type="text/html; charset=utf-8", headers=headers)
 
     async def config_json(_: Request) -> Response:
@@ -154,9 +154,12 @@ def _weighed(header: str) -> Iterator[tuple[str, float]]:
         yield value, weight
 
 
-def _not_built_page(config: ExplorerConfig) -> str:
+def _not_built_page(config: ExplorerConfig, host: str) -> str:
     return _NOT_BUILT.substitute(
-        name=escape(config.name), version=escape(config.version), endpoint=escape(config.endpoint)
+        name=escape(config.name),
+        version=escape(config.version),
+        endpoint=escape(config.endpoint),
+        host=escape(host),
     )
 
 
@@ -183,7 +186,7 @@ the server need not be started anew:</p>
 <pre>make explorer</pre>
 <p>It needs Node.js 20.19 or later, or takes one from PyPI where the machine has none, and an npm
 registry that can be reached. Until then any GraphQL client will do:</p>
-<pre>curl -s localhost:8000$endpoint -H 'Content-Type: application/json' \\
+<pre>curl -s $host$endpoint -H 'Content-Type: application/json' \\
   -d '{"query": "{ __typename }"}'</pre>
 </body>
 </html>

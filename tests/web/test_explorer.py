@@ -188,7 +188,7 @@ async def test_an_unbuilt_explorer_says_how_to_build_it(tmp_path: Path) -> None:
         page = await client.get("/", headers={"Accept": BROWSER})
         assert page.status_code == 200
         assert "make explorer" in page.text
-        assert "/graphql" in page.text
+        assert "curl -s taskloom.test/graphql" in page.text
         assert (await client.get("/")).json()["status"] == "ok"
         assert (await client.get("/explorer/assets/index.js")).status_code == 404
 
