@@ -32,8 +32,8 @@ RECHECK = dt.timedelta(seconds=3)
 _MOST_TOKENS = 20_000
 _MOST_SESSIONS = 20_000
 
-# What is sent on the bus, and under which name.
 FORGET = "forget"
+"""The topic of revocations: `{"session_id": id}` or `{"user_id": id}`."""
 
 _STANDING = Statement(
     select(
@@ -50,11 +50,14 @@ _STANDING = Statement(
 )
 
 
-class Announcer(Protocol):
-    """The part of the bus that is needed here: a message to every other process."""
+class Bus(Protocol):
+    """The part of `events.bus` that is needed here: messages to and from the other processes."""
 
-    async def announce(self, kind: str, payload: Mapping[str, Any]) -> None:
-        """Tell the other processes; may be lost, and then costs a delay only."""
+    async def publish(self, topic: str, payload: Any) -> None:
+        """Tell everybody. May be lost, which costs a delay only."""
+
+    def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Hear what others publish, until the returned function is called."""
 
 
 class _Standing:
@@ -107,7 +110,7 @@ class Authenticator:
         self,
         settings: Settings,
         database: Database,
-        bus: Announcer | None = None,
+        bus: Bus | None = None,
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self.passwords = Passwords(settings.auth)
@@ -115,6 +118,7 @@ class Authenticator:
         self.database = database
         self.settings = settings
         self._bus = bus
+        self._deaf = bus.subscribe(FORGET, self._on_forget) if bus is not None else None
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._standings: OrderedDict[UUID, _Standing] = OrderedDict()
@@ -122,7 +126,9 @@ class Authenticator:
         self._asking: dict[UUID, asyncio.Task[_Standing]] = {}
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Let go of the threads, and of the bus."""
+        if self._deaf is not None:
+            self._deaf()
         self.passwords.close()
 
     # --- who asks --------------------------------------------------------------------------------
@@ -233,11 +239,10 @@ class Authenticator:
         self.forget(session_id=session_id, user_id=user_id)
         if self._bus is not None:
             ids = {"session_id": session_id, "user_id": user_id}
-            await self._bus.announce(FORGET, {name: id_.hex for name, id_ in ids.items() if id_})
+            await self._bus.publish(FORGET, {name: id_.hex for name, id_ in ids.items() if id_})
 
-    def on_announcement(self, payload: Mapping[str, Any]) -> None:
-        """What another process's `forget_everywhere` sent."""
-        self.forget(**{name: UUID(hex=payload[name]) for name in payload})
+    def _on_forget(self, payload: Mapping[str, str]) -> None:
+        self.forget(**{name: UUID(hex=value) for name, value in payload.items()})
 
 
 def _viewer(claims: Claims, standing: _Standing) -> Viewer:

@@ -1,0 +1,304 @@
+"""People: how they come, what they may change about themselves, what administrators may.
+
+How one leaves stands in `domain.user_deletion`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from auth.authenticator import Authenticator
+from auth.passwords import PasswordHash, acceptable
+from db import models
+from db.models import WeekDay
+from domain import rules
+from domain.session import Grant, end_sessions, open_session, proven, still_holding
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure, Failures, Forbidden
+from events.kinds import EventKind
+
+T = TypeVar("T")
+Path = Sequence[str | int]
+
+_USERNAME = re.compile(r"[A-Za-z0-9_.-]{3,50}")
+# As browsers check <input type=email>, save that the domain must have a dot: a local part, and
+# labels of letters, digits and inner hyphens.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
+
+# Fields of a profile that always have a value; null clears the others.
+_REQUIRED = {"username", "email", "timezone", "week_start", "locale", "is_admin"}
+
+
+# --- rules for values ----------------------------------------------------------------------------
+
+
+def username(value: str, path: Path = ("username",)) -> str:
+    """A username, in the case that the person chose; compared without regard to it."""
+    clean = rules.text(value, path, most=50)
+    if not _USERNAME.fullmatch(clean):
+        raise BadInput("A username has 3 to 50 of the letters a to z, digits, and _ . -", path=path)
+    return clean
+
+
+def email(value: str, path: Path = ("email",)) -> str:
+    """An e-mail address, as it was written; compared without regard to case."""
+    clean = rules.text(value, path, most=100)
+    if not _EMAIL.fullmatch(clean):
+        raise BadInput("This is no e-mail address such as ada@example.com.", path=path)
+    return clean
+
+
+_RULES: dict[str, Callable[[Any], Any]] = {
+    "username": username,
+    "email": email,
+    "full_name": lambda value: rules.optional_text(value, ("full_name",), most=100),
+    "timezone": lambda value: rules.timezone(value, ("timezone",)),
+    "week_start": WeekDay,
+    "locale": lambda value: rules.locale(value, ("locale",)),
+    "is_admin": bool,
+}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if value is None and name in _REQUIRED:
+        raise BadInput("This must not be null; leave it out to keep it.", path=(name,))
+    return _RULES[name](value)
+
+
+class _Problems:
+    """Collects the failures of one input, so that a form can show all of them at once."""
+
+    def __init__(self) -> None:
+        self.found: list[Failure] = []
+
+    def try_(self, check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except Failure as failure:
+            self.found.append(failure)
+            return None
+
+    def raise_any(self) -> None:
+        if self.found:
+            raise self.found[0] if len(self.found) == 1 else Failures(self.found)
+
+
+# --- coming --------------------------------------------------------------------------------------
+
+
+async def register(
+    work: Work,
+    auth: Authenticator,
+    *,
+    username: str,
+    email: str,
+    password: str,
+    full_name: str | None = None,
+    timezone: str | None = None,
+    device_name: str | None = None,
+) -> Grant:
+    """Make an account for oneself, and sign in. Raises `REGISTRATION_CLOSED` where that is set."""
+    if auth.settings.auth.registration == "closed":
+        raise Failure(
+            "This server does not accept registrations; ask its administrator for an account.",
+            code=ErrorCode.REGISTRATION_CLOSED,
+        )
+    device_name = rules.optional_text(device_name, ("device_name",), most=100)
+    user = await create(
+        work,
+        auth,
+        username=username,
+        email=email,
+        password=password,
+        full_name=full_name,
+        timezone=timezone,
+    )
+    return await open_session(work, auth, user, device_name)
+
+
+async def create(
+    work: Work,
+    auth: Authenticator,
+    *,
+    username: str,
+    email: str,
+    password: str,
+    full_name: str | None = None,
+    timezone: str | None = None,
+    is_admin: bool = False,
+) -> models.User:
+    """Make a user, whoever asks; what the command line and the demo use.
+
+    All broken rules, and names that are taken, are reported together (`Failures`).
+    """
+    given = {"username": username, "email": email, "full_name": full_name}
+    if timezone is not None:
+        given["timezone"] = timezone
+    problems = _Problems()
+    values = {name: problems.try_(partial(_checked, name, value)) for name, value in given.items()}
+    clean_password = problems.try_(lambda: acceptable(password))
+    # The slow part comes before the first statement, so that it holds no connection.
+    hashed = PasswordHash("", 0)
+    if clean_password is not None and not problems.found:
+        hashed = await auth.passwords.hash(clean_password)
+    problems.found += await _taken(work, values)
+    problems.raise_any()
+    user = models.User(
+        id=work.new_id(),
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+        password_hash=hashed.text,
+        pepper_version=hashed.pepper_version,
+        password_changed_at=work.now,
+        is_active=True,
+        is_admin=is_admin,
+        **({"timezone": "UTC", "week_start": WeekDay.MONDAY, "locale": "en"} | values),
+    )
+    work.session.add(user)
+    # Who took the same name at this moment is found here, by the unique index.
+    await work.session.flush()
+    event = work.record(
+        EventKind.USER_REGISTERED, user, [("username", None, user.username)], audience=[user.id]
+    )
+    event.actor_id = event.actor_id or user.id
+    return user
+
+
+async def _taken(
+    work: Work, values: Mapping[str, Any], *, but: UUID | None = None
+) -> list[Failure]:
+    """A failure for each of username and email that somebody else has."""
+    failures: list[Failure] = []
+    for name, noun in (("username", "username"), ("email", "email address")):
+        value = values.get(name)
+        if value is None:
+            continue
+        column = getattr(models.User, name)
+        query = select(models.User.id).where(func.lower(column) == value.lower())
+        owner = await work.session.scalar(query)
+        if owner is not None and owner != but:
+            failures.append(rules.taken(noun, (name,)))
+    return failures
+
+
+# --- changing ------------------------------------------------------------------------------------
+
+
+async def update_profile(
+    work: Work, auth: Authenticator, values: Mapping[str, Any], *, if_version: int | None = None
+) -> models.User:
+    """Change one's own username, full_name, timezone, week_start or locale."""
+    user = await work.editable(models.User, work.viewer.require())
+    await _update(work, auth, user, values, if_version)
+    return user
+
+
+async def _update(
+    work: Work,
+    auth: Authenticator,
+    user: models.User,
+    values: Mapping[str, Any],
+    if_version: int | None,
+) -> None:
+    problems = _Problems()
+    checked = {
+        name: problems.try_(partial(_checked, name, value)) for name, value in values.items()
+    }
+    problems.found += await _taken(work, checked, but=user.id)
+    problems.raise_any()
+    ignore: list[str] = []
+    address = checked.get("email")
+    if address is not None and address.lower() != user.email.lower():
+        # Nobody has shown yet that the new address is theirs.
+        checked["email_verified_at"] = None
+        ignore.append("email_verified_at")
+    changes = work.apply(user, checked, if_version=if_version, ref="user", ignore=ignore)
+    if not changes:
+        return
+    await work.session.flush()
+    work.record(EventKind.USER_UPDATED, user, changes, audience=[user.id])
+    # The cache of viewers knows the zone, and whether one is an administrator.
+    work.after_commit.append(_forget(auth, user.id))
+
+
+async def change_password(
+    work: Work, auth: Authenticator, *, current_password: str, new_password: str
+) -> models.User:
+    """Set another password, knowing the present one. Ends all other sessions."""
+    work.viewer.require()
+    clean = acceptable(new_password, ("new_password",))
+    user_id, kept = await proven(work, auth, current_password, "current_password")
+    hashed = await auth.passwords.hash(clean)
+    user = await still_holding(work, user_id, kept, path="current_password")
+    user.password_hash, user.pepper_version = hashed.text, hashed.pepper_version
+    work.apply(user, {"password_changed_at": work.now})
+    work.record(EventKind.PASSWORD_CHANGED, user, audience=[user.id])
+    await end_sessions(work, auth, user.id, "the password was changed", keep=work.viewer.session_id)
+    return user
+
+
+# --- administration ------------------------------------------------------------------------------
+
+
+async def administer(
+    work: Work,
+    auth: Authenticator,
+    user_id: UUID,
+    values: Mapping[str, Any],
+    *,
+    if_version: int | None = None,
+) -> models.User:
+    """Change anybody's profile, email or is_admin, as an administrator."""
+    user = await _administered(work, user_id)
+    if values.get("is_admin") is False and user.id == work.viewer.user_id:
+        raise Forbidden("Another administrator must take this right from you.", path=("is_admin",))
+    await _update(work, auth, user, values, if_version)
+    return user
+
+
+async def activate(work: Work, user_id: UUID) -> models.User:
+    """Let a deactivated user sign in again. Safe to repeat."""
+    user = await _administered(work, user_id)
+    if work.apply(user, {"is_active": True}):
+        work.record(
+            EventKind.USER_ACTIVATED, user, [("is_active", False, True)], audience=[user.id]
+        )
+    return user
+
+
+async def deactivate(work: Work, auth: Authenticator, user_id: UUID) -> models.User:
+    """Shut a user out: all sessions end, and none can begin. Safe to repeat."""
+    user = await _administered(work, user_id)
+    if user.id == work.viewer.user_id:
+        raise Forbidden("You cannot deactivate yourself.", path=("id",))
+    if work.apply(user, {"is_active": False}):
+        work.record(
+            EventKind.USER_DEACTIVATED, user, [("is_active", True, False)], audience=[user.id]
+        )
+    await end_sessions(work, auth, user.id, "the account was deactivated")
+    return user
+
+
+async def revoke_sessions(work: Work, auth: Authenticator, user_id: UUID) -> tuple[UUID, int]:
+    """End all sessions of a user, as an administrator; the user's id and how many there were."""
+    user = await _administered(work, user_id)
+    return user.id, await end_sessions(work, auth, user.id, "ended by an administrator")
+
+
+async def _administered(work: Work, user_id: UUID) -> models.User:
+    work.viewer.require()
+    if not work.viewer.is_admin:
+        raise Forbidden("Only administrators may do this.")
+    return await work.readable(models.User, user_id, lock=True)
+
+
+def _forget(auth: Authenticator, user_id: UUID) -> Callable[[], Awaitable[None]]:
+    return partial(auth.forget_everywhere, user_id=user_id)
