@@ -1,0 +1,219 @@
+"""The bus: how one process tells the others at once that something is new.
+
+The bus carries hints, never facts. An announcement says that the log has events for these projects
+and people; whoever cares reads the log. So a lost message costs a delay (readers look once a second
+all the same) and never an event, and Redis needs no persistence.
+
+Within a process a message arrives at once, by an ordinary call. With Redis it also goes to the
+other processes, by one channel; what a process sent itself it ignores when it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from settings import RedisSettings
+
+log = logging.getLogger(__name__)
+
+EVENTS = "events"
+"""The topic of announcements: `{"projects": [id, …], "users": [id, …]}`, ids as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Said after a commit: the log has something new about these projects and people."""
+
+    projects: Collection[UUID] = ()
+    users: Collection[UUID] = ()
+
+
+Callback = Callable[[Any], None]
+
+# How long to wait before Redis is tried again, in seconds; doubled up to the second figure.
+_RETRY = (0.05, 1.0)
+# Messages kept while Redis is away. They are hints, so the oldest may go.
+_BACKLOG = 1000
+
+
+class Bus(ABC):
+    """Small messages by topic. A payload is anything that JSON can say (ids as text)."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[str, list[Callback]] = {}
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin to hear others. Does not wait for them, nor fail where they cannot be reached."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Hear and say nothing more."""
+
+    @abstractmethod
+    async def publish(self, topic: str, payload: Any) -> None:
+        """Tell everybody, this process included. Never fails and never waits for a network."""
+
+    async def ready(self) -> bool:
+        """Whether the other processes can be reached at this moment."""
+        return True
+
+    async def announce(self, news: Announcement) -> None:
+        """Say, after the commit, that the log has something new."""
+        await self.publish(EVENTS, {"projects": list(news.projects), "users": list(news.users)})
+
+    def subscribe(self, topic: str, callback: Callback) -> Callable[[], None]:
+        """Call `callback(payload)` for each message, in the event loop; it must not block.
+
+        Returns what ends the subscription.
+        """
+        callbacks = self._callbacks.setdefault(topic, [])
+        callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            with contextlib.suppress(ValueError):
+                callbacks.remove(callback)
+
+        return unsubscribe
+
+    def _deliver(self, topic: str, payload: Any) -> None:
+        for callback in tuple(self._callbacks.get(topic, ())):
+            try:
+                callback(payload)
+            except Exception:
+                log.exception("a listener of the bus failed", extra={"topic": topic})
+
+
+class LocalBus(Bus):
+    """The bus of a single process."""
+
+    async def start(self) -> None:
+        """There is nobody else."""
+
+    async def close(self) -> None:
+        self._callbacks.clear()
+
+    async def publish(self, topic: str, payload: Any) -> None:
+        # Through JSON as well, so that a listener sees the same with Redis and without.
+        self._deliver(topic, orjson.loads(orjson.dumps(payload)))
+
+
+class RedisBus(Bus):
+    """The bus of several processes, over one channel of Redis' publish and subscribe.
+
+    Two tasks hold it up, each of which reconnects by itself for as long as it takes: one listens,
+    one sends what `publish` left in the backlog.
+    """
+
+    def __init__(self, url: str, prefix: str) -> None:
+        super().__init__()
+        self._client = redis.asyncio.Redis.from_url(
+            url, socket_connect_timeout=2.0, socket_timeout=5.0, health_check_interval=5
+        )
+        self._channel = f"{prefix}bus"
+        self._origin = secrets.token_hex(8)
+        self._backlog: deque[bytes] = deque(maxlen=_BACKLOG)
+        self._to_send = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listening = asyncio.Event()
+
+    async def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._forever(self._listen), name="bus: listen"),
+            asyncio.create_task(self._forever(self._send), name="bus: send"),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._client.aclose()
+
+    async def ready(self) -> bool:
+        try:
+            await self._client.ping()
+        except (RedisError, OSError):
+            return False
+        return self._listening.is_set()
+
+    async def publish(self, topic: str, payload: Any) -> None:
+        message = orjson.dumps({"origin": self._origin, "topic": topic, "payload": payload})
+        self._backlog.append(message)
+        self._to_send.set()
+        self._deliver(topic, orjson.loads(message)["payload"])
+
+    async def _forever(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Do the work again whenever it fails; `work` calls its argument once it got through."""
+        first, longest = _RETRY
+        wait = first
+
+        def through() -> None:
+            nonlocal wait
+            if wait > first:
+                log.info("the bus reaches Redis again")
+            wait = first
+
+        while True:
+            try:
+                await work(through)
+            except (RedisError, OSError) as error:
+                if wait == first:
+                    log.warning("the bus does not reach Redis: %s", error)
+            self._listening.clear()
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, longest)
+
+    async def _listen(self, through: Callable[[], None]) -> None:
+        async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await pubsub.subscribe(self._channel)
+            through()
+            self._listening.set()
+            # What was said while nobody listened is gone, so readers are sent to look.
+            self._deliver(EVENTS, {"projects": [], "users": []})
+            while True:
+                message = await pubsub.get_message(timeout=5.0)
+                if message is not None:
+                    self._hear(message["data"])
+
+    def _hear(self, data: bytes) -> None:
+        try:
+            message = orjson.loads(data)
+            origin, topic, payload = message["origin"], message["topic"], message["payload"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            log.warning("a message on %s is not ours", self._channel)
+            return
+        if origin != self._origin:
+            self._deliver(topic, payload)
+
+    async def _send(self, through: Callable[[], None]) -> None:
+        while True:
+            while self._backlog:
+                message = self._backlog[0]
+                await self._client.publish(self._channel, message)
+                through()
+                # A full backlog may have dropped it from the other end meanwhile.
+                if self._backlog and self._backlog[0] is message:
+                    self._backlog.popleft()
+            self._to_send.clear()
+            await self._to_send.wait()
+
+
+def make_bus(settings: RedisSettings) -> Bus:
+    """The bus that fits the settings: Redis where there is one. `start` it before use."""
+    if settings.url is None:
+        return LocalBus()
+    return RedisBus(settings.url, settings.prefix)

@@ -1,0 +1,63 @@
+"""Which events a reader asked for, decided on the event alone, without the database.
+
+The same test serves live delivery, replay and `changes(since:)`, so that all three agree. What the
+reader *may* see is another question, asked of the access rule (`events.log`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from events.kinds import EventKind
+
+_LOSS = EventKind.ACCESS_LOST.value
+_MOVE = EventKind.TASK_MOVED.value
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """All conditions that are given must hold; None stands for "any".
+
+    A loss of access passes whatever kinds and actors are asked for: who lost a right has to know,
+    or would keep showing what is no longer theirs to see.
+    """
+
+    kinds: frozenset[str] | None = None
+    projects: frozenset[UUID] | None = None
+    tasks: frozenset[UUID] | None = None
+    actors: frozenset[UUID] | None = None
+    # Leave out what this person did.
+    not_by: UUID | None = None
+    # Only what is about tasks and projects, not accounts and sessions.
+    work_only: bool = False
+
+    def matches(self, event: Any) -> bool:
+        """Whether the row of an event is asked for."""
+        loss = event.kind == _LOSS
+        if not loss:
+            if self.kinds is not None and event.kind not in self.kinds:
+                return False
+            if self.actors is not None and event.actor_id not in self.actors:
+                return False
+            if self.not_by is not None and event.actor_id == self.not_by:
+                return False
+            if self.work_only and event.task_id is None and event.project_id is None:
+                return False
+        if self.tasks is not None and event.task_id not in self.tasks:
+            # A lost project takes its tasks with it.
+            return loss and event.task_id is None
+        return self.projects is None or not self.projects.isdisjoint(_projects_of(event))
+
+
+def _projects_of(event: Any) -> list[UUID]:
+    """The event's project; and where a task moved, the one that it left, whose watchers care."""
+    found = [event.project_id]
+    if event.kind == _MOVE:
+        found += [
+            UUID(change["from"])
+            for change in event.changes
+            if change["field"] == "project_id" and change["from"] is not None
+        ]
+    return found

@@ -1,0 +1,304 @@
+"""Live delivery: one reader of the log a process, however many listen.
+
+The reader wakes when the bus says so, and once a second all the same while anybody listens. It
+reads what is new once, tests each event against each listener's filter, asks the access rule in one
+statement which of these people may see which of these events at this moment, and puts the events
+into the listeners' queues (`events.subscription`, which also tells how a listener that resumes
+comes to join).
+
+The *frontier* is the place up to which the reader has read. It advances in the same turn of the
+event loop in which the receivers of what was read are chosen, so whoever joins at a frontier gets
+everything after it, and nothing of what was before.
+
+A sweep every one and a half seconds ends the listeners that have no right to listen any more: the
+token ran out, the session was revoked, the person was deactivated, or can see nothing of what they
+asked to watch; and those whose events lie too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from db import models
+from errors import CursorExpired, NotFound, Unauthenticated, Unavailable
+from events.bus import EVENTS, Bus
+from events.cursor import Place
+from events.filter import EventFilter
+from events.log import EventLog, EventPage
+from events.subscription import SlowConsumer, Subscription
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+SWEEP_SECONDS = 1.5
+# While events wait behind the horizon, usually for a transaction that lasts milliseconds.
+_FIRST_PAUSE = 0.005
+# Questions of access put in one statement.
+_PAIRS = 10_000
+
+
+class LiveEvents:
+    """One per process: `start` it in the loop that it serves, and `close` it there."""
+
+    def __init__(self, log: EventLog, bus: Bus, clock: Callable[[], dt.datetime]) -> None:
+        self.log = log
+        self._bus = bus
+        self._clock = clock
+        self._frontier: Place | None = None
+        self._epoch: UUID | None = None
+        # All subscriptions that somebody iterates over, and those among them that get live events.
+        self._open: set[Subscription] = set()
+        self._joined: set[Subscription] = set()
+        self._wake = asyncio.Event()
+        self._somebody = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._closed = False
+
+    @property
+    def listeners(self) -> int:
+        """Open subscriptions in this process."""
+        return len(self._open)
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        self._unsubscribe = self._bus.subscribe(EVENTS, lambda _: self._wake.set())
+        self._tasks = [
+            asyncio.create_task(self._read_forever(), name="live: read"),
+            asyncio.create_task(self._sweep_forever(), name="live: sweep"),
+        ]
+
+    async def close(self) -> None:
+        """End all subscriptions with a reason, and serve no more."""
+        self._closed = True
+        self._unsubscribe()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for subscription in tuple(self._open):
+            subscription.end(_stopping())
+
+    async def subscribe(
+        self,
+        user_id: UUID,
+        wanted: EventFilter,
+        *,
+        after: str | None = None,
+        session_id: UUID | None = None,
+        expires_at: Callable[[], dt.datetime | None] = lambda: None,
+        path: Sequence[str | int] = (),
+    ) -> Subscription:
+        """The events that this person may see and wants: those after a cursor, then live ones.
+
+        Without a cursor it begins with what is committed from now on, even where the iteration
+        begins later. `expires_at` is asked again and again, since a token can be renewed under
+        way. `path` is where the filter stands in the caller's arguments.
+
+        Raises `BadInput` or `CursorExpired` for the cursor, `NotFound` where nothing of the
+        projects or tasks that the filter names can be seen, `Unavailable` when stopping. The
+        iteration ends with one of `NotFound`, `Unauthenticated`, `CursorExpired`, `SlowConsumer`,
+        `Unavailable`.
+        """
+        if self._closed:
+            raise _stopping()
+        if await self._blind([(user_id, wanted)]):
+            raise NotFound("project or task", path=path)
+        if after is None:
+            start = (await self.log.head()).cursor
+        else:
+            start = await self.log.resume(after, self._clock(), ("after",))
+        return Subscription(self, user_id, wanted, start, session_id, expires_at)
+
+    # --- for subscriptions -----------------------------------------------------------------------
+
+    def opened(self, subscription: Subscription) -> None:
+        """Somebody begins to iterate: watch over them."""
+        self._open.add(subscription)
+
+    def left(self, subscription: Subscription) -> None:
+        """Nobody iterates any more."""
+        self._open.discard(subscription)
+        self._joined.discard(subscription)
+
+    async def join(self, subscription: Subscription) -> Place:
+        """Give it live events; returns the frontier, after which they begin without a gap."""
+        while self._frontier is None:
+            head = (await self.log.head()).cursor
+            # Somebody else may have begun meanwhile.
+            if self._frontier is None:
+                self._frontier, self._epoch = head.place, head.epoch
+        self._joined.add(subscription)
+        self._somebody.set()
+        return self._frontier
+
+    # --- the common reader -----------------------------------------------------------------------
+
+    async def _read_forever(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            if not self._joined:
+                # Nobody to read for: whoever comes next begins at the head of that moment.
+                self._frontier = None
+                self._somebody.clear()
+                await self._somebody.wait()
+            self._wake.clear()
+            wait = POLL_SECONDS
+            try:
+                page = await self._advance()
+            except Exception:
+                log.exception("the event log cannot be read at present")
+                page = None
+            if page is not None:
+                if page.more:
+                    continue
+                if page.waiting:
+                    wait, pause = pause, min(pause * 2, POLL_SECONDS)
+                else:
+                    pause = _FIRST_PAUSE
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait)
+
+    async def _advance(self) -> EventPage | None:
+        """Read what is new, and bring it to whom it concerns."""
+        if self._frontier is None:
+            return None
+        page = await self.log.read_after(self._frontier)
+        # Nothing may wait between here and the choice of the receivers; see the module.
+        if page.cursor.epoch != self._epoch:
+            self._begin_again(page)
+            return page
+        self._frontier = page.cursor.place
+        receivers = [
+            (row, [one for one in self._joined if one.wanted.matches(row)]) for row in page.rows
+        ]
+        for part in _portions(receivers):
+            await self._deliver(part)
+        return page
+
+    async def _deliver(self, part: Sequence[tuple[Any, list[Subscription]]]) -> None:
+        pairs = {(row.position, one.user_id) for row, some in part for one in some}
+        while True:
+            try:
+                allowed = await self.log.allowed(pairs)
+                break
+            except Exception:
+                # The frontier is past these events already, so they are not to be dropped.
+                log.exception("access to events cannot be checked at present")
+                await asyncio.sleep(POLL_SECONDS)
+                if not any(one in self._joined for _, some in part for one in some):
+                    return
+        now = time.monotonic()
+        for row, some in part:
+            for one in some:
+                if (row.position, one.user_id) in allowed:
+                    one.put(row, now)
+
+    def _begin_again(self, page: EventPage) -> None:
+        """The database was restored under us: places of the old epoch mean nothing now."""
+        self._frontier = None
+        for one in tuple(self._joined):
+            one.end(
+                CursorExpired(
+                    "The database was restored. Read the state afresh, together with a new "
+                    "`eventCursor`."
+                )
+            )
+
+    # --- the sweep -------------------------------------------------------------------------------
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if not self._open:
+                continue
+            try:
+                await self._sweep()
+            except Exception:
+                log.exception("listeners cannot be checked at present")
+
+    async def _sweep(self) -> None:
+        now = self._clock()
+        for one in tuple(self._open):
+            until = one.expires_at()
+            if until is not None and until <= now:
+                one.end(Unauthenticated("The access token has expired."))
+            elif one.is_late():
+                one.end(SlowConsumer())
+        users = {one.user_id for one in self._open}
+        sessions = {one.session_id for one in self._open if one.session_id is not None}
+        good = await self.log.standing(sessions, users)
+        for one in tuple(self._open):
+            # Those who came during the reading are looked at the next time.
+            if (one.user_id in users and one.user_id not in good) or (
+                one.session_id in sessions and one.session_id not in good
+            ):
+                one.end(Unauthenticated("The session has ended; sign in again."))
+        await self._end_the_blind()
+
+    async def _end_the_blind(self) -> None:
+        """End those who can see nothing any more of the projects and tasks that they named.
+
+        Only when two sweeps agree, so that the event which tells of the loss comes first.
+        """
+        listeners = tuple(self._open)
+        blind = await self._blind([(one.user_id, one.wanted) for one in listeners])
+        for index, one in enumerate(listeners):
+            if index not in blind:
+                one.was_blind = False
+            elif one.was_blind:
+                one.end(NotFound("project or task"), drain=True)
+            else:
+                one.was_blind = True
+
+    async def _blind(self, listeners: Sequence[tuple[UUID, EventFilter]]) -> set[int]:
+        """The indices of those who see none of the projects, or none of the tasks, they name."""
+        blind: set[int] = set()
+        for model, named in ((models.Project, _projects), (models.Task, _tasks)):
+            things = [(user_id, named(wanted)) for user_id, wanted in listeners]
+            pairs = {(thing, user_id) for user_id, ids in things for thing in ids or ()}
+            seen = await self.log.readable(model, pairs)
+            blind.update(
+                index
+                for index, (user_id, ids) in enumerate(things)
+                if ids is not None and not any((thing, user_id) in seen for thing in ids)
+            )
+        return blind
+
+
+def _projects(wanted: EventFilter) -> Collection[UUID] | None:
+    return wanted.projects
+
+
+def _tasks(wanted: EventFilter) -> Collection[UUID] | None:
+    return wanted.tasks
+
+
+def _stopping() -> Unavailable:
+    return Unavailable(
+        "The server is stopping. Subscribe again with the cursor of the last event you received."
+    )
+
+
+def _portions(
+    receivers: Iterable[tuple[Any, list[Subscription]]],
+) -> Iterable[list[tuple[Any, list[Subscription]]]]:
+    """The events that anybody wants, in order, by portions for one statement each."""
+    portion: list[tuple[Any, list[Subscription]]] = []
+    size = 0
+    for row, some in receivers:
+        if not some:
+            continue
+        portion.append((row, some))
+        size += len(some)
+        if size >= _PAIRS:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

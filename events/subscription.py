@@ -1,0 +1,223 @@
+"""One listener: replays the log from a cursor, then goes on live, without gap or repeat.
+
+While it replays, it reads the log by itself, page by page. At the present it joins the live
+delivery (`events.live`) and learns the *frontier*, after which events will be put into its queue;
+it reads on until it has passed that place, and then takes from the queue. What it has read itself
+it recognises there by comparing places. So there is neither a gap nor a repeat, and nobody waits.
+
+The right to see an event was asked when it was read or put into the queue. An event that has been
+lying for longer than a second is asked about again before it is handed out.
+
+A queue is bounded. Who leaves too many events lying, or one for too long, is told so and let go;
+nothing is lost by that, since the cursor of the last event received resumes. Events are shared
+among all queues, so that an idle listener costs a few kilobytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, Self
+from uuid import UUID
+
+from errors import CursorExpired, ErrorCode, Failure
+from events.cursor import Cursor, Place
+from events.filter import EventFilter
+from events.log import EventLog
+
+QUEUE_EVENTS = 1_000
+QUEUE_SECONDS = 45.0
+_FRESH_SECONDS = 1.0
+
+
+class SlowConsumer(Failure):
+    """Events lay too long; whoever reads too slowly is let go, and resumes by cursor."""
+
+    code = ErrorCode.LIMIT_EXCEEDED
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"Events were not received in time: at most {QUEUE_EVENTS:,} may wait, and none longer "
+            f"than {QUEUE_SECONDS:.0f} seconds. Subscribe again with the cursor of the last event "
+            "you received; nothing is lost."
+        )
+
+
+class _Item(NamedTuple):
+    """An event in waiting: when it came, and when the right to see it was asked last."""
+
+    arrived: float
+    checked: float
+    row: Any
+
+
+class Delivery(Protocol):
+    """What a subscription needs of the live delivery."""
+
+    log: EventLog
+
+    def opened(self, subscription: Subscription) -> None: ...
+
+    def left(self, subscription: Subscription) -> None: ...
+
+    async def join(self, subscription: Subscription) -> Place: ...
+
+
+class Subscription(AsyncIterator[Any]):
+    """Made by `LiveEvents.subscribe`; iterate over it in one task, and `aclose` it."""
+
+    __slots__ = (
+        "_caught_up",
+        "_delivery",
+        "_ended",
+        "_epoch",
+        "_frontier",
+        "_page",
+        "_place",
+        "_queue",
+        "_something",
+        "expires_at",
+        "session_id",
+        "user_id",
+        "wanted",
+        "was_blind",
+    )
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        user_id: UUID,
+        wanted: EventFilter,
+        start: Cursor,
+        session_id: UUID | None,
+        expires_at: Callable[[], dt.datetime | None],
+    ) -> None:
+        self.user_id = user_id
+        self.session_id = session_id
+        self.wanted = wanted
+        self.expires_at = expires_at
+        # For the sweep: whether it could see nothing of what it watches when last looked at.
+        self.was_blind = False
+        self._delivery = delivery
+        self._epoch = start.epoch
+        # Read up to here by itself.
+        self._place = start.place
+        self._frontier: Place | None = None
+        self._caught_up = False
+        self._page: deque[_Item] = deque()
+        self._queue: deque[_Item] = deque()
+        self._something = asyncio.Event()
+        self._ended: Failure | StopAsyncIteration | None = None
+
+    # --- for whoever listens ---------------------------------------------------------------------
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._ended is None:
+            self._delivery.opened(self)
+        while True:
+            self._something.clear()
+            row = await self._take()
+            if row is not None:
+                return row
+            if self._ended is not None:
+                raise self._ended
+            if self._caught_up:
+                await self._something.wait()
+            else:
+                await self._replay()
+
+    async def aclose(self) -> None:
+        """Stop listening. An iteration that is waiting ends."""
+        self.end(StopAsyncIteration())
+
+    # --- for the live delivery -------------------------------------------------------------------
+
+    def put(self, row: Any, now: float) -> None:
+        """One more event, of which the listener may know."""
+        if self._ended is not None:
+            return
+        if len(self._queue) >= QUEUE_EVENTS:
+            self.end(SlowConsumer())
+            return
+        self._queue.append(_Item(now, now, row))
+        self._something.set()
+
+    def is_late(self) -> bool:
+        """Whether an event has been waiting for too long."""
+        return bool(self._queue) and time.monotonic() - self._queue[0].arrived > QUEUE_SECONDS
+
+    def end(self, reason: Failure | StopAsyncIteration, *, drain: bool = False) -> None:
+        """Let the listener go. `drain`: what waits is still handed out."""
+        if self._ended is not None:
+            return
+        self._ended = reason
+        self._delivery.left(self)
+        if not drain:
+            self._page.clear()
+            self._queue.clear()
+        self._something.set()
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        return self._ended is not None
+
+    async def _take(self) -> Any:
+        """The next event that waits and may still be seen, or None."""
+        while source := self._page or self._queue:
+            item = source[0]
+            if time.monotonic() - item.checked > _FRESH_SECONDS:
+                await self._check_again(source)
+                continue
+            source.popleft()
+            if source is self._page or (item.row.xid, item.row.position) > self._place:
+                return item.row
+        return None
+
+    async def _check_again(self, source: deque[_Item]) -> None:
+        count = len(source)
+        allowed = await self._delivery.log.allowed(
+            {(item.row.position, self.user_id) for item in source}
+        )
+        if len(source) < count:
+            return  # It was ended meanwhile, and there is nothing left to hand out.
+        now = time.monotonic()
+        kept = [
+            item._replace(checked=now)
+            for item in islice(source, count)
+            if (item.row.position, self.user_id) in allowed
+        ]
+        came_since = list(islice(source, count, None))
+        source.clear()
+        source.extend(kept)
+        source.extend(came_since)
+
+    async def _replay(self) -> None:
+        """Read one page of the log, or the last ones up to where live events begin."""
+        while True:
+            page = await self._delivery.log.read_visible(self.user_id, self._place)
+            if page.cursor.epoch != self._epoch:
+                raise CursorExpired("The database was restored; read the state afresh.")
+            if self._over():
+                return
+            now = time.monotonic()
+            self._page.extend(_Item(now, now, row) for row in page.rows if self.wanted.matches(row))
+            self._place = page.cursor.place
+            if page.more:
+                return
+            if self._frontier is None:
+                self._frontier = await self._delivery.join(self)
+                if self._over():
+                    # Closed while it waited to join: nobody would take it off the list again.
+                    self._delivery.left(self)
+                    return
+            if self._place >= self._frontier:
+                self._caught_up = True
+                return
