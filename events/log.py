@@ -264,7 +264,7 @@ def _after(access: Access | None) -> Select[Any]:
     limit = _bind("limit", Integer())
     # Whether anything is committed behind the horizon; an index tells at once.
     late = aliased(Event, name="late")
-    waiting = select(select(late).where(late.xid >= now.c.horizon).exists()).scalar_subquery()
+    waiting = select(late.position).where(late.xid >= now.c.horizon).correlate(now).exists()
     if access is None:
         found = rows.order_by(*order).limit(limit).lateral("found")
         return (
@@ -319,9 +319,15 @@ def _pairs_of(type_: Any) -> Any:
     """The two lists of a question about pairs, as a table of things and people."""
     return (
         func.unnest(_bind("things", ARRAY(type_)), _bind("viewers", ARRAY(Uuid())))
-        .table_valued(column("thing", type_), column("viewer_id", Uuid()), name="pair")
-        .render_derived()
+        .table_valued(column("thing", type_), column("viewer_id", Uuid()))
+        .render_derived(name="pair")
     )
+
+
+# Written as text on purpose. As a column of `pair` it would make SQLAlchemy add the table afresh to
+# those subqueries of the access rule that lie two levels down (it correlates with the next level
+# only), and each of these would then ask whether *anybody* of the list has the right.
+_PERSON: ColumnElement[UUID] = literal_column("pair.viewer_id", Uuid())
 
 
 def _allowed(access: Access) -> Select[Any]:
@@ -330,7 +336,7 @@ def _allowed(access: Access) -> Select[Any]:
     return (
         select(pair.c.thing, pair.c.viewer_id)
         .select_from(pair.join(event, event.position == pair.c.thing))
-        .where(access(pair.c.viewer_id, event))
+        .where(access(_PERSON, event))
     )
 
 
@@ -340,7 +346,7 @@ def _readable_pairs(access: Access, model: Any) -> Select[Any]:
     return (
         select(pair.c.thing, pair.c.viewer_id)
         .select_from(pair.join(row, row.id == pair.c.thing))
-        .where(access(pair.c.viewer_id, row))
+        .where(access(_PERSON, row))
     )
 
 
