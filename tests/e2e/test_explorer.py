@@ -1,11 +1,13 @@
 """The explorer as somebody meets it: a browser without internet, against the running server."""
 
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from playwright.async_api import (
@@ -33,7 +35,7 @@ pytestmark = [
 
 
 class LiveServer(Protocol):
-    """A running server with demo data."""
+    """A running server with demo data; `url` is like `http://127.0.0.1:8000`, without a slash."""
 
     url: str
     demo_login: str
@@ -75,7 +77,7 @@ class Visit:
         page = await self.context.new_page()
         page.on("websocket", self._note_socket)
         await page.goto(self.server.url)
-        await page.locator(".graphiql-query-editor .view-line").first.wait_for()
+        await ready(page)
         return page
 
     async def sign_in(self, page: Page, password: str | None = None) -> None:
@@ -85,6 +87,12 @@ class Visit:
 
     async def expect_signed_in(self, page: Page) -> None:
         await expect(page.get_by_test_id("viewer")).to_have_text(self.server.demo_login)
+
+    async def access_token(self, page: Page) -> str:
+        session = await page.evaluate("sessionStorage.getItem('taskloom:session')")
+        token = json.loads(session)["accessToken"]
+        assert isinstance(token, str)
+        return token
 
 
 @pytest.fixture
@@ -114,6 +122,12 @@ async def visit(live_server: LiveServer) -> AsyncIterator[Visit]:
     assert visit.complaints == []
 
 
+async def ready(page: Page) -> None:
+    for editor in (".graphiql-query-editor", ".result-window"):
+        await page.locator(f"{editor} .view-lines").wait_for(state="attached")
+    await page.locator(".graphiql-query-editor .view-line").first.wait_for()
+
+
 async def run_tab(page: Page, name: str) -> None:
     """Opens an example's tab and presses the button; the answer appears beside it."""
     await page.get_by_role("tab", name=name).click()
@@ -141,7 +155,7 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await run_tab(page, "WatchTasks")
     await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
 
-    # A second window, in which somebody creates a task: the first hears of it.
+    # A second window, in which the same person creates a task by the example.
     other = await visit.open()
     await other.get_by_role("button", name="Sign in as the demo user").click()
     await visit.expect_signed_in(other)
@@ -149,8 +163,22 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await expect_answer(other, "Try the Taskloom explorer")
     await expect_answer(other, '"errors": []')
 
+    # The example has a key, and creates nothing the second time. This always does, and the first
+    # window hears of it.
+    title = f"Seen live {uuid4().hex}"
+    answer = await other.request.post(
+        f"{visit.server.url}/graphql",
+        headers={"Authorization": f"Bearer {await visit.access_token(other)}"},
+        data={
+            "query": """mutation ($input: TaskCreateInput!) {
+                taskCreate(input: $input) { errors { message } }
+            }""",
+            "variables": {"input": {"title": title}},
+        },
+    )
+    assert (await answer.json())["data"] == {"taskCreate": {"errors": []}}
     await expect_answer(page, "TASK_CREATED")
-    await expect_answer(page, "Try the Taskloom explorer")
+    await expect_answer(page, title)
     await page.screenshot(path=SCREENSHOTS / "explorer-live.png")
 
 
@@ -170,6 +198,7 @@ async def test_a_session_from_a_wrong_password_to_signing_out(visit: Visit) -> N
         sessionStorage.setItem("taskloom:session", JSON.stringify(session));
     }""")
     await page.reload()
+    await ready(page)
     await visit.expect_signed_in(page)
     await run_tab(page, "Board")
     await expect_answer(page, f'"username": "{visit.server.demo_login}"')
