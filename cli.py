@@ -8,36 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import difflib
 import functools
-import logging
-import logging.config
 import multiprocessing
 import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from uuid import UUID, uuid4
 
 import asyncpg
 import click
+from sqlalchemy import func, select, text
 
+from errors import Failure, Failures
 from settings import Settings, SettingsError, describe_settings, load_settings, unknown_variables
+from web.serving import configure_logging, end_with_parent, listen, run_server
 
 if TYPE_CHECKING:
-    import uvicorn
     from starlette.types import ASGIApp
 
+    from auth.authenticator import Authenticator
     from db.engine import Database
+    from domain.work import Work
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ROOT = Path(__file__).resolve().parent
-SCHEMA_FILE = ROOT / "schema.graphql"
+SCHEMA_FILE = Path(__file__).resolve().parent / "schema.graphql"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,6 +63,11 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(f"these settings cannot work:\n  {lines}") from error
         except (EmbeddedError, MigrationError) as error:
             raise click.ClickException(str(error)) from error
+        except Failures as error:
+            sentences = "\n  ".join(failure.message for failure in error.failures)
+            raise click.ClickException(sentences) from error
+        except Failure as error:
+            raise click.ClickException(error.message) from error
         except (
             ConnectionRefusedError,
             socket.gaierror,
@@ -86,7 +93,7 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     settings = load_settings()
-    _configure_logging(settings)
+    configure_logging(settings.server)
     for sentence in unknown_variables():
         click.echo(f"Note: {sentence}.", err=True)
     if settings.server.workers > 1 and settings.redis.url is None:
@@ -96,14 +103,21 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
             err=True,
         )
     # Bound first, so that a port in use is told before anything else has been started.
-    listener = _listen(settings)
+    try:
+        listener = listen(settings.server)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {settings.server.host}, port {settings.server.port}: "
+            f"{error.strerror}. Choose another with TASKLOOM_HOST and TASKLOOM_PORT."
+        ) from error
     port = listener.getsockname()[1]
     os.environ["TASKLOOM_PORT"] = str(port)
     with listener, _database(load_settings()) as ready:
-        asyncio.run(_prepare(ready, demo=demo and settings.database.url is None))
+        if demo and settings.database.url is None:
+            asyncio.run(_seed_once(ready))
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql, its explorer is at /")
         with _background_work() if worker else contextlib.nullcontext():
-            _run_server(ready, listener, reload=reload)
+            run_server(ready, listener, reload=reload)
 
 
 def _leave(_number: int, _frame: object) -> None:
@@ -111,81 +125,21 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise click.ClickException(
-            f"cannot listen on {host}, port {port}: {error.strerror}. "
-            "Choose another with TASKLOOM_HOST and TASKLOOM_PORT."
-        ) from error
-    return listener
-
-
-async def _prepare(settings: Settings, *, demo: bool) -> None:
-    """Migrate, and fill a database that has no users yet with the demo company if wanted."""
-    from db import migrate
-
-    for name in await migrate.upgrade(settings.database):
-        click.echo(f"Migrated the database: {name}")
-    if not demo:
-        return
+async def _seed_once(settings: Settings) -> None:
+    """Fill a database that has no users yet with the demo company."""
     async with _connected(settings) as database:
-        if await _has_users(database):
-            return
-    click.echo("Filling the new database with a demo company …")
-    await _seed(settings, scale=1)
+        async with database.session() as session:
+            if await session.scalar(text("SELECT EXISTS (SELECT FROM users)")):
+                return
+        await _seed(database, settings, scale=1)
 
 
-def _run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> None:
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
+async def _seed(database: Database, settings: Settings, *, scale: int) -> None:
+    from demo.seed import seed_demo
 
-    server = settings.server
-    config = uvicorn.Config(
-        "cli:asgi",
-        factory=True,
-        workers=server.workers,
-        reload=reload,
-        log_config=None,
-        log_level=server.log_level,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(server.trusted_proxies),
-        forwarded_allow_ips=list(server.trusted_proxies),
-        timeout_graceful_shutdown=server.shutdown_seconds,
-        # A message over a WebSocket is a request's body too.
-        ws_max_size=settings.limits.body_bytes,
-        backlog=2048,
-    )
-    if reload:
-        _reloader(config, listener).run()
-    elif server.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
-    else:
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _reloader(config: uvicorn.Config, listener: socket.socket) -> Any:
-    import uvicorn
-    from uvicorn.supervisors.statreload import StatReload
-
-    class Reloader(StatReload):
-        """Watches our own files only: uvicorn's would walk through the whole environment."""
-
-        def iter_py_files(self) -> Iterator[Path]:
-            for path in ROOT.iterdir():
-                if path.suffix == ".py":
-                    yield path
-                elif (path / "__init__.py").exists():
-                    yield from path.rglob("*.py")
-
-    return Reloader(config, target=uvicorn.Server(config).run, sockets=[listener])
+    click.echo("Making a demo company …")
+    login = await seed_demo(database, settings, scale=scale)
+    click.echo(f"Sign in as {login.username} with the password {login.password}")
 
 
 def asgi() -> ASGIApp:
@@ -193,38 +147,10 @@ def asgi() -> ASGIApp:
     from app import create_app
 
     settings = load_settings()
-    _configure_logging(settings)
-    _end_with_parent()
-    return create_app(settings)
-
-
-def _end_with_parent() -> None:
-    """Stop a child process when its parent was killed, or it would hold the port for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def _configure_logging(settings: Settings) -> None:
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}
-            },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-            "root": {"level": settings.server.log_level.upper(), "handlers": ["stderr"]},
-            # Alembic tells each step as information; `migrate` tells what matters.
-            "loggers": {"alembic": {"level": "WARNING"}},
-        }
-    )
+    configure_logging(settings.server)
+    end_with_parent()
+    application: ASGIApp = create_app(settings)
+    return application
 
 
 # Background work
@@ -235,7 +161,7 @@ def _configure_logging(settings: Settings) -> None:
 def worker() -> None:
     """Do the background work: pruning the trash, old events and old idempotency keys."""
     settings = load_settings()
-    _configure_logging(settings)
+    configure_logging(settings.server)
     with _database(settings) as ready:
         click.echo("The worker runs; stop it with Ctrl-C.")
         asyncio.run(_work(ready))
@@ -255,8 +181,8 @@ async def _work(settings: Settings) -> None:
 
 def _work_as_child() -> None:
     settings = load_settings()
-    _configure_logging(settings)
-    _end_with_parent()
+    configure_logging(settings.server)
+    end_with_parent()
     asyncio.run(_work(settings))
 
 
@@ -276,8 +202,22 @@ def _background_work() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[Settings]:
-    """Settings that name a running database: the given one, or the embedded one, started."""
+def _database(settings: Settings, *, migrate: bool = True) -> Iterator[Settings]:
+    """Settings that name a running database, the given one or the embedded one, brought up to date.
+
+    Safe however many processes begin at once.
+    """
+    with _running(settings) as ready:
+        if migrate:
+            from db.migrate import upgrade
+
+            for name in asyncio.run(upgrade(ready.database)):
+                click.echo(f"Migrated the database: {name}")
+        yield ready
+
+
+@contextlib.contextmanager
+def _running(settings: Settings) -> Iterator[Settings]:
     if settings.database.url is not None:
         yield settings
         return
@@ -314,7 +254,7 @@ def migrate(*, check: bool) -> None:
     """Bring the database's tables up to date."""
     from db import migrate as migrations
 
-    with _database(load_settings()) as ready:
+    with _database(load_settings(), migrate=False) as ready:
         if check:
             missing = asyncio.run(migrations.pending(ready.database))
             if missing:
@@ -323,6 +263,151 @@ def migrate(*, check: bool) -> None:
             return
         applied = asyncio.run(migrations.upgrade(ready.database))
         click.echo("\n".join(f"Applied {name}" for name in applied) or "Nothing to migrate.")
+
+
+# People and demo data
+
+
+@main.command()
+@_explained
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 1000),
+    default=1,
+    help="How many times the demo company's 600 tasks; above 1 by bulk insertion.",
+)
+def demo(*, scale: int) -> None:
+    """Fill the database with a demo company, and print a login."""
+
+    async def run(settings: Settings) -> None:
+        async with _connected(settings) as database:
+            await _seed(database, settings, scale=scale)
+
+    with _database(load_settings()) as ready:
+        asyncio.run(run(ready))
+
+
+@main.group()
+def user() -> None:
+    """Make users, let them in, shut them out."""
+
+
+@user.command("create")
+@_explained
+@click.argument("username")
+@click.argument("email")
+@click.option("--full-name", help="The name that others see.")
+@click.option("--timezone", help="Such as Europe/Berlin; UTC when left out.")
+@click.option("--admin", is_flag=True, help="Make an administrator.")
+def user_create(
+    *, username: str, email: str, full_name: str | None, timezone: str | None, admin: bool
+) -> None:
+    """Make a user. The password is asked for, or read from a pipe."""
+    if sys.stdin.isatty():
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+
+    async def create(work: Work, auth: Authenticator) -> str:
+        from domain import user as users
+
+        made = await users.create(
+            work,
+            auth,
+            username=username,
+            email=email,
+            password=password,
+            full_name=full_name,
+            timezone=timezone,
+            is_admin=admin,
+        )
+        return f"Made {made.username}{', an administrator' if admin else ''}."
+
+    _administer(create)
+
+
+@user.command("activate")
+@_explained
+@click.argument("username")
+def user_activate(*, username: str) -> None:
+    """Let a deactivated user sign in again."""
+
+    async def activate(work: Work, _auth: Authenticator) -> str:
+        from domain import user as users
+
+        await users.activate(work, await _user_id(work, username))
+        return f"{username} may sign in."
+
+    _administer(activate)
+
+
+@user.command("deactivate")
+@_explained
+@click.argument("username")
+def user_deactivate(*, username: str) -> None:
+    """Shut a user out, within five seconds and everywhere."""
+
+    async def deactivate(work: Work, auth: Authenticator) -> str:
+        from domain import user as users
+
+        await users.deactivate(work, auth, await _user_id(work, username))
+        return f"{username} is shut out."
+
+    _administer(deactivate)
+
+
+@user.command("promote")
+@_explained
+@click.argument("username")
+def user_promote(*, username: str) -> None:
+    """Make a user an administrator."""
+
+    async def promote(work: Work, auth: Authenticator) -> str:
+        from domain import user as users
+
+        await users.administer(work, auth, await _user_id(work, username), {"is_admin": True})
+        return f"{username} is an administrator."
+
+    _administer(promote)
+
+
+async def _user_id(work: Work, username: str) -> UUID:
+    from db import models
+
+    query = select(models.User.id).where(func.lower(models.User.username) == username.lower())
+    found: UUID | None = await work.session.scalar(query)
+    if found is None:
+        raise click.ClickException(f"there is no user {username}")
+    return found
+
+
+def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
+    """Do something to a user as the operator of the machine, in one transaction."""
+    from auth.authenticator import Authenticator
+    from auth.request import RequestInfo
+    from auth.viewer import Viewer
+    from domain.work import begin
+
+    # Not a person: the log shows a nameless author, as it does for those who were deleted.
+    operator = Viewer(user_id=UUID(int=0), is_admin=True)
+
+    async def run(settings: Settings) -> str:
+        async with _connected(settings) as database:
+            auth = Authenticator(settings, database)
+            try:
+                async with begin(
+                    database,
+                    operator,
+                    now=dt.datetime.now(dt.UTC),
+                    request=RequestInfo(id=f"cli-{uuid4().hex}"),
+                ) as work:
+                    # Servers that run look again every few seconds and need not be told.
+                    return await act(work, auth)
+            finally:
+                auth.close()
+
+    with _database(load_settings()) as ready:
+        click.echo(asyncio.run(run(ready)))
 
 
 # The schema and the settings
@@ -335,14 +420,19 @@ def schema(*, check: bool) -> None:
     """Print the GraphQL schema, as it is checked in at schema.graphql."""
     from graph.schema import schema as current
 
-    text = f"{current.as_str().rstrip()}\n"
+    printed = f"{current.as_str().rstrip()}\n"
     if not check:
-        click.echo(text, nl=False)
+        click.echo(printed, nl=False)
         return
     stored = SCHEMA_FILE.read_text() if SCHEMA_FILE.exists() else ""
-    if stored != text:
+    if stored != printed:
         changes = difflib.unified_diff(
-            stored.splitlines(), text.splitlines(), "schema.graphql", "the code", lineterm="", n=1
+            stored.splitlines(),
+            printed.splitlines(),
+            "schema.graphql",
+            "the code",
+            lineterm="",
+            n=1,
         )
         click.echo("\n".join(list(changes)[:60]))
         raise click.ClickException("schema.graphql is not what the code says; run `make schema`")
@@ -362,3 +452,7 @@ def settings() -> None:
         click.echo(click.wrap_text(row.description, 96, "      ", "      "))
     for sentence in unknown_variables():
         click.echo(f"\nNote: {sentence}.", err=True)
+
+
+if __name__ == "__main__":
+    main()

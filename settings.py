@@ -92,10 +92,11 @@ class ServerSettings(_Group):
     )
     port: int = Field(
         8000,
-        ge=1,
+        ge=0,
         le=65535,
         validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"),
-        description="TCP port to listen on. `PORT`, which hosting platforms set, works too.",
+        description="TCP port to listen on, 0 for any free one. `PORT`, which hosting platforms "
+        "set, works too.",
     )
     workers: int = Field(
         1,
@@ -522,8 +523,9 @@ def load_settings(
     """
     groups: dict[str, _Group] = {}
     problems: list[str] = []
+    given = {name: value for name, value in (overrides or {}).items() if value != ""}
     for name, group in _groups():
-        arguments: dict[str, Any] = {**(overrides or {}), "_env_file": env_file}
+        arguments: dict[str, Any] = {**given, "_env_file": env_file}
         try:
             groups[name] = group(**arguments)
         except ValidationError as error:

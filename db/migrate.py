@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -99,7 +99,7 @@ def _pending(connection: Connection) -> list[str]:
     current = MigrationContext.configure(connection).get_current_heads()
     try:
         missing = list(scripts.iterate_revisions("heads", current or "base"))
-    except CommandError as error:
+    except RevisionError as error:
         # A revision that is not among ours: somebody else's table, or an older copy of Taskloom.
         raise MigrationError(
             f"The database is at revision {', '.join(current)}, which this version does not know. "

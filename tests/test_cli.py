@@ -1,0 +1,323 @@
+"""The command line, run as a user runs it: another process, its output, its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import asyncpg
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from cli import main
+from db import migrate
+from db.embedded import EmbeddedPostgres, destroy
+from settings import SettingsError, describe_settings, load_settings, unknown_variables
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCTION = {
+    "TASKLOOM_ENV": "production",
+    "TASKLOOM_SECRET": "s" * 32,
+    "TASKLOOM_PASSWORD_PEPPER": "p" * 16,
+    "TASKLOOM_PUBLIC_URL": "https://tasks.example.com",
+}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Ours without any setting of Taskloom, and those given."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TASKLOOM_") and name not in {"DATABASE_URL", "REDIS_URL", "PORT"}
+    }
+    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+
+
+def taskloom(
+    *arguments: str, folder: Path = ROOT, typed: str = "", **variables: Any
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=folder,
+        env=environment(**variables),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="taskloom-test-"))
+    folder.chmod(0o711)
+    yield folder / "data"
+    destroy(folder / "data")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres.temporary() as running:
+        yield running
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("TASKLOOM_PORT", "eighty", "valid integer"),
+        ("PORT", "70000", "less than or equal to 65535"),
+        ("TASKLOOM_ENV", "staging", "'development' or 'production'"),
+        ("TASKLOOM_PUBLIC_URL", "tasks.example.com", "http:// or https://"),
+        ("TASKLOOM_CORS_ORIGINS", "https://a.example.com/app", "is not an origin"),
+        ("TASKLOOM_DB_SCHEMA", 'loom"; DROP', "match pattern"),
+        ("DATABASE_URL", "mysql://root@localhost/x", "postgres:// or postgresql://"),
+        ("DATABASE_URL", "postgres://root@localhost:port/x", "port must be a number"),
+        ("REDIS_URL", "localhost:6379", "redis://"),
+        ("TASKLOOM_SECRET", "short", "at least 32"),
+    ],
+)
+def test_a_wrong_value_is_told_by_name_and_rule(variable: str, value: str, rule: str) -> None:
+    result = CliRunner().invoke(main, ["settings"], env={variable: value})
+    assert result.exit_code == 1
+    # A message of the command line, not an exception that escaped.
+    assert isinstance(result.exception, SystemExit)
+    assert variable in result.stderr
+    assert rule in result.stderr
+
+
+def test_a_wrong_secret_is_not_repeated() -> None:
+    result = taskloom("settings", TASKLOOM_SECRET="too-short", DATABASE_URL="x://me:hidden@h/d")
+    assert result.returncode == 1
+    assert "too-short" not in result.stderr
+    assert "hidden" not in result.stderr
+
+
+def test_settings_are_listed_with_secrets_masked() -> None:
+    result = taskloom(
+        "settings",
+        TASKLOOM_SECRET="a-secret-of-more-than-thirty-two-characters",
+        DATABASE_URL="postgres://me:hidden@db.example.com:6000/tasks?sslmode=require",
+        REDIS_URL="redis://:hushed@cache.example.com/0",
+        TASKLOOM_CORS_ORIGINS="https://a.example.com, https://b.example.com",
+        TASKLOOM_PROT="8001",
+    )
+    assert result.returncode == 0
+    for secret in ("a-secret-of", "hidden", "hushed"):
+        assert secret not in result.stdout
+    assert "postgresql://me:********@db.example.com:6000/tasks?sslmode=require" in result.stdout
+    assert "TASKLOOM_CORS_ORIGINS = https://a.example.com,https://b.example.com" in result.stdout
+    assert "did you mean TASKLOOM_PORT?" in result.stderr
+
+
+def test_every_setting_has_a_variable_a_description_and_a_line() -> None:
+    rows = describe_settings(load_settings(env_file=None))
+    variables = [row.variable for row in rows]
+    assert len(set(variables)) == len(variables)
+    for row in rows:
+        assert row.variable, row
+        assert row.description.endswith("."), row
+
+
+def test_the_env_file_counts_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TASKLOOM_PORT=8100\nTASKLOOM_WORKERS=3\nOTHER=1\n")
+    listed = taskloom("settings", folder=tmp_path, TASKLOOM_PORT="8200").stdout
+    assert "TASKLOOM_PORT or PORT = 8200" in listed
+    assert "TASKLOOM_WORKERS = 3" in listed
+
+
+def test_an_empty_variable_is_an_absent_one() -> None:
+    settings = load_settings({"DATABASE_URL": "", "TASKLOOM_DB_SCHEMA": ""}, env_file=None)
+    assert settings.database.url is None
+    assert settings.database.schema_name is None
+
+
+@pytest.mark.parametrize("missing", [name for name in PRODUCTION if name != "TASKLOOM_ENV"])
+def test_production_refuses_to_start_without(missing: str) -> None:
+    given = {name: value for name, value in PRODUCTION.items() if name != missing}
+    with pytest.raises(SettingsError, match=f"{missing} must be set in production"):
+        load_settings(given, env_file=None)
+
+
+def test_production_starts_with_all_of_them() -> None:
+    assert load_settings(PRODUCTION, env_file=None).server.production
+
+
+def test_unknown_variables_of_others_are_no_matter() -> None:
+    assert unknown_variables({"PATH": "/bin", "TASKLOOM_HOST": "::1"}) == []
+
+
+# Migrations
+
+
+async def test_migrations_that_run_together_are_applied_once(server: EmbeddedPostgres) -> None:
+    overrides = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "together"}
+    database = load_settings(overrides, env_file=None).database
+    missing = await migrate.pending(database)
+    assert missing
+    applied = await asyncio.gather(*[migrate.upgrade(database) for _ in range(4)])
+    assert sorted(applied, key=len) == [[], [], [], missing]
+    assert await migrate.pending(database) == []
+    assert await migrate.differences(database) == []
+
+
+def test_migrate_tells_what_is_pending(server: EmbeddedPostgres) -> None:
+    variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "told"}
+    assert taskloom("migrate", "--check", **variables).returncode == 1
+    assert "Applied 0001" in taskloom("migrate", **variables).stdout
+    assert taskloom("migrate", "--check", **variables).returncode == 0
+    assert "Nothing to migrate" in taskloom("migrate", **variables).stdout
+
+
+def test_a_database_of_a_newer_version_is_left_alone(server: EmbeddedPostgres) -> None:
+    variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "newer"}
+    taskloom("migrate", **variables)
+    psql = [
+        "import asyncio, asyncpg, sys",
+        "async def main():",
+        "    connection = await asyncpg.connect(sys.argv[1])",
+        "    await connection.execute(\"UPDATE newer.alembic_version SET version_num = '9999'\")",
+        "asyncio.run(main())",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(psql), server.dsn()], check=True)
+    result = taskloom("migrate", **variables)
+    assert result.returncode == 1
+    assert "newer Taskloom" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unreachable_database_is_told_in_one_line() -> None:
+    result = taskloom("migrate", DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: the database cannot be reached")
+    assert "Traceback" not in result.stderr
+
+
+# People
+
+
+async def test_users_are_made_shut_out_and_promoted(server: EmbeddedPostgres) -> None:
+    variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_BCRYPT_ROUNDS": "4"}
+
+    async def standing() -> tuple[bool, bool]:
+        connection = await asyncpg.connect(server.dsn())
+        row = await connection.fetchrow("SELECT is_active, is_admin FROM users")
+        await connection.close()
+        assert row is not None
+        return row["is_active"], row["is_admin"]
+
+    made = taskloom(
+        "user", "create", "Grace", "grace@example.com", typed="a long password\n", **variables
+    )
+    assert made.returncode == 0, made.stderr
+    assert await standing() == (True, False)
+
+    again = taskloom("user", "create", "grace", "grace", typed="short\n", **variables)
+    assert again.returncode == 1
+    assert "taken" in again.stderr
+    assert "e-mail address" in again.stderr
+    assert "at least 8 characters" in again.stderr
+
+    assert taskloom("user", "promote", "grace", **variables).returncode == 0
+    assert await standing() == (True, True)
+    assert taskloom("user", "deactivate", "GRACE", **variables).returncode == 0
+    assert await standing() == (False, True)
+    assert taskloom("user", "activate", "grace", **variables).returncode == 0
+    assert await standing() == (True, True)
+
+    nobody = taskloom("user", "promote", "nobody", **variables)
+    assert nobody.returncode == 1
+    assert "no user nobody" in nobody.stderr
+
+
+# Serving
+
+
+def start(data_dir: Path, **variables: str) -> subprocess.Popen[str]:
+    """`taskloom serve` on a free port, with an embedded database and no demo data."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", "serve", "--no-demo"],
+        cwd=ROOT,
+        env=environment(**{"TASKLOOM_PORT": "0", "TASKLOOM_DATA_DIR": str(data_dir), **variables}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def address(output: IO[str] | None) -> str:
+    """Where it serves, from what it prints."""
+    assert output is not None
+    for line in output:
+        if found := re.search(r"serves (http://\S+)/graphql", line):
+            return found[1]
+    raise AssertionError("the server ended without serving")
+
+
+def answers(url: str) -> httpx.Response:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8)) as client:
+        return client.post(f"{url}/graphql", json={"query": "{ __typename }"}, timeout=30)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serving_ends_in_order_when_asked(
+    data_dir: Path, number: signal.Signals, workers: str
+) -> None:
+    process = start(data_dir, TASKLOOM_WORKERS=workers)
+    url = address(process.stdout)
+    assert answers(url).json() == {"data": {"__typename": "Query"}}
+
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Stopped the embedded PostgreSQL" in output
+
+
+def test_a_killed_server_is_followed_by_another(data_dir: Path) -> None:
+    process = start(data_dir, TASKLOOM_WORKERS="2")
+    first = address(process.stdout)
+    assert answers(first).status_code == 200
+    process.kill()
+    process.communicate(timeout=60)
+
+    # Its children end with it and free the port, and its database is found.
+    port = first.rpartition(":")[2]
+    again = None
+    for _ in range(20):
+        again = start(data_dir, TASKLOOM_PORT=port)
+        assert again.stdout is not None
+        line = again.stdout.readline()
+        if line:
+            assert "embedded PostgreSQL" in line
+            break
+        again.communicate()
+    assert again is not None
+    assert answers(address(again.stdout)).status_code == 200
+    again.terminate()
+    again.communicate(timeout=60)
+    assert again.returncode == 0
+
+
+def test_a_port_in_use_is_told_before_anything_starts(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = taskloom("serve", TASKLOOM_PORT=str(port), TASKLOOM_DATA_DIR=str(data_dir))
+    assert result.returncode == 1
+    assert f"port {port}" in result.stderr
+    assert not data_dir.exists()

@@ -1,0 +1,105 @@
+"""Running the application: the socket, the processes, their end.
+
+uvicorn does the work. What it leaves to us: the socket is bound before anything else is started,
+the children of a parent that was killed do not live on, and a reload watches our own files.
+"""
+
+from __future__ import annotations
+
+import logging.config
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.statreload import StatReload
+
+from settings import ServerSettings, Settings
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """Bind the server's address; raises `OSError` where that cannot be."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> None:
+    """Serve `cli:asgi` on this socket until asked to stop, in one process or several."""
+    server = settings.server
+    config = uvicorn.Config(
+        "cli:asgi",
+        factory=True,
+        workers=server.workers,
+        reload=reload,
+        log_config=None,
+        log_level=server.log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(server.trusted_proxies),
+        forwarded_allow_ips=list(server.trusted_proxies),
+        timeout_graceful_shutdown=server.shutdown_seconds,
+        # A message over a WebSocket is a request's body too.
+        ws_max_size=settings.limits.body_bytes,
+        backlog=2048,
+    )
+    if reload:
+        _Reloader(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+    elif server.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Reloader(StatReload):
+    """Watches our own files only: uvicorn's would walk through the whole environment."""
+
+    def iter_py_files(self) -> Iterator[Path]:
+        for path in _ROOT.iterdir():
+            if path.suffix == ".py":
+                yield path
+            elif (path / "__init__.py").exists():
+                yield from path.rglob("*.py")
+
+
+def end_with_parent() -> None:
+    """Stop a child process when its parent was killed, or it would hold the port for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def configure_logging(settings: ServerSettings) -> None:
+    """One line a message on standard error, in every process of ours alike."""
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"level": settings.log_level.upper(), "handlers": ["stderr"]},
+            # Alembic tells each step as information; `migrate` tells what matters.
+            "loggers": {"alembic": {"level": "WARNING"}},
+        }
+    )
