@@ -97,6 +97,16 @@ def member_projects(viewer: Who, role: Role = Role.VIEWER) -> Select[tuple[UUID]
     return select(member.project_id).where(member.user_id == viewer.sql_id, member.role >= role)
 
 
+def role_in(viewer: Who, project_id: Any) -> ScalarSelect[Role]:
+    """The viewer's role in a project, or NULL."""
+    member = aliased(models.ProjectMember)
+    return (
+        select(member.role)
+        .where(member.project_id == project_id, member.user_id == viewer.sql_id)
+        .scalar_subquery()
+    )
+
+
 def shared_tasks(viewer: Who, permission: Permission = Permission.VIEW) -> Select[tuple[UUID]]:
     """Ids of the tasks shared with the viewer, with at least this permission, not expired."""
     task_share = aliased(models.TaskShare)

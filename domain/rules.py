@@ -146,3 +146,23 @@ def _name(path: Path) -> str:
     words = [str(part) for part in path if not str(part).isdigit()]
     head, *rest = (words[-1] if words else "value").split("_")
     return head + "".join(word.title() for word in rest)
+
+
+# What a unique constraint stands for, by its name in the database.
+UNIQUE: dict[str, tuple[str, Path]] = {
+    "uq_users_username_lower": ("username", ("username",)),
+    "uq_users_email_lower": ("email address", ("email",)),
+    "uq_projects_key": ("project key", ("key",)),
+    "pk_users": ("id", ("id",)),
+    "pk_projects": ("id", ("id",)),
+    "pk_tasks": ("id", ("id",)),
+    "uq_project_members_project_id_user_id": ("membership", ("user_id",)),
+}
+
+
+def violation(constraint: str | None) -> AlreadyExists | None:
+    """The failure that a broken unique constraint means, if it means one."""
+    if constraint not in UNIQUE:
+        return None
+    noun, path = UNIQUE[constraint]
+    return taken(noun, path)

@@ -9,7 +9,7 @@ command line, a test); domain functions never do.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -44,6 +44,9 @@ class Work:
     touched_projects: set[UUID] = field(default_factory=set)
     touched_users: set[UUID] = field(default_factory=set)
     recorded: int = 0
+    # Run once the transaction has committed, in order (forgetting cached sessions, say). What
+    # must not get lost is an event or a job, not one of these.
+    after_commit: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
 
     def new_id(self) -> UUID:
         """A fresh UUIDv7 of this moment."""

@@ -92,7 +92,11 @@ class ColumnField(_Field):
             assert convert is not None
             return [convert(row) for row in rows]
         label = self.label
-        values = [getattr(row, label) for row in rows]
+        return list(self.converted([getattr(row, label) for row in rows]))
+
+    def converted(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The API's values for the column's (batch engine); not for `whole_row`."""
+        convert = self.convert
         if convert is None:
             return values
         return [None if value is None else convert(value) for value in values]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import IntEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
@@ -11,6 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Ordered, Versioned
 from db.models.user import User
+
+if TYPE_CHECKING:
+    from db.models.task import Task
 
 
 class Role(IntEnum):
@@ -39,6 +43,7 @@ class Project(Versioned, Base):
 
     owner: Mapped[User] = relationship(lazy="raise")
     members: Mapped[list[ProjectMember]] = relationship(lazy="raise", back_populates="project")
+    tasks: Mapped[list[Task]] = relationship("Task", lazy="raise", back_populates="project")
 
     __table_args__ = (
         UniqueConstraint("key"),

@@ -26,7 +26,7 @@ class Session(Versioned, Base):
     revoked_at: Mapped[dt.datetime | None]
     revoked_reason: Mapped[str | None]
 
-    user: Mapped[User] = relationship(lazy="raise")
+    user: Mapped[User] = relationship(lazy="raise", back_populates="sessions")
 
     __table_args__ = (Index("ix_sessions_user_id_created_at_id", "user_id", "created_at", "id"),)
 

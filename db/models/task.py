@@ -76,9 +76,11 @@ class Task(Versioned, Base):
     # Restoring that brings back exactly what went with it.
     deleted_with: Mapped[UUID | None]
 
-    project: Mapped[Project | None] = relationship(lazy="raise")
+    project: Mapped[Project | None] = relationship(lazy="raise", back_populates="tasks")
     owner: Mapped[User] = relationship(lazy="raise", foreign_keys=[owner_id])
-    assignee: Mapped[User | None] = relationship(lazy="raise", foreign_keys=[assignee_id])
+    assignee: Mapped[User | None] = relationship(
+        lazy="raise", foreign_keys=[assignee_id], back_populates="assigned_tasks"
+    )
     parent: Mapped[Task | None] = relationship(
         lazy="raise", foreign_keys=[parent_id], remote_side="Task.id", back_populates="subtasks"
     )

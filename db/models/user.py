@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Index, SmallInteger, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Ordered, Versioned
+
+if TYPE_CHECKING:
+    from db.models.session import Session
+    from db.models.task import Task
 
 
 class WeekDay(IntEnum):
@@ -43,6 +48,13 @@ class User(Versioned, Base):
     is_admin: Mapped[bool] = mapped_column(default=False)
     email_verified_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
+
+    sessions: Mapped[list[Session]] = relationship(
+        "Session", lazy="raise", back_populates="user"
+    )
+    assigned_tasks: Mapped[list[Task]] = relationship(
+        "Task", lazy="raise", foreign_keys="Task.assignee_id", back_populates="assignee"
+    )
 
     __table_args__ = (
         Index("uq_users_username_lower", func.lower(text("username")), unique=True),

@@ -1,0 +1,104 @@
+"""Doing a thing once, however often it is asked for.
+
+The key is a row written in the transaction of the change. Ten parallel requests with one key meet
+at the row's primary key: nine wait there until the first commits, and then find its result; if it
+rolled back, the next one goes ahead. A failed attempt leaves no key, so it can be mended and sent
+again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import IdempotencyKey
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure
+
+KEPT = dt.timedelta(hours=24)
+MAX_KEY = 255
+
+
+def scope_of(work: Work) -> str:
+    """Whose key it is: the user's, or the address's for the signed-out."""
+    viewer = work.viewer
+    return str(viewer.user_id) if viewer.user_id else f"address:{work.request.ip or 'unknown'}"
+
+
+def hash_input(mutation: str, data: Any) -> bytes:
+    """A hash of the mutation and its input (JSON types), whatever the order of its fields."""
+    return hashlib.sha256(
+        orjson.dumps([mutation, data], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    ).digest()
+
+
+async def claim(
+    work: Work, key: str, mutation: str, input_hash: bytes
+) -> dict[str, Any] | None:
+    """Take the key for this transaction; the first attempt's result where it was taken already.
+
+    Raises `IDEMPOTENCY_MISMATCH` where it was taken for another input or mutation.
+    """
+    if not 1 <= len(key) <= MAX_KEY or "\0" in key:
+        raise BadInput(
+            f"idempotencyKey must have 1 to {MAX_KEY} characters.", path=("idempotency_key",)
+        )
+    scope = scope_of(work)
+    values = {
+        "scope": scope,
+        "key": key,
+        "mutation": mutation,
+        "input_hash": input_hash,
+        "result": {},
+        "created_at": work.now,
+    }
+    # An expired key may be used again; the row is taken over under its lock.
+    claimed = await work.session.scalar(
+        insert(IdempotencyKey)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=["scope", "key"],
+            set_={name: values[name] for name in ("mutation", "input_hash", "result", "created_at")},
+            where=IdempotencyKey.created_at <= work.now - KEPT,
+        )
+        .returning(IdempotencyKey.key)
+    )
+    if claimed is not None:
+        return None
+    row = (
+        await work.session.execute(
+            select(IdempotencyKey.mutation, IdempotencyKey.input_hash, IdempotencyKey.result).where(
+                IdempotencyKey.scope == scope, IdempotencyKey.key == key
+            )
+        )
+    ).one()
+    if row.input_hash != input_hash or row.mutation != mutation:
+        raise Failure(
+            "This idempotencyKey was used before with another input.",
+            path=("idempotency_key",),
+            code=ErrorCode.IDEMPOTENCY_MISMATCH,
+        )
+    result: dict[str, Any] = row.result
+    return result
+
+
+async def remember(work: Work, key: str, result: dict[str, Any]) -> None:
+    """Keep what a repeat is to be answered with."""
+    await work.session.execute(
+        update(IdempotencyKey)
+        .where(IdempotencyKey.scope == scope_of(work), IdempotencyKey.key == key)
+        .values(result=result)
+    )
+
+
+async def prune(work: Work) -> int:
+    """Forget keys older than a day; returns how many."""
+    done = await work.session.execute(
+        delete(IdempotencyKey).where(IdempotencyKey.created_at <= work.now - KEPT)
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]

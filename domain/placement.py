@@ -1,0 +1,236 @@
+"""Where a task stands: its number and rank, its parent, its project.
+
+Ranks of one list (a project's tasks; a person's tasks without project) are given out one
+transaction at a time, under an advisory lock of the list, so that two moves to one place at one
+moment get two ranks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, or_, select, text, update
+from sqlalchemy.orm import aliased
+
+from db.models import Project, Task
+from domain import ranks
+from domain.project import demand_editor
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure
+from events.kinds import EventKind
+
+MAX_LEVELS = 3
+
+
+async def next_number(work: Work, project_id: UUID) -> int:
+    """The next number of a project. Locks the project's row until the commit: no gap, no twin."""
+    number: int | None = await work.session.scalar(
+        update(Project)
+        .where(Project.id == project_id)
+        .values(last_number=Project.last_number + 1)
+        .returning(Project.last_number)
+        .execution_options(synchronize_session=False)
+    )
+    assert number is not None, "the project was read in this transaction"
+    return number
+
+
+async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
+    """A rank after all others of the list."""
+    await _lock_list(work, project_id, owner_id)
+    last = await work.session.scalar(
+        select(Task.position)
+        .where(*_in_list(project_id, owner_id))
+        .order_by(Task.position.desc())
+        .limit(1)
+    )
+    return ranks.between(last, None)
+
+
+def tree(task_id: UUID) -> Select[tuple[UUID]]:
+    """Ids of a task and everything below it (at most two levels)."""
+    task, middle = aliased(Task), aliased(Task)
+    children = select(middle.id).where(middle.parent_id == task_id)
+    return select(task.id).where(
+        or_(task.id == task_id, task.parent_id == task_id, task.parent_id.in_(children))
+    )
+
+
+async def parent_for(
+    work: Work, parent_id: UUID | None, child: Task | None = None
+) -> Task | None:
+    """The parent, if the viewer may put `child` (or a new task) below it."""
+    if parent_id is None:
+        return None
+    path = ("parent_id",)
+    parent = await work.editable(Task, parent_id, path=path)
+    if child is not None:
+        if parent.project_id != child.project_id:
+            raise BadInput("A subtask belongs to its parent's project; move it first.", path=path)
+        if parent.id == child.id or child.id in {parent.parent_id, parent.root_id}:
+            raise BadInput("A task cannot stand below itself.", path=path)
+    level = await _level(work, parent) + 1
+    height = 1 if child is None else await _height(work, child)
+    if level + height > MAX_LEVELS:
+        raise Failure(
+            f"Tasks nest at most {MAX_LEVELS} levels deep; this would make {level + height}.",
+            path=path,
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    return parent
+
+
+async def _level(work: Work, task: Task) -> int:
+    """0 for a task without parent."""
+    if task.parent_id is None:
+        return 0
+    return 1 if task.parent_id == task.root_id else 2
+
+
+async def _height(work: Work, task: Task) -> int:
+    """1 for a task without subtasks."""
+    child, grandchild = aliased(Task), aliased(Task)
+    row = (
+        await work.session.execute(
+            select(func.count(child.id), func.count(grandchild.id))
+            .select_from(child)
+            .outerjoin(grandchild, grandchild.parent_id == child.id)
+            .where(child.parent_id == task.id)
+        )
+    ).one()
+    return 1 + bool(row[0]) + bool(row[1])
+
+
+async def move_subtree(work: Work, task: Task) -> None:
+    """Give everything below a task its new root."""
+    await work.session.flush()
+    await work.session.execute(
+        update(Task)
+        .where(Task.id.in_(tree(task.id)), Task.id != task.id)
+        .values(root_id=task.root_id or task.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def move(
+    work: Work,
+    task_id: UUID,
+    *,
+    before_id: UUID | None,
+    after_id: UUID | None,
+    project_id: UUID | None,
+    to_personal: bool,
+    if_version: int | None,
+) -> Task:
+    """Move a task before or after another one, and into another project (or out of any).
+
+    A subtask that changes its project becomes a task of its own; subtasks follow. In the new
+    project each gets a new number.
+    """
+    if before_id is not None and after_id is not None:
+        raise BadInput("Give beforeId or afterId, not both.", path=("after_id",))
+    if before_id is None and after_id is None and project_id is None and not to_personal:
+        raise BadInput("Say where to: beforeId, afterId or projectId.", path=("before_id",))
+    task = await work.editable(Task, task_id)
+    target = task.project_id
+    if to_personal:
+        target = None
+    elif project_id is not None:
+        target = project_id
+    moves = target != task.project_id
+    if moves and target is not None:
+        await demand_editor(work, target, ("project_id",))
+    if moves and target is None and task.owner_id != work.viewer.user_id:
+        raise Failure(
+            "Only its owner may take a task out of its project.",
+            path=("project_id",),
+            code=ErrorCode.FORBIDDEN,
+        )
+    position = await _position(work, task, target, before_id, after_id)
+    values: dict[str, Any] = {"position": position}
+    if moves:
+        values |= {"project_id": target, "number": None, "parent_id": None, "root_id": None}
+        if target is not None:
+            values["number"] = await next_number(work, target)
+    origin = task.project_id
+    changes = work.apply(
+        task, values, if_version=if_version, ref="task", ignore=("root_id",)
+    )
+    await work.session.flush()
+    if moves:
+        await _take_along(work, task, target)
+    if changes:
+        shown = {"project_id": "project", "parent_id": "parent"}
+        named = [(shown.get(name, name), old, new) for name, old, new in changes]
+        for where in dict.fromkeys((origin, task.project_id)):
+            # Both projects hear of it; the one it left by its own event, since a reader of that
+            # project may not see the task any more.
+            if where == task.project_id:
+                work.record(
+                    EventKind.TASK_MOVED, task, named, task_id=task.id, project_id=where
+                )
+            elif where is not None:
+                work.record(EventKind.TASK_MOVED, task, named, project_id=where)
+        await work.session.flush()
+    return task
+
+
+async def _take_along(work: Work, task: Task, target: UUID | None) -> None:
+    below = await work.session.scalars(
+        select(Task).where(Task.id.in_(tree(task.id)), Task.id != task.id).with_for_update()
+    )
+    for child in below:
+        child.project_id = target
+        child.number = None if target is None else await next_number(work, target)
+        child.root_id = task.id
+        child.version += 1
+        child.updated_at = work.now
+    await work.session.flush()
+
+
+async def _position(
+    work: Work,
+    task: Task,
+    project_id: UUID | None,
+    before_id: UUID | None,
+    after_id: UUID | None,
+) -> str:
+    if before_id is None and after_id is None:
+        return await at_end(work, project_id, task.owner_id)
+    name = "before_id" if before_id is not None else "after_id"
+    neighbour = await work.readable(Task, before_id or after_id, path=(name,))  # type: ignore[arg-type]
+    if neighbour.id == task.id:
+        raise BadInput("A task cannot be moved next to itself.", path=(name,))
+    await _lock_list(work, project_id, task.owner_id)
+    await work.session.refresh(neighbour)
+    in_list = neighbour.project_id == project_id and (
+        project_id is not None or neighbour.owner_id == task.owner_id
+    )
+    if not in_list:
+        raise BadInput("The two tasks are not in the same list.", path=(name,))
+    others = select(Task.position).where(*_in_list(project_id, task.owner_id), Task.id != task.id)
+    if before_id is not None:
+        low = await work.session.scalar(
+            others.where(Task.position < neighbour.position)
+            .order_by(Task.position.desc())
+            .limit(1)
+        )
+        return ranks.between(low, neighbour.position)
+    high = await work.session.scalar(
+        others.where(Task.position > neighbour.position).order_by(Task.position).limit(1)
+    )
+    return ranks.between(neighbour.position, high)
+
+
+def _in_list(project_id: UUID | None, owner_id: UUID) -> tuple[Any, ...]:
+    if project_id is not None:
+        return (Task.project_id == project_id,)
+    return (Task.project_id.is_(None), Task.owner_id == owner_id)
+
+
+async def _lock_list(work: Work, project_id: UUID | None, owner_id: UUID) -> None:
+    await work.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:list, 1))"),
+        {"list": f"tasks of {project_id or owner_id}"},
+    )

@@ -1,0 +1,363 @@
+"""Projects and their members."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, literal, select, update
+
+from auth import access
+from db.models import Project, ProjectMember, Role, Task, User
+from domain import rules
+from domain.work import Work
+from errors import AlreadyExists, BadInput, ErrorCode, Failure, Forbidden, NotFound
+from events.kinds import EventKind
+
+_KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """What a project is made from; `key` is made from the name where it is None."""
+
+    name: str
+    description: str | None = None
+    key: str | None = None
+    color: str | None = None
+    id: UUID | None = None
+
+
+async def create(work: Work, new: NewProject) -> Project:
+    """Make a project; the viewer becomes its owner."""
+    user_id = work.viewer.require()
+    name = rules.text(new.name, ("name",), least=1, most=200)
+    key = await _free_key(work, name) if new.key is None else _checked_key(new.key)
+    if new.key is not None and await _key_taken(work, key):
+        raise rules.taken("project key", ("key",))
+    if new.id is not None and await work.session.get(Project, new.id) is not None:
+        raise rules.taken("id", ("id",))
+    project = Project(
+        id=new.id or work.new_id(),
+        name=name,
+        description=rules.optional_text(
+            new.description, ("description",), most=5_000, multiline=True
+        ),
+        key=key,
+        color=rules.color(new.color, ("color",)),
+        owner_id=user_id,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(project)
+    await work.session.flush()
+    _add_member(work, project.id, user_id, Role.OWNER)
+    work.record(EventKind.PROJECT_CREATED, project, project_id=project.id, audience=[user_id])
+    await work.session.flush()
+    return project
+
+
+async def update_project(
+    work: Work, project_id: UUID, changes: Mapping[str, Any], if_version: int | None
+) -> Project:
+    """Change name, description, key or color."""
+    project = await work.editable(Project, project_id)
+    await demand_open(work, project)
+    values: dict[str, Any] = {}
+    if "name" in changes:
+        values["name"] = rules.text(_some(changes, "name"), ("name",), least=1, most=200)
+    if "description" in changes:
+        values["description"] = rules.optional_text(
+            changes["description"], ("description",), most=5_000, multiline=True
+        )
+    if "color" in changes:
+        values["color"] = rules.color(changes["color"], ("color",))
+    if "key" in changes:
+        key = _checked_key(_some(changes, "key"))
+        if key != project.key and await _key_taken(work, key):
+            raise rules.taken("project key", ("key",))
+        values["key"] = key
+    changed = work.apply(project, values, if_version=if_version, ref="project")
+    if changed:
+        work.record(EventKind.PROJECT_UPDATED, project, changed, project_id=project.id)
+    return project
+
+
+async def set_archived(
+    work: Work, project_id: UUID, archived: bool, if_version: int | None
+) -> Project:
+    """Make a project read-only, or open it again."""
+    project = await work.editable(Project, project_id)
+    wanted = (project.archived_at or work.now) if archived else None
+    changed = work.apply(project, {"archived_at": wanted}, if_version=if_version, ref="project")
+    if changed:
+        kind = EventKind.PROJECT_ARCHIVED if archived else EventKind.PROJECT_UNARCHIVED
+        work.record(kind, project, changed, project_id=project.id)
+    return project
+
+
+async def delete(work: Work, project_id: UUID, if_version: int | None) -> Project:
+    """Put a project and its tasks into the trash for 30 days."""
+    project = await work.deletable(Project, project_id)
+    changed = work.apply(project, {"deleted_at": work.now}, if_version=if_version, ref="project")
+    await work.session.execute(
+        update(Task)
+        .where(Task.project_id == project.id, Task.deleted_at.is_(None))
+        .values(deleted_at=work.now, deleted_with=project.id)
+    )
+    work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
+    return project
+
+
+async def restore(work: Work, project_id: UUID) -> Project:
+    """Take a project out of the trash, with the tasks that went with it."""
+    project = await work.session.scalar(
+        select(Project)
+        .where(Project.id == project_id, access.delete(work.viewer, Project, trashed=True))
+        .with_for_update()
+    )
+    if project is None:
+        raise NotFound("project in the trash", path=("id",))
+    changed = work.apply(project, {"deleted_at": None})
+    await work.session.execute(
+        update(Task)
+        .where(Task.project_id == project.id, Task.deleted_with == project.id)
+        .values(deleted_at=None, deleted_with=None)
+    )
+    work.record(EventKind.PROJECT_RESTORED, project, changed, project_id=project.id)
+    return project
+
+
+async def add_member(
+    work: Work, project_id: UUID, user_id: UUID | None, username: str | None, role: Role
+) -> ProjectMember:
+    """Let somebody take part."""
+    project = await work.shareable(Project, project_id, path=("project_id",))
+    await demand_open(work, project, path=("project_id",))
+    _demand_grantable(role)
+    user = await find_user(work, user_id, username)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=("user_id",))
+    existing = await _membership(work, project.id, user.id)
+    if existing is not None:
+        raise AlreadyExists(
+            f"{user.username} is a member already, as {existing.role.name}.",
+            path=("user_id",) if username is None else ("username",),
+        )
+    member = _add_member(work, project.id, user.id, role)
+    work.record(
+        EventKind.MEMBER_ADDED,
+        member,
+        [("user", None, user.id), ("role", None, role)],
+        project_id=project.id,
+        audience=[user.id],
+    )
+    await work.session.flush()
+    return member
+
+
+async def update_member(
+    work: Work, member_id: UUID, role: Role, if_version: int | None
+) -> ProjectMember:
+    """Give a member another role."""
+    member = await work.editable(ProjectMember, member_id)
+    project = await work.readable(Project, member.project_id)
+    await demand_open(work, project)
+    _demand_grantable(role)
+    if member.role is Role.OWNER:
+        raise Forbidden("The owner's role changes by projectTransfer only.", path=("role",))
+    changed = work.apply(member, {"role": role}, if_version=if_version, ref="member")
+    if changed:
+        work.record(
+            EventKind.MEMBER_UPDATED,
+            member,
+            changed,
+            project_id=member.project_id,
+            audience=[member.user_id],
+        )
+    return member
+
+
+async def remove_member(work: Work, member_id: UUID) -> Project:
+    """Remove somebody, or leave. Their open assignments in the project end; what they own stays
+    theirs.
+    """
+    member = await work.readable(ProjectMember, member_id, lock=True)
+    if member.user_id != work.viewer.user_id:
+        await work.demand(member, access.delete, "remove")
+    if member.role is Role.OWNER:
+        raise Forbidden("The owner cannot leave; transfer the project first.", path=("id",))
+    project = await work.readable(Project, member.project_id)
+    await work.session.delete(member)
+    await _unassign(work, member)
+    work.record(
+        EventKind.MEMBER_REMOVED,
+        member,
+        [("user", member.user_id, None), ("role", member.role, None)],
+        project_id=member.project_id,
+    )
+    work.record(
+        EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id]
+    )
+    await work.session.flush()
+    return project
+
+
+async def transfer(
+    work: Work, project_id: UUID, user_id: UUID, if_version: int | None
+) -> Project:
+    """Make another member the owner; the owner until now becomes an admin."""
+    project = await work.permitted(Project, project_id, access.delete, "transfer")
+    heir = await _membership(work, project.id, user_id)
+    if heir is None:
+        raise BadInput("The new owner must be a member of the project.", path=("user_id",))
+    if heir.role is Role.OWNER:
+        raise BadInput("This member is the owner already.", path=("user_id",))
+    user = await work.session.get_one(User, user_id)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=("user_id",))
+    owner = await _membership(work, project.id, project.owner_id)
+    assert owner is not None, "a project has exactly one owner"
+    changed = work.apply(project, {"owner_id": user_id}, if_version=if_version, ref="project")
+    # One owner at each moment: the unique index would refuse two, so the old one steps down first.
+    work.apply(owner, {"role": Role.ADMIN})
+    await work.session.flush()
+    work.apply(heir, {"role": Role.OWNER})
+    work.record(
+        EventKind.PROJECT_TRANSFERRED,
+        project,
+        [("owner", old, new) for _, old, new in changed],
+        project_id=project.id,
+    )
+    return project
+
+
+async def demand_open(work: Work, project: Project, path: rules.Path = ("id",)) -> None:
+    """Raise `ARCHIVED` where the project is read-only."""
+    if project.archived_at is not None:
+        raise Failure(
+            "The project is archived and so read-only; unarchive it first.",
+            path=path,
+            code=ErrorCode.ARCHIVED,
+        )
+
+
+async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> Project:
+    """The project, if the viewer may make and change tasks in it."""
+    project = await work.readable(Project, project_id, path=path)
+    editor = await work.session.scalar(
+        select(
+            literal(project_id).in_(access.member_projects(work.viewer, Role.EDITOR))
+        )
+    )
+    if not editor:
+        raise Forbidden("You may see this project, but not make tasks in it.", path=path)
+    await demand_open(work, project, path)
+    return project
+
+
+async def find_user(
+    work: Work,
+    user_id: UUID | None,
+    username: str | None,
+    path: rules.Path = (),
+) -> User:
+    """A user by id or username; exactly one of them is to be given."""
+    if (user_id is None) == (username is None):
+        raise BadInput("Give userId or username, and not both.", path=(*path, "user_id"))
+    wanted = (
+        User.id == user_id if username is None else func.lower(User.username) == username.lower()
+    )
+    user = await work.session.scalar(
+        select(User).where(wanted, access.read(work.viewer, User))
+    )
+    if user is None:
+        raise NotFound("user", path=(*path, "user_id" if username is None else "username"))
+    return user
+
+
+def _some(changes: Mapping[str, Any], name: str) -> Any:
+    if changes[name] is None:
+        raise BadInput(f"{name} must not be null.", path=(name,))
+    return changes[name]
+
+
+def _demand_grantable(role: Role) -> None:
+    if role is Role.OWNER:
+        raise BadInput(
+            "A project has one owner; use projectTransfer to change it.", path=("role",)
+        )
+
+
+def _checked_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise BadInput(
+            "key must be 2 to 10 capital letters or digits, beginning with a letter.",
+            path=("key",),
+        )
+    return key
+
+
+async def _key_taken(work: Work, key: str) -> bool:
+    return await work.session.scalar(select(Project.id).where(Project.key == key)) is not None
+
+
+async def _free_key(work: Work, name: str) -> str:
+    """A key from a name: initials of several words, the beginning of one, a number if taken."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().upper()
+    words = re.findall(r"[A-Z][A-Z0-9]*", ascii_name)
+    stem = "".join(word[0] for word in words)[:4] if len(words) > 1 else "".join(words)[:4]
+    if len(stem) < 2:
+        stem = (stem + "PRJ")[:3]
+    taken = set(
+        await work.session.scalars(
+            select(Project.key).where(Project.key.startswith(stem, autoescape=True))
+        )
+    )
+    if stem not in taken:
+        return stem
+    return next(key for n in range(2, len(taken) + 3) if (key := f"{stem}{n}") not in taken)
+
+
+async def _membership(work: Work, project_id: UUID, user_id: UUID) -> ProjectMember | None:
+    member: ProjectMember | None = await work.session.scalar(
+        select(ProjectMember)
+        .where(ProjectMember.project_id == project_id, ProjectMember.user_id == user_id)
+        .with_for_update()
+    )
+    return member
+
+
+def _add_member(work: Work, project_id: UUID, user_id: UUID, role: Role) -> ProjectMember:
+    member = ProjectMember(
+        id=work.new_id(),
+        project_id=project_id,
+        user_id=user_id,
+        role=role,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(member)
+    return member
+
+
+async def _unassign(work: Work, member: ProjectMember) -> None:
+    tasks = await work.session.scalars(
+        select(Task)
+        .where(Task.project_id == member.project_id, Task.assignee_id == member.user_id)
+        .where(Task.deleted_at.is_(None))
+        .with_for_update()
+    )
+    for task in tasks:
+        work.apply(task, {"assignee_id": None})
+        work.record(
+            EventKind.TASK_ASSIGNED,
+            task,
+            [("assignee", member.user_id, None)],
+            task_id=task.id,
+            project_id=task.project_id,
+        )

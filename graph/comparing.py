@@ -1,0 +1,157 @@
+"""Comparators: one input type for each kind of value that filters compare.
+
+Several comparators on one field are and-ed. A comparator that was left out is not there; one that
+is null is an error, since `isNull` says that clearly.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import strawberry
+from sqlalchemy import ARRAY, ColumnElement, func
+
+from db.models import Role, TaskPriority, TaskStatus
+from graph.inputs import optional
+
+# An operator: (the column, a bind parameter) to a predicate. Those in LISTS take an array.
+Operator = Callable[[Any, Any], ColumnElement[bool]]
+
+
+def _escaped(value: Any) -> Any:
+    return func.replace(
+        func.replace(func.replace(func.lower(value), "\\", "\\\\"), "%", "\\%"), "_", "\\_"
+    )
+
+
+OPERATORS: dict[str, Operator] = {
+    "eq": lambda column, value: column == value,
+    "not_eq": lambda column, value: column.is_distinct_from(value),
+    "in_": lambda column, value: column == value.any_(),
+    "not_in": lambda column, value: func.coalesce(column != value.all_(), True),
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "contains": lambda column, value: func.lower(column).like(
+        func.concat("%", _escaped(value), "%")
+    ),
+    "starts_with": lambda column, value: func.lower(column).like(
+        func.concat(_escaped(value), "%")
+    ),
+}
+LISTS = frozenset({"in_", "not_in"})
+
+
+def array_of(type_: Any) -> Any:
+    """The array type that list comparators bind."""
+    return ARRAY(type_)
+
+
+_EQ = "Equal to this value."
+_NOT_EQ = "Different from this value; null counts as different."
+_IN = "Equal to one of these values."
+_NOT_IN = "Equal to none of these values; null counts as none of them."
+_NULL = "True: has no value. False: has one."
+
+
+@strawberry.input(description="Compares text.")
+class StringFilter:
+    """Comparators of text."""
+
+    eq: str | None = optional("Exactly this text.")
+    not_eq: str | None = optional(_NOT_EQ)
+    in_: list[str] | None = optional("Exactly one of these texts.", name="in")
+    not_in: list[str] | None = optional(_NOT_IN)
+    contains: str | None = optional("Contains this text, without regard to case.")
+    starts_with: str | None = optional("Begins with this text, without regard to case.")
+    is_null: bool | None = optional(_NULL)
+
+
+@strawberry.input(description="Compares ids.")
+class IDFilter:
+    """Comparators of global ids."""
+
+    eq: strawberry.ID | None = optional(_EQ)
+    not_eq: strawberry.ID | None = optional(_NOT_EQ)
+    in_: list[strawberry.ID] | None = optional(_IN, name="in")
+    not_in: list[strawberry.ID] | None = optional(_NOT_IN)
+    is_null: bool | None = optional(_NULL)
+
+
+@strawberry.input(description="Compares whole numbers.")
+class IntFilter:
+    """Comparators of integers."""
+
+    eq: int | None = optional(_EQ)
+    not_eq: int | None = optional(_NOT_EQ)
+    in_: list[int] | None = optional(_IN, name="in")
+    not_in: list[int] | None = optional(_NOT_IN)
+    lt: int | None = optional("Less than this number.")
+    lte: int | None = optional("This number or less.")
+    gt: int | None = optional("More than this number.")
+    gte: int | None = optional("This number or more.")
+    is_null: bool | None = optional(_NULL)
+
+
+@strawberry.input(description="Compares moments.")
+class DateTimeFilter:
+    """Comparators of moments."""
+
+    eq: dt.datetime | None = optional("At exactly this moment.")
+    lt: dt.datetime | None = optional("Before this moment.")
+    lte: dt.datetime | None = optional("At this moment or before.")
+    gt: dt.datetime | None = optional("After this moment.")
+    gte: dt.datetime | None = optional("At this moment or after.")
+    is_null: bool | None = optional(_NULL)
+
+
+@strawberry.input(description="Compares dates.")
+class DateFilter:
+    """Comparators of calendar dates."""
+
+    eq: dt.date | None = optional("On this day.")
+    in_: list[dt.date] | None = optional("On one of these days.", name="in")
+    lt: dt.date | None = optional("Before this day.")
+    lte: dt.date | None = optional("On this day or before.")
+    gt: dt.date | None = optional("After this day.")
+    gte: dt.date | None = optional("On this day or after.")
+    is_null: bool | None = optional(_NULL)
+
+
+@strawberry.input(description="Compares task statuses, ordered TODO to CANCELLED.")
+class TaskStatusFilter:
+    """Comparators of `TaskStatus`."""
+
+    eq: TaskStatus | None = optional(_EQ)
+    not_eq: TaskStatus | None = optional(_NOT_EQ)
+    in_: list[TaskStatus] | None = optional(_IN, name="in")
+    not_in: list[TaskStatus] | None = optional(_NOT_IN)
+
+
+@strawberry.input(description="Compares task priorities, ordered NONE to URGENT.")
+class TaskPriorityFilter:
+    """Comparators of `TaskPriority`."""
+
+    eq: TaskPriority | None = optional(_EQ)
+    not_eq: TaskPriority | None = optional(_NOT_EQ)
+    in_: list[TaskPriority] | None = optional(_IN, name="in")
+    not_in: list[TaskPriority] | None = optional(_NOT_IN)
+    lt: TaskPriority | None = optional("Less urgent than this.")
+    lte: TaskPriority | None = optional("As urgent as this, or less.")
+    gt: TaskPriority | None = optional("More urgent than this.")
+    gte: TaskPriority | None = optional("As urgent as this, or more.")
+
+
+@strawberry.input(description="Compares roles, ordered VIEWER to OWNER.")
+class RoleFilter:
+    """Comparators of `Role`."""
+
+    eq: Role | None = optional(_EQ)
+    not_eq: Role | None = optional(_NOT_EQ)
+    in_: list[Role] | None = optional(_IN, name="in")
+    not_in: list[Role] | None = optional(_NOT_IN)
+    gte: Role | None = optional("This role or one that may do more.")
+    lte: Role | None = optional("This role or one that may do less.")

@@ -1,0 +1,448 @@
+"""Filters: from an input to a predicate, in two steps.
+
+First the input is walked to its *shape* (which comparators stand where) and its *values*. The
+shape is hashable and has no values in it; the predicate is built from the shape alone, with a bind
+parameter for each value. So a statement is compiled once for a shape, however many search words
+and dates pass through it, and nothing of a filter ever becomes SQL text.
+
+A filter type declares its criteria as fields (`by`, `by_relation`, `by_condition`, `by_list`,
+`by_search`); `and`, `or` and `not` are added to each. Related objects are looked for among those
+that the viewer may see, so that a filter cannot be used to guess at hidden ones.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from enum import Enum
+from typing import Any, TypeVar
+
+import strawberry
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from auth import access
+from auth.viewer import Viewer
+from db.base import Base
+from errors import BadInput
+from graph import ids
+from graph.comparing import LISTS, OPERATORS, array_of
+from graph.inputs import optional
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+
+MAX_CRITERIA = 100
+MAX_LIST = 1_000
+
+
+class Values:
+    """Collects the values of a filter in the order in which its shape is built."""
+
+    def __init__(self) -> None:
+        self.list: list[Any] = []
+        self.criteria = 0
+
+    def add(self, value: Any) -> None:
+        """One more value."""
+        self.list.append(value)
+
+    def count(self, path: Path) -> None:
+        """One more criterion; refuses filters larger than anybody needs."""
+        self.criteria += 1
+        if self.criteria > MAX_CRITERIA:
+            raise BadInput(f"A filter may have at most {MAX_CRITERIA} criteria.", path=path)
+
+    def params(self) -> dict[str, Any]:
+        """The values by the names of their bind parameters."""
+        return {f"filter_{index}": value for index, value in enumerate(self.list)}
+
+
+class Binds:
+    """Hands out the bind parameters in the same order."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def __call__(self, type_: Any) -> Any:
+        name = f"filter_{self._next}"
+        self._next += 1
+        return bindparam(name, type_=type_)
+
+
+class Criterion(ABC):
+    """What one field of a filter compares."""
+
+    @abstractmethod
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """Check the value, collect its parts, and say what it looks like."""
+
+    @abstractmethod
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """The predicate over `entity` (a model or alias) for this shape."""
+
+
+def _column_on(entity: Any, attribute: InstrumentedAttribute[Any]) -> Any:
+    return getattr(entity, attribute.key)
+
+
+class Compare(Criterion):
+    """A column against a comparator input. `model`: the column holds ids of that model."""
+
+    def __init__(
+        self,
+        column: Callable[[Any], Any],
+        type_: Any,
+        *,
+        model: type[Base] | None = None,
+        convert: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.column = column
+        self.type = type_
+        self.model = model
+        self.convert = convert
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The comparators that were given, `isNull` with its value."""
+        found: list[Hashable] = []
+        for name, operand in given_fields(value, path):
+            values.count(path)
+            place = (*path, name)
+            if name == "is_null":
+                found.append((name, bool(operand)))
+                continue
+            if name in LISTS:
+                if len(operand) > MAX_LIST:
+                    raise BadInput(f"A list may have at most {MAX_LIST:,} values.", path=place)
+                values.add([self._value(item, (*place, i)) for i, item in enumerate(operand)])
+            else:
+                values.add(self._value(operand, place))
+            found.append((name,))
+        return tuple(found)
+
+    def _value(self, value: Any, path: Path) -> Any:
+        if self.model is not None:
+            return ids.decode(self.model, value, path)
+        if isinstance(value, str):
+            if "\0" in value:
+                raise BadInput("Text must not contain the character U+0000.", path=path)
+            value = unicodedata.normalize("NFC", value)
+        if self.convert is not None:
+            return self.convert(value)
+        return int(value) if isinstance(value, Enum) and isinstance(value, int) else value
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """All comparators, and-ed."""
+        column = self.column(entity)
+        parts = []
+        for name, *rest in shape:
+            if name == "is_null":
+                parts.append(column.is_(None) if rest[0] else column.is_not(None))
+            else:
+                type_ = Text() if name in {"contains", "starts_with"} else self.type
+                parameter = bind(array_of(type_) if name in LISTS else type_)
+                parts.append(OPERATORS[name](column, parameter))
+        return and_(true(), *parts)
+
+
+class Condition(Criterion):
+    """A yes-or-no question with an SQL answer."""
+
+    def __init__(self, sql: Callable[[Viewer, Any], ColumnElement[bool]]) -> None:
+        self.sql = sql
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The wanted answer."""
+        values.count(path)
+        return bool(value)
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """The condition, or its opposite (unknown counts as no)."""
+        answer = func.coalesce(self.sql(viewer, entity), False, type_=Boolean())
+        return answer if shape else not_(answer)
+
+
+class Search(Criterion):
+    """Words that must all occur, without regard to case, in any of some columns."""
+
+    def __init__(self, columns: Sequence[InstrumentedAttribute[Any]]) -> None:
+        self.columns = columns
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The number of words."""
+        if "\0" in value:
+            raise BadInput("Text must not contain the character U+0000.", path=path)
+        words = unicodedata.normalize("NFC", value).split()
+        if not words:
+            raise BadInput("The search text has no word in it.", path=path)
+        if len(words) > 10:
+            raise BadInput("The search text may have at most 10 words.", path=path)
+        for word in words:
+            values.count(path)
+            values.add(word)
+        return len(words)
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """Each word in one of the columns."""
+        parts = []
+        for _ in range(shape):
+            word = bind(Text())
+            parts.append(
+                or_(
+                    *(
+                        OPERATORS["contains"](_column_on(entity, column), word)
+                        for column in self.columns
+                    )
+                )
+            )
+        return and_(*parts)
+
+
+class Elements(Criterion):
+    """`some`, `none`, `every` over an array of text, by its casefolded twin."""
+
+    def __init__(self, keys: InstrumentedAttribute[Any], convert: Callable[[str], str]) -> None:
+        self.keys = keys
+        self.compare = Compare(lambda element: element, Text(), convert=convert)
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """Each quantifier with the shape of its comparator."""
+        return tuple(
+            (name, self.compare.shape(inner, values, (*path, name)))
+            for name, inner in given_fields(value, path)
+        )
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """`every` is "none that does not"."""
+        parts = []
+        keys = _column_on(entity, self.keys)
+        for quantifier, inner in shape:
+            if quantifier == "some" and inner == (("eq",),):
+                # What the GIN index answers.
+                parts.append(keys.contains(array([bind(Text())], type_=Text())))
+                continue
+            elements = func.unnest(keys).table_valued("element").alias()
+            matches = self.compare.build(inner, elements.c.element, viewer, bind)
+            wanted = not_(func.coalesce(matches, False)) if quantifier == "every" else matches
+            exists = select(1).select_from(elements).where(wanted).exists()
+            parts.append(exists if quantifier == "some" else not_(exists))
+        return and_(true(), *parts)
+
+
+class Related(Criterion):
+    """The object at the end of a relation; only objects that the viewer may see are looked at."""
+
+    def __init__(self, relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any]):
+        self.relationship = relationship
+        self.filter_type = filter_type
+
+    def _columns(self) -> tuple[str, str]:
+        ((local, remote),) = self.relationship.property.local_remote_pairs
+        return local.key, remote.key
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """The shape of the inner filter."""
+        return filter_shape(value, values, path)
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """EXISTS, through the access rule of the related model."""
+        local, remote = self._columns()
+        model = self.relationship.property.mapper.class_
+        related = aliased(model)
+        return (
+            select(1)
+            .where(
+                getattr(related, remote) == getattr(entity, local),
+                access.read(viewer, related),
+                build_filter(self.filter_type(), shape, related, viewer, bind),
+            )
+            .exists()
+        )
+
+
+class RelatedMany(Related):
+    """`some`, `none`, `every` over the objects of a to-many relation."""
+
+    def shape(self, value: Any, values: Values, path: Path) -> Hashable:
+        """Each quantifier with the shape of its inner filter."""
+        return tuple(
+            (name, filter_shape(inner, values, (*path, name)))
+            for name, inner in given_fields(value, path)
+        )
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """`every` is "none that does not"."""
+        local, remote = self._columns()
+        model = self.relationship.property.mapper.class_
+        parts = []
+        for quantifier, inner in shape:
+            related = aliased(model)
+            matches = build_filter(self.filter_type(), inner, related, viewer, bind)
+            wanted = not_(func.coalesce(matches, False)) if quantifier == "every" else matches
+            exists = (
+                select(1)
+                .where(
+                    getattr(related, remote) == getattr(entity, local),
+                    access.read(viewer, related),
+                    wanted,
+                )
+                .exists()
+            )
+            parts.append(exists if quantifier == "some" else not_(exists))
+        return and_(true(), *parts)
+
+
+# --- declaring -----------------------------------------------------------------------------------
+
+
+def _criterion(criterion: Criterion, description: str) -> Any:
+    return optional(description, metadata={"criterion": criterion})
+
+
+def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
+    """Compare a column."""
+    return _criterion(
+        Compare(lambda entity: _column_on(entity, attribute), attribute.type), description
+    )
+
+
+def by_id(attribute: InstrumentedAttribute[Any], model: type[Base], description: str) -> Any:
+    """Compare a column of ids of a model."""
+    return _criterion(
+        Compare(lambda entity: _column_on(entity, attribute), attribute.type, model=model),
+        description,
+    )
+
+
+def by_condition(
+    sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str
+) -> Any:
+    """Ask a yes-or-no question: `sql(viewer, entity)`."""
+    return _criterion(Condition(sql), description)
+
+
+def by_search(columns: Sequence[InstrumentedAttribute[Any]], description: str) -> Any:
+    """Look for words in columns."""
+    return _criterion(Search(columns), description)
+
+
+def by_elements(
+    keys: InstrumentedAttribute[Any], convert: Callable[[str], str], description: str
+) -> Any:
+    """Compare the elements of a text array by `some`, `none`, `every`."""
+    return _criterion(Elements(keys, convert), description)
+
+
+def by_relation(
+    relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any], description: str
+) -> Any:
+    """Compare the object at the end of a to-one relation."""
+    return _criterion(Related(relationship, filter_type), description)
+
+
+def by_relations(
+    relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any], description: str
+) -> Any:
+    """Compare the objects of a to-many relation by `some`, `none`, `every`."""
+    return _criterion(RelatedMany(relationship, filter_type), description)
+
+
+def filter_input(description: str) -> Callable[[type[T]], type[T]]:
+    """Declare a filter type; adds `and`, `or` and `not`."""
+
+    def declare(cls: type[T]) -> type[T]:
+        own = dict(cls.__annotations__)
+        name = cls.__name__
+        combined = {
+            "and_": (f"list[{name}] | None", "and", "All of these filters hold."),
+            "or_": (f"list[{name}] | None", "or", "At least one of these filters holds."),
+            "not_": (f"{name} | None", "not", "This filter does not hold."),
+        }
+        cls.__annotations__ = {key: value[0] for key, value in combined.items()} | own
+        for key, (_, shown, text) in combined.items():
+            setattr(cls, key, optional(text, name=shown))
+        return strawberry.input(cls, description=description)
+
+    return declare
+
+
+# --- from an input to a predicate ----------------------------------------------------------------
+
+
+def given_fields(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    """The fields of an input that were given; a null one, or none at all, is an error."""
+    empty = True
+    for field in value.__strawberry_definition__.fields:
+        given = getattr(value, field.python_name)
+        if given is strawberry.UNSET:
+            continue
+        empty = False
+        if given is None:
+            raise BadInput(
+                "A filter must not be null; leave it out, or say isNull.",
+                path=(*path, field.python_name),
+            )
+        yield field.python_name, given
+    if empty:
+        raise BadInput("This filter is empty; leave it out.", path=path)
+
+
+def filter_shape(value: Any, values: Values, path: Path) -> Hashable:
+    """The shape of a filter input; its values are added to `values`."""
+    criteria = {
+        field.python_name: field.metadata.get("criterion")
+        for field in value.__strawberry_definition__.fields
+    }
+    found: list[Hashable] = []
+    values.count(path)
+    for name, inner in given_fields(value, path):
+        place = (*path, name)
+        if name in {"and_", "or_"}:
+            if not inner:
+                raise BadInput("This list must not be empty.", path=place)
+            shapes = tuple(
+                filter_shape(item, values, (*place, index)) for index, item in enumerate(inner)
+            )
+            found.append((name, shapes))
+        elif name == "not_":
+            found.append((name, filter_shape(inner, values, place)))
+        else:
+            found.append((name, criteria[name].shape(inner, values, place)))
+    return tuple(found)
+
+
+def build_filter(
+    filter_type: Any, shape: Any, entity: Any, viewer: Viewer, bind: Binds
+) -> ColumnElement[bool]:
+    """The predicate of a shape over a model or alias."""
+    criteria = {
+        field.python_name: field.metadata.get("criterion")
+        for field in filter_type.__strawberry_definition__.fields
+    }
+    parts: list[ColumnElement[bool]] = []
+    for name, inner in shape:
+        if name == "and_":
+            parts.extend(build_filter(filter_type, item, entity, viewer, bind) for item in inner)
+        elif name == "or_":
+            parts.append(
+                or_(*(build_filter(filter_type, item, entity, viewer, bind) for item in inner))
+            )
+        elif name == "not_":
+            matches = build_filter(filter_type, inner, entity, viewer, bind)
+            parts.append(not_(func.coalesce(matches, False)))
+        else:
+            parts.append(criteria[name].build(inner, entity, viewer, bind))
+    return and_(true(), *parts)

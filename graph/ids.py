@@ -1,0 +1,74 @@
+"""Global ids: the type's name, an underscore, and the UUID in 32 hexadecimal digits.
+
+`task_018f3a1c5b7e7d3e8f00112233445566`. Opaque to clients, save that they may make one themselves
+for a create: a UUIDv7 without hyphens, in lower case, behind the prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from db import models
+from db.base import Base
+from errors import BadInput
+
+PREFIXES: dict[type[Base], str] = {
+    models.User: "user",
+    models.Session: "session",
+    models.Project: "project",
+    models.ProjectMember: "member",
+    models.Task: "task",
+    models.TaskShare: "share",
+    models.Event: "event",
+}
+MODELS = {prefix: model for model, prefix in PREFIXES.items()}
+
+_ID = re.compile(r"([a-z]+(?:_[a-z]+)*)_([0-9a-f]{32})")
+
+
+def encode(model: type[Base], value: UUID) -> strawberry.ID:
+    """The global id of a row."""
+    return strawberry.ID(f"{PREFIXES[model]}_{value.hex}")
+
+
+def encoder(model: type[Base]) -> Callable[[UUID], str]:
+    """`encode` for one model, for whole columns."""
+    head = PREFIXES[model] + "_"
+    return lambda value: head + value.hex
+
+
+def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:
+    """The model and UUID of any global id."""
+    match = _ID.fullmatch(text)
+    model = MODELS.get(match[1]) if match else None
+    if match is None or model is None:
+        raise BadInput(
+            "This is no id: ids look like task_018f3a1c5b7e7d3e8f00112233445566.", path=path
+        )
+    return model, UUID(match[2])
+
+
+def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
+    """The UUID of a global id that must be of this model."""
+    found, value = split(text, path)
+    if found is not model:
+        raise BadInput(
+            f"This is the id of a {PREFIXES[found]}; the id of a {PREFIXES[model]} is needed here.",
+            path=path,
+        )
+    return value
+
+
+def decode_new(model: type[Base], text: str | None | Any, path: Sequence[str | int]) -> UUID | None:
+    """The UUID of an id that a client made for a create, or None where it made none."""
+    if text is None or text is strawberry.UNSET:
+        return None
+    value = decode(model, text, path)
+    if value.version != 7:
+        raise BadInput("An id made by a client must hold a UUIDv7 (RFC 9562).", path=path)
+    return value

@@ -1,0 +1,211 @@
+"""Reading rows for the graph: statements by shape, objects by key, and to-one relations.
+
+A statement is built and compiled once for its *shape* (model, columns, ordering, comparators used)
+and kept; values travel as parameters. Objects reached by key are read once per operation, whatever
+the number of places that ask for them: with the columns that any place of the operation asks for,
+and all places of one moment in one statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, inspect, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from auth import access
+from auth.viewer import NOBODY, Viewer
+from db import models
+from db.base import Base
+from db.read import Row, Statement
+from graph.context import Context
+from graph.fields import BatchInfo, batch
+from graph.node import EXPRESSIONS, TYPE_NAMES
+from graph.selection import Selection
+
+T = TypeVar("T")
+Labels = frozenset[str]
+Shape = tuple[bool, bool]
+
+_SOMEBODY = UUID(int=0)
+
+
+def viewer_of(shape: Shape) -> Viewer:
+    """A stand-in with the same statements as every viewer of this shape."""
+    signed_in, is_admin = shape
+    return Viewer(user_id=_SOMEBODY, is_admin=is_admin) if signed_in else NOBODY
+
+
+def columns_of(model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer) -> list[Any]:
+    """The labelled columns of a model (or alias of it); the id is always among them."""
+    mapped = inspect(model).columns
+    columns = []
+    for label in sorted({*labels, "id"}):
+        if label in mapped:
+            columns.append(getattr(entity, label).label(label))
+        else:
+            columns.append(EXPRESSIONS[model, label](viewer, entity).label(label))
+    return columns
+
+
+@lru_cache(maxsize=2000)
+def _by_key(model: type[Base], labels: Labels, shape: Shape) -> Statement:
+    viewer = viewer_of(shape)
+    keys = bindparam("keys", type_=ARRAY(Uuid()))
+    query = select(*columns_of(model, model, labels, viewer)).where(
+        model.id == keys.any_(),  # type: ignore[attr-defined]
+        access.read(viewer, model),
+    )
+    return Statement(query, model)
+
+
+class ObjectLoader:
+    """Rows of one model by key, for one operation.
+
+    Requests of one turn of the event loop become one statement, as with a data loader, but at the
+    price of a set union for many keys and not of a future for each.
+    """
+
+    def __init__(self, context: Context, model: type[Base], labels: Labels) -> None:
+        self._context = context
+        self._model = model
+        self._labels = labels
+        self._rows: dict[UUID, Row | None] = {}
+        self._wanted: set[UUID] = set()
+        self._pending: asyncio.Future[None] | None = None
+
+    async def load(self, keys: set[UUID]) -> Mapping[UUID, Row | None]:
+        """All rows read so far, these keys' among them; None for what is not there for the viewer."""
+        missing = keys - self._rows.keys()
+        if missing:
+            self._wanted |= missing
+            if self._pending is None:
+                loop = asyncio.get_running_loop()
+                self._pending = loop.create_future()
+                # Other fields of this level start within this turn of the loop; theirs come along.
+                loop.call_soon(lambda: loop.call_soon(self._dispatch))
+            await asyncio.shield(self._pending)
+        return self._rows
+
+    def _dispatch(self) -> None:
+        pending, keys = self._pending, self._wanted
+        self._pending, self._wanted = None, set()
+        assert pending is not None
+        task = asyncio.ensure_future(self._read(keys))
+        task.add_done_callback(lambda done: _settle(pending, done))
+
+    async def _read(self, keys: set[UUID]) -> None:
+        rows = await read_by_keys(self._context, self._model, self._labels, keys)
+        self._rows.update(dict.fromkeys(keys))
+        self._rows.update(rows)
+
+
+def _settle(pending: asyncio.Future[None], done: asyncio.Future[None]) -> None:
+    if pending.done():
+        return
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        pending.set_exception(error)
+    else:
+        pending.set_result(None)
+
+
+async def read_by_keys(
+    context: Context, model: type[Base], labels: Labels, keys: Iterable[UUID]
+) -> dict[UUID, Row]:
+    """The rows that the viewer may see among these keys, in one statement."""
+    statement = _by_key(model, labels, context.viewer.shape)
+    rows = await context.services.database.reader.fetch(
+        statement, {**context.viewer.params, "keys": list(keys)}
+    )
+    return {row.id: row for row in rows}
+
+
+async def load_objects(
+    info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
+) -> list[Row | None]:
+    """The row for each key, or None where there is none or it is hidden."""
+    wanted = {key for key in keys if key is not None}
+    if not wanted:
+        return [None] * len(keys)
+    context = info.context
+    loader = context.objects.get(model)
+    if loader is None:
+        labels = info.selection.outline.labels.get(TYPE_NAMES[model], frozenset())
+        loader = context.objects[model] = ObjectLoader(context, model, labels)
+    rows = await loader.load(wanted)
+    return [None if key is None else rows[key] for key in keys]
+
+
+async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> Row | None:
+    """One row, or None where there is none or it is hidden."""
+    (row,) = await load_objects(info, model, [key])
+    return row
+
+
+@lru_cache(maxsize=8)
+def _by_project_key(shape: Shape) -> Statement:
+    key = bindparam("key", type_=Text())
+    return Statement(
+        select(models.Project.id).where(
+            models.Project.key == key, access.read(viewer_of(shape), models.Project)
+        )
+    )
+
+
+async def project_id_of(context: Context, key: str) -> UUID | None:
+    """The id of the project with this key, if the viewer may see it."""
+    return await _only_id(context, _by_project_key(context.viewer.shape), {"key": key})
+
+
+@lru_cache(maxsize=8)
+def _by_task_key(shape: Shape) -> Statement:
+    key, number = bindparam("key", type_=Text()), bindparam("number", type_=Integer())
+    return Statement(
+        select(models.Task.id)
+        .join(models.Project, models.Project.id == models.Task.project_id)
+        .where(
+            models.Project.key == key,
+            models.Task.number == number,
+            access.read(viewer_of(shape), models.Task),
+        )
+    )
+
+
+async def task_id_of(context: Context, key: str, number: int) -> UUID | None:
+    """The id of the task `KEY-number`, if the viewer may see it."""
+    return await _only_id(
+        context, _by_task_key(context.viewer.shape), {"key": key, "number": number}
+    )
+
+
+async def _only_id(context: Context, statement: Statement, params: dict[str, Any]) -> UUID | None:
+    rows = await context.services.database.reader.fetch(
+        statement, {**context.viewer.params, **params}
+    )
+    return rows[0].id if rows else None
+
+
+def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
+    """A relation to one row, by the model's foreign key. Null where the viewer may not see it."""
+    prop = relationship.property
+    model: type[Base] = prop.mapper.class_
+    (foreign_key,) = (column.key for column in prop.local_columns)
+
+    async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Row | None]:
+        return await load_objects(info, model, [getattr(parent, foreign_key) for parent in parents])
+
+    return batch(rows, description, needs=(foreign_key,))
+
+
+def below(selection: Selection | None, *fields: str) -> Selection | None:
+    """The selection at the end of a chain of fields, or None where it is not asked for."""
+    for field in fields:
+        if selection is None:
+            return None
+        selection = selection.child(field)
+    return selection

@@ -1,0 +1,245 @@
+"""What every mutation shares, once: the transaction, idempotency, retries, failures, the payload.
+
+A mutation is a function of a `Work` and an input that returns what its payload refers to:
+
+    async def create(work: Work, data: TaskCreateInput) -> Refs:
+        task = await domain.task.create(work, ...)
+        return {"task": task.id}
+
+    task_create: TaskCreatePayload = mutation(create, TaskCreatePayload, TaskCreateInput, "Create …")
+
+The payload's fields are read after the commit, through the access rules, like everything else.
+Several mutations in one document are one transaction each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from strawberry.types.maybe import Some
+
+from db.base import Base
+from db.read import Row
+from domain import idempotency, rules
+from domain.work import Work, begin
+from errors import ErrorCode, Failure, Unauthenticated
+from events.bus import Announcement
+from graph.context import Context
+from graph.errors import UserError, each, user_errors
+from graph.fields import BatchInfo, argument, batch, derived
+from graph.loading import load_objects
+from graph.node import TYPE_NAMES
+
+log = logging.getLogger("taskloom.mutation")
+
+Refs = Mapping[str, Any]
+Function = Callable[[Work, Any], Awaitable[Refs]]
+
+# serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
+_AGAIN = {"40001", "40P01"}
+_ATTEMPTS = 3
+
+# Failures that are about the request and not about the input stand at the top level.
+_TOP_LEVEL = {
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.UNAVAILABLE,
+    ErrorCode.TIMEOUT,
+}
+
+
+@dataclass(slots=True)
+class PayloadValue:
+    """What a payload's fields read from. `refs`: ids of rows, or plain values."""
+
+    refs: Refs = field(default_factory=dict)
+    errors: list[UserError] = field(default_factory=list)
+    replayed: bool = False
+
+
+@strawberry.interface(description="What every mutation answers.")
+class Payload:
+    """Fields that all payloads have."""
+
+    errors: list[UserError] = derived(
+        (), lambda value: value.errors, "What stood in the way; empty if the mutation was done."
+    )
+    replayed: bool = derived(
+        (),
+        lambda value: value.replayed,
+        "True if this idempotency key was done before, and this is the answer of that time. "
+        "Secrets are left out of a repeat.",
+    )
+
+
+def payload(description: str) -> Callable[[type[Any]], type[Any]]:
+    """Declare a payload type; payloads are told apart by the mutation, so none is probed."""
+
+    def declare(cls: type[Any]) -> type[Any]:
+        cls.is_type_of = classmethod(lambda _c, value, _i=None: isinstance(value, PayloadValue))
+        return strawberry.type(cls, description=description)
+
+    return declare
+
+
+def ref(model: type[Base], description: str, name: str | None = None) -> Any:
+    """A payload's object, read afresh; null where the mutation failed or the viewer lost sight."""
+    key = name or _snake(TYPE_NAMES.get(model, model.__name__))
+
+    async def rows(parents: Sequence[PayloadValue], info: BatchInfo) -> Sequence[Row | None]:
+        return await load_objects(info, model, [_uuid(parent.refs.get(key)) for parent in parents])
+
+    return batch(rows, description)
+
+
+def value(key: str, description: str) -> Any:
+    """A plain value of a payload."""
+    return derived((), lambda source: source.refs.get(key), description)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _uuid(value: Any) -> UUID | None:
+    return UUID(value) if isinstance(value, str) else value
+
+
+def mutation(
+    function: Callable[..., Awaitable[Refs]],
+    input_type: Any,
+    description: str,
+    *,
+    public: bool = False,
+    in_context: bool = False,
+    secrets: Sequence[str] = (),
+    deprecation_reason: str | None = None,
+) -> Any:
+    """A root field of `Mutation`. `public`: for the signed-out too. `in_context`: the function takes
+    the operation's `Context` before the work. `secrets`: keys of the refs that are never kept, so
+    that a repeat does not show them again.
+    """
+
+    async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:
+        context = info.context
+        if not public:
+            context.viewer.require()
+        data = arguments["input"]
+        name = info.field.python_name
+        try:
+            call = partial(function, context) if in_context else function
+            return [await _attempts(context, call, name, data, secrets)]
+        except Failure as failure:
+            failures = list(each(failure))
+            for single in failures:
+                if single.code in _TOP_LEVEL:
+                    raise single from None
+            for single in failures:
+                if single.path and single.path[0] != "input":
+                    single.under("input")
+            docs = f"{context.services.settings.server.public_url}/docs/errors"
+            return [PayloadValue(failure.refs, user_errors(failures, docs))]
+        finally:
+            # Whatever follows in this document reads what is true after this mutation.
+            context.objects.clear()
+            context.loaders.clear()
+
+    return batch(
+        run,
+        description,
+        arguments=[argument("input", input_type, "What to do.", default=inspect.Parameter.empty)],
+        deprecation_reason=deprecation_reason,
+    )
+
+
+async def _attempts(
+    context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
+) -> PayloadValue:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await _once(context, function, name, data, secrets)
+        except IntegrityError as error:
+            raise _violation(error) from error
+        except DBAPIError as error:
+            state = getattr(error.orig, "sqlstate", None)
+            if state not in _AGAIN or attempt == _ATTEMPTS:
+                raise
+            log.info("%s ran into %s, again (%d)", name, state, attempt)
+    raise AssertionError("unreachable")
+
+
+async def _once(
+    context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
+) -> PayloadValue:
+    key = getattr(data, "idempotency_key", strawberry.UNSET)
+    keyed = isinstance(key, str)
+    services = context.services
+    async with begin(
+        services.database, context.viewer, now=context.now, request=context.request
+    ) as work:
+        if keyed:
+            plain = _plain(data)
+            del plain["idempotency_key"]
+            earlier = await idempotency.claim(
+                work, key, name, idempotency.hash_input(name, plain)
+            )
+            if earlier is not None:
+                return PayloadValue(earlier, replayed=True)
+        refs = await function(work, data)
+        if keyed:
+            kept = {k: _plain(v) for k, v in refs.items() if k not in secrets}
+            await idempotency.remember(work, key, kept)
+    for callback in work.after_commit:
+        waiting = callback()
+        if waiting is not None:
+            await waiting
+    if work.recorded:
+        await services.bus.announce(
+            Announcement(projects=work.touched_projects, users=work.touched_users)
+        )
+    return PayloadValue(refs)
+
+
+def _violation(error: IntegrityError) -> Exception:
+    """A broken constraint as the failure it stands for; the fault itself where it stands for none.
+
+    Rules are checked before writing; what arrives here lost a race.
+    """
+    name = getattr(error.orig, "constraint_name", None) or getattr(
+        getattr(error.orig, "__cause__", None), "constraint_name", None
+    )
+    return rules.violation(name) or error
+
+
+def _plain(value: Any) -> Any:
+    """An input, or what a payload refers to, as JSON types."""
+    if isinstance(value, Some):
+        return {"some": _plain(value.value)}
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return {
+            item.name: _plain(getattr(value, item.name))
+            for item in dataclasses.fields(value)
+            if getattr(value, item.name) is not strawberry.UNSET
+        }
+    return value

@@ -1,0 +1,74 @@
+"""Types that stand for rows: the `Node` interface, and which model a type shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from db.base import Base
+from graph import ids
+from graph.fields import ColumnField, Expression, column
+
+T = TypeVar("T")
+
+# The GraphQL type's name of each model, and SQL expressions that types added to models.
+TYPE_NAMES: dict[type[Base], str] = {}
+EXPRESSIONS: dict[tuple[type[Base], str], Expression] = {}
+
+
+def node_id(model: type[Base]) -> Any:
+    """The `id` field of a type."""
+    return column("id", "The global id; opaque.", convert=ids.encoder(model))
+
+
+@strawberry.interface(description="Anything with a global id.")
+class Node:
+    """The Relay interface."""
+
+    id: strawberry.ID = strawberry.field(description="The global id; opaque.")
+
+
+def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T]]:
+    """Declare an object type that shows rows of a model."""
+
+    def declare(cls: type[T]) -> type[T]:
+        def is_type_of(_: type[T], value: Any, _info: Any = None) -> bool:
+            return getattr(type(value), "model", None) is model
+
+        cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
+        TYPE_NAMES[model] = cls.__name__
+        declared: type[T] = strawberry.type(cls, description=description)
+        return declared
+
+    return declare
+
+
+def expression(
+    model: type[Base],
+    label: str,
+    sql: Expression,
+    description: str,
+    *,
+    convert: Callable[[Any], Any] | None = None,
+) -> Any:
+    """A field that is an SQL expression over the row: `sql(viewer, entity)`."""
+    EXPRESSIONS[model, label] = sql
+    return column(label, description, convert=convert)
+
+
+def described_enum(
+    enum: type[T], description: str, values: Mapping[Any, str], *, name: str | None = None
+) -> type[T]:
+    """Show a Python enum in the schema, every member with its description."""
+    shown = strawberry.enum(enum, description=description, name=name)  # type: ignore[type-var]
+    definition: StrawberryEnumDefinition = shown.__strawberry_definition__  # type: ignore[attr-defined]
+    texts = {member.name: text for member, text in values.items()}
+    for value in definition.values:
+        value.description = texts[value.name]
+    return shown
+
+
+__all__ = ["EXPRESSIONS", "TYPE_NAMES", "ColumnField", "Node", "expression", "node_id", "node_type"]

@@ -1,0 +1,402 @@
+"""Connections: pages of lists, at the root and under many parents at once.
+
+One statement reads the pages of all parents of a place: a LATERAL query for each parent's rows,
+so that `first: 10` means ten for each parent and never ten for the batch. Counts are another
+statement, made only when `totalCount` is asked for. The rows of a page are the edges too: an
+edge's node is the row and its cursor comes from the row's ordering values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+import strawberry
+from sqlalchemy import ARRAY, Integer, Uuid, bindparam, func, select, true
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+from strawberry.types.arguments import StrawberryArgument
+
+from auth import access
+from auth.viewer import Viewer
+from db.base import Base
+from db.read import Row, Statement
+from errors import BadInput
+from graph.fields import BatchInfo, argument, batch, derived
+from graph.filtering import Binds, Values, build_filter, filter_shape
+from graph.loading import Labels, Shape, below, columns_of, viewer_of
+from graph.node import TYPE_NAMES
+from graph.ordering import Key, Ordering, ordering_of
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 100
+_KEY = "_key_"
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    """The Relay type."""
+
+    has_next_page: bool = derived((), attrgetter("has_next"), "Whether rows follow this page.")
+    has_previous_page: bool = derived(
+        (), attrgetter("has_previous"), "Whether rows stand before this page."
+    )
+    start_cursor: str | None = derived(
+        (), lambda page: cursor_of(page.rows[0]) if page.rows else None, "Cursor of the first row."
+    )
+    end_cursor: str | None = derived(
+        (), lambda page: cursor_of(page.rows[-1]) if page.rows else None, "Cursor of the last row."
+    )
+
+
+@dataclass(slots=True)
+class Page:
+    """The rows of one parent's page."""
+
+    rows: list[Any]
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None
+
+
+def cursor_of(row: Any) -> str:
+    """The cursor of a row that a page statement read."""
+    ordering: Ordering = type(row).ordering
+    return ordering.cursor([getattr(row, f"{_KEY}{i}") for i in range(len(ordering.keys))])
+
+
+# --- the fields of connection and edge types -----------------------------------------------------
+
+
+def edges() -> Any:
+    """`edges` of a connection."""
+    return derived((), attrgetter("rows"), "The rows of this page with their cursors.")
+
+
+def nodes() -> Any:
+    """`nodes` of a connection."""
+    return derived((), attrgetter("rows"), "The rows of this page.")
+
+
+def page_info() -> Any:
+    """`pageInfo` of a connection."""
+    return derived((), lambda page: page, "Where this page stands in the list.")
+
+
+def total_count() -> Any:
+    """`totalCount` of a connection."""
+    return derived(
+        (), attrgetter("total"), "The number of rows in all pages; counted only when asked for."
+    )
+
+
+def edge_node() -> Any:
+    """`node` of an edge."""
+    return derived((), lambda row: row, "The row.")
+
+
+def edge_cursor() -> Any:
+    """`cursor` of an edge."""
+    return derived((), cursor_of, "Pass it as `after` or `before` to go on from this row.")
+
+
+# --- arguments -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A checked `first`/`after`/`last`/`before`."""
+
+    limit: int
+    backward: bool
+    after: tuple[Any, ...] | None
+    before: tuple[Any, ...] | None
+
+
+def window_of(
+    ordering: Ordering,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> Window:
+    """Check the paging arguments of a field."""
+    if first is not None and last is not None:
+        raise BadInput("Give first or last, not both.", path=("last",))
+    for name, value in (("first", first), ("last", last)):
+        if value is not None and not 0 <= value <= MAX_PAGE:
+            raise BadInput(
+                f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,)
+            )
+    size = first if first is not None else last if last is not None else DEFAULT_PAGE
+    return Window(
+        limit=size,
+        # "The rows before this one" means the nearest, as everybody who asks so expects.
+        backward=last is not None or (before is not None and first is None),
+        after=None if after is None else ordering.place(after, ("after",)),
+        before=None if before is None else ordering.place(before, ("before",)),
+    )
+
+
+def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[StrawberryArgument]:
+    """`filter`, `orderBy`, `first`, `after`, `last`, `before`."""
+    arguments = []
+    if filter_type is not None:
+        arguments.append(argument("filter", filter_type | None, "Only rows that match."))
+    if order_type is not None:
+        arguments.append(
+            argument(
+                "order_by",
+                list[order_type] | None,
+                "How to order; the id is always the last key.",
+            )
+        )
+    return [
+        *arguments,
+        argument(
+            "first", int | None, f"The number of rows from the start: {DEFAULT_PAGE} unless given, "
+            f"at most {MAX_PAGE}."
+        ),
+        argument("after", str | None, "Only rows after this cursor."),
+        argument("last", int | None, f"The number of rows from the end, at most {MAX_PAGE}."),
+        argument("before", str | None, "Only rows before this cursor."),
+    ]
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PageShape:
+    """All that a page's statement depends on. `child` is the column that points to the parent."""
+
+    model: type[Base]
+    child: str | None
+    labels: Labels
+    ordering: Ordering
+    with_cursors: bool
+    backward: bool
+    after: tuple[bool, ...] | None
+    before: tuple[bool, ...] | None
+    filter_type: Any
+    filter: Any
+    viewer: Shape
+    where: Callable[[Viewer, Any], Any] | None
+
+
+def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
+    found = [access.read(viewer, entity)]
+    if shape.where is not None:
+        found.append(shape.where(viewer, entity))
+    if shape.filter is not None:
+        found.append(build_filter(shape.filter_type, shape.filter, entity, viewer, Binds()))
+    return found
+
+
+@lru_cache(maxsize=2000)
+def _page_statement(shape: PageShape) -> Statement:
+    viewer = viewer_of(shape.viewer)
+    entity = aliased(shape.model, name="item")
+    ordering = shape.ordering
+    expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
+    columns = columns_of(shape.model, entity, shape.labels, viewer)
+    if shape.with_cursors:
+        columns += [
+            expression.label(f"{_KEY}{index}") for index, expression in enumerate(expressions)
+        ]
+    query = select(*columns).where(*_predicates(shape, entity, viewer))
+    if shape.after is not None:
+        query = query.where(ordering.after(expressions, shape.after, "after"))
+    if shape.before is not None:
+        query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
+    read = ordering.reversed() if shape.backward else ordering
+    query = query.order_by(
+        *(key.sorted(expression) for key, expression in zip(read.keys, expressions, strict=True))
+    ).limit(bindparam("limit", type_=Integer()))
+    if shape.child is not None:
+        parents = (
+            func.unnest(bindparam("parents", type_=ARRAY(Uuid()))).table_valued("id").alias("parent")
+        )
+        inner = query.where(getattr(entity, shape.child) == parents.c.id).lateral("page")
+        query = select(parents.c.id.label("_parent"), *inner.c).select_from(parents).join(
+            inner, true()
+        )
+    statement = Statement(query, shape.model)
+    statement.row.ordering = ordering  # type: ignore[attr-defined]  # read by cursor_of
+    return statement
+
+
+@lru_cache(maxsize=500)
+def _count_statement(shape: PageShape) -> Statement:
+    viewer = viewer_of(shape.viewer)
+    entity = aliased(shape.model, name="item")
+    query = select(func.count().label("total")).select_from(entity)
+    query = query.where(*_predicates(shape, entity, viewer))
+    if shape.child is not None:
+        child = getattr(entity, shape.child)
+        keys = bindparam("parents", type_=ARRAY(Uuid()))
+        query = query.add_columns(child.label("_parent")).where(child == keys.any_())
+        query = query.group_by(child)
+    return Statement(query)
+
+
+def _bounds(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
+    return {f"{name}_{index}": value for index, value in enumerate(place or ())}
+
+
+def _nulls(place: tuple[Any, ...] | None) -> tuple[bool, ...] | None:
+    return None if place is None else tuple(value is None for value in place)
+
+
+async def read_pages(
+    info: BatchInfo,
+    model: type[Base],
+    *,
+    child: str | None = None,
+    parents: Sequence[Any] = (),
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+    filter: Any = None,  # noqa: A002 - the argument's name in the schema
+    order_by: Sequence[Any] | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> dict[Any, Page]:
+    """The page of each parent key (of None where there is no parent).
+
+    `where(viewer, entity)` narrows the list for good (its parameters in `params`); it must be the
+    same function each time, as it is a part of the statement's key.
+    """
+    ordering = ordering_of(model, order_by, default_order, ("order_by",))
+    window = window_of(ordering, first, after, last, before)
+    values = Values()
+    filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
+    selection = info.selection
+    object_type: Any = selection.outline.schema.get_type(TYPE_NAMES[model])
+    places = [below(selection, "nodes"), below(selection, "edges", "node")]
+    labels: frozenset[str] = frozenset().union(
+        *(place.labels(object_type) for place in places if place is not None)
+    )
+    cursors = (
+        below(selection, "edges", "cursor"),
+        below(selection, "pageInfo", "startCursor"),
+        below(selection, "pageInfo", "endCursor"),
+    )
+    shape = PageShape(
+        model=model,
+        child=child,
+        labels=labels,
+        ordering=ordering,
+        with_cursors=any(place is not None for place in cursors),
+        backward=window.backward,
+        after=_nulls(window.after),
+        before=_nulls(window.before),
+        filter_type=None if filter is None else type(filter),
+        filter=filter_shaped,
+        viewer=info.viewer.shape,
+        where=where,
+    )
+    arguments = {
+        **info.viewer.params,
+        **values.params(),
+        **(params or {}),
+        "parents": list(parents),
+    }
+    pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
+    reader = info.context.services.database.reader
+    wants_rows = any(place is not None for place in (*places, below(selection, "pageInfo")))
+    if wants_rows or selection.child("edges") is not None:
+        rows = await reader.fetch(
+            _page_statement(shape),
+            {
+                **arguments,
+                **_bounds("after", window.after),
+                **_bounds("before", window.before),
+                "limit": window.limit + 1,
+            },
+        )
+        for row in rows:
+            pages[row._parent if child is not None else None].rows.append(row)
+        for page in pages.values():
+            _cut(page, window)
+    if selection.child("totalCount") is not None:
+        totals: list[Row] = await reader.fetch(_count_statement(shape), arguments)
+        for page in pages.values():
+            page.total = 0
+        for row in totals:
+            pages[row._parent if child is not None else None].total = row.total  # type: ignore[attr-defined]
+    return pages
+
+
+def _cut(page: Page, window: Window) -> None:
+    more = len(page.rows) > window.limit
+    if more:
+        page.rows.pop()
+    if window.backward:
+        page.rows.reverse()
+        page.has_previous, page.has_next = more, window.before is not None
+    else:
+        page.has_next, page.has_previous = more, window.after is not None
+
+
+# --- declaring -----------------------------------------------------------------------------------
+
+
+def connection(
+    model: type[Base],
+    description: str,
+    *,
+    filter_type: Any = None,
+    order_type: Any = None,
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+) -> Any:
+    """A root list of all rows of a model that the viewer may see."""
+
+    async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
+        info.viewer.require()
+        found = await read_pages(
+            info, model, default_order=default_order, where=where, **paging
+        )
+        return [found[None]]
+
+    return batch(pages, description, arguments=paging_arguments(filter_type, order_type))
+
+
+def to_many(
+    relationship: InstrumentedAttribute[Any],
+    description: str,
+    *,
+    filter_type: Any = None,
+    order_type: Any = None,
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+) -> Any:
+    """A relation to many rows: a page of them under each parent, by the child's foreign key."""
+    prop = relationship.property
+    model: type[Base] = prop.mapper.class_
+    ((_, remote),) = prop.local_remote_pairs
+    child: str = remote.key
+
+    async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
+        keys = list(dict.fromkeys(parent.id for parent in parents))
+        found = await read_pages(
+            info,
+            model,
+            child=child,
+            parents=keys,
+            default_order=default_order,
+            where=where,
+            **paging,
+        )
+        return [found[parent.id] for parent in parents]
+
+    return batch(
+        pages, description, needs=("id",), arguments=paging_arguments(filter_type, order_type)
+    )
+
+

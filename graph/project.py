@@ -1,0 +1,569 @@
+"""Projects and their members in the schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from auth import access
+from db import models
+from db.models import Role
+from domain import project as domain
+from domain.work import Work
+from errors import BadInput, NotFound
+from graph import filtering, ids, ordering, paging
+from graph.comparing import DateTimeFilter, IDFilter, RoleFilter, StringFilter
+from graph.fields import BatchInfo, arg, column, root
+from graph.inputs import MutationInput, UpdateInput, change, changes_of, given, optional, required
+from graph.loading import load_object, project_id_of, to_one
+from graph.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.node import Node, described_enum, expression, node_id, node_type
+from graph.ordering import Key, OrderBy
+from graph.paging import PageInfo
+from graph.user import User, UserFilter, UserOrder
+
+described_enum(
+    Role,
+    "What a project member may do; each role may do all that the lower ones may.",
+    {
+        Role.VIEWER: "Sees the project and its tasks, and comments.",
+        Role.EDITOR: "Makes and changes tasks.",
+        Role.ADMIN: "Changes the project, its members, and deletes tasks.",
+        Role.OWNER: "Deletes and transfers the project. Each project has one owner.",
+    },
+)
+
+
+# --- filters and orderings -----------------------------------------------------------------------
+
+
+@filtering.filter_input("Which project members.")
+class ProjectMemberFilter:
+    """Criteria over members."""
+
+    id: IDFilter | None = filtering.by_id(models.ProjectMember.id, models.ProjectMember, "Id.")
+    role: RoleFilter | None = filtering.by(models.ProjectMember.role, "Role.")
+    user: UserFilter | None = filtering.by_relation(
+        models.ProjectMember.user, lambda: UserFilter, "The person."
+    )
+    created_at: DateTimeFilter | None = filtering.by(
+        models.ProjectMember.created_at, "When they joined."
+    )
+
+
+@strawberry.input(description="Quantifies over the members of a project.")
+class ProjectMemberListFilter:
+    """`some`, `none`, `every`."""
+
+    some: ProjectMemberFilter | None = optional("At least one member matches.")
+    none: ProjectMemberFilter | None = optional("No member matches.")
+    every: ProjectMemberFilter | None = optional("All members match.")
+
+
+@filtering.filter_input("Which projects.")
+class ProjectFilter:
+    """Criteria over projects."""
+
+    id: IDFilter | None = filtering.by_id(models.Project.id, models.Project, "Id.")
+    name: StringFilter | None = filtering.by(models.Project.name, "Name.")
+    key: StringFilter | None = filtering.by(models.Project.key, "Key, such as `WEB`.")
+    description: StringFilter | None = filtering.by(models.Project.description, "Description.")
+    owner: UserFilter | None = filtering.by_relation(
+        models.Project.owner, lambda: UserFilter, "The owner."
+    )
+    members: ProjectMemberListFilter | None = filtering.by_relations(
+        models.Project.members, lambda: ProjectMemberFilter, "The members."
+    )
+    is_archived: bool | None = filtering.by_condition(
+        lambda _, project: project.archived_at.is_not(None), "Whether the project is read-only."
+    )
+    archived_at: DateTimeFilter | None = filtering.by(
+        models.Project.archived_at, "When it was archived."
+    )
+    created_at: DateTimeFilter | None = filtering.by(models.Project.created_at, "When it was made.")
+    updated_at: DateTimeFilter | None = filtering.by(
+        models.Project.updated_at, "When it changed last."
+    )
+    search: str | None = filtering.by_search(
+        (models.Project.name, models.Project.key, models.Project.description),
+        "Words that all occur in name, key or description, without regard to case.",
+    )
+
+
+@ordering.order_input("How to order projects; give one field.")
+class ProjectOrder:
+    """Keys of projects."""
+
+    name: OrderBy | None = ordering.by(models.Project.name, "By name.")
+    key: OrderBy | None = ordering.by(models.Project.key, "By key.")
+    created_at: OrderBy | None = ordering.by(models.Project.created_at, "By time of creation.")
+    updated_at: OrderBy | None = ordering.by(models.Project.updated_at, "By time of last change.")
+    archived_at: OrderBy | None = ordering.by(models.Project.archived_at, "By time of archiving.")
+    owner: UserOrder | None = ordering.by_relation(
+        models.Project.owner, lambda: UserOrder, "By the owner."
+    )
+
+
+@ordering.order_input("How to order project members; give one field.")
+class ProjectMemberOrder:
+    """Keys of members."""
+
+    role: OrderBy | None = ordering.by(models.ProjectMember.role, "By role.")
+    created_at: OrderBy | None = ordering.by(models.ProjectMember.created_at, "By time of joining.")
+    user: UserOrder | None = ordering.by_relation(
+        models.ProjectMember.user, lambda: UserOrder, "By the person."
+    )
+
+
+_NEWEST_FIRST = (Key(ordering.source(models.Project.created_at), descending=True),)
+_OLDEST_MEMBER_FIRST = (Key(ordering.source(models.ProjectMember.created_at)),)
+_BY_POSITION = (Key(ordering.source(models.Task.position)),)
+
+_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]  # noqa: F821
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task")]  # noqa: F821
+_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task")]  # noqa: F821
+
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+@node_type(models.Project, "A container of tasks with members.")
+class Project(Node):
+    """See `db.models.Project`."""
+
+    id: strawberry.ID = node_id(models.Project)
+    name: str = column(models.Project.name, "The name, 1 to 200 characters.")
+    description: str | None = column(
+        models.Project.description, "What the project is about, up to 5,000 characters."
+    )
+    key: str = column(
+        models.Project.key, "The short key that its tasks are addressed with: `WEB` in `WEB-42`."
+    )
+    color: str | None = column(models.Project.color, "A colour as `#rrggbb`.")
+    archived_at: dt.datetime | None = column(
+        models.Project.archived_at, "When the project was archived; it is read-only since."
+    )
+    owner: User | None = to_one(
+        models.Project.owner, "The one owner; null if their account was deleted."
+    )
+    members: ProjectMemberConnection = paging.to_many(
+        models.Project.members,
+        "Who works on the project, longest first.",
+        filter_type=ProjectMemberFilter,
+        order_type=ProjectMemberOrder,
+        default_order=_OLDEST_MEMBER_FIRST,
+    )
+    tasks: _TaskConnection = paging.to_many(
+        models.Project.tasks,
+        "The tasks of the project, by position unless ordered otherwise.",
+        filter_type=_TaskFilter,
+        order_type=_TaskOrder,
+        default_order=_BY_POSITION,
+    )
+    viewer_role: Role | None = expression(
+        models.Project,
+        "viewer_role",
+        lambda viewer, project: access.role_in(viewer, project.id),
+        "Your role in the project.",
+        convert=Role,
+    )
+    viewer_can_edit: bool = expression(
+        models.Project,
+        "viewer_can_edit",
+        lambda viewer, project: access.edit(viewer, project),
+        "Whether you may change the project.",
+    )
+    viewer_can_delete: bool = expression(
+        models.Project,
+        "viewer_can_delete",
+        lambda viewer, project: access.delete(viewer, project),
+        "Whether you may delete or transfer the project.",
+    )
+    viewer_can_share: bool = expression(
+        models.Project,
+        "viewer_can_share",
+        lambda viewer, project: access.share(viewer, project),
+        "Whether you may add and remove members.",
+    )
+    created_at: dt.datetime = column(models.Project.created_at, "When the project was made.")
+    updated_at: dt.datetime = column(models.Project.updated_at, "When it changed last.")
+    version: int = column(models.Project.version, "Goes up with each change; for `ifVersion`.")
+
+
+@node_type(models.ProjectMember, "One person's part in one project.")
+class ProjectMember(Node):
+    """See `db.models.ProjectMember`."""
+
+    id: strawberry.ID = node_id(models.ProjectMember)
+    role: Role = column(models.ProjectMember.role, "What the member may do.", convert=Role)
+    user: User | None = to_one(
+        models.ProjectMember.user, "The person; null if their account was deleted."
+    )
+    project: Project | None = to_one(models.ProjectMember.project, "The project.")
+    created_at: dt.datetime = column(models.ProjectMember.created_at, "When the person joined.")
+    updated_at: dt.datetime = column(models.ProjectMember.updated_at, "When the role changed last.")
+    version: int = column(
+        models.ProjectMember.version, "Goes up with each change; for `ifVersion`."
+    )
+
+
+@strawberry.type(description="A project in a list.")
+class ProjectEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Project = paging.edge_node()
+
+
+@strawberry.type(description="A page of projects.")
+class ProjectConnection:
+    """Relay connection."""
+
+    edges: list[ProjectEdge] = paging.edges()
+    nodes: list[Project] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+@strawberry.type(description="A project member in a list.")
+class ProjectMemberEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: ProjectMember = paging.edge_node()
+
+
+@strawberry.type(description="A page of project members.")
+class ProjectMemberConnection:
+    """Relay connection."""
+
+    edges: list[ProjectMemberEdge] = paging.edges()
+    nodes: list[ProjectMember] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+async def _project(
+    info: BatchInfo,
+    id: Annotated[strawberry.ID | None, arg("The project's id.")] = None,  # noqa: A002
+    key: Annotated[str | None, arg("The project's key, such as `WEB`.")] = None,
+) -> Any:
+    info.viewer.require()
+    if (id is None) == (key is None):
+        raise BadInput("Give id or key, and not both.", path=("id",))
+    if id is not None:
+        project_id: UUID | None = ids.decode(models.Project, id, ("id",))
+    else:
+        project_id = await project_id_of(info.context, key or "")
+    project = project_id and await load_object(info, models.Project, project_id)
+    if project is None:
+        raise NotFound("project", path=("id" if id is not None else "key",))
+    return project
+
+
+@strawberry.type
+class ProjectQuery:
+    """Root fields."""
+
+    project: Project | None = root(
+        _project, "One project by id or key; null with `NOT_FOUND` if there is none for you."
+    )
+    projects: ProjectConnection = paging.connection(
+        models.Project,
+        "The projects that you are a member of, newest first unless ordered otherwise.",
+        filter_type=ProjectFilter,
+        order_type=ProjectOrder,
+        default_order=_NEWEST_FIRST,
+    )
+
+
+# --- inputs --------------------------------------------------------------------------------------
+
+
+@strawberry.input(description="A new project.")
+class ProjectCreateInput(MutationInput):
+    """See `domain.project.NewProject`."""
+
+    name: str = required("The name, 1 to 200 characters.")
+    id: strawberry.ID | None = optional(
+        "An id of your making: `project_` and a UUIDv7 in 32 hexadecimal digits."
+    )
+    description: str | None = optional("What it is about, up to 5,000 characters.")
+    key: str | None = optional(
+        "2 to 10 capital letters or digits, beginning with a letter, unique on the server. Made "
+        "from the name where left out."
+    )
+    color: str | None = optional("A colour as `#rrggbb`.")
+
+
+@strawberry.input(description="Changes to a project; what is left out stays, null clears.")
+class ProjectUpdateInput(UpdateInput):
+    """See `domain.project.update_project`."""
+
+    id: strawberry.ID = required("The project.")
+    name: strawberry.Maybe[str | None] = change("The name, 1 to 200 characters.")
+    description: strawberry.Maybe[str | None] = change("Up to 5,000 characters.")
+    key: strawberry.Maybe[str | None] = change("2 to 10 capital letters or digits.")
+    color: strawberry.Maybe[str | None] = change("A colour as `#rrggbb`.")
+
+
+@strawberry.input
+class _OneProject(UpdateInput):
+    """For operations that need the project alone."""
+
+    id: strawberry.ID = required("The project.")
+
+
+@strawberry.input(description="The project to archive.")
+class ProjectArchiveInput(_OneProject):
+    """See `domain.project.set_archived`."""
+
+
+@strawberry.input(description="The archived project to open again.")
+class ProjectUnarchiveInput(_OneProject):
+    """See `domain.project.set_archived`."""
+
+
+@strawberry.input(description="The project to put into the trash.")
+class ProjectDeleteInput(_OneProject):
+    """See `domain.project.delete`."""
+
+
+@strawberry.input(description="The project to take out of the trash.")
+class ProjectRestoreInput(MutationInput):
+    """See `domain.project.restore`."""
+
+    id: strawberry.ID = required("The project.")
+
+
+@strawberry.input(description="Who takes part, and as what.")
+class ProjectMemberAddInput(MutationInput):
+    """See `domain.project.add_member`."""
+
+    project_id: strawberry.ID = required("The project.")
+    user_id: strawberry.ID | None = optional("The person, by id.")
+    username: str | None = optional("The person, by username (in place of `userId`).")
+    role: Role = required("What they may do; not OWNER.")
+
+
+@strawberry.input(description="Another role for a member.")
+class ProjectMemberUpdateInput(UpdateInput):
+    """See `domain.project.update_member`."""
+
+    id: strawberry.ID = required("The membership.")
+    role: Role = required("What they may do; not OWNER.")
+
+
+@strawberry.input(description="The member to remove; your own membership to leave.")
+class ProjectMemberRemoveInput(MutationInput):
+    """See `domain.project.remove_member`."""
+
+    id: strawberry.ID = required("The membership.")
+
+
+@strawberry.input(description="A new owner for a project.")
+class ProjectTransferInput(UpdateInput):
+    """See `domain.project.transfer`."""
+
+    id: strawberry.ID = required("The project.")
+    user_id: strawberry.ID = required("A member of the project, who becomes its owner.")
+
+
+@strawberry.type
+class _ProjectPayload(Payload):
+    project: Project | None = ref(models.Project, "The project; null if nothing was done.")
+
+
+@payload("The new project.")
+class ProjectCreatePayload(_ProjectPayload):
+    """`projectCreate`."""
+
+
+@payload("The changed project.")
+class ProjectUpdatePayload(_ProjectPayload):
+    """`projectUpdate`."""
+
+
+@payload("The archived project.")
+class ProjectArchivePayload(_ProjectPayload):
+    """`projectArchive`."""
+
+
+@payload("The project, open again.")
+class ProjectUnarchivePayload(_ProjectPayload):
+    """`projectUnarchive`."""
+
+
+@payload("The project, out of the trash.")
+class ProjectRestorePayload(_ProjectPayload):
+    """`projectRestore`."""
+
+
+@payload("The project with its new owner.")
+class ProjectTransferPayload(_ProjectPayload):
+    """`projectTransfer`."""
+
+
+@payload("What was deleted.")
+class ProjectDeletePayload(Payload):
+    """A deleted project cannot be read any more."""
+
+    deleted_id: strawberry.ID | None = value(
+        "deleted_id", "The id of the project, now in the trash."
+    )
+
+
+@strawberry.type
+class _MemberPayload(Payload):
+    member: ProjectMember | None = ref(
+        models.ProjectMember, "The membership; null if nothing was done.", "member"
+    )
+
+
+@payload("The new membership.")
+class ProjectMemberAddPayload(_MemberPayload):
+    """`projectMemberAdd`."""
+
+
+@payload("The changed membership.")
+class ProjectMemberUpdatePayload(_MemberPayload):
+    """`projectMemberUpdate`."""
+
+
+@payload("The project that lost a member.")
+class ProjectMemberRemovePayload(Payload):
+    """The membership is gone; the project may be read by those who still see it."""
+
+    project: Project | None = ref(models.Project, "The project; null if you left it.")
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+async def _create(work: Work, data: ProjectCreateInput) -> Refs:
+    new = domain.NewProject(
+        name=data.name,
+        id=ids.decode_new(models.Project, data.id, ("id",)),
+        description=given(data.description),
+        key=given(data.key),
+        color=given(data.color),
+    )
+    return {"project": (await domain.create(work, new)).id}
+
+
+async def _update(work: Work, data: ProjectUpdateInput) -> Refs:
+    changes = changes_of(data, "name", "description", "key", "color")
+    project = await domain.update_project(
+        work, ids.decode(models.Project, data.id, ("id",)), changes, given(data.if_version)
+    )
+    return {"project": project.id}
+
+
+async def _archive(work: Work, data: ProjectArchiveInput) -> Refs:
+    id_ = ids.decode(models.Project, data.id, ("id",))
+    return {"project": (await domain.set_archived(work, id_, True, given(data.if_version))).id}
+
+
+async def _unarchive(work: Work, data: ProjectUnarchiveInput) -> Refs:
+    id_ = ids.decode(models.Project, data.id, ("id",))
+    return {"project": (await domain.set_archived(work, id_, False, given(data.if_version))).id}
+
+
+async def _delete(work: Work, data: ProjectDeleteInput) -> Refs:
+    id_ = ids.decode(models.Project, data.id, ("id",))
+    project = await domain.delete(work, id_, given(data.if_version))
+    return {"deleted_id": ids.encode(models.Project, project.id)}
+
+
+async def _restore(work: Work, data: ProjectRestoreInput) -> Refs:
+    id_ = ids.decode(models.Project, data.id, ("id",))
+    return {"project": (await domain.restore(work, id_)).id}
+
+
+async def _member_add(work: Work, data: ProjectMemberAddInput) -> Refs:
+    user_id = given(data.user_id)
+    member = await domain.add_member(
+        work,
+        ids.decode(models.Project, data.project_id, ("project_id",)),
+        None if user_id is None else ids.decode(models.User, user_id, ("user_id",)),
+        given(data.username),
+        data.role,
+    )
+    return {"member": member.id}
+
+
+async def _member_update(work: Work, data: ProjectMemberUpdateInput) -> Refs:
+    member = await domain.update_member(
+        work,
+        ids.decode(models.ProjectMember, data.id, ("id",)),
+        data.role,
+        given(data.if_version),
+    )
+    return {"member": member.id}
+
+
+async def _member_remove(work: Work, data: ProjectMemberRemoveInput) -> Refs:
+    project = await domain.remove_member(work, ids.decode(models.ProjectMember, data.id, ("id",)))
+    return {"project": project.id}
+
+
+async def _transfer(work: Work, data: ProjectTransferInput) -> Refs:
+    project = await domain.transfer(
+        work,
+        ids.decode(models.Project, data.id, ("id",)),
+        ids.decode(models.User, data.user_id, ("user_id",)),
+        given(data.if_version),
+    )
+    return {"project": project.id}
+
+
+@strawberry.type
+class ProjectMutation:
+    """Root fields."""
+
+    project_create: ProjectCreatePayload = mutation(
+        _create, ProjectCreateInput, "Make a project; you become its owner."
+    )
+    project_update: ProjectUpdatePayload = mutation(
+        _update, ProjectUpdateInput, "Change a project. For its owner and admins."
+    )
+    project_archive: ProjectArchivePayload = mutation(
+        _archive, ProjectArchiveInput, "Make a project and its tasks read-only. For owner and admins."
+    )
+    project_unarchive: ProjectUnarchivePayload = mutation(
+        _unarchive, ProjectUnarchiveInput, "Open an archived project again. For owner and admins."
+    )
+    project_delete: ProjectDeletePayload = mutation(
+        _delete,
+        ProjectDeleteInput,
+        "Put a project with its tasks into the trash; they are deleted for good after 30 days. "
+        "For the owner.",
+    )
+    project_restore: ProjectRestorePayload = mutation(
+        _restore,
+        ProjectRestoreInput,
+        "Take a project out of the trash, with the tasks that went with it. For the owner.",
+    )
+    project_member_add: ProjectMemberAddPayload = mutation(
+        _member_add, ProjectMemberAddInput, "Let somebody take part. For owner and admins."
+    )
+    project_member_update: ProjectMemberUpdatePayload = mutation(
+        _member_update, ProjectMemberUpdateInput, "Change a member's role. For owner and admins."
+    )
+    project_member_remove: ProjectMemberRemovePayload = mutation(
+        _member_remove,
+        ProjectMemberRemoveInput,
+        "Remove a member (for owner and admins), or leave. The person's assignments in the "
+        "project end.",
+    )
+    project_transfer: ProjectTransferPayload = mutation(
+        _transfer,
+        ProjectTransferInput,
+        "Make another member the owner; you become an admin. For the owner.",
+    )

@@ -1,0 +1,73 @@
+"""Scalars of our own: strict to read, exact to write."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.scalar import ScalarDefinition, scalar
+
+_DATE_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def write_date_time(value: dt.datetime) -> str:
+    """RFC 3339 in UTC, with Z."""
+    if value.tzinfo is not dt.UTC:
+        value = value.astimezone(dt.UTC)
+    return value.isoformat()[:-6] + "Z"
+
+
+def read_date_time(value: Any) -> dt.datetime:
+    """RFC 3339 with an offset; digits beyond microseconds are cut."""
+    if isinstance(value, str) and (match := _DATE_TIME.fullmatch(value)):
+        fraction = match[1]
+        if fraction and len(fraction) > 7:
+            value = value.replace(fraction, fraction[:7])
+        try:
+            return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise GraphQLError(
+        "This is no moment: write RFC 3339 with an offset, such as 2026-11-20T09:30:00Z."
+    )
+
+
+def write_date(value: dt.date) -> str:
+    """YYYY-MM-DD."""
+    return value.isoformat()
+
+
+def read_date(value: Any) -> dt.date:
+    """YYYY-MM-DD."""
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise GraphQLError("This is no date: write year, month and day, such as 2026-11-20.")
+
+
+SCALARS: dict[Any, ScalarDefinition] = {
+    dt.datetime: scalar(
+        name="DateTime",
+        description="A moment, in RFC 3339: `2026-11-20T09:30:00Z`. Sent in UTC; any offset is read.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time",
+        serialize=write_date_time,
+        parse_value=read_date_time,
+    ),
+    dt.date: scalar(
+        name="Date",
+        description="A calendar date: `2026-11-20`.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date",
+        serialize=write_date,
+        parse_value=read_date,
+    ),
+}
+
+CONFIG = StrawberryConfig(scalar_map=SCALARS)

@@ -1,0 +1,89 @@
+"""The schema: every noun's root fields in one place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import strawberry
+from strawberry.printer import print_schema
+
+from errors import BadInput, NotFound
+from graph import ids
+from graph.event import EventQuery
+from graph.fields import BatchInfo, arg, root
+from graph.loading import load_object, load_objects
+from graph.node import TYPE_NAMES, Node
+from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
+from graph.scalars import CONFIG
+from graph.server_info import ServerQuery
+from graph.session import Session, SessionMutation
+from graph.subscription import Subscription
+from graph.task import Task, TaskMutation, TaskQuery
+from graph.user import User, UserMutation, UserQuery
+
+MAX_NODES = 100
+
+
+async def _node(
+    info: BatchInfo,
+    id: Annotated[strawberry.ID, arg("Any global id.")],  # noqa: A002
+) -> Any:
+    info.viewer.require()
+    model, key = ids.split(id, ("id",))
+    row = await load_object(info, model, key) if model in TYPE_NAMES else None
+    if row is None:
+        raise NotFound(path=("id",))
+    return row
+
+
+async def _nodes(
+    info: BatchInfo,
+    ids_: Annotated[list[strawberry.ID], arg(f"At most {MAX_NODES} global ids.", name="ids")],
+) -> list[Any]:
+    info.viewer.require()
+    if len(ids_) > MAX_NODES:
+        raise BadInput(f"At most {MAX_NODES} ids; there are {len(ids_)}.", path=("ids",))
+    wanted = [ids.split(text, ("ids", index)) for index, text in enumerate(ids_)]
+    rows: list[Any] = [None] * len(wanted)
+    for model in {model for model, _ in wanted if model in TYPE_NAMES}:
+        places = [index for index, (found, _) in enumerate(wanted) if found is model]
+        loaded = await load_objects(info, model, [wanted[index][1] for index in places])
+        for index, row in zip(places, loaded, strict=True):
+            rows[index] = row
+    return rows
+
+
+@strawberry.type(description="What can be asked.")
+class Query(TaskQuery, ProjectQuery, UserQuery, EventQuery, ServerQuery):
+    """Root fields of queries."""
+
+    node: Node | None = root(
+        _node, "Any object by its id; null with `NOT_FOUND` if there is none for you."
+    )
+    nodes: list[Node | None] = root(
+        _nodes, "Objects by their ids, in the same order; null where there is none for you."
+    )
+
+
+@strawberry.type(description="What can be done. Each field is one transaction.")
+class Mutation(TaskMutation, ProjectMutation, UserMutation, SessionMutation):
+    """Root fields of mutations."""
+
+
+def make_schema() -> strawberry.Schema:
+    """The executable schema."""
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[Task, Project, ProjectMember, User, Session],
+        config=CONFIG,
+    )
+
+
+schema = make_schema()
+
+
+def sdl() -> str:
+    """The schema as text; `schema.graphql` is this."""
+    return print_schema(schema) + "\n"

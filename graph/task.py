@@ -1,0 +1,424 @@
+"""Tasks in the schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
+from sqlalchemy.orm import aliased
+from strawberry.types.maybe import Some
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.models import TaskPriority, TaskStatus
+from db.read import Statement
+from domain import placement
+from domain import task as domain
+from domain.work import Work
+from errors import BadInput, NotFound
+from graph import ids, ordering, paging
+from graph.fields import BatchInfo, arg, attribute, batch, column, root
+from graph.inputs import changes_of, given
+from graph.loading import Shape, load_object, task_id_of, to_one, viewer_of
+from graph.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.node import Node, expression, node_id, node_type
+from graph.ordering import Key
+from graph.paging import PageInfo
+from graph.project import Project
+from graph.task_inputs import (
+    TaskAssignInput,
+    TaskCompleteInput,
+    TaskCreateInput,
+    TaskDeleteInput,
+    TaskFilter,
+    TaskMoveInput,
+    TaskOrder,
+    TaskReopenInput,
+    TaskRestoreInput,
+    TaskUpdateInput,
+    is_overdue,
+)
+from graph.user import User
+
+_KEY = re.compile(r"([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})")
+
+_NEWEST_FIRST = (Key(ordering.source(models.Task.created_at), descending=True),)
+_BY_POSITION = (Key(ordering.source(models.Task.position)),)
+
+
+@strawberry.type(description="How many of a task's subtasks are done.")
+class SubtaskProgress:
+    """Counts of the subtasks directly below, as far as the viewer may see them."""
+
+    total: int = attribute("Subtasks, cancelled ones apart.")
+    completed: int = attribute("Completed ones among them.")
+
+
+@lru_cache(maxsize=8)
+def _progress_statement(shape: Shape) -> Statement:
+    viewer = viewer_of(shape)
+    child = aliased(models.Task)
+    parents = bindparam("parents", type_=ARRAY(Uuid()))
+    return Statement(
+        select(
+            child.parent_id,
+            func.count().filter(child.status != TaskStatus.CANCELLED).label("total"),
+            func.count().filter(child.status == TaskStatus.COMPLETED).label("completed"),
+        )
+        .where(child.parent_id == parents.any_(), access.read(viewer, child))
+        .group_by(child.parent_id)
+    )
+
+
+async def _progress(parents: Sequence[Any], info: BatchInfo) -> list[SubtaskProgress]:
+    rows = await info.context.services.database.reader.fetch(
+        _progress_statement(info.viewer.shape),
+        {**info.viewer.params, "parents": [parent.id for parent in parents]},
+    )
+    found = {
+        row.parent_id: SubtaskProgress(total=row.total, completed=row.completed) for row in rows
+    }
+    nothing = SubtaskProgress(total=0, completed=0)
+    return [found.get(parent.id, nothing) for parent in parents]
+
+
+def _key_of(viewer: Viewer, task: Any) -> Any:
+    project = aliased(models.Project)
+    return (
+        select(project.key + "-" + cast(task.number, String))
+        .where(project.id == task.project_id, access.read(viewer, project))
+        .scalar_subquery()
+    )
+
+
+@node_type(models.Task, "A piece of work.")
+class Task(Node):
+    """See `db.models.Task`."""
+
+    id: strawberry.ID = node_id(models.Task)
+    number: int | None = column(
+        models.Task.number, "The number within the project; null for a personal task."
+    )
+    key: str | None = expression(
+        models.Task,
+        "key",
+        _key_of,
+        "The project's key and the number, such as `WEB-42`; null for a personal task, or where "
+        "you do not see the project.",
+    )
+    title: str = column(models.Task.title, "The title, 1 to 200 characters.")
+    description: str | None = column(
+        models.Task.description, "Markdown, up to 10,000 characters."
+    )
+    notes: str | None = column(models.Task.notes, "Short notes, up to 500 characters.")
+    status: TaskStatus = column(models.Task.status, "Where it stands.", convert=TaskStatus)
+    priority: TaskPriority = column(
+        models.Task.priority, "How much it matters.", convert=TaskPriority
+    )
+    due_at: dt.datetime | None = column(
+        models.Task.due_at, "The moment it is due; for an all-day date the end of that day."
+    )
+    due_on: dt.date | None = column(
+        models.Task.due_on, "The all-day date it is due, in the time zone of whoever set it."
+    )
+    is_overdue: bool = expression(
+        models.Task,
+        "is_overdue",
+        is_overdue,
+        "Whether it is due before now and neither completed nor cancelled.",
+    )
+    start_at: dt.datetime | None = column(models.Task.start_at, "When work may begin.")
+    estimate_minutes: int | None = column(
+        models.Task.estimate_minutes, "How long it will take, in minutes."
+    )
+    tags: list[str] = column(models.Task.tags, "Tags, in the order in which they were given.")
+    position: str = column(
+        models.Task.position, "The rank by which the list is ordered by hand; compare as text."
+    )
+    project: Project | None = to_one(
+        models.Task.project, "The project; null for a personal task, or where you do not see it."
+    )
+    owner: User | None = to_one(
+        models.Task.owner, "Who made it; null if their account was deleted."
+    )
+    assignee: User | None = to_one(models.Task.assignee, "Who is to do it.")
+    parent: Task | None = to_one(
+        models.Task.parent, "The task that this is a part of; null where you do not see it."
+    )
+    subtasks: TaskConnection = paging.to_many(
+        models.Task.subtasks,
+        "The tasks directly below, by position unless ordered otherwise.",
+        filter_type=TaskFilter,
+        order_type=TaskOrder,
+        default_order=_BY_POSITION,
+    )
+    subtask_progress: SubtaskProgress = batch(
+        _progress, "How many of the subtasks are done.", needs=("id",)
+    )
+    completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
+    viewer_can_edit: bool = expression(
+        models.Task,
+        "viewer_can_edit",
+        lambda viewer, task: access.edit(viewer, task),
+        "Whether you may change it.",
+    )
+    viewer_can_delete: bool = expression(
+        models.Task,
+        "viewer_can_delete",
+        lambda viewer, task: access.delete(viewer, task),
+        "Whether you may delete it.",
+    )
+    viewer_can_share: bool = expression(
+        models.Task,
+        "viewer_can_share",
+        lambda viewer, task: access.share(viewer, task),
+        "Whether you may show it to others.",
+    )
+    created_at: dt.datetime = column(models.Task.created_at, "When it was made.")
+    updated_at: dt.datetime = column(models.Task.updated_at, "When it changed last.")
+    version: int = column(models.Task.version, "Goes up with each change; for `ifVersion`.")
+
+
+@strawberry.type(description="A task in a list.")
+class TaskEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Task = paging.edge_node()
+
+
+@strawberry.type(description="A page of tasks.")
+class TaskConnection:
+    """Relay connection."""
+
+    edges: list[TaskEdge] = paging.edges()
+    nodes: list[Task] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+async def _task(
+    info: BatchInfo,
+    id: Annotated[strawberry.ID | None, arg("The task's id.")] = None,  # noqa: A002
+    key: Annotated[str | None, arg("The project's key and the number: `WEB-42`.")] = None,
+) -> Any:
+    info.viewer.require()
+    if (id is None) == (key is None):
+        raise BadInput("Give id or key, and not both.", path=("id",))
+    if id is not None:
+        task_id: UUID | None = ids.decode(models.Task, id, ("id",))
+    else:
+        match = _KEY.fullmatch(key or "")
+        if match is None:
+            raise BadInput("A task's key looks like WEB-42.", path=("key",))
+        task_id = await task_id_of(info.context, match[1], int(match[2]))
+    task = task_id and await load_object(info, models.Task, task_id)
+    if task is None:
+        raise NotFound("task", path=("id" if id is not None else "key",))
+    return task
+
+
+@strawberry.type
+class TaskQuery:
+    """Root fields."""
+
+    task: Task | None = root(
+        _task, "One task by id or key; null with `NOT_FOUND` if there is none for you."
+    )
+    tasks: TaskConnection = paging.connection(
+        models.Task,
+        "All tasks that you may see, newest first unless ordered otherwise.",
+        filter_type=TaskFilter,
+        order_type=TaskOrder,
+        default_order=_NEWEST_FIRST,
+    )
+
+
+# --- payloads ------------------------------------------------------------------------------------
+
+
+@strawberry.type
+class _TaskPayload(Payload):
+    task: Task | None = ref(models.Task, "The task; null if nothing was done.")
+
+
+@payload("The new task.")
+class TaskCreatePayload(_TaskPayload):
+    """`taskCreate`."""
+
+
+@payload("The changed task; with `CONFLICT`, the task as it is.")
+class TaskUpdatePayload(_TaskPayload):
+    """`taskUpdate`."""
+
+
+@payload("The completed task.")
+class TaskCompletePayload(_TaskPayload):
+    """`taskComplete`."""
+
+
+@payload("The task, open again.")
+class TaskReopenPayload(_TaskPayload):
+    """`taskReopen`."""
+
+
+@payload("The task with its new assignee.")
+class TaskAssignPayload(_TaskPayload):
+    """`taskAssign`."""
+
+
+@payload("The task in its new place.")
+class TaskMovePayload(_TaskPayload):
+    """`taskMove`."""
+
+
+@payload("The task, out of the trash.")
+class TaskRestorePayload(_TaskPayload):
+    """`taskRestore`."""
+
+
+@payload("What was deleted.")
+class TaskDeletePayload(Payload):
+    """A deleted task cannot be read any more."""
+
+    task: Task | None = ref(models.Task, "With `CONFLICT`, the task as it is; else null.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the task, now in the trash.")
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+async def _create(work: Work, data: TaskCreateInput) -> Refs:
+    new = domain.NewTask(
+        title=data.title,
+        id=ids.decode_new(models.Task, data.id, ("id",)),
+        project_id=_id(models.Project, data.project_id, "project_id"),
+        parent_id=_id(models.Task, data.parent_id, "parent_id"),
+        assignee_id=_id(models.User, data.assignee_id, "assignee_id"),
+        description=given(data.description),
+        notes=given(data.notes),
+        status=given(data.status) or TaskStatus.TODO,
+        priority=given(data.priority) or TaskPriority.NONE,
+        due_at=given(data.due_at),
+        due_on=given(data.due_on),
+        start_at=given(data.start_at),
+        estimate_minutes=given(data.estimate_minutes),
+        tags=given(data.tags) or (),
+    )
+    return {"task": (await domain.create(work, new)).id}
+
+
+async def _update(work: Work, data: TaskUpdateInput) -> Refs:
+    changes = changes_of(
+        data,
+        "title",
+        "description",
+        "notes",
+        "status",
+        "priority",
+        "due_at",
+        "due_on",
+        "start_at",
+        "estimate_minutes",
+        "tags",
+        "assignee_id",
+        "parent_id",
+    )
+    for name, model in (("assignee_id", models.User), ("parent_id", models.Task)):
+        if changes.get(name) is not None:
+            changes[name] = ids.decode(model, changes[name], (name,))
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.update_task(work, task_id, changes, given(data.if_version))).id}
+
+
+async def _delete(work: Work, data: TaskDeleteInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    task = await domain.delete(work, task_id, given(data.if_version))
+    return {"deleted_id": ids.encode(models.Task, task.id)}
+
+
+async def _restore(work: Work, data: TaskRestoreInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.restore(work, task_id)).id}
+
+
+async def _complete(work: Work, data: TaskCompleteInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.complete(work, task_id, given(data.if_version))).id}
+
+
+async def _reopen(work: Work, data: TaskReopenInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.reopen(work, task_id, given(data.if_version))).id}
+
+
+async def _assign(work: Work, data: TaskAssignInput) -> Refs:
+    task = await domain.assign(
+        work,
+        ids.decode(models.Task, data.id, ("id",)),
+        _id(models.User, data.assignee_id, "assignee_id"),
+        given(data.if_version),
+    )
+    return {"task": task.id}
+
+
+async def _move(work: Work, data: TaskMoveInput) -> Refs:
+    target = data.project_id.value if isinstance(data.project_id, Some) else strawberry.UNSET
+    task = await placement.move(
+        work,
+        ids.decode(models.Task, data.id, ("id",)),
+        before_id=_id(models.Task, data.before_id, "before_id"),
+        after_id=_id(models.Task, data.after_id, "after_id"),
+        project_id=_id(models.Project, target, "project_id"),
+        to_personal=target is None,
+        if_version=given(data.if_version),
+    )
+    return {"task": task.id}
+
+
+def _id(model: Any, text: Any, name: str) -> UUID | None:
+    text = given(text)
+    return None if text is None else ids.decode(model, text, (name,))
+
+
+@strawberry.type
+class TaskMutation:
+    """Root fields."""
+
+    task_create: TaskCreatePayload = mutation(
+        _create, TaskCreateInput, "Make a task. In a project, for editors and up."
+    )
+    task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Change a task.")
+    task_delete: TaskDeletePayload = mutation(
+        _delete,
+        TaskDeleteInput,
+        "Put a task and its subtasks into the trash; they are deleted for good after 30 days. For "
+        "the task's owner and the project's owner and admins.",
+    )
+    task_restore: TaskRestorePayload = mutation(
+        _restore, TaskRestoreInput, "Take a task out of the trash, for those who may delete it."
+    )
+    task_complete: TaskCompletePayload = mutation(
+        _complete, TaskCompleteInput, "Set the status COMPLETED."
+    )
+    task_reopen: TaskReopenPayload = mutation(
+        _reopen, TaskReopenInput, "Set a completed or cancelled task to TODO again."
+    )
+    task_assign: TaskAssignPayload = mutation(
+        _assign, TaskAssignInput, "Give a task to somebody, or to nobody."
+    )
+    task_move: TaskMovePayload = mutation(
+        _move,
+        TaskMoveInput,
+        "Put a task before or after another one, or into another project. Subtasks follow.",
+    )
