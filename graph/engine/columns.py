@@ -1,0 +1,268 @@
+"""Columns: the values of one field for all objects of a place, taken, checked and put together.
+
+What an executor does for each value - fetch an attribute, ask whether it is null, a string, an
+enum member - is done here for a column in one pass of C code: `zip(*rows)` or `map(attrgetter)`
+fetches, `set(map(type, column))` asks. A column of the expected types passes as it is; any other
+is *dirty*, and the caller takes it value by value. Objects are put together by one generated
+function a selection, a comprehension around a dict literal, which is the fastest way that Python
+has of making dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from math import isfinite
+from operator import attrgetter, itemgetter
+from types import NoneType
+from typing import Any
+
+import asyncpg
+from graphql import (
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLLeafType,
+    GraphQLScalarType,
+    GraphQLString,
+)
+from graphql.pyutils import Undefined, UndefinedType
+from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
+from strawberry.schema.schema_converter import CustomGraphQLEnumType
+
+from graph.engine.errors import Failed
+
+Column = Sequence[Any]
+# Completes values that are not null, given the set of their types; None for a dirty column.
+Completer = Callable[[set[type], Column], Column | None]
+Assembler = Callable[[int, Sequence[Column]], list[dict[str, Any]]]
+
+_LISTS = frozenset({list, tuple})
+
+
+class Parents:
+    """The objects of a place, seen as columns.
+
+    `asked` says how many different columns will be taken: for many, all columns of a table of
+    rows are had at once; for few, one by one.
+    """
+
+    __slots__ = ("_asked", "_columns", "_labels", "rows")
+
+    def __init__(self, rows: Column, asked: int) -> None:
+        self.rows = rows
+        self._asked = asked
+        self._columns: list[tuple[Any, ...]] | None = None
+        kinds = set(map(type, rows)) if len(rows) > 1 else None
+        self._labels: tuple[str, ...] | None = None
+        if kinds is not None and len(kinds) == 1:
+            (kind,) = kinds
+            if issubclass(kind, (asyncpg.Record, tuple)):
+                self._labels = getattr(kind, "labels", None)
+
+    def column(self, name: str) -> Column:
+        """The attribute of every object; AttributeError if one of them has none."""
+        rows, labels = self.rows, self._labels
+        if labels is None or name not in labels:
+            return list(map(attrgetter(name), rows))
+        index = labels.index(name)
+        # Transposing costs about a quarter a cell of what fetching by index does.
+        if self._columns is None and self._asked * 4 < len(labels):
+            return list(map(itemgetter(index), rows))
+        if self._columns is None:
+            self._columns = list(zip(*rows, strict=True))
+        return self._columns[index]
+
+
+class LeafColumn:
+    """Result coercion of one scalar or enum, for whole columns."""
+
+    __slots__ = ("_complete", "type")
+
+    def __init__(self, type_: GraphQLLeafType) -> None:
+        self.type = type_
+        self._complete = _completer(type_)
+
+    def complete(self, column: Column, *, nonnull: bool) -> Column | None:
+        """The column as it goes into the answer, or None where it is dirty."""
+        types = set(map(type, column))
+        if NoneType not in types:
+            return self._complete(types, column)
+        if nonnull:
+            return None
+        types.discard(NoneType)
+        present = [value for value in column if value is not None]
+        done = self._complete(types, present)
+        if done is None:
+            return None
+        return column if done is present else spread(column, done)
+
+
+def complete_lists(
+    column: Column, complete: Callable[[Column], Column | None], *, nonnull: bool
+) -> Column | None:
+    """A column of lists of leaves, their items completed as one column; None where dirty."""
+    types = set(map(type, column))
+    present = column
+    if NoneType in types:
+        if nonnull:
+            return None
+        types.discard(NoneType)
+        present = [value for value in column if value is not None]
+    if not types <= _LISTS:
+        return None
+    flat = list(chain.from_iterable(present))
+    done = complete(flat)
+    if done is None:
+        return None
+    if done is flat and tuple not in types:
+        return column
+    lists = regroup(present, done)
+    return lists if present is column else spread(column, lists)
+
+
+def spread(column: Column, done: Column) -> list[Any]:
+    """Put results for the values that are not null back between the nulls."""
+    results = iter(done)
+    return [None if value is None else next(results) for value in column]
+
+
+def regroup(lists: Column, flat: Column) -> list[list[Any]]:
+    """Cut a flat column into lists as long as `lists`."""
+    if len(lists) == 1:
+        return [list(flat)]
+    items = iter(flat)
+    return [list(islice(items, size)) for size in map(len, lists)]
+
+
+def special(kind: type) -> bool:
+    """Whether values of this type mean something other than themselves: null, failure, later."""
+    return (
+        kind is NoneType
+        or kind is Failed
+        or kind is UndefinedType
+        or issubclass(kind, Exception)
+        or hasattr(kind, "__await__")
+    )
+
+
+# --- leaves --------------------------------------------------------------------------------------
+
+
+def _completer(type_: GraphQLLeafType) -> Completer:
+    if isinstance(type_, GraphQLEnumType):
+        return _enum(type_)
+    if type_ in {GraphQLString, GraphQLID}:
+        return _as_is(str)
+    if type_ is GraphQLBoolean:
+        return _as_is(bool)
+    if type_ is GraphQLInt:
+        return _ints
+    if type_ is GraphQLFloat:
+        return _floats
+    return _scalar(type_.coerce_output_value)
+
+
+def _as_is(expected: type) -> Completer:
+    allowed = {expected}
+
+    def complete(types: set[type], column: Column) -> Column | None:
+        return column if types <= allowed else None
+
+    return complete
+
+
+def _ints(types: set[type], column: Column) -> Column | None:
+    if not types:
+        return column
+    if types != {int} or min(column) < GRAPHQL_MIN_INT or max(column) > GRAPHQL_MAX_INT:
+        return None
+    return column
+
+
+def _floats(types: set[type], column: Column) -> Column | None:
+    return column if types <= {float} and all(map(isfinite, column)) else None
+
+
+def _enum(type_: GraphQLEnumType) -> Completer:
+    # Both spellings of a value: the member, as converters give it, and what it stands for.
+    names: dict[Any, str] = {}
+    for name, value in type_.values.items():
+        try:
+            names[value.value] = name
+        except TypeError:  # Unhashable: the slow path finds it by comparing.
+            continue
+    if isinstance(type_, CustomGraphQLEnumType):
+        members: Iterable[Any] = type_.wrapped_cls
+        names.update((member, type_.coerce_output_value(member)) for member in members)
+
+    def complete(_: set[type], column: Column) -> Column | None:
+        try:
+            return list(map(names.__getitem__, column))
+        except (KeyError, TypeError):
+            return None
+
+    return complete
+
+
+def _scalar(coerce: Callable[[Any], Any]) -> Completer:
+    passes = coerce is GraphQLScalarType.serialize
+
+    def complete(types: set[type], column: Column) -> Column | None:
+        if any(map(special, types)):
+            return None
+        if passes:
+            return column
+        try:
+            done = list(map(coerce, column))
+        except Exception:  # noqa: BLE001 - the slow path finds out which value it was
+            return None
+        return None if {NoneType, UndefinedType} & set(map(type, done)) else done
+
+    return complete
+
+
+# --- objects -------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def assembler(keys: tuple[tuple[str, str | None], ...]) -> Assembler:
+    """A function of the number of objects and their columns that makes the objects' dicts.
+
+    `keys` are the response keys in their order, each with its constant (a `__typename`) or None
+    for the next column.
+    """
+    entries: list[str] = []
+    names: list[str] = []
+    for key, constant in keys:
+        if constant is None:
+            names.append(f"v{len(names)}")
+            entries.append(f"{key!r}: {names[-1]}")
+        else:
+            entries.append(f"{key!r}: {constant!r}")
+    match names:
+        case []:
+            loop = "for _ in range(size)"
+        case [name]:
+            loop = f"for {name} in columns[0]"
+        case _:
+            # Strict, so that a column of another length can never shift into a wrong object.
+            loop = f"for {', '.join(names)} in zip(*columns, strict=True)"
+    # The text is made of the keys' and constants' representations alone.
+    made: Assembler = eval(  # noqa: S307
+        f"lambda size, columns: [{{{', '.join(entries)}}} {loop}]", {"range": range, "zip": zip}
+    )
+    return made
+
+
+def is_null(value: Any) -> bool:
+    """Whether a resolver's value counts as null, as graphql-core has it."""
+    return value is None or value is Undefined
+
+
+def by_identity(column: Column) -> Mapping[int, Any]:
+    """The different objects of a column, by `id`."""
+    return dict(zip(map(id, column), column, strict=True))

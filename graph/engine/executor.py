@@ -1,0 +1,215 @@
+"""The way in: run an operation by the batch engine where it can, else by the standard executor.
+
+- `execute` is the server's own entry: a validated document in, a result out.
+- `BatchExecutor` is the entry through Strawberry itself (`strawberry.Schema(...,
+  execution_context_class=BatchExecutor)`), so that `schema.execute` and each delivery of
+  `schema.subscribe` take the same way.
+
+An operation falls back as a whole, before anything of it has run, and visibly: each is counted by
+its reason, and every result says which engine made it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, TypeGuard, cast
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+)
+from graphql import execute as execute_standard
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.executor import Executor, default_field_resolver, default_type_resolver
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import VariableValues, get_variable_values
+from graphql.pyutils import AwaitableOrValue
+from prometheus_client import Counter
+from strawberry.execution.is_awaitable import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from graph.engine.plan import Plan, Planner, Unplannable
+from graph.engine.run import Run
+
+FALLBACKS: Final = Counter(
+    "taskloom_engine_fallbacks",
+    "Operations that the batch engine left to the standard executor",
+    ["reason"],
+)
+# The most errors in variables that are reported, as in graphql-core.
+_MAX_COERCION_ERRORS: Final = 50
+_NO_VARIABLES: Final = VariableValues({}, {})
+_PLANNER: Final = "taskloom-planner"
+
+# Strawberry's is quicker and right, but not annotated as graphql-core wants it.
+_is_awaitable: Final = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+
+Engine = Literal["batch", "standard"]
+
+
+class Executed(ExecutionResult):
+    """A result that says which engine made it."""
+
+    __slots__ = ("engine",)
+
+    def __init__(
+        self, data: dict[str, Any] | None, errors: list[GraphQLError] | None, engine: Engine
+    ) -> None:
+        super().__init__(data, errors)
+        self.engine: Engine = engine
+
+
+def planner_of(schema: GraphQLSchema) -> Planner:
+    """The schema's plans; kept with the schema."""
+    planner = schema.extensions.get(_PLANNER)
+    if planner is None:
+        planner = schema.extensions[_PLANNER] = Planner(schema)
+    return cast("Planner", planner)
+
+
+async def execute(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    *,
+    context_value: Any,
+    root_value: Any = None,
+    raw_variable_values: Mapping[str, Any] | None = None,
+    operation_name: str | None = None,
+    standard: bool = False,
+) -> Executed:
+    """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
+
+    The document must have been validated. Failures of fields are errors of the result, as are
+    variables that do not fit and an operation that is not there; then `data` is None. `standard`
+    turns the batch engine off.
+    """
+    operation = None if standard else _operation(document, operation_name)
+    if operation is None:
+        return await _standard(
+            schema, document, context_value, root_value, raw_variable_values, operation_name
+        )
+    variables = _NO_VARIABLES
+    if operation.variable_definitions:
+        coerced = get_variable_values(
+            schema,
+            operation.variable_definitions,
+            dict(raw_variable_values or {}),
+            max_errors=_MAX_COERCION_ERRORS,
+        )
+        if isinstance(coerced, list):
+            return Executed(None, coerced, "batch")
+        variables = coerced
+    try:
+        plan = planner_of(schema).plan(
+            operation, lambda: fragments_of(schema, document), variables
+        )
+    except Unplannable as error:
+        FALLBACKS.labels(error.reason).inc()
+        return await _standard(
+            schema, document, context_value, root_value, raw_variable_values, operation_name
+        )
+
+    def executor() -> Executor[Any]:
+        return StrawberryGraphQLCoreExecutionContext(
+            schema,
+            plan.operation.definitions,
+            plan.operation.fragments,
+            root_value,
+            context_value,
+            operation,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            is_awaitable=_is_awaitable,
+        )
+
+    return await _run(plan, Run(plan, context_value, variables, root_value, executor))
+
+
+async def _run(plan: Plan, run: Run) -> Executed:
+    run.context.outline = plan.operation.outline
+    data, errors = await run.execute()
+    return Executed(data, errors or None, "batch")
+
+
+async def _standard(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    context_value: Any,
+    root_value: Any,
+    raw_variable_values: Mapping[str, Any] | None,
+    operation_name: str | None,
+) -> Executed:
+    result = execute_standard(
+        schema,
+        document,
+        root_value=root_value,
+        context_value=context_value,
+        variable_values=dict(raw_variable_values or {}),
+        operation_name=operation_name,
+        executor_class=StrawberryGraphQLCoreExecutionContext,
+        is_awaitable=_is_awaitable,
+    )
+    if not isinstance(result, ExecutionResult):
+        result = await result
+    return Executed(result.data, result.errors, "standard")
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
+    """The operation to run; None where there is not exactly one, which is told elsewhere."""
+    found = [
+        node
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+        and (name is None or (node.name is not None and node.name.value == name))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def fragments_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, FragmentDetails]:
+    """The document's fragments, as graphql-core's executor wants them."""
+    fragments = {}
+    for node in document.definitions:
+        if isinstance(node, FragmentDefinitionNode):
+            signatures = {}
+            for variable in node.variable_definitions or ():
+                signature = get_variable_signature(schema, variable)
+                if not isinstance(signature, GraphQLError):
+                    signatures[signature.name] = signature
+            fragments[node.name.value] = FragmentDetails(node, signatures or None)
+    return fragments
+
+
+class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
+    """graphql-core's executor for Strawberry, with the batch engine in the place of its heart."""
+
+    def execute_operation(self, serially: bool | None = None) -> AwaitableOrValue[Any]:
+        """An awaitable of the result; what the standard executor gives where it has to help."""
+        try:
+            plan = self._plan()
+        except Unplannable as error:
+            FALLBACKS.labels(error.reason).inc()
+            return super().execute_operation(serially)
+        run = Run(plan, self.context_value, self.variable_values, self.root_value, lambda: self)
+        return _run(plan, run)
+
+    def _plan(self) -> Plan:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise Unplannable("synchronous") from None
+        if self.middleware_manager is not None and self.middleware_manager.middlewares:
+            raise Unplannable("middleware")
+        if self.abort_signal is not None or self.hooks is not None:
+            raise Unplannable("hooks")
+        if not self.error_propagation:
+            raise Unplannable("directive")
+        return planner_of(self.schema).plan(
+            self.operation, lambda: self.fragments, self.variable_values
+        )

@@ -1,0 +1,318 @@
+"""A run of a plan: breadth first, a column at a time.
+
+`objects` is the heart: given all objects of a place, it has each field's column (`batch`),
+completes it, and puts the objects of the answer together (`columns`). Completing a column of
+objects comes back to `objects` with all of them, however many lists they came in. Fields that wait
+run beside each other, and each goes on to its own children as soon as it has its values.
+
+`complete` follows graphql-core's `complete_value` rule by rule, with its words for what goes wrong;
+what was clean as a column has been completed before it is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from graphql import GraphQLAbstractType, GraphQLError, GraphQLResolveInfo
+from graphql.execution.executor import Executor, default_type_resolver, invalid_return_type_error
+from graphql.execution.values import VariableValues
+from graphql.pyutils import Path, is_iterable
+from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
+from strawberry.types.cast import get_strawberry_type_cast
+
+from graph.engine.columns import Column, Parents, by_identity, is_null, regroup, special, spread
+from graph.engine.errors import Failed, Replay, forbidden_null
+
+if TYPE_CHECKING:
+    from graph.context import Context
+    from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
+
+# From so many objects on it is looked whether they are the same few over and over.
+_MANY = 16
+
+
+class Run:
+    """One execution of a plan. `executor` makes graphql-core's, for what only that can give."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        context: Context,
+        variables: VariableValues,
+        root_value: Any,
+        executor: Callable[[], Executor[Any]],
+    ) -> None:
+        self.plan = plan
+        self.context = context
+        self.variables = variables
+        self._root_value = root_value
+        self._make_executor = executor
+        self._executor: Executor[Any] | None = None
+        # See graph.engine.errors.
+        self._failing: set[FieldPlan] = set()
+        self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
+
+    async def execute(self) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+        """The answer's data and errors, these in the order of the answer."""
+        root = self.plan.root
+        if self.plan.serial:
+            return await self._serially(root)
+        (data,) = await self._objects(root, [self._root_value])
+        if not self._failing:
+            return data, []
+        replay = Replay(self._failing, self._abstract)
+        return replay.root(root, data), replay.errors
+
+    async def _serially(
+        self, root: ObjectPlan
+    ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+        """Root fields of a mutation: each to its end before the next; none after a fatal one."""
+        columns: list[Column] = []
+        errors: list[GraphQLError] = []
+        for field in root.fields:
+            column = await self._field(field, Parents([self._root_value], root.asked))
+            if self._failing:
+                replay = Replay(self._failing, self._abstract)
+                try:
+                    column = [replay.field(field, column[0], None)]
+                except GraphQLError as error:
+                    return None, [*errors, *replay.errors, error]
+                errors += replay.errors
+                self._failing.clear()
+            columns.append(column)
+        return root.assemble(1, columns)[0], errors
+
+    # --- objects and fields ----------------------------------------------------------------------
+
+    async def _objects(self, plan: ObjectPlan, rows: Column) -> list[dict[str, Any]]:
+        parents = Parents(rows, plan.asked)
+        columns: list[Column] = []
+        later: list[tuple[int, FieldPlan]] = []
+        for index, field in enumerate(plan.fields):
+            done: Column | None = None
+            if field.waits:
+                later.append((index, field))
+            else:
+                column = field.source.values(self, field, parents)
+                done = field.shape.complete(column)
+                if done is None:
+                    done = await self._complete(field, field.shape, column)
+            columns.append(done or ())
+        if later:
+            waited = await _together([self._field(field, parents) for _, field in later])
+            for (index, _), column in zip(later, waited, strict=True):
+                columns[index] = column
+        return plan.assemble(len(rows), columns)
+
+    async def _field(self, field: FieldPlan, parents: Parents) -> Column:
+        source = field.source
+        if source.waits:
+            column = await source.fetch(self, field, parents)
+        else:
+            column = source.values(self, field, parents)
+        done = field.shape.complete(column)
+        return await self._complete(field, field.shape, column) if done is None else done
+
+    # --- completing ------------------------------------------------------------------------------
+
+    async def _complete(self, field: FieldPlan, shape: Shape, column: Column) -> Column:
+        """Any column: nulls, failures and awaitables sorted out, the rest completed."""
+        kinds = {kind for kind in set(map(type, column)) if special(kind)}
+        if not kinds:
+            return await self._present(field, shape, column)
+        if any(hasattr(kind, "__await__") for kind in kinds):
+            return await self._complete(field, shape, await _settled(column))
+        if kinds == {type(None)} and not shape.nonnull:
+            present = [value for value in column if value is not None]
+            return spread(column, await self._present(field, shape, present)) if present else column
+        results: list[Any] = []
+        places: list[int] = []
+        for index, value in enumerate(column):
+            result: Any = None
+            if is_null(value):
+                if shape.nonnull:
+                    result = self._fail(field, forbidden_null(field))
+            elif isinstance(value, Exception):
+                result = self._fail(field, value)
+            elif type(value) is Failed:
+                result = self._fail(field, value.error)
+            else:
+                places.append(index)
+            results.append(result)
+        present = [column[index] for index in places]
+        for index, value in zip(places, await self._present(field, shape, present), strict=True):
+            results[index] = value
+        return results
+
+    async def _present(self, field: FieldPlan, shape: Shape, values: Column) -> Column:
+        """Values none of which is null, a failure or an awaitable."""
+        if not values:
+            return values
+        if shape.item is not None:
+            return await self._lists(field, shape.item, values)
+        if shape.plans is None:
+            return [self._leaf(field, shape, value) for value in values]
+        if shape is field.shape and len(values) >= _MANY:
+            # Under a to-one field the same object often stands again and again.
+            different = by_identity(values)
+            if len(different) * 2 <= len(values):
+                rows = await self._typed(field, shape, list(different.values()))
+                by_id = dict(zip(different, rows, strict=True))
+                return [by_id[id(value)] for value in values]
+        return await self._typed(field, shape, values)
+
+    def _leaf(self, field: FieldPlan, shape: Shape, value: Any) -> Any:
+        try:
+            return Executor.complete_leaf_value(shape.type, value)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - a failure of this place
+            return self._fail(field, error)
+
+    async def _lists(self, field: FieldPlan, item: Shape, values: Column) -> Column:
+        lists = values
+        if not set(map(type, values)) <= {list, tuple}:
+            lists = [await self._listed(field, value) for value in values]
+        good = [value for value in lists if type(value) is not Failed]
+        flat = [value for value_list in good for value in value_list]
+        done = item.complete(flat)
+        if done is None:
+            done = await self._complete(field, item, flat)
+        grouped = iter(regroup(good, done))
+        return [value if type(value) is Failed else next(grouped) for value in lists]
+
+    async def _listed(self, field: FieldPlan, value: Any) -> Sequence[Any] | Failed:
+        """A list of whatever can be gone through: a generator, a set, an asynchronous stream."""
+        try:
+            if is_async_iterable(value):
+                return [item async for item in value]
+            if is_iterable(value):
+                return list(value)
+        except Exception as error:  # noqa: BLE001 - a failure of this place
+            return self._fail(field, error)
+        message = f"Expected Iterable, but did not find one for field '{field.place}'."
+        return self._fail(field, GraphQLError(message))
+
+    # --- types of objects ------------------------------------------------------------------------
+
+    async def _typed(self, field: FieldPlan, shape: Shape, values: Column) -> Column:
+        """Objects, each by the plan of its type."""
+        if shape.plan is not None and shape.plan.type.is_type_of is None:
+            return await self._objects(shape.plan, values)
+        plans = await self._plans(field, shape, values)
+        if not isinstance(plans, list):
+            return await self._of_type(shape, plans, values)
+        results: list[Any] = list(plans)
+        groups: dict[ObjectPlan, list[int]] = {}
+        for index, plan in enumerate(plans):
+            if not isinstance(plan, Failed):
+                groups.setdefault(plan, []).append(index)
+        made = await _together([
+            self._of_type(shape, plan, [values[index] for index in indices])
+            for plan, indices in groups.items()
+        ])
+        for indices, rows in zip(groups.values(), made, strict=True):
+            for index, row in zip(indices, rows, strict=True):
+                results[index] = row
+        return results
+
+    async def _of_type(self, shape: Shape, plan: ObjectPlan, values: Column) -> Column:
+        rows = await self._objects(plan, values)
+        if shape.plan is None:
+            self._abstract.append((plan, rows))
+        return rows
+
+    async def _plans(
+        self, field: FieldPlan, shape: Shape, values: Column
+    ) -> ObjectPlan | list[ObjectPlan | Failed]:
+        """The plan of all values' type, or of each one's; decided once for each Python class.
+
+        Not so for classes whose objects can say their type themselves: mappings, and objects
+        marked by `strawberry.cast`.
+        """
+        by_class: dict[type, ObjectPlan] = {}
+        for kind in set(map(type, values)):
+            first = next(value for value in values if type(value) is kind)
+            plan = await self._plan_of(field, shape, first)
+            if (
+                isinstance(plan, Failed)
+                or issubclass(kind, Mapping)
+                or (hasattr(first, "__dict__") and any(map(get_strawberry_type_cast, values)))
+            ):
+                return [await self._plan_of(field, shape, value) for value in values]
+            by_class[kind] = plan
+        if len(by_class) == 1:
+            return next(iter(by_class.values()))
+        return [by_class[type(value)] for value in values]
+
+    async def _plan_of(self, field: FieldPlan, shape: Shape, value: Any) -> ObjectPlan | Failed:
+        info = self.info(field)
+        try:
+            plan = shape.plan or await self._runtime_plan(field, shape, value, info)
+            is_type_of = plan.type.is_type_of
+            fits = is_type_of is None or await _value(is_type_of(value, info))
+        except Exception as error:  # noqa: BLE001 - a failure of this place
+            return self._fail(field, error)
+        if not fits:
+            return self._fail(field, invalid_return_type_error(plan.type, value, field.details))
+        return plan
+
+    async def _runtime_plan(
+        self, field: FieldPlan, shape: Shape, value: Any, info: GraphQLResolveInfo[Any]
+    ) -> ObjectPlan:
+        abstract = cast("GraphQLAbstractType", shape.type)
+        resolve = abstract.resolve_type or default_type_resolver
+        name = await _value(resolve(value, info, abstract))
+        object_type = self.executor.ensure_valid_runtime_type(
+            name, abstract, field.details, info, value
+        )
+        return cast("Mapping[str, ObjectPlan]", shape.plans)[object_type.name]
+
+    # --- what the parts need ---------------------------------------------------------------------
+
+    def _fail(self, field: FieldPlan, error: Exception) -> Failed:
+        self._failing.add(field)
+        return Failed(error)
+
+    @property
+    def executor(self) -> Executor[Any]:
+        """graphql-core's executor for this operation, made when first needed."""
+        if self._executor is None:
+            self._executor = self._make_executor()
+        return self._executor
+
+    def info(self, field: FieldPlan) -> GraphQLResolveInfo[Any]:
+        """What an ordinary resolver gets; its path is the field's own key only."""
+        path = Path(None, field.key, field.parent_type.name)
+        return self.executor.build_resolve_info(
+            field.definition, field.nodes, field.parent_type, path
+        )
+
+
+async def _value(value: Any) -> Any:
+    return await value if is_awaitable(value) else value
+
+
+async def _settled(column: Column) -> list[Any]:
+    """The column with its awaitables waited for, all at once; what they raise is their value."""
+    results = list(column)
+    places = [index for index, value in enumerate(column) if is_awaitable(value)]
+    waited = await asyncio.gather(*(column[index] for index in places), return_exceptions=True)
+    for index, value in zip(places, waited, strict=True):
+        if isinstance(value, BaseException) and not isinstance(value, Exception):
+            raise value
+        results[index] = value
+    return results
+
+
+async def _together(coroutines: Sequence[Coroutine[Any, Any, Column]]) -> list[Column]:
+    """Run them beside each other; should one break, the others do not go on alone."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise
