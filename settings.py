@@ -12,6 +12,7 @@ reference of the configuration.
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -638,3 +639,11 @@ def _masked(value: str | SecretStr | None) -> str:
     login = user.partition(":")[0] + (":********" if ":" in user else "")
     query = "…" if "password" in parts.query else parts.query
     return urlunsplit((parts.scheme, f"{login}{at}{host}", parts.path, query, ""))
+
+
+def version() -> str:
+    """The version of this application, or `0` where it was not installed."""
+    try:
+        return importlib.metadata.version("taskloom")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"

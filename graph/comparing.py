@@ -13,7 +13,7 @@ from typing import Any
 import strawberry
 from sqlalchemy import ARRAY, ColumnElement, func
 
-from db.models import Role, TaskPriority, TaskStatus
+from graph.enums import Role, TaskPriority, TaskStatus
 from graph.inputs import optional
 
 # An operator: (the column, a bind parameter) to a predicate. Those in LISTS take an array.

@@ -20,22 +20,10 @@ from graph.fields import BatchInfo, arg, column, root
 from graph.inputs import MutationInput, UpdateInput, change, changes_of, given, optional, required
 from graph.loading import load_object, project_id_of, to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
-from graph.node import Node, described_enum, expression, node_id, node_type
+from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key, OrderBy
 from graph.paging import PageInfo
 from graph.user import User, UserFilter, UserOrder
-
-described_enum(
-    Role,
-    "What a project member may do; each role may do all that the lower ones may.",
-    {
-        Role.VIEWER: "Sees the project and its tasks, and comments.",
-        Role.EDITOR: "Makes and changes tasks.",
-        Role.ADMIN: "Changes the project, its members, and deletes tasks.",
-        Role.OWNER: "Deletes and transfers the project. Each project has one owner.",
-    },
-)
-
 
 # --- filters and orderings -----------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import datetime as dt
 import strawberry
 
 from graph.fields import BatchInfo, attribute, root
-from version import VERSION
+from settings import version
 
 
 @strawberry.type(description="What server this is.")
@@ -25,7 +25,7 @@ async def _server_info(info: BatchInfo) -> ServerInfo:
     server = info.context.services.settings.server
     return ServerInfo(
         name="Taskloom",
-        version=VERSION,
+        version=version(),
         commit=server.commit,
         environment=server.env,
         now=info.context.now,

@@ -21,33 +21,9 @@ from graph.comparing import (
     TaskStatusFilter,
 )
 from graph.inputs import MutationInput, UpdateInput, change, optional, required
-from graph.node import described_enum
 from graph.ordering import OrderBy
 from graph.project import ProjectFilter, ProjectOrder
 from graph.user import UserFilter, UserOrder
-
-described_enum(
-    TaskStatus,
-    "Where a task stands. Sorts in this order.",
-    {
-        TaskStatus.TODO: "Not begun.",
-        TaskStatus.IN_PROGRESS: "Being worked on.",
-        TaskStatus.COMPLETED: "Done.",
-        TaskStatus.CANCELLED: "Given up.",
-    },
-)
-described_enum(
-    TaskPriority,
-    "How much a task matters. Sorts from NONE up to URGENT.",
-    {
-        TaskPriority.NONE: "Not weighed.",
-        TaskPriority.LOW: "When there is time.",
-        TaskPriority.MEDIUM: "In its turn.",
-        TaskPriority.HIGH: "Before others.",
-        TaskPriority.URGENT: "Now.",
-    },
-)
-
 
 def is_overdue(_: object, task: object) -> object:
     """Due before now, and still open. An all-day task is overdue once its day is over."""

@@ -83,6 +83,11 @@ def _private(attribute: Any, description: str, convert: Callable[[Any], Any] | N
     )
 
 
+_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]  # noqa: F821
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]  # noqa: F821
+_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]  # noqa: F821
+
+
 @node_type(
     models.User,
     "A person with an account. The projects' teams are made of them (`Project.members`).",
@@ -122,6 +127,13 @@ class User(Node):
         filter_type=SessionFilter,
         order_type=SessionOrder,
         default_order=(Key(ordering.source(models.Session.created_at), descending=True),),
+    )
+    assigned_tasks: _TaskConnection = to_many(
+        models.User.assigned_tasks,
+        "The tasks that they are to do, as far as you may see them; newest first.",
+        filter_type=_TaskFilter,
+        order_type=_TaskOrder,
+        default_order=(Key(ordering.source(models.Task.created_at), descending=True),),
     )
 
 
