@@ -1,0 +1,240 @@
+"""The application: the one place where everything is put together.
+
+`create_app` makes it from settings, without touching anything outside; its lifespan then opens the
+database, the bus and the live reader, and closes them in the opposite order. `/graphql` is taken
+out before any router, because it is the path that has to be short; the rest is FastAPI's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import gc
+import importlib.metadata
+import logging
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from sqlalchemy import ColumnElement
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from strawberry import Schema
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+import graph.engine
+from auth import access
+from auth.authenticator import Authenticator
+from auth.viewer import ViewerColumn
+from db.engine import Database
+from errors import ErrorCode
+from events.bus import make_bus
+from events.live import LiveEvents
+from events.log import EventLog
+from graph.context import Services, utc_now
+from graph.execution import Executor
+from settings import Settings, load_settings
+from web.connections import Connections
+from web.explorer import ExplorerConfig, explorer_routes
+from web.graphql import PATH, GraphQLOverHTTP
+from web.health import health_routes
+from web.metrics import Metrics
+from web.middleware import Gate
+from web.runtime import Runtime
+from web.stopping import before_stopping
+from web.websocket import GraphQLOverWebSocket
+
+log = logging.getLogger("taskloom")
+
+ROOT: Final = Path(__file__).resolve().parent
+NAME: Final = "Taskloom"
+
+# Chosen by measurement on the deep query: the young generation holds what one request allocates,
+# so that answers are freed by counting references and the collector seldom looks at them.
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+
+class Application:
+    """The ASGI application. `runtime` is what its routes share; `lifespan` starts and ends it."""
+
+    def __init__(self, runtime: Runtime, api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
+        self.runtime = runtime
+        self._api = api
+        self._clock = clock
+        self._http = GraphQLOverHTTP(runtime)
+        self._websocket = GraphQLOverWebSocket(runtime)
+        server = runtime.settings.server
+        gate: ASGIApp = Gate(self._route, server, runtime.metrics)
+        if server.trusted_proxies:
+            # Outermost, so that all below sees the client and not the proxy.
+            gate = ProxyHeadersMiddleware(gate, trusted_hosts=list(server.trusted_proxies))  # type: ignore[arg-type, assignment]  # uvicorn's own names for ASGI's types
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection, or the server's lifespan."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._gate(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == PATH:
+            handler = self._websocket if scope["type"] == "websocket" else self._http
+            await handler(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            lifespan = self.lifespan()
+            await lifespan.__aenter__()
+        except Exception as error:
+            log.exception("the application cannot start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        with before_stopping(self.runtime.connections.stop):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await lifespan.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[Services]:
+        """Open what the process needs, and close it in the opposite order."""
+        runtime, settings = self.runtime, self.runtime.settings
+        async with contextlib.AsyncExitStack() as stack:
+            database = await Database.connect(settings.database)
+            stack.push_async_callback(database.close)
+            bus = make_bus(settings.redis)
+            await bus.start()
+            stack.push_async_callback(bus.close)
+            authenticator = Authenticator(settings, database, bus, self._clock)
+            stack.callback(authenticator.close)
+            event_log = EventLog(
+                database.reader,
+                _may_read,
+                replay=dt.timedelta(days=settings.events.replay_days),
+            )
+            live = LiveEvents(event_log, bus, self._clock)
+            await live.start()
+            stack.push_async_callback(live.close)
+            runtime.services = Services(
+                settings=settings,
+                database=database,
+                authenticator=authenticator,
+                bus=bus,
+                live=live,
+                clock=self._clock,
+            )
+            watch = asyncio.create_task(runtime.connections.watch(authenticator))
+            stack.push_async_callback(_cancelled, watch)
+            stack.callback(runtime.connections.stop)
+            _tune_collector()
+            yield runtime.services
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    schema: Schema | None = None,
+    clock: Callable[[], dt.datetime] = utc_now,
+) -> Application:
+    """Make the application. Settings come from the environment where none are given; a test may
+    bring another schema or clock.
+    """
+    settings = settings or load_settings()
+    if schema is None:
+        from graph.schema import schema as schema_of_taskloom
+
+        schema = schema_of_taskloom
+    engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
+    executor = Executor(
+        schema,
+        engine=engine,
+        operation_seconds=settings.graphql.operation_seconds,
+        suggestions=not settings.server.production,
+    )
+    connections = Connections(per_user=settings.limits.connections_per_user)
+    runtime = Runtime(settings, executor, Metrics(), connections)
+    _gauges(runtime)
+    return Application(runtime, _side_routes(runtime), clock)
+
+
+def version() -> str:
+    """The version of this application, or `0` where it was not installed."""
+    try:
+        return importlib.metadata.version("taskloom")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def _side_routes(runtime: Runtime) -> FastAPI:
+    settings = runtime.settings
+    api = FastAPI(
+        title=NAME,
+        version=version(),
+        # The API is GraphQL, and its documentation the explorer.
+        openapi_url=None,
+        exception_handlers={HTTPException: _http_error},
+    )
+    config = ExplorerConfig(
+        name=NAME, version=version(), environment=settings.server.env, endpoint=PATH
+    )
+    api.router.routes.extend(health_routes(runtime, version=version()))
+    api.router.routes.extend(explorer_routes(dist=ROOT / "explorer" / "dist", config=config))
+    return api
+
+
+_CODES: Final = {
+    401: ErrorCode.UNAUTHENTICATED,
+    403: ErrorCode.FORBIDDEN,
+    404: ErrorCode.NOT_FOUND,
+    429: ErrorCode.RATE_LIMITED,
+    503: ErrorCode.UNAVAILABLE,
+}
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Errors of all routes look alike, and like those of GraphQL."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+    code = _CODES.get(error.status_code, ErrorCode.BAD_REQUEST)
+    message = {"message": error.detail, "extensions": {"code": code.value}}
+    request_id = request.scope["taskloom.request"].id
+    body = {"errors": [message], "extensions": {"requestId": request_id}}
+    return JSONResponse(body, error.status_code, headers=error.headers)
+
+
+def _may_read(viewer_id: ColumnElement[Any], entity: Any) -> ColumnElement[bool]:
+    """The access rule in the form that the event log asks it in."""
+    return access.read(ViewerColumn(viewer_id), entity)
+
+
+def _gauges(runtime: Runtime) -> None:
+    metrics = runtime.metrics
+    metrics.gauge(
+        "taskloom_streams", "Open WebSockets and event streams.", lambda: len(runtime.connections)
+    )
+    metrics.gauge(
+        "taskloom_documents_bytes",
+        "Memory that cached documents take, estimated.",
+        lambda: runtime.executor.documents.bytes,
+    )
+
+
+def _tune_collector() -> None:
+    """What exists by now lives as long as the process: the collector need not look at it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,278 @@
+"""Documents: parsed and validated once, then found again by their text.
+
+Clients send the same few documents over and over, and parsing and validating one costs more than
+executing it. Whatever follows from the text alone is kept with it: the tree, its operations, what
+they ask for (`graph.selection.Outline`), and the whole answer of an introspection query, which
+depends on nobody. Caches are bounded by an estimate of the bytes that they hold, so that somebody
+who sends a new document every time pushes out others' documents and no more than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.language import DocumentNode
+from graphql.validation import ASTValidationRule
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+
+from errors import ErrorCode, Failure
+from graph.limits import DocumentLimits, check_document
+from graph.selection import Outline, fields_of
+
+# At most so many errors are reported in one answer; the last one says that there were more.
+MAX_ERRORS: Final = 20
+
+# Measured: a tree of graphql-core takes about 100 times its text.
+_TREE_BYTES_PER_CHARACTER: Final = 100
+# Documents longer than this are validated in a thread, since the worst that the limits let
+# through take 150 ms, and no other request should wait for that.
+_LONG: Final = 600
+
+
+class InvalidDocument(Exception):  # noqa: N818 - what the document is
+    """The document cannot be executed. `code` says what it failed at."""
+
+    def __init__(self, code: ErrorCode, errors: list[GraphQLError]) -> None:
+        super().__init__(code.value)
+        self.code = code
+        self.errors = errors
+
+
+class _NoNull(MaybeNullValidationRule):
+    """Strawberry's rule for fields that may be absent but not null, in words for a client: its
+    own speak of Python types.
+    """
+
+    def report_error(self, error: GraphQLError) -> None:
+        node = error.nodes[0] if error.nodes else None
+        name = getattr(getattr(node, "name", None), "value", None)
+        subject = f"'{name}'" if name else "The value"
+        super().report_error(
+            GraphQLError(f"{subject} cannot be null; leave it out instead.", nodes=error.nodes)
+        )
+
+
+_RULES: Final[tuple[type[ASTValidationRule], ...]] = (*specified_rules, _NoNull)
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation of a document, ready to run any number of times."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    outline: Outline
+    # Only asks about the schema, without variables: its answer is the same for everybody.
+    introspection: bool
+    # That answer's `data`, once it is known, as JSON.
+    answer: bytes | None = None
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.node.operation
+
+    @property
+    def name(self) -> str | None:
+        """The operation's name in the document, if it has one."""
+        return self.node.name.value if self.node.name else None
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """A valid document and its operations, by name and in order."""
+
+    operations: list[Operation]
+    size: int
+
+    def select(self, name: str | None) -> Operation:
+        """The operation of this name, or the only one. Raises `InvalidDocument`."""
+        if name is None:
+            if len(self.operations) == 1:
+                return self.operations[0]
+            message = (
+                "The document has no operation."
+                if not self.operations
+                else "The document has several operations; `operationName` must name one."
+            )
+        else:
+            for operation in self.operations:
+                if operation.name == name:
+                    return operation
+            message = "The document has no operation of the name in `operationName`."
+        raise InvalidDocument(ErrorCode.OPERATION_RESOLUTION_FAILURE, [GraphQLError(message)])
+
+
+class Documents:
+    """The documents of one schema that were used last."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: DocumentLimits,
+        *,
+        suggestions: bool,
+        max_bytes: int = 64_000_000,
+    ) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._suggestions = suggestions
+        self._max_bytes = max_bytes
+        self._known: OrderedDict[str, Document] = OrderedDict()
+        self.bytes = 0
+
+    async def get(self, text: str) -> Document:
+        """The document of this text. Raises `InvalidDocument`, or `graph.limits.TooLarge`."""
+        known = self._known.get(text)
+        if known is not None:
+            self._known.move_to_end(text)
+            return known
+        check_document(text, self._limits)
+        if len(text) > _LONG:
+            document = await asyncio.to_thread(self._read, text)
+        else:
+            document = self._read(text)
+        if text not in self._known:
+            self._known[text] = document
+            self._grow(document.size)
+        return document
+
+    def keep_answer(self, operation: Operation, answer: bytes) -> None:
+        """Keep the answer of an introspection query with its document."""
+        if operation.answer is None:
+            operation.answer = answer
+            for document in self._known.values():
+                if operation in document.operations:
+                    document.size += len(answer)
+                    self._grow(len(answer))
+                    break
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def _grow(self, by: int) -> None:
+        self.bytes += by
+        while self.bytes > self._max_bytes and len(self._known) > 1:
+            _, dropped = self._known.popitem(last=False)
+            self.bytes -= dropped.size
+
+    def _read(self, text: str) -> Document:
+        try:
+            tree = parse(text, allow_empty_selection_sets=False)
+        except GraphQLError as error:
+            raise InvalidDocument(ErrorCode.GRAPHQL_PARSE_FAILED, [error]) from None
+        found = validate(
+            self._schema,
+            tree,
+            _RULES,
+            # One more is added where there are more, to say so.
+            max_errors=MAX_ERRORS - 1,
+            hide_suggestions=not self._suggestions,
+        )
+        if found:
+            raise InvalidDocument(ErrorCode.GRAPHQL_VALIDATION_FAILED, found)
+        fragments = {
+            definition.name.value: definition
+            for definition in tree.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        operations = [
+            self._operation(tree, definition, fragments)
+            for definition in tree.definitions
+            if isinstance(definition, OperationDefinitionNode)
+        ]
+        return Document(operations, len(text) * _TREE_BYTES_PER_CHARACTER)
+
+    def _operation(
+        self,
+        tree: DocumentNode,
+        node: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+    ) -> Operation:
+        outline = Outline(self._schema, node, fragments)
+        introspection = False
+        root = self._schema.query_type
+        if node.operation is OperationType.QUERY and root and not node.variable_definitions:
+            names = [field.name.value for field in _root_fields(outline, root)]
+            introspection = all(name.startswith("__") for name in names)
+        return Operation(tree, node, outline, introspection)
+
+
+def _root_fields(outline: Outline, root: Any) -> list[FieldNode]:
+    return list(fields_of(outline, root, [outline.operation.selection_set]))
+
+
+@dataclass(slots=True)
+class PersistedDocuments:
+    """Automatic persisted queries: the text is sent once, its SHA-256 afterwards.
+
+    Kept in this process, the latest used first to stay; a client that meets another process is
+    told `PERSISTED_QUERY_NOT_FOUND` and sends the text again, as the protocol foresees.
+    """
+
+    max_bytes: int = 16_000_000
+    _texts: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+
+    def find(self, extension: object) -> str:
+        """The text for a hash without text. Raises `Failure`."""
+        digest = _digest(extension)
+        text = self._texts.get(digest)
+        if text is None:
+            raise Failure(
+                "No document is stored under this hash; send it together with the document.",
+                code=ErrorCode.PERSISTED_QUERY_NOT_FOUND,
+            )
+        self._texts.move_to_end(digest)
+        return text
+
+    def verify(self, extension: object, text: str) -> str:
+        """The hash, checked against the text that came with it. Raises `Failure`."""
+        digest = _digest(extension)
+        if digest != hashlib.sha256(text.encode()).hexdigest():
+            raise Failure(
+                "The hash in `extensions.persistedQuery` is not the document's SHA-256.",
+                code=ErrorCode.BAD_REQUEST,
+            )
+        return digest
+
+    def keep(self, digest: str, text: str) -> None:
+        """Store a valid document."""
+        if digest in self._texts:
+            return
+        self._texts[digest] = text
+        self._bytes += len(text)
+        while self._bytes > self.max_bytes:
+            _, dropped = self._texts.popitem(last=False)
+            self._bytes -= len(dropped)
+
+
+def _digest(extension: object) -> str:
+    if not isinstance(extension, dict) or extension.get("version") != 1:
+        raise Failure(
+            "`extensions.persistedQuery` must be an object with `version` 1.",
+            code=ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED,
+        )
+    digest = extension.get("sha256Hash")
+    if not isinstance(digest, str) or len(digest) != 64:
+        raise Failure(
+            "`extensions.persistedQuery.sha256Hash` must be 64 hexadecimal digits.",
+            code=ErrorCode.BAD_REQUEST,
+        )
+    return digest.lower()

@@ -1,0 +1,295 @@
+"""From the text of a request to the answer: what every transport shares.
+
+An operation goes through two doors. `prepare` finds the document, holds it to the limits, chooses
+the operation; whatever is wrong there *refuses* the request, and nothing has run. `execute` and
+`subscribe` then run it, and answer with data and errors however it went. HTTP statuses, messages
+of sockets and frames of event streams are made from an `Answer` elsewhere (`web`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any
+
+import orjson
+from graphql import (
+    ExecutionResult,
+    GraphQLSchema,
+    OperationType,
+)
+from graphql import (
+    execute as core_execute,
+)
+from graphql.execution import Executor as CoreExecutor
+from graphql.execution import create_source_event_stream
+from graphql.language import DocumentNode
+from strawberry import Schema
+
+from errors import ErrorCode, Failure
+from graph.context import Context
+from graph.documents import Documents, InvalidDocument, Operation, PersistedDocuments
+from graph.error_format import first_code, format_errors
+from graph.limits import DocumentLimits
+
+log = logging.getLogger("taskloom.graphql")
+
+# As `graph.engine.execute`: the batch engine takes the place of graphql-core's executor.
+Engine = Callable[..., Awaitable[ExecutionResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """What every transport brings; the types of its parts are checked already."""
+
+    query: str | None = None
+    variables: Mapping[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An operation of a valid document, with its variables."""
+
+    operation: Operation
+    variables: Mapping[str, Any]
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.operation.kind
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response. `executed` tells one that ran, whatever came of it, from one that was refused.
+
+    A refused request has no `data` at all; an executed one has it even where it is null.
+    """
+
+    data: Mapping[str, Any] | None = None
+    errors: Sequence[dict[str, Any]] = ()
+    extensions: dict[str, Any] = field(default_factory=dict)
+    executed: bool = True
+    # `data` as JSON, where it is known already.
+    raw_data: bytes | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The code of the first error."""
+        return first_code(self.errors)
+
+    def payload(self) -> dict[str, Any]:
+        """The response object, for orjson to write."""
+        made: dict[str, Any] = {}
+        if self.errors:
+            made["errors"] = self.errors
+        if self.executed:
+            made["data"] = self.data if self.raw_data is None else orjson.Fragment(self.raw_data)
+        if self.extensions:
+            made["extensions"] = self.extensions
+        return made
+
+    def body(self) -> bytes:
+        """The response object as JSON."""
+        return orjson.dumps(self.payload())
+
+
+class Refused(Exception):  # noqa: N818 - what became of the request
+    """The request was not executed; `answer` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.code)
+        self.answer = answer
+
+
+def refusal(error: Exception, request_id: str) -> Answer:
+    """The answer for a request that failed before execution, for whatever reason."""
+    if isinstance(error, Refused):
+        return error.answer
+    if isinstance(error, InvalidDocument):
+        errors = format_errors(error.errors, request_id, code=error.code)
+    else:
+        errors = format_errors([error], request_id)
+    return Answer(errors=errors, extensions={"requestId": request_id}, executed=False)
+
+
+class Executor:
+    """One a process. Holds the schema and what is remembered about documents."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        engine: Engine | None = None,
+        operation_seconds: float = 10.0,
+        limits: DocumentLimits | None = None,
+        suggestions: bool = False,
+    ) -> None:
+        """`engine` executes operations, None for graphql-core's own executor; `suggestions` are
+        "Did you mean …" in messages, which tell strangers names that they did not know.
+        """
+        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
+        self.documents = Documents(self.schema, limits or DocumentLimits(), suggestions=suggestions)
+        self.persisted = PersistedDocuments()
+        self._engine: Engine = engine or _standard_engine
+        self._operation_seconds = operation_seconds
+
+    async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
+        """The operation that is asked for. Raises `Refused`."""
+        try:
+            text, digest = self._text(request)
+            document = await self.documents.get(text)
+            if digest is not None:
+                self.persisted.keep(digest, text)
+            operation = document.select(request.operation_name)
+        except Exception as error:
+            raise Refused(refusal(error, request_id)) from error
+        return Prepared(operation, request.variables or {})
+
+    def _text(self, request: GraphQLRequest) -> tuple[str, str | None]:
+        """The document's text, and the hash under which to keep it once it proved valid."""
+        text, digest = request.query, None
+        persisted = (request.extensions or {}).get("persistedQuery")
+        if persisted is not None:
+            if text is None:
+                text = self.persisted.find(persisted)
+            else:
+                digest = self.persisted.verify(persisted, text)
+        if text is None or not text.strip():
+            raise Failure("The request has no `query`.", code=ErrorCode.BAD_REQUEST)
+        return text, digest
+
+    async def execute(self, prepared: Prepared, context: Context) -> Answer:
+        """Run a query or a mutation to its end; never raises, save when it is cancelled."""
+        operation = prepared.operation
+        request_id = context.request.id
+        if operation.answer is not None:
+            return Answer(raw_data=operation.answer, extensions={"requestId": request_id})
+        answer = await self._run(prepared, context, root_value=None)
+        if operation.introspection and not answer.errors:
+            answer.raw_data = orjson.dumps(answer.data)
+            self.documents.keep_answer(operation, answer.raw_data)
+        return answer
+
+    async def subscribe(
+        self, prepared: Prepared, fresh: Callable[[], Context]
+    ) -> AsyncGenerator[Answer, None]:
+        """Open a subscription: one answer for each event. Raises `Refused` where it cannot begin.
+
+        `fresh` makes a context for each delivery, so that nothing read for one event is believed
+        for the next. An answer that is not `executed` is the last: the stream has failed.
+        """
+        context = fresh()
+        request_id = context.request.id
+        built = CoreExecutor.build(
+            self.schema,
+            prepared.operation.document,
+            context_value=context,
+            raw_variable_values=dict(prepared.variables),
+            operation_name=prepared.operation.name,
+            hide_suggestions=True,
+        )
+        if isinstance(built, list):
+            errors = format_errors(built, request_id)
+            raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
+        source = create_source_event_stream(built)
+        if isawaitable(source):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            errors = format_errors(source.errors or [], request_id)
+            raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
+        return self._deliveries(prepared, fresh, aiter(source), request_id)
+
+    async def _deliveries(
+        self,
+        prepared: Prepared,
+        fresh: Callable[[], Context],
+        source: AsyncIterator[Any],
+        request_id: str,
+    ) -> AsyncGenerator[Answer, None]:
+        try:
+            while True:
+                try:
+                    event = await anext(source)
+                except StopAsyncIteration:
+                    return
+                except Exception as error:  # noqa: BLE001 - every fault becomes an answer
+                    yield refusal(error, request_id)
+                    return
+                yield await self._run(prepared, fresh(), root_value=event)
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _run(self, prepared: Prepared, context: Context, *, root_value: Any) -> Answer:
+        operation = prepared.operation
+        context.outline = operation.outline
+        request_id = context.request.id
+        try:
+            async with asyncio.timeout(self._operation_seconds) as limit:
+                result = await self._engine(
+                    self.schema,
+                    operation.document,
+                    root_value=root_value,
+                    context_value=context,
+                    raw_variable_values=prepared.variables,
+                    operation_name=operation.name,
+                )
+        except Exception as error:  # noqa: BLE001 - every fault becomes an answer
+            if isinstance(error, TimeoutError) and limit.expired():
+                error = self._cut()
+            errors = format_errors([error], request_id)
+            return Answer(errors=errors, extensions=_own(context))
+        if not result.errors:
+            return Answer(data=result.data, extensions=_own(context))
+        return Answer(
+            data=result.data,
+            errors=format_errors(result.errors, request_id),
+            extensions=_own(context),
+            # Variables that do not fit end the operation before it begins; errors of fields
+            # have a path.
+            executed=result.data is not None or any(error.path for error in result.errors),
+        )
+
+    def _cut(self) -> Failure:
+        seconds = self._operation_seconds
+        log.warning("an operation was cut after %s s", seconds)
+        return Failure(
+            f"The operation took longer than {seconds:g} seconds and was stopped.",
+            code=ErrorCode.TIMEOUT,
+            extra={"limit": "seconds", "maximum": seconds},
+        )
+
+
+def _own(context: Context) -> dict[str, Any]:
+    """The answer's `extensions`: the request's id, and what resolvers left in the context."""
+    return {"requestId": context.request.id, **context.extensions}
+
+
+async def _standard_engine(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    *,
+    root_value: Any,
+    context_value: Any,
+    raw_variable_values: Mapping[str, Any],
+    operation_name: str | None,
+) -> ExecutionResult:
+    result = core_execute(
+        schema,
+        document,
+        root_value=root_value,
+        context_value=context_value,
+        variable_values=dict(raw_variable_values),
+        operation_name=operation_name,
+        hide_suggestions=True,
+    )
+    if isawaitable(result):
+        result = await result
+    return result

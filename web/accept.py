@@ -1,0 +1,77 @@
+"""Which form an answer takes, by the request's `Accept` header.
+
+Clients list what they understand in the order of their liking. The first entry of the greatest
+weight that we can serve wins. An event stream counts only where it was named itself: `*/*` is
+said by programs that expect one JSON document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+RESPONSE_JSON: Final = "application/graphql-response+json"
+PLAIN_JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+
+_WILDCARDS: Final = {"*/*": PLAIN_JSON, "application/*": PLAIN_JSON}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the client accepts. `json` is None where it accepts no JSON at all."""
+
+    json: str | None
+    event_stream: bool = False
+    # An event stream is preferred to JSON.
+    stream_first: bool = False
+
+    @property
+    def error_type(self) -> str:
+        """The media type of a refusal; JSON even to those who did not ask for it."""
+        return self.json or PLAIN_JSON
+
+    @property
+    def nothing(self) -> bool:
+        """Whether we can serve none of what the client accepts."""
+        return self.json is None and not self.event_stream
+
+
+@lru_cache(maxsize=256)
+def wanted(accept: str | None) -> Wanted:
+    """Read an `Accept` header; None, where there is none, stands for plain JSON."""
+    if accept is None or not accept.strip():
+        return Wanted(PLAIN_JSON)
+    best: dict[str, tuple[float, int]] = {}
+    for position, entry in enumerate(accept.split(",")):
+        name, *parameters = (part.strip().lower() for part in entry.split(";"))
+        served = _WILDCARDS.get(name, name)
+        weight = _weight(parameters)
+        if served not in {RESPONSE_JSON, PLAIN_JSON, EVENT_STREAM} or weight <= 0:
+            continue
+        if not _utf8(parameters):
+            continue
+        rank = (-weight, position)
+        if served not in best or rank < best[served]:
+            best[served] = rank
+    stream = best.pop(EVENT_STREAM, None)
+    json = min(best, key=lambda name: best[name], default=None)
+    first = stream is not None and (json is None or stream < best[json])
+    return Wanted(json, stream is not None, first)
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _utf8(parameters: list[str]) -> bool:
+    """Answers are UTF-8; whoever wants another encoding of this type does not want ours."""
+    charsets = [parameter[8:].strip('"') for parameter in parameters if parameter[:8] == "charset="]
+    return all(charset in {"utf-8", "utf8"} for charset in charsets)

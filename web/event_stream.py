@@ -1,0 +1,179 @@
+"""Server-sent events: one operation, one response that stays open (distinct connections mode of
+the GraphQL over SSE protocol).
+
+Each answer is an event `next`, and `complete` ends the operation. A comment goes out every few
+seconds, so that proxies keep the connection and a client that vanished is noticed. Lines end in
+LF alone. A stream that ends without `complete` was cut, and clients come back by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+from graphql import OperationType
+from starlette.types import Receive, Send
+
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from errors import ErrorCode, Failure, Unauthenticated
+from graph.context import Context
+from graph.execution import Answer, Prepared, Refused, refusal
+from web.runtime import Runtime
+
+log = logging.getLogger("taskloom.streams")
+
+HEARTBEAT_SECONDS: Final = 12.0
+# A client that takes nothing for so long is not coming back for it.
+SEND_SECONDS: Final = 45.0
+
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    # nginx would hold the events back otherwise.
+    (b"x-accel-buffering", b"no"),
+]
+_COMPLETE: Final = b"event: complete\ndata:\n\n"
+_HEARTBEAT: Final = b":\n\n"
+
+
+class EventStream:
+    """One response. Ends when its operation ends, its client goes, its credentials expire, or the
+    server stops, whichever comes first.
+    """
+
+    def __init__(self, runtime: Runtime, viewer: Viewer | None, info: RequestInfo) -> None:
+        self.viewer = viewer or NOBODY
+        self._runtime = runtime
+        self._info = info
+        self._beat_at = 0.0
+        # Why the stream ends before its operation: an answer to say so, or None to just end.
+        self._ending: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._writing = asyncio.Lock()
+        self._heart = asyncio.Event()
+
+    # --- web.connections.Stream -------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Have a heartbeat sent when one is due."""
+        if now >= self._beat_at:
+            self._beat_at = now + HEARTBEAT_SECONDS
+            self._heart.set()
+
+    def expire(self) -> None:
+        """Tell the client, whose next attempt with the same token would fail as well."""
+        self._end(refusal(Unauthenticated("The credentials are no longer valid."), self._info.id))
+
+    def going_away(self) -> None:
+        """Just end; the client comes back and finds another process."""
+        self._end(None)
+
+    def _end(self, answer: Answer | None) -> None:
+        if not self._ending.done():
+            self._ending.set_result(answer)
+
+    # --- serving ----------------------------------------------------------------------------------
+
+    async def serve(self, prepared: Prepared, receive: Receive, send: Send) -> None:
+        """Run the operation and send what it gives. Raises `Failure` before the first byte only."""
+        runtime = self._runtime
+        if runtime.connections.stopping:
+            raise Failure("The server is stopping.", code=ErrorCode.UNAVAILABLE)
+        runtime.connections.open(self, self._info.ip)
+        try:
+            answers = self._answers(prepared)
+            work = asyncio.create_task(self._write(answers, send))
+            beats = asyncio.create_task(self._keep_alive(send))
+            gone = asyncio.create_task(_disconnected(receive))
+            try:
+                waiting: set[asyncio.Future[Any]] = {work, gone, self._ending}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done() and not gone.done():
+                    await self._stop(work)
+                    await self._close(send, self._ending.result())
+                elif work.done() and isinstance(work.exception(), (TimeoutError, OSError)):
+                    log.info("request %s: the client takes nothing any more", self._info.id)
+                elif work.done() and work.exception() is not None:
+                    log.error("request %s: the stream broke", exc_info=work.exception())
+            finally:
+                if prepared.kind is OperationType.MUTATION and not work.done():
+                    # A change that was begun is not undone because nobody waits for the answer.
+                    runtime.detach(work)
+                    await self._stop(beats, gone)
+                else:
+                    await self._stop(work, beats, gone)
+        finally:
+            runtime.connections.close(self)
+
+    async def fail(self, answer: Answer, receive: Receive, send: Send) -> None:
+        """A stream that says why there is none."""
+        await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await self._close(send, answer)
+
+    async def _answers(self, prepared: Prepared) -> AsyncGenerator[Answer, None]:
+        executor, metrics = self._runtime.executor, self._runtime.metrics
+        started = time.perf_counter()
+        answer = Answer()
+        try:
+            if prepared.kind is OperationType.SUBSCRIPTION:
+                deliveries = await executor.subscribe(prepared, self._context)
+                async with aclosing(deliveries):
+                    async for delivered in deliveries:
+                        metrics.deliveries.inc()
+                        yield delivered
+            else:
+                answer = await executor.execute(prepared, self._context())
+                yield answer
+        except Refused as error:
+            answer = error.answer
+            yield answer
+        finally:
+            metrics.operation(prepared.kind.value, "sse", answer, started)
+
+    def _context(self) -> Context:
+        context = self._runtime.services.context(self.viewer, self._info)
+        context.viewer_now = lambda: self.viewer
+        return context
+
+    async def _write(self, answers: AsyncGenerator[Answer, None], send: Send) -> None:
+        await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        # At once, so that the client knows that it is connected.
+        await self._send_bytes(send, _HEARTBEAT)
+        async with aclosing(answers):
+            async for answer in answers:
+                await self._send_bytes(send, b"event: next\ndata: " + answer.body() + b"\n\n")
+        await self._send_bytes(send, _COMPLETE, more=False)
+
+    async def _close(self, send: Send, answer: Answer | None) -> None:
+        text = b""
+        if answer is not None:
+            text = b"event: next\ndata: " + answer.body() + b"\n\n" + _COMPLETE
+        with suppress(OSError, TimeoutError):
+            await self._send_bytes(send, text, more=False)
+
+    async def _keep_alive(self, send: Send) -> None:
+        while True:
+            await self._heart.wait()
+            self._heart.clear()
+            await self._send_bytes(send, _HEARTBEAT)
+
+    async def _send_bytes(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        await self._send(send, {"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _send(self, send: Send, message: dict[str, object]) -> None:
+        async with self._writing, asyncio.timeout(SEND_SECONDS):
+            await send(message)
+
+    async def _stop(self, *tasks: asyncio.Task[None]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,185 @@
+"""`/graphql` over HTTP: POST for everything, GET for queries, JSON or an event stream.
+
+Written on ASGI itself, since this is the path that has to be short. It follows GraphQL over HTTP
+as its audit suite (npm `graphql-http`) reads it: under `application/graphql-response+json` a
+request that was refused is 400 and has no `data`, one that was executed is 200; under
+`application/json`, kept for older clients, a well-formed request is 200 even where its document
+is not. What the limits or the credentials refuse has its 4xx under either.
+
+There are no cookies, and a body must be JSON, so no other site's page can act for a user.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+from urllib.parse import parse_qs
+
+from graphql import OperationType
+from starlette.types import Receive, Scope, Send
+
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from errors import ErrorCode
+from graph.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
+from web.accept import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
+from web.event_stream import EventStream
+from web.requests import (
+    BadRequest,
+    Disconnected,
+    check_content_type,
+    header,
+    read_body,
+    request_from_json,
+    request_from_query,
+)
+from web.runtime import Runtime
+
+PATH: Final = "/graphql"
+METHODS: Final = "GET, POST, OPTIONS"
+
+# What a refused request is under either media type. Other codes are the document's own fault.
+_STATUSES: Final = {
+    ErrorCode.BAD_REQUEST.value: 400,
+    ErrorCode.OPERATION_TOO_COMPLEX.value: 400,
+    ErrorCode.UNAUTHENTICATED.value: 401,
+    ErrorCode.FORBIDDEN.value: 403,
+    ErrorCode.RATE_LIMITED.value: 429,
+    ErrorCode.LIMIT_EXCEEDED.value: 429,
+    ErrorCode.INTERNAL_SERVER_ERROR.value: 500,
+    ErrorCode.UNAVAILABLE.value: 503,
+    ErrorCode.TIMEOUT.value: 503,
+}
+
+
+class GraphQLOverHTTP:
+    """The ASGI application of the path."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        started = time.perf_counter()
+        info: RequestInfo = scope["taskloom.request"]
+        accepted = wanted(header(scope, b"accept"))
+        kind = "unknown"
+        try:
+            if scope["method"] == "OPTIONS":
+                await _respond(send, 204, b"", None, {"Allow": METHODS})
+                return
+            request = await self._read(scope, receive)
+            _check_accepted(accepted)
+            viewer = await self._viewer(scope)
+            prepared = await self._runtime.executor.prepare(request, request_id=info.id)
+            kind = prepared.kind.value
+            _check_method(scope["method"], prepared)
+            if _as_stream(prepared, accepted):
+                stream = EventStream(self._runtime, viewer, info)
+                await stream.serve(prepared, receive, send)
+                return
+            answer = await self._runtime.executor.execute(
+                prepared, self._runtime.services.context(viewer, info)
+            )
+        except Disconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - every fault becomes an answer
+            answer = refusal(error, info.id)
+            if _as_stream_error(error, answer, accepted):
+                stream = EventStream(self._runtime, None, info)
+                await stream.fail(answer, receive, send)
+            else:
+                await self._refuse(send, error, answer, accepted)
+        else:
+            status = 200 if answer.executed else status_of(answer, accepted)
+            await _respond(send, status, answer.body(), accepted.json, {})
+        self._runtime.metrics.operation(kind, "http", answer, started)
+
+    async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
+        limits = self._runtime.settings.limits
+        method = scope["method"]
+        if method == "POST":
+            check_content_type(scope)
+            body = await read_body(scope, receive, limits.body_bytes)
+            return request_from_json(body, limits.json_depth)
+        if method == "GET":
+            return request_from_query(scope["query_string"], limits.json_depth)
+        raise BadRequest(
+            f"{method} is not a method of this path.", status=405, headers={"Allow": METHODS}
+        )
+
+    async def _viewer(self, scope: Scope) -> Viewer:
+        """Who asks: by the `Authorization` header or, where a browser's EventSource cannot send
+        one, by a stream token in the address.
+        """
+        authenticator = self._runtime.services.authenticator
+        authorization = header(scope, b"authorization")
+        if authorization is None and scope["method"] == "GET":
+            tokens = parse_qs(scope["query_string"].decode("latin-1")).get("streamToken")
+            if tokens:
+                return await authenticator.stream_viewer(tokens[0])
+        return await authenticator.viewer(authorization)
+
+    async def _refuse(self, send: Send, error: Exception, answer: Answer, accepted: Wanted) -> None:
+        status = status_of(answer, accepted)
+        headers: dict[str, str] = {}
+        if isinstance(error, BadRequest):
+            status = error.status
+            headers.update(error.headers)
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        retry_after = answer.errors[0]["extensions"].get("retryAfter")
+        if retry_after is not None:
+            headers["Retry-After"] = str(int(retry_after))
+        await _respond(send, status, answer.body(), accepted.error_type, headers)
+
+
+def _check_accepted(accepted: Wanted) -> None:
+    if accepted.nothing:
+        raise BadRequest(
+            f"Accept one of {RESPONSE_JSON}, {PLAIN_JSON} and {EVENT_STREAM}.", status=406
+        )
+
+
+def _check_method(method: str, prepared: Prepared) -> None:
+    """GET must be safe, since anybody may make a browser follow a link."""
+    if method == "GET" and prepared.kind is OperationType.MUTATION:
+        raise BadRequest("Mutations must be sent by POST.", status=405, headers={"Allow": "POST"})
+
+
+def _as_stream(prepared: Prepared, accepted: Wanted) -> bool:
+    """Whether the answer is an event stream. A subscription has no other form over HTTP."""
+    if prepared.kind is not OperationType.SUBSCRIPTION:
+        return accepted.stream_first
+    if not accepted.event_stream:
+        raise BadRequest(
+            "Subscriptions need a stream: send `Accept: text/event-stream`, or use a WebSocket "
+            "with the subprotocol graphql-transport-ws on the same path."
+        )
+    return True
+
+
+def _as_stream_error(error: Exception, answer: Answer, accepted: Wanted) -> bool:
+    """An EventSource shows its page no body of a refusal, so that errors of the document are
+    told within the stream.
+    """
+    return accepted.stream_first and isinstance(error, Refused) and answer.code not in _STATUSES
+
+
+def status_of(answer: Answer, accepted: Wanted) -> int:
+    """The HTTP status of a request that was not executed."""
+    code = answer.code or ""
+    if code in _STATUSES:
+        return _STATUSES[code]
+    return 200 if accepted.error_type == PLAIN_JSON else 400
+
+
+async def _respond(
+    send: Send, status: int, body: bytes, media_type: str | None, headers: dict[str, str]
+) -> None:
+    raw = [(b"content-length", str(len(body)).encode())]
+    if media_type is not None:
+        raw.append((b"content-type", f"{media_type}; charset=utf-8".encode()))
+    raw.extend((name.lower().encode(), value.encode()) for name, value in headers.items())
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

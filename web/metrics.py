@@ -1,0 +1,73 @@
+"""What `/metrics` tells Prometheus, each process about itself.
+
+Labels are drawn from small closed sets; a name that a client chose never becomes one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+from graph.execution import Answer
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One a process, with a registry of its own, so that tests may make several."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._operations = Counter(
+            "taskloom_operations",
+            "GraphQL operations, by type, transport and how they went: ok, errors, refused.",
+            ("type", "transport", "outcome"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "taskloom_operation_seconds",
+            "Time from the request's last byte to the answer's first, in seconds.",
+            ("type",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._responses = Counter(
+            "taskloom_http_responses",
+            "HTTP responses, by status.",
+            ("status",),
+            registry=self.registry,
+        )
+        self.deliveries = Counter(
+            "taskloom_deliveries",
+            "Events delivered to subscriptions.",
+            registry=self.registry,
+        )
+
+    def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """A number that is read when somebody asks for the metrics."""
+        Gauge(name, description, registry=self.registry).set_function(read)
+
+    def operation(self, kind: str, transport: str, answer: Answer, started: float) -> None:
+        """One finished operation; `started` by `time.perf_counter`."""
+        outcome = "refused" if not answer.executed else "errors" if answer.errors else "ok"
+        self._operations.labels(kind, transport, outcome).inc()
+        self._seconds.labels(kind).observe(time.perf_counter() - started)
+
+    def response(self, status: int) -> None:
+        """One HTTP response."""
+        self._responses.labels(str(status)).inc()
+
+    def render(self) -> bytes:
+        """All of it in Prometheus' text format, with what modules count for the whole process
+        (memory, garbage collection, the batch engine's fallbacks).
+        """
+        return generate_latest(self.registry) + generate_latest(REGISTRY)

@@ -1,0 +1,160 @@
+"""What every request passes through, in one pure ASGI layer.
+
+It gives the request its id and says it in the answer, holds the rules for pages of other origins
+(CORS), adds the headers that browsers should have, writes the access log, and turns a fault that
+nobody caught into JSON with the request's id.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import Any, Final
+
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from auth.request import RequestInfo
+from errors import ErrorCode
+from graph.error_format import FAULT_MESSAGE
+from settings import ServerSettings
+from web.metrics import Metrics
+
+access_log = logging.getLogger("taskloom.access")
+log = logging.getLogger("taskloom.web")
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
+_LOCAL_ORIGIN: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_ALLOWED_HEADERS: Final = (
+    "Authorization, Content-Type, X-Request-Id, Apollo-Require-Preflight, X-Apollo-Operation-Name"
+)
+_PREFLIGHT: Final = (
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
+    # The longest that browsers remember it: two hours.
+    (b"access-control-max-age", b"7200"),
+    (b"content-length", b"0"),
+)
+_EXPOSED: Final = (b"access-control-expose-headers", b"X-Request-Id, Retry-After, RateLimit")
+
+
+class Gate:
+    """See the module."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._origins = frozenset(settings.cors_origins)
+        self._local_origins = not settings.production
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Anything but HTTP and WebSockets passes untouched."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            _identify(scope)
+            await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        info, origin = _identify(scope)
+        extra = [(b"x-request-id", info.id.encode()), *_SECURITY]
+        if origin is not None:
+            extra.append((b"vary", b"Origin"))
+            if self.allows(origin):
+                extra += [(b"access-control-allow-origin", origin.encode("latin-1")), _EXPOSED]
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                present = {name for name, _ in headers}
+                headers += [
+                    header for header in extra if header[0] == b"vary" or header[0] not in present
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            if origin is not None and scope["method"] == "OPTIONS" and _is_preflight(scope):
+                await self._preflight(origin, send_with_headers)
+            else:
+                await self._app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("request %s: fault in %s", info.id, scope["path"])
+            if status:
+                # Half an answer is sent; all that can be done is to break it off visibly.
+                raise
+            await _fault(info.id, send_with_headers)
+        finally:
+            self._metrics.response(status)
+            access_log.info(
+                "%s %s %d %.1f ms %s %s",
+                scope["method"],
+                # The path alone: a query string may hold a token.
+                scope["path"],
+                status,
+                (time.perf_counter() - started) * 1000,
+                info.ip,
+                info.id,
+            )
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of this origin may call the API."""
+        if origin in self._origins:
+            return True
+        return self._local_origins and _LOCAL_ORIGIN.fullmatch(origin) is not None
+
+    async def _preflight(self, origin: str, send: Send) -> None:
+        status, headers = (204, list(_PREFLIGHT)) if self.allows(origin) else (403, [])
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _identify(scope: Scope) -> tuple[RequestInfo, str | None]:
+    """Put the request's `RequestInfo` into the scope; that and its `Origin`."""
+    request_id = user_agent = origin = None
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            user_agent = value.decode("latin-1")[:300]
+        elif name == b"x-request-id":
+            given = value.decode("latin-1")
+            if _REQUEST_ID.fullmatch(given):
+                request_id = given
+        elif name == b"origin":
+            origin = value.decode("latin-1")
+    client: Any = scope.get("client")
+    info = RequestInfo(
+        id=request_id or secrets.token_hex(10),
+        ip=client[0] if client else None,
+        user_agent=user_agent,
+    )
+    scope["taskloom.request"] = info
+    return info, origin
+
+
+def _is_preflight(scope: Scope) -> bool:
+    return any(name == b"access-control-request-method" for name, _ in scope["headers"])
+
+
+async def _fault(request_id: str, send: Send) -> None:
+    code = ErrorCode.INTERNAL_SERVER_ERROR.value
+    error = {"message": FAULT_MESSAGE, "extensions": {"code": code, "requestId": request_id}}
+    body = orjson.dumps({"errors": [error], "extensions": {"requestId": request_id}})
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

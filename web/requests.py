@@ -1,0 +1,172 @@
+"""Reading a GraphQL request from bytes that anybody may have sent.
+
+Whatever is not a request is a `BadRequest` with the HTTP status that says so; nothing that a
+client can send ends in a fault. The same rules hold for the parameters of a `subscribe` message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive, Scope
+
+from errors import ErrorCode, Failure
+from graph.execution import GraphQLRequest
+
+_PARAMETERS: Final = ("query", "operationName", "variables", "extensions")
+
+
+class BadRequest(Failure):
+    """The request cannot be understood; `status` is the HTTP status."""
+
+    code = ErrorCode.BAD_REQUEST
+
+    def __init__(
+        self, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+class Disconnected(Exception):  # noqa: N818 - what the client is
+    """The client went away before its request was complete."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A request header's value, or None. Names are lower case, as ASGI has them."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The request's body. Raises `BadRequest` (413) as soon as it is known to be too long."""
+    declared = header(scope, b"content-length")
+    # Of what length it is said to be is checked first, so that nobody sends it in vain.
+    if declared is not None and declared.isdigit() and int(declared[:20]) > limit:
+        raise _too_long(limit)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and len(body) <= limit:
+        return body
+    chunks, size = [body], len(body)
+    while size <= limit:
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    raise _too_long(limit)
+
+
+def _too_long(limit: int) -> BadRequest:
+    return BadRequest(
+        f"The body is longer than {limit:,} bytes.", status=413, headers={"Connection": "close"}
+    )
+
+
+def check_content_type(scope: Scope) -> None:
+    """Only JSON, in UTF-8: any other type could come from a form on somebody else's page."""
+    content_type = header(scope, b"content-type")
+    if content_type == "application/json":
+        return
+    name, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    charsets = [part[8:].strip('"') for part in parameters if part.startswith("charset=")]
+    if name != "application/json" or any(c not in {"utf-8", "utf8"} for c in charsets):
+        raise BadRequest(
+            "The body must be JSON: send `Content-Type: application/json` (in UTF-8).",
+            status=415,
+            headers={"Accept-Post": "application/json"},
+        )
+
+
+def request_from_json(body: bytes, depth: int) -> GraphQLRequest:
+    """The request in a POST body. Raises `BadRequest`."""
+    return request_from_object(parse_json(body, depth, "The body"))
+
+
+def request_from_query(query_string: bytes, depth: int) -> GraphQLRequest:
+    """The request in the parameters of a GET. Raises `BadRequest`."""
+    try:
+        # A percent sign and two digits may spell anything; only UTF-8 is text.
+        pairs = parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=50,
+        )
+    except ValueError:
+        raise BadRequest("The query string is not percent-encoded UTF-8.") from None
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in _PARAMETERS or not value:
+            continue
+        if name in values:
+            raise BadRequest(f"`{name}` is given more than once.")
+        values[name] = value
+    for name in ("variables", "extensions"):
+        if name in values:
+            values[name] = parse_json(values[name].encode(), depth, f"`{name}`")
+    return request_from_object(values)
+
+
+def parse_json(text: bytes, depth: int, what: str) -> Any:
+    """JSON of at most `depth` levels. Raises `BadRequest`.
+
+    Numbers beyond 64 bits become floats, and fail as such wherever an integer is wanted; those
+    beyond a double, and lone surrogates, are refused by orjson.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"{what} is not valid JSON: {error}.") from None
+    # What has not even so many brackets cannot be deeper; that is nearly every request.
+    if text.count(b"{") + text.count(b"[") > depth and _deeper(value, depth):
+        raise BadRequest(f"{what} is nested more than {depth} levels deep.")
+    return value
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        containers = [item for item in level if isinstance(item, (dict, list))]
+        if not containers:
+            return False
+        level = []
+        for container in containers:
+            level.extend(container.values() if isinstance(container, dict) else container)
+    return True
+
+
+def request_from_object(value: Any) -> GraphQLRequest:
+    """A request from parsed JSON. Raises `BadRequest`."""
+    if isinstance(value, list):
+        raise BadRequest("Batches of operations are not supported; send them one by one.")
+    if not isinstance(value, dict):
+        raise BadRequest("A GraphQL request must be a JSON object with `query`.")
+    query = value.get("query")
+    if query is not None and not isinstance(query, str):
+        raise BadRequest("`query` must be a string.")
+    operation_name = value.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise BadRequest("`operationName` must be a string or null.")
+    for name in ("variables", "extensions"):
+        if value.get(name) is not None and not isinstance(value[name], dict):
+            raise BadRequest(f"`{name}` must be an object or null.")
+    return GraphQLRequest(
+        query=query,
+        variables=value.get("variables"),
+        # Some clients send an empty name where they have none.
+        operation_name=operation_name or None,
+        extensions=value.get("extensions"),
+    )

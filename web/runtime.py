@@ -1,0 +1,44 @@
+"""What the routes of a web process share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.context import Services
+from graph.execution import Executor
+from settings import Settings
+from web.connections import Connections
+from web.metrics import Metrics
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Made with the application; `services` are there from its start to its end."""
+
+    settings: Settings
+    executor: Executor
+    metrics: Metrics
+    connections: Connections
+    _services: Services | None = None
+    # Mutations whose client left run on to their end; held here, since asyncio would drop them.
+    _detached: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @property
+    def services(self) -> Services:
+        """Raises `RuntimeError` outside the application's lifespan."""
+        if self._services is None:
+            raise RuntimeError("the application has not been started")
+        return self._services
+
+    @services.setter
+    def services(self, value: Services | None) -> None:
+        self._services = value
+
+    def detach(self, work: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
+        """Let something go on that nobody waits for any more."""
+        task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)

@@ -1,0 +1,400 @@
+"""`/graphql` over a WebSocket: the protocol graphql-transport-ws, all of it.
+
+One connection carries many operations, each under an id that the client chose. What breaks the
+protocol closes the connection with the code that the protocol names and a reason; what is wrong
+with one operation is an `error` for its id and harms no other. Every operation, and every delivery
+of a subscription, gets a fresh context; what the connection itself keeps is the viewer, whom a
+`sessionRefresh` sent over it renews.
+
+Messages are read one after the other, operations run beside each other, and writing is one at a
+time. A client that takes nothing for a while is let go; a subscriber's cursor finds what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from graphql import OperationType
+from starlette.types import Message, Receive, Scope, Send
+
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from errors import ErrorCode, Failure, Unauthenticated
+from graph.context import Context
+from graph.execution import Answer, GraphQLRequest, Prepared, refusal
+from web.connections import TooManyConnections
+from web.requests import BadRequest, header, parse_json, request_from_object
+from web.runtime import Runtime
+
+log = logging.getLogger("taskloom.streams")
+
+PROTOCOL: Final = "graphql-transport-ws"
+INIT_SECONDS: Final = 10.0
+# How long a client may be silent before it is pinged, and then before it is let go.
+PING_SECONDS: Final = 25.0
+SILENCE_SECONDS: Final = 60.0
+# How long one message may wait for a client that does not read.
+SEND_SECONDS: Final = 45.0
+_LONGEST_ID: Final = 255
+
+# Close codes of the protocol, and of RFC 6455.
+GOING_AWAY: Final = 1001
+TOO_BIG: Final = 1009
+TRY_AGAIN: Final = 1013
+BAD_MESSAGE: Final = 4400
+UNAUTHORIZED: Final = 4401
+FORBIDDEN: Final = 4403
+NOT_ACCEPTABLE: Final = 4406
+INIT_TIMEOUT: Final = 4408
+DUPLICATE_ID: Final = 4409
+TOO_MANY_INITS: Final = 4429
+FAULT: Final = 4500
+SILENT: Final = 4499
+
+
+class Closed(Exception):  # noqa: N818 - what the connection becomes
+    """The connection is to be closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class GraphQLOverWebSocket:
+    """The ASGI application of the path, for WebSockets."""
+
+    def __init__(self, runtime: Runtime, *, init_seconds: float = INIT_SECONDS) -> None:
+        self._runtime = runtime
+        self._init_seconds = init_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection, from its handshake to its end."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        if PROTOCOL not in scope.get("subprotocols", ()):
+            # Accepted first: a browser tells its page no code of a handshake that was refused.
+            await send({"type": "websocket.accept"})
+            reason = f"Subprotocol not acceptable; use {PROTOCOL}"
+            await send({"type": "websocket.close", "code": NOT_ACCEPTABLE, "reason": reason})
+            return
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        await _Connection(self._runtime, scope, send).serve(receive, self._init_seconds)
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """An operation that has not ended. `quiet`: the client wants to hear no more of it."""
+
+    task: asyncio.Task[None] | None = None
+    kind: OperationType | None = None
+    quiet: bool = False
+
+
+class _Connection:
+    """One socket; a `web.connections.Stream`."""
+
+    def __init__(self, runtime: Runtime, scope: Scope, send: Send) -> None:
+        self.viewer: Viewer = NOBODY
+        self._runtime = runtime
+        self._info: RequestInfo = scope["taskloom.request"]
+        self._authorization = header(scope, b"authorization")
+        self._send = send
+        self._open: dict[str, _Open] = {}
+        self._writing = asyncio.Lock()
+        self._initialised = False
+        self._acknowledged = False
+        self._closing: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+        self._heard_at = asyncio.get_running_loop().time()
+        self._pinged_at = self._heard_at
+        self._operations = 0
+
+    # --- web.connections.Stream -------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Ping a silent client, and let go of one that does not answer."""
+        if now - self._heard_at > SILENCE_SECONDS:
+            self._close(SILENT, "Nothing was heard from you; no pong either")
+        elif now - max(self._heard_at, self._pinged_at) > PING_SECONDS:
+            self._pinged_at = now
+            self._runtime.detach(self._write({"type": "ping"}))
+
+    def expire(self) -> None:
+        """Clients come back after this code, with fresh credentials if they have any."""
+        self._close(FORBIDDEN, "The credentials are no longer valid; sign in again")
+
+    def going_away(self) -> None:
+        """The server stops; clients come back."""
+        self._close(GOING_AWAY, "The server is going away; connect again")
+
+    def _close(self, code: int, reason: str) -> None:
+        if not self._closing.done():
+            self._closing.set_result(Closed(code, reason))
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    async def serve(self, receive: Receive, init_seconds: float) -> None:
+        """Until either side closes."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(
+            init_seconds, self._close, INIT_TIMEOUT, "Connection initialisation timeout"
+        )
+        if self._runtime.connections.stopping:
+            self.going_away()
+        reader = asyncio.create_task(self._read(receive, timer))
+        try:
+            waiting: set[asyncio.Future[Any]] = {reader, self._closing}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self._closing.done():
+                await self._say_goodbye(self._closing.result())
+        finally:
+            timer.cancel()
+            self._runtime.connections.close(self)
+            await self._abandon(reader)
+
+    async def _say_goodbye(self, closed: Closed) -> None:
+        # A reason has at most 123 bytes (RFC 6455, 5.5), and must not be cut within a character.
+        reason = closed.reason.encode()[:123].decode(errors="ignore")
+        message = {"type": "websocket.close", "code": closed.code, "reason": reason}
+        for operation in self._open.values():
+            operation.quiet = True
+        try:
+            async with asyncio.timeout(5):
+                await self._send(message)
+        except (OSError, RuntimeError, TimeoutError):
+            log.debug("connection %s was gone before it was closed", self._info.id)
+
+    async def _abandon(self, reader: asyncio.Task[None]) -> None:
+        """End what still runs. A mutation goes on to its end, since it may be half done."""
+        tasks = [reader]
+        for operation in self._open.values():
+            operation.quiet = True
+            if operation.task is None or operation.task.done():
+                continue
+            if operation.kind is OperationType.MUTATION:
+                self._runtime.detach(operation.task)
+            else:
+                tasks.append(operation.task)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, receive: Receive, timer: asyncio.TimerHandle) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                self._heard_at = loop.time()
+                await self._handle(self._parse(message), timer)
+        except Closed as closed:
+            self._close(closed.code, closed.reason)
+        except Exception:
+            log.exception("connection %s: fault", self._info.id)
+            self._close(FAULT, f"Internal error; quote request id {self._info.id}")
+
+    def _parse(self, message: Message) -> dict[str, Any]:
+        text = message.get("text")
+        if text is None:
+            raise Closed(BAD_MESSAGE, "Messages must be text frames")
+        limits = self._runtime.settings.limits
+        # Never more bytes than this many characters could be: measured exactly only when near.
+        if len(text) > limits.body_bytes or len(text.encode()) > limits.body_bytes:
+            raise Closed(TOO_BIG, f"A message may have {limits.body_bytes:,} bytes")
+        try:
+            # A request stands two levels deep in its message.
+            value = parse_json(text.encode(), limits.json_depth + 2, "The message")
+        except (BadRequest, UnicodeEncodeError) as error:
+            raise Closed(BAD_MESSAGE, str(error)) from None
+        if not isinstance(value, dict):
+            raise Closed(BAD_MESSAGE, "A message must be a JSON object")
+        return value
+
+    async def _handle(self, message: dict[str, Any], timer: asyncio.TimerHandle) -> None:
+        kind = message.get("type")
+        if kind == "subscribe":
+            self._subscribe(message)
+        elif kind == "complete":
+            self._complete(message)
+        elif kind == "connection_init":
+            await self._initialise(message)
+            timer.cancel()
+        elif kind in {"ping", "pong"}:
+            payload = message.get("payload")
+            if payload is not None and not isinstance(payload, dict):
+                raise Closed(BAD_MESSAGE, f"The payload of `{kind}` must be an object")
+            if kind == "ping":
+                pong = {"type": "pong"} if payload is None else {"type": "pong", "payload": payload}
+                await self._write(pong)
+        elif kind in {"connection_ack", "next", "error"}:
+            raise Closed(BAD_MESSAGE, f"`{kind}` is for the server to say")
+        elif isinstance(kind, str):
+            raise Closed(BAD_MESSAGE, f"There is no message type `{kind[:40]}`")
+        else:
+            raise Closed(BAD_MESSAGE, "A message must have a `type`, a string")
+
+    async def _initialise(self, message: dict[str, Any]) -> None:
+        if self._initialised:
+            raise Closed(TOO_MANY_INITS, "Too many initialisation requests")
+        self._initialised = True
+        payload = message.get("payload")
+        if payload is None:
+            payload = {}
+        if not isinstance(payload, dict):
+            raise Closed(BAD_MESSAGE, "The payload of `connection_init` must be an object or null")
+        try:
+            self.viewer = await self._runtime.services.authenticator.viewer(
+                _authorization(payload) or self._authorization
+            )
+            self._runtime.connections.open(self, self._info.ip)
+        except Unauthenticated as failure:
+            raise Closed(FORBIDDEN, f"Forbidden: {failure.message}") from None
+        except TooManyConnections as failure:
+            raise Closed(TRY_AGAIN, failure.message) from None
+        except Exception as error:
+            answer = refusal(error, self._info.id)
+            if answer.code == ErrorCode.UNAVAILABLE.value:
+                raise Closed(TRY_AGAIN, answer.errors[0]["message"]) from None
+            raise
+        await self._write({"type": "connection_ack"})
+        self._acknowledged = True
+
+    # --- operations -------------------------------------------------------------------------------
+
+    def _subscribe(self, message: dict[str, Any]) -> None:
+        if not self._acknowledged:
+            raise Closed(UNAUTHORIZED, "Unauthorized: send connection_init and await its answer")
+        id_ = _id(message)
+        payload = message.get("payload")
+        if not isinstance(payload, dict):
+            raise Closed(BAD_MESSAGE, "The payload of `subscribe` must be an object")
+        try:
+            request = request_from_object(payload)
+        except BadRequest as error:
+            raise Closed(BAD_MESSAGE, str(error)) from None
+        if request.query is None and "persistedQuery" not in (request.extensions or {}):
+            raise Closed(BAD_MESSAGE, "`query` must be a string")
+        if id_ in self._open:
+            raise Closed(DUPLICATE_ID, f"Subscriber for {id_} already exists")
+        self._operations += 1
+        info = RequestInfo(
+            f"{self._info.id}.{self._operations}", self._info.ip, self._info.user_agent
+        )
+        operation = self._open[id_] = _Open()
+        operation.task = asyncio.create_task(self._run(id_, operation, request, info))
+
+    def _complete(self, message: dict[str, Any]) -> None:
+        operation = self._open.get(_id(message))
+        # It may have ended by itself while this message was under way.
+        if operation is None:
+            return
+        operation.quiet = True
+        if operation.task is not None and operation.kind is not OperationType.MUTATION:
+            del self._open[_id(message)]
+            operation.task.cancel()
+
+    async def _run(
+        self, id_: str, operation: _Open, request: GraphQLRequest, info: RequestInfo
+    ) -> None:
+        started = time.perf_counter()
+        name = "unknown"
+        try:
+            self._check_limit()
+            prepared = await self._runtime.executor.prepare(request, request_id=info.id)
+            operation.kind = prepared.kind
+            name = prepared.kind.value
+            if prepared.kind is OperationType.SUBSCRIPTION:
+                answer = await self._stream(id_, operation, prepared, info)
+            else:
+                answer = await self._once(prepared, info)
+        except Exception as error:  # noqa: BLE001 - every fault becomes an answer
+            answer = refusal(error, info.id)
+        finally:
+            # Free before the client is told that it is over, so that it may use the id again.
+            if self._open.get(id_) is operation:
+                del self._open[id_]
+        self._runtime.metrics.operation(name, "ws", answer, started)
+        if not operation.quiet:
+            await self._finish(id_, answer, subscription=name == "subscription")
+
+    def _check_limit(self) -> None:
+        limit = self._runtime.settings.limits.subscriptions_per_connection
+        if len(self._open) > limit:
+            raise Failure(
+                f"{limit} operations are open on this connection already.",
+                code=ErrorCode.LIMIT_EXCEEDED,
+                extra={"limit": "subscriptions", "maximum": limit},
+            )
+
+    async def _finish(self, id_: str, answer: Answer, *, subscription: bool) -> None:
+        if not answer.executed:
+            payload = answer.errors
+            await self._write({"type": "error", "id": id_, "payload": payload})
+            return
+        if not subscription:
+            await self._write({"type": "next", "id": id_, "payload": answer.payload()})
+        await self._write({"type": "complete", "id": id_})
+
+    async def _once(self, prepared: Prepared, info: RequestInfo) -> Answer:
+        context = self._context(info)
+        answer = await self._runtime.executor.execute(prepared, context)
+        renewed = context.renewed_viewer
+        if renewed is not None and renewed.user_id == self.viewer.user_id:
+            self.viewer = renewed
+        return answer
+
+    async def _stream(
+        self, id_: str, operation: _Open, prepared: Prepared, info: RequestInfo
+    ) -> Answer:
+        """Send every delivery; the answer at the end says whether the stream failed."""
+        deliveries = await self._runtime.executor.subscribe(prepared, lambda: self._context(info))
+        async with aclosing(deliveries):
+            async for answer in deliveries:
+                if not answer.executed:
+                    return answer
+                if operation.quiet:
+                    break
+                self._runtime.metrics.deliveries.inc()
+                await self._write({"type": "next", "id": id_, "payload": answer.payload()})
+        return Answer()
+
+    def _context(self, info: RequestInfo) -> Context:
+        context = self._runtime.services.context(self.viewer, info)
+        context.viewer_now = lambda: self.viewer
+        return context
+
+    async def _write(self, message: dict[str, Any]) -> None:
+        text = orjson.dumps(message).decode()
+        try:
+            async with asyncio.timeout(SEND_SECONDS), self._writing:
+                if not self._closing.done():
+                    await self._send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            self._close(SILENT, "You take no messages; connect again with your last cursor")
+        except OSError:
+            # The client is gone; the reader hears of it too.
+            log.debug("connection %s is gone", self._info.id)
+
+
+def _authorization(payload: dict[str, Any]) -> str | None:
+    """The credentials in `connectionParams`, where clients write the header's name either way."""
+    for name, value in payload.items():
+        if name.lower() == "authorization" and value is not None:
+            if not isinstance(value, str):
+                raise Closed(BAD_MESSAGE, "`Authorization` must be a string")
+            return value
+    return None
+
+
+def _id(message: dict[str, Any]) -> str:
+    id_ = message.get("id")
+    if not isinstance(id_, str) or not id_ or len(id_) > _LONGEST_ID:
+        raise Closed(BAD_MESSAGE, f"`id` must be a string of 1 to {_LONGEST_ID} characters")
+    return id_
