@@ -49,8 +49,8 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         log_level=server.log_level,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(server.trusted_proxies),
-        forwarded_allow_ips=list(server.trusted_proxies),
+        # uvicorn believes every process of this machine; the application believes whom it is told.
+        proxy_headers=False,
         timeout_graceful_shutdown=server.shutdown_seconds,
         # A message over a WebSocket is a request's body too.
         ws_max_size=settings.limits.body_bytes,
