@@ -73,7 +73,13 @@ class Bus(ABC):
 
     async def announce(self, news: Announcement) -> None:
         """Say, after the commit, that the log has something new."""
-        await self.publish(EVENTS, {"projects": list(news.projects), "users": list(news.users)})
+        await self.publish(
+            EVENTS,
+            {
+                "projects": [key.hex for key in news.projects],
+                "users": [key.hex for key in news.users],
+            },
+        )
 
     def subscribe(self, topic: str, callback: Callback) -> Callable[[], None]:
         """Call `callback(payload)` for each message, in the event loop; it must not block.

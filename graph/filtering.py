@@ -20,11 +20,13 @@ from typing import Any, TypeVar
 
 import strawberry
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     ColumnElement,
     Text,
     and_,
     bindparam,
+    cast,
     func,
     not_,
     or_,
@@ -232,9 +234,9 @@ class Elements(Criterion):
         for quantifier, inner in shape:
             if quantifier == "some" and inner == (("eq",),):
                 # What the GIN index answers.
-                parts.append(keys.contains(array([bind(Text())], type_=Text())))
+                parts.append(keys.contains(cast(array([bind(Text())]), ARRAY(Text()))))
                 continue
-            elements = func.unnest(keys).table_valued("element").alias()
+            elements = func.unnest(keys).table_valued("element").render_derived()
             matches = self.compare.build(inner, elements.c.element, viewer, bind)
             wanted = not_(func.coalesce(matches, False)) if quantifier == "every" else matches
             exists = select(1).select_from(elements).where(wanted).exists()

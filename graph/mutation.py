@@ -200,15 +200,23 @@ async def _once(
         if keyed:
             kept = {k: _plain(v) for k, v in refs.items() if k not in secrets}
             await idempotency.remember(work, key, kept)
-    for callback in work.after_commit:
-        waiting = callback()
-        if waiting is not None:
-            await waiting
-    if work.recorded:
-        await services.bus.announce(
-            Announcement(projects=work.touched_projects, users=work.touched_users)
-        )
+    await _tell(context, work)
     return PayloadValue(refs)
+
+
+async def _tell(context: Context, work: Work) -> None:
+    """After the commit: the change is done, so a failure here is logged and not the client's."""
+    try:
+        for callback in work.after_commit:
+            waiting = callback()
+            if waiting is not None:
+                await waiting
+        if work.recorded:
+            await context.services.bus.announce(
+                Announcement(projects=work.touched_projects, users=work.touched_users)
+            )
+    except Exception:
+        log.exception("request %s: the change is committed, telling of it failed", work.request.id)
 
 
 def _violation(error: IntegrityError) -> Exception:

@@ -217,7 +217,9 @@ def _page_statement(shape: PageShape) -> Statement:
     ).limit(bindparam("limit", type_=Integer()))
     if shape.child is not None:
         parents = (
-            func.unnest(bindparam("parents", type_=ARRAY(Uuid()))).table_valued("id").alias("parent")
+            func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
+            .table_valued("id", name="parent")
+            .render_derived()
         )
         inner = query.where(getattr(entity, shape.child) == parents.c.id).lateral("page")
         query = select(parents.c.id.label("_parent"), *inner.c).select_from(parents).join(
