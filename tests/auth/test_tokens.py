@@ -1,0 +1,191 @@
+"""Tokens that are not exactly ours are refused, each for its reason."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+
+from auth.tokens import REFRESH_PREFIX, Tokens
+from errors import Unauthenticated
+from settings import load_settings
+
+NOW = dt.datetime(2026, 11, 20, 9, 30, tzinfo=dt.UTC)
+USER, SESSION = uuid4(), uuid4()
+
+
+def make(**variables: str) -> Tokens:
+    return Tokens(load_settings(variables, env_file=None))
+
+
+tokens = make()
+
+
+def forged(
+    change_header: dict[str, Any] | None = None,
+    change_claims: dict[str, Any] | None = None,
+    *,
+    key: bytes | None = None,
+    algorithm: str = "HS256",
+) -> str:
+    """A token as ours, signed with our key, but for the changes; None takes a field out."""
+    ours = jwt.decode_complete(
+        tokens.mint_access(USER, SESSION, NOW).token, options={"verify_signature": False}
+    )
+
+    def changed(old: dict[str, Any], changes: dict[str, Any] | None) -> dict[str, Any]:
+        return {k: v for k, v in (old | (changes or {})).items() if v is not None}
+
+    return jwt.encode(
+        changed(ours["payload"], change_claims),
+        tokens._access.key if key is None else key,
+        algorithm,
+        changed(ours["header"], change_header) | {"alg": algorithm},
+    )
+
+
+def test_an_access_token_says_who_and_until_when() -> None:
+    minted = tokens.mint_access(USER, SESSION, NOW)
+    claims = tokens.verify_access(minted.token, NOW)
+    assert (claims.user_id, claims.session_id) == (USER, SESSION)
+    assert claims.expires_at == minted.expires_at == NOW + dt.timedelta(minutes=15)
+
+
+def test_its_header_and_claims_are_those_of_rfc_9068() -> None:
+    token = tokens.mint_access(USER, SESSION, NOW).token
+    header = jwt.get_unverified_header(token)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert header["typ"] == "at+jwt"
+    assert header["alg"] == "HS256"
+    assert header["kid"]
+    assert set(claims) == {"iss", "aud", "sub", "sid", "jti", "iat", "exp"}
+    assert claims["aud"] == "taskloom"
+    other = jwt.decode(
+        tokens.mint_access(USER, SESSION, NOW).token, options={"verify_signature": False}
+    )
+    assert other["jti"] != claims["jti"]
+
+
+def test_the_same_token_unchanged_passes() -> None:
+    """So that the refusals below are for what they changed."""
+    assert tokens.verify_access(forged(), NOW).user_id == USER
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"change_claims": {"aud": "taskloom-stream"}}, "not valid here"),
+        ({"change_claims": {"aud": ["taskloom", "other"]}}, "not valid here"),
+        ({"change_claims": {"iss": "https://elsewhere.example"}}, "not valid here"),
+        ({"change_claims": {"jti": None}}, "not valid here"),
+        ({"change_claims": {"sid": None}}, "not valid here"),
+        ({"change_claims": {"exp": None}}, "not valid here"),
+        ({"change_claims": {"exp": "soon"}}, "not valid here"),
+        ({"change_claims": {"sub": "root"}}, "names no session"),
+        ({"change_claims": {"sid": 7}}, "names no session"),
+        ({"change_claims": {"iat": int(NOW.timestamp()) + 3600}}, "future"),
+        ({"change_header": {"typ": "JWT"}}, "another kind"),
+        ({"change_header": {"typ": "stream+jwt"}}, "another kind"),
+        ({"change_header": {"kid": "0" * 16}}, "another key"),
+        ({"key": b"k" * 32}, "not valid here"),
+        ({"algorithm": "HS512", "key": b"k" * 64}, "another kind"),
+    ],
+)
+def test_forgeries(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Unauthenticated, match=reason):
+        tokens.verify_access(forged(**changes), NOW)
+
+
+def _segment(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def test_algorithm_none() -> None:
+    header, claims, _ = tokens.mint_access(USER, SESSION, NOW).token.split(".")
+    kid = jwt.get_unverified_header(f"{header}.{claims}.")["kid"]
+    for algorithm in ("none", "None", "NONE"):
+        unsigned = _segment({"alg": algorithm, "typ": "at+jwt", "kid": kid})
+        for signature in ("", "AAAA"):
+            with pytest.raises(Unauthenticated):
+                tokens.verify_access(f"{unsigned}.{claims}.{signature}", NOW)
+
+
+def test_a_changed_claim_breaks_the_signature() -> None:
+    header, claims, signature = tokens.mint_access(USER, SESSION, NOW).token.split(".")
+    body = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    body["sub"] = uuid4().hex
+    with pytest.raises(Unauthenticated):
+        tokens.verify_access(f"{header}.{_segment(body)}.{signature}", NOW)
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "....", "é.é.é", "x" * 100_000, "e30.e30.e30"])
+def test_what_is_no_token_at_all(text: str) -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.verify_access(text, NOW)
+
+
+def test_an_expired_token_says_so_and_what_to_do() -> None:
+    minted = tokens.mint_access(USER, SESSION, NOW)
+    just_before = minted.expires_at - dt.timedelta(microseconds=1)
+    tokens.verify_access(minted.token, just_before)
+    with pytest.raises(Unauthenticated, match=r"expired.*sessionRefresh"):
+        tokens.verify_access(minted.token, minted.expires_at)
+
+
+def test_another_servers_token() -> None:
+    other = make(TASKLOOM_SECRET="another secret of thirty-two characters")
+    with pytest.raises(Unauthenticated, match="another key"):
+        tokens.verify_access(other.mint_access(USER, SESSION, NOW).token, NOW)
+    elsewhere = make(TASKLOOM_PUBLIC_URL="https://elsewhere.example")
+    with pytest.raises(Unauthenticated, match="issuer"):
+        tokens.verify_access(elsewhere.mint_access(USER, SESSION, NOW).token, NOW)
+
+
+def test_a_stream_token_opens_streams_only_and_only_for_a_minute() -> None:
+    until = NOW + dt.timedelta(minutes=9)
+    minted = tokens.mint_stream(USER, SESSION, until, NOW)
+    assert minted.expires_at == NOW + dt.timedelta(seconds=60)
+    # The stream lasts as long as the access token that asked for it.
+    assert tokens.verify_stream(minted.token, NOW).expires_at == until
+    with pytest.raises(Unauthenticated):
+        tokens.verify_access(minted.token, NOW)
+    with pytest.raises(Unauthenticated, match="expired"):
+        tokens.verify_stream(minted.token, NOW + dt.timedelta(seconds=60))
+
+
+def test_an_access_token_does_not_open_a_stream_by_address() -> None:
+    with pytest.raises(Unauthenticated):
+        tokens.verify_stream(tokens.mint_access(USER, SESSION, NOW).token, NOW)
+
+
+def test_a_stream_token_does_not_outlive_the_access_token() -> None:
+    until = NOW + dt.timedelta(seconds=20)
+    assert tokens.mint_stream(USER, SESSION, until, NOW).expires_at == until
+
+
+def test_refresh_tokens_are_long_random_and_recognisable() -> None:
+    made = {tokens.new_refresh() for _ in range(100)}
+    assert len(made) == 100
+    for token in made:
+        assert token.startswith(REFRESH_PREFIX)
+        raw = base64.urlsafe_b64decode(token.removeprefix(REFRESH_PREFIX) + "=")
+        assert len(raw) * 8 == 256
+
+
+def test_a_successor_is_always_the_same_and_needs_the_servers_key() -> None:
+    first = tokens.new_refresh()
+    assert tokens.successor(first) == tokens.successor(first) == make().successor(first)
+    assert tokens.successor(first) != tokens.successor(tokens.new_refresh())
+    other = make(TASKLOOM_SECRET="another secret of thirty-two characters")
+    assert tokens.successor(first) != other.successor(first)
+    assert tokens.successor(first) not in (first, tokens.successor(tokens.successor(first)))
+
+
+def test_every_kind_has_its_own_key() -> None:
+    keys = {tokens._access.key, tokens._stream.key, tokens._refresh_key}
+    assert len(keys) == 3
