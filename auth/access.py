@@ -16,7 +16,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, false, func, inspect, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    any_,
+    false,
+    func,
+    inspect,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased
 
 from auth.viewer import Viewer, ViewerColumn
@@ -51,7 +62,9 @@ def rule_of(entity: Entity) -> Rule:
     try:
         return RULES[model]
     except KeyError:
-        raise LookupError(f"{model.__name__} has no access rule: write one in auth.access") from None
+        raise LookupError(
+            f"{model.__name__} has no access rule: write one in auth.access"
+        ) from None
 
 
 def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
@@ -64,9 +77,7 @@ def edit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
     return _predicate(viewer, entity, rule_of(entity).edit, trashed=False)
 
 
-def delete(
-    viewer: Who, entity: Entity, *, trashed: bool | None = False
-) -> ColumnElement[bool]:
+def delete(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
     """Rows that the viewer may put into the trash, or (`trashed=True`) take out of it."""
     return _predicate(viewer, entity, rule_of(entity).delete, trashed)
 
@@ -91,7 +102,7 @@ def _predicate(
 # --- what the rules are made of ------------------------------------------------------------------
 
 
-def member_projects(viewer: Who, role: Role = Role.VIEWER) -> Select[tuple[UUID]]:
+def member_projects(viewer: Who, role: Role = Role.VIEWER) -> Select[UUID]:
     """Ids of the projects in which the viewer has at least this role."""
     member = aliased(models.ProjectMember)
     return select(member.project_id).where(member.user_id == viewer.sql_id, member.role >= role)
@@ -107,7 +118,7 @@ def role_in(viewer: Who, project_id: Any) -> ScalarSelect[Role]:
     )
 
 
-def shared_tasks(viewer: Who, permission: Permission = Permission.VIEW) -> Select[tuple[UUID]]:
+def shared_tasks(viewer: Who, permission: Permission = Permission.VIEW) -> Select[UUID]:
     """Ids of the tasks shared with the viewer, with at least this permission, not expired."""
     task_share = aliased(models.TaskShare)
     return select(task_share.task_id).where(
@@ -117,19 +128,17 @@ def shared_tasks(viewer: Who, permission: Permission = Permission.VIEW) -> Selec
     )
 
 
-def _archived_projects() -> Select[tuple[UUID]]:
+def _archived_projects() -> Select[UUID]:
     project = aliased(models.Project)
     return select(project.id).where(project.archived_at.is_not(None))
 
 
-def _by_ancestor(task: Any, ids: Select[tuple[UUID]]) -> ColumnElement[bool]:
+def _by_ancestor(task: Any, ids: Select[UUID]) -> ColumnElement[bool]:
     """Whether an ancestor is among these; not looked at for tasks that have none."""
-    return and_(
-        task.parent_id.is_not(None), or_(task.parent_id.in_(ids), task.root_id.in_(ids))
-    )
+    return and_(task.parent_id.is_not(None), or_(task.parent_id.in_(ids), task.root_id.in_(ids)))
 
 
-def _own_tasks(viewer: Who, *, assigned: bool) -> Select[tuple[UUID]]:
+def _own_tasks(viewer: Who, *, assigned: bool) -> Select[UUID]:
     task = aliased(models.Task)
     mine = task.owner_id == viewer.sql_id
     if assigned:
@@ -213,7 +222,7 @@ RULES[models.ProjectMember] = Rule(
 )
 
 
-def _trashed_projects() -> Select[tuple[UUID]]:
+def _trashed_projects() -> Select[UUID]:
     project = aliased(models.Project)
     return select(project.id).where(project.deleted_at.is_not(None))
 
@@ -226,7 +235,7 @@ def _oneself(viewer: Who, user: Any) -> ColumnElement[bool]:
     return mine
 
 
-def _user_read(viewer: Who, user: Any) -> ColumnElement[bool]:
+def _user_read(_: Who, user: Any) -> ColumnElement[bool]:
     # Signed in is enough for a public profile; a deleted user is nobody's to see.
     return user.deleted_at.is_(None)  # type: ignore[no-any-return]
 
@@ -243,7 +252,7 @@ RULES[models.Session] = Rule(read=_owned, edit=_owned, delete=_owned, noun="sess
 # --- shares --------------------------------------------------------------------------------------
 
 
-def _manageable_tasks(viewer: Who) -> Select[tuple[UUID]]:
+def _manageable_tasks(viewer: Who) -> Select[UUID]:
     task = aliased(models.Task)
     return select(task.id).where(task.deleted_at.is_(None), _task_manage(viewer, task))
 
@@ -272,13 +281,11 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
         select(_task_read(viewer, task)).where(task.id == event.task_id).scalar_subquery()
     )
     return or_(
-        event.audience.any(viewer.sql_id),
+        viewer.sql_id == any_(event.audience),
         and_(
             event.kind.not_in(_UNREADABLE_KINDS),
             or_(
-                and_(
-                    event.task_id.is_(None), event.project_id.in_(member_projects(viewer))
-                ),
+                and_(event.task_id.is_(None), event.project_id.in_(member_projects(viewer))),
                 and_(event.task_id.is_not(None), func.coalesce(visible_task, False)),
             ),
         ),

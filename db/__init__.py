@@ -1,1 +1,1 @@
-"""The database: models, sessions for changes, compiled statements for reads, the embedded server."""
+"""The database: models, sessions for changes, compiled reads, the embedded server."""

@@ -29,7 +29,7 @@ NAMING = {
 
 
 class Ordered(TypeDecorator[E]):
-    """An `IntEnum` kept as a smallint: sorts as declared, two bytes, new members need no migration."""
+    """An `IntEnum` kept as a smallint: sorts as declared, and new members need no migration."""
 
     impl = SmallInteger
     cache_ok = True
@@ -46,7 +46,7 @@ class Ordered(TypeDecorator[E]):
 
 
 class Base(DeclarativeBase):
-    """The declarative base; every table has an application-made UUIDv7 as its key unless it says so."""
+    """The declarative base. A table's key is a UUIDv7 made here, unless the table says so."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class

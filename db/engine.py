@@ -10,7 +10,12 @@ from typing import Any
 
 import orjson
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 
 from db.read import Reader, connect_reader
 from settings import DatabaseSettings
@@ -21,7 +26,9 @@ StatementListener = Callable[[str], None]
 class Database:
     """One per process. `listeners` hear the text of every statement (tests count with them)."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader, listeners: list[StatementListener]):
+    def __init__(
+        self, engine: AsyncEngine, reader: Reader, listeners: list[StatementListener]
+    ) -> None:
         self.engine = engine
         self.reader = reader
         self.listeners = listeners

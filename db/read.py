@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from db.base import Base
 
-_DIALECT = asyncpg_dialect()
+_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 class Row(asyncpg.Record):
@@ -49,10 +49,8 @@ class Statement:
 
     __slots__ = ("_constants", "_names", "_processors", "row", "text")
 
-    def __init__(self, query: Select[Any], model: type[Base] | None = None) -> None:
-        compiled = query.compile(
-            dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
-        )
+    def __init__(self, query: Select[*tuple[Any, ...]], model: type[Base] | None = None) -> None:
+        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
         self._constants: dict[str, Any] = dict(compiled.params)
@@ -60,10 +58,10 @@ class Statement:
         self._processors = {
             name: processor for name, processor in processors.items() if name in self._names
         }
-        self.row = row_class(model, tuple(column.key for column in query.exported_columns))
+        self.row = row_class(model, tuple(str(column.key) for column in query.exported_columns))
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
-        """Values in the order of the placeholders; what `params` does not give stays as compiled."""
+        """Values in the order of the placeholders; what is not given stays as compiled."""
         constants, processors = self._constants, self._processors
         values = []
         for name in self._names:

@@ -37,9 +37,7 @@ def hash_input(mutation: str, data: Any) -> bytes:
     ).digest()
 
 
-async def claim(
-    work: Work, key: str, mutation: str, input_hash: bytes
-) -> dict[str, Any] | None:
+async def claim(work: Work, key: str, mutation: str, input_hash: bytes) -> dict[str, Any] | None:
     """Take the key for this transaction; the first attempt's result where it was taken already.
 
     Raises `IDEMPOTENCY_MISMATCH` where it was taken for another input or mutation.
@@ -63,7 +61,7 @@ async def claim(
         .values(values)
         .on_conflict_do_update(
             index_elements=["scope", "key"],
-            set_={name: values[name] for name in ("mutation", "input_hash", "result", "created_at")},
+            set_={name: values[name] for name in values if name not in {"scope", "key"}},
             where=IdempotencyKey.created_at <= work.now - KEPT,
         )
         .returning(IdempotencyKey.key)

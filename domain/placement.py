@@ -48,7 +48,7 @@ async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
     return ranks.between(last, None)
 
 
-def tree(task_id: UUID) -> Select[tuple[UUID]]:
+def tree(task_id: UUID) -> Select[UUID]:
     """Ids of a task and everything below it (at most two levels)."""
     task, middle = aliased(Task), aliased(Task)
     children = select(middle.id).where(middle.parent_id == task_id)
@@ -57,9 +57,7 @@ def tree(task_id: UUID) -> Select[tuple[UUID]]:
     )
 
 
-async def parent_for(
-    work: Work, parent_id: UUID | None, child: Task | None = None
-) -> Task | None:
+async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = None) -> Task | None:
     """The parent, if the viewer may put `child` (or a new task) below it."""
     if parent_id is None:
         return None
@@ -70,7 +68,7 @@ async def parent_for(
             raise BadInput("A subtask belongs to its parent's project; move it first.", path=path)
         if parent.id == child.id or child.id in {parent.parent_id, parent.root_id}:
             raise BadInput("A task cannot stand below itself.", path=path)
-    level = await _level(work, parent) + 1
+    level = _level(parent) + 1
     height = 1 if child is None else await _height(work, child)
     if level + height > MAX_LEVELS:
         raise Failure(
@@ -81,7 +79,7 @@ async def parent_for(
     return parent
 
 
-async def _level(work: Work, task: Task) -> int:
+def _level(task: Task) -> int:
     """0 for a task without parent."""
     if task.parent_id is None:
         return 0
@@ -154,9 +152,7 @@ async def move(
         if target is not None:
             values["number"] = await next_number(work, target)
     origin = task.project_id
-    changes = work.apply(
-        task, values, if_version=if_version, ref="task", ignore=("root_id",)
-    )
+    changes = work.apply(task, values, if_version=if_version, ref="task", ignore=("root_id",))
     await work.session.flush()
     if moves:
         await _take_along(work, task, target)
@@ -167,9 +163,7 @@ async def move(
             # Both projects hear of it; the one it left by its own event, since a reader of that
             # project may not see the task any more.
             if where == task.project_id:
-                work.record(
-                    EventKind.TASK_MOVED, task, named, task_id=task.id, project_id=where
-                )
+                work.record(EventKind.TASK_MOVED, task, named, task_id=task.id, project_id=where)
             elif where is not None:
                 work.record(EventKind.TASK_MOVED, task, named, project_id=where)
         await work.session.flush()
@@ -212,9 +206,7 @@ async def _position(
     others = select(Task.position).where(*_in_list(project_id, task.owner_id), Task.id != task.id)
     if before_id is not None:
         low = await work.session.scalar(
-            others.where(Task.position < neighbour.position)
-            .order_by(Task.position.desc())
-            .limit(1)
+            others.where(Task.position < neighbour.position).order_by(Task.position.desc()).limit(1)
         )
         return ranks.between(low, neighbour.position)
     high = await work.session.scalar(

@@ -66,7 +66,7 @@ async def update_project(
 ) -> Project:
     """Change name, description, key or color."""
     project = await work.editable(Project, project_id)
-    await demand_open(work, project)
+    demand_open(project)
     values: dict[str, Any] = {}
     if "name" in changes:
         values["name"] = rules.text(_some(changes, "name"), ("name",), least=1, most=200)
@@ -137,7 +137,7 @@ async def add_member(
 ) -> ProjectMember:
     """Let somebody take part."""
     project = await work.shareable(Project, project_id, path=("project_id",))
-    await demand_open(work, project, path=("project_id",))
+    demand_open(project, path=("project_id",))
     _demand_grantable(role)
     user = await find_user(work, user_id, username)
     if not user.is_active:
@@ -166,7 +166,7 @@ async def update_member(
     """Give a member another role."""
     member = await work.editable(ProjectMember, member_id)
     project = await work.readable(Project, member.project_id)
-    await demand_open(work, project)
+    demand_open(project)
     _demand_grantable(role)
     if member.role is Role.OWNER:
         raise Forbidden("The owner's role changes by projectTransfer only.", path=("role",))
@@ -200,16 +200,12 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
         [("user", member.user_id, None), ("role", member.role, None)],
         project_id=member.project_id,
     )
-    work.record(
-        EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id]
-    )
+    work.record(EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id])
     await work.session.flush()
     return project
 
 
-async def transfer(
-    work: Work, project_id: UUID, user_id: UUID, if_version: int | None
-) -> Project:
+async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int | None) -> Project:
     """Make another member the owner; the owner until now becomes an admin."""
     project = await work.permitted(Project, project_id, access.delete, "transfer")
     heir = await _membership(work, project.id, user_id)
@@ -236,7 +232,7 @@ async def transfer(
     return project
 
 
-async def demand_open(work: Work, project: Project, path: rules.Path = ("id",)) -> None:
+def demand_open(project: Project, path: rules.Path = ("id",)) -> None:
     """Raise `ARCHIVED` where the project is read-only."""
     if project.archived_at is not None:
         raise Failure(
@@ -250,13 +246,11 @@ async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> Proje
     """The project, if the viewer may make and change tasks in it."""
     project = await work.readable(Project, project_id, path=path)
     editor = await work.session.scalar(
-        select(
-            literal(project_id).in_(access.member_projects(work.viewer, Role.EDITOR))
-        )
+        select(literal(project_id).in_(access.member_projects(work.viewer, Role.EDITOR)))
     )
     if not editor:
         raise Forbidden("You may see this project, but not make tasks in it.", path=path)
-    await demand_open(work, project, path)
+    demand_open(project, path)
     return project
 
 
@@ -272,9 +266,7 @@ async def find_user(
     wanted = (
         User.id == user_id if username is None else func.lower(User.username) == username.lower()
     )
-    user = await work.session.scalar(
-        select(User).where(wanted, access.read(work.viewer, User))
-    )
+    user = await work.session.scalar(select(User).where(wanted, access.read(work.viewer, User)))
     if user is None:
         raise NotFound("user", path=(*path, "user_id" if username is None else "username"))
     return user
@@ -288,9 +280,7 @@ def _some(changes: Mapping[str, Any], name: str) -> Any:
 
 def _demand_grantable(role: Role) -> None:
     if role is Role.OWNER:
-        raise BadInput(
-            "A project has one owner; use projectTransfer to change it.", path=("role",)
-        )
+        raise BadInput("A project has one owner; use projectTransfer to change it.", path=("role",))
 
 
 def _checked_key(key: str) -> str:

@@ -24,9 +24,7 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
 
-def text(
-    value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False
-) -> str:
+def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False) -> str:
     """Normalised, trimmed text of `least` to `most` characters, without control characters."""
     clean = unicodedata.normalize("NFC", value).strip()
     if multiline:

@@ -167,9 +167,7 @@ async def restore(work: Work, task_id: UUID) -> Task:
         )
     deleted_at = task.deleted_at
     await work.session.execute(
-        update(Task)
-        .where(Task.deleted_with == task.id)
-        .values(deleted_at=None, deleted_with=None)
+        update(Task).where(Task.deleted_with == task.id).values(deleted_at=None, deleted_with=None)
     )
     await work.session.refresh(task)
     task.version += 1
@@ -229,9 +227,7 @@ def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"due_at": rules.moment(due_at, ("due_at",)), "due_on": None, "due_timezone": None}
 
 
-async def _apply(
-    work: Work, task: Task, values: dict[str, Any], if_version: int | None
-) -> None:
+async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int | None) -> None:
     if task.status is values.get("status"):
         # Completing what is completed keeps the moment of the first time.
         values.pop("completed_at", None)
@@ -239,9 +235,7 @@ async def _apply(
     reassigned = "assignee_id" in values and values["assignee_id"] != before
     if reassigned and values["assignee_id"] is not None:
         await _demand_assignable(work, task, values["assignee_id"])
-    changes = work.apply(
-        task, values, if_version=if_version, ref="task", ignore=_FOLLOWING
-    )
+    changes = work.apply(task, values, if_version=if_version, ref="task", ignore=_FOLLOWING)
     if not changes:
         return
     if "root_id" in values:
@@ -300,7 +294,9 @@ async def _tell_of_loss(work: Work, task: Task, user_id: UUID) -> None:
     )
 
 
-def _record(work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()) -> None:
+def _record(
+    work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
+) -> None:
     work.record(
         kind,
         task,
@@ -311,5 +307,3 @@ def _record(work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str
     work.touched_users.update(
         user for user in (task.owner_id, task.assignee_id) if user is not None
     )
-
-

@@ -150,7 +150,7 @@ class Work:
             raise Forbidden(f"You may see this {noun}, but not {verb} it.", path=path)
 
     async def _one(
-        self, query: Select[tuple[M]], model: type[M], *, lock: bool, path: Sequence[str | int]
+        self, query: Select[M], model: type[M], *, lock: bool, path: Sequence[str | int]
     ) -> M:
         if lock:
             query = query.with_for_update(of=model)

@@ -38,9 +38,7 @@ OPERATORS: dict[str, Operator] = {
     "contains": lambda column, value: func.lower(column).like(
         func.concat("%", _escaped(value), "%")
     ),
-    "starts_with": lambda column, value: func.lower(column).like(
-        func.concat(_escaped(value), "%")
-    ),
+    "starts_with": lambda column, value: func.lower(column).like(func.concat(_escaped(value), "%")),
 }
 LISTS = frozenset({"in_", "not_in"})
 

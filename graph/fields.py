@@ -108,12 +108,12 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
     """
 
-    _own = ("_declared", "function", "needs")
+    _own = ("declared", "function", "needs")
 
     function: BatchFunction
     # Python names to (type annotation, description) of the arguments, or None: read them off the
     # function's signature when the schema is built.
-    _declared: Sequence[StrawberryArgument] | None = None
+    declared: Sequence[StrawberryArgument] | None = None
 
     @property
     def is_async(self) -> bool:
@@ -129,10 +129,8 @@ class BatchField(_Field):
     def arguments(self) -> list[StrawberryArgument]:
         """Built late, when every module's types can be named."""
         if self._arguments is None:
-            declared = self._declared
-            self._arguments = list(
-                arguments_of(self.function) if declared is None else declared
-            )
+            declared = self.declared
+            self._arguments = list(arguments_of(self.function) if declared is None else declared)
         return self._arguments
 
     @arguments.setter
@@ -158,7 +156,7 @@ class BatchField(_Field):
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         """The value for one object, by way of a loader (standard executor)."""
-        raw: GraphQLResolveInfo = info._raw_info
+        raw: GraphQLResolveInfo[Context] = info._raw_info  # noqa: SLF001 - Strawberry's way to it
         context: Context = raw.context
         # Nodes at one place have one set of arguments, so the nodes are key enough.
         key = (self, *(id(node) for node in raw.field_nodes))
@@ -185,7 +183,7 @@ async def _only(values: Awaitable[list[Any]]) -> Any:
     return value
 
 
-def outline_of(context: Context, raw: GraphQLResolveInfo) -> Outline:
+def outline_of(context: Context, raw: GraphQLResolveInfo[Context]) -> Outline:
     """The outline of the running operation, made where the executor did not bring one."""
     if context.outline is None or context.outline.operation is not raw.operation:
         context.outline = Outline(raw.schema, raw.operation, raw.fragments)
@@ -238,11 +236,11 @@ def batch(
     arguments: Sequence[StrawberryArgument] | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A field resolved by a batch function; its arguments are the function's, after the first two."""
+    """A field resolved by a batch function; its arguments are those after the first two."""
     field = BatchField(description=description, deprecation_reason=deprecation_reason)
     field.function = function
     field.needs = tuple(need if isinstance(need, str) else need.key for need in needs)
-    field._declared = arguments
+    field.declared = arguments
     return field
 
 
@@ -265,7 +263,7 @@ def root(
 
 @dataclass(frozen=True, slots=True)
 class arg:  # noqa: N801 - reads as a word inside Annotated
-    """`Annotated[str, arg("what it is")]`: an argument's description, and its name if it differs."""
+    """`Annotated[str, arg("what it is")]`: an argument's description, and another name."""
 
     description: str
     name: str | None = None
@@ -302,10 +300,10 @@ def argument(
     name: str | None = None,
     default: Any = None,
 ) -> StrawberryArgument:
-    """One argument. `default`: None for "may be left out", `inspect.Parameter.empty` for required."""
-    shown = inspect.Parameter.empty
+    """One argument. `default`: None: may be left out; `inspect.Parameter.empty`: required."""
+    shown: Any = inspect.Parameter.empty
     if default is None:
-        shown = strawberry.UNSET  # type: ignore[assignment]
+        shown = strawberry.UNSET
     elif default is not inspect.Parameter.empty:
         shown = default
     return StrawberryArgument(

@@ -247,7 +247,9 @@ class Elements(Criterion):
 class Related(Criterion):
     """The object at the end of a relation; only objects that the viewer may see are looked at."""
 
-    def __init__(self, relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any]):
+    def __init__(
+        self, relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any]
+    ) -> None:
         self.relationship = relationship
         self.filter_type = filter_type
 
@@ -329,9 +331,7 @@ def by_id(attribute: InstrumentedAttribute[Any], model: type[Base], description:
     )
 
 
-def by_condition(
-    sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str
-) -> Any:
+def by_condition(sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str) -> Any:
     """Ask a yes-or-no question: `sql(viewer, entity)`."""
     return _criterion(Condition(sql), description)
 

@@ -64,7 +64,7 @@ def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
     return value
 
 
-def decode_new(model: type[Base], text: str | None | Any, path: Sequence[str | int]) -> UUID | None:
+def decode_new(model: type[Base], text: str | Any | None, path: Sequence[str | int]) -> UUID | None:
     """The UUID of an id that a client made for a create, or None where it made none."""
     if text is None or text is strawberry.UNSET:
         return None

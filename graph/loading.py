@@ -79,7 +79,7 @@ class ObjectLoader:
         self._pending: asyncio.Future[None] | None = None
 
     async def load(self, keys: set[UUID]) -> Mapping[UUID, Row | None]:
-        """All rows read so far, these keys' among them; None for what is not there for the viewer."""
+        """All rows read so far, these keys' among them; None where there is none to see."""
         missing = keys - self._rows.keys()
         if missing:
             self._wanted |= missing

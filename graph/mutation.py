@@ -33,7 +33,7 @@ from db.base import Base
 from db.read import Row
 from domain import idempotency, rules
 from domain.work import Work, begin
-from errors import ErrorCode, Failure, Unauthenticated
+from errors import ErrorCode, Failure
 from events.bus import Announcement
 from graph.context import Context
 from graph.errors import UserError, each, user_errors
@@ -191,9 +191,7 @@ async def _once(
         if keyed:
             plain = _plain(data)
             del plain["idempotency_key"]
-            earlier = await idempotency.claim(
-                work, key, name, idempotency.hash_input(name, plain)
-            )
+            earlier = await idempotency.claim(work, key, name, idempotency.hash_input(name, plain))
             if earlier is not None:
                 return PayloadValue(earlier, replayed=True)
         refs = await function(work, data)

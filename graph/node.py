@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import EnumMeta
 from typing import Any, TypeVar
 
 import strawberry
@@ -60,15 +61,14 @@ def expression(
 
 
 def described_enum(
-    enum: type[T], description: str, values: Mapping[Any, str], *, name: str | None = None
-) -> type[T]:
+    enum: EnumMeta, description: str, values: Mapping[Any, str], *, name: str | None = None
+) -> None:
     """Show a Python enum in the schema, every member with its description."""
-    shown = strawberry.enum(enum, description=description, name=name)  # type: ignore[type-var]
-    definition: StrawberryEnumDefinition = shown.__strawberry_definition__  # type: ignore[attr-defined]
+    strawberry.enum(enum, description=description, name=name)
+    definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]
     texts = {member.name: text for member, text in values.items()}
     for value in definition.values:
         value.description = texts[value.name]
-    return shown
 
 
 __all__ = ["EXPRESSIONS", "TYPE_NAMES", "ColumnField", "Node", "expression", "node_id", "node_type"]

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -180,9 +180,7 @@ def _beyond(key: Key, expression: Any, parameter: Any, is_null: bool) -> ColumnE
     if is_null:
         # Beyond the nulls come the values, if nulls stand first; else nothing.
         return expression.is_not(None) if key.nulls_first else false()
-    past: ColumnElement[bool] = (
-        expression < parameter if key.descending else expression > parameter
-    )
+    past: ColumnElement[bool] = expression < parameter if key.descending else expression > parameter
     if key.source.nullable and not key.nulls_first:
         return or_(past, expression.is_(None))
     return past
@@ -237,7 +235,7 @@ def source(attribute: InstrumentedAttribute[Any]) -> Source:
     type_ = column.type
     return Source(
         name=attribute.key,
-        sql=lambda viewer, entity: getattr(entity, attribute.key),
+        sql=lambda _, entity: getattr(entity, attribute.key),
         type=getattr(type_, "impl", type_) if hasattr(type_, "enum") else type_,
         nullable=bool(column.nullable),
     )
@@ -271,7 +269,7 @@ def order_input(description: str) -> Callable[[type[T]], type[T]]:
     return declare
 
 
-@lru_cache(maxsize=None)
+@cache
 def id_source(model: Any) -> Source:
     """The last key of every ordering."""
     return source(inspect(model).attrs["id"].class_attribute)
@@ -338,5 +336,3 @@ def _through(relationship: InstrumentedAttribute[Any], inner: Source) -> Source:
 
         _THROUGH[key] = Source(name, sql, inner.type, nullable=True)
     return _THROUGH[key]
-
-

@@ -127,9 +127,7 @@ def window_of(
         raise BadInput("Give first or last, not both.", path=("last",))
     for name, value in (("first", first), ("last", last)):
         if value is not None and not 0 <= value <= MAX_PAGE:
-            raise BadInput(
-                f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,)
-            )
+            raise BadInput(f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,))
     size = first if first is not None else last if last is not None else DEFAULT_PAGE
     return Window(
         limit=size,
@@ -156,8 +154,9 @@ def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[St
     return [
         *arguments,
         argument(
-            "first", int | None, f"The number of rows from the start: {DEFAULT_PAGE} unless given, "
-            f"at most {MAX_PAGE}."
+            "first",
+            int | None,
+            f"The number of rows from the start: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}.",
         ),
         argument("after", str | None, "Only rows after this cursor."),
         argument("last", int | None, f"The number of rows from the end, at most {MAX_PAGE}."),
@@ -222,8 +221,10 @@ def _page_statement(shape: PageShape) -> Statement:
             .render_derived()
         )
         inner = query.where(getattr(entity, shape.child) == parents.c.id).lateral("page")
-        query = select(parents.c.id.label("_parent"), *inner.c).select_from(parents).join(
-            inner, true()
+        query = (
+            select(parents.c.id.label("parent_key"), *inner.c)
+            .select_from(parents)
+            .join(inner, true())
         )
     statement = Statement(query, shape.model)
     statement.row.ordering = ordering  # type: ignore[attr-defined]  # read by cursor_of
@@ -239,7 +240,7 @@ def _count_statement(shape: PageShape) -> Statement:
     if shape.child is not None:
         child = getattr(entity, shape.child)
         keys = bindparam("parents", type_=ARRAY(Uuid()))
-        query = query.add_columns(child.label("_parent")).where(child == keys.any_())
+        query = query.add_columns(child.label("parent_key")).where(child == keys.any_())
         query = query.group_by(child)
     return Statement(query)
 
@@ -322,7 +323,7 @@ async def read_pages(
             },
         )
         for row in rows:
-            pages[row._parent if child is not None else None].rows.append(row)
+            pages[row.parent_key if child is not None else None].rows.append(row)
         for page in pages.values():
             _cut(page, window)
     if selection.child("totalCount") is not None:
@@ -330,7 +331,7 @@ async def read_pages(
         for page in pages.values():
             page.total = 0
         for row in totals:
-            pages[row._parent if child is not None else None].total = row.total  # type: ignore[attr-defined]
+            pages[row.parent_key if child is not None else None].total = row.total  # type: ignore[attr-defined]
     return pages
 
 
@@ -359,11 +360,9 @@ def connection(
 ) -> Any:
     """A root list of all rows of a model that the viewer may see."""
 
-    async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
+    async def pages(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
         info.viewer.require()
-        found = await read_pages(
-            info, model, default_order=default_order, where=where, **paging
-        )
+        found = await read_pages(info, model, default_order=default_order, where=where, **paging)
         return [found[None]]
 
     return batch(pages, description, arguments=paging_arguments(filter_type, order_type))
@@ -400,5 +399,3 @@ def to_many(
     return batch(
         pages, description, needs=("id",), arguments=paging_arguments(filter_type, order_type)
     )
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -24,6 +24,10 @@ from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key, OrderBy
 from graph.paging import PageInfo
 from graph.user import User, UserFilter, UserOrder
+
+if TYPE_CHECKING:
+    from graph.task import TaskConnection
+    from graph.task_inputs import TaskFilter, TaskOrder
 
 # --- filters and orderings -----------------------------------------------------------------------
 
@@ -110,9 +114,9 @@ _NEWEST_FIRST = (Key(ordering.source(models.Project.created_at), descending=True
 _OLDEST_MEMBER_FIRST = (Key(ordering.source(models.ProjectMember.created_at)),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
 
-_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]  # noqa: F821
-_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task")]  # noqa: F821
-_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task")]  # noqa: F821
+_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
+_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]
 
 
 # --- types ---------------------------------------------------------------------------------------
@@ -161,19 +165,19 @@ class Project(Node):
     viewer_can_edit: bool = expression(
         models.Project,
         "viewer_can_edit",
-        lambda viewer, project: access.edit(viewer, project),
+        access.edit,
         "Whether you may change the project.",
     )
     viewer_can_delete: bool = expression(
         models.Project,
         "viewer_can_delete",
-        lambda viewer, project: access.delete(viewer, project),
+        access.delete,
         "Whether you may delete or transfer the project.",
     )
     viewer_can_share: bool = expression(
         models.Project,
         "viewer_can_share",
-        lambda viewer, project: access.share(viewer, project),
+        access.share,
         "Whether you may add and remove members.",
     )
     created_at: dt.datetime = column(models.Project.created_at, "When the project was made.")
@@ -522,7 +526,9 @@ class ProjectMutation:
         _update, ProjectUpdateInput, "Change a project. For its owner and admins."
     )
     project_archive: ProjectArchivePayload = mutation(
-        _archive, ProjectArchiveInput, "Make a project and its tasks read-only. For owner and admins."
+        _archive,
+        ProjectArchiveInput,
+        "Make a project and its tasks read-only. For owner and admins.",
     )
     project_unarchive: ProjectUnarchivePayload = mutation(
         _unarchive, ProjectUnarchiveInput, "Open an archived project again. For owner and admins."

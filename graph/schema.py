@@ -20,6 +20,7 @@ from graph.session import Session, SessionMutation
 from graph.subscription import Subscription
 from graph.task import Task, TaskMutation, TaskQuery
 from graph.user import User, UserMutation, UserQuery
+from graph.user_admin import UserAdminMutation, UserAdminQuery
 
 MAX_NODES = 100
 
@@ -54,7 +55,7 @@ async def _nodes(
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TaskQuery, ProjectQuery, UserQuery, EventQuery, ServerQuery):
+class Query(TaskQuery, ProjectQuery, UserQuery, UserAdminQuery, EventQuery, ServerQuery):
     """Root fields of queries."""
 
     node: Node | None = root(
@@ -66,7 +67,7 @@ class Query(TaskQuery, ProjectQuery, UserQuery, EventQuery, ServerQuery):
 
 
 @strawberry.type(description="What can be done. Each field is one transaction.")
-class Mutation(TaskMutation, ProjectMutation, UserMutation, SessionMutation):
+class Mutation(TaskMutation, ProjectMutation, UserMutation, UserAdminMutation, SessionMutation):
     """Root fields of mutations."""
 
 

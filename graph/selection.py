@@ -148,14 +148,12 @@ def needs_of(field: Any) -> tuple[str, ...]:
     return needs
 
 
-def concrete_types(
-    schema: GraphQLSchema, type_: GraphQLNamedType
-) -> Sequence[GraphQLObjectType]:
+def concrete_types(schema: GraphQLSchema, type_: GraphQLNamedType) -> Sequence[GraphQLObjectType]:
     """The object types that a value of this type may have; none for leaves."""
     if is_object_type(type_):
-        return (type_,)  # type: ignore[return-value]  # is_object_type does not narrow
+        return (type_,)
     if is_abstract_type(type_):
-        return schema.get_possible_types(type_)  # type: ignore[arg-type, return-value]
+        return schema.get_possible_types(type_)
     return ()
 
 
@@ -186,5 +184,5 @@ def _applies(outline: Outline, condition: str, object_type: GraphQLObjectType) -
     return (
         type_ is not None
         and is_abstract_type(type_)
-        and outline.schema.is_sub_type(type_, object_type)  # type: ignore[arg-type]
+        and outline.schema.is_sub_type(type_, object_type)
     )

@@ -114,9 +114,7 @@ class Task(Node):
         "you do not see the project.",
     )
     title: str = column(models.Task.title, "The title, 1 to 200 characters.")
-    description: str | None = column(
-        models.Task.description, "Markdown, up to 10,000 characters."
-    )
+    description: str | None = column(models.Task.description, "Markdown, up to 10,000 characters.")
     notes: str | None = column(models.Task.notes, "Short notes, up to 500 characters.")
     status: TaskStatus = column(models.Task.status, "Where it stands.", convert=TaskStatus)
     priority: TaskPriority = column(
@@ -166,19 +164,19 @@ class Task(Node):
     viewer_can_edit: bool = expression(
         models.Task,
         "viewer_can_edit",
-        lambda viewer, task: access.edit(viewer, task),
+        access.edit,
         "Whether you may change it.",
     )
     viewer_can_delete: bool = expression(
         models.Task,
         "viewer_can_delete",
-        lambda viewer, task: access.delete(viewer, task),
+        access.delete,
         "Whether you may delete it.",
     )
     viewer_can_share: bool = expression(
         models.Task,
         "viewer_can_share",
-        lambda viewer, task: access.share(viewer, task),
+        access.share,
         "Whether you may show it to others.",
     )
     created_at: dt.datetime = column(models.Task.created_at, "When it was made.")

@@ -25,6 +25,7 @@ from graph.ordering import OrderBy
 from graph.project import ProjectFilter, ProjectOrder
 from graph.user import UserFilter, UserOrder
 
+
 def is_overdue(_: object, task: object) -> object:
     """Due before now, and still open. An all-day task is overdue once its day is over."""
     return func.coalesce(
@@ -78,9 +79,7 @@ class TaskFilter:
     estimate_minutes: IntFilter | None = filtering.by(
         models.Task.estimate_minutes, "Estimate in minutes."
     )
-    tags: TagListFilter | None = filtering.by_elements(
-        models.Task.tag_keys, rules.tag_key, "Tags."
-    )
+    tags: TagListFilter | None = filtering.by_elements(models.Task.tag_keys, rules.tag_key, "Tags.")
     project: ProjectFilter | None = filtering.by_relation(
         models.Task.project, lambda: ProjectFilter, "The project."
     )

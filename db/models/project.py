@@ -72,7 +72,5 @@ class ProjectMember(Versioned, Base):
             postgresql_where=text("role = 40"),
         ),
         Index("ix_project_members_user_id_role_project_id", "user_id", "role", "project_id"),
-        Index(
-            "ix_project_members_project_id_created_at_id", "project_id", "created_at", "id"
-        ),
+        Index("ix_project_members_project_id_created_at_id", "project_id", "created_at", "id"),
     )

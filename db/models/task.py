@@ -102,7 +102,5 @@ class Task(Versioned, Base):
         Index("ix_tasks_root_id", "root_id"),
         Index("ix_tasks_due_at_id", "due_at", "id"),
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
-        Index(
-            "ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")
-        ),
+        Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )

@@ -49,9 +49,7 @@ class User(Versioned, Base):
     email_verified_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
 
-    sessions: Mapped[list[Session]] = relationship(
-        "Session", lazy="raise", back_populates="user"
-    )
+    sessions: Mapped[list[Session]] = relationship("Session", lazy="raise", back_populates="user")
     assigned_tasks: Mapped[list[Task]] = relationship(
         "Task", lazy="raise", foreign_keys="Task.assignee_id", back_populates="assignee"
     )
