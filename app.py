@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import gc
-import importlib.metadata
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -34,11 +33,12 @@ from auth.viewer import ViewerColumn
 from db.engine import Database
 from errors import ErrorCode
 from events.bus import make_bus
+from events.epoch import ensure_epoch
 from events.live import LiveEvents
 from events.log import EventLog
 from graph.context import Services, utc_now
 from graph.execution import Executor
-from settings import Settings, load_settings
+from settings import Settings, load_settings, version
 from web.connections import Connections
 from web.explorer import ExplorerConfig, explorer_routes
 from web.graphql import PATH, GraphQLOverHTTP
@@ -111,6 +111,7 @@ class Application:
         async with contextlib.AsyncExitStack() as stack:
             database = await Database.connect(settings.database)
             stack.push_async_callback(database.close)
+            await ensure_epoch(database)
             bus = make_bus(settings.redis)
             await bus.start()
             stack.push_async_callback(bus.close)
@@ -134,9 +135,12 @@ class Application:
             )
             watch = asyncio.create_task(runtime.connections.watch(authenticator))
             stack.push_async_callback(_cancelled, watch)
-            stack.callback(runtime.connections.stop)
+            stack.push_async_callback(runtime.finish)
             _tune_collector()
-            yield runtime.services
+            try:
+                yield runtime.services
+            finally:
+                runtime.services = None
 
 
 def create_app(
@@ -164,14 +168,6 @@ def create_app(
     runtime = Runtime(settings, executor, Metrics(), connections)
     _gauges(runtime)
     return Application(runtime, _side_routes(runtime), clock)
-
-
-def version() -> str:
-    """The version of this application, or `0` where it was not installed."""
-    try:
-        return importlib.metadata.version("taskloom")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
 
 
 def _side_routes(runtime: Runtime) -> FastAPI:
@@ -202,7 +198,7 @@ _CODES: Final = {
 
 async def _http_error(request: Request, error: Exception) -> Response:
     """Errors of all routes look alike, and like those of GraphQL."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+    assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, ErrorCode.BAD_REQUEST)
     message = {"message": error.detail, "extensions": {"code": code.value}}
     request_id = request.scope["taskloom.request"].id

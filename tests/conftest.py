@@ -1,24 +1,41 @@
-"""What tests stand on: a real PostgreSQL with our tables, and a clock that they own.
+"""What tests stand on: a real PostgreSQL with our tables, a real Redis, and the application on
+real sockets.
 
-Tests share the database and stay out of one another's way by making people of their own.
+Tests share one database and one application, and stay out of one another's way by making people of
+their own (`tests.accounts`, `tests.factories`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import importlib.util
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
+import httpx
 import pytest
 
+from app import Application, create_app
 from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
+from graph.context import Services
 from settings import Settings, load_settings
+from tests import servers
+from tests.accounts import House
+
+PUBLIC_URL = "https://taskloom.example"
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The address of a server for this run: `TASKLOOM_TEST_DATABASE_URL`, or one of its own."""
+    """The address of a server for this run: `TASKLOOM_TEST_DATABASE_URL`, or one of its own.
+
+    With pytest-xdist each process has its own, so `-n` needs the latter.
+    """
     given = os.environ.get("TASKLOOM_TEST_DATABASE_URL")
     if given is not None:
         yield given
@@ -34,7 +51,7 @@ async def settings(postgres: str) -> Settings:
         {
             "DATABASE_URL": postgres,
             "TASKLOOM_BCRYPT_ROUNDS": "4",
-            "TASKLOOM_PUBLIC_URL": "https://taskloom.example",
+            "TASKLOOM_PUBLIC_URL": PUBLIC_URL,
         },
         env_file=None,
     )
@@ -43,8 +60,85 @@ async def settings(postgres: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[Application]:
+    """The application, started, in this process."""
+    made = create_app(settings)
+    async with made.lifespan():
+        yield made
+
+
+@pytest.fixture(scope="session")
+def services(app: Application) -> Services:
+    """What the application works with."""
+    return app.runtime.services
+
+
+@pytest.fixture(scope="session")
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """The pools of a process."""
+    """The pools of a process that is not the application."""
     made = await Database.connect(settings.database)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def house(settings: Settings, database: Database) -> Iterator[House]:
+    """Makes people; a process of the server, as far as accounts go, with a clock of its own."""
+    made = House(settings, database)
+    yield made
+    made.auth.close()
+
+
+@pytest.fixture
+async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application, without a socket between."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://taskloom.test") as made:
+        yield made
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """A server with demo data; `url` is like `http://127.0.0.1:8000`."""
+
+    url: str
+    demo_login: str
+    demo_password: str
+
+
+@pytest.fixture(scope="session")
+async def live_server(settings: Settings) -> AsyncIterator[LiveServer]:
+    """The application on a real port, with the demo company in its database."""
+    if importlib.util.find_spec("demo.seed") is None:
+        pytest.skip("there is no demo data")
+    seed_demo = importlib.import_module("demo.seed").seed_demo
+    seeding = await Database.connect(settings.database)
+    try:
+        login = await seed_demo(seeding, settings, scale=1)
+    finally:
+        await seeding.close()
+    async with servers.serving(create_app(settings)) as url:
+        yield LiveServer(url, login.username, login.password)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The address of a real Redis."""
+    with servers.redis() as url:
+        yield url
+
+
+@pytest.fixture
+def statements(services: Services) -> Callable[[], AbstractContextManager[list[str]]]:
+    """Collects the SQL that the application runs: `with statements() as texts: …`."""
+
+    @contextlib.contextmanager
+    def listen() -> Iterator[list[str]]:
+        texts: list[str] = []
+        services.database.listeners.append(texts.append)
+        try:
+            yield texts
+        finally:
+            services.database.listeners.remove(texts.append)
+
+    return listen

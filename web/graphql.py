@@ -100,7 +100,7 @@ class GraphQLOverHTTP:
         method = scope["method"]
         if method == "POST":
             check_content_type(scope)
-            body = await read_body(scope, receive, limits.body_bytes)
+            body = await read_body(receive, limits.body_bytes)
             return request_from_json(body, limits.json_depth)
         if method == "GET":
             return request_from_query(scope["query_string"], limits.json_depth)
@@ -115,7 +115,7 @@ class GraphQLOverHTTP:
         authenticator = self._runtime.services.authenticator
         authorization = header(scope, b"authorization")
         if authorization is None and scope["method"] == "GET":
-            tokens = parse_qs(scope["query_string"].decode("latin-1")).get("streamToken")
+            tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token")
             if tokens:
                 return await authenticator.stream_viewer(tokens[0])
         return await authenticator.viewer(authorization)

@@ -8,6 +8,7 @@ database answers and is migrated, and Redis, where it is used, can be reached.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from starlette.routing import BaseRoute, Route
 from db import migrate
 from db.read import Statement
 from web.runtime import Runtime
+
+log = logging.getLogger("taskloom.web")
 
 _CHECK_SECONDS: Final = 3.0
 # Load balancers ask often; the database is asked at most every second.
@@ -86,6 +89,16 @@ class Health:
         return _Finding(ok=await self._runtime.services.bus.ready())
 
 
+async def _measure_log(runtime: Runtime) -> None:
+    """How far readers of events are behind. Left as it was where the database does not answer."""
+    try:
+        head = await asyncio.wait_for(runtime.services.live.log.head(), _CHECK_SECONDS)
+    except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
+        log.warning("the event log's lag cannot be measured: %s", error)
+    else:
+        runtime.metrics.event_lag.set(head.lag)
+
+
 async def _within(check: Awaitable[_Finding]) -> _Finding:
     try:
         return await asyncio.wait_for(check, _CHECK_SECONDS)
@@ -118,6 +131,7 @@ def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:
         return JSONResponse(body, headers=_NO_STORE)
 
     async def metrics(_: Request) -> Response:
+        await _measure_log(runtime)
         text = runtime.metrics.render()
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE})
 

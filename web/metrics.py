@@ -46,6 +46,11 @@ class Metrics:
             ("status",),
             registry=self.registry,
         )
+        self.event_lag = Gauge(
+            "taskloom_event_lag_seconds",
+            "For how long the oldest event has waited for a writing transaction to end.",
+            registry=self.registry,
+        )
         self.deliveries = Counter(
             "taskloom_deliveries",
             "Events delivered to subscriptions.",

