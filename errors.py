@@ -83,10 +83,14 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
         "No document is stored under that hash; send the hash together with the document once."
     ),
     ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED: "This server does not store documents.",
-    ErrorCode.RATE_LIMITED: "Too many requests; `extensions.retryAfter` says how many seconds to wait.",
+    ErrorCode.RATE_LIMITED: (
+        "Too many requests; `extensions.retryAfter` says how many seconds to wait."
+    ),
     ErrorCode.OPERATION_TOO_COMPLEX: "The operation is larger than one operation may be.",
     ErrorCode.TIMEOUT: "The operation took longer than operations may take, and was stopped.",
-    ErrorCode.UNAVAILABLE: "The server cannot answer right now (database unreachable, or stopping).",
+    ErrorCode.UNAVAILABLE: (
+        "The server cannot answer right now (database unreachable, or stopping)."
+    ),
     ErrorCode.INTERNAL_SERVER_ERROR: (
         "A fault on the server. Quote `extensions.requestId` when you report it."
     ),

@@ -6,7 +6,7 @@ A mutation is a function of a `Work` and an input that returns what its payload 
         task = await domain.task.create(work, ...)
         return {"task": task.id}
 
-    task_create: TaskCreatePayload = mutation(create, TaskCreatePayload, TaskCreateInput, "Create …")
+    task_create: TaskCreatePayload = mutation(create, TaskCreateInput, "Make a task.")
 
 The payload's fields are read after the commit, through the access rules, like everything else.
 Several mutations in one document are one transaction each.
@@ -126,9 +126,11 @@ def mutation(
     secrets: Sequence[str] = (),
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A root field of `Mutation`. `public`: for the signed-out too. `in_context`: the function takes
-    the operation's `Context` before the work. `secrets`: keys of the refs that are never kept, so
-    that a repeat does not show them again.
+    """A root field of `Mutation`.
+
+    `public`: for the signed-out too. `in_context`: the function takes the operation's `Context`
+    before the work. `secrets`: keys of the refs that are never kept, so that a repeat does not
+    show them again.
     """
 
     async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:

@@ -9,7 +9,6 @@ ordering is refused instead of giving nonsense.
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Sequence
@@ -21,7 +20,18 @@ from uuid import UUID
 
 import orjson
 import strawberry
-from sqlalchemy import ColumnElement, and_, bindparam, false, inspect, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    SmallInteger,
+    and_,
+    bindparam,
+    false,
+    inspect,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from auth import access
@@ -137,18 +147,14 @@ class Ordering:
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             body = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-            if not isinstance(body, list) or len(body) != len(self.keys) + 1:
-                raise ValueError
-            if body[0] != self.mark and isinstance(body[0], str) and len(body[0]) == 8:
-                raise BadInput(
-                    "This cursor belongs to another ordering; begin again without it.", path=path
+            if body[0] == self.mark:
+                return tuple(
+                    _from_json(value, key.source)
+                    for key, value in zip(self.keys, body[1:], strict=True)
                 )
-            return tuple(
-                _from_json(value, key.source)
-                for key, value in zip(self.keys, body[1:], strict=True)
-            )
-        except (ValueError, TypeError, OverflowError, binascii.Error, UnicodeError):
+        except (ValueError, TypeError, LookupError, OverflowError):
             raise BadInput("This is no cursor of this list.", path=path) from None
+        raise BadInput("This cursor is of another list or ordering; begin without it.", path=path)
 
     def after(
         self, expressions: Sequence[Any], nulls: Sequence[bool], prefix: str
@@ -221,9 +227,15 @@ def _from_json(value: Any, source: Source) -> Any:
         if not isinstance(value, bool):
             raise ValueError
         return value
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _largest(source.type):
         raise ValueError
     return value
+
+
+def _largest(type_: Any) -> int:
+    if isinstance(type_, SmallInteger):
+        return 2**15 - 1
+    return 2**63 - 1 if isinstance(type_, BigInteger) else 2**31 - 1
 
 
 # --- declaring -----------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def read_date(value: Any) -> dt.date:
 SCALARS: dict[Any, ScalarDefinition] = {
     dt.datetime: scalar(
         name="DateTime",
-        description="A moment in RFC 3339: `2026-11-20T09:30:00Z`. Sent in UTC; any offset is read.",
+        description="A moment in RFC 3339: `2026-11-20T09:30:00Z`. Sent in UTC; any offset read.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time",
         serialize=write_date_time,
         parse_value=read_date_time,

@@ -32,7 +32,7 @@ class Session(Versioned, Base):
 
 
 class RefreshToken(Base):
-    """A link of a session's chain, by the SHA-256 of the token; the token itself is never stored."""
+    """A link of a session's chain, by the SHA-256 of the token, which itself is not stored."""
 
     __tablename__ = "refresh_tokens"
 
