@@ -59,6 +59,8 @@ class _Group(BaseSettings):
         env_file_encoding="utf-8",
         validate_default=True,
         case_sensitive=True,
+        # The text below a setting is its description.
+        use_attribute_docstrings=True,
     )
 
 
@@ -82,76 +84,47 @@ class ServerSettings(_Group):
     """Where the server listens and how it is seen from outside."""
 
     env: Literal["development", "production"] = Field(
-        "development",
-        validation_alias="TASKLOOM_ENV",
-        description="`production` refuses built-in secrets and asks for a public address.",
+        "development", validation_alias="TASKLOOM_ENV"
     )
-    host: str = Field(
-        "127.0.0.1",
-        validation_alias="TASKLOOM_HOST",
-        description="Address to listen on; `0.0.0.0` for all interfaces.",
-    )
-    port: int = Field(
-        8000,
-        ge=0,
-        le=65535,
-        validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"),
-        description="TCP port to listen on, 0 for any free one. `PORT`, which hosting platforms "
-        "set, works too.",
-    )
-    workers: int = Field(
-        1,
-        ge=1,
-        le=64,
-        validation_alias="TASKLOOM_WORKERS",
-        description="Server processes. With more than one, set `REDIS_URL` as well.",
-    )
-    data_dir: Path = Field(
-        Path(".taskloom"),
-        validation_alias="TASKLOOM_DATA_DIR",
-        description="Folder for the embedded database and for local files; made when missing.",
-    )
+    """`production` refuses built-in secrets and asks for a public address."""
+    host: str = Field("127.0.0.1", validation_alias="TASKLOOM_HOST")
+    """Address to listen on; `0.0.0.0` for all interfaces."""
+    port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"))
+    """TCP port to listen on, 0 for any free one. `PORT`, which hosting platforms set, works too."""
+    workers: int = Field(1, ge=1, le=64, validation_alias="TASKLOOM_WORKERS")
+    """Server processes. With more than one, set `REDIS_URL` as well."""
+    data_dir: Path = Field(Path(".taskloom"), validation_alias="TASKLOOM_DATA_DIR")
+    """Folder for the embedded database and for local files; made when missing."""
     public_url: str = Field(
         default_factory=_own_address,
         validation_alias="TASKLOOM_PUBLIC_URL",
-        description="Address of this server as clients see it; the issuer of its tokens.",
         json_schema_extra={"default_text": "http://HOST:PORT"},
     )
+    """Address of this server as clients see it; the issuer of its tokens."""
     frontend_url: str = Field(
         default_factory=lambda data: data.get("public_url", "http://127.0.0.1:8000"),
         validation_alias="TASKLOOM_FRONTEND_URL",
-        description="Address of the web application that links in e-mails lead to.",
         json_schema_extra={"default_text": "TASKLOOM_PUBLIC_URL"},
     )
+    """Address of the web application that links in e-mails lead to."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        validation_alias="TASKLOOM_CORS_ORIGINS",
-        description="Origins, separated by commas, whose pages may call the API. In development "
-        "every port of localhost may as well.",
+        (), validation_alias="TASKLOOM_CORS_ORIGINS"
     )
+    """Origins, separated by commas, whose pages may call the API. In development every port of
+    localhost may as well."""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        validation_alias="TASKLOOM_TRUSTED_PROXIES",
-        description="Addresses or networks, separated by commas, whose X-Forwarded-For and "
-        "X-Forwarded-Proto are believed. None by default.",
+        (), validation_alias="TASKLOOM_TRUSTED_PROXIES"
     )
-    shutdown_seconds: int = Field(
-        10,
-        ge=1,
-        le=600,
-        validation_alias="TASKLOOM_SHUTDOWN_SECONDS",
-        description="How long running requests may take to finish when the server is stopped.",
-    )
+    """Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are
+    believed. None by default."""
+    shutdown_seconds: int = Field(10, ge=1, le=600, validation_alias="TASKLOOM_SHUTDOWN_SECONDS")
+    """How long running requests may take to finish when the server is stopped."""
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info",
-        validation_alias="TASKLOOM_LOG_LEVEL",
-        description="The least severe message that is logged.",
+        "info", validation_alias="TASKLOOM_LOG_LEVEL"
     )
-    commit: str = Field(
-        "unknown",
-        validation_alias="TASKLOOM_COMMIT",
-        description="Commit that was built, shown by `/version`; the image sets it.",
-    )
+    """The least severe message that is logged."""
+    commit: str = Field("unknown", validation_alias="TASKLOOM_COMMIT")
+    """Commit that was built, shown by `/version`; the image sets it."""
 
     @property
     def production(self) -> bool:
@@ -195,60 +168,40 @@ class DatabaseSettings(_Group):
         None,
         repr=False,
         validation_alias="DATABASE_URL",
-        description="PostgreSQL 15 or later, `postgres://user:password@host:port/name?sslmode=…`. "
-        "When absent, an embedded server runs in the data folder.",
         json_schema_extra={"secret": True, "default_text": "embedded"},
     )
+    """PostgreSQL 15 or later, `postgres://user:password@host:port/name?sslmode=…`. When absent, an
+    embedded server runs in the data folder."""
     schema_name: str | None = Field(
         None,
-        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        pattern="^[a-z_][a-z0-9_]{0,62}$",
         validation_alias="TASKLOOM_DB_SCHEMA",
-        description="PostgreSQL schema to live in, made by `taskloom migrate`; for shared servers.",
         json_schema_extra={"default_text": "the server's own"},
     )
-    pool_size: int = Field(
-        10,
-        ge=1,
-        le=500,
-        validation_alias="TASKLOOM_DB_POOL_SIZE",
-        description="Connections that each server process keeps open at most.",
-    )
+    """PostgreSQL schema to live in, made by `taskloom migrate`; for shared servers."""
+    pool_size: int = Field(10, ge=1, le=500, validation_alias="TASKLOOM_DB_POOL_SIZE")
+    """Connections that each server process keeps open at most."""
     pool_timeout_seconds: float = Field(
-        10.0,
-        gt=0,
-        le=60,
-        validation_alias="TASKLOOM_DB_POOL_TIMEOUT",
-        description="Seconds that a request waits for a free connection before it fails.",
+        10.0, gt=0, le=60, validation_alias="TASKLOOM_DB_POOL_TIMEOUT"
     )
+    """Seconds that a request waits for a free connection before it fails."""
     connect_timeout_seconds: float = Field(
-        10.0,
-        gt=0,
-        le=120,
-        validation_alias="TASKLOOM_DB_CONNECT_TIMEOUT",
-        description="Seconds that opening a connection may take.",
+        10.0, gt=0, le=120, validation_alias="TASKLOOM_DB_CONNECT_TIMEOUT"
     )
+    """Seconds that opening a connection may take."""
     statement_timeout_ms: int = Field(
-        10_000,
-        ge=100,
-        le=600_000,
-        validation_alias="TASKLOOM_DB_STATEMENT_TIMEOUT_MS",
-        description="Milliseconds after which the database gives up one statement.",
+        10000, ge=100, le=600000, validation_alias="TASKLOOM_DB_STATEMENT_TIMEOUT_MS"
     )
+    """Milliseconds after which the database gives up one statement."""
     lock_timeout_ms: int = Field(
-        5_000,
-        ge=100,
-        le=600_000,
-        validation_alias="TASKLOOM_DB_LOCK_TIMEOUT_MS",
-        description="Milliseconds that a statement waits for a row that another one holds.",
+        5000, ge=100, le=600000, validation_alias="TASKLOOM_DB_LOCK_TIMEOUT_MS"
     )
+    """Milliseconds that a statement waits for a row that another one holds."""
     idle_transaction_timeout_ms: int = Field(
-        15_000,
-        ge=100,
-        le=600_000,
-        validation_alias="TASKLOOM_DB_IDLE_TRANSACTION_TIMEOUT_MS",
-        description="Milliseconds after which the database ends a transaction that does nothing. "
-        "An open one holds every reader of events back.",
+        15000, ge=100, le=600000, validation_alias="TASKLOOM_DB_IDLE_TRANSACTION_TIMEOUT_MS"
     )
+    """Milliseconds after which the database ends a transaction that does nothing. An open one holds
+    every reader of events back."""
 
     @field_validator("url")
     @classmethod
@@ -306,16 +259,12 @@ class RedisSettings(_Group):
         None,
         repr=False,
         validation_alias="REDIS_URL",
-        description="`redis://…`, `rediss://…` or `unix://…`. Without it, one process does "
-        "everything in memory.",
         json_schema_extra={"secret": True, "default_text": "in process"},
     )
-    prefix: str = Field(
-        "taskloom:",
-        max_length=50,
-        validation_alias="TASKLOOM_REDIS_PREFIX",
-        description="What all keys and channels begin with; for shared servers.",
-    )
+    """`redis://…`, `rediss://…` or `unix://…`. Without it, one process does everything in
+    memory."""
+    prefix: str = Field("taskloom:", max_length=50, validation_alias="TASKLOOM_REDIS_PREFIX")
+    """What all keys and channels begin with; for shared servers."""
 
     @field_validator("url")
     @classmethod
@@ -332,59 +281,41 @@ class AuthSettings(_Group):
         SecretStr(DEVELOPMENT_SECRET),
         min_length=32,
         validation_alias="TASKLOOM_SECRET",
-        description="Signs tokens, cursors and links; 32 characters or more, the same in every "
-        "process. Changing it ends all sessions.",
         json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
     )
+    """Signs tokens, cursors and links; 32 characters or more, the same in every process. Changing
+    it ends all sessions."""
     password_pepper: SecretStr = Field(
         SecretStr(DEVELOPMENT_PEPPER),
         min_length=16,
         validation_alias="TASKLOOM_PASSWORD_PEPPER",
-        description="Mixed into every password's hash; 16 characters or more, kept outside the "
-        "database. Losing it makes every password void.",
         json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
     )
+    """Mixed into every password's hash; 16 characters or more, kept outside the database. Losing it
+    makes every password void."""
     password_pepper_version: int = Field(
-        1,
-        ge=1,
-        le=32_767,
-        validation_alias="TASKLOOM_PASSWORD_PEPPER_VERSION",
-        description="Number of the present pepper, kept beside each hash; raise it together with "
-        "a new pepper.",
+        1, ge=1, le=32767, validation_alias="TASKLOOM_PASSWORD_PEPPER_VERSION"
     )
+    """Number of the present pepper, kept beside each hash; raise it together with a new pepper."""
     old_password_peppers: SecretStr = Field(
         SecretStr(""),
         validation_alias="TASKLOOM_PASSWORD_PEPPERS_OLD",
-        description="Former peppers as `VERSION:PEPPER`, separated by spaces. A password still "
-        "hashed with one is hashed anew at the next login.",
         json_schema_extra={"secret": True, "default_text": "none"},
     )
+    """Former peppers as `VERSION:PEPPER`, separated by spaces. A password still hashed with one is
+    hashed anew at the next login."""
     registration: Literal["open", "closed"] = Field(
-        "open",
-        validation_alias="TASKLOOM_REGISTRATION",
-        description="`closed`: only `taskloom user create` makes users.",
+        "open", validation_alias="TASKLOOM_REGISTRATION"
     )
+    """`closed`: only `taskloom user create` makes users."""
     access_token_seconds: int = Field(
-        900,
-        ge=30,
-        le=3600,
-        validation_alias="TASKLOOM_ACCESS_TOKEN_SECONDS",
-        description="Lifetime of an access token.",
+        900, ge=30, le=3600, validation_alias="TASKLOOM_ACCESS_TOKEN_SECONDS"
     )
-    refresh_token_days: int = Field(
-        7,
-        ge=1,
-        le=90,
-        validation_alias="TASKLOOM_REFRESH_TOKEN_DAYS",
-        description="Lifetime of a refresh token; each use gives a new one.",
-    )
-    bcrypt_rounds: int = Field(
-        12,
-        ge=4,
-        le=16,
-        validation_alias="TASKLOOM_BCRYPT_ROUNDS",
-        description="Cost of a password's hash, as a power of two; at least 12 in production.",
-    )
+    """Lifetime of an access token."""
+    refresh_token_days: int = Field(7, ge=1, le=90, validation_alias="TASKLOOM_REFRESH_TOKEN_DAYS")
+    """Lifetime of a refresh token; each use gives a new one."""
+    bcrypt_rounds: int = Field(12, ge=4, le=16, validation_alias="TASKLOOM_BCRYPT_ROUNDS")
+    """Cost of a password's hash, as a power of two; at least 12 in production."""
 
     @field_validator("old_password_peppers")
     @classmethod
@@ -410,72 +341,47 @@ class AuthSettings(_Group):
 class GraphQLSettings(_Group):
     """How operations are executed."""
 
-    engine: Literal["batch", "standard"] = Field(
-        "batch",
-        validation_alias="TASKLOOM_ENGINE",
-        description="`batch` resolves each field once for all parents of its level; `standard` "
-        "is the ordinary executor, slower, with the same answers.",
-    )
+    engine: Literal["batch", "standard"] = Field("batch", validation_alias="TASKLOOM_ENGINE")
+    """`batch` resolves each field once for all parents of its level; `standard` is the ordinary
+    executor, slower, with the same answers."""
     operation_seconds: float = Field(
-        10.0,
-        gt=0,
-        le=300,
-        validation_alias="TASKLOOM_OPERATION_SECONDS",
-        description="Seconds after which a query or mutation is cut off.",
+        10.0, gt=0, le=300, validation_alias="TASKLOOM_OPERATION_SECONDS"
     )
+    """Seconds after which a query or mutation is cut off."""
 
 
 class LimitSettings(_Group):
     """What one request or connection may ask for, at most."""
 
     body_bytes: int = Field(
-        1_000_000,
-        ge=1_000,
-        le=100_000_000,
-        validation_alias="TASKLOOM_LIMIT_BODY_BYTES",
-        description="Bytes of a request's body, uploads apart.",
+        1000000, ge=1000, le=100000000, validation_alias="TASKLOOM_LIMIT_BODY_BYTES"
     )
-    json_depth: int = Field(
-        20,
-        ge=5,
-        le=200,
-        validation_alias="TASKLOOM_LIMIT_JSON_DEPTH",
-        description="Levels of objects and lists in a request's body.",
-    )
+    """Bytes of a request's body, uploads apart."""
+    json_depth: int = Field(20, ge=5, le=200, validation_alias="TASKLOOM_LIMIT_JSON_DEPTH")
+    """Levels of objects and lists in a request's body."""
     subscriptions_per_connection: int = Field(
-        50,
-        ge=1,
-        le=10_000,
-        validation_alias="TASKLOOM_LIMIT_SUBSCRIPTIONS",
-        description="Live subscriptions on one WebSocket.",
+        50, ge=1, le=10000, validation_alias="TASKLOOM_LIMIT_SUBSCRIPTIONS"
     )
+    """Live subscriptions on one WebSocket."""
     connections_per_user: int = Field(
-        20,
-        ge=1,
-        le=10_000,
-        validation_alias="TASKLOOM_LIMIT_CONNECTIONS",
-        description="WebSockets and event streams that one user holds open in one process.",
+        20, ge=1, le=10000, validation_alias="TASKLOOM_LIMIT_CONNECTIONS"
     )
+    """WebSockets and event streams that one user holds open in one process."""
 
 
 class EventSettings(_Group):
     """How long the log of events is kept."""
 
-    replay_days: int = Field(
-        7,
-        ge=7,
-        le=3650,
-        validation_alias="TASKLOOM_EVENT_REPLAY_DAYS",
-        description="Days for which an event cursor can be resumed.",
-    )
+    replay_days: int = Field(7, ge=7, le=3650, validation_alias="TASKLOOM_EVENT_REPLAY_DAYS")
+    """Days for which an event cursor can be resumed."""
     retention_days: int | None = Field(
         None,
         ge=7,
         le=36500,
         validation_alias="TASKLOOM_EVENT_RETENTION_DAYS",
-        description="Days after which events are deleted for good; the audit log reads them.",
         json_schema_extra={"default_text": "kept for ever"},
     )
+    """Days after which events are deleted for good; the audit log reads them."""
 
 
 class Settings(BaseModel):
@@ -562,7 +468,7 @@ def describe_settings(settings: Settings) -> list[SettingRow]:
                     variable=" or ".join(_variables(field)),
                     default=str(default) if default is not None else _shown(field.default),
                     current=_masked(current) if extra.get("secret") else _shown(current),
-                    description=field.description or "",
+                    description=" ".join((field.description or "").split()),
                 )
             )
     return rows
