@@ -88,17 +88,21 @@ async def execute(
     variables that do not fit and an operation that is not there; then `data` is None. `standard`
     turns the batch engine off.
     """
+    given = {
+        "root_value": root_value,
+        "context_value": context_value,
+        "variable_values": dict(raw_variable_values or {}),
+        "operation_name": operation_name,
+    }
     operation = None if standard else _operation(document, operation_name)
     if operation is None:
-        return await _standard(
-            schema, document, context_value, root_value, raw_variable_values, operation_name
-        )
+        return await _standard(schema, document, **given)
     variables = _NO_VARIABLES
     if operation.variable_definitions:
         coerced = get_variable_values(
             schema,
             operation.variable_definitions,
-            dict(raw_variable_values or {}),
+            given["variable_values"],
             max_errors=_MAX_COERCION_ERRORS,
         )
         if isinstance(coerced, list):
@@ -110,9 +114,7 @@ async def execute(
         )
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
-        return await _standard(
-            schema, document, context_value, root_value, raw_variable_values, operation_name
-        )
+        return await _standard(schema, document, **given)
 
     def executor() -> Executor[Any]:
         return StrawberryGraphQLCoreExecutionContext(
@@ -138,21 +140,11 @@ async def _run(plan: Plan, run: Run) -> Executed:
     return Executed(data, errors or None, "batch")
 
 
-async def _standard(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    context_value: Any,
-    root_value: Any,
-    raw_variable_values: Mapping[str, Any] | None,
-    operation_name: str | None,
-) -> Executed:
+async def _standard(schema: GraphQLSchema, document: DocumentNode, **given: Any) -> Executed:
     result = execute_standard(
         schema,
         document,
-        root_value=root_value,
-        context_value=context_value,
-        variable_values=dict(raw_variable_values or {}),
-        operation_name=operation_name,
+        **given,
         executor_class=StrawberryGraphQLCoreExecutionContext,
         is_awaitable=_is_awaitable,
     )

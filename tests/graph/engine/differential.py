@@ -1,0 +1,123 @@
+"""The contract between the two engines, as a comparison of their results.
+
+Data is identical: values, nulls, the order of keys. An error at a place that is null only because
+of that error is equal in message, path, locations and original error. Below a place that was nulled
+by something inside of it the engines may tell of different failures, since they meet them in
+another order; but they tell of some, for the same places. The batch engine's errors come in the
+order of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, parse
+
+from graph.engine import Executed, execute
+
+Path = tuple[str | int, ...]
+
+
+async def compare(
+    schema: GraphQLSchema,
+    document: DocumentNode | str,
+    variables: Mapping[str, Any] | None,
+    context_factory: Callable[[], Any],
+    *,
+    operation_name: str | None = None,
+    root_value: Any = None,
+    may_fall_back: bool = False,
+) -> Executed:
+    """Execute by both engines and hold the results to the contract; the batch engine's result.
+
+    `context_factory` makes a fresh context for each of the two. Unless `may_fall_back`, the batch
+    engine has to do the operation itself.
+    """
+    if isinstance(document, str):
+        document = parse(document)
+    standard, batch = [
+        await execute(
+            schema,
+            document,
+            context_value=context_factory(),
+            root_value=root_value,
+            raw_variable_values=variables,
+            operation_name=operation_name,
+            standard=engine == "standard",
+        )
+        for engine in ("standard", "batch")
+    ]
+    assert standard.engine == "standard"
+    assert may_fall_back or batch.engine == "batch", "the batch engine left it to the standard one"
+    assert_agree(batch, standard)
+    return batch
+
+
+def assert_agree(batch: ExecutionResult, standard: ExecutionResult) -> None:
+    """Hold two results to the contract."""
+    assert ordered(batch.data) == ordered(standard.data)
+    exact, inside = split(batch)
+    expected, expected_inside = split(standard)
+    assert exact == expected
+    assert inside == expected_inside
+    if isinstance(batch, Executed) and batch.engine == "batch":
+        places = [place(batch.data, error) for error in batch.errors or ()]
+        assert places == sorted(places), "errors out of the order of the answer"
+
+
+def ordered(value: Any) -> Any:
+    """With the order of keys as part of the value, and types that are equal but not the same."""
+    if isinstance(value, dict):
+        return [(key, ordered(inner)) for key, inner in value.items()]
+    if isinstance(value, list):
+        return ["list", *map(ordered, value)]
+    return (type(value), value)
+
+
+def split(result: ExecutionResult) -> tuple[list[Any], set[Path]]:
+    """Errors of places of their own, sorted; and the nulled places with errors inside."""
+    exact: list[Any] = []
+    inside: set[Path] = set()
+    for error in result.errors or ():
+        path = tuple(error.path or ())
+        nulled = nulled_at(result.data, path)
+        if nulled == path:
+            exact.append(told(error))
+        else:
+            inside.add(nulled)
+    return sorted(exact, key=repr), inside
+
+
+def told(error: GraphQLError) -> tuple[Any, ...]:
+    """What counts of an error."""
+    original = error.original_error
+    return (
+        tuple(error.path or ()),
+        error.message,
+        tuple((location.line, location.column) for location in error.locations or ()),
+        type(original),
+        str(original),
+        error.extensions,
+    )
+
+
+def nulled_at(data: Any, path: Path) -> Path:
+    """The beginning of the path that ends in null."""
+    for length, key in enumerate(path):
+        if data is None:
+            return path[:length]
+        data = data[key]
+    assert data is None, f"an error at {path}, but there is a value"
+    return path
+
+
+def place(data: Any, error: GraphQLError) -> list[int]:
+    """Where the error stands in the answer, as numbers that sort."""
+    numbers = []
+    for key in error.path or ():
+        if data is None:
+            break
+        numbers.append(key if isinstance(key, int) else list(data).index(key))
+        data = data[key]
+    return numbers
