@@ -1,0 +1,154 @@
+"""How a person leaves: what goes with them, what stays, and what stands in the way."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from auth.viewer import NOBODY
+from db import models
+from db.models import Role
+from domain import project as projects
+from domain import user
+from domain.project import NewProject
+from domain.session import InvalidCredentials
+from domain.user_deletion import delete_oneself
+from errors import Forbidden, Unauthenticated
+from tests.accounts import PASSWORD, House, Person
+
+
+async def _leave(house: House, person: Person, password: str = PASSWORD) -> UUID:
+    return await house.do(person.viewer, delete_oneself, house.auth, password=password)
+
+
+async def _project(house: House, owner: Person, *members: Person) -> models.Project:
+    project = await house.do(owner.viewer, projects.create, NewProject(name=owner.username))
+    for member in members:
+        await house.do(owner.viewer, projects.add_member, project.id, member.id, None, Role.EDITOR)
+    return project
+
+
+async def _task(
+    house: House,
+    owner: Person,
+    *,
+    project: models.Project | None = None,
+    assignee: Person | None = None,
+) -> UUID:
+    async with house.work(owner.viewer) as work:
+        task = models.Task(
+            id=work.new_id(),
+            title="A task",
+            project_id=None if project is None else project.id,
+            number=None if project is None else 1,
+            position="a0",
+            owner_id=owner.id,
+            assignee_id=None if assignee is None else assignee.id,
+            created_at=work.now,
+            updated_at=work.now,
+            tags=[],
+            tag_keys=[],
+        )
+        work.session.add(task)
+    return task.id
+
+
+async def test_the_password_is_asked_for(house: House) -> None:
+    person = await house.person()
+    with pytest.raises(InvalidCredentials) as refused:
+        await _leave(house, person, "wrong password")
+    assert refused.value.path == ("password",)
+    assert await house.auth.still_valid(person.viewer)
+    with pytest.raises(Unauthenticated):
+        await house.do(NOBODY, delete_oneself, house.auth, password=PASSWORD)
+
+
+async def test_nothing_says_who_it_was(house: House) -> None:
+    person = await house.person()
+    assert await _leave(house, person) == person.id
+    async with house.work() as work:
+        row = await work.session.get_one(models.User, person.id)
+        texts = [str(getattr(row, column.key)) for column in models.User.__table__.columns]
+        events = await work.session.scalars(
+            select(models.Event).where(models.Event.actor_id == person.id)
+        )
+        texts += [f"{event.changes} {event.ip}" for event in events]
+        session = await work.session.get_one(models.Session, person.viewer.session_id)
+        tokens = await work.session.scalar(
+            select(func.count())
+            .select_from(models.RefreshToken)
+            .where(models.RefreshToken.session_id == session.id)
+        )
+    for text in texts:
+        assert person.username not in text
+        assert "203.0.113.9" not in text
+    assert (session.ip, session.user_agent, session.device_name, tokens) == (None, None, None, 0)
+
+
+async def test_access_ends_and_the_names_are_free_again(house: House) -> None:
+    person = await house.person()
+    await _leave(house, person)
+    with pytest.raises(Unauthenticated):
+        await house.auth.viewer(person.header)
+    with pytest.raises(InvalidCredentials):
+        await house.refresh(person.grant.refresh_token)
+    with pytest.raises(InvalidCredentials):
+        await house.login(person)
+    await house.do(
+        NOBODY,
+        user.register,
+        house.auth,
+        username=person.username,
+        email=person.email,
+        password=PASSWORD,
+    )
+
+
+async def test_a_project_with_others_in_it_has_to_be_handed_over_first(house: House) -> None:
+    owner, member = await house.person(), await house.person()
+    project = await _project(house, owner, member)
+    with pytest.raises(Forbidden, match=f"“{owner.username}”.*projectTransfer"):
+        await _leave(house, owner)
+    assert await house.auth.still_valid(owner.viewer)
+    await house.do(owner.viewer, projects.transfer, project.id, member.id, None)
+    await _leave(house, owner)
+    async with house.work() as work:
+        kept = await work.session.get_one(models.Project, project.id)
+        left = await work.session.scalars(
+            select(models.ProjectMember.user_id).where(
+                models.ProjectMember.project_id == project.id
+            )
+        )
+        assert (kept.owner_id, kept.deleted_at) == (member.id, None)
+        assert list(left) == [member.id]
+
+
+async def test_what_is_theirs_alone_goes_to_the_trash_and_the_rest_stays(house: House) -> None:
+    person, owner = await house.person(), await house.person()
+    alone, shared = await _project(house, person), await _project(house, owner, person)
+    personal = await _task(house, person)
+    inside = await _task(house, person, project=alone)
+    written = await _task(house, person, project=shared, assignee=person)
+    given = await _task(house, owner, assignee=person)
+    await _leave(house, person)
+    async with house.work() as work:
+        tasks = {
+            id_: await work.session.get_one(models.Task, id_)
+            for id_ in (personal, inside, written, given)
+        }
+        assert (await work.session.get_one(models.Project, alone.id)).deleted_at is not None
+    assert tasks[personal].deleted_at is not None
+    assert tasks[inside].deleted_at is not None
+    # Its author is nameless now, and nobody is to do it.
+    assert (tasks[written].deleted_at, tasks[written].owner_id) == (None, person.id)
+    assert tasks[written].assignee_id is None
+    assert (tasks[given].deleted_at, tasks[given].assignee_id) == (None, None)
+
+
+async def test_who_was_to_do_a_personal_task_hears_that_it_went(house: House) -> None:
+    person, helper = await house.person(), await house.person()
+    await _task(house, person, assignee=helper)
+    await _leave(house, person)
+    assert "TASK_DELETED" in await house.kinds(helper.id)

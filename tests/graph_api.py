@@ -1,0 +1,70 @@
+"""The API without a transport: operations in, `data` and `errors` out, as a chosen person."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from events.bus import LocalBus
+from graph.context import Services
+from graph.engine.executor import execute
+from graph.execution import Executor, GraphQLRequest
+from graph.schema import schema
+from tests.accounts import House, Person
+
+
+@dataclass(slots=True)
+class Reply:
+    """What the API answered."""
+
+    data: Any
+    errors: list[dict[str, Any]]
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the top-level errors."""
+        return [error["extensions"]["code"] for error in self.errors]
+
+    def of(self, field: str) -> Any:
+        """A root field of an answer that has no top-level error."""
+        assert self.errors == []
+        return self.data[field]
+
+    def failures(self, field: str) -> list[tuple[str, str]]:
+        """Code and place of each error in a mutation's payload."""
+        return [(error["code"], ".".join(error["path"])) for error in self.of(field)["errors"]]
+
+
+class Api:
+    """One process, with either engine. `renewed` is what the latest operation left to a socket."""
+
+    def __init__(self, house: House, *, engine: str = "batch") -> None:
+        self.house = house
+        self.services = Services(
+            settings=house.settings,
+            database=house.database,
+            authenticator=house.auth,
+            bus=LocalBus(),
+            live=None,  # type: ignore[arg-type]  # no subscription is opened here
+            clock=house.clock,
+        )
+        self.executor = Executor(schema, engine=execute if engine == "batch" else None)
+        self.renewed: Viewer | None = None
+
+    async def __call__(
+        self, query: str, who: Person | str | None = None, ip: str = "203.0.113.9", **variables: Any
+    ) -> Reply:
+        """Run an operation as a person, with an access token, or as nobody."""
+        token = who.grant.access_token if isinstance(who, Person) else who
+        viewer = NOBODY if token is None else await self.house.auth.viewer(f"Bearer {token}")
+        request = RequestInfo(id=secrets.token_hex(8), ip=ip, user_agent="tests/1")
+        context = self.services.context(viewer, request)
+        prepared = await self.executor.prepare(
+            GraphQLRequest(query=query, variables=variables), request_id=request.id
+        )
+        answer = await self.executor.execute(prepared, context)
+        self.renewed = context.renewed_viewer
+        return Reply(answer.data, list(answer.errors))
