@@ -56,7 +56,10 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ),
     ErrorCode.FORBIDDEN: "The object is visible to you, but your rights do not allow this change.",
     ErrorCode.NOT_FOUND: "There is no such object, or you may not see it; the two look the same.",
-    ErrorCode.INVALID_CREDENTIALS: "The login or the password is wrong; which one is not said.",
+    ErrorCode.INVALID_CREDENTIALS: (
+        "The login or the password is wrong (which one is not said), or the refresh token is not "
+        "valid any more."
+    ),
     ErrorCode.ACCOUNT_INACTIVE: "The account was deactivated by an administrator.",
     ErrorCode.REGISTRATION_CLOSED: "This server does not accept registrations.",
     ErrorCode.BAD_USER_INPUT: "A value breaks a rule; `path` says which, `message` says the rule.",

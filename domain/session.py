@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, delete, func, or_, select
 
 from auth.authenticator import Authenticator
 from auth.passwords import PasswordHash
@@ -32,6 +32,8 @@ from events.kinds import EventKind
 
 # How long an answer may be lost and its question asked again.
 GRACE = dt.timedelta(seconds=10)
+# How long an ended session is shown to its owner.
+KEPT = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +301,29 @@ def _revoke(work: Work, session: models.Session, reason: str) -> None:
         [("revoked_reason", None, reason)],
         audience=[session.user_id],
     )
+
+
+# --- forgetting ----------------------------------------------------------------------------------
+
+
+async def prune(work: Work) -> int:
+    """Delete sessions that ended more than `KEPT` ago, and their tokens; how many sessions.
+
+    A session's tokens live no longer than it does, so an exchanged one is known for as long as a
+    thief could use it.
+    """
+    done = await work.session.execute(
+        delete(models.Session).where(
+            or_(
+                models.Session.expires_at < work.now - KEPT,
+                models.Session.revoked_at < work.now - KEPT,
+            )
+        )
+    )
+    await work.session.execute(
+        delete(models.RefreshToken).where(models.RefreshToken.expires_at < work.now)
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 # --- parts ---------------------------------------------------------------------------------------

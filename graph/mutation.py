@@ -193,7 +193,9 @@ async def _once(
         if keyed:
             plain = _plain(data)
             del plain["idempotency_key"]
-            earlier = await idempotency.claim(work, key, name, idempotency.hash_input(name, plain))
+            secret = services.settings.auth.secret.get_secret_value().encode()
+            input_hash = idempotency.hash_input(name, plain, secret)
+            earlier = await idempotency.claim(work, key, name, input_hash)
             if earlier is not None:
                 return PayloadValue(earlier, replayed=True)
         refs = await function(work, data)

@@ -21,7 +21,7 @@ class IdempotencyKey(Base):
     scope: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     mutation: Mapped[str]
-    # SHA-256 of the mutation's canonical input, without the key.
+    # Keyed hash (HMAC-SHA-256) of the mutation's canonical input, without the idempotency key.
     input_hash: Mapped[bytes] = mapped_column(LargeBinary)
     # What the payload referred to: {field: id or plain value}, secrets left out.
     result: Mapped[dict[str, Any]] = mapped_column(JSONB)

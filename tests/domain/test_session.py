@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import bcrypt
 import pytest
@@ -267,3 +268,30 @@ async def test_ending_all_others_keeps_this_one(house: House) -> None:
     assert await house.auth.still_valid(bystander.viewer)
     for other in others:
         assert not await house.auth.still_valid(other.viewer)
+
+
+# --- forgetting ----------------------------------------------------------------------------------
+
+
+async def test_what_ended_long_ago_is_forgotten_and_the_rest_is_kept(house: House) -> None:
+    person = await house.person()
+    ended, lapsed = await house.login(person), person.grant
+    await house.do(ended.viewer, session.revoke, house.auth)
+    house.clock.forward(days=29)
+    living = await house.login(person)
+    house.clock.forward(days=2)
+
+    async def kept() -> set[UUID]:
+        async with house.work() as work:
+            query = select(models.Session.id).where(models.Session.user_id == person.id)
+            return set(await work.session.scalars(query))
+
+    await house.do(NOBODY, session.prune)
+    # The lapsed one ended a week after it was begun, which is not thirty days ago.
+    assert await kept() == {lapsed.viewer.session_id, living.viewer.session_id}
+    await house.refresh(living.refresh_token)
+    with pytest.raises(InvalidCredentials):
+        await house.refresh(lapsed.refresh_token)
+    house.clock.forward(days=7)
+    await house.do(NOBODY, session.prune)
+    assert await kept() == {living.viewer.session_id}

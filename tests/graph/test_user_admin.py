@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -30,7 +31,7 @@ def gid(person: Person) -> str:
     return ids.encode(models.User, person.id)
 
 
-async def _names(api: Api, admin: Person, **variables: object) -> list[str]:
+async def _names(api: Api, admin: Person, **variables: Any) -> list[str]:
     found = (await api(LIST, admin, **variables)).of("adminUsers")
     return [node["username"] for node in found["nodes"]]
 
