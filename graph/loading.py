@@ -77,10 +77,17 @@ class ObjectLoader:
         self._rows: dict[UUID, Row | None] = {}
         self._wanted: set[UUID] = set()
         self._pending: asyncio.Future[None] | None = None
+        # What the statements that are running now will bring.
+        self._reading: dict[asyncio.Future[None], set[UUID]] = {}
 
     async def load(self, keys: set[UUID]) -> Mapping[UUID, Row | None]:
         """All rows read so far, these keys' among them; None where there is none to see."""
         missing = keys - self._rows.keys()
+        waiting = []
+        for reading, under_way in self._reading.items():
+            if not missing.isdisjoint(under_way):
+                waiting.append(reading)
+                missing -= under_way
         if missing:
             self._wanted |= missing
             if self._pending is None:
@@ -88,15 +95,22 @@ class ObjectLoader:
                 self._pending = loop.create_future()
                 # Other fields of this level start within this turn of the loop; theirs come along.
                 loop.call_soon(lambda: loop.call_soon(self._dispatch))
-            await asyncio.shield(self._pending)
+            waiting.append(self._pending)
+        for reading in waiting:
+            await asyncio.shield(reading)
         return self._rows
 
     def _dispatch(self) -> None:
         pending, keys = self._pending, self._wanted
         self._pending, self._wanted = None, set()
         assert pending is not None
+        self._reading[pending] = keys
         task = asyncio.ensure_future(self._read(keys))
-        task.add_done_callback(lambda done: _settle(pending, done))
+        task.add_done_callback(lambda done: self._settle(pending, done))
+
+    def _settle(self, pending: asyncio.Future[None], done: asyncio.Future[None]) -> None:
+        del self._reading[pending]
+        _settle(pending, done)
 
     async def _read(self, keys: set[UUID]) -> None:
         rows = await read_by_keys(self._context, self._model, self._labels, keys)

@@ -1,0 +1,317 @@
+"""A process of the server for tests, the people who use it, and what they have.
+
+`World` stands on `House` (accounts) and adds the executor and HTTP, both in this process. People,
+projects and tasks are made through the domain's operations; `rows` puts anything else into the
+database as it is. Everything is new in each test, so tests share a database and never meet.
+
+    ada = await world.person()
+    project = await world.project(ada)
+    reply = await world.run("{ projects(first: 1) { nodes { name } } }", ada)
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+import httpx
+import orjson
+from sqlalchemy import insert, update
+
+from app import Application, create_app
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from db import models
+from db.base import Base, new_id
+from db.models import Permission, Role
+from domain import project as projects
+from domain import ranks
+from domain import task as tasks
+from domain.project import NewProject
+from domain.task import NewTask
+from domain.work import begin
+from graph import ids
+from graph.context import Context
+from graph.execution import Executor, GraphQLRequest, Refused
+from tests.accounts import House, Person
+
+Engine = Literal["batch", "standard"]
+ENGINES: tuple[Engine, ...] = ("batch", "standard")
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer, and the statements that it took."""
+
+    data: Any
+    errors: list[dict[str, Any]]
+    extensions: dict[str, Any]
+    body: bytes
+    status: int = 200
+    statements: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, body: bytes, status: int = 200) -> Reply:
+        """Read from the body, as a client does."""
+        parsed = orjson.loads(body)
+        return cls(
+            parsed.get("data"),
+            parsed.get("errors") or [],
+            parsed.get("extensions") or {},
+            body,
+            status,
+        )
+
+    @property
+    def good(self) -> Any:
+        """The data of an answer without any error, in a payload or outside."""
+        assert not self.errors, self.errors
+        assert not self.user_errors, self.user_errors
+        return self.data
+
+    @property
+    def user_errors(self) -> list[dict[str, Any]]:
+        """The errors of all payloads."""
+        values = self.data.values() if isinstance(self.data, dict) else ()
+        return [
+            error
+            for value in values
+            if isinstance(value, dict)
+            for error in value.get("errors") or ()
+        ]
+
+    @property
+    def codes(self) -> list[str]:
+        """Codes of all errors, in payloads and outside."""
+        return [error["extensions"]["code"] for error in self.errors] + [
+            error["code"] for error in self.user_errors
+        ]
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.services = app.runtime.services
+        self.database = self.services.database
+        settings = self.services.settings
+        self.house = House(settings, self.database, bus=self.services.bus)
+        # One authenticator, so that whom one half of the process forgets the other does too.
+        self.house.auth.close()
+        self.house.auth = self.services.authenticator
+        standard = settings.graphql.model_copy(update={"engine": "standard"})
+        other = create_app(settings.model_copy(update={"graphql": standard}))
+        self.executors: dict[Engine, Executor] = {
+            "batch": app.runtime.executor,
+            "standard": other.runtime.executor,
+        }
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://taskloom.test"
+        )
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        query: str,
+        person: Person | Viewer | None,
+        *,
+        engine: Engine = "batch",
+        at: dt.datetime | None = None,
+        **variables: Any,
+    ) -> Reply:
+        """Execute an operation as somebody, past HTTP. `at`: as if it were that moment."""
+        context = self.context(person)
+        if at is not None:
+            context.now = at
+        executor = self.executors[engine]
+        request = GraphQLRequest(query=query, variables=variables)
+        with self.heard() as statements:
+            try:
+                prepared = await executor.prepare(request, request_id=context.request.id)
+                answer = await executor.execute(prepared, context)
+            except Refused as refused:
+                answer = refused.answer
+        reply = Reply.of(answer.body())
+        reply.statements = statements
+        return reply
+
+    async def post(self, query: str, person: Person | None, **variables: Any) -> Reply:
+        """Send an operation over HTTP, with the person's credentials."""
+        headers = {} if person is None else {"Authorization": person.header}
+        response = await self.http.post(
+            "/graphql", json={"query": query, "variables": variables}, headers=headers
+        )
+        return Reply.of(response.content, response.status_code)
+
+    def context(self, person: Person | Viewer | None) -> Context:
+        """A fresh context for one operation."""
+        viewer = person.viewer if isinstance(person, Person) else person or NOBODY
+        return self.services.context(viewer, self.request())
+
+    @staticmethod
+    def request() -> RequestInfo:
+        """A request from an address that nobody else uses."""
+        return RequestInfo(id=secrets.token_hex(8), ip="203.0.113.7", user_agent="tests/1")
+
+    @contextmanager
+    def heard(self) -> Iterator[list[str]]:
+        """The statements of everything that runs meanwhile."""
+        statements: list[str] = []
+        self.database.listeners.append(statements.append)
+        try:
+            yield statements
+        finally:
+            self.database.listeners.remove(statements.append)
+
+    # --- making ----------------------------------------------------------------------------------
+
+    async def person(self, **attributes: Any) -> Person:
+        """Somebody who registers now; `attributes` are set on the row (`full_name`, say)."""
+        person = await self.house.person()
+        if attributes:
+            async with self.database.session() as session, session.begin():
+                users = update(models.User).where(models.User.id == person.id)
+                await session.execute(users.values(**attributes))
+            self.services.authenticator.forget(user_id=person.id)
+            person.grant = await self.house.login(person)
+        return person
+
+    async def people(self, count: int) -> list[Person]:
+        """Several who register now."""
+        return [await self.person() for _ in range(count)]
+
+    async def project(
+        self,
+        owner: Person,
+        *,
+        name: str = "A project",
+        admins: Sequence[Person] = (),
+        editors: Sequence[Person] = (),
+        viewers: Sequence[Person] = (),
+        **values: Any,
+    ) -> models.Project:
+        """A project of that person's, with members."""
+        roles = [(Role.ADMIN, admins), (Role.EDITOR, editors), (Role.VIEWER, viewers)]
+        async with self._work(owner) as work:
+            new = NewProject(name=name, key=values.pop("key", new_key()), **values)
+            project = await projects.create(work, new)
+            for role, members in roles:
+                for member in members:
+                    await projects.add_member(work, project.id, member.id, None, role)
+        return project
+
+    async def task(self, owner: Person, title: str = "A task", **values: Any) -> models.Task:
+        """A task of that person's; `values` are those of `domain.task.NewTask`."""
+        async with self._work(owner) as work:
+            return await tasks.create(work, NewTask(title=title, **values))
+
+    async def tasks(self, owner: Person, titles: Sequence[str], **values: Any) -> list[models.Task]:
+        """Several tasks, made in this order, a second apart."""
+        made = []
+        async with self._work(owner) as work:
+            for title in titles:
+                work.now += dt.timedelta(seconds=1)
+                made.append(await tasks.create(work, NewTask(title=title, **values)))
+        return made
+
+    async def many_tasks(
+        self, owner: Person, project: models.Project, count: int, **values: Any
+    ) -> None:
+        """A project full of tasks, inserted at once; for tests that need a number of them."""
+        now = dt.datetime.now(dt.UTC)
+        common = {"created_at": now, "updated_at": now, "version": 1, "tags": [], "tag_keys": []}
+        async with self.database.session() as session, session.begin():
+            last = await session.scalar(
+                update(models.Project)
+                .where(models.Project.id == project.id)
+                .values(last_number=models.Project.last_number + count)
+                .returning(models.Project.last_number)
+            )
+            assert last is not None
+            rows = [
+                common
+                | {
+                    "id": fresh_id(),
+                    "title": f"task {number}",
+                    "number": number,
+                    "position": position,
+                    "project_id": project.id,
+                    "owner_id": owner.id,
+                }
+                | values
+                for number, position in enumerate(ranks.after(None, count), last - count + 1)
+            ]
+            await session.execute(insert(models.Task), rows)
+
+    async def share(
+        self,
+        task: models.Task,
+        person: Person,
+        permission: Permission = Permission.VIEW,
+        expires_at: dt.datetime | None = None,
+    ) -> models.TaskShare:
+        """Show a task to somebody."""
+        now = dt.datetime.now(dt.UTC)
+        row = models.TaskShare(
+            id=fresh_id(),
+            created_at=now,
+            updated_at=now,
+            version=1,
+            task_id=task.id,
+            user_id=person.id,
+            permission=permission,
+            shared_by_id=task.owner_id,
+            expires_at=expires_at,
+        )
+        await self.rows(row)
+        return row
+
+    async def rows(self, *rows: Base) -> None:
+        """Put rows into the database as they are, in this order."""
+        async with self.database.session() as session, session.begin():
+            for row in rows:
+                session.add(row)
+                await session.flush()
+
+    @asynccontextmanager
+    async def _work(self, person: Person) -> AsyncIterator[Any]:
+        now = dt.datetime.now(dt.UTC)
+        async with begin(self.database, person.viewer, now=now, request=self.request()) as work:
+            yield work
+
+
+@asynccontextmanager
+async def world_of(app: Application) -> AsyncIterator[World]:
+    """The world of a started application."""
+    world = World(app)
+    yield world
+    await world.http.aclose()
+
+
+def fresh_id() -> UUID:
+    """A fresh UUIDv7."""
+    return new_id(dt.datetime.now(dt.UTC))
+
+
+def new_key() -> str:
+    """A project key that nobody has."""
+    return "Q" + secrets.token_hex(4).upper()
+
+
+def gid(row: Any) -> str:
+    """The global id of a row or a person."""
+    if isinstance(row, Person):
+        return ids.encode(models.User, row.id)
+    return ids.encode(type(row), row.id)
+
+
+def missing(like: str) -> str:
+    """A global id of the same type that stands for nothing."""
+    return f"{like.rpartition('_')[0]}_{fresh_id().hex}"

@@ -1,0 +1,94 @@
+"""Statements grow with the shape of a query and never with its rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.accounts import Person
+from tests.factories import ENGINES, Engine, World, gid
+
+BOARD = """
+query Board($project: ID!) {
+  tasks(filter: { projectId: { eq: $project } }, orderBy: [{ position: {} }], first: 100) {
+    nodes {
+      id title status priority dueAt tags
+      project { key name }
+      owner { username }
+      assignee { username fullName }
+      parent { title }
+    }
+  }
+}
+"""
+
+TEAMS = """
+query Teams($words: String!) {
+  projects(filter: { search: $words }, first: 20) {
+    nodes { name tasks(first: 20) { nodes { title assignee { username } } } }
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+async def people(world: World) -> list[Person]:
+    return await world.people(5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_the_board_takes_five_statements(
+    world: World, people: list[Person], engine: Engine
+) -> None:
+    owner, *others = people
+    project = await world.project(owner, editors=others)
+    parent = await world.task(owner, project_id=project.id)
+    below = {"parent_id": parent.id, "root_id": parent.id, "tags": ["red", "Blue"]}
+    for person in others[:3]:
+        await world.many_tasks(person, project, 33, assignee_id=owner.id, **below)
+    reply = await world.run(BOARD, owner, engine=engine, project=gid(project))
+    nodes = reply.good["tasks"]["nodes"]
+    assert len(nodes) == 100
+    assert {node["assignee"]["username"] for node in nodes if node["parent"]} == {owner.username}
+    assert len({node["owner"]["username"] for node in nodes}) == 4
+    assert {node["project"]["key"] for node in nodes} == {project.key}
+    assert len(reply.statements) <= 5, reply.statements
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_tasks_of_twenty_projects_take_five_statements(
+    world: World, people: list[Person], engine: Engine
+) -> None:
+    owner, *others = people
+    word = f"Team{engine}"
+    for number in range(20):
+        project = await world.project(owner, name=f"{word} {number}")
+        assignee = others[number % len(others)]
+        await world.many_tasks(owner, project, 22, assignee_id=assignee.id)
+    reply = await world.run(TEAMS, owner, engine=engine, words=word)
+    projects = reply.good["projects"]["nodes"]
+    assert [len(project["tasks"]["nodes"]) for project in projects] == [20] * 20
+    assert all(task["assignee"] for project in projects for task in project["tasks"]["nodes"])
+    assert len(reply.statements) <= 5, reply.statements
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_an_object_that_many_places_ask_for_is_read_once(
+    world: World, people: list[Person], engine: Engine
+) -> None:
+    owner, other = people[:2]
+    project = await world.project(owner, editors=[other])
+    await world.tasks(other, ["one", "two"], project_id=project.id, assignee_id=owner.id)
+    reply = await world.run(
+        """query ($id: ID!) {
+          project(id: $id) {
+            owner { username }
+            tasks { nodes { assignee { fullName } project { owner { id } } } }
+          }
+        }""",
+        owner,
+        engine=engine,
+        id=gid(project),
+    )
+    assert reply.good["project"]["owner"]["username"] == owner.username
+    assert len([text for text in reply.statements if "FROM users" in text]) == 1
+    assert len([text for text in reply.statements if "FROM projects" in text]) == 1
