@@ -210,24 +210,22 @@ def _from_json(value: Any, source: Source) -> Any:
             raise ValueError
         return None
     python_type = source.type.python_type
+    written_as = python_type if python_type in {bool, int} else str
+    # `type` and not `isinstance`, since True is an integer to Python.
+    if type(value) is not written_as:
+        raise ValueError
     if python_type is dt.datetime:
         moment = dt.datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError
-        return moment
+        return moment.astimezone(dt.UTC)
     if python_type is dt.date:
         return dt.date.fromisoformat(value)
     if python_type is UUID:
         return UUID(hex=value)
-    if python_type is str:
-        if not isinstance(value, str) or "\0" in value:
-            raise ValueError
-        return value
-    if python_type is bool:
-        if not isinstance(value, bool):
-            raise ValueError
-        return value
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _largest(source.type):
+    if python_type is str and "\0" in value:
+        raise ValueError
+    if python_type is int and abs(value) > _largest(source.type):
         raise ValueError
     return value
 
