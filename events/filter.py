@@ -13,7 +13,6 @@ from uuid import UUID
 from events.kinds import EventKind
 
 _LOSS = EventKind.ACCESS_LOST.value
-_MOVE = EventKind.TASK_MOVED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +47,4 @@ class EventFilter:
         if self.tasks is not None and event.task_id not in self.tasks:
             # A lost project takes its tasks with it.
             return loss and event.task_id is None
-        return self.projects is None or not self.projects.isdisjoint(_projects_of(event))
-
-
-def _projects_of(event: Any) -> list[UUID]:
-    """The event's project; and where a task moved, the one that it left, whose watchers care."""
-    found = [event.project_id]
-    if event.kind == _MOVE:
-        found += [
-            UUID(change["from"])
-            for change in event.changes
-            if change["field"] == "project_id" and change["from"] is not None
-        ]
-    return found
+        return self.projects is None or event.project_id in self.projects

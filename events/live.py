@@ -10,9 +10,9 @@ The *frontier* is the place up to which the reader has read. It advances in the 
 event loop in which the receivers of what was read are chosen, so whoever joins at a frontier gets
 everything after it, and nothing of what was before.
 
-A sweep every one and a half seconds ends the listeners that have no right to listen any more: the
-token ran out, the session was revoked, the person was deactivated, or can see nothing of what they
-asked to watch; and those whose events lie too long.
+A sweep every one and a half seconds ends the listeners that can see nothing any more of what they
+asked to watch, and those whose events lie too long. Whether their credentials still hold is for the
+transport to look at, which knows when they were renewed (`web.connections`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 from uuid import UUID
 
 from db import models
-from errors import CursorExpired, NotFound, Unauthenticated, Unavailable
+from errors import CursorExpired, NotFound, Unavailable
 from events.bus import EVENTS, Bus
 from events.cursor import Place
 from events.filter import EventFilter
@@ -91,20 +91,16 @@ class LiveEvents:
         wanted: EventFilter,
         *,
         after: str | None = None,
-        session_id: UUID | None = None,
-        expires_at: Callable[[], dt.datetime | None] = lambda: None,
         path: Sequence[str | int] = (),
     ) -> Subscription:
         """The events that this person may see and wants: those after a cursor, then live ones.
 
         Without a cursor it begins with what is committed from now on, even where the iteration
-        begins later. `expires_at` is asked again and again, since a token can be renewed under
-        way. `path` is where the filter stands in the caller's arguments.
+        begins later. `path` is where the filter stands in the caller's arguments.
 
         Raises `BadInput` or `CursorExpired` for the cursor, `NotFound` where nothing of the
         projects or tasks that the filter names can be seen, `Unavailable` when stopping. The
-        iteration ends with one of `NotFound`, `Unauthenticated`, `CursorExpired`, `SlowConsumer`,
-        `Unavailable`.
+        iteration ends with one of `NotFound`, `CursorExpired`, `SlowConsumer`, `Unavailable`.
         """
         if self._closed:
             raise _stopping()
@@ -114,7 +110,7 @@ class LiveEvents:
             start = (await self.log.head()).cursor
         else:
             start = await self.log.resume(after, self._clock(), ("after",))
-        return Subscription(self, user_id, wanted, start, session_id, expires_at)
+        return Subscription(self, user_id, wanted, start)
 
     # --- for subscriptions -----------------------------------------------------------------------
 
@@ -224,22 +220,9 @@ class LiveEvents:
                 log.exception("listeners cannot be checked at present")
 
     async def _sweep(self) -> None:
-        now = self._clock()
         for one in tuple(self._open):
-            until = one.expires_at()
-            if until is not None and until <= now:
-                one.end(Unauthenticated("The access token has expired."))
-            elif one.is_late():
+            if one.is_late():
                 one.end(SlowConsumer())
-        users = {one.user_id for one in self._open}
-        sessions = {one.session_id for one in self._open if one.session_id is not None}
-        good = await self.log.standing(sessions, users)
-        for one in tuple(self._open):
-            # Those who came during the reading are looked at the next time.
-            if (one.user_id in users and one.user_id not in good) or (
-                one.session_id in sessions and one.session_id not in good
-            ):
-                one.end(Unauthenticated("The session has ended; sign in again."))
         await self._end_the_blind()
 
     async def _end_the_blind(self) -> None:

@@ -48,7 +48,7 @@ from sqlalchemy.orm import aliased
 from db import models
 from db.models import Event, LogEpoch
 from db.models.event import Xid8
-from db.read import Reader, Row, Statement
+from db.read import Reader, Statement
 from errors import CursorExpired, Unavailable
 from events.cursor import Cursor, Place
 from events.epoch import ROW
@@ -88,7 +88,7 @@ _EXPIRED = (
 class EventPage(NamedTuple):
     """Events in order, and where to go on."""
 
-    rows: list[Row]
+    rows: list[Any]
     cursor: Cursor
     # Whether more can be read at once; False when the horizon is reached.
     more: bool
@@ -172,15 +172,6 @@ class EventLog:
     ) -> set[tuple[UUID, UUID]]:
         """Of these pairs of a row's id and a person, those where the person may see the row."""
         return await self._pairs(self._watched[model], pairs)
-
-    async def standing(self, sessions: Collection[UUID], users: Collection[UUID]) -> set[UUID]:
-        """The ids among these sessions and users that are still good: not revoked, not expired,
-        not deactivated.
-        """
-        rows = await self._reader.fetch(
-            _STANDING, {"sessions": list(sessions), "users": list(users)}
-        )
-        return {row.id for row in rows}
 
     # --- inside ----------------------------------------------------------------------------------
 
@@ -371,23 +362,7 @@ def _next() -> Select[Any]:
     return select(now.c.epoch, now.c.horizon, following.label("at"))
 
 
-def _standing() -> Select[Any]:
-    sessions = _bind("sessions", ARRAY(Uuid()))
-    users = _bind("users", ARRAY(Uuid()))
-    open_sessions = select(models.Session.id.label("id")).where(
-        models.Session.id == sessions.any_(),
-        models.Session.revoked_at.is_(None),
-        models.Session.expires_at > func.now(),
-    )
-    active_users = select(models.User.id.label("id")).where(
-        models.User.id == users.any_(), models.User.is_active, models.User.deleted_at.is_(None)
-    )
-    both = open_sessions.union_all(active_users).subquery("standing")
-    return select(both.c.id)
-
-
 _HEAD = Statement(_head())
 _NEXT = Statement(_next())
-_STANDING = Statement(_standing())
 
 __all__ = ["PAGE", "Access", "EventLog", "EventPage", "Head", "cursor_of"]

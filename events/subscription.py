@@ -16,10 +16,9 @@ among all queues, so that an idle listener costs a few kilobytes.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
@@ -80,8 +79,6 @@ class Subscription(AsyncIterator[Any]):
         "_place",
         "_queue",
         "_something",
-        "expires_at",
-        "session_id",
         "user_id",
         "wanted",
         "was_blind",
@@ -93,13 +90,9 @@ class Subscription(AsyncIterator[Any]):
         user_id: UUID,
         wanted: EventFilter,
         start: Cursor,
-        session_id: UUID | None,
-        expires_at: Callable[[], dt.datetime | None],
     ) -> None:
         self.user_id = user_id
-        self.session_id = session_id
         self.wanted = wanted
-        self.expires_at = expires_at
         # For the sweep: whether it could see nothing of what it watches when last looked at.
         self.was_blind = False
         self._delivery = delivery

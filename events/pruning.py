@@ -1,0 +1,67 @@
+"""Deleting old events, where the operator wants that, without opening a gap unnoticed.
+
+A cursor is refused when the event that follows it is older than what is kept for replay. So the
+newest of the events to be deleted stays, as a mark: whoever comes with a cursor from before it
+finds it as the next event, too old, and is sent to read afresh. Only a beginning of the log is
+deleted, in the order in which it is read, so that nothing younger can stand before the mark.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import BigInteger, ColumnElement, Row, cast, delete, literal, select, tuple_
+
+from db.engine import Database
+from db.models import Event
+from db.models.event import Xid8
+from settings import EventSettings
+
+# Rows for one transaction, which holds readers of events back for as long as it lasts.
+_PORTION = 2_000
+
+
+async def prune(database: Database, settings: EventSettings, now: dt.datetime) -> int:
+    """Delete events older than the operator keeps; returns how many. Nothing is younger than the
+    days of replay, and nothing at all is deleted unless a retention is set.
+    """
+    if settings.retention_days is None:
+        return 0
+    kept = dt.timedelta(days=max(settings.retention_days, settings.replay_days))
+    order = (Event.xid, Event.position)
+    async with database.session() as session:
+        first_kept = (
+            await session.execute(
+                select(*order).where(Event.at >= now - kept).order_by(*order).limit(1)
+            )
+        ).first()
+        if first_kept is None:
+            return 0
+        mark = (
+            await session.execute(
+                select(*order)
+                .where(_before(first_kept))
+                .order_by(Event.xid.desc(), Event.position.desc())
+                .limit(1)
+            )
+        ).first()
+    if mark is None:
+        return 0
+    old = select(Event.position).where(_before(mark)).order_by(*order).limit(_PORTION)
+    deleted = 0
+    while True:
+        async with database.session() as session, session.begin():
+            gone = await session.scalars(
+                delete(Event).where(Event.position.in_(old)).returning(Event.position)
+            )
+            count = len(gone.all())
+        deleted += count
+        if count < _PORTION:
+            return deleted
+
+
+def _before(place: Row[int, int]) -> ColumnElement[bool]:
+    xid, position = place
+    return tuple_(Event.xid, Event.position) < tuple_(
+        cast(literal(xid, Xid8()), Xid8()), literal(position, BigInteger())
+    )

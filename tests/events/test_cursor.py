@@ -1,0 +1,38 @@
+"""Cursors are text that comes back as it went out, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import pytest
+
+from errors import BadInput
+from events.cursor import Cursor
+
+
+def test_a_cursor_survives_the_way_to_the_client_and_back() -> None:
+    cursor = Cursor(uuid4(), 2**64 - 1, 2**63 - 1)
+    assert Cursor.parse(str(cursor)) == cursor
+    assert re.fullmatch(r"[A-Za-z0-9_-]{44}", str(cursor))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "é" * 44,
+        "A" * 44,  # the version is wrong
+        "AQ" + "_" * 42,  # the position is too large
+        str(Cursor(uuid4(), 1, 1))[:-1],
+        str(Cursor(uuid4(), 1, 1)) + "AAAA",
+        str(Cursor(uuid4(), 1, 1))[:-1] + "\n",
+        "💥",
+        "0" * 10_000,
+    ],
+)
+def test_what_is_no_cursor_is_the_callers_error(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Cursor.parse(text, ("since",))
+    assert caught.value.path == ("since",)

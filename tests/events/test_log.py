@@ -1,0 +1,266 @@
+"""Reading by cursor loses nothing and repeats nothing, and says so where it cannot go on."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from db.engine import Database
+from domain.work import begin
+from errors import CursorExpired
+from events.cursor import Cursor
+from events.epoch import ensure_epoch
+from events.kinds import EventKind
+from events.log import EventLog, cursor_of
+from events.pruning import prune
+from settings import load_settings
+
+WRITERS = 24
+EVENTS_OF_EACH = 125
+
+
+async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, world: Any) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    chance = random.Random(7)
+    written: list[UUID] = []
+    seen: list[UUID] = []
+    start = (await event_log.head()).cursor
+    done = asyncio.Event()
+
+    async def write() -> None:
+        for _ in range(EVENTS_OF_EACH):
+            async with begin(
+                database,
+                Viewer(user_id=owner.id),
+                now=dt.datetime.now(dt.UTC),
+                request=RequestInfo(id="r"),
+            ) as work:
+                event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+                await work.session.flush()
+                # Transactions commit in another order than they wrote in.
+                await asyncio.sleep(chance.random() * 0.01)
+            written.append(event.id)
+
+    async def read() -> None:
+        place = start.place
+        while True:
+            finished = done.is_set()
+            page = await event_log.read_after(place, limit=50)
+            seen.extend(row.id for row in page.rows)
+            place = page.cursor.place
+            if finished and not page.more and not page.waiting:
+                return
+            await asyncio.sleep(0.002)
+
+    reading = asyncio.create_task(read())
+    await asyncio.gather(*(write() for _ in range(WRITERS)))
+    done.set()
+    await reading
+    assert len(written) == WRITERS * EVENTS_OF_EACH
+    assert len(seen) == len(set(seen)), "some came twice"
+    assert set(seen) == set(written), "some were lost"
+
+
+async def test_an_open_transaction_holds_later_events_back_and_is_not_skipped(
+    database: Database, event_log: EventLog, world: Any
+) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    start = (await event_log.head()).cursor
+    async with begin(
+        database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    ) as work:
+        early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.session.flush()
+        late = await world.change(owner, task)
+        page = await event_log.read_after(start.place)
+        assert page.rows == []
+        assert page.waiting
+        assert (await event_log.head()).lag > 0
+    page = await event_log.read_after(page.cursor.place)
+    assert [row.id for row in page.rows] == [early.id, late]
+    assert (await event_log.head()).lag == 0
+
+
+async def test_the_head_comes_before_what_a_later_read_may_miss(
+    database: Database, event_log: EventLog, world: Any
+) -> None:
+    """The cursor first, then the state, then the events: nothing falls between."""
+    owner = await world.user()
+    task = await world.task(owner)
+    async with begin(
+        database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    ) as work:
+        event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.session.flush()
+        cursor = (await event_log.head()).cursor
+        # Here a client would read its page, without this change.
+    page = await event_log.read_visible(owner.id, cursor.place)
+    assert [row.id for row in page.rows] == [event.id]
+
+
+async def test_a_viewer_reads_what_they_may_see_and_no_more(
+    event_log: EventLog, world: Any
+) -> None:
+    owner, member, stranger = [await world.user() for _ in range(3)]
+    project = await world.project(owner, member)
+    task = await world.task(owner, project)
+    start = (await event_log.head()).cursor
+    expected = [
+        await world.change(owner, project, EventKind.PROJECT_UPDATED),
+        await world.change(owner, task),
+    ]
+    for person, ids in ((owner, expected), (member, expected), (stranger, [])):
+        page = await event_log.read_visible(person.id, start.place)
+        assert [row.id for row in page.rows] == ids
+        assert not page.more
+
+
+async def test_access_is_asked_for_each_person_of_a_list_alone(
+    event_log: EventLog, world: Any
+) -> None:
+    """Somebody's right must not open the event to whoever else is asked for in the statement."""
+    people = [await world.user() for _ in range(4)]
+    owner, member, shared, _stranger = people
+    project = await world.project(owner, member)
+    task = await world.task(owner, project)
+    await world.run(
+        "INSERT INTO task_shares"
+        " (id, created_at, updated_at, version, task_id, user_id, permission, shared_by_id)"
+        " VALUES (:id, now(), now(), 1, :task, :user, 10, :by)",
+        id=uuid4(),
+        task=task.id,
+        user=shared.id,
+        by=owner.id,
+    )
+    start = (await event_log.head()).cursor
+    await world.change(owner, project, EventKind.PROJECT_UPDATED)
+    await world.change(owner, task)
+    rows = (await event_log.read_after(start.place)).rows
+    about_project, about_task = (row.position for row in rows)
+    allowed = await event_log.allowed(
+        {(row.position, person.id) for row in rows for person in people}
+    )
+    assert allowed == {
+        (about_project, owner.id),
+        (about_project, member.id),
+        (about_task, owner.id),
+        (about_task, member.id),
+        (about_task, shared.id),
+    }
+
+
+async def test_the_cursor_of_an_event_reads_what_followed(event_log: EventLog, world: Any) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    start = (await event_log.head()).cursor
+    ids = [await world.change(owner, task) for _ in range(5)]
+    rows = (await event_log.read_visible(owner.id, start.place)).rows
+    assert [row.id for row in rows] == ids
+    cursor = await event_log.resume(cursor_of(rows[1]), world.now)
+    page = await event_log.read_visible(owner.id, cursor.place)
+    assert [row.id for row in page.rows] == ids[2:]
+
+
+async def test_pages_join_without_gap_or_repeat(event_log: EventLog, world: Any) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    start = (await event_log.head()).cursor
+    ids = [await world.change(owner, task) for _ in range(7)]
+    seen: list[UUID] = []
+    place, more = start.place, True
+    while more:
+        page = await event_log.read_visible(owner.id, place, limit=3)
+        assert len(page.rows) <= 3
+        seen.extend(row.id for row in page.rows)
+        place, more = page.cursor.place, page.more
+    assert seen == ids
+
+
+async def test_a_cursor_of_another_epoch_is_refused(event_log: EventLog, world: Any) -> None:
+    foreign = Cursor(uuid4(), 1, 1)
+    with pytest.raises(CursorExpired) as caught:
+        await event_log.resume(str(foreign), world.now)
+    assert "Read the state afresh" in caught.value.message
+
+
+async def test_a_cursor_is_refused_when_what_follows_is_too_old(
+    event_log: EventLog, world: Any
+) -> None:
+    owner = await world.user()
+    task = await world.task(owner)
+    cursor = str((await event_log.head()).cursor)
+    in_eight_days = dt.datetime.now(dt.UTC) + dt.timedelta(days=8)
+    # As long as nothing happened since, an old cursor is as good as new.
+    await event_log.resume(cursor, in_eight_days)
+    await world.change(owner, task)
+    await event_log.resume(cursor, dt.datetime.now(dt.UTC))
+    with pytest.raises(CursorExpired):
+        await event_log.resume(cursor, in_eight_days)
+
+
+async def test_pruning_leaves_a_mark_so_that_no_gap_goes_unnoticed(
+    database: Database, event_log: EventLog, world: Any
+) -> None:
+    settings = load_settings({"TASKLOOM_EVENT_RETENTION_DAYS": "7"}, env_file=None).events
+    owner = await world.user()
+    task = await world.task(owner)
+    cursor = (await event_log.head()).cursor
+    old = [await world.change(owner, task) for _ in range(3)]
+    await world.run(
+        "UPDATE events SET at = at - interval '30 days' WHERE (xid, position) <="
+        " (SELECT xid, position FROM events WHERE id = :id)",
+        id=old[-1],
+    )
+    young = await world.change(owner, task)
+    now = dt.datetime.now(dt.UTC)
+    assert await prune(database, settings, now) >= 2
+    assert await prune(database, settings, now) == 0
+    page = await event_log.read_visible(owner.id, cursor.place)
+    assert [row.id for row in page.rows] == [old[-1], young]
+    with pytest.raises(CursorExpired):
+        await event_log.resume(str(cursor), now)
+    await event_log.resume(cursor_of(page.rows[0]), now)
+    untouched = load_settings({}, env_file=None).events
+    assert await prune(database, untouched, now + dt.timedelta(days=1000)) == 0
+
+
+async def test_a_restart_keeps_the_epoch_and_a_move_begins_another(
+    database: Database, event_log: EventLog, world: Any
+) -> None:
+    before = (await event_log.head()).cursor
+    assert await ensure_epoch(database) == before.epoch
+    await world.run("UPDATE log_epoch SET system_identifier = 'elsewhere'")
+    epochs = await asyncio.gather(*(ensure_epoch(database) for _ in range(4)))
+    assert len(set(epochs)) == 1
+    assert epochs[0] != before.epoch
+    with pytest.raises(CursorExpired):
+        await event_log.resume(str(before), world.now)
+
+
+async def test_events_of_a_server_that_was_further_on_become_the_beginning(
+    database: Database, event_log: EventLog, world: Any
+) -> None:
+    """A dump holds transaction ids that the new server has not given out yet."""
+    owner = await world.user()
+    task = await world.task(owner)
+    restored = [await world.change(owner, task) for _ in range(3)]
+    epoch = (await event_log.head()).cursor.epoch
+    await world.run(
+        "UPDATE events SET xid = '900000000000' WHERE position IN"
+        " (SELECT position FROM events ORDER BY position DESC LIMIT 3)"
+    )
+    hidden = await event_log.read_visible(owner.id, (0, 0), limit=500)
+    assert [row.id for row in hidden.rows] == []
+    assert await ensure_epoch(database) != epoch
+    fresh = await world.change(owner, task)
+    page = await event_log.read_visible(owner.id, (0, 0))
+    assert [row.id for row in page.rows] == [*restored, fresh]
