@@ -26,6 +26,7 @@ from graph.context import Services
 from settings import Settings, load_settings
 from tests import servers
 from tests.accounts import House
+from tests.factories import World, world_of
 
 PUBLIC_URL = "https://taskloom.example"
 
@@ -71,6 +72,13 @@ async def app(settings: Settings) -> AsyncIterator[Application]:
 def services(app: Application) -> Services:
     """What the application works with."""
     return app.runtime.services
+
+
+@pytest.fixture(scope="session")
+async def world(app: Application) -> AsyncIterator[World]:
+    """Makes people, projects and tasks, and asks the application as one of them."""
+    async with world_of(app) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +138,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def statements(services: Services) -> Callable[[], AbstractContextManager[list[str]]]:
-    """Collects the SQL that the application runs: `with statements() as texts: …`."""
+    """What collects the SQL that the application runs within a `with` block."""
 
     @contextlib.contextmanager
     def listen() -> Iterator[list[str]]:
