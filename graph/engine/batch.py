@@ -14,17 +14,26 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, EnumMeta
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from graphql import FieldNode, GraphQLField, ListValueNode, ObjectValueNode, ValueNode, VariableNode
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    ListValueNode,
+    ObjectValueNode,
+    ValueNode,
+    VariableNode,
+    get_nullable_type,
+)
 from graphql.execution.executor import default_field_resolver
 from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.schema import Schema
+from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
@@ -134,6 +143,29 @@ class _Column(Source):
             return list(_each(lambda row: column.get_result(row, None, [], {}), rows))
 
 
+class _EnumColumn(_Column):
+    """A column whose converter makes members of the very enum that is then written by name.
+
+    Completion knows the names of the values as well, and hashing a member costs five times as much
+    as hashing a string; so values that all have a member stay what they are.
+    """
+
+    def __init__(self, field: ColumnField, enum: EnumMeta) -> None:
+        super().__init__(field)
+        members: Iterable[Any] = enum
+        hashable = (member.value for member in members if isinstance(member.value, Hashable))
+        self._allowed = {None, *hashable}
+
+    def values(self, run: Run, field: FieldPlan, parents: Parents) -> Column:
+        try:
+            column = parents.column(self._field.label)
+            if self._allowed.issuperset(column):
+                return column
+        except Exception:  # noqa: BLE001, S110 - told below
+            pass
+        return super().values(run, field, parents)
+
+
 class _Attribute(Source):
     def __init__(self, field: StrawberryField) -> None:
         self._field = field
@@ -200,6 +232,9 @@ def source_of(definition: GraphQLField, selection: Selection) -> Source | None:
     if isinstance(field, BatchField):
         return _Batch(field, selection)
     if isinstance(field, ColumnField):
+        leaf = get_nullable_type(definition.type)
+        if isinstance(leaf, CustomGraphQLEnumType) and field.convert is leaf.wrapped_cls:
+            return _EnumColumn(field, leaf.wrapped_cls)
         return _Column(field)
     if field.is_basic_field:
         return _Attribute(field)

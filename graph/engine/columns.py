@@ -11,7 +11,7 @@ has of making dicts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, islice
 from math import isfinite
 from operator import attrgetter, itemgetter
@@ -210,6 +210,8 @@ def _enum(type_: GraphQLEnumType) -> Completer:
 
 def _scalar(coerce: Callable[[Any], Any]) -> Completer:
     passes = coerce is GraphQLScalarType.serialize
+    # A serializer that can write a whole column for less says so by a method of this name.
+    whole: Callable[[Column], Column] = getattr(coerce, "column", partial(_one_by_one, coerce))
 
     def complete(types: set[type], column: Column) -> Column | None:
         if any(map(special, types)):
@@ -217,12 +219,16 @@ def _scalar(coerce: Callable[[Any], Any]) -> Completer:
         if passes:
             return column
         try:
-            done = list(map(coerce, column))
+            done = whole(column)
         except Exception:  # noqa: BLE001 - the slow path finds out which value it was
             return None
         return None if {NoneType, UndefinedType} & set(map(type, done)) else done
 
     return complete
+
+
+def _one_by_one(coerce: Callable[[Any], Any], column: Column) -> Column:
+    return list(map(coerce, column))
 
 
 # --- objects -------------------------------------------------------------------------------------

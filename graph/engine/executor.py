@@ -85,8 +85,8 @@ async def execute(
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
     The document must have been validated. Failures of fields are errors of the result, as are
-    variables that do not fit and an operation that is not there; then `data` is None. `standard`
-    turns the batch engine off.
+    variables that do not fit and an operation that is not there; then `data` is None. No message
+    suggests a name of the schema. `standard` turns the batch engine off.
     """
     given = {
         "root_value": root_value,
@@ -104,6 +104,7 @@ async def execute(
             operation.variable_definitions,
             given["variable_values"],
             max_errors=_MAX_COERCION_ERRORS,
+            hide_suggestions=True,
         )
         if isinstance(coerced, list):
             return Executed(None, coerced, "batch")
@@ -129,13 +130,13 @@ async def execute(
             default_type_resolver,
             default_field_resolver,
             is_awaitable=_is_awaitable,
+            hide_suggestions=True,
         )
 
-    return await _run(plan, Run(plan, context_value, variables, root_value, executor))
+    return await _run(Run(plan, context_value, variables, root_value, executor))
 
 
-async def _run(plan: Plan, run: Run) -> Executed:
-    run.context.outline = plan.operation.outline
+async def _run(run: Run) -> Executed:
     data, errors = await run.execute()
     return Executed(data, errors or None, "batch")
 
@@ -147,6 +148,7 @@ async def _standard(schema: GraphQLSchema, document: DocumentNode, **given: Any)
         **given,
         executor_class=StrawberryGraphQLCoreExecutionContext,
         is_awaitable=_is_awaitable,
+        hide_suggestions=True,
     )
     if not isinstance(result, ExecutionResult):
         result = await result
@@ -189,7 +191,7 @@ class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
             FALLBACKS.labels(error.reason).inc()
             return super().execute_operation(serially)
         run = Run(plan, self.context_value, self.variable_values, self.root_value, lambda: self)
-        return _run(plan, run)
+        return _run(run)
 
     def _plan(self) -> Plan:
         try:

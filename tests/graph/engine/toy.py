@@ -267,6 +267,7 @@ class Person(Node, Named):
     age: int | None = column("age", "in years")
     score: float = column("score", "a number")
     role: Role = column("role", "the role")
+    rank: Role = column("role", "the role, from its value", convert=Role)
     active: bool | None = column("active", "whether active")
     born: dt.date | None = column("born", "the day")
     nicknames: list[str] | None = column("nicknames", "other names")
@@ -403,6 +404,11 @@ class Query:
         return str(info.path.key)
 
 
+@dataclass
+class Written:
+    log: list[str]
+
+
 async def mutate_note(
     info: BatchInfo, text: Annotated[str, arg("what")], fail: Annotated[bool, arg("raise")] = False
 ) -> Any:
@@ -412,7 +418,7 @@ async def mutate_note(
     if fail:
         raise Fault(f"note {text}")
     log.append(f"end {text}")
-    return Note(log=list(log))
+    return Written(list(log))
 
 
 async def note_person(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
