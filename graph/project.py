@@ -23,6 +23,7 @@ from graph.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key, OrderBy
 from graph.paging import PageInfo
+from graph.stats import TaskStats, project_stats
 from graph.user import User, UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class Project(Node):
         order_type=_TaskOrder,
         default_order=_BY_POSITION,
     )
+    stats: TaskStats = project_stats()
     viewer_role: Role | None = expression(
         models.Project,
         "viewer_role",

@@ -18,6 +18,7 @@ from graph.scalars import CONFIG
 from graph.server_info import ServerQuery
 from graph.session import Session, SessionMutation
 from graph.subscription import Subscription
+from graph.stats import StatsQuery
 from graph.task import Task, TaskMutation, TaskQuery
 from graph.user import User, UserMutation, UserQuery
 from graph.user_admin import UserAdminMutation, UserAdminQuery
@@ -55,7 +56,9 @@ async def _nodes(
 
 
 @strawberry.type(description="What can be asked.")
-class Query(TaskQuery, ProjectQuery, UserQuery, UserAdminQuery, EventQuery, ServerQuery):
+class Query(
+    TaskQuery, ProjectQuery, UserQuery, UserAdminQuery, StatsQuery, EventQuery, ServerQuery
+):
     """Root fields of queries."""
 
     node: Node | None = root(

@@ -18,6 +18,7 @@ from auth import access
 from auth.viewer import Viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
+from db.models.task import is_overdue
 from db.read import Statement
 from domain import placement
 from domain import task as domain
@@ -43,7 +44,6 @@ from graph.task_inputs import (
     TaskReopenInput,
     TaskRestoreInput,
     TaskUpdateInput,
-    is_overdue,
 )
 from graph.user import User
 
@@ -129,7 +129,7 @@ class Task(Node):
     is_overdue: bool = expression(
         models.Task,
         "is_overdue",
-        is_overdue,
+        lambda _, task: is_overdue(task),
         "Whether it is due before now and neither completed nor cancelled.",
     )
     start_at: dt.datetime | None = column(models.Task.start_at, "When work may begin.")

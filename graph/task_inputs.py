@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 import strawberry
-from sqlalchemy import and_, func
 
 from db import models
 from db.models import TaskPriority, TaskStatus
+from db.models.task import is_overdue
 from domain import rules
 from graph import filtering, ordering
 from graph.comparing import (
@@ -24,14 +24,6 @@ from graph.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.ordering import OrderBy
 from graph.project import ProjectFilter, ProjectOrder
 from graph.user import UserFilter, UserOrder
-
-
-def is_overdue(_: object, task: object) -> object:
-    """Due before now, and still open. An all-day task is overdue once its day is over."""
-    return func.coalesce(
-        and_(task.due_at <= func.now(), task.status < TaskStatus.COMPLETED),  # type: ignore[attr-defined]
-        False,
-    )
 
 
 @strawberry.input(description="Quantifies over tags, compared without regard to case.")
@@ -73,7 +65,7 @@ class TaskFilter:
     due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day date it is due.")
     start_at: DateTimeFilter | None = filtering.by(models.Task.start_at, "When work may begin.")
     is_overdue: bool | None = filtering.by_condition(
-        is_overdue,  # type: ignore[arg-type]
+        lambda _, task: is_overdue(task),
         "Whether it is due before now and neither completed nor cancelled.",
     )
     estimate_minutes: IntFilter | None = filtering.by(

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Text,
+    and_,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Ordered, Versioned
 from db.models.project import Project
 from db.models.user import User
+
+if TYPE_CHECKING:
+    from db.models.comment import Comment
+    from db.models.share import TaskShare
 
 
 class TaskStatus(IntEnum):
@@ -87,6 +101,8 @@ class Task(Versioned, Base):
     subtasks: Mapped[list[Task]] = relationship(
         lazy="raise", foreign_keys=[parent_id], back_populates="parent"
     )
+    shares: Mapped[list[TaskShare]] = relationship("TaskShare", lazy="raise", back_populates="task")
+    comments: Mapped[list[Comment]] = relationship("Comment", lazy="raise", back_populates="task")
 
     __table_args__ = (
         CheckConstraint("(project_id IS NULL) = (number IS NULL)", name="number_in_project"),
@@ -104,3 +120,8 @@ class Task(Versioned, Base):
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
+
+
+def is_overdue(task: Any) -> ColumnElement[bool]:
+    """Due before now, and still open. An all-day task is overdue once its day is over."""
+    return func.coalesce(and_(task.due_at <= func.now(), task.status < TaskStatus.COMPLETED), False)
