@@ -47,6 +47,7 @@ Callback = Callable[[Any], None]
 _RETRY = (0.05, 1.0)
 # Messages kept while Redis is away. They are hints, so the oldest may go.
 _BACKLOG = 1000
+_FAREWELL_SECONDS = 1.0
 
 
 class Bus(ABC):
@@ -126,6 +127,7 @@ class RedisBus(Bus):
 
     def __init__(self, url: str, prefix: str) -> None:
         super().__init__()
+        self.url = url
         self._client = redis.asyncio.Redis.from_url(
             url, socket_connect_timeout=2.0, socket_timeout=5.0, health_check_interval=5
         )
@@ -135,6 +137,7 @@ class RedisBus(Bus):
         self._to_send = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = asyncio.Event()
+        self._closing = False
 
     async def start(self) -> None:
         self._tasks = [
@@ -143,9 +146,16 @@ class RedisBus(Bus):
         ]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._closing = True
+        self._to_send.set()
+        if self._tasks and self._listening.is_set():
+            # What was published still goes out, where that is a matter of a moment.
+            await asyncio.wait(self._tasks[1:], timeout=_FAREWELL_SECONDS)
+        while pending := [task for task in self._tasks if not task.done()]:
+            # Again and again: redis-py swallows a cancellation that comes while it connects.
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=0.1)
         self._tasks = []
         await self._client.aclose()
 
@@ -173,13 +183,12 @@ class RedisBus(Bus):
                 log.info("the bus reaches Redis again")
             wait = first
 
-        while True:
+        while not self._closing:
             try:
                 await work(through)
             except (RedisError, OSError) as error:
                 if wait == first:
                     log.warning("the bus does not reach Redis: %s", error)
-            self._listening.clear()
             await asyncio.sleep(wait)
             wait = min(wait * 2, longest)
 
@@ -187,13 +196,16 @@ class RedisBus(Bus):
         async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(self._channel)
             through()
-            self._listening.set()
             # What was said while nobody listened is gone, so readers are sent to look.
             self._deliver(EVENTS, {"projects": [], "users": []})
-            while True:
-                message = await pubsub.get_message(timeout=5.0)
-                if message is not None:
-                    self._hear(message["data"])
+            self._listening.set()
+            try:
+                while True:
+                    message = await pubsub.get_message(timeout=5.0)
+                    if message is not None:
+                        self._hear(message["data"])
+            finally:
+                self._listening.clear()
 
     def _hear(self, data: bytes) -> None:
         try:
@@ -206,7 +218,7 @@ class RedisBus(Bus):
             self._deliver(topic, payload)
 
     async def _send(self, through: Callable[[], None]) -> None:
-        while True:
+        while self._backlog or not self._closing:
             while self._backlog:
                 message = self._backlog[0]
                 await self._client.publish(self._channel, message)
@@ -214,8 +226,9 @@ class RedisBus(Bus):
                 # A full backlog may have dropped it from the other end meanwhile.
                 if self._backlog and self._backlog[0] is message:
                     self._backlog.popleft()
-            self._to_send.clear()
-            await self._to_send.wait()
+            if not self._closing:
+                self._to_send.clear()
+                await self._to_send.wait()
 
 
 def make_bus(settings: RedisSettings) -> Bus:
