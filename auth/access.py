@@ -22,6 +22,7 @@ from sqlalchemy import (
     Select,
     and_,
     any_,
+    case,
     false,
     func,
     inspect,
@@ -40,6 +41,8 @@ Who = Viewer | ViewerColumn
 Predicate = Callable[[Who, Any], ColumnElement[bool]]
 
 _UNREADABLE_KINDS = ("ACCESS_LOST",)
+# What happens to a task's shares is for those who manage them, not for all who see the task.
+_MANAGERS_KINDS = ("SHARE_CREATED", "SHARE_UPDATED", "SHARE_DELETED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def _task_read(viewer: Who, task: Any) -> ColumnElement[bool]:
 def _task_edit(viewer: Who, task: Any) -> ColumnElement[bool]:
     shared = shared_tasks(viewer, Permission.EDIT)
     return and_(
-        or_(task.project_id.is_(None), task.project_id.not_in(_archived_projects())),
+        _in_open_project(task),
         or_(
             task.project_id.in_(member_projects(viewer, Role.EDITOR)),
             task.owner_id == viewer.sql_id,
@@ -176,14 +179,27 @@ def _task_edit(viewer: Who, task: Any) -> ColumnElement[bool]:
     )
 
 
+def _in_open_project(task: Any) -> ColumnElement[bool]:
+    return or_(task.project_id.is_(None), task.project_id.not_in(_archived_projects()))
+
+
+def _is_manager(viewer: Who, task: Any) -> ColumnElement[bool]:
+    return or_(
+        task.project_id.in_(member_projects(viewer, Role.ADMIN)),
+        task.owner_id == viewer.sql_id,
+        _by_ancestor(task, _own_tasks(viewer, assigned=False)),
+    )
+
+
 def _task_manage(viewer: Who, task: Any) -> ColumnElement[bool]:
-    return and_(
-        or_(task.project_id.is_(None), task.project_id.not_in(_archived_projects())),
-        or_(
-            task.project_id.in_(member_projects(viewer, Role.ADMIN)),
-            task.owner_id == viewer.sql_id,
-            _by_ancestor(task, _own_tasks(viewer, assigned=False)),
-        ),
+    return and_(_in_open_project(task), _is_manager(viewer, task))
+
+
+def _on_task(task_id: Any, right: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Whether a right holds on the living task that something hangs on."""
+    task = aliased(models.Task)
+    return (
+        select(task.id).where(task.id == task_id, task.deleted_at.is_(None), right(task)).exists()
     )
 
 
@@ -252,23 +268,77 @@ RULES[models.Session] = Rule(read=_owned, edit=_owned, delete=_owned, noun="sess
 # --- shares --------------------------------------------------------------------------------------
 
 
-def _manageable_tasks(viewer: Who) -> Select[UUID]:
-    task = aliased(models.Task)
-    return select(task.id).where(task.deleted_at.is_(None), _task_manage(viewer, task))
-
-
-def _share_manage(viewer: Who, task_share: Any) -> ColumnElement[bool]:
-    managed: ColumnElement[bool] = task_share.task_id.in_(_manageable_tasks(viewer))
-    return managed
-
-
 def _share_read(viewer: Who, task_share: Any) -> ColumnElement[bool]:
-    return or_(task_share.user_id == viewer.sql_id, _share_manage(viewer, task_share))
+    return _on_task(
+        task_share.task_id,
+        lambda task: or_(task_share.user_id == viewer.sql_id, _is_manager(viewer, task)),
+    )
+
+
+def _share_edit(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+    return _on_task(task_share.task_id, lambda task: _task_manage(viewer, task))
+
+
+def _share_delete(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+    # What was given to oneself may be given back, from an archived project too.
+    return _on_task(
+        task_share.task_id,
+        lambda task: or_(task_share.user_id == viewer.sql_id, _task_manage(viewer, task)),
+    )
 
 
 RULES[models.TaskShare] = Rule(
-    read=_share_read, edit=_share_manage, delete=_share_read, noun="share"
+    read=_share_read, edit=_share_edit, delete=_share_delete, noun="share"
 )
+
+
+# --- comments ------------------------------------------------------------------------------------
+
+
+def _comment_read(viewer: Who, comment: Any) -> ColumnElement[bool]:
+    return _on_task(comment.task_id, lambda task: _task_read(viewer, task))
+
+
+def _comment_edit(viewer: Who, comment: Any) -> ColumnElement[bool]:
+    return and_(
+        comment.removed_at.is_(None),
+        comment.author_id == viewer.sql_id,
+        _on_task(
+            comment.task_id,
+            lambda task: and_(_in_open_project(task), _task_read(viewer, task)),
+        ),
+    )
+
+
+def _comment_delete(viewer: Who, comment: Any) -> ColumnElement[bool]:
+    return and_(
+        comment.removed_at.is_(None),
+        _on_task(
+            comment.task_id,
+            lambda task: and_(
+                _in_open_project(task),
+                or_(
+                    task.owner_id == viewer.sql_id,
+                    and_(comment.author_id == viewer.sql_id, _task_read(viewer, task)),
+                ),
+            ),
+        ),
+    )
+
+
+def _revision_read(viewer: Who, revision: Any) -> ColumnElement[bool]:
+    comment = aliased(models.Comment)
+    return (
+        select(comment.id)
+        .where(comment.id == revision.comment_id, _comment_read(viewer, comment))
+        .exists()
+    )
+
+
+RULES[models.Comment] = Rule(
+    read=_comment_read, edit=_comment_edit, delete=_comment_delete, noun="comment"
+)
+RULES[models.CommentRevision] = Rule(read=_revision_read, noun="comment revision")
 
 
 # --- events --------------------------------------------------------------------------------------
@@ -278,7 +348,14 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
     """An event is seen by whoever sees its subject now, and by those it is addressed to."""
     task = aliased(models.Task)
     visible_task: ScalarSelect[bool] = (
-        select(_task_read(viewer, task)).where(task.id == event.task_id).scalar_subquery()
+        select(
+            case(
+                (event.kind.in_(_MANAGERS_KINDS), _is_manager(viewer, task)),
+                else_=_task_read(viewer, task),
+            )
+        )
+        .where(task.id == event.task_id)
+        .scalar_subquery()
     )
     return or_(
         viewer.sql_id == any_(event.audience),

@@ -155,6 +155,8 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "pk_projects": ("id", ("id",)),
     "pk_tasks": ("id", ("id",)),
     "uq_project_members_project_id_user_id": ("membership", ("user_id",)),
+    "uq_task_shares_task_id_user_id": ("share", ("username",)),
+    "pk_comments": ("id", ("id",)),
 }
 
 

@@ -24,6 +24,8 @@ PREFIXES: dict[type[Base], str] = {
     models.ProjectMember: "member",
     models.Task: "task",
     models.TaskShare: "share",
+    models.Comment: "comment",
+    models.CommentRevision: "comment_revision",
     models.Event: "event",
 }
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}

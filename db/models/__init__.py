@@ -1,5 +1,6 @@
 """The tables, one file a noun. Importing this package makes the metadata complete."""
 
+from db.models.comment import Comment, CommentMention, CommentRevision
 from db.models.event import Event, LogEpoch
 from db.models.idempotency import IdempotencyKey
 from db.models.project import Project, ProjectMember, Role
@@ -9,6 +10,9 @@ from db.models.task import Task, TaskPriority, TaskStatus
 from db.models.user import User, WeekDay
 
 __all__ = [
+    "Comment",
+    "CommentMention",
+    "CommentRevision",
     "Event",
     "IdempotencyKey",
     "LogEpoch",

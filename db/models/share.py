@@ -32,11 +32,14 @@ class TaskShare(Versioned, Base):
     shared_by_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     expires_at: Mapped[dt.datetime | None]
 
-    task: Mapped[Task] = relationship(lazy="raise")
+    task: Mapped[Task] = relationship(lazy="raise", back_populates="shares")
     user: Mapped[User] = relationship(lazy="raise", foreign_keys=[user_id])
     shared_by: Mapped[User] = relationship(lazy="raise", foreign_keys=[shared_by_id])
 
     __table_args__ = (
         UniqueConstraint("task_id", "user_id"),
         Index("ix_task_shares_user_id_task_id", "user_id", "task_id"),
+        # The orderings that lists are paged by.
+        Index("ix_task_shares_user_id_created_at_id", "user_id", "created_at", "id"),
+        Index("ix_task_shares_task_id_created_at_id", "task_id", "created_at", "id"),
     )

@@ -1,0 +1,80 @@
+"""What people say about a task, and what they had said before they changed it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db.base import Base, Identified, Versioned
+from db.models.task import Task
+from db.models.user import User
+
+
+class Comment(Versioned, Base):
+    """A comment on a task, or an answer to one; threads are one level deep.
+
+    A comment that is deleted while it has answers stays as a placeholder: without a text, without
+    its history, `removed_at` set. It goes with its last answer.
+    """
+
+    __tablename__ = "comments"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"))
+    body: Mapped[str]
+    edited_at: Mapped[dt.datetime | None]
+    # Not `deleted_at`, which would hide the placeholder as a row in the trash.
+    removed_at: Mapped[dt.datetime | None]
+
+    task: Mapped[Task] = relationship(lazy="raise", back_populates="comments")
+    author: Mapped[User] = relationship(lazy="raise")
+    parent: Mapped[Comment | None] = relationship(
+        lazy="raise", remote_side="Comment.id", back_populates="replies"
+    )
+    replies: Mapped[list[Comment]] = relationship(lazy="raise", back_populates="parent")
+    revisions: Mapped[list[CommentRevision]] = relationship(lazy="raise", back_populates="comment")
+
+    __table_args__ = (
+        Index("ix_comments_task_id_created_at_id", "task_id", "created_at", "id"),
+        Index("ix_comments_author_id_created_at", "author_id", "created_at"),
+        Index(
+            "ix_comments_parent_id_created_at_id",
+            "parent_id",
+            "created_at",
+            "id",
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
+    )
+
+
+class CommentRevision(Identified, Base):
+    """A text that a comment had before it was edited."""
+
+    __tablename__ = "comment_revisions"
+
+    comment_id: Mapped[UUID] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"))
+    body: Mapped[str]
+    # When this text was written, and when another took its place.
+    written_at: Mapped[dt.datetime]
+    replaced_at: Mapped[dt.datetime]
+
+    comment: Mapped[Comment] = relationship(lazy="raise", back_populates="revisions")
+
+    __table_args__ = (
+        Index("ix_comment_revisions_comment_id_replaced_at_id", "comment_id", "replaced_at", "id"),
+    )
+
+
+class CommentMention(Base):
+    """A person named by `@username` in a comment, who saw the task when it was written."""
+
+    __tablename__ = "comment_mentions"
+
+    comment_id: Mapped[UUID] = mapped_column(
+        ForeignKey("comments.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
