@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -70,13 +71,14 @@ class Versioned(Identified):
     version: Mapped[int] = mapped_column(default=1)
 
 
-def new_id(now: dt.datetime) -> UUID:
+def new_id(now: dt.datetime, randbits: Callable[[int], int] = secrets.randbits) -> UUID:
     """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then version, variant and 74 random bits.
 
-    Sortable by time of creation, so that index pages fill in order.
+    Sortable by time of creation, so that index pages fill in order. `randbits` gives as many
+    random bits as it is asked for; the demo brings its own, so that its ids are always the same.
     """
     millis = int(now.timestamp() * 1000)
-    value = (millis & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    value = (millis & (1 << 48) - 1) << 80 | randbits(80)
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0x3 << 62) | 2 << 62
     return UUID(int=value)

@@ -1,0 +1,204 @@
+"""Filling a database with the demo company, once.
+
+Everything is made through the operations of the domain, each by the person who would have done it
+and at the moment when they would have, so the log tells the same story as the tables. All of it is
+one transaction: a database has the whole company or nothing of it. With the same `now` the result
+is the same to the last id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from random import Random
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.authenticator import Authenticator
+from auth.passwords import PasswordHash, Passwords
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from db.base import new_id
+from db.engine import Database
+from db.models import Project, Task, User
+from demo import plan
+from demo import scale as bulk
+from demo.company import LOGIN, PASSWORD, PEOPLE, Person
+from domain.work import Work
+from errors import ErrorCode, Failure
+from settings import AuthSettings, Settings
+
+_SEED = "larkspur"
+# One company at a time: whoever comes second waits and finds it made.
+_LOCK = int.from_bytes(b"demodata", "big", signed=True)
+_PATIENCE = "120s"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What the database has: everything in it is counted, by whomever it was made.
+
+    `created` is whether anything was made now.
+    """
+
+    login: str
+    password: str
+    users: int
+    projects: int
+    tasks: int
+    created: bool
+
+
+@dataclass(slots=True)
+class _StoryWork(Work):
+    """A work whose ids come from the seed."""
+
+    random: Random = field(kw_only=True)
+
+    def new_id(self) -> UUID:
+        """The next id of the story, at this work's moment."""
+        return new_id(self.now, self.random.getrandbits)
+
+
+class _OnePassword(Passwords):
+    """Hashes the one password of the demo once; at the real cost, twelve times take seconds."""
+
+    def __init__(self, settings: AuthSettings) -> None:
+        super().__init__(settings)
+        self._kept: dict[str, PasswordHash] = {}
+
+    async def hash(self, password: str) -> PasswordHash:
+        """The hash of this password, the same each time."""
+        if password not in self._kept:
+            self._kept[password] = await super().hash(password)
+        return self._kept[password]
+
+
+async def seed_demo(
+    database: Database,
+    settings: Settings,
+    *,
+    scale: int = 1,
+    now: dt.datetime | None = None,
+    force: bool = False,
+) -> DemoSummary:
+    """Make the demo company, and `scale` further projects of 400 tasks where that is above 1.
+
+    Does nothing where it was done before. `now` is the moment around which things are due; by
+    default the present. Raises `FORBIDDEN` in production unless forced, since everybody knows the
+    password; `ALREADY_EXISTS` where somebody else has one of the demo's usernames.
+    """
+    if settings.server.production and not force:
+        raise Failure(
+            "This is production, and the demo's password is known to everybody. "
+            "To have it all the same, use --force.",
+            code=ErrorCode.FORBIDDEN,
+        )
+    moment = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
+    async with database.session() as session, session.begin():
+        await _take_turns(session)
+        made = not await _exists(session)
+        if made:
+            await _make_company(session, database, settings, moment)
+    if scale > 1:
+        async with database.session() as session, session.begin():
+            await _take_turns(session)
+            made = await bulk.make(session, moment, scale) or made
+    if made:
+        await _analyze(database)
+    return await _summary(database, created=made)
+
+
+async def demo_exists(database: Database) -> bool:
+    """Whether the demo company is in this database."""
+    async with database.session() as session:
+        return await _exists(session)
+
+
+async def demo_login(database: Database) -> tuple[str, str] | None:
+    """Username and password of the demo user, while these still let somebody in."""
+    async with database.session() as session:
+        return (LOGIN, PASSWORD) if await _exists(session, unchanged=True) else None
+
+
+async def _exists(session: AsyncSession, *, unchanged: bool = False) -> bool:
+    query = select(User.id).where(User.email == _ada().email, User.deleted_at.is_(None))
+    if unchanged:
+        query = query.where(
+            User.is_active, User.username == LOGIN, User.password_changed_at == User.created_at
+        )
+    return await session.scalar(query) is not None
+
+
+def _ada() -> Person:
+    return next(person for person in PEOPLE if person.username == LOGIN)
+
+
+async def _take_turns(session: AsyncSession) -> None:
+    """Wait for whoever does the same in another process. Writing a lot may take its time, too."""
+    for name in ("lock_timeout", "statement_timeout"):
+        await session.execute(
+            text("SELECT set_config(:name, :value, true)"), {"name": name, "value": _PATIENCE}
+        )
+    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+async def _make_company(
+    session: AsyncSession, database: Database, settings: Settings, now: dt.datetime
+) -> None:
+    auth = Authenticator(settings, database)
+    auth.passwords.close()
+    auth.passwords = _OnePassword(settings.auth)
+    zones = {person.username: person.timezone for person in PEOPLE}
+    admins = {person.username for person in PEOPLE if person.is_admin}
+    cast = plan.Cast()
+    random = Random(f"{_SEED} ids")  # noqa: S311 - ids that are the same every time
+    try:
+        for number, act in enumerate(plan.make(now, _SEED, auth), start=1):
+            viewer = NOBODY
+            if act.who is not None:
+                viewer = Viewer(
+                    user_id=cast[act.who],
+                    is_admin=act.who in admins,
+                    timezone=zones[act.who],
+                )
+            work = _StoryWork(
+                session=session,
+                viewer=viewer,
+                now=act.at,
+                request=RequestInfo(id=f"demo-{number:05d}"),
+                random=random,
+            )
+            await act.do(work, cast)
+            await session.flush()
+    finally:
+        auth.close()
+
+
+async def _analyze(database: Database) -> None:
+    """Tell the planner at once how much there is; otherwise it learns it a minute later."""
+    async with database.session() as session, session.begin():
+        await session.execute(text("ANALYZE users, projects, project_members, tasks, events"))
+
+
+async def _summary(database: Database, *, created: bool) -> DemoSummary:
+    async with database.session() as session:
+        row = (
+            await session.execute(
+                select(
+                    *(
+                        select(func.count()).select_from(model).scalar_subquery()
+                        for model in (User, Project, Task)
+                    )
+                )
+            )
+        ).one()
+    users, projects, tasks = row
+    return DemoSummary(
+        LOGIN, PASSWORD, users=users, projects=projects, tasks=tasks, created=created
+    )
+
+
+__all__ = ["DemoSummary", "demo_exists", "demo_login", "seed_demo"]

@@ -1,0 +1,69 @@
+"""Emptying the trash: what has been in it for 30 days is deleted for good.
+
+Tasks go before projects, the lowest first, so that no single statement takes a large project's
+rows with it; what hangs on a row (shares, members) follows by its foreign key. The log keeps what
+it says of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, case, delete, select
+
+from db.models import Project, Task
+from domain.work import Work
+
+KEPT = dt.timedelta(days=30)
+PORTION = 1_000
+
+
+class Purged(NamedTuple):
+    """How many rows went."""
+
+    projects: int
+    tasks: int
+
+
+async def purge(work: Work, *, portion: int = PORTION) -> Purged:
+    """Delete up to `portion` tasks and `portion` projects whose time in the trash is over.
+
+    To be called again, in another work, until it finds nothing. Projects go once none of the tasks
+    that went into the trash with them is left.
+    """
+    tasks = await work.session.scalars(
+        delete(Task)
+        .where(
+            Task.id.in_(
+                select(Task.id)
+                .where(Task.deleted_at <= work.now - KEPT)
+                .order_by(_level().desc(), Task.id)
+                .limit(portion)
+            )
+        )
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
+    )
+    gone = len(tasks.all())
+    if gone == portion:
+        return Purged(projects=0, tasks=gone)
+    projects = await work.session.scalars(
+        delete(Project)
+        .where(
+            Project.id.in_(
+                select(Project.id)
+                .where(Project.deleted_at <= work.now - KEPT)
+                .order_by(Project.id)
+                .limit(portion)
+            )
+        )
+        .returning(Project.id)
+        .execution_options(synchronize_session=False)
+    )
+    return Purged(projects=len(projects.all()), tasks=gone)
+
+
+def _level() -> ColumnElement[int]:
+    """How deep a task stands: 0 for one without parent, at most 2."""
+    return case((Task.parent_id.is_(None), 0), (Task.parent_id == Task.root_id, 1), else_=2)

@@ -1,0 +1,1 @@
+"""Background work: what happens without anybody asking for it."""

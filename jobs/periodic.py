@@ -1,0 +1,158 @@
+"""What has to be done now and then: emptying the trash, forgetting what has expired.
+
+Every worker wakes at its start and then each hour. They may be any number: each pass holds an
+advisory lock of PostgreSQL, and whoever finds it taken leaves the work to the other. The work is
+done in small transactions, since an open one holds the readers of events back, and stops between
+two of them when asked to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from auth.request import RequestInfo
+from auth.viewer import NOBODY
+from db.engine import Database
+from domain import idempotency, session_pruning, trash
+from domain.work import Work, begin
+from events import pruning
+from settings import Settings
+
+log = logging.getLogger("taskloom.periodic")
+
+EVERY = dt.timedelta(hours=1)
+_LOCK = int.from_bytes(b"periodic", "big", signed=True)
+
+Clock = Callable[[], dt.datetime]
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+async def run_forever(
+    database: Database,
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    clock: Clock = _utc_now,
+    every: dt.timedelta = EVERY,
+) -> None:
+    """Do everything now, and again each time `every` has passed, until `stop` is set.
+
+    A failure (of the database, say) is logged, and the next pass tries again.
+    """
+    while not stop.is_set():
+        try:
+            await run_once(database, settings, stop=stop, clock=clock)
+        except Exception:
+            log.exception("a pass of the periodic work failed")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every.total_seconds())
+
+
+async def run_once(
+    database: Database,
+    settings: Settings,
+    *,
+    stop: asyncio.Event | None = None,
+    clock: Clock = _utc_now,
+) -> bool:
+    """One pass over everything. False where another process is at it already.
+
+    When one kind of work fails, the others are done all the same.
+    """
+    pass_ = _Pass(database, settings, stop or asyncio.Event(), clock)
+    async with _alone(database) as mine:
+        if mine:
+            await pass_.run()
+    return mine
+
+
+@contextlib.asynccontextmanager
+async def _alone(database: Database) -> AsyncIterator[bool]:
+    """Whether this process has the lock, which it holds until the block ends.
+
+    The lock is the connection's own and no transaction is open meanwhile. When this process dies
+    its connection goes, and the lock with it.
+    """
+    async with database.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        key = {"lock": _LOCK}
+        mine = bool(await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), key))
+        try:
+            yield mine
+        finally:
+            if mine:
+                try:
+                    await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), key)
+                except BaseException:
+                    # Closed instead of given back, since it may still hold the lock.
+                    await connection.invalidate()
+                    raise
+
+
+class _Pass:
+    """One pass; its parts are methods, so that each can be logged and fail by itself."""
+
+    def __init__(
+        self, database: Database, settings: Settings, stop: asyncio.Event, clock: Clock
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.stop = stop
+        self.clock = clock
+
+    async def run(self) -> None:
+        for part in (self.trash, self.idempotency_keys, self.sessions, self.events):
+            if self.stop.is_set():
+                return
+            try:
+                await part()
+            except Exception:
+                log.exception("the periodic work on %s failed", part.__name__)
+
+    async def trash(self) -> None:
+        projects, tasks = await self._until_done(trash.purge)
+        _report("%d projects and %d tasks left the trash for good", projects, tasks)
+
+    async def idempotency_keys(self) -> None:
+        async with self._work() as work:
+            _report("forgot %d idempotency keys", await idempotency.prune(work))
+
+    async def sessions(self) -> None:
+        sessions, tokens = await self._until_done(session_pruning.prune)
+        _report("forgot %d ended sessions and %d refresh tokens", sessions, tokens)
+
+    async def events(self) -> None:
+        pruned = await pruning.prune(self.database, self.settings.events, self.clock())
+        _report("deleted %d old events", pruned)
+
+    async def _until_done(self, step: Callable[[Work], Awaitable[Sequence[int]]]) -> list[int]:
+        """Repeat a step, each in a transaction of its own, until it finds nothing; its sums."""
+        sums: list[int] = [0, 0]
+        while not self.stop.is_set():
+            async with self._work() as work:
+                counts = await step(work)
+            if not any(counts):
+                break
+            sums = [total + count for total, count in zip(sums, counts, strict=True)]
+        return sums
+
+    @contextlib.asynccontextmanager
+    async def _work(self) -> AsyncIterator[Work]:
+        request = RequestInfo(id=f"periodic-{uuid4().hex}")
+        async with begin(self.database, NOBODY, now=self.clock(), request=request) as work:
+            yield work
+
+
+def _report(message: str, *counts: int) -> None:
+    """Say what was done, unless it was nothing."""
+    log.log(logging.INFO if any(counts) else logging.DEBUG, message, *counts)

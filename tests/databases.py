@@ -1,0 +1,32 @@
+"""Databases of their own, for tests that change what is in all of a database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from db import migrate
+from db.engine import Database
+from settings import Settings
+
+
+@asynccontextmanager
+async def fresh_database(settings: Settings) -> AsyncIterator[Database]:
+    """An empty, migrated database on the server of the tests, for as long as the block lasts."""
+    name = f"fresh_{secrets.token_hex(6)}"
+    server = await asyncpg.connect(settings.database.dsn)
+    try:
+        await server.execute(f"CREATE DATABASE {name}")
+        url = urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))
+        own = settings.with_database(url).database
+        await migrate.upgrade(own)
+        database = await Database.connect(own)
+        yield database
+        await database.close()
+    finally:
+        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await server.close()

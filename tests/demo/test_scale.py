@@ -1,0 +1,111 @@
+"""The demo in bulk: rows that the domain could have made."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from auth import access
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from db.engine import Database
+from db.models import Event, Project, ProjectMember, Role, Task, User
+from demo.scale import TASKS_PER_PROJECT, USERS_PER_PROJECT
+from demo.seed import seed_demo
+from domain import rules
+from domain import task as tasks
+from domain.task import NewTask
+from domain.work import begin
+from settings import Settings
+from tests.demo.conftest import Fresh
+
+NOW = dt.datetime(2026, 11, 20, 10, 30, tzinfo=dt.UTC)
+SCALE = 9
+
+
+@pytest.fixture(scope="module")
+async def crowd(fresh: Fresh, settings: Settings) -> Database:
+    database = await fresh()
+    made = await seed_demo(database, settings, scale=SCALE, now=NOW)
+    assert made.created
+    assert made.users == 12 + SCALE * USERS_PER_PROJECT
+    assert made.projects == 8 + SCALE
+    assert made.tasks == 600 + SCALE * TASKS_PER_PROJECT
+    return database
+
+
+async def all_of(database: Database, query: Any) -> list[Any]:
+    async with database.session() as session:
+        return list(await session.scalars(query))
+
+
+async def test_every_project_has_one_owner_and_its_numbers_without_gaps(crowd: Database) -> None:
+    members = await all_of(crowd, select(ProjectMember))
+    numbers: dict[Any, list[int]] = defaultdict(list)
+    for task in await all_of(crowd, select(Task).where(Task.project_id.is_not(None))):
+        numbers[task.project_id].append(task.number)
+    for project in await all_of(crowd, select(Project)):
+        own = [member for member in members if member.project_id == project.id]
+        assert [m.user_id for m in own if m.role is Role.OWNER] == [project.owner_id]
+        assert sorted(numbers[project.id]) == list(range(1, project.last_number + 1))
+
+
+async def test_tasks_hang_together_as_the_domain_hangs_them(crowd: Database) -> None:
+    by_id = {task.id: task for task in await all_of(crowd, select(Task))}
+    members = {
+        (m.project_id, m.user_id)
+        for m in await all_of(crowd, select(ProjectMember).where(ProjectMember.role >= Role.EDITOR))
+    }
+    levels = set()
+    for task in by_id.values():
+        assert task.tag_keys == [rules.tag_key(tag) for tag in task.tags]
+        assert (task.completed_at is not None) == (task.status.name == "COMPLETED")
+        if task.project_id is not None:
+            assert (task.project_id, task.owner_id) in members
+            assert task.assignee_id is None or (task.project_id, task.assignee_id) in members
+        above, root = 0, task
+        while root.parent_id is not None:
+            root = by_id[root.parent_id]
+            above += 1
+        levels.add(above)
+        assert task.root_id == (root.id if above else None)
+        assert task.project_id == root.project_id
+    assert levels == {0, 1, 2}
+
+
+async def test_ada_works_in_some_of_the_projects_and_goes_on_there(crowd: Database) -> None:
+    ada = (await all_of(crowd, select(User).where(User.username == "ada")))[0]
+    viewer = Viewer(user_id=ada.id)
+    seen = await all_of(
+        crowd,
+        select(Project).where(access.read(viewer, Project), Project.key.regexp_match(r"^D\d")),
+    )
+    assert {project.key for project in seen} == {"D1", "D5", "D9"}
+    assert await all_of(crowd, select(Task.id).where(Task.assignee_id == ada.id))
+
+    # The domain finds numbers and ranks as it would have left them.
+    project = seen[0]
+    request = RequestInfo(id="test")
+    async with begin(crowd, viewer, now=NOW, request=request) as work:
+        task = await tasks.create(work, NewTask("One more", project_id=project.id))
+        last = await work.session.scalar(
+            select(func.max(Task.position)).where(Task.project_id == project.id)
+        )
+        assert task.number == TASKS_PER_PROJECT + 1
+        assert task.position == last
+        await work.session.rollback()
+
+
+async def test_the_log_knows_of_every_task(crowd: Database) -> None:
+    created = await all_of(crowd, select(Event.subject_id).where(Event.kind == "TASK_CREATED"))
+    assert set(created) == set(await all_of(crowd, select(Task.id)))
+
+
+async def test_a_second_time_adds_nothing(crowd: Database, settings: Settings) -> None:
+    again = await seed_demo(crowd, settings, scale=SCALE + 1, now=NOW)
+    assert not again.created
+    assert again.projects == 8 + SCALE
