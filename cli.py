@@ -113,7 +113,7 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     port = listener.getsockname()[1]
     os.environ["TASKLOOM_PORT"] = str(port)
     with listener, _database(load_settings()) as ready:
-        if demo and settings.database.url is None:
+        if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql, its explorer is at /")
         with _background_work() if worker else contextlib.nullcontext():
@@ -134,12 +134,16 @@ async def _seed_once(settings: Settings) -> None:
         await _seed(database, settings, scale=1)
 
 
-async def _seed(database: Database, settings: Settings, *, scale: int) -> None:
+async def _seed(
+    database: Database, settings: Settings, *, scale: int, force: bool = False
+) -> None:
     from demo.seed import seed_demo
 
     click.echo("Making a demo company …")
-    login = await seed_demo(database, settings, scale=scale)
-    click.echo(f"Sign in as {login.username} with the password {login.password}")
+    made = await seed_demo(database, settings, scale=scale, force=force)
+    verb = "Made it" if made.created else "It is here already, and nothing was changed"
+    click.echo(f"{verb}: {made.users} users, {made.projects} projects, {made.tasks} tasks.")
+    click.echo(f"Sign in as {made.login} with the password {made.password}")
 
 
 def asgi() -> ASGIApp:
@@ -274,14 +278,15 @@ def migrate(*, check: bool) -> None:
     "--scale",
     type=click.IntRange(1, 1000),
     default=1,
-    help="How many times the demo company's 600 tasks; above 1 by bulk insertion.",
+    help="Above 1: so many further projects, of 400 tasks and 10 people each, in bulk.",
 )
-def demo(*, scale: int) -> None:
+@click.option("--force", is_flag=True, help="In production too, with a known password.")
+def demo(*, scale: int, force: bool) -> None:
     """Fill the database with a demo company, and print a login."""
 
     async def run(settings: Settings) -> None:
         async with _connected(settings) as database:
-            await _seed(database, settings, scale=scale)
+            await _seed(database, settings, scale=scale, force=force)
 
     with _database(load_settings()) as ready:
         asyncio.run(run(ready))
