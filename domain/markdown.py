@@ -1,0 +1,100 @@
+"""Markdown as people write it in comments: to safe HTML, to plain text, and whom it mentions.
+
+Two locks stand between a text and a reader's page. The renderer takes raw HTML for text and makes
+links of safe schemes only; then `nh3` (Ammonia) parses what came out as a browser would, and lets
+through only the elements and attributes named here. Either alone would do, and each covers for a
+fault of the other.
+
+Mentions are found in the parsed text, so that an `@name` inside code or an address is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# CommonMark with tables, strike-through and bare links, as on the sites where people write most.
+_PARSER = MarkdownIt(
+    "commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20}
+).enable(["table", "strikethrough", "linkify"])
+
+_TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img",
+    "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "a": {"href", "title"},
+    "code": {"class"},
+    "img": {"src", "alt", "title"},
+    "ol": {"start"},
+}
+_SCHEMES = {"http", "https", "mailto"}
+_LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}")
+
+# Usernames as domain.user allows them; a full stop at the end ends the sentence, not the name.
+_MENTION = re.compile(r"(?<![\w@./-])@([A-Za-z0-9_.-]{2,49}[A-Za-z0-9_-])(?![\w@])")
+
+
+@lru_cache(maxsize=500)
+def to_html(text: str) -> str:
+    """HTML that may stand in anybody's page. Links open nothing of ours and lend no rank."""
+    return nh3.clean(
+        _PARSER.render(text),
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=_filtered,
+        url_schemes=_SCHEMES,
+        link_rel="nofollow noopener noreferrer",
+    )
+
+
+def _filtered(tag: str, attribute: str, value: str) -> str | None:
+    if tag == "code" and attribute == "class":
+        return value if _LANGUAGE.fullmatch(value) else None
+    if tag == "ol" and attribute == "start":
+        return value if value.isdigit() else None
+    return value
+
+
+@lru_cache(maxsize=500)
+def to_text(text: str) -> str:
+    """The words without their marks, a line for each block: for previews and notifications."""
+    lines = (_line(token) for token in _PARSER.parse(text))
+    return "\n".join(line for line in lines if line)
+
+
+def _line(token: Token) -> str:
+    if token.type in {"fence", "code_block"}:
+        return token.content.rstrip("\n")
+    if token.type != "inline":
+        return ""
+    return "".join(_words(token)).strip()
+
+
+def _words(inline: Token) -> Iterator[str]:
+    for child in inline.children or ():
+        if child.type in {"softbreak", "hardbreak"}:
+            yield "\n"
+        elif child.type in {"text", "code_inline", "text_special", "image"}:
+            # An image's content is what stands for it.
+            yield child.content
+
+
+def mentioned(text: str) -> list[str]:
+    """The usernames after an `@`, in lower case, each once, in the order of the text."""
+    if "@" not in text:
+        return []
+    found: dict[str, None] = {}
+    for token in _PARSER.parse(text):
+        in_link = 0
+        for child in token.children or ():
+            in_link += child.type == "link_open"
+            in_link -= child.type == "link_close"
+            if child.type == "text" and not in_link:
+                found.update((name.lower(), None) for name in _MENTION.findall(child.content))
+    return list(found)

@@ -1,0 +1,86 @@
+"""Who else sees a task, and telling those who do so no more.
+
+The viewer's own rights are asked of `Work`. Here the same rule of `auth.access` is asked about
+other people: may they see this task? As in live delivery, one statement asks about many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, bindparam, column, func, literal_column, select
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import ViewerColumn
+from db.models import Task, User
+from domain.work import Work
+from events.kinds import EventKind
+
+TaskAndPerson = tuple[UUID, UUID]
+
+
+async def seen(work: Work, pairs: Collection[TaskAndPerson]) -> set[TaskAndPerson]:
+    """Of these pairs of a task and a person, those where the person sees the task."""
+    if not pairs:
+        return set()
+    tasks, people = zip(*pairs, strict=True)
+    pair = (
+        func.unnest(
+            bindparam("tasks", list(tasks), ARRAY(Uuid())),
+            bindparam("people", list(people), ARRAY(Uuid())),
+        )
+        .table_valued(column("task_id", Uuid()), column("person_id", Uuid()))
+        .render_derived(name="pair")
+    )
+    # Written as text, so that subqueries of the rule do not add the table afresh; see events.log.
+    them = ViewerColumn(literal_column("pair.person_id", Uuid()))
+    rows = await work.session.execute(
+        select(pair.c.task_id, pair.c.person_id)
+        .select_from(pair.join(Task, Task.id == pair.c.task_id))
+        .where(access.read(them, Task))
+    )
+    return {(task_id, person_id) for task_id, person_id in rows.tuples()}
+
+
+async def sees(work: Work, task_id: UUID, person_id: UUID) -> bool:
+    """Whether this person sees the task."""
+    return bool(await seen(work, [(task_id, person_id)]))
+
+
+async def viewers_named(work: Work, task_id: UUID, usernames: Sequence[str]) -> list[UUID]:
+    """Ids of the active people of these usernames (in lower case) who see the task."""
+    if not usernames:
+        return []
+    person = aliased(User, name="person")
+    them = ViewerColumn(literal_column("person.id", Uuid()))
+    found = await work.session.scalars(
+        select(person.id)
+        .join(Task, Task.id == task_id)
+        .where(
+            func.lower(person.username).in_(usernames),
+            person.is_active,
+            person.deleted_at.is_(None),
+            access.read(them, Task),
+        )
+    )
+    return list(found)
+
+
+async def tell_of_losses(work: Work, losses: Iterable[tuple[Task, UUID]]) -> None:
+    """Record `ACCESS_LOST` for each of these people who does not see the task (any more).
+
+    To be called once the change that may have taken their sight is in the database.
+    """
+    asked = [(task, person) for task, person in losses if person != work.viewer.user_id]
+    still = await seen(work, [(task.id, person) for task, person in asked])
+    for task, person in asked:
+        if (task.id, person) not in still:
+            work.record(
+                EventKind.ACCESS_LOST,
+                task,
+                task_id=task.id,
+                project_id=task.project_id,
+                audience=[person],
+            )
