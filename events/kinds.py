@@ -41,3 +41,47 @@ class EventKind(Enum):
     SESSION_CREATED = "SESSION_CREATED"
     SESSION_REVOKED = "SESSION_REVOKED"
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a kind of event, not a password
+
+
+# Descriptions for the schema, one for every member (`graph.event` reads them).
+KIND_DESCRIPTIONS: dict[EventKind, str] = {
+    EventKind.PROJECT_CREATED: "A project was made.",
+    EventKind.PROJECT_UPDATED: "Name, description, key or color of a project changed.",
+    EventKind.PROJECT_ARCHIVED: "A project became read-only.",
+    EventKind.PROJECT_UNARCHIVED: "An archived project was opened again.",
+    EventKind.PROJECT_DELETED: "A project went into the trash, with its tasks.",
+    EventKind.PROJECT_RESTORED: "A project came back from the trash, with its tasks.",
+    EventKind.PROJECT_TRANSFERRED: "A project has another owner.",
+    EventKind.MEMBER_ADDED: "Somebody became a member of a project.",
+    EventKind.MEMBER_UPDATED: "A member of a project has another role.",
+    EventKind.MEMBER_REMOVED: "Somebody left a project or was removed from it.",
+    EventKind.TASK_CREATED: "A task was made.",
+    EventKind.TASK_UPDATED: "Fields of a task changed.",
+    EventKind.TASK_COMPLETED: "A task was completed.",
+    EventKind.TASK_REOPENED: "A completed or cancelled task was opened again.",
+    EventKind.TASK_ASSIGNED: "A task has another assignee, or none any more.",
+    EventKind.TASK_MOVED: (
+        "A task has another place in its list, or another project. The project that it left gets "
+        "an event of its own."
+    ),
+    EventKind.TASK_DELETED: "A task went into the trash, with its subtasks.",
+    EventKind.TASK_RESTORED: "A task came back from the trash.",
+    EventKind.SHARE_CREATED: "A task was shared with somebody.",
+    EventKind.SHARE_UPDATED: "What a share of a task allows, or for how long, changed.",
+    EventKind.SHARE_DELETED: "A task is not shared with somebody any more.",
+    EventKind.COMMENT_CREATED: "A comment was written.",
+    EventKind.COMMENT_UPDATED: "A comment was edited.",
+    EventKind.COMMENT_DELETED: "A comment was deleted.",
+    EventKind.ACCESS_LOST: (
+        "You may not see the subject any more. Sent to you alone, whatever the filter's kinds and "
+        "actors; drop what you show of it. Who loses a project loses the tasks in it."
+    ),
+    EventKind.USER_REGISTERED: "An account was made.",
+    EventKind.USER_UPDATED: "A profile or an account changed.",
+    EventKind.USER_ACTIVATED: "An account was activated again.",
+    EventKind.USER_DEACTIVATED: "An account was deactivated.",
+    EventKind.USER_DELETED: "An account was deleted.",
+    EventKind.SESSION_CREATED: "Somebody signed in.",
+    EventKind.SESSION_REVOKED: "A session was ended.",
+    EventKind.PASSWORD_CHANGED: "A password was changed.",
+}

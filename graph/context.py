@@ -58,6 +58,8 @@ class Context:
     objects: dict[Any, Any] = field(default_factory=dict)
     # The operation's outline, where the executor keeps one with the document.
     outline: Outline | None = None
+    # Taken before anything else is read, where the operation asks for it; see `graph.event`.
+    event_cursor: str | None = None
     # What goes into the answer's `extensions`.
     extensions: dict[str, Any] = field(default_factory=dict)
     # Set by a mutation that renews the credentials (`sessionRefresh`): a WebSocket on which it was

@@ -44,10 +44,10 @@ class PageInfo:
         (), attrgetter("has_previous"), "Whether rows stand before this page."
     )
     start_cursor: str | None = derived(
-        (), lambda page: cursor_of(page.rows[0]) if page.rows else None, "Cursor of the first row."
+        (), lambda page: page.cursor(page.rows[0]) if page.rows else None, "Cursor of the first row."
     )
     end_cursor: str | None = derived(
-        (), lambda page: cursor_of(page.rows[-1]) if page.rows else None, "Cursor of the last row."
+        (), lambda page: page.cursor(page.rows[-1]) if page.rows else None, "Cursor of the last row."
     )
 
 
@@ -59,6 +59,10 @@ class Page:
     has_next: bool = False
     has_previous: bool = False
     total: int | None = None
+
+    def cursor(self, row: Any) -> str:
+        """The cursor of a row of this page."""
+        return cursor_of(row)
 
 
 def cursor_of(row: Any) -> str:

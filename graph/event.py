@@ -1,0 +1,305 @@
+"""Events in the schema: what happened, to whom it matters, and where to go on reading.
+
+A client that shows a list and keeps it current asks for `eventCursor` and the list in one request,
+and subscribes from that cursor. For nothing to fall between, the cursor must be older than every
+read of the request. Root fields run side by side, so the executor takes it before any of them
+begins (`take_event_cursor`).
+
+The values of a change are kept in the log as the database has them; they become the schema's when
+they are read: ids global, names in camel case.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+from graphql import OperationType
+from sqlalchemy import select
+from strawberry.scalars import JSON
+
+from db import models
+from db.base import Base
+from db.models import LogEpoch
+from errors import BadInput
+from events.cursor import Cursor
+from events.epoch import ROW
+from events.kinds import EventKind
+from events.log import PAGE, cursor_of
+from graph import ids
+from graph.context import Context
+from graph.errors import camel
+from graph.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.fields import BatchInfo, arg, attribute, batch, column, derived, root
+from graph.inputs import given
+from graph.loading import load_objects
+from graph.node import EXPRESSIONS, Node, node_id, node_type
+from graph.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
+from graph.project import Project, ProjectMember
+from graph.selection import fields_of
+from graph.task import Task
+from graph.user import User
+
+# --- one event -----------------------------------------------------------------------------------
+
+EventSubject = Annotated[
+    Task | Project | ProjectMember | User,
+    strawberry.union(name="EventSubject", description="What an event is about."),
+]
+
+# Fields of changes whose values are ids, and of what.
+_ID_FIELDS: dict[str, type[Base]] = {
+    "owner": models.User,
+    "assignee": models.User,
+    "user": models.User,
+    "author": models.User,
+    "project": models.Project,
+    "task": models.Task,
+}
+
+# Not a column: the epoch that the event's cursor belongs to.
+EXPRESSIONS[models.Event, "epoch"] = lambda _viewer, _event: (
+    select(LogEpoch.epoch).where(LogEpoch.id == ROW).scalar_subquery()
+)
+
+
+def _model_named(name: str) -> type[Base] | None:
+    return next((model for model in ids.PREFIXES if model.__name__ == name), None)
+
+
+@strawberry.type(description="One field that changed.")
+class FieldChange:
+    """Values are JSON: text, numbers, lists, null; ids are global, enum values by name."""
+
+    field: str = attribute("The field's name in the schema.")
+    from_: JSON | None = attribute("The value before; null if there was none.", name="from")
+    to: JSON | None = attribute("The value after; null if there is none.")
+
+
+def _changes(event: Any) -> list[FieldChange]:
+    return [
+        FieldChange(
+            field=camel(change["field"]),
+            from_=_value(event, change["field"], change["from"]),
+            to=_value(event, change["field"], change["to"]),
+        )
+        for change in event.changes
+    ]
+
+
+def _value(event: Any, field: str, value: Any) -> Any:
+    model = _model_named(event.subject_type) if field == "parent" else _ID_FIELDS.get(field)
+    if model is None or not isinstance(value, str):
+        return value
+    return ids.encode(model, UUID(value))
+
+
+def _subject_id(event: Any) -> str | None:
+    model = _model_named(event.subject_type)
+    return None if model is None else ids.encode(model, event.subject_id)
+
+
+async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+    found: list[Any] = [None] * len(parents)
+    for model in {_model_named(parent.subject_type) for parent in parents}:
+        if model is None or model not in _SUBJECTS:
+            continue
+        places = [i for i, one in enumerate(parents) if one.subject_type == model.__name__]
+        rows = await load_objects(info, model, [parents[i].subject_id for i in places])
+        for place, row in zip(places, rows, strict=True):
+            found[place] = row
+    return found
+
+
+_SUBJECTS = (models.Task, models.Project, models.ProjectMember, models.User)
+
+
+def _by_key(model: type[Base], key: str, description: str) -> Any:
+    async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+        return await load_objects(info, model, [getattr(parent, key) for parent in parents])
+
+    return batch(rows, description, needs=(key,))
+
+
+@node_type(
+    models.Event,
+    "Something that happened to a task, a project or its members. The ids are the same in "
+    "subscriptions, in `changes` and in webhooks.",
+)
+class TaskEvent(Node):
+    """See `db.models.Event`."""
+
+    id: strawberry.ID = node_id(models.Event)
+    cursor: str = derived(
+        ("epoch", "xid", "position"),
+        cursor_of,
+        "Pass it as `after` or `since` to go on from this event.",
+    )
+    at: dt.datetime = column(models.Event.at, "When it was done.")
+    kind: EventKind = column(models.Event.kind, "What happened.", convert=EventKind)
+    request_id: str | None = column(
+        models.Event.request_id,
+        "The request that did it. Answers carry it in `extensions.requestId`, so that you know "
+        "the echo of your own changes.",
+    )
+    actor: User | None = _by_key(
+        models.User, "actor_id", "Who did it; null if the account was deleted since."
+    )
+    subject: EventSubject | None = batch(
+        _subjects,
+        "What it is about, as it is now; null if it is gone, or you may not see it any more.",
+        needs=("subject_type", "subject_id"),
+    )
+    subject_id: strawberry.ID | None = derived(
+        ("subject_type", "subject_id"), _subject_id, "The id of what it is about, gone or not."
+    )
+    task: Task | None = _by_key(
+        models.Task, "task_id", "The task concerned, as it is now; null if there is none to see."
+    )
+    project: Project | None = _by_key(
+        models.Project, "project_id", "The project concerned; null if there is none to see."
+    )
+    changes: list[FieldChange] = derived(
+        ("subject_type", "changes"), _changes, "The fields that changed; empty for what is new."
+    )
+
+
+# --- the cursor of the present -------------------------------------------------------------------
+
+_ASKED = "eventCursor"
+
+
+async def take_event_cursor(context: Context) -> None:
+    """Take `eventCursor` where the operation asks for it; to be called before anything is read."""
+    outline = context.outline
+    if outline is None or outline.operation.operation is not OperationType.QUERY:
+        return
+    asked = outline.statements.get(_ASKED)
+    if asked is None:
+        query = outline.schema.query_type
+        assert query is not None
+        nodes = fields_of(outline, query, [outline.operation.selection_set])
+        asked = any(node.name.value == _ASKED for node in nodes)
+        outline.statements[_ASKED] = asked
+    if asked and context.viewer.signed_in:
+        context.event_cursor = str((await context.services.live.log.head()).cursor)
+
+
+async def _event_cursor(info: BatchInfo) -> str:
+    info.viewer.require()
+    if info.context.event_cursor is None:
+        await take_event_cursor(info.context)
+    assert info.context.event_cursor is not None, "the executor's outline has this field"
+    return info.context.event_cursor
+
+
+# --- changes since -------------------------------------------------------------------------------
+
+# Stretches of the log that one answer looks through before it hands back a cursor to go on from.
+_STRETCHES = 4
+
+
+@dataclass(slots=True)
+class ChangesPage:
+    """What `changes` answers from; to `PageInfo` it looks like any page."""
+
+    rows: list[Any]
+    next: Cursor
+    has_next: bool
+    # What comes before a cursor is not looked at.
+    has_previous: bool = True
+
+    def cursor(self, row: Any) -> str:
+        """The cursor of an event of this page."""
+        return cursor_of(row)
+
+
+@strawberry.type(description="An event and its cursor.")
+class EventEdge:
+    """An edge is the row itself."""
+
+    node: TaskEvent = derived((), lambda row: row, "The event.")
+    cursor: str = derived(("epoch", "xid", "position"), cursor_of, "The event's own cursor.")
+
+
+@strawberry.type(
+    description="Events in the order in which they became visible. A page may hold fewer events "
+    "than asked for, none even, and still have a next one: go on from `cursor` while "
+    "`pageInfo.hasNextPage`."
+)
+class EventConnection:
+    """A connection without `totalCount`, which would mean to read the whole log."""
+
+    edges: list[EventEdge] = derived((), lambda page: page.rows, "The events with their cursors.")
+    nodes: list[TaskEvent] = derived((), lambda page: page.rows, "The events.")
+    page_info: PageInfo = derived((), lambda page: page, "Where this page stands in the log.")
+    cursor: str = derived(
+        (),
+        lambda page: str(page.next),
+        "Go on from here: as `since` when you ask again, or as `after` to go on live. It moves on "
+        "even when nothing happened, so keep the newest.",
+    )
+
+
+async def _read_changes(context: Context, wanted: Wanted, since: Cursor, first: int) -> ChangesPage:
+    log = context.services.live.log
+    user_id = context.viewer.require()
+    rows: list[Any] = []
+    end = since
+    for _ in range(_STRETCHES):
+        page = await log.read_visible(user_id, end.place, limit=PAGE)
+        for row in await wanted.select(page.rows):
+            if len(rows) == first:
+                last = rows[-1] if rows else None
+                end = end if last is None else Cursor(last.epoch, last.xid, last.position)
+                return ChangesPage(rows, end, has_next=True)
+            rows.append(row)
+        end = page.cursor
+        if not page.more:
+            return ChangesPage(rows, end, has_next=False)
+    return ChangesPage(rows, end, has_next=True)
+
+
+async def _changes_since(
+    info: BatchInfo,
+    since: Annotated[
+        str, arg("A cursor: of an event, of an earlier answer, or `eventCursor`. Kept for 7 days.")
+    ],
+    filter: Annotated[TaskEventFilter | None, arg("Only events that match.")] = None,  # noqa: A002
+    first: Annotated[
+        int | None,
+        arg(f"The number of events: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}."),
+    ] = None,
+) -> ChangesPage:
+    context = info.context
+    context.viewer.require()
+    size = given(first)
+    size = DEFAULT_PAGE if size is None else size
+    if not 0 <= size <= MAX_PAGE:
+        raise BadInput(f"first must be from 0 to {MAX_PAGE}; it is {size}.", path=("first",))
+    wanted = wanted_of(context, given(filter))
+    start = await context.services.live.log.resume(since, context.now, ("since",))
+    return await _read_changes(context, wanted, start, size)
+
+
+@strawberry.type
+class EventQuery:
+    """Root fields."""
+
+    event_cursor: str = root(
+        _event_cursor,
+        "The present end of the log of events. Ask for it in the same request as the first page "
+        "of what you show, and subscribe with it as `after`: nothing falls between.",
+    )
+    changes: EventConnection = root(
+        _changes_since,
+        "What happened since a cursor, for those who poll: the same events as `taskEvents`. "
+        "`CURSOR_EXPIRED` where the cursor is too old; then read the state afresh.",
+    )
+
+
+__all__ = ["EventConnection", "EventQuery", "FieldChange", "TaskEvent", "take_event_cursor"]

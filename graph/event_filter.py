@@ -1,0 +1,142 @@
+"""Which events a client asks for: `TaskEventFilter`, as the event log and SQL understand it.
+
+All but `task` is decided on the event alone (`events.filter`); what `task` says of the task is
+asked of the database for those events that passed everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy.orm import aliased
+
+from auth import access
+from db import models
+from db.base import Base
+from db.read import Reader, Statement
+from errors import BadInput
+from events.filter import EventFilter
+from events.kinds import KIND_DESCRIPTIONS, EventKind
+from graph import ids
+from graph.context import Context
+from graph.filtering import Binds, Values, build_filter, filter_shape, given_fields
+from graph.inputs import optional
+from graph.loading import Shape, viewer_of
+from graph.node import described_enum
+from graph.task_inputs import TaskFilter
+
+# Before any type names it.
+described_enum(EventKind, "What happened; kinds are only ever added.", KIND_DESCRIPTIONS)
+
+MAX_IDS = 100
+_LOSS = EventKind.ACCESS_LOST.value
+
+
+@strawberry.input(
+    description="Which events to give; all conditions that are given must hold. A loss of access "
+    "is told whatever kinds, actors and task are asked for."
+)
+class TaskEventFilter:
+    """See the module."""
+
+    projects: list[strawberry.ID] | None = optional(
+        f"Only events of these projects and their tasks, at most {MAX_IDS}. A subscription ends "
+        "with `NOT_FOUND` when you may see none of them any more."
+    )
+    tasks: list[strawberry.ID] | None = optional(
+        f"Only events of these tasks, at most {MAX_IDS}. A subscription ends with `NOT_FOUND` "
+        "when you may see none of them any more."
+    )
+    kinds: list[EventKind] | None = optional("Only these kinds.")
+    actors: list[strawberry.ID] | None = optional(f"Only what these people did, at most {MAX_IDS}.")
+    exclude_own: bool | None = optional("True: leave out what you did yourself, on any device.")
+    task: TaskFilter | None = optional(
+        "Only events of tasks that match this filter when the event is delivered."
+    )
+
+
+@lru_cache(maxsize=500)
+def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
+    viewer = viewer_of(viewer_shape)
+    task = aliased(models.Task)
+    keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
+    return Statement(
+        select(task.id).where(
+            task.id == any_(keys),
+            # In the trash as well: that a task was deleted has to be told.
+            access.read(viewer, task, trashed=None),
+            build_filter(TaskFilter, shape, task, viewer, Binds()),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A checked filter."""
+
+    events: EventFilter
+    _reader: Reader
+    _statement: Statement | None = None
+    _params: Mapping[str, Any] | None = None
+
+    @property
+    def asks_for_tasks(self) -> bool:
+        """Whether the database is to be asked about the tasks of events."""
+        return self._statement is not None
+
+    async def select(self, rows: Sequence[Any]) -> list[Any]:
+        """Those of these events that are wanted, in order."""
+        found = [row for row in rows if self.events.matches(row)]
+        if self._statement is None or not found:
+            return found
+        keys = {row.task_id for row in found if row.task_id is not None}
+        tasks = await self._reader.fetch(
+            self._statement, {**(self._params or {}), "keys": list(keys)}
+        )
+        matching = {task.id for task in tasks}
+        return [row for row in found if row.kind == _LOSS or row.task_id in matching]
+
+
+def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
+    """Check a filter. Raises `BadInput` at its place under `filter`."""
+    reader = context.services.database.reader
+    if given is None:
+        return Wanted(EventFilter(work_only=True), reader)
+    values: dict[str, Any] = {}
+    statement, params = None, None
+    for name, value in given_fields(given, ("filter",)):
+        path = ("filter", name)
+        if name == "projects":
+            values[name] = _ids(models.Project, value, path)
+        elif name == "tasks":
+            values[name] = _ids(models.Task, value, path)
+        elif name == "actors":
+            values[name] = _ids(models.User, value, path)
+        elif name == "kinds":
+            _demand_some(value, path)
+            values[name] = frozenset(kind.value for kind in value)
+        elif name == "exclude_own":
+            values["not_by"] = context.viewer.user_id if value else None
+        else:
+            bound = Values()
+            statement = _matching(filter_shape(value, bound, path), context.viewer.shape)
+            params = {**context.viewer.params, **bound.params()}
+    return Wanted(EventFilter(work_only=True, **values), reader, statement, params)
+
+
+def _ids(model: type[Base], texts: Sequence[str], path: tuple[str, str]) -> frozenset[UUID]:
+    _demand_some(texts, path)
+    if len(texts) > MAX_IDS:
+        raise BadInput(f"At most {MAX_IDS} ids; there are {len(texts)}.", path=path)
+    return frozenset(ids.decode(model, text, (*path, i)) for i, text in enumerate(texts))
+
+
+def _demand_some(values: Sequence[Any], path: tuple[str, str]) -> None:
+    if not values:
+        raise BadInput("This list must not be empty.", path=path)

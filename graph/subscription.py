@@ -1,0 +1,72 @@
+"""Root fields of subscriptions: what a client can listen to.
+
+A subscription's source is a stream of event rows (`events.live`). The transport executes the
+client's selection for each of them, in a context of its own, so that every delivery is read afresh
+and through the access rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Annotated, Any
+
+import strawberry
+
+from events.subscription import Subscription as Source
+from graph.context import Context
+from graph.event import TaskEvent
+from graph.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.inputs import given
+
+
+def _subscription(source: Callable[..., Any], description: str) -> Any:
+    """A root field whose values come from a stream; typed by the class's annotation."""
+    return strawberry.subscription(resolver=source, description=description)
+
+
+async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Any, None]:
+    """The events of a source whose tasks match the filter when they are delivered."""
+    try:
+        async for row in source:
+            for matching in await wanted.select([row]):
+                yield matching
+    finally:
+        await source.aclose()
+
+
+async def _task_events(
+    info: strawberry.Info[Context, None],
+    filter: Annotated[  # noqa: A002
+        TaskEventFilter | None, strawberry.argument(description="Only events that match.")
+    ] = strawberry.UNSET,
+    after: Annotated[
+        str | None,
+        strawberry.argument(
+            description="A cursor: of the last event you received, or `eventCursor`. What "
+            "happened since comes first, then what happens, nothing lost and nothing twice. "
+            "Without it, what happens from now on."
+        ),
+    ] = strawberry.UNSET,
+) -> AsyncIterator[TaskEvent]:
+    context = info.context
+    user_id = context.viewer.require()
+    wanted = wanted_of(context, given(filter))
+    source = await context.services.live.subscribe(
+        user_id, wanted.events, after=given(after), path=("filter",)
+    )
+    return _matching(source, wanted) if wanted.asks_for_tasks else source
+
+
+@strawberry.type(
+    description="What can be listened to, over graphql-transport-ws or server-sent events."
+)
+class Subscription:
+    """Root fields of subscriptions."""
+
+    task_events: TaskEvent = _subscription(
+        _task_events,
+        "What happens to the tasks and projects that you may see, and to the members of those "
+        "projects, from the moment you may see them. What you may not see any more is told by "
+        "`ACCESS_LOST`. A client that is too slow for 1,000 events or 45 seconds is let go, and "
+        "resumes by its last cursor.",
+    )
