@@ -19,18 +19,20 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 # CommonMark with tables, strike-through and bare links, as on the sites where people write most.
-_PARSER = MarkdownIt(
-    "commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20}
-).enable(["table", "strikethrough", "linkify"])
+# Without pictures: one from elsewhere tells its server who reads the comment, and when.
+_PARSER = (
+    MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20})
+    .enable(["table", "strikethrough", "linkify"])
+    .disable("image")
+)
 
 _TAGS = {
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img",
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
     "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _ATTRIBUTES = {
     "a": {"href", "title"},
     "code": {"class"},
-    "img": {"src", "alt", "title"},
     "ol": {"start"},
 }
 _SCHEMES = {"http", "https", "mailto"}
@@ -40,7 +42,7 @@ _LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}")
 _MENTION = re.compile(r"(?<![\w@./-])@([A-Za-z0-9_.-]{2,49}[A-Za-z0-9_-])(?![\w@])")
 
 
-@lru_cache(maxsize=500)
+@lru_cache(maxsize=256)
 def to_html(text: str) -> str:
     """HTML that may stand in anybody's page. Links open nothing of ours and lend no rank."""
     return nh3.clean(
@@ -61,7 +63,7 @@ def _filtered(tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
-@lru_cache(maxsize=500)
+@lru_cache(maxsize=256)
 def to_text(text: str) -> str:
     """The words without their marks, a line for each block: for previews and notifications."""
     lines = (_line(token) for token in _PARSER.parse(text))
@@ -80,8 +82,7 @@ def _words(inline: Token) -> Iterator[str]:
     for child in inline.children or ():
         if child.type in {"softbreak", "hardbreak"}:
             yield "\n"
-        elif child.type in {"text", "code_inline", "text_special", "image"}:
-            # An image's content is what stands for it.
+        elif child.type in {"text", "code_inline", "text_special"}:
             yield child.content
 
 

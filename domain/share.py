@@ -1,0 +1,141 @@
+"""Showing a task to somebody who does not see it by a project."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth import access
+from db.models import Permission, Project, Task, TaskShare, User
+from domain import rules, sight
+from domain.project import demand_open, find_user
+from domain.work import Work
+from errors import AlreadyExists, BadInput, ErrorCode, Failure
+from events.kinds import EventKind
+
+
+async def create(
+    work: Work,
+    task_id: UUID,
+    *,
+    username: str | None = None,
+    user_id: UUID | None = None,
+    permission: Permission = Permission.VIEW,
+    expires_at: dt.datetime | None = None,
+) -> TaskShare:
+    """Share a task and its subtasks with a person, by username or id. A share that has expired
+    counts as none, and is replaced.
+    """
+    path = ("task_id",)
+    task = await work.readable(Task, task_id, lock=True, path=path)
+    await demand_open_task(work, task, path)
+    await work.demand(task, access.share, "share", path=path)
+    user = await find_user(work, user_id, username)
+    await _demand_sharable_with(work, task, user, ("user_id" if username is None else "username",))
+    share = TaskShare(
+        id=work.new_id(),
+        task_id=task.id,
+        user_id=user.id,
+        permission=permission,
+        shared_by_id=work.viewer.require(),
+        expires_at=_future(work, expires_at),
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(share)
+    await work.session.flush()
+    changes = [("user", None, user.id), ("permission", None, permission)]
+    if share.expires_at is not None:
+        changes.append(("expires_at", None, share.expires_at))
+    _record(work, EventKind.SHARE_CREATED, share, task, changes)
+    await work.session.flush()
+    return share
+
+
+async def update(
+    work: Work, share_id: UUID, changes: Mapping[str, Any], if_version: int | None
+) -> TaskShare:
+    """Change permission or expiry (null: it does not expire)."""
+    share = await work.readable(TaskShare, share_id, lock=True)
+    task = await work.readable(Task, share.task_id)
+    await demand_open_task(work, task, ("id",))
+    await work.demand(share, access.edit, "change")
+    values: dict[str, Any] = {}
+    if "permission" in changes:
+        if changes["permission"] is None:
+            raise BadInput("permission must not be null.", path=("permission",))
+        values["permission"] = changes["permission"]
+    if "expires_at" in changes:
+        values["expires_at"] = _future(work, changes["expires_at"])
+    changed = work.apply(share, values, if_version=if_version, ref="share")
+    if changed:
+        _record(work, EventKind.SHARE_UPDATED, share, task, changed)
+        await work.session.flush()
+    return share
+
+
+async def delete(work: Work, share_id: UUID) -> Task:
+    """Take a share back, or give up one's own. Who so loses sight of the task is told."""
+    share = await work.readable(TaskShare, share_id, lock=True)
+    task = await work.session.get_one(Task, share.task_id)
+    if share.user_id != work.viewer.user_id:
+        await demand_open_task(work, task, ("id",))
+    await work.demand(share, access.delete, "delete")
+    await work.session.delete(share)
+    await work.session.flush()
+    changes = [("user", share.user_id, None), ("permission", share.permission, None)]
+    _record(work, EventKind.SHARE_DELETED, share, task, changes)
+    await sight.tell_of_losses(work, [(task, share.user_id)])
+    await work.session.flush()
+    return task
+
+
+async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:
+    """Raise `ARCHIVED` where the task's project is read-only."""
+    if task.project_id is not None:
+        demand_open(await work.session.get_one(Project, task.project_id), path)
+
+
+async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.Path) -> None:
+    if user.id in {task.owner_id, work.viewer.user_id}:
+        who = "you" if user.id == work.viewer.user_id else "its owner"
+        raise Failure(f"A task cannot be shared with {who}.", path=path, code=ErrorCode.SELF_SHARE)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=path)
+    existing = await work.session.scalar(
+        select(TaskShare).where(TaskShare.task_id == task.id, TaskShare.user_id == user.id)
+    )
+    if existing is None:
+        return
+    if existing.expires_at is None or existing.expires_at > work.now:
+        raise AlreadyExists(
+            f"The task is shared with {user.username} already; change that share.", path=path
+        )
+    await work.session.delete(existing)
+    await work.session.flush()
+
+
+def _future(work: Work, moment: dt.datetime | None) -> dt.datetime | None:
+    expires = rules.moment(moment, ("expires_at",))
+    if expires is not None and expires <= work.now:
+        raise BadInput("expiresAt must lie in the future.", path=("expires_at",))
+    return expires
+
+
+def _record(
+    work: Work, kind: EventKind, share: TaskShare, task: Task, changes: list[tuple[str, Any, Any]]
+) -> None:
+    work.record(
+        kind,
+        share,
+        changes,
+        task_id=task.id,
+        project_id=task.project_id,
+        # The person may know of their own share whether or not they see the task any more.
+        audience=[share.user_id],
+    )
+    work.touched_users.update((task.owner_id, share.shared_by_id))

@@ -1,0 +1,47 @@
+"""Adding tags to a task and taking some off, whatever else happens to its tags meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from db.models import Task
+from domain import rules
+from domain.task_values import apply, checked, kind_of, record
+from domain.work import Work
+from errors import Failure, NotFound
+
+
+async def add(work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None) -> Task:
+    """Add tags; one that is there already, in whatever case, stays as it is."""
+    task = await work.editable(Task, task_id)
+    _set(work, task, [*task.tags, *rules.tags(tags, ("tags",))], if_version)
+    await work.session.flush()
+    return task
+
+
+async def remove(
+    work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None
+) -> tuple[Task, list[Failure]]:
+    """Take tags off; the task, and a `NotFound` for each tag that was not on it."""
+    task = await work.editable(Task, task_id)
+    # Every one keeps its place, so that the failures can name it.
+    keys = [
+        rules.tag_key(rules.text(tag, ("tags", index), least=1, most=50))
+        for index, tag in enumerate(tags)
+    ]
+    absent: list[Failure] = [
+        NotFound("tag on this task", path=("tags", index))
+        for index, key in enumerate(keys)
+        if key not in task.tag_keys
+    ]
+    kept = [tag for tag in task.tags if rules.tag_key(tag) not in keys]
+    _set(work, task, kept, if_version)
+    await work.session.flush()
+    return task, absent
+
+
+def _set(work: Work, task: Task, tags: list[str], if_version: int | None) -> None:
+    changes = apply(work, task, checked(work, {"tags": tags}), if_version)
+    if changes:
+        record(work, kind_of(changes), task, changes)
