@@ -33,6 +33,7 @@ from errors import ErrorCode, Failure
 from graph.context import Context
 from graph.documents import Documents, InvalidDocument, Operation, PersistedDocuments
 from graph.error_format import first_code, format_errors
+from graph.event import take_event_cursor
 from graph.limits import DocumentLimits
 
 log = logging.getLogger("taskloom.graphql")
@@ -233,6 +234,7 @@ class Executor:
         request_id = context.request.id
         try:
             async with asyncio.timeout(self._operation_seconds) as limit:
+                await take_event_cursor(context)
                 result = await self._engine(
                     self.schema,
                     operation.document,
