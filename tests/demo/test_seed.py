@@ -15,6 +15,7 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db.engine import Database
 from db.models import Event, Project, ProjectMember, Role, Task, TaskStatus, User
+from demo.company import LOGIN, PASSWORD, PEOPLE
 from demo.seed import DemoSummary, demo_exists, demo_login, seed_demo
 from domain import session as sessions
 from domain import user as users
@@ -151,12 +152,15 @@ async def test_no_login_is_offered_that_would_not_work(
     database = await fresh()
     assert not await demo_exists(database)
     assert await demo_login(database) is None
-    made = await seed_demo(database, settings, now=NOW)
-    ada = await viewer_of(database, "ada")
     auth = Authenticator(settings, database)
-    async with begin(database, ada, now=NOW, request=REQUEST) as work:
+    async with begin(database, NOBODY, now=NOW, request=REQUEST) as work:
+        await users.create(work, auth, username=LOGIN, email=PEOPLE[0].email, password=PASSWORD)
+    assert await demo_login(database) == (LOGIN, PASSWORD)
+    ada = await viewer_of(database, LOGIN)
+    later = NOW + dt.timedelta(days=1)
+    async with begin(database, ada, now=later, request=REQUEST) as work:
         await users.change_password(
-            work, auth, current_password=made.password, new_password="something of her own"
+            work, auth, current_password=PASSWORD, new_password="something of her own"
         )
     auth.close()
     assert await demo_exists(database)
