@@ -7,14 +7,15 @@ moment get two ranks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, text, update
+from sqlalchemy import Select, and_, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from db.models import Project, Task
-from domain import ranks
+from domain import ranks, rules
 from domain.project import demand_editor
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
@@ -48,6 +49,31 @@ async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
     return ranks.between(last, None)
 
 
+async def lock_and_find_ends(
+    work: Work, projects: Sequence[UUID | None], owner_id: UUID
+) -> dict[UUID | None, str]:
+    """The last rank of each of these lists (None: the owner's tasks without project), locked.
+
+    Two statements for all lists; a list without tasks is not in the answer.
+    """
+    # Always in one order, so that two who want the same lists do not wait for each other.
+    names = sorted(f"tasks of {project_id or owner_id}" for project_id in projects)
+    await work.session.execute(
+        text(
+            "SELECT pg_advisory_xact_lock(hashtextextended(list, 1)) "
+            "FROM unnest(CAST(:lists AS text[])) WITH ORDINALITY AS wanted(list, place) "
+            "ORDER BY place"
+        ),
+        {"lists": names},
+    )
+    found = await work.session.execute(
+        select(Task.project_id, func.max(Task.position))
+        .where(or_(*(and_(*_in_list(project_id, owner_id)) for project_id in projects)))
+        .group_by(Task.project_id)
+    )
+    return dict(found.tuples().all())
+
+
 def tree(task_id: UUID) -> Select[UUID]:
     """Ids of a task and everything below it (at most two levels)."""
     task, middle = aliased(Task), aliased(Task)
@@ -68,22 +94,26 @@ async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = No
             raise BadInput("A subtask belongs to its parent's project; move it first.", path=path)
         if parent.id == child.id or child.id in {parent.parent_id, parent.root_id}:
             raise BadInput("A task cannot stand below itself.", path=path)
-    level = _level(parent) + 1
     height = 1 if child is None else await _height(work, child)
-    if level + height > MAX_LEVELS:
-        raise Failure(
-            f"Tasks nest at most {MAX_LEVELS} levels deep; this would make {level + height}.",
-            path=path,
-            code=ErrorCode.LIMIT_EXCEEDED,
-        )
+    demand_depth(level_below(parent) + height, path)
     return parent
 
 
-def _level(task: Task) -> int:
-    """0 for a task without parent."""
-    if task.parent_id is None:
-        return 0
-    return 1 if task.parent_id == task.root_id else 2
+def demand_depth(levels: int, path: rules.Path) -> None:
+    """Raise `LIMIT_EXCEEDED` where tasks would nest this many levels deep."""
+    if levels > MAX_LEVELS:
+        raise Failure(
+            f"Tasks nest at most {MAX_LEVELS} levels deep; this would make {levels}.",
+            path=path,
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+
+
+def level_below(parent: Task) -> int:
+    """How many tasks stand above one that is put below this parent."""
+    if parent.parent_id is None:
+        return 1
+    return 2 if parent.parent_id == parent.root_id else 3
 
 
 async def _height(work: Work, task: Task) -> int:

@@ -248,10 +248,15 @@ async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> Proje
     editor = await work.session.scalar(
         select(literal(project_id).in_(access.member_projects(work.viewer, Role.EDITOR)))
     )
+    demand_editing(project, editor=bool(editor), path=path)
+    return project
+
+
+def demand_editing(project: Project, *, editor: bool, path: rules.Path) -> None:
+    """Raise where tasks cannot be made in a project, the viewer being an editor of it or not."""
     if not editor:
         raise Forbidden("You may see this project, but not make tasks in it.", path=path)
     demand_open(project, path)
-    return project
 
 
 async def find_user(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, column, func, literal_column, select
+from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, column, func, literal_column, select
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -21,27 +21,50 @@ from events.kinds import EventKind
 TaskAndPerson = tuple[UUID, UUID]
 
 
-async def seen(work: Work, pairs: Collection[TaskAndPerson]) -> set[TaskAndPerson]:
-    """Of these pairs of a task and a person, those where the person sees the task."""
-    if not pairs:
-        return set()
-    tasks, people = zip(*pairs, strict=True)
+def _seen_statement() -> Select[UUID, UUID]:
     pair = (
         func.unnest(
-            bindparam("tasks", list(tasks), ARRAY(Uuid())),
-            bindparam("people", list(people), ARRAY(Uuid())),
+            bindparam("tasks", type_=ARRAY(Uuid())), bindparam("people", type_=ARRAY(Uuid()))
         )
         .table_valued(column("task_id", Uuid()), column("person_id", Uuid()))
         .render_derived(name="pair")
     )
     # Written as text, so that subqueries of the rule do not add the table afresh; see events.log.
     them = ViewerColumn(literal_column("pair.person_id", Uuid()))
-    rows = await work.session.execute(
+    return (
         select(pair.c.task_id, pair.c.person_id)
         .select_from(pair.join(Task, Task.id == pair.c.task_id))
         .where(access.read(them, Task))
     )
-    return {(task_id, person_id) for task_id, person_id in rows.tuples()}
+
+
+def _named_statement() -> Select[UUID]:
+    person = aliased(User, name="person")
+    them = ViewerColumn(literal_column("person.id", Uuid()))
+    return (
+        select(person.id)
+        .join(Task, Task.id == bindparam("task_id", type_=Uuid()))
+        .where(
+            func.lower(person.username) == bindparam("names", type_=ARRAY(Text())).any_(),
+            person.is_active,
+            person.deleted_at.is_(None),
+            access.read(them, Task),
+        )
+    )
+
+
+# Built once: building the rule takes longer than asking it.
+_SEEN = _seen_statement()
+_NAMED = _named_statement()
+
+
+async def seen(work: Work, pairs: Collection[TaskAndPerson]) -> set[TaskAndPerson]:
+    """Of these pairs of a task and a person, those where the person sees the task."""
+    if not pairs:
+        return set()
+    tasks, people = zip(*pairs, strict=True)
+    rows = await work.session.execute(_SEEN, {"tasks": list(tasks), "people": list(people)})
+    return {(task_id, person_id) for task_id, person_id in rows}
 
 
 async def sees(work: Work, task_id: UUID, person_id: UUID) -> bool:
@@ -53,18 +76,7 @@ async def viewers_named(work: Work, task_id: UUID, usernames: Sequence[str]) -> 
     """Ids of the active people of these usernames (in lower case) who see the task."""
     if not usernames:
         return []
-    person = aliased(User, name="person")
-    them = ViewerColumn(literal_column("person.id", Uuid()))
-    found = await work.session.scalars(
-        select(person.id)
-        .join(Task, Task.id == task_id)
-        .where(
-            func.lower(person.username).in_(usernames),
-            person.is_active,
-            person.deleted_at.is_(None),
-            access.read(them, Task),
-        )
-    )
+    found = await work.session.scalars(_NAMED, {"task_id": task_id, "names": list(usernames)})
     return list(found)
 
 

@@ -1,0 +1,424 @@
+"""Many tasks at once: made, changed or deleted in a number of statements that does not grow.
+
+What is asked of the database about one item is asked about all of them in one statement; then each
+item is judged by itself, by the rules that single tasks are judged by; then all that are good are
+written in one statement, their events in another. An item that fails is a `Failure` in its place of
+the result, and takes nothing with it, unless the caller wants all or nothing (`all_or_nothing`):
+then nothing is written where any fails.
+
+Items come in as `Failure`s too, for those that could not even be read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Select,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from auth import access
+from db.models import Project, Role, Task, User
+from domain import placement, ranks, rules, sight
+from domain.project import demand_editing
+from domain.task_values import Changes, NewTask, apply, checked, checked_new, kind_of, record
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound
+from events.kinds import EventKind
+
+MAX_ITEMS = 200
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Changes of one task, as `domain.task.update_task` takes them; not its parent."""
+
+    task_id: UUID
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    if_version: int | None = None
+
+
+def demand_size(items: Sequence[Any]) -> None:
+    """Raise where there are more items than one call takes, or none."""
+    if not items:
+        raise BadInput("There is no item.", path=("items",))
+    if len(items) > MAX_ITEMS:
+        raise Failure(
+            f"At most {MAX_ITEMS} items; there are {len(items)}.",
+            path=("items",),
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+
+
+# --- making --------------------------------------------------------------------------------------
+
+
+async def create(
+    work: Work, items: Sequence[NewTask | Failure], *, all_or_nothing: bool
+) -> list[Task | Failure]:
+    """Make tasks, in this order. An item's parent may be an earlier item, by an id of one's own."""
+    work.viewer.require()
+    known = await _known_to(work, [item for item in items if isinstance(item, NewTask)])
+    made: dict[UUID, Task] = {}
+    results: list[Task | Failure] = []
+    for item in items:
+        try:
+            task = _drafted(work, _taken(item), known, made)
+        except Failure as failure:
+            results.append(failure)
+        else:
+            made[task.id] = task
+            results.append(task)
+    if _stopped(results, all_or_nothing):
+        return results
+    tasks = _good(results)
+    await _number(work, tasks)
+    await _rank(work, tasks)
+    if tasks:
+        await work.session.execute(insert(Task), [_columns(task) for task in tasks])
+    for task in tasks:
+        record(work, EventKind.TASK_CREATED, task)
+    await work.session.flush()
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the database says about the things that new tasks name."""
+
+    # Projects and parents with whether the viewer may work on them.
+    projects: Mapping[UUID, tuple[Project, bool]]
+    parents: Mapping[UUID, tuple[Task, bool]]
+    people: Mapping[UUID, User]
+    taken: Collection[UUID]
+
+
+async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
+    own = {item.id for item in items if item.id is not None}
+    parents = {item.parent_id for item in items if item.parent_id is not None}
+    projects = {item.project_id for item in items if item.project_id is not None}
+    taken: set[UUID] = set()
+    if own:
+        taken.update(await work.session.scalars(select(Task.id).where(Task.id.in_(own))))
+    role = access.role_in(work.viewer, Project.id)
+    return _Known(
+        projects={
+            project.id: (project, role is not None and role >= Role.EDITOR)
+            for project, role in await _rows(
+                work,
+                projects,
+                select(Project, role).where(
+                    Project.id.in_(projects), access.read(work.viewer, Project)
+                ),
+            )
+        },
+        parents=await _with_right(work, parents, access.edit),
+        people=await _people(work, {item.assignee_id for item in items}),
+        taken=taken,
+    )
+
+
+def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
+    """The task that an item asks for, without number and rank: as `domain.task.create` has it."""
+    values = checked_new(work, new)
+    parent = None
+    if new.parent_id is not None:
+        parent = made.get(new.parent_id) or _permitted(
+            known.parents, new.parent_id, "change", ("parent_id",)
+        )
+        placement.demand_depth(placement.level_below(parent) + 1, ("parent_id",))
+        if new.project_id not in {None, parent.project_id}:
+            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
+    elif new.project_id is not None:
+        if new.project_id not in known.projects:
+            raise NotFound("project", path=("project_id",))
+        project, editor = known.projects[new.project_id]
+        demand_editing(project, editor=editor, path=("project_id",))
+    if new.id in known.taken or new.id in made:
+        raise rules.taken("id", ("id",))
+    _demand_active(known.people, new.assignee_id)
+    return Task(
+        **{"due_at": None, "due_on": None, "due_timezone": None, **values},
+        id=new.id or work.new_id(),
+        project_id=new.project_id if parent is None else parent.project_id,
+        owner_id=work.viewer.require(),
+        assignee_id=new.assignee_id,
+        parent_id=None if parent is None else parent.id,
+        root_id=None if parent is None else parent.root_id or parent.id,
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+    )
+
+
+async def _number(work: Work, tasks: Sequence[Task]) -> None:
+    """Numbers for tasks in projects: a run for each project, taken in one statement."""
+    counts = Counter(task.project_id for task in tasks if task.project_id is not None)
+    if not counts:
+        return
+    wanted = (
+        func.unnest(
+            bindparam("projects", list(counts), ARRAY(Uuid())),
+            bindparam("counts", list(counts.values()), ARRAY(Integer())),
+        )
+        .table_valued(column("project_id", Uuid()), column("count", Integer()))
+        .render_derived(name="wanted")
+    )
+    rows = await work.session.execute(
+        update(Project)
+        .where(Project.id == wanted.c.project_id)
+        .values(last_number=Project.last_number + wanted.c.count)
+        .returning(Project.id, Project.last_number)
+        .execution_options(synchronize_session=False)
+    )
+    following = {project_id: last - counts[project_id] for project_id, last in rows.tuples()}
+    for task in tasks:
+        if task.project_id is not None:
+            following[task.project_id] += 1
+            task.number = following[task.project_id]
+
+
+async def _rank(work: Work, tasks: Sequence[Task]) -> None:
+    """Ranks at the end of each list, in the order of the tasks; see `domain.placement`."""
+    lists: dict[UUID | None, list[Task]] = {}
+    for task in tasks:
+        lists.setdefault(task.project_id, []).append(task)
+    last = await placement.lock_and_find_ends(work, list(lists), work.viewer.require())
+    for project_id, members in lists.items():
+        for task, rank in zip(
+            members, ranks.after(last.get(project_id), len(members)), strict=True
+        ):
+            task.position = rank
+
+
+# --- changing ------------------------------------------------------------------------------------
+
+
+async def update_tasks(
+    work: Work, items: Sequence[Edit | Failure], *, all_or_nothing: bool
+) -> list[Task | Failure]:
+    """Change tasks, each by its own changes."""
+    work.viewer.require()
+    edits = [item for item in items if isinstance(item, Edit)]
+    known = await _with_right(work, {item.task_id for item in edits}, access.edit, lock=True)
+    for task, _ in known.values():
+        # They are written below, all in one statement, and not by the session one after the other.
+        work.session.expunge(task)
+    assignees = {item.changes.get("assignee_id") for item in edits}
+    people = await _people(work, assignees)
+    hidden = await _hidden_from_assignees(work, edits, known)
+    before = {task.id: task.assignee_id for task, _ in known.values()}
+    results: list[Task | Failure] = []
+    changed: dict[UUID, Changes] = {}
+    for item in items:
+        try:
+            edit = _taken(item)
+            if edit.task_id in changed:
+                raise BadInput("This task stands in an earlier item already.", path=("id",))
+            task = _permitted(known, edit.task_id, "change", ("id",))
+            values = checked(work, edit.changes)
+            if "assignee_id" in edit.changes:
+                person = edit.changes["assignee_id"]
+                _demand_active(people, person)
+                if (edit.task_id, person) in hidden:
+                    raise Forbidden(
+                        "You may see this task, but not show it to others.", path=("assignee_id",)
+                    )
+                values["assignee_id"] = person
+            changed[task.id] = apply(work, task, values, edit.if_version)
+            results.append(task)
+        except Failure as failure:
+            results.append(failure)
+    if _stopped(results, all_or_nothing):
+        return results
+    written = [task for task in _good(results) if changed[task.id]]
+    if written:
+        await work.session.execute(
+            update(Task).execution_options(synchronize_session=False),
+            [_columns(task) for task in written],
+        )
+    for task in written:
+        record(work, kind_of(changed[task.id]), task, changed[task.id])
+    losses = ((task, before[task.id]) for task in written)
+    await sight.tell_of_losses(
+        work, [(task, who) for task, who in losses if who not in {None, task.assignee_id}]
+    )
+    await work.session.flush()
+    return results
+
+
+async def _hidden_from_assignees(
+    work: Work, edits: Sequence[Edit], known: Mapping[UUID, tuple[Task, bool]]
+) -> set[sight.TaskAndPerson]:
+    """Tasks and new assignees who do not see them, where the viewer may not show them either."""
+    pairs = {
+        (edit.task_id, edit.changes["assignee_id"])
+        for edit in edits
+        if edit.task_id in known
+        and edit.changes.get("assignee_id") not in {None, known[edit.task_id][0].assignee_id}
+    }
+    hidden = pairs - await sight.seen(work, pairs)
+    if not hidden:
+        return hidden
+    tasks = {task_id for task_id, _ in hidden}
+    shown = set(
+        await work.session.scalars(
+            select(Task.id).where(Task.id.in_(tasks), access.share(work.viewer, Task))
+        )
+    )
+    return {pair for pair in hidden if pair[0] not in shown}
+
+
+# --- deleting ------------------------------------------------------------------------------------
+
+
+async def delete(
+    work: Work, items: Sequence[Edit | Failure], *, all_or_nothing: bool
+) -> list[Task | Failure]:
+    """Put tasks and their subtasks into the trash. A task that goes with one of its ancestors in
+    the list comes back with it.
+    """
+    work.viewer.require()
+    wanted = {item.task_id for item in items if isinstance(item, Edit)}
+    known = await _with_right(work, wanted, access.delete, lock=True)
+    results: list[Task | Failure] = []
+    seen: set[UUID] = set()
+    for item in items:
+        try:
+            edit = _taken(item)
+            if edit.task_id in seen:
+                raise BadInput("This task stands in an earlier item already.", path=("id",))
+            seen.add(edit.task_id)
+            task = _permitted(known, edit.task_id, "delete", ("id",))
+            work.check_version(task, edit.if_version, fields=[], ref="task")
+            results.append(task)
+        except Failure as failure:
+            results.append(failure)
+    if _stopped(results, all_or_nothing):
+        return results
+    tasks = _good(results)
+    if tasks:
+        await _put_into_trash(work, {task.id: task for task in tasks})
+    for task in tasks:
+        record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
+    await work.session.flush()
+    return results
+
+
+async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> None:
+    tops = [
+        task.id
+        for task in tasks.values()
+        if task.parent_id not in tasks and task.root_id not in tasks
+    ]
+    named = Task.id.in_(tasks)
+    await work.session.execute(
+        update(Task)
+        .where(
+            or_(Task.id.in_(tops), Task.parent_id.in_(tops), Task.root_id.in_(tops)),
+            Task.deleted_at.is_(None),
+        )
+        .values(
+            deleted_at=work.now,
+            # Of a task and its ancestors exactly one is a top.
+            deleted_with=case(
+                (Task.id.in_(tops), Task.id),
+                (Task.parent_id.in_(tops), Task.parent_id),
+                else_=Task.root_id,
+            ),
+            version=Task.version + case((named, 1), else_=0),
+            updated_at=case((named, work.now), else_=Task.updated_at),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+# --- common --------------------------------------------------------------------------------------
+
+
+def _taken(item: T | Failure) -> T:
+    if isinstance(item, Failure):
+        raise item
+    return item
+
+
+def _good(results: Sequence[Task | Failure]) -> list[Task]:
+    return [result for result in results if isinstance(result, Task)]
+
+
+def _stopped(results: Sequence[Task | Failure], all_or_nothing: bool) -> bool:
+    return all_or_nothing and any(isinstance(result, Failure) for result in results)
+
+
+def _columns(task: Task) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in Task.__mapper__.columns.keys()}  # noqa: SIM118
+
+
+async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> list[Any]:
+    """The rows of a query about these keys; none, without asking, where there is no key."""
+    return list((await work.session.execute(query)).all()) if keys else []
+
+
+async def _with_right(
+    work: Work, ids: Collection[UUID], right: Any, *, lock: bool = False
+) -> dict[UUID, tuple[Task, bool]]:
+    """The tasks among these that the viewer sees, with whether the right holds.
+
+    Locked in the order of their ids, so that two calls about the same tasks do not wait for each
+    other in a circle.
+    """
+    query = (
+        select(Task, right(work.viewer, Task))
+        .where(Task.id.in_(ids), access.read(work.viewer, Task))
+        .order_by(Task.id)
+    )
+    if lock:
+        query = query.with_for_update(of=Task)
+    return {task.id: (task, bool(held)) for task, held in await _rows(work, ids, query)}
+
+
+async def _people(work: Work, ids: Collection[UUID | None]) -> dict[UUID, User]:
+    wanted = {person for person in ids if person is not None}
+    if not wanted:
+        return {}
+    found = await work.session.scalars(
+        select(User).where(User.id.in_(wanted), access.read(work.viewer, User))
+    )
+    return {user.id: user for user in found}
+
+
+def _permitted(
+    known: Mapping[UUID, tuple[Task, bool]], task_id: UUID, verb: str, path: rules.Path
+) -> Task:
+    if task_id not in known:
+        raise NotFound("task", path=path)
+    task, held = known[task_id]
+    if not held:
+        raise Forbidden(f"You may see this task, but not {verb} it.", path=path)
+    return task
+
+
+def _demand_active(people: Mapping[UUID, User], user_id: UUID | None) -> None:
+    if user_id is None:
+        return
+    if user_id not in people:
+        raise NotFound("user", path=("assignee_id",))
+    if not people[user_id].is_active:
+        raise BadInput("This account is deactivated.", path=("assignee_id",))
