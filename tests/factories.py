@@ -11,10 +11,11 @@ database as it is. Everything is new in each test, so tests share a database and
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -37,7 +38,7 @@ from domain.task import NewTask
 from domain.work import begin
 from graph import ids
 from graph.context import Context
-from graph.execution import Executor, GraphQLRequest, Refused
+from graph.execution import Executor, GraphQLRequest, Refused, refusal
 from tests.accounts import House, Person
 
 Engine = Literal["batch", "standard"]
@@ -149,6 +150,38 @@ class World:
             "/graphql", json={"query": query, "variables": variables}, headers=headers
         )
         return Reply.of(response.content, response.status_code)
+
+    async def deliveries(
+        self, query: str, person: Person | None, **variables: Any
+    ) -> AsyncGenerator[Reply, None]:
+        """Open a subscription with the person's credentials: a reply for each event.
+
+        Where it cannot be opened, the one reply says why.
+        """
+        request = self.request()
+        try:
+            header = None if person is None else person.header
+            viewer = await self.services.authenticator.viewer(header)
+            prepared = await self.executors["batch"].prepare(
+                GraphQLRequest(query=query, variables=variables), request_id=request.id
+            )
+            stream = await self.executors["batch"].subscribe(
+                prepared, lambda: self.services.context(viewer, request)
+            )
+        except Exception as error:  # noqa: BLE001 - as every transport does
+            yield Reply.of(refusal(error, request.id).body())
+            return
+        async with aclosing(stream):
+            async for answer in stream:
+                yield Reply.of(answer.body())
+
+    async def first_delivery(self, query: str, person: Person | None, **variables: Any) -> Reply:
+        """The first reply of a subscription, which is then closed."""
+        async with (
+            asyncio.timeout(20),
+            aclosing(self.deliveries(query, person, **variables)) as replies,
+        ):
+            return await anext(replies)
 
     def context(self, person: Person | Viewer | None) -> Context:
         """A fresh context for one operation."""

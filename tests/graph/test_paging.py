@@ -303,9 +303,8 @@ async def test_malformed_cursors_are_the_clients_error(
         encoded({"mark": mark}),
     ):
         for name in ("after", "before"):
-            reply = await world.run(
-                PAGE, owner, id=gid(project), order=[{"dueAt": {}}], **{name: malformed}
-            )
+            place: dict[str, Any] = {name: malformed}
+            reply = await world.run(PAGE, owner, id=gid(project), order=[{"dueAt": {}}], **place)
             assert reply.codes == ["BAD_USER_INPUT"], malformed
             assert reply.errors[0]["extensions"]["argumentPath"] == [name]
 

@@ -1,0 +1,390 @@
+"""The access matrix: who gets what of every root field that takes an id, a filter or a search.
+
+To add a noun:
+1. Put one of it on the stage (`stage.py`, `Stage.ids`), and a new way of seeing it into `Part`.
+2. Add a `Case` for each of its root fields below: the operation, its variables (from the stage),
+   `about`, which is the name on the stage of what may be hidden, and `ok` and `forbidden`: the
+   parts that get it, and those that see it but may not do this. Everybody else who is signed in
+   gets `hidden`: NOT_FOUND for objects, EMPTY for lists. Who is signed out or deactivated gets
+   UNAUTHENTICATED.
+3. `test_matrix.py` plays each case with each part, and compares what those see for whom it is
+   hidden with what they see where there is nothing: the same bytes.
+
+A field with several ways of addressing has several cases (`Query.task` and `Query.task by key`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.access.stage import Part, Stage
+
+Variables = Callable[[Stage], dict[str, Any]]
+
+SIGNED_IN = frozenset(Part) - {Part.SIGNED_OUT, Part.DEACTIVATED}
+MEMBERS = frozenset({Part.OWNER, Part.ADMIN, Part.EDITOR, Part.VIEWER})
+EDITORS = MEMBERS - {Part.VIEWER}
+ADMINS = frozenset({Part.OWNER, Part.ADMIN})
+OWNER = frozenset({Part.OWNER})
+# The rows of product.md, "Who may do what".
+TASK_SEEN = MEMBERS | {Part.ASSIGNEE, Part.SHARED_EDIT, Part.SHARED_VIEW}
+TASK_EDITED = EDITORS | {Part.ASSIGNEE, Part.SHARED_EDIT}
+TASK_MANAGED = ADMINS
+NOBODY: frozenset[Part] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One root field, addressed in one way."""
+
+    name: str
+    document: str
+    variables: Variables
+    about: str | None
+    ok: frozenset[Part]
+    forbidden: frozenset[Part] = NOBODY
+    hidden: str = "NOT_FOUND"
+    # Other answers, by their code.
+    instead: Mapping[str, frozenset[Part]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The root field: `Query.task`."""
+        return self.name.split(" ")[0]
+
+    def expected(self, part: Part) -> str:
+        """OK, EMPTY or an error's code."""
+        for code, parts in self.instead.items():
+            if part in parts:
+                return code
+        if part in self.ok:
+            return "OK"
+        if part not in SIGNED_IN:
+            return "UNAUTHENTICATED"
+        return "FORBIDDEN" if part in self.forbidden else self.hidden
+
+
+def by_id(name: str) -> Callable[[Stage], dict[str, Any]]:
+    """`{"id": …}` of something on the stage."""
+    return lambda stage: {"id": stage.ids[name]}
+
+
+def one(name: str, *, selection: str = "id") -> str:
+    """A query of one object by its id."""
+    return f"query ($id: ID!) {{ {name}(id: $id) {{ {selection} }} }}"
+
+
+def listed(name: str, filter_type: str) -> str:
+    """A query of a list by a filter."""
+    return (
+        f"query ($filter: {filter_type}) "
+        f"{{ {name}(filter: $filter) {{ nodes {{ id }} totalCount }} }}"
+    )
+
+
+def does(mutation: str, result: str = "task { id }") -> str:
+    """A mutation with its input in one variable."""
+    type_ = mutation[0].upper() + mutation[1:] + "Input"
+    if mutation in {"userActivate", "userDeactivate", "userSessionsRevoke"}:
+        type_ = "UserInput"
+    return (
+        f"mutation ($input: {type_}!) "
+        f"{{ {mutation}(input: $input) {{ {result} errors {{ code path message fields }} }} }}"
+    )
+
+
+def mutates(
+    mutation: str,
+    about: str,
+    ok: frozenset[Part],
+    forbidden: frozenset[Part],
+    *,
+    result: str = "task { id }",
+    suffix: str = "",
+    path: str = "id",
+    hidden: str = "NOT_FOUND",
+    more: Variables = lambda _: {},
+) -> Case:
+    """A mutation of the object `about`, whose id stands at `path` of the input."""
+    return Case(
+        f"Mutation.{mutation}{suffix}",
+        does(mutation, result),
+        lambda stage: {"input": {path: stage.ids[about], **more(stage)}},
+        about,
+        ok,
+        forbidden - ok,
+        hidden,
+    )
+
+
+PROJECT = "project { id }"
+MEMBER = "member { id }"
+USER = "user { id }"
+NOT_ADMINISTRATORS = SIGNED_IN - {Part.ADMINISTRATOR}
+ADMINISTRATOR = frozenset({Part.ADMINISTRATOR})
+
+NODES = "query ($id: ID!) { nodes(ids: [$id]) { id __typename } }"
+
+CASES: list[Case] = [
+    # --- tasks
+    Case("Query.task", one("task"), by_id("task"), "task", TASK_SEEN),
+    Case("Query.task below", one("task"), by_id("subtask"), "subtask", TASK_SEEN),
+    Case("Query.task in the trash", one("task"), by_id("trashed_task"), "trashed_task", NOBODY),
+    Case(
+        "Query.task by key",
+        "query ($key: String!) { task(key: $key) { id } }",
+        lambda stage: {"key": stage.task_key},
+        "task_key",
+        TASK_SEEN,
+    ),
+    Case("Query.node task", one("node"), by_id("task"), "task", TASK_SEEN),
+    Case("Query.nodes task", NODES, by_id("task"), "task", TASK_SEEN, hidden="EMPTY"),
+    Case(
+        "Query.tasks",
+        listed("tasks", "TaskFilter"),
+        lambda stage: {"filter": {"id": {"eq": stage.task}}},
+        "task",
+        TASK_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.tasks by search",
+        listed("tasks", "TaskFilter"),
+        lambda stage: {"filter": {"search": stage.word}},
+        "word",
+        TASK_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.tasks by the project's name",
+        listed("tasks", "TaskFilter"),
+        lambda stage: {"filter": {"project": {"name": {"contains": stage.word}}}},
+        "word",
+        # Who sees the task but not its project cannot tell one by the other.
+        MEMBERS,
+        hidden="EMPTY",
+    ),
+    mutates(
+        "taskCreate", "project", EDITORS, MEMBERS, path="projectId", more=lambda _: {"title": "x"}
+    ),
+    mutates(
+        "taskCreate",
+        "task",
+        TASK_EDITED,
+        TASK_SEEN,
+        suffix=" below",
+        path="parentId",
+        more=lambda _: {"title": "x"},
+    ),
+    mutates("taskUpdate", "task", TASK_EDITED, TASK_SEEN, more=lambda _: {"title": "x"}),
+    mutates(
+        "taskUpdate",
+        "target",
+        ADMINS,
+        # To assign somebody who does not see the task is to share it.
+        TASK_SEEN,
+        suffix=" to assign an outsider",
+        path="assigneeId",
+        more=lambda stage: {"id": stage.task},
+    ),
+    mutates("taskComplete", "task", TASK_EDITED, TASK_SEEN),
+    mutates("taskReopen", "done_task", TASK_EDITED, TASK_SEEN),
+    mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedId"),
+    mutates("taskRestore", "trashed_task", TASK_MANAGED, NOBODY),
+    mutates("taskAssign", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"assigneeId": s.editor}),
+    mutates("taskMove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"afterId": s.done_task}),
+    replace(
+        mutates(
+            "taskMove",
+            "archived",
+            NOBODY,
+            TASK_SEEN - TASK_EDITED,
+            suffix=" into an archived project",
+            path="projectId",
+            more=lambda s: {"id": s.task},
+        ),
+        instead={"ARCHIVED": EDITORS},
+    ),
+    replace(
+        mutates(
+            "taskUpdate",
+            "archived_task",
+            NOBODY,
+            MEMBERS | {Part.ASSIGNEE},
+            suffix=" archived",
+            more=lambda _: {"title": "x"},
+        ),
+        instead={},
+    ),
+    # --- projects and members
+    Case("Query.project", one("project"), by_id("project"), "project", MEMBERS),
+    Case("Query.project archived", one("project"), by_id("archived"), "archived", MEMBERS),
+    Case(
+        "Query.project in the trash",
+        one("project"),
+        by_id("trashed_project"),
+        "trashed_project",
+        NOBODY,
+    ),
+    Case(
+        "Query.project by key",
+        "query ($key: String!) { project(key: $key) { id } }",
+        lambda stage: {"key": stage.project_key},
+        "project_key",
+        MEMBERS,
+    ),
+    Case("Query.node project", one("node"), by_id("project"), "project", MEMBERS),
+    Case("Query.node member", one("node"), by_id("member"), "member", MEMBERS),
+    Case(
+        "Query.projects",
+        listed("projects", "ProjectFilter"),
+        lambda stage: {"filter": {"id": {"eq": stage.project}}},
+        "project",
+        MEMBERS,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.projects by search",
+        listed("projects", "ProjectFilter"),
+        lambda stage: {"filter": {"search": stage.word}},
+        "word",
+        MEMBERS,
+        hidden="EMPTY",
+    ),
+    mutates(
+        "projectUpdate", "project", ADMINS, MEMBERS, result=PROJECT, more=lambda _: {"name": "x"}
+    ),
+    mutates("projectArchive", "project", ADMINS, MEMBERS, result=PROJECT),
+    mutates("projectUnarchive", "archived", ADMINS, MEMBERS, result=PROJECT),
+    mutates("projectDelete", "project", OWNER, MEMBERS, result="deletedId"),
+    mutates("projectRestore", "trashed_project", OWNER, NOBODY, result=PROJECT),
+    mutates(
+        "projectTransfer",
+        "project",
+        OWNER,
+        MEMBERS,
+        result=PROJECT,
+        more=lambda s: {"userId": s.editor},
+    ),
+    mutates(
+        "projectMemberAdd",
+        "project",
+        ADMINS,
+        MEMBERS,
+        result=MEMBER,
+        path="projectId",
+        more=lambda s: {"userId": s.target, "role": "VIEWER"},
+    ),
+    mutates(
+        "projectMemberAdd",
+        "project",
+        ADMINS,
+        MEMBERS,
+        result=MEMBER,
+        suffix=" by username",
+        path="projectId",
+        more=lambda s: {"username": s.target_name, "role": "VIEWER"},
+    ),
+    mutates(
+        "projectMemberUpdate",
+        "member",
+        ADMINS,
+        MEMBERS,
+        result=MEMBER,
+        more=lambda _: {"role": "EDITOR"},
+    ),
+    # Everybody may remove their own membership: the viewer's, here.
+    mutates("projectMemberRemove", "member", ADMINS | {Part.VIEWER}, MEMBERS, result=PROJECT),
+    # --- people
+    Case("Query.user", one("user"), by_id("target"), "target", SIGNED_IN),
+    Case(
+        "Query.user by name",
+        "query ($name: String!) { user(username: $name) { id } }",
+        lambda stage: {"name": stage.target_name},
+        "target_name",
+        SIGNED_IN,
+    ),
+    Case("Query.node user", one("node"), by_id("target"), "target", SIGNED_IN),
+    Case(
+        "Query.users",
+        "query ($text: String!) { users(search: $text) { nodes { id } totalCount } }",
+        lambda stage: {"text": stage.target_name},
+        "target_name",
+        SIGNED_IN,
+    ),
+    Case(
+        "Query.adminUsers",
+        listed("adminUsers", "AdminUserFilter"),
+        lambda stage: {"filter": {"id": {"eq": stage.target}}},
+        "target",
+        ADMINISTRATOR,
+        NOT_ADMINISTRATORS,
+    ),
+    mutates(
+        "userUpdate",
+        "target",
+        ADMINISTRATOR,
+        NOT_ADMINISTRATORS,
+        result=USER,
+        more=lambda _: {"fullName": "x"},
+    ),
+    *(
+        mutates(name, "target", ADMINISTRATOR, NOT_ADMINISTRATORS, result=USER)
+        for name in ("userActivate", "userDeactivate", "userSessionsRevoke")
+    ),
+    # --- what is told of them
+    Case(
+        "Query.taskStats",
+        "query ($filter: TaskFilter) { taskStats(filter: $filter) { total } }",
+        lambda stage: {"filter": {"id": {"eq": stage.task}}},
+        "task",
+        TASK_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.changes",
+        "query ($since: String!, $filter: TaskEventFilter) "
+        "{ changes(since: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
+        lambda stage: {"since": stage.before, "filter": {"tasks": [stage.task]}},
+        "task",
+        TASK_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Subscription.taskEvents",
+        "subscription ($after: String, $filter: TaskEventFilter) "
+        "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
+        lambda stage: {"after": stage.before, "filter": {"tasks": [stage.task]}},
+        "task",
+        TASK_SEEN,
+    ),
+    # --- sessions
+    Case("Query.node session", one("node"), by_id("session"), "session", OWNER),
+    mutates("sessionRevoke", "session", OWNER, NOBODY, result="session { id }"),
+]
+
+# Root fields of which no case is wanted, each with its reason.
+UNADDRESSED: dict[str, str] = {
+    "Query.viewer": "is about whoever asks",
+    "Query.eventCursor": "is the same place for everybody",
+    "Query.serverInfo": "says the same to everybody",
+    "Mutation.userRegister": "names nothing that exists",
+    "Mutation.profileUpdate": "is about whoever asks",
+    "Mutation.passwordChange": "is about whoever asks",
+    "Mutation.userDelete": "is about whoever asks",
+    "Mutation.projectCreate": "names nothing that exists; the id is of the client's making",
+    "Mutation.sessionCreate": "answers INVALID_CREDENTIALS, whoever is meant",
+    "Mutation.sessionRefresh": "is about who holds the token",
+    "Mutation.sessionsRevokeOthers": "is about whoever asks",
+    "Mutation.streamTokenCreate": "is about whoever asks",
+}
+
+# Root fields that ask for no credentials.
+PUBLIC = {
+    "Query.serverInfo",
+    "Mutation.userRegister",
+    "Mutation.sessionCreate",
+    "Mutation.sessionRefresh",
+}

@@ -1,0 +1,166 @@
+"""Lists, counts, filters and orderings tell nothing of what the viewer may not see."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from db import models
+from tests.accounts import Person
+from tests.factories import World, gid
+
+TASKS = """
+query ($filter: TaskFilter, $order: [TaskOrder!]) {
+  tasks(filter: $filter, orderBy: $order, first: 100) {
+    totalCount
+    edges { cursor node { id title key number project { id } parent { id } viewerCanEdit } }
+  }
+}
+"""
+
+
+@dataclass(slots=True)
+class Scene:
+    """Someone who sees single tasks of projects that are hidden from them."""
+
+    owner: Person
+    helper: Person
+    hidden: models.Project
+    other_hidden: models.Project
+    own: models.Project
+    secret_parent: models.Task
+
+
+@pytest_asyncio.fixture(scope="module")
+async def scene(world: World) -> Scene:
+    owner, helper = await world.people(2)
+    hidden = await world.project(owner, name="zzz hidden", description="launchpad")
+    other = await world.project(owner, name="aaa hidden")
+    own = await world.project(helper, name="mmm own")
+    parent = await world.task(owner, "secret parent", project_id=hidden.id)
+    below = {"project_id": hidden.id, "parent_id": parent.id, "assignee_id": helper.id}
+    await world.task(owner, "in zzz", **below)
+    await world.task(owner, "in aaa", project_id=other.id, assignee_id=helper.id)
+    await world.task(helper, "in mmm", project_id=own.id)
+    await world.task(owner, "unseen", project_id=hidden.id)
+    return Scene(owner, helper, hidden, other, own, parent)
+
+
+async def tasks(
+    world: World, person: Person, filter_: dict[str, Any] | None = None, **more: Any
+) -> Any:
+    variables = dict(more) if filter_ is None else {"filter": filter_, **more}
+    reply = await world.run(TASKS, person, **variables)
+    return reply.good["tasks"]
+
+
+def titles(page: Any) -> list[str]:
+    return [edge["node"]["title"] for edge in page["edges"]]
+
+
+async def test_only_what_is_seen_is_listed_and_counted(world: World, scene: Scene) -> None:
+    page = await tasks(world, scene.helper)
+    assert sorted(titles(page)) == ["in aaa", "in mmm", "in zzz"]
+    assert page["totalCount"] == 3
+    projects = await world.run("{ projects { nodes { id } totalCount } }", scene.helper)
+    assert projects.good["projects"] == {"nodes": [{"id": gid(scene.own)}], "totalCount": 1}
+
+
+async def test_what_a_seen_task_hangs_on_stays_hidden(world: World, scene: Scene) -> None:
+    page = await tasks(world, scene.helper)
+    nodes = {edge["node"]["title"]: edge["node"] for edge in page["edges"]}
+    assert nodes["in mmm"]["key"] == f"{scene.own.key}-1"
+    for title in ("in aaa", "in zzz"):
+        assert nodes[title]["key"] is None
+        assert nodes[title]["project"] is None
+        assert nodes[title]["parent"] is None
+        assert nodes[title]["viewerCanEdit"] is True
+
+
+RIGHT_AND_WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"project": {"name": {"eq": "zzz hidden"}}}, {"project": {"name": {"eq": "no such"}}}),
+    ({"project": {"name": {"startsWith": "zzz"}}}, {"project": {"name": {"startsWith": "qqq"}}}),
+    ({"project": {"search": "launchpad"}}, {"project": {"search": "nothing"}}),
+    (
+        {"not": {"project": {"name": {"contains": "zzz"}}}},
+        {"not": {"project": {"name": {"contains": "qqq"}}}},
+    ),
+    (
+        {"project": {"not": {"name": {"eq": "zzz hidden"}}}},
+        {"project": {"not": {"name": {"eq": "no such"}}}},
+    ),
+    ({"project": {"isArchived": False}}, {"project": {"description": {"isNull": True}}}),
+    ({"parent": {"title": {"eq": "secret parent"}}}, {"parent": {"title": {"eq": "no such"}}}),
+    (
+        {"parent": {"subtasks": {"some": {"title": {"eq": "in zzz"}}}}},
+        {"parent": {"subtasks": {"some": {"title": {"eq": "no such"}}}}},
+    ),
+    (
+        {"owner": {"username": {"startsWith": "p"}}, "project": {"key": {"contains": "Q"}}},
+        {"owner": {"username": {"startsWith": "p"}}, "project": {"key": {"startsWith": "Q"}}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong"), RIGHT_AND_WRONG, ids=str)
+async def test_a_filter_cannot_guess_at_hidden_objects(
+    world: World, scene: Scene, right: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    guessed, missed = (
+        await tasks(world, scene.helper, right),
+        await tasks(world, scene.helper, wrong),
+    )
+    assert guessed == missed
+    # The same filter works for who may see: it is no filter that never finds.
+    assert await tasks(world, scene.owner, right) != {"edges": [], "totalCount": 0}
+
+
+async def test_members_of_hidden_projects_cannot_be_guessed(world: World, scene: Scene) -> None:
+    filter_ = {
+        "project": {"members": {"some": {"user": {"username": {"eq": scene.owner.username}}}}}
+    }
+    assert titles(await tasks(world, scene.helper, filter_)) == []
+    assert len(titles(await tasks(world, scene.owner, filter_))) == 4
+
+
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_an_order_tells_nothing_of_hidden_relations(
+    world: World, scene: Scene, direction: str
+) -> None:
+    """Tasks whose project is hidden stand together, as if they had none, whatever its name is."""
+    order = [{"project": {"name": {"direction": direction}}}, {"createdAt": {}}]
+    page = await tasks(world, scene.helper, order=order)
+    assert titles(page) == ["in mmm", "in zzz", "in aaa"]
+    for edge in page["edges"]:
+        cursor = edge["cursor"]
+        assert b"hidden" not in base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    seen = await tasks(world, scene.owner, order=order)
+    by_name = ["in aaa", "secret parent", "in zzz", "unseen"]
+    assert titles(seen) == (by_name if direction == "ASC" else by_name[1:] + by_name[:1])
+
+
+async def test_assigned_tasks_of_another_are_those_that_one_sees(
+    world: World, scene: Scene
+) -> None:
+    query = """query ($id: ID!) {
+      user(id: $id) { assignedTasks { nodes { title } totalCount } sessions { totalCount } }
+    }"""
+    stranger = await world.person()
+    of_helper = gid(scene.helper)
+    reply = await world.run(query, stranger, id=of_helper)
+    nothing = {"nodes": [], "totalCount": 0}
+    assert reply.good["user"] == {"assignedTasks": nothing, "sessions": {"totalCount": 0}}
+    reply = await world.run(query, scene.owner, id=of_helper)
+    assert reply.good["user"]["assignedTasks"]["totalCount"] == 2
+    reply = await world.run(query, scene.helper, id=of_helper)
+    assert reply.good["user"]["sessions"]["totalCount"] >= 1
+
+
+async def test_nobody_lists_anything(world: World) -> None:
+    for query in ("{ tasks { nodes { id } } }", "{ projects { totalCount } }"):
+        reply = await world.run(query, None)
+        assert reply.codes == ["UNAUTHENTICATED"]

@@ -1,0 +1,189 @@
+"""Plays the access matrix; see `tests/access/matrix.py` for how to add to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLNonNull,
+    GraphQLSchema,
+    get_named_type,
+    is_enum_type,
+    is_input_object_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+)
+
+from graph.schema import schema
+from tests.access.matrix import CASES, PUBLIC, UNADDRESSED, Case
+from tests.access.stage import Cast, Part, Stage, absent, anonymous
+from tests.factories import Reply, World
+
+SCHEMA: GraphQLSchema = schema._schema
+BY_NAME = {case.name: case for case in CASES}
+
+
+def root_fields() -> dict[str, GraphQLField]:
+    roots = (SCHEMA.query_type, SCHEMA.mutation_type, SCHEMA.subscription_type)
+    return {
+        f"{root.name}.{name}": field
+        for root in roots
+        if root is not None
+        for name, field in root.fields.items()
+    }
+
+
+@pytest_asyncio.fixture(scope="module")
+async def cast(world: World) -> Cast:
+    return await Cast.gather(world)
+
+
+def test_every_root_field_has_a_case_or_a_reason() -> None:
+    covered = {case.path for case in CASES} | set(UNADDRESSED)
+    assert sorted(set(root_fields()) - covered) == []
+    assert sorted(covered - set(root_fields())) == []
+
+
+def test_no_name_stands_twice() -> None:
+    assert len(BY_NAME) == len(CASES)
+
+
+def test_what_takes_an_id_or_a_filter_has_a_case() -> None:
+    """A reason will not do for a field that can be pointed at something."""
+
+    def addressed(name: str, argument: GraphQLArgument) -> bool:
+        type_: Any = get_named_type(argument.type)
+        if name in {"filter", "search", "key", "username"} or type_.name == "ID":
+            return True
+        return isinstance(type_, GraphQLInputObjectType) and any(
+            addressed(inner, field)
+            for inner, field in type_.fields.items()  # type: ignore[arg-type]
+        )
+
+    # The id is one that the client makes.
+    makes_ids = {"Mutation.projectCreate"}
+    names_people_to_be = {"Mutation.userRegister", "Mutation.profileUpdate"}
+    wanted = {
+        path
+        for path, field in root_fields().items()
+        if any(addressed(name, argument) for name, argument in field.args.items())
+    }
+    assert sorted(wanted - {case.path for case in CASES} - makes_ids - names_people_to_be) == []
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+async def test_case(cast: Cast, name: str) -> None:
+    case = BY_NAME[name]
+    found: dict[str, str] = {}
+    for part in Part:
+        stage = await cast.stage()
+        reply = await ask(cast, case, part, case.variables(stage))
+        found[part.name] = outcome(case, reply)
+        if found[part.name] in {"NOT_FOUND", "EMPTY"} and part not in case.ok:
+            await same_as_nothing(cast, case, part, stage, reply)
+        if case.path.startswith("Mutation.") and found[part.name] == "OK":
+            cast.clear()
+            await mend(cast, case)
+    assert found == {part.name: case.expected(part) for part in Part}
+
+
+async def ask(cast: Cast, case: Case, part: Part, variables: dict[str, Any]) -> Reply:
+    if case.path.startswith("Subscription."):
+        return await cast.world.first_delivery(case.document, cast.of(part), **variables)
+    return await cast.world.post(case.document, cast.of(part), **variables)
+
+
+def outcome(case: Case, reply: Reply) -> str:
+    """What became of it, in a word."""
+    if reply.codes:
+        return reply.codes[0]
+    (value,) = reply.data.values()
+    if isinstance(value, dict) and "nodes" in value:
+        if not value["nodes"]:
+            # A count that told of hidden rows would be an answer too.
+            assert value.get("totalCount", 0) == 0
+            return "EMPTY"
+        return "OK"
+    if value in ([None], {"total": 0}):
+        return "EMPTY"
+    assert value is not None
+    return "OK"
+
+
+async def same_as_nothing(cast: Cast, case: Case, part: Part, stage: Stage, reply: Reply) -> None:
+    """What is hidden answers, byte for byte, as what is not there."""
+    assert case.about is not None
+    hidden = stage.ids[case.about]
+    nothing = absent(hidden)
+    told = orjson.dumps(case.variables(stage)).replace(hidden.encode(), nothing.encode())
+    other = await ask(cast, case, part, orjson.loads(told))
+    assert reply.status == other.status
+    assert anonymous(reply.body, hidden) == anonymous(other.body, nothing)
+
+
+async def mend(cast: Cast, case: Case) -> None:
+    """Undo what an administrator did to the bystander."""
+    if case.name == "Mutation.userDeactivate":
+        await cast.world.post(
+            BY_NAME["Mutation.userActivate"].document,
+            cast.of(Part.ADMINISTRATOR),
+            input={"id": (await cast.stage()).target},
+        )
+
+
+@pytest.mark.parametrize("path", sorted(set(root_fields()) - PUBLIC))
+async def test_nothing_is_told_to_the_signed_out(cast: Cast, path: str) -> None:
+    """Whatever it takes: without credentials the answer is always the same."""
+    kind, _, name = path.partition(".")
+    if kind == "Subscription":
+        document = f"subscription {{ {name} {{ __typename }} }}"
+        assert (await cast.world.first_delivery(document, None)).codes == ["UNAUTHENTICATED"]
+        return
+    field = root_fields()[path]
+    arguments = {
+        argument: sample(taken.type)
+        for argument, taken in field.args.items()
+        if is_non_null_type(taken.type)
+    }
+    names = ", ".join(f"${argument}: {field.args[argument].type}" for argument in arguments)
+    passed = ", ".join(f"{argument}: ${argument}" for argument in arguments)
+    leaf = is_leaf_type(get_named_type(field.type))
+    document = (
+        f"{kind.lower()} {f'({names})' if names else ''} "
+        f"{{ {name}{f'({passed})' if passed else ''} {'' if leaf else '{ __typename }'} }}"
+    )
+    reply = await cast.world.post(document, None, **arguments)
+    assert reply.codes == ["UNAUTHENTICATED"]
+    assert not reply.data or not any(reply.data.values())
+
+
+def sample(type_: Any) -> Any:
+    """Any value of an input type; only what must be given is."""
+    if is_non_null_type(type_):
+        return sample(type_.of_type)
+    if is_list_type(type_):
+        return [sample(type_.of_type)]
+    if is_input_object_type(type_):
+        return {
+            name: sample(field.type)
+            for name, field in type_.fields.items()
+            if isinstance(field.type, GraphQLNonNull)
+        }
+    if is_enum_type(type_):
+        return next(iter(type_.values))
+    assert is_leaf_type(type_)
+    samples: dict[str, Any] = {
+        "ID": "task_" + "0" * 32,
+        "Int": 1,
+        "Boolean": True,
+        "DateTime": "2026-11-20T00:00:00Z",
+        "Date": "2026-11-20",
+    }
+    return samples.get(type_.name, "x")

@@ -1,0 +1,136 @@
+"""The schema as a reader of the explorer and a generator of clients find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from graphql import (
+    GraphQLSchema,
+    Undefined,
+    is_enum_type,
+    is_input_object_type,
+    is_interface_type,
+    is_introspection_type,
+    is_non_null_type,
+    is_object_type,
+    is_scalar_type,
+    is_specified_scalar_type,
+)
+
+from graph.schema import schema
+
+SCHEMA: GraphQLSchema = schema._schema
+
+
+def types() -> Iterator[Any]:
+    for type_ in SCHEMA.type_map.values():
+        if not is_introspection_type(type_) and not is_specified_scalar_type(type_):
+            yield type_
+
+
+def inputs() -> Iterator[tuple[str, Any]]:
+    """Every argument and input field, by its place."""
+    for type_ in types():
+        if is_input_object_type(type_):
+            for name, field in type_.fields.items():
+                yield f"{type_.name}.{name}", field
+        elif is_object_type(type_) or is_interface_type(type_):
+            for name, field in type_.fields.items():
+                for argument, taken in field.args.items():
+                    yield f"{type_.name}.{name}({argument}:)", taken
+
+
+def outputs() -> Iterator[tuple[str, Any]]:
+    for type_ in types():
+        if is_object_type(type_) or is_interface_type(type_):
+            for name, field in type_.fields.items():
+                yield f"{type_.name}.{name}", field
+
+
+def test_everything_is_described() -> None:
+    values = (
+        (f"{type_.name}.{name}", value)
+        for type_ in types()
+        if is_enum_type(type_)
+        for name, value in type_.values.items()
+    )
+    directives = ((f"@{directive.name}", directive) for directive in SCHEMA.directives)
+    things = [
+        *((type_.name, type_) for type_ in types()),
+        *outputs(),
+        *inputs(),
+        *values,
+        *directives,
+    ]
+    assert len(things) > 500
+    bare = [name for name, thing in things if not (thing.description or "").strip()]
+    assert bare == []
+
+
+def test_what_may_be_left_out_has_no_null_as_default() -> None:
+    """`= null` would say that null and left out are one; in updates they are not."""
+    defaults = [name for name, field in inputs() if field.default_value is None]
+    assert defaults == []
+
+
+def test_what_must_be_given_has_no_default() -> None:
+    for name, field in inputs():
+        if field.default_value is not Undefined:
+            assert not is_non_null_type(field.type) or field.default_value is not None, name
+
+
+def test_scalars_say_where_they_are_specified() -> None:
+    unspecified = [
+        type_.name for type_ in types() if is_scalar_type(type_) and not type_.specified_by_url
+    ]
+    assert unspecified == []
+
+
+def test_each_mutation_takes_one_input_and_answers_a_payload() -> None:
+    mutation = SCHEMA.mutation_type
+    assert mutation is not None
+    for name, field in mutation.fields.items():
+        assert list(field.args) == ["input"], name
+        assert is_non_null_type(field.args["input"].type), name
+        assert is_non_null_type(field.type), name
+        payload: Any = field.type.of_type
+        assert payload.name.endswith("Payload"), name
+        assert {str(payload.fields[own].type) for own in ("errors", "replayed")} == {
+            "[UserError!]!",
+            "Boolean!",
+        }
+        given = field.args["input"].type.of_type.fields
+        assert "idempotencyKey" in given, name
+
+
+def test_each_update_takes_a_version() -> None:
+    """Whatever changes an object by its id compares versions, where one is known."""
+    without = {
+        "ProjectRestoreInput",
+        "ProjectMemberRemoveInput",
+        "SessionRevokeInput",
+        "TaskRestoreInput",
+        "UserInput",
+    }
+    unversioned = {
+        type_.name
+        for type_ in types()
+        if is_input_object_type(type_)
+        and type_.name.endswith("Input")
+        and "id" in type_.fields
+        and is_non_null_type(type_.fields["id"].type)
+        and "ifVersion" not in type_.fields
+    }
+    assert unversioned <= without, unversioned - without
+
+
+def test_lists_are_connections() -> None:
+    for name, field in outputs():
+        # Events are paged by the cursors of their log, forward only.
+        if str(field.type).rstrip("!").endswith("Connection") and "since" not in field.args:
+            assert is_non_null_type(field.type), name
+            paging = {"first", "after", "last", "before"}
+            assert paging <= set(field.args), name
+            connection = field.type.of_type
+            assert {"edges", "nodes", "pageInfo", "totalCount"} <= set(connection.fields), name
