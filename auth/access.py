@@ -17,15 +17,18 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     ScalarSelect,
     Select,
+    Text,
     and_,
     any_,
     case,
     false,
     func,
     inspect,
+    literal,
     or_,
     select,
 )
@@ -40,9 +43,11 @@ Entity = Any  # a mapped class, or an alias of one
 Who = Viewer | ViewerColumn
 Predicate = Callable[[Who, Any], ColumnElement[bool]]
 
-_UNREADABLE_KINDS = ("ACCESS_LOST",)
+_UNREADABLE_KIND = "ACCESS_LOST"
 # What happens to a task's shares is for those who manage them, not for all who see the task.
-_MANAGERS_KINDS = ("SHARE_CREATED", "SHARE_UPDATED", "SHARE_DELETED")
+# An array and not an IN: SQLAlchemy expands an IN when it compiles, and then asks for the values of
+# all other parameters of the statement as well, which come only when it is run.
+_MANAGERS_KINDS = literal(["SHARE_CREATED", "SHARE_UPDATED", "SHARE_DELETED"], ARRAY(Text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +355,7 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
     visible_task: ScalarSelect[bool] = (
         select(
             case(
-                (event.kind.in_(_MANAGERS_KINDS), _is_manager(viewer, task)),
+                (event.kind == any_(_MANAGERS_KINDS), _is_manager(viewer, task)),
                 else_=_task_read(viewer, task),
             )
         )
@@ -360,7 +365,7 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
     return or_(
         viewer.sql_id == any_(event.audience),
         and_(
-            event.kind.not_in(_UNREADABLE_KINDS),
+            event.kind != _UNREADABLE_KIND,
             or_(
                 and_(event.task_id.is_(None), event.project_id.in_(member_projects(viewer))),
                 and_(event.task_id.is_not(None), func.coalesce(visible_task, False)),
