@@ -42,6 +42,7 @@ async def serving(app: Application) -> AsyncIterator[str]:
             proxy_headers=False,
             timeout_graceful_shutdown=5,
             ws_max_size=limits.body_bytes,
+            ws_per_message_deflate=False,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

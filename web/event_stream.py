@@ -146,6 +146,8 @@ class EventStream:
         async with aclosing(answers):
             async for answer in answers:
                 await self._send_bytes(send, b"event: next\ndata: " + answer.body() + b"\n\n")
+                # A long replay, none of whose steps has to wait, must let others have their turn.
+                await asyncio.sleep(0)
         await self._send_bytes(send, _COMPLETE, more=False)
 
     async def _close(self, send: Send, answer: Answer | None) -> None:

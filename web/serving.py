@@ -54,6 +54,8 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         timeout_graceful_shutdown=server.shutdown_seconds,
         # A message over a WebSocket is a request's body too.
         ws_max_size=settings.limits.body_bytes,
+        # Compression would hold 300 kB of memory for each connection.
+        ws_per_message_deflate=False,
         backlog=2048,
     )
     if reload:

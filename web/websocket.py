@@ -220,7 +220,7 @@ class _Connection:
     async def _handle(self, message: dict[str, Any], timer: asyncio.TimerHandle) -> None:
         kind = message.get("type")
         if kind == "subscribe":
-            self._subscribe(message)
+            await self._subscribe(message)
         elif kind == "complete":
             self._complete(message)
         elif kind == "connection_init":
@@ -268,7 +268,7 @@ class _Connection:
 
     # --- operations -------------------------------------------------------------------------------
 
-    def _subscribe(self, message: dict[str, Any]) -> None:
+    async def _subscribe(self, message: dict[str, Any]) -> None:
         if not self._acknowledged:
             raise Closed(UNAUTHORIZED, "Unauthorized: send connection_init and await its answer")
         id_ = _id(message)
@@ -287,6 +287,11 @@ class _Connection:
         info = RequestInfo(
             f"{self._info.id}.{self._operations}", self._info.ip, self._info.user_agent
         )
+        limit = self._runtime.settings.limits.subscriptions_per_connection
+        if len(self._open) >= limit:
+            answer = refusal(_full(limit), info.id)
+            await self._write({"type": "error", "id": id_, "payload": answer.errors})
+            return
         operation = self._open[id_] = _Open()
         operation.task = asyncio.create_task(self._run(id_, operation, request, info))
 
@@ -306,7 +311,6 @@ class _Connection:
         started = time.perf_counter()
         name = "unknown"
         try:
-            self._check_limit()
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             operation.kind = prepared.kind
             name = prepared.kind.value
@@ -323,15 +327,6 @@ class _Connection:
         self._runtime.metrics.operation(name, "ws", answer, started)
         if not operation.quiet:
             await self._finish(id_, answer, subscription=name == "subscription")
-
-    def _check_limit(self) -> None:
-        limit = self._runtime.settings.limits.subscriptions_per_connection
-        if len(self._open) > limit:
-            raise Failure(
-                f"{limit} operations are open on this connection already.",
-                code=ErrorCode.LIMIT_EXCEEDED,
-                extra={"limit": "subscriptions", "maximum": limit},
-            )
 
     async def _finish(self, id_: str, answer: Answer, *, subscription: bool) -> None:
         if not answer.executed:
@@ -359,10 +354,12 @@ class _Connection:
             async for answer in deliveries:
                 if not answer.executed:
                     return answer
-                if operation.quiet:
+                if operation.quiet or self._closing.done():
                     break
                 self._runtime.metrics.deliveries.inc()
                 await self._write({"type": "next", "id": id_, "payload": answer.payload()})
+                # A long replay, none of whose steps has to wait, must let others have their turn.
+                await asyncio.sleep(0)
         return Answer()
 
     def _context(self, info: RequestInfo) -> Context:
@@ -381,6 +378,14 @@ class _Connection:
         except OSError:
             # The client is gone; the reader hears of it too.
             log.debug("connection %s is gone", self._info.id)
+
+
+def _full(limit: int) -> Failure:
+    return Failure(
+        f"{limit} operations are open on this connection already.",
+        code=ErrorCode.LIMIT_EXCEEDED,
+        extra={"limit": "subscriptions", "maximum": limit},
+    )
 
 
 def _authorization(payload: dict[str, Any]) -> str | None:

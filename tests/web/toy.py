@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 from typing import Annotated
 
@@ -150,7 +151,8 @@ class Subscription:
     @strawberry.subscription
     async def large(self) -> AsyncGenerator[str, None]:
         while True:
-            yield "x" * 1_000_000
+            # Nothing that could be compressed.
+            yield secrets.token_hex(500_000)
 
     @strawberry.subscription
     async def step(self) -> AsyncGenerator[Query, None]:
@@ -160,8 +162,8 @@ class Subscription:
 
     @strawberry.subscription
     async def refused(self) -> AsyncGenerator[int, None]:
-        if True:
-            raise BadInput("No.", path=("after",))
+        for path in ("after",):
+            raise BadInput("No.", path=(path,))
         yield 0
 
 
