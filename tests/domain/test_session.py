@@ -7,7 +7,7 @@ from uuid import UUID
 
 import bcrypt
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from auth.passwords import Passwords
 from auth.viewer import NOBODY
@@ -17,6 +17,18 @@ from domain.session import InvalidCredentials
 from errors import ErrorCode, Failure, NotFound, Unauthenticated
 from settings import load_settings
 from tests.accounts import PASSWORD, House
+
+
+async def _waiting(house: House) -> int:
+    """How many statements wait for a lock at this moment."""
+    async with house.work() as work:
+        count: int = await work.session.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+        )
+        return count
 
 
 async def test_sign_in_by_username_and_by_address_in_any_case(house: House) -> None:
@@ -144,7 +156,16 @@ async def test_a_lost_answer_can_be_asked_for_again_for_ten_seconds(house: House
 
 async def test_two_tabs_at_once_get_one_successor(house: House) -> None:
     person = await house.person()
-    grants = await asyncio.gather(*(house.refresh(person.grant.refresh_token) for _ in range(8)))
+    async with house.work() as holding:
+        # All four have read the token as unused before the first can exchange it.
+        await holding.session.get(models.Session, person.viewer.session_id, with_for_update=True)
+        refreshing = [
+            asyncio.create_task(house.refresh(person.grant.refresh_token)) for _ in range(4)
+        ]
+        async with asyncio.timeout(10):
+            while await _waiting(house) != len(refreshing):
+                await asyncio.sleep(0.01)
+    grants = await asyncio.gather(*refreshing)
     assert len({grant.refresh_token for grant in grants}) == 1
     assert await house.auth.still_valid(person.viewer)
 

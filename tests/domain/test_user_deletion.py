@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from auth.viewer import NOBODY
 from db import models
-from db.models import Role
+from db.models import Permission, Role
 from domain import project as projects
 from domain import user
 from domain.project import NewProject
@@ -152,3 +152,22 @@ async def test_who_was_to_do_a_personal_task_hears_that_it_went(house: House) ->
     await _task(house, person, assignee=helper)
     await _leave(house, person)
     assert "TASK_DELETED" in await house.kinds(helper.id)
+
+
+async def test_what_was_shared_with_them_is_shared_no_more(house: House) -> None:
+    person, owner = await house.person(), await house.person()
+    task_id = await _task(house, owner)
+    async with house.work(owner.viewer) as work:
+        share = models.TaskShare(
+            id=work.new_id(),
+            created_at=work.now,
+            updated_at=work.now,
+            task_id=task_id,
+            user_id=person.id,
+            permission=Permission.EDIT,
+            shared_by_id=owner.id,
+        )
+        work.session.add(share)
+    await _leave(house, person)
+    async with house.work() as work:
+        assert await work.session.get(models.TaskShare, share.id) is None
