@@ -81,7 +81,7 @@ class Tokens:
     def mint_access(self, user_id: UUID, session_id: UUID, now: dt.datetime) -> Minted:
         """An access token of this session."""
         expires_at = _whole_seconds(now + self._lifetime)
-        return self._mint(self._access, user_id, session_id, now, expires_at, {})
+        return self._mint(self._access, user_id, session_id, now=now, expires_at=expires_at)
 
     def mint_stream(
         self, user_id: UUID, session_id: UUID, until: dt.datetime, now: dt.datetime
@@ -90,7 +90,12 @@ class Tokens:
         until = _whole_seconds(until)
         expires_at = min(_whole_seconds(now + dt.timedelta(seconds=STREAM_SECONDS)), until)
         return self._mint(
-            self._stream, user_id, session_id, now, expires_at, {"until": int(until.timestamp())}
+            self._stream,
+            user_id,
+            session_id,
+            now=now,
+            expires_at=expires_at,
+            until=int(until.timestamp()),
         )
 
     def verify_access(self, token: str, now: dt.datetime) -> Claims:
@@ -106,9 +111,10 @@ class Tokens:
         kind: _Kind,
         user_id: UUID,
         session_id: UUID,
+        *,
         now: dt.datetime,
         expires_at: dt.datetime,
-        more: dict[str, Any],
+        **more: Any,
     ) -> Minted:
         claims = {
             "iss": self._issuer,
