@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -20,7 +20,8 @@ from sqlalchemy import text
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import idempotency, session_pruning, trash
+from domain import idempotency, trash
+from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
 from settings import Settings
@@ -120,7 +121,13 @@ class _Pass:
                 log.exception("the periodic work on %s failed", part.__name__)
 
     async def trash(self) -> None:
-        projects, tasks = await self._until_done(trash.purge)
+        projects = tasks = 0
+        while not self.stop.is_set():
+            async with self._work() as work:
+                gone = await trash.purge(work)
+            if not any(gone):
+                break
+            projects, tasks = projects + gone.projects, tasks + gone.tasks
         _report("%d projects and %d tasks left the trash for good", projects, tasks)
 
     async def idempotency_keys(self) -> None:
@@ -128,23 +135,12 @@ class _Pass:
             _report("forgot %d idempotency keys", await idempotency.prune(work))
 
     async def sessions(self) -> None:
-        sessions, tokens = await self._until_done(session_pruning.prune)
-        _report("forgot %d ended sessions and %d refresh tokens", sessions, tokens)
+        async with self._work() as work:
+            _report("forgot %d ended sessions", await sessions.prune(work))
 
     async def events(self) -> None:
         pruned = await pruning.prune(self.database, self.settings.events, self.clock())
         _report("deleted %d old events", pruned)
-
-    async def _until_done(self, step: Callable[[Work], Awaitable[Sequence[int]]]) -> list[int]:
-        """Repeat a step, each in a transaction of its own, until it finds nothing; its sums."""
-        sums: list[int] = [0, 0]
-        while not self.stop.is_set():
-            async with self._work() as work:
-                counts = await step(work)
-            if not any(counts):
-                break
-            sums = [total + count for total, count in zip(sums, counts, strict=True)]
-        return sums
 
     @contextlib.asynccontextmanager
     async def _work(self) -> AsyncIterator[Work]:
