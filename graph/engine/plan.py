@@ -49,8 +49,10 @@ from graph.engine.batch import Arguments, Source, source_of
 from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
 from graph.selection import DEFINITION, Outline, concrete_types
 
-# Measured: a plan field with its source, arguments and part of the document takes about this much.
-BYTES_PER_FIELD: Final = 4_096
+# Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
+# fields, and what the nodes that it keeps alive take for each character of the document.
+BYTES_PER_FIELD: Final = 1_024
+BYTES_PER_CHARACTER: Final = 80
 # Sixteen MiB of plans for each schema.
 CACHE_BYTES: Final = 16 * 2**20
 # Two variables that decide about fields make four plans; more of an operation are not kept.
@@ -157,6 +159,8 @@ class PlannedOperation:
         definitions = {name: fragment.definition for name, fragment in fragments.items()}
         self.definitions = definitions
         self.outline = Outline(schema, operation, definitions)
+        source = operation.loc and operation.loc.source
+        self.size = BYTES_PER_CHARACTER * len(source.body) if source else BYTES_PER_FIELD
         self.deciding: tuple[str, ...] = ()
         # A reason in place of a plan: Unplannable, and known to be.
         self.plans: OrderedDict[tuple[Any, ...], Plan | str] = OrderedDict()
@@ -222,7 +226,8 @@ class Planner:
         if known is None:
             known = PlannedOperation(self.schema, operation, fragments())
             self._operations[id(operation)] = known
-            self.bytes += BYTES_PER_FIELD
+            self.bytes += known.size
+            self._make_room(known)
         else:
             self._operations.move_to_end(id(operation))
         if known.refused is not None:
@@ -247,7 +252,7 @@ class Planner:
             self.bytes -= _size(keep.plans.popitem(last=False)[1])
         while self.bytes > self.max_bytes and len(self._operations) > 1:
             _, gone = self._operations.popitem(last=False)
-            self.bytes -= BYTES_PER_FIELD + sum(map(_size, gone.plans.values()))
+            self.bytes -= gone.size + sum(map(_size, gone.plans.values()))
 
     def __len__(self) -> int:
         return len(self._operations)

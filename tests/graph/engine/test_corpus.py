@@ -15,6 +15,11 @@ SCHEMA = make_schema()._schema
 
 CORPUS: list[tuple[str, dict[str, Any]]] = [
     ("{ people { id name email age score role active born nicknames } }", {}),
+    ("{ maybePeople(first: 9) { rank } }", {}),
+    ("{ maybePeople(first: 9) { money shy } }", {}),
+    ("{ oddThings(cast: true) { __typename ... on Stats { count double } ... on Crate { n: count } } }", {}),
+    ("{ oddThings { __typename ... on Task { title } } }", {}),
+    ("{ a: stats(count: 3) { streamed } b: stats(count: 9) { streamed } lateStats { streamed } }", {}),
     ("{ people { __typename kind: __typename id } __typename }", {}),
     ("{ people(first: 0) { id tasks { title } } }", {}),
     ("{ people(first: 9) { label loud manager { name manager { name } } } }", {}),

@@ -17,7 +17,6 @@ from strawberry.permission import BasePermission
 from graph.engine import BatchExecutor, Executed, execute, unbatched_fields
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
-from graph.engine.plan import BYTES_PER_FIELD
 from graph.fields import BatchFault, BatchInfo, arg, batch, root
 from tests.graph.engine.differential import compare
 from tests.graph.engine.toy import ODD, Role, ToyContext, World, make_schema
@@ -139,6 +138,26 @@ async def test_a_cancelled_operation_takes_its_fields_along() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert context.barrier.n_waiting == 0
+
+
+class Stop(BaseException):
+    """As the interpreter's own: not for an engine to catch."""
+
+
+async def test_what_breaks_an_operation_ends_its_other_fields() -> None:
+    context = LeafContext()
+
+    def wait() -> Any:
+        if context.calls[-1][0] == "right":
+            raise Stop
+        return asyncio.Event().wait()
+
+    context.barrier.wait = wait  # type: ignore[method-assign]
+    others = asyncio.all_tasks()
+    with pytest.raises(Stop):
+        await run("{ leaves { left right } }", LEAVES, context)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == others
 
 
 # --- mutations and subscriptions -----------------------------------------------------------------
@@ -272,11 +291,13 @@ async def test_plans_are_kept_by_the_variables_that_decide() -> None:
 async def test_plans_are_bounded() -> None:
     schema = make_schema()
     planner = planner_of(schema._schema)
-    planner.max_bytes = 10 * BYTES_PER_FIELD
-    for number in range(30):
-        await run(f"{{ people(first: {number}) {{ id name }} }}", schema)
-    assert planner.bytes <= planner.max_bytes
-    assert len(planner) < 4
+    planner.max_bytes = 20_000
+    planned, refused, unknown = "{ people(first: %s) { id } }", "{ a: __schema { t%s } }", "{ a%s @b }"
+    for document in (planned, refused, unknown):
+        for number in range(30):
+            await run(document % number, schema)
+            assert planner.bytes <= planner.max_bytes
+        assert 0 < len(planner) < 30
 
 
 def test_unbatched_resolvers_below_lists_are_found() -> None:

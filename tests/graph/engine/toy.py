@@ -11,12 +11,14 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NewType
 from zlib import crc32
 
 import strawberry
+from strawberry.schema.config import StrawberryConfig
 
 from graph.engine import BatchExecutor
 from graph.fields import BatchInfo, arg, attribute, batch, column, derived, root
@@ -35,7 +37,8 @@ class ToyRow(tuple[Any, ...]):
 
 class PersonRow(ToyRow):
     __slots__ = ()
-    labels = ("id", "name", "email", "age", "score", "role", "active", "born", "nicknames")
+    labels = ("id", "name", "email", "age", "score", "role", "active", "born", "nicknames",
+              "money", "shy")  # fmt: skip
 
 
 class TaskRow(ToyRow):
@@ -75,6 +78,16 @@ class Role(Enum):
     HAND = "hand"
 
 
+Shy = NewType("Shy", object)
+SCALARS: dict[Any, Any] = {
+    Shy: strawberry.scalar(
+        name="Shy",
+        description="Writes one of its values as null, which it may not.",
+        serialize=lambda value: None if value == "gone" else value,
+    )
+}
+
+
 @dataclass
 class World:
     """The data, and which of it is faulty: about `rate` in a thousand values."""
@@ -101,6 +114,8 @@ class World:
                         number % 2 == 0,
                         dt.date(1990, 1, 1 + number),
                         [f"n{number}", "x"] if number % 2 else None,
+                        Decimal(number) / 4,
+                        number if number != 6 else "gone",
                     ),
                     strict=True,
                 )
@@ -255,8 +270,13 @@ class Named:
     label: str = derived(["name"], lambda row: shout(row[1]), "name, loudly")
 
 
-def rows_of(kind: type) -> Any:
-    return classmethod(lambda _, value, __: isinstance(value, kind))
+def rows_of(kind: type, name: str = "") -> Any:
+    """Rows of this class, or mappings that say so themselves."""
+    return classmethod(
+        lambda _, value, __: (
+            value["kind"] == name if isinstance(value, dict) else isinstance(value, kind)
+        )
+    )
 
 
 @strawberry.type
@@ -267,9 +287,11 @@ class Person(Node, Named):
     age: int | None = column("age", "in years")
     score: float = column("score", "a number")
     role: Role = column("role", "the role")
-    rank: Role = column("role", "the role, from its value", convert=Role)
+    rank: Role | None = column("role", "the role, from its value", convert=Role)
     active: bool | None = column("active", "whether active")
     born: dt.date | None = column("born", "the day")
+    money: Decimal | None = column("money", "an amount")
+    shy: Shy | None = column("shy", "sometimes nothing")
     nicknames: list[str] | None = column("nicknames", "other names")
     manager: Person | None = batch(person_manager, "the manager")
     boss: Person = batch(person_manager, "the manager, without fail")
@@ -293,7 +315,7 @@ class Task(Node):
     owner: Person = batch(task_assignee, "who does it, without fail")
     comments: list[Comment] = batch(task_comments, "comments")
 
-    is_type_of = rows_of(TaskRow)
+    is_type_of = rows_of(TaskRow, "task")
 
     @strawberry.field
     def slug(self: Any, times: int = 1) -> str | None:
@@ -316,7 +338,7 @@ class Comment(Node):
     writer: Person = batch(comment_author, "who wrote it, without fail")
     task: Task = batch(comment_task, "the task")
 
-    is_type_of = rows_of(CommentRow)
+    is_type_of = rows_of(CommentRow, "comment")
 
 
 @strawberry.type
@@ -335,8 +357,23 @@ class Stats:
     def generated(self) -> list[int]:
         return (number for number in range(self.count))  # type: ignore[return-value]
 
+    @strawberry.field
+    def streamed(self) -> list[int]:
+        async def stream() -> AsyncIterator[int]:
+            for number in range(self.count):
+                if number == 6:
+                    raise Fault("the stream broke")
+                yield number
 
-Thing = Annotated[Person | Task | Stats | Comment, strawberry.union("Thing")]
+        return stream()  # type: ignore[return-value]
+
+
+@strawberry.type
+class Crate:
+    count: int = attribute("how many")
+
+
+Thing = Annotated[Person | Task | Stats | Crate | Comment, strawberry.union("Thing")]
 
 
 @strawberry.input
@@ -370,6 +407,21 @@ async def query_things(
     return mixed[:first]
 
 
+@dataclass
+class Box:
+    """Says itself what type it is to be."""
+
+    count: int = 5
+    title: str = "boxed"
+
+
+async def query_odd_things(info: BatchInfo, cast: Annotated[bool, arg("which")] = False) -> Any:
+    """Objects of one Python class and several types."""
+    if cast:
+        return [strawberry.cast(Stats, Box()), strawberry.cast(Crate, Box(count=6))]
+    return [{"kind": "task"}, {"kind": "comment"}]
+
+
 async def query_node(info: BatchInfo, id: Annotated[strawberry.ID, arg("which")]) -> Any:  # noqa: A002
     world = world_of(info)
     rows: tuple[Any, ...] = (*world.people, *world.tasks, *world.comments)
@@ -387,6 +439,7 @@ class Query:
     person: Person | None = root(query_person, "one")
     someone: Person = root(query_person, "one, without fail")
     things: list[Thing | None] | None = root(query_things, "this and that")
+    odd_things: list[Thing | None] | None = root(query_odd_things, "things that say what they are")
     node: Node | None = root(query_node, "anything")
     echo: str = root(query_echo, "what was said")
 
@@ -453,5 +506,6 @@ def make_schema() -> strawberry.Schema:
         mutation=Mutation,
         subscription=Subscription,
         types=[Person, Task, Comment],
+        config=StrawberryConfig(scalar_map=SCALARS),
         execution_context_class=BatchExecutor,
     )
