@@ -225,7 +225,7 @@ def _from_json(value: Any, source: Source) -> Any:
         return UUID(hex=value)
     if python_type is str and "\0" in value:
         raise ValueError
-    if python_type is int and abs(value) > _largest(source.type):
+    if python_type is int and abs(int(value)) > _largest(source.type):
         raise ValueError
     return value
 

@@ -73,7 +73,7 @@ class Cast:
     @classmethod
     async def gather(cls, world: World) -> Cast:
         """Everybody registers, and one is shut out again."""
-        people = {
+        people: dict[Part, Person] = {
             part: await world.person()
             for part in Part
             if part not in {Part.SIGNED_OUT, Part.ADMINISTRATOR}

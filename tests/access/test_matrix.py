@@ -63,8 +63,7 @@ def test_what_takes_an_id_or_a_filter_has_a_case() -> None:
         if name in {"filter", "search", "key", "username"} or type_.name == "ID":
             return True
         return isinstance(type_, GraphQLInputObjectType) and any(
-            addressed(inner, field)
-            for inner, field in type_.fields.items()  # type: ignore[arg-type]
+            addressed(inner, field) for inner, field in type_.fields.items()
         )
 
     # The id is one that the client makes.

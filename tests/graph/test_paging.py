@@ -261,7 +261,8 @@ async def test_an_ordering_refuses_the_cursor_of_another(
 ) -> None:
     first = await world.run(PAGE, owner, id=gid(project), order=[{"title": {}}], first=1)
     cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
-    for order in ([{"number": {}}], [{"title": {"direction": "DESC"}}], None):
+    others: list[Any] = [[{"number": {}}], [{"title": {"direction": "DESC"}}], None]
+    for order in others:
         reply = await world.run(PAGE, owner, id=gid(project), order=order, after=cursor)
         assert reply.codes == ["BAD_USER_INPUT"]
         assert "ordering" in reply.errors[0]["message"]
