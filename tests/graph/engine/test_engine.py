@@ -292,8 +292,8 @@ async def test_plans_are_bounded() -> None:
     schema = make_schema()
     planner = planner_of(schema._schema)
     planner.max_bytes = 20_000
-    planned, refused, unknown = "{ people(first: %s) { id } }", "{ a: __schema { t%s } }", "{ a%s @b }"
-    for document in (planned, refused, unknown):
+    planned, refused = "{ people(first: %s) { id } }", "{ a: __schema { t%s } }"
+    for document in (planned, refused, "{ a%s @b }"):
         for number in range(30):
             await run(document % number, schema)
             assert planner.bytes <= planner.max_bytes
