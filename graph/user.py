@@ -11,7 +11,7 @@ import datetime as dt
 import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from sqlalchemy import bindparam, case, func, null, or_, select
@@ -57,6 +57,10 @@ from graph.session import (
     signed_in,
 )
 
+if TYPE_CHECKING:
+    from graph.task import TaskConnection
+    from graph.task_inputs import TaskFilter, TaskOrder
+
 described_enum(
     WeekDay,
     "A day of the week.",
@@ -83,9 +87,9 @@ def _private(attribute: Any, description: str, convert: Callable[[Any], Any] | N
     )
 
 
-_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]  # noqa: F821
-_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]  # noqa: F821
-_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]  # noqa: F821
+_TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
+_TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]
 
 
 @node_type(
