@@ -31,6 +31,7 @@ from auth import access
 from auth.authenticator import Authenticator
 from auth.viewer import ViewerColumn
 from db.engine import Database
+from demo.seed import demo_login
 from errors import ErrorCode
 from events.bus import make_bus
 from events.epoch import ensure_epoch
@@ -40,7 +41,7 @@ from graph.context import Services, utc_now
 from graph.execution import Executor
 from settings import Settings, load_settings, version
 from web.connections import Connections
-from web.explorer import ExplorerConfig, explorer_routes
+from web.explorer import DemoUser, ExplorerConfig, explorer_routes
 from web.graphql import PATH, GraphQLOverHTTP
 from web.health import health_routes
 from web.metrics import Metrics
@@ -65,6 +66,7 @@ class Application:
     def __init__(self, runtime: Runtime, api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
         self.runtime = runtime
         self._api = api
+        self._routes = list(api.router.routes)
         self._clock = clock
         self._http = GraphQLOverHTTP(runtime)
         self._websocket = GraphQLOverWebSocket(runtime)
@@ -136,11 +138,26 @@ class Application:
             watch = asyncio.create_task(runtime.connections.watch(authenticator))
             stack.push_async_callback(_cancelled, watch)
             stack.push_async_callback(runtime.finish)
+            await self._explore(database)
             _tune_collector()
             try:
                 yield runtime.services
             finally:
                 runtime.services = None
+
+    async def _explore(self, database: Database) -> None:
+        """Serve the explorer, which in development knows the demo user where there is one."""
+        server = self.runtime.settings.server
+        login = None if server.production else await demo_login(database)
+        config = ExplorerConfig(
+            name=NAME,
+            version=version(),
+            environment=server.env,
+            demo=None if login is None else DemoUser(*login),
+            endpoint=PATH,
+        )
+        explorer = explorer_routes(dist=ROOT / "explorer" / "dist", config=config)
+        self._api.router.routes[:] = [*self._routes, *explorer]
 
 
 def create_app(
@@ -171,7 +188,6 @@ def create_app(
 
 
 def _side_routes(runtime: Runtime) -> FastAPI:
-    settings = runtime.settings
     api = FastAPI(
         title=NAME,
         version=version(),
@@ -179,11 +195,7 @@ def _side_routes(runtime: Runtime) -> FastAPI:
         openapi_url=None,
         exception_handlers={HTTPException: _http_error},
     )
-    config = ExplorerConfig(
-        name=NAME, version=version(), environment=settings.server.env, endpoint=PATH
-    )
     api.router.routes.extend(health_routes(runtime, version=version()))
-    api.router.routes.extend(explorer_routes(dist=ROOT / "explorer" / "dist", config=config))
     return api
 
 

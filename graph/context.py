@@ -65,5 +65,3 @@ class Context:
     # Set by a mutation that renews the credentials (`sessionRefresh`): a WebSocket on which it was
     # sent goes on as this viewer.
     renewed_viewer: Viewer | None = None
-    # On a stream: whom it belongs to at this moment, since credentials are renewed under way.
-    viewer_now: Callable[[], Viewer] | None = None

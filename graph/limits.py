@@ -104,7 +104,7 @@ class _Measure:
         # The two tokens before the present one; enough to know what a name stands for.
         self._before = self._second = ""
 
-    def read(self, text: str) -> None:  # noqa: C901 - the whole alphabet in one place
+    def read(self, text: str) -> None:
         tokens = parentheses = 0
         for match in _TOKEN.finditer(text):
             kind = match.lastgroup

@@ -8,8 +8,6 @@ their own (`tests.accounts`, `tests.factories`).
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,6 +20,7 @@ from app import Application, create_app
 from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
+from demo.seed import seed_demo
 from graph.context import Services
 from settings import Settings, load_settings
 from tests import servers
@@ -117,16 +116,13 @@ class LiveServer:
 @pytest.fixture(scope="session")
 async def live_server(settings: Settings) -> AsyncIterator[LiveServer]:
     """The application on a real port, with the demo company in its database."""
-    if importlib.util.find_spec("demo.seed") is None:
-        pytest.skip("there is no demo data")
-    seed_demo = importlib.import_module("demo.seed").seed_demo
     seeding = await Database.connect(settings.database)
     try:
-        login = await seed_demo(seeding, settings, scale=1)
+        made = await seed_demo(seeding, settings, scale=1)
     finally:
         await seeding.close()
     async with servers.serving(create_app(settings)) as url:
-        yield LiveServer(url, login.username, login.password)
+        yield LiveServer(url, made.login, made.password)
 
 
 @pytest.fixture(scope="session")

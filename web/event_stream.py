@@ -135,9 +135,7 @@ class EventStream:
             metrics.operation(prepared.kind.value, "sse", answer, started)
 
     def _context(self) -> Context:
-        context = self._runtime.services.context(self.viewer, self._info)
-        context.viewer_now = lambda: self.viewer
-        return context
+        return self._runtime.services.context(self.viewer, self._info)
 
     async def _write(self, answers: AsyncGenerator[Answer, None], send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})

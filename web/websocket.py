@@ -363,9 +363,7 @@ class _Connection:
         return Answer()
 
     def _context(self, info: RequestInfo) -> Context:
-        context = self._runtime.services.context(self.viewer, info)
-        context.viewer_now = lambda: self.viewer
-        return context
+        return self._runtime.services.context(self.viewer, info)
 
     async def _write(self, message: dict[str, Any]) -> None:
         text = orjson.dumps(message).decode()

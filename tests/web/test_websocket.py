@@ -42,12 +42,14 @@ class Client:
     async def closed(self) -> tuple[int, str]:
         """Wait for the end; its code and reason."""
         with pytest.raises(ConnectionClosed) as caught:
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    await self.connection.recv()
+            await asyncio.wait_for(self._drain(), PATIENCE)
         frame = caught.value.rcvd
         assert frame is not None, "dropped without a close frame"
         return frame.code, frame.reason
+
+    async def _drain(self) -> None:
+        while True:
+            await self.connection.recv()
 
     async def subscribe(self, query: str, id_: str = "1", **payload: Any) -> None:
         await self.send({"id": id_, "type": "subscribe", "payload": {"query": query, **payload}})
