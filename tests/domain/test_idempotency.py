@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from auth.viewer import NOBODY, Viewer
+from db.models import IdempotencyKey
+from domain import idempotency
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure
+from tests.accounts import House
+
+SECRET = b"of the server"
+HASH = idempotency.hash_input("task_create", {"title": "x"}, SECRET)
+OTHER = idempotency.hash_input("task_create", {"title": "y"}, SECRET)
+
+
+async def attempt(
+    work: Work, key: str, input_hash: bytes = HASH, mutation: str = "task_create"
+) -> dict[str, Any] | None:
+    earlier = await idempotency.claim(work, key, mutation, input_hash)
+    if earlier is None:
+        await idempotency.remember(work, key, {"task": work.now.isoformat()})
+    return earlier
+
+
+async def test_a_key_is_good_for_a_day(house: House) -> None:
+    person = await house.person()
+    first = await house.do(person.viewer, attempt, "k")
+    assert first is None
+    made_at = house.clock.now.isoformat()
+    house.clock.forward(hours=23, minutes=59)
+    assert await house.do(person.viewer, attempt, "k") == {"task": made_at}
+    house.clock.forward(minutes=1)
+    # Free again, for anything.
+    assert await house.do(person.viewer, attempt, "k", OTHER) is None
+    assert await house.do(person.viewer, attempt, "k", OTHER) is not None
+
+
+async def test_another_input_or_mutation_under_the_same_key(house: House) -> None:
+    person = await house.person()
+    await house.do(person.viewer, attempt, "k")
+    for input_hash, mutation in ((OTHER, "task_create"), (HASH, "task_update")):
+        with pytest.raises(Failure) as raised:
+            await house.do(person.viewer, attempt, "k", input_hash, mutation)
+        assert raised.value.code is ErrorCode.IDEMPOTENCY_MISMATCH
+
+
+async def test_keys_are_each_persons_own(house: House) -> None:
+    one, other = await house.person(), await house.person()
+    for viewer in (one.viewer, other.viewer):
+        assert await house.do(viewer, attempt, "shared") is None
+    # The signed-out are told apart by their address.
+    assert await house.do(NOBODY, attempt, f"of nobody {one.id}") is None
+    assert await house.do(NOBODY, attempt, f"of nobody {one.id}") is not None
+
+
+async def test_what_fails_leaves_no_key(house: House) -> None:
+    person = await house.person()
+
+    async def fail(work: Work) -> None:
+        await idempotency.claim(work, "k", "task_create", HASH)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await house.do(person.viewer, fail)
+    assert await house.do(person.viewer, attempt, "k", OTHER) is None
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\0b"])
+async def test_keys_that_are_none(house: House, key: str) -> None:
+    with pytest.raises(BadInput):
+        await house.do(Viewer(user_id=(await house.person()).id), attempt, key)
+
+
+async def test_old_keys_are_forgotten(house: House) -> None:
+    person = await house.person()
+    await house.do(person.viewer, attempt, "old")
+    house.clock.forward(hours=24)
+    await house.do(person.viewer, attempt, "new")
+    assert await house.do(NOBODY, idempotency.prune) >= 1
+    async with house.work() as work:
+        scope = idempotency.scope_of(Work(work.session, person.viewer, work.now, work.request))
+        keys = await work.session.scalars(
+            select(IdempotencyKey.key).where(IdempotencyKey.scope == scope)
+        )
+        assert list(keys) == ["new"]
+
+
+def test_the_order_of_fields_does_not_matter() -> None:
+    one = idempotency.hash_input("m", {"a": 1, "b": [1, 2]}, SECRET)
+    assert one == idempotency.hash_input("m", {"b": [1, 2], "a": 1}, SECRET)
+    assert one != idempotency.hash_input("m", {"b": [2, 1], "a": 1}, SECRET)
+    assert one != idempotency.hash_input("n", {"a": 1, "b": [1, 2]}, SECRET)
+    # Who reads the table cannot try passwords without the server's key.
+    assert one != idempotency.hash_input("m", {"a": 1, "b": [1, 2]}, b"another")
