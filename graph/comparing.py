@@ -13,7 +13,7 @@ from typing import Any
 import strawberry
 from sqlalchemy import ARRAY, ColumnElement, func
 
-from graph.enums import Role, TaskPriority, TaskStatus
+from graph.enums import Permission, Role, TaskPriority, TaskStatus
 from graph.inputs import optional
 
 # An operator: (the column, a bind parameter) to a predicate. Those in LISTS take an array.
@@ -153,3 +153,13 @@ class RoleFilter:
     not_in: list[Role] | None = optional(_NOT_IN)
     gte: Role | None = optional("This role or one that may do more.")
     lte: Role | None = optional("This role or one that may do less.")
+
+
+@strawberry.input(description="Compares permissions.")
+class PermissionFilter:
+    """Comparators of `Permission`."""
+
+    eq: Permission | None = optional(_EQ)
+    not_eq: Permission | None = optional(_NOT_EQ)
+    in_: list[Permission] | None = optional(_IN, name="in")
+    not_in: list[Permission] | None = optional(_NOT_IN)

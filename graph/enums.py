@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db.models import Role, TaskPriority, TaskStatus
+from db.models import Permission, Role, TaskPriority, TaskStatus
 from graph.node import described_enum
 
 described_enum(
@@ -39,4 +39,13 @@ described_enum(
     },
 )
 
-__all__ = ["Role", "TaskPriority", "TaskStatus"]
+described_enum(
+    Permission,
+    "What a share allows.",
+    {
+        Permission.VIEW: "To see the task and its subtasks, and to comment.",
+        Permission.EDIT: "To change them too.",
+    },
+)
+
+__all__ = ["Permission", "Role", "TaskPriority", "TaskStatus"]

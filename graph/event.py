@@ -31,6 +31,7 @@ from events.epoch import ROW
 from events.kinds import EventKind
 from events.log import PAGE, cursor_of
 from graph import ids
+from graph.comment import Comment
 from graph.context import Context
 from graph.errors import camel
 from graph.event_filter import TaskEventFilter, Wanted, wanted_of
@@ -41,13 +42,14 @@ from graph.node import EXPRESSIONS, Node, node_id, node_type
 from graph.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
 from graph.project import Project, ProjectMember
 from graph.selection import fields_of
+from graph.share import TaskShare
 from graph.task import Task
 from graph.user import User
 
 # --- one event -----------------------------------------------------------------------------------
 
 EventSubject = Annotated[
-    Task | Project | ProjectMember | User,
+    Task | Project | ProjectMember | User | TaskShare | Comment,
     strawberry.union(name="EventSubject", description="What an event is about."),
 ]
 
@@ -57,6 +59,7 @@ _ID_FIELDS: dict[str, type[Base]] = {
     "assignee": models.User,
     "user": models.User,
     "author": models.User,
+    "mentions": models.User,
     "project": models.Project,
     "task": models.Task,
 }
@@ -93,6 +96,8 @@ def _changes(event: Any) -> list[FieldChange]:
 
 def _value(event: Any, field: str, value: Any) -> Any:
     model = _model_named(event.subject_type) if field == "parent" else _ID_FIELDS.get(field)
+    if model is not None and isinstance(value, list):
+        return [ids.encode(model, UUID(item)) for item in value]
     if model is None or not isinstance(value, str):
         return value
     return ids.encode(model, UUID(value))
@@ -115,7 +120,14 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
     return found
 
 
-_SUBJECTS = (models.Task, models.Project, models.ProjectMember, models.User)
+_SUBJECTS = (
+    models.Task,
+    models.Project,
+    models.ProjectMember,
+    models.User,
+    models.TaskShare,
+    models.Comment,
+)
 
 
 def _by_key(model: type[Base], key: str, description: str) -> Any:

@@ -8,8 +8,9 @@ A mutation is a function of a `Work` and an input that returns what its payload 
 
     task_create: TaskCreatePayload = mutation(create, TaskCreateInput, "Make a task.")
 
-The payload's fields are read after the commit, through the access rules, like everything else.
-Several mutations in one document are one transaction each.
+A function that does its work in part, or only tries it, returns an `Outcome`. The payload's fields
+are read after the commit, through the access rules, like everything else. Several mutations in one
+document are one transaction each.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ from graph.node import TYPE_NAMES
 log = logging.getLogger("taskloom.mutation")
 
 Refs = Mapping[str, Any]
-Function = Callable[[Work, Any], Awaitable[Refs]]
+
+# Where the failures of a mutation that was done in part stand in what is kept for a repeat.
+_FAILURES = "_failures"
 
 # serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
 _AGAIN = {"40001", "40P01"}
@@ -57,6 +60,22 @@ _TOP_LEVEL = {
     ErrorCode.UNAVAILABLE,
     ErrorCode.TIMEOUT,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a mutation came to that was not simply done: in part, or only tried.
+
+    `failures` are what did not go, and stand in the payload beside the refs. `undo`: nothing stays
+    of what was done, nor of the idempotency key, so that it can be sent again.
+    """
+
+    refs: Refs
+    failures: Sequence[Failure] = ()
+    undo: bool = False
+
+
+Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
 
 
 @dataclass(slots=True)
@@ -117,7 +136,7 @@ def _uuid(value: Any) -> UUID | None:
 
 
 def mutation(
-    function: Callable[..., Awaitable[Refs]],
+    function: Callable[..., Awaitable[Refs | Outcome]],
     input_type: Any,
     description: str,
     *,
@@ -147,11 +166,7 @@ def mutation(
             for single in failures:
                 if single.code in _TOP_LEVEL:
                     raise single from None
-            for single in failures:
-                if single.path and single.path[0] != "input":
-                    single.under("input")
-            docs = f"{context.services.settings.server.public_url}/docs/errors"
-            return [PayloadValue(failure.refs, user_errors(failures, docs))]
+            return [PayloadValue(failure.refs, _shown(context, failures))]
         finally:
             # Whatever follows in this document reads what is true after this mutation.
             context.objects.clear()
@@ -163,6 +178,14 @@ def mutation(
         arguments=[argument("input", input_type, "What to do.", default=inspect.Parameter.empty)],
         deprecation_reason=deprecation_reason,
     )
+
+
+def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:
+    for single in failures:
+        if single.path and single.path[0] != "input":
+            single.under("input")
+    docs = f"{context.services.settings.server.public_url}/docs/errors"
+    return user_errors(failures, docs)
 
 
 async def _attempts(
@@ -191,19 +214,44 @@ async def _once(
         services.database, context.viewer, now=context.now, request=context.request
     ) as work:
         if keyed:
-            plain = _plain(data)
-            del plain["idempotency_key"]
-            secret = services.settings.auth.secret.get_secret_value().encode()
-            input_hash = idempotency.hash_input(name, plain, secret)
-            earlier = await idempotency.claim(work, key, name, input_hash)
+            earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
             if earlier is not None:
-                return PayloadValue(earlier, replayed=True)
-        refs = await function(work, data)
-        if keyed:
-            kept = {k: _plain(v) for k, v in refs.items() if k not in secrets}
-            await idempotency.remember(work, key, kept)
-    await _tell(context, work)
-    return PayloadValue(refs)
+                errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
+                return PayloadValue(earlier, errors, replayed=True)
+        done = await function(work, data)
+        outcome = done if isinstance(done, Outcome) else Outcome(done)
+        if outcome.undo:
+            await work.session.rollback()
+        elif keyed:
+            await idempotency.remember(work, key, _kept(outcome, secrets))
+    if not outcome.undo:
+        await _tell(context, work)
+    return PayloadValue(outcome.refs, _shown(context, outcome.failures))
+
+
+def _hash(context: Context, name: str, data: Any) -> bytes:
+    plain = _plain(data)
+    del plain["idempotency_key"]
+    secret = context.services.settings.auth.secret.get_secret_value().encode()
+    return idempotency.hash_input(name, plain, secret)
+
+
+def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:
+    """What a repeat is answered with."""
+    kept = {k: _plain(v) for k, v in outcome.refs.items() if k not in secrets}
+    if outcome.failures:
+        kept[_FAILURES] = [
+            [single.code.name, single.message, list(single.path), single.fields]
+            for single in outcome.failures
+        ]
+    return kept
+
+
+def _recalled(kept: Sequence[Any]) -> list[Failure]:
+    return [
+        Failure(message, path=path, code=ErrorCode[code], fields=fields)
+        for code, message, path, fields in kept
+    ]
 
 
 async def _tell(context: Context, work: Work) -> None:

@@ -289,6 +289,13 @@ def ordering_of(
     model: Any, given: Sequence[Any] | None, default: Sequence[Key], path: Path
 ) -> Ordering:
     """The total order of an `orderBy` argument."""
+    return ordering_by(id_source(model), given, default, path)
+
+
+def ordering_by(
+    last: Source, given: Sequence[Any] | None, default: Sequence[Key], path: Path
+) -> Ordering:
+    """The same for things that have no id: `last` is unique among them."""
     keys = list(default)
     if given:
         if len(given) > MAX_KEYS:
@@ -298,7 +305,6 @@ def ordering_of(
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise BadInput(f"Ordered by {name} twice.", path=(*path, index))
-    last = id_source(model)
     if all(key.source.name != last.name for key in keys):
         keys.append(Key(last, descending=keys[-1].descending if keys else False))
     return Ordering(tuple(keys))

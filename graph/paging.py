@@ -32,7 +32,8 @@ from graph.ordering import Key, Ordering, ordering_of
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
-_KEY = "_key_"
+# Labels of the columns that hold a row's place in the ordering.
+KEY = "_key_"
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -44,10 +45,14 @@ class PageInfo:
         (), attrgetter("has_previous"), "Whether rows stand before this page."
     )
     start_cursor: str | None = derived(
-        (), lambda page: page.cursor(page.rows[0]) if page.rows else None, "Cursor of the first row."
+        (),
+        lambda page: page.cursor(page.rows[0]) if page.rows else None,
+        "Cursor of the first row.",
     )
     end_cursor: str | None = derived(
-        (), lambda page: page.cursor(page.rows[-1]) if page.rows else None, "Cursor of the last row."
+        (),
+        lambda page: page.cursor(page.rows[-1]) if page.rows else None,
+        "Cursor of the last row.",
     )
 
 
@@ -68,7 +73,7 @@ class Page:
 def cursor_of(row: Any) -> str:
     """The cursor of a row that a page statement read."""
     ordering: Ordering = type(row).ordering
-    return ordering.cursor([getattr(row, f"{_KEY}{i}") for i in range(len(ordering.keys))])
+    return ordering.cursor([getattr(row, f"{KEY}{i}") for i in range(len(ordering.keys))])
 
 
 # --- the fields of connection and edge types -----------------------------------------------------
@@ -207,7 +212,7 @@ def _page_statement(shape: PageShape) -> Statement:
     columns = columns_of(shape.model, entity, shape.labels, viewer)
     if shape.with_cursors:
         columns += [
-            expression.label(f"{_KEY}{index}") for index, expression in enumerate(expressions)
+            expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
         ]
     query = select(*columns).where(*_predicates(shape, entity, viewer))
     if shape.after is not None:
@@ -249,11 +254,13 @@ def _count_statement(shape: PageShape) -> Statement:
     return Statement(query)
 
 
-def _bounds(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
+def bounds_of(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
+    """The parameters of `Ordering.after` for a place."""
     return {f"{name}_{index}": value for index, value in enumerate(place or ())}
 
 
-def _nulls(place: tuple[Any, ...] | None) -> tuple[bool, ...] | None:
+def nulls_of(place: tuple[Any, ...] | None) -> tuple[bool, ...] | None:
+    """Which values of a place are null: a part of the statement's shape."""
     return None if place is None else tuple(value is None for value in place)
 
 
@@ -300,8 +307,8 @@ async def read_pages(
         ordering=ordering,
         with_cursors=any(place is not None for place in cursors),
         backward=window.backward,
-        after=_nulls(window.after),
-        before=_nulls(window.before),
+        after=nulls_of(window.after),
+        before=nulls_of(window.before),
         filter_type=None if filter is None else type(filter),
         filter=filter_shaped,
         viewer=info.viewer.shape,
@@ -321,15 +328,15 @@ async def read_pages(
             _page_statement(shape),
             {
                 **arguments,
-                **_bounds("after", window.after),
-                **_bounds("before", window.before),
+                **bounds_of("after", window.after),
+                **bounds_of("before", window.before),
                 "limit": window.limit + 1,
             },
         )
         for row in rows:
             pages[row.parent_key if child is not None else None].rows.append(row)
         for page in pages.values():
-            _cut(page, window)
+            cut(page, window)
     if selection.child("totalCount") is not None:
         totals: list[Row] = await reader.fetch(_count_statement(shape), arguments)
         for page in pages.values():
@@ -339,7 +346,8 @@ async def read_pages(
     return pages
 
 
-def _cut(page: Page, window: Window) -> None:
+def cut(page: Page, window: Window) -> None:
+    """Put a page in order that was read with one row more than it may have."""
     more = len(page.rows) > window.limit
     if more:
         page.rows.pop()

@@ -24,6 +24,7 @@ from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key, OrderBy
 from graph.paging import PageInfo
 from graph.stats import TaskStats, project_stats
+from graph.tag import TagConnection, project_tags
 from graph.user import User, UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class Project(Node):
         default_order=_BY_POSITION,
     )
     stats: TaskStats = project_stats()
+    tags: TagConnection = project_tags()
     viewer_role: Role | None = expression(
         models.Project,
         "viewer_role",

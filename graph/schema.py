@@ -9,6 +9,7 @@ from strawberry.printer import print_schema
 
 from errors import BadInput, NotFound
 from graph import ids
+from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevision
 from graph.event import EventQuery
 from graph.fields import BatchInfo, arg, root
 from graph.loading import load_object, load_objects
@@ -17,9 +18,12 @@ from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
 from graph.scalars import CONFIG
 from graph.server_info import ServerQuery
 from graph.session import Session, SessionMutation
-from graph.subscription import Subscription
+from graph.share import TaskShare, TaskShareMutation, TaskShareQuery
 from graph.stats import StatsQuery
+from graph.subscription import Subscription
+from graph.tag import TagMutation, TagQuery
 from graph.task import Task, TaskMutation, TaskQuery
+from graph.task_bulk import TaskBulkMutation
 from graph.user import User, UserMutation, UserQuery
 from graph.user_admin import UserAdminMutation, UserAdminQuery
 
@@ -57,7 +61,16 @@ async def _nodes(
 
 @strawberry.type(description="What can be asked.")
 class Query(
-    TaskQuery, ProjectQuery, UserQuery, UserAdminQuery, StatsQuery, EventQuery, ServerQuery
+    TaskQuery,
+    TagQuery,
+    TaskShareQuery,
+    CommentQuery,
+    ProjectQuery,
+    UserQuery,
+    UserAdminQuery,
+    StatsQuery,
+    EventQuery,
+    ServerQuery,
 ):
     """Root fields of queries."""
 
@@ -70,7 +83,17 @@ class Query(
 
 
 @strawberry.type(description="What can be done. Each field is one transaction.")
-class Mutation(TaskMutation, ProjectMutation, UserMutation, UserAdminMutation, SessionMutation):
+class Mutation(
+    TaskMutation,
+    TaskBulkMutation,
+    TagMutation,
+    TaskShareMutation,
+    CommentMutation,
+    ProjectMutation,
+    UserMutation,
+    UserAdminMutation,
+    SessionMutation,
+):
     """Root fields of mutations."""
 
 
@@ -80,7 +103,7 @@ def make_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Task, Project, ProjectMember, User, Session],
+        types=[Task, TaskShare, Comment, CommentRevision, Project, ProjectMember, User, Session],
         config=CONFIG,
     )
 

@@ -25,6 +25,8 @@ from domain import task as domain
 from domain.work import Work
 from errors import BadInput, NotFound
 from graph import ids, ordering, paging
+from graph.comment import OLDEST_FIRST, CommentConnection
+from graph.comment_inputs import CommentFilter, CommentOrder, comment_count
 from graph.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.inputs import changes_of, given
 from graph.loading import Shape, load_object, task_id_of, to_one, viewer_of
@@ -33,8 +35,12 @@ from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.project import Project
+from graph.share import TaskShareConnection
+from graph.share_inputs import TaskShareFilter, TaskShareOrder
 from graph.task_inputs import (
+    NewTaskFields,
     TaskAssignInput,
+    TaskChanges,
     TaskCompleteInput,
     TaskCreateInput,
     TaskDeleteInput,
@@ -51,6 +57,7 @@ _KEY = re.compile(r"([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})")
 
 _NEWEST_FIRST = (Key(ordering.source(models.Task.created_at), descending=True),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
+_OLDEST_SHARE_FIRST = (Key(ordering.source(models.TaskShare.created_at)),)
 
 
 @strawberry.type(description="How many of a task's subtasks are done.")
@@ -159,6 +166,28 @@ class Task(Node):
     )
     subtask_progress: SubtaskProgress = batch(
         _progress, "How many of the subtasks are done.", needs=("id",)
+    )
+    shares: TaskShareConnection = paging.to_many(
+        models.Task.shares,
+        "Who it is shared with, as far as you may see: all for those who may share it, else your "
+        "own. The first ones first unless ordered otherwise.",
+        filter_type=TaskShareFilter,
+        order_type=TaskShareOrder,
+        default_order=_OLDEST_SHARE_FIRST,
+    )
+    comments: CommentConnection = paging.to_many(
+        models.Task.comments,
+        "All its comments, answers among them, oldest first unless ordered otherwise. "
+        "`filter: {parentId: {isNull: true}}` leaves those that begin a thread.",
+        filter_type=CommentFilter,
+        order_type=CommentOrder,
+        default_order=OLDEST_FIRST,
+    )
+    comment_count: int = expression(
+        models.Task,
+        "comment_count",
+        comment_count,
+        "The number of its comments, answers included and deleted ones left out.",
     )
     completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
     viewer_can_edit: bool = expression(
@@ -296,8 +325,9 @@ class TaskDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    new = domain.NewTask(
+def new_task(data: NewTaskFields) -> domain.NewTask:
+    """The domain's words for an input of a new task."""
+    return domain.NewTask(
         title=data.title,
         id=ids.decode_new(models.Task, data.id, ("id",)),
         project_id=_id(models.Project, data.project_id, "project_id"),
@@ -313,28 +343,38 @@ async def _create(work: Work, data: TaskCreateInput) -> Refs:
         estimate_minutes=given(data.estimate_minutes),
         tags=given(data.tags) or (),
     )
-    return {"task": (await domain.create(work, new)).id}
 
 
-async def _update(work: Work, data: TaskUpdateInput) -> Refs:
-    changes = changes_of(
-        data,
-        "title",
-        "description",
-        "notes",
-        "status",
-        "priority",
-        "due_at",
-        "due_on",
-        "start_at",
-        "estimate_minutes",
-        "tags",
-        "assignee_id",
-        "parent_id",
-    )
+CHANGEABLE = (
+    "title",
+    "description",
+    "notes",
+    "status",
+    "priority",
+    "due_at",
+    "due_on",
+    "start_at",
+    "estimate_minutes",
+    "tags",
+    "assignee_id",
+)
+
+
+def task_changes(data: TaskChanges, *more: str) -> dict[str, Any]:
+    """What an input changes: its fields that were given, with ids decoded."""
+    changes = changes_of(data, *CHANGEABLE, *more)
     for name, model in (("assignee_id", models.User), ("parent_id", models.Task)):
         if changes.get(name) is not None:
             changes[name] = ids.decode(model, changes[name], (name,))
+    return changes
+
+
+async def _create(work: Work, data: TaskCreateInput) -> Refs:
+    return {"task": (await domain.create(work, new_task(data))).id}
+
+
+async def _update(work: Work, data: TaskUpdateInput) -> Refs:
+    changes = task_changes(data, "parent_id")
     task_id = ids.decode(models.Task, data.id, ("id",))
     return {"task": (await domain.update_task(work, task_id, changes, given(data.if_version))).id}
 

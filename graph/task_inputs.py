@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 
 import strawberry
+from sqlalchemy import Integer
 
+from auth import access
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
 from graph import filtering, ordering
+from graph.comment_inputs import CommentFilter, CommentListFilter, comment_count
 from graph.comparing import (
     DateFilter,
     DateTimeFilter,
@@ -23,6 +26,7 @@ from graph.comparing import (
 from graph.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.ordering import OrderBy
 from graph.project import ProjectFilter, ProjectOrder
+from graph.share_inputs import TaskShareFilter, TaskShareListFilter
 from graph.user import UserFilter, UserOrder
 
 
@@ -99,6 +103,16 @@ class TaskFilter:
     subtasks: TaskListFilter | None = filtering.by_relations(
         models.Task.subtasks, lambda: TaskFilter, "The tasks directly below."
     )
+    shares: TaskShareListFilter | None = filtering.by_relations(
+        models.Task.shares, lambda: TaskShareFilter, "The shares that you may see."
+    )
+    shared_with_me: bool | None = filtering.by_condition(
+        lambda viewer, task: task.id.in_(access.shared_tasks(viewer)),
+        "Whether somebody shared it with you, itself and not a task above it.",
+    )
+    comments: CommentListFilter | None = filtering.by_relations(
+        models.Task.comments, lambda: CommentFilter, "The comments."
+    )
     completed_at: DateTimeFilter | None = filtering.by(
         models.Task.completed_at, "When it was completed."
     )
@@ -127,6 +141,9 @@ class TaskOrder:
     priority: OrderBy | None = ordering.by(models.Task.priority, "NONE first, URGENT last.")
     position: OrderBy | None = ordering.by(models.Task.position, "By hand, as `taskMove` put them.")
     estimate_minutes: OrderBy | None = ordering.by(models.Task.estimate_minutes, "By estimate.")
+    comment_count: OrderBy | None = ordering.by_expression(
+        "comment_count", comment_count, Integer(), "By number of comments.", nullable=False
+    )
     owner: UserOrder | None = ordering.by_relation(
         models.Task.owner, lambda: UserOrder, "By who made them."
     )
@@ -138,9 +155,9 @@ class TaskOrder:
     )
 
 
-@strawberry.input(description="A new task.")
-class TaskCreateInput(MutationInput):
-    """See `domain.task.NewTask`."""
+@strawberry.input
+class NewTaskFields:
+    """See `domain.task_values.NewTask`."""
 
     title: str = required("The title, 1 to 200 characters.")
     id: strawberry.ID | None = optional(
@@ -162,9 +179,14 @@ class TaskCreateInput(MutationInput):
     tags: list[str] | None = optional("Up to 20 of 1 to 50 characters; equal ones are kept once.")
 
 
-@strawberry.input(description="Changes to a task; what is left out stays, null clears.")
-class TaskUpdateInput(UpdateInput):
-    """See `domain.task.update_task`."""
+@strawberry.input(description="A new task.")
+class TaskCreateInput(NewTaskFields, MutationInput):
+    """See `domain.task.create`."""
+
+
+@strawberry.input
+class TaskChanges:
+    """Changes of a task that need no other task."""
 
     id: strawberry.ID = required("The task.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
@@ -184,6 +206,12 @@ class TaskUpdateInput(UpdateInput):
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
         "Who is to do it. Somebody who does not see the task yet needs your right to share it."
     )
+
+
+@strawberry.input(description="Changes to a task; what is left out stays, null clears.")
+class TaskUpdateInput(TaskChanges, UpdateInput):
+    """See `domain.task.update_task`."""
+
     parent_id: strawberry.Maybe[strawberry.ID | None] = change(
         "The task that this is a part of; null makes it a task of its own."
     )

@@ -1,0 +1,333 @@
+"""Tags in the schema: adding and removing them, and which there are.
+
+A tag is no row of its own but a word on tasks, compared without regard to case. `tags` counts them
+over the tasks that the viewer sees, and shows each as most tasks write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import column as column_
+from sqlalchemy.orm import aliased
+
+from auth import access
+from db import models
+from db.read import Statement
+from domain import rules, tags
+from domain.work import Work
+from graph import ids, ordering, paging
+from graph.fields import BatchInfo, argument, batch, column
+from graph.inputs import UpdateInput, given, required
+from graph.loading import Shape, viewer_of
+from graph.mutation import Outcome, Payload, Refs, mutation, payload, ref
+from graph.ordering import Key, OrderBy, Ordering, Source
+from graph.paging import Page, PageInfo, paging_arguments, window_of
+
+if TYPE_CHECKING:
+    from graph.task import Task
+
+_Task = Annotated["Task", strawberry.lazy("graph.task")]
+
+
+@strawberry.type(description="A tag, and how many tasks have it.")
+class Tag:
+    """Reads from a row of `_page_statement`."""
+
+    name: str = column("name", "The tag as most tasks write it.")
+    task_count: int = column("task_count", "The number of tasks with this tag that you may see.")
+
+
+@strawberry.type(description="A tag in a list.")
+class TagEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Tag = paging.edge_node()
+
+
+@strawberry.type(description="A page of tags.")
+class TagConnection:
+    """Relay connection."""
+
+    edges: list[TagEdge] = paging.edges()
+    nodes: list[Tag] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+def _of_groups(name: str) -> Any:
+    # What is ordered are groups and no rows of a model: `groups` is their subquery.
+    return lambda _viewer, groups: groups.c[name]
+
+
+_KEY = Source("tag_key", _of_groups("tag_key"), Text(), nullable=False)
+_COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=False)
+_MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_KEY))
+
+
+@ordering.order_input("How to order tags; give one field.")
+class TagOrder:
+    """Keys of tags."""
+
+    name: OrderBy | None = ordering.by_expression(
+        _KEY.name, _KEY.sql, _KEY.type, "By name, without regard to case.", nullable=False
+    )
+    task_count: OrderBy | None = ordering.by_expression(
+        _COUNT.name, _COUNT.sql, _COUNT.type, "By number of tasks.", nullable=False
+    )
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All that a statement depends on."""
+
+    viewer: Shape
+    ordering: Ordering
+    backward: bool
+    after: tuple[bool, ...] | None
+    before: tuple[bool, ...] | None
+    searched: bool
+    by_project: bool
+
+
+def _groups(asked: _Asked, project_id: Any) -> Any:
+    """Each tag with its count; within a project where one is given."""
+    task = aliased(models.Task)
+    pair = (
+        func.unnest(task.tag_keys, task.tags)
+        .table_valued(column_("tag_key", Text()), column_("tag", Text()))
+        .render_derived(name="pair")
+    )
+    query = (
+        select(
+            pair.c.tag_key,
+            func.mode().within_group(pair.c.tag).label("name"),
+            func.count().label("task_count"),
+        )
+        .select_from(task)
+        .join(pair, true())
+        .where(access.read(viewer_of(asked.viewer), task))
+        .group_by(pair.c.tag_key)
+    )
+    if project_id is not None:
+        query = query.where(task.project_id == project_id)
+    if asked.searched:
+        query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
+    return query
+
+
+def _projects() -> Any:
+    return (
+        func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
+        .table_valued("id", name="parent")
+        .render_derived()
+    )
+
+
+@lru_cache(maxsize=500)
+def _page_statement(asked: _Asked) -> Statement:
+    projects = _projects() if asked.by_project else None
+    groups = _groups(asked, None if projects is None else projects.c.id).lateral("groups")
+    viewer, ordered = viewer_of(asked.viewer), asked.ordering
+    keys = [key.source.sql(viewer, groups) for key in ordered.keys]
+    query = select(
+        groups.c.name,
+        groups.c.task_count,
+        *(key.label(f"{paging.KEY}{index}") for index, key in enumerate(keys)),
+    )
+    if asked.after is not None:
+        query = query.where(ordered.after(keys, asked.after, "after"))
+    if asked.before is not None:
+        query = query.where(ordered.reversed().after(keys, asked.before, "before"))
+    read = ordered.reversed() if asked.backward else ordered
+    query = query.order_by(
+        *(key.sorted(expression) for key, expression in zip(read.keys, keys, strict=True))
+    ).limit(bindparam("limit", type_=Integer()))
+    if projects is not None:
+        page = query.lateral("page")
+        query = select(projects.c.id.label("parent_key"), *page.c).select_from(
+            projects.join(page, true())
+        )
+    statement = Statement(query)
+    statement.row.ordering = ordered  # type: ignore[attr-defined]  # read by paging.cursor_of
+    return statement
+
+
+@lru_cache(maxsize=100)
+def _count_statement(asked: _Asked) -> Statement:
+    if not asked.by_project:
+        return Statement(
+            select(func.count().label("total")).select_from(_groups(asked, None).subquery())
+        )
+    projects = _projects()
+    groups = _groups(asked, projects.c.id).lateral("groups")
+    return Statement(
+        select(projects.c.id.label("parent_key"), func.count().label("total"))
+        .select_from(projects.join(groups, true()))
+        .group_by(projects.c.id)
+    )
+
+
+async def _pages(
+    info: BatchInfo,
+    projects: Sequence[UUID] | None,
+    *,
+    search: str | None = None,
+    order_by: Sequence[Any] | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> dict[UUID | None, Page]:
+    """The page of each project, or of None for all tasks."""
+    ordered = ordering.ordering_by(_KEY, order_by, _MOST_USED_FIRST, ("order_by",))
+    window = window_of(ordered, first, after, last, before)
+    asked = _Asked(
+        viewer=info.viewer.shape,
+        ordering=ordered,
+        backward=window.backward,
+        after=paging.nulls_of(window.after),
+        before=paging.nulls_of(window.before),
+        searched=search is not None,
+        by_project=projects is not None,
+    )
+    params: dict[str, Any] = {
+        **info.viewer.params,
+        **paging.bounds_of("after", window.after),
+        **paging.bounds_of("before", window.before),
+        "limit": window.limit + 1,
+        "parents": projects,
+        "pattern": None if search is None else _pattern(search),
+    }
+    reader = info.context.services.database.reader
+    pages: dict[UUID | None, Page] = {key: Page([]) for key in projects or (None,)}
+    if any(info.selection.child(name) for name in ("nodes", "edges", "pageInfo")):
+        for row in await reader.fetch(_page_statement(asked), params):
+            pages[None if projects is None else row.parent_key].rows.append(row)
+        for page in pages.values():
+            paging.cut(page, window)
+    if info.selection.child("totalCount") is not None:
+        for page in pages.values():
+            page.total = 0
+        for row in await reader.fetch(_count_statement(asked), params):
+            pages[None if projects is None else row.parent_key].total = row.total
+    return pages
+
+
+def _pattern(search: str) -> str:
+    key = rules.tag_key(rules.text(search, ("search",), least=1, most=50))
+    for special in "\\%_":
+        key = key.replace(special, "\\" + special)
+    return f"%{key}%"
+
+
+# --- fields --------------------------------------------------------------------------------------
+
+_SEARCH = argument("search", str | None, "Part of the tag, without regard to case.")
+
+
+async def _tags(_: Sequence[Any], info: BatchInfo, **paging_: Any) -> list[Page]:
+    info.viewer.require()
+    return [(await _pages(info, None, **paging_))[None]]
+
+
+async def _tags_of_projects(parents: Sequence[Any], info: BatchInfo, **paging_: Any) -> list[Page]:
+    projects = list(dict.fromkeys(parent.id for parent in parents))
+    pages = await _pages(info, projects, **paging_)
+    return [pages[parent.id] for parent in parents]
+
+
+def project_tags() -> Any:
+    """`Project.tags`."""
+    return batch(
+        _tags_of_projects,
+        "The tags of its tasks with their counts, the most used first unless ordered otherwise.",
+        needs=("id",),
+        arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
+    )
+
+
+@strawberry.type
+class TagQuery:
+    """Root fields."""
+
+    tags: TagConnection = batch(
+        _tags,
+        "The tags of all tasks that you may see with their counts, the most used first unless "
+        "ordered otherwise.",
+        arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
+    )
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+@strawberry.input(description="Tags for a task.")
+class TaskTagsAddInput(UpdateInput):
+    """See `domain.tags.add`."""
+
+    id: strawberry.ID = required("The task.")
+    tags: list[str] = required("Tags of 1 to 50 characters; a task has at most 20.")
+
+
+@strawberry.input(description="Tags to take off a task.")
+class TaskTagsRemoveInput(UpdateInput):
+    """See `domain.tags.remove`."""
+
+    id: strawberry.ID = required("The task.")
+    tags: list[str] = required("Tags, without regard to case.")
+
+
+@strawberry.type
+class _TaggedPayload(Payload):
+    task: _Task | None = ref(models.Task, "The task; null if nothing was done.", "task")
+
+
+@payload("The task with its new tags.")
+class TaskTagsAddPayload(_TaggedPayload):
+    """`taskTagsAdd`."""
+
+
+@payload(
+    "The task with the tags that are left; `errors` has a `NOT_FOUND` for each that was not on it."
+)
+class TaskTagsRemovePayload(_TaggedPayload):
+    """`taskTagsRemove`."""
+
+
+async def _add(work: Work, data: TaskTagsAddInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await tags.add(work, task_id, data.tags, given(data.if_version))).id}
+
+
+async def _remove(work: Work, data: TaskTagsRemoveInput) -> Outcome:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    task, absent = await tags.remove(work, task_id, data.tags, given(data.if_version))
+    return Outcome({"task": task.id}, absent)
+
+
+@strawberry.type
+class TagMutation:
+    """Root fields."""
+
+    task_tags_add: TaskTagsAddPayload = mutation(
+        _add,
+        TaskTagsAddInput,
+        "Add tags to a task, whatever others add meanwhile. One that it has already, in whatever "
+        "case, stays as it is.",
+    )
+    task_tags_remove: TaskTagsRemovePayload = mutation(
+        _remove,
+        TaskTagsRemoveInput,
+        "Take tags off a task. One that is not on it is a `NOT_FOUND` at its place; the others go.",
+    )
