@@ -13,8 +13,8 @@ from enum import IntEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, SmallInteger, Text, TypeDecorator
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Computed, DateTime, MetaData, SmallInteger, Text, TypeDecorator
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -50,6 +50,8 @@ class Base(DeclarativeBase):
     """The declarative base. A table's key is a UUIDv7 made here, unless the table says so."""
 
     metadata = MetaData(naming_convention=NAMING)
+    # What the database computes is not read back after a write: nobody here needs it.
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012 - SQLAlchemy reads it from the class
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
         dt.datetime: DateTime(timezone=True),
         str: Text,
@@ -69,6 +71,14 @@ class Versioned(Identified):
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
     version: Mapped[int] = mapped_column(default=1)
+
+
+def search_vector(call: str) -> Any:
+    """A column for full-text search, computed by the database from others (migration 0003).
+
+    The mapper never loads it: it is compared in statements only.
+    """
+    return mapped_column(TSVECTOR, Computed(call, persisted=True), deferred=True)
 
 
 def new_id(now: dt.datetime, randbits: Callable[[int], int] = secrets.randbits) -> UUID:

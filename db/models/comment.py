@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Identified, Versioned
+from db.base import Base, Identified, Versioned, search_vector
 from db.models.task import Task
 from db.models.user import User
 
@@ -29,6 +30,7 @@ class Comment(Versioned, Base):
     edited_at: Mapped[dt.datetime | None]
     # Not `deleted_at`, which would hide the placeholder as a row in the trash.
     removed_at: Mapped[dt.datetime | None]
+    search: Mapped[Any] = search_vector("taskloom_search_comment(body)")
 
     task: Mapped[Task] = relationship(lazy="raise", back_populates="comments")
     author: Mapped[User] = relationship(lazy="raise")
@@ -48,6 +50,7 @@ class Comment(Versioned, Base):
             "id",
             postgresql_where=text("parent_id IS NOT NULL"),
         ),
+        Index("ix_comments_search", "search", postgresql_using="gin"),
     )
 
 

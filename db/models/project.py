@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Ordered, Versioned
+from db.base import Base, Ordered, Versioned, search_vector
 from db.models.user import User
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Project(Versioned, Base):
     last_number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     archived_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None] = mapped_column(index=True)
+    search: Mapped[Any] = search_vector("taskloom_search_project(name, key, description)")
 
     owner: Mapped[User] = relationship(lazy="raise")
     members: Mapped[list[ProjectMember]] = relationship(lazy="raise", back_populates="project")
@@ -48,6 +49,7 @@ class Project(Versioned, Base):
     __table_args__ = (
         UniqueConstraint("key"),
         Index("ix_projects_created_at_id", "created_at", "id"),
+        Index("ix_projects_search", "search", postgresql_using="gin"),
     )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Ordered, Versioned
+from db.base import Base, Ordered, Versioned, search_vector
 from db.models.project import Project
 from db.models.user import User
 
@@ -89,6 +89,7 @@ class Task(Versioned, Base):
     # What was deleted to bring this task into the trash: itself, an ancestor, or its project.
     # Restoring that brings back exactly what went with it.
     deleted_with: Mapped[UUID | None]
+    search: Mapped[Any] = search_vector("taskloom_search_task(title, tags, description)")
 
     project: Mapped[Project | None] = relationship(lazy="raise", back_populates="tasks")
     owner: Mapped[User] = relationship(lazy="raise", foreign_keys=[owner_id])
@@ -119,6 +120,7 @@ class Task(Versioned, Base):
         Index("ix_tasks_due_at_id", "due_at", "id"),
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+        Index("ix_tasks_search", "search", postgresql_using="gin"),
     )
 
 
