@@ -137,6 +137,8 @@ async def execute(
 
 
 async def _run(run: Run) -> Executed:
+    if getattr(run.context, "outline", run) is None:
+        run.context.outline = run.plan.operation.outline
     data, errors = await run.execute()
     return Executed(data, errors or None, "batch")
 
