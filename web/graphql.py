@@ -38,6 +38,11 @@ from web.runtime import Runtime
 PATH: Final = "/graphql"
 METHODS: Final = "GET, POST, OPTIONS"
 
+_CONTENT_TYPES: Final = {
+    media_type: (b"content-type", f"{media_type}; charset=utf-8".encode())
+    for media_type in (RESPONSE_JSON, PLAIN_JSON)
+}
+
 # What a refused request is under either media type. Other codes are the document's own fault.
 _STATUSES: Final = {
     ErrorCode.BAD_REQUEST.value: 400,
@@ -177,9 +182,10 @@ def status_of(answer: Answer, accepted: Wanted) -> int:
 async def _respond(
     send: Send, status: int, body: bytes, media_type: str | None, headers: dict[str, str]
 ) -> None:
-    raw = [(b"content-length", str(len(body)).encode())]
+    raw = [(b"content-length", b"%d" % len(body))]
     if media_type is not None:
-        raw.append((b"content-type", f"{media_type}; charset=utf-8".encode()))
-    raw.extend((name.lower().encode(), value.encode()) for name, value in headers.items())
+        raw.append(_CONTENT_TYPES[media_type])
+    if headers:
+        raw.extend((name.lower().encode(), value.encode()) for name, value in headers.items())
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

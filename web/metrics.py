@@ -46,6 +46,9 @@ class Metrics:
             ("status",),
             registry=self.registry,
         )
+        self._counters: dict[tuple[str, str, str], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._statuses: dict[int, Counter] = {}
         self.event_lag = Gauge(
             "taskloom_event_lag_seconds",
             "For how long the oldest event has waited for a writing transaction to end.",
@@ -64,12 +67,23 @@ class Metrics:
     def operation(self, kind: str, transport: str, answer: Answer, started: float) -> None:
         """One finished operation; `started` by `time.perf_counter`."""
         outcome = "refused" if not answer.executed else "errors" if answer.errors else "ok"
-        self._operations.labels(kind, transport, outcome).inc()
-        self._seconds.labels(kind).observe(time.perf_counter() - started)
+        # Looking a child up by its labels costs more than counting, so they are kept here.
+        counter = self._counters.get((kind, transport, outcome))
+        if counter is None:
+            counter = self._operations.labels(kind, transport, outcome)
+            self._counters[kind, transport, outcome] = counter
+        histogram = self._histograms.get(kind)
+        if histogram is None:
+            histogram = self._histograms[kind] = self._seconds.labels(kind)
+        counter.inc()
+        histogram.observe(time.perf_counter() - started)
 
     def response(self, status: int) -> None:
         """One HTTP response."""
-        self._responses.labels(str(status)).inc()
+        counter = self._statuses.get(status)
+        if counter is None:
+            counter = self._statuses[status] = self._responses.labels(str(status))
+        counter.inc()
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format, with what modules count for the whole process

@@ -1,8 +1,9 @@
 """What every request passes through, in one pure ASGI layer.
 
 It gives the request its id and says it in the answer, holds the rules for pages of other origins
-(CORS), adds the headers that browsers should have, writes the access log, and turns a fault that
-nobody caught into JSON with the request's id.
+(CORS), adds the headers that browsers should have, writes the access log (in full at the level
+`debug`, else only what failed or was slow), and turns a fault that nobody caught into JSON with the
+request's id.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ log = logging.getLogger("taskloom.web")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
 _LOCAL_ORIGIN: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+
+# What is logged even where the level is not `debug`. A line for each of a thousand requests in a
+# second costs a fifth of the time that they take, and a proxy in front writes them anyway.
+_SLOW_SECONDS: Final = 1.0
+# The status that nginx gives to clients who left before the answer.
+_LEFT: Final = 499
 
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -98,16 +105,20 @@ class Gate:
                 raise
             await _fault(info.id, send_with_headers)
         finally:
-            self._metrics.response(status)
-            access_log.info(
-                "%s %s %d %.1f ms %s %s",
-                scope["method"],
-                # The path alone: a query string may hold a token.
-                scope["path"],
-                status,
-                (time.perf_counter() - started) * 1000,
-                info.ip,
-                info.id,
+            self._finished(scope, status or _LEFT, started)
+
+    def _finished(self, scope: Scope, status: int, started: float) -> None:
+        self._metrics.response(status)
+        seconds = time.perf_counter() - started
+        remarkable = status >= 400 or seconds > _SLOW_SECONDS
+        level = logging.INFO if remarkable else logging.DEBUG
+        if access_log.isEnabledFor(level):
+            info: RequestInfo = scope["taskloom.request"]
+            # The path without its query, which may hold a token, and quoted, since it was decoded.
+            line = "%s %r %d in %.1f ms for %s, request %s"
+            path, milliseconds = scope["path"], seconds * 1000
+            access_log.log(
+                level, line, scope["method"], path, status, milliseconds, info.ip, info.id
             )
 
     def allows(self, origin: str) -> bool:
