@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from auth import access
-from db.models import Task, TaskStatus, User
+from db.models import Project, Task, TaskStatus, User
 from domain import placement, rules, sight
 from domain.project import demand_editor
 from domain.task_values import NewTask, apply, checked, checked_new, kind_of, record
@@ -132,6 +132,10 @@ async def restore(work: Work, task_id: UUID) -> Task:
         raise BadInput(
             "This task went into the trash with its project or parent; restore that.", path=("id",)
         )
+    if await _hangs_on_trash(work, task):
+        raise BadInput(
+            "Its project or the task above it is in the trash; restore that first.", path=("id",)
+        )
     deleted_at = task.deleted_at
     await work.session.execute(
         update(Task).where(Task.deleted_with == task.id).values(deleted_at=None, deleted_with=None)
@@ -142,6 +146,15 @@ async def restore(work: Work, task_id: UUID) -> Task:
     record(work, EventKind.TASK_RESTORED, task, [("deleted_at", deleted_at, None)])
     await work.session.flush()
     return task
+
+
+async def _hangs_on_trash(work: Work, task: Task) -> bool:
+    """Whether the task, brought back alone, would hang on something that nobody sees."""
+    parent = select(Task.id).where(Task.id == task.parent_id, Task.deleted_at.is_not(None))
+    project = select(Project.id).where(
+        Project.id == task.project_id, Project.deleted_at.is_not(None)
+    )
+    return bool(await work.session.scalar(select(or_(parent.exists(), project.exists()))))
 
 
 async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int | None) -> None:
