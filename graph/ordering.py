@@ -210,7 +210,7 @@ def _from_json(value: Any, source: Source) -> Any:
             raise ValueError
         return None
     python_type = source.type.python_type
-    written_as = python_type if python_type in {bool, int} else str
+    written_as = python_type if python_type in {bool, int, float} else str
     # `type` and not `isinstance`, since True is an integer to Python.
     if type(value) is not written_as:
         raise ValueError

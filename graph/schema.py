@@ -19,6 +19,7 @@ from graph.scalars import CONFIG
 from graph.server_info import ServerQuery
 from graph.session import Session, SessionMutation
 from graph.share import TaskShare, TaskShareMutation, TaskShareQuery
+from graph.search import SearchQuery
 from graph.stats import StatsQuery
 from graph.subscription import Subscription
 from graph.tag import TagMutation, TagQuery
@@ -69,6 +70,7 @@ class Query(
     UserQuery,
     UserAdminQuery,
     StatsQuery,
+    SearchQuery,
     EventQuery,
     ServerQuery,
 ):
