@@ -18,10 +18,20 @@ import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+# Whole addresses alone: a relative one would mean another place on each page that shows it.
+_LINK = re.compile(r"(https?://|mailto:)[^\s]", re.IGNORECASE)
+
+
+class _Parser(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
+        """Whether an address may become a link; else it stays as it was typed."""
+        return _LINK.match(url) is not None
+
+
 # CommonMark with tables, strike-through and bare links, as on the sites where people write most.
 # Without pictures: one from elsewhere tells its server who reads the comment, and when.
 _PARSER = (
-    MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20})
+    _Parser("commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20})
     .enable(["table", "strikethrough", "linkify"])
     .disable("image")
 )
@@ -56,6 +66,8 @@ def to_html(text: str) -> str:
 
 
 def _filtered(tag: str, attribute: str, value: str) -> str | None:
+    if attribute == "href":
+        return value if _LINK.match(value) else None
     if tag == "code" and attribute == "class":
         return value if _LANGUAGE.fullmatch(value) else None
     if tag == "ol" and attribute == "start":
