@@ -268,6 +268,8 @@ async def find_user(
     """A user by id or username; exactly one of them is to be given."""
     if (user_id is None) == (username is None):
         raise BadInput("Give userId or username, and not both.", path=(*path, "user_id"))
+    if username is not None:
+        username = rules.text(username, (*path, "username"), most=100)
     wanted = (
         User.id == user_id if username is None else func.lower(User.username) == username.lower()
     )

@@ -37,7 +37,7 @@ from graph.fields import BatchInfo, arg, batch, column, derived, root
 from graph.inputs import given
 from graph.loading import Shape, load_object, load_objects, to_one, viewer_of
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
-from graph.node import Node, expression, node_id, node_type
+from graph.node import Node, node_id, node_type, right
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.user import User
@@ -171,13 +171,13 @@ class Comment(Node):
         "What it said before each edit, the newest first. Deleting a comment deletes them.",
         default_order=(Key(ordering.source(models.CommentRevision.replaced_at), descending=True),),
     )
-    viewer_can_edit: bool = expression(
+    viewer_can_edit: bool = right(
         models.Comment,
         "viewer_can_edit",
         access.edit,
         "Whether you may change it.",
     )
-    viewer_can_delete: bool = expression(
+    viewer_can_delete: bool = right(
         models.Comment,
         "viewer_can_delete",
         access.delete,

@@ -7,8 +7,10 @@ from enum import EnumMeta
 from typing import Any, TypeVar
 
 import strawberry
+from sqlalchemy import ColumnElement, func
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from auth.viewer import Viewer
 from db.base import Base
 from graph import ids
 from graph.fields import ColumnField, Expression, column
@@ -60,6 +62,24 @@ def expression(
     return column(label, description, convert=convert)
 
 
+def right(
+    model: type[Base],
+    label: str,
+    allows: Callable[[Viewer, Any], ColumnElement[bool]],
+    description: str,
+) -> Any:
+    """A field that says whether the viewer has a right on the row (`auth.access.edit`, say).
+
+    A rule that compares with an empty column comes out as NULL, which is a no.
+    """
+    return expression(
+        model,
+        label,
+        lambda viewer, entity: func.coalesce(allows(viewer, entity), False),
+        description,
+    )
+
+
 def described_enum(
     enum: EnumMeta, description: str, values: Mapping[Any, str], *, name: str | None = None
 ) -> None:
@@ -71,4 +91,13 @@ def described_enum(
         value.description = texts[value.name]
 
 
-__all__ = ["EXPRESSIONS", "TYPE_NAMES", "ColumnField", "Node", "expression", "node_id", "node_type"]
+__all__ = [
+    "EXPRESSIONS",
+    "TYPE_NAMES",
+    "ColumnField",
+    "Node",
+    "expression",
+    "node_id",
+    "node_type",
+    "right",
+]

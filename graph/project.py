@@ -20,7 +20,7 @@ from graph.fields import BatchInfo, arg, column, root
 from graph.inputs import MutationInput, UpdateInput, change, changes_of, given, optional, required
 from graph.loading import load_object, project_id_of, to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
-from graph.node import Node, expression, node_id, node_type
+from graph.node import Node, expression, node_id, node_type, right
 from graph.ordering import Key, OrderBy
 from graph.paging import PageInfo
 from graph.stats import TaskStats, project_stats
@@ -166,19 +166,19 @@ class Project(Node):
         "Your role in the project.",
         convert=Role,
     )
-    viewer_can_edit: bool = expression(
+    viewer_can_edit: bool = right(
         models.Project,
         "viewer_can_edit",
         access.edit,
         "Whether you may change the project.",
     )
-    viewer_can_delete: bool = expression(
+    viewer_can_delete: bool = right(
         models.Project,
         "viewer_can_delete",
         access.delete,
         "Whether you may delete or transfer the project.",
     )
-    viewer_can_share: bool = expression(
+    viewer_can_share: bool = right(
         models.Project,
         "viewer_can_share",
         access.share,

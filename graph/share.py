@@ -21,7 +21,7 @@ from graph.fields import BatchInfo, batch, column
 from graph.inputs import changes_of, given
 from graph.loading import load_objects, to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
-from graph.node import EXPRESSIONS, Node, expression, node_id, node_type
+from graph.node import EXPRESSIONS, Node, expression, node_id, node_type, right
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.share_inputs import (
@@ -79,13 +79,13 @@ class TaskShare(Node):
     is_expired: bool = expression(
         models.TaskShare, "is_expired", is_expired, "Whether it gives no right any more."
     )
-    viewer_can_edit: bool = expression(
+    viewer_can_edit: bool = right(
         models.TaskShare,
         "viewer_can_edit",
         access.edit,
         "Whether you may change the share.",
     )
-    viewer_can_delete: bool = expression(
+    viewer_can_delete: bool = right(
         models.TaskShare,
         "viewer_can_delete",
         access.delete,

@@ -31,7 +31,7 @@ from graph.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.inputs import changes_of, given
 from graph.loading import Shape, load_object, task_id_of, to_one, viewer_of
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
-from graph.node import Node, expression, node_id, node_type
+from graph.node import Node, expression, node_id, node_type, right
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.project import Project
@@ -190,19 +190,19 @@ class Task(Node):
         "The number of its comments, answers included and deleted ones left out.",
     )
     completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
-    viewer_can_edit: bool = expression(
+    viewer_can_edit: bool = right(
         models.Task,
         "viewer_can_edit",
         access.edit,
         "Whether you may change it.",
     )
-    viewer_can_delete: bool = expression(
+    viewer_can_delete: bool = right(
         models.Task,
         "viewer_can_delete",
         access.delete,
         "Whether you may delete it.",
     )
-    viewer_can_share: bool = expression(
+    viewer_can_share: bool = right(
         models.Task,
         "viewer_can_share",
         access.share,
