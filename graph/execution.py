@@ -21,12 +21,8 @@ from graphql import (
     GraphQLSchema,
     OperationType,
 )
-from graphql import (
-    execute as core_execute,
-)
 from graphql.execution import Executor as CoreExecutor
 from graphql.execution import create_source_event_stream
-from graphql.language import DocumentNode
 from strawberry import Schema
 
 from errors import ErrorCode, Failure
@@ -78,6 +74,8 @@ class Answer:
     executed: bool = True
     # `data` as JSON, where it is known already.
     raw_data: bytes | None = None
+    # Which engine executed it, for those who look for operations that fall back.
+    engine: str | None = None
 
     @property
     def code(self) -> str | None:
@@ -126,18 +124,18 @@ class Executor:
         self,
         schema: Schema,
         *,
-        engine: Engine | None = None,
+        engine: Engine,
         operation_seconds: float = 10.0,
         limits: DocumentLimits | None = None,
         suggestions: bool = False,
     ) -> None:
-        """`engine` executes operations, None for graphql-core's own executor; `suggestions` are
-        "Did you mean …" in messages, which tell strangers names that they did not know.
+        """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which tell
+        strangers names that they did not know.
         """
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
         self.documents = Documents(self.schema, limits or DocumentLimits(), suggestions=suggestions)
         self.persisted = PersistedDocuments()
-        self._engine: Engine = engine or _standard_engine
+        self._engine = engine
         self._operation_seconds = operation_seconds
 
     async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
@@ -249,7 +247,7 @@ class Executor:
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))
         if not result.errors:
-            return Answer(data=result.data, extensions=_own(context))
+            return Answer(data=result.data, extensions=_own(context), engine=_name(result))
         return Answer(
             data=result.data,
             errors=format_errors(result.errors, request_id),
@@ -257,6 +255,7 @@ class Executor:
             # Variables that do not fit end the operation before it begins; errors of fields
             # have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
+            engine=_name(result),
         )
 
     def _cut(self) -> Failure:
@@ -274,24 +273,6 @@ def _own(context: Context) -> dict[str, Any]:
     return {"requestId": context.request.id, **context.extensions}
 
 
-async def _standard_engine(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    *,
-    root_value: Any,
-    context_value: Any,
-    raw_variable_values: Mapping[str, Any],
-    operation_name: str | None,
-) -> ExecutionResult:
-    result = core_execute(
-        schema,
-        document,
-        root_value=root_value,
-        context_value=context_value,
-        variable_values=dict(raw_variable_values),
-        operation_name=operation_name,
-        hide_suggestions=True,
-    )
-    if isawaitable(result):
-        result = await result
-    return result
+def _name(result: ExecutionResult) -> str | None:
+    """`batch` or `standard`, where the engine says so."""
+    return getattr(result, "engine", None)

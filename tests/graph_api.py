@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from auth.request import RequestInfo
@@ -51,7 +52,7 @@ class Api:
             live=None,  # type: ignore[arg-type]  # no subscription is opened here
             clock=house.clock,
         )
-        self.executor = Executor(schema, engine=execute if engine == "batch" else None)
+        self.executor = Executor(schema, engine=partial(execute, standard=engine == "standard"))
         self.renewed: Viewer | None = None
 
     async def __call__(

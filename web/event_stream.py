@@ -114,13 +114,16 @@ class EventStream:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await self._close(send, answer)
 
-    async def _answers(self, prepared: Prepared) -> AsyncGenerator[Answer, None]:
+    async def _answers(self, prepared: Prepared) -> AsyncGenerator[Answer | None, None]:
+        """What to send; None once a subscription stands."""
         executor, metrics = self._runtime.executor, self._runtime.metrics
         started = time.perf_counter()
         answer = Answer()
         try:
             if prepared.kind is OperationType.SUBSCRIPTION:
                 deliveries = await executor.subscribe(prepared, self._context)
+                # From here on nothing is missed, which the first comment tells the client.
+                yield None
                 async with aclosing(deliveries):
                     async for delivered in deliveries:
                         metrics.deliveries.inc()
@@ -137,13 +140,11 @@ class EventStream:
     def _context(self) -> Context:
         return self._runtime.services.context(self.viewer, self._info)
 
-    async def _write(self, answers: AsyncGenerator[Answer, None], send: Send) -> None:
+    async def _write(self, answers: AsyncGenerator[Answer | None, None], send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        # At once, so that the client knows that it is connected.
-        await self._send_bytes(send, _HEARTBEAT)
         async with aclosing(answers):
             async for answer in answers:
-                await self._send_bytes(send, b"event: next\ndata: " + answer.body() + b"\n\n")
+                await self._send_bytes(send, _HEARTBEAT if answer is None else _next(answer))
                 # A long replay, none of whose steps has to wait, must let others have their turn.
                 await asyncio.sleep(0)
         await self._send_bytes(send, _COMPLETE, more=False)
@@ -151,7 +152,7 @@ class EventStream:
     async def _close(self, send: Send, answer: Answer | None) -> None:
         text = b""
         if answer is not None:
-            text = b"event: next\ndata: " + answer.body() + b"\n\n" + _COMPLETE
+            text = _next(answer) + _COMPLETE
         with suppress(OSError, TimeoutError):
             await self._send_bytes(send, text, more=False)
 
@@ -172,6 +173,10 @@ class EventStream:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _next(answer: Answer) -> bytes:
+    return b"event: next\ndata: " + answer.body() + b"\n\n"
 
 
 async def _disconnected(receive: Receive) -> None:

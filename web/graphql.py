@@ -97,7 +97,10 @@ class GraphQLOverHTTP:
                 await self._refuse(send, error, answer, accepted)
         else:
             status = 200 if answer.executed else status_of(answer, accepted)
-            await _respond(send, status, answer.body(), accepted.json, {})
+            headers = {}
+            if answer.engine is not None and not self._runtime.settings.server.production:
+                headers["X-Taskloom-Engine"] = answer.engine
+            await _respond(send, status, answer.body(), accepted.json, headers)
         self._runtime.metrics.operation(kind, "http", answer, started)
 
     async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:

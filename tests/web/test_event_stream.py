@@ -21,10 +21,10 @@ STREAM = {"Accept": "text/event-stream"}
 PATIENCE = 10
 
 
-async def events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+async def events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
     """The events of a stream, comments left out."""
     event = ""
-    async for line in response.aiter_lines():
+    async for line in lines:
         if line.startswith("event: "):
             event = line.removeprefix("event: ")
         elif line.startswith("data:"):
@@ -38,7 +38,7 @@ async def all_events(http: httpx.AsyncClient, query: str) -> list[tuple[str, Any
         http.stream("POST", "/graphql", json={"query": query}, headers=STREAM) as response,
     ):
         assert response.status_code == 200
-        return [event async for event in events(response)]
+        return [event async for event in events(response.aiter_lines())]
 
 
 async def test_a_subscription_is_a_stream_of_results(http: httpx.AsyncClient) -> None:
@@ -116,7 +116,7 @@ async def test_a_stream_token_opens_one_by_get(http: httpx.AsyncClient, house: H
     token = house.auth.mint_stream_token(person.viewer).token
     params = {"query": "subscription { step { me } }", "token": token}
     async with http.stream("GET", "/graphql", params=params, headers=STREAM) as response:
-        async for event, data in events(response):
+        async for event, data in events(response.aiter_lines()):
             assert (event, data["data"]) == ("next", {"step": {"me": str(person.id)}})
             break
 

@@ -110,6 +110,11 @@ async def test_data_is_null_where_a_failure_reaches_the_root(http: httpx.AsyncCl
     assert response.json()["data"] is None
 
 
+async def test_in_development_a_header_names_the_engine(http: httpx.AsyncClient) -> None:
+    response = await post(http, query="{ hello }")
+    assert response.headers["x-taskloom-engine"] == "batch"
+
+
 # What is read
 
 
