@@ -37,8 +37,13 @@ class Comment(Versioned, Base):
     parent: Mapped[Comment | None] = relationship(
         lazy="raise", remote_side="Comment.id", back_populates="replies"
     )
-    replies: Mapped[list[Comment]] = relationship(lazy="raise", back_populates="parent")
-    revisions: Mapped[list[CommentRevision]] = relationship(lazy="raise", back_populates="comment")
+    # The database deletes what hangs on a comment; the session need not know of it.
+    replies: Mapped[list[Comment]] = relationship(
+        lazy="raise", back_populates="parent", passive_deletes="all"
+    )
+    revisions: Mapped[list[CommentRevision]] = relationship(
+        lazy="raise", back_populates="comment", passive_deletes="all"
+    )
 
     __table_args__ = (
         Index("ix_comments_task_id_created_at_id", "task_id", "created_at", "id"),

@@ -102,8 +102,13 @@ class Task(Versioned, Base):
     subtasks: Mapped[list[Task]] = relationship(
         lazy="raise", foreign_keys=[parent_id], back_populates="parent"
     )
-    shares: Mapped[list[TaskShare]] = relationship("TaskShare", lazy="raise", back_populates="task")
-    comments: Mapped[list[Comment]] = relationship("Comment", lazy="raise", back_populates="task")
+    # The database deletes these with the task; the session need not know of them.
+    shares: Mapped[list[TaskShare]] = relationship(
+        "TaskShare", lazy="raise", back_populates="task", passive_deletes="all"
+    )
+    comments: Mapped[list[Comment]] = relationship(
+        "Comment", lazy="raise", back_populates="task", passive_deletes="all"
+    )
 
     __table_args__ = (
         CheckConstraint("(project_id IS NULL) = (number IS NULL)", name="number_in_project"),
