@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, literal, select, text, update
 
 from auth import access
 from db.models import Project, ProjectMember, Role, Task, User
@@ -310,6 +310,10 @@ async def _free_key(work: Work, name: str) -> str:
     stem = "".join(word[0] for word in words)[:4] if len(words) > 1 else "".join(words)[:4]
     if len(stem) < 2:
         stem = (stem + "PRJ")[:3]
+    # One transaction at a time for a stem: two that saw the same key free would both take it.
+    await work.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:stem, 2))"), {"stem": stem}
+    )
     taken = set(
         await work.session.scalars(
             select(Project.key).where(Project.key.startswith(stem, autoescape=True))
