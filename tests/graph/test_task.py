@@ -29,17 +29,19 @@ def mutation(name: str) -> str:
     return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ {payload} }} }}"
 
 
-async def do(world: World, person: Person, name: str, **fields: Any) -> Reply:
+async def do(world: World, person: Person, name: str, /, **fields: Any) -> Reply:
     return await world.run(mutation(name), person, input=fields)
 
 
-async def done(world: World, person: Person, name: str, **fields: Any) -> Any:
+async def done(world: World, person: Person, name: str, /, **fields: Any) -> Any:
     reply = await do(world, person, name, **fields)
     (payload,) = reply.good.values()
     return payload.get("task") or payload.get("deletedId")
 
 
-async def failed(world: World, person: Person, name: str, **fields: Any) -> tuple[str, list[str]]:
+async def failed(
+    world: World, person: Person, name: str, /, **fields: Any
+) -> tuple[str, list[str]]:
     reply = await do(world, person, name, **fields)
     (payload,) = reply.data.values()
     (error,) = payload["errors"]
