@@ -92,7 +92,10 @@ async def create(
     await _number(work, tasks)
     await _rank(work, tasks)
     if tasks:
-        await work.session.execute(insert(Task), [_columns(task) for task in tasks])
+        # Nulls are written too, so that all rows have the same columns and are one statement.
+        await work.session.execute(
+            insert(Task).execution_options(render_nulls=True), [_columns(task) for task in tasks]
+        )
     for task in tasks:
         record(work, EventKind.TASK_CREATED, task)
     await work.session.flush()
@@ -188,7 +191,7 @@ async def _number(work: Work, tasks: Sequence[Task]) -> None:
         .returning(Project.id, Project.last_number)
         .execution_options(synchronize_session=False)
     )
-    following = {project_id: last - counts[project_id] for project_id, last in rows.tuples()}
+    following = {project_id: last - counts[project_id] for project_id, last in rows}
     for task in tasks:
         if task.project_id is not None:
             following[task.project_id] += 1
@@ -367,8 +370,16 @@ def _stopped(results: Sequence[Task | Failure], all_or_nothing: bool) -> bool:
     return all_or_nothing and any(isinstance(result, Failure) for result in results)
 
 
+# What is written of a task: all but what the database computes.
+_WRITTEN = [
+    attribute.key
+    for attribute in Task.__mapper__.column_attrs
+    if attribute.columns[0].computed is None
+]
+
+
 def _columns(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in Task.__mapper__.columns.keys()}  # noqa: SIM118
+    return {name: getattr(task, name) for name in _WRITTEN}
 
 
 async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> list[Any]:
