@@ -134,9 +134,7 @@ async def _seed_once(settings: Settings) -> None:
         await _seed(database, settings, scale=1)
 
 
-async def _seed(
-    database: Database, settings: Settings, *, scale: int, force: bool = False
-) -> None:
+async def _seed(database: Database, settings: Settings, *, scale: int, force: bool = False) -> None:
     from demo.seed import seed_demo
 
     click.echo("Making a demo company …")
@@ -163,7 +161,7 @@ def asgi() -> ASGIApp:
 @main.command()
 @_explained
 def worker() -> None:
-    """Do the background work: pruning the trash, old events and old idempotency keys."""
+    """Do the background work: notifications, mail, deliveries, pruning. Any number may run."""
     settings = load_settings()
     configure_logging(settings.server)
     with _database(settings) as ready:
@@ -172,15 +170,14 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    """Run the periodic jobs until this process is asked to stop."""
-    from jobs.periodic import run_forever
+    """Do the background work until this process is asked to stop."""
+    from jobs.worker import run
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _connected(settings) as database:
-        await run_forever(database, settings, stop)
+    await run(settings, stop)
 
 
 def _work_as_child() -> None:

@@ -384,6 +384,15 @@ class EventSettings(_Group):
     """Days after which events are deleted for good; the audit log reads them."""
 
 
+class JobSettings(_Group):
+    """How the worker does what is done behind the scenes."""
+
+    concurrency: int = Field(10, ge=1, le=100, validation_alias="TASKLOOM_JOB_CONCURRENCY")
+    """Jobs that one worker runs at the same time."""
+    lease_seconds: float = Field(30.0, ge=1, le=600, validation_alias="TASKLOOM_JOB_LEASE_SECONDS")
+    """Seconds after which a job whose worker was killed is taken by another one."""
+
+
 class Settings(BaseModel):
     """All groups together. Made by `load_settings`, never changed afterwards."""
 
@@ -396,6 +405,7 @@ class Settings(BaseModel):
     graphql: GraphQLSettings
     limits: LimitSettings
     events: EventSettings
+    jobs: JobSettings
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Self:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth import access
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
-from db import models
+from db import jobs, models
 from db.base import Base, Versioned, new_id
 from db.engine import Database
 from errors import Conflict, Failure, Forbidden, NotFound
@@ -93,6 +93,25 @@ class Work:
             self.touched_projects.add(project_id)
         self.touched_users.update(audience)
         return event
+
+    async def enqueue(
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        run_at: dt.datetime | None = None,
+    ) -> None:
+        """Queue work for behind the scenes, in this transaction, by the name of its handler.
+
+        `payload`: as `record` takes values. `run_at`: not before then; at once unless given. While
+        a job of the same `key` waits for its first attempt no second one is queued; the waiting
+        one runs at the earlier of both times, but not before this transaction has ended.
+        """
+        plain = {part: _plain(item) for part, item in (payload or {}).items()}
+        await jobs.enqueue(
+            self.session, self.new_id(), name, plain, now=self.now, key=key, run_at=run_at
+        )
 
     async def readable(
         self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)

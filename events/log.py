@@ -156,6 +156,11 @@ class EventLog:
         """All events after a place, whoever may see them."""
         return await self._page(self._raw, place, limit, {})
 
+    async def read_at(self, position: int) -> Any | None:
+        """The one event of this position, or None where it was pruned."""
+        rows = await self._reader.fetch(_AT, {"position": position})
+        return rows[0] if rows else None
+
     async def read_visible(self, viewer_id: UUID, place: Place, *, limit: int = PAGE) -> EventPage:
         """The events after a place that this person may see now.
 
@@ -362,6 +367,15 @@ def _next() -> Select[Any]:
     return select(now.c.epoch, now.c.horizon, following.label("at"))
 
 
+def _at() -> Select[Any]:
+    event = aliased(Event, name="event")
+    columns = (getattr(event, mapped.key).label(mapped.key) for mapped in _COLUMNS)
+    return select(LogEpoch.epoch, *columns).where(
+        event.position == _bind("position", BigInteger()), LogEpoch.id == ROW
+    )
+
+
+_AT = Statement(_at(), Event)
 _HEAD = Statement(_head())
 _NEXT = Statement(_next())
 

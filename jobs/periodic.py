@@ -24,6 +24,7 @@ from domain import idempotency, trash
 from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
+from jobs import queue
 from settings import Settings
 
 log = logging.getLogger("taskloom.periodic")
@@ -112,7 +113,7 @@ class _Pass:
         self.clock = clock
 
     async def run(self) -> None:
-        for part in (self.trash, self.idempotency_keys, self.sessions, self.events):
+        for part in (self.trash, self.idempotency_keys, self.sessions, self.jobs, self.events):
             if self.stop.is_set():
                 return
             try:
@@ -137,6 +138,10 @@ class _Pass:
     async def sessions(self) -> None:
         async with self._work() as work:
             _report("forgot %d ended sessions", await sessions.prune(work))
+
+    async def jobs(self) -> None:
+        pruned = await queue.prune(self.database, self.clock())
+        _report("forgot %d jobs", pruned)
 
     async def events(self) -> None:
         pruned = await pruning.prune(self.database, self.settings.events, self.clock())

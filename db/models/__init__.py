@@ -3,6 +3,7 @@
 from db.models.comment import Comment, CommentMention, CommentRevision
 from db.models.event import Event, LogEpoch
 from db.models.idempotency import IdempotencyKey
+from db.models.job import Job, JobState, LogConsumer, Worker
 from db.models.project import Project, ProjectMember, Role
 from db.models.session import RefreshToken, Session
 from db.models.share import Permission, TaskShare
@@ -15,6 +16,9 @@ __all__ = [
     "CommentRevision",
     "Event",
     "IdempotencyKey",
+    "Job",
+    "JobState",
+    "LogConsumer",
     "LogEpoch",
     "Permission",
     "Project",
@@ -28,4 +32,5 @@ __all__ = [
     "TaskStatus",
     "User",
     "WeekDay",
+    "Worker",
 ]

@@ -1,0 +1,85 @@
+"""The queue of work behind the scenes, and how far each consumer of the event log has come.
+
+A job is *due* at `due_at`. Taking it puts that off to the end of a lease, and the worker that runs
+it puts it off further while it lives; so a job whose worker was killed is due again by itself, and
+one index finds both what waits and what was left behind. See `jobs.queue`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Identified, Ordered
+from db.models.event import Xid8
+
+
+class JobState(IntEnum):
+    """What has become of a job."""
+
+    WAITING = 1
+    RUNNING = 2
+    DONE = 3
+    FAILED = 4
+
+
+class Job(Identified, Base):
+    """One piece of work, by the name of its handler."""
+
+    __tablename__ = "jobs"
+
+    name: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    # While a job of this key waits for its first attempt, no other one is queued.
+    key: Mapped[str | None]
+    state: Mapped[JobState] = mapped_column(Ordered(JobState), default=JobState.WAITING)
+    created_at: Mapped[dt.datetime]
+    due_at: Mapped[dt.datetime]
+    attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    # The process that runs it, or ran it last.
+    worker: Mapped[str | None]
+    started_at: Mapped[dt.datetime | None]
+    finished_at: Mapped[dt.datetime | None]
+    # Why the latest attempt failed.
+    reason: Mapped[str | None]
+
+    __table_args__ = (
+        Index(
+            "uq_jobs_key",
+            "key",
+            unique=True,
+            postgresql_where=text("state = 1 AND attempts = 0"),
+        ),
+        Index("ix_jobs_due_at_id", "due_at", "id", postgresql_where=text("state <= 2")),
+        Index("ix_jobs_state_created_at_id", "state", "created_at", "id"),
+        Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("state = 3")),
+        Index("ix_jobs_created_at_id", "created_at", "id"),
+    )
+
+
+class LogConsumer(Base):
+    """One reader of the event log that must miss nothing, and the place up to which it has acted.
+
+    The place moves in the transaction of what was done about the events before it.
+    """
+
+    __tablename__ = "log_consumers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    xid: Mapped[int] = mapped_column(Xid8)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class Worker(Base):
+    """A process that does the work, seen every few seconds while it lives."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[dt.datetime]
+    seen_at: Mapped[dt.datetime]

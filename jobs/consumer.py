@@ -1,0 +1,202 @@
+"""Acting on every event of the log exactly once, however often the worker is killed.
+
+A consumer has a place in the log, kept in a row. It reads the events after that place and acts on
+them with a `Work`, and the place moves in the same transaction. So what was done about an event and
+the note that it was done are there together or not at all. The row is locked meanwhile: of several
+workers one is at it at a time, and any can go on where another one was killed.
+
+An event that cannot be acted on must neither stop all others nor get lost. When a batch fails, its
+events are taken one by one, and the one that fails becomes a job: the queue tries it again, and
+holds it in the end, with the reason. So a consumer's `act` has to be idempotent for an event that
+comes by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.faults import DatabaseFault, database_fault
+from db.models import LogConsumer
+from domain.work import Work
+from events.bus import EVENTS
+from events.cursor import Place
+from jobs.handlers import GiveUp, RunningJob, handler
+from jobs.tools import Tools
+
+log = logging.getLogger("taskloom.jobs")
+
+BATCH = 200
+"""Events in one transaction, which holds readers of the log back for as long as it lasts."""
+
+_POLL_SECONDS = 1.0
+_REST_SECONDS = 2.0
+_EVENT_JOB = "log.event"
+
+Act = Callable[[Tools, Work, Sequence[Any]], Awaitable[None]]
+"""What is done about events (rows as `events.log` gives them, in order), in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A name, under which its place is kept, and what it does."""
+
+    name: str
+    act: Act
+
+
+CONSUMERS: dict[str, Consumer] = {}
+
+
+def consumer(name: str) -> Callable[[Act], Act]:
+    """Register a consumer. It begins with what is logged after its first start, unless a migration
+    has written its place before.
+    """
+
+    def register(act: Act) -> Act:
+        if name in CONSUMERS:
+            raise ValueError(f"there are two consumers called {name}")
+        CONSUMERS[name] = Consumer(name, act)
+        return act
+
+    return register
+
+
+async def follow(tools: Tools, wanted: Consumer, stop: asyncio.Event) -> None:
+    """Act on events as they come, until `stop` is set."""
+    woken = asyncio.Event()
+    unsubscribe = tools.bus.subscribe(EVENTS, lambda _: woken.set())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            woken.clear()
+            pause = _POLL_SECONDS
+            try:
+                if await advance(tools, wanted):
+                    continue
+            except Exception:
+                log.exception("the consumer %s could not go on", wanted.name)
+                pause = _REST_SECONDS
+            waking = asyncio.create_task(woken.wait())
+            await asyncio.wait(
+                (waking, stopping), timeout=pause, return_when=asyncio.FIRST_COMPLETED
+            )
+            waking.cancel()
+    finally:
+        unsubscribe()
+        stopping.cancel()
+
+
+async def advance(tools: Tools, wanted: Consumer, *, limit: int = BATCH) -> bool:
+    """Act on the next events, if there are any; whether there may be more at once."""
+    place = await _place(tools, wanted)
+    page = await tools.log.read_after(place, limit=limit)
+    if not page.rows:
+        # The place stays where it is: moving it would write a row each second for nothing.
+        return False
+    try:
+        return await _step(tools, wanted, place, page.rows, page.cursor.place) and page.more
+    except Exception as error:
+        if _is_outage(error):
+            raise
+        log.exception("the consumer %s takes a batch one by one", wanted.name)
+    for row in page.rows:
+        end = (row.xid, row.position)
+        try:
+            went_on = await _step(tools, wanted, place, [row], end)
+        except Exception as error:
+            if _is_outage(error):
+                raise
+            log.exception("the consumer %s puts an event aside", wanted.name)
+            went_on = await _put_aside(tools, wanted, place, row, error)
+        if not went_on:
+            return False
+        place = end
+    return page.more
+
+
+async def _step(
+    tools: Tools, wanted: Consumer, place: Place, rows: Sequence[Any], end: Place
+) -> bool:
+    """One transaction: act, and move the place. False where another worker is at it."""
+
+    async def act(work: Work) -> bool:
+        row = await _locked(work.session, wanted.name)
+        if row is None or (row.xid, row.position) != place:
+            return False
+        await wanted.act(tools, work, rows)
+        row.xid, row.position = end
+        return True
+
+    return await tools.do(wanted.name, act)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether it is the database's trouble and not the events': then the same again, later."""
+    return database_fault(error) in {DatabaseFault.UNREACHABLE, DatabaseFault.BUSY}
+
+
+async def _put_aside(
+    tools: Tools, wanted: Consumer, place: Place, event: Any, error: Exception
+) -> bool:
+    """Make a job of the event, and move the place past it. False as for `_step`."""
+
+    async def act(work: Work) -> bool:
+        row = await _locked(work.session, wanted.name)
+        if row is None or (row.xid, row.position) != place:
+            return False
+        payload = {
+            "consumer": wanted.name,
+            "position": event.position,
+            "event": event.id,
+            "because": f"{type(error).__name__}: {error}",
+        }
+        await work.enqueue(_EVENT_JOB, payload, key=f"{wanted.name}:{event.position}")
+        row.xid, row.position = event.xid, event.position
+        return True
+
+    return await tools.do(wanted.name, act)
+
+
+@handler(_EVENT_JOB)
+async def act_on_one(tools: Tools, job: RunningJob) -> None:
+    """An event that could not be acted on in its turn."""
+    wanted = CONSUMERS.get(job.payload["consumer"])
+    if wanted is None:
+        raise GiveUp("There is no such consumer any more.")
+    row = await tools.log.read_at(int(job.payload["position"]))
+    if row is None:
+        raise GiveUp("The event is not in the log any more.")
+    act, rows = wanted.act, [row]
+
+    async def once(work: Work) -> None:
+        await act(tools, work, rows)
+
+    await tools.do(wanted.name, once)
+
+
+async def _locked(session: AsyncSession, name: str) -> LogConsumer | None:
+    """The consumer's row, or None while another worker has it."""
+    found: LogConsumer | None = await session.scalar(
+        select(LogConsumer).where(LogConsumer.name == name).with_for_update(skip_locked=True)
+    )
+    return found
+
+
+async def _place(tools: Tools, wanted: Consumer) -> Place:
+    """Where the consumer goes on; the present for one that starts for the first time."""
+    async with tools.database.session() as session:
+        row = await session.get(LogConsumer, wanted.name)
+    if row is not None:
+        return row.xid, row.position
+    head = await tools.log.head()
+    async with tools.database.session() as session, session.begin():
+        first = LogConsumer(name=wanted.name, xid=head.cursor.xid, position=head.cursor.position)
+        await session.merge(first)
+    return head.cursor.place

@@ -1,0 +1,69 @@
+"""What a worker can do, by name.
+
+A handler is a function with a name under which the domain enqueues jobs. It may be run more than
+once for one job (its worker can be killed between the work and the note that it was done), so it
+has to be idempotent. It ends in one of four ways: it returns, and the job is done; it raises
+`Later`, and the job waits; it raises `GiveUp`, and the job is held as failed; it raises anything
+else, and the job is tried again after a while, `attempts` times in all, and then held.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from jobs.tools import Tools
+
+
+class Later(Exception):  # noqa: N818 - it is an order, not an error
+    """Run the job again after this time; it was no failed attempt."""
+
+    def __init__(self, after: dt.timedelta, reason: str) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class GiveUp(Exception):  # noqa: N818 - as above
+    """Trying again is of no use; the job is held as failed, with this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job as its handler gets it. `attempt` counts from 1."""
+
+    id: UUID
+    name: str
+    payload: dict[str, Any]
+    attempt: int
+    created_at: dt.datetime
+
+
+Run = Callable[["Tools", RunningJob], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """See the module. `seconds`: after which a run counts as failed."""
+
+    run: Run
+    attempts: int
+    seconds: float
+
+
+HANDLERS: dict[str, Handler] = {}
+
+
+def handler(name: str, *, attempts: int = 12, seconds: float = 120.0) -> Callable[[Run], Run]:
+    """Register a function under a name. Twelve attempts stretch over about a day."""
+
+    def register(run: Run) -> Run:
+        if name in HANDLERS:
+            raise ValueError(f"there are two handlers of {name}")
+        HANDLERS[name] = Handler(run, attempts, seconds)
+        return run
+
+    return register

@@ -1,0 +1,149 @@
+"""Runs what the queue gives: several jobs at once, each under a lease that is kept alive.
+
+It looks twice a second whether something is due, and at once when it is woken. Asked to stop, it
+takes nothing more, lets what runs come to its end for a while, and gives the rest back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from dataclasses import dataclass, field
+
+from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
+from jobs.queue import Queue, wait_after
+from jobs.tools import Tools
+
+log = logging.getLogger("taskloom.jobs")
+
+_POLL_SECONDS = 0.5
+_FAREWELL_SECONDS = 20.0
+# After a failure of the queue itself, such as a database that is away.
+_REST_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Runner:
+    """One a worker. `wake` may be set by whoever knows that something is due."""
+
+    tools: Tools
+    queue: Queue
+    concurrency: int
+    lease: dt.timedelta
+    farewell_seconds: float = _FAREWELL_SECONDS
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _running: dict[asyncio.Task[None], RunningJob] = field(default_factory=dict)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set."""
+        keeping = asyncio.create_task(self._keep_leases())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                self.wake.clear()
+                # Woken by each job that ends: there is room again then, and perhaps more is due.
+                await self.take()
+                await self._pause(stopping)
+            await self._farewell()
+        finally:
+            for task in (keeping, stopping):
+                task.cancel()
+            await asyncio.gather(keeping, stopping, return_exceptions=True)
+
+    async def take(self) -> list[asyncio.Task[None]]:
+        """Begin what is due, as far as there is room."""
+        room = self.concurrency - len(self._running)
+        try:
+            jobs = await self.queue.take(list(HANDLERS), room, self.tools.clock()) if room else []
+        except Exception:
+            log.exception("no job could be taken")
+            await asyncio.sleep(_REST_SECONDS)
+            return []
+        begun = []
+        for job in jobs:
+            task = asyncio.create_task(self._run(job), name=f"job: {job.name}")
+            self._running[task] = job
+            task.add_done_callback(self._ended)
+            begun.append(task)
+        return begun
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self.wake.set()
+
+    async def _pause(self, stopping: asyncio.Task[bool]) -> None:
+        woken = asyncio.create_task(self.wake.wait())
+        try:
+            await asyncio.wait(
+                (woken, stopping), timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            woken.cancel()
+
+    async def _run(self, job: RunningJob) -> None:
+        try:
+            await self._judged(job)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # The note that it was done could not be made; its lease ends, and it is run again.
+            log.exception("the queue could not be told of job %s (%s)", job.id, job.name)
+
+    async def _judged(self, job: RunningJob) -> None:
+        """Run one job, and tell the queue how it went."""
+        handler = HANDLERS[job.name]
+        now = self.tools.clock
+        if job.attempt > handler.attempts:
+            await self.queue.failed(job, now(), "The worker died in each attempt.")
+            return
+        try:
+            async with asyncio.timeout(handler.seconds):
+                await handler.run(self.tools, job)
+        except Later as later:
+            await self.queue.put_off(job, now() + later.after, str(later))
+        except GiveUp as end:
+            await self.queue.failed(job, now(), str(end))
+        except Exception as error:
+            reason = _reason(error, handler.seconds)
+            if job.attempt >= handler.attempts:
+                log.exception("job %s (%s) is given up: %s", job.id, job.name, reason)
+                await self.queue.failed(job, now(), reason)
+            else:
+                log.warning("job %s (%s) failed, once more later: %s", job.id, job.name, reason)
+                await self.queue.later(job, now() + wait_after(job), reason)
+        else:
+            await self.queue.done(job, now())
+
+    async def _keep_leases(self) -> None:
+        """Move the leases on, three times in each; drop what another worker has taken over."""
+        while True:
+            await asyncio.sleep(self.lease.total_seconds() / 3)
+            running = dict(self._running)
+            if not running:
+                continue
+            try:
+                kept = await self.queue.keep(list(running.values()), self.tools.clock())
+            except Exception:
+                log.exception("leases could not be moved on")
+                continue
+            for task, job in running.items():
+                if job.id not in kept and not task.done():
+                    log.warning("job %s (%s) was taken over by another worker", job.id, job.name)
+                    task.cancel()
+
+    async def _farewell(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.farewell_seconds)
+        for task, job in list(self._running.items()):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self.queue.put_off(job, self.tools.clock(), "Its worker was stopped.")
+
+
+def _reason(error: Exception, seconds: float) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"It took longer than {seconds:g} seconds."
+    return f"{type(error).__name__}: {error}"

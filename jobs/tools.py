@@ -1,0 +1,69 @@
+"""What handlers work with: one of each a worker."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import uuid4
+
+from sqlalchemy.exc import DBAPIError
+
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from db.engine import Database
+from domain.work import Work, begin
+from events.bus import Announcement, Bus
+from events.log import EventLog
+from settings import Settings
+
+T = TypeVar("T")
+Clock = Callable[[], dt.datetime]
+
+# Serialization failure and deadlock: the same again is likely to succeed.
+_AGAIN = frozenset({"40001", "40P01"})
+_ATTEMPTS = 3
+
+
+@dataclass(slots=True)
+class Tools:
+    """See the module. `wake` says that jobs were enqueued here, which need not wait."""
+
+    settings: Settings
+    database: Database
+    log: EventLog
+    bus: Bus
+    clock: Clock
+    wake: Callable[[], None] = field(default=lambda: None)
+
+    @asynccontextmanager
+    async def work(self, name: str, viewer: Viewer = NOBODY) -> AsyncIterator[Work]:
+        """A unit of work of the worker's own; what it records is announced after the commit."""
+        request = RequestInfo(id=f"{name}-{uuid4().hex}")
+        async with begin(self.database, viewer, now=self.clock(), request=request) as work:
+            yield work
+        for callback in work.after_commit:
+            waiting = callback()
+            if waiting is not None:
+                await waiting
+        if work.recorded:
+            await self.bus.announce(
+                Announcement(projects=work.touched_projects, users=work.touched_users)
+            )
+        self.wake()
+
+    async def do(
+        self, name: str, act: Callable[[Work], Awaitable[T]], viewer: Viewer = NOBODY
+    ) -> T:
+        """A whole unit of work, done again where it met another one (deadlock)."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self.work(name, viewer) as work:
+                    return await act(work)
+            except DBAPIError as error:
+                state = getattr(error.orig, "sqlstate", None)
+                if state not in _AGAIN or attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")

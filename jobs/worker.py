@@ -1,0 +1,112 @@
+"""The worker: one process that does everything behind the scenes, beside any number of others.
+
+It runs what the queue gives (`jobs.runner`), follows the event log for each consumer
+(`jobs.consumer`), and does what has to be done now and then (`jobs.periodic`). All of them may be
+killed at any moment: what they promised stands in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete
+from sqlalchemy.dialects.postgresql import insert
+
+from auth import access
+from auth.viewer import ViewerColumn
+from db.engine import Database
+from db.models import Worker
+from events.bus import make_bus
+from events.epoch import ensure_epoch
+from events.log import EventLog
+from jobs import periodic
+from jobs.consumer import CONSUMERS, follow
+from jobs.queue import Queue
+from jobs.runner import Runner
+from jobs.tools import Clock, Tools
+from settings import Settings
+
+log = logging.getLogger("taskloom.jobs")
+
+_SEEN_EVERY = 10.0
+FORGET_AFTER = dt.timedelta(minutes=5)
+
+
+def utc_now() -> dt.datetime:
+    """The clock of a running worker."""
+    return dt.datetime.now(dt.UTC)
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
+    """Work until `stop` is set; then finish what runs, and leave."""
+    async with equipped(settings, clock=clock) as tools:
+        await work(tools, stop)
+
+
+@contextlib.asynccontextmanager
+async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Tools]:
+    """The tools of a worker, opened and closed."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = await Database.connect(settings.database)
+        stack.push_async_callback(database.close)
+        await ensure_epoch(database)
+        bus = make_bus(settings.redis)
+        await bus.start()
+        stack.push_async_callback(bus.close)
+        event_log = EventLog(
+            database.reader, may_read, replay=dt.timedelta(days=settings.events.replay_days)
+        )
+        yield Tools(settings, database, event_log, bus, clock)
+
+
+async def work(tools: Tools, stop: asyncio.Event) -> None:
+    """Everything at once, with these tools, until `stop` is set."""
+    settings = tools.settings.jobs
+    name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    lease = dt.timedelta(seconds=settings.lease_seconds)
+    runner = Runner(tools, Queue(tools.database, name, lease), settings.concurrency, lease)
+    tools.wake = runner.wake.set
+    log.info("the worker %s begins", name)
+    async with asyncio.TaskGroup() as together:
+        together.create_task(runner.run(stop))
+        for consumer in CONSUMERS.values():
+            together.create_task(follow(tools, consumer, stop))
+        together.create_task(
+            periodic.run_forever(tools.database, tools.settings, stop, clock=tools.clock)
+        )
+        together.create_task(_be_seen(tools, name, stop))
+    log.info("the worker %s has stopped", name)
+
+
+async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
+    """Say every few seconds that this worker lives, and forget those that have long been silent."""
+    started_at = tools.clock()
+    while not stop.is_set():
+        now = tools.clock()
+        alive = insert(Worker).values(name=name, started_at=started_at, seen_at=now)
+        alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_={"seen_at": now})
+        try:
+            async with tools.database.session() as session, session.begin():
+                await session.execute(alive)
+                await session.execute(delete(Worker).where(Worker.seen_at < now - FORGET_AFTER))
+        except Exception:
+            log.exception("the worker could not say that it lives")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _SEEN_EVERY)
+    with contextlib.suppress(Exception):
+        async with tools.database.session() as session, session.begin():
+            await session.execute(delete(Worker).where(Worker.name == name))
+
+
+def may_read(viewer_id: ColumnElement[UUID], entity: Any) -> ColumnElement[bool]:
+    """The access rule in the form that the event log asks it in."""
+    return access.read(ViewerColumn(viewer_id), entity)

@@ -1,0 +1,233 @@
+"""The queue keeps what it was given: through failures, deaths of workers and races."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from auth.viewer import NOBODY
+from db.models import Job, JobState
+from domain.work import Work
+from jobs import handlers, queue
+from jobs.handlers import GiveUp, Handler, Later, RunningJob
+from jobs.runner import Runner
+from jobs.tools import Tools
+from tests.accounts import House
+from tests.jobs.conftest import LEASE, Workshop
+
+
+class Noted(list[Any]):
+    """What the handler `test.note` was run with; it fails in the ways that the payload says."""
+
+    async def run(self, tools: Tools, job: RunningJob) -> None:
+        self.append(job.payload.get("text"))
+        match job.payload.get("then"):
+            case "fail":
+                raise ValueError("the moon is full")
+            case "fail once" if job.attempt == 1:
+                raise ValueError("not yet")
+            case "give up":
+                raise GiveUp("there is nobody there")
+            case "later" if len(self) < 3:
+                raise Later(dt.timedelta(minutes=1), "they are busy")
+            case "hang":
+                await asyncio.sleep(3600)
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
+    made = Noted()
+    monkeypatch.setitem(handlers.HANDLERS, "test.note", Handler(made.run, attempts=3, seconds=60))
+    return made
+
+
+async def jobs(house: House, **payload: Any) -> list[Job]:
+    async with house.database.session() as session:
+        query = select(Job).where(Job.payload.contains(payload)).order_by(Job.created_at)
+        return list(await session.scalars(query))
+
+
+async def only(house: House, **payload: Any) -> Job:
+    found = await jobs(house, **payload)
+    assert len(found) == 1
+    return found[0]
+
+
+async def test_a_job_is_there_if_and_only_if_its_change_is(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    async def change(work: Work) -> None:
+        await work.enqueue("test.note", {"text": "rolled back"})
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await house.do(NOBODY, change)
+    await workshop.enqueue("test.note", {"text": "committed"})
+    await workshop.run_due()
+    assert noted == ["committed"]
+    job = await only(house, text="committed")
+    assert (job.state, job.attempts, job.finished_at) == (JobState.DONE, 1, house.clock())
+
+
+async def test_a_job_waits_for_its_time(house: House, workshop: Workshop, noted: Noted) -> None:
+    run_at = house.clock() + dt.timedelta(hours=1)
+    await workshop.enqueue("test.note", {"text": "in an hour"}, run_at=run_at)
+    house.clock.forward(minutes=59)
+    await workshop.run_due()
+    assert noted == []
+    house.clock.forward(minutes=1)
+    await workshop.run_due()
+    assert noted == ["in an hour"]
+
+
+async def test_a_key_holds_while_its_job_waits_and_no_longer(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    late = house.clock() + dt.timedelta(hours=2)
+    early = house.clock() + dt.timedelta(hours=1)
+    for run_at in (late, early, late):
+        await workshop.enqueue("test.note", {"text": "keyed"}, key="a key", run_at=run_at)
+    house.clock.forward(hours=1)
+    await workshop.run_due()
+    assert noted == ["keyed"]
+    await workshop.enqueue("test.note", {"text": "keyed"}, key="a key")
+    await workshop.run_due()
+    assert noted == ["keyed", "keyed"]
+
+
+async def test_who_joins_a_waiting_job_is_seen_by_it(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    """Otherwise the job could run before the change is there, and nobody would look again."""
+    await workshop.enqueue("test.note", {"text": "joined"}, key="joined")
+    async with house.work() as work:
+        await work.enqueue("test.note", {"text": "joined"}, key="joined")
+        assert await workshop.run_due() == 0
+    assert await workshop.run_due() == 1
+
+
+async def test_failures_are_tried_again_and_then_held_with_the_reason(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "howl", "then": "fail"})
+    await workshop.run_due()
+    job = await only(house, text="howl")
+    assert job.state is JobState.WAITING
+    assert job.due_at > house.clock()
+    for _ in range(5):
+        house.clock.forward(hours=4)
+        await workshop.run_due()
+    job = await only(house, text="howl")
+    assert (job.state, job.attempts) == (JobState.FAILED, 3)
+    assert job.reason == "ValueError: the moon is full"
+    assert noted == ["howl"] * 3
+
+
+async def test_a_handler_may_give_up_at_once_or_ask_for_more_time(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "nobody", "then": "give up"})
+    await workshop.run_due()
+    job = await only(house, text="nobody")
+    assert (job.state, job.attempts, job.reason) == (JobState.FAILED, 1, "there is nobody there")
+    noted.clear()
+    await workshop.enqueue("test.note", {"text": "busy", "then": "later"})
+    for _ in range(5):
+        await workshop.run_due()
+        house.clock.forward(minutes=1)
+    job = await only(house, text="busy")
+    assert (job.state, noted) == (JobState.DONE, ["busy"] * 3)
+
+
+async def test_a_lost_worker_s_job_is_taken_over_and_the_lost_one_changes_nothing(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "left behind"})
+    lost = workshop.queue("lost")
+    (job,) = await lost.take(["test.note"], 5, house.clock())
+    assert await workshop.run_due() == 0
+    house.clock.forward(seconds=LEASE.total_seconds() - 1)
+    assert await lost.keep([job], house.clock()) == {job.id}
+    house.clock.forward(seconds=2)
+    assert await workshop.run_due() == 0
+    house.clock.forward(seconds=LEASE.total_seconds())
+    (again,) = await workshop.queue("other").take(["test.note"], 5, house.clock())
+    assert (again.id, again.attempt) == (job.id, 2)
+    await lost.done(job, house.clock())
+    assert await lost.keep([job], house.clock()) == set()
+    assert (await only(house, text="left behind")).state is JobState.RUNNING
+    await workshop.queue("other").done(again, house.clock())
+    assert (await only(house, text="left behind")).state is JobState.DONE
+
+
+async def test_a_job_that_kills_its_workers_is_given_up(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "deadly"})
+    for number in range(3):
+        await workshop.queue(f"victim {number}").take(["test.note"], 5, house.clock())
+        house.clock.forward(seconds=LEASE.total_seconds())
+    await workshop.run_due()
+    job = await only(house, text="deadly")
+    assert (job.state, job.reason, noted) == (
+        JobState.FAILED,
+        "The worker died in each attempt.",
+        [],
+    )
+
+
+async def test_no_job_is_taken_twice(house: House, workshop: Workshop, noted: Noted) -> None:
+    for number in range(60):
+        await workshop.enqueue("test.note", {"text": number})
+    runners = [
+        Runner(workshop.tools, workshop.queue(f"worker {number}"), concurrency=7, lease=LEASE)
+        for number in range(3)
+    ]
+
+    async def run(runner: Runner) -> None:
+        while begun := await runner.take():
+            await asyncio.wait(begun)
+
+    await asyncio.gather(*(run(runner) for runner in runners))
+    assert sorted(noted) == list(range(60))
+
+
+async def test_a_stopped_worker_gives_back_what_it_cannot_finish(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "endless", "then": "hang"})
+    runner = Runner(workshop.tools, workshop.queue(), 5, LEASE, farewell_seconds=0.05)
+    stop = asyncio.Event()
+    running = asyncio.create_task(runner.run(stop))
+    async with asyncio.timeout(30):
+        while not noted:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await running
+    job = await only(house, text="endless")
+    assert (job.state, job.due_at) == (JobState.WAITING, house.clock())
+    async with house.database.session() as session, session.begin():
+        await session.delete(await session.merge(job))
+
+
+async def test_the_state_of_the_queue_and_what_is_forgotten(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    house.clock.forward(days=100)
+    await queue.prune(house.database, house.clock())
+    await workshop.enqueue("test.note", {"text": "held", "then": "give up"})
+    await workshop.enqueue("test.note", {"text": "well done"})
+    await workshop.run_due()
+    due = house.clock()
+    await workshop.enqueue("test.note", {"text": "waits"})
+    house.clock.forward(hours=1)
+    state = await queue.state(house.database, house.clock())
+    assert (state.waiting, state.done, state.failed, state.oldest_due) == (1, 1, 1, due)
+    house.clock.forward(days=1)
+    assert await queue.prune(house.database, house.clock()) == 1
+    assert await jobs(house, text="well done") == []
+    assert len(await jobs(house, text="held")) == 1
