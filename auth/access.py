@@ -31,6 +31,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
 )
 from sqlalchemy.orm import aliased
 
@@ -93,6 +94,12 @@ def delete(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> Colu
 def share(viewer: Who, entity: Entity) -> ColumnElement[bool]:
     """Rows that the viewer may show to others (shares of a task, members of a project)."""
     return _predicate(viewer, entity, rule_of(entity).share, trashed=False)
+
+
+def audit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Every row of the log, for administrators; nothing for anybody else."""
+    rule_of(entity)
+    return true() if viewer.is_admin else false()
 
 
 def _predicate(
@@ -344,6 +351,22 @@ RULES[models.Comment] = Rule(
     read=_comment_read, edit=_comment_edit, delete=_comment_delete, noun="comment"
 )
 RULES[models.CommentRevision] = Rule(read=_revision_read, noun="comment revision")
+
+
+# --- attachments ---------------------------------------------------------------------------------
+
+
+def _attachment_read(viewer: Who, attachment: Any) -> ColumnElement[bool]:
+    return _on_task(attachment.task_id, lambda task: _task_read(viewer, task))
+
+
+def _attachment_delete(viewer: Who, attachment: Any) -> ColumnElement[bool]:
+    return _on_task(attachment.task_id, lambda task: _task_edit(viewer, task))
+
+
+RULES[models.Attachment] = Rule(
+    read=_attachment_read, delete=_attachment_delete, noun="attachment"
+)
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from db.models import Permission, Role, TaskPriority, TaskStatus
+from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.node import described_enum
+
+described_enum(EventKind, "What happened; kinds are only ever added.", KIND_DESCRIPTIONS)
 
 described_enum(
     TaskStatus,
@@ -48,4 +51,4 @@ described_enum(
     },
 )
 
-__all__ = ["Permission", "Role", "TaskPriority", "TaskStatus"]
+__all__ = ["EventKind", "Permission", "Role", "TaskPriority", "TaskStatus"]

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import strawberry
 from graphql import OperationType
-from sqlalchemy import select
+from sqlalchemy import case, null, select
 from strawberry.scalars import JSON
 
 from db import models
@@ -28,17 +28,18 @@ from db.models import LogEpoch
 from errors import BadInput
 from events.cursor import Cursor
 from events.epoch import ROW
-from events.kinds import EventKind
 from events.log import PAGE, cursor_of
-from graph import ids
+from graph import event_summary, ids
 from graph.comment import Comment
 from graph.context import Context
+from graph.enums import EventKind
 from graph.errors import camel
 from graph.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.event_summary import summaries
 from graph.fields import BatchInfo, arg, attribute, batch, column, derived, root
 from graph.inputs import given
 from graph.loading import load_objects
-from graph.node import EXPRESSIONS, Node, node_id, node_type
+from graph.node import EXPRESSIONS, Node, expression, node_id, node_type
 from graph.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
 from graph.project import Project, ProjectMember
 from graph.selection import fields_of
@@ -108,6 +109,12 @@ def _subject_id(event: Any) -> str | None:
     return None if model is None else ids.encode(model, event.subject_id)
 
 
+def _of_oneself(viewer: Any, event: Any, value: Any) -> Any:
+    if viewer.is_admin:
+        return value
+    return case((event.actor_id == viewer.sql_id, value), else_=null())
+
+
 async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
     found: list[Any] = [None] * len(parents)
     for model in {_model_named(parent.subject_type) for parent in parents}:
@@ -174,6 +181,22 @@ class TaskEvent(Node):
     )
     project: Project | None = _by_key(
         models.Project, "project_id", "The project concerned; null if there is none to see."
+    )
+    summary: str = batch(
+        summaries, "What happened, as a sentence in English.", needs=event_summary.NEEDS
+    )
+    ip: str | None = expression(
+        models.Event,
+        "ip_of_actor",
+        lambda viewer, event: _of_oneself(viewer, event, event.ip),
+        "The network address of the act. Null unless it is yours, or you are an administrator.",
+    )
+    session_id: strawberry.ID | None = expression(
+        models.Event,
+        "session_of_actor",
+        lambda viewer, event: _of_oneself(viewer, event, event.session_id),
+        "The session of the act. Null unless it is yours, or you are an administrator.",
+        convert=ids.encoder(models.Session),
     )
     changes: list[FieldChange] = derived(
         ("subject_type", "changes"), _changes, "The fields that changed; empty for what is new."

@@ -22,17 +22,13 @@ from db.base import Base
 from db.read import Reader, Statement
 from errors import BadInput
 from events.filter import EventFilter
-from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph import ids
 from graph.context import Context
+from graph.enums import EventKind
 from graph.filtering import Binds, Values, build_filter, filter_shape, given_fields
 from graph.inputs import optional
 from graph.loading import Shape, viewer_of
-from graph.node import described_enum
 from graph.task_inputs import TaskFilter
-
-# Before any type names it.
-described_enum(EventKind, "What happened; kinds are only ever added.", KIND_DESCRIPTIONS)
 
 MAX_IDS = 100
 _LOSS = EventKind.ACCESS_LOST.value

@@ -144,7 +144,7 @@ class Compare(Criterion):
             value = unicodedata.normalize("NFC", value)
         if self.convert is not None:
             return self.convert(value)
-        return int(value) if isinstance(value, Enum) and isinstance(value, int) else value
+        return value.value if isinstance(value, Enum) else value
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """All comparators, and-ed."""

@@ -192,10 +192,11 @@ class PageShape:
     filter: Any
     viewer: Shape
     where: Callable[[Viewer, Any], Any] | None
+    right: Callable[[Viewer, Any], Any]
 
 
 def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
-    found = [access.read(viewer, entity)]
+    found = [shape.right(viewer, entity)]
     if shape.where is not None:
         found.append(shape.where(viewer, entity))
     if shape.filter is not None:
@@ -279,11 +280,13 @@ async def read_pages(
     last: int | None = None,
     before: str | None = None,
     params: Mapping[str, Any] | None = None,
+    right: Callable[[Viewer, Any], Any] = access.read,
 ) -> dict[Any, Page]:
     """The page of each parent key (of None where there is no parent).
 
     `where(viewer, entity)` narrows the list for good (its parameters in `params`); it must be the
-    same function each time, as it is a part of the statement's key.
+    same function each time, as it is a part of the statement's key. `right` is the predicate of
+    `auth.access` that decides which rows there are for the viewer.
     """
     ordering = ordering_of(model, order_by, default_order, ("order_by",))
     window = window_of(ordering, first, after, last, before)
@@ -313,6 +316,7 @@ async def read_pages(
         filter=filter_shaped,
         viewer=info.viewer.shape,
         where=where,
+        right=right,
     )
     arguments = {
         **info.viewer.params,

@@ -9,6 +9,7 @@ from strawberry.printer import print_schema
 
 from errors import BadInput, NotFound
 from graph import ids
+from graph.activity import ActivityQuery
 from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevision
 from graph.event import EventQuery
 from graph.fields import BatchInfo, arg, root
@@ -16,10 +17,10 @@ from graph.loading import load_object, load_objects
 from graph.node import TYPE_NAMES, Node
 from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
 from graph.scalars import CONFIG
+from graph.search import SearchQuery
 from graph.server_info import ServerQuery
 from graph.session import Session, SessionMutation
 from graph.share import TaskShare, TaskShareMutation, TaskShareQuery
-from graph.search import SearchQuery
 from graph.stats import StatsQuery
 from graph.subscription import Subscription
 from graph.tag import TagMutation, TagQuery
@@ -71,6 +72,7 @@ class Query(
     UserAdminQuery,
     StatsQuery,
     SearchQuery,
+    ActivityQuery,
     EventQuery,
     ServerQuery,
 ):

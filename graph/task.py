@@ -25,6 +25,7 @@ from domain import task as domain
 from domain.work import Work
 from errors import BadInput, NotFound
 from graph import ids, ordering, paging
+from graph.activity import ActivityConnection, task_activity
 from graph.comment import OLDEST_FIRST, CommentConnection
 from graph.comment_inputs import CommentFilter, CommentOrder, comment_count
 from graph.fields import BatchInfo, arg, attribute, batch, column, root
@@ -189,6 +190,7 @@ class Task(Node):
         comment_count,
         "The number of its comments, answers included and deleted ones left out.",
     )
+    activity: ActivityConnection = task_activity()
     completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
     viewer_can_edit: bool = right(
         models.Task,

@@ -1,0 +1,99 @@
+"""Who did what, and who may read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from db.models import TaskStatus
+from tests.accounts import Person
+from tests.factories import ENGINES, Engine, World, gid
+
+MINE = """
+query ($filter: ActivityFilter, $first: Int) {
+  activity(filter: $filter, first: $first) {
+    totalCount nodes { kind summary actor { username } ip changes { field from to } }
+  }
+}
+"""
+OF_TASK = """
+query ($id: ID!) {
+  task(id: $id) { activity { nodes { kind summary actor { username } ip sessionId } } }
+}
+"""
+UPDATE = "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) { errors { code } } }"
+AUDIT = "query ($filter: ActivityFilter) { auditLog(filter: $filter) { nodes { kind ip summary task { title } } } }"  # noqa: E501 - one line reads best
+
+
+async def _update(world: World, person: Person, **values: Any) -> None:
+    (await world.run(UPDATE, person, input=values)).good  # noqa: B018
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_task_tells_its_story_in_sentences(world: World, engine: Engine) -> None:
+    ada = await world.person(full_name="Ada Lovelace")
+    ben = await world.person(full_name="Ben")
+    project = await world.project(ada, editors=[ben])
+    task = await world.task(ada, "Fit the brakes", project_id=project.id)
+    await _update(world, ben, id=gid(task), title="Fit both brakes", notes="soon")
+    await _update(world, ada, id=gid(task), assigneeId=gid(task, ben))
+    await _update(world, ben, id=gid(task), status="COMPLETED")
+    reply = await world.run(OF_TASK, ada, engine=engine, id=gid(task))
+    nodes = reply.good["task"]["activity"]["nodes"]
+    assert [node["summary"] for node in nodes] == [
+        "Ben completed “Fit both brakes”",
+        "Ada Lovelace assigned “Fit both brakes” to Ben",
+        "Ben changed title and notes of “Fit both brakes”",
+        "Ada Lovelace created “Fit both brakes”",
+    ]
+    # One's own address is one's own to see, and nobody else's.
+    assert [node["ip"] is not None for node in nodes] == [False, True, False, True]
+
+
+async def test_the_activity_is_ones_own_and_filtered(world: World) -> None:
+    ada, ben = await world.people(2)
+    project = await world.project(ada, editors=[ben])
+    task = await world.task(ada, project_id=project.id)
+    await _update(world, ben, id=gid(task), title="other")
+    only = {"kind": {"in": ["TASK_CREATED", "TASK_UPDATED"]}}
+    reply = await world.run(MINE, ada, filter=only)
+    assert [node["kind"] for node in reply.good["activity"]["nodes"]] == ["TASK_CREATED"]
+    reply = await world.run(MINE, ben, filter=only)
+    (node,) = reply.good["activity"]["nodes"]
+    assert node["changes"] == [{"field": "title", "from": "A task", "to": "other"}]
+    stats = "{ activityStats { total byAction { kind count } byResource { resource count } } }"
+    stats_of = (await world.run(stats, ben)).good["activityStats"]
+    assert {"kind": "TASK_UPDATED", "count": 1} in stats_of["byAction"]
+    assert {"resource": "Task", "count": 1} in stats_of["byResource"]
+    assert stats_of["total"] == sum(bar["count"] for bar in stats_of["byAction"])
+
+
+async def test_strangers_read_nothing_of_it(world: World) -> None:
+    ada, eve = await world.people(2)
+    task = await world.task(ada, status=TaskStatus.IN_PROGRESS)
+    assert (await world.run(OF_TASK, eve, id=gid(task))).codes == ["NOT_FOUND"]
+    kinds = [n["kind"] for n in (await world.run(MINE, eve)).good["activity"]["nodes"]]
+    assert "TASK_CREATED" not in kinds
+    assert (await world.run(AUDIT, eve)).codes == ["FORBIDDEN"]
+    assert (await world.run(AUDIT, None)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_administrators_read_the_whole_log_but_not_the_things(world: World) -> None:
+    ada, admin = await world.person(), await world.person(is_admin=True)
+    task = await world.task(ada, "Private matter")
+    wanted = {"taskId": {"eq": gid(task)}}
+    (entry,) = (await world.run(AUDIT, admin, filter=wanted)).good["auditLog"]["nodes"]
+    assert entry["kind"] == "TASK_CREATED"
+    assert entry["ip"] is not None
+    assert entry["task"] is None
+    assert "Private matter" not in entry["summary"]
+
+
+async def test_the_stories_of_a_page_of_tasks_take_few_statements(world: World) -> None:
+    ada = await world.person()
+    await world.tasks(ada, [f"task {n}" for n in range(20)])
+    query = "{ tasks(first: 20) { nodes { activity(first: 5) { nodes { summary } } } } }"
+    reply = await world.run(query, ada)
+    assert len(reply.good["tasks"]["nodes"]) == 20
+    assert len(reply.statements) <= 5
