@@ -32,6 +32,8 @@ OWNER = frozenset({Part.OWNER})
 TASK_SEEN = MEMBERS | {Part.ASSIGNEE, Part.SHARED_EDIT, Part.SHARED_VIEW}
 TASK_EDITED = EDITORS | {Part.ASSIGNEE, Part.SHARED_EDIT}
 TASK_MANAGED = ADMINS
+# `Stage.share` is the one of SHARED_VIEW.
+SHARE_SEEN = TASK_MANAGED | {Part.SHARED_VIEW}
 NOBODY: frozenset[Part] = frozenset()
 
 
@@ -119,6 +121,28 @@ def mutates(
     )
 
 
+def in_bulk(
+    mutation: str,
+    about: str,
+    ok: frozenset[Part],
+    forbidden: frozenset[Part],
+    item: Variables,
+    *,
+    suffix: str = "",
+) -> Case:
+    """A bulk mutation of one item."""
+    return Case(
+        f"Mutation.{mutation}{suffix}",
+        does(mutation, "doneCount"),
+        lambda stage: {"input": {"items": [item(stage)]}},
+        about,
+        ok,
+        forbidden - ok,
+    )
+
+
+SHARE = "share { id }"
+COMMENT = "comment { id }"
 PROJECT = "project { id }"
 MEMBER = "member { id }"
 USER = "user { id }"
@@ -218,6 +242,111 @@ CASES: list[Case] = [
         ),
         instead={},
     ),
+    # --- shares
+    Case("Query.node share", one("node"), by_id("share"), "share", SHARE_SEEN),
+    Case(
+        "Query.tasksSharedWithMe",
+        listed("tasksSharedWithMe", "TaskShareFilter"),
+        lambda stage: {"filter": {"id": {"eq": stage.share}}},
+        "share",
+        frozenset({Part.SHARED_VIEW}),
+        hidden="EMPTY",
+    ),
+    mutates(
+        "taskShareCreate",
+        "task",
+        TASK_MANAGED,
+        TASK_SEEN,
+        result=SHARE,
+        path="taskId",
+        more=lambda s: {"username": s.target_name},
+    ),
+    mutates(
+        "taskShareUpdate",
+        "share",
+        TASK_MANAGED,
+        SHARE_SEEN,
+        result=SHARE,
+        more=lambda _: {"permission": "EDIT"},
+    ),
+    mutates("taskShareDelete", "share", SHARE_SEEN, SHARE_SEEN, result="deletedId"),
+    # --- comments
+    Case("Query.comment", one("comment"), by_id("comment"), "comment", TASK_SEEN),
+    Case("Query.node comment", one("node"), by_id("comment"), "comment", TASK_SEEN),
+    Case("Query.node revision", one("node"), by_id("revision"), "revision", TASK_SEEN),
+    mutates(
+        "commentCreate",
+        "task",
+        TASK_SEEN,
+        NOBODY,
+        result=COMMENT,
+        path="taskId",
+        more=lambda _: {"body": "x"},
+    ),
+    mutates(
+        "commentCreate",
+        "comment",
+        TASK_SEEN,
+        NOBODY,
+        result=COMMENT,
+        suffix=" in answer",
+        path="parentId",
+        more=lambda s: {"body": "x", "taskId": s.task},
+    ),
+    replace(
+        mutates(
+            "commentCreate",
+            "archived_task",
+            NOBODY,
+            NOBODY,
+            result=COMMENT,
+            suffix=" archived",
+            path="taskId",
+            more=lambda _: {"body": "x"},
+        ),
+        instead={"ARCHIVED": MEMBERS | {Part.ASSIGNEE}},
+    ),
+    # The editor wrote it.
+    mutates(
+        "commentUpdate",
+        "comment",
+        frozenset({Part.EDITOR}),
+        TASK_SEEN,
+        result=COMMENT,
+        more=lambda _: {"body": "x"},
+    ),
+    mutates("commentDelete", "comment", OWNER | {Part.EDITOR}, TASK_SEEN, result="deletedId"),
+    # --- tags
+    Case(
+        "Query.tags",
+        "query ($search: String) { tags(search: $search) { nodes { name } totalCount } }",
+        lambda stage: {"search": stage.word},
+        "word",
+        TASK_SEEN,
+        hidden="EMPTY",
+    ),
+    mutates("taskTagsAdd", "task", TASK_EDITED, TASK_SEEN, more=lambda _: {"tags": ["x"]}),
+    mutates("taskTagsRemove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"tags": [s.word]}),
+    # --- many tasks at once
+    in_bulk(
+        "taskBulkCreate",
+        "project",
+        EDITORS,
+        MEMBERS,
+        lambda s: {"projectId": s.project, "title": "x"},
+    ),
+    in_bulk(
+        "taskBulkUpdate", "task", TASK_EDITED, TASK_SEEN, lambda s: {"id": s.task, "title": "x"}
+    ),
+    in_bulk(
+        "taskBulkUpdate",
+        "target",
+        ADMINS,
+        TASK_SEEN,
+        lambda s: {"id": s.task, "assigneeId": s.target},
+        suffix=" to assign an outsider",
+    ),
+    in_bulk("taskBulkDelete", "task", TASK_MANAGED, TASK_SEEN, lambda s: {"id": s.task}),
     # --- projects and members
     Case("Query.project", one("project"), by_id("project"), "project", MEMBERS),
     Case("Query.project archived", one("project"), by_id("archived"), "archived", MEMBERS),

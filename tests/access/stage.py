@@ -99,7 +99,8 @@ class Cast:
     async def _build(self) -> Stage:
         """A project of the owner's with everybody in their place.
 
-        `task` is assigned and shared; `trashed_task` and `trashed_project` are in the trash;
+        `task` is assigned, shared (`share` is the one to see) and commented on by the editor;
+        `trashed_task` and `trashed_project` are in the trash;
         `done_task` is completed; `archived` is a read-only project with the same members, and
         `subtask` hangs below `task`.
         """
@@ -136,13 +137,33 @@ class Cast:
                 new = {"title": f"The {word}", "project_id": project.id, "assignee_id": assignee}
                 return await tasks.create(work, NewTask(**(new | values)))  # type: ignore[arg-type]
 
-            the_task = await task()
+            the_task = await task(tags=[word])
             subtask = await task(parent_id=the_task.id, assignee_id=None)
             done = await task(status=models.TaskStatus.COMPLETED)
             gone = await task()
-            for one in (the_task, done, gone):
-                work.session.add_all(self._shares(one, now))
+            shares = {one.id: self._shares(one, now) for one in (the_task, done, gone)}
+            for some in shares.values():
+                work.session.add_all(some)
             await work.session.flush()
+            comment = models.Comment(
+                id=work.new_id(),
+                task_id=the_task.id,
+                author_id=self.people[Part.EDITOR].id,
+                body=f"Said {word}",
+                created_at=now,
+                updated_at=now,
+                version=1,
+            )
+            work.session.add(comment)
+            await work.session.flush()
+            revision = models.CommentRevision(
+                id=work.new_id(),
+                comment_id=comment.id,
+                body="Said before",
+                written_at=now,
+                replaced_at=now,
+            )
+            work.session.add(revision)
             await tasks.delete(work, gone.id, None)
             await projects.delete(work, trashed.id, None)
             resting = await task(project_id=archived.id)
@@ -179,6 +200,9 @@ class Cast:
             "member": f"member_{member.hex}",
             "archived_task": gid(resting),
             "session": gid(session),
+            "share": gid(shares[the_task.id][1]),
+            "comment": gid(comment),
+            "revision": gid(revision),
             "target": gid(self.target),
             "target_name": self.target.username,
             "editor": gid(self.people[Part.EDITOR]),

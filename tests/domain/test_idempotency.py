@@ -82,7 +82,7 @@ async def test_old_keys_are_forgotten(house: House) -> None:
     await house.do(person.viewer, attempt, "new")
     assert await house.do(NOBODY, idempotency.prune) >= 1
     async with house.work() as work:
-        scope = idempotency.scope_of(Work(work.session, person.viewer, work.now, work.request))
+        scope = idempotency.scope_of(Work(work.transaction, person.viewer, work.now, work.request))
         keys = await work.session.scalars(
             select(IdempotencyKey.key).where(IdempotencyKey.scope == scope)
         )

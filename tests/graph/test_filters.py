@@ -11,10 +11,10 @@ import pytest_asyncio
 from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
 
 from db import models
-from db.models import TaskPriority, TaskStatus
+from db.models import Permission, TaskPriority, TaskStatus
 from graph.schema import schema
 from tests.accounts import Person
-from tests.factories import World, gid
+from tests.factories import World, fresh_id, gid
 
 SCHEMA: GraphQLSchema = schema._schema
 
@@ -98,6 +98,19 @@ async def scene(world: World) -> Scene:
     names |= {"alpha": gid(project), "beta": gid(other)}
     names |= {"owner": gid(owner), "helper": gid(helper)}
     names |= {"helperName": helper.username, "alphaKey": project.key}
+    share = await world.share(e, helper, Permission.EDIT, expires_at=at)
+    common = {"created_at": NOW, "updated_at": NOW, "version": 1}
+    said = models.Comment(
+        id=fresh_id(), task_id=a.id, author_id=helper.id, body="A Needle", edited_at=NOW, **common
+    )
+    answer = models.Comment(
+        id=fresh_id(), task_id=a.id, author_id=owner.id, body="hay", parent_id=said.id, **common
+    )
+    gone = models.Comment(
+        id=fresh_id(), task_id=b.id, author_id=owner.id, body="", removed_at=NOW, **common
+    )
+    await world.rows(said, answer, gone)
+    names |= {"share": gid(share), "said": gid(said)}
     return Scene(owner, helper, names)
 
 
@@ -219,6 +232,36 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"subtasks": {"none": {"completed": True}}}, "BCDE"),
     ({"subtasks": {"every": {"completed": True}}}, "BCDE"),
     ({"parent": {"title": {"eq": "A first"}}}, "BC"),
+    # TaskShareListFilter, PermissionFilter
+    ({"shares": {"some": {"permission": {"eq": "EDIT"}}}}, "E"),
+    ({"shares": {"some": {"permission": {"notEq": "EDIT"}}}}, ""),
+    ({"shares": {"some": {"permission": {"in": ["VIEW"]}}}}, ""),
+    ({"shares": {"some": {"permission": {"notIn": ["VIEW"]}}}}, "E"),
+    ({"shares": {"none": {"id": {"eq": "$share"}}}}, "ABCD"),
+    ({"shares": {"every": {"isExpired": False}}}, "ABCDE"),
+    ({"shares": {"every": {"isExpired": True}}}, "ABCD"),
+    ({"shares": {"some": {"user": {"username": {"eq": "$helperName"}}}}}, "E"),
+    ({"shares": {"some": {"userId": {"eq": "$helper"}}}}, "E"),
+    ({"shares": {"some": {"sharedBy": {"id": {"eq": "$helper"}}}}}, ""),
+    ({"shares": {"some": {"sharedById": {"eq": "$owner"}}}}, "E"),
+    ({"shares": {"some": {"task": {"title": {"startsWith": "E"}}}}}, "E"),
+    ({"shares": {"some": {"expiresAt": {"gt": "2030-01-01T00:00:00Z"}}}}, "E"),
+    ({"shares": {"some": {"createdAt": {"lt": "2020-01-01T00:00:00Z"}}}}, ""),
+    ({"sharedWithMe": True}, ""),
+    ({"sharedWithMe": False}, "ABCDE"),
+    # CommentListFilter
+    ({"comments": {"some": {"body": {"contains": "needle"}}}}, "A"),
+    ({"comments": {"some": {"search": "NEEDLE a"}}}, "A"),
+    ({"comments": {"none": {"isDeleted": False}}}, "BCDE"),
+    ({"comments": {"every": {"isDeleted": False}}}, "ACDE"),
+    ({"comments": {"some": {"id": {"eq": "$said"}}}}, "A"),
+    ({"comments": {"some": {"author": {"fullName": {"contains": "hugo"}}}}}, "A"),
+    ({"comments": {"some": {"authorId": {"eq": "$owner"}}}}, "AB"),
+    ({"comments": {"some": {"parentId": {"eq": "$said"}}}}, "A"),
+    ({"comments": {"some": {"parentId": {"isNull": True}}}}, "AB"),
+    ({"comments": {"some": {"task": {"title": {"startsWith": "B"}}}}}, "B"),
+    ({"comments": {"some": {"editedAt": {"isNull": False}}}}, "A"),
+    ({"comments": {"some": {"createdAt": {"lt": "2020-01-01T00:00:00Z"}}}}, ""),
     # search: all words, anywhere
     ({"search": "draft a_NOTE"}, "A"),
     ({"search": "first second"}, ""),

@@ -199,7 +199,7 @@ async def test_moves_that_say_nothing_or_too_much(
 async def test_three_levels_and_no_more(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    here = {"project_id": project.id}
+    here: dict[str, Any] = {"project_id": project.id}
     top = await world.task(owner, **here)
     middle = await world.task(owner, parent_id=top.id, **here)
     leaf = await world.task(owner, parent_id=middle.id, **here)
@@ -216,7 +216,7 @@ async def test_three_levels_and_no_more(
 async def test_no_task_stands_below_itself(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    here = {"project_id": project.id}
+    here: dict[str, Any] = {"project_id": project.id}
     top = await world.task(owner, **here)
     middle = await world.task(owner, parent_id=top.id, **here)
     leaf = await world.task(owner, parent_id=middle.id, **here)
@@ -257,7 +257,7 @@ async def test_the_right_to_a_task_reaches_what_is_below_it(
     world: World, owner: Person, project: models.Project
 ) -> None:
     friend = await world.person()
-    here = {"project_id": project.id}
+    here: dict[str, Any] = {"project_id": project.id}
     top = await world.task(owner, **here)
     middle = await world.task(owner, parent_id=top.id, **here)
     leaf = await world.task(owner, "leaf", parent_id=middle.id, **here)

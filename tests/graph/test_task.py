@@ -50,13 +50,14 @@ async def failed(
 
 async def kinds(world: World, person: Person, since: str, **filter_: Any) -> list[str]:
     """The kinds of events that the person sees since a cursor."""
+    variables: dict[str, Any] = {"filter": filter_} if filter_ else {}
     reply = await world.run(
         """query ($since: String!, $filter: TaskEventFilter) {
           changes(since: $since, filter: $filter) { nodes { kind } }
         }""",
         person,
         since=since,
-        **({"filter": filter_} if filter_ else {}),
+        **variables,
     )
     return [node["kind"] for node in reply.good["changes"]["nodes"]]
 
@@ -317,7 +318,7 @@ async def test_a_deactivated_person_is_given_nothing(
 async def test_trash_and_restore_take_the_subtasks_along(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    in_project = {"project_id": project.id}
+    in_project: dict[str, Any] = {"project_id": project.id}
     top = await world.task(owner, "top", **in_project)
     middle = await world.task(owner, "middle", parent_id=top.id, **in_project)
     leaf = await world.task(owner, "leaf", parent_id=middle.id, **in_project)
