@@ -29,6 +29,15 @@ class ErrorCode(Enum):
     SELF_SHARE = "SELF_SHARE"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     ARCHIVED = "ARCHIVED"
+    # Files
+    FILE_EMPTY = "FILE_EMPTY"
+    FILE_TOO_LARGE = "FILE_TOO_LARGE"
+    FILE_NAME_INVALID = "FILE_NAME_INVALID"
+    FILE_TYPE_NOT_ALLOWED = "FILE_TYPE_NOT_ALLOWED"
+    FILE_TYPE_MISMATCH = "FILE_TYPE_MISMATCH"
+    IMAGE_INVALID = "IMAGE_INVALID"
+    IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
+    UPLOAD_INCOMPLETE = "UPLOAD_INCOMPLETE"
     # Concurrency and repetition
     CONFLICT = "CONFLICT"
     IDEMPOTENCY_MISMATCH = "IDEMPOTENCY_MISMATCH"
@@ -67,6 +76,14 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
     ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of things is reached.",
     ErrorCode.ARCHIVED: "The project is archived and so read-only; unarchive it first.",
+    ErrorCode.FILE_EMPTY: "The file has no bytes.",
+    ErrorCode.FILE_TOO_LARGE: "The file has more bytes than are taken.",
+    ErrorCode.FILE_NAME_INVALID: "Nothing is left of the file's name once folders are taken off.",
+    ErrorCode.FILE_TYPE_NOT_ALLOWED: "Files with this ending of the name are not taken.",
+    ErrorCode.FILE_TYPE_MISMATCH: "By its bytes the file is not what its name says.",
+    ErrorCode.IMAGE_INVALID: "The picture cannot be read, or is not of a type that is taken here.",
+    ErrorCode.IMAGE_TOO_LARGE: "The picture has more pixels than are unpacked here.",
+    ErrorCode.UPLOAD_INCOMPLETE: "The file of this upload has not been sent to its address yet.",
     ErrorCode.CONFLICT: (
         "The object has changed since the version in `ifVersion`. The payload carries the current "
         "object, and `fields` names the fields that differ from what you sent."

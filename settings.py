@@ -28,6 +28,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -338,6 +339,44 @@ class AuthSettings(_Group):
         }
 
 
+class StorageSettings(_Group):
+    """Where uploaded files are kept."""
+
+    url: str | None = Field(
+        None,
+        validation_alias="TASKLOOM_STORAGE_URL",
+        json_schema_extra={"default_text": "the folder `files` in TASKLOOM_DATA_DIR"},
+    )
+    """`file:///folder`, or `s3://bucket/prefix?region=…&endpoint=https://…`; the endpoint for
+    stores other than Amazon's. Several machines need a store that all of them reach."""
+    access_key: str | None = Field(None, validation_alias="TASKLOOM_STORAGE_ACCESS_KEY")
+    """Key id for the bucket. Without it, what the AWS variables or the machine's role say."""
+    secret_key: SecretStr | None = Field(
+        None,
+        validation_alias="TASKLOOM_STORAGE_SECRET_KEY",
+        json_schema_extra={"secret": True},
+    )
+    """The secret that belongs to the key id."""
+    upload_bytes: int = Field(
+        10485760, ge=1000, le=1000000000, validation_alias="TASKLOOM_LIMIT_UPLOAD_BYTES"
+    )
+    """Bytes of one uploaded file."""
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^(file:///|s3://[^/?]+)", value):
+            raise ValueError("must begin with file:/// or s3://bucket")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _with_access_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (value is None) != (info.data.get("access_key") is None):
+            raise ValueError("must be set together with TASKLOOM_STORAGE_ACCESS_KEY")
+        return value
+
+
 class GraphQLSettings(_Group):
     """How operations are executed."""
 
@@ -402,6 +441,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     redis: RedisSettings
     auth: AuthSettings
+    storage: StorageSettings
     graphql: GraphQLSettings
     limits: LimitSettings
     events: EventSettings
