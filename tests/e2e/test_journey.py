@@ -271,5 +271,5 @@ async def watch_cut_and_resume(
 
 def cut(connection: WebsocketsTransport) -> None:
     """As if the cable were pulled: no closing handshake."""
-    socket: Any = connection.adapter.websocket  # type: ignore[attr-defined]
+    socket: Any = connection.adapter.websocket
     socket.transport.abort()
