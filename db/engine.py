@@ -1,11 +1,12 @@
 """The two ways to the database, opened and closed together.
 
-Changes go through an `AsyncSession` (one transaction, with timeouts); reads through `db.read`.
+Changes are one transaction each, with timeouts (`db.transaction`); reads go through `db.read`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from db.read import Reader, connect_reader
+from db.transaction import Transaction, begun
 from settings import DatabaseSettings
 
 StatementListener = Callable[[str], None]
@@ -27,11 +29,16 @@ class Database:
     """One per process. `listeners` hear the text of every statement (tests count with them)."""
 
     def __init__(
-        self, engine: AsyncEngine, reader: Reader, listeners: list[StatementListener]
+        self,
+        engine: AsyncEngine,
+        reader: Reader,
+        listeners: list[StatementListener],
+        pool_size: int,
     ) -> None:
         self.engine = engine
         self.reader = reader
         self.listeners = listeners
+        self._size = pool_size
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
 
     @classmethod
@@ -59,8 +66,8 @@ class Database:
             },
             pool_size=settings.pool_size,
             max_overflow=0,
+            # No ping before use: a transaction's BEGIN finds a dead connection as well.
             pool_timeout=settings.pool_timeout_seconds,
-            pool_pre_ping=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
@@ -75,11 +82,19 @@ class Database:
             statement_timeout_ms=settings.statement_timeout_ms,
             on_statement=heard,
         )
-        return cls(engine, reader, listeners)
+        return cls(engine, reader, listeners, settings.pool_size)
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """One transaction, committed when the block ends well."""
+        return begun(self.engine, self._heard, attempts=self._size + 1)
 
     def session(self) -> AsyncSession:
-        """A session for one unit of work."""
+        """A session by itself, for what looks after the server and not for an operation's work."""
         return self._sessions()
+
+    def _heard(self, text: str) -> None:
+        for listener in self.listeners:
+            listener(text)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -19,6 +19,7 @@ import asyncpg
 import orjson
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.sql.dml import ReturningInsert
 
 from db.base import Base
 
@@ -41,7 +42,7 @@ def row_class(model: type[Base] | None, labels: tuple[str, ...]) -> type[Row]:
 
 
 class Statement:
-    """A compiled `select()`.
+    """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
     `base` is the row class to use where several statements give rows of one kind; by default the
     statement makes its own from the labels of its columns.
@@ -49,7 +50,11 @@ class Statement:
 
     __slots__ = ("_constants", "_names", "_processors", "row", "text")
 
-    def __init__(self, query: Select[*tuple[Any, ...]], model: type[Base] | None = None) -> None:
+    def __init__(
+        self,
+        query: Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]],
+        model: type[Base] | None = None,
+    ) -> None:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())

@@ -23,6 +23,7 @@ from auth.viewer import NOBODY, Viewer
 from db.base import new_id
 from db.engine import Database
 from db.models import Project, Task, User
+from db.transaction import Transaction
 from demo import plan
 from demo import scale as bulk
 from demo.company import LOGIN, PASSWORD, PEOPLE, Person
@@ -97,11 +98,11 @@ async def seed_demo(
             code=ErrorCode.FORBIDDEN,
         )
     moment = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
-    async with database.session() as session, session.begin():
-        await _take_turns(session)
-        made = not await _exists(session)
+    async with database.transaction() as transaction:
+        await _take_turns(transaction.session)
+        made = not await _exists(transaction.session)
         if made:
-            await _make_company(session, database, settings, moment)
+            await _make_company(transaction, database, settings, moment)
     if scale > 1:
         async with database.session() as session, session.begin():
             await _take_turns(session)
@@ -146,7 +147,7 @@ async def _take_turns(session: AsyncSession) -> None:
 
 
 async def _make_company(
-    session: AsyncSession, database: Database, settings: Settings, now: dt.datetime
+    transaction: Transaction, database: Database, settings: Settings, now: dt.datetime
 ) -> None:
     auth = Authenticator(settings, database)
     auth.passwords.close()
@@ -165,14 +166,14 @@ async def _make_company(
                     timezone=zones[act.who],
                 )
             work = _StoryWork(
-                session=session,
+                transaction=transaction,
                 viewer=viewer,
                 now=act.at,
                 request=RequestInfo(id=f"demo-{number:05d}"),
                 random=random,
             )
             await act.do(work, cast)
-            await session.flush()
+            await work.session.flush()
     finally:
         auth.close()
 

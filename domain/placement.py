@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, text, update
+from sqlalchemy import Select, Text, Uuid, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from db.models import Project, Task
+from db.read import Statement
 from domain import ranks, rules
 from domain.project import demand_editor
 from domain.work import Work
@@ -40,13 +41,11 @@ async def next_number(work: Work, project_id: UUID) -> int:
 async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
     """A rank after all others of the list."""
     await _lock_list(work, project_id, owner_id)
-    last = await work.session.scalar(
-        select(Task.position)
-        .where(*_in_list(project_id, owner_id))
-        .order_by(Task.position.desc())
-        .limit(1)
-    )
-    return ranks.between(last, None)
+    if project_id is not None:
+        rows = await work.fetch(_LAST_IN_PROJECT, {"project_id": project_id})
+    else:
+        rows = await work.fetch(_LAST_PERSONAL, {"owner_id": owner_id})
+    return ranks.between(rows[0].position if rows else None, None)
 
 
 async def lock_and_find_ends(
@@ -67,11 +66,11 @@ async def lock_and_find_ends(
         {"lists": names},
     )
     found = await work.session.execute(
-        select(Task.project_id, func.max(Task.position))
+        select(Task.project_id, func.max(Task.position).label("position"))
         .where(or_(*(and_(*_in_list(project_id, owner_id)) for project_id in projects)))
         .group_by(Task.project_id)
     )
-    return dict(found.tuples().all())
+    return {row.project_id: row.position for row in found}
 
 
 def tree(task_id: UUID) -> Select[UUID]:
@@ -245,14 +244,26 @@ async def _position(
     return ranks.between(neighbour.position, high)
 
 
-def _in_list(project_id: UUID | None, owner_id: UUID) -> tuple[Any, ...]:
+def _in_list(project_id: Any, owner_id: Any) -> tuple[Any, ...]:
     if project_id is not None:
         return (Task.project_id == project_id,)
     return (Task.project_id.is_(None), Task.owner_id == owner_id)
 
 
 async def _lock_list(work: Work, project_id: UUID | None, owner_id: UUID) -> None:
-    await work.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:list, 1))"),
-        {"list": f"tasks of {project_id or owner_id}"},
+    await work.fetch(_LOCK, {"list": f"tasks of {project_id or owner_id}"})
+
+
+def _last(*in_list: Any) -> Statement:
+    return Statement(select(Task.position).where(*in_list).order_by(Task.position.desc()).limit(1))
+
+
+_LAST_IN_PROJECT = _last(*_in_list(bindparam("project_id", type_=Uuid()), None))
+_LAST_PERSONAL = _last(*_in_list(None, bindparam("owner_id", type_=Uuid())))
+_LOCK = Statement(
+    select(
+        func.pg_advisory_xact_lock(func.hashtextextended(bindparam("list", type_=Text()), 1)).label(
+            "locked"
+        )
     )
+)

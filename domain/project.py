@@ -6,15 +6,18 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, text, update
+from sqlalchemy import Uuid, bindparam, false, func, select, text, update
 
 from auth import access
+from auth.viewer import Viewer
 from db.models import Project, ProjectMember, Role, Task, User
+from db.read import Statement
 from domain import rules
-from domain.work import Work
+from domain.work import Work, stand_in
 from errors import AlreadyExists, BadInput, ErrorCode, Failure, Forbidden, NotFound
 from events.kinds import EventKind
 
@@ -64,7 +67,7 @@ async def create(work: Work, new: NewProject) -> Project:
 async def update_project(
     work: Work, project_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Project:
-    """Change name, description, key or color."""
+    """Change name, description, key, color, or the settings of time entries."""
     project = await work.editable(Project, project_id)
     demand_open(project)
     values: dict[str, Any] = {}
@@ -81,6 +84,13 @@ async def update_project(
         if key != project.key and await _key_taken(work, key):
             raise rules.taken("project key", ("key",))
         values["key"] = key
+    if "time_locked_before" in changes:
+        day = changes["time_locked_before"]
+        if day is not None:
+            rules.end_of_day(day, "UTC", ("time_locked_before",))
+        values["time_locked_before"] = day
+    if "allow_overlaps" in changes:
+        values["allow_overlaps"] = _some(changes, "allow_overlaps")
     changed = work.apply(project, values, if_version=if_version, ref="project")
     if changed:
         work.record(EventKind.PROJECT_UPDATED, project, changed, project_id=project.id)
@@ -232,7 +242,7 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
     return project
 
 
-def demand_open(project: Project, path: rules.Path = ("id",)) -> None:
+def demand_open(project: Any, path: rules.Path = ("id",)) -> None:
     """Raise `ARCHIVED` where the project is read-only."""
     if project.archived_at is not None:
         raise Failure(
@@ -242,17 +252,25 @@ def demand_open(project: Project, path: rules.Path = ("id",)) -> None:
         )
 
 
-async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> Project:
-    """The project, if the viewer may make and change tasks in it."""
-    project = await work.readable(Project, project_id, path=path)
-    editor = await work.session.scalar(
-        select(literal(project_id).in_(access.member_projects(work.viewer, Role.EDITOR)))
+async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
+    """Raise unless the viewer may make and change tasks in this project."""
+    rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
+    if not rows:
+        raise NotFound("project", path=path)
+    demand_editing(rows[0], editor=rows[0].editor, path=path)
+
+
+@lru_cache(maxsize=4)
+def _editing(viewer: Viewer) -> Statement:
+    role = access.role_in(viewer, Project.id)
+    return Statement(
+        select(
+            Project.archived_at, func.coalesce(role >= Role.EDITOR, false()).label("editor")
+        ).where(Project.id == bindparam("project_id", type_=Uuid()), access.read(viewer, Project))
     )
-    demand_editing(project, editor=bool(editor), path=path)
-    return project
 
 
-def demand_editing(project: Project, *, editor: bool, path: rules.Path) -> None:
+def demand_editing(project: Any, *, editor: bool, path: rules.Path) -> None:
     """Raise where tasks cannot be made in a project, the viewer being an editor of it or not."""
     if not editor:
         raise Forbidden("You may see this project, but not make tasks in it.", path=path)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from auth import access
-from db.models import Project, Task, TaskStatus, User
+from db.models import Event, Project, Task, TaskStatus, User
+from db.read import Statement
 from domain import placement, rules, sight
 from domain.project import demand_editor
-from domain.task_values import NewTask, apply, checked, checked_new, kind_of, record
+from domain.task_values import NewTask, apply, checked, checked_new, event_of, kind_of, record
 from domain.work import Work
 from errors import BadInput, NotFound
 from events.kinds import EventKind
@@ -30,7 +31,10 @@ __all__ = [
 
 
 async def create(work: Work, new: NewTask) -> Task:
-    """Make a task in a project, below another task, or a personal one."""
+    """Make a task in a project, below another task, or a personal one.
+
+    The task that is returned tells what was written; it is no part of the session.
+    """
     user_id = work.viewer.require()
     values = checked_new(work, new)
     parent = await placement.parent_for(work, new.parent_id)
@@ -47,10 +51,10 @@ async def create(work: Work, new: NewTask) -> Task:
         # The owner of a task may show it to anybody, so no further right is needed here.
         await _assignable(work, new.assignee_id)
     task = Task(
-        **values,
+        **{"due_at": None, "due_on": None, "due_timezone": None, **values},
         id=new.id or work.new_id(),
         project_id=project_id,
-        number=None if project_id is None else await placement.next_number(work, project_id),
+        number=None,
         position=await placement.at_end(work, project_id, user_id),
         owner_id=user_id,
         assignee_id=new.assignee_id,
@@ -58,12 +62,60 @@ async def create(work: Work, new: NewTask) -> Task:
         root_id=None if parent is None else parent.root_id or parent.id,
         created_at=work.now,
         updated_at=work.now,
+        deleted_at=None,
+        deleted_with=None,
         version=1,
     )
-    work.session.add(task)
-    record(work, EventKind.TASK_CREATED, task)
-    await work.session.flush()
+    event = event_of(work, EventKind.TASK_CREATED, task)
+    columns = {name: getattr(task, name) for name in _COLUMNS}
+    (row,) = await work.fetch(
+        _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT,
+        {f"task_{name}": value for name, value in columns.items()}
+        | {f"event_{name}": value for name, value in event.items()},
+    )
+    task.number = row.number
     return task
+
+
+_COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
+_EVENT_COLUMNS = tuple(
+    column.key for column in Event.__table__.columns if column.key not in {"position", "xid"}
+)
+
+
+def _insertion(*, in_project: bool) -> Statement:
+    """A task, its number and its event, in one statement.
+
+    Numbering locks the project's row until the commit: no gap, no twin.
+    """
+    values: dict[str, Any] = {
+        name: bindparam(f"task_{name}", type_=Task.__table__.columns[name].type)
+        for name in _COLUMNS
+    }
+    if in_project:
+        numbered = (
+            update(Project)
+            .where(Project.id == values["project_id"])
+            .values(last_number=Project.last_number + 1)
+            .returning(Project.last_number)
+            .cte("numbered")
+        )
+        values["number"] = select(numbered.c.last_number).scalar_subquery()
+    logged = (
+        insert(Event)
+        .values(
+            {
+                name: bindparam(f"event_{name}", type_=Event.__table__.columns[name].type)
+                for name in _EVENT_COLUMNS
+            }
+        )
+        .cte("logged")
+    )
+    return Statement(insert(Task).values(values).returning(Task.number).add_cte(logged))
+
+
+_INSERT_IN_PROJECT = _insertion(in_project=True)
+_INSERT_PERSONAL = _insertion(in_project=False)
 
 
 async def update_task(

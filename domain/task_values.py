@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from db.models import Task, TaskPriority, TaskStatus
+from db.models import Event, Task, TaskPriority, TaskStatus
 from domain import rules
 from domain.work import Work
 from errors import BadInput
@@ -139,13 +139,21 @@ def kind_of(changes: Changes) -> EventKind:
 def record(
     work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
 ) -> None:
-    work.record(
+    """Append to the log what happened to a task; `changes` by the models' names."""
+    work.session.add(Event(**event_of(work, kind, task, changes)))
+
+
+def event_of(
+    work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
+) -> dict[str, Any]:
+    """The columns of the event that `record` would append."""
+    work.touched_users.update(
+        user for user in (task.owner_id, task.assignee_id) if user is not None
+    )
+    return work.event(
         kind,
         task,
         [(SHOWN.get(name, name), old, new) for name, old, new in changes],
         task_id=task.id,
         project_id=task.project_id,
-    )
-    work.touched_users.update(
-        user for user in (task.owner_id, task.assignee_id) if user is not None
     )

@@ -1,9 +1,10 @@
 """The unit of work: one transaction, one viewer, one moment.
 
-A domain function receives a `Work`, changes rows through `work.session`, and says what happened
-with `work.record`. Both are rows of the same transaction, so nothing is announced that did not
-happen and nothing happens unannounced. Whoever began the work commits it (`graph.mutation`, the
-command line, a test); domain functions never do.
+A domain function receives a `Work`, changes rows through `work.session` (or, where it knows its
+statements beforehand, by `work.fetch`), and says what happened with `work.record`. All are rows of
+the same transaction, so nothing is announced that did not happen and nothing happens unannounced.
+Whoever began the work commits it (`graph.mutation`, the command line, a test); domain functions
+never do.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from auth.viewer import NOBODY, Viewer
 from db import jobs, models
 from db.base import Base, Versioned, new_id
 from db.engine import Database
+from db.read import Statement
+from db.transaction import Transaction
 from errors import Conflict, Failure, Forbidden, NotFound
 from events.kinds import EventKind
 
@@ -37,7 +40,7 @@ V = TypeVar("V", bound=Versioned)
 class Work:
     """See the module. `now` is the moment of the whole change, passed in so that tests own it."""
 
-    session: AsyncSession
+    transaction: Transaction
     viewer: Viewer
     now: dt.datetime
     request: RequestInfo
@@ -48,6 +51,18 @@ class Work:
     # Run once the transaction has committed, in order (forgetting cached sessions, say). What
     # must not get lost is an event or a job, not one of these.
     after_commit: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
+
+    @property
+    def session(self) -> AsyncSession:
+        """For entities that are read, changed and written back."""
+        return self.transaction.session
+
+    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
+        """The rows of a compiled statement, in the same transaction; it may ask who the viewer is.
+
+        For what is done often: it takes a third of the time that the session takes.
+        """
+        return await self.transaction.fetch(statement, {**self.viewer.params, **params})
 
     def new_id(self) -> UUID:
         """A fresh UUIDv7 of this moment."""
@@ -69,30 +84,49 @@ class Work:
         and enums are written as text. `audience` may read the event whatever the rights say.
         """
         event = models.Event(
-            id=self.new_id(),
-            at=self.now,
-            kind=kind.value,
-            actor_id=self.viewer.user_id,
-            session_id=self.viewer.session_id,
-            api_key_id=self.viewer.api_key_id,
-            request_id=self.request.id,
-            ip=self.request.ip,
-            subject_type=type(subject).__name__,
-            subject_id=subject.id,  # type: ignore[attr-defined]  # every subject is Identified
-            task_id=task_id,
-            project_id=project_id,
-            audience=list(audience),
-            changes=[
-                {"field": name, "from": _plain(old), "to": _plain(new)}
-                for name, old, new in changes
-            ],
+            **self.event(
+                kind, subject, changes, task_id=task_id, project_id=project_id, audience=audience
+            )
         )
         self.session.add(event)
+        return event
+
+    def event(
+        self,
+        kind: EventKind,
+        subject: Base,
+        changes: Sequence[tuple[str, Any, Any]] = (),
+        *,
+        task_id: UUID | None = None,
+        project_id: UUID | None = None,
+        audience: Sequence[UUID] = (),
+    ) -> dict[str, Any]:
+        """The columns of an event as `record` appends it, for whoever writes them along with the
+        change itself.
+        """
         self.recorded += 1
         if project_id is not None:
             self.touched_projects.add(project_id)
         self.touched_users.update(audience)
-        return event
+        return {
+            "id": self.new_id(),
+            "at": self.now,
+            "kind": kind.value,
+            "actor_id": self.viewer.user_id,
+            "session_id": self.viewer.session_id,
+            "api_key_id": self.viewer.api_key_id,
+            "request_id": self.request.id,
+            "ip": self.request.ip,
+            "subject_type": type(subject).__name__,
+            "subject_id": subject.id,  # type: ignore[attr-defined]  # every subject is Identified
+            "task_id": task_id,
+            "project_id": project_id,
+            "audience": list(audience),
+            "changes": [
+                {"field": name, "from": _plain(old), "to": _plain(new)}
+                for name, old, new in changes
+            ],
+        }
 
     async def enqueue(
         self,
@@ -118,7 +152,7 @@ class Work:
     ) -> M:
         """The row if the viewer may see it, else `NotFound`. `lock` takes it FOR UPDATE."""
         row: M | None = await self.session.scalar(
-            _visible(model, _stand_in(self.viewer), lock), {"id": id_, **self.viewer.params}
+            _visible(model, stand_in(self.viewer), lock), {"id": id_, **self.viewer.params}
         )
         if row is None:
             raise NotFound(access.rule_of(model).noun, path=path)
@@ -162,7 +196,7 @@ class Work:
         """Raise `Forbidden` unless the viewer has this right on a row that they can see."""
         model = type(row)
         allowed = await self.session.scalar(
-            _allowed(model, _stand_in(self.viewer), right),
+            _allowed(model, stand_in(self.viewer), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
         if not allowed:
@@ -225,15 +259,15 @@ async def begin(
     request: RequestInfo,
 ) -> AsyncIterator[Work]:
     """A work whose transaction commits when the block ends well, and rolls back otherwise."""
-    async with database.session() as session, session.begin():
-        yield Work(session=session, viewer=viewer, now=now, request=request)
+    async with database.transaction() as transaction:
+        yield Work(transaction=transaction, viewer=viewer, now=now, request=request)
 
 
 # Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
 # the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
 
 
-def _stand_in(viewer: Viewer) -> Viewer:
+def stand_in(viewer: Viewer) -> Viewer:
     """One viewer of the same shape, for whom a statement is built in place of this one."""
     return _STAND_INS[viewer.shape]
 
@@ -267,7 +301,7 @@ def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as the event log keeps it: JSON types, enums by name, moments in RFC 3339."""
+    """A value as the event log and jobs keep it: JSON types, enums by name, moments in RFC 3339."""
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, dt.datetime):
@@ -278,6 +312,8 @@ def _plain(value: Any) -> Any:
         return value.hex
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {part: _plain(item) for part, item in value.items()}
     return value
 
 
