@@ -20,6 +20,7 @@ import datetime as dt
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -36,6 +37,7 @@ from domain import idempotency, rules
 from domain.work import Work, begin
 from errors import ErrorCode, Failure
 from events.bus import Announcement
+from files.upload import Upload
 from graph.context import Context
 from graph.errors import UserError, each, user_errors
 from graph.fields import BatchInfo, argument, batch, derived
@@ -142,13 +144,16 @@ def mutation(
     *,
     public: bool = False,
     in_context: bool = False,
+    around: Callable[[Context, Any], AbstractAsyncContextManager[Any]] | None = None,
     secrets: Sequence[str] = (),
     deprecation_reason: str | None = None,
 ) -> Any:
     """A root field of `Mutation`.
 
     `public`: for the signed-out too. `in_context`: the function takes the operation's `Context`
-    before the work. `secrets`: keys of the refs that are never kept, so that a repeat does not
+    before the work. `around`: what is done outside of the transaction, before and after it, because
+    it takes too long for one (bytes of a file); the function takes its value before the work.
+    `secrets`: keys of the refs that are never kept, so that a repeat does not
     show them again.
     """
 
@@ -160,7 +165,10 @@ def mutation(
         name = info.field.python_name
         try:
             call = partial(function, context) if in_context else function
-            return [await _attempts(context, call, name, data, secrets)]
+            async with AsyncExitStack() as stack:
+                if around is not None:
+                    call = partial(call, await stack.enter_async_context(around(context, data)))
+                return [await _attempts(context, call, name, data, secrets)]
         except Failure as failure:
             failures = list(each(failure))
             for single in failures:
@@ -210,23 +218,35 @@ async def _once(
     key = getattr(data, "idempotency_key", strawberry.UNSET)
     keyed = isinstance(key, str)
     services = context.services
-    async with begin(
-        services.database, context.viewer, now=context.now, request=context.request
-    ) as work:
-        if keyed:
-            earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
-            if earlier is not None:
-                errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
-                return PayloadValue(earlier, errors, replayed=True)
-        done = await function(work, data)
-        outcome = done if isinstance(done, Outcome) else Outcome(done)
-        if outcome.undo:
-            await work.session.rollback()
-        elif keyed:
-            await idempotency.remember(work, key, _kept(outcome, secrets))
-    if not outcome.undo:
+    outcome = Outcome({})
+    try:
+        async with begin(
+            services.database, context.viewer, now=context.now, request=context.request
+        ) as work:
+            if keyed:
+                earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
+                if earlier is not None:
+                    errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
+                    return PayloadValue(earlier, errors, replayed=True)
+            done = await function(work, data)
+            outcome = done if isinstance(done, Outcome) else Outcome(done)
+            _leave_if(outcome.undo)
+            if keyed:
+                await idempotency.remember(work, key, _kept(outcome, secrets))
+    except _Undone:
+        pass
+    else:
         await _tell(context, work)
     return PayloadValue(outcome.refs, _shown(context, outcome.failures))
+
+
+class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more
+    pass
+
+
+def _leave_if(undo: bool) -> None:
+    if undo:
+        raise _Undone
 
 
 def _hash(context: Context, name: str, data: Any) -> bytes:
@@ -290,6 +310,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, UUID):
         return value.hex
+    if isinstance(value, Upload):
+        return value.fingerprint
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
