@@ -37,11 +37,14 @@ from events.bus import make_bus
 from events.epoch import ensure_epoch
 from events.live import LiveEvents
 from events.log import EventLog
+from files.service import Files
 from graph.context import Services, utc_now
 from graph.execution import Executor
 from settings import Settings, load_settings, version
 from web.connections import Connections
+from web.docs import docs_routes
 from web.explorer import DemoUser, ExplorerConfig, explorer_routes
+from web.files import file_routes
 from web.graphql import PATH, GraphQLOverHTTP
 from web.health import health_routes
 from web.metrics import Metrics
@@ -117,6 +120,8 @@ class Application:
             bus = make_bus(settings.redis)
             await bus.start()
             stack.push_async_callback(bus.close)
+            files = Files(settings)
+            stack.callback(files.close)
             authenticator = Authenticator(settings, database, bus, self._clock)
             stack.callback(authenticator.close)
             event_log = EventLog(
@@ -133,8 +138,10 @@ class Application:
                 authenticator=authenticator,
                 bus=bus,
                 live=live,
+                files=files,
                 clock=self._clock,
             )
+            stack.push_async_callback(runtime.services.limits.close)
             watch = asyncio.create_task(runtime.connections.watch(authenticator))
             stack.push_async_callback(_cancelled, watch)
             stack.push_async_callback(runtime.finish)
@@ -196,6 +203,8 @@ def _side_routes(runtime: Runtime) -> FastAPI:
         exception_handlers={HTTPException: _http_error},
     )
     api.router.routes.extend(health_routes(runtime, version=version()))
+    api.router.routes.extend(docs_routes())
+    api.router.routes.extend(file_routes(runtime))
     return api
 
 
