@@ -204,8 +204,9 @@ async def _take_along(work: Work, task: Task, target: UUID | None) -> None:
         select(Task).where(Task.id.in_(tree(task.id)), Task.id != task.id).with_for_update()
     )
     for child in below:
-        child.project_id = target
-        child.number = None if target is None else await next_number(work, target)
+        # Asking for a number writes what has changed so far, so the project must not change alone.
+        number = None if target is None else await next_number(work, target)
+        child.project_id, child.number = target, number
         child.root_id = task.id
         child.version += 1
         child.updated_at = work.now
