@@ -20,16 +20,16 @@ _PAGE: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Error codes of Taskloom</title>
 <style>
-  body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem }}
+  body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto }}
   dt {{ font-family: ui-monospace, monospace; font-weight: 600; margin-top: 1.25rem }}
   dt:target {{ background: #fff3bf }}
   dd {{ margin: 0 }}
   code {{ font-family: ui-monospace, monospace }}
 </style>
 <h1>Error codes</h1>
-<p>Codes stand in <code>errors {{ code }}</code> of a mutation's payload, with the place of the value
-in <code>path</code>, and in <code>extensions.code</code> of top-level errors. Codes are only ever
-added.</p>
+<p>Codes stand in <code>errors {{ code }}</code> of a mutation's payload, with the place of the
+value in <code>path</code>, and in <code>extensions.code</code> of top-level errors. Codes are only
+ever added.</p>
 <dl>
 {codes}
 </dl>
