@@ -17,7 +17,7 @@ from uuid import UUID
 from auth.authenticator import Authenticator
 from db.base import new_id
 from db.models import Role, TaskPriority, TaskStatus
-from demo import company, outlines
+from demo import company, outlines, talk
 from demo.company import LOGIN, PASSWORD, PEOPLE, STORIES, Person, Story
 from demo.outline import Item, parse
 from domain import project as projects
@@ -29,6 +29,8 @@ from domain.work import Work
 
 # The moment before which everybody had joined, in days before now.
 _FOUNDED = 91
+# Looks into the books of some projects; nobody shows her single tasks.
+_ACCOUNTANT = "lena"
 _PRIORITIES = {
     TaskPriority.NONE: 35,
     TaskPriority.LOW: 15,
@@ -69,6 +71,8 @@ class _List:
 
     project_id: UUID | None
     people: tuple[str, ...]
+    # All who see them.
+    members: tuple[str, ...]
     owner: str
     why: tuple[str, ...]
     done: tuple[str, ...]
@@ -79,7 +83,11 @@ class _List:
 
 def make(now: dt.datetime, seed: str, auth: Authenticator) -> list[Act]:
     """All acts, in the order in which they happened."""
-    return _Planner(now, Random(seed), auth).plan()  # noqa: S311 - a story, not a secret
+    planner = _Planner(now, Random(seed), auth)  # noqa: S311 - a story, not a secret
+    planner.plan()
+    planner.talk(Random(f"{seed} talk"))  # noqa: S311 - as above
+    # Stable, so that acts of one moment stay in the order in which they were thought of.
+    return sorted(planner.acts, key=lambda act: act.at)
 
 
 class _Planner:
@@ -88,14 +96,16 @@ class _Planner:
         self.random = random
         self.auth = auth
         self.acts: list[Act] = []
+        self.topics: list[talk.Topic] = []
 
-    def plan(self) -> list[Act]:
+    def plan(self) -> None:
         for number, person in enumerate(PEOPLE):
             self._join(person, self._ago(_FOUNDED) + dt.timedelta(minutes=7 * number))
         for story in STORIES:
             self._tell(story)
         own = _List(
             None,
+            (LOGIN,),
             (LOGIN,),
             LOGIN,
             company.PERSONAL_WHY,
@@ -105,8 +115,17 @@ class _Planner:
         )
         for item in parse(outlines.PERSONAL):
             self._task(own, item, None, own.begin, own.end)
-        # Stable, so that acts of one moment stay in the order in which they were thought of.
-        return sorted(self.acts, key=lambda act: act.at)
+
+    def talk(self, random: Random) -> None:
+        """What is said about the tasks planned so far."""
+        for at, who, do in talk.doings(self.topics, random):
+
+            async def say(
+                work: Work, _: Cast, do: Callable[[Work], Awaitable[object]] = do
+            ) -> None:
+                await do(work)
+
+            self._act(at, who, say)
 
     # --- people and projects ---------------------------------------------------------------------
 
@@ -151,6 +170,7 @@ class _Planner:
         of_project = _List(
             project_id,
             hands,
+            tuple(story.members),
             story.owner,
             story.why,
             story.done,
@@ -213,6 +233,21 @@ class _Planner:
             await tasks.create(work, NewTask(**new, assignee_id=given))
 
         self._act(at, maker, create)
+        if where.project_id is not None or maker == LOGIN:
+            self.topics.append(
+                talk.Topic(
+                    task_id,
+                    where.owner,
+                    where.members,
+                    at,
+                    where.end,
+                    [
+                        one.username
+                        for one in PEOPLE
+                        if one.username not in {*where.members, _ACCOUNTANT}
+                    ],
+                )
+            )
         if assignee is not None and not at_once:
             self._assign(task_id, where.owner, assignee, self._between(at, end))
         self._live(where, task_id, fate, hand=assignee or where.owner, at=at, end=end)

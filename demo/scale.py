@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.base import new_id
 from db.models import Project, Role, TaskPriority, TaskStatus, User, WeekDay
-from demo import outlines
+from demo import outlines, talk
 from demo.company import DOMAIN, LOGIN
 from demo.outline import Item, parse
 from domain import ranks, rules
@@ -32,6 +32,8 @@ USERS_PER_PROJECT = 10
 ADAS_SHARE = 4
 
 _MEMBERS = 12
+# Tasks have from none to one fewer than this, in turn: three on average.
+_COMMENTS = 7
 _DAYS = 90
 # Rows for one COPY: far below the statement timeout, and never all of them in memory.
 _PROJECTS_AT_ONCE = 20
@@ -74,11 +76,15 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "due_at", "due_on", "due_timezone", "estimate_minutes", "tags", "tag_keys", "position",
         "owner_id", "assignee_id", "parent_id", "root_id", "completed_at",
     ),
+    "comments": (*_VERSIONED, "task_id", "author_id", "parent_id", "body"),
     "events": (
         "id", "at", "kind", "actor_id", "request_id", "subject_type", "subject_id", "task_id",
         "project_id", "audience", "changes",
     ),
 }  # fmt: skip
+
+# In the order in which they refer to one another.
+_OF_PROJECTS = ("projects", "project_members", "tasks", "comments", "events")
 
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
@@ -93,7 +99,7 @@ async def make(session: AsyncSession, now: dt.datetime, scale: int) -> bool:
     crowd = _Crowd(now, ada)
     await _copy(session, {"users": crowd.rows(scale * USERS_PER_PROJECT)})
     for first in range(1, scale + 1, _PROJECTS_AT_ONCE):
-        rows: Rows = {name: [] for name in ("projects", "project_members", "tasks", "events")}
+        rows: Rows = {name: [] for name in _OF_PROJECTS}
         for number in range(first, min(first + _PROJECTS_AT_ONCE, scale + 1)):
             _Dealer(crowd, number, rows).make()
         rows["events"].sort(key=lambda row: row[1])
@@ -233,6 +239,7 @@ class _Dealer:
                 )
             )  # fmt: skip
             self._event(at, EventKind.TASK_CREATED, owner, "Task", task_id, task_id=task_id)
+            self._comments(task_id, at, number % _COMMENTS)
             if completed_at is not None:
                 changes = [("status", TaskStatus.TODO.name, TaskStatus.COMPLETED.name)]
                 self._event(
@@ -244,6 +251,30 @@ class _Dealer:
                     task_id=task_id,
                     changes=changes,
                 )
+
+    def _comments(self, task_id: UUID, begin: dt.datetime, count: int) -> None:
+        """So many comments, the later ones now and then in answer to the first."""
+        random, now = self.random, self.crowd.now
+        first: UUID | None = None
+        for moment in sorted(random.random() for _ in range(count)):
+            at = begin + (now - begin) * moment
+            comment_id, author = self.crowd.id(at), random.choice(self.members)
+            parent = first if random.random() < 0.3 else None
+            text = random.choice(talk.OPENINGS if parent is None else talk.ANSWERS)
+            # Nobody is mentioned, since rows of mentions would have to be made too.
+            body = text.replace("@{other}", "everybody")
+            row = (comment_id, at, at, 1, task_id, author, parent, body)
+            self.rows["comments"].append(row)
+            self._event(
+                at,
+                EventKind.COMMENT_CREATED,
+                author,
+                "Comment",
+                comment_id,
+                task_id=task_id,
+                changes=[] if parent is None else [("parent", None, parent.hex)],
+            )
+            first = first or comment_id
 
     def _due(self, at: dt.datetime) -> tuple[dt.datetime | None, dt.date | None, str | None]:
         """`due_at`, `due_on` and `due_timezone`: none, a moment, or a day."""

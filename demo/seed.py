@@ -181,7 +181,12 @@ async def _make_company(
 async def _analyze(database: Database) -> None:
     """Tell the planner at once how much there is; otherwise it learns it a minute later."""
     async with database.session() as session, session.begin():
-        await session.execute(text("ANALYZE users, projects, project_members, tasks, events"))
+        await session.execute(
+            text(
+                "ANALYZE users, projects, project_members, tasks, task_shares, comments, "
+                "comment_mentions, events"
+            )
+        )
 
 
 async def _summary(database: Database, *, created: bool) -> DemoSummary:
