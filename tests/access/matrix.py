@@ -32,6 +32,7 @@ OWNER = frozenset({Part.OWNER})
 TASK_SEEN = MEMBERS | {Part.ASSIGNEE, Part.SHARED_EDIT, Part.SHARED_VIEW}
 TASK_EDITED = EDITORS | {Part.ASSIGNEE, Part.SHARED_EDIT}
 TASK_MANAGED = ADMINS
+TIME_SEEN = ADMINS | {Part.EDITOR}
 # `Stage.share` is the one of SHARED_VIEW.
 SHARE_SEEN = TASK_MANAGED | {Part.SHARED_VIEW}
 NOBODY: frozenset[Part] = frozenset()
@@ -143,6 +144,7 @@ def in_bulk(
 
 SHARE = "share { id }"
 COMMENT = "comment { id }"
+ENTRY = "timeEntry { id }"
 PROJECT = "project { id }"
 MEMBER = "member { id }"
 USER = "user { id }"
@@ -327,6 +329,60 @@ CASES: list[Case] = [
     ),
     mutates("taskTagsAdd", "task", TASK_EDITED, TASK_SEEN, more=lambda _: {"tags": ["x"]}),
     mutates("taskTagsRemove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"tags": [s.word]}),
+    # --- time: the editor's
+    Case("Query.timeEntry", one("timeEntry"), by_id("entry"), "entry", TIME_SEEN),
+    Case("Query.node time entry", one("node"), by_id("entry"), "entry", TIME_SEEN),
+    Case(
+        "Query.timeEntries",
+        listed("timeEntries", "TimeEntryFilter"),
+        lambda stage: {"filter": {"id": {"eq": stage.entry}}},
+        "entry",
+        TIME_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.timeEntries by search",
+        listed("timeEntries", "TimeEntryFilter"),
+        lambda stage: {"filter": {"search": stage.word}},
+        "word",
+        TIME_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.tasks by time",
+        listed("tasks", "TaskFilter"),
+        lambda s: {"filter": {"timeEntries": {"some": {"description": {"contains": s.word}}}}},
+        "word",
+        TIME_SEEN,
+        hidden="EMPTY",
+    ),
+    *(
+        mutates(name, about, ok, NOBODY, result=ENTRY, suffix=suffix, path=path, more=more)
+        for name, more in (
+            ("timeEntryCreate", lambda _: {"day": "2026-01-05", "durationSeconds": 60}),
+            ("timerStart", lambda _: {}),
+        )
+        for about, ok, suffix, path in (
+            ("project", MEMBERS, "", "projectId"),
+            ("task", TASK_SEEN, " on a task", "taskId"),
+        )
+    ),
+    in_bulk(
+        "timeEntryBulkCreate",
+        "task",
+        TASK_SEEN,
+        NOBODY,
+        lambda s: {"taskId": s.task, "day": "2026-01-05", "durationSeconds": 60},
+    ),
+    mutates(
+        "timeEntryUpdate",
+        "entry",
+        frozenset({Part.EDITOR}),
+        ADMINS,
+        result=ENTRY,
+        more=lambda _: {"description": "x"},
+    ),
+    mutates("timeEntryDelete", "entry", frozenset({Part.EDITOR}), ADMINS, result="deletedId"),
     # --- many tasks at once
     in_bulk(
         "taskBulkCreate",
@@ -473,6 +529,40 @@ CASES: list[Case] = [
         hidden="EMPTY",
     ),
     Case(
+        "Query.search",
+        "query ($words: String!) { search(query: $words) { totalCount nodes { kind } } }",
+        lambda stage: {"words": stage.word},
+        "word",
+        TASK_SEEN,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.activity",
+        "query ($filter: ActivityFilter) "
+        "{ activity(filter: $filter) { totalCount nodes { id summary } } }",
+        lambda stage: {"filter": {"taskId": {"eq": stage.task}}},
+        "task",
+        # One's own acts: the owner made the task.
+        OWNER,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.activityStats",
+        "query ($filter: ActivityFilter) { activityStats(filter: $filter) { total } }",
+        lambda stage: {"filter": {"taskId": {"eq": stage.task}}},
+        "task",
+        OWNER,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.auditLog",
+        "query ($filter: ActivityFilter) { auditLog(filter: $filter) { totalCount nodes { id } } }",
+        lambda stage: {"filter": {"taskId": {"eq": stage.task}}},
+        "task",
+        ADMINISTRATOR,
+        NOT_ADMINISTRATORS,
+    ),
+    Case(
         "Query.changes",
         "query ($since: String!, $filter: TaskEventFilter) "
         "{ changes(since: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
@@ -497,6 +587,8 @@ CASES: list[Case] = [
 # Root fields of which no case is wanted, each with its reason.
 UNADDRESSED: dict[str, str] = {
     "Query.viewer": "is about whoever asks",
+    "Mutation.timerStop": "is about whoever asks",
+    "Subscription.timerChanged": "is about whoever asks",
     "Query.eventCursor": "is the same place for everybody",
     "Query.serverInfo": "says the same to everybody",
     "Mutation.userRegister": "names nothing that exists",

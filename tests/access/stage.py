@@ -100,7 +100,8 @@ class Cast:
         """A project of the owner's with everybody in their place.
 
         `task` is assigned, shared (`share` is the one to see) and commented on by the editor;
-        `trashed_task` and `trashed_project` are in the trash;
+        `entry` is time that the editor spent on it; `trashed_task` and `trashed_project` are in the
+        trash;
         `done_task` is completed; `archived` is a read-only project with the same members, and
         `subtask` hangs below `task`.
         """
@@ -164,6 +165,19 @@ class Cast:
                 replaced_at=now,
             )
             work.session.add(revision)
+            entry = models.TimeEntry(
+                id=work.new_id(),
+                user_id=self.people[Part.EDITOR].id,
+                project_id=project.id,
+                task_id=the_task.id,
+                description=f"Spent on {word}",
+                started_at=now - dt.timedelta(hours=2),
+                ended_at=now - dt.timedelta(hours=1),
+                created_at=now,
+                updated_at=now,
+                version=1,
+            )
+            work.session.add(entry)
             await tasks.delete(work, gone.id, None)
             await projects.delete(work, trashed.id, None)
             resting = await task(project_id=archived.id)
@@ -203,6 +217,7 @@ class Cast:
             "share": gid(shares[the_task.id][1]),
             "comment": gid(comment),
             "revision": gid(revision),
+            "entry": gid(entry),
             "target": gid(self.target),
             "target_name": self.target.username,
             "editor": gid(self.people[Part.EDITOR]),
@@ -245,10 +260,12 @@ def absent(address: str) -> str:
 
 
 def anonymous(body: bytes, *addresses: str) -> bytes:
-    """A body without what differs for no reason: the request's id, and what was asked for."""
+    """A body without what differs for no reason: the request's id, what is left of the budget, and
+    what was asked for.
+    """
     parsed = orjson.loads(body)
-    if "extensions" in parsed:
-        parsed["extensions"].pop("requestId", None)
+    for name in ("requestId", "cost"):
+        parsed.get("extensions", {}).pop(name, None)
     text = orjson.dumps(parsed)
     for address in addresses:
         text = text.replace(address.encode(), b"...")

@@ -37,7 +37,7 @@ async def test_a_task_tells_its_story_in_sentences(world: World, engine: Engine)
     project = await world.project(ada, editors=[ben])
     task = await world.task(ada, "Fit the brakes", project_id=project.id)
     await _update(world, ben, id=gid(task), title="Fit both brakes", notes="soon")
-    await _update(world, ada, id=gid(task), assigneeId=gid(task, ben))
+    await _update(world, ada, id=gid(task), assigneeId=gid(ben))
     await _update(world, ben, id=gid(task), status="COMPLETED")
     reply = await world.run(OF_TASK, ada, engine=engine, id=gid(task))
     nodes = reply.good["task"]["activity"]["nodes"]
