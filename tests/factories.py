@@ -122,6 +122,7 @@ class World:
         self,
         query: str,
         person: Person | Viewer | None,
+        /,
         *,
         engine: Engine = "batch",
         at: dt.datetime | None = None,
@@ -143,7 +144,7 @@ class World:
         reply.statements = statements
         return reply
 
-    async def post(self, query: str, person: Person | None, **variables: Any) -> Reply:
+    async def post(self, query: str, person: Person | None, /, **variables: Any) -> Reply:
         """Send an operation over HTTP, with the person's credentials."""
         headers = {} if person is None else {"Authorization": person.header}
         response = await self.http.post(
@@ -152,7 +153,7 @@ class World:
         return Reply.of(response.content, response.status_code)
 
     async def deliveries(
-        self, query: str, person: Person | None, **variables: Any
+        self, query: str, person: Person | None, /, **variables: Any
     ) -> AsyncGenerator[Reply, None]:
         """Open a subscription with the person's credentials: a reply for each event.
 
@@ -175,7 +176,7 @@ class World:
             async for answer in stream:
                 yield Reply.of(answer.body())
 
-    async def first_delivery(self, query: str, person: Person | None, **variables: Any) -> Reply:
+    async def first_delivery(self, query: str, person: Person | None, /, **variables: Any) -> Reply:
         """The first reply of a subscription, which is then closed."""
         async with (
             asyncio.timeout(20),
