@@ -29,6 +29,8 @@ class ErrorCode(Enum):
     SELF_SHARE = "SELF_SHARE"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     ARCHIVED = "ARCHIVED"
+    LOCKED = "LOCKED"
+    OVERLAP = "OVERLAP"
     # Files
     FILE_EMPTY = "FILE_EMPTY"
     FILE_TOO_LARGE = "FILE_TOO_LARGE"
@@ -76,6 +78,14 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
     ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of things is reached.",
     ErrorCode.ARCHIVED: "The project is archived and so read-only; unarchive it first.",
+    ErrorCode.LOCKED: (
+        "The project's time is closed up to a day (`timeLockedBefore`), and this entry begins "
+        "before it."
+    ),
+    ErrorCode.OVERLAP: (
+        "Two time entries of yours would overlap, and a project of theirs does not allow that "
+        "(`allowOverlaps`)."
+    ),
     ErrorCode.FILE_EMPTY: "The file has no bytes.",
     ErrorCode.FILE_TOO_LARGE: "The file has more bytes than are taken.",
     ErrorCode.FILE_NAME_INVALID: "Nothing is left of the file's name once folders are taken off.",
@@ -212,3 +222,15 @@ class Unavailable(Failure):
     """The server cannot answer right now."""
 
     code = ErrorCode.UNAVAILABLE
+
+
+class RateLimited(Failure):
+    """Too often, or too much at once. Always a top-level error; `retry_after` is in seconds."""
+
+    code = ErrorCode.RATE_LIMITED
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(
+            f"{message} Try again in {retry_after} s.", extra={"retryAfter": retry_after}
+        )
+        self.retry_after = retry_after

@@ -49,6 +49,17 @@ _UNREADABLE_KIND = "ACCESS_LOST"
 # An array and not an IN: SQLAlchemy expands an IN when it compiles, and then asks for the values of
 # all other parameters of the statement as well, which come only when it is run.
 _MANAGERS_KINDS = literal(["SHARE_CREATED", "SHARE_UPDATED", "SHARE_DELETED"], ARRAY(Text))
+# How somebody spends their time is theirs, and for those who answer for the project.
+_TIME_KINDS = literal(
+    [
+        "TIME_ENTRY_CREATED",
+        "TIME_ENTRY_UPDATED",
+        "TIME_ENTRY_DELETED",
+        "TIMER_STARTED",
+        "TIMER_STOPPED",
+    ],
+    ARRAY(Text),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +380,63 @@ RULES[models.Attachment] = Rule(
 )
 
 
+# --- time ----------------------------------------------------------------------------------------
+
+
+def _entry_read(viewer: Who, entry: Any) -> ColumnElement[bool]:
+    return or_(entry.user_id == viewer.sql_id, _of_managed_project(viewer, entry))
+
+
+def _of_managed_project(viewer: Who, thing: Any) -> ColumnElement[bool]:
+    return and_(
+        thing.project_id.in_(member_projects(viewer, Role.ADMIN)),
+        thing.project_id.not_in(_trashed_projects()),
+    )
+
+
+def _entry_edit(viewer: Who, entry: Any) -> ColumnElement[bool]:
+    return and_(entry.user_id == viewer.sql_id, _in_open_project(entry))
+
+
+RULES[models.TimeEntry] = Rule(
+    read=_entry_read, edit=_entry_edit, delete=_entry_edit, noun="time entry"
+)
+
+
+# --- what is one's own ---------------------------------------------------------------------------
+
+
+def _notification_read(viewer: Who, notification: Any) -> ColumnElement[bool]:
+    return and_(notification.recipient_id == viewer.sql_id, notification.in_app)
+
+
+def _owned(viewer: Who, thing: Any) -> ColumnElement[bool]:
+    owned: ColumnElement[bool] = thing.user_id == viewer.sql_id
+    return owned
+
+
+def _preferences_read(viewer: Who, preferences: Any) -> ColumnElement[bool]:
+    own: ColumnElement[bool] = preferences.id == viewer.sql_id
+    return own
+
+
+RULES[models.Notification] = Rule(read=_notification_read, noun="notification")
+RULES[models.NotificationPreferences] = Rule(
+    read=_preferences_read, edit=_preferences_read, noun="preferences"
+)
+RULES[models.Device] = Rule(read=_owned, edit=_owned, delete=_owned, noun="device")
+
+
+# --- for administrators --------------------------------------------------------------------------
+
+
+def _administrators(viewer: Who, _: Any) -> ColumnElement[bool]:
+    return true() if viewer.is_admin else false()
+
+
+RULES[models.Job] = Rule(read=_administrators, edit=_administrators, noun="job")
+
+
 # --- events --------------------------------------------------------------------------------------
 
 
@@ -389,9 +457,12 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
         viewer.sql_id == any_(event.audience),
         and_(
             event.kind != _UNREADABLE_KIND,
-            or_(
-                and_(event.task_id.is_(None), event.project_id.in_(member_projects(viewer))),
-                and_(event.task_id.is_not(None), func.coalesce(visible_task, False)),
+            case(
+                (event.kind == any_(_TIME_KINDS), _of_managed_project(viewer, event)),
+                else_=or_(
+                    and_(event.task_id.is_(None), event.project_id.in_(member_projects(viewer))),
+                    and_(event.task_id.is_not(None), func.coalesce(visible_task, False)),
+                ),
             ),
         ),
     )

@@ -157,6 +157,8 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "uq_project_members_project_id_user_id": ("membership", ("user_id",)),
     "uq_task_shares_task_id_user_id": ("share", ("username",)),
     "pk_comments": ("id", ("id",)),
+    "pk_attachments": ("id", ("id",)),
+    "pk_time_entries": ("id", ("id",)),
 }
 
 

@@ -27,6 +27,7 @@ from db.models import (
     WeekDay,
 )
 from domain import project as projects
+from domain import timer
 from domain.session import end_sessions, proven, still_holding
 from domain.work import Work
 from errors import Forbidden
@@ -42,6 +43,7 @@ async def delete_oneself(work: Work, auth: Authenticator, *, password: str) -> U
     user_id, kept = await proven(work, auth, password, "password")
     user = await still_holding(work, user_id, kept, path="password")
     await _demand_handed_over(work, user)
+    await timer.stop_for(work, user.id)
     await _leave_projects(work, user)
     await _leave_tasks(work, user)
     work.record(EventKind.USER_DELETED, user, audience=[user.id])
@@ -134,7 +136,7 @@ async def _erase(work: Work, user: User) -> None:
             "username": nobody,
             "email": nobody,
             "full_name": None,
-            "avatar_url": None,
+            "avatar_id": None,
             "password_hash": "",
             "timezone": "UTC",
             "week_start": WeekDay.MONDAY,

@@ -32,6 +32,14 @@ class EventKind(Enum):
     COMMENT_CREATED = "COMMENT_CREATED"
     COMMENT_UPDATED = "COMMENT_UPDATED"
     COMMENT_DELETED = "COMMENT_DELETED"
+    ATTACHMENT_CREATED = "ATTACHMENT_CREATED"
+    ATTACHMENT_DELETED = "ATTACHMENT_DELETED"
+    TIME_ENTRY_CREATED = "TIME_ENTRY_CREATED"
+    TIME_ENTRY_UPDATED = "TIME_ENTRY_UPDATED"
+    TIME_ENTRY_DELETED = "TIME_ENTRY_DELETED"
+    TIMER_STARTED = "TIMER_STARTED"
+    TIMER_STOPPED = "TIMER_STOPPED"
+    NOTIFICATION_CREATED = "NOTIFICATION_CREATED"
     ACCESS_LOST = "ACCESS_LOST"
     USER_REGISTERED = "USER_REGISTERED"
     USER_UPDATED = "USER_UPDATED"
@@ -46,7 +54,7 @@ class EventKind(Enum):
 # Descriptions for the schema, one for every member (`graph.event` reads them).
 KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_CREATED: "A project was made.",
-    EventKind.PROJECT_UPDATED: "Name, description, key or color of a project changed.",
+    EventKind.PROJECT_UPDATED: "Name, description, key, color or time settings of a project changed.",
     EventKind.PROJECT_ARCHIVED: "A project became read-only.",
     EventKind.PROJECT_UNARCHIVED: "An archived project was opened again.",
     EventKind.PROJECT_DELETED: "A project went into the trash, with its tasks.",
@@ -72,6 +80,19 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.COMMENT_CREATED: "A comment was written.",
     EventKind.COMMENT_UPDATED: "A comment was edited.",
     EventKind.COMMENT_DELETED: "A comment was deleted.",
+    EventKind.ATTACHMENT_CREATED: "A file was attached to a task.",
+    EventKind.ATTACHMENT_DELETED: "A file was taken off a task.",
+    EventKind.TIME_ENTRY_CREATED: (
+        "Time was entered. Events about time are for its user, and for owner and admins of its "
+        "project."
+    ),
+    EventKind.TIME_ENTRY_UPDATED: "A time entry was changed.",
+    EventKind.TIME_ENTRY_DELETED: "A time entry was deleted.",
+    EventKind.TIMER_STARTED: "Somebody started a timer: a time entry without an end.",
+    EventKind.TIMER_STOPPED: "A timer was stopped; its time entry has an end.",
+    EventKind.NOTIFICATION_CREATED: (
+        "You were told of something; for you alone, by `notificationReceived`."
+    ),
     EventKind.ACCESS_LOST: (
         "You may not see the subject any more. Sent to you alone, whatever the filter's kinds and "
         "actors; drop what you show of it. Who loses a project loses the tasks in it."

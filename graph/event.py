@@ -30,6 +30,7 @@ from events.cursor import Cursor
 from events.epoch import ROW
 from events.log import PAGE, cursor_of
 from graph import event_summary, ids
+from graph.attachment import Attachment
 from graph.comment import Comment
 from graph.context import Context
 from graph.enums import EventKind
@@ -45,12 +46,13 @@ from graph.project import Project, ProjectMember
 from graph.selection import fields_of
 from graph.share import TaskShare
 from graph.task import Task
+from graph.time_entry import TimeEntry
 from graph.user import User
 
 # --- one event -----------------------------------------------------------------------------------
 
 EventSubject = Annotated[
-    Task | Project | ProjectMember | User | TaskShare | Comment,
+    Task | Project | ProjectMember | User | TaskShare | Comment | TimeEntry | Attachment,
     strawberry.union(name="EventSubject", description="What an event is about."),
 ]
 
@@ -128,12 +130,14 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
 
 
 _SUBJECTS = (
+    models.TimeEntry,
     models.Task,
     models.Project,
     models.ProjectMember,
     models.User,
     models.TaskShare,
     models.Comment,
+    models.Attachment,
 )
 
 

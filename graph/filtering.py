@@ -160,6 +160,18 @@ class Compare(Criterion):
         return and_(true(), *parts)
 
 
+class Expressed(Compare):
+    """What an SQL expression gives for a viewer, against a comparator input."""
+
+    def __init__(self, sql: Callable[[Viewer, Any], Any], type_: Any) -> None:
+        super().__init__(lambda expression: expression, type_)
+        self.sql = sql
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """All comparators, and-ed."""
+        return super().build(shape, self.sql(viewer, entity), viewer, bind)
+
+
 class Condition(Criterion):
     """A yes-or-no question with an SQL answer."""
 
@@ -329,6 +341,11 @@ def by_id(attribute: InstrumentedAttribute[Any], model: type[Base], description:
         Compare(lambda entity: _column_on(entity, attribute), attribute.type, model=model),
         description,
     )
+
+
+def by_expression(sql: Callable[[Viewer, Any], Any], type_: Any, description: str) -> Any:
+    """Compare an SQL expression over the row: `sql(viewer, entity)`."""
+    return _criterion(Expressed(sql, type_), description)
 
 
 def by_condition(sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str) -> Any:

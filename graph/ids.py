@@ -26,7 +26,13 @@ PREFIXES: dict[type[Base], str] = {
     models.TaskShare: "share",
     models.Comment: "comment",
     models.CommentRevision: "comment_revision",
+    models.Attachment: "attachment",
+    models.StoredFile: "upload",
+    models.TimeEntry: "time_entry",
     models.Event: "event",
+    models.Notification: "notification",
+    models.Device: "device",
+    models.Job: "job",
 }
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
+from sqlalchemy import BigInteger
 
 from auth import access
 from db import models
@@ -25,11 +26,14 @@ from graph.ordering import Key, OrderBy
 from graph.paging import PageInfo
 from graph.stats import TaskStats, project_stats
 from graph.tag import TagConnection, project_tags
+from graph.tracked import project_tracked, project_tracked_seconds
 from graph.user import User, UserFilter, UserOrder
 
 if TYPE_CHECKING:
     from graph.task import TaskConnection
     from graph.task_inputs import TaskFilter, TaskOrder
+    from graph.time_entry import TimeEntryConnection
+    from graph.time_inputs import TimeEntryFilter, TimeEntryOrder
 
 # --- filters and orderings -----------------------------------------------------------------------
 
@@ -96,6 +100,13 @@ class ProjectOrder:
     created_at: OrderBy | None = ordering.by(models.Project.created_at, "By time of creation.")
     updated_at: OrderBy | None = ordering.by(models.Project.updated_at, "By time of last change.")
     archived_at: OrderBy | None = ordering.by(models.Project.archived_at, "By time of archiving.")
+    tracked_seconds: OrderBy | None = ordering.by_expression(
+        "tracked_seconds",
+        project_tracked_seconds,
+        BigInteger(),
+        "By the time tracked that you may see.",
+        nullable=False,
+    )
     owner: UserOrder | None = ordering.by_relation(
         models.Project.owner, lambda: UserOrder, "By the owner."
     )
@@ -116,6 +127,11 @@ _NEWEST_FIRST = (Key(ordering.source(models.Project.created_at), descending=True
 _OLDEST_MEMBER_FIRST = (Key(ordering.source(models.ProjectMember.created_at)),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
 
+_NEWEST_TIME_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
+
+_TimeEntryConnection = Annotated["TimeEntryConnection", strawberry.lazy("graph.time_entry")]
+_TimeEntryFilter = Annotated["TimeEntryFilter", strawberry.lazy("graph.time_inputs")]
+_TimeEntryOrder = Annotated["TimeEntryOrder", strawberry.lazy("graph.time_inputs")]
 _TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]
@@ -139,6 +155,23 @@ class Project(Node):
     color: str | None = column(models.Project.color, "A colour as `#rrggbb`.")
     archived_at: dt.datetime | None = column(
         models.Project.archived_at, "When the project was archived; it is read-only since."
+    )
+    time_locked_before: dt.date | None = column(
+        models.Project.time_locked_before,
+        "Time entries that began before this day (in UTC) cannot be made, changed or deleted.",
+    )
+    allow_overlaps: bool = column(
+        models.Project.allow_overlaps,
+        "Whether time entries here may overlap others of the same person.",
+    )
+    tracked_seconds: float = project_tracked()
+    time_entries: _TimeEntryConnection = paging.to_many(
+        models.Project.time_entries,
+        "The time spent here: everybody's for owner and admins, else your own. Newest first "
+        "unless ordered otherwise.",
+        filter_type=_TimeEntryFilter,
+        order_type=_TimeEntryOrder,
+        default_order=_NEWEST_TIME_FIRST,
     )
     owner: User | None = to_one(
         models.Project.owner, "The one owner; null if their account was deleted."
@@ -307,6 +340,14 @@ class ProjectUpdateInput(UpdateInput):
     description: strawberry.Maybe[str | None] = change("Up to 5,000 characters.")
     key: strawberry.Maybe[str | None] = change("2 to 10 capital letters or digits.")
     color: strawberry.Maybe[str | None] = change("A colour as `#rrggbb`.")
+    time_locked_before: strawberry.Maybe[dt.date | None] = change(
+        "Close the time before this day (which begins at midnight UTC): its entries cannot be "
+        "made, changed or deleted any more, and `LOCKED` says so. Null opens all."
+    )
+    allow_overlaps: strawberry.Maybe[bool | None] = change(
+        "False: time entries of this project may overlap no others of the same person (`OVERLAP`); "
+        "what overlaps already stays."
+    )
 
 
 @strawberry.input
@@ -454,7 +495,9 @@ async def _create(work: Work, data: ProjectCreateInput) -> Refs:
 
 
 async def _update(work: Work, data: ProjectUpdateInput) -> Refs:
-    changes = changes_of(data, "name", "description", "key", "color")
+    changes = changes_of(
+        data, "name", "description", "key", "color", "time_locked_before", "allow_overlaps"
+    )
     project = await domain.update_project(
         work, ids.decode(models.Project, data.id, ("id",)), changes, given(data.if_version)
     )

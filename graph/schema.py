@@ -10,12 +10,18 @@ from strawberry.printer import print_schema
 from errors import BadInput, NotFound
 from graph import ids
 from graph.activity import ActivityQuery
+from graph.attachment import Attachment, AttachmentMutation, AttachmentQuery
+from graph.avatar_change import AvatarMutation
 from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevision
+from graph.device import Device, DeviceMutation, DeviceQuery
 from graph.event import EventQuery
 from graph.fields import BatchInfo, arg, root
+from graph.job import Job, JobMutation, JobQuery
 from graph.loading import load_object, load_objects
 from graph.node import TYPE_NAMES, Node
+from graph.notification import Notification, NotificationMutation, NotificationQuery
 from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
+from graph.rate_limit import RateLimitQuery
 from graph.scalars import CONFIG
 from graph.search import SearchQuery
 from graph.server_info import ServerQuery
@@ -26,6 +32,8 @@ from graph.subscription import Subscription
 from graph.tag import TagMutation, TagQuery
 from graph.task import Task, TaskMutation, TaskQuery
 from graph.task_bulk import TaskBulkMutation
+from graph.time_bulk import TimeEntryBulkMutation
+from graph.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
 from graph.user import User, UserMutation, UserQuery
 from graph.user_admin import UserAdminMutation, UserAdminQuery
 
@@ -64,9 +72,11 @@ async def _nodes(
 @strawberry.type(description="What can be asked.")
 class Query(
     TaskQuery,
+    TimeEntryQuery,
     TagQuery,
     TaskShareQuery,
     CommentQuery,
+    AttachmentQuery,
     ProjectQuery,
     UserQuery,
     UserAdminQuery,
@@ -74,6 +84,10 @@ class Query(
     SearchQuery,
     ActivityQuery,
     EventQuery,
+    NotificationQuery,
+    DeviceQuery,
+    JobQuery,
+    RateLimitQuery,
     ServerQuery,
 ):
     """Root fields of queries."""
@@ -90,13 +104,20 @@ class Query(
 class Mutation(
     TaskMutation,
     TaskBulkMutation,
+    TimeEntryMutation,
+    TimeEntryBulkMutation,
     TagMutation,
     TaskShareMutation,
     CommentMutation,
+    AttachmentMutation,
     ProjectMutation,
     UserMutation,
+    AvatarMutation,
     UserAdminMutation,
     SessionMutation,
+    NotificationMutation,
+    DeviceMutation,
+    JobMutation,
 ):
     """Root fields of mutations."""
 
@@ -107,7 +128,21 @@ def make_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Task, TaskShare, Comment, CommentRevision, Project, ProjectMember, User, Session],
+        types=[
+            Task,
+            TimeEntry,
+            TaskShare,
+            Comment,
+            CommentRevision,
+            Attachment,
+            Project,
+            ProjectMember,
+            User,
+            Session,
+            Notification,
+            Device,
+            Job,
+        ],
         config=CONFIG,
     )
 

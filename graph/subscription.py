@@ -17,6 +17,8 @@ from graph.context import Context
 from graph.event import TaskEvent
 from graph.event_filter import TaskEventFilter, Wanted, wanted_of
 from graph.inputs import given
+from graph.notification import NotificationSubscription
+from graph.timer_change import TimerChange, about_time, own_time
 
 
 def _subscription(source: Callable[..., Any], description: str) -> Any:
@@ -57,12 +59,33 @@ async def _task_events(
     return _matching(source, wanted) if wanted.asks_for_tasks else source
 
 
+async def _timer_changed(
+    info: strawberry.Info[Context, None],
+    after: Annotated[
+        str | None,
+        strawberry.argument(
+            description="A cursor: what happened since comes first, then what happens. Without "
+            "it, what happens from now on."
+        ),
+    ] = strawberry.UNSET,
+) -> AsyncIterator[TimerChange]:
+    user_id = info.context.viewer.require()
+    source = await info.context.services.live.subscribe(
+        user_id, own_time(user_id), after=given(after)
+    )
+    return about_time(source)
+
+
 @strawberry.type(
     description="What can be listened to, over graphql-transport-ws or server-sent events."
 )
-class Subscription:
+class Subscription(NotificationSubscription):
     """Root fields of subscriptions."""
 
+    timer_changed: TimerChange = _subscription(
+        _timer_changed,
+        "Your timer, on whichever device it is started, stopped, changed or thrown away.",
+    )
     task_events: TaskEvent = _subscription(
         _task_events,
         "What happens to the tasks and projects that you may see, and to the members of those "

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -24,8 +24,11 @@ from domain import placement
 from domain import task as domain
 from domain.work import Work
 from errors import BadInput, NotFound
-from graph import ids, ordering, paging
+from graph import ids, ordering, paging, rates
 from graph.activity import ActivityConnection, task_activity
+from graph.attachment import NEWEST_FIRST as NEWEST_ATTACHMENT_FIRST
+from graph.attachment import AttachmentConnection
+from graph.attachment_inputs import AttachmentFilter, AttachmentOrder, attachment_count
 from graph.comment import OLDEST_FIRST, CommentConnection
 from graph.comment_inputs import CommentFilter, CommentOrder, comment_count
 from graph.fields import BatchInfo, arg, attribute, batch, column, root
@@ -52,12 +55,21 @@ from graph.task_inputs import (
     TaskRestoreInput,
     TaskUpdateInput,
 )
+from graph.tracked import task_tracked
 from graph.user import User
+
+if TYPE_CHECKING:
+    from graph.time_entry import TimeEntryConnection
+    from graph.time_inputs import TimeEntryFilter, TimeEntryOrder
 
 _KEY = re.compile(r"([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})")
 
 _NEWEST_FIRST = (Key(ordering.source(models.Task.created_at), descending=True),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
+_NEWEST_TIME_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
+_TimeEntryConnection = Annotated["TimeEntryConnection", strawberry.lazy("graph.time_entry")]
+_TimeEntryFilter = Annotated["TimeEntryFilter", strawberry.lazy("graph.time_inputs")]
+_TimeEntryOrder = Annotated["TimeEntryOrder", strawberry.lazy("graph.time_inputs")]
 _OLDEST_SHARE_FIRST = (Key(ordering.source(models.TaskShare.created_at)),)
 
 
@@ -190,7 +202,26 @@ class Task(Node):
         comment_count,
         "The number of its comments, answers included and deleted ones left out.",
     )
+    attachments: AttachmentConnection = paging.to_many(
+        models.Task.attachments,
+        "The files on it, the newest first unless ordered otherwise.",
+        filter_type=AttachmentFilter,
+        order_type=AttachmentOrder,
+        default_order=NEWEST_ATTACHMENT_FIRST,
+    )
+    attachment_count: int = expression(
+        models.Task, "attachment_count", attachment_count, "The number of files on it."
+    )
     activity: ActivityConnection = task_activity()
+    tracked_seconds: float = task_tracked()
+    time_entries: _TimeEntryConnection = paging.to_many(
+        models.Task.time_entries,
+        "The time spent on it, as far as you may see: your own, and everybody's if you are owner "
+        "or admin of the project. Newest first unless ordered otherwise.",
+        filter_type=_TimeEntryFilter,
+        order_type=_TimeEntryOrder,
+        default_order=_NEWEST_TIME_FIRST,
+    )
     completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
     viewer_can_edit: bool = right(
         models.Task,
@@ -436,7 +467,10 @@ class TaskMutation:
     """Root fields."""
 
     task_create: TaskCreatePayload = mutation(
-        _create, TaskCreateInput, "Make a task. In a project, for editors and up."
+        _create,
+        TaskCreateInput,
+        "Make a task. In a project, for editors and up.",
+        limit=rates.new_task,
     )
     task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Change a task.")
     task_delete: TaskDeletePayload = mutation(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import Integer
+from sqlalchemy import BigInteger, Integer
 
 from auth import access
 from db import models
@@ -13,6 +14,11 @@ from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
 from graph import filtering, ordering
+from graph.attachment_inputs import (
+    AttachmentFilter,
+    AttachmentListFilter,
+    attachment_count,
+)
 from graph.comment_inputs import CommentFilter, CommentListFilter, comment_count
 from graph.comparing import (
     DateFilter,
@@ -27,7 +33,19 @@ from graph.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.ordering import OrderBy
 from graph.project import ProjectFilter, ProjectOrder
 from graph.share_inputs import TaskShareFilter, TaskShareListFilter
+from graph.tracked import task_tracked_seconds
 from graph.user import UserFilter, UserOrder
+
+if TYPE_CHECKING:
+    from graph.time_inputs import TimeEntryListFilter
+
+_TimeEntryListFilter = Annotated["TimeEntryListFilter", strawberry.lazy("graph.time_inputs")]
+
+
+def _time_entry_filter() -> Any:
+    from graph.time_inputs import TimeEntryFilter
+
+    return TimeEntryFilter
 
 
 @strawberry.input(description="Quantifies over tags, compared without regard to case.")
@@ -113,6 +131,17 @@ class TaskFilter:
     comments: CommentListFilter | None = filtering.by_relations(
         models.Task.comments, lambda: CommentFilter, "The comments."
     )
+    attachments: AttachmentListFilter | None = filtering.by_relations(
+        models.Task.attachments, lambda: AttachmentFilter, "The attachments."
+    )
+    tracked_seconds: IntFilter | None = filtering.by_expression(
+        task_tracked_seconds,
+        BigInteger(),
+        "Seconds tracked on it (not on its subtasks) in entries that you may see.",
+    )
+    time_entries: _TimeEntryListFilter | None = filtering.by_relations(
+        models.Task.time_entries, _time_entry_filter, "The time entries that you may see."
+    )
     completed_at: DateTimeFilter | None = filtering.by(
         models.Task.completed_at, "When it was completed."
     )
@@ -143,6 +172,20 @@ class TaskOrder:
     estimate_minutes: OrderBy | None = ordering.by(models.Task.estimate_minutes, "By estimate.")
     comment_count: OrderBy | None = ordering.by_expression(
         "comment_count", comment_count, Integer(), "By number of comments.", nullable=False
+    )
+    attachment_count: OrderBy | None = ordering.by_expression(
+        "attachment_count",
+        attachment_count,
+        Integer(),
+        "By number of attachments.",
+        nullable=False,
+    )
+    tracked_seconds: OrderBy | None = ordering.by_expression(
+        "tracked_seconds",
+        task_tracked_seconds,
+        BigInteger(),
+        "By the seconds tracked on it (not on its subtasks) in entries that you may see.",
+        nullable=False,
     )
     owner: UserOrder | None = ordering.by_relation(
         models.Task.owner, lambda: UserOrder, "By who made them."

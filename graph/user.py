@@ -26,7 +26,8 @@ from domain import user as users
 from domain.user_deletion import delete_oneself
 from domain.work import Work
 from errors import BadInput, NotFound, Unauthenticated
-from graph import filtering, ids, ordering
+from graph import filtering, ids, ordering, rates
+from graph.avatar import avatar_urls
 from graph.comparing import IDFilter, StringFilter
 from graph.context import Context
 from graph.fields import BatchInfo, arg, argument, batch, column, root
@@ -48,6 +49,7 @@ from graph.paging import (
     to_many,
     total_count,
 )
+from graph.running_timer import running_timer
 from graph.session import (
     SECRETS,
     GrantPayload,
@@ -60,6 +62,7 @@ from graph.session import (
 if TYPE_CHECKING:
     from graph.task import TaskConnection
     from graph.task_inputs import TaskFilter, TaskOrder
+    from graph.time_entry import TimeEntry
 
 described_enum(
     WeekDay,
@@ -87,6 +90,7 @@ def _private(attribute: Any, description: str, convert: Callable[[Any], Any] | N
     )
 
 
+_TimeEntry = Annotated["TimeEntry", strawberry.lazy("graph.time_entry")]
 _TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.task")]
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]
@@ -104,8 +108,12 @@ class User(Node):
         models.User.username, "The unique name, in the case that its owner chose."
     )
     full_name: str | None = column(models.User.full_name, "The name that people call them by.")
-    avatar_url: str | None = column(
-        models.User.avatar_url, "Address of their picture, which anybody may load."
+    avatar_url: str | None = batch(
+        avatar_urls,
+        "Address of their picture as a WebP of 256 by 256 pixels, which anybody may load and keep; "
+        "another picture has another address. `?size=64` and `128` give smaller ones, `.png` and "
+        "`.jpg` in place of `.webp` other types.",
+        needs=("id", "avatar_id"),
     )
     email: str | None = _private(models.User.email, "The e-mail address.")
     timezone: str | None = _private(
@@ -132,6 +140,7 @@ class User(Node):
         order_type=SessionOrder,
         default_order=(Key(ordering.source(models.Session.created_at), descending=True),),
     )
+    running_timer: _TimeEntry | None = running_timer()
     assigned_tasks: _TaskConnection = to_many(
         models.User.assigned_tasks,
         "The tasks that they are to do, as far as you may see them; newest first.",
@@ -400,6 +409,7 @@ class UserMutation:
         public=True,
         in_context=True,
         secrets=SECRETS,
+        limit=rates.registration,
     )
     profile_update: UserPayload = mutation(
         _update_profile, ProfileUpdateInput, "Change your own profile.", in_context=True
@@ -409,6 +419,7 @@ class UserMutation:
         PasswordChangeInput,
         "Set another password, giving the present one. Your other sessions end.",
         in_context=True,
+        limit=rates.own_password,
     )
     user_delete: UserDeletePayload = mutation(
         _delete,
@@ -417,4 +428,5 @@ class UserMutation:
         "go to the trash; projects with other members must be transferred before. What you wrote "
         "in projects stays, without your name.",
         in_context=True,
+        limit=rates.own_password,
     )

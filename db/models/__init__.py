@@ -1,35 +1,53 @@
 """The tables, one file a noun. Importing this package makes the metadata complete."""
 
+from db.models.attachment import Attachment, StoredFile
 from db.models.comment import Comment, CommentMention, CommentRevision
+from db.models.device import Device, Platform
 from db.models.event import Event, LogEpoch
 from db.models.idempotency import IdempotencyKey
 from db.models.job import Job, JobState, LogConsumer, Worker
+from db.models.notification import (
+    Channel,
+    Notification,
+    NotificationKind,
+    NotificationPreferences,
+)
 from db.models.project import Project, ProjectMember, Role
 from db.models.session import RefreshToken, Session
 from db.models.share import Permission, TaskShare
 from db.models.task import Task, TaskPriority, TaskStatus
+from db.models.time_entry import TimeEntry
 from db.models.user import User, WeekDay
 
 __all__ = [
+    "Attachment",
+    "Channel",
     "Comment",
     "CommentMention",
     "CommentRevision",
+    "Device",
     "Event",
     "IdempotencyKey",
     "Job",
     "JobState",
     "LogConsumer",
     "LogEpoch",
+    "Notification",
+    "NotificationKind",
+    "NotificationPreferences",
     "Permission",
+    "Platform",
     "Project",
     "ProjectMember",
     "RefreshToken",
     "Role",
     "Session",
+    "StoredFile",
     "Task",
     "TaskPriority",
     "TaskShare",
     "TaskStatus",
+    "TimeEntry",
     "User",
     "WeekDay",
     "Worker",

@@ -15,6 +15,7 @@ from db.models.user import User
 
 if TYPE_CHECKING:
     from db.models.task import Task
+    from db.models.time_entry import TimeEntry
 
 
 class Role(IntEnum):
@@ -38,6 +39,10 @@ class Project(Versioned, Base):
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     # The last number given to a task; tasks are addressed as KEY-number.
     last_number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    # Time entries that began before this day (in UTC) cannot be changed any more.
+    time_locked_before: Mapped[dt.date | None]
+    # Whether a person's time entries in this project may overlap others of theirs.
+    allow_overlaps: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     archived_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None] = mapped_column(index=True)
     search: Mapped[Any] = search_vector("taskloom_search_project(name, key, description)")
@@ -45,6 +50,9 @@ class Project(Versioned, Base):
     owner: Mapped[User] = relationship(lazy="raise")
     members: Mapped[list[ProjectMember]] = relationship(lazy="raise", back_populates="project")
     tasks: Mapped[list[Task]] = relationship("Task", lazy="raise", back_populates="project")
+    time_entries: Mapped[list[TimeEntry]] = relationship(
+        "TimeEntry", lazy="raise", back_populates="project", passive_deletes="all"
+    )
 
     __table_args__ = (
         UniqueConstraint("key"),

@@ -24,8 +24,10 @@ from db.models.project import Project
 from db.models.user import User
 
 if TYPE_CHECKING:
+    from db.models.attachment import Attachment
     from db.models.comment import Comment
     from db.models.share import TaskShare
+    from db.models.time_entry import TimeEntry
 
 
 class TaskStatus(IntEnum):
@@ -108,6 +110,12 @@ class Task(Versioned, Base):
     )
     comments: Mapped[list[Comment]] = relationship(
         "Comment", lazy="raise", back_populates="task", passive_deletes="all"
+    )
+    attachments: Mapped[list[Attachment]] = relationship(
+        "Attachment", lazy="raise", back_populates="task", passive_deletes="all"
+    )
+    time_entries: Mapped[list[TimeEntry]] = relationship(
+        "TimeEntry", lazy="raise", back_populates="task", passive_deletes="all"
     )
 
     __table_args__ = (

@@ -590,6 +590,7 @@ UNADDRESSED: dict[str, str] = {
     "Mutation.timerStop": "is about whoever asks",
     "Subscription.timerChanged": "is about whoever asks",
     "Query.eventCursor": "is the same place for everybody",
+    "Query.rateLimit": "is about whoever asks",
     "Query.serverInfo": "says the same to everybody",
     "Mutation.userRegister": "names nothing that exists",
     "Mutation.profileUpdate": "is about whoever asks",
@@ -604,6 +605,7 @@ UNADDRESSED: dict[str, str] = {
 
 # Root fields that ask for no credentials.
 PUBLIC = {
+    "Query.rateLimit",
     "Query.serverInfo",
     "Mutation.userRegister",
     "Mutation.sessionCreate",
