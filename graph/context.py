@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from auth.authenticator import Authenticator
     from events.bus import Bus
     from events.live import LiveEvents
+    from files.service import Files
 
 
 def utc_now() -> dt.datetime:
@@ -37,7 +39,12 @@ class Services:
     authenticator: Authenticator
     bus: Bus
     live: LiveEvents
+    files: Files
     clock: Callable[[], dt.datetime] = utc_now
+    limits: Limits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limits = Limits(self.settings, self.clock)
 
     def context(self, viewer: Viewer, request: RequestInfo) -> Context:
         """A fresh context for one operation."""
@@ -60,6 +67,8 @@ class Context:
     outline: Outline | None = None
     # Taken before anything else is read, where the operation asks for it; see `graph.event`.
     event_cursor: str | None = None
+    # What is left of whose budget this operation is charged to; None where it is not charged.
+    budget: Budget | None = None
     # What goes into the answer's `extensions`.
     extensions: dict[str, Any] = field(default_factory=dict)
     # Set by a mutation that renews the credentials (`sessionRefresh`): a WebSocket on which it was

@@ -32,6 +32,7 @@ from graphql.validation import ASTValidationRule
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from errors import ErrorCode, Failure
+from graph.cost import Pricing
 from graph.limits import DocumentLimits, check_document
 from graph.selection import Outline, fields_of
 
@@ -78,6 +79,7 @@ class Operation:
     document: DocumentNode
     node: OperationDefinitionNode
     outline: Outline
+    pricing: Pricing
     # Only asks about the schema, without variables: its answer is the same for everybody.
     introspection: bool
     # That answer's `data`, once it is known, as JSON.
@@ -211,7 +213,7 @@ class Documents:
         if node.operation is OperationType.QUERY and root and not node.variable_definitions:
             names = [field.name.value for field in _root_fields(outline, root)]
             introspection = all(name.startswith("__") for name in names)
-        return Operation(tree, node, outline, introspection)
+        return Operation(tree, node, outline, Pricing(outline), introspection)
 
 
 def _root_fields(outline: Outline, root: Any) -> list[FieldNode]:

@@ -1,8 +1,10 @@
 """From the text of a request to the answer: what every transport shares.
 
-An operation goes through two doors. `prepare` finds the document, holds it to the limits, chooses
-the operation; whatever is wrong there *refuses* the request, and nothing has run. `execute` and
-`subscribe` then run it, and answer with data and errors however it went. HTTP statuses, messages
+An operation goes through three doors. `prepare` finds the document, holds it to the limits, chooses
+the operation. `admit` looks who asks, and charges what it costs. Whatever is wrong at these two
+*refuses* the request, and nothing has run. `execute` and `subscribe` then run it, and answer with
+data and errors however it went. What the server runs for itself, the payload of a webhook say, is
+not admitted by anybody. HTTP statuses, messages
 of sockets and frames of event streams are made from an `Answer` elsewhere (`web`).
 """
 
@@ -25,12 +27,13 @@ from graphql.execution import Executor as CoreExecutor
 from graphql.execution import create_source_event_stream
 from strawberry import Schema
 
-from errors import ErrorCode, Failure
+from auth.limits import Budget, payer
+from errors import ErrorCode, Failure, RateLimited
 from graph.context import Context
 from graph.documents import Documents, InvalidDocument, Operation, PersistedDocuments
 from graph.error_format import first_code, format_errors
 from graph.event import take_event_cursor
-from graph.limits import DocumentLimits
+from graph.limits import DocumentLimits, TooLarge
 
 log = logging.getLogger("taskloom.graphql")
 
@@ -54,6 +57,8 @@ class Prepared:
 
     operation: Operation
     variables: Mapping[str, Any]
+    # The client wants to know the cost, and nothing to be run.
+    cost_only: bool = False
 
     @property
     def kind(self) -> OperationType:
@@ -74,6 +79,8 @@ class Answer:
     executed: bool = True
     # `data` as JSON, where it is known already.
     raw_data: bytes | None = None
+    # What is left of the budget, for headers.
+    budget: Budget | None = None
     # Which engine executed it, for those who look for operations that fall back.
     engine: str | None = None
 
@@ -146,9 +153,44 @@ class Executor:
             if digest is not None:
                 self.persisted.keep(digest, text)
             operation = document.select(request.operation_name)
+            cost_only = _cost_only(request.extensions)
         except Exception as error:
             raise Refused(refusal(error, request_id)) from error
-        return Prepared(operation, request.variables or {})
+        return Prepared(operation, request.variables or {}, cost_only)
+
+    async def admit(self, prepared: Prepared, context: Context) -> None:
+        """Charge the operation to whose it is. Raises `Refused` where it is too dear for one
+        operation, or for what is left; then nothing is charged.
+        """
+        services = context.services
+        points = prepared.operation.pricing.points(prepared.variables)
+        most = services.settings.limits.cost_operation
+        charged = 0 if prepared.cost_only or points > most else points
+        who = payer(context.viewer, context.request)
+        budget = await services.limits.spend(who, charged, context.now)
+        context.budget = budget
+        context.extensions["cost"] = {
+            "requested": points,
+            "charged": budget.charged,
+            "remaining": budget.remaining,
+            "resetAt": budget.reset_text,
+        }
+        if prepared.cost_only:
+            return
+        if points > most:
+            raise self._refused(context, TooLarge("points", points, most))
+        if budget.exceeded:
+            message = f"The operation costs {points:,} points; {budget.remaining:,} are left."
+            raise self._refused(
+                context, RateLimited(message, retry_after=budget.reset_seconds)
+            )
+
+    @staticmethod
+    def _refused(context: Context, failure: Failure) -> Refused:
+        errors = format_errors([failure], context.request.id)
+        answer = Answer(errors=errors, extensions=_own(context), executed=False)
+        answer.budget = context.budget
+        return Refused(answer)
 
     def _text(self, request: GraphQLRequest) -> tuple[str, str | None]:
         """The document's text, and the hash under which to keep it once it proved valid."""
@@ -166,9 +208,10 @@ class Executor:
     async def execute(self, prepared: Prepared, context: Context) -> Answer:
         """Run a query or a mutation to its end; never raises, save when it is cancelled."""
         operation = prepared.operation
-        request_id = context.request.id
+        if prepared.cost_only:
+            return Answer(extensions=_own(context))
         if operation.answer is not None:
-            return Answer(raw_data=operation.answer, extensions={"requestId": request_id})
+            return Answer(raw_data=operation.answer, extensions=_own(context))
         answer = await self._run(prepared, context, root_value=None)
         if operation.introspection and not answer.errors:
             answer.raw_data = orjson.dumps(answer.data)
@@ -266,6 +309,13 @@ class Executor:
             code=ErrorCode.TIMEOUT,
             extra={"limit": "seconds", "maximum": seconds},
         )
+
+
+def _cost_only(extensions: Mapping[str, Any] | None) -> bool:
+    wanted = (extensions or {}).get("costOnly", False)
+    if not isinstance(wanted, bool):
+        raise Failure("`extensions.costOnly` must be a boolean.", code=ErrorCode.BAD_REQUEST)
+    return wanted
 
 
 def _own(context: Context) -> dict[str, Any]:

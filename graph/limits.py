@@ -70,7 +70,7 @@ class _Definition:
 
 
 class TooLarge(Failure):
-    """A document passes a limit; `extensions` name the limit and give both numbers."""
+    """An operation passes a limit; `extensions` name the limit and give both numbers."""
 
     code = ErrorCode.OPERATION_TOO_COMPLEX
 

@@ -78,6 +78,8 @@ class Outcome:
 
 
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
+# Raises `RateLimited` where this was done too often; see `graph.rates`.
+Limit = Callable[[Context, Any], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -146,6 +148,7 @@ def mutation(
     in_context: bool = False,
     around: Callable[[Context, Any], AbstractAsyncContextManager[Any]] | None = None,
     secrets: Sequence[str] = (),
+    limit: Limit | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A root field of `Mutation`.
@@ -154,7 +157,7 @@ def mutation(
     before the work. `around`: what is done outside of the transaction, before and after it, because
     it takes too long for one (bytes of a file); the function takes its value before the work.
     `secrets`: keys of the refs that are never kept, so that a repeat does not
-    show them again.
+    show them again. `limit`: how often it may be done, one of `graph.rates`.
     """
 
     async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:
@@ -164,6 +167,8 @@ def mutation(
         data = arguments["input"]
         name = info.field.python_name
         try:
+            if limit is not None:
+                await limit(context, data)
             call = partial(function, context) if in_context else function
             async with AsyncExitStack() as stack:
                 if around is not None:
@@ -311,7 +316,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID):
         return value.hex
     if isinstance(value, Upload):
-        return value.fingerprint
+        value = value.fingerprint
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

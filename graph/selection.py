@@ -167,17 +167,18 @@ def fields_of(
                 yield node
             elif isinstance(node, InlineFragmentNode):
                 condition = node.type_condition
-                if condition is None or _applies(outline, condition.name.value, object_type):
+                if condition is None or applies(outline, condition.name.value, object_type):
                     yield from fields_of(outline, object_type, [node.selection_set])
             elif isinstance(node, FragmentSpreadNode):
                 fragment = outline.fragments.get(node.name.value)
-                if fragment is not None and _applies(
+                if fragment is not None and applies(
                     outline, fragment.type_condition.name.value, object_type
                 ):
                     yield from fields_of(outline, object_type, [fragment.selection_set])
 
 
-def _applies(outline: Outline, condition: str, object_type: GraphQLObjectType) -> bool:
+def applies(outline: Outline, condition: str, object_type: GraphQLObjectType) -> bool:
+    """Whether a fragment on the type `condition` is for objects of this type."""
     if condition == object_type.name:
         return True
     type_ = outline.schema.get_type(condition)

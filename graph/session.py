@@ -13,7 +13,7 @@ from db import models
 from domain import session as sessions
 from domain.session import Grant
 from domain.work import Work
-from graph import filtering, ids, ordering
+from graph import filtering, ids, ordering, rates
 from graph.comparing import DateTimeFilter
 from graph.context import Context
 from graph.fields import BatchInfo, batch, column
@@ -291,6 +291,7 @@ class SessionMutation:
         public=True,
         in_context=True,
         secrets=SECRETS,
+        limit=rates.login,
     )
     session_refresh: SessionRefreshPayload = mutation(
         _refresh,

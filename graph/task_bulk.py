@@ -19,7 +19,7 @@ from db import models
 from domain import task_bulk as domain
 from domain.work import Work
 from errors import Failure
-from graph import ids
+from graph import ids, rates
 from graph.errors import UserError, each
 from graph.fields import BatchInfo, attribute, batch, derived
 from graph.inputs import MutationInput, given, optional, required
@@ -267,7 +267,10 @@ class TaskBulkMutation:
     """Root fields."""
 
     task_bulk_create: TaskBulkCreatePayload = mutation(
-        _create, TaskBulkCreateInput, "Make many tasks, by the rules of `taskCreate` for each."
+        _create,
+        TaskBulkCreateInput,
+        "Make many tasks, by the rules of `taskCreate` for each.",
+        limit=rates.new_tasks,
     )
     task_bulk_update: TaskBulkUpdatePayload = mutation(
         _update,

@@ -45,13 +45,17 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def settings(postgres: str) -> Settings:
-    """Settings of the tests, with the database migrated. Hashing passwords is made cheap."""
+async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of the tests, with the database migrated. Hashing passwords is made cheap, and
+    nothing is limited in number: tests of limits bring settings of their own.
+    """
     made = load_settings(
         {
             "DATABASE_URL": postgres,
             "TASKLOOM_BCRYPT_ROUNDS": "4",
             "TASKLOOM_PUBLIC_URL": PUBLIC_URL,
+            "TASKLOOM_STORAGE_URL": tmp_path_factory.mktemp("files").as_uri(),
+            **servers.UNLIMITED,
         },
         env_file=None,
     )

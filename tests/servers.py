@@ -19,6 +19,17 @@ import uvicorn
 from app import Application
 from settings import Settings
 
+# All tests come from one address, and make more people in an hour than any address may.
+UNLIMITED = {
+    "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
+    "TASKLOOM_LIMIT_LOGIN_ACCOUNT": "unlimited",
+    "TASKLOOM_LIMIT_LOGIN_ADDRESS": "unlimited",
+    "TASKLOOM_LIMIT_REGISTRATION": "unlimited",
+    "TASKLOOM_LIMIT_ACCOUNT_MAIL": "unlimited",
+    "TASKLOOM_LIMIT_TASK_CREATION": "unlimited",
+    "TASKLOOM_LIMIT_UPLOADS": "unlimited",
+}
+
 
 class _Server(uvicorn.Server):
     """Leaves the signals to pytest."""
@@ -72,6 +83,7 @@ def process(settings: Settings, **variables: str) -> Iterator[tuple[str, subproc
         "DATABASE_URL": settings.database.dsn,
         "TASKLOOM_PORT": str(port),
         "TASKLOOM_PUBLIC_URL": settings.server.public_url,
+        **UNLIMITED,
         **variables,
     }
     running = subprocess.Popen(
@@ -125,3 +137,30 @@ def _await_port(port: int, running: subprocess.Popen[bytes]) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError("the server did not open its port")
+
+
+S3_KEY, S3_SECRET = "taskloom-tests", "a-secret-of-the-tests"
+
+
+@contextlib.contextmanager
+def s3(bucket: str) -> Iterator[str]:
+    """An S3 server with one empty bucket, which checks signatures. Gives its address."""
+    with tempfile.TemporaryDirectory(prefix="taskloom-s3-") as folder, socket.socket() as probe:
+        (Path(folder) / bucket).mkdir()
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        running = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("rclone")),
+                *("serve", "s3", "--addr", f"127.0.0.1:{port}"),
+                *("--auth-key", f"{S3_KEY},{S3_SECRET}", "--vfs-cache-mode", "off"),
+                *("--config", os.devnull, "--log-level", "ERROR", folder),
+            ]
+        )
+        try:
+            _await_port(port, running)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            running.terminate()
+            running.wait()

@@ -46,8 +46,17 @@ class EventStream:
     server stops, whichever comes first.
     """
 
-    def __init__(self, runtime: Runtime, viewer: Viewer | None, info: RequestInfo) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        viewer: Viewer | None,
+        info: RequestInfo,
+        *,
+        admitted: Context | None = None,
+    ) -> None:
+        """`admitted` is the context that the operation was charged in."""
         self.viewer = viewer or NOBODY
+        self._admitted = admitted
         self._runtime = runtime
         self._info = info
         self._beat_at = 0.0
@@ -120,7 +129,7 @@ class EventStream:
         started = time.perf_counter()
         answer = Answer()
         try:
-            if prepared.kind is OperationType.SUBSCRIPTION:
+            if prepared.kind is OperationType.SUBSCRIPTION and not prepared.cost_only:
                 deliveries = await executor.subscribe(prepared, self._context)
                 # From here on nothing is missed, which the first comment tells the client.
                 yield None
@@ -138,6 +147,10 @@ class EventStream:
             metrics.operation(prepared.kind.value, "sse", answer, started)
 
     def _context(self) -> Context:
+        """The one that was admitted, and a fresh one for whatever follows."""
+        admitted, self._admitted = self._admitted, None
+        if admitted is not None:
+            return admitted
         return self._runtime.services.context(self.viewer, self._info)
 
     async def _write(self, answers: AsyncGenerator[Answer | None, None], send: Send) -> None:

@@ -6,7 +6,8 @@ request that was refused is 400 and has no `data`, one that was executed is 200;
 `application/json`, kept for older clients, a well-formed request is 200 even where its document
 is not. What the limits or the credentials refuse has its 4xx under either.
 
-There are no cookies, and a body must be JSON, so no other site's page can act for a user.
+There are no cookies, and a body must be JSON (or carry a header that no form can have, see
+`web.multipart`), so no other site's page can act for a user.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from urllib.parse import parse_qs
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
+from auth.limits import BUDGET_SECONDS, Budget
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from errors import ErrorCode
 from graph.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
 from web.accept import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
+from web.multipart import check_preflight, is_multipart, read_multipart
 from web.requests import (
     BadRequest,
     Disconnected,
@@ -37,6 +40,9 @@ from web.runtime import Runtime
 
 PATH: Final = "/graphql"
 METHODS: Final = "GET, POST, OPTIONS"
+
+# Where a request keeps its files until it is answered.
+_UPLOADS: Final = "taskloom.uploads"
 
 _CONTENT_TYPES: Final = {
     media_type: (b"content-type", f"{media_type}; charset=utf-8".encode())
@@ -79,13 +85,14 @@ class GraphQLOverHTTP:
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             kind = prepared.kind.value
             _check_method(scope["method"], prepared)
-            if _as_stream(prepared, accepted):
-                stream = EventStream(self._runtime, viewer, info)
+            streamed = _as_stream(prepared, accepted)
+            context = self._runtime.services.context(viewer, info)
+            await self._runtime.executor.admit(prepared, context)
+            if streamed:
+                stream = EventStream(self._runtime, viewer, info, admitted=context)
                 await stream.serve(prepared, receive, send)
                 return
-            answer = await self._runtime.executor.execute(
-                prepared, self._runtime.services.context(viewer, info)
-            )
+            answer = await self._runtime.executor.execute(prepared, context)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
@@ -97,16 +104,21 @@ class GraphQLOverHTTP:
                 await self._refuse(send, error, answer, accepted)
         else:
             status = 200 if answer.executed else status_of(answer, accepted)
-            headers = {}
+            headers = _budget(context.budget)
             if answer.engine is not None and not self._runtime.settings.server.production:
                 headers["X-Taskloom-Engine"] = answer.engine
             await _respond(send, status, answer.body(), accepted.json, headers)
+        finally:
+            for upload in scope.get(_UPLOADS, ()):
+                upload.close()
         self._runtime.metrics.operation(kind, "http", answer, started)
 
     async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         limits = self._runtime.settings.limits
         method = scope["method"]
         if method == "POST":
+            if is_multipart(scope):
+                return await self._read_files(scope, receive)
             check_content_type(scope)
             body = await read_body(receive, limits.body_bytes)
             return request_from_json(body, limits.json_depth)
@@ -115,6 +127,13 @@ class GraphQLOverHTTP:
         raise BadRequest(
             f"{method} is not a method of this path.", status=405, headers={"Allow": METHODS}
         )
+
+    async def _read_files(self, scope: Scope, receive: Receive) -> GraphQLRequest:
+        check_preflight(scope)
+        # Nobody's files are taken before it is known whose they are.
+        (await self._viewer(scope)).require()
+        uploads = scope[_UPLOADS] = []
+        return await read_multipart(scope, receive, self._runtime.settings, uploads)
 
     async def _viewer(self, scope: Scope) -> Viewer:
         """Who asks: by the `Authorization` header or, where a browser's EventSource cannot send
@@ -130,7 +149,7 @@ class GraphQLOverHTTP:
 
     async def _refuse(self, send: Send, error: Exception, answer: Answer, accepted: Wanted) -> None:
         status = status_of(answer, accepted)
-        headers: dict[str, str] = {}
+        headers = _budget(answer.budget)
         if isinstance(error, BadRequest):
             status = error.status
             headers.update(error.headers)
@@ -140,6 +159,16 @@ class GraphQLOverHTTP:
         if retry_after is not None:
             headers["Retry-After"] = str(int(retry_after))
         await _respond(send, status, answer.body(), accepted.error_type, headers)
+
+
+def _budget(budget: Budget | None) -> dict[str, str]:
+    """The fields of draft-ietf-httpapi-ratelimit-headers: points left, seconds until the next."""
+    if budget is None:
+        return {}
+    return {
+        "RateLimit": f'"points";r={budget.remaining};t={budget.reset_seconds}',
+        "RateLimit-Policy": f'"points";q={budget.limit};w={BUDGET_SECONDS}',
+    }
 
 
 def _check_accepted(accepted: Wanted) -> None:
@@ -157,7 +186,7 @@ def _check_method(method: str, prepared: Prepared) -> None:
 
 def _as_stream(prepared: Prepared, accepted: Wanted) -> bool:
     """Whether the answer is an event stream. A subscription has no other form over HTTP."""
-    if prepared.kind is not OperationType.SUBSCRIPTION:
+    if prepared.kind is not OperationType.SUBSCRIPTION or prepared.cost_only:
         return accepted.stream_first
     if not accepted.event_stream:
         raise BadRequest(

@@ -40,7 +40,8 @@ _SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 _ALLOWED_HEADERS: Final = (
-    "Authorization, Content-Type, X-Request-Id, Apollo-Require-Preflight, X-Apollo-Operation-Name"
+    "Authorization, Content-Type, X-Request-Id, Apollo-Require-Preflight, "
+    "X-Apollo-Operation-Name, X-Taskloom-Preflight"
 )
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
@@ -49,7 +50,10 @@ _PREFLIGHT: Final = (
     (b"access-control-max-age", b"7200"),
     (b"content-length", b"0"),
 )
-_EXPOSED: Final = (b"access-control-expose-headers", b"X-Request-Id, Retry-After, RateLimit")
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
+)
 
 
 class Gate:

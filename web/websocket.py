@@ -309,15 +309,18 @@ class _Connection:
         self, id_: str, operation: _Open, request: GraphQLRequest, info: RequestInfo
     ) -> None:
         started = time.perf_counter()
-        name = "unknown"
+        name, streamed = "unknown", False
         try:
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             operation.kind = prepared.kind
             name = prepared.kind.value
-            if prepared.kind is OperationType.SUBSCRIPTION:
-                answer = await self._stream(id_, operation, prepared, info)
+            context = self._context(info)
+            await self._runtime.executor.admit(prepared, context)
+            streamed = prepared.kind is OperationType.SUBSCRIPTION and not prepared.cost_only
+            if streamed:
+                answer = await self._stream(id_, operation, prepared, context)
             else:
-                answer = await self._once(prepared, info)
+                answer = await self._once(prepared, context)
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             answer = refusal(error, info.id)
         finally:
@@ -326,19 +329,18 @@ class _Connection:
                 del self._open[id_]
         self._runtime.metrics.operation(name, "ws", answer, started)
         if not operation.quiet:
-            await self._finish(id_, answer, subscription=name == "subscription")
+            await self._finish(id_, answer, streamed=streamed)
 
-    async def _finish(self, id_: str, answer: Answer, *, subscription: bool) -> None:
+    async def _finish(self, id_: str, answer: Answer, *, streamed: bool) -> None:
         if not answer.executed:
             payload = answer.errors
             await self._write({"type": "error", "id": id_, "payload": payload})
             return
-        if not subscription:
+        if not streamed:
             await self._write({"type": "next", "id": id_, "payload": answer.payload()})
         await self._write({"type": "complete", "id": id_})
 
-    async def _once(self, prepared: Prepared, info: RequestInfo) -> Answer:
-        context = self._context(info)
+    async def _once(self, prepared: Prepared, context: Context) -> Answer:
         answer = await self._runtime.executor.execute(prepared, context)
         renewed = context.renewed_viewer
         if renewed is not None and renewed.user_id == self.viewer.user_id:
@@ -346,10 +348,15 @@ class _Connection:
         return answer
 
     async def _stream(
-        self, id_: str, operation: _Open, prepared: Prepared, info: RequestInfo
+        self, id_: str, operation: _Open, prepared: Prepared, admitted: Context
     ) -> Answer:
         """Send every delivery; the answer at the end says whether the stream failed."""
-        deliveries = await self._runtime.executor.subscribe(prepared, lambda: self._context(info))
+        unused = [admitted]
+
+        def fresh() -> Context:
+            return unused.pop() if unused else self._context(admitted.request)
+
+        deliveries = await self._runtime.executor.subscribe(prepared, fresh)
         async with aclosing(deliveries):
             async for answer in deliveries:
                 if not answer.executed:

@@ -1,0 +1,224 @@
+"""How often somebody may do something, and how many points of cost they may spend.
+
+Two kinds of counting, by the `limits` library: in Redis where there is one, so that all processes
+count together, else in this process.
+
+- *Rates* (`take`): so many logins, registrations, uploads a minute or hour, in a moving window, so
+  that nobody gets twice as many by waiting for the full hour. What was refused does not count.
+- *The budget* (`spend`): points a minute. Each operation of the API is charged, so this is one
+  addition to one number. Its window is the minute of the clock: everybody's ends at once.
+
+Where Redis cannot be reached, each process counts for itself until it can be again: a login must
+neither fail nor be free because of it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeVar
+
+import redis.asyncio
+from limits import RateLimitItem, parse_many
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from redis.exceptions import RedisError
+
+from auth.limit_store import ProcessStorage
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from errors import RateLimited
+from settings import Settings
+
+log = logging.getLogger("taskloom.limits")
+
+T = TypeVar("T")
+BUDGET_SECONDS: Final = 60
+_REDIS_SECONDS: Final = 1.0
+
+
+class Rate(Enum):
+    """What is counted. The value is the name of its setting in `settings.limits`."""
+
+    LOGIN_OF_ACCOUNT = "login_account"
+    LOGIN_FROM_ADDRESS = "login_address"
+    REGISTRATION = "registration"
+    ACCOUNT_MAIL = "account_mail"
+    TASK_CREATION = "task_creation"
+    UPLOAD = "uploads"
+
+
+_SENTENCES: Final = {
+    Rate.LOGIN_OF_ACCOUNT: "Too many attempts to sign in to this account",
+    Rate.LOGIN_FROM_ADDRESS: "Too many attempts to sign in from your address",
+    Rate.REGISTRATION: "Too many registrations from your address",
+    Rate.ACCOUNT_MAIL: "Too many requests for mail of this kind",
+    Rate.TASK_CREATION: "Too many new tasks",
+    Rate.UPLOAD: "Too many uploads",
+}
+
+
+class Budget(NamedTuple):
+    """What is left of the budget of one minute. `charged` is what this operation took of it."""
+
+    limit: int
+    remaining: int
+    charged: int
+    # When the next minute's points are there: in seconds since the epoch, in RFC 3339, and how
+    # many whole seconds from now that is, at least one.
+    reset_at: int
+    reset_text: str
+    reset_seconds: int
+    exceeded: bool
+
+
+class Limits:
+    """One per process."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], dt.datetime]) -> None:
+        self._clock = clock
+        self._budget = settings.limits.cost_budget
+        self._items: dict[Rate, list[RateLimitItem]] = {
+            rate: rates_of(getattr(settings.limits, rate.value)) for rate in Rate
+        }
+        self._local = ProcessStorage(lambda: clock().timestamp())
+        self._moving_local = MovingWindowRateLimiter(self._local)
+        self._shared: RedisStorage | None = None
+        self._moving_shared: MovingWindowRateLimiter | None = None
+        self._client: Any = None
+        # The present minute, and its end as text.
+        self._minute = 0
+        self._reset_text = ""
+        self._redis_is_away = False
+        if settings.redis.url is not None:
+            self._client = redis.asyncio.Redis.from_url(
+                settings.redis.url,
+                socket_connect_timeout=_REDIS_SECONDS,
+                socket_timeout=_REDIS_SECONDS,
+            )
+            self._shared = RedisStorage(
+                # The connections are ours; the library looks only at how the address begins.
+                "async+redis://",
+                implementation="redispy",
+                key_prefix=f"{settings.redis.prefix}limits",
+                connection_pool=self._client.connection_pool,
+            )
+            self._moving_shared = MovingWindowRateLimiter(self._shared)
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    # --- rates -----------------------------------------------------------------------------------
+
+    async def take(self, rate: Rate, key: str, amount: int = 1) -> None:
+        """Count so many of this for `key`. Raises `RateLimited` where one of its limits is full."""
+        for item in self._items[rate]:
+            await self._take(rate, item, key, amount)
+
+    async def _take(self, rate: Rate, item: RateLimitItem, key: str, amount: int) -> None:
+        async def hit(limiter: MovingWindowRateLimiter) -> float | None:
+            """None, or when there is room again."""
+            if await limiter.hit(item, rate.value, key, cost=amount):
+                return None
+            return (await limiter.get_window_stats(item, rate.value, key)).reset_time
+
+        full_until = await self._counted(self._moving_shared, self._moving_local, hit)
+        if full_until is not None:
+            seconds = full_until - self._clock().timestamp()
+            window = item.get_expiry()
+            raise RateLimited(
+                f"{_SENTENCES[rate]}: {item.amount:,} are allowed in {_span(window)}.",
+                retry_after=min(max(math.ceil(seconds), 1), window),
+            )
+
+    # --- the budget ------------------------------------------------------------------------------
+
+    async def spend(self, who: str, points: int, now: dt.datetime) -> Budget:
+        """Charge so many points; `exceeded` where there are not so many left, and then nothing is
+        charged. 0 points: only look.
+        """
+        seconds = now.timestamp()
+        minute = int(seconds // BUDGET_SECONDS)
+        if minute != self._minute:
+            self._minute = minute
+            end = dt.datetime.fromtimestamp((minute + 1) * BUDGET_SECONDS, dt.UTC)
+            self._reset_text = end.isoformat().replace("+00:00", "Z")
+        key = f"cost/{who}/{minute}"
+        spent = await self._add(key, points)
+        exceeded = spent > self._budget and points > 0
+        if exceeded:
+            # Given back, so that a smaller operation may still fit.
+            spent = await self._add(key, -points)
+            points = 0
+        reset_at = (minute + 1) * BUDGET_SECONDS
+        return Budget(
+            self._budget,
+            max(self._budget - spent, 0),
+            points,
+            reset_at,
+            self._reset_text,
+            max(math.ceil(reset_at - seconds), 1),
+            exceeded,
+        )
+
+    async def _add(self, key: str, points: int) -> int:
+        if self._shared is None:
+            return self._local.add(key, BUDGET_SECONDS, points)
+        return await self._counted(
+            self._shared, self._local, lambda store: store.incr(key, BUDGET_SECONDS, points)
+        )
+
+    async def _counted(self, shared: Any, local: Any, count: Callable[[Any], Awaitable[T]]) -> T:
+        """By Redis, or by this process where there is none at the moment."""
+        if shared is None:
+            return await count(local)
+        try:
+            counted = await count(shared)
+        except (RedisError, OSError) as error:
+            if not self._redis_is_away:
+                log.warning("limits are counted by each process for itself: %s", error)
+            self._redis_is_away = True
+            return await count(local)
+        self._redis_is_away = False
+        return counted
+
+
+def rates_of(text: str) -> list[RateLimitItem]:
+    """A setting such as `5/minute;20/hour`; `unlimited` is none. Raises `ValueError`."""
+    return [] if text == "unlimited" else list(parse_many(text))
+
+
+def address_of(request: RequestInfo) -> str:
+    """What stands for the client's address. Whoever has one IPv6 address has 2^64 of them."""
+    try:
+        address = ipaddress.ip_address(request.ip or "")
+    except ValueError:
+        return request.ip or "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def payer(viewer: Viewer, request: RequestInfo) -> str:
+    """Whose budget an operation is charged to: the key's, the user's, or the address's."""
+    if viewer.api_key_id is not None:
+        return f"key:{viewer.api_key_id.hex}"
+    if viewer.user_id is not None:
+        return f"user:{viewer.user_id.hex}"
+    return f"address:{address_of(request)}"
+
+
+def _span(seconds: int) -> str:
+    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        count, rest = divmod(seconds, length)
+        if count and not rest:
+            return name if count == 1 else f"{count} {name}s"
+    return f"{seconds} seconds"
