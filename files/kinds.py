@@ -65,6 +65,7 @@ _MARKUP: Final = re.compile(
 _SCRIPT: Final = re.compile(rb"<\s*script[\s/>]", re.IGNORECASE)
 _BLOCK: Final = 256 * 1024
 _MOST_ENTRIES: Final = 5_000
+_MOST_DIRECTORY: Final = 1_000_000
 
 
 def by_name(name: str) -> Kind:
@@ -143,7 +144,7 @@ def _few_entries(file: BinaryIO) -> bool:
     if at < 0 or len(tail) < at + 22:
         return False
     entries, length = struct.unpack_from("<HI", tail, at + 10)
-    return bool(entries <= _MOST_ENTRIES and length <= size // 2)
+    return bool(entries <= _MOST_ENTRIES and length <= _MOST_DIRECTORY)
 
 
 def _is_plain_text(file: BinaryIO) -> bool:
@@ -154,10 +155,13 @@ def _is_plain_text(file: BinaryIO) -> bool:
     wide = first in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
     decoder = codecs.getincrementaldecoder("utf-16")() if wide else None
     rest = b""
-    while block := file.read(_BLOCK):
+    ended = False
+    while not ended:
+        block = file.read(_BLOCK)
+        ended = len(block) < _BLOCK
         if decoder is not None:
             try:
-                block = decoder.decode(block).encode("utf-8", "surrogatepass")
+                block = decoder.decode(block, final=ended).encode("utf-8", "surrogatepass")
             except UnicodeDecodeError:
                 return False
         if _BINARY.search(block):

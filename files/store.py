@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import UUID
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, GenericError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from errors import Unavailable
@@ -29,6 +29,8 @@ ORIGINAL: Final = "original"
 THUMBNAIL: Final = "thumbnail"
 _CHUNK: Final = 64 * 1024
 _TIMEOUT: Final = "20s"
+# Some of the library's errors are Python's own, such as FileNotFoundError.
+_FAULTS: Final = (BaseError, OSError)
 
 
 class FileStore:
@@ -41,25 +43,35 @@ class FileStore:
         """Keep bytes; whole or not at all."""
         try:
             await obstore.put_async(self._store, _key(file_id, name), data)
-        except BaseError as error:
+        except _FAULTS as error:
             raise _unavailable(error) from error
 
-    async def read(self, file_id: UUID, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to `end` (not with it), in chunks. Open once this returns."""
+    async def read(
+        self, file_id: UUID, name: str, part: tuple[int, int] | None = None
+    ) -> AsyncIterator[bytes]:
+        """All bytes, or those from `part`'s first up to its last (not with it), in chunks. They
+        flow once this returns.
+        """
+        key = _key(file_id, name)
         try:
-            found = await obstore.get_async(
-                self._store, _key(file_id, name), options={"range": (start, end)}
-            )
-        except BaseError as error:
+            if part is not None:
+                try:
+                    return _chunks(
+                        await obstore.get_async(self._store, key, options={"range": part})
+                    )
+                except GenericError:
+                    # Not every server that speaks S3 answers ranges as it should.
+                    log.info("the store gave no range of %s", key)
+            return _cut(_chunks(await obstore.get_async(self._store, key)), part)
+        except _FAULTS as error:
             raise _unavailable(error) from error
-        return _chunks(found)
 
     async def read_all(self, file_id: UUID, name: str) -> bytes:
         """All bytes of something small."""
         try:
             found = await obstore.get_async(self._store, _key(file_id, name))
             return bytes(await found.bytes_async())
-        except BaseError as error:
+        except _FAULTS as error:
             raise _unavailable(error) from error
 
     async def remove(self, file_id: UUID) -> None:
@@ -71,7 +83,7 @@ class FileStore:
                 await obstore.delete_async(self._store, paths)
         except FileNotFoundError:
             return
-        except BaseError as error:
+        except _FAULTS as error:
             raise _unavailable(error) from error
 
     async def remove_soon(self, file_id: UUID) -> None:
@@ -87,12 +99,25 @@ async def _chunks(found: Any) -> AsyncIterator[bytes]:
         yield bytes(chunk)
 
 
+async def _cut(chunks: AsyncIterator[bytes], part: tuple[int, int] | None) -> AsyncIterator[bytes]:
+    """A part of all bytes."""
+    position = 0
+    async for chunk in chunks:
+        if part is None:
+            yield chunk
+        else:
+            piece = chunk[max(0, part[0] - position) : max(0, part[1] - position)]
+            position += len(chunk)
+            if piece:
+                yield piece
+
+
 def _key(file_id: UUID, name: str) -> str:
     """Below the last two digits, which are random: no folder grows without end."""
     return f"{file_id.hex[-2:]}/{file_id.hex}/{name}"
 
 
-def _unavailable(error: BaseError) -> Unavailable:
+def _unavailable(error: Exception) -> Unavailable:
     log.error("the store of files failed: %s", error)
     return Unavailable("The store of files does not answer; try again later.")
 

@@ -12,6 +12,8 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition, scalar
 
+from files.upload import Upload
+
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -67,6 +69,21 @@ def read_date(value: Any) -> dt.date:
     raise GraphQLError("This is no date: write year, month and day, such as 2026-11-20.")
 
 
+def read_upload(value: Any) -> Upload:
+    """A file of the request; `web.multipart` has put it among the variables."""
+    if isinstance(value, Upload):
+        return value
+    raise GraphQLError(
+        "This is no file: send null here, and the file in a multipart request "
+        "(https://github.com/jaydenseric/graphql-multipart-request-spec)."
+    )
+
+
+def write_upload(_: Any) -> Any:
+    """Files are only ever read."""
+    raise GraphQLError("Upload is an input type.")
+
+
 SCALARS: dict[Any, ScalarDefinition] = {
     dt.datetime: scalar(
         name="DateTime",
@@ -81,6 +98,14 @@ SCALARS: dict[Any, ScalarDefinition] = {
         specified_by_url="https://scalars.graphql.org/andimarek/local-date",
         serialize=write_date,
         parse_value=read_date,
+    ),
+    Upload: scalar(
+        name="Upload",
+        description="A file in a multipart request, over HTTP only. Name and bytes count; the type "
+        "that the client declares is not looked at.",
+        specified_by_url="https://github.com/jaydenseric/graphql-multipart-request-spec",
+        serialize=write_upload,
+        parse_value=read_upload,
     ),
 }
 

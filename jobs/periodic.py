@@ -20,10 +20,11 @@ from sqlalchemy import text
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import idempotency, trash
+from domain import idempotency, stored_file, trash
 from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
+from files.store import open_store
 from jobs import queue
 from settings import Settings
 
@@ -113,7 +114,16 @@ class _Pass:
         self.clock = clock
 
     async def run(self) -> None:
-        for part in (self.trash, self.idempotency_keys, self.sessions, self.jobs, self.events):
+        parts = (
+            self.trash,
+            # After the trash: files of the tasks that left it go at once.
+            self.files,
+            self.idempotency_keys,
+            self.sessions,
+            self.jobs,
+            self.events,
+        )
+        for part in parts:
             if self.stop.is_set():
                 return
             try:
@@ -130,6 +140,13 @@ class _Pass:
                 break
             projects, tasks = projects + gone.projects, tasks + gone.tasks
         _report("%d projects and %d tasks left the trash for good", projects, tasks)
+
+    async def files(self) -> None:
+        store = open_store(self.settings)
+        swept = 0
+        while not self.stop.is_set() and (found := await stored_file.sweep(self._work, store)):
+            swept += found
+        _report("removed %d files that nothing refers to", swept)
 
     async def idempotency_keys(self) -> None:
         async with self._work() as work:

@@ -10,6 +10,7 @@ from typing import Any
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from events.bus import LocalBus
+from files.service import Files
 from graph.context import Services
 from graph.engine.executor import execute
 from graph.execution import Executor, GraphQLRequest
@@ -49,6 +50,7 @@ class Api:
             database=house.database,
             authenticator=house.auth,
             bus=LocalBus(),
+            files=Files(house.settings),
             live=None,  # type: ignore[arg-type]  # no subscription is opened here
             clock=house.clock,
         )

@@ -75,7 +75,9 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 
 def check_content_type(scope: Scope) -> None:
-    """Only JSON, in UTF-8: any other type could come from a form on somebody else's page."""
+    """Only JSON, in UTF-8: any other type could come from a form on somebody else's page. Forms
+    with files have a guard of their own (`web.multipart`).
+    """
     content_type = header(scope, b"content-type")
     if content_type == "application/json":
         return
@@ -83,9 +85,10 @@ def check_content_type(scope: Scope) -> None:
     charsets = [part[8:].strip('"') for part in parameters if part.startswith("charset=")]
     if name != "application/json" or any(c not in {"utf-8", "utf8"} for c in charsets):
         raise BadRequest(
-            "The body must be JSON: send `Content-Type: application/json` (in UTF-8).",
+            "The body must be JSON: send `Content-Type: application/json` (in UTF-8). Files come "
+            "as `multipart/form-data`.",
             status=415,
-            headers={"Accept-Post": "application/json"},
+            headers={"Accept-Post": "application/json, multipart/form-data"},
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from enum import IntEnum
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from sqlalchemy import Index, SmallInteger, func, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Ordered, Versioned
@@ -36,7 +37,11 @@ class User(Versioned, Base):
     username: Mapped[str]
     email: Mapped[str]
     full_name: Mapped[str | None]
-    avatar_url: Mapped[str | None]
+    # The file of their picture. Files know who uploaded them, so the two tables name each other.
+    avatar_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("stored_files.id", name="fk_users_avatar_id_stored_files", use_alter=True),
+        index=True,
+    )
     # bcrypt over base64(HMAC-SHA-256(pepper, password)); the pepper's version stands beside it.
     password_hash: Mapped[str]
     pepper_version: Mapped[int] = mapped_column(SmallInteger, default=1)

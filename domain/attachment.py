@@ -1,0 +1,244 @@
+"""Attachments: files on a task, for whoever may edit it.
+
+A file comes in one request (`staged`, then `create`), or in three: `start` gives an address,
+`receive` takes the bytes that are sent there, `finish` attaches them. Either way its bytes are in
+the store before the transaction that makes the attachment begins; see `domain.stored_file`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+
+from auth import access
+from db.models import Attachment, StoredFile, Task
+from domain import rules, stored_file
+from domain.share import demand_open_task
+from domain.stored_file import BeginWork
+from domain.work import Work
+from errors import BadInput, Conflict, ErrorCode, Failure, NotFound
+from events.kinds import EventKind
+from files import kinds, names
+from files.service import Files, Kept
+from files.upload import Upload
+
+log = logging.getLogger("taskloom.files")
+
+MOST_PER_TASK = 200
+# After this, whoever began to send the bytes of an upload counts as gone.
+_CLAIM = dt.timedelta(minutes=1)
+
+
+@asynccontextmanager
+async def staged(
+    begin_work: BeginWork, files: Files, task_id: UUID, upload: Upload
+) -> AsyncIterator[Kept]:
+    """An upload, checked and in the store for as long as the block lasts, and on if it is attached.
+
+    The rights are looked at first, so that nobody has bytes stored who may not attach them; and
+    again by `create`, in the transaction that counts.
+    """
+    name, kind = await files.inspect(upload)
+    async with begin_work() as work:
+        await _editable_task(work, task_id)
+        file = await stored_file.reserve(work)
+    try:
+        yield await files.keep(file.id, upload, name, kind)
+    except BaseException:
+        # Where the commit's fate is not known the sweep finds out.
+        async with begin_work() as work:
+            attached = await _attachment_of(work, file.id)
+        if attached is None:
+            await files.store.remove_soon(file.id)
+        raise
+
+
+async def create(work: Work, kept: Kept, task_id: UUID, *, id_: UUID | None = None) -> Attachment:
+    """Attach a staged file."""
+    task = await _editable_task(work, task_id)
+    if id_ is not None and await work.session.get(Attachment, id_) is not None:
+        raise rules.taken("id", ("id",))
+    return await _attach(work, task, kept, id_)
+
+
+async def start(work: Work, files: Files, task_id: UUID, filename: str, size: int) -> StoredFile:
+    """A place for a file that will be sent in a request of its own."""
+    try:
+        files.check_size(size)
+        name = names.clean(filename)
+        kinds.by_name(name)
+    except Failure as failure:
+        is_size = failure.code in {ErrorCode.FILE_EMPTY, ErrorCode.FILE_TOO_LARGE}
+        failure.path = ("size",) if is_size else ("filename",)
+        raise
+    task = await _editable_task(work, task_id)
+    return await stored_file.reserve(work, task_id=task.id, filename=name, size=size)
+
+
+async def receive(begin_work: BeginWork, files: Files, upload_id: UUID, upload: Upload) -> None:
+    """Check and keep the bytes of an upload that was started. They can be sent again until they
+    were kept once.
+    """
+    file = await _claimed(begin_work, upload_id)
+    values: dict[str, object] = {"claimed_at": None}
+    try:
+        if upload.size != file.size and not upload.too_large:
+            raise BadInput(
+                f"The upload was started for {file.size:,} bytes; {upload.size:,} were sent.",
+                path=("size",),
+            )
+        upload.filename = file.filename or ""
+        name, kind = await files.inspect(upload)
+        kept = await files.keep(upload_id, upload, name, kind)
+        values = {
+            "content_type": kept.content_type,
+            "sha256": kept.sha256,
+            "has_thumbnail": kept.has_thumbnail,
+        }
+    finally:
+        async with begin_work() as work:
+            if "sha256" in values:
+                values["stored_at"] = work.now
+            await work.session.execute(
+                update(StoredFile)
+                .where(StoredFile.id == upload_id, StoredFile.claimed_at == file.claimed_at)
+                .values(values)
+            )
+
+
+async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Attachment:
+    """Attach what was sent. Safe to repeat: the attachment is the same."""
+    path = ("upload_id",)
+    file = await work.session.scalar(
+        select(StoredFile)
+        .where(
+            StoredFile.id == upload_id,
+            StoredFile.uploader_id == work.viewer.require(),
+            StoredFile.task_id.is_not(None),
+        )
+        .with_for_update()
+    )
+    if file is None or file.task_id is None or file.filename is None:
+        raise NotFound("upload", path=path)
+    attachment = await _attachment_of(work, file.id)
+    if attachment is not None:
+        return await work.readable(Attachment, attachment.id, path=path)
+    if file.expires_at <= work.now:
+        raise NotFound("upload", path=path)
+    if file.stored_at is None or file.sha256 is None or file.content_type is None:
+        raise Failure(
+            "The file has not arrived: send it by PUT to the address of the upload first.",
+            path=path,
+            code=ErrorCode.UPLOAD_INCOMPLETE,
+        )
+    task = await _editable_task(work, file.task_id, path)
+    kept = Kept(
+        file_id=file.id,
+        filename=file.filename,
+        content_type=file.content_type,
+        size=file.size or 0,
+        sha256=file.sha256,
+        has_thumbnail=bool(file.has_thumbnail),
+    )
+    return await _attach(work, task, kept, id_)
+
+
+async def delete(work: Work, files: Files, attachment_id: UUID) -> Attachment:
+    """Take a file off its task, for good."""
+    attachment = await work.readable(Attachment, attachment_id, lock=True)
+    task = await work.session.get_one(Task, attachment.task_id)
+    await demand_open_task(work, task, ("id",))
+    await work.demand(attachment, access.delete, "delete")
+    await work.session.delete(attachment)
+    _record(work, EventKind.ATTACHMENT_DELETED, attachment, task)
+    await work.session.flush()
+    work.after_commit.append(partial(files.store.remove_soon, attachment.file_id))
+    return attachment
+
+
+async def _editable_task(work: Work, task_id: UUID, path: rules.Path = ("task_id",)) -> Task:
+    task = await work.readable(Task, task_id, lock=True, path=path)
+    await demand_open_task(work, task, path)
+    await work.demand(task, access.edit, "change", path=path)
+    return task
+
+
+async def _attachment_of(work: Work, file_id: UUID) -> Attachment | None:
+    found: Attachment | None = await work.session.scalar(
+        select(Attachment).where(Attachment.file_id == file_id)
+    )
+    return found
+
+
+async def _attach(work: Work, task: Task, kept: Kept, id_: UUID | None) -> Attachment:
+    # The task's row is locked, so that two uploads do not both find the last place free.
+    others = await work.session.scalars(
+        select(Attachment.id).where(Attachment.task_id == task.id).limit(MOST_PER_TASK)
+    )
+    if len(others.all()) == MOST_PER_TASK:
+        raise Failure(
+            f"A task may have at most {MOST_PER_TASK} attachments.",
+            path=("task_id",),
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    attachment = Attachment(
+        id=id_ or work.new_id(),
+        task_id=task.id,
+        uploader_id=work.viewer.require(),
+        file_id=kept.file_id,
+        filename=kept.filename,
+        content_type=kept.content_type,
+        size=kept.size,
+        sha256=kept.sha256,
+        has_thumbnail=kept.has_thumbnail,
+        created_at=work.now,
+    )
+    work.session.add(attachment)
+    await work.session.flush()
+    _record(work, EventKind.ATTACHMENT_CREATED, attachment, task)
+    await work.session.flush()
+    return attachment
+
+
+async def _claimed(begin_work: BeginWork, upload_id: UUID) -> StoredFile:
+    """The row of an upload whose bytes are to come, held against others who send them too."""
+    async with begin_work() as work:
+        file: StoredFile | None = await work.session.scalar(
+            update(StoredFile)
+            .where(
+                StoredFile.id == upload_id,
+                StoredFile.expires_at > work.now,
+                StoredFile.task_id.is_not(None),
+                StoredFile.stored_at.is_(None),
+                or_(
+                    StoredFile.claimed_at.is_(None),
+                    StoredFile.claimed_at <= work.now - _CLAIM,
+                ),
+            )
+            .values(claimed_at=work.now)
+            .returning(StoredFile)
+        )
+        if file is not None:
+            return file
+        present = await work.session.get(StoredFile, upload_id)
+    if present is None or present.task_id is None or present.expires_at <= work.now:
+        raise NotFound("upload")
+    if present.stored_at is not None:
+        raise Failure("The file has arrived already.", code=ErrorCode.ALREADY_EXISTS)
+    raise Conflict("The file is being sent already.")
+
+
+def _record(work: Work, kind: EventKind, attachment: Attachment, task: Task) -> None:
+    made = kind is EventKind.ATTACHMENT_CREATED
+    name = attachment.filename
+    change = ("filename", None, name) if made else ("filename", name, None)
+    work.record(kind, attachment, [change], task_id=task.id, project_id=task.project_id)
+    work.touched_users.update(
+        user for user in (task.owner_id, task.assignee_id) if user is not None
+    )

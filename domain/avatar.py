@@ -1,0 +1,59 @@
+"""Pictures of people. Anybody may load them, so they are public and always made anew here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+from db.models import User
+from domain import stored_file
+from domain.stored_file import BeginWork
+from domain.work import Work
+from events.kinds import EventKind
+from files.service import Files
+from files.upload import Upload
+
+
+@asynccontextmanager
+async def staged(begin_work: BeginWork, files: Files, upload: Upload) -> AsyncIterator[UUID]:
+    """The file of a new picture, in the store for as long as the block lasts, and on if it is set.
+
+    Raises `FILE_EMPTY`, `FILE_TOO_LARGE`, `IMAGE_INVALID` and `IMAGE_TOO_LARGE`.
+    """
+    files.check_size(upload.size)
+    pictures = await files.images.avatar(upload.bytes())
+    async with begin_work() as work:
+        file = await stored_file.reserve(work)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, data in pictures.items():
+                group.create_task(files.store.put(file.id, name, data))
+        yield file.id
+    except BaseException:
+        async with begin_work() as work:
+            user = await work.session.get(User, work.viewer.require())
+        if user is None or user.avatar_id != file.id:
+            await files.store.remove_soon(file.id)
+        raise
+
+
+async def change(work: Work, files: Files, file_id: UUID | None) -> User:
+    """Set one's own picture to a staged one, or to none."""
+    user = await work.editable(User, work.viewer.require())
+    before = user.avatar_id
+    if work.apply(user, {"avatar_id": file_id}):
+        # The values are the versions that the addresses of pictures carry.
+        old, new = (None if one is None else version(one) for one in (before, file_id))
+        work.record(EventKind.USER_UPDATED, user, [("avatar_url", old, new)], audience=[user.id])
+        await work.session.flush()
+        if before is not None:
+            work.after_commit.append(partial(files.store.remove_soon, before))
+    return user
+
+
+def version(avatar_id: UUID) -> str:
+    """What tells one picture of a person from the next in its address."""
+    return avatar_id.hex[-12:]

@@ -1,0 +1,88 @@
+"""Places in the store of files: reserved before bytes are written, swept when nothing refers to
+them.
+
+Bytes cannot be written in the transaction of a change: it would stay open for as long as the store
+takes, and a rollback would not take them back. So a row is committed first, then the bytes are
+written, and then the change refers to the row. Where anything fails in between the row is left
+over, and by it the bytes are found.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, exists, select
+
+from db.models import Attachment, StoredFile, User
+from domain.work import Work
+from files.store import FileStore
+
+BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
+
+# For how long something may still come to refer to a file.
+RESERVED = dt.timedelta(hours=1)
+# A change that began before the end may commit a little after it.
+_GRACE = dt.timedelta(minutes=10)
+_PORTION = 100
+
+
+async def reserve(
+    work: Work,
+    *,
+    task_id: UUID | None = None,
+    filename: str | None = None,
+    size: int | None = None,
+) -> StoredFile:
+    """A new place. Every upload of every kind passes here once, so this is where they are counted.
+
+    The row is the transaction's: the bytes may be written once it has committed.
+    """
+    file = StoredFile(
+        id=work.new_id(),
+        uploader_id=work.viewer.require(),
+        created_at=work.now,
+        expires_at=work.now + RESERVED,
+        task_id=task_id,
+        filename=filename,
+        size=size,
+    )
+    work.session.add(file)
+    await work.session.flush()
+    return file
+
+
+async def sweep(begin_work: BeginWork, store: FileStore, *, portion: int = _PORTION) -> int:
+    """Remove up to `portion` files that nothing refers to any more; how many there were.
+
+    To be called again until it finds nothing. The bytes go first: where that fails the row stays,
+    and the next sweep tries again. No transaction is open meanwhile; none is needed, since after
+    its time nothing can come to refer to a row.
+    """
+    async with begin_work() as work:
+        over = list(
+            await work.session.scalars(
+                select(StoredFile.id)
+                .where(StoredFile.expires_at <= work.now - _GRACE, _unused())
+                .order_by(StoredFile.id)
+                .limit(portion)
+            )
+        )
+    for file_id in over:
+        await store.remove(file_id)
+    if over:
+        async with begin_work() as work:
+            await work.session.execute(
+                delete(StoredFile)
+                .where(StoredFile.id.in_(over), _unused())
+                .execution_options(synchronize_session=False)
+            )
+    return len(over)
+
+
+def _unused() -> ColumnElement[bool]:
+    return ~exists().where(Attachment.file_id == StoredFile.id) & ~exists().where(
+        User.avatar_id == StoredFile.id
+    )
