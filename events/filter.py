@@ -29,12 +29,14 @@ class EventFilter:
     actors: frozenset[UUID] | None = None
     # Leave out what this person did.
     not_by: UUID | None = None
+    # Whether a loss of access passes as said above; for those who show nothing that can be lost.
+    losses: bool = True
     # Only what is about tasks and projects, not accounts and sessions.
     work_only: bool = False
 
     def matches(self, event: Any) -> bool:
         """Whether the row of an event is asked for."""
-        loss = event.kind == _LOSS
+        loss = self.losses and event.kind == _LOSS
         if not loss:
             if self.kinds is not None and event.kind not in self.kinds:
                 return False

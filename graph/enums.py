@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from db.models import Permission, Role, TaskPriority, TaskStatus
+from db.models import (
+    JobState,
+    NotificationKind,
+    Permission,
+    Platform,
+    Role,
+    TaskPriority,
+    TaskStatus,
+)
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.node import described_enum
 
@@ -51,4 +59,55 @@ described_enum(
     },
 )
 
-__all__ = ["EventKind", "Permission", "Role", "TaskPriority", "TaskStatus"]
+described_enum(
+    NotificationKind,
+    "Why you are told.",
+    {
+        NotificationKind.TASK_SHARED_WITH_ME: "Somebody shared a task with you.",
+        NotificationKind.TASK_ASSIGNED_TO_ME: "Somebody gave you a task to do.",
+        NotificationKind.TASK_COMPLETED: (
+            "Somebody completed a task that is yours, or that you were to do."
+        ),
+        NotificationKind.COMMENT_ON_MY_TASK: (
+            "Somebody commented on a task that is yours, or that you are to do."
+        ),
+        NotificationKind.MENTIONED: "Somebody mentioned you in a comment.",
+        NotificationKind.TASK_DUE_SOON: "A task that you are to do is due soon.",
+        NotificationKind.REMINDER: "A reminder of yours.",
+        NotificationKind.WEBHOOK_DISABLED: (
+            "A webhook of yours was turned off, because its receiver does not answer."
+        ),
+    },
+)
+
+described_enum(
+    JobState,
+    "What has become of a job.",
+    {
+        JobState.WAITING: "It waits for its time, or for another attempt.",
+        JobState.RUNNING: "A worker runs it.",
+        JobState.DONE: "It was done, less than a day ago.",
+        JobState.FAILED: "It was given up, and is held for you to look at; see `jobRetry`.",
+    },
+)
+
+described_enum(
+    Platform,
+    "What a device runs.",
+    {
+        Platform.ANDROID: "Android.",
+        Platform.IOS: "iOS or iPadOS.",
+        Platform.WEB: "A web browser.",
+    },
+)
+
+__all__ = [
+    "EventKind",
+    "JobState",
+    "NotificationKind",
+    "Permission",
+    "Platform",
+    "Role",
+    "TaskPriority",
+    "TaskStatus",
+]

@@ -32,12 +32,12 @@ from jobs.tools import Tools
 
 log = logging.getLogger("taskloom.jobs")
 
-BATCH = 200
+BATCH = 100
 """Events in one transaction, which holds readers of the log back for as long as it lasts."""
 
 _POLL_SECONDS = 1.0
 _REST_SECONDS = 2.0
-_EVENT_JOB = "log.event"
+EVENT_JOB = "log.event"
 
 Act = Callable[[Tools, Work, Sequence[Any]], Awaitable[None]]
 """What is done about events (rows as `events.log` gives them, in order), in one transaction."""
@@ -157,14 +157,14 @@ async def _put_aside(
             "event": event.id,
             "because": f"{type(error).__name__}: {error}",
         }
-        await work.enqueue(_EVENT_JOB, payload, key=f"{wanted.name}:{event.position}")
+        await work.enqueue(EVENT_JOB, payload, key=f"{wanted.name}:{event.position}")
         row.xid, row.position = event.xid, event.position
         return True
 
     return await tools.do(wanted.name, act)
 
 
-@handler(_EVENT_JOB)
+@handler(EVENT_JOB)
 async def act_on_one(tools: Tools, job: RunningJob) -> None:
     """An event that could not be acted on in its turn."""
     wanted = CONSUMERS.get(job.payload["consumer"])

@@ -17,6 +17,8 @@ from db.engine import Database
 from domain.work import Work, begin
 from events.bus import Announcement, Bus
 from events.log import EventLog
+from jobs.mail.sender import Sender
+from jobs.push.service import Push
 from settings import Settings
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class Tools:
     log: EventLog
     bus: Bus
     clock: Clock
+    sender: Sender
+    push: Push
     wake: Callable[[], None] = field(default=lambda: None)
 
     @asynccontextmanager

@@ -21,6 +21,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
+# Imported for the handlers and consumers that they register.
+import jobs.mail.notifications
+import jobs.notifications
+import jobs.push.notification  # noqa: F401
 from auth import access
 from auth.viewer import ViewerColumn
 from db.engine import Database
@@ -30,6 +34,8 @@ from events.epoch import ensure_epoch
 from events.log import EventLog
 from jobs import periodic
 from jobs.consumer import CONSUMERS, follow
+from jobs.mail.sender import make_sender
+from jobs.push.service import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.tools import Clock, Tools
@@ -65,7 +71,9 @@ async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         event_log = EventLog(
             database.reader, may_read, replay=dt.timedelta(days=settings.events.replay_days)
         )
-        yield Tools(settings, database, event_log, bus, clock)
+        push = make_push(settings.push, clock)
+        stack.push_async_callback(push.close)
+        yield Tools(settings, database, event_log, bus, clock, make_sender(settings), push)
 
 
 async def work(tools: Tools, stop: asyncio.Event) -> None:

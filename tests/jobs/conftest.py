@@ -6,23 +6,30 @@ import asyncio
 import datetime as dt
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
 from db.engine import Database
 from events.bus import LocalBus
 from events.epoch import ensure_epoch
 from events.log import EventLog
 from jobs.consumer import CONSUMERS, advance
+from jobs.mail.sender import SmtpSender, make_sender
+from jobs.push.service import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.tools import Tools
-from jobs.worker import may_read
+from jobs.worker import may_read  # with all handlers and consumers
 from settings import Settings
 from tests.accounts import House
 from tests.databases import fresh_database
@@ -52,7 +59,15 @@ class Workshop:
     def __init__(self, house: House) -> None:
         self.house = house
         event_log = EventLog(house.database.reader, may_read, replay=dt.timedelta(days=7))
-        self.tools = Tools(house.settings, house.database, event_log, LocalBus(), house.clock)
+        self.tools = Tools(
+            house.settings,
+            house.database,
+            event_log,
+            LocalBus(),
+            house.clock,
+            make_sender(house.settings),
+            make_push(house.settings.push, house.clock),
+        )
 
     def queue(self, worker: str = "one") -> Queue:
         return Queue(self.house.database, worker, LEASE)
@@ -90,6 +105,88 @@ class Workshop:
 @pytest.fixture
 def workshop(house: House) -> Workshop:
     return Workshop(house)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail as its server got it, with whom the envelope named."""
+
+    to: list[str]
+    message: EmailMessage
+
+    @property
+    def text(self) -> str:
+        part = self.message.get_body(("plain",))
+        assert part is not None
+        return str(part.get_content())
+
+    @property
+    def html(self) -> str:
+        part = self.message.get_body(("html",))
+        assert part is not None
+        return str(part.get_content())
+
+
+class MailServer:
+    """A real SMTP server on a free port. `refuse`: what it answers in place of taking a mail."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+        self.refuse: str | None = None
+        self.logins: list[tuple[str, str]] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        if self.refuse is not None:
+            return self.refuse
+        assert isinstance(envelope.content, bytes)
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        self.letters.append(Letter(list(envelope.rcpt_tos), message))
+        return "250 OK"
+
+    def authenticate(
+        self, _server: Any, _session: Any, _envelope: Any, _how: str, data: Any
+    ) -> Any:
+        self.logins.append((data.login.decode(), data.password.decode()))
+        return AuthResult(success=data.password == b"secret")
+
+    def to(self, address: str) -> list[Letter]:
+        return [letter for letter in self.letters if letter.to == [address]]
+
+
+@asynccontextmanager
+async def mail_server(
+    tls: ssl.SSLContext | None = None, *, implicit: bool = False
+) -> AsyncIterator[tuple[MailServer, int]]:
+    """The server and its port; with STARTTLS and a login where a certificate is given."""
+    handler = MailServer()
+
+    def protocol() -> SMTP:
+        return SMTP(
+            handler,
+            tls_context=None if implicit else tls,
+            require_starttls=tls is not None and not implicit,
+            authenticator=handler.authenticate,
+            auth_required=tls is not None,
+            auth_require_tls=not implicit,
+        )
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=tls if implicit else None)
+    try:
+        yield handler, server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.fixture
+async def mail(settings: Settings, workshop: Workshop) -> AsyncIterator[MailServer]:
+    """What the workshop sends arrives here."""
+    async with mail_server() as (server, port):
+        changed = {"host": "127.0.0.1", "port": port, "tls": "none"}
+        workshop.tools.sender = SmtpSender(settings.mail.model_copy(update=changed))
+        yield server
 
 
 @asynccontextmanager

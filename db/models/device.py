@@ -1,0 +1,39 @@
+"""Devices that push messages go to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import Enum
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db.base import Base, Identified
+from db.models.user import User
+
+
+class Platform(Enum):
+    """What a device runs."""
+
+    ANDROID = "ANDROID"
+    IOS = "IOS"
+    WEB = "WEB"
+
+
+class Device(Identified, Base):
+    """A push token of one app on one device. It belongs to whoever signed in there last."""
+
+    __tablename__ = "devices"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    token: Mapped[str] = mapped_column(unique=True)
+    platform: Mapped[str]
+    name: Mapped[str | None]
+    created_at: Mapped[dt.datetime]
+    # When the app last said that the token is the present one.
+    seen_at: Mapped[dt.datetime]
+
+    user: Mapped[User] = relationship(lazy="raise")
+
+    __table_args__ = (Index("ix_devices_user_id_created_at_id", "user_id", "created_at", "id"),)

@@ -1,0 +1,58 @@
+"""Devices for push messages: an app says where it can be reached, and when no more."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import Device, Platform
+from domain import rules
+from domain.work import Work
+from errors import ErrorCode, Failure, NotFound
+
+MAX_DEVICES = 50
+
+
+async def register(work: Work, token: str, platform: Platform, name: str | None) -> UUID:
+    """Remember a push token as the viewer's; one that is known already is theirs from now on."""
+    user_id = work.viewer.require()
+    clean = rules.text(token, ("token",), least=1, most=4096)
+    label = rules.optional_text(name, ("name",), most=100)
+    count = await work.session.scalar(
+        select(func.count()).where(Device.user_id == user_id, Device.token != clean)
+    )
+    if (count or 0) >= MAX_DEVICES:
+        raise Failure(
+            f"At most {MAX_DEVICES} devices; unregister those that you do not use any more.",
+            path=("token",),
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    present = {
+        "user_id": user_id,
+        "platform": platform.value,
+        "name": label,
+        "seen_at": work.now,
+    }
+    new = insert(Device).values(id=work.new_id(), token=clean, created_at=work.now, **present)
+    statement = new.on_conflict_do_update(index_elements=[Device.token], set_=present)
+    id_: UUID | None = await work.session.scalar(statement.returning(Device.id))
+    assert id_ is not None, "an upsert returns its row"
+    return id_
+
+
+async def unregister(work: Work, device_id: UUID | None, token: str | None) -> UUID:
+    """Forget one of the viewer's devices, by id or by token."""
+    by = Device.id == device_id if device_id is not None else Device.token == token
+    gone: UUID | None = await work.session.scalar(
+        delete(Device).where(by, Device.user_id == work.viewer.require()).returning(Device.id)
+    )
+    if gone is None:
+        raise NotFound("device", path=("id",) if device_id is not None else ("token",))
+    return gone
+
+
+async def forget(work: Work, device_id: UUID, token: str) -> None:
+    """Remove a token that the push service does not know any more, unless it was renewed."""
+    await work.session.execute(delete(Device).where(Device.id == device_id, Device.token == token))

@@ -1,0 +1,285 @@
+"""Notifications: telling people, by the ways they chose, and what they do with their inbox.
+
+`notify` is where everything arrives that somebody is told: it asks the preferences once, puts what
+belongs there into the inbox, and enqueues mail and push. It is idempotent for an event, and tells
+nobody of what they did themselves. Whether somebody may know of a thing at all has to be asked
+before.
+
+Mail waits for a moment, so that what happens to one task within it makes one mail.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import (
+    Channel,
+    Notification,
+    NotificationKind,
+    NotificationPreferences,
+    User,
+)
+from domain.work import Work
+from errors import NotFound
+from events.kinds import EventKind
+
+MAIL_JOB = "mail.notifications"
+PUSH_JOB = "push.notification"
+MAIL_DELAY = dt.timedelta(seconds=30)
+
+# What can be chosen, and whether it is on unless somebody chose otherwise; for all ways alike.
+DEFAULTS: Mapping[NotificationKind, bool] = {
+    NotificationKind.TASK_SHARED_WITH_ME: True,
+    NotificationKind.TASK_ASSIGNED_TO_ME: True,
+    NotificationKind.TASK_COMPLETED: False,
+    NotificationKind.COMMENT_ON_MY_TASK: True,
+    NotificationKind.MENTIONED: True,
+    NotificationKind.TASK_DUE_SOON: True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell one person. `channels`: the ways, where not the preferences decide."""
+
+    recipient_id: UUID
+    kind: NotificationKind
+    event_id: UUID | None = None
+    actor_id: UUID | None = None
+    task_id: UUID | None = None
+    comment_id: UUID | None = None
+    message: str | None = None
+    at: dt.datetime | None = None
+    channels: frozenset[Channel] | None = None
+
+
+def chosen_of(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
+    """The ways that somebody has chosen for this kind, whether or not they want mail at all."""
+    if kind not in DEFAULTS:
+        return set(Channel)
+    choices = {} if preferences is None else preferences.choices.get(kind.name, {})
+    return {way for way in Channel if choices.get(way.value, DEFAULTS[kind])}
+
+
+def chosen(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
+    """The ways by which somebody wants to be told of this kind."""
+    ways = chosen_of(preferences, kind)
+    if preferences is not None and not preferences.email_enabled:
+        ways.discard(Channel.EMAIL)
+    return ways
+
+
+async def notify(
+    work: Work, notices: Sequence[Notice], *, mail_delay: dt.timedelta = MAIL_DELAY
+) -> list[Notification]:
+    """Tell people, those whose accounts are active; what is new of it.
+
+    Mail goes to verified addresses only. Notices of an event that were given before do nothing.
+    """
+    wanted = [notice for notice in notices if notice.recipient_id != notice.actor_id]
+    if not wanted:
+        return []
+    people = await _people(work, {notice.recipient_id for notice in wanted})
+    made = []
+    for notice in wanted:
+        if notice.recipient_id not in people:
+            continue
+        user, preferences = people[notice.recipient_id]
+        ways = chosen(preferences, notice.kind)
+        if notice.channels is not None:
+            # Asked for by the person themselves; but no mail where they want none at all.
+            no_mail = preferences is not None and not preferences.email_enabled
+            ways = set(notice.channels - ({Channel.EMAIL} if no_mail else set()))
+        if user.email_verified_at is None:
+            ways.discard(Channel.EMAIL)
+        if ways:
+            notification = await _tell(work, notice, ways, mail_delay)
+            if notification is not None:
+                made.append(notification)
+    return made
+
+
+async def _people(
+    work: Work, ids: Collection[UUID]
+) -> dict[UUID, tuple[User, NotificationPreferences | None]]:
+    """Active people with their preferences."""
+    rows = await work.session.execute(
+        select(User, NotificationPreferences)
+        .outerjoin(NotificationPreferences, NotificationPreferences.id == User.id)
+        .where(User.id.in_(ids), User.is_active, User.deleted_at.is_(None))
+    )
+    return {user.id: (user, preferences) for user, preferences in rows}
+
+
+async def _tell(
+    work: Work, notice: Notice, ways: Collection[Channel], mail_delay: dt.timedelta
+) -> Notification | None:
+    """The notification with its mail and push, or None where it was there already."""
+    id_ = work.new_id()
+    new = insert(Notification).values(
+        id=id_,
+        recipient_id=notice.recipient_id,
+        kind=notice.kind,
+        event_id=notice.event_id,
+        actor_id=notice.actor_id,
+        task_id=notice.task_id,
+        comment_id=notice.comment_id,
+        message=notice.message,
+        created_at=notice.at or work.now,
+        in_app=Channel.IN_APP in ways,
+        email=Channel.EMAIL in ways,
+    )
+    statement = new.on_conflict_do_nothing().returning(Notification)
+    made: Notification | None = await work.session.scalar(statement)
+    if made is None:
+        return None
+    if made.in_app:
+        # In the log for the recipient alone, so that it can be listened to like everything else.
+        work.record(EventKind.NOTIFICATION_CREATED, made, audience=[made.recipient_id])
+    if made.email:
+        # One job for all that happens to a task within the delay.
+        about = made.task_id or made.id
+        await work.enqueue(
+            MAIL_JOB,
+            {"recipient": made.recipient_id, "task": made.task_id, "notification": made.id},
+            key=f"mail:{made.recipient_id.hex}:{about.hex}",
+            run_at=work.now + mail_delay,
+        )
+    if Channel.PUSH in ways:
+        await work.enqueue(PUSH_JOB, {"notification": made.id})
+    return made
+
+
+# --- the inbox -----------------------------------------------------------------------------------
+
+
+async def mark_read(work: Work, ids: Sequence[UUID], *, read: bool = True) -> list[UUID]:
+    """Mark one's own notifications as read, or as unread again; their ids."""
+    user_id = work.viewer.require()
+    mine = (
+        Notification.id.in_(ids),
+        Notification.recipient_id == user_id,
+        Notification.in_app,
+    )
+    found = set(await work.session.scalars(select(Notification.id).where(*mine)))
+    for index, id_ in enumerate(ids):
+        if id_ not in found:
+            raise NotFound("notification", path=("ids", index))
+    # The moment of the first time stays.
+    read_at = func.coalesce(Notification.read_at, work.now) if read else None
+    await work.session.execute(update(Notification).where(*mine).values(read_at=read_at))
+    return list(ids)
+
+
+async def count_unread(work: Work) -> int:
+    """How many of the viewer's notifications are unread."""
+    unread = select(func.count()).where(
+        Notification.recipient_id == work.viewer.require(),
+        Notification.read_at.is_(None),
+        Notification.in_app,
+    )
+    return await work.session.scalar(unread) or 0
+
+
+async def mark_all_read(work: Work, *, until: dt.datetime | None = None) -> int:
+    """Mark all of one's own notifications as read, up to a moment; how many were unread."""
+    read = (
+        update(Notification)
+        .where(
+            Notification.recipient_id == work.viewer.require(),
+            Notification.read_at.is_(None),
+            Notification.in_app,
+            Notification.created_at <= (until or work.now),
+        )
+        .values(read_at=work.now)
+        .returning(Notification.id)
+    )
+    return len(list(await work.session.scalars(read)))
+
+
+# --- preferences ---------------------------------------------------------------------------------
+
+
+async def update_preferences(
+    work: Work,
+    *,
+    email_enabled: bool | None = None,
+    choices: Mapping[NotificationKind, Mapping[Channel, bool]] | None = None,
+    if_version: int | None = None,
+) -> NotificationPreferences:
+    """Change one's own choices; what is not named stays."""
+    preferences = await _own(work, work.viewer.require())
+    values: dict[str, Any] = {}
+    if email_enabled is not None:
+        values["email_enabled"] = email_enabled
+    merged = {kind: dict(ways) for kind, ways in preferences.choices.items()}
+    for kind, ways in (choices or {}).items():
+        named = {way.value: on for way, on in ways.items()}
+        merged[kind.name] = {**merged.get(kind.name, {}), **named}
+    values["choices"] = _differing(merged)
+    await _change(work, preferences, values, if_version)
+    return preferences
+
+
+async def stop_mail(work: Work, user_id: UUID, kinds: Collection[NotificationKind] | None) -> None:
+    """Send somebody no more mail of these kinds, or none at all: what an unsubscribe link does."""
+    preferences = await _own(work, user_id)
+    known = None if kinds is None else [kind for kind in kinds if kind in DEFAULTS]
+    if known is None or len(known) < len(kinds or ()):
+        # A kind that is not for choosing (a reminder) can only be turned off with all others.
+        await _change(work, preferences, {"email_enabled": False}, None)
+        return
+    merged = {kind: dict(ways) for kind, ways in preferences.choices.items()}
+    for kind in known:
+        merged[kind.name] = {**merged.get(kind.name, {}), Channel.EMAIL.value: False}
+    await _change(work, preferences, {"choices": _differing(merged)}, None)
+
+
+def _differing(choices: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str, bool]]:
+    """The choices that differ from the defaults, in one order."""
+    found = {}
+    for kind, default in DEFAULTS.items():
+        ways = choices.get(kind.name, {})
+        differing = {
+            way.value: not default for way in Channel if ways.get(way.value, default) != default
+        }
+        if differing:
+            found[kind.name] = differing
+    return found
+
+
+async def _own(work: Work, user_id: UUID) -> NotificationPreferences:
+    """The row, locked; made where there was none, of version 0."""
+    first = insert(NotificationPreferences).values(
+        id=user_id, created_at=work.now, updated_at=work.now, version=0, email_enabled=True
+    )
+    await work.session.execute(first.on_conflict_do_nothing())
+    return await work.session.get_one(
+        NotificationPreferences, user_id, with_for_update=True, populate_existing=True
+    )
+
+
+async def _change(
+    work: Work,
+    preferences: NotificationPreferences,
+    values: Mapping[str, Any],
+    if_version: int | None,
+) -> None:
+    changes = work.apply(preferences, values, if_version=if_version)
+    if not changes:
+        return
+    user = await work.session.get_one(User, preferences.id)
+    work.record(
+        EventKind.USER_UPDATED,
+        user,
+        [(f"notification_{name}", old, new) for name, old, new in changes],
+        audience=[user.id],
+    )
+    await work.session.flush()

@@ -1,0 +1,131 @@
+"""Devices for push messages in the schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import strawberry
+
+from db import models
+from domain import device as domain
+from domain.work import Work
+from errors import BadInput
+from graph import ids, ordering, paging
+from graph.enums import Platform
+from graph.fields import column
+from graph.inputs import MutationInput, given, optional, required
+from graph.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.node import Node, node_id, node_type
+from graph.ordering import Key, OrderBy
+from graph.paging import PageInfo
+
+
+@node_type(models.Device, "An app on a device of yours that push messages go to.")
+class Device(Node):
+    """See `db.models.Device`. The token is not shown again."""
+
+    id: strawberry.ID = node_id(models.Device)
+    platform: Platform = column(models.Device.platform, "What it runs.", convert=Platform)
+    name: str | None = column(models.Device.name, "What the app calls it.")
+    created_at: dt.datetime = column(models.Device.created_at, "When it was first registered.")
+    seen_at: dt.datetime = column(models.Device.seen_at, "When it was last registered.")
+
+
+@strawberry.type(description="A device in a list.")
+class DeviceEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Device = paging.edge_node()
+
+
+@strawberry.type(description="A page of devices.")
+class DeviceConnection:
+    """Relay connection."""
+
+    edges: list[DeviceEdge] = paging.edges()
+    nodes: list[Device] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+@ordering.order_input("One step of an ordering of devices; give exactly one field.")
+class DeviceOrder:
+    """Orderings of devices."""
+
+    created_at: OrderBy | None = ordering.by(
+        models.Device.created_at, "By the time of the first registration."
+    )
+
+
+@strawberry.type
+class DeviceQuery:
+    """Root fields."""
+
+    devices: DeviceConnection = paging.connection(
+        models.Device,
+        "Your devices that push messages go to, the newest first unless ordered otherwise.",
+        order_type=DeviceOrder,
+        default_order=(Key(ordering.source(models.Device.created_at), descending=True),),
+    )
+
+
+@strawberry.input(description="A device that push messages shall go to.")
+class DeviceRegisterInput(MutationInput):
+    """Input of `deviceRegister`."""
+
+    token: str = required("The app's registration token of Firebase Cloud Messaging.")
+    platform: Platform = required("What the device runs.")
+    name: str | None = optional("What to call it; up to 100 characters.")
+
+
+@strawberry.input(description="A device that gets no more push messages; by id or by token.")
+class DeviceUnregisterInput(MutationInput):
+    """Input of `deviceUnregister`."""
+
+    id: strawberry.ID | None = optional("The device.")
+    token: str | None = optional("Its token, for an app that did not keep the id.")
+
+
+@payload("The answer of `deviceRegister`.")
+class DeviceRegisterPayload(Payload):
+    """The device."""
+
+    device: Device | None = ref(models.Device, "The device; null if nothing was done.")
+
+
+@payload("The answer of `deviceUnregister`.")
+class DeviceUnregisterPayload(Payload):
+    """A forgotten device cannot be read any more."""
+
+    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the device had.")
+
+
+async def _register(work: Work, data: DeviceRegisterInput) -> Refs:
+    id_ = await domain.register(work, data.token, data.platform, given(data.name))
+    return {"device": id_}
+
+
+async def _unregister(work: Work, data: DeviceUnregisterInput) -> Refs:
+    id_, token = given(data.id), given(data.token)
+    if (id_ is None) == (token is None):
+        raise BadInput("Give id or token, one of them.", path=("id",))
+    gone = await domain.unregister(
+        work, None if id_ is None else ids.decode(models.Device, id_, ("id",)), token
+    )
+    return {"deleted_id": ids.encode(models.Device, gone)}
+
+
+@strawberry.type
+class DeviceMutation:
+    """Root fields."""
+
+    device_register: DeviceRegisterPayload = mutation(
+        _register,
+        DeviceRegisterInput,
+        "Have push messages sent to this device. Call it at each start of the app: a token that "
+        "is known already is yours from now on.",
+    )
+    device_unregister: DeviceUnregisterPayload = mutation(
+        _unregister, DeviceUnregisterInput, "Send no more push messages to a device of yours."
+    )

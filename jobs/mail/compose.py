@@ -1,0 +1,81 @@
+"""Writing a mail: the same words as text and as HTML, from two templates of one name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from settings import Settings
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    # By the ending: HTML is escaped, text must not be.
+    autoescape=select_autoescape(("html",), default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+# Of a header; longer subjects are cut by the programs that show them anyway.
+_SUBJECT = 150
+
+
+def compose(
+    settings: Settings,
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    id_: UUID,
+    to: str,
+    name: str,
+    subject: str,
+    now: dt.datetime,
+    unsubscribe: str | None = None,
+) -> EmailMessage:
+    """A mail from `templates/<template>.txt` and `.html`.
+
+    The `Message-ID` is made from `id_` alone, so that a mail that is sent twice (its worker was
+    killed before it could note the first time) can be told to be one. `unsubscribe` is the address
+    of RFC 8058's one click.
+    """
+    sender_name, sender = parseaddr(settings.mail.sender)
+    message = EmailMessage()
+    message["From"] = _address(sender_name, sender)
+    message["To"] = _address(name, to)
+    message["Subject"] = _line(subject)[:_SUBJECT]
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = f"<{id_.hex}@{sender.partition('@')[2]}>"
+    # Out-of-office programs answer people, not these.
+    message["Auto-Submitted"] = "auto-generated"
+    if unsubscribe is not None:
+        message["List-Unsubscribe"] = f"<{unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    shown = {
+        "name": name,
+        "subject": _line(subject),
+        "unsubscribe": unsubscribe,
+        "home": settings.server.frontend_url,
+        **values,
+    }
+    message.set_content(_ENVIRONMENT.get_template(f"{template}.txt").render(shown).strip() + "\n")
+    message.add_alternative(
+        _ENVIRONMENT.get_template(f"{template}.html").render(shown), subtype="html"
+    )
+    return message
+
+
+def _address(name: str, address: str) -> Address:
+    user, _, domain = address.rpartition("@")
+    return Address(_line(name), user, domain)
+
+
+def _line(text: str) -> str:
+    """One line: a header must not hold a line break, whatever people write into titles."""
+    return " ".join(text.split())

@@ -1,0 +1,97 @@
+"""The mail about notifications: all that waits for one person about one task, in one.
+
+First the notifications are bound to the job, in a transaction of their own; then the mail is sent.
+So a job that is run again, because its worker was killed, sends the same mail with the same id, and
+what came meanwhile is another job's. Preferences, the address and the right to see the task are
+asked when it is sent.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from auth.links import UnsubscribeLinks
+from db.models import Channel, Notification, NotificationPreferences, User
+from domain.notification import MAIL_JOB, chosen
+from domain.work import Work
+from jobs.handlers import RunningJob, handler
+from jobs.mail.compose import compose
+from jobs.told import Said, in_words, link_to
+from jobs.tools import Tools
+
+
+@handler(MAIL_JOB)
+async def send_mail(tools: Tools, job: RunningJob) -> None:
+    """Tell one person by mail what is new about one task."""
+
+    async def bind(work: Work) -> None:
+        await _bind(work, job)
+
+    async def read(work: Work) -> tuple[User, list[Said]] | None:
+        return await _letter(work, job)
+
+    await tools.do(MAIL_JOB, bind)
+    letter = await tools.do(MAIL_JOB, read)
+    if letter is None:
+        return
+    user, said = letter
+    settings = tools.settings
+    kinds = {one.notification.kind for one in said}
+    first = said[0]
+    subject = first.sentence
+    if len(said) > 1 and first.task is not None:
+        subject = f"{len(said)} news about “{first.task.title}”"
+    message = compose(
+        settings,
+        "notifications",
+        {"items": said, "link": link_to(settings.server.frontend_url, first.task)},
+        id_=job.id,
+        to=user.email,
+        name=user.full_name or user.username,
+        subject=subject.removesuffix("."),
+        now=job.created_at,
+        unsubscribe=UnsubscribeLinks(settings).link(user.id, kinds),
+    )
+    await tools.sender.send(message)
+
+
+async def _bind(work: Work, job: RunningJob) -> None:
+    """Bind what waits to this job, unless that was done in an earlier attempt."""
+    bound = select(Notification.id).where(Notification.mail_id == job.id).limit(1)
+    if await work.session.scalar(bound) is not None:
+        return
+    task = job.payload["task"]
+    await work.session.execute(
+        update(Notification)
+        .where(
+            Notification.recipient_id == UUID(job.payload["recipient"]),
+            Notification.id == UUID(job.payload["notification"])
+            if task is None
+            else Notification.task_id == UUID(task),
+            Notification.email,
+            Notification.mail_id.is_(None),
+        )
+        .values(mail_id=job.id)
+    )
+
+
+async def _letter(work: Work, job: RunningJob) -> tuple[User, list[Said]] | None:
+    """To whom, and what; None where there is nothing to say to them (any more)."""
+    user = await work.session.get(User, UUID(job.payload["recipient"]))
+    if user is None or not user.is_active or user.email_verified_at is None:
+        return None
+    preferences = await work.session.get(NotificationPreferences, user.id)
+    notifications = await work.session.scalars(
+        select(Notification)
+        .where(Notification.mail_id == job.id)
+        .order_by(Notification.created_at, Notification.id)
+    )
+    wanted = [one for one in notifications if _still_wanted(preferences, one)]
+    said = await in_words(work, user, wanted)
+    return (user, said) if said else None
+
+
+def _still_wanted(preferences: NotificationPreferences | None, one: Notification) -> bool:
+    return Channel.EMAIL in chosen(preferences, one.kind)

@@ -1,0 +1,92 @@
+"""How mail goes out: by one SMTP server, or into a folder where none is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import tempfile
+from abc import ABC, abstractmethod
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+import aiosmtplib
+
+from jobs.handlers import GiveUp
+from settings import MailSettings, Settings
+
+_TIMEOUT_SECONDS = 30.0
+
+
+class Sender(ABC):
+    """Sends one message to whom its headers name."""
+
+    @abstractmethod
+    async def send(self, message: EmailMessage) -> None:
+        """Raises `GiveUp` where the server will never take it, anything else where it may later."""
+
+
+class SmtpSender(Sender):
+    """A connection for each message: mail is seldom, and servers cut idle connections."""
+
+    def __init__(self, settings: MailSettings) -> None:
+        self._settings = settings
+        self._context = ssl.create_default_context(
+            cafile=None if settings.ca_file is None else str(settings.ca_file)
+        )
+
+    async def send(self, message: EmailMessage) -> None:
+        settings = self._settings
+        encrypted = settings.tls != "none"
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=settings.host,
+                port=settings.port,
+                username=settings.user,
+                password=None
+                if settings.password is None
+                else settings.password.get_secret_value(),
+                use_tls=settings.tls == "implicit",
+                # Not "if the server offers it": whoever stands between could take the offer away.
+                start_tls=settings.tls == "starttls",
+                tls_context=self._context if encrypted else None,
+                timeout=_TIMEOUT_SECONDS,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            answers = [f"{answer.code} {answer.message}" for answer in refused.recipients]
+            if all(answer.code >= 500 for answer in refused.recipients):
+                raise GiveUp(f"The mail server refuses the recipient: {answers[0]}") from refused
+            raise
+        except aiosmtplib.SMTPDataError as refused:
+            if refused.code >= 500:
+                raise GiveUp(
+                    f"The mail server refuses the message: {refused.code} {refused.message}"
+                ) from refused
+            raise
+
+
+class FolderSender(Sender):
+    """Writes .eml files, which mail programs open; for development."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def send(self, message: EmailMessage) -> None:
+        await asyncio.to_thread(self._write, message)
+
+    def _write(self, message: EmailMessage) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # By its id, so that a mail that is sent again is one file all the same.
+        name = message["Message-ID"].strip("<>").partition("@")[0]
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+            file.write(message.as_bytes(policy=SMTP))
+        os.replace(file.name, self._folder / f"{name}.eml")  # noqa: PTH105 - both are paths as text
+
+
+def make_sender(settings: Settings) -> Sender:
+    """The sender that is configured."""
+    if settings.mail.host is None:
+        return FolderSender(settings.server.data_dir / "mail")
+    return SmtpSender(settings.mail)

@@ -1,0 +1,180 @@
+"""From the log to the inbox: who is told of an event, and why.
+
+Each event becomes candidates by the table of rules below, one function a kind of event. Who may not
+see the task at this moment drops out, and the one who did it always does; `domain.notification`
+then asks what the others have chosen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from db.models import Comment, Event, NotificationKind, Task
+from domain.notification import Notice, notify
+from domain.work import Work
+from events.kinds import EventKind
+from jobs.consumer import consumer
+from jobs.tools import Tools
+
+Candidate = tuple[UUID, NotificationKind]
+Rule = Callable[[Any, Task], Iterator[Candidate]]
+
+
+@consumer("notifications")
+async def tell_people(tools: Tools, work: Work, events: Sequence[Any]) -> None:
+    """Write the notifications of these events, with their mails and push messages."""
+    wanted = [event for event in events if event.task_id and EventKind(event.kind) in _RULES]
+    if not wanted:
+        return
+    tasks = await _tasks(work, {event.task_id for event in wanted})
+    first_assignees = await _first_assignees(work, wanted, tasks)
+    deleted = await _deleted_comments(work, wanted)
+    candidates: list[tuple[Any, Candidate]] = []
+    for event in wanted:
+        task = tasks.get(event.task_id)
+        if task is None or event.subject_id in deleted:
+            continue
+        candidates.extend((event, one) for one in _RULES[EventKind(event.kind)](event, task))
+        if (assignee := first_assignees.get(event.id)) is not None:
+            candidates.append((event, (assignee, NotificationKind.TASK_ASSIGNED_TO_ME)))
+    seeing = await tools.log.readable(
+        Task, {(event.task_id, person) for event, (person, _) in candidates}
+    )
+    notices = [
+        Notice(
+            recipient_id=person,
+            kind=kind,
+            event_id=event.id,
+            actor_id=event.actor_id,
+            task_id=event.task_id,
+            comment_id=event.subject_id if event.subject_type == Comment.__name__ else None,
+            at=event.at,
+        )
+        for event, (person, kind) in candidates
+        if (event.task_id, person) in seeing
+    ]
+    await notify(work, notices, mail_delay=dt.timedelta(seconds=tools.settings.mail.delay_seconds))
+
+
+async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Task]:
+    """The living ones of these tasks."""
+    rows = await work.session.scalars(
+        select(Task).where(Task.id.in_(ids), Task.deleted_at.is_(None))
+    )
+    return {task.id: task for task in rows}
+
+
+async def _deleted_comments(work: Work, events: Sequence[Any]) -> set[UUID]:
+    """Of the comments that these events are about, those that nobody can read any more."""
+    about = {event.subject_id for event in events if event.subject_type == Comment.__name__}
+    there = await work.session.scalars(
+        select(Comment.id).where(Comment.id.in_(about), Comment.removed_at.is_(None))
+    )
+    return about.difference(there)
+
+
+async def _first_assignees(
+    work: Work, events: Sequence[Any], tasks: Mapping[UUID, Task]
+) -> dict[UUID, UUID]:
+    """Who was to do a task when it was made, by the event of its making.
+
+    That event names no fields. So it is whoever is to do it now, unless that was changed since:
+    then the first such change says who it was before.
+    """
+    made = {
+        event.task_id: event
+        for event in events
+        if event.kind == EventKind.TASK_CREATED.value and event.task_id in tasks
+    }
+    if not made:
+        return {}
+    changed = await work.session.execute(
+        select(Event.task_id, Event.changes)
+        .where(
+            Event.task_id.in_(made),
+            Event.subject_type == Task.__name__,
+            Event.changes.contains([{"field": "assignee"}]),
+        )
+        .order_by(Event.xid, Event.position)
+    )
+    before: dict[UUID, UUID | None] = {}
+    for task_id, changes in changed:
+        old = next(change["from"] for change in changes if change["field"] == "assignee")
+        before.setdefault(task_id, None if old is None else UUID(old))
+    found = {}
+    for task_id, event in made.items():
+        person = before.get(task_id) if task_id in before else tasks[task_id].assignee_id
+        if person is not None:
+            found[event.id] = person
+    return found
+
+
+# --- who is told of what -------------------------------------------------------------------------
+
+
+def _task_changed(event: Any, task: Task) -> Iterator[Candidate]:
+    """Any kind of change may name another assignee, and complete the task, at once."""
+    changes = _changes(event)
+    assignee = changes.get("assignee")
+    if assignee is not None:
+        yield UUID(assignee), NotificationKind.TASK_ASSIGNED_TO_ME
+    if event.kind == EventKind.TASK_COMPLETED.value:
+        for person in _mine(task):
+            yield person, NotificationKind.TASK_COMPLETED
+
+
+def _shared(event: Any, _task: Task) -> Iterator[Candidate]:
+    person = _changes(event).get("user")
+    if person is not None:
+        yield UUID(person), NotificationKind.TASK_SHARED_WITH_ME
+
+
+def _commented(event: Any, task: Task) -> Iterator[Candidate]:
+    """Who is mentioned is told so, and not of the comment as well."""
+    mentioned = set(_mentioned(event))
+    for person in sorted(mentioned):
+        yield person, NotificationKind.MENTIONED
+    if event.kind == EventKind.COMMENT_CREATED.value:
+        for person in _mine(task):
+            if person not in mentioned:
+                yield person, NotificationKind.COMMENT_ON_MY_TASK
+
+
+def _nobody(_event: Any, _task: Task) -> Iterator[Candidate]:
+    """Who is told of a new task is found by `_first_assignees`."""
+    return iter(())
+
+
+_RULES: Mapping[EventKind, Rule] = {
+    EventKind.TASK_CREATED: _nobody,
+    EventKind.TASK_UPDATED: _task_changed,
+    EventKind.TASK_ASSIGNED: _task_changed,
+    EventKind.TASK_COMPLETED: _task_changed,
+    EventKind.TASK_REOPENED: _task_changed,
+    EventKind.SHARE_CREATED: _shared,
+    EventKind.COMMENT_CREATED: _commented,
+    EventKind.COMMENT_UPDATED: _commented,
+}
+
+
+def _changes(event: Any) -> dict[str, Any]:
+    return {change["field"]: change["to"] for change in event.changes}
+
+
+def _mentioned(event: Any) -> list[UUID]:
+    """People whom this event mentions for the first time in its comment."""
+    for change in event.changes:
+        if change["field"] == "mentions":
+            return [UUID(person) for person in change["to"] if person not in change["from"]]
+    return []
+
+
+def _mine(task: Task) -> list[UUID]:
+    """The people for whom it is "my task": its owner, and who is to do it."""
+    people = [task.owner_id, task.assignee_id]
+    return sorted({person for person in people if person is not None})

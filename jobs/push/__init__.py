@@ -1,0 +1,1 @@
+"""Push messages: the service that delivers them, and the job that sends one."""
