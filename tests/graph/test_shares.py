@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -257,3 +258,28 @@ async def test_shares_of_many_tasks_are_one_statement(world: World) -> None:
     shares = [task["shares"]["nodes"] for task in reply.good["tasks"]["nodes"]]
     assert [len(one) for one in shares] == [2] * 8
     assert len(reply.statements) == 3
+
+
+LISTEN = """
+subscription ($filter: TaskEventFilter) { taskEvents(filter: $filter) { kind } }
+"""
+
+
+async def test_a_stream_on_the_task_ends_when_the_share_is_taken_back(world: World) -> None:
+    ada, bob = await world.people(2)
+    task = await world.task(ada)
+    share = (await create(world, ada, task, username=bob.username)).good["taskShareCreate"]
+    async with (
+        asyncio.timeout(20),
+        aclosing(world.deliveries(LISTEN, bob, filter={"tasks": [gid(task)]})) as replies,
+    ):
+        told = []
+        waiting = asyncio.ensure_future(anext(replies))
+        await asyncio.sleep(0.2)
+        reply = await world.run(DELETE, ada, input={"id": share["share"]["id"]})
+        assert reply.codes == []
+        while not (reply := await waiting).codes:
+            told.append(reply.data["taskEvents"]["kind"])
+            waiting = asyncio.ensure_future(anext(replies))
+    assert "ACCESS_LOST" in told
+    assert reply.codes == ["NOT_FOUND"]
