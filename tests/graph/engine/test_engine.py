@@ -37,9 +37,7 @@ async def run(
 
 
 def fallbacks(reason: str) -> float:
-    return (
-        REGISTRY.get_sample_value("taskloom_engine_fallbacks_total", {"reason": reason}) or 0.0
-    )
+    return REGISTRY.get_sample_value("taskloom_engine_fallbacks_total", {"reason": reason}) or 0.0
 
 
 # --- batches -------------------------------------------------------------------------------------

@@ -223,10 +223,9 @@ async def task_comments(
 ) -> list[Any]:
     await asyncio.sleep(0)
     world = world_of(info)
-    places = {id(task): number for number, task in enumerate(world.tasks)}
+    places = [world.tasks.index(row) for row in parents]
     found = [
-        [comment for comment in world.comments if comment.task_id == places[id(row)]]
-        for row in parents
+        [comment for comment in world.comments if comment.task_id == place] for place in places
     ]
     return bent(info, parents, [comments[:first] for comments in found])
 
@@ -391,15 +390,11 @@ async def query_people(info: BatchInfo, first: First = 4) -> Any:
     return bent(info, [None], [world.people[:first]])[0]
 
 
-async def query_person(
-    info: BatchInfo, number: Annotated[int, arg("which")] = 1
-) -> Any:
+async def query_person(info: BatchInfo, number: Annotated[int, arg("which")] = 1) -> Any:
     return world_of(info).person(number)
 
 
-async def query_things(
-    info: BatchInfo, first: First = 5
-) -> Any:
+async def query_things(info: BatchInfo, first: First = 5) -> Any:
     world = world_of(info)
     mixed: list[Any] = [
         world.tasks[1], world.people[2], Stats(count=3), world.comments[4], world.tasks[5], None
