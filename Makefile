@@ -48,6 +48,10 @@ check: $(STAMPS)/dev ## Lint, types, layers, schema.graphql, models and migratio
 	@echo "schema"; $(BIN)/taskloom schema --check
 	@echo "models and migrations"; $(BIN)/python scripts/check_migrations.py
 
+.PHONY: bench
+bench: $(STAMPS)/dev ## Measure against the floor and peers, in six minutes; make bench ARGS=--quick
+	@$(BIN)/python -m bench.run $(ARGS)
+
 .PHONY: schema
 schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql

@@ -177,8 +177,8 @@ CASES: Final = (
         "board",
         "100 tasks of a project, 11 fields each, with their assignees",
         {
-            "taskloom": f"query Board($id: ID!) {{ project(id: $id) {{ id name tasks(first: {PAGE}) "
-            f"{{ nodes {_BOARD} }} }} }}",
+            "taskloom": "query Board($id: ID!) { project(id: $id) { id name "
+            f"tasks(first: {PAGE}) {{ nodes {_BOARD} }} }} }}",
             "simple": f"query Board($id: ID!) {{ project(id: $id) {{ id name tasks(first: {PAGE}) "
             f"{_BOARD} }} }}",
             "postgraphile": "query Board($id: UUID!) { project: projectByRowId(rowId: $id) "
@@ -191,7 +191,7 @@ CASES: Final = (
     ),
     Case(
         "deep",
-        "20 projects × 20 tasks × 5 comments, with their people",
+        "20 projects, 20 tasks of each, 5 comments of each, with their people",
         {
             "taskloom": _deep(
                 projects="projects(first: 20)",
@@ -238,7 +238,8 @@ CASES: Final = (
             "taskloom": "mutation Create($input: TaskCreateInput!) { taskCreate(input: $input) "
             f"{{ task {_NEW} errors {{ code message }} }} }}",
             "simple": "mutation Create($projectId: ID!, $title: String!, $priority: Int!) "
-            f"{{ task: createTask(projectId: $projectId, title: $title, priority: $priority) {_NEW} }}",
+            "{ task: createTask(projectId: $projectId, title: $title, priority: $priority) "
+            f"{_NEW} }}",
             "postgraphile": "mutation Create($input: CreateTaskInput!) { created: createTask("
             f"input: $input) {{ task {_in_postgraphile(_NEW)} }} }}",
             "floor": "/create",

@@ -28,11 +28,15 @@ from settings import Settings, load_settings
 LOGIN, PASSWORD = "bench", "measure-twice-cut-once"
 
 _BEGAN = dt.datetime(2026, 1, 5, 8, tzinfo=dt.UTC)
+# fmt: off
 _WORDS = (
-    "align anchor belt box brake cable chain check clamp colour count crank deliver dock draw fit "
-    "fork frame gear grip handle hub invoice lamp latch measure mount order paint pedal plan polish"
-    " price ride rim saddle spoke steer test torque track tyre weld wheel wire write"
-).split()
+    "align", "anchor", "belt", "box", "brake", "cable", "chain", "check", "clamp", "colour",
+    "count", "crank", "deliver", "dock", "draw", "fit", "fork", "frame", "gear", "grip", "handle",
+    "hub", "invoice", "lamp", "latch", "measure", "mount", "order", "paint", "pedal", "plan",
+    "polish", "price", "ride", "rim", "saddle", "spoke", "steer", "test", "torque", "track",
+    "tyre", "weld", "wheel", "wire", "write",
+)
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ def make_rows(size: Size, password: tuple[str, int]) -> Rows:
     users = list(_users(made, size, password))
     projects = list(_projects(made, size, users))
     members = list(_members(made, projects, users))
-    tasks, comments = [], []
+    tasks: list[tuple[Any, ...]] = []
+    comments: list[tuple[Any, ...]] = []
     for project in projects:
         of_project = list(_tasks(made, size, project[0], users))
         tasks += of_project

@@ -61,7 +61,13 @@ async def _users(keys: Sequence[UUID]) -> list[models.User | None]:
 
 
 async def _first_of_each(
-    session: AsyncSession, model: Any, parent: Any, keys: Sequence[UUID], order: Any, first: int
+    session: AsyncSession,
+    model: Any,
+    *,
+    parent: Any,
+    keys: Sequence[UUID],
+    order: Any,
+    first: int,
 ) -> dict[UUID, list[Any]]:
     rank = func.row_number().over(partition_by=parent, order_by=order)
     ranked = select(model, rank.label("rank")).where(parent.in_(keys)).subquery()
@@ -77,7 +83,9 @@ async def _tasks_of(keys: Sequence[UUID], first: int) -> list[list[models.Task]]
     async with _SESSIONS() as session:
         task = models.Task
         order = (task.position, task.id)
-        pages = await _first_of_each(session, task, task.project_id, keys, order, first)
+        pages = await _first_of_each(
+            session, task, parent=task.project_id, keys=keys, order=order, first=first
+        )
     return [pages[key] for key in keys]
 
 
@@ -85,7 +93,9 @@ async def _comments_of(keys: Sequence[UUID], first: int) -> list[list[models.Com
     async with _SESSIONS() as session:
         comment = models.Comment
         order = (comment.created_at, comment.id)
-        pages = await _first_of_each(session, comment, comment.task_id, keys, order, first)
+        pages = await _first_of_each(
+            session, comment, parent=comment.task_id, keys=keys, order=order, first=first
+        )
     return [pages[key] for key in keys]
 
 

@@ -39,7 +39,7 @@ def text(results: Results) -> str:
             "",
             *_circumstances(results),
             "",
-            "## Processor time of the server process, ms a request (and × the floor)",
+            "## Processor time of the server process, ms a request (and its ratio to the floor's)",
             "",
             *_table(results, _cpu, "16 connections"),
             "",
@@ -140,7 +140,7 @@ def promises(results: Results) -> Iterator[str]:
     peers = [name for name in results.servers if name not in {TASKLOOM, FLOOR, PLAIN}]
     for case in _HELD_TO_ALL:
         if case in results.cases:
-            yield _judged(f"{case}: at most 1.3 × the floor", times(case, FLOOR), _OF_THE_FLOOR)
+            yield _judged(f"{case}: as a multiple of the floor", times(case, FLOOR), _OF_THE_FLOOR)
             for peer in [*peers, PLAIN]:
                 yield _judged(f"{case}: less than {peer}", times(case, peer), 1.0)
     for case in _HELD_TO_SOME:

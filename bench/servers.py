@@ -161,6 +161,8 @@ def _others(
         "GRAPHILE_ENV": "production",
     }
     uvicorn = [sys.executable, "-m", "uvicorn", "--port", _PORT, "--loop", "uvloop"]
+    # A slow answer must not count as silence of the others.
+    uvicorn += ["--timeout-keep-alive", "75"]
     uvicorn += ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--factory"]
     yield _Recipe(FLOOR, "floor", [*uvicorn, "bench.floor:app"], environment)
     yield _Recipe(PLAIN, "simple", [*uvicorn, "bench.plain:app"], environment)
