@@ -25,8 +25,11 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     OperationDefinitionNode,
     TokenKind,
+    TypeInfo,
+    Visitor,
     parse,
     print_ast,
     separate_operations,
@@ -56,6 +59,11 @@ class CorpusOperation:
     def document(self) -> DocumentNode:
         """Its tree; names of the stage are still in it."""
         return parse(self.text)
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the stage, and of what was kept, that it needs."""
+        return set(_NAME.findall(self.text + self.variables))
 
     def filled(self, names: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         """Text and variables, with the things that names stand for."""
@@ -116,3 +124,15 @@ def at(data: Any, path: str) -> Any:
     for part in path.split("."):
         data = data[int(part) if part.isdigit() else part]
     return data
+
+
+class Asked(Visitor):
+    """Gathers `Type.field` for every field node; to be used in a `TypeInfoVisitor`."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self._info = info
+        self.found: set[str] = set()
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        self.found.add(f"{self._info.get_parent_type()}.{node.name.value}")

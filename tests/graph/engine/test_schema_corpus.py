@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from random import Random
 
 import pytest
-from graphql import (
-    FieldNode,
-    TypeInfo,
-    TypeInfoVisitor,
-    Visitor,
-    is_object_type,
-    parse,
-    validate,
-    visit,
-)
+from graphql import TypeInfo, TypeInfoVisitor, is_object_type, parse, validate, visit
 
+from graph.fields import BatchFault
 from graph.schema import schema
 from settings import Settings
-from tests.graph.engine.operations import FILES, CorpusOperation, read
+from tests.factories import ENGINES, Engine
+from tests.graph.engine.faults import SHORT, bent, plan
+from tests.graph.engine.operations import FILES, Asked, CorpusOperation, read
 from tests.graph.engine.stage import Scene, Twins, codes, scene, twins
 
 SCHEMA = schema._schema
@@ -92,22 +87,10 @@ def test_documents_are_valid(path: Path) -> None:
     assert [str(error) for error in errors] == []
 
 
-class _Asked(Visitor):
-    """Gathers `Type.field` for every field node."""
-
-    def __init__(self, info: TypeInfo) -> None:
-        super().__init__()
-        self._info = info
-        self.found: set[str] = set()
-
-    def enter_field(self, node: FieldNode, *_: Any) -> None:
-        self.found.add(f"{self._info.get_parent_type()}.{node.name.value}")
-
-
 def test_every_field_of_the_schema_is_asked_for() -> None:
     """A new field or type needs an operation in `corpus/`, or a reason in `LEFT_OUT`."""
     info = TypeInfo(SCHEMA)
-    asked = _Asked(info)
+    asked = Asked(info)
     for path in FILES:
         visit(parse(path.read_text("utf-8")), TypeInfoVisitor(info, asked))
     every = {
@@ -118,3 +101,68 @@ def test_every_field_of_the_schema_is_asked_for() -> None:
     }
     assert sorted(every - asked.found - LEFT_OUT.keys()) == []
     assert sorted(LEFT_OUT.keys() - (every - asked.found)) == [], "left out for no reason any more"
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+KEPT = {name for operations in CORPUS.values() for one in operations for name in one.keep}
+# Those that succeed, and need nothing that another one kept.
+SOUND = [
+    operation
+    for name in sorted(READING)
+    for operation in CORPUS[name]
+    if not operation.fails and not operation.names & KEPT
+]
+
+
+async def with_faults(operations: list[CorpusOperation], both: Twins, seed: int) -> int:
+    """Compare each with some of its resolvers bent; how many of them then told of errors."""
+    failed = 0
+    for operation in operations:
+        random = Random(f"{seed} {operation.name}")
+        faults = plan(SCHEMA, operation.document, random)
+        # A text of its own, since plans are made for the resolvers as they are.
+        bad = replace(operation, text=f"# {seed}: {faults}\n{operation.text}", keep={})
+        with bent(SCHEMA, faults, seed):
+            (answer,) = await both.compare(bad)
+        failed += bool(answer.errors)
+    return failed
+
+
+async def test_both_engines_agree_on_faults(readers: Twins) -> None:
+    some = SOUND[::4]
+    assert await with_faults(some, readers, seed=1) > len(some) / 2
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(2, 30))
+async def test_both_engines_agree_on_faults_all_night(seed: int, readers: Twins) -> None:
+    assert await with_faults(SOUND, readers, seed) > len(SOUND) / 2
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("place", ["Query.tasks", "Task.assignee", "Task.comments", "Task.project"])
+async def test_a_resolver_that_gives_too_few_results_is_named_in_the_log(
+    place: str, engine: Engine, readers: Twins, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"""# {place}
+        {{ tasks(first: 9, orderBy: [{{title: {{}}}}]) {{ nodes {{
+            title assignee {{ username }} project {{ name }} comments {{ totalCount }}
+        }} }} }}
+    """
+    sound = await readers.alone(engine, CorpusOperation("Sound", "query", f"# as it is\n{text}"))
+    with bent(SCHEMA, {place: SHORT}, 0):
+        answer = await readers.alone(engine, CorpusOperation("Short", "query", text))
+    assert {error["extensions"]["code"] for error in answer.errors} == {"INTERNAL_SERVER_ERROR"}
+    fault = caplog.records[-1].exc_info
+    assert fault is not None
+    assert isinstance(fault[1], BatchFault)
+    name = place.partition(".")[2]
+    assert f".{name} gave " in str(fault[1])
+    assert BatchFault.__name__ not in str(answer.errors), "the inside is not told to clients"
+    # What the field would have given is null, and nothing else has moved.
+    assert sound.data is not None
+    expected = [{**row, name: None} for row in sound.data["tasks"]["nodes"]]
+    nullable = place in {"Task.assignee", "Task.project"}
+    assert answer.data == ({"tasks": {"nodes": expected}} if nullable else None)
