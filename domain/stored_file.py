@@ -36,9 +36,8 @@ async def reserve(
     filename: str | None = None,
     size: int | None = None,
 ) -> StoredFile:
-    """A new place. Every upload of every kind passes here once, so this is where they are counted.
-
-    The row is the transaction's: the bytes may be written once it has committed.
+    """A new place; every upload of every kind has one. The bytes may be written once this has
+    committed.
     """
     file = StoredFile(
         id=work.new_id(),

@@ -23,7 +23,7 @@ from domain import attachment as domain
 from domain.work import Work, begin
 from errors import NotFound
 from files.service import Kept
-from graph import ids, ordering, paging
+from graph import ids, ordering, paging, rates
 from graph.attachment_inputs import (
     AttachmentDeleteInput,
     AttachmentUploadFinishInput,
@@ -274,6 +274,7 @@ class AttachmentMutation:
         "(https://github.com/jaydenseric/graphql-multipart-request-spec) with the header "
         "`Apollo-Require-Preflight`, `X-Apollo-Operation-Name` or `X-Taskloom-Preflight`.",
         around=_staged,
+        limit=rates.upload,
     )
     attachment_upload_start: AttachmentUploadStartPayload = mutation(
         _start,
@@ -281,6 +282,7 @@ class AttachmentMutation:
         "Ask for an address to which a file can be sent by itself, which lets a page show how far "
         "it is. Within an hour, `attachmentUploadFinish` attaches it.",
         in_context=True,
+        limit=rates.upload,
     )
     attachment_upload_finish: AttachmentUploadFinishPayload = mutation(
         _finish,

@@ -10,6 +10,7 @@ import strawberry
 from domain import avatar as domain
 from domain.work import Work
 from files.upload import Upload
+from graph import rates
 from graph.attachment import work_of
 from graph.context import Context
 from graph.inputs import MutationInput, required
@@ -54,6 +55,7 @@ class AvatarMutation:
         "Set your picture, by a multipart request. Everybody may see it, signed in or not.",
         in_context=True,
         around=_staged,
+        limit=rates.upload,
     )
     avatar_delete: UserPayload = mutation(
         _delete, AvatarDeleteInput, "Remove your picture. Safe to repeat.", in_context=True

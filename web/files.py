@@ -281,9 +281,10 @@ def _range(asked: str | None, size: int) -> tuple[int, int] | None:
     if not match[1]:
         return max(0, size - int(match[2])), size
     start = int(match[1])
-    end = int(match[2]) + 1 if match[2] else size
-    # What ends before it begins is no range at all, and is disregarded.
-    return None if end <= start else (start, min(end, size))
+    if match[2] and int(match[2]) < start:
+        # What ends before it begins is no range at all, and is disregarded.
+        return None
+    return start, min(int(match[2]) + 1, size) if match[2] else size
 
 
 def _unchanged(request: Request, etag: str) -> bool:

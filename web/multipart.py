@@ -140,6 +140,9 @@ class _Reader:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode("utf-8", "replace")
         filename = options.get(b"filename", b"").decode("utf-8", "replace")
+        # As browsers write what would end the header.
+        for code, character in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
+            filename = filename.replace(code, character)
         self._found.append((self._form.begin, (name, filename)))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:

@@ -49,6 +49,8 @@ class Case:
     ok: frozenset[Part]
     forbidden: frozenset[Part] = NOBODY
     hidden: str = "NOT_FOUND"
+    # Files of a multipart request: for each place in the variables a name and bytes.
+    files: Mapping[str, tuple[str, bytes]] | None = None
     # Other answers, by their code.
     instead: Mapping[str, frozenset[Part]] = field(default_factory=dict)
 
@@ -144,6 +146,7 @@ def in_bulk(
 
 SHARE = "share { id }"
 COMMENT = "comment { id }"
+ATTACHMENT = "attachment { id }"
 ENTRY = "timeEntry { id }"
 PROJECT = "project { id }"
 MEMBER = "member { id }"
@@ -318,6 +321,33 @@ CASES: list[Case] = [
         more=lambda _: {"body": "x"},
     ),
     mutates("commentDelete", "comment", OWNER | {Part.EDITOR}, TASK_SEEN, result="deletedId"),
+    # --- attachments
+    Case("Query.attachment", one("attachment"), by_id("attachment"), "attachment", TASK_SEEN),
+    Case("Query.node attachment", one("node"), by_id("attachment"), "attachment", TASK_SEEN),
+    replace(
+        mutates(
+            "attachmentUpload",
+            "task",
+            TASK_EDITED,
+            TASK_SEEN,
+            result=ATTACHMENT,
+            path="taskId",
+            more=lambda _: {"file": None},
+        ),
+        files={"variables.input.file": ("a.txt", b"words")},
+    ),
+    mutates(
+        "attachmentUploadStart",
+        "task",
+        TASK_EDITED,
+        TASK_SEEN,
+        result="upload { id }",
+        path="taskId",
+        more=lambda _: {"filename": "a.txt", "size": 5},
+    ),
+    # The owner has sent it.
+    mutates("attachmentUploadFinish", "upload", OWNER, NOBODY, result=ATTACHMENT, path="uploadId"),
+    mutates("attachmentDelete", "attachment", TASK_EDITED, TASK_SEEN, result="deletedId"),
     # --- tags
     Case(
         "Query.tags",
@@ -595,6 +625,8 @@ UNADDRESSED: dict[str, str] = {
     "Mutation.userRegister": "names nothing that exists",
     "Mutation.profileUpdate": "is about whoever asks",
     "Mutation.passwordChange": "is about whoever asks",
+    "Mutation.avatarUpload": "is about whoever asks",
+    "Mutation.avatarDelete": "is about whoever asks",
     "Mutation.userDelete": "is about whoever asks",
     "Mutation.projectCreate": "names nothing that exists; the id is of the client's making",
     "Mutation.sessionCreate": "answers INVALID_CREDENTIALS, whoever is meant",

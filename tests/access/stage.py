@@ -165,6 +165,37 @@ class Cast:
                 replaced_at=now,
             )
             work.session.add(revision)
+            sent = [
+                models.StoredFile(
+                    id=work.new_id(),
+                    uploader_id=owner.id,
+                    created_at=now,
+                    expires_at=now + dt.timedelta(hours=1),
+                    task_id=the_task.id,
+                    filename="plan.txt",
+                    size=5,
+                    stored_at=now,
+                    content_type="text/plain",
+                    sha256="0" * 64,
+                    has_thumbnail=False,
+                )
+                for _ in range(2)
+            ]
+            work.session.add_all(sent)
+            await work.session.flush()
+            attachment = models.Attachment(
+                id=work.new_id(),
+                task_id=the_task.id,
+                uploader_id=owner.id,
+                file_id=sent[0].id,
+                filename="plan.txt",
+                content_type="text/plain",
+                size=5,
+                sha256="0" * 64,
+                has_thumbnail=False,
+                created_at=now,
+            )
+            work.session.add(attachment)
             entry = models.TimeEntry(
                 id=work.new_id(),
                 user_id=self.people[Part.EDITOR].id,
@@ -218,6 +249,8 @@ class Cast:
             "comment": gid(comment),
             "revision": gid(revision),
             "entry": gid(entry),
+            "attachment": gid(attachment),
+            "upload": gid(sent[1]),
             "target": gid(self.target),
             "target_name": self.target.username,
             "editor": gid(self.people[Part.EDITOR]),

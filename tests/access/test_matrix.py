@@ -22,6 +22,7 @@ from graphql import (
 )
 
 from graph.schema import schema
+from tests import uploads
 from tests.access.matrix import CASES, PUBLIC, UNADDRESSED, Case
 from tests.access.stage import Cast, Part, Stage, absent, anonymous
 from tests.factories import Reply, World
@@ -96,6 +97,10 @@ async def test_case(cast: Cast, name: str) -> None:
 async def ask(cast: Cast, case: Case, part: Part, variables: dict[str, Any]) -> Reply:
     if case.path.startswith("Subscription."):
         return await cast.world.first_delivery(case.document, cast.of(part), **variables)
+    if case.files is not None:
+        return await uploads.send(
+            cast.world.http, cast.of(part), case.document, variables, dict(case.files)
+        )
     return await cast.world.post(case.document, cast.of(part), **variables)
 
 
@@ -158,7 +163,17 @@ async def test_nothing_is_told_to_the_signed_out(cast: Cast, path: str) -> None:
         f"{kind.lower()} {f'({names})' if names else ''} "
         f"{{ {name}{f'({passed})' if passed else ''} {'' if leaf else '{ __typename }'} }}"
     )
-    reply = await cast.world.post(document, None, **arguments)
+    files = {
+        f"variables.{argument}.{inner}": ("a.txt", b"words")
+        for argument, value in arguments.items()
+        if isinstance(value, dict)
+        for inner, given in value.items()
+        if given is None
+    }
+    if files:
+        reply = await uploads.send(cast.world.http, None, document, arguments, files)
+    else:
+        reply = await cast.world.post(document, None, **arguments)
     assert reply.codes == ["UNAUTHENTICATED"]
     assert not reply.data or not any(reply.data.values())
 
@@ -184,5 +199,7 @@ def sample(type_: Any) -> Any:
         "Boolean": True,
         "DateTime": "2026-11-20T00:00:00Z",
         "Date": "2026-11-20",
+        # Where the file of a multipart request goes.
+        "Upload": None,
     }
     return samples.get(type_.name, "x")

@@ -20,8 +20,9 @@ from graph import ids
 from jobs import periodic
 from settings import Settings
 from tests import uploads
-from tests.accounts import Person
+from tests.accounts import House, Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid, missing
+from tests.graph_api import Api
 from tests.uploads import attach, local
 
 PNG = uploads.image("PNG", (800, 400))
@@ -29,7 +30,9 @@ LIST = """
 query ($ids: [ID!]!) {
   nodes(ids: $ids) { ... on Task {
     attachmentCount
-    attachments(first: 2) { totalCount nodes { id filename size viewerCanDelete uploader { username } } }
+    attachments(first: 2) {
+      totalCount nodes { id filename size viewerCanDelete uploader { username } }
+    }
   } }
 }
 """
@@ -238,7 +241,8 @@ async def test_what_is_no_file_is_refused_as_one(world: World, engine: Engine) -
             uploads.UPLOAD, ada, engine=engine, input={"taskId": gid(task), "file": value}
         )
         assert reply.codes == ["BAD_USER_INPUT"]
-    literal = f'mutation {{ attachmentUpload(input: {{taskId: "{gid(task)}", file: "a.txt"}}) {{ replayed }} }}'
+    values = f'{{taskId: "{gid(task)}", file: "a.txt"}}'
+    literal = f"mutation {{ attachmentUpload(input: {values}) {{ replayed }} }}"
     assert (await world.run(literal, ada, engine=engine)).codes == ["GRAPHQL_VALIDATION_FAILED"]
 
 
@@ -429,6 +433,18 @@ async def test_a_failed_transaction_leaves_no_bytes(world: World, settings: Sett
     again = await attach(world.http, ada, gid(task), "b.png", PNG, id=own)
     assert again.codes == ["ALREADY_EXISTS"]
     assert await objects(world, settings) == before
+
+
+async def test_uploads_are_limited_in_number(settings: Settings, world: World) -> None:
+    limits = settings.limits.model_copy(update={"uploads": "2/hour"})
+    house = House(settings.model_copy(update={"limits": limits}), world.database)
+    api = Api(house)
+    ada = await house.person()
+    task = await world.task(ada)
+    values = {"taskId": gid(task), "filename": "a.txt", "size": 5}
+    replies = [await api(uploads.START, ada, input=values) for _ in range(3)]
+    assert [reply.codes for reply in replies] == [[], [], ["RATE_LIMITED"]]
+    house.auth.close()
 
 
 # Pictures of people
