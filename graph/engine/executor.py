@@ -111,7 +111,10 @@ async def execute(
         variables = coerced
     try:
         plan = planner_of(schema).plan(
-            operation, lambda: fragments_of(schema, document), variables
+            operation,
+            lambda: fragments_of(schema, document),
+            variables,
+            getattr(context_value, "outline", None),
         )
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
@@ -207,5 +210,8 @@ class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
         if not self.error_propagation:
             raise Unplannable("directive")
         return planner_of(self.schema).plan(
-            self.operation, lambda: self.fragments, self.variable_values
+            self.operation,
+            lambda: self.fragments,
+            self.variable_values,
+            getattr(self.context_value, "outline", None),
         )

@@ -146,19 +146,26 @@ class Plan:
 
 
 class PlannedOperation:
-    """An operation with its outline and its plans, by the values of the deciding variables."""
+    """An operation with its outline and its plans, by the values of the deciding variables.
+
+    The outline is the one that is kept with the document, where there is one, so that statements
+    are built once for both.
+    """
 
     def __init__(
         self,
         schema: GraphQLSchema,
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDetails],
+        outline: Outline | None = None,
     ) -> None:
         self.node = operation
         self.fragments = dict(fragments)
         definitions = {name: fragment.definition for name, fragment in fragments.items()}
         self.definitions = definitions
-        self.outline = Outline(schema, operation, definitions)
+        if outline is None or outline.operation is not operation:
+            outline = Outline(schema, operation, definitions)
+        self.outline = outline
         source = operation.loc and operation.loc.source
         self.size = BYTES_PER_CHARACTER * len(source.body) if source else BYTES_PER_FIELD
         self.deciding: tuple[str, ...] = ()
@@ -220,11 +227,12 @@ class Planner:
         operation: OperationDefinitionNode,
         fragments: Callable[[], Mapping[str, FragmentDetails]],
         variables: VariableValues,
+        outline: Outline | None = None,
     ) -> Plan:
         """The operation's plan for these variables, made if there is none; or `Unplannable`."""
         known = self._operations.get(id(operation))
         if known is None:
-            known = PlannedOperation(self.schema, operation, fragments())
+            known = PlannedOperation(self.schema, operation, fragments(), outline)
             self._operations[id(operation)] = known
             self.bytes += known.size
             self._make_room(known)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from graphql import GraphQLAbstractType, GraphQLError, GraphQLResolveInfo
@@ -28,6 +29,11 @@ from graph.engine.errors import Failed, Replay, forbidden_null
 if TYPE_CHECKING:
     from graph.context import Context
     from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
+
+# Told of each plan field, once for all objects of its place: the field, how many objects there
+# were, and the seconds that having their values took, those of fields below not among them. This is
+# where spans and counters attach; `Context.observe` brings one for an operation.
+Observer = Callable[["FieldPlan", int, float], None]
 
 # From so many objects on it is looked whether they are the same few over and over.
 _MANY = 16
@@ -50,6 +56,7 @@ class Run:
         self._root_value = root_value
         self._make_executor = executor
         self._executor: Executor[Any] | None = None
+        self._observe: Observer | None = getattr(context, "observe", None)
         # See graph.engine.errors.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
@@ -65,9 +72,7 @@ class Run:
         replay = Replay(self._failing, self._abstract)
         return replay.root(root, data), replay.errors
 
-    async def _serially(
-        self, root: ObjectPlan
-    ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+    async def _serially(self, root: ObjectPlan) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         """Root fields of a mutation: each to its end before the next; none after a fatal one."""
         columns: list[Column] = []
         errors: list[GraphQLError] = []
@@ -95,7 +100,7 @@ class Run:
             if field.waits:
                 later.append((index, field))
             else:
-                column = field.source.values(self, field, parents)
+                column = self._values(field, parents)
                 done = field.shape.complete(column)
                 if done is None:
                     done = await self._complete(field, field.shape, column)
@@ -107,13 +112,30 @@ class Run:
         return plan.assemble(len(rows), columns)
 
     async def _field(self, field: FieldPlan, parents: Parents) -> Column:
-        source = field.source
-        if source.waits:
-            column = await source.fetch(self, field, parents)
+        if field.source.waits:
+            column = await self._fetched(field, parents)
         else:
-            column = source.values(self, field, parents)
+            column = self._values(field, parents)
         done = field.shape.complete(column)
         return await self._complete(field, field.shape, column) if done is None else done
+
+    def _values(self, field: FieldPlan, parents: Parents) -> Column:
+        if self._observe is None:
+            return field.source.values(self, field, parents)
+        started = perf_counter()
+        try:
+            return field.source.values(self, field, parents)
+        finally:
+            self._observe(field, len(parents.rows), perf_counter() - started)
+
+    async def _fetched(self, field: FieldPlan, parents: Parents) -> Column:
+        if self._observe is None:
+            return await field.source.fetch(self, field, parents)
+        started = perf_counter()
+        try:
+            return await field.source.fetch(self, field, parents)
+        finally:
+            self._observe(field, len(parents.rows), perf_counter() - started)
 
     # --- completing ------------------------------------------------------------------------------
 
@@ -207,10 +229,12 @@ class Run:
         for index, plan in enumerate(plans):
             if not isinstance(plan, Failed):
                 groups.setdefault(plan, []).append(index)
-        made = await _together([
-            self._of_type(shape, plan, [values[index] for index in indices])
-            for plan, indices in groups.items()
-        ])
+        made = await _together(
+            [
+                self._of_type(shape, plan, [values[index] for index in indices])
+                for plan, indices in groups.items()
+            ]
+        )
         for indices, rows in zip(groups.values(), made, strict=True):
             for index, row in zip(indices, rows, strict=True):
                 results[index] = row

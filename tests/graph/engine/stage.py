@@ -26,11 +26,13 @@ from app import create_app
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db import migrate
+from files.upload import Upload
 from graph.context import Context, Services
 from graph.engine import Executed, execute
 from graph.execution import Answer, Executor, GraphQLRequest, Refused
 from graph.schema import schema
 from settings import Settings
+from tests import uploads
 from tests.accounts import Clock, Person
 from tests.factories import ENGINES, Engine, World, gid
 from tests.graph.engine.differential import assert_agree
@@ -246,6 +248,7 @@ class _Company:
         await self._projects()
         await self._tasks()
         await self._comments()
+        await self._attachments()
         await self._trash()
         return self.names, self.people
 
@@ -259,6 +262,7 @@ class _Company:
             "projectMember": "member { id }",
             "comment": "comment { id version }",
             "taskShare": "share { id }",
+            "attachment": "attachment { id }",
         }
         noun = re.match(r"projectMember|taskShare|[a-z]+", mutation)
         assert noun is not None
@@ -286,7 +290,8 @@ class _Company:
             self.names[f"{name}.session"] = f"session_{person.viewer.session_id.hex}"
             self.names[f"{name}.token"] = person.grant.refresh_token
             self.names[f"{name}.username"] = person.username
-        for noun in ("task", "project", "comment", "user", "share", "member", "session", "event"):
+        nouns = "task project comment user share member session event attachment"
+        for noun in nouns.split():
             self.names[f"no.{noun}"] = f"{noun}_018f3a1c5b7e7d3e8f00112233445566"
             self.names[f"new.{noun}"] = f"{noun}_018f3a1c5b7e7d3e8f00112233445577"
 
@@ -383,6 +388,19 @@ class _Company:
         for text in ("First thought", "Second thought"):
             await self.do("ada", "commentUpdate", id=self.names["answer"], body=text)
         await self.do("ada", "commentDelete", id=self.names["opener"])
+
+    async def _attachments(self) -> None:
+        for name, who, task, filename, data in (
+            ("picture", "ada", "fix", "atlas.png", uploads.image()),
+            ("sketch", "cleo", "fix", "sketch.gif", uploads.image("GIF")),
+            ("memo", "ben", "idea", "memo.txt", b"An idea"),
+        ):
+            upload = Upload(filename, 100_000)
+            await upload.write(data)
+            values = {"taskId": self.names[task], "file": upload}
+            payload = await self.do(who, "attachmentUpload", **values)
+            upload.close()
+            self.names[name] = payload["attachment"]["id"]
 
     async def _trash(self) -> None:
         await self.do("ada", "taskDelete", id=self.names["scrap"])

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import pytest
 import strawberry
-from graphql import DocumentNode, parse
+from graphql import DocumentNode, OperationDefinitionNode, parse
+from graphql.execution.values import VariableValues
 from prometheus_client import REGISTRY
 from strawberry.extensions import SchemaExtension
 from strawberry.permission import BasePermission
@@ -18,6 +19,7 @@ from graph.engine import BatchExecutor, Executed, execute, unbatched_fields
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
 from graph.fields import BatchFault, BatchInfo, arg, batch, root
+from graph.selection import Outline
 from tests.graph.engine.differential import compare
 from tests.graph.engine.toy import ODD, Role, ToyContext, World, make_schema
 
@@ -284,6 +286,33 @@ async def test_plans_are_kept_by_the_variables_that_decide() -> None:
     assert list(result.data["people"][0]) == ["id"]
     assert planner.bytes > size
     assert len(planner) == 1
+
+
+async def test_documents_and_plans_share_an_outline() -> None:
+    schema = make_schema()
+    document = parse("{ people { id } }")
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    context = ToyContext(World())
+    context.outline = Outline(schema._schema, operation, {})
+    await run(document, schema, context)
+    plan = planner_of(schema._schema).plan(operation, dict, VariableValues({}, {}))
+    assert plan.operation.outline is context.outline
+
+
+async def test_an_observer_is_told_of_each_field_once_for_all_its_objects() -> None:
+    told: list[tuple[str, int]] = []
+    context = ToyContext(World(1))
+    context.observe = lambda field, parents, _: told.append((field.place, parents))
+    result = await run("{ people(first: 3) { name tasks(first: 1) { title } } }", context=context)
+    assert result.data is not None
+    tasks = sum(len(person["tasks"]) for person in result.data["people"])
+    assert sorted(told) == [
+        ("Person.name", 3),
+        ("Person.tasks", 3),
+        ("Query.people", 1),
+        ("Task.title", tasks),
+    ]
 
 
 async def test_plans_are_bounded() -> None:

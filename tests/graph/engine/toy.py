@@ -163,6 +163,7 @@ class ToyContext:
     world: World
     loaders: dict[Any, Any] = field(default_factory=dict)
     outline: Any = None
+    observe: Any = None
     log: list[str] = field(default_factory=list)
 
 
