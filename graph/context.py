@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from events.bus import Bus
     from events.live import LiveEvents
     from files.service import Files
+    from graph.engine.run import Observer
 
 
 def utc_now() -> dt.datetime:
@@ -69,6 +70,8 @@ class Context:
     event_cursor: str | None = None
     # What is left of whose budget this operation is charged to; None where it is not charged.
     budget: Budget | None = None
+    # Told of every plan field that the batch engine runs; see `graph.engine.run`.
+    observe: Observer | None = None
     # What goes into the answer's `extensions`.
     extensions: dict[str, Any] = field(default_factory=dict)
     # Set by a mutation that renews the credentials (`sessionRefresh`): a WebSocket on which it was
