@@ -41,8 +41,8 @@ from tests.graph.engine.operations import CorpusOperation, at
 RENAME = """
     mutation ($input: ProfileUpdateInput!) { profileUpdate(input: $input) { user { id } } }
 """
-# Ids, cursors, tokens: long, and without a space.
-_CHANCE = re.compile(r"[a-z_]+_[0-9a-f]{32}|[\w.+/=-]{20,}")
+# Ids, cursors, tokens (long, and without a space), and signed addresses.
+_CHANCE = re.compile(r"[a-z_]+_[0-9a-f]{32}|[\w.+/=-]{20,}|https://\S+&signature=\S+")
 
 
 @dataclasses.dataclass(slots=True)
