@@ -16,7 +16,7 @@ from domain import job as domain
 from domain.work import Work
 from errors import Forbidden
 from graph import filtering, ids, ordering, paging
-from graph.comparing import DateTimeFilter, StringFilter
+from graph.comparing import DateTimeFilter, IDFilter, StringFilter
 from graph.enums import JobState
 from graph.fields import BatchInfo, attribute, batch, column, root
 from graph.inputs import MutationInput, optional, required
@@ -80,6 +80,7 @@ class JobStateFilter:
 class JobFilter:
     """Criteria for administrators."""
 
+    id: IDFilter | None = filtering.by_id(models.Job.id, models.Job, "The job's id.")
     state: JobStateFilter | None = filtering.by(models.Job.state, "What has become of it.")
     name: StringFilter | None = filtering.by(models.Job.name, "What is to be done.")
     created_at: DateTimeFilter | None = filtering.by(models.Job.created_at, "When it was queued.")

@@ -25,7 +25,7 @@ from events.log import cursor_of
 from events.subscription import Subscription as Source
 from graph import filtering, ids, ordering, paging
 from graph.comment import Comment
-from graph.comparing import DateTimeFilter
+from graph.comparing import DateTimeFilter, IDFilter
 from graph.context import Context
 from graph.enums import NotificationKind
 from graph.event import TaskEvent
@@ -121,6 +121,9 @@ class NotificationKindFilter:
 class NotificationFilter:
     """Criteria on one's own notifications."""
 
+    id: IDFilter | None = filtering.by_id(
+        models.Notification.id, models.Notification, "The notification's id."
+    )
     kind: NotificationKindFilter | None = filtering.by(
         models.Notification.kind, "Why you were told."
     )
@@ -264,7 +267,7 @@ class NotificationMarkReadInput(MutationInput):
     """Input of `notificationMarkRead`."""
 
     ids: list[strawberry.ID] = required(f"Notifications of yours, at most {MAX_PAGE}.")
-    read: bool = optional("False to mark them as unread again; true unless given.")
+    read: bool | None = optional("False to mark them as unread again; true unless given.")
 
 
 @strawberry.input(description="Mark all notifications as read.")

@@ -146,4 +146,6 @@ class Runner:
 def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"It took longer than {seconds:g} seconds."
-    return f"{type(error).__name__}: {error}"
+    told = f"{type(error).__name__}: {error}"
+    cause = error.__cause__
+    return told if cause is None else f"{told} ({type(cause).__name__}: {cause})"

@@ -215,6 +215,37 @@ class Cast:
             archived.archived_at = now
             project.name = f"Project {word}"
             project.description = f"About {word}"
+            told = models.Notification(
+                id=work.new_id(),
+                recipient_id=owner.id,
+                kind=models.NotificationKind.COMMENT_ON_MY_TASK,
+                actor_id=self.people[Part.EDITOR].id,
+                task_id=the_task.id,
+                comment_id=comment.id,
+                created_at=now,
+                in_app=True,
+                email=False,
+            )
+            device = models.Device(
+                id=work.new_id(),
+                user_id=owner.id,
+                token=f"token-{word}",
+                platform=models.Platform.WEB.value,
+                created_at=now,
+                seen_at=now,
+            )
+            job = models.Job(
+                id=work.new_id(),
+                name="nothing.at.all",
+                payload={},
+                state=models.JobState.FAILED,
+                reason="There is nobody to do it.",
+                attempts=3,
+                created_at=now,
+                due_at=now,
+                finished_at=now,
+            )
+            work.session.add_all((told, device, job))
             session = models.Session(
                 id=work.new_id(),
                 user_id=owner.id,
@@ -233,6 +264,9 @@ class Cast:
         names = {
             # The place in the event log before any of this.
             "before": before,
+            "notification": gid(told),
+            "device": gid(device),
+            "job": gid(job),
             "project": gid(project),
             "project_key": project.key,
             "archived": gid(archived),

@@ -8,6 +8,7 @@ import os
 import signal
 import ssl
 import sys
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -162,14 +163,17 @@ async def mail_server(
     handler = MailServer()
 
     def protocol() -> SMTP:
-        return SMTP(
-            handler,
-            tls_context=None if implicit else tls,
-            require_starttls=tls is not None and not implicit,
-            authenticator=handler.authenticate,
-            auth_required=tls is not None,
-            auth_require_tls=not implicit,
-        )
+        with warnings.catch_warnings():
+            # It knows of TLS by STARTTLS only, and warns of logins without that.
+            warnings.simplefilter("ignore", UserWarning)
+            return SMTP(
+                handler,
+                tls_context=None if implicit else tls,
+                require_starttls=tls is not None and not implicit,
+                authenticator=handler.authenticate,
+                auth_required=tls is not None,
+                auth_require_tls=not implicit,
+            )
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=tls if implicit else None)

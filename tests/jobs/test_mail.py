@@ -1,0 +1,320 @@
+"""Mail arrives: once for a burst, to verified addresses, in both forms, and not for ever."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import uuid4
+
+import aiosmtplib
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from auth.links import UnsubscribeLinks
+from db.models import Channel, Job, JobState, NotificationKind, Task
+from domain import notification as notifications
+from jobs.handlers import GiveUp
+from jobs.mail.compose import compose
+from jobs.mail.sender import FolderSender, SmtpSender
+from settings import Settings
+from tests.accounts import House
+from tests.jobs.conftest import MailServer, Workshop, mail_server
+from tests.jobs.test_notifications import Scene
+
+DELAY = 31
+
+
+@pytest.fixture
+async def scene(house: House, workshop: Workshop, mail: MailServer) -> Scene:
+    return await Scene(house, workshop).set()
+
+
+async def deliver(scene: Scene) -> None:
+    """Let the delay of mails pass."""
+    await scene.workshop.all_done()
+    scene.house.clock.forward(seconds=DELAY)
+    await scene.workshop.run_due()
+
+
+async def test_a_burst_on_one_task_is_one_mail(scene: Scene, mail: MailServer) -> None:
+    task = await scene.task(scene.ada, "Dig <deep> & wide", assignee_id=scene.ben.id)
+    await scene.comment(scene.ada, task, f"@{scene.ben.username}: <b>now</b>, please")
+    await scene.comment(scene.cem, task, "Shall I help?")
+    await deliver(scene)
+    (letter,) = mail.to(scene.ben.email)
+    assert letter.message["Subject"] == "3 news about “Dig <deep> & wide”"
+    for part in (letter.text, letter.html):
+        assert "assigned" in part
+        assert "mentioned you" in part
+        assert "Shall I help?" in part
+        assert f"{scene.house.settings.server.frontend_url}/tasks/task_{task.id.hex}" in part
+    assert "<b>now</b>" in letter.text
+    assert "<b>now</b>" not in letter.html
+    assert "&lt;b&gt;now&lt;/b&gt;" in letter.html
+    # What comes later is another mail.
+    await scene.comment(scene.cem, task, "I came")
+    await deliver(scene)
+    assert len(mail.to(scene.ben.email)) == 2
+    assert "I came" in mail.to(scene.ben.email)[1].text
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (NotificationKind.TASK_SHARED_WITH_ME, "shared “Dig” with you"),
+        (NotificationKind.TASK_ASSIGNED_TO_ME, "assigned “Dig” to you"),
+        (NotificationKind.TASK_COMPLETED, "completed “Dig”"),
+        (NotificationKind.COMMENT_ON_MY_TASK, "commented on “Dig”"),
+        (NotificationKind.MENTIONED, "mentioned you on “Dig”"),
+        (NotificationKind.TASK_DUE_SOON, "“Dig” is due on Monday, 05 March 2040 at 19:30 (UTC)"),
+    ],
+)
+async def test_each_kind_has_its_words(
+    scene: Scene, mail: MailServer, kind: NotificationKind, expected: str
+) -> None:
+    await scene.house.do(
+        scene.ben.viewer,
+        notifications.update_preferences,
+        choices={NotificationKind.TASK_COMPLETED: {Channel.EMAIL: True}},
+    )
+    due_at = dt.datetime(2040, 3, 5, 19, 30, tzinfo=dt.UTC)
+    task = await scene.task(scene.ada, due_at=due_at)
+    notice = notifications.Notice(
+        recipient_id=scene.ben.id,
+        kind=kind,
+        actor_id=scene.ada.id,
+        task_id=task.id,
+    )
+    async with scene.house.work() as work:
+        await notifications.notify(work, [notice])
+    await deliver(scene)
+    (letter,) = mail.to(scene.ben.email)
+    assert expected in letter.message["Subject"]
+    assert expected in letter.text
+    assert expected in letter.html
+
+
+async def test_mail_goes_to_verified_addresses_only(scene: Scene, mail: MailServer) -> None:
+    await scene.set_user(scene.ben, email_verified_at=None)
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await deliver(scene)
+    assert await scene.told(scene.ben) == [NotificationKind.TASK_ASSIGNED_TO_ME]
+    # Nor to one that was changed between the event and the mail.
+    await scene.set_user(scene.ben, email_verified_at=scene.house.clock())
+    await scene.comment(scene.cem, task, "Hello?")
+    await scene.workshop.catch_up()
+    await scene.set_user(scene.ben, email_verified_at=None)
+    await deliver(scene)
+    assert mail.to(scene.ben.email) == []
+
+
+async def test_preferences_are_asked_when_the_mail_goes_out(scene: Scene, mail: MailServer) -> None:
+    async def choose(**choice: object) -> None:
+        await scene.house.do(scene.ben.viewer, notifications.update_preferences, **choice)
+
+    await choose(choices={NotificationKind.MENTIONED: {Channel.EMAIL: False}})
+    task = await scene.task(scene.ada)
+    await scene.comment(scene.ada, task, f"@{scene.ben.username}")
+    await deliver(scene)
+    assert await scene.told(scene.ben) == [NotificationKind.MENTIONED]
+    await scene.assign(scene.ada, task, scene.ben)
+    await scene.workshop.catch_up()
+    await choose(email_enabled=False)
+    await deliver(scene)
+    assert mail.to(scene.ben.email) == []
+    await choose(email_enabled=True)
+    await choose(choices={NotificationKind.COMMENT_ON_MY_TASK: {Channel.IN_APP: False}})
+    await scene.comment(scene.ada, task, "By mail alone")
+    await deliver(scene)
+    assert len(mail.to(scene.ben.email)) == 1
+    assert NotificationKind.COMMENT_ON_MY_TASK not in await scene.told(scene.ben)
+
+
+async def test_no_mail_of_a_task_that_one_may_not_see_any_more(
+    scene: Scene, mail: MailServer
+) -> None:
+    outsider = await scene.verified()
+    task = await scene.task(scene.ada, assignee_id=outsider.id)
+    await scene.workshop.catch_up()
+    await scene.assign(scene.ada, task, None)
+    await deliver(scene)
+    assert mail.to(outsider.email) == []
+
+
+async def test_a_mail_that_is_sent_again_is_the_same_one(scene: Scene, mail: MailServer) -> None:
+    """Its worker is killed after the server took it and before that was noted."""
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await scene.workshop.catch_up()
+    scene.house.clock.forward(seconds=DELAY)
+    await scene.workshop.run_due()
+    await scene.comment(scene.cem, task, "Meanwhile")
+    await scene.workshop.catch_up()
+    async with scene.house.work() as work:
+        job = await work.session.scalar(
+            select(Job).where(Job.payload.contains({"task": task.id.hex}), Job.attempts == 1)
+        )
+        assert job is not None
+        job.state = JobState.RUNNING
+    scene.house.clock.forward(seconds=DELAY)
+    await scene.workshop.run_due()
+    first, again, other = sorted(
+        mail.to(scene.ben.email), key=lambda letter: "Meanwhile" in letter.text
+    )
+    assert first.message["Message-ID"] == again.message["Message-ID"]
+    assert first.text == again.text
+    assert other.message["Message-ID"] != first.message["Message-ID"]
+
+
+async def test_what_the_server_refuses_for_now_is_tried_again_and_for_good_is_held(
+    scene: Scene, mail: MailServer
+) -> None:
+    async def job_state(task: Task) -> tuple[JobState, str | None]:
+        async with scene.house.database.session() as session:
+            job = await session.scalar(
+                select(Job).where(Job.payload.contains({"task": task.id.hex}))
+            )
+            assert job is not None
+            return job.state, job.reason
+
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    mail.refuse = "451 Greylisted"
+    await deliver(scene)
+    assert (await job_state(task))[0] is JobState.WAITING
+    mail.refuse = None
+    scene.house.clock.forward(minutes=5)
+    await scene.workshop.run_due()
+    assert len(mail.to(scene.ben.email)) == 1
+    task = await scene.task(scene.ada, assignee_id=scene.cem.id)
+    mail.refuse = "554 Never"
+    await deliver(scene)
+    state, reason = await job_state(task)
+    assert state is JobState.FAILED
+    assert "554 Never" in (reason or "")
+
+
+async def test_a_mail_says_how_to_get_no_more(scene: Scene, mail: MailServer) -> None:
+    await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await deliver(scene)
+    (letter,) = mail.to(scene.ben.email)
+    assert letter.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    address = str(letter.message["List-Unsubscribe"]).strip("<>")
+    assert address in letter.text
+    said = UnsubscribeLinks(scene.house.settings).verified(address.partition("token=")[2])
+    assert said is not None
+    assert said.user_id == scene.ben.id
+    assert said.kinds == (NotificationKind.TASK_ASSIGNED_TO_ME.value,)
+
+
+# --- how it goes out -----------------------------------------------------------------------------
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1, signed by itself, and its key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_file, key_file
+
+
+def message(settings: Settings, template: str = "reset") -> EmailMessage:
+    return compose(
+        settings,
+        template,
+        {"link": "https://app.example/reset?token=abc", "minutes": 60, "code": "123456"},
+        id_=uuid4(),
+        to="ben@example.com",
+        name="Ben\nBcc: everybody@example.com",
+        subject="Your new password\nX-Evil: yes",
+        now=dt.datetime.now(dt.UTC),
+    )
+
+
+# The server complains of the client that hangs up on it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+async def test_tls_and_login(settings: Settings, tmp_path: Path, tls: str) -> None:
+    cert_file, key_file = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert_file, key_file)
+    async with mail_server(context, implicit=tls == "implicit") as (server, port):
+        right = settings.mail.model_copy(
+            update={
+                "host": "localhost",
+                "port": port,
+                "tls": tls,
+                "ca_file": cert_file,
+                "user": "taskloom",
+                "password": SecretStr("secret"),
+            }
+        )
+        await SmtpSender(right).send(message(settings))
+        assert server.logins == [("taskloom", "secret")]
+        (letter,) = server.letters
+        assert letter.to == ["ben@example.com"]
+        # A certificate that nobody vouches for is not talked to.
+        with pytest.raises((aiosmtplib.SMTPException, ssl.SSLError)):
+            await SmtpSender(right.model_copy(update={"ca_file": None})).send(message(settings))
+        assert len(server.letters) == 1
+
+
+async def test_no_mail_goes_out_in_the_clear_where_tls_is_asked_for(settings: Settings) -> None:
+    async with mail_server() as (server, port):
+        update = {"host": "127.0.0.1", "port": port, "tls": "starttls"}
+        with pytest.raises(aiosmtplib.SMTPException, match="STARTTLS"):
+            await SmtpSender(settings.mail.model_copy(update=update)).send(message(settings))
+        assert server.letters == []
+
+
+async def test_a_refused_recipient_is_given_up(settings: Settings) -> None:
+    async with mail_server() as (server, port):
+        update = {"host": "127.0.0.1", "port": port, "tls": "none"}
+        server.refuse = "550 No such user"
+        with pytest.raises(GiveUp, match="550"):
+            await SmtpSender(settings.mail.model_copy(update=update)).send(message(settings))
+
+
+@pytest.mark.parametrize("template", ["reset", "verification"])
+async def test_without_a_server_mails_are_files(
+    settings: Settings, tmp_path: Path, template: str
+) -> None:
+    sent = message(settings, template)
+    sender = FolderSender(tmp_path / "mail")
+    await sender.send(sent)
+    await sender.send(sent)
+    (file,) = (tmp_path / "mail").iterdir()
+    assert file.suffix == ".eml"
+    read = message_from_bytes(file.read_bytes(), policy=policy.default)
+    # A line break in a name or a title makes no header.
+    assert read["Bcc"] is None
+    assert read["X-Evil"] is None
+    assert [part.get_content_type() for part in read.iter_parts()] == ["text/plain", "text/html"]
+    for part in read.iter_parts():
+        assert "https://app.example/reset?token=abc" in part.get_content()
