@@ -70,6 +70,9 @@ class Rule:
     edit: Predicate | None = None
     delete: Predicate | None = None
     share: Predicate | None = None
+    # Whether a row is in one of the projects that a viewer is restricted to. Without it, nothing
+    # of this model is seen by an API key that was restricted to projects.
+    within: Predicate | None = None
     noun: str = "object"
 
 
@@ -119,6 +122,9 @@ def _predicate(
     if rule is None or not viewer.signed_in:
         return false()
     allowed = rule(viewer, entity)
+    if viewer.restricted:
+        within = rule_of(entity).within
+        allowed = false() if within is None else and_(allowed, within(viewer, entity))
     if trashed is None or "deleted_at" not in inspect(entity).mapper.columns:
         return allowed
     in_trash = entity.deleted_at.is_not(None) if trashed else entity.deleted_at.is_(None)
@@ -226,8 +232,24 @@ def _on_task(task_id: Any, right: Callable[[Any], ColumnElement[bool]]) -> Colum
     )
 
 
+def _in_projects(viewer: Who, thing: Any) -> ColumnElement[bool]:
+    """For a viewer who is restricted to some projects: whether a thing is in one of them."""
+    assert isinstance(viewer, Viewer)
+    inside: ColumnElement[bool] = thing.project_id == any_(viewer.sql_projects)
+    return inside
+
+
+def _on_task_in_projects(viewer: Who, thing: Any) -> ColumnElement[bool]:
+    return _on_task(thing.task_id, lambda task: _in_projects(viewer, task))
+
+
 RULES[models.Task] = Rule(
-    read=_task_read, edit=_task_edit, delete=_task_manage, share=_task_manage, noun="task"
+    read=_task_read,
+    edit=_task_edit,
+    delete=_task_manage,
+    share=_task_manage,
+    within=_in_projects,
+    noun="task",
 )
 
 
@@ -236,6 +258,12 @@ RULES[models.Task] = Rule(
 
 def _project_with(role: Role) -> Predicate:
     return lambda viewer, project: project.id.in_(member_projects(viewer, role))
+
+
+def _is_project_of(viewer: Who, project: Any) -> ColumnElement[bool]:
+    assert isinstance(viewer, Viewer)
+    inside: ColumnElement[bool] = project.id == any_(viewer.sql_projects)
+    return inside
 
 
 def _member_with(role: Role) -> Predicate:
@@ -247,6 +275,7 @@ RULES[models.Project] = Rule(
     edit=_project_with(Role.ADMIN),
     delete=_project_with(Role.OWNER),
     share=_project_with(Role.ADMIN),
+    within=_is_project_of,
     noun="project",
 )
 RULES[models.ProjectMember] = Rule(
@@ -257,6 +286,7 @@ RULES[models.ProjectMember] = Rule(
     ),
     edit=_member_with(Role.ADMIN),
     delete=_member_with(Role.ADMIN),
+    within=_in_projects,
     noun="project member",
 )
 
@@ -284,8 +314,16 @@ def _owned(viewer: Who, thing: Any) -> ColumnElement[bool]:
     return mine
 
 
-RULES[models.User] = Rule(read=_user_read, edit=_oneself, delete=_oneself, noun="user")
+RULES[models.User] = Rule(
+    read=_user_read,
+    edit=_oneself,
+    delete=_oneself,
+    # Public profiles belong to no project; whoever sees a task sees who is to do it.
+    within=lambda _viewer, _user: true(),
+    noun="user",
+)
 RULES[models.Session] = Rule(read=_owned, edit=_owned, delete=_owned, noun="session")
+RULES[models.ApiKey] = Rule(read=_owned, edit=_owned, delete=_owned, noun="API key")
 
 
 # --- shares --------------------------------------------------------------------------------------
@@ -311,7 +349,11 @@ def _share_delete(viewer: Who, task_share: Any) -> ColumnElement[bool]:
 
 
 RULES[models.TaskShare] = Rule(
-    read=_share_read, edit=_share_edit, delete=_share_delete, noun="share"
+    read=_share_read,
+    edit=_share_edit,
+    delete=_share_delete,
+    within=_on_task_in_projects,
+    noun="share",
 )
 
 
@@ -358,10 +400,25 @@ def _revision_read(viewer: Who, revision: Any) -> ColumnElement[bool]:
     )
 
 
+def _revision_within(viewer: Who, revision: Any) -> ColumnElement[bool]:
+    comment = aliased(models.Comment)
+    return (
+        select(comment.id)
+        .where(comment.id == revision.comment_id, _on_task_in_projects(viewer, comment))
+        .exists()
+    )
+
+
 RULES[models.Comment] = Rule(
-    read=_comment_read, edit=_comment_edit, delete=_comment_delete, noun="comment"
+    read=_comment_read,
+    edit=_comment_edit,
+    delete=_comment_delete,
+    within=_on_task_in_projects,
+    noun="comment",
 )
-RULES[models.CommentRevision] = Rule(read=_revision_read, noun="comment revision")
+RULES[models.CommentRevision] = Rule(
+    read=_revision_read, within=_revision_within, noun="comment revision"
+)
 
 
 # --- attachments ---------------------------------------------------------------------------------
@@ -376,7 +433,10 @@ def _attachment_delete(viewer: Who, attachment: Any) -> ColumnElement[bool]:
 
 
 RULES[models.Attachment] = Rule(
-    read=_attachment_read, delete=_attachment_delete, noun="attachment"
+    read=_attachment_read,
+    delete=_attachment_delete,
+    within=_on_task_in_projects,
+    noun="attachment",
 )
 
 
@@ -399,7 +459,11 @@ def _entry_edit(viewer: Who, entry: Any) -> ColumnElement[bool]:
 
 
 RULES[models.TimeEntry] = Rule(
-    read=_entry_read, edit=_entry_edit, delete=_entry_edit, noun="time entry"
+    read=_entry_read,
+    edit=_entry_edit,
+    delete=_entry_edit,
+    within=_in_projects,
+    noun="time entry",
 )
 
 
@@ -408,11 +472,6 @@ RULES[models.TimeEntry] = Rule(
 
 def _notification_read(viewer: Who, notification: Any) -> ColumnElement[bool]:
     return and_(notification.recipient_id == viewer.sql_id, notification.in_app)
-
-
-def _owned(viewer: Who, thing: Any) -> ColumnElement[bool]:
-    owned: ColumnElement[bool] = thing.user_id == viewer.sql_id
-    return owned
 
 
 def _preferences_read(viewer: Who, preferences: Any) -> ColumnElement[bool]:
@@ -425,6 +484,19 @@ RULES[models.NotificationPreferences] = Rule(
     read=_preferences_read, edit=_preferences_read, noun="preferences"
 )
 RULES[models.Device] = Rule(read=_owned, edit=_owned, delete=_owned, noun="device")
+RULES[models.Webhook] = Rule(read=_owned, edit=_owned, delete=_owned, noun="webhook")
+
+
+def _of_own_webhook(viewer: Who, delivery: Any) -> ColumnElement[bool]:
+    webhook = aliased(models.Webhook)
+    return (
+        select(webhook.id).where(webhook.id == delivery.webhook_id, _owned(viewer, webhook)).exists()
+    )
+
+
+RULES[models.WebhookDelivery] = Rule(
+    read=_of_own_webhook, edit=_of_own_webhook, noun="webhook delivery"
+)
 
 
 # --- for administrators --------------------------------------------------------------------------
@@ -468,4 +540,4 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
     )
 
 
-RULES[models.Event] = Rule(read=_event_read, noun="event")
+RULES[models.Event] = Rule(read=_event_read, within=_in_projects, noun="event")

@@ -18,6 +18,8 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
+from auth.api_keys import PREFIX as KEY_PREFIX
+from auth.api_keys import ApiKeys
 from auth.passwords import Passwords
 from auth.tokens import Claims, Minted, Tokens
 from auth.viewer import NOBODY, Viewer
@@ -115,6 +117,7 @@ class Authenticator:
     ) -> None:
         self.passwords = Passwords(settings.auth)
         self.tokens = Tokens(settings)
+        self.keys = ApiKeys(database, clock, RECHECK)
         self.database = database
         self.settings = settings
         self._bus = bus
@@ -152,6 +155,8 @@ class Authenticator:
 
     async def still_valid(self, viewer: Viewer) -> bool:
         """Whether an open stream of this viewer may go on. Cheap enough to ask at each delivery."""
+        if viewer.api_key_id is not None:
+            return await self.keys.still_valid(viewer.api_key_id)
         if viewer.session_id is None:
             return True
         if viewer.expires_at is not None and viewer.expires_at <= self._clock():
@@ -167,7 +172,9 @@ class Authenticator:
         return self.tokens.mint_stream(user_id, viewer.session_id, viewer.expires_at, self._clock())
 
     async def _admit(self, authorization: str) -> Viewer:
-        """The way of a token that is not known, or was not looked at for a while."""
+        """The way of API keys, and of a token that is unknown or was not looked at for a while."""
+        if _is_key(authorization):
+            return await self.keys.viewer(_bearer(authorization))
         known = self._known.pop(authorization, None)
         if known is not None and self._clock() < known.claims.expires_at:
             claims = known.claims
@@ -222,6 +229,7 @@ class Authenticator:
 
         In this process only, and at once; to be called after the commit.
         """
+        self.keys.forget(user_id)
         # A read that is under way may have begun before the commit, and does not say of which user.
         self._asking.clear()
         gone = [
@@ -259,9 +267,15 @@ def _viewer(claims: Claims, standing: _Standing) -> Viewer:
     )
 
 
+def _is_key(authorization: str) -> bool:
+    return authorization.partition(" ")[2].lstrip().startswith(KEY_PREFIX)
+
+
 def _bearer(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or " " in token:
-        raise Unauthenticated("The Authorization header must read: Bearer <access token>.")
+        raise Unauthenticated(
+            "The Authorization header must read: Bearer <access token>, or Bearer <API key>."
+        )
     return token

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, Uuid, bindparam
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Uuid, bindparam
 
 from errors import Unauthenticated
 
 VIEWER_PARAM = "viewer_id"
+PROJECTS_PARAM = "viewer_projects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class Viewer:
     timezone: str = "UTC"
     # When the credentials end; open streams end with them.
     expires_at: dt.datetime | None = None
+    # What an API key is good for; None with a session, which is good for everything.
+    scopes: frozenset[str] | None = None
+    # The only projects of which anything is seen, for an API key that was so restricted.
+    projects: tuple[UUID, ...] | None = None
 
     @property
     def signed_in(self) -> bool:
@@ -44,14 +49,30 @@ class Viewer:
         return parameter
 
     @property
-    def params(self) -> dict[str, Any]:
-        """Parameters for statements that were compiled for another viewer."""
-        return {VIEWER_PARAM: self.user_id}
+    def restricted(self) -> bool:
+        """Whether there are projects beyond which nothing exists for this viewer."""
+        return self.projects is not None
 
     @property
-    def shape(self) -> tuple[bool, bool]:
+    def sql_projects(self) -> ColumnElement[list[UUID]]:
+        """The projects of a restricted viewer, as an array; a parameter like the id."""
+        array: Any = ARRAY(Uuid())
+        parameter: BindParameter[list[UUID]] = bindparam(
+            PROJECTS_PARAM, list(self.projects or ()), array
+        )
+        return parameter
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters for statements that were compiled for another viewer."""
+        if self.projects is None:
+            return {VIEWER_PARAM: self.user_id}
+        return {VIEWER_PARAM: self.user_id, PROJECTS_PARAM: list(self.projects)}
+
+    @property
+    def shape(self) -> tuple[bool, bool, bool]:
         """What statements differ by between viewers; a part of every statement's cache key."""
-        return (self.signed_in, self.is_admin)
+        return (self.user_id is not None, self.is_admin, self.projects is not None)
 
     def require(self) -> UUID:
         """The viewer's user id; `Unauthenticated` where nobody is signed in."""
@@ -73,3 +94,5 @@ class ViewerColumn:
     sql_id: ColumnElement[UUID]
     signed_in: bool = True
     is_admin: bool = False
+    # What a restricted key listens to is cut down by its filter (`events.filter`).
+    restricted: bool = False

@@ -126,6 +126,11 @@ async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Att
     )
     if file is None or file.task_id is None or file.filename is None:
         raise NotFound("upload", path=path)
+    try:
+        await work.readable(Task, file.task_id, path=path)
+    except NotFound:
+        # Whoever lost sight of the task is not told that it was the task.
+        raise NotFound("upload", path=path) from None
     attachment = await _attachment_of(work, file.id)
     if attachment is not None:
         return await work.readable(Attachment, attachment.id, path=path)

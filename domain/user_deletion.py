@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from auth.authenticator import Authenticator
 from db.models import (
+    ApiKey,
     Event,
     Project,
     ProjectMember,
@@ -156,6 +157,7 @@ async def _erase(work: Work, user: User) -> None:
         .where(Session.user_id == user.id)
         .values(device_name=None, ip=None, user_agent=None)
     )
+    await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await work.session.execute(update(Event).where(Event.actor_id == user.id).values(ip=None))
     await work.session.execute(
         update(Event)

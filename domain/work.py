@@ -104,6 +104,10 @@ class Work:
         """The columns of an event as `record` appends it, for whoever writes them along with the
         change itself.
         """
+        own = self.viewer.projects
+        if own is not None and project_id not in own:
+            # Every change is recorded, so that this holds for every change.
+            raise Forbidden("This API key is restricted to projects, and this is in none of them.")
         self.recorded += 1
         if project_id is not None:
             self.touched_projects.add(project_id)
@@ -278,6 +282,7 @@ _STAND_INS = {
         NOBODY,
         Viewer(user_id=UUID(int=0)),
         Viewer(user_id=UUID(int=0), is_admin=True),
+        Viewer(user_id=UUID(int=0), projects=()),
     )
 }
 

@@ -33,9 +33,13 @@ class EventFilter:
     losses: bool = True
     # Only what is about tasks and projects, not accounts and sessions.
     work_only: bool = False
+    # The only projects that the reader hears of, where their credentials are restricted.
+    within: frozenset[UUID] | None = None
 
     def matches(self, event: Any) -> bool:
         """Whether the row of an event is asked for."""
+        if self.within is not None and event.project_id not in self.within:
+            return False
         loss = self.losses and event.kind == _LOSS
         if not loss:
             if self.kinds is not None and event.kind not in self.kinds:

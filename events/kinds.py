@@ -40,6 +40,10 @@ class EventKind(Enum):
     TIMER_STARTED = "TIMER_STARTED"
     TIMER_STOPPED = "TIMER_STOPPED"
     NOTIFICATION_CREATED = "NOTIFICATION_CREATED"
+    WEBHOOK_CREATED = "WEBHOOK_CREATED"
+    WEBHOOK_UPDATED = "WEBHOOK_UPDATED"
+    WEBHOOK_DELETED = "WEBHOOK_DELETED"
+    WEBHOOK_TESTED = "WEBHOOK_TESTED"
     ACCESS_LOST = "ACCESS_LOST"
     USER_REGISTERED = "USER_REGISTERED"
     USER_UPDATED = "USER_UPDATED"
@@ -48,6 +52,8 @@ class EventKind(Enum):
     USER_DELETED = "USER_DELETED"
     SESSION_CREATED = "SESSION_CREATED"
     SESSION_REVOKED = "SESSION_REVOKED"
+    API_KEY_CREATED = "API_KEY_CREATED"
+    API_KEY_REVOKED = "API_KEY_REVOKED"
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a kind of event, not a password
 
 
@@ -93,6 +99,10 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.NOTIFICATION_CREATED: (
         "You were told of something; for you alone, by `notificationReceived`."
     ),
+    EventKind.WEBHOOK_CREATED: "You made a webhook.",
+    EventKind.WEBHOOK_UPDATED: "A webhook of yours was changed, rotated, disabled or enabled.",
+    EventKind.WEBHOOK_DELETED: "You deleted a webhook.",
+    EventKind.WEBHOOK_TESTED: "You asked for a test of a webhook; it is sent to that one alone.",
     EventKind.ACCESS_LOST: (
         "You may not see the subject any more. Sent to you alone, whatever the filter's kinds and "
         "actors; drop what you show of it. Who loses a project loses the tasks in it."
@@ -104,5 +114,7 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.USER_DELETED: "An account was deleted.",
     EventKind.SESSION_CREATED: "Somebody signed in.",
     EventKind.SESSION_REVOKED: "A session was ended.",
+    EventKind.API_KEY_CREATED: "An API key was made.",
+    EventKind.API_KEY_REVOKED: "An API key was revoked.",
     EventKind.PASSWORD_CHANGED: "A password was changed.",
 }

@@ -34,6 +34,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from errors import ErrorCode, Failure
 from graph.cost import Pricing
 from graph.limits import DocumentLimits, check_document
+from graph.scopes import scopes_of
 from graph.selection import Outline, fields_of
 
 # At most so many errors are reported in one answer; the last one says that there were more.
@@ -80,6 +81,8 @@ class Operation:
     node: OperationDefinitionNode
     outline: Outline
     pricing: Pricing
+    # What an API key must be good for.
+    scopes: tuple[str, ...]
     # Only asks about the schema, without variables: its answer is the same for everybody.
     introspection: bool
     # That answer's `data`, once it is known, as JSON.
@@ -213,7 +216,7 @@ class Documents:
         if node.operation is OperationType.QUERY and root and not node.variable_definitions:
             names = [field.name.value for field in _root_fields(outline, root)]
             introspection = all(name.startswith("__") for name in names)
-        return Operation(tree, node, outline, Pricing(outline), introspection)
+        return Operation(tree, node, outline, Pricing(outline), scopes_of(outline), introspection)
 
 
 def _root_fields(outline: Outline, root: Any) -> list[FieldNode]:

@@ -20,14 +20,14 @@ from auth import access
 from db import models
 from db.base import Base
 from db.read import Reader, Statement
-from errors import BadInput
+from errors import BadInput, NotFound
 from events.filter import EventFilter
 from graph import ids
 from graph.context import Context
 from graph.enums import EventKind
 from graph.filtering import Binds, Values, build_filter, filter_shape, given_fields
 from graph.inputs import optional
-from graph.loading import Shape, viewer_of
+from graph.loading import Shape, read_by_keys, viewer_of
 from graph.task_inputs import TaskFilter
 
 MAX_IDS = 100
@@ -102,9 +102,10 @@ class Wanted:
 def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
     """Check a filter. Raises `BadInput` at its place under `filter`."""
     reader = context.services.database.reader
+    own = context.viewer.projects
+    values: dict[str, Any] = {} if own is None else {"within": frozenset(own)}
     if given is None:
-        return Wanted(EventFilter(work_only=True), reader)
-    values: dict[str, Any] = {}
+        return Wanted(EventFilter(work_only=True, **values), reader)
     statement, params = None, None
     for name, value in given_fields(given, ("filter",)):
         path = ("filter", name)
@@ -124,6 +125,21 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
             statement = _matching(filter_shape(value, bound, path), context.viewer.shape)
             params = {**context.viewer.params, **bound.params()}
     return Wanted(EventFilter(work_only=True, **values), reader, statement, params)
+
+
+async def demand_within(context: Context, wanted: Wanted) -> None:
+    """Raise `NotFound` where restricted credentials see nothing of what the filter names.
+
+    Without a restriction the live delivery asks this itself, at the beginning and ever after.
+    """
+    own = context.viewer.projects
+    if own is None:
+        return
+    projects, tasks = wanted.events.projects, wanted.events.tasks
+    if projects is not None and projects.isdisjoint(own):
+        raise NotFound("project or task", path=("filter",))
+    if tasks is not None and not await read_by_keys(context, models.Task, frozenset(), tasks):
+        raise NotFound("project or task", path=("filter",))
 
 
 def _ids(model: type[Base], texts: Sequence[str], path: tuple[str, str]) -> frozenset[UUID]:

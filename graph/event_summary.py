@@ -57,6 +57,10 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.TIME_ENTRY_DELETED: "{who} deleted a time entry",
     EventKind.TIMER_STARTED: "{who} started a timer",
     EventKind.TIMER_STOPPED: "{who} stopped a timer",
+    EventKind.WEBHOOK_CREATED: "{who} made a webhook",
+    EventKind.WEBHOOK_UPDATED: "{who} changed {fields} of a webhook",
+    EventKind.WEBHOOK_DELETED: "{who} deleted a webhook",
+    EventKind.WEBHOOK_TESTED: "{who} tested a webhook",
     EventKind.ACCESS_LOST: "{who} ended your access",
     EventKind.USER_REGISTERED: "{who} registered",
     EventKind.USER_UPDATED: "{who} changed {fields} of a profile",
@@ -65,6 +69,8 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.USER_DELETED: "{who} deleted their account",
     EventKind.SESSION_CREATED: "{who} signed in",
     EventKind.SESSION_REVOKED: "{who} ended a session",
+    EventKind.API_KEY_CREATED: "{who} made an API key",
+    EventKind.API_KEY_REVOKED: "{who} revoked an API key",
     EventKind.PASSWORD_CHANGED: "{who} changed their password",
 }
 

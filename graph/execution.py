@@ -28,7 +28,8 @@ from graphql.execution import create_source_event_stream
 from strawberry import Schema
 
 from auth.limits import Budget, payer
-from errors import ErrorCode, Failure, RateLimited
+from errors import ErrorCode, Failure, Forbidden, RateLimited
+from graph import scopes
 from graph.context import Context
 from graph.documents import Documents, InvalidDocument, Operation, PersistedDocuments
 from graph.error_format import first_code, format_errors
@@ -159,10 +160,17 @@ class Executor:
         return Prepared(operation, request.variables or {}, cost_only)
 
     async def admit(self, prepared: Prepared, context: Context) -> None:
-        """Charge the operation to whose it is. Raises `Refused` where it is too dear for one
-        operation, or for what is left; then nothing is charged.
+        """Hold the operation to the scopes of an API key, and charge it to whose it is.
+
+        Raises `Refused` where the key is not good for it, where it is too dear for one operation,
+        or for what is left; then nothing is charged.
         """
         services = context.services
+        if context.viewer.scopes is not None:
+            try:
+                scopes.demand(context.viewer, prepared.operation.scopes)
+            except Forbidden as failure:
+                raise self._refused(context, failure) from None
         points = prepared.operation.pricing.points(prepared.variables)
         most = services.settings.limits.cost_operation
         charged = 0 if prepared.cost_only or points > most else points
@@ -181,9 +189,7 @@ class Executor:
             raise self._refused(context, TooLarge("points", points, most))
         if budget.exceeded:
             message = f"The operation costs {points:,} points; {budget.remaining:,} are left."
-            raise self._refused(
-                context, RateLimited(message, retry_after=budget.reset_seconds)
-            )
+            raise self._refused(context, RateLimited(message, retry_after=budget.reset_seconds))
 
     @staticmethod
     def _refused(context: Context, failure: Failure) -> Refused:
@@ -217,6 +223,10 @@ class Executor:
             answer.raw_data = orjson.dumps(answer.data)
             self.documents.keep_answer(operation, answer.raw_data)
         return answer
+
+    async def deliver(self, prepared: Prepared, context: Context, event: Any) -> Answer:
+        """One delivery of a subscription, for an event that somebody else read (a webhook's)."""
+        return await self._run(prepared, context, root_value=event)
 
     async def subscribe(
         self, prepared: Prepared, fresh: Callable[[], Context]

@@ -20,6 +20,7 @@ from errors import BadInput
 PREFIXES: dict[type[Base], str] = {
     models.User: "user",
     models.Session: "session",
+    models.ApiKey: "api_key",
     models.Project: "project",
     models.ProjectMember: "member",
     models.Task: "task",
@@ -32,6 +33,8 @@ PREFIXES: dict[type[Base], str] = {
     models.Event: "event",
     models.Notification: "notification",
     models.Device: "device",
+    models.Webhook: "webhook",
+    models.WebhookDelivery: "webhook_delivery",
     models.Job: "job",
 }
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}

@@ -29,15 +29,17 @@ from graph.selection import Selection
 
 T = TypeVar("T")
 Labels = frozenset[str]
-Shape = tuple[bool, bool]
+Shape = tuple[bool, bool, bool]
 
 _SOMEBODY = UUID(int=0)
 
 
 def viewer_of(shape: Shape) -> Viewer:
     """A stand-in with the same statements as every viewer of this shape."""
-    signed_in, is_admin = shape
-    return Viewer(user_id=_SOMEBODY, is_admin=is_admin) if signed_in else NOBODY
+    signed_in, is_admin, restricted = shape
+    if not signed_in:
+        return NOBODY
+    return Viewer(user_id=_SOMEBODY, is_admin=is_admin, projects=() if restricted else None)
 
 
 def columns_of(model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer) -> list[Any]:

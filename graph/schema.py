@@ -12,6 +12,7 @@ from graph import ids
 from graph.activity import ActivityQuery
 from graph.attachment import Attachment, AttachmentMutation, AttachmentQuery
 from graph.avatar_change import AvatarMutation
+from graph.api_key import ApiKey, ApiKeyMutation
 from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevision
 from graph.device import Device, DeviceMutation, DeviceQuery
 from graph.event import EventQuery
@@ -32,6 +33,7 @@ from graph.subscription import Subscription
 from graph.tag import TagMutation, TagQuery
 from graph.task import Task, TaskMutation, TaskQuery
 from graph.task_bulk import TaskBulkMutation
+from graph.report import TimeReportQuery
 from graph.time_bulk import TimeEntryBulkMutation
 from graph.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
 from graph.user import User, UserMutation, UserQuery
@@ -73,6 +75,7 @@ async def _nodes(
 class Query(
     TaskQuery,
     TimeEntryQuery,
+    TimeReportQuery,
     TagQuery,
     TaskShareQuery,
     CommentQuery,
@@ -115,6 +118,7 @@ class Mutation(
     AvatarMutation,
     UserAdminMutation,
     SessionMutation,
+    ApiKeyMutation,
     NotificationMutation,
     DeviceMutation,
     JobMutation,
@@ -139,6 +143,7 @@ def make_schema() -> strawberry.Schema:
             ProjectMember,
             User,
             Session,
+            ApiKey,
             Notification,
             Device,
             Job,

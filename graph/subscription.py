@@ -15,7 +15,7 @@ import strawberry
 from events.subscription import Subscription as Source
 from graph.context import Context
 from graph.event import TaskEvent
-from graph.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.event_filter import TaskEventFilter, Wanted, demand_within, wanted_of
 from graph.inputs import given
 from graph.notification import NotificationSubscription
 from graph.timer_change import TimerChange, about_time, own_time
@@ -53,6 +53,7 @@ async def _task_events(
     context = info.context
     user_id = context.viewer.require()
     wanted = wanted_of(context, given(filter))
+    await demand_within(context, wanted)
     source = await context.services.live.subscribe(
         user_id, wanted.events, after=given(after), path=("filter",)
     )
@@ -71,7 +72,7 @@ async def _timer_changed(
 ) -> AsyncIterator[TimerChange]:
     user_id = info.context.viewer.require()
     source = await info.context.services.live.subscribe(
-        user_id, own_time(user_id), after=given(after)
+        user_id, own_time(info.context.viewer), after=given(after)
     )
     return about_time(source)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
-from uuid import UUID
 
 import strawberry
 
+from auth.viewer import Viewer
 from db import models
 from events.filter import EventFilter
 from events.kinds import EventKind
@@ -30,9 +30,10 @@ KINDS = frozenset(
 )
 
 
-def own_time(user_id: UUID) -> EventFilter:
+def own_time(viewer: Viewer) -> EventFilter:
     """The events about one person's timer: those that they caused, since nobody else may."""
-    return EventFilter(kinds=KINDS, actors=frozenset({user_id}))
+    within = None if viewer.projects is None else frozenset(viewer.projects)
+    return EventFilter(kinds=KINDS, actors=frozenset({viewer.require()}), within=within)
 
 
 async def about_time(source: Source) -> AsyncGenerator[Any, None]:

@@ -28,6 +28,7 @@ from domain.work import Work
 from errors import BadInput, NotFound, Unauthenticated
 from graph import filtering, ids, ordering, rates
 from graph.avatar import avatar_urls
+from graph.api_key import ApiKeyConnection, ApiKeyOrder
 from graph.comparing import IDFilter, StringFilter
 from graph.context import Context
 from graph.fields import BatchInfo, arg, argument, batch, column, root
@@ -141,6 +142,12 @@ class User(Node):
         default_order=(Key(ordering.source(models.Session.created_at), descending=True),),
     )
     running_timer: _TimeEntry | None = running_timer()
+    api_keys: ApiKeyConnection = to_many(
+        models.User.api_keys,
+        "Their API keys, the newest first. Empty unless this is you.",
+        order_type=ApiKeyOrder,
+        default_order=(Key(ordering.source(models.ApiKey.created_at), descending=True),),
+    )
     assigned_tasks: _TaskConnection = to_many(
         models.User.assigned_tasks,
         "The tasks that they are to do, as far as you may see them; newest first.",

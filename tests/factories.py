@@ -166,6 +166,8 @@ class World:
             prepared = await self.executors["batch"].prepare(
                 GraphQLRequest(query=query, variables=variables), request_id=request.id
             )
+            context = self.services.context(viewer, request)
+            await self.executors["batch"].admit(prepared, context)
             stream = await self.executors["batch"].subscribe(
                 prepared, lambda: self.services.context(viewer, request)
             )

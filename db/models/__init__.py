@@ -1,8 +1,11 @@
 """The tables, one file a noun. Importing this package makes the metadata complete."""
 
+from db.models.account_code import AccountCode, CodePurpose
+from db.models.api_key import ApiKey
 from db.models.attachment import Attachment, StoredFile
 from db.models.comment import Comment, CommentMention, CommentRevision
 from db.models.device import Device, Platform
+from db.models.document import RegisteredDocument
 from db.models.event import Event, LogEpoch
 from db.models.idempotency import IdempotencyKey
 from db.models.job import Job, JobState, LogConsumer, Worker
@@ -18,13 +21,18 @@ from db.models.share import Permission, TaskShare
 from db.models.task import Task, TaskPriority, TaskStatus
 from db.models.time_entry import TimeEntry
 from db.models.user import User, WeekDay
+from db.models.webhook import DeliveryState, Webhook, WebhookDelivery, WebhookStatus
 
 __all__ = [
+    "AccountCode",
+    "ApiKey",
     "Attachment",
     "Channel",
+    "CodePurpose",
     "Comment",
     "CommentMention",
     "CommentRevision",
+    "DeliveryState",
     "Device",
     "Event",
     "IdempotencyKey",
@@ -40,6 +48,7 @@ __all__ = [
     "Project",
     "ProjectMember",
     "RefreshToken",
+    "RegisteredDocument",
     "Role",
     "Session",
     "StoredFile",
@@ -49,6 +58,9 @@ __all__ = [
     "TaskStatus",
     "TimeEntry",
     "User",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookStatus",
     "WeekDay",
     "Worker",
 ]

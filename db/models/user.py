@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from db.base import Base, Ordered, Versioned
 
 if TYPE_CHECKING:
+    from db.models.api_key import ApiKey
     from db.models.session import Session
     from db.models.task import Task
 
@@ -55,6 +56,9 @@ class User(Versioned, Base):
     deleted_at: Mapped[dt.datetime | None]
 
     sessions: Mapped[list[Session]] = relationship("Session", lazy="raise", back_populates="user")
+    api_keys: Mapped[list[ApiKey]] = relationship(
+        "ApiKey", lazy="raise", back_populates="user"
+    )
     assigned_tasks: Mapped[list[Task]] = relationship(
         "Task", lazy="raise", foreign_keys="Task.assignee_id", back_populates="assignee"
     )

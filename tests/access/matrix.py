@@ -649,6 +649,15 @@ CASES: list[Case] = [
     # --- sessions
     Case("Query.node session", one("node"), by_id("session"), "session", OWNER),
     mutates("sessionRevoke", "session", OWNER, NOBODY, result="session { id }"),
+    Case("Query.node API key", one("node"), by_id("api_key"), "api_key", OWNER),
+    mutates("apiKeyRevoke", "api_key", OWNER, NOBODY, result="apiKey { id }"),
+    Case(
+        "Mutation.apiKeyCreate",
+        does("apiKeyCreate", "apiKey { id }"),
+        lambda stage: {"input": {"name": "x", "scopes": ["read"], "projectIds": [stage.project]}},
+        "project",
+        MEMBERS,
+    ),
 ]
 
 # Root fields of which no case is wanted, each with its reason.

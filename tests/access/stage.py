@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 
 from db import models
 from db.models import Permission, Role
+from domain import api_key as api_keys
 from domain import project as projects
 from domain import task as tasks
 from domain.project import NewProject
@@ -255,6 +256,7 @@ class Cast:
                 expires_at=now + dt.timedelta(days=1),
             )
             work.session.add(session)
+            api_key = await api_keys.create(work, name="A key", scopes=["read"])
             members = select(models.ProjectMember.user_id, models.ProjectMember.id)
             rows = await work.session.execute(
                 members.where(models.ProjectMember.project_id == project.id)
@@ -279,6 +281,7 @@ class Cast:
             "member": f"member_{member.hex}",
             "archived_task": gid(resting),
             "session": gid(session),
+            "api_key": gid(api_key.row),
             "share": gid(shares[the_task.id][1]),
             "comment": gid(comment),
             "revision": gid(revision),

@@ -1,0 +1,181 @@
+"""API keys: what a program holds to act as its user, within its scopes.
+
+A key is 256 random bits behind `tl_`, and kept as SHA-256. Who it stands for is one row of the
+database, read at most every three seconds for each key in use, so that a revocation holds
+everywhere within that time; `forget` makes it hold at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, update
+
+from auth.scopes import ADMIN
+from auth.viewer import Viewer
+from db import models
+from db.engine import Database
+from db.read import Statement
+from errors import Unauthenticated
+
+log = logging.getLogger("taskloom.auth")
+
+PREFIX = "tl_"
+# Shown of a key: its prefix and eight characters, of which nobody can guess the other 35.
+_SHOWN = len(PREFIX) + 8
+_LONGEST = 100
+_MOST_KEYS = 20_000
+# How exact `lastUsedAt` is.
+USED = dt.timedelta(minutes=1)
+
+_KEY = Statement(
+    select(
+        models.ApiKey.id,
+        models.ApiKey.user_id,
+        models.ApiKey.scopes,
+        models.ApiKey.project_ids,
+        models.ApiKey.expires_at,
+        models.ApiKey.last_used_at,
+        models.ApiKey.revoked_at,
+        models.User.is_active,
+        models.User.is_admin,
+        models.User.timezone,
+        models.User.deleted_at,
+    )
+    .join(models.User, models.User.id == models.ApiKey.user_id)
+    .where(models.ApiKey.hash == bindparam("hash"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made. `text` exists nowhere else."""
+
+    text: str
+    prefix: str
+    hash: bytes
+
+
+def new_key() -> NewKey:
+    """256 random bits."""
+    text = PREFIX + secrets.token_urlsafe(32)
+    return NewKey(text, text[:_SHOWN], _hash(text))
+
+
+def _hash(text: str) -> bytes:
+    # 256 random bits need no salt and no slow hash.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(slots=True)
+class _Known:
+    viewer: Viewer
+    until: dt.datetime
+
+
+class ApiKeys:
+    """The keys in use in this process."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], dt.datetime], recheck: dt.timedelta
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._recheck = recheck
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._hashes: dict[UUID, bytes] = {}
+        # Grows with each `forget`: what was read before may be from before the revocation.
+        self._generation = 0
+
+    async def viewer(self, text: str) -> Viewer:
+        """Who this key stands for; `Unauthenticated`, with the reason, where it is not valid."""
+        if len(text) > _LONGEST:
+            raise Unauthenticated("This is not an API key of Taskloom: it is too long.")
+        return await self._viewer(_hash(text))
+
+    async def still_valid(self, key_id: UUID) -> bool:
+        """Whether an open stream of this key may go on."""
+        hash_ = self._hashes.get(key_id)
+        if hash_ is None:
+            async with self._database.session() as session:
+                key = await session.get(models.ApiKey, key_id)
+            if key is None:
+                return False
+            hash_ = key.hash
+        try:
+            await self._viewer(hash_)
+        except Unauthenticated:
+            return False
+        return True
+
+    def forget(self, user_id: UUID | None) -> None:
+        """Believe nothing of this user's keys until asked again."""
+        self._generation += 1
+        gone = [hash_ for hash_, known in self._known.items() if known.viewer.user_id == user_id]
+        for hash_ in gone:
+            self._drop(hash_)
+
+    async def _viewer(self, hash_: bytes) -> Viewer:
+        known = self._known.get(hash_)
+        if known is not None and self._clock() < known.until:
+            return known.viewer
+        generation, now = self._generation, self._clock()
+        rows = await self._database.reader.fetch(_KEY, {"hash": hash_})
+        row = rows[0] if rows else None
+        if row is None or row.deleted_at is not None:
+            raise Unauthenticated("There is no such API key.")
+        if row.revoked_at is not None:
+            raise Unauthenticated("The API key was revoked.")
+        if row.expires_at is not None and row.expires_at <= now:
+            raise Unauthenticated("The API key has expired.")
+        if not row.is_active:
+            raise Unauthenticated("The account was deactivated by an administrator.")
+        projects = None if row.project_ids is None else tuple(row.project_ids)
+        scopes = frozenset(row.scopes)
+        viewer = Viewer(
+            user_id=row.user_id,
+            api_key_id=row.id,
+            # Broad scopes do not make a program an administrator.
+            is_admin=row.is_admin
+            and projects is None
+            and any(scope.startswith(f"{ADMIN}:") for scope in scopes),
+            timezone=row.timezone,
+            expires_at=row.expires_at,
+            scopes=scopes,
+            projects=projects,
+        )
+        if generation == self._generation:
+            until = now + self._recheck
+            self._keep(hash_, _Known(viewer, min(until, row.expires_at or until)))
+        if row.last_used_at is None or now - row.last_used_at >= USED:
+            await self._mark_used(row.id, now)
+        return viewer
+
+    def _keep(self, hash_: bytes, known: _Known) -> None:
+        assert known.viewer.api_key_id is not None
+        self._known[hash_] = known
+        self._known.move_to_end(hash_)
+        self._hashes[known.viewer.api_key_id] = hash_
+        if len(self._known) > _MOST_KEYS:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, hash_: bytes) -> None:
+        known = self._known.pop(hash_)
+        if known.viewer.api_key_id is not None:
+            self._hashes.pop(known.viewer.api_key_id, None)
+
+    async def _mark_used(self, key_id: UUID, now: dt.datetime) -> None:
+        """The time is for people; that it could not be noted is no reason to refuse anything."""
+        try:
+            async with self._database.session() as session, session.begin():
+                key = update(models.ApiKey).where(models.ApiKey.id == key_id)
+                await session.execute(key.values(last_used_at=now))
+        except Exception:
+            log.exception("the use of an API key could not be noted")

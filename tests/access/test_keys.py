@@ -1,0 +1,85 @@
+"""The access matrix, as programs that hold a key of the owner's.
+
+One key has no scope that any case needs; it learns nothing, whatever there is. The other has all
+scopes, but is restricted to another project of the same owner: what the owner sees here is hidden
+from it, in the same bytes as what is not there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import pytest_asyncio
+
+from domain import api_key as api_keys
+from tests.access.matrix import CASES
+from tests.access.stage import Cast, Part
+from tests.access.test_matrix import BY_NAME, ask, outcome, same_as_nothing
+from tests.accounts import Person
+from tests.factories import World
+
+# Public profiles are no project's.
+PEOPLE = {"target", "target_name"}
+
+
+@dataclasses.dataclass(slots=True)
+class Keys:
+    """Casts in which the owner comes with a key."""
+
+    scopeless: Cast
+    elsewhere: Cast
+
+
+async def _with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> Cast:
+    owner = cast.people[Part.OWNER]
+    other = await world.project(owner, name="Another")
+    made = await world.house.do(
+        owner.viewer,
+        api_keys.create,
+        name="A key",
+        scopes=scopes,
+        project_ids=[other.id] if restricted else None,
+    )
+    grant = dataclasses.replace(owner.grant, access_token=made.key.text)
+    program = Person(owner.username, owner.email, grant)
+    return _Program(cast, program)
+
+
+class _Program(Cast):
+    """The same stage, with a program in the place of the owner."""
+
+    def __init__(self, cast: Cast, program: Person) -> None:
+        super().__init__(cast.world, {**cast.people, Part.OWNER: program}, cast.target)
+        self._cast = cast
+        self.stage = cast.stage  # type: ignore[method-assign]  # made by the owner in person
+
+
+@pytest_asyncio.fixture(scope="module")
+async def keys(world: World) -> Keys:
+    cast = await Cast.gather(world)
+    return Keys(
+        await _with_key(cast, world, "reminders:read", restricted=False),
+        await _with_key(cast, world, "read", "write", restricted=True),
+    )
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+async def test_a_key_without_the_scope(keys: Keys, name: str) -> None:
+    case = BY_NAME[name]
+    stage = await keys.scopeless.stage()
+    reply = await ask(keys.scopeless, case, Part.OWNER, case.variables(stage))
+    assert reply.codes == ["FORBIDDEN"]
+    assert not reply.data
+    if case.about is not None:
+        await same_as_nothing(keys.scopeless, case, Part.OWNER, stage, reply)
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES if case.about not in PEOPLE])
+async def test_a_key_of_another_project(keys: Keys, name: str) -> None:
+    case = BY_NAME[name]
+    stage = await keys.elsewhere.stage()
+    reply = await ask(keys.elsewhere, case, Part.OWNER, case.variables(stage))
+    assert outcome(case, reply) in {case.hidden, "FORBIDDEN"}
+    if case.about is not None:
+        await same_as_nothing(keys.elsewhere, case, Part.OWNER, stage, reply)

@@ -1,0 +1,334 @@
+"""API keys: what they open, what they do not, and how they end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import httpx
+import pytest
+from graphql import OperationType
+
+from auth.scopes import SCOPES, holds
+from errors import Unauthenticated
+from graph.schema import schema
+from graph.scopes import ROOTS, SESSION, TYPES, scope_of
+from tests.accounts import Person
+from tests.factories import Reply, World, gid
+
+SCHEMA = schema._schema
+CREATE = """
+mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
+  key replayed errors { code path }
+  apiKey { id name prefix scopes projectIds expiresAt lastUsedAt revokedAt } } }
+"""
+REVOKE = """
+mutation ($id: ID!) { apiKeyRevoke(input: {id: $id}) { apiKey { revokedAt } errors { code } } }
+"""
+MINE = "{ viewer { apiKeys { nodes { id name prefix lastUsedAt } } } }"
+
+
+async def made(world: World, person: Person, *scopes: str, **more: Any) -> dict[str, Any]:
+    values = {"name": "CI", "scopes": list(scopes), **more}
+    reply = await world.post(CREATE, person, input=values)
+    payload: dict[str, Any] = reply.good["apiKeyCreate"]
+    return payload
+
+
+async def key_of(world: World, person: Person, *scopes: str, **more: Any) -> str:
+    text: str = (await made(world, person, *scopes, **more))["key"]
+    return text
+
+
+async def ask(world: World, key: str, query: str, **variables: Any) -> Reply:
+    response = await world.http.post(
+        "/graphql",
+        json={"query": query, "variables": variables},
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    return Reply.of(response.content, response.status_code)
+
+
+def refused(reply: Reply) -> str | None:
+    """The scope that a refusal names."""
+    assert (reply.status, reply.codes) == (403, ["FORBIDDEN"]), reply.body
+    assert "data" not in reply.body.decode()
+    scope: str | None = reply.errors[0]["extensions"].get("scope")
+    return scope
+
+
+# --- the tables ----------------------------------------------------------------------------------
+
+
+def test_every_root_field_has_a_scope() -> None:
+    missing = [
+        f"{root.name}.{name}"
+        for kind in OperationType
+        if (root := SCHEMA.get_root_type(kind)) is not None
+        for name in root.fields
+        if scope_of(kind, name) is None
+    ]
+    assert missing == []
+
+
+def test_every_kind_of_row_has_a_scope_or_is_public() -> None:
+    nodes = {type_.name for type_ in SCHEMA.get_possible_types(SCHEMA.get_type("Node"))}  # type: ignore[arg-type]
+    # Profiles are public, and what an event may show is decided by the root field.
+    public = {"User", "TaskEvent", "Event"}
+    assert sorted(nodes - set(TYPES) - public) == []
+
+
+def test_scopes_in_the_tables_are_scopes() -> None:
+    tables = [*ROOTS.values(), TYPES]
+    used = {scope for table in tables for scope in table.values()} - {"", SESSION}
+    assert used <= SCOPES
+
+
+@pytest.mark.parametrize(
+    ("granted", "needed", "good"),
+    [
+        ({"read"}, "tasks:read", True),
+        ({"read"}, "tasks:write", False),
+        ({"write"}, "tasks:read", True),
+        ({"write"}, "read", True),
+        ({"tasks:write"}, "tasks:read", True),
+        ({"tasks:write"}, "time:read", False),
+        ({"tasks:read"}, "read", False),
+        ({"read", "write"}, "admin:read", False),
+        ({"admin:write"}, "admin:read", True),
+        ({"admin:read"}, "tasks:read", False),
+    ],
+)
+def test_what_includes_what(granted: set[str], needed: str, good: bool) -> None:
+    assert holds(granted, needed) is good
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+async def test_a_key_is_shown_once(world: World) -> None:
+    ada, bob = await world.people(2)
+    values = {"name": "CI", "scopes": ["tasks:read", "read"], "idempotencyKey": "one"}
+    first = (await world.post(CREATE, ada, input=values)).good["apiKeyCreate"]
+    assert first["key"].startswith(first["apiKey"]["prefix"])
+    assert len(first["apiKey"]["prefix"]) == 11
+    assert first["apiKey"]["scopes"] == ["read", "tasks:read"]
+    again = (await world.post(CREATE, ada, input=values)).good["apiKeyCreate"]
+    assert (again["key"], again["replayed"]) == (None, True)
+    listed = (await world.post(MINE, ada)).good["viewer"]["apiKeys"]["nodes"]
+    assert [key["prefix"] for key in listed] == [first["apiKey"]["prefix"]]
+    # Nobody else sees it, nor can revoke it.
+    others = "query ($id: ID!) { user(id: $id) { apiKeys { totalCount } } }"
+    seen = (await world.post(others, bob, id=gid(ada))).good["user"]["apiKeys"]["totalCount"]
+    assert seen == 0
+    assert (await world.post(REVOKE, bob, id=first["apiKey"]["id"])).codes == ["NOT_FOUND"]
+    # It is in no table and no event.
+    async with world.database.session() as session:
+        dump = (await session.execute(text_of_everything(), {"key": first["key"]})).scalar()
+    assert dump == 0
+
+
+def text_of_everything() -> Any:
+    from sqlalchemy import text
+
+    return text(
+        "SELECT (SELECT count(*) FROM api_keys k WHERE k::text LIKE '%' || :key || '%')"
+        " + (SELECT count(*) FROM events e WHERE e::text LIKE '%' || :key || '%')"
+        " + (SELECT count(*) FROM idempotency_keys i WHERE i::text LIKE '%' || :key || '%')"
+    )
+
+
+async def test_bad_keys_are_not_made(world: World) -> None:
+    ada = await world.person()
+
+    async def errors(**values: Any) -> list[tuple[str, str]]:
+        given = {"name": "CI", "scopes": ["read"], **values}
+        reply = await world.post(CREATE, ada, input=given)
+        return [
+            (error["code"], ".".join(error["path"][1:]))
+            for error in reply.data["apiKeyCreate"]["errors"]
+        ]
+
+    assert await errors(name=" ") == [("BAD_USER_INPUT", "name")]
+    assert await errors(scopes=[]) == [("BAD_USER_INPUT", "scopes")]
+    assert await errors(scopes=["read", "tasks:*"]) == [("BAD_USER_INPUT", "scopes.1")]
+    assert await errors(scopes=["admin:read"]) == [("FORBIDDEN", "scopes.0")]
+    assert await errors(expiresAt="2020-01-01T00:00:00Z") == [("BAD_USER_INPUT", "expiresAt")]
+    assert await errors(projectIds=[]) == [("BAD_USER_INPUT", "projectIds")]
+    hidden = await world.project(await world.person())
+    assert await errors(projectIds=[gid(hidden)]) == [("NOT_FOUND", "projectIds.0")]
+
+
+async def test_what_is_outside_the_scopes_is_refused_by_name(world: World) -> None:
+    ada = await world.person()
+    task = await world.task(ada)
+    one = "query ($id: ID!) { task(id: $id) { title assignee { username } } }"
+    key = await key_of(world, ada, "tasks:read")
+    assert (await ask(world, key, one, id=gid(task))).good["task"]["title"] == "A task"
+    write = 'mutation { taskCreate(input: {title: "x"}) { task { id } errors { code } } }'
+    assert refused(await ask(world, key, write)) == "tasks:write"
+    deep = """
+    query ($id: ID!) { task(id: $id) { ...T } } fragment T on Task { comments { nodes { id } } }
+    """
+    assert refused(await ask(world, key, deep, id=gid(task))) == "comments:read"
+    assert refused(await ask(world, key, "{ projects { totalCount } }")) == "projects:read"
+    node = "query ($id: ID!) { node(id: $id) { id } }"
+    assert refused(await ask(world, key, node, id=gid(task))) == "read"
+    both = "{ serverInfo { name } projects { nodes { id } } }"
+    assert refused(await ask(world, key, both)) == "projects:read"
+    # A scope that a condition leaves out is asked for all the same.
+    skipped = "{ serverInfo { name } projects @skip(if: true) { nodes { id } } }"
+    assert refused(await ask(world, key, skipped)) == "projects:read"
+    assert (await ask(world, key, "{ viewer { username } serverInfo { name } }")).good
+    writer = await key_of(world, ada, "tasks:write")
+    assert (await ask(world, writer, write)).good["taskCreate"]["task"]
+    assert (await ask(world, writer, one, id=gid(task))).good
+
+
+async def test_no_key_can_do_what_is_about_the_account(world: World) -> None:
+    ada = await world.person()
+    key = await key_of(world, ada, "read", "write")
+    for operation in (
+        'mutation { apiKeyCreate(input: {name: "x", scopes: ["read"]}) { key } }',
+        'mutation { profileUpdate(input: {fullName: "x"}) { user { id } } }',
+        "mutation { sessionsRevokeOthers(input: {}) { revokedCount } }",
+        'mutation { userDelete(input: {password: "x"}) { deletedId } }',
+        MINE,
+        "{ viewer { sessions { nodes { id } } } }",
+    ):
+        assert refused(await ask(world, key, operation)) is None
+
+
+async def test_broad_scopes_do_not_administrate(world: World) -> None:
+    admin, ada = await world.person(is_admin=True), await world.person()
+    key = await key_of(world, admin, "read", "write")
+    assert refused(await ask(world, key, "{ adminUsers { totalCount } }")) == "admin:read"
+    # Nor do they show what only administrators see.
+    mail = "query ($id: ID!) { user(id: $id) { email } }"
+    assert (await ask(world, key, mail, id=gid(ada))).good["user"]["email"] is None
+    strong = await key_of(world, admin, "admin:read", "people:read")
+    assert (await ask(world, strong, "{ adminUsers { totalCount } }")).good
+    assert (await ask(world, strong, mail, id=gid(ada))).good["user"]["email"] == ada.email
+
+
+async def test_a_key_ends(world: World) -> None:
+    ada = await world.person()
+    asked = "{ viewer { username } }"
+    payload = await made(world, ada, "read")
+    assert (await ask(world, payload["key"], asked)).good
+    await world.post(REVOKE, ada, id=payload["apiKey"]["id"])
+    reply = await ask(world, payload["key"], asked)
+    assert (reply.status, reply.codes) == (401, ["UNAUTHENTICATED"])
+    # Safe to repeat.
+    assert (await world.post(REVOKE, ada, id=payload["apiKey"]["id"])).good
+    for wrong in ("tl_", "tl_" + "x" * 43, "tl_" + "x" * 500):
+        assert (await ask(world, wrong, asked)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_the_use_is_noted(world: World) -> None:
+    ada = await world.person()
+    key = await key_of(world, ada, "read")
+    await ask(world, key, "{ viewer { username } }")
+    (shown,) = (await world.post(MINE, ada)).good["viewer"]["apiKeys"]["nodes"]
+    assert shown["lastUsedAt"] is not None
+
+
+async def test_expiry_and_deactivation(world: World) -> None:
+    """With a process of its own, whose clock can be moved."""
+    house = type(world.house)(world.house.settings, world.database)
+    ada = await house.person()
+    soon = (house.clock() + dt.timedelta(hours=1)).isoformat()
+    key = await key_of(world, ada, "read", expiresAt=soon)
+    viewer = await house.auth.viewer(f"Bearer {key}")
+    assert viewer.user_id == ada.id
+    assert await house.auth.still_valid(viewer)
+    house.clock.forward(minutes=61)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await house.auth.viewer(f"Bearer {key}")
+    assert not await house.auth.still_valid(viewer)
+    house.auth.close()
+
+
+# --- restricted keys -----------------------------------------------------------------------------
+
+
+async def test_a_restricted_key_sees_its_projects_and_nothing_else(world: World) -> None:
+    ada, bob = await world.people(2)
+    inside = await world.project(ada, name="Inside", editors=[bob])
+    outside = await world.project(ada, name="Outside")
+    here = await world.task(ada, "here", project_id=inside.id, assignee_id=bob.id)
+    there = await world.task(ada, "there", project_id=outside.id)
+    personal = await world.task(ada, "personal")
+    key = await key_of(world, ada, "read", "write", projectIds=[gid(inside)])
+    everything = """
+    { projects { nodes { name } totalCount }
+      tasks { nodes { title assignee { username } project { name } } totalCount }
+      taskStats { total }
+      search(query: "here there personal Inside Outside") { totalCount }
+      activity { nodes { project { name } } } }
+    """
+    seen = (await ask(world, key, everything)).good
+    assert [row["name"] for row in seen["projects"]["nodes"]] == ["Inside"]
+    assert seen["projects"]["totalCount"] == 1
+    (task,) = seen["tasks"]["nodes"]
+    assert task == {
+        "title": "here", "assignee": {"username": bob.username}, "project": {"name": "Inside"}
+    }  # fmt: skip
+    assert seen["taskStats"]["total"] == 1
+    assert {row["project"]["name"] for row in seen["activity"]["nodes"]} <= {"Inside"}
+    one = "query ($id: ID!) { task(id: $id) { id } }"
+    assert (await ask(world, key, one, id=gid(here))).good["task"]
+    for hidden in (there, personal):
+        assert (await ask(world, key, one, id=gid(hidden))).codes == ["NOT_FOUND"]
+
+
+async def test_a_restricted_key_changes_nothing_else(world: World) -> None:
+    ada = await world.person()
+    inside, outside = await world.project(ada), await world.project(ada)
+    here = await world.task(ada, project_id=inside.id)
+    there = await world.task(ada, project_id=outside.id)
+    key = await key_of(world, ada, "write", projectIds=[gid(inside)])
+
+    async def codes(mutation: str, **values: Any) -> list[str]:
+        type_ = mutation[0].upper() + mutation[1:] + "Input"
+        text = (
+            f"mutation ($input: {type_}!) {{ {mutation}(input: $input) {{ errors {{ code }} }} }}"
+        )
+        return (await ask(world, key, text, input=values)).codes
+
+    assert await codes("taskUpdate", id=gid(here), title="x") == []
+    assert await codes("taskCreate", title="x", projectId=gid(inside)) == []
+    assert await codes("taskUpdate", id=gid(there), title="x") == ["NOT_FOUND"]
+    assert await codes("taskCreate", title="x", projectId=gid(outside)) == ["NOT_FOUND"]
+    assert await codes("taskCreate", title="x") == ["FORBIDDEN"]
+    assert await codes("taskMove", id=gid(here), projectId=gid(outside)) == ["NOT_FOUND"]
+    assert await codes("taskMove", id=gid(here), projectId=None) == ["FORBIDDEN"]
+    assert await codes("projectCreate", name="x") == ["FORBIDDEN"]
+    assert await codes("taskBulkCreate", items=[{"title": "x"}]) == ["FORBIDDEN"]
+
+
+async def test_a_restricted_key_hears_of_its_projects_only(world: World) -> None:
+    ada = await world.person()
+    inside, outside = await world.project(ada), await world.project(ada)
+    since = (await world.post("{ eventCursor }", ada)).good["eventCursor"]
+    await world.task(ada, "there", project_id=outside.id)
+    await world.task(ada, "here", project_id=inside.id)
+    key = await key_of(world, ada, "events:read", "tasks:read", projectIds=[gid(inside)])
+    text = """
+    query ($since: String!) { changes(since: $since) { nodes {
+      kind subject { ... on Task { title } } } } }
+    """
+    nodes = (await ask(world, key, text, since=since)).good["changes"]["nodes"]
+    assert [node["subject"]["title"] for node in nodes] == ["here"]
+
+
+async def test_keys_work_over_every_transport(world: World, app: Any) -> None:
+    ada = await world.person()
+    key = await key_of(world, ada, "tasks:read")
+    headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://taskloom.test") as http:
+        query = {"query": "subscription { taskEvents { id } }"}
+        response = await http.post("/graphql", json=query, headers=headers)
+    assert response.status_code == 403
+    assert response.json()["errors"][0]["extensions"]["scope"] == "events:read"
