@@ -124,7 +124,7 @@ class _Recipe:
 
 
 def _taskloom(seeded: Seeded, folder: Path) -> _Recipe:
-    """As shipped, save that the token outlives the run and nothing seeds or works beside it."""
+    """As shipped, save that token and budgets outlast the run, and nothing works beside it."""
     return _Recipe(
         TASKLOOM,
         "taskloom",
@@ -142,6 +142,9 @@ def _taskloom(seeded: Seeded, folder: Path) -> _Recipe:
             "TASKLOOM_PORT": _PORT,
             "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
             "TASKLOOM_DATA_DIR": str(folder / "taskloom"),
+            # Counted as ever, and never reached.
+            "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
+            "TASKLOOM_LIMIT_TASK_CREATION": "1000000000/hour",
         },
     )
 
