@@ -9,6 +9,7 @@ from strawberry.printer import print_schema
 
 from errors import BadInput, NotFound
 from graph import ids
+from graph.account_mail import AccountMailMutation
 from graph.activity import ActivityQuery
 from graph.attachment import Attachment, AttachmentMutation, AttachmentQuery
 from graph.avatar_change import AvatarMutation
@@ -23,6 +24,7 @@ from graph.node import TYPE_NAMES, Node
 from graph.notification import Notification, NotificationMutation, NotificationQuery
 from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
 from graph.rate_limit import RateLimitQuery
+from graph.reminder import Reminder, ReminderMutation, ReminderQuery
 from graph.scalars import CONFIG
 from graph.search import SearchQuery
 from graph.server_info import ServerQuery
@@ -38,6 +40,7 @@ from graph.time_bulk import TimeEntryBulkMutation
 from graph.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
 from graph.user import User, UserMutation, UserQuery
 from graph.user_admin import UserAdminMutation, UserAdminQuery
+from graph.webhook import Webhook, WebhookDelivery, WebhookMutation, WebhookQuery
 
 MAX_NODES = 100
 
@@ -89,6 +92,8 @@ class Query(
     EventQuery,
     NotificationQuery,
     DeviceQuery,
+    ReminderQuery,
+    WebhookQuery,
     JobQuery,
     RateLimitQuery,
     ServerQuery,
@@ -119,8 +124,11 @@ class Mutation(
     UserAdminMutation,
     SessionMutation,
     ApiKeyMutation,
+    AccountMailMutation,
     NotificationMutation,
     DeviceMutation,
+    ReminderMutation,
+    WebhookMutation,
     JobMutation,
 ):
     """Root fields of mutations."""
@@ -146,6 +154,9 @@ def make_schema() -> strawberry.Schema:
             ApiKey,
             Notification,
             Device,
+            Reminder,
+            Webhook,
+            WebhookDelivery,
             Job,
         ],
         config=CONFIG,

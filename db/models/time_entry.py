@@ -18,7 +18,6 @@ from sqlalchemy import (
     Index,
     Text,
     cast,
-    extract,
     func,
     literal,
     text,
@@ -96,4 +95,4 @@ def ends(entry: Any) -> ColumnElement[dt.datetime]:
 
 def seconds(entry: Any) -> ColumnElement[int]:
     """How long an entry is, in whole seconds; a running one counts up to now."""
-    return func.greatest(cast(extract("epoch", ends(entry) - entry.started_at), BigInteger), 0)
+    return func.greatest(cast(func.date_part(literal("epoch", Text()), ends(entry) - entry.started_at), BigInteger), 0)

@@ -397,6 +397,14 @@ CASES: list[Case] = [
             ("task", TASK_SEEN, " on a task", "taskId"),
         )
     ),
+    Case(
+        "Query.timeReport",
+        "query ($filter: TimeReportFilter) { timeReport(filter: $filter) { total: seconds } }",
+        lambda s: {"filter": {"entries": {"id": {"eq": s.entry}}}},
+        "entry",
+        TIME_SEEN,
+        hidden="EMPTY",
+    ),
     in_bulk(
         "timeEntryBulkCreate",
         "task",
@@ -686,6 +694,11 @@ UNADDRESSED: dict[str, str] = {
     "Mutation.sessionRefresh": "is about who holds the token",
     "Mutation.sessionsRevokeOthers": "is about whoever asks",
     "Mutation.streamTokenCreate": "is about whoever asks",
+    "Mutation.passwordResetRequest": "answers the same for everybody",
+    "Mutation.passwordReset": "is about who holds the token",
+    "Mutation.emailVerificationRequest": "is about whoever asks",
+    "Mutation.emailChangeRequest": "is about whoever asks",
+    "Mutation.emailVerify": "is about who holds the token or code",
 }
 
 # Root fields that ask for no credentials.
@@ -695,4 +708,7 @@ PUBLIC = {
     "Mutation.userRegister",
     "Mutation.sessionCreate",
     "Mutation.sessionRefresh",
+    "Mutation.passwordResetRequest",
+    "Mutation.passwordReset",
+    "Mutation.emailVerify",
 }

@@ -7,6 +7,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from db import models
 from tests.accounts import Person
@@ -550,6 +551,6 @@ async def test_who_leaves_lets_their_timer_end(world: World) -> None:
     assert reply.good
     async with world.database.session() as session:
         rows = await session.execute(
-            models.TimeEntry.__table__.select().where(models.TimeEntry.user_id == ada.id)
+            select(models.TimeEntry.ended_at).where(models.TimeEntry.user_id == ada.id)
         )
         assert [row.ended_at is not None for row in rows] == [True]

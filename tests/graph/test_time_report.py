@@ -1,0 +1,368 @@
+"""Reports on time, held against a plain model of what they ought to say."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from db import models
+from tests.accounts import Person
+from tests.factories import ENGINES, Engine, World, fresh_id, gid
+
+REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
+                  $weekStart: WeekDay) {
+  timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
+    timezone seconds billableSeconds count
+    groups { ...G groups { ...G groups { ...G } } }
+  }
+}
+fragment G on TimeReportGroup {
+  by project { name } task { title } user { username } tag day week month billable
+  seconds billableSeconds count
+}"""
+
+# Zones whose clocks change at midnight, twice strike it, shift by half an hour, or skip a day.
+ZONES = [
+    "UTC",
+    "Europe/Zurich",
+    "America/Sao_Paulo",
+    "Atlantic/Azores",
+    "America/Havana",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "America/St_Johns",
+    "Asia/Beirut",
+]
+# Days near which clocks change somewhere among these.
+TURNS = [
+    dt.date(2018, 11, 4),
+    dt.date(2018, 2, 18),
+    dt.date(2024, 3, 31),
+    dt.date(2024, 10, 27),
+    dt.date(2024, 11, 3),
+    dt.date(2011, 12, 30),
+    dt.date(2024, 4, 7),
+    dt.date(2024, 10, 6),
+    dt.date(2026, 1, 1),
+]
+
+
+def entry(
+    person: Person,
+    start: dt.datetime,
+    seconds: int | None,
+    *,
+    project: models.Project | None = None,
+    tags: Sequence[str] = (),
+    billable: bool = False,
+    day: dt.date | None = None,
+) -> models.TimeEntry:
+    now = dt.datetime.now(dt.UTC)
+    return models.TimeEntry(
+        id=fresh_id(),
+        user_id=person.id,
+        project_id=None if project is None else project.id,
+        started_at=start,
+        ended_at=None if seconds is None else start + dt.timedelta(seconds=seconds),
+        day=day,
+        billable=billable,
+        tags=list(tags),
+        tag_keys=[tag.casefold() for tag in tags],
+        created_at=now,
+        updated_at=now,
+        version=1,
+    )
+
+
+# --- the plain model -----------------------------------------------------------------------------
+
+
+def midnight(day: dt.date, zone: str) -> dt.datetime:
+    """The first moment of a day."""
+    return dt.datetime.combine(day, dt.time(), ZoneInfo(zone)).astimezone(dt.UTC)
+
+
+def slices(one: models.TimeEntry, zone: str) -> Iterator[tuple[dt.date, int]]:
+    assert one.ended_at is not None
+    if one.day is not None:
+        yield one.day, int((one.ended_at - one.started_at).total_seconds())
+        return
+    # Around the day of the start; which it is exactly, the midnights say.
+    day = one.started_at.date() - dt.timedelta(days=2)
+    empty = one.started_at == one.ended_at
+    while (begins := midnight(day, zone)) < one.ended_at or (empty and begins <= one.ended_at):
+        over = midnight(day + dt.timedelta(days=1), zone)
+        length = min(over, one.ended_at) - max(begins, one.started_at)
+        if length > dt.timedelta(0) or (empty and begins <= one.started_at < over):
+            yield day, int(length.total_seconds())
+        day += dt.timedelta(days=1)
+
+
+def keys_of(by: str, one: models.TimeEntry, day: dt.date, week_start: int) -> list[Any]:
+    if by == "TAG":
+        return sorted({tag.casefold() for tag in one.tags}) or [None]
+    if by == "DAY":
+        return [day.isoformat()]
+    if by == "WEEK":
+        return [(day - dt.timedelta(days=(day.isoweekday() - week_start) % 7)).isoformat()]
+    if by == "MONTH":
+        return [day.replace(day=1).isoformat()]
+    if by == "BILLABLE":
+        return [one.billable]
+    assert by == "PROJECT"
+    return [one.project_id]
+
+
+Sums = dict[tuple[Any, ...], tuple[int, int, int]]
+
+
+def expected(
+    entries: Sequence[models.TimeEntry],
+    group_by: Sequence[str],
+    *,
+    zone: str,
+    first: dt.date | None,
+    last: dt.date | None,
+    week_start: int,
+) -> Sums:
+    """Seconds, billable seconds and entries of every group of every level."""
+    seconds: dict[tuple[Any, ...], int] = defaultdict(int)
+    billable: dict[tuple[Any, ...], int] = defaultdict(int)
+    seen: dict[tuple[Any, ...], set[Any]] = defaultdict(set)
+    seen[()] = set()
+    for one in entries:
+        for day, length in slices(one, zone):
+            if (first and day < first) or (last and day > last):
+                continue
+            for level in range(len(group_by) + 1):
+                choices = [keys_of(by, one, day, week_start) for by in group_by[:level]]
+                for path in itertools.product(*choices):
+                    seconds[path] += length
+                    billable[path] += length if one.billable else 0
+                    seen[path].add(one.id)
+    return {path: (seconds[path], billable[path], len(seen[path])) for path in seen}
+
+
+def told(report: Any, projects: dict[str, Any]) -> Sums:
+    """The same of an answer."""
+    found: Sums = {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> None:
+        found[path] = (node["seconds"], node["billableSeconds"], node["count"])
+        for group in node.get("groups", ()):
+            value = group[group["by"].lower()]
+            if group["by"] == "PROJECT":
+                value = value and projects[value["name"]]
+            if group["by"] == "TAG":
+                value = value and value.casefold()
+            walk(group, (*path, value))
+
+    walk(report, ())
+    return found
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Any:
+    turns = st.sampled_from(TURNS)
+    near = st.builds(
+        lambda day, hours, minutes, seconds: (
+            dt.datetime.combine(day, dt.time(), dt.UTC)
+            + dt.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        ),
+        turns,
+        st.integers(-30, 30),
+        st.sampled_from([0, 15, 30, 45, 59]),
+        st.sampled_from([0, 0, 1, 59]),
+    )
+    length = st.one_of(
+        st.integers(0, 3 * 3600),
+        st.sampled_from([0, 1, 3600, 82_800, 86_400, 90_000]),
+        st.integers(0, 3 * 86_400),
+    )
+    made = draw(
+        st.lists(
+            st.tuples(
+                near,
+                length,
+                st.integers(0, 2),
+                st.lists(st.sampled_from(["a", "A", "b", "c"]), max_size=3, unique_by=str.casefold),
+                st.booleans(),
+                st.sampled_from([None, None, None, *TURNS]),
+            ),
+            max_size=12,
+        )
+    )
+    kinds = ["PROJECT", "TAG", "DAY", "WEEK", "MONTH", "BILLABLE"]
+    group_by = draw(st.lists(st.sampled_from(kinds), max_size=3, unique=True))
+    first, last = draw(st.one_of(st.none(), turns)), draw(st.one_of(st.none(), turns))
+    if first and last and last < first:
+        first, last = last, first
+    week_start = draw(st.sampled_from(["MONDAY", "SUNDAY", "SATURDAY"]))
+    return made, group_by, draw(st.sampled_from(ZONES)), first, last, week_start
+
+
+@pytest.fixture(scope="module")
+async def places(world: World) -> tuple[Person, list[models.Project | None]]:
+    ada = await world.person()
+    named = [await world.project(ada, name=f"Project {n}") for n in range(2)]
+    return ada, [None, *named]
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(case=cases())
+async def test_a_report_says_what_a_plain_model_says(
+    world: World, places: tuple[Person, list[models.Project | None]], case: Any
+) -> None:
+    ada, projects = places
+    made, group_by, zone, first, last, week_start = case
+    entries = [
+        entry(
+            ada,
+            # An entry of a day begins with it, in whatever zone its user has.
+            start if day is None else midnight(day, ZONES[seconds % len(ZONES)]),
+            seconds,
+            project=projects[n],
+            tags=tags,
+            billable=billable,
+            day=day,
+        )
+        for start, seconds, n, tags, billable, day in made
+    ]
+    async with world.database.session() as session, session.begin():
+        await session.execute(delete(models.TimeEntry).where(models.TimeEntry.user_id == ada.id))
+        session.add_all(entries)
+    filter_ = {"from": first and first.isoformat(), "to": last and last.isoformat()}
+    reply = await world.run(
+        REPORT,
+        ada,
+        filter={name: value for name, value in filter_.items() if value},
+        groupBy=group_by,
+        zone=zone,
+        weekStart=week_start,
+    )
+    starts = {"MONDAY": 1, "SATURDAY": 6, "SUNDAY": 7}[week_start]
+    names = {project.name: project.id for project in projects if project is not None}
+    wanted = expected(entries, group_by, zone=zone, first=first, last=last, week_start=starts)
+    assert told(reply.good["timeReport"], names) == wanted
+
+
+async def test_days_of_23_and_25_hours(world: World) -> None:
+    ada = await world.person()
+    spring = dt.datetime(2024, 3, 30, 22, tzinfo=dt.UTC)
+    autumn = dt.datetime(2024, 10, 26, 21, tzinfo=dt.UTC)
+    await world.rows(entry(ada, spring, 26 * 3600), entry(ada, autumn, 27 * 3600))
+    reply = await world.run(REPORT, ada, groupBy=["DAY"], zone="Europe/Zurich")
+    report = reply.good["timeReport"]
+    days = {group["day"]: group["seconds"] / 3600 for group in report["groups"]}
+    assert days == {
+        "2024-03-30": 1,
+        "2024-03-31": 23,
+        "2024-04-01": 2,
+        "2024-10-26": 1,
+        "2024-10-27": 25,
+        "2024-10-28": 1,
+    }
+    assert report["seconds"] == sum(days.values()) * 3600
+    assert (report["count"], [group["count"] for group in report["groups"]]) == (2, [1] * 6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -> None:
+    owner, admin, editor, stranger = await world.people(4)
+    project = await world.project(owner, name="Bridge", admins=[admin], editors=[editor])
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    await world.rows(
+        entry(owner, start, 1, project=project, tags=["x"]),
+        entry(editor, start, 2, project=project, tags=["X", "y"], billable=True),
+        entry(editor, start, 4),
+        entry(stranger, start, 8),
+    )
+    totals = {}
+    for person in (owner, admin, editor, stranger):
+        reply = await world.run(REPORT, person, engine=engine, groupBy=["USER", "PROJECT", "DAY"])
+        totals[person.username] = reply.good["timeReport"]["seconds"]
+    assert list(totals.values()) == [3, 3, 6, 8]
+    reply = await world.run(REPORT, owner, engine=engine, groupBy=["PROJECT", "TAG"])
+    (group,) = reply.good["timeReport"]["groups"]
+    assert (group["project"]["name"], group["seconds"], group["count"]) == ("Bridge", 3, 2)
+    by_tag = [(inner["tag"].lower(), inner["seconds"]) for inner in group["groups"]]
+    assert by_tag == [("x", 3), ("y", 2)]
+    entries = {"entries": {"tags": {"some": {"eq": "y"}}, "userId": {"eq": gid(editor)}}}
+    reply = await world.run(REPORT, owner, engine=engine, filter=entries, groupBy=["BILLABLE"])
+    assert reply.good["timeReport"]["seconds"] == 2
+    assert reply.good["timeReport"]["groups"][0]["billable"] is True
+    # Time in a project that one has left is still one's own, but the project is not.
+    await world.run(
+        """mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { code } } }""",
+        owner,
+        id=await membership(world, owner, project, editor),
+    )
+    reply = await world.run(REPORT, editor, engine=engine, groupBy=["PROJECT"])
+    (group,) = reply.good["timeReport"]["groups"]
+    assert (group["project"], group["seconds"], group["count"]) == (None, 6, 2)
+
+
+async def membership(world: World, owner: Person, project: models.Project, member: Person) -> str:
+    query = """query ($id: ID!) {
+      project(id: $id) { members { nodes { id user { username } } } }
+    }"""
+    nodes = (await world.run(query, owner, id=gid(project))).good["project"]["members"]["nodes"]
+    return str(next(node["id"] for node in nodes if node["user"]["username"] == member.username))
+
+
+async def test_a_running_timer_counts_up_to_now(world: World) -> None:
+    ada = await world.person()
+    started = dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(hours=30)
+    await world.rows(entry(ada, started, None))
+    reply = await world.run(REPORT, ada, groupBy=["DAY"], zone="Pacific/Apia")
+    report = reply.good["timeReport"]
+    assert 30 * 3600 <= report["seconds"] < 30 * 3600 + 100
+    assert sum(group["seconds"] for group in report["groups"]) == report["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("given_", "path"),
+    [
+        ({"zone": "Mars/Olympus"}, ["timezone"]),
+        ({"groupBy": ["DAY", "DAY"]}, ["groupBy", "1"]),
+        ({"filter": {"from": "2026-02-02", "to": "2026-02-01"}}, ["filter", "to"]),
+        ({"filter": {"entries": {}}}, ["filter", "entries"]),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_reported(
+    world: World, given_: dict[str, Any], path: list[str]
+) -> None:
+    ada = await world.person()
+    reply = await world.run(REPORT, ada, **given_)
+    assert reply.codes == ["BAD_USER_INPUT"]
+    assert reply.errors[0]["extensions"]["argumentPath"] == path
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_report_takes_few_statements(world: World, engine: Engine) -> None:
+    ada = await world.person()
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    for n in range(5):
+        project = await world.project(ada, name=f"No. {n}")
+        await world.rows(
+            *(entry(ada, start + dt.timedelta(days=d), 60, project=project) for d in range(4))
+        )
+    reply = await world.run(REPORT, ada, engine=engine, groupBy=["PROJECT", "USER", "DAY"])
+    groups = reply.good["timeReport"]["groups"]
+    assert [len(group["groups"][0]["groups"]) for group in groups] == [4] * 5
+    assert len(reply.statements) <= 4, reply.statements
