@@ -41,6 +41,7 @@ from files.service import Files
 from graph.context import Services, utc_now
 from graph.execution import Executor
 from settings import Settings, load_settings, version
+from web.account import account_routes
 from web.connections import Connections
 from web.docs import docs_routes
 from web.explorer import DemoUser, ExplorerConfig, explorer_routes
@@ -203,6 +204,7 @@ def _side_routes(runtime: Runtime) -> FastAPI:
         openapi_url=None,
         exception_handlers={HTTPException: _http_error},
     )
+    api.router.routes.extend(account_routes(runtime))
     api.router.routes.extend(health_routes(runtime, version=version()))
     api.router.routes.extend(unsubscribe_routes(runtime))
     api.router.routes.extend(docs_routes())

@@ -32,6 +32,24 @@ async def registration(context: Context, _data: Any) -> None:
     await context.services.limits.take(Rate.REGISTRATION, address_of(context.request))
 
 
+async def reset_mail(context: Context, data: Any) -> None:
+    """By address, and by account, whether there is one or not."""
+    limits = context.services.limits
+    account = await sessions.account_of(context.services.authenticator, data.email)
+    await limits.take(Rate.ACCOUNT_MAIL, f"address:{address_of(context.request)}")
+    await limits.take(Rate.ACCOUNT_MAIL, account)
+
+
+async def own_mail(context: Context, _data: Any) -> None:
+    """By user."""
+    await context.services.limits.take(Rate.ACCOUNT_MAIL, f"own:{context.viewer.require().hex}")
+
+
+async def guess(context: Context, _data: Any) -> None:
+    """Whoever shows a secret of a mail, by address."""
+    await context.services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(context.request))
+
+
 async def new_task(context: Context, _data: Any) -> None:
     """One, by user."""
     await _tasks(context, 1)

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import idempotency, stored_file, trash
+from domain import account_mail, idempotency, stored_file, trash, webhook_delivery
 from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
@@ -120,6 +120,8 @@ class _Pass:
             self.files,
             self.idempotency_keys,
             self.sessions,
+            self.account_codes,
+            self.webhook_deliveries,
             self.jobs,
             self.events,
         )
@@ -155,6 +157,20 @@ class _Pass:
     async def sessions(self) -> None:
         async with self._work() as work:
             _report("forgot %d ended sessions", await sessions.prune(work))
+
+    async def account_codes(self) -> None:
+        async with self._work() as work:
+            _report("forgot %d codes that came by mail", await account_mail.prune(work))
+
+    async def webhook_deliveries(self) -> None:
+        pruned = 0
+        while not self.stop.is_set():
+            async with self._work() as work:
+                found = await webhook_delivery.prune(work)
+            if not found:
+                break
+            pruned += found
+        _report("forgot %d deliveries of webhooks", pruned)
 
     async def jobs(self) -> None:
         pruned = await queue.prune(self.database, self.clock())

@@ -1,8 +1,9 @@
 """The worker: one process that does everything behind the scenes, beside any number of others.
 
 It runs what the queue gives (`jobs.runner`), follows the event log for each consumer
-(`jobs.consumer`), and does what has to be done now and then (`jobs.periodic`). All of them may be
-killed at any moment: what they promised stands in the database.
+(`jobs.consumer`), runs reminders in time (`jobs.reminders`), and does what has to be done now and
+then (`jobs.periodic`). All of them may be killed at any moment: what they promised stands in the
+database.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
 # Imported for the handlers and consumers that they register.
+import jobs.mail.account
 import jobs.mail.notifications
 import jobs.notifications
-import jobs.push.notification  # noqa: F401
+import jobs.push.notification
+import jobs.webhooks  # noqa: F401
 from auth import access
 from auth.viewer import ViewerColumn
 from db.engine import Database
@@ -32,7 +35,7 @@ from db.models import Worker
 from events.bus import make_bus
 from events.epoch import ensure_epoch
 from events.log import EventLog
-from jobs import periodic
+from jobs import periodic, reminders
 from jobs.consumer import CONSUMERS, follow
 from jobs.mail.sender import make_sender
 from jobs.push.service import make_push
@@ -73,7 +76,9 @@ async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         )
         push = make_push(settings.push, clock)
         stack.push_async_callback(push.close)
-        yield Tools(settings, database, event_log, bus, clock, make_sender(settings), push)
+        tools = Tools(settings, database, event_log, bus, clock, make_sender(settings), push)
+        stack.callback(tools.close)
+        yield tools
 
 
 async def work(tools: Tools, stop: asyncio.Event) -> None:
@@ -91,6 +96,7 @@ async def work(tools: Tools, stop: asyncio.Event) -> None:
         together.create_task(
             periodic.run_forever(tools.database, tools.settings, stop, clock=tools.clock)
         )
+        together.create_task(reminders.run_forever(tools, stop))
         together.create_task(_be_seen(tools, name, stop))
     log.info("the worker %s has stopped", name)
 

@@ -6,7 +6,7 @@ import datetime as dt
 from enum import IntEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, SmallInteger, UniqueConstraint
+from sqlalchemy import ForeignKey, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Identified, Ordered
@@ -16,12 +16,12 @@ class CodePurpose(IntEnum):
     """What a code is good for."""
 
     PASSWORD_RESET = 10
-    EMAIL_VERIFICATION = 20
-    EMAIL_CHANGE = 30
+    EMAIL = 20
 
 
 class AccountCode(Identified, Base):
-    """The latest token (in a link) and code (to be typed) of a user for a purpose, as hashes.
+    """What was sent to a user for a purpose last; the link and the digits follow from the id
+    (`auth.codes`).
 
     Whoever asks again gets others, and the former are worth nothing.
     """
@@ -32,8 +32,6 @@ class AccountCode(Identified, Base):
     purpose: Mapped[CodePurpose] = mapped_column(Ordered(CodePurpose))
     # The address that it was sent to, and that it verifies.
     email: Mapped[str]
-    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
-    code_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     # How often a wrong code was given.
     tries: Mapped[int] = mapped_column(SmallInteger, default=0)
     created_at: Mapped[dt.datetime]

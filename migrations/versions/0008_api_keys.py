@@ -43,8 +43,6 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("purpose", sa.SmallInteger(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
-        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("code_hash", sa.LargeBinary(), nullable=True),
         sa.Column("tries", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -52,7 +50,6 @@ def upgrade() -> None:
             ["user_id"], ["users.id"], name="fk_account_codes_user_id_users", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_account_codes"),
-        sa.UniqueConstraint("token_hash", name="uq_account_codes_token_hash"),
         sa.UniqueConstraint("user_id", "purpose", name="uq_account_codes_user_id_purpose"),
     )
     op.create_index("ix_account_codes_expires_at", "account_codes", ["expires_at"])
