@@ -144,7 +144,7 @@ def _taskloom(seeded: Seeded, folder: Path) -> _Recipe:
             "TASKLOOM_DATA_DIR": str(folder / "taskloom"),
             # Counted as ever, and never reached.
             "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
-            "TASKLOOM_LIMIT_TASK_CREATION": "1000000000/hour",
+            "TASKLOOM_LIMIT_TASK_CREATION": "1000000/hour",
         },
     )
 
