@@ -50,6 +50,7 @@ from web.graphql import PATH, GraphQLOverHTTP
 from web.health import health_routes
 from web.metrics import Metrics
 from web.middleware import Gate
+from web.oauth import oauth_routes
 from web.runtime import Runtime
 from web.stopping import before_stopping
 from web.unsubscribe import unsubscribe_routes
@@ -205,6 +206,7 @@ def _side_routes(runtime: Runtime) -> FastAPI:
         exception_handlers={HTTPException: _http_error},
     )
     api.router.routes.extend(account_routes(runtime))
+    api.router.routes.extend(oauth_routes(runtime))
     api.router.routes.extend(health_routes(runtime, version=version()))
     api.router.routes.extend(unsubscribe_routes(runtime))
     api.router.routes.extend(docs_routes())

@@ -28,7 +28,7 @@ from db import models
 from db.read import Statement
 from domain import rules
 from domain.work import Work, begin
-from errors import ErrorCode, Failure
+from errors import ErrorCode, Failure, Unauthenticated
 from events.kinds import EventKind
 
 # How long an answer may be lost and its question asked again.
@@ -277,6 +277,31 @@ async def revoke(
     _revoke(work, session, "signed out")
     work.after_commit.append(partial(auth.forget_everywhere, session_id=session.id))
     return session
+
+
+async def revoke_by_token(work: Work, auth: Authenticator, token: str) -> None:
+    """End the session that a refresh or an access token belongs to, whoever asks; nothing where
+    it belongs to none.
+    """
+    session_id = await _session_of(work, auth, token)
+    if session_id is None:
+        return
+    session = await work.session.get(models.Session, session_id, with_for_update=True)
+    if session is not None:
+        _revoke(work, session, "signed out")
+        work.after_commit.append(partial(auth.forget_everywhere, session_id=session.id))
+
+
+async def _session_of(work: Work, auth: Authenticator, token: str) -> UUID | None:
+    hash_ = Tokens.refresh_hash(token)
+    rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
+    if rows:
+        session_id: UUID = rows[0].session_id
+        return session_id
+    try:
+        return auth.tokens.verify_access(token, work.now).session_id
+    except Unauthenticated:
+        return None
 
 
 async def revoke_others(work: Work, auth: Authenticator) -> int:

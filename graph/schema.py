@@ -11,9 +11,9 @@ from errors import BadInput, NotFound
 from graph import ids
 from graph.account_mail import AccountMailMutation
 from graph.activity import ActivityQuery
+from graph.api_key import ApiKey, ApiKeyMutation
 from graph.attachment import Attachment, AttachmentMutation, AttachmentQuery
 from graph.avatar_change import AvatarMutation
-from graph.api_key import ApiKey, ApiKeyMutation
 from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevision
 from graph.device import Device, DeviceMutation, DeviceQuery
 from graph.event import EventQuery
@@ -25,6 +25,7 @@ from graph.notification import Notification, NotificationMutation, NotificationQ
 from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
 from graph.rate_limit import RateLimitQuery
 from graph.reminder import Reminder, ReminderMutation, ReminderQuery
+from graph.report import TimeReportQuery
 from graph.scalars import CONFIG
 from graph.search import SearchQuery
 from graph.server_info import ServerQuery
@@ -35,7 +36,6 @@ from graph.subscription import Subscription
 from graph.tag import TagMutation, TagQuery
 from graph.task import Task, TaskMutation, TaskQuery
 from graph.task_bulk import TaskBulkMutation
-from graph.report import TimeReportQuery
 from graph.time_bulk import TimeEntryBulkMutation
 from graph.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
 from graph.user import User, UserMutation, UserQuery

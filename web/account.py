@@ -6,7 +6,6 @@ the error's code.
 
 from __future__ import annotations
 
-from inspect import isawaitable
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -14,10 +13,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from auth.limits import Rate, address_of
-from auth.viewer import NOBODY
 from domain import account_mail
-from domain.work import begin
 from errors import Failure
+from web.changes import change
 from web.runtime import Runtime
 
 # The address has a token in it: it goes to no other site, and stays in no cache.
@@ -33,14 +31,10 @@ def account_routes(runtime: Runtime) -> list[BaseRoute]:
         found = {"status": "success"}
         try:
             await services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(info))
-            async with begin(services.database, NOBODY, now=services.clock(), request=info) as work:
+            async with change(runtime, info) as work:
                 await account_mail.verify_by_link(
                     work, services.authenticator, token=request.query_params.get("token", "")
                 )
-            for callback in work.after_commit:
-                waiting = callback()
-                if isawaitable(waiting):
-                    await waiting
         except Failure as failure:
             found = {"status": "error", "code": failure.code.value}
         target = f"{services.settings.server.frontend_url}/email-verified?{urlencode(found)}"
