@@ -31,7 +31,7 @@ from graph.comparing import (
 )
 from graph.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.ordering import OrderBy
-from graph.project import ProjectFilter, ProjectOrder
+from graph.project_inputs import ProjectFilter, ProjectOrder
 from graph.share_inputs import TaskShareFilter, TaskShareListFilter
 from graph.tracked import task_tracked_seconds
 from graph.user import UserFilter, UserOrder

@@ -23,24 +23,24 @@ from graph.task_bulk import BulkOnError
 from graph.user import UserFilter, UserOrder
 
 if TYPE_CHECKING:
-    from graph.project import ProjectFilter, ProjectOrder
+    from graph.project_inputs import ProjectFilter, ProjectOrder
     from graph.task_inputs import TagListFilter, TaskFilter, TaskOrder
 
-_ProjectFilter = Annotated["ProjectFilter", strawberry.lazy("graph.project")]
-_ProjectOrder = Annotated["ProjectOrder", strawberry.lazy("graph.project")]
+_ProjectFilter = Annotated["ProjectFilter", strawberry.lazy("graph.project_inputs")]
+_ProjectOrder = Annotated["ProjectOrder", strawberry.lazy("graph.project_inputs")]
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.task_inputs")]
 _TagListFilter = Annotated["TagListFilter", strawberry.lazy("graph.task_inputs")]
 
 
 def _project_filter() -> Any:
-    from graph.project import ProjectFilter
+    from graph.project_inputs import ProjectFilter
 
     return ProjectFilter
 
 
 def _project_order() -> Any:
-    from graph.project import ProjectOrder
+    from graph.project_inputs import ProjectOrder
 
     return ProjectOrder
 
