@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -308,6 +309,14 @@ class AuthSettings(_Group):
     )
     """Former peppers as `VERSION:PEPPER`, separated by spaces. A password still hashed with one is
     hashed anew at the next login."""
+    encryption_keys: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="TASKLOOM_ENCRYPTION_KEYS",
+        json_schema_extra={"secret": True, "default_text": "made from TASKLOOM_SECRET"},
+    )
+    """Keys of 32 characters or more, separated by spaces, that encrypt stored secrets (of webhooks,
+    of integrations). The first encrypts, all decrypt: put a new one in front and keep the others.
+    """
     registration: Literal["open", "closed"] = Field(
         "open", validation_alias="TASKLOOM_REGISTRATION"
     )
@@ -320,6 +329,13 @@ class AuthSettings(_Group):
     """Lifetime of a refresh token; each use gives a new one."""
     bcrypt_rounds: int = Field(12, ge=4, le=16, validation_alias="TASKLOOM_BCRYPT_ROUNDS")
     """Cost of a password's hash, as a power of two; at least 12 in production."""
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _long_keys(cls, value: SecretStr) -> SecretStr:
+        if any(len(key) < 32 for key in value.get_secret_value().split()):
+            raise ValueError("each key must have 32 characters or more")
+        return value
 
     @field_validator("old_password_peppers")
     @classmethod
@@ -519,6 +535,27 @@ class JobSettings(_Group):
     """Seconds after which a job whose worker was killed is taken by another one."""
 
 
+class WebhookSettings(_Group):
+    """How events are sent to the receivers of webhooks."""
+
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), validation_alias="TASKLOOM_WEBHOOK_ALLOWED_NETWORKS"
+    )
+    """Networks, separated by commas, that requests may go to although they are not public, such as
+    `10.20.0.0/16`; by http:// as well. For receivers on the premises, and for tests."""
+    timeout_seconds: float = Field(
+        15.0, gt=0, le=60, validation_alias="TASKLOOM_WEBHOOK_TIMEOUT_SECONDS"
+    )
+    """Seconds that a receiver may take to answer."""
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in re.split(r"[\s,]+", value) if part)
+        return value
+
+
 class Settings(BaseModel):
     """All groups together. Made by `load_settings`, never changed afterwards."""
 
@@ -535,6 +572,7 @@ class Settings(BaseModel):
     jobs: JobSettings
     mail: MailSettings
     push: PushSettings
+    webhooks: WebhookSettings
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Self:

@@ -322,6 +322,7 @@ RULES[models.User] = Rule(
     within=lambda _viewer, _user: true(),
     noun="user",
 )
+RULES[models.ReportExport] = Rule(read=_owned, edit=_owned, noun="report export")
 RULES[models.Session] = Rule(read=_owned, edit=_owned, delete=_owned, noun="session")
 RULES[models.ApiKey] = Rule(read=_owned, edit=_owned, delete=_owned, noun="API key")
 
@@ -484,6 +485,7 @@ RULES[models.NotificationPreferences] = Rule(
     read=_preferences_read, edit=_preferences_read, noun="preferences"
 )
 RULES[models.Device] = Rule(read=_owned, edit=_owned, delete=_owned, noun="device")
+RULES[models.Reminder] = Rule(read=_owned, edit=_owned, delete=_owned, noun="reminder")
 RULES[models.Webhook] = Rule(read=_owned, edit=_owned, delete=_owned, noun="webhook")
 
 

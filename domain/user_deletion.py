@@ -20,6 +20,7 @@ from db.models import (
     Project,
     ProjectMember,
     RefreshToken,
+    Reminder,
     Role,
     Session,
     Task,
@@ -28,7 +29,7 @@ from db.models import (
     WeekDay,
 )
 from domain import project as projects
-from domain import timer
+from domain import timer, webhook
 from domain.session import end_sessions, proven, still_holding
 from domain.work import Work
 from errors import Forbidden
@@ -158,6 +159,8 @@ async def _erase(work: Work, user: User) -> None:
         .values(device_name=None, ip=None, user_agent=None)
     )
     await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
+    await webhook.delete_all(work, user.id)
+    await work.session.execute(delete(Reminder).where(Reminder.user_id == user.id))
     await work.session.execute(update(Event).where(Event.actor_id == user.id).values(ip=None))
     await work.session.execute(
         update(Event)

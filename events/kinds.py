@@ -40,10 +40,15 @@ class EventKind(Enum):
     TIMER_STARTED = "TIMER_STARTED"
     TIMER_STOPPED = "TIMER_STOPPED"
     NOTIFICATION_CREATED = "NOTIFICATION_CREATED"
+    REMINDER_CREATED = "REMINDER_CREATED"
+    REMINDER_UPDATED = "REMINDER_UPDATED"
+    REMINDER_DELETED = "REMINDER_DELETED"
+    REMINDER_DUE = "REMINDER_DUE"
     WEBHOOK_CREATED = "WEBHOOK_CREATED"
     WEBHOOK_UPDATED = "WEBHOOK_UPDATED"
     WEBHOOK_DELETED = "WEBHOOK_DELETED"
     WEBHOOK_TESTED = "WEBHOOK_TESTED"
+    REPORT_EXPORT_UPDATED = "REPORT_EXPORT_UPDATED"
     ACCESS_LOST = "ACCESS_LOST"
     USER_REGISTERED = "USER_REGISTERED"
     USER_UPDATED = "USER_UPDATED"
@@ -103,6 +108,13 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.WEBHOOK_UPDATED: "A webhook of yours was changed, rotated, disabled or enabled.",
     EventKind.WEBHOOK_DELETED: "You deleted a webhook.",
     EventKind.WEBHOOK_TESTED: "You asked for a test of a webhook; it is sent to that one alone.",
+    EventKind.REMINDER_CREATED: "You made a reminder. Events about reminders are for their owner.",
+    EventKind.REMINDER_UPDATED: (
+        "A reminder was changed, or turned off because what it is about is gone."
+    ),
+    EventKind.REMINDER_DELETED: "A reminder was deleted.",
+    EventKind.REMINDER_DUE: "The time of a reminder has come that has WEBHOOK among its channels.",
+    EventKind.REPORT_EXPORT_UPDATED: "An export of a report of yours went on, or ended.",
     EventKind.ACCESS_LOST: (
         "You may not see the subject any more. Sent to you alone, whatever the filter's kinds and "
         "actors; drop what you show of it. Who loses a project loses the tasks in it."

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from db.models import (
+    DeliveryState,
     JobState,
     NotificationKind,
     Permission,
     Platform,
+    ReminderChannel,
     Role,
+    RuleKind,
     TaskPriority,
     TaskStatus,
+    WebhookStatus,
 )
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.node import described_enum
@@ -101,13 +105,63 @@ described_enum(
     },
 )
 
+described_enum(
+    WebhookStatus,
+    "Whether a webhook is sent events.",
+    {
+        WebhookStatus.ACTIVE: "Events are sent.",
+        WebhookStatus.DISABLED: "Nothing is sent; `disabledReason` says why.",
+    },
+)
+
+described_enum(
+    DeliveryState,
+    "What has become of a delivery.",
+    {
+        DeliveryState.PENDING: "It waits for its first attempt, or for another one.",
+        DeliveryState.DELIVERED: "The receiver answered with a status from 200 to 299.",
+        DeliveryState.FAILED: "No attempt succeeded, and none follows.",
+        DeliveryState.SKIPPED: "Nothing was sent; `error` says why.",
+    },
+    name="WebhookDeliveryState",
+)
+
+described_enum(
+    RuleKind,
+    "By what a reminder is set.",
+    {
+        RuleKind.DUE: "By when its task is due.",
+        RuleKind.START: "By when work on its task may begin.",
+        RuleKind.ONCE: "At one moment.",
+        RuleKind.DAILY: "Each day.",
+        RuleKind.WEEKLY: "On days of the week.",
+        RuleKind.MONTHLY: "On a day of the month.",
+    },
+    name="ReminderRuleKind",
+)
+
+described_enum(
+    ReminderChannel,
+    "A way by which a reminder reaches you.",
+    {
+        ReminderChannel.IN_APP: "In the inbox, and live to the apps that are open.",
+        ReminderChannel.EMAIL: "By mail, to a verified address, unless you want no mail at all.",
+        ReminderChannel.PUSH: "By push messages to your registered devices.",
+        ReminderChannel.WEBHOOK: "To your webhooks, as the event `REMINDER_DUE`.",
+    },
+)
+
 __all__ = [
+    "DeliveryState",
     "EventKind",
     "JobState",
     "NotificationKind",
     "Permission",
     "Platform",
+    "ReminderChannel",
     "Role",
+    "RuleKind",
     "TaskPriority",
     "TaskStatus",
+    "WebhookStatus",
 ]

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy.exc import DBAPIError
@@ -41,6 +41,14 @@ class Tools:
     sender: Sender
     push: Push
     wake: Callable[[], None] = field(default=lambda: None)
+    # What single handlers keep from one job to the next, by its type, and how it is closed.
+    parts: dict[type, Any] = field(default_factory=dict)
+    closing: list[Callable[[], None]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Let go of what was made along the way."""
+        for close in self.closing:
+            close()
 
     @asynccontextmanager
     async def work(self, name: str, viewer: Viewer = NOBODY) -> AsyncIterator[Work]:

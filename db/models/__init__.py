@@ -16,6 +16,8 @@ from db.models.notification import (
     NotificationPreferences,
 )
 from db.models.project import Project, ProjectMember, Role
+from db.models.reminder import DueNotice, Reminder, ReminderChannel, RuleKind
+from db.models.report_export import ExportFormat, ExportState, ReportExport
 from db.models.session import RefreshToken, Session
 from db.models.share import Permission, TaskShare
 from db.models.task import Task, TaskPriority, TaskStatus
@@ -34,7 +36,10 @@ __all__ = [
     "CommentRevision",
     "DeliveryState",
     "Device",
+    "DueNotice",
     "Event",
+    "ExportFormat",
+    "ExportState",
     "IdempotencyKey",
     "Job",
     "JobState",
@@ -49,7 +54,11 @@ __all__ = [
     "ProjectMember",
     "RefreshToken",
     "RegisteredDocument",
+    "Reminder",
+    "ReminderChannel",
+    "ReportExport",
     "Role",
+    "RuleKind",
     "Session",
     "StoredFile",
     "Task",

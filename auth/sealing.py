@@ -1,0 +1,56 @@
+"""Secrets that must be used again, and so cannot be hashed: encrypted before they are stored.
+
+Whoever reads the database alone learns nothing. The key is made from `TASKLOOM_ENCRYPTION_KEYS`, or
+from `TASKLOOM_SECRET` where that is not set. The first key seals; all of them open, so that a new
+one can be put in front while what the old ones sealed is still read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from settings import Settings
+
+
+class Unreadable(Exception):  # noqa: N818 - a state of the data, for the operator
+    """None of the keys opens this: `TASKLOOM_ENCRYPTION_KEYS` has lost one."""
+
+    def __init__(self) -> None:
+        super().__init__("none of TASKLOOM_ENCRYPTION_KEYS opens a stored secret")
+
+
+class Sealer:
+    """Seals and opens, authenticated (Fernet: AES-128-CBC with HMAC-SHA256)."""
+
+    def __init__(self, settings: Settings) -> None:
+        keys = settings.auth.encryption_keys.get_secret_value().split()
+        # Last, so that what was sealed before there were keys of their own can still be opened.
+        keys.append(settings.auth.secret.get_secret_value())
+        self._fernet = MultiFernet([_fernet(key) for key in keys])
+
+    def seal(self, secret: bytes) -> bytes:
+        """The secret as it may be stored."""
+        return self._fernet.encrypt(secret)
+
+    def open(self, sealed: bytes) -> bytes:
+        """The secret that was sealed. Raises `Unreadable`."""
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken:
+            raise Unreadable from None
+
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same secret under the first key. Raises `Unreadable`."""
+        try:
+            return self._fernet.rotate(sealed)
+        except InvalidToken:
+            raise Unreadable from None
+
+
+def _fernet(key: str) -> Fernet:
+    derived = hmac.new(key.encode(), b"taskloom/sealing/1", hashlib.sha256).digest()
+    return Fernet(base64.urlsafe_b64encode(derived))

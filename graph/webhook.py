@@ -1,0 +1,415 @@
+"""Webhooks in the schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+from sqlalchemy import case, func, null
+from strawberry.scalars import JSON
+from strawberry.types.maybe import Some
+
+from auth.sealing import Sealer
+from db import models
+from domain import webhook as domain
+from domain.webhook import NewWebhook, Receivers
+from domain.work import Work
+from errors import BadInput, NotFound
+from graph import ids, ordering, paging, webhook_payload
+from graph.context import Context
+from graph.enums import DeliveryState, EventKind, WebhookStatus
+from graph.event import TaskEvent
+from graph.event_filter import TaskEventFilter, wanted_of
+from graph.fields import BatchInfo, arg, batch, column, root
+from graph.inputs import changes_of, given
+from graph.loading import load_object, load_objects, to_one
+from graph.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.node import Node, expression, node_id, node_type
+from graph.ordering import Key
+from graph.paging import PageInfo
+from graph.stored_input import to_json
+from graph.webhook_inputs import (
+    WebhookCreateInput,
+    WebhookDeliveryFilter,
+    WebhookDeliveryOrder,
+    WebhookDeliveryRetryInput,
+    WebhookInput,
+    WebhookOrder,
+    WebhookReplayInput,
+    WebhookSecretRotateInput,
+    WebhookUpdateInput,
+)
+
+OVERLAP_HOURS = 24
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+async def _events(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+    return await load_objects(info, models.Event, [parent.event_id for parent in parents])
+
+
+@node_type(
+    models.WebhookDelivery,
+    "An event for a webhook: what was sent at the latest attempt, and what came back. Kept for 30 "
+    "days.",
+)
+class WebhookDelivery(Node):
+    """See `db.models.WebhookDelivery`."""
+
+    id: strawberry.ID = node_id(models.WebhookDelivery)
+    webhook: Webhook | None = to_one(models.WebhookDelivery.webhook, "Where it goes.")
+    event_id: strawberry.ID = column(
+        models.WebhookDelivery.event_id,
+        "The event's id, which is sent as `webhook-id` with every attempt: receivers know by it "
+        "what they have already.",
+        convert=ids.encoder(models.Event),
+    )
+    event: TaskEvent | None = batch(
+        _events, "The event; null if you may not see it any more.", needs=("event_id",)
+    )
+    state: DeliveryState = column(
+        models.WebhookDelivery.state, "What has become of it.", convert=DeliveryState
+    )
+    is_test: bool = column(models.WebhookDelivery.is_test, "Whether it was asked for as a test.")
+    attempt: int = column(models.WebhookDelivery.attempt, "How many attempts there were.")
+    attempted_at: dt.datetime | None = column(
+        models.WebhookDelivery.attempted_at, "When the latest attempt began."
+    )
+    next_attempt_at: dt.datetime | None = column(
+        models.WebhookDelivery.next_attempt_at, "When the next one follows; null if none does."
+    )
+    request_headers: JSON | None = column(
+        models.WebhookDelivery.request_headers,
+        "The headers that were sent, without the signatures.",
+    )
+    request_body: str | None = column(
+        models.WebhookDelivery.request_body, "The body that was sent."
+    )
+    response_status: int | None = column(
+        models.WebhookDelivery.response_status, "The answer's status; null if none came."
+    )
+    response_body: str | None = column(
+        models.WebhookDelivery.response_body,
+        "How the answer's body begins; the rest after 10,000 bytes is not read.",
+    )
+    duration_ms: int | None = column(
+        models.WebhookDelivery.duration_ms, "Milliseconds from the request to the answer's end."
+    )
+    error: str | None = column(
+        models.WebhookDelivery.error, "Why it failed or was skipped, for people."
+    )
+    created_at: dt.datetime = column(models.WebhookDelivery.created_at, "When it was first due.")
+
+
+@strawberry.type(description="A delivery in a list.")
+class WebhookDeliveryEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: WebhookDelivery = paging.edge_node()
+
+
+@strawberry.type(description="A page of deliveries.")
+class WebhookDeliveryConnection:
+    """Relay connection."""
+
+    edges: list[WebhookDeliveryEdge] = paging.edges()
+    nodes: list[WebhookDelivery] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+def _rotating_until(_viewer: Any, webhook: Any) -> Any:
+    until = webhook.old_secret_until
+    return case((until > func.now(), until), else_=null())
+
+
+@node_type(
+    models.Webhook,
+    "An address that events are sent to, signed as Standard Webhooks (standardwebhooks.com) says.",
+)
+class Webhook(Node):
+    """See `db.models.Webhook`. Secrets are not shown again."""
+
+    id: strawberry.ID = node_id(models.Webhook)
+    url: str = column(models.Webhook.url, "Where events are sent.")
+    events: list[EventKind] | None = column(
+        models.Webhook.events,
+        "Only these kinds of events; null for all.",
+        convert=lambda kinds: [EventKind(kind) for kind in kinds],
+    )
+    filter: JSON | None = column(
+        models.Webhook.filter, "Only events that match this `TaskEventFilter`; null for all."
+    )
+    payload: str = expression(
+        models.Webhook,
+        "payload_or_default",
+        lambda _viewer, webhook: func.coalesce(webhook.payload, webhook_payload.DEFAULT),
+        "What is sent: a selection on `TaskEvent`.",
+    )
+    status: WebhookStatus = column(
+        models.Webhook.status, "Whether events are sent.", convert=WebhookStatus
+    )
+    disabled_reason: str | None = column(models.Webhook.disabled_reason, "Why nothing is sent.")
+    disabled_at: dt.datetime | None = column(
+        models.Webhook.disabled_at, "Since when nothing is sent."
+    )
+    failing_since: dt.datetime | None = column(
+        models.Webhook.failing_since,
+        "Since when no attempt has succeeded; null while they do. After 120 hours it is disabled.",
+    )
+    old_secret_until: dt.datetime | None = expression(
+        models.Webhook,
+        "rotating_until",
+        _rotating_until,
+        "Until when the secret before the last rotation signs as well; null if it does not.",
+    )
+    deliveries: WebhookDeliveryConnection = paging.to_many(
+        models.Webhook.deliveries,
+        "What was sent and is to be sent, the newest first unless ordered otherwise.",
+        filter_type=WebhookDeliveryFilter,
+        order_type=WebhookDeliveryOrder,
+        default_order=(Key(ordering.source(models.WebhookDelivery.created_at), descending=True),),
+    )
+    created_at: dt.datetime = column(models.Webhook.created_at, "When it was made.")
+    updated_at: dt.datetime = column(models.Webhook.updated_at, "When it changed last.")
+    version: int = column(models.Webhook.version, "Goes up with each change; for `ifVersion`.")
+
+
+@strawberry.type(description="A webhook in a list.")
+class WebhookEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Webhook = paging.edge_node()
+
+
+@strawberry.type(description="A page of webhooks.")
+class WebhookConnection:
+    """Relay connection."""
+
+    edges: list[WebhookEdge] = paging.edges()
+    nodes: list[Webhook] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+async def _webhook(
+    info: BatchInfo,
+    id: Annotated[strawberry.ID, arg("The webhook's id.")],  # noqa: A002
+) -> Any:
+    info.viewer.require()
+    row = await load_object(info, models.Webhook, ids.decode(models.Webhook, id, ("id",)))
+    if row is None:
+        raise NotFound("webhook", path=("id",))
+    return row
+
+
+@strawberry.type
+class WebhookQuery:
+    """Root fields."""
+
+    webhook: Webhook | None = root(
+        _webhook, "A webhook of yours; null with `NOT_FOUND` if there is none."
+    )
+    webhooks: WebhookConnection = paging.connection(
+        models.Webhook,
+        "Your webhooks, the oldest first unless ordered otherwise.",
+        order_type=WebhookOrder,
+        default_order=(Key(ordering.source(models.Webhook.created_at)),),
+    )
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+@strawberry.type
+class _WebhookPayload(Payload):
+    webhook: Webhook | None = ref(models.Webhook, "The webhook; null if nothing was done.")
+
+
+@strawberry.type
+class _SecretPayload(_WebhookPayload):
+    secret: str | None = value(
+        "secret",
+        "The secret, `whsec_…`: shown this once, and left out of a repeat. Receivers verify "
+        "signatures with it.",
+    )
+
+
+@strawberry.type
+class _DeliveryPayload(Payload):
+    delivery: WebhookDelivery | None = ref(
+        models.WebhookDelivery, "The delivery, which is due now.", "delivery"
+    )
+
+
+@payload("The answer of `webhookCreate`.")
+class WebhookCreatePayload(_SecretPayload):
+    """`webhookCreate`."""
+
+
+@payload("The answer of `webhookUpdate`; with `CONFLICT`, the webhook as it is.")
+class WebhookUpdatePayload(_WebhookPayload):
+    """`webhookUpdate`."""
+
+
+@payload("The answer of `webhookDelete`.")
+class WebhookDeletePayload(Payload):
+    """`webhookDelete`."""
+
+    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the webhook had.")
+
+
+@payload("The answer of `webhookSecretRotate`.")
+class WebhookSecretRotatePayload(_SecretPayload):
+    """`webhookSecretRotate`."""
+
+
+@payload("The answer of `webhookTest`.")
+class WebhookTestPayload(_DeliveryPayload):
+    """`webhookTest`."""
+
+
+@payload("The answer of `webhookDeliveryRetry`.")
+class WebhookDeliveryRetryPayload(_DeliveryPayload):
+    """`webhookDeliveryRetry`."""
+
+
+@payload("The answer of `webhookReplay`.")
+class WebhookReplayPayload(_WebhookPayload):
+    """`webhookReplay`."""
+
+
+def _id(data: WebhookInput | WebhookUpdateInput) -> Any:
+    return ids.decode(models.Webhook, data.id, ("id",))
+
+
+def _receivers(context: Context) -> Receivers:
+    settings = context.services.settings
+    return Receivers(settings.webhooks.allowed_networks, plain=not settings.server.production)
+
+
+def _checked_filter(context: Context, wanted: TaskEventFilter | None) -> Any:
+    if wanted is None:
+        return None
+    wanted_of(context, wanted)
+    return to_json(wanted)
+
+
+async def _checked_payload(context: Context, selection: str | None) -> str | None:
+    if selection is None:
+        return None
+    assert context.outline is not None, "the executor keeps one with the document"
+    most = context.services.settings.limits.cost_operation
+    await webhook_payload.check(context.outline.schema, selection, most)
+    return selection.strip()
+
+
+async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Refs:
+    new = NewWebhook(
+        url=data.url,
+        events=given(data.events),
+        filter=_checked_filter(context, given(data.filter)),
+        payload=await _checked_payload(context, given(data.payload)),
+    )
+    sealer = Sealer(context.services.settings)
+    webhook, secret = await domain.create(work, sealer, _receivers(context), new)
+    return {"webhook": webhook.id, "secret": secret}
+
+
+async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Refs:
+    values = changes_of(data, "events")
+    if isinstance(data.filter, Some):
+        values["filter"] = _checked_filter(context, data.filter.value)
+    if isinstance(data.payload, Some):
+        values["payload"] = await _checked_payload(context, data.payload.value)
+    for name in ("url", "status"):
+        wanted = getattr(data, name)
+        if wanted is strawberry.UNSET:
+            continue
+        if wanted is None:
+            raise BadInput(f"{name} must not be null.", path=(name,))
+        values[name] = wanted
+    webhook = await domain.change(
+        work, _receivers(context), _id(data), values, given(data.if_version)
+    )
+    return {"webhook": webhook.id}
+
+
+async def _delete(work: Work, data: WebhookInput) -> Refs:
+    return {"deleted_id": ids.encode(models.Webhook, await domain.delete(work, _id(data)))}
+
+
+async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) -> Refs:
+    hours = given(data.overlap_hours)
+    webhook, secret = await domain.rotate_secret(
+        work,
+        Sealer(context.services.settings),
+        _id(data),
+        OVERLAP_HOURS if hours is None else hours,
+    )
+    return {"webhook": webhook.id, "secret": secret}
+
+
+async def _test(work: Work, data: WebhookInput) -> Refs:
+    return {"delivery": await domain.test(work, _id(data))}
+
+
+async def _retry(work: Work, data: WebhookDeliveryRetryInput) -> Refs:
+    delivery_id = ids.decode(models.WebhookDelivery, data.id, ("id",))
+    return {"delivery": await domain.retry(work, delivery_id)}
+
+
+async def _replay(work: Work, data: WebhookReplayInput) -> Refs:
+    webhook = await domain.replay(work, _id(data), data.from_, data.to)
+    return {"webhook": webhook.id}
+
+
+@strawberry.type
+class WebhookMutation:
+    """Root fields."""
+
+    webhook_create: WebhookCreatePayload = mutation(
+        _create,
+        WebhookCreateInput,
+        "Have events sent to an address, from now on. At most 50 of yours.",
+        in_context=True,
+        secrets=("secret",),
+    )
+    webhook_update: WebhookUpdatePayload = mutation(
+        _update, WebhookUpdateInput, "Change a webhook, turn it off or on.", in_context=True
+    )
+    webhook_delete: WebhookDeletePayload = mutation(
+        _delete, WebhookInput, "Delete a webhook with its deliveries."
+    )
+    webhook_secret_rotate: WebhookSecretRotatePayload = mutation(
+        _rotate,
+        WebhookSecretRotateInput,
+        "Give a webhook a new secret. For a while requests carry the signatures of both.",
+        in_context=True,
+        secrets=("secret",),
+    )
+    webhook_test: WebhookTestPayload = mutation(
+        _test,
+        WebhookInput,
+        "Send a `WEBHOOK_TESTED` event to a webhook, once, whatever its filter and even while it "
+        "is disabled. See `Webhook.deliveries` for what came of it.",
+    )
+    webhook_delivery_retry: WebhookDeliveryRetryPayload = mutation(
+        _retry,
+        WebhookDeliveryRetryInput,
+        "Send a delivery again, at once, whatever became of it before. The payload is made anew.",
+    )
+    webhook_replay: WebhookReplayPayload = mutation(
+        _replay,
+        WebhookReplayInput,
+        "Send the events of a time again: those that were sent, successfully or not, and those "
+        "that were missed because the webhook was disabled or did not exist yet.",
+    )

@@ -1,0 +1,99 @@
+"""The payload of a webhook: a GraphQL selection on an event, as its owner wrote it.
+
+`{ kind task { title } }` stands for the subscription `{ taskEvents { kind task { title } } }`, and
+is executed as one delivery of it. What was written is parsed and printed again within that frame,
+so that no text can reach out of it. Fragments may follow the selection; variables there are none.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    NameNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    parse,
+    print_ast,
+)
+
+from errors import BadInput
+from graph.documents import Documents, InvalidDocument
+from graph.limits import DocumentLimits, TooLarge, check_document
+
+FIELD: Final = "taskEvents"
+PATH: Final = ("payload",)
+
+DEFAULT: Final = """{
+  id
+  kind
+  at
+  cursor
+  summary
+  requestId
+  subjectId
+  actor { id username fullName }
+  project { id key name }
+  task { id number title status }
+  changes { field from to }
+}"""
+
+
+@lru_cache(maxsize=1_000)
+def document_of(selection: str | None) -> str:
+    """The subscription that a selection stands for. Raises `BadInput`."""
+    check_document(selection or DEFAULT, DocumentLimits())
+    try:
+        first, *others = parse(selection or DEFAULT, allow_empty_selection_sets=False).definitions
+    except GraphQLError as error:
+        raise BadInput(f"The payload is no selection: {error.message}", path=PATH) from None
+    if (
+        not isinstance(first, OperationDefinitionNode)
+        or first.operation is not OperationType.QUERY
+        or first.name is not None
+        or first.variable_definitions
+        or first.directives
+        or not all(isinstance(other, FragmentDefinitionNode) for other in others)
+    ):
+        raise BadInput(
+            "The payload must be a selection on TaskEvent, such as { kind task { title } }, and "
+            "fragments that it uses.",
+            path=PATH,
+        )
+    field = FieldNode(name=NameNode(value=FIELD), selection_set=first.selection_set)
+    framed = OperationDefinitionNode(
+        operation=OperationType.SUBSCRIPTION,
+        selection_set=SelectionSetNode(selections=(field,)),
+    )
+    return "\n\n".join(print_ast(node) for node in (framed, *others))
+
+
+async def check(schema: GraphQLSchema, selection: str, most_points: int) -> None:
+    """Raise `Failure` unless the selection is valid, within the limits and not too dear."""
+    try:
+        document = await _documents(schema).get(document_of(selection))
+    except InvalidDocument as error:
+        messages = "; ".join(one.message for one in error.errors[:3])
+        raise BadInput(f"The payload does not fit the schema: {messages}", path=PATH) from None
+    except TooLarge as error:
+        raise error.under(*PATH) from None
+    points = document.select(None).pricing.points({})
+    if points > most_points:
+        raise TooLarge("points", points, most_points).under(*PATH)
+
+
+@lru_cache(maxsize=4)
+def _documents(schema: GraphQLSchema) -> Documents:
+    return Documents(schema, DocumentLimits(), suggestions=True, max_bytes=2_000_000)
+
+
+def body_of(data: Any) -> bytes:
+    """The request's body: the event as it was selected."""
+    return orjson.dumps(data)

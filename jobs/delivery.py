@@ -1,0 +1,160 @@
+"""One attempt of a delivery: what is sent, how it is signed, and what the answer means.
+
+Signatures are those of Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, one for each
+secret that is valid, so that a receiver verifies with the old or with the new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from uuid import UUID
+
+from auth.sealing import Sealer
+from db.models import Event, User, Webhook
+from domain.addresses import Refused
+from domain.webhook import SECRET_PREFIX
+from domain.webhook_delivery import Attempt
+from errors import Failure
+from graph import ids
+from graph.execution import Answer as Executed
+from graph.execution import Refused as RefusedDocument
+from graph.webhook_payload import FIELD, body_of, document_of
+from jobs.executing import graph_of, viewer_of
+from jobs.outgoing import Answer, Outgoing, Unreachable
+from jobs.tools import Tools
+from settings import version
+
+MOST_BYTES = 256_000
+"""Of a payload."""
+
+
+class Unpayable(Exception):  # noqa: N818 - as `Unreachable`
+    """The payload cannot be made; the message says why, for the webhook's owner."""
+
+
+def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """One signature, as it stands in the header."""
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
+    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+
+
+def headers_of(
+    message_id: str, now: dt.datetime, body: bytes, secrets: Sequence[str]
+) -> dict[str, str]:
+    """The headers of a request, with a signature by each of these secrets."""
+    timestamp = int(now.timestamp())
+    signatures = (signature(secret, message_id, timestamp, body) for secret in secrets)
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": f"Taskloom/{version()} (webhooks)",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+async def payload_of(tools: Tools, webhook: Webhook, owner: User, event_id: UUID) -> bytes | None:
+    """What is sent about an event, made with the owner's rights; None where they may not see it.
+
+    Raises `Unpayable`.
+    """
+    try:
+        document = document_of(webhook.payload)
+        answer = await graph_of(tools).deliver(viewer_of(owner), document, event_id)
+    except RefusedDocument as refused:
+        raise Unpayable(_reason(refused.answer)) from None
+    except Failure as failure:
+        raise Unpayable(failure.message) from None
+    if answer is None:
+        return None
+    data = (answer.data or {}).get(FIELD)
+    if data is None:
+        raise Unpayable(_reason(answer))
+    body = body_of(data)
+    if len(body) > MOST_BYTES:
+        raise Unpayable(f"It has {len(body):,} bytes; at most {MOST_BYTES:,} are sent.")
+    return body
+
+
+async def attempt(tools: Tools, webhook: Webhook, owner: User, event_id: UUID) -> Attempt | None:
+    """Send an event, and say how it went; None where its owner may not see it any more."""
+    now = tools.clock()
+    try:
+        body = await payload_of(tools, webhook, owner, event_id)
+    except Unpayable as reason:
+        return Attempt(now, error=f"The payload could not be made: {reason}")
+    if body is None:
+        return None
+    headers = headers_of(ids.encode(Event, event_id), now, body, _secrets(tools, webhook, now))
+    shown = {name: value for name, value in headers.items() if name != "webhook-signature"}
+    settings = tools.settings
+    outgoing = Outgoing(
+        settings.webhooks.allowed_networks,
+        plain=not settings.server.production,
+        seconds=settings.webhooks.timeout_seconds,
+    )
+    begun = time.perf_counter()
+    answer, error = None, None
+    try:
+        answer = await outgoing.post(webhook.url, headers, body)
+    except (Refused, Unreachable) as reason:
+        error = str(reason)
+    return Attempt(
+        at=now,
+        headers=shown,
+        body=body.decode(),
+        status=None if answer is None else answer.status,
+        # PostgreSQL's text holds every character but this one.
+        response_body=None if answer is None else _text(answer.body),
+        duration_ms=round((time.perf_counter() - begun) * 1000),
+        error=error if answer is None else _meaning(answer.status),
+        retry_after=None if answer is None else asked_wait(answer, now),
+    )
+
+
+def asked_wait(answer: Answer, now: dt.datetime) -> dt.timedelta | None:
+    """How long the receiver asks to be left alone: seconds, or a date (RFC 9110, 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return dt.timedelta(seconds=min(int(text[:10]), 10**6))
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return max(moment - now, dt.timedelta())
+
+
+def _meaning(status: int) -> str | None:
+    if 200 <= status < 300:
+        return None
+    if 300 <= status < 400:
+        return f"The receiver answered {status}; redirects are not followed."
+    return f"The receiver answered {status}."
+
+
+def _secrets(tools: Tools, webhook: Webhook, now: dt.datetime) -> list[str]:
+    """Those that are valid, the newest first."""
+    sealer = Sealer(tools.settings)
+    sealed = [webhook.secret]
+    until = webhook.old_secret_until
+    if webhook.old_secret is not None and until is not None and now < until:
+        sealed.append(webhook.old_secret)
+    return [sealer.open(one).decode() for one in sealed]
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+def _reason(answer: Executed) -> str:
+    errors: Sequence[Mapping[str, str]] = answer.errors
+    return errors[0]["message"] if errors else "It is empty."

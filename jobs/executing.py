@@ -1,0 +1,83 @@
+"""GraphQL for the worker: what it needs to execute a selection as somebody."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import strawberry
+
+import graph.engine
+from auth.authenticator import Authenticator
+from auth.request import RequestInfo
+from auth.viewer import Viewer
+from db import models
+from db.models import User
+from events.live import LiveEvents
+from files.service import Files
+from graph.context import Context, Services
+from graph.execution import Answer, Executor, GraphQLRequest
+from graph.loading import read_by_keys
+from graph.node import TYPE_NAMES
+from graph.schema import schema as schema_of_taskloom
+from jobs.tools import Tools
+
+
+class Graph:
+    """One a worker. Nothing that it executes is charged to anybody."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.schema: strawberry.Schema = schema_of_taskloom
+        self._executor = Executor(
+            self.schema,
+            engine=graph.engine.execute,
+            operation_seconds=tools.settings.graphql.operation_seconds,
+        )
+        self._authenticator = Authenticator(tools.settings, tools.database, clock=tools.clock)
+        self._services = Services(
+            settings=tools.settings,
+            database=tools.database,
+            authenticator=self._authenticator,
+            bus=tools.bus,
+            # Not started: the worker has consumers for what others listen to.
+            live=LiveEvents(tools.log, tools.bus, tools.clock),
+            files=Files(tools.settings),
+            clock=tools.clock,
+        )
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self._services.files.close()
+        self._authenticator.close()
+
+    def context(self, viewer: Viewer) -> Context:
+        """For one execution as this person."""
+        return self._services.context(viewer, RequestInfo(id=f"worker-{uuid4().hex}"))
+
+    async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
+        """One delivery of a subscription to events; None where this person may not see the event,
+        or it is not in the log any more. Raises `graph.execution.Refused` for the document.
+        """
+        context = self.context(viewer)
+        prepared = await self._executor.prepare(
+            GraphQLRequest(query=document), request_id=context.request.id
+        )
+        labels = prepared.operation.outline.labels.get(TYPE_NAMES[models.Event], frozenset())
+        rows = await read_by_keys(context, models.Event, labels, [event_id])
+        if event_id not in rows:
+            return None
+        return await self._executor.deliver(prepared, context, rows[event_id])
+
+
+def viewer_of(user: User) -> Viewer:
+    """Somebody as they are when they are signed in."""
+    return Viewer(user_id=user.id, is_admin=user.is_admin, timezone=user.timezone)
+
+
+def graph_of(tools: Tools) -> Graph:
+    """The worker's own, made when it is first needed."""
+    made: Any = tools.parts.get(Graph)
+    if made is None:
+        made = tools.parts[Graph] = Graph(tools)
+        tools.closing.append(made.close)
+    return made  # type: ignore[no-any-return]

@@ -1,0 +1,151 @@
+"""Requests to addresses that users name, which must reach the public internet and nothing else.
+
+The name is looked up once for each request, every address that it stands for is checked, and the
+connection is made to one of these addresses: a name that stands for something else a moment later
+gains nothing. The guard sits where connections are opened, so that no parsing of addresses and no
+proxy is between what is checked and what is connected to; name and certificate are still those of
+the address as it was written. Redirects are answers like any other and not followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import httpcore
+import httpx
+
+from domain import addresses
+from domain.addresses import Address, Network, Refused, Target
+
+MOST_BYTES = 10_000
+"""Of an answer's body; the rest is not read."""
+
+
+class Unreachable(Exception):  # noqa: N818 - as `Refused`
+    """No answer came; the message says why, for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`headers` by their names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # Takes tens of milliseconds, for the certificates that are read.
+    return httpx.create_ssl_context()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Sends requests. `networks`: those that are reached although they are not public; `plain`:
+    whether http:// is taken everywhere; `tls`: the certificates to trust, unless the usual ones.
+    """
+
+    networks: tuple[Network, ...] = ()
+    plain: bool = False
+    seconds: float = 15.0
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send a body, and read the answer. Raises `Refused` or `Unreachable`."""
+        target = addresses.parse(url)
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await self._post(target, headers, body)
+        except TimeoutError:
+            raise Unreachable(f"There was no answer within {self.seconds:g} seconds.") from None
+        except httpcore.ConnectError as error:
+            raise Unreachable(f"No connection could be made: {error}") from None
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            raise Unreachable(
+                f"The connection failed: {str(error) or type(error).__name__}"
+            ) from None
+        except (OSError, httpcore.TimeoutException) as error:
+            raise Unreachable(f"No connection could be made: {error}") from None
+
+    async def _post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+        guard = _Guard(target, self)
+        url = httpcore.URL(
+            scheme=target.scheme, host=target.host, port=target.port, target=target.path
+        )
+        sent = {"Host": target.authority, "Content-Length": str(len(body)), **headers}
+        tls = self.tls or _tls()
+        async with (
+            # A pool for each request: no connection outlives the check that it was opened by.
+            httpcore.AsyncConnectionPool(tls, max_connections=1, network_backend=guard) as pool,
+            pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+        ):
+            begin = bytearray()
+            async for part in response.aiter_stream():
+                begin += part
+                if len(begin) >= MOST_BYTES:
+                    break
+            received = {
+                name.decode("latin-1").lower(): value.decode("latin-1")
+                for name, value in response.headers
+            }
+            return Answer(response.status, received, bytes(begin[:MOST_BYTES]))
+
+
+class _Guard(httpcore.AsyncNetworkBackend):
+    """Opens connections for one request, to addresses that are checked."""
+
+    def __init__(self, target: Target, outgoing: Outgoing) -> None:
+        self._target = target
+        self._outgoing = outgoing
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        found = await _look_up(host, port)
+        for address in found:
+            addresses.check(
+                self._target, address, self._outgoing.networks, plain=self._outgoing.plain
+            )
+        for address in found[:-1]:
+            try:
+                return await self._inner.connect_tcp(str(address), port, timeout)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._inner.connect_tcp(str(found[-1]), port, timeout)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface's
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        raise Refused("Sockets of the file system are refused.")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def _look_up(host: str, port: int) -> list[Address]:
+    """Every address that a name stands for at this moment."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unreachable(f"The name {host} could not be looked up: {error.strerror}") from None
+    # Without a zone, which no public address has: fe80::1%2 becomes fe80::1, and is refused.
+    texts = [str(place[0]).partition("%")[0] for *_, place in found]
+    return [ipaddress.ip_address(text) for text in dict.fromkeys(texts)]

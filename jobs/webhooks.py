@@ -1,0 +1,245 @@
+"""Webhooks at work: who is told of what, the attempts, and replays.
+
+A consumer of the log writes a delivery for each webhook whose owner may see the event and whose
+filter it passes, in the transaction in which it moves on; so every event is due to a webhook once.
+What the owner may see is asked again at each attempt, by executing the payload as them. An attempt
+may be made twice when a worker is killed during it; the receiver knows it by the `webhook-id`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from graphql import GraphQLError
+from sqlalchemy import select, tuple_
+
+from db.models import DeliveryState, Event, User, Webhook, WebhookDelivery, WebhookStatus
+from domain import webhook_delivery
+from domain.webhook import REPLAY_JOB
+from domain.webhook_delivery import DELIVER_JOB
+from domain.work import Work
+from errors import Failure
+from graph.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.stored_input import from_json
+from jobs.consumer import consumer
+from jobs.delivery import attempt
+from jobs.executing import graph_of, viewer_of
+from jobs.gate import Gate
+from jobs.handlers import Later, RunningJob, handler
+from jobs.tools import Tools
+
+log = logging.getLogger("taskloom.jobs")
+
+# Pairs of event and person in one question of access, and events in one step of a replay.
+_PAIRS = 10_000
+_STEP = 200
+# A worker that is killed in the middle makes an attempt of the job, and not of the delivery.
+_ATTEMPTS = 500
+_SECONDS = 90.0
+_REPLAY_SECONDS = 600.0
+_MOST_FILTERS = 5_000
+
+Pairs = list[tuple[UUID, UUID]]
+
+
+# --- from the log to deliveries ------------------------------------------------------------------
+
+
+@consumer("webhooks")
+async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
+    """Write the deliveries of these events."""
+    rows = await work.session.execute(
+        select(Webhook, User)
+        .join(User, User.id == Webhook.user_id)
+        .where(Webhook.status == WebhookStatus.ACTIVE, User.is_active, User.deleted_at.is_(None))
+    )
+    wanted: list[tuple[Webhook, Any]] = []
+    for webhook, owner in rows.all():
+        found = await _wanted_by(tools, work, webhook, owner, events)
+        wanted.extend((webhook, event) for event in found)
+    await webhook_delivery.add(work, await _visible(tools, wanted))
+
+
+async def _wanted_by(
+    tools: Tools, work: Work, webhook: Webhook, owner: User, events: Sequence[Any]
+) -> list[Any]:
+    """The events that pass a webhook's filter. One that is not valid any more is turned off."""
+    try:
+        wanted = _filters_of(tools).of(tools, webhook, owner)
+    except (GraphQLError, Failure) as error:
+        log.warning("the filter of webhook %s is not valid: %s", webhook.id, error)
+        reason = f"Its filter does not fit the schema any more: {error}"
+        await webhook_delivery.disable(work, webhook.id, reason[:500])
+        return []
+    return await wanted.select(events)
+
+
+async def _visible(tools: Tools, wanted: Sequence[tuple[Webhook, Any]]) -> Pairs:
+    """Webhook and event, where the webhook's owner may see the event now."""
+    found: Pairs = []
+    for start in range(0, len(wanted), _PAIRS):
+        part = wanted[start : start + _PAIRS]
+        allowed = await tools.log.allowed(
+            {(event.position, webhook.user_id) for webhook, event in part}
+        )
+        found += [
+            (webhook.id, event.id)
+            for webhook, event in part
+            if (event.position, webhook.user_id) in allowed
+        ]
+    return found
+
+
+class _Filters:
+    """Filters as they are asked, kept from one batch of events to the next."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Any, Wanted] = OrderedDict()
+
+    def of(self, tools: Tools, webhook: Webhook, owner: User) -> Wanted:
+        """Raises `GraphQLError` or `Failure` where the filter is not valid any more."""
+        key = (webhook.id, webhook.version, owner.is_admin, owner.timezone)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._read(tools, webhook, owner)
+            if len(self._known) > _MOST_FILTERS:
+                self._known.popitem(last=False)
+        return known
+
+    @staticmethod
+    def _read(tools: Tools, webhook: Webhook, owner: User) -> Wanted:
+        executing = graph_of(tools)
+        kept = webhook.filter
+        given = None if kept is None else from_json(executing.schema, TaskEventFilter, kept)
+        wanted = wanted_of(executing.context(viewer_of(owner)), given)
+        if webhook.events is None:
+            return wanted
+        kinds = frozenset(webhook.events)
+        if wanted.events.kinds is not None:
+            kinds &= wanted.events.kinds
+        # Who names kinds of events gets these, and a loss of access only where it is among them.
+        return replace(wanted, events=replace(wanted.events, kinds=kinds, losses=False))
+
+
+def _filters_of(tools: Tools) -> _Filters:
+    made: _Filters = tools.parts.setdefault(_Filters, _Filters())
+    return made
+
+
+# --- attempts ------------------------------------------------------------------------------------
+
+
+@handler(DELIVER_JOB, attempts=_ATTEMPTS, seconds=_SECONDS)
+async def deliver(tools: Tools, job: RunningJob) -> None:
+    """Make one attempt, unless it is not due or has become needless."""
+    delivery_id = UUID(job.payload["delivery"])
+    async with tools.database.session() as session:
+        found = (
+            await session.execute(
+                select(WebhookDelivery, Webhook, User)
+                .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
+                .join(User, User.id == Webhook.user_id)
+                .where(
+                    WebhookDelivery.id == delivery_id,
+                    WebhookDelivery.state == DeliveryState.PENDING,
+                )
+            )
+        ).one_or_none()
+    if found is None:
+        return
+    delivery, webhook, owner = found
+    due = delivery.next_attempt_at
+    if due is not None and due > tools.clock():
+        raise Later(due - tools.clock(), "It is not due yet.")
+    if webhook.status is not WebhookStatus.ACTIVE and not delivery.is_test:
+        await _skip(tools, delivery_id, "The webhook is disabled.")
+        return
+    if not owner.is_active or owner.deleted_at is not None:
+        await _skip(tools, delivery_id, "The account of the webhook's owner is not active.")
+        return
+    gate = _gate_of(tools)
+    wait = gate.enter(webhook.id)
+    if wait is not None:
+        raise Later(dt.timedelta(seconds=wait), "Others are being sent to this receiver.")
+    begun = time.monotonic()
+    try:
+        made = await attempt(tools, webhook, owner, delivery.event_id)
+    finally:
+        gate.leave(webhook.id, time.monotonic() - begun)
+    if made is None:
+        reason = "The event is not in the log any more, or the webhook's owner may not see it."
+        await _skip(tools, delivery_id, reason)
+        return
+    chance = random.random()  # noqa: S311 - spreads load, hides nothing
+    note = partial(webhook_delivery.note, delivery_id=delivery_id, attempt=made, chance=chance)
+    again = await tools.do(DELIVER_JOB, note)
+    if again is not None:
+        raise Later(again, made.error or "The receiver did not take it.")
+
+
+async def _skip(tools: Tools, delivery_id: UUID, reason: str) -> None:
+    skip = partial(webhook_delivery.skip, delivery_id=delivery_id, reason=reason)
+    await tools.do(DELIVER_JOB, skip)
+
+
+def _gate_of(tools: Tools) -> Gate:
+    made: Gate | None = tools.parts.get(Gate)
+    if made is None:
+        made = tools.parts[Gate] = Gate(max(1, tools.settings.jobs.concurrency // 2))
+    return made
+
+
+# --- replays -------------------------------------------------------------------------------------
+
+
+@handler(REPLAY_JOB, seconds=_REPLAY_SECONDS)
+async def replay(tools: Tools, job: RunningJob) -> None:
+    """Deliver the events of a time again. A replay that was interrupted repeats nothing."""
+    start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))
+    place: tuple[dt.datetime, UUID] = (start, UUID(int=0))
+    while True:
+        step = partial(_replay_step, tools=tools, job=job, place=place, end=end)
+        last = await tools.do(REPLAY_JOB, step)
+        if last is None:
+            return
+        place = last
+
+
+async def _replay_step(
+    work: Work, tools: Tools, job: RunningJob, place: tuple[dt.datetime, UUID], end: dt.datetime
+) -> tuple[dt.datetime, UUID] | None:
+    """Deliver the next events after a place again; the place behind them, if there may be more."""
+    webhook_id = UUID(job.payload["webhook"])
+    row = (
+        await work.session.execute(
+            select(Webhook, User)
+            .join(User, User.id == Webhook.user_id)
+            .where(Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE, User.is_active)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    webhook, owner = row
+    events = list(
+        await work.session.scalars(
+            select(Event)
+            .where(tuple_(Event.at, Event.id) > place, Event.at < end)
+            .order_by(Event.at, Event.id)
+            .limit(_STEP)
+        )
+    )
+    wanted = [(webhook, event) for event in await _wanted_by(tools, work, webhook, owner, events)]
+    visible = await _visible(tools, wanted)
+    await webhook_delivery.add_or_repeat(
+        work, webhook_id, [event_id for _, event_id in visible], job.id
+    )
+    return (events[-1].at, events[-1].id) if len(events) == _STEP else None
