@@ -13,6 +13,7 @@ from graph import filtering, ordering
 from graph.comparing import DateTimeFilter, IDFilter, RoleFilter, StringFilter
 from graph.inputs import MutationInput, UpdateInput, change, optional, required
 from graph.ordering import OrderBy
+from graph.tracked import project_tracked_seconds
 from graph.user import UserFilter, UserOrder
 
 # --- filters and orderings -----------------------------------------------------------------------
