@@ -159,6 +159,7 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "pk_comments": ("id", ("id",)),
     "pk_attachments": ("id", ("id",)),
     "pk_time_entries": ("id", ("id",)),
+    "pk_reminders": ("id", ("id",)),
 }
 
 

@@ -43,6 +43,7 @@ from graph.loading import load_objects
 from graph.node import EXPRESSIONS, Node, expression, node_id, node_type
 from graph.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
 from graph.project import Project, ProjectMember
+from graph.reminder import Reminder
 from graph.selection import fields_of
 from graph.share import TaskShare
 from graph.task import Task
@@ -52,7 +53,7 @@ from graph.user import User
 # --- one event -----------------------------------------------------------------------------------
 
 EventSubject = Annotated[
-    Task | Project | ProjectMember | User | TaskShare | Comment | TimeEntry | Attachment,
+    Task | Project | ProjectMember | User | TaskShare | Comment | TimeEntry | Attachment | Reminder,
     strawberry.union(name="EventSubject", description="What an event is about."),
 ]
 
@@ -138,6 +139,7 @@ _SUBJECTS = (
     models.TaskShare,
     models.Comment,
     models.Attachment,
+    models.Reminder,
 )
 
 

@@ -29,6 +29,7 @@ _SENTENCES = {
     NotificationKind.COMMENT_ON_MY_TASK: "{who} commented on {task}.",
     NotificationKind.MENTIONED: "{who} mentioned you on {task}.",
     NotificationKind.TASK_DUE_SOON: "{task} is due {due}.",
+    NotificationKind.REMINDER: "Reminder: {task}.",
 }
 
 

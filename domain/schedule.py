@@ -1,0 +1,212 @@
+"""When a reminder runs: pure functions of a rule and a moment, without database or clock.
+
+A rule speaks of a clock on a wall (09:00 each day, in Zurich), and such clocks are changed twice a
+year. A time that the change leaves out is taken as the first moment after the gap, and one that
+comes twice counts the first time. So a daily rule runs once on each day of the calendar, whatever
+the clock does on it.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import takewhile
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from db.models.reminder import RuleKind
+
+_DAY = dt.timedelta(days=1)
+# Beyond it no rule is followed: years end at 9999, and zones move a moment by up to a day.
+_LAST_DAY = dt.date(9999, 12, 30)
+
+
+class Anchor(IntEnum):
+    """The moment of a task that a reminder is set by."""
+
+    DUE = RuleKind.DUE
+    START = RuleKind.START
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """So many minutes after a task's due or start time; before it where negative."""
+
+    anchor: Anchor
+    offset_minutes: int
+
+    @property
+    def kind(self) -> RuleKind:
+        """By which time of the task."""
+        return RuleKind(self.anchor.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """At one moment."""
+
+    at: dt.datetime
+    kind = RuleKind.ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """Each day at a time of day, to the minute, in an IANA zone."""
+
+    time: dt.time
+    timezone: str
+    kind = RuleKind.DAILY
+
+    def on(self, _: dt.date) -> bool:
+        """On every day of its zone's calendar."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """On some days of the week (ISO: 1 is Monday), at least one."""
+
+    days: tuple[int, ...]
+    time: dt.time
+    timezone: str
+    kind = RuleKind.WEEKLY
+
+    def on(self, day: dt.date) -> bool:
+        """Whether it runs on this day of its zone's calendar."""
+        return day.isoweekday() in self.days
+
+
+@dataclass(frozen=True, slots=True)
+class Monthly:
+    """On a day of the month, 1 to 31, or on the last one (None).
+
+    In a month that is too short for the day it runs on the last one.
+    """
+
+    day: int | None
+    time: dt.time
+    timezone: str
+    kind = RuleKind.MONTHLY
+
+    def on(self, day: dt.date) -> bool:
+        """Whether it runs on this day of its zone's calendar."""
+        last = calendar.monthrange(day.year, day.month)[1]
+        return day.day == min(self.day or last, last)
+
+
+Clockwork = Daily | Weekly | Monthly
+Rule = Relative | Once | Clockwork
+
+
+# --- when ----------------------------------------------------------------------------------------
+
+
+def runs(
+    rule: Rule, after: dt.datetime, anchor: dt.datetime | None = None
+) -> Iterator[dt.datetime]:
+    """The moments (UTC) at which a rule runs, all later than `after`, in order.
+
+    `anchor` is the task's due or start time, for a rule that is set by it; without one it never
+    runs. Repeating rules have no end, so take as many as are needed.
+    """
+    if isinstance(rule, Relative):
+        moment = moved(anchor, rule)
+        return iter([moment] if moment is not None and moment > after else [])
+    if isinstance(rule, Once):
+        return iter([rule.at] if rule.at > after else [])
+    return _repeated(rule, after)
+
+
+def next_run(
+    rule: Rule, after: dt.datetime, anchor: dt.datetime | None = None
+) -> dt.datetime | None:
+    """The first of `runs`, or None."""
+    return next(runs(rule, after, anchor), None)
+
+
+def moved(anchor: dt.datetime | None, rule: Relative) -> dt.datetime | None:
+    """The moment that a task's time gives, past or to come."""
+    return None if anchor is None else anchor + dt.timedelta(minutes=rule.offset_minutes)
+
+
+def _repeated(rule: Clockwork, after: dt.datetime) -> Iterator[dt.datetime]:
+    zone = ZoneInfo(rule.timezone)
+    # From the day before: a gap can push a run of yesterday past midnight.
+    day = after.astimezone(zone).date() - _DAY
+    latest = after
+    for candidate in takewhile(lambda one: one <= _LAST_DAY, _days(day)):
+        if not rule.on(candidate):
+            continue
+        moment = moment_of(candidate, rule.time, zone)
+        # Not the same twice: a zone that left out a whole day has two that begin as one.
+        if moment > latest:
+            latest = moment
+            yield moment
+
+
+def _days(day: dt.date) -> Iterator[dt.date]:
+    while True:
+        yield day
+        day += _DAY
+
+
+def moment_of(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """The moment (UTC) at which clocks in a zone show this time on this day; see the module."""
+    local = dt.datetime.combine(day, time, zone)
+    first = local.astimezone(dt.UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return first
+    return _end_of_gap(local, zone)
+
+
+def _end_of_gap(local: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """The moment of the change that leaves this local time out, to the second.
+
+    Read with the offset of after the change (fold 1) a time in the gap lies before it, and read
+    with the offset of before (fold 0) it lies behind; between the two the change is searched for.
+    """
+    before = local.replace(fold=1).astimezone(dt.UTC)
+    behind = local.replace(fold=0).astimezone(dt.UTC)
+    old = before.astimezone(zone).utcoffset()
+    while behind - before > dt.timedelta(seconds=1):
+        seconds = int((behind - before).total_seconds()) // 2
+        middle = before + dt.timedelta(seconds=seconds)
+        if middle.astimezone(zone).utcoffset() == old:
+            before = middle
+        else:
+            behind = middle
+    return behind
+
+
+# --- as the database keeps them ------------------------------------------------------------------
+
+
+def to_json(rule: Rule) -> dict[str, Any]:
+    """What a rule says, beside its kind."""
+    if isinstance(rule, Relative):
+        return {"offset_minutes": rule.offset_minutes}
+    if isinstance(rule, Once):
+        return {"at": rule.at.isoformat()}
+    clock = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
+    if isinstance(rule, Weekly):
+        return {"days": list(rule.days), **clock}
+    if isinstance(rule, Monthly):
+        return {"day": rule.day, **clock}
+    return clock
+
+
+def from_json(kind: RuleKind, said: Mapping[str, Any]) -> Rule:
+    """The rule of a kind that says this."""
+    if kind in {RuleKind.DUE, RuleKind.START}:
+        return Relative(Anchor(kind.value), said["offset_minutes"])
+    if kind is RuleKind.ONCE:
+        return Once(dt.datetime.fromisoformat(said["at"]))
+    time, zone = dt.time.fromisoformat(said["time"]), said["timezone"]
+    if kind is RuleKind.WEEKLY:
+        return Weekly(tuple(said["days"]), time, zone)
+    if kind is RuleKind.MONTHLY:
+        return Monthly(said["day"], time, zone)
+    return Daily(time, zone)

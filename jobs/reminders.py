@@ -1,0 +1,113 @@
+"""Reminders and due dates: looked for several times a minute, by every worker.
+
+Workers need not know of each other: what one has claimed the others pass over, and what is told is
+noted in the same transaction (`domain.reminding`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from db.faults import DatabaseFault, database_fault
+from db.models import Task
+from domain import reminding
+from domain.work import Work
+from jobs.consumer import consumer
+from jobs.tools import Tools
+
+log = logging.getLogger("taskloom.jobs")
+
+EVERY = dt.timedelta(seconds=15)
+"""The most that a reminder is late, while a worker has time for it."""
+
+_NAME = "reminders"
+_TIMES = frozenset({"due_at", "due_on", "start_at"})
+
+
+@consumer(_NAME)
+async def follow_tasks(_tools: Tools, work: Work, events: Sequence[Any]) -> None:
+    """Move reminders along with the due and start times that they are set by."""
+    changed = {
+        event.task_id: event.at
+        for event in events
+        if event.subject_type == Task.__name__
+        and any(change["field"] in _TIMES for change in event.changes)
+    }
+    if changed:
+        await reminding.follow_tasks(work, changed)
+
+
+async def run_forever(tools: Tools, stop: asyncio.Event, *, every: dt.timedelta = EVERY) -> None:
+    """Look now, and again each time `every` has passed, until `stop` is set."""
+    while not stop.is_set():
+        for part in (remind, tell_of_due):
+            try:
+                await part(tools)
+            except Exception:
+                log.exception("%s could not be done", part.__name__)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every.total_seconds())
+
+
+async def remind(tools: Tools) -> int:
+    """Run all reminders whose time has come; how many there were.
+
+    When a portion fails its reminders are taken one by one, and one that fails then is left for the
+    next time, so that it stops no other.
+    """
+    size, count = reminding.PORTION, 0
+    broken: set[UUID] = set()
+    while True:
+        claimed: list[UUID] = []
+        try:
+            await _portion(tools, size, broken, claimed)
+        except Exception as error:
+            if not claimed or _is_outage(error):
+                raise
+            if len(claimed) == 1:
+                log.exception("the reminder %s cannot be run", claimed[0])
+                broken.update(claimed)
+            size = 1
+            continue
+        count += len(claimed)
+        if len(claimed) < size:
+            return count
+
+
+async def _portion(tools: Tools, size: int, broken: set[UUID], claimed: list[UUID]) -> None:
+    """One transaction. `claimed` is told of what was begun, however it ends."""
+
+    async def act(work: Work) -> None:
+        found = await reminding.claim(work, limit=size, without=broken)
+        claimed[:] = [reminder.id for reminder, _ in found]
+        if found:
+            await reminding.run(work, found, mail_delay=_mail_delay(tools))
+
+    await tools.do(_NAME, act)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether it is the database's trouble and not the reminder's."""
+    return database_fault(error) in {DatabaseFault.UNREACHABLE, DatabaseFault.BUSY}
+
+
+async def tell_of_due(tools: Tools) -> int:
+    """Tell people of all that is due within a day and was not told; the number of tasks."""
+
+    async def act(work: Work) -> int:
+        return await reminding.tell_of_due(work, mail_delay=_mail_delay(tools))
+
+    count = 0
+    while told := await tools.do(_NAME, act):
+        count += told
+    return count
+
+
+def _mail_delay(tools: Tools) -> dt.timedelta:
+    return dt.timedelta(seconds=tools.settings.mail.delay_seconds)
