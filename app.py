@@ -40,11 +40,13 @@ from events.log import EventLog
 from files.service import Files
 from graph.context import Services, utc_now
 from graph.execution import Executor
+from graph.persisted import PersistedDocuments, RegisteredDocuments
 from settings import Settings, load_settings, version
 from web.account import account_routes
 from web.connections import Connections
 from web.docs import docs_routes
 from web.explorer import DemoUser, ExplorerConfig, explorer_routes
+from web.exports import export_routes
 from web.files import file_routes
 from web.graphql import PATH, GraphQLOverHTTP
 from web.health import health_routes
@@ -119,6 +121,8 @@ class Application:
         async with contextlib.AsyncExitStack() as stack:
             database = await Database.connect(settings.database)
             stack.push_async_callback(database.close)
+            runtime.executor.registered = RegisteredDocuments(database.reader)
+            stack.push_async_callback(runtime.executor.persisted.close)
             await ensure_epoch(database)
             bus = make_bus(settings.redis)
             await bus.start()
@@ -185,11 +189,17 @@ def create_app(
 
         schema = schema_of_taskloom
     engine = partial(graph.engine.execute, standard=settings.graphql.engine == "standard")
+    suggestions = settings.graphql.suggestions
+    if suggestions is None:
+        suggestions = not settings.server.production
     executor = Executor(
         schema,
         engine=engine,
         operation_seconds=settings.graphql.operation_seconds,
-        suggestions=not settings.server.production,
+        suggestions=suggestions,
+        introspection=settings.graphql.introspection,
+        registered_only=settings.graphql.documents == "registered",
+        persisted=PersistedDocuments(settings.redis),
     )
     connections = Connections(per_user=settings.limits.connections_per_user)
     runtime = Runtime(settings, executor, Metrics(), connections)
@@ -211,6 +221,7 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api.router.routes.extend(unsubscribe_routes(runtime))
     api.router.routes.extend(docs_routes())
     api.router.routes.extend(file_routes(runtime))
+    api.router.routes.extend(export_routes(runtime))
     return api
 
 

@@ -412,7 +412,38 @@ def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
         click.echo(asyncio.run(run(ready)))
 
 
-# The schema and the settings
+# Documents, the schema and the settings
+
+
+@main.group()
+def documents() -> None:
+    """The GraphQL documents that applications of yours send."""
+
+
+@documents.command("register")
+@_explained
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def documents_register(*, file: Path) -> None:
+    """Allow the documents in FILE: a JSON list of texts, or an object with texts as values.
+
+    They can then be sent by their SHA-256, and are free of the limits of documents. With
+    TASKLOOM_DOCUMENTS=registered nothing else is run.
+    """
+    from graph.persisted import read_documents, register
+    from graph.schema import schema as current
+
+    try:
+        texts = read_documents(current, file.read_bytes())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+    async def run(ready: Settings) -> int:
+        async with _connected(ready) as database:
+            return await register(database, texts, dt.datetime.now(dt.UTC))
+
+    with _database(load_settings()) as ready:
+        added = asyncio.run(run(ready))
+    click.echo(f"{len(texts)} documents are registered, {added} of them new.")
 
 
 @main.command()

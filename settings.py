@@ -406,6 +406,17 @@ class GraphQLSettings(_Group):
         10.0, gt=0, le=300, validation_alias="TASKLOOM_OPERATION_SECONDS"
     )
     """Seconds after which a query or mutation is cut off."""
+    documents: Literal["any", "registered"] = Field("any", validation_alias="TASKLOOM_DOCUMENTS")
+    """`registered`: only documents that `taskloom documents register` put into the database are
+    run. They are free of the limits of documents in any case."""
+    introspection: bool = Field(True, validation_alias="TASKLOOM_INTROSPECTION")
+    """Whether the schema can be asked for. The explorer needs it."""
+    suggestions: bool | None = Field(
+        None,
+        validation_alias="TASKLOOM_SUGGESTIONS",
+        json_schema_extra={"default_text": "in development"},
+    )
+    """Whether messages say “Did you mean …”, and so tell names of the schema to strangers."""
 
 
 class LimitSettings(_Group):

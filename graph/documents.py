@@ -10,10 +10,9 @@ who sends a new document every time pushes out others' documents and no more tha
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from graphql import (
@@ -21,6 +20,7 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     parse,
@@ -31,7 +31,7 @@ from graphql.language import DocumentNode
 from graphql.validation import ASTValidationRule
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
-from errors import ErrorCode, Failure
+from errors import ErrorCode
 from graph.cost import Pricing
 from graph.limits import DocumentLimits, check_document
 from graph.scopes import scopes_of
@@ -133,22 +133,27 @@ class Documents:
         limits: DocumentLimits,
         *,
         suggestions: bool,
+        introspection: bool = True,
         max_bytes: int = 64_000_000,
     ) -> None:
         self._schema = schema
         self._limits = limits
         self._suggestions = suggestions
+        self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._max_bytes = max_bytes
         self._known: OrderedDict[str, Document] = OrderedDict()
         self.bytes = 0
 
-    async def get(self, text: str) -> Document:
-        """The document of this text. Raises `InvalidDocument`, or `graph.limits.TooLarge`."""
+    async def get(self, text: str, *, trusted: bool = False) -> Document:
+        """The document of this text. Raises `InvalidDocument`, or `graph.limits.TooLarge` unless
+        it is trusted.
+        """
         known = self._known.get(text)
         if known is not None:
             self._known.move_to_end(text)
             return known
-        check_document(text, self._limits)
+        if not trusted:
+            check_document(text, self._limits)
         if len(text) > _LONG:
             document = await asyncio.to_thread(self._read, text)
         else:
@@ -185,7 +190,7 @@ class Documents:
         found = validate(
             self._schema,
             tree,
-            _RULES,
+            self._rules,
             # One more is added where there are more, to say so.
             max_errors=MAX_ERRORS - 1,
             hide_suggestions=not self._suggestions,
@@ -221,63 +226,3 @@ class Documents:
 
 def _root_fields(outline: Outline, root: Any) -> list[FieldNode]:
     return list(fields_of(outline, root, [outline.operation.selection_set]))
-
-
-@dataclass(slots=True)
-class PersistedDocuments:
-    """Automatic persisted queries: the text is sent once, its SHA-256 afterwards.
-
-    Kept in this process, the latest used first to stay; a client that meets another process is
-    told `PERSISTED_QUERY_NOT_FOUND` and sends the text again, as the protocol foresees.
-    """
-
-    max_bytes: int = 16_000_000
-    _texts: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    _bytes: int = 0
-
-    def find(self, extension: object) -> str:
-        """The text for a hash without text. Raises `Failure`."""
-        digest = _digest(extension)
-        text = self._texts.get(digest)
-        if text is None:
-            raise Failure(
-                "No document is stored under this hash; send it together with the document.",
-                code=ErrorCode.PERSISTED_QUERY_NOT_FOUND,
-            )
-        self._texts.move_to_end(digest)
-        return text
-
-    def verify(self, extension: object, text: str) -> str:
-        """The hash, checked against the text that came with it. Raises `Failure`."""
-        digest = _digest(extension)
-        if digest != hashlib.sha256(text.encode()).hexdigest():
-            raise Failure(
-                "The hash in `extensions.persistedQuery` is not the document's SHA-256.",
-                code=ErrorCode.BAD_REQUEST,
-            )
-        return digest
-
-    def keep(self, digest: str, text: str) -> None:
-        """Store a valid document."""
-        if digest in self._texts:
-            return
-        self._texts[digest] = text
-        self._bytes += len(text)
-        while self._bytes > self.max_bytes:
-            _, dropped = self._texts.popitem(last=False)
-            self._bytes -= len(dropped)
-
-
-def _digest(extension: object) -> str:
-    if not isinstance(extension, dict) or extension.get("version") != 1:
-        raise Failure(
-            "`extensions.persistedQuery` must be an object with `version` 1.",
-            code=ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED,
-        )
-    digest = extension.get("sha256Hash")
-    if not isinstance(digest, str) or len(digest) != 64:
-        raise Failure(
-            "`extensions.persistedQuery.sha256Hash` must be 64 hexadecimal digits.",
-            code=ErrorCode.BAD_REQUEST,
-        )
-    return digest.lower()

@@ -31,10 +31,11 @@ from auth.limits import Budget, payer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph import scopes
 from graph.context import Context
-from graph.documents import Documents, InvalidDocument, Operation, PersistedDocuments
+from graph.documents import Documents, InvalidDocument, Operation
 from graph.error_format import first_code, format_errors
 from graph.event import take_event_cursor
 from graph.limits import DocumentLimits, TooLarge
+from graph.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
 
 log = logging.getLogger("taskloom.graphql")
 
@@ -136,23 +137,34 @@ class Executor:
         operation_seconds: float = 10.0,
         limits: DocumentLimits | None = None,
         suggestions: bool = False,
+        introspection: bool = True,
+        registered_only: bool = False,
+        persisted: PersistedDocuments | None = None,
     ) -> None:
         """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which tell
-        strangers names that they did not know.
+        strangers names that they did not know. `registered_only`: nothing is run but what stands
+        in `registered`, which whoever connects to the database sets.
         """
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
-        self.documents = Documents(self.schema, limits or DocumentLimits(), suggestions=suggestions)
-        self.persisted = PersistedDocuments()
+        self.documents = Documents(
+            self.schema,
+            limits or DocumentLimits(),
+            suggestions=suggestions,
+            introspection=introspection,
+        )
+        self.persisted = persisted or PersistedDocuments()
+        self.registered: RegisteredDocuments | None = None
+        self._registered_only = registered_only
         self._engine = engine
         self._operation_seconds = operation_seconds
 
     async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
         """The operation that is asked for. Raises `Refused`."""
         try:
-            text, digest = self._text(request)
-            document = await self.documents.get(text)
+            text, digest, trusted = await self._text(request)
+            document = await self.documents.get(text, trusted=trusted)
             if digest is not None:
-                self.persisted.keep(digest, text)
+                await self.persisted.keep(digest, text)
             operation = document.select(request.operation_name)
             cost_only = _cost_only(request.extensions)
         except Exception as error:
@@ -198,18 +210,39 @@ class Executor:
         answer.budget = context.budget
         return Refused(answer)
 
-    def _text(self, request: GraphQLRequest) -> tuple[str, str | None]:
-        """The document's text, and the hash under which to keep it once it proved valid."""
+    async def _text(self, request: GraphQLRequest) -> tuple[str, str | None, bool]:
+        """The document's text, the hash under which to keep it once it proved valid, and whether
+        the operator registered it.
+        """
         text, digest = request.query, None
         persisted = (request.extensions or {}).get("persistedQuery")
-        if persisted is not None:
-            if text is None:
-                text = self.persisted.find(persisted)
-            else:
-                digest = self.persisted.verify(persisted, text)
+        if text is None and persisted is not None:
+            text, trusted = await self._by_hash(digest_of(persisted))
+            return text, None, trusted
         if text is None or not text.strip():
             raise Failure("The request has no `query`.", code=ErrorCode.BAD_REQUEST)
-        return text, digest
+        if persisted is not None:
+            digest = self.persisted.verify(persisted, text)
+        if not self._registered_only:
+            return text, digest, False
+        if await self._registered(sha256_of(text)) is None:
+            raise Forbidden("This server runs only the documents that its operator registered.")
+        return text, None, True
+
+    async def _by_hash(self, digest: str) -> tuple[str, bool]:
+        text = None if self._registered_only else await self.persisted.find(digest)
+        if text is not None:
+            return text, False
+        text = await self._registered(digest)
+        if text is not None:
+            return text, True
+        raise Failure(
+            "No document is stored under this hash; send it together with the document.",
+            code=ErrorCode.PERSISTED_QUERY_NOT_FOUND,
+        )
+
+    async def _registered(self, digest: str) -> str | None:
+        return None if self.registered is None else await self.registered.find(digest)
 
     async def execute(self, prepared: Prepared, context: Context) -> Answer:
         """Run a query or a mutation to its end; never raises, save when it is cancelled."""

@@ -1,0 +1,218 @@
+"""Documents that are sent by their hash alone.
+
+*Automatic* ones (APQ): a client sends the text once, with its SHA-256, and the SHA-256 afterwards.
+Kept in this process, and in Redis where there is one, so that all processes know them. They are
+held to the limits like any text.
+
+*Registered* ones: the operator put them into the database (`taskloom documents register`). They are
+free of the limits of documents, and with `TASKLOOM_DOCUMENTS=registered` they are all that is run:
+whoever finds the server then can ask nothing that the operator's own applications do not ask.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+import redis.asyncio
+from graphql import GraphQLError, parse, validate
+from redis.exceptions import RedisError
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+from strawberry import Schema
+
+from db.engine import Database
+from db.models import RegisteredDocument
+from db.read import Reader, Statement
+from errors import ErrorCode, Failure
+from settings import RedisSettings
+
+log = logging.getLogger("taskloom.graphql")
+
+# A document that is taken out of the table stops to be found so many seconds later.
+_BELIEVED: Final = 60.0
+_REDIS_SECONDS: Final = 0.5
+_REDIS_KEPT: Final = 86_400 * 7
+
+_TEXT: Final = Statement(
+    select(RegisteredDocument.text).where(RegisteredDocument.hash == bindparam("hash"))
+)
+
+
+def digest_of(extension: object) -> str:
+    """The hash in `extensions.persistedQuery`. Raises `Failure`."""
+    if not isinstance(extension, dict) or extension.get("version") != 1:
+        raise Failure(
+            "`extensions.persistedQuery` must be an object with `version` 1.",
+            code=ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED,
+        )
+    digest = extension.get("sha256Hash")
+    if not isinstance(digest, str) or len(digest) != 64:
+        raise Failure(
+            "`extensions.persistedQuery.sha256Hash` must be 64 hexadecimal digits.",
+            code=ErrorCode.BAD_REQUEST,
+        )
+    return digest.lower()
+
+
+def sha256_of(text: str) -> str:
+    """The hash of a document, as clients send it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class _Texts:
+    """Texts by their hash, the latest used first to stay, bounded by their length."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._texts: OrderedDict[str, str] = OrderedDict()
+
+    def get(self, digest: str) -> str | None:
+        text = self._texts.get(digest)
+        if text is not None:
+            self._texts.move_to_end(digest)
+        return text
+
+    def keep(self, digest: str, text: str) -> None:
+        if digest in self._texts:
+            return
+        self._texts[digest] = text
+        self._size += len(text)
+        while self._size > self._most:
+            self._size -= len(self._texts.popitem(last=False)[1])
+
+    def drop(self, digest: str) -> None:
+        self._size -= len(self._texts.pop(digest, ""))
+
+
+class PersistedDocuments:
+    """Automatic ones. A client whose hash is not known is told so, and sends the text again."""
+
+    def __init__(
+        self, settings: RedisSettings | None = None, *, max_bytes: int = 16_000_000
+    ) -> None:
+        self._texts = _Texts(max_bytes)
+        self._redis: Any = None
+        self._prefix = ""
+        if settings is not None and settings.url is not None:
+            self._prefix = f"{settings.prefix}apq:"
+            self._redis = redis.asyncio.Redis.from_url(
+                settings.url,
+                socket_connect_timeout=_REDIS_SECONDS,
+                socket_timeout=_REDIS_SECONDS,
+            )
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def find(self, digest: str) -> str | None:
+        """The text of a hash, if it was sent before."""
+        text = self._texts.get(digest)
+        if text is None and self._redis is not None:
+            text = await self._shared(digest)
+            if text is not None:
+                self._texts.keep(digest, text)
+        return text
+
+    def verify(self, extension: object, text: str) -> str:
+        """The hash, checked against the text that came with it. Raises `Failure`."""
+        digest = digest_of(extension)
+        if digest != sha256_of(text):
+            raise Failure(
+                "The hash in `extensions.persistedQuery` is not the document's SHA-256.",
+                code=ErrorCode.BAD_REQUEST,
+            )
+        return digest
+
+    async def keep(self, digest: str, text: str) -> None:
+        """Store a valid document."""
+        if self._texts.get(digest) is not None:
+            return
+        self._texts.keep(digest, text)
+        if self._redis is not None:
+            try:
+                await self._redis.set(self._prefix + digest, text.encode(), ex=_REDIS_KEPT)
+            except (RedisError, OSError) as error:
+                log.info("a persisted document is known to this process alone: %s", error)
+
+    async def _shared(self, digest: str) -> str | None:
+        try:
+            raw = await self._redis.get(self._prefix + digest)
+        except (RedisError, OSError) as error:
+            log.info("persisted documents of other processes cannot be read: %s", error)
+            return None
+        if not isinstance(raw, bytes):
+            return None
+        text = raw.decode("utf-8", "replace")
+        # Whatever stands in Redis, only what has this hash is the document.
+        return text if sha256_of(text) == digest else None
+
+
+class RegisteredDocuments:
+    """Those of the operator, read from the database and believed for a minute."""
+
+    def __init__(self, reader: Reader, *, max_bytes: int = 16_000_000) -> None:
+        self._reader = reader
+        self._texts = _Texts(max_bytes)
+        self._read_at: dict[str, float] = {}
+
+    async def find(self, digest: str) -> str | None:
+        """The text of a hash, if it is registered."""
+        now = time.monotonic()
+        if now - self._read_at.get(digest, -_BELIEVED) < _BELIEVED:
+            known = self._texts.get(digest)
+            if known is not None:
+                return known
+        rows = await self._reader.fetch(_TEXT, {"hash": digest})
+        self._texts.drop(digest)
+        self._read_at.pop(digest, None)
+        if not rows:
+            return None
+        text: str = rows[0].text
+        self._texts.keep(digest, text)
+        self._read_at[digest] = now
+        return text
+
+
+def read_documents(schema: Schema, raw: bytes) -> dict[str, str]:
+    """The documents of a file, by their hashes. Raises `ValueError` where one of them is invalid.
+
+    Tools write them with keys of different kinds (`relay-compiler`, GraphQL Code Generator), which
+    are not looked at: a document is known by its SHA-256.
+    """
+    try:
+        content = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the file is not JSON: {error}") from None
+    texts = list(content.values()) if isinstance(content, dict) else content
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("the file must hold a list of documents, or an object of them")
+    for text in texts:
+        try:
+            errors = validate(schema._schema, parse(text))  # noqa: SLF001 - Strawberry's way to it
+        except GraphQLError as error:
+            errors = [error]
+        if errors:
+            start = " ".join(text.split())[:60]
+            raise ValueError(f"{errors[0].message} (in “{start}…”)")
+    return {sha256_of(text): text for text in texts}
+
+
+async def register(database: Database, texts: Mapping[str, str], now: dt.datetime) -> int:
+    """Put documents, by their hashes, into the database; how many are new."""
+    if not texts:
+        return 0
+    rows = [{"hash": key, "text": text, "created_at": now} for key, text in texts.items()]
+    added = insert(RegisteredDocument).values(rows).on_conflict_do_nothing()
+    async with database.session() as session, session.begin():
+        done = await session.execute(added.returning(RegisteredDocument.hash))
+        return len(done.all())
