@@ -290,6 +290,13 @@ class AuthSettings(_Group):
     )
     """Signs tokens, cursors and links; 32 characters or more, the same in every process. Changing
     it ends all sessions."""
+    old_secrets: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="TASKLOOM_SECRETS_OLD",
+        json_schema_extra={"secret": True, "default_text": "none"},
+    )
+    """Former values of `TASKLOOM_SECRET`, separated by spaces: access tokens that were signed with
+    them are still accepted. Leave them there for as long as an access token lives."""
     password_pepper: SecretStr = Field(
         SecretStr(DEVELOPMENT_PEPPER),
         min_length=16,
@@ -335,6 +342,13 @@ class AuthSettings(_Group):
     def _long_keys(cls, value: SecretStr) -> SecretStr:
         if any(len(key) < 32 for key in value.get_secret_value().split()):
             raise ValueError("each key must have 32 characters or more")
+        return value
+
+    @field_validator("old_secrets")
+    @classmethod
+    def _long(cls, value: SecretStr) -> SecretStr:
+        if any(len(secret) < 32 for secret in value.get_secret_value().split()):
+            raise ValueError("must be secrets of 32 characters or more each")
         return value
 
     @field_validator("old_password_peppers")

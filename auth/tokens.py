@@ -18,6 +18,7 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -65,15 +66,26 @@ class _Kind:
         self.kid = hashlib.sha256(b"kid:" + self.key).hexdigest()[:16]
 
 
+class _Ring:
+    """The keys of one kind, by their `kid`: the present one signs, former ones verify too."""
+
+    def __init__(self, secrets_: Sequence[bytes], typ: str, audience: str) -> None:
+        kinds = [_Kind(secret, typ, audience) for secret in secrets_]
+        self.present = kinds[0]
+        self.by_kid = {kind.kid: kind for kind in kinds}
+
+
 class Tokens:
     """Makes and verifies. Knows no time of its own: `now` is passed in."""
 
     def __init__(self, settings: Settings) -> None:
         secret = settings.auth.secret.get_secret_value().encode()
+        former = settings.auth.old_secrets.get_secret_value().split()
+        keys = [secret, *(old.encode() for old in former)]
         self._issuer = settings.server.public_url
         self._lifetime = dt.timedelta(seconds=settings.auth.access_token_seconds)
-        self._access = _Kind(secret, "at+jwt", ACCESS_AUDIENCE)
-        self._stream = _Kind(secret, "stream+jwt", STREAM_AUDIENCE)
+        self._access = _Ring(keys, "at+jwt", ACCESS_AUDIENCE)
+        self._stream = _Ring(keys, "stream+jwt", STREAM_AUDIENCE)
         self._refresh_key = _derive(secret, "refresh")
 
     # --- access and stream tokens ----------------------------------------------------------------
@@ -81,7 +93,7 @@ class Tokens:
     def mint_access(self, user_id: UUID, session_id: UUID, now: dt.datetime) -> Minted:
         """An access token of this session."""
         expires_at = _whole_seconds(now + self._lifetime)
-        return self._mint(self._access, user_id, session_id, now=now, expires_at=expires_at)
+        return self._mint(self._access.present, user_id, session_id, now=now, expires_at=expires_at)
 
     def mint_stream(
         self, user_id: UUID, session_id: UUID, until: dt.datetime, now: dt.datetime
@@ -90,7 +102,7 @@ class Tokens:
         until = _whole_seconds(until)
         expires_at = min(_whole_seconds(now + dt.timedelta(seconds=STREAM_SECONDS)), until)
         return self._mint(
-            self._stream,
+            self._stream.present,
             user_id,
             session_id,
             now=now,
@@ -129,23 +141,26 @@ class Tokens:
         headers = {"typ": kind.typ, "kid": kind.kid}
         return Minted(jwt.encode(claims, kind.key, ALGORITHM, headers), expires_at)
 
-    def _verify(self, kind: _Kind, token: str, now: dt.datetime) -> dict[str, Any]:
+    def _verify(self, ring: _Ring, token: str, now: dt.datetime) -> dict[str, Any]:
         if len(token) > _LONGEST:
             raise Unauthenticated("This is not a token of Taskloom: it is too long.")
         try:
             header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError:
             raise Unauthenticated("This is not a well-formed access token.") from None
+        kind = ring.present
         if header.get("typ") != kind.typ or header.get("alg") != ALGORITHM:
             raise Unauthenticated(
                 f"A token of type {kind.typ} is asked for here; this one is of another kind."
             )
-        if header.get("kid") != kind.kid:
+        kid = header.get("kid")
+        signed = ring.by_kid.get(kid) if isinstance(kid, str) else None
+        if signed is None:
             raise Unauthenticated("The token was signed with another key; sign in again.")
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
-                kind.key,
+                signed.key,
                 algorithms=[ALGORITHM],
                 audience=kind.audience,
                 issuer=self._issuer,

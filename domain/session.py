@@ -262,6 +262,19 @@ async def _end_reused(work: Work, auth: Authenticator, session_id: UUID) -> None
     await auth.forget_everywhere(session_id=session_id)
 
 
+async def rename(
+    work: Work, session_id: UUID, name: str | None, *, if_version: int | None = None
+) -> models.Session:
+    """Call one of the viewer's sessions something else, or nothing."""
+    session = await work.editable(models.Session, session_id)
+    clean = rules.optional_text(name, ("device_name",), most=100)
+    values = {"device_name": clean}
+    changes = work.apply(session, values, if_version=if_version, ref="session")
+    if changes:
+        work.record(EventKind.SESSION_UPDATED, session, changes, audience=[session.user_id])
+    return session
+
+
 # --- signing out ---------------------------------------------------------------------------------
 
 

@@ -56,6 +56,7 @@ class EventKind(Enum):
     USER_DEACTIVATED = "USER_DEACTIVATED"
     USER_DELETED = "USER_DELETED"
     SESSION_CREATED = "SESSION_CREATED"
+    SESSION_UPDATED = "SESSION_UPDATED"
     SESSION_REVOKED = "SESSION_REVOKED"
     API_KEY_CREATED = "API_KEY_CREATED"
     API_KEY_REVOKED = "API_KEY_REVOKED"
@@ -125,6 +126,7 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.USER_DEACTIVATED: "An account was deactivated.",
     EventKind.USER_DELETED: "An account was deleted.",
     EventKind.SESSION_CREATED: "Somebody signed in.",
+    EventKind.SESSION_UPDATED: "A session has another name.",
     EventKind.SESSION_REVOKED: "A session was ended.",
     EventKind.API_KEY_CREATED: "An API key was made.",
     EventKind.API_KEY_REVOKED: "An API key was revoked.",

@@ -73,6 +73,7 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.USER_DEACTIVATED: "{who} deactivated an account",
     EventKind.USER_DELETED: "{who} deleted their account",
     EventKind.SESSION_CREATED: "{who} signed in",
+    EventKind.SESSION_UPDATED: "{who} named a session",
     EventKind.SESSION_REVOKED: "{who} ended a session",
     EventKind.API_KEY_CREATED: "{who} made an API key",
     EventKind.API_KEY_REVOKED: "{who} revoked an API key",

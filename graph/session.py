@@ -17,7 +17,7 @@ from graph import filtering, ids, ordering, rates
 from graph.comparing import DateTimeFilter
 from graph.context import Context
 from graph.fields import BatchInfo, batch, column
-from graph.inputs import MutationInput, given, optional, required
+from graph.inputs import MutationInput, UpdateInput, given, optional, required
 from graph.loading import to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type
@@ -150,6 +150,13 @@ class SessionRefreshPayload(GrantPayload):
     """See `GrantPayload`."""
 
 
+@payload("The answer of `sessionUpdate`.")
+class SessionUpdatePayload(Payload):
+    """The renamed session."""
+
+    session: Session | None = ref(models.Session, "The session, with its new name.")
+
+
 @payload("The answer of `sessionRevoke`.")
 class SessionRevokePayload(Payload):
     """The ended session."""
@@ -198,6 +205,16 @@ class SessionRefreshInput(MutationInput):
     """Input of `sessionRefresh`."""
 
     refresh_token: str = required("The latest refresh token of the session.")
+
+
+@strawberry.input(description="Another name for a session.")
+class SessionUpdateInput(UpdateInput):
+    """Input of `sessionUpdate`."""
+
+    id: strawberry.ID = required("The session, one of your own.")
+    device_name: str | None = optional(
+        "What to call the device; up to 100 characters. Left out: nothing."
+    )
 
 
 @strawberry.input(description="Sign out.")
@@ -259,6 +276,14 @@ async def _refresh(context: Context, work: Work, data: SessionRefreshInput) -> R
     return signed_in(context, work, grant)
 
 
+async def _rename(work: Work, data: SessionUpdateInput) -> Refs:
+    session_id = ids.decode(models.Session, data.id, ("id",))
+    session = await sessions.rename(
+        work, session_id, given(data.device_name), if_version=given(data.if_version)
+    )
+    return {"session": session.id}
+
+
 async def _revoke(context: Context, work: Work, data: SessionRevokeInput) -> Refs:
     wanted = given(data.id)
     session = await sessions.revoke(
@@ -302,6 +327,9 @@ class SessionMutation:
         public=True,
         in_context=True,
         secrets=SECRETS,
+    )
+    session_update: SessionUpdatePayload = mutation(
+        _rename, SessionUpdateInput, "Give one of your sessions another name."
     )
     session_revoke: SessionRevokePayload = mutation(
         _revoke,

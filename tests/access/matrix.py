@@ -636,6 +636,46 @@ CASES: list[Case] = [
     ),
     Case("Query.node device", one("node"), by_id("device"), "device", OWNER),
     mutates("deviceUnregister", "device", OWNER, NOBODY, result="deletedId"),
+    # --- reminders
+    Case("Query.reminder", one("reminder"), by_id("reminder"), "reminder", OWNER),
+    Case("Query.node reminder", one("node"), by_id("reminder"), "reminder", OWNER),
+    Case(
+        "Query.reminders",
+        listed("reminders", "ReminderFilter"),
+        lambda stage: {"filter": {"id": {"eq": stage.reminder}}},
+        "reminder",
+        OWNER,
+        hidden="EMPTY",
+    ),
+    Case(
+        "Query.reminderPreview",
+        "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
+        lambda stage: {"task": stage.task},
+        "task",
+        TASK_SEEN,
+    ),
+    *(
+        mutates(
+            "reminderCreate",
+            about,
+            ok,
+            NOBODY,
+            result="reminder { id }",
+            suffix=f" of a {about}",
+            path=f"{about}Id",
+            more=lambda _: {"rule": {"daily": {"time": "09:00"}}},
+        )
+        for about, ok in (("task", TASK_SEEN), ("project", MEMBERS))
+    ),
+    mutates(
+        "reminderUpdate",
+        "reminder",
+        OWNER,
+        NOBODY,
+        result="reminder { id }",
+        more=lambda _: {"message": "x"},
+    ),
+    mutates("reminderDelete", "reminder", OWNER, NOBODY, result="deletedId"),
     Case("Query.node job", one("node"), by_id("job"), "job", ADMINISTRATOR),
     Case(
         "Query.jobs",
@@ -657,6 +697,7 @@ CASES: list[Case] = [
     # --- sessions
     Case("Query.node session", one("node"), by_id("session"), "session", OWNER),
     mutates("sessionRevoke", "session", OWNER, NOBODY, result="session { id }"),
+    mutates("sessionUpdate", "session", OWNER, NOBODY, result="session { id }"),
     Case("Query.node API key", one("node"), by_id("api_key"), "api_key", OWNER),
     mutates("apiKeyRevoke", "api_key", OWNER, NOBODY, result="apiKey { id }"),
     Case(

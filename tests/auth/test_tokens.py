@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auth.tokens import REFRESH_PREFIX, Tokens
 from errors import Unauthenticated
@@ -43,7 +45,7 @@ def forged(
 
     return jwt.encode(
         changed(ours["payload"], change_claims),
-        tokens._access.key if key is None else key,
+        tokens._access.present.key if key is None else key,
         algorithm,
         changed(ours["header"], change_header) | {"alg": algorithm},
     )
@@ -187,5 +189,46 @@ def test_a_successor_is_always_the_same_and_needs_the_servers_key() -> None:
 
 
 def test_every_kind_has_its_own_key() -> None:
-    keys = {tokens._access.key, tokens._stream.key, tokens._refresh_key}
+    keys = {tokens._access.present.key, tokens._stream.present.key, tokens._refresh_key}
     assert len(keys) == 3
+
+
+def test_a_former_secret_still_verifies_and_signs_nothing_new() -> None:
+    former, present = "f" * 40, "p" * 40
+    before = make(TASKLOOM_SECRET=former)
+    rotated = make(TASKLOOM_SECRET=present, TASKLOOM_SECRETS_OLD=former)
+    after = make(TASKLOOM_SECRET=present)
+    old = before.mint_access(USER, SESSION, NOW).token
+    assert rotated.verify_access(old, NOW).session_id == SESSION
+    new = rotated.mint_access(USER, SESSION, NOW).token
+    assert after.verify_access(new, NOW).session_id == SESSION
+    for tokens_, token in ((after, old), (before, new)):
+        with pytest.raises(Unauthenticated, match="another key"):
+            tokens_.verify_access(token, NOW)
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_no_text_is_a_token_by_chance(text: str) -> None:
+    for verify in (tokens.verify_access, tokens.verify_stream):
+        with pytest.raises(Unauthenticated):
+            verify(text, NOW)
+
+
+@given(st.data())
+def test_no_changed_character_goes_unnoticed(data: st.DataObject) -> None:
+    token = tokens.mint_access(USER, SESSION, NOW).token
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.sampled_from("ABCxyz019-_."))
+    changed = token[:place] + other + token[place + 1 :]
+    # The last character of each part carries bits that are padding; they decode to the same.
+    if _decoded(changed) == _decoded(token):
+        return
+    with pytest.raises(Unauthenticated):
+        tokens.verify_access(changed, NOW)
+
+
+def _decoded(token: str) -> list[bytes] | None:
+    try:
+        return [base64.urlsafe_b64decode(p + "=" * (-len(p) % 4)) for p in token.split(".")]
+    except ValueError:
+        return None

@@ -107,6 +107,7 @@ def test_each_mutation_takes_one_input_and_answers_a_payload() -> None:
 def test_each_update_takes_a_version() -> None:
     """Whatever changes an object by its id compares versions, where one is known."""
     without = {
+        "ApiKeyRevokeInput",
         "AttachmentDeleteInput",
         "CommentDeleteInput",
         "ProjectRestoreInput",

@@ -165,3 +165,20 @@ async def test_a_stream_token_opens_streams_only(api: Api, house: House) -> None
     assert (await house.auth.stream_viewer(done["token"])).user_id == person.id
     with pytest.raises(Unauthenticated):
         await api("{ viewer { id } }", done["token"])
+
+
+async def test_a_session_is_named(api: Api, house: House) -> None:
+    ada, ben = await house.person(), await house.person()
+    rename = """
+    mutation ($id: ID!, $name: String, $version: Int) {
+      sessionUpdate(input: {id: $id, deviceName: $name, ifVersion: $version}) {
+        session { deviceName version } errors { code path } } }
+    """
+    id_ = f"session_{ada.viewer.session_id.hex}" if ada.viewer.session_id else ""
+    named = (await api(rename, ada, id=id_, name="  Phone ", version=1)).of("sessionUpdate")
+    assert named["session"] == {"deviceName": "Phone", "version": 2}
+    late = await api(rename, ada, id=id_, name="Desk", version=1)
+    assert late.failures("sessionUpdate") == [("CONFLICT", "input.ifVersion")]
+    other = await api(rename, ben, id=id_, name="Mine")
+    assert other.failures("sessionUpdate") == [("NOT_FOUND", "input.id")]
+    assert "SESSION_UPDATED" in await house.kinds(ada.id)
