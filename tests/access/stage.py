@@ -246,7 +246,19 @@ class Cast:
                 due_at=now,
                 finished_at=now,
             )
-            work.session.add_all((told, device, job))
+            reminder = models.Reminder(
+                id=work.new_id(),
+                user_id=owner.id,
+                task_id=the_task.id,
+                kind=models.RuleKind.DAILY,
+                rule={"time": "09:00", "timezone": "UTC"},
+                channels=[models.ReminderChannel.IN_APP.value],
+                enabled=True,
+                created_at=now,
+                updated_at=now,
+                version=1,
+            )
+            work.session.add_all((told, device, job, reminder))
             session = models.Session(
                 id=work.new_id(),
                 user_id=owner.id,
@@ -268,6 +280,7 @@ class Cast:
             "before": before,
             "notification": gid(told),
             "device": gid(device),
+            "reminder": gid(reminder),
             "job": gid(job),
             "project": gid(project),
             "project_key": project.key,

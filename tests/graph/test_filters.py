@@ -328,6 +328,8 @@ async def test_projects(world: World, scene: Scene, filter_: dict[str, Any], fou
 # Filters whose comparators are shown elsewhere, by the file that shows them.
 ELSEWHERE = {
     "AdminUserFilter": "tests/graph/test_user_admin.py",
+    "ReminderFilter": "tests/graph/test_reminders.py",
+    "ReminderRuleKindFilter": "tests/graph/test_reminders.py",
     "SessionFilter": "tests/graph/test_user_sessions.py",
     "TaskEventFilter": "tests/events",
 }

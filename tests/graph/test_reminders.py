@@ -315,8 +315,9 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     ada = await world.person()
     task = await world.task(ada, "Dig", due_at=NOW + dt.timedelta(days=1))
     await created(world, ada, message="daily", rule=DAILY)
-    await created(world, ada, message="once", rule={"once": {"at": "2026-11-18T13:00:00Z"}})
-    await created(world, ada, message="off", rule=DAILY, enabled=False)
+    once = await created(world, ada, message="once", rule={"once": {"at": "2026-11-18T13:00:00Z"}})
+    project = await world.project(ada, name="Garden")
+    await created(world, ada, message="off", rule=DAILY, enabled=False, projectId=gid(project))
     await created(world, ada, message="due", rule={"due": {"offsetMinutes": 0}}, taskId=gid(task))
 
     async def found(**options: Any) -> list[str]:
@@ -328,10 +329,17 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"enabled": False}, ["off"]),
         ({"kind": {"in": ["ONCE", "DUE"]}}, ["once", "due"]),
+        ({"kind": {"eq": "ONCE"}}, ["once"]),
         ({"kind": {"notEq": "DAILY"}}, ["once", "due"]),
+        ({"kind": {"notIn": ["DAILY", "DUE"]}}, ["once"]),
+        ({"id": {"eq": once["id"]}}, ["once"]),
+        ({"project": {"name": {"contains": "Garden"}}}, ["off"]),
+        ({"projectId": {"eq": gid(project)}}, ["off"]),
+        ({"createdAt": {"lt": "2026-11-18T12:00:00Z"}}, []),
+        ({"updatedAt": {"lte": "2026-11-18T12:00:00Z"}}, ["once", "daily", "due", "off"]),
         ({"task": {"title": {"eq": "Dig"}}}, ["due"]),
         ({"taskId": {"eq": gid(task)}}, ["due"]),
-        ({"taskId": {"isNull": True}, "projectId": {"isNull": True}}, ["once", "daily", "off"]),
+        ({"taskId": {"isNull": True}, "projectId": {"isNull": True}}, ["once", "daily"]),
         ({"nextRunAt": {"isNull": True}}, ["off"]),
         ({"nextRunAt": {"lt": "2026-11-18T14:00:00Z"}}, ["once"]),
         ({"lastRunAt": {"isNull": False}}, []),
