@@ -18,12 +18,13 @@ from __future__ import annotations
 import logging
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, literal_column, select, text, update
+from sqlalchemy import cast, func, literal, literal_column, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
-from db.models import Event, LogEpoch
+from db.models import Event, LogConsumer, LogEpoch
+from db.models.event import Xid8
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ ROW = 1
 
 # PostgreSQL's FrozenTransactionId: older than every transaction that can write an event.
 _OLDEST = "2"
+_HORIZON = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8())
 
 
 async def ensure_epoch(database: Database) -> UUID:
@@ -49,9 +51,35 @@ async def ensure_epoch(database: Database) -> UUID:
             log.warning("the event log was restored: cursors given out before are void")
             row.epoch = uuid4()
             row.system_identifier = fingerprint
+            await _set_consumers_back(session, future=future)
             if future:
                 await session.execute(update(Event).values(xid=literal_column(f"'{_OLDEST}'")))
         return row.epoch
+
+
+async def _set_consumers_back(session: AsyncSession, *, future: bool) -> None:
+    """Let consumers of the log go on where they were, by places that mean the same here.
+
+    What a consumer had not acted on is all after its place. Where the ids are about to be
+    renumbered in the order of positions, its new place is before the first of these; so some events
+    may be acted on again, and none is passed over. Otherwise it is enough that no place lies in the
+    future.
+    """
+    for consumer in await session.scalars(select(LogConsumer).with_for_update()):
+        place = tuple_(cast(literal(consumer.xid, Xid8()), Xid8()), literal(consumer.position))
+        if future:
+            ahead = select(func.min(Event.position)).where(
+                tuple_(Event.xid, Event.position) > place
+            )
+            first = await session.scalar(ahead)
+            if first is None:
+                first = (await session.scalar(select(func.max(Event.position))) or 0) + 1
+            consumer.xid, consumer.position = int(_OLDEST), first - 1
+        else:
+            horizon = await session.scalar(select(_HORIZON))
+            if horizon is not None and consumer.xid > horizon:
+                consumer.xid, consumer.position = horizon, 0
+    await session.flush()
 
 
 async def _has_future_ids(session: AsyncSession) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
-import signal
+import random
 import ssl
 import sys
 import warnings
@@ -19,8 +20,10 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
+from sqlalchemy import select
 
 from db.engine import Database
+from db.models import Worker
 from events.bus import LocalBus
 from events.epoch import ensure_epoch
 from events.log import EventLog
@@ -193,37 +196,63 @@ async def mail(settings: Settings, workshop: Workshop) -> AsyncIterator[MailServ
         yield server
 
 
+_WORKER = """
+import asyncio
+from jobs.worker import run
+from settings import load_settings
+asyncio.run(run(load_settings(env_file=None), asyncio.Event()))
+"""
+
+
 @asynccontextmanager
 async def killed_again_and_again(
-    argv: list[str], environment: dict[str, str], *, every: float = 1.0
+    database: Database, kills: int, **variables: str
 ) -> AsyncIterator[Callable[[], int]]:
-    """A process that is killed (SIGKILL) and begun anew, until the block ends; gives the number of
-    kills.
+    """A worker (a process of its own) that is killed while it works and begun anew, so many times;
+    the one after that lives until the block ends. Gives the number of kills so far.
     """
-    kills = 0
+    killed = 0
     stop = asyncio.Event()
 
+    async def at_work(process: asyncio.subprocess.Process) -> None:
+        mine = select(Worker.name).where(Worker.name.contains(f":{process.pid}:"))
+        while not stop.is_set():
+            async with database.session() as session:
+                if await session.scalar(mine) is not None:
+                    return
+            assert process.returncode is None, "the worker ended by itself"
+            await asyncio.sleep(0.02)
+
     async def carry_on() -> None:
-        nonlocal kills
+        nonlocal killed
         while not stop.is_set():
             process = await asyncio.create_subprocess_exec(
-                *argv, cwd=ROOT, env={**os.environ, **environment}
+                sys.executable,
+                "-c",
+                _WORKER,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
             )
             try:
-                await asyncio.wait_for(stop.wait(), every)
-            except TimeoutError:
-                kills += 1
-            if process.returncode is None:
-                process.send_signal(signal.SIGKILL)
-            await process.wait()
+                await at_work(process)
+                life = random.uniform(0.1, 1.5) if killed < kills else None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), life)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+            killed += 1
 
     task = asyncio.create_task(carry_on())
+
+    def so_far() -> int:
+        if task.done():
+            task.result()
+        return killed
+
     try:
-        yield lambda: kills
+        yield so_far
     finally:
         stop.set()
         await task
-
-
-def python(*arguments: str) -> list[str]:
-    return [sys.executable, *arguments]

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from db.models import (
     Channel,
@@ -28,6 +28,7 @@ from domain import share as shares
 from domain import task as tasks
 from domain.project import NewProject
 from domain.task import NewTask
+from events.epoch import ensure_epoch
 from jobs import consumer
 from jobs.consumer import CONSUMERS, Consumer, advance
 from tests.accounts import House, Person
@@ -211,6 +212,22 @@ async def test_events_that_are_acted_on_again_change_nothing(scene: Scene) -> No
         place = await work.session.get_one(LogConsumer, "notifications")
         place.xid, place.position = before
     assert await scene.told(scene.ben) == [Kind.TASK_ASSIGNED_TO_ME]
+
+
+async def test_a_restore_on_a_younger_server_loses_nothing(scene: Scene) -> None:
+    """The ids in the log, and the place, are ahead of what this server has given out."""
+    database = scene.house.database
+    task = await scene.task(scene.ada)
+    await scene.workshop.catch_up()
+    await scene.assign(scene.ada, task, scene.ben)
+    ahead = "(xid::text::bigint + 1000000000)::text::xid8"
+    async with database.session() as session, session.begin():
+        await session.execute(text(f"UPDATE events SET xid = {ahead}"))
+        await session.execute(text(f"UPDATE log_consumers SET xid = {ahead}"))
+    await ensure_epoch(database)
+    assert await scene.told(scene.ben) == [Kind.TASK_ASSIGNED_TO_ME]
+    await scene.assign(scene.ada, task, scene.cem)
+    assert await scene.told(scene.cem) == [Kind.TASK_ASSIGNED_TO_ME]
 
 
 async def test_of_several_workers_one_acts_on_an_event(scene: Scene) -> None:
