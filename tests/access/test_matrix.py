@@ -179,12 +179,15 @@ async def test_nothing_is_told_to_the_signed_out(cast: Cast, path: str) -> None:
 
 
 def sample(type_: Any) -> Any:
-    """Any value of an input type; only what must be given is."""
+    """Any value of an input type; only what must be given is, or one of those that may be."""
     if is_non_null_type(type_):
         return sample(type_.of_type)
     if is_list_type(type_):
         return [sample(type_.of_type)]
     if is_input_object_type(type_):
+        if type_.extensions["strawberry-definition"].is_one_of:
+            name, field = next(iter(type_.fields.items()))
+            return {name: sample(field.type)}
         return {
             name: sample(field.type)
             for name, field in type_.fields.items()
