@@ -28,11 +28,15 @@ class Unsubscription:
 
 
 class UnsubscribeLinks:
-    """Signs and verifies, with a key of its own derived from `TASKLOOM_SECRET`."""
+    """Signs with a key of its own derived from `TASKLOOM_SECRET`; former secrets verify too."""
 
     def __init__(self, settings: Settings) -> None:
-        secret = settings.auth.secret.get_secret_value().encode()
-        self._key = hmac.new(secret, b"taskloom/unsubscribe/1", hashlib.sha256).digest()
+        auth = settings.auth
+        secrets = [auth.secret.get_secret_value(), *auth.old_secrets.get_secret_value().split()]
+        self._keys = [
+            hmac.new(secret.encode(), b"taskloom/unsubscribe/1", hashlib.sha256).digest()
+            for secret in secrets
+        ]
         self._base = f"{settings.server.public_url}/unsubscribe"
 
     def link(self, user_id: UUID, kinds: Collection[int]) -> str:
@@ -42,7 +46,7 @@ class UnsubscribeLinks:
     def token(self, user_id: UUID, kinds: Collection[int]) -> str:
         """What the address carries."""
         body = user_id.bytes + bytes(sorted(kinds))
-        return base64.urlsafe_b64encode(self._mac(body) + body).decode().rstrip("=")
+        return base64.urlsafe_b64encode(_mac(self._keys[0], body) + body).decode().rstrip("=")
 
     def verified(self, token: str) -> Unsubscription | None:
         """What a token says, or None where it is not one of ours."""
@@ -53,9 +57,11 @@ class UnsubscribeLinks:
         except (UnicodeEncodeError, binascii.Error):
             return None
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if len(body) < 16 or not hmac.compare_digest(mac, self._mac(body)):
+        genuine = any(hmac.compare_digest(mac, _mac(key, body)) for key in self._keys)
+        if len(body) < 16 or not genuine:
             return None
         return Unsubscription(UUID(bytes=body[:16]), tuple(body[16:]))
 
-    def _mac(self, body: bytes) -> bytes:
-        return hmac.new(self._key, body, hashlib.sha256).digest()[:_MAC_BYTES]
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.new(key, body, hashlib.sha256).digest()[:_MAC_BYTES]

@@ -206,10 +206,10 @@ asyncio.run(run(load_settings(env_file=None), asyncio.Event()))
 
 @asynccontextmanager
 async def killed_again_and_again(
-    database: Database, kills: int, **variables: str
+    database: Database, kills: int | None = None, **variables: str
 ) -> AsyncIterator[Callable[[], int]]:
-    """A worker (a process of its own) that is killed while it works and begun anew, so many times;
-    the one after that lives until the block ends. Gives the number of kills so far.
+    """A worker (a process of its own) that is killed while it works and begun anew, so many times
+    (until the block ends unless given); the one after that lives. Gives the number of kills so far.
     """
     killed = 0
     stop = asyncio.Event()
@@ -235,7 +235,7 @@ async def killed_again_and_again(
             )
             try:
                 await at_work(process)
-                life = random.uniform(0.1, 1.5) if killed < kills else None
+                life = random.uniform(0.1, 1.5) if kills is None or killed < kills else None
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), life)
             finally:
