@@ -16,7 +16,10 @@ from sqlalchemy.orm import aliased
 from auth.authenticator import Authenticator
 from db.models import (
     ApiKey,
+    Device,
     Event,
+    Notification,
+    NotificationPreferences,
     Project,
     ProjectMember,
     RefreshToken,
@@ -161,6 +164,11 @@ async def _erase(work: Work, user: User) -> None:
     await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await webhook.delete_all(work, user.id)
     await work.session.execute(delete(Reminder).where(Reminder.user_id == user.id))
+    await work.session.execute(delete(Device).where(Device.user_id == user.id))
+    await work.session.execute(delete(Notification).where(Notification.recipient_id == user.id))
+    await work.session.execute(
+        delete(NotificationPreferences).where(NotificationPreferences.id == user.id)
+    )
     await work.session.execute(update(Event).where(Event.actor_id == user.id).values(ip=None))
     await work.session.execute(
         update(Event)
