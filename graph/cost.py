@@ -64,6 +64,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.search": 100,
     "Query.taskStats": 100,
     "Query.activityStats": 100,
+    "Query.timeReport": 150,
     "Query.tags": 50,
     "Project.stats": 50,
     "Subscription.taskEvents": 50,
