@@ -13,6 +13,8 @@ from uuid import UUID
 from events.kinds import EventKind
 
 _LOSS = EventKind.ACCESS_LOST.value
+# About a task or project, often, but for its owner alone, and so without naming them.
+_REMINDER = EventKind.REMINDER_DUE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class EventFilter:
     not_by: UUID | None = None
     # Whether a loss of access passes as said above; for those who show nothing that can be lost.
     losses: bool = True
-    # Only what is about tasks and projects, not accounts and sessions.
+    # Only what is about tasks and projects, and reminders; not accounts and sessions.
     work_only: bool = False
     # The only projects that the reader hears of, where their credentials are restricted.
     within: frozenset[UUID] | None = None
@@ -48,9 +50,13 @@ class EventFilter:
                 return False
             if self.not_by is not None and event.actor_id == self.not_by:
                 return False
-            if self.work_only and event.task_id is None and event.project_id is None:
+            if self.work_only and not _about_work(event):
                 return False
         if self.tasks is not None and event.task_id not in self.tasks:
             # A lost project takes its tasks with it.
             return loss and event.task_id is None
         return self.projects is None or event.project_id in self.projects
+
+
+def _about_work(event: Any) -> bool:
+    return event.task_id is not None or event.project_id is not None or event.kind == _REMINDER

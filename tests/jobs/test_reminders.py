@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
 
+from auth.sealing import Sealer
 from db.models import (
     Channel,
     Event,
@@ -22,6 +24,7 @@ from db.models import (
     Task,
     TaskShare,
     User,
+    WebhookDelivery,
 )
 from domain import notification as notifications
 from domain import project as projects
@@ -29,10 +32,13 @@ from domain import reminder as reminders
 from domain import reminding
 from domain import share as shares
 from domain import task as tasks
+from domain import webhook as webhooks
 from domain.project import NewProject
 from domain.reminder import NewReminder
 from domain.schedule import Anchor, Daily, Once, Relative, Rule
 from domain.task import NewTask
+from domain.webhook import NewWebhook, Receivers
+from events.kinds import EventKind
 from jobs.reminders import remind, tell_of_due
 from tests.accounts import House, Person
 from tests.jobs.conftest import MailServer, Workshop
@@ -220,6 +226,26 @@ async def test_without_the_webhooks_way_there_is_no_event_for_them(scene: Scene)
     kinds = await scene.house.kinds(scene.ada.id)
     assert "NOTIFICATION_CREATED" in kinds
     assert "REMINDER_DUE" not in kinds
+
+
+async def test_webhooks_are_sent_what_is_meant_for_them(scene: Scene) -> None:
+    hooks = []
+    for person in (scene.ada, scene.ben):
+        webhook, _ = await scene.house.do(
+            person.viewer,
+            webhooks.create,
+            Sealer(scene.house.settings),
+            Receivers((ip_network("127.0.0.0/8"),), plain=True),
+            NewWebhook("http://127.0.0.1:8099/hook", events=[EventKind.REMINDER_DUE]),
+        )
+        hooks.append(webhook.id)
+    await scene.reminder(Once(scene.clock() + HOUR), channels=(Way.WEBHOOK,))
+    scene.clock.forward(hours=1)
+    assert await scene.reminded() == 0
+    await scene.workshop.catch_up()
+    async with scene.house.database.session() as session:
+        query = select(WebhookDelivery.webhook_id).where(WebhookDelivery.webhook_id.in_(hooks))
+        assert list(await session.scalars(query)) == [hooks[0]]
 
 
 # --- tasks whose times change --------------------------------------------------------------------
