@@ -32,6 +32,7 @@ from graph.paging import PageInfo
 from graph.stored_input import to_json
 from graph.webhook_inputs import (
     WebhookCreateInput,
+    WebhookDeleteInput,
     WebhookDeliveryFilter,
     WebhookDeliveryOrder,
     WebhookDeliveryRetryInput,
@@ -39,6 +40,7 @@ from graph.webhook_inputs import (
     WebhookOrder,
     WebhookReplayInput,
     WebhookSecretRotateInput,
+    WebhookTestInput,
     WebhookUpdateInput,
 )
 
@@ -303,13 +305,11 @@ def _checked_filter(context: Context, wanted: TaskEventFilter | None) -> Any:
     return to_json(wanted)
 
 
-async def _checked_payload(context: Context, selection: str | None) -> str | None:
-    if selection is None:
-        return None
+async def _check_payload(context: Context, webhook: models.Webhook) -> None:
+    """Whatever was changed: with another address, too, a payload goes to somebody else."""
     assert context.outline is not None, "the executor keeps one with the document"
     most = context.services.settings.limits.cost_operation
-    await webhook_payload.check(context.outline.schema, selection, most)
-    return selection.strip()
+    await webhook_payload.check(context.outline.schema, webhook.payload, context.viewer, most)
 
 
 async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Refs:
@@ -317,19 +317,18 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
         url=data.url,
         events=given(data.events),
         filter=_checked_filter(context, given(data.filter)),
-        payload=await _checked_payload(context, given(data.payload)),
+        payload=given(data.payload),
     )
     sealer = Sealer(context.services.settings)
     webhook, secret = await domain.create(work, sealer, _receivers(context), new)
+    await _check_payload(context, webhook)
     return {"webhook": webhook.id, "secret": secret}
 
 
 async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Refs:
-    values = changes_of(data, "events")
+    values = changes_of(data, "events", "payload")
     if isinstance(data.filter, Some):
         values["filter"] = _checked_filter(context, data.filter.value)
-    if isinstance(data.payload, Some):
-        values["payload"] = await _checked_payload(context, data.payload.value)
     for name in ("url", "status"):
         wanted = getattr(data, name)
         if wanted is strawberry.UNSET:
@@ -340,10 +339,11 @@ async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Ref
     webhook = await domain.change(
         work, _receivers(context), _id(data), values, given(data.if_version)
     )
+    await _check_payload(context, webhook)
     return {"webhook": webhook.id}
 
 
-async def _delete(work: Work, data: WebhookInput) -> Refs:
+async def _delete(work: Work, data: WebhookDeleteInput) -> Refs:
     return {"deleted_id": ids.encode(models.Webhook, await domain.delete(work, _id(data)))}
 
 
@@ -358,7 +358,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
     return {"webhook": webhook.id, "secret": secret}
 
 
-async def _test(work: Work, data: WebhookInput) -> Refs:
+async def _test(work: Work, data: WebhookTestInput) -> Refs:
     return {"delivery": await domain.test(work, _id(data))}
 
 
@@ -387,7 +387,7 @@ class WebhookMutation:
         _update, WebhookUpdateInput, "Change a webhook, turn it off or on.", in_context=True
     )
     webhook_delete: WebhookDeletePayload = mutation(
-        _delete, WebhookInput, "Delete a webhook with its deliveries."
+        _delete, WebhookDeleteInput, "Delete a webhook with its deliveries."
     )
     webhook_secret_rotate: WebhookSecretRotatePayload = mutation(
         _rotate,
@@ -398,7 +398,7 @@ class WebhookMutation:
     )
     webhook_test: WebhookTestPayload = mutation(
         _test,
-        WebhookInput,
+        WebhookTestInput,
         "Send a `WEBHOOK_TESTED` event to a webhook, once, whatever its filter and even while it "
         "is disabled. See `Webhook.deliveries` for what came of it.",
     )

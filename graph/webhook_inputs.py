@@ -97,9 +97,19 @@ class WebhookUpdateInput(UpdateInput):
 
 @strawberry.input(description="A webhook.")
 class WebhookInput(MutationInput):
-    """Input of mutations that take a webhook and nothing more."""
+    """What mutations of one webhook take."""
 
     id: strawberry.ID = required("The webhook.")
+
+
+@strawberry.input(description="The webhook to delete.")
+class WebhookDeleteInput(WebhookInput):
+    """Input of `webhookDelete`."""
+
+
+@strawberry.input(description="The webhook to test.")
+class WebhookTestInput(WebhookInput):
+    """Input of `webhookTest`."""
 
 
 @strawberry.input(description="A webhook to get a new secret.")

@@ -24,9 +24,11 @@ from graphql import (
     print_ast,
 )
 
+from auth.viewer import Viewer
 from errors import BadInput
 from graph.documents import Documents, InvalidDocument
 from graph.limits import DocumentLimits, TooLarge, check_document
+from graph.scopes import demand, scopes_of
 
 FIELD: Final = "taskEvents"
 PATH: Final = ("payload",)
@@ -75,8 +77,12 @@ def document_of(selection: str | None) -> str:
     return "\n\n".join(print_ast(node) for node in (framed, *others))
 
 
-async def check(schema: GraphQLSchema, selection: str, most_points: int) -> None:
-    """Raise `Failure` unless the selection is valid, within the limits and not too dear."""
+async def check(
+    schema: GraphQLSchema, selection: str | None, viewer: Viewer, most_points: int
+) -> None:
+    """Raise `Failure` unless the selection is valid, within the limits and not too dear, and, for
+    an API key, what the key could read itself: it must not have itself told more than that.
+    """
     try:
         document = await _documents(schema).get(document_of(selection))
     except InvalidDocument as error:
@@ -84,7 +90,9 @@ async def check(schema: GraphQLSchema, selection: str, most_points: int) -> None
         raise BadInput(f"The payload does not fit the schema: {messages}", path=PATH) from None
     except TooLarge as error:
         raise error.under(*PATH) from None
-    points = document.select(None).pricing.points({})
+    operation = document.select(None)
+    demand(viewer, scopes_of(operation.outline))
+    points = operation.pricing.points({})
     if points > most_points:
         raise TooLarge("points", points, most_points).under(*PATH)
 

@@ -25,7 +25,7 @@ from domain import addresses
 from domain.addresses import Address, Network, Refused, Target
 
 MOST_BYTES = 10_000
-"""Of an answer's body; the rest is not read."""
+"""Of an answer's body, unless more is asked for; the rest is not read."""
 
 
 class Unreachable(Exception):  # noqa: N818 - as `Refused`
@@ -60,10 +60,22 @@ class Outgoing:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send a body, and read the answer. Raises `Refused` or `Unreachable`."""
+        return await self.request("POST", url, headers, body)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        most_bytes: int = MOST_BYTES,
+    ) -> Answer:
+        """Ask for something, and read so much of the answer. Raises as `post`."""
         target = addresses.parse(url)
         try:
             async with asyncio.timeout(self.seconds):
-                return await self._post(target, headers, body)
+                return await self._send(method, target, headers, body, most_bytes)
         except TimeoutError:
             raise Unreachable(f"There was no answer within {self.seconds:g} seconds.") from None
         except httpcore.ConnectError as error:
@@ -75,7 +87,14 @@ class Outgoing:
         except (OSError, httpcore.TimeoutException) as error:
             raise Unreachable(f"No connection could be made: {error}") from None
 
-    async def _post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _send(
+        self,
+        method: str,
+        target: Target,
+        headers: Mapping[str, str],
+        body: bytes,
+        most_bytes: int,
+    ) -> Answer:
         guard = _Guard(target, self)
         url = httpcore.URL(
             scheme=target.scheme, host=target.host, port=target.port, target=target.path
@@ -85,18 +104,18 @@ class Outgoing:
         async with (
             # A pool for each request: no connection outlives the check that it was opened by.
             httpcore.AsyncConnectionPool(tls, max_connections=1, network_backend=guard) as pool,
-            pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+            pool.stream(method, url, headers=list(sent.items()), content=body) as response,
         ):
             begin = bytearray()
             async for part in response.aiter_stream():
                 begin += part
-                if len(begin) >= MOST_BYTES:
+                if len(begin) >= most_bytes:
                     break
             received = {
                 name.decode("latin-1").lower(): value.decode("latin-1")
                 for name, value in response.headers
             }
-            return Answer(response.status, received, bytes(begin[:MOST_BYTES]))
+            return Answer(response.status, received, bytes(begin[:most_bytes]))
 
 
 class _Guard(httpcore.AsyncNetworkBackend):

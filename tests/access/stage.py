@@ -20,6 +20,7 @@ from db.models import Permission, Role
 from domain import api_key as api_keys
 from domain import project as projects
 from domain import task as tasks
+from domain import webhook as webhooks
 from domain.project import NewProject
 from domain.task import NewTask
 from domain.work import begin
@@ -210,6 +211,17 @@ class Cast:
                 version=1,
             )
             work.session.add(entry)
+            export = models.ReportExport(
+                id=work.new_id(),
+                user_id=owner.id,
+                group_by=[],
+                timezone="UTC",
+                format=models.ExportFormat.CSV,
+                created_at=now,
+                updated_at=now,
+                version=1,
+            )
+            work.session.add(export)
             await tasks.delete(work, gone.id, None)
             await projects.delete(work, trashed.id, None)
             resting = await task(project_id=archived.id)
@@ -259,6 +271,28 @@ class Cast:
                 version=1,
             )
             work.session.add_all((told, device, job, reminder))
+            # There can be fifty, and there is one for each stage.
+            await webhooks.delete_all(work, owner.id)
+            webhook = models.Webhook(
+                id=work.new_id(),
+                user_id=owner.id,
+                url="https://example.com/",
+                status=models.WebhookStatus.ACTIVE,
+                secret=b"",
+                created_at=now,
+                updated_at=now,
+                version=1,
+            )
+            work.session.add(webhook)
+            delivery = models.WebhookDelivery(
+                id=work.new_id(),
+                webhook=webhook,
+                event_id=work.new_id(),
+                is_test=False,
+                state=models.DeliveryState.FAILED,
+                created_at=now,
+            )
+            work.session.add(delivery)
             session = models.Session(
                 id=work.new_id(),
                 user_id=owner.id,
@@ -281,6 +315,10 @@ class Cast:
             "notification": gid(told),
             "device": gid(device),
             "reminder": gid(reminder),
+            "webhook": gid(webhook),
+            "delivery": gid(delivery),
+            "yesterday": (now - dt.timedelta(days=1)).isoformat(),
+            "today": now.isoformat(),
             "job": gid(job),
             "project": gid(project),
             "project_key": project.key,
@@ -299,6 +337,7 @@ class Cast:
             "comment": gid(comment),
             "revision": gid(revision),
             "entry": gid(entry),
+            "export": gid(export),
             "attachment": gid(attachment),
             "upload": gid(sent[1]),
             "target": gid(self.target),
