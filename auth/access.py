@@ -486,6 +486,7 @@ RULES[models.NotificationPreferences] = Rule(
 )
 RULES[models.Device] = Rule(read=_owned, edit=_owned, delete=_owned, noun="device")
 RULES[models.Reminder] = Rule(read=_owned, edit=_owned, delete=_owned, noun="reminder")
+RULES[models.Integration] = Rule(read=_owned, edit=_owned, delete=_owned, noun="integration")
 RULES[models.Webhook] = Rule(read=_owned, edit=_owned, delete=_owned, noun="webhook")
 
 

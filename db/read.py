@@ -11,7 +11,7 @@ cost nothing to make.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -91,6 +91,20 @@ class Reader:
             return await connection.fetch(
                 statement.text, *statement.arguments(params), record_class=statement.row
             )
+
+    async def stream(
+        self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
+    ) -> AsyncGenerator[list[Any], None]:
+        """The rows in portions, by a cursor of the server: memory does not grow with them. It holds
+        a connection, and its transaction, until it is closed.
+        """
+        self._on_statement(statement.text)
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            cursor = await connection.cursor(
+                statement.text, *statement.arguments(params), record_class=statement.row
+            )
+            while rows := await cursor.fetch(portion):
+                yield rows
 
     async def close(self) -> None:
         """Give the connections back to the server."""

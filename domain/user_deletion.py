@@ -31,8 +31,8 @@ from db.models import (
     User,
     WeekDay,
 )
+from domain import export, integration, timer, webhook
 from domain import project as projects
-from domain import timer, webhook
 from domain.session import end_sessions, proven, still_holding
 from domain.work import Work
 from errors import Forbidden
@@ -49,6 +49,7 @@ async def delete_oneself(work: Work, auth: Authenticator, *, password: str) -> U
     user = await still_holding(work, user_id, kept, path="password")
     await _demand_handed_over(work, user)
     await timer.stop_for(work, user.id)
+    await export.give_up_all(work, user.id)
     await _leave_projects(work, user)
     await _leave_tasks(work, user)
     work.record(EventKind.USER_DELETED, user, audience=[user.id])
@@ -163,6 +164,7 @@ async def _erase(work: Work, user: User) -> None:
     )
     await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await webhook.delete_all(work, user.id)
+    await integration.delete_all(work, user.id)
     await work.session.execute(delete(Reminder).where(Reminder.user_id == user.id))
     await work.session.execute(delete(Device).where(Device.user_id == user.id))
     await work.session.execute(delete(Notification).where(Notification.recipient_id == user.id))

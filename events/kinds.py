@@ -49,6 +49,9 @@ class EventKind(Enum):
     WEBHOOK_DELETED = "WEBHOOK_DELETED"
     WEBHOOK_TESTED = "WEBHOOK_TESTED"
     REPORT_EXPORT_UPDATED = "REPORT_EXPORT_UPDATED"
+    INTEGRATION_CONNECTED = "INTEGRATION_CONNECTED"
+    INTEGRATION_UPDATED = "INTEGRATION_UPDATED"
+    INTEGRATION_DISCONNECTED = "INTEGRATION_DISCONNECTED"
     ACCESS_LOST = "ACCESS_LOST"
     USER_REGISTERED = "USER_REGISTERED"
     USER_UPDATED = "USER_UPDATED"
@@ -66,7 +69,9 @@ class EventKind(Enum):
 # Descriptions for the schema, one for every member (`graph.event` reads them).
 KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_CREATED: "A project was made.",
-    EventKind.PROJECT_UPDATED: "Name, description, key, color or time settings of a project changed.",
+    EventKind.PROJECT_UPDATED: (
+        "Name, description, key, color or the settings of time of a project changed."
+    ),
     EventKind.PROJECT_ARCHIVED: "A project became read-only.",
     EventKind.PROJECT_UNARCHIVED: "An archived project was opened again.",
     EventKind.PROJECT_DELETED: "A project went into the trash, with its tasks.",
@@ -116,6 +121,9 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.REMINDER_DELETED: "A reminder was deleted.",
     EventKind.REMINDER_DUE: "The time of a reminder has come that has WEBHOOK among its channels.",
     EventKind.REPORT_EXPORT_UPDATED: "An export of a report of yours went on, or ended.",
+    EventKind.INTEGRATION_CONNECTED: "You connected a project with another service.",
+    EventKind.INTEGRATION_UPDATED: "An integration of yours was changed, failed, or works again.",
+    EventKind.INTEGRATION_DISCONNECTED: "You ended an integration.",
     EventKind.ACCESS_LOST: (
         "You may not see the subject any more. Sent to you alone, whatever the filter's kinds and "
         "actors; drop what you show of it. Who loses a project loses the tasks in it."

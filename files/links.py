@@ -1,4 +1,5 @@
-"""Signed addresses: who has one may fetch (or send) one file, for at most five minutes.
+"""Signed addresses: who has one may fetch (or send) one file, for at most five minutes
+(unless whoever makes and checks it says otherwise).
 
 The signature covers method, path and end, so that no part of an address can be exchanged. An
 address ends at a full minute, and so stays the same for a while: browsers and caches see one
@@ -36,14 +37,23 @@ class Links:
         self._key = hmac.new(secret, b"taskloom/files/1", hashlib.sha256).digest()
         self.base = settings.server.public_url
 
-    def sign(self, method: str, path: str, now: dt.datetime) -> Link:
-        """An address for this method and path; it lives for four to five minutes."""
-        end = int((now + LIFETIME).timestamp()) // _STEP * _STEP
+    def sign(
+        self, method: str, path: str, now: dt.datetime, lifetime: dt.timedelta = LIFETIME
+    ) -> Link:
+        """An address for this method and path; it lives up to a minute less than `lifetime`."""
+        end = int((now + lifetime).timestamp()) // _STEP * _STEP
         url = f"{self.base}{path}?expires={end}&signature={self._signature(method, path, end)}"
         return Link(url, dt.datetime.fromtimestamp(end, dt.UTC))
 
     def allows(
-        self, method: str, path: str, expires: str, signature: str, now: dt.datetime
+        self,
+        method: str,
+        path: str,
+        expires: str,
+        signature: str,
+        now: dt.datetime,
+        *,
+        lifetime: dt.timedelta = LIFETIME,
     ) -> bool:
         """Whether these parameters of a request are ours and have not ended."""
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
@@ -52,7 +62,7 @@ class Links:
         genuine = hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace"))
         # What ends later than any address that is made now was not made with this clock.
         moment = now.timestamp()
-        return genuine and moment < int(expires) <= moment + LIFETIME.total_seconds() + _STEP
+        return genuine and moment < int(expires) <= moment + lifetime.total_seconds() + _STEP
 
     def _signature(self, method: str, path: str, end: int) -> str:
         text = f"{method}\n{path}\n{end}".encode()

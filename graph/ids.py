@@ -37,6 +37,7 @@ PREFIXES: dict[type[Base], str] = {
     models.Reminder: "reminder",
     models.Webhook: "webhook",
     models.WebhookDelivery: "webhook_delivery",
+    models.Integration: "integration",
     models.Job: "job",
 }
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}

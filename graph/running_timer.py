@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from auth import access
 from db import models
 from db.read import Statement
 from graph.fields import BatchInfo, batch
@@ -18,7 +19,7 @@ from graph.loading import Labels, Shape, columns_of, viewer_of
 def _running_statement(labels: Labels, shape: Shape) -> Statement:
     viewer, entry = viewer_of(shape), models.TimeEntry
     query = select(*columns_of(entry, entry, labels, viewer)).where(
-        entry.user_id == viewer.sql_id, entry.ended_at.is_(None)
+        entry.user_id == viewer.sql_id, entry.ended_at.is_(None), access.read(viewer, entry)
     )
     return Statement(query, entry)
 

@@ -18,6 +18,7 @@ from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevisio
 from graph.device import Device, DeviceMutation, DeviceQuery
 from graph.event import EventQuery
 from graph.fields import BatchInfo, arg, root
+from graph.integration import Integration, IntegrationMutation, IntegrationQuery
 from graph.job import Job, JobMutation, JobQuery
 from graph.loading import load_object, load_objects
 from graph.node import TYPE_NAMES, Node
@@ -26,6 +27,7 @@ from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
 from graph.rate_limit import RateLimitQuery
 from graph.reminder import Reminder, ReminderMutation, ReminderQuery
 from graph.report import TimeReportQuery
+from graph.report_export import ReportExport, ReportExportMutation, ReportExportQuery
 from graph.scalars import CONFIG
 from graph.search import SearchQuery
 from graph.server_info import ServerQuery
@@ -38,6 +40,7 @@ from graph.task import Task, TaskMutation, TaskQuery
 from graph.task_bulk import TaskBulkMutation
 from graph.time_bulk import TimeEntryBulkMutation
 from graph.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
+from graph.time_import import TimeEntryImportMutation
 from graph.user import User, UserMutation, UserQuery
 from graph.user_admin import UserAdminMutation, UserAdminQuery
 from graph.webhook import Webhook, WebhookDelivery, WebhookMutation, WebhookQuery
@@ -79,6 +82,7 @@ class Query(
     TaskQuery,
     TimeEntryQuery,
     TimeReportQuery,
+    ReportExportQuery,
     TagQuery,
     TaskShareQuery,
     CommentQuery,
@@ -94,6 +98,7 @@ class Query(
     DeviceQuery,
     ReminderQuery,
     WebhookQuery,
+    IntegrationQuery,
     JobQuery,
     RateLimitQuery,
     ServerQuery,
@@ -114,6 +119,8 @@ class Mutation(
     TaskBulkMutation,
     TimeEntryMutation,
     TimeEntryBulkMutation,
+    ReportExportMutation,
+    TimeEntryImportMutation,
     TagMutation,
     TaskShareMutation,
     CommentMutation,
@@ -129,6 +136,7 @@ class Mutation(
     DeviceMutation,
     ReminderMutation,
     WebhookMutation,
+    IntegrationMutation,
     JobMutation,
 ):
     """Root fields of mutations."""
@@ -143,6 +151,7 @@ def make_schema() -> strawberry.Schema:
         types=[
             Task,
             TimeEntry,
+            ReportExport,
             TaskShare,
             Comment,
             CommentRevision,
@@ -157,6 +166,7 @@ def make_schema() -> strawberry.Schema:
             Reminder,
             Webhook,
             WebhookDelivery,
+            Integration,
             Job,
         ],
         config=CONFIG,

@@ -12,12 +12,15 @@ from typing import Annotated, Any
 
 import strawberry
 
+from db import models
 from events.subscription import Subscription as Source
+from graph import ids
 from graph.context import Context
 from graph.event import TaskEvent
 from graph.event_filter import TaskEventFilter, Wanted, demand_within, wanted_of
 from graph.inputs import given
 from graph.notification import NotificationSubscription
+from graph.report_export import ReportExportProgress, progress_of
 from graph.timer_change import TimerChange, about_time, own_time
 
 
@@ -77,12 +80,25 @@ async def _timer_changed(
     return about_time(source)
 
 
+async def _export_progress(
+    info: strawberry.Info[Context, None],
+    id: Annotated[strawberry.ID, strawberry.argument(description="The export's id.")],  # noqa: A002
+) -> AsyncIterator[ReportExportProgress]:
+    info.context.viewer.require()
+    key = ids.decode(models.ReportExport, id, ("id",))
+    return await progress_of(info.context, key)
+
+
 @strawberry.type(
     description="What can be listened to, over graphql-transport-ws or server-sent events."
 )
 class Subscription(NotificationSubscription):
     """Root fields of subscriptions."""
 
+    report_export_progress: ReportExportProgress = _subscription(
+        _export_progress,
+        "How far one of your exports is, from now on until it is over; then it ends by itself.",
+    )
     timer_changed: TimerChange = _subscription(
         _timer_changed,
         "Your timer, on whichever device it is started, stopped, changed or thrown away.",

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import account_mail, idempotency, stored_file, trash, webhook_delivery
+from domain import account_mail, export, idempotency, stored_file, trash, webhook_delivery
 from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
@@ -116,6 +116,7 @@ class _Pass:
     async def run(self) -> None:
         parts = (
             self.trash,
+            self.exports,
             # After the trash: files of the tasks that left it go at once.
             self.files,
             self.idempotency_keys,
@@ -142,6 +143,10 @@ class _Pass:
                 break
             projects, tasks = projects + gone.projects, tasks + gone.tasks
         _report("%d projects and %d tasks left the trash for good", projects, tasks)
+
+    async def exports(self) -> None:
+        async with self._work() as work:
+            _report("%d exports expired or were forgotten", await export.sweep(work))
 
     async def files(self) -> None:
         store = open_store(self.settings)

@@ -23,6 +23,8 @@ from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
 # Imported for the handlers and consumers that they register.
+import jobs.exports
+import jobs.integrations
 import jobs.mail.account
 import jobs.mail.notifications
 import jobs.notifications

@@ -8,6 +8,7 @@ from db.models.device import Device, Platform
 from db.models.document import RegisteredDocument
 from db.models.event import Event, LogEpoch
 from db.models.idempotency import IdempotencyKey
+from db.models.integration import Connector, ExternalLink, Integration, IntegrationStatus
 from db.models.job import Job, JobState, LogConsumer, Worker
 from db.models.notification import (
     Channel,
@@ -34,13 +35,17 @@ __all__ = [
     "Comment",
     "CommentMention",
     "CommentRevision",
+    "Connector",
     "DeliveryState",
     "Device",
     "DueNotice",
     "Event",
     "ExportFormat",
     "ExportState",
+    "ExternalLink",
     "IdempotencyKey",
+    "Integration",
+    "IntegrationStatus",
     "Job",
     "JobState",
     "LogConsumer",

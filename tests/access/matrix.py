@@ -94,6 +94,8 @@ def does(mutation: str, result: str = "task { id }") -> str:
     type_ = mutation[0].upper() + mutation[1:] + "Input"
     if mutation in {"userActivate", "userDeactivate", "userSessionsRevoke"}:
         type_ = "UserInput"
+    if mutation in {"integrationSync", "integrationDisconnect"}:
+        type_ = "IntegrationInput"
     return (
         f"mutation ($input: {type_}!) "
         f"{{ {mutation}(input: $input) {{ {result} errors {{ code path message fields }} }} }}"
@@ -728,6 +730,30 @@ CASES: list[Case] = [
         more=lambda s: {"from": s.yesterday, "to": s.today},
     ),
     mutates("webhookDelete", "webhook", OWNER, NOBODY, result="deletedId"),
+    Case("Query.integration", one("integration"), by_id("integration"), "integration", OWNER),
+    Case("Query.node integration", one("node"), by_id("integration"), "integration", OWNER),
+    Case(
+        "Mutation.integrationConnect",
+        does("integrationConnect", "integration { id }"),
+        lambda stage: {
+            "input": {
+                "projectId": stage.project,
+                "slack": {},
+                "credentials": "https://hooks.example.com/T1/B1/x",
+            }
+        },
+        "project",
+        EDITORS,
+        frozenset({Part.VIEWER}),
+    ),
+    *(
+        mutates(name, "integration", OWNER, NOBODY, result=result)
+        for name, result in (
+            ("integrationUpdate", "integration { id }"),
+            ("integrationSync", "integration { id }"),
+            ("integrationDisconnect", "deletedId"),
+        )
+    ),
     Case("Query.node job", one("node"), by_id("job"), "job", ADMINISTRATOR),
     Case(
         "Query.jobs",
@@ -770,6 +796,7 @@ UNADDRESSED: dict[str, str] = {
     "Query.unreadNotificationCount": "is about whoever asks",
     "Query.notificationPreferences": "is about whoever asks",
     "Query.devices": "is about whoever asks",
+    "Query.integrations": "is about whoever asks",
     "Query.webhooks": "is about whoever asks",
     "Mutation.notificationMarkAllRead": "is about whoever asks",
     "Mutation.notificationPreferencesUpdate": "is about whoever asks",

@@ -13,19 +13,23 @@ from dataclasses import dataclass
 from enum import Enum
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from db import models
 from db.models import Permission, Role
 from domain import api_key as api_keys
+from domain import integration as integrations
 from domain import project as projects
 from domain import task as tasks
 from domain import webhook as webhooks
 from domain.project import NewProject
 from domain.task import NewTask
 from domain.work import begin
+from events.kinds import EventKind
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid, missing, new_key
+
+ON_STAGE = "A key on the stage"
 
 
 class Part(Enum):
@@ -217,11 +221,14 @@ class Cast:
                 group_by=[],
                 timezone="UTC",
                 format=models.ExportFormat.CSV,
+                # Of those that are unfinished one may have but a few.
+                state=models.ExportState.FAILED,
                 created_at=now,
                 updated_at=now,
                 version=1,
             )
             work.session.add(export)
+            work.record(EventKind.REPORT_EXPORT_UPDATED, export, audience=[owner.id])
             await tasks.delete(work, gone.id, None)
             await projects.delete(work, trashed.id, None)
             resting = await task(project_id=archived.id)
@@ -270,9 +277,23 @@ class Cast:
                 updated_at=now,
                 version=1,
             )
-            work.session.add_all((told, device, job, reminder))
             # There can be fifty, and there is one for each stage.
             await webhooks.delete_all(work, owner.id)
+            await integrations.delete_all(work, owner.id)
+            integration = models.Integration(
+                id=work.new_id(),
+                created_at=now,
+                updated_at=now,
+                version=1,
+                user_id=owner.id,
+                project_id=project.id,
+                connector=models.Connector.SLACK,
+                settings={"events": ["TASK_CREATED"]},
+                credentials=b"sealed",
+                status=models.IntegrationStatus.ACTIVE,
+                progress={},
+            )
+            work.session.add_all((told, device, job, reminder, integration))
             webhook = models.Webhook(
                 id=work.new_id(),
                 user_id=owner.id,
@@ -302,7 +323,10 @@ class Cast:
                 expires_at=now + dt.timedelta(days=1),
             )
             work.session.add(session)
-            api_key = await api_keys.create(work, name="A key", scopes=["read"])
+            # One may have fifty, and there are more stages than that.
+            former = delete(models.ApiKey).where(models.ApiKey.name == ON_STAGE)
+            await work.session.execute(former.where(models.ApiKey.user_id == owner.id))
+            api_key = await api_keys.create(work, name=ON_STAGE, scopes=["read"])
             members = select(models.ProjectMember.user_id, models.ProjectMember.id)
             rows = await work.session.execute(
                 members.where(models.ProjectMember.project_id == project.id)
@@ -320,6 +344,7 @@ class Cast:
             "yesterday": (now - dt.timedelta(days=1)).isoformat(),
             "today": now.isoformat(),
             "job": gid(job),
+            "integration": gid(integration),
             "project": gid(project),
             "project_key": project.key,
             "archived": gid(archived),

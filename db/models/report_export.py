@@ -1,0 +1,73 @@
+"""Reports made into files, behind the scenes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Ordered, Versioned
+
+
+class ExportFormat(IntEnum):
+    """What kind of file."""
+
+    CSV = 10
+    JSON = 20
+    PDF = 30
+
+
+class ExportState(IntEnum):
+    """How far an export is."""
+
+    QUEUED = 10
+    RUNNING = 20
+    DONE = 30
+    FAILED = 40
+    CANCELLED = 50
+    EXPIRED = 60
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self > ExportState.RUNNING
+
+
+class ReportExport(Versioned, Base):
+    """A report that a worker writes into a file, which is kept for a day.
+
+    The file has a row of `stored_files` whose end is the export's, so that it is swept like all
+    files that nothing needs any more.
+    """
+
+    __tablename__ = "report_exports"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    # As the client sent it: a TimeReportFilter in JSON, or null.
+    filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    group_by: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    timezone: Mapped[str]
+    format: Mapped[ExportFormat] = mapped_column(Ordered(ExportFormat))
+    state: Mapped[ExportState] = mapped_column(Ordered(ExportState), default=ExportState.QUEUED)
+    # In per cent.
+    progress: Mapped[int] = mapped_column(SmallInteger, default=0)
+    # Why it failed, for a person.
+    reason: Mapped[str | None]
+    file_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("stored_files.id", ondelete="SET NULL"), index=True
+    )
+    # In bytes.
+    size: Mapped[int | None]
+    finished_at: Mapped[dt.datetime | None]
+    expires_at: Mapped[dt.datetime | None]
+
+    __table_args__ = (
+        Index("ix_report_exports_user_id_created_at_id", "user_id", "created_at", "id"),
+        Index("ix_report_exports_expires_at", "expires_at", postgresql_where=text("state = 30")),
+        Index("ix_report_exports_created_at", "created_at"),
+    )

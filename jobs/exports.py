@@ -1,0 +1,320 @@
+"""Writing exports: as the person who asked for them, with as much memory as one portion takes.
+
+Entries come from a cursor of the database in portions, are written to a temporary file, and the
+file goes to the store when it is whole. A worker that is killed leaves an export that runs; the
+next one begins it anew, and what the first had put into the store is swept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, BinaryIO
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import orjson
+from graphql import GraphQLError
+
+from auth.viewer import Viewer
+from db import models
+from db.models import ExportFormat, ReportExport, User
+from db.read import Reader, Statement
+from domain import export as domain
+from domain import export_csv, export_pdf, export_rows
+from domain.report import Group, GroupBy, Shape
+from domain.work import Work
+from errors import Failure
+from files.store import ORIGINAL, open_store
+from graph import ids
+from graph.report import TimeReportFilter, names, predicates, wanted_of
+from graph.schema import schema
+from graph.stored_input import from_json
+from jobs.executing import viewer_of
+from jobs.handlers import RunningJob, handler
+from jobs.tools import Tools
+
+MAX_GROUPS = 50_000
+_PORTION = 500
+_PREFIXES = {"time_entry": models.TimeEntry, "task": models.Task}
+
+
+class _Cancelled(Exception):  # noqa: N818 - nothing went wrong
+    """Its owner has given it up."""
+
+
+@handler(domain.JOB, attempts=5, seconds=1_800)
+async def export(tools: Tools, job: RunningJob) -> None:
+    """Write the file of one export."""
+    export_id = UUID(job.payload["export_id"])
+    if not await tools.do("export", lambda work: domain.advance(work, export_id, 0)):
+        return
+    async with tools.work("export") as work:
+        row = await work.session.get_one(ReportExport, export_id)
+        user = await work.session.get_one(User, row.user_id)
+        if user.is_active:
+            file_id = await domain.reserve(work, row)
+        else:
+            await domain.fail(work, export_id, "The account was deactivated.")
+            return
+    try:
+        maker = _Maker(tools, row, viewer_of(user))
+    except (Failure, GraphQLError) as error:
+        reason = f"The filter is not understood any more: {error}"
+        await tools.do("export", lambda work: domain.fail(work, export_id, reason))
+        return
+    with tempfile.TemporaryFile() as file:
+        try:
+            await maker.write(file)
+        except _Cancelled:
+            return
+        except Failure as failure:
+            reason = failure.message
+            await tools.do("export", lambda work: domain.fail(work, export_id, reason))
+            return
+        size = file.tell()
+        file.seek(0)
+        await open_store(tools.settings).put(file_id, ORIGINAL, file)
+
+    async def finish(work: Work) -> None:
+        await domain.finish(work, export_id, file_id, size)
+
+    await tools.do("export", finish)
+
+
+class _Maker:
+    """One export that is being written."""
+
+    def __init__(self, tools: Tools, row: ReportExport, viewer: Viewer) -> None:
+        self.tools = tools
+        self.row = row
+        self.viewer = viewer
+        filter_ = None if row.filter is None else from_json(schema, TimeReportFilter, row.filter)
+        group_by = [GroupBy[name] for name in row.group_by]
+        self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, None)
+        self.total = 0
+        self.told = 0
+
+    @property
+    def reader(self) -> Reader:
+        return self.tools.database.reader
+
+    async def write(self, file: BinaryIO) -> None:
+        """Write the whole file."""
+        # How many entries there are is what progress is measured by.
+        whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
+        self.total = (await whole.read(self.reader, self.viewer)).count
+        writers = {
+            ExportFormat.CSV: self._csv,
+            ExportFormat.JSON: self._json,
+            ExportFormat.PDF: self._pdf,
+        }
+        await writers[self.row.format](file)
+
+    # --- formats ---------------------------------------------------------------------------------
+
+    async def _csv(self, file: BinaryIO) -> None:
+        file.write(export_csv.header().encode())
+        async with aclosing(self._entries()) as portions:
+            async for lines in portions:
+                file.write(export_csv.lines(lines, _id_of).encode())
+
+    async def _json(self, file: BinaryIO) -> None:
+        report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
+        shown = await self._shown(report)
+        head = {
+            "generatedAt": self.tools.clock(),
+            "timezone": self.wanted.timezone,
+            "filter": self.row.filter,
+            "groupBy": self.row.group_by,
+            **_sums(report),
+            "groups": [_tree(group, shown) for group in report.groups],
+        }
+        # The entries follow inside the same object, so its closing brace is put off.
+        file.write(orjson.dumps(head)[:-1] + b',"entries":[')
+        separator = b"\n"
+        async with aclosing(self._entries()) as portions:
+            async for lines in portions:
+                for line in lines:
+                    file.write(separator + orjson.dumps(_entry(line)))
+                    separator = b",\n"
+        file.write(b"\n]}\n")
+
+    async def _pdf(self, file: BinaryIO) -> None:
+        report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
+        await self._tell(30)
+        days = await self._days()
+        shown = await self._shown(report)
+        await self._tell(50)
+        paper = export_pdf.Paper(
+            title="Time report",
+            about=self._about(),
+            days=days,
+            groups=[
+                export_pdf.Entry(depth, name, group.seconds, group.billable_seconds, group.count)
+                for depth, name, group in _flat(report, shown)
+            ],
+            total=export_pdf.Entry(
+                0, "Total", report.seconds, report.billable_seconds, report.count
+            ),
+        )
+        await asyncio.to_thread(export_pdf.write, paper, file)
+
+    def _about(self) -> list[str]:
+        wanted = self.wanted
+        first, last = wanted.first, wanted.last
+        lines = [
+            f"{first or 'The beginning'} to {last or 'now'}" if first or last else "All time",
+            f"Time zone: {wanted.timezone}",
+        ]
+        if self.row.filter and "entries" in self.row.filter:
+            lines.append(f"Entries: {orjson.dumps(self.row.filter['entries']).decode()}")
+        if self.row.group_by:
+            lines.append(f"Grouped by {', '.join(name.lower() for name in self.row.group_by)}")
+        made = self.tools.clock().astimezone(ZoneInfo(wanted.timezone))
+        lines.append(f"Made on {made:%Y-%m-%d %H:%M} ({wanted.timezone})")
+        return lines
+
+    async def _days(self) -> list[tuple[dt.date, int]]:
+        shape = Shape((GroupBy.DAY,), self.wanted.shape.has_first, self.wanted.shape.has_last)
+        by_day = replace(self.wanted, shape=shape)
+        report = await by_day.read(self.reader, self.viewer, MAX_GROUPS)
+        return [(group.value, group.seconds) for group in report.groups]
+
+    # --- entries ---------------------------------------------------------------------------------
+
+    async def _entries(self) -> AsyncGenerator[list[export_rows.Line], None]:
+        wanted, viewer = self.wanted, self.viewer
+        statement = Statement(
+            export_rows.statement(
+                viewer,
+                predicates(wanted.filter_shape, viewer.shape),
+                has_first=wanted.shape.has_first,
+                has_last=wanted.shape.has_last,
+            )
+        )
+        zone = ZoneInfo(wanted.timezone)
+        params = {
+            **wanted.params(viewer),
+            **export_rows.bounds(wanted.first, wanted.last, wanted.timezone),
+        }
+        written = 0
+        async with aclosing(self.reader.stream(statement, params, portion=_PORTION)) as portions:
+            async for rows in portions:
+                yield [export_rows.line_of(row, zone) for row in rows]
+                written += len(rows)
+                await self._tell(min(99, 100 * written // max(self.total, 1)))
+
+    async def _tell(self, progress: int) -> None:
+        """Say how far it is, at every tenth, and hear whether it was cancelled."""
+        if progress < self.told + 10:
+            return
+        self.told = progress
+        export_id = self.row.id
+        if not await self.tools.do(
+            "export", lambda work: domain.advance(work, export_id, progress)
+        ):
+            raise _Cancelled
+
+    # --- groups ----------------------------------------------------------------------------------
+
+    async def _shown(self, report: Group) -> dict[tuple[GroupBy, Any], str]:
+        """The names of projects, tasks and people in the report."""
+        keys: dict[GroupBy, set[UUID]] = {}
+        for _, group in _walk(report):
+            if group.by in {GroupBy.PROJECT, GroupBy.TASK, GroupBy.USER} and group.value:
+                keys.setdefault(group.by, set()).add(group.value)
+        models_of = {
+            GroupBy.PROJECT: models.Project,
+            GroupBy.TASK: models.Task,
+            GroupBy.USER: models.User,
+        }
+        found: dict[tuple[GroupBy, Any], str] = {}
+        for by, wanted in keys.items():
+            named = await names(self.reader, self.viewer, models_of[by], wanted)
+            found |= {(by, key): name for key, name in named.items()}
+        return found
+
+
+def _walk(group: Group, depth: int = -1) -> Sequence[tuple[int, Group]]:
+    """A group's groups, each before its own."""
+    found = [] if depth < 0 else [(depth, group)]
+    for inner in group.groups:
+        found.extend(_walk(inner, depth + 1))
+    return found
+
+
+def _flat(report: Group, shown: dict[tuple[GroupBy, Any], str]) -> list[tuple[int, str, Group]]:
+    return [(depth, _name(group, shown), group) for depth, group in _walk(report)]
+
+
+_NONE = {
+    GroupBy.PROJECT: "No project",
+    GroupBy.TASK: "No task",
+    GroupBy.USER: "Somebody",
+    GroupBy.TAG: "No tag",
+}
+
+
+def _name(group: Group, shown: dict[tuple[GroupBy, Any], str]) -> str:
+    by, value = group.by, group.value
+    assert by is not None, "the report itself has no name"
+    if by is GroupBy.BILLABLE:
+        return "Billable" if value else "Not billable"
+    if by is GroupBy.WEEK:
+        return f"Week of {value}"
+    if by is GroupBy.MONTH:
+        return f"{value:%Y-%m}"
+    if isinstance(value, UUID):
+        return shown.get((by, value), _NONE[by])
+    return _NONE[by] if value is None else str(value)
+
+
+def _sums(group: Group) -> dict[str, int]:
+    return {
+        "seconds": group.seconds,
+        "billableSeconds": group.billable_seconds,
+        "count": group.count,
+    }
+
+
+def _tree(group: Group, shown: dict[tuple[GroupBy, Any], str]) -> dict[str, Any]:
+    assert group.by is not None, "the report itself is no group"
+    value = group.value
+    if isinstance(value, UUID):
+        model = {GroupBy.PROJECT: models.Project, GroupBy.TASK: models.Task}.get(group.by)
+        value = ids.encode(model or models.User, value)
+    return {
+        "by": group.by.name,
+        "value": value,
+        "name": _name(group, shown),
+        **_sums(group),
+        "groups": [_tree(inner, shown) for inner in group.groups],
+    }
+
+
+def _entry(line: export_rows.Line) -> dict[str, Any]:
+    task = line.task_key
+    return {
+        "id": _id_of("time_entry", line.id),
+        "start": None if line.day else line.starts.isoformat(),
+        "end": None if line.day or line.ends is None else line.ends.isoformat(),
+        "day": line.day,
+        "durationSeconds": line.seconds,
+        "project": line.project_key,
+        "projectName": line.project,
+        "task": _id_of("task", task) if isinstance(task, UUID) else task,
+        "taskTitle": line.task,
+        "user": line.user,
+        "description": line.description,
+        "billable": line.billable,
+        "tags": line.tags,
+    }
+
+
+def _id_of(prefix: str, value: UUID) -> str:
+    return ids.encode(_PREFIXES[prefix], value)

@@ -1,0 +1,464 @@
+"""Exports: what their files say, who gets them, and that they are made whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import datetime as dt
+import gc
+import io
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from db import models
+from db.models import ExportState, Job, ReportExport
+from domain import stored_file
+from domain.export import JOB, sweep
+from jobs.exports import export
+from jobs.handlers import RunningJob
+from jobs.tools import Tools
+from jobs.worker import equipped
+from tests.accounts import Person
+from tests.factories import World, fresh_id, gid
+from tests.graph.test_time_report import entry
+
+EXPORT = """mutation ($input: TimeReportExportInput!) {
+  timeReportExport(input: $input) {
+    reportExport { id state progress url } errors { code path message }
+  }
+}"""
+READ = """query ($id: ID!) { reportExport(id: $id) {
+  state progress url size reason groupBy timezone format expiresAt
+} }"""
+IMPORT = """mutation ($input: TimeEntryImportInput!) {
+  timeEntryImport(input: $input) {
+    doneCount goodCount errors { code path }
+    results { row timeEntry { durationSeconds tags description day task { title } }
+      errors { code } }
+  }
+}"""
+START = dt.datetime(2026, 3, 2, 22, 30, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+async def tools(world: World) -> AsyncIterator[Tools]:
+    """A worker's, of the application's own database."""
+    async with equipped(world.services.settings) as made:
+        yield made
+
+
+async def ask(world: World, person: Person, **given: Any) -> str:
+    reply = await world.run(EXPORT, person, input=given)
+    return str(reply.good["timeReportExport"]["reportExport"]["id"])
+
+
+def key_of(export_id: str) -> Any:
+    from graph import ids
+
+    return ids.decode(ReportExport, export_id, ())
+
+
+async def make(tools: Tools, export_id: str) -> None:
+    """What the worker does."""
+    now = tools.clock()
+    await export(tools, RunningJob(fresh_id(), JOB, {"export_id": key_of(export_id).hex}, 1, now))
+
+
+async def fetched(world: World, person: Person, export_id: str) -> tuple[Any, bytes]:
+    found = (await world.run(READ, person, id=export_id)).good["reportExport"]
+    assert found["state"] == "DONE", found
+    parts = urlsplit(found["url"])
+    response = await world.http.get(f"{parts.path}?{parts.query}")
+    assert response.status_code == 200
+    assert len(response.content) == found["size"]
+    return response, response.content
+
+
+# --- what they say -------------------------------------------------------------------------------
+
+
+async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    project = await world.project(ada, name='The "big", one')
+    task = await world.task(ada, "=1+1", project_id=project.id)
+    one = entry(ada, START, 5400, project=project, tags=["a;b", "-c", "\\d"], billable=True)
+    one.task_id = task.id
+    one.description = '@SUM(A1), "said" Żółć 日本'
+    day = entry(ada, START + dt.timedelta(days=1), 60, day=dt.date(2026, 3, 4))
+    await world.rows(one, day)
+    export_id = await ask(world, ada, format="CSV", timezone="Europe/Zurich")
+    await make(tools, export_id)
+    response, body = await fetched(world, ada, export_id)
+    assert response.headers["content-type"].startswith("text/csv; charset=utf-8")
+    assert "attachment" in response.headers["content-disposition"]
+    content = body.decode("utf-8")
+    assert content.count("\r\n") == content.count("\n") == 3
+    first, second = csv.DictReader(io.StringIO(content, newline=""))
+    assert first["start"] == "2026-03-02T23:30:00+01:00"
+    assert first["end"] == "2026-03-03T01:00:00+01:00"
+    assert first["durationSeconds"] == "5400"
+    assert (first["project"], first["projectName"]) == (project.key, 'The "big", one')
+    assert (first["task"], first["taskTitle"]) == (f"{project.key}-1", "'=1+1")
+    assert first["description"] == '\'@SUM(A1), "said" Żółć 日本'
+    assert first["tags"] == "a\\;b;-c;\\\\d"
+    assert (second["day"], second["start"], second["durationSeconds"]) == ("2026-03-04", "", "60")
+    # The file can be read back: by somebody else's account nothing, by one's own everything.
+    reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
+    assert {error["code"] for error in reply.user_errors} == {"ALREADY_EXISTS"}
+    async with world.database.session() as session, session.begin():
+        await session.execute(
+            text("DELETE FROM time_entries WHERE id = ANY(:ids)"), {"ids": [one.id, day.id]}
+        )
+    reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
+    assert reply.good["timeEntryImport"]["goodCount"] == 2
+    assert reply.good["timeEntryImport"]["doneCount"] == 0
+    reply = await world.run(IMPORT, ada, input={"csv": content})
+    done = reply.good["timeEntryImport"]
+    assert done["doneCount"] == 2
+    back = done["results"][0]["timeEntry"]
+    assert back["tags"] == ["a;b", "-c", "\\d"]
+    assert back["description"] == one.description
+    assert back["task"] == {"title": "=1+1"}
+    again = await ask(world, ada, format="CSV", timezone="Europe/Zurich")
+    await make(tools, again)
+    assert (await fetched(world, ada, again))[1] == body
+
+
+async def test_json_has_groups_and_entries(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    project = await world.project(ada, name="Bridge")
+    await world.rows(
+        entry(ada, START, 7200, project=project, tags=["x"]), entry(ada, START, 60, billable=True)
+    )
+    export_id = await ask(
+        world,
+        ada,
+        format="JSON",
+        timezone="Europe/Zurich",
+        groupBy=["PROJECT", "DAY"],
+        filter={"from": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
+    )
+    await make(tools, export_id)
+    made = orjson.loads((await fetched(world, ada, export_id))[1])
+    assert (made["seconds"], made["billableSeconds"], made["count"]) == (7260, 60, 2)
+    names = [(group["name"], group["seconds"]) for group in made["groups"]]
+    assert names == [("Bridge", 7200), ("No project", 60)]
+    days = [(day["name"], day["seconds"]) for day in made["groups"][0]["groups"]]
+    assert days == [("2026-03-02", 1800), ("2026-03-03", 5400)]
+    assert sum(one["durationSeconds"] for one in made["entries"]) == 7260
+
+
+@pytest.mark.parametrize("projects", [1, 40])
+async def test_pdf_is_a_document(world: World, tools: Tools, projects: int) -> None:
+    ada = await world.person()
+    for n in range(projects):
+        project = await world.project(ada, name=f"Project {n} Żółć")
+        await world.rows(entry(ada, START + dt.timedelta(days=n), 7200, project=project))
+    export_id = await ask(world, ada, format="PDF", groupBy=["PROJECT", "DAY"])
+    await make(tools, export_id)
+    response, body = await fetched(world, ada, export_id)
+    assert response.headers["content-type"] == "application/pdf"
+    assert body.startswith(b"%PDF-")
+    assert body.rstrip().endswith(b"%%EOF")
+    assert body.count(b"/Type /Page\n") == (1 if projects == 1 else 3)
+
+
+async def test_an_export_holds_what_its_owner_sees(world: World, tools: Tools) -> None:
+    owner, editor = await world.people(2)
+    project = await world.project(owner, editors=[editor])
+    await world.rows(entry(editor, START, 5, project=project), entry(owner, START, 7))
+    lengths = {}
+    for person in (owner, editor):
+        export_id = await ask(world, person, format="JSON")
+        await make(tools, export_id)
+        made = orjson.loads((await fetched(world, person, export_id))[1])
+        lengths[person.username] = sorted(one["durationSeconds"] for one in made["entries"])
+    assert list(lengths.values()) == [[5, 7], [5]]
+
+
+# --- their lives ---------------------------------------------------------------------------------
+
+
+async def test_an_export_is_its_owners_alone(world: World, tools: Tools) -> None:
+    ada, bob = await world.people(2)
+    export_id = await ask(world, ada, format="CSV")
+    assert (await world.run(READ, bob, id=export_id)).codes == ["NOT_FOUND"]
+    cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
+      reportExport { state } errors { code } } }"""
+    assert (await world.run(cancel, bob, id=export_id)).codes == ["NOT_FOUND"]
+    query = "subscription ($id: ID!) { reportExportProgress(id: $id) { at } }"
+    assert (await world.first_delivery(query, bob, id=export_id)).codes == ["NOT_FOUND"]
+    await make(tools, export_id)
+    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
+    parts = urlsplit(url)
+    other = await ask(world, ada, format="CSV")
+    await make(tools, other)
+    for address in (
+        parts.path,
+        f"{parts.path}?{parts.query[:-3]}abc",
+        f"/exports/{other}?{parts.query}",
+    ):
+        assert (await world.http.get(address)).status_code == 403
+    async with world.database.session() as session, session.begin():
+        users = update(models.User).where(models.User.id == ada.id)
+        await session.execute(users.values(is_active=False))
+    assert (await world.http.get(f"{parts.path}?{parts.query}")).status_code == 404
+
+
+async def test_progress_is_told_until_it_is_over(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    await world.rows(*(entry(ada, START + dt.timedelta(hours=n), 60) for n in range(30)))
+    export_id = await ask(world, ada, format="CSV")
+    query = """subscription ($id: ID!) {
+      reportExportProgress(id: $id) { reportExport { state progress } }
+    }"""
+
+    async def listen() -> list[str]:
+        return [
+            reply.good["reportExportProgress"]["reportExport"]["state"]
+            async for reply in world.deliveries(query, ada, id=export_id)
+        ]
+
+    async with asyncio.timeout(30):
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0.2)
+        await make(tools, export_id)
+        heard = await listening
+        # Who comes late hears how it ended.
+        assert await listen() == ["DONE"]
+    assert heard[0] == "QUEUED"
+    assert heard[-1] == "DONE"
+
+
+async def test_a_cancelled_export_is_not_made(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    export_id = await ask(world, ada, format="CSV")
+    cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
+      reportExport { state url } errors { code } } }"""
+    for _ in range(2):
+        reply = await world.run(cancel, ada, id=export_id)
+        assert reply.good["reportExportCancel"]["reportExport"]["state"] == "CANCELLED"
+    await make(tools, export_id)
+    found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
+    assert (found["state"], found["url"]) == ("CANCELLED", None)
+
+
+async def test_few_exports_wait_at_a_time(world: World) -> None:
+    ada = await world.person()
+    for _ in range(5):
+        await ask(world, ada, format="CSV")
+    reply = await world.run(EXPORT, ada, input={"format": "CSV"})
+    assert reply.codes == ["LIMIT_EXCEEDED"]
+
+
+async def test_an_export_expires_and_its_file_goes(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    export_id = await ask(world, ada, format="CSV")
+    await make(tools, export_id)
+    _, body = await fetched(world, ada, export_id)
+    assert body
+    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
+    parts = urlsplit(url)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)
+    found = (await world.run(READ, ada, id=export_id, at=later)).good["reportExport"]
+    assert found["url"] is None
+    house = world.house
+    before = house.clock.now
+    house.clock.now = later
+    try:
+        async with house.work() as work:
+            assert await sweep(work) >= 1
+        store = world.services.files.store
+        while await stored_file.sweep(house.work, store):
+            pass
+    finally:
+        house.clock.now = before
+    found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
+    assert found["state"] == "EXPIRED"
+    assert (await world.http.get(f"{parts.path}?{parts.query}")).status_code == 404
+
+
+async def many_entries(world: World, person: Person, count: int) -> None:
+    now = dt.datetime.now(dt.UTC)
+    first = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    async with world.database.session() as session, session.begin():
+        for portion in range(0, count, 5_000):
+            await session.execute(
+                insert(models.TimeEntry),
+                [
+                    {
+                        "id": fresh_id(),
+                        "user_id": person.id,
+                        "description": f"Entry number {n}",
+                        "started_at": first + dt.timedelta(minutes=n * 5),
+                        "ended_at": first + dt.timedelta(minutes=n * 5 + 4),
+                        "billable": n % 2 == 0,
+                        "tags": ["one", "two"],
+                        "tag_keys": ["one", "two"],
+                        "created_at": now,
+                        "updated_at": now,
+                        "version": 1,
+                    }
+                    for n in range(portion, min(portion + 5_000, count))
+                ],
+            )
+
+
+def resident() -> int:
+    """Bytes of memory of this process."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def memory_stays_flat(world: World, tools: Tools, count: int) -> None:
+    ada = await world.person()
+    small = await world.person()
+    await many_entries(world, small, 10)
+    await many_entries(world, ada, count)
+    for format_ in ("CSV", "JSON", "PDF"):
+        # What a first export of this kind loads is not what one of many entries takes.
+        await make(tools, await ask(world, small, format=format_, groupBy=["DAY"]))
+    gc.collect()
+    idle = resident()
+    most = idle
+    for format_ in ("CSV", "JSON", "PDF"):
+        export_id = await ask(world, ada, format=format_, groupBy=["DAY"])
+        task = asyncio.create_task(make(tools, export_id))
+        while not task.done():
+            most = max(most, resident())
+            await asyncio.sleep(0.02)
+        await task
+        found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
+        assert found["state"] == "DONE", found
+        if format_ == "CSV":
+            _, body = await fetched(world, ada, export_id)
+            assert body.count(b"\r\n") == count + 1
+            del body
+    assert most - idle < 64 * 2**20, f"{(most - idle) / 2**20:.0f} MiB above idle"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+async def test_many_entries_take_little_memory(world: World, tools: Tools) -> None:
+    await memory_stays_flat(world, tools, 20_000)
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+async def test_a_hundred_thousand_entries_take_little_memory(world: World, tools: Tools) -> None:
+    await memory_stays_flat(world, tools, 100_000)
+
+
+async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
+    world: World,
+) -> None:
+    ada = await world.person()
+    await many_entries(world, ada, 20_000)
+    # Only this export is due, so that the workers of this test begin with it.
+    async with world.database.session() as session, session.begin():
+        await session.execute(update(Job).values(state=models.JobState.DONE))
+    export_id = await ask(world, ada, format="JSON", groupBy=["DAY", "TAG"])
+    settings = world.services.settings
+    variables = {
+        **os.environ,
+        "DATABASE_URL": settings.database.dsn,
+        "TASKLOOM_DATA_DIR": str(settings.server.data_dir),
+        "TASKLOOM_STORAGE_URL": settings.storage.url or "",
+        "TASKLOOM_PUBLIC_URL": settings.server.public_url,
+        "TASKLOOM_JOB_LEASE_SECONDS": "1",
+    }
+
+    async def worker() -> asyncio.subprocess.Process:
+        command = (sys.executable, "-m", "cli", "worker")
+        return await asyncio.create_subprocess_exec(*command, env=variables)
+
+    async def state() -> tuple[ExportState, int]:
+        async with world.database.session() as session:
+            rows = await session.execute(
+                select(ReportExport.state, ReportExport.progress).where(
+                    ReportExport.id == key_of(export_id)
+                )
+            )
+            state_, progress = rows.one()
+            return state_, progress
+
+    async with asyncio.timeout(120):
+        first = await worker()
+        try:
+            while (await state())[1] < 10:
+                await asyncio.sleep(0.005)
+        finally:
+            first.kill()
+            await first.wait()
+        assert (await state())[0] is ExportState.RUNNING
+        second = await worker()
+        try:
+            while (await state())[0] is not ExportState.DONE:
+                await asyncio.sleep(0.05)
+        finally:
+            second.terminate()
+            await second.wait()
+    made = orjson.loads((await fetched(world, ada, export_id))[1])
+    assert (made["count"], len(made["entries"])) == (20_000, 20_000)
+
+
+# --- import --------------------------------------------------------------------------------------
+
+
+async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None:
+    ada, bob = await world.people(2)
+    hidden = await world.project(bob)
+    rows = [
+        "start,end,durationSeconds,project,task,user,tags,billable",
+        "2026-03-02 09:00,,60,,,,a;b,yes",
+        "2026-03-02 09:00,2026-03-02 08:00,,,,,,",
+        f"2026-03-02 09:00,,60,{hidden.key},,,,",
+        "yesterday,,60,,,,,",
+        f"2026-03-02 09:00,,60,,,{bob.username},,",
+        "2026-03-02 09:00,,60,,NO-1,,,maybe",
+        ",,,,,,,",
+        "2026-03-02T09:00:00+01:00,2026-03-02T10:00:00Z,,,,,,",
+    ]
+    given = {"csv": "\n".join(rows), "timezone": "Europe/Zurich"}
+    reply = await world.run(IMPORT, ada, input=given | {"dryRun": True})
+    found = [(error["code"], error["path"][1:]) for error in reply.user_errors]
+    assert found == [
+        ("BAD_USER_INPUT", ["csv", "3", "end"]),
+        ("NOT_FOUND", ["csv", "4", "project"]),
+        ("BAD_USER_INPUT", ["csv", "5", "start"]),
+        ("BAD_USER_INPUT", ["csv", "6", "user"]),
+        ("NOT_FOUND", ["csv", "7", "task"]),
+    ]
+    data = reply.data["timeEntryImport"]
+    assert [result["row"] for result in data["results"]] == [2, 3, 4, 5, 6, 7, 9]
+    assert (data["goodCount"], data["doneCount"]) == (2, 0)
+    reply = await world.run(IMPORT, ada, input=given)
+    assert reply.data["timeEntryImport"]["doneCount"] == 0
+    reply = await world.run(IMPORT, ada, input=given | {"onError": "CONTINUE"})
+    data = reply.data["timeEntryImport"]
+    assert data["doneCount"] == 2
+    lengths = [one["timeEntry"]["durationSeconds"] for one in data["results"] if one["timeEntry"]]
+    assert lengths == [60, 7200]
+    times = await world.run("{ timeEntries { nodes { startedAt } } }", ada)
+    starts = {node["startedAt"] for node in times.good["timeEntries"]["nodes"]}
+    local = dt.datetime(2026, 3, 2, 9, tzinfo=ZoneInfo("Europe/Zurich"))
+    assert starts == {f"{local.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "a,b\n1,2", "start,start\n1,2", "project\nX", 'start\n"un', "start,end\n1", "start\n\0"],
+    ids=repr,
+)
+async def test_what_is_no_file_of_entries_is_refused(world: World, content: str) -> None:
+    ada = await world.person()
+    reply = await world.run(IMPORT, ada, input={"csv": content})
+    assert set(reply.codes) == {"BAD_USER_INPUT"}
