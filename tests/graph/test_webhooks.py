@@ -44,6 +44,12 @@ mutation ($input: WebhookReplayInput!) { webhookReplay(input: $input) {
 } }
 """
 URL = "https://hooks.example.com/in"
+# A hundred comments, of each a hundred, of each a hundred.
+TOO_DEAR = """{
+  task { comments(first: 100) { nodes { task { comments(first: 100) { nodes {
+    task { comments(first: 100) { nodes { id } } }
+  } } } } } }
+}"""
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ async def test_filter_and_kinds_are_kept_as_they_were_given(world: World, ada: P
         ("{ ...F }", "BAD_USER_INPUT"),
         ("{ " + " ".join(f"a{n}: kind" for n in range(50)) + " }", "OPERATION_TOO_COMPLEX"),
         (
-            "{ project { tasks(first: 100) { nodes { comments(first: 100) { nodes { id } } } } } }",
+            TOO_DEAR,
             "OPERATION_TOO_COMPLEX",
         ),
     ],
