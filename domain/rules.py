@@ -160,6 +160,10 @@ UNIQUE: dict[str, tuple[str, Path]] = {
     "pk_attachments": ("id", ("id",)),
     "pk_time_entries": ("id", ("id",)),
     "pk_reminders": ("id", ("id",)),
+    "uq_integrations_project_id_target": (
+        "repository in this project",
+        ("github", "repository"),
+    ),
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from db.models import (
+    Connector,
     DeliveryState,
+    IntegrationStatus,
     JobState,
     NotificationKind,
     Permission,
@@ -151,9 +153,38 @@ described_enum(
     },
 )
 
+described_enum(
+    Connector,
+    "A service that projects can be connected with.",
+    {
+        Connector.GITHUB: (
+            "Issues of a repository on GitHub become tasks, with labels, assignees, comments and "
+            "state; a task that is completed closes its issue."
+        ),
+        Connector.SLACK: (
+            "A channel is told what happens in a project, by an incoming webhook of Slack, or of "
+            "what takes the same messages."
+        ),
+    },
+)
+
+described_enum(
+    IntegrationStatus,
+    "Whether an integration is at work.",
+    {
+        IntegrationStatus.ACTIVE: "It is at work.",
+        IntegrationStatus.PAUSED: "You have paused it.",
+        IntegrationStatus.FAILED: (
+            "It cannot go on until something is changed; `lastError` says what."
+        ),
+    },
+)
+
 __all__ = [
+    "Connector",
     "DeliveryState",
     "EventKind",
+    "IntegrationStatus",
     "JobState",
     "NotificationKind",
     "Permission",

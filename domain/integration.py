@@ -1,0 +1,299 @@
+"""Integrations: what their owners do with them. What passes between the two sides is `jobs`.
+
+An integration acts as the one who made it: it imports what they could make themselves, and tells
+of what they can see. Its credentials go in and never come out again: they are sealed in the
+database, and neither events nor errors nor jobs name them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import func, select
+
+from auth.sealing import Sealer
+from db.models import Connector, Integration, IntegrationStatus, Project
+from domain import addresses, rules
+from domain.project import demand_editor, find_user
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure
+from events.kinds import EventKind
+
+MAX_INTEGRATIONS = 50
+MAX_PEOPLE = 200
+SYNC_JOB = "integration.sync"
+GITHUB_URL = "https://api.github.com"
+# What a channel is told of unless its owner chooses.
+SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
+# A channel is told what all members of the project may know.
+_TELLABLE = ("PROJECT_", "MEMBER_", "TASK_", "COMMENT_", "ATTACHMENT_")
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,1000}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which addresses the operator takes, and how secrets are sealed. `plain`: http:// too."""
+
+    sealer: Sealer
+    networks: Sequence[addresses.Network]
+    plain: bool
+
+    def check(self, url: str, path: rules.Path) -> None:
+        """Raise `BadInput` where nothing could be sent to an address."""
+        addresses.check_new(url, self.networks, plain=self.plain, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubSettings:
+    """`assignees`: usernames here by logins there. `base_url`: another than GitHub's own."""
+
+    repository: str
+    base_url: str | None = None
+    assignees: Sequence[tuple[str, str]] = ()
+    comments: bool = True
+
+    connector = Connector.GITHUB
+
+    @property
+    def target(self) -> str | None:
+        """One repository makes one set of tasks in a project."""
+        return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository}".lower()
+
+    async def checked(self, work: Work, reach: Reach) -> dict[str, Any]:
+        """As they are kept. Raises `BadInput` or `NotFound`."""
+        path = ("github",)
+        repository = self.repository.strip()
+        if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
+            raise BadInput(
+                "repository must be an owner and a name, such as octocat/hello-world.",
+                path=(*path, "repository"),
+            )
+        url = (self.base_url or GITHUB_URL).rstrip("/")
+        reach.check(url, (*path, "base_url"))
+        if "?" in url or "#" in url:
+            raise BadInput("baseUrl must have no query.", path=(*path, "base_url"))
+        if len(self.assignees) > MAX_PEOPLE:
+            raise BadInput(f"At most {MAX_PEOPLE} assignees.", path=(*path, "assignees"))
+        people = []
+        for index, (login, username) in enumerate(self.assignees):
+            place = (*path, "assignees", index)
+            if not _LOGIN.fullmatch(login):
+                raise BadInput("This is no login of GitHub.", path=(*place, "login"))
+            user = await find_user(work, None, username, place)
+            people.append({"login": login, "username": user.username})
+        return {
+            "repository": repository,
+            "baseUrl": url,
+            "assignees": people,
+            "comments": self.comments,
+        }
+
+    @staticmethod
+    def check_credentials(secret: str, _reach: Reach) -> None:
+        """A token goes into a header, whatever its form."""
+        if not _PRINTABLE.fullmatch(secret):
+            raise BadInput("credentials must be a token of GitHub.", path=("credentials",))
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSettings:
+    """`events`: the kinds that the channel is told of; None for the usual ones."""
+
+    events: Sequence[EventKind] | None = None
+
+    connector = Connector.SLACK
+    target: str | None = None
+
+    async def checked(self, _work: Work, _reach: Reach) -> dict[str, Any]:
+        """As they are kept. Raises `BadInput`."""
+        path = ("slack", "events")
+        kinds = SLACK_EVENTS if self.events is None else self.events
+        if not kinds:
+            raise BadInput("This list must not be empty.", path=path)
+        for index, kind in enumerate(kinds):
+            if not kind.value.startswith(_TELLABLE):
+                raise BadInput(f"A channel cannot be told of {kind.value}.", path=(*path, index))
+        return {"events": list(dict.fromkeys(kind.value for kind in kinds))}
+
+    @staticmethod
+    def check_credentials(secret: str, reach: Reach) -> None:
+        """The address of an incoming webhook is its own secret."""
+        reach.check(secret, ("credentials",))
+
+
+Settings = GitHubSettings | SlackSettings
+_KINDS: Mapping[Connector, type[GitHubSettings | SlackSettings]] = {
+    Connector.GITHUB: GitHubSettings,
+    Connector.SLACK: SlackSettings,
+}
+
+
+async def connect(
+    work: Work, reach: Reach, project_id: UUID, settings: Settings, credentials: str
+) -> Integration:
+    """Connect a project in which the viewer may make tasks; the first synchronisation is queued."""
+    user_id = work.viewer.require()
+    await demand_editor(work, project_id, ("project_id",))
+    # Locked, so that two who connect the same thing at once wait for each other.
+    await work.readable(Project, project_id, lock=True, path=("project_id",))
+    mine = select(func.count()).select_from(Integration).where(Integration.user_id == user_id)
+    if (await work.session.scalar(mine) or 0) >= MAX_INTEGRATIONS:
+        raise Failure(
+            f"You have {MAX_INTEGRATIONS} integrations; disconnect one first.",
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    settings.check_credentials(credentials, reach)
+    kept = await settings.checked(work, reach)
+    if settings.target is not None and await work.session.scalar(
+        select(Integration.id).where(
+            Integration.project_id == project_id, Integration.target == settings.target
+        )
+    ):
+        raise rules.taken("repository in this project", ("github", "repository"))
+    integration = Integration(
+        id=work.new_id(),
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+        user_id=user_id,
+        project_id=project_id,
+        connector=settings.connector,
+        settings=kept,
+        credentials=reach.sealer.seal(credentials.encode()),
+        status=IntegrationStatus.ACTIVE,
+        target=settings.target,
+        progress={},
+    )
+    work.session.add(integration)
+    _record(
+        work,
+        EventKind.INTEGRATION_CONNECTED,
+        integration,
+        [("connector", None, settings.connector), ("project", None, project_id)],
+    )
+    await work.session.flush()
+    await enqueue_sync(work, integration.id)
+    return integration
+
+
+async def change(
+    work: Work,
+    reach: Reach,
+    integration_id: UUID,
+    *,
+    settings: Settings | None = None,
+    credentials: str | None = None,
+    status: IntegrationStatus | None = None,
+    if_version: int | None = None,
+) -> Integration:
+    """Change settings (all of them), credentials or status; what is None stays.
+
+    Whatever is changed, one that had failed is at work again, unless it is paused.
+    """
+    integration = await work.editable(Integration, integration_id)
+    values: dict[str, Any] = {}
+    if settings is not None:
+        if settings.connector is not integration.connector:
+            name = integration.connector.name.lower()
+            raise BadInput(f"This integration takes `{name}`.", path=(_name_of(settings),))
+        if settings.target != integration.target:
+            raise BadInput(
+                "The repository stays what it is; connect another one, and disconnect this.",
+                path=("github", "repository"),
+            )
+        values["settings"] = await settings.checked(work, reach)
+    if credentials is not None:
+        _KINDS[integration.connector].check_credentials(credentials, reach)
+        values["credentials"] = reach.sealer.seal(credentials.encode())
+    if status is IntegrationStatus.FAILED:
+        raise BadInput("The status can be set to ACTIVE or PAUSED.", path=("status",))
+    if status is not None:
+        values["status"] = status
+    elif values and integration.status is IntegrationStatus.FAILED:
+        values["status"] = IntegrationStatus.ACTIVE
+    if values.get("settings", integration.settings) != integration.settings:
+        # From the beginning, by the new settings; what is there already is found again.
+        values["progress"] = {}
+    changes = work.apply(
+        integration,
+        values,
+        if_version=if_version,
+        ref="integration",
+        ignore=("credentials", "progress"),
+    )
+    if changes or "credentials" in values:
+        if "credentials" in values:
+            changes.append(("credentials_changed_at", None, work.now))
+        integration.last_error = None
+        _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+    await work.session.flush()
+    if integration.status is IntegrationStatus.ACTIVE:
+        await enqueue_sync(work, integration.id)
+    return integration
+
+
+async def disconnect(work: Work, integration_id: UUID) -> UUID:
+    """Forget the other side, with the credentials. What was imported stays."""
+    integration = await work.deletable(Integration, integration_id)
+    _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
+    await work.session.flush()
+    await work.session.execute(delete_rows(Integration).where(Integration.id == integration.id))
+    return integration_id
+
+
+async def sync(work: Work, integration_id: UUID) -> Integration:
+    """Synchronise now; one that had failed is tried again."""
+    integration = await work.editable(Integration, integration_id)
+    if integration.status is IntegrationStatus.PAUSED:
+        raise BadInput("The integration is paused; set its status to ACTIVE.", path=("id",))
+    await set_status(work, integration, IntegrationStatus.ACTIVE, integration.last_error)
+    await enqueue_sync(work, integration.id)
+    return integration
+
+
+async def set_status(
+    work: Work, integration: Integration, status: IntegrationStatus, error: str | None
+) -> None:
+    """Note how a locked integration stands."""
+    integration.last_error = error
+    changes = work.apply(integration, {"status": status})
+    if changes:
+        _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+    await work.session.flush()
+
+
+async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None:
+    """Queue the next synchronisation; one that waits already is moved to the earlier time."""
+    key = f"{SYNC_JOB}:{integration_id}"
+    await work.enqueue(SYNC_JOB, {"integration": integration_id}, key=key, **options)
+
+
+async def delete_all(work: Work, user_id: UUID) -> None:
+    """What the deletion of an account does."""
+    await work.session.execute(delete_rows(Integration).where(Integration.user_id == user_id))
+
+
+async def reseal(work: Work, sealer: Sealer) -> int:
+    """Seal all credentials anew with the first key; how many integrations there are."""
+    rows = list(await work.session.scalars(select(Integration).with_for_update()))
+    for integration in rows:
+        integration.credentials = sealer.reseal(integration.credentials)
+    return len(rows)
+
+
+def _name_of(settings: Settings) -> str:
+    return settings.connector.name.lower()
+
+
+def _record(
+    work: Work, kind: EventKind, integration: Integration, changes: Sequence[Any] = ()
+) -> None:
+    work.record(kind, integration, changes, audience=[integration.user_id])

@@ -1,0 +1,111 @@
+"""What a connector is, and what it works with.
+
+A connector knows the other service and nothing of queues. It brings what is new there (`sync`), and
+takes there what has happened here (`tell`). Both may be interrupted anywhere and are then begun
+anew, so a connector notes how far it has come in the transaction of what it brought.
+
+It says what went wrong by three exceptions. Their messages are shown to the integration's owner,
+so nothing secret may stand in them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from auth.viewer import Viewer
+from db.models import Connector as Kind
+from db.models import Integration
+from domain.addresses import Refused
+from domain.work import Work
+from jobs.outgoing import Answer, Outgoing, Unreachable
+from jobs.tools import Tools
+from settings import version
+
+T = TypeVar("T")
+
+USER_AGENT = f"Taskloom/{version()} (integrations)"
+
+
+class Trouble(Exception):  # noqa: N818 - as are the others, what the owner is told
+    """It did not work this time."""
+
+
+class Wait(Trouble):
+    """The other service wants to be left alone for a while."""
+
+    def __init__(self, after: dt.timedelta, reason: str) -> None:
+        super().__init__(reason)
+        self.after = max(after, dt.timedelta(seconds=1))
+
+
+class Denied(Trouble):
+    """It cannot work until the owner changes something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An integration at work. `owner`: with whose rights."""
+
+    id: UUID
+    kind: Kind
+    project_id: UUID
+    owner: Viewer
+    settings: dict[str, Any]
+    progress: dict[str, Any]
+    credentials: str = field(repr=False)
+    tools: Tools
+    outgoing: Outgoing
+
+    async def do(self, act: Callable[[Work, Integration], Awaitable[T]]) -> T:
+        """A transaction as the owner, with the integration locked. Raises `Gone`."""
+
+        async def locked(work: Work) -> T:
+            row = await work.session.get(
+                Integration, self.id, with_for_update=True, populate_existing=True
+            )
+            if row is None:
+                raise Gone
+            return await act(work, row)
+
+        return await self.tools.do("integration", locked, self.owner)
+
+    async def request(
+        self, method: str, url: str, headers: dict[str, str], body: bytes = b"", **options: Any
+    ) -> Answer:
+        """A request to an address that is checked. Raises `Denied` or `Trouble`."""
+        try:
+            return await self.outgoing.request(
+                method, url, {"User-Agent": USER_AGENT, **headers}, body, **options
+            )
+        except Refused as refused:
+            raise Denied(str(refused)) from None
+        except Unreachable as reason:
+            raise Trouble(str(reason)) from None
+
+
+class Gone(Exception):  # noqa: N818 - a state
+    """The integration was disconnected meanwhile."""
+
+
+class Connector(Protocol):
+    """See the module. `every`: how often there is something to bring; None for never."""
+
+    every: dt.timedelta | None
+
+    def wants(self, settings: dict[str, Any], event: Any) -> str | None:
+        """Whether to `tell` of an event (a row of the log): None, or a key. While what has the same
+        key is still to be told nothing is added to it.
+        """
+        ...
+
+    async def sync(self, connection: Connection) -> bool:
+        """Bring a portion of what is new, and note how far that is; whether there is more."""
+        ...
+
+    async def tell(self, connection: Connection, event_id: UUID, task_id: UUID | None) -> None:
+        """Take there what has happened."""
+        ...

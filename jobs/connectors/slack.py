@@ -1,0 +1,85 @@
+"""Incoming webhooks as Slack has them, and Mattermost, Rocket.Chat and others after it.
+
+A message is a sentence, in Block Kit's plainest form; as plain text, so that no name or title can
+call out to a channel. Such a webhook cannot recognise a message that it got before: where a worker
+is killed between sending and noting it, the message comes twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from errors import Failure
+from graph.execution import Refused
+from jobs.connectors.base import Connection, Denied, Trouble, Wait
+from jobs.delivery import asked_wait
+from jobs.executing import graph_of
+
+_DOCUMENT = "subscription { taskEvents { summary project { name } } }"
+_FIELD = "taskEvents"
+_MOST = 2_900  # of the 3,000 characters that a section may have
+_PAUSE = dt.timedelta(seconds=30)
+# What Slack answers where an address or its channel is no more.
+_GONE = frozenset({401, 403, 404, 410})
+
+
+class Slack:
+    """See the module."""
+
+    every: dt.timedelta | None = None
+
+    def wants(self, settings: dict[str, Any], event: Any) -> str | None:
+        """Each event of the chosen kinds is a message."""
+        return str(event.id) if event.kind in settings["events"] else None
+
+    async def sync(self, connection: Connection) -> bool:
+        """There is nothing to bring."""
+        return False
+
+    async def tell(self, connection: Connection, event_id: UUID, task_id: UUID | None) -> None:
+        """Post the sentence, if the owner may still see what it is about."""
+        del task_id
+        try:
+            graph = graph_of(connection.tools)
+            answer = await graph.deliver(connection.owner, _DOCUMENT, event_id)
+        except (Refused, Failure) as error:
+            raise Trouble(f"The message could not be made: {error}") from None
+        if answer is None:
+            return
+        found = (answer.data or {}).get(_FIELD)
+        if found is None:
+            raise Trouble("The message could not be made.")
+        # What was selected may be a fragment of JSON already.
+        shown = orjson.loads(orjson.dumps(found))
+        project = shown["project"]
+        body = message(shown["summary"], None if project is None else project["name"])
+        sent = await connection.request(
+            "POST", connection.credentials, {"Content-Type": "application/json"}, body
+        )
+        if sent.status == 429:
+            now = connection.tools.clock()
+            raise Wait(asked_wait(sent, now) or _PAUSE, "The channel is sent too much at once.")
+        if sent.status in _GONE:
+            raise Denied(f"The channel's webhook is not valid any more: it answered {sent.status}.")
+        if not 200 <= sent.status < 300:
+            raise Trouble(f"The channel's webhook answered {sent.status}.")
+
+
+def message(sentence: str, project: str | None) -> bytes:
+    """The body of a message: a sentence, and below it the project's name."""
+    blocks: list[dict[str, Any]] = [
+        {"type": "section", "text": {"type": "plain_text", "text": sentence[:_MOST]}}
+    ]
+    if project is not None:
+        line = {"type": "plain_text", "text": project[:_MOST]}
+        blocks.append({"type": "context", "elements": [line]})
+    return orjson.dumps({"text": _escaped(sentence[:_MOST]), "blocks": blocks})
+
+
+def _escaped(text: str) -> str:
+    """For the notification, whose text is marked up: `<!channel>` must stay what was typed."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

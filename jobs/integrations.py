@@ -1,0 +1,204 @@
+"""Integrations at work: each is synchronised by a job that queues its next run, and told of events
+by a consumer of the log.
+
+The next run is queued in the transaction that notes how this one ended. Runs have a key, so that
+one that was asked for in between only comes earlier, and never a second one beside it. A portion is
+a step of its own that begins by reading how things stand: what was paused, disconnected or
+interrupted shows at the next one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth.sealing import Sealer, Unreadable
+from db.models import Integration, IntegrationStatus, User
+from domain import integration as domain
+from domain.integration import SYNC_JOB
+from domain.work import Work
+from errors import Failure
+from jobs.connectors import CONNECTORS
+from jobs.connectors.base import Connection, Denied, Gone, Trouble, Wait
+from jobs.consumer import consumer
+from jobs.executing import viewer_of
+from jobs.handlers import Later, RunningJob, handler
+from jobs.outgoing import Outgoing
+from jobs.tools import Tools
+
+TELL_JOB = "integration.tell"
+
+# After so long a run makes room for other jobs, and goes on behind them.
+_TURN_SECONDS = 60.0
+_SECONDS = 300.0
+# A worker that is killed in the middle counts as an attempt, and what it brought is kept.
+_ATTEMPTS = 500
+
+
+@handler(SYNC_JOB, attempts=_ATTEMPTS, seconds=_SECONDS)
+async def sync(tools: Tools, job: RunningJob) -> None:
+    """Bring what is new, and queue the next run."""
+    id_ = UUID(job.payload["integration"])
+    begun = time.monotonic()
+    wait, error, complete = dt.timedelta(), None, False
+    try:
+        while not complete and time.monotonic() - begun < _TURN_SECONDS:
+            connection = await _open(tools, id_)
+            if connection is None:
+                return
+            connector = CONNECTORS[connection.kind]
+            complete = not await connector.sync(connection)
+    except Gone:
+        return
+    except Wait as asked:
+        wait, error = asked.after, str(asked)
+    except (Denied, Failure) as denied:
+        await tools.do(SYNC_JOB, partial(_fail, id_, _reason(denied)))
+        return
+    except Trouble as trouble:
+        error = str(trouble)
+    await tools.do(SYNC_JOB, partial(_finish, id_, wait, error, complete))
+
+
+@consumer("integrations")
+async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
+    """Queue what other services are to be told, where the integration's owner may see it."""
+    projects = {event.project_id for event in events if event.project_id is not None}
+    if not projects:
+        return
+    rows = await work.session.execute(
+        select(
+            Integration.id,
+            Integration.user_id,
+            Integration.project_id,
+            Integration.connector,
+            Integration.settings,
+        ).where(
+            Integration.project_id.in_(projects), Integration.status == IntegrationStatus.ACTIVE
+        )
+    )
+    wanted = [
+        (row, event, key)
+        for row in rows
+        for event in events
+        if event.project_id == row.project_id
+        and (key := CONNECTORS[row.connector].wants(row.settings, event)) is not None
+    ]
+    if not wanted:
+        return
+    allowed = await tools.log.allowed({(event.position, row.user_id) for row, event, _ in wanted})
+    for row, event, key in wanted:
+        if (event.position, row.user_id) in allowed:
+            payload = {"integration": row.id, "event": event.id, "task": event.task_id}
+            await work.enqueue(TELL_JOB, payload, key=f"{TELL_JOB}:{row.id}:{key}")
+
+
+@handler(TELL_JOB)
+async def tell(tools: Tools, job: RunningJob) -> None:
+    """Take to the other service what has happened here."""
+    id_, event_id = (UUID(job.payload[name]) for name in ("integration", "event"))
+    task = job.payload["task"]
+    try:
+        connection = await _open(tools, id_)
+        if connection is None:
+            return
+        connector = CONNECTORS[connection.kind]
+        await connector.tell(connection, event_id, None if task is None else UUID(task))
+    except Gone:
+        return
+    except Wait as asked:
+        raise Later(asked.after, str(asked)) from None
+    except Denied as denied:
+        await tools.do(TELL_JOB, partial(_fail, id_, str(denied)))
+        return
+    except Trouble as trouble:
+        await tools.do(TELL_JOB, partial(_note_error, id_, str(trouble)))
+        raise
+    if connector.every is None:
+        await tools.do(TELL_JOB, partial(_finish, id_, dt.timedelta(), None, True))
+
+
+async def _open(tools: Tools, id_: UUID) -> Connection | None:
+    """The integration as it is now; None where it is not at work. Raises `Denied`."""
+    async with tools.database.session() as session:
+        found = (
+            await session.execute(
+                select(Integration, User)
+                .join(User, User.id == Integration.user_id)
+                .where(
+                    Integration.id == id_,
+                    Integration.status == IntegrationStatus.ACTIVE,
+                    User.is_active,
+                    User.deleted_at.is_(None),
+                )
+            )
+        ).one_or_none()
+    if found is None:
+        return None
+    row, owner = found
+    try:
+        credentials = Sealer(tools.settings).open(row.credentials).decode()
+    except Unreadable:
+        raise Denied("The stored credentials cannot be read any more; give them again.") from None
+    settings = tools.settings
+    return Connection(
+        id=row.id,
+        kind=row.connector,
+        project_id=row.project_id,
+        owner=viewer_of(owner),
+        settings=row.settings,
+        progress=row.progress,
+        credentials=credentials,
+        tools=tools,
+        outgoing=Outgoing(
+            settings.webhooks.allowed_networks,
+            plain=not settings.server.production,
+            seconds=settings.webhooks.timeout_seconds,
+        ),
+    )
+
+
+async def _locked(work: Work, id_: UUID) -> Integration | None:
+    return await work.session.get(Integration, id_, with_for_update=True)
+
+
+async def _finish(
+    id_: UUID, wait: dt.timedelta, error: str | None, complete: bool, work: Work
+) -> None:
+    """Note how a run ended, and queue the next one."""
+    row = await _locked(work, id_)
+    if row is None or row.status is not IntegrationStatus.ACTIVE:
+        return
+    row.last_error = error
+    if complete:
+        row.last_sync_at = work.now
+    await work.session.flush()
+    every = CONNECTORS[row.connector].every
+    if every is None:
+        return
+    # What waits for its turn, or was asked to wait, goes on where it is; all else begins anew.
+    pause = every if complete or (error is not None and not wait) else wait
+    await domain.enqueue_sync(work, id_, run_at=work.now + pause)
+
+
+async def _fail(id_: UUID, reason: str, work: Work) -> None:
+    row = await _locked(work, id_)
+    if row is not None and row.status is IntegrationStatus.ACTIVE:
+        await domain.set_status(work, row, IntegrationStatus.FAILED, reason)
+
+
+async def _note_error(id_: UUID, reason: str, work: Work) -> None:
+    row = await _locked(work, id_)
+    if row is not None:
+        row.last_error = reason
+        await work.session.flush()
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, Failure) else str(error)
