@@ -1,0 +1,91 @@
+"""What a rule is, and the questions that are asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    false,
+    inspect,
+    true,
+)
+
+from auth.viewer import Viewer, ViewerColumn
+from db.base import Base
+
+Entity = Any  # a mapped class, or an alias of one
+Who = Viewer | ViewerColumn
+Predicate = Callable[[Who, Any], ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The rights on one model. What is not given is refused to everybody."""
+
+    read: Predicate
+    edit: Predicate | None = None
+    delete: Predicate | None = None
+    share: Predicate | None = None
+    # Whether a row is in one of the projects that a viewer is restricted to. Without it, nothing
+    # of this model is seen by an API key that was restricted to projects.
+    within: Predicate | None = None
+    noun: str = "object"
+
+
+RULES: dict[type[Base], Rule] = {}
+
+
+def rule_of(entity: Entity) -> Rule:
+    """The rule of a model or alias; `LookupError` where none was written."""
+    model = inspect(entity).mapper.class_
+    try:
+        return RULES[model]
+    except KeyError:
+        raise LookupError(
+            f"{model.__name__} has no access rule: write one in auth.access"
+        ) from None
+
+
+def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
+    """Rows that the viewer may see. `trashed`: False the living, True the trash, None both."""
+    return _predicate(viewer, entity, rule_of(entity).read, trashed)
+
+
+def edit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows that the viewer may change; an archived project's tasks are nobody's to change."""
+    return _predicate(viewer, entity, rule_of(entity).edit, trashed=False)
+
+
+def delete(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
+    """Rows that the viewer may put into the trash, or (`trashed=True`) take out of it."""
+    return _predicate(viewer, entity, rule_of(entity).delete, trashed)
+
+
+def share(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows that the viewer may show to others (shares of a task, members of a project)."""
+    return _predicate(viewer, entity, rule_of(entity).share, trashed=False)
+
+
+def audit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Every row of the log, for administrators; nothing for anybody else."""
+    rule_of(entity)
+    return true() if viewer.is_admin else false()
+
+
+def _predicate(
+    viewer: Who, entity: Entity, rule: Predicate | None, trashed: bool | None
+) -> ColumnElement[bool]:
+    if rule is None or not viewer.signed_in:
+        return false()
+    allowed = rule(viewer, entity)
+    if viewer.restricted:
+        within = rule_of(entity).within
+        allowed = false() if within is None else and_(allowed, within(viewer, entity))
+    if trashed is None or "deleted_at" not in inspect(entity).mapper.columns:
+        return allowed
+    in_trash = entity.deleted_at.is_not(None) if trashed else entity.deleted_at.is_(None)
+    return and_(in_trash, allowed)
