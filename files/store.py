@@ -42,7 +42,8 @@ class FileStore:
     async def put(self, file_id: UUID, name: str, data: BinaryIO | bytes) -> None:
         """Keep bytes; whole or not at all."""
         try:
-            await obstore.put_async(self._store, _key(file_id, name), data)
+            # Parts of five megabytes are sent at once, and each is held in memory: two will do.
+            await obstore.put_async(self._store, _key(file_id, name), data, max_concurrency=2)
         except _FAULTS as error:
             raise _unavailable(error) from error
 
