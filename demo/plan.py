@@ -155,7 +155,10 @@ class _Planner:
         end = self._ago(0.1 if story.archived is None else story.archived)
         project_id = self._id(begin)
         new = NewProject(
-            story.name, description=story.description, key=story.key, color=story.color,
+            story.name,
+            description=story.description,
+            key=story.key,
+            color=story.color,
             id=project_id,
         )
 
@@ -252,9 +255,7 @@ class _Planner:
             self._assign(task_id, where.owner, assignee, self._between(at, end))
         self._live(where, task_id, fate, hand=assignee or where.owner, at=at, end=end)
         for child in item.children:
-            self._task(
-                where, child, task_id, at, end, finished=fate is TaskStatus.COMPLETED
-            )
+            self._task(where, child, task_id, at, end, finished=fate is TaskStatus.COMPLETED)
 
     def _fate(self, where: _List, at: dt.datetime, *, finished: bool) -> TaskStatus:
         """How a task stands now: the older, the likelier it is done."""
@@ -285,9 +286,7 @@ class _Planner:
         """What happens to a task after it was made, up to its fate."""
         if fate is TaskStatus.COMPLETED:
             if self.random.random() < 0.35:
-                self._update(
-                    task_id, hand, {"status": TaskStatus.IN_PROGRESS}, at + (end - at) / 2
-                )
+                self._update(task_id, hand, {"status": TaskStatus.IN_PROGRESS}, at + (end - at) / 2)
             self._complete(task_id, hand, end)
         elif fate is TaskStatus.IN_PROGRESS:
             self._update(task_id, hand, {"status": fate}, self._between(at, end))
@@ -308,9 +307,7 @@ class _Planner:
 
         self._act(at, who, assign)
 
-    def _update(
-        self, task_id: UUID, who: str, changes: Mapping[str, Any], at: dt.datetime
-    ) -> None:
+    def _update(self, task_id: UUID, who: str, changes: Mapping[str, Any], at: dt.datetime) -> None:
         async def update(work: Work, _: Cast) -> None:
             await tasks.update_task(work, task_id, changes, None)
 

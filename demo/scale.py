@@ -211,9 +211,7 @@ class _Dealer:
         positions = ranks.after(None, TASKS_PER_PROJECT)
         # (id, root id, level) of the tasks so far that others may stand below.
         above: list[tuple[UUID, UUID, int]] = []
-        for number, (second, position) in enumerate(
-            zip(seconds, positions, strict=True), start=1
-        ):
+        for number, (second, position) in enumerate(zip(seconds, positions, strict=True), start=1):
             at = self.begin + dt.timedelta(seconds=second * (_DAYS - 1) / _DAYS)
             item = random.choice(self.crowd.titles)
             task_id, owner = self.crowd.id(at), random.choice(hands)

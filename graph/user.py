@@ -27,8 +27,8 @@ from domain.user_deletion import delete_oneself
 from domain.work import Work
 from errors import BadInput, NotFound, Unauthenticated
 from graph import filtering, ids, ordering, rates
-from graph.avatar import avatar_urls
 from graph.api_key import ApiKeyConnection, ApiKeyOrder
+from graph.avatar import avatar_urls
 from graph.comparing import IDFilter, StringFilter
 from graph.context import Context
 from graph.fields import BatchInfo, arg, argument, batch, column, root

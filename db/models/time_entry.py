@@ -95,4 +95,7 @@ def ends(entry: Any) -> ColumnElement[dt.datetime]:
 
 def seconds(entry: Any) -> ColumnElement[int]:
     """How long an entry is, in whole seconds; a running one counts up to now."""
-    return func.greatest(cast(func.date_part(literal("epoch", Text()), ends(entry) - entry.started_at), BigInteger), 0)
+    return func.greatest(
+        cast(func.date_part(literal("epoch", Text()), ends(entry) - entry.started_at), BigInteger),
+        0,
+    )

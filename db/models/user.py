@@ -56,9 +56,7 @@ class User(Versioned, Base):
     deleted_at: Mapped[dt.datetime | None]
 
     sessions: Mapped[list[Session]] = relationship("Session", lazy="raise", back_populates="user")
-    api_keys: Mapped[list[ApiKey]] = relationship(
-        "ApiKey", lazy="raise", back_populates="user"
-    )
+    api_keys: Mapped[list[ApiKey]] = relationship("ApiKey", lazy="raise", back_populates="user")
     assigned_tasks: Mapped[list[Task]] = relationship(
         "Task", lazy="raise", foreign_keys="Task.assignee_id", back_populates="assignee"
     )

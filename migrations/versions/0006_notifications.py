@@ -120,9 +120,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_devices"),
         sa.UniqueConstraint("token", name="uq_devices_token"),
     )
-    op.create_index(
-        "ix_devices_user_id_created_at_id", "devices", ["user_id", "created_at", "id"]
-    )
+    op.create_index("ix_devices_user_id_created_at_id", "devices", ["user_id", "created_at", "id"])
 
 
 def downgrade() -> None:

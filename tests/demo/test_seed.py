@@ -146,9 +146,7 @@ async def test_everybody_can_sign_in_with_the_printed_password(
     auth.close()
 
 
-async def test_no_login_is_offered_that_would_not_work(
-    fresh: Fresh, settings: Settings
-) -> None:
+async def test_no_login_is_offered_that_would_not_work(fresh: Fresh, settings: Settings) -> None:
     database = await fresh()
     assert not await demo_exists(database)
     assert await demo_login(database) is None

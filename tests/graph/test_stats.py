@@ -20,7 +20,7 @@ query ($filter: TaskFilter) {
 """
 COMPLETE = "mutation ($id: ID!) { taskComplete(input: {id: $id}) { errors { code } } }"
 COMMENT = (
-    'mutation ($id: ID!) { commentCreate(input: {taskId: $id, body: "x"}) { errors { code } } }'  # noqa: E501 - one line reads best
+    'mutation ($id: ID!) { commentCreate(input: {taskId: $id, body: "x"}) { errors { code } } }'
 )
 
 
