@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from graphql import GraphQLInputObjectType, GraphQLSchema, get_named_type
+from graphql import GraphQLInputObjectType, GraphQLSchema
 
 from db import models
 from db.models import Permission, TaskPriority, TaskStatus
 from graph.schema import schema
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid
+from tests.graph.criteria import named, short, used
+from tests.graph.test_filters_of_lists import CASES as LIST_CASES
+from tests.graph.test_filters_of_lists import REPORT_CASES
 
 SCHEMA: GraphQLSchema = schema._schema
 
@@ -112,17 +114,6 @@ async def scene(world: World) -> Scene:
     await world.rows(said, answer, gone)
     names |= {"share": gid(share), "said": gid(said)}
     return Scene(owner, helper, names)
-
-
-def named(value: Any, names: dict[str, str]) -> Any:
-    """A filter with `$A` and the like replaced by what they name."""
-    if isinstance(value, dict):
-        return {key: named(inner, names) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [named(inner, names) for inner in value]
-    if isinstance(value, str) and value.startswith("$"):
-        return names[value[1:]]
-    return value
 
 
 # What each filter finds among the tasks A to E.
@@ -305,10 +296,6 @@ PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def short(value: Any) -> str:
-    return str(value)[:70]
-
-
 @pytest.mark.parametrize(("filter_", "found"), TASK_CASES, ids=short)
 async def test_tasks(world: World, scene: Scene, filter_: dict[str, Any], found: str) -> None:
     reply = await world.run(TASKS, scene.owner, filter=named(filter_, scene.names))
@@ -336,17 +323,10 @@ ELSEWHERE = {
 COMBINERS = {"and", "or", "not"}
 
 
-def used(type_: GraphQLInputObjectType, value: dict[str, Any]) -> Iterator[str]:
-    for name, inner in value.items():
-        yield f"{type_.name}.{name}"
-        below: Any = get_named_type(type_.fields[name].type)
-        if isinstance(below, GraphQLInputObjectType):
-            for item in inner if isinstance(inner, list) else [inner]:
-                yield from used(below, item)
-
-
 def test_every_criterion_of_every_filter_has_a_case() -> None:
-    """A new comparator or criterion is to be added to the cases above."""
+    """A new comparator or criterion is to be added to the cases above, or to those of the other
+    lists.
+    """
     filters = {
         name: type_
         for name, type_ in SCHEMA.type_map.items()
@@ -355,9 +335,14 @@ def test_every_criterion_of_every_filter_has_a_case() -> None:
         and name not in ELSEWHERE
     }
     shown: set[str] = set()
-    for root, cases in (("TaskFilter", TASK_CASES), ("ProjectFilter", PROJECT_CASES)):
-        for filter_, _ in cases:
-            shown.update(used(filters[root], filter_))
+    tables: list[tuple[str, dict[str, Any]]] = [
+        *(("TaskFilter", case[0]) for case in TASK_CASES),
+        *(("ProjectFilter", case[0]) for case in PROJECT_CASES),
+        *(("TimeReportFilter", case[0]) for case in REPORT_CASES),
+        *(case[:2] for case in LIST_CASES),
+    ]
+    for root, filter_ in tables:
+        shown.update(used(filters[root], filter_))
     combined = {f"TaskFilter.{name}" for name in COMBINERS}
     assert combined <= shown
     every = {
