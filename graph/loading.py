@@ -93,41 +93,43 @@ class ObjectLoader:
         if missing:
             self._wanted |= missing
             if self._pending is None:
-                loop = asyncio.get_running_loop()
-                self._pending = loop.create_future()
-                # Other fields of this level start within this turn of the loop; theirs come along.
-                loop.call_soon(lambda: loop.call_soon(self._dispatch))
-            waiting.append(self._pending)
+                await self._lead()
+            else:
+                waiting.append(self._pending)
         for reading in waiting:
             await asyncio.shield(reading)
         return self._rows
 
-    def _dispatch(self) -> None:
-        pending, keys = self._pending, self._wanted
-        self._pending, self._wanted = None, set()
-        assert pending is not None
-        self._reading[pending] = keys
-        task = asyncio.ensure_future(self._read(keys))
-        task.add_done_callback(lambda done: self._settle(pending, done))
+    async def _lead(self) -> None:
+        """Read for all who ask within this turn of the loop: the first of them does it.
 
-    def _settle(self, pending: asyncio.Future[None], done: asyncio.Future[None]) -> None:
-        del self._reading[pending]
-        _settle(pending, done)
+        Should the operation be cancelled, so is what they wait for.
+        """
+        pending = self._pending = asyncio.get_running_loop().create_future()
+        try:
+            # Other fields of this level start within this turn; theirs come along.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            keys, self._wanted, self._pending = self._wanted, set(), None
+        self._reading[pending] = keys
+        try:
+            await self._read(keys)
+        except Exception as error:
+            pending.set_exception(error)
+            # The others may be none; then nobody else looks at it.
+            pending.exception()
+            raise
+        else:
+            pending.set_result(None)
+        finally:
+            del self._reading[pending]
+            pending.cancel()
 
     async def _read(self, keys: set[UUID]) -> None:
         rows = await read_by_keys(self._context, self._model, self._labels, keys)
         self._rows.update(dict.fromkeys(keys))
         self._rows.update(rows)
-
-
-def _settle(pending: asyncio.Future[None], done: asyncio.Future[None]) -> None:
-    if pending.done():
-        return
-    error = None if done.cancelled() else done.exception()
-    if error is not None:
-        pending.set_exception(error)
-    else:
-        pending.set_result(None)
 
 
 async def read_by_keys(

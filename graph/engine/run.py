@@ -270,6 +270,11 @@ class Run:
         return [by_class[type(value)] for value in values]
 
     async def _plan_of(self, field: FieldPlan, shape: Shape, value: Any) -> ObjectPlan | Failed:
+        if shape.plan is not None:
+            # A type that looks at the class alone needs none of what is made below to ask it.
+            by_class = getattr(shape.plan.type.is_type_of, "by_class", None)
+            if by_class is not None and by_class(type(value)):
+                return shape.plan
         info = self.info(field)
         try:
             plan = shape.plan or await self._runtime_plan(field, shape, value, info)

@@ -1,0 +1,105 @@
+"""Connections handed from read to read: never to two at once, never a dead one, none lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from db.held import Connection, Connections
+from settings import Settings
+
+SIZE = 2
+
+
+@pytest.fixture
+async def connections(settings: Settings) -> AsyncIterator[Connections]:
+    async def connect() -> Connection:
+        made: Connection = await asyncpg.connect(**settings.database.connect_args)
+        return made
+
+    held = Connections(connect, SIZE)
+    yield held
+    async with asyncio.timeout(20):
+        await held.close()
+
+
+async def backend(connections: Connections, statement: str = "SELECT pg_backend_pid()") -> int:
+    connection = await connections.take()
+    try:
+        return int(await connection.fetchval(statement))
+    finally:
+        connections.give(connection)
+
+
+SLOW = "SELECT pg_backend_pid() FROM pg_sleep(0.05)"
+
+
+async def test_no_more_are_opened_than_may_be_and_each_serves_many(
+    connections: Connections,
+) -> None:
+    backends = await asyncio.gather(*(backend(connections, SLOW) for _ in range(9)))
+    assert len(set(backends)) == SIZE
+    assert await backend(connections) in backends
+
+
+async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
+    connections: Connections,
+) -> None:
+    held = [await connections.take() for _ in range(SIZE)]
+    waiting = [asyncio.create_task(backend(connections)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for connection in held:
+        connection.terminate()
+        connections.give(connection)
+    async with asyncio.timeout(20):
+        backends = await asyncio.gather(*waiting)
+    assert len(backends) == 3
+    idle = await connections.take()
+    connections.give(idle)
+    idle.terminate()
+    assert await backend(connections)
+
+
+async def test_who_gives_up_waiting_loses_nothing(connections: Connections) -> None:
+    held = [await connections.take() for _ in range(SIZE)]
+    early, late = (asyncio.create_task(backend(connections)) for _ in range(2))
+    await asyncio.sleep(0)
+    early.cancel()
+    connections.give(held.pop())
+    # Handed over and given up in the same moment.
+    late.cancel()
+    connections.give(held.pop())
+    await asyncio.gather(early, late, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert len({await backend(connections) for _ in range(SIZE)}) >= 1
+        both = [await connections.take() for _ in range(SIZE)]
+    for connection in both:
+        connections.give(connection)
+
+
+async def test_the_next_is_not_disturbed_by_a_statement_that_was_cancelled(
+    connections: Connections,
+) -> None:
+    tasks = [
+        asyncio.create_task(backend(connections, "SELECT 1 FROM pg_sleep(30)")) for _ in range(SIZE)
+    ]
+    await asyncio.sleep(0.2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert all([await backend(connections) for _ in range(4)])
+
+
+async def test_that_none_can_be_opened_is_told_to_everybody(settings: Settings) -> None:
+    async def connect() -> Connection:
+        await asyncio.sleep(0)
+        raise ConnectionRefusedError
+
+    held = Connections(connect, 1)
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(*(held.take() for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionRefusedError] * 3
