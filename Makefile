@@ -38,7 +38,7 @@ demo: $(STAMPS)/runtime ## Fill the database with demo data; make demo SCALE=100
 .PHONY: test
 test: $(STAMPS)/dev $(STAMPS)/explorer ## Run the tests; make test ARGS="-k name" for some
 	@$(BIN)/python scripts/chromium.py
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: check
 check: $(STAMPS)/dev ## Lint, types, layers, schema.graphql, models and migrations
