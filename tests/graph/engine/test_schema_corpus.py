@@ -27,7 +27,9 @@ READING = {
 }
 
 # `Type.field`s that stand in no operation of the corpus, each with its reason.
-LEFT_OUT: dict[str, str] = {}
+LEFT_OUT: dict[str, str] = {
+    "ApiKey.prefix": "made by chance, and too short to be renamed; see tests/graph/test_scopes.py",
+}
 
 
 @pytest.fixture(scope="module")
