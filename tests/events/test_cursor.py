@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from errors import BadInput
 from events.cursor import Cursor
+
+# The same in each run, so that the tests have the same names in all processes.
+_EPOCH = UUID(int=7)
 
 
 def test_a_cursor_survives_the_way_to_the_client_and_back() -> None:
@@ -25,9 +28,9 @@ def test_a_cursor_survives_the_way_to_the_client_and_back() -> None:
         "é" * 44,
         "A" * 44,  # the version is wrong
         "AQ" + "_" * 42,  # the position is too large
-        str(Cursor(uuid4(), 1, 1))[:-1],
-        str(Cursor(uuid4(), 1, 1)) + "AAAA",
-        str(Cursor(uuid4(), 1, 1))[:-1] + "\n",
+        str(Cursor(_EPOCH, 1, 1))[:-1],
+        str(Cursor(_EPOCH, 1, 1)) + "AAAA",
+        str(Cursor(_EPOCH, 1, 1))[:-1] + "\n",
         "💥",
         "0" * 10_000,
     ],
