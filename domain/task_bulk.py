@@ -11,6 +11,7 @@ Items come in as `Failure`s too, for those that could not even be read.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,8 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
     if new.id in known.taken or new.id in made:
         raise rules.taken("id", ("id",))
     _demand_active(known.people, new.assignee_id)
+    # A microsecond apart, so that lists by time keep the order of the input.
+    moment = work.now + dt.timedelta(microseconds=len(made))
     return Task(
         **{"due_at": None, "due_on": None, "due_timezone": None, **values},
         id=new.id or work.new_id(),
@@ -165,8 +168,8 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
         assignee_id=new.assignee_id,
         parent_id=None if parent is None else parent.id,
         root_id=None if parent is None else parent.root_id or parent.id,
-        created_at=work.now,
-        updated_at=work.now,
+        created_at=moment,
+        updated_at=moment,
         version=1,
     )
 

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app import Application
+from app import create_app
+from settings import Settings
 from tests import uploads
 from tests.accounts import Person
 from tests.factories import World, gid, missing
@@ -21,8 +22,9 @@ MAP = '{"0": ["variables.input.file"]}'
 
 
 @pytest.fixture(scope="module")
-async def http(app: Application) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application on a real socket."""
+async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a process on a real socket; the application of all tests is left alone."""
+    app = create_app(settings)
     async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
         yield client
 

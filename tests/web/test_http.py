@@ -208,7 +208,6 @@ async def test_a_body_of_unknown_length_is_measured_as_it_comes(http: httpx.Asyn
         "text/plain",
         "application/graphql",
         "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
         "application/json; charset=utf-16",
         "application/jsonp",
     ],
@@ -221,6 +220,18 @@ async def test_only_json_is_read_so_that_no_form_can_post(
     body = json.dumps({"query": "mutation { add }"})
     response = await http.post("/graphql", content=body.encode(), headers=headers)
     assert response.status_code == 415
+    assert response.headers["content-type"].startswith(JSON)
+    assert toy.Mutation.done == done
+
+
+async def test_a_form_with_files_needs_a_header_that_no_form_can_set(
+    http: httpx.AsyncClient,
+) -> None:
+    done = toy.Mutation.done
+    body = json.dumps({"query": "mutation { add }"})
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = await http.post("/graphql", content=body.encode(), headers=headers)
+    assert response.status_code == 400
     assert response.headers["content-type"].startswith(JSON)
     assert toy.Mutation.done == done
 
