@@ -116,8 +116,13 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Services]:
-        """Open what the process needs, and close it in the opposite order."""
+        """Open what the process needs, and close it in the opposite order.
+
+        Raises `RuntimeError` if the application has been started already.
+        """
         runtime, settings = self.runtime, self.runtime.settings
+        if runtime.started:
+            raise RuntimeError("the application has been started already")
         async with contextlib.AsyncExitStack() as stack:
             database = await Database.connect(settings.database)
             stack.push_async_callback(database.close)

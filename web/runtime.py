@@ -27,6 +27,11 @@ class Runtime:
     _detached: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
+    def started(self) -> bool:
+        """Whether the application is between its start and its end."""
+        return self._services is not None
+
+    @property
     def services(self) -> Services:
         """Raises `RuntimeError` outside the application's lifespan."""
         if self._services is None:

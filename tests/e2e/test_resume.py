@@ -16,7 +16,7 @@ from gql.transport.httpx import HTTPXAsyncTransport
 from gql.transport.websockets import WebsocketsTransport
 from httpx_sse import aconnect_sse
 
-from app import Application
+from app import create_app
 from settings import Settings
 from tests import servers
 from tests.accounts import Person
@@ -102,9 +102,9 @@ async def _rename(session: Any, task_id: str, title: str) -> None:
 
 
 @pytest.fixture(scope="module")
-async def url(app: Application) -> AsyncIterator[str]:
-    """The application of the tests, on a real port."""
-    async with servers.serving(app) as address:
+async def url(settings: Settings) -> AsyncIterator[str]:
+    """A process of its own on a real port; the application of all tests is left alone."""
+    async with servers.serving(create_app(settings)) as address:
         yield address
 
 
