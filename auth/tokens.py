@@ -180,8 +180,7 @@ class Tokens:
         moment = now.timestamp()
         if moment >= expires:
             raise Unauthenticated(
-                "The token has expired. Call `sessionRefresh` (without an Authorization header) "
-                "for a new one, or sign in again."
+                "The token has expired. Call `sessionRefresh` for a new one, or sign in again."
             )
         if issued > moment + _CLOCK_SKEW:
             raise Unauthenticated("The token is dated in the future.")

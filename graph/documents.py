@@ -13,10 +13,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from graphql import (
-    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
@@ -35,7 +34,7 @@ from errors import ErrorCode
 from graph.cost import Pricing
 from graph.limits import DocumentLimits, check_document
 from graph.scopes import scopes_of
-from graph.selection import Outline, fields_of
+from graph.selection import DEFINITION, Outline, fields_of
 
 # At most so many errors are reported in one answer; the last one says that there were more.
 MAX_ERRORS: Final = 20
@@ -83,6 +82,8 @@ class Operation:
     pricing: Pricing
     # What an API key must be good for.
     scopes: tuple[str, ...]
+    # Does nothing but what the signed-out may do to become somebody: sign in, refresh, register.
+    public: bool
     # Only asks about the schema, without variables: its answer is the same for everybody.
     introspection: bool
     # That answer's `data`, once it is known, as JSON.
@@ -216,13 +217,30 @@ class Documents:
         fragments: Mapping[str, FragmentDefinitionNode],
     ) -> Operation:
         outline = Outline(self._schema, node, fragments)
-        introspection = False
-        root = self._schema.query_type
-        if node.operation is OperationType.QUERY and root and not node.variable_definitions:
-            names = [field.name.value for field in _root_fields(outline, root)]
-            introspection = all(name.startswith("__") for name in names)
-        return Operation(tree, node, outline, Pricing(outline), scopes_of(outline), introspection)
+        kind, names = node.operation, _root_names(outline)
+        return Operation(
+            tree,
+            node,
+            outline,
+            Pricing(outline),
+            scopes_of(outline),
+            public=kind is OperationType.MUTATION and all(map(self._is_public, names)),
+            introspection=kind is OperationType.QUERY
+            and not node.variable_definitions
+            and all(name.startswith("__") for name in names),
+        )
+
+    def _is_public(self, name: str) -> bool:
+        root = self._schema.mutation_type
+        field = None if root is None else root.fields.get(name)
+        if field is None:
+            return name == "__typename"
+        return getattr(field.extensions.get(DEFINITION), "public", False)
 
 
-def _root_fields(outline: Outline, root: Any) -> list[FieldNode]:
-    return list(fields_of(outline, root, [outline.operation.selection_set]))
+def _root_names(outline: Outline) -> list[str]:
+    root = outline.schema.get_root_type(outline.operation.operation)
+    assert root is not None  # of a valid document
+    return [
+        field.name.value for field in fields_of(outline, root, [outline.operation.selection_set])
+    ]

@@ -108,9 +108,11 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "needs")
+    _own = ("declared", "function", "needs", "public")
 
     function: BatchFunction
+    # Whether it makes credentials, or mends them: a root field for whoever has none that are good.
+    public: bool = False
     # Python names to (type annotation, description) of the arguments, or None: read them off the
     # function's signature when the schema is built.
     declared: Sequence[StrawberryArgument] | None = None

@@ -153,7 +153,8 @@ def mutation(
 ) -> Any:
     """A root field of `Mutation`.
 
-    `public`: for the signed-out too. `in_context`: the function takes the operation's `Context`
+    `public`: for the signed-out too, and for those whose credentials are no longer good, whatever
+    header they send. `in_context`: the function takes the operation's `Context`
     before the work. `around`: what is done outside of the transaction, before and after it, because
     it takes too long for one (bytes of a file); the function takes its value before the work.
     `secrets`: keys of the refs that are never kept, so that a repeat does not
@@ -185,12 +186,14 @@ def mutation(
             context.objects.clear()
             context.loaders.clear()
 
-    return batch(
+    made = batch(
         run,
         description,
         arguments=[argument("input", input_type, "What to do.", default=inspect.Parameter.empty)],
         deprecation_reason=deprecation_reason,
     )
+    made.public = public
+    return made
 
 
 def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:

@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from auth.limits import BUDGET_SECONDS, Budget
 from auth.request import RequestInfo
-from auth.viewer import Viewer
-from errors import ErrorCode
+from auth.viewer import NOBODY, Viewer
+from errors import ErrorCode, Unauthenticated
 from graph.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
 from web.accept import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
@@ -81,11 +81,11 @@ class GraphQLOverHTTP:
                 return
             request = await self._read(scope, receive)
             _check_accepted(accepted)
-            viewer = await self._viewer(scope)
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             kind = prepared.kind.value
             _check_method(scope["method"], prepared)
             streamed = _as_stream(prepared, accepted)
+            viewer = await self._viewer_for(prepared, scope)
             context = self._runtime.services.context(viewer, info)
             await self._runtime.executor.admit(prepared, context)
             if streamed:
@@ -134,6 +134,17 @@ class GraphQLOverHTTP:
         (await self._viewer(scope)).require()
         uploads = scope[_UPLOADS] = []
         return await read_multipart(scope, receive, self._runtime.settings, uploads)
+
+    async def _viewer_for(self, prepared: Prepared, scope: Scope) -> Viewer:
+        """Who asks for this operation. Clients send their header with everything; one that is
+        worth nothing any more must not keep them from getting a new one.
+        """
+        try:
+            return await self._viewer(scope)
+        except Unauthenticated:
+            if prepared.operation.public:
+                return NOBODY
+            raise
 
     async def _viewer(self, scope: Scope) -> Viewer:
         """Who asks: by the `Authorization` header or, where a browser's EventSource cannot send
