@@ -32,6 +32,7 @@ from files.store import ORIGINAL, THUMBNAIL
 from files.upload import Upload
 from graph import ids
 from graph.execution import refusal
+from graph.scopes import demand
 from web.requests import BadRequest
 from web.runtime import Runtime
 
@@ -55,6 +56,8 @@ _AVATAR: Final = Statement(
         models.User.id == bindparam("user_id"), models.User.deleted_at.is_(None)
     )
 )
+# What an API key must be good for.
+_SCOPE: Final = "files:read"
 # Sixteen times what is taken is read and thrown away before a sender is cut off.
 _PATIENCE: Final = 16
 
@@ -115,11 +118,14 @@ class _Routes:
         return Response(data, media_type=THUMBNAIL_TYPE, headers=headers)
 
     async def _attachment(self, request: Request) -> models.Attachment:
-        """The attachment asked for. Raises `NotFound`, `Unauthenticated` or `Forbidden`."""
+        """The attachment asked for. Raises `NotFound`, `Unauthenticated` or `Forbidden`, the latter
+        for a signature that is not ours and for a key without the scope.
+        """
         signed = self._signed(request, "GET")
         viewer = NOBODY if signed else await self._viewer(request)
         if not signed:
             viewer.require()
+            demand(viewer, (_SCOPE,))
         attachment_id = _uuid(models.Attachment, request.path_params["id"])
         async with self._work(request, viewer) as work:
             if not signed:

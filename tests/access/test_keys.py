@@ -33,7 +33,7 @@ class Keys:
     elsewhere: Cast
 
 
-async def _with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> Cast:
+async def with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> Cast:
     owner = cast.people[Part.OWNER]
     other = await world.project(owner, name="Another")
     made = await world.house.do(
@@ -66,8 +66,8 @@ class _Program(Cast):
 async def keys(world: World) -> Keys:
     cast = await Cast.gather(world)
     return Keys(
-        await _with_key(cast, world, restricted=False),
-        await _with_key(cast, world, "read", "write", restricted=True),
+        await with_key(cast, world, restricted=False),
+        await with_key(cast, world, "read", "write", restricted=True),
     )
 
 
