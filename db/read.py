@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 
 import asyncpg
 import orjson
-from sqlalchemy import Select
+from sqlalchemy import ARRAY, Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.types import TypeEngine
 
 from db.base import Base
 from db.held import Connection, Connections
@@ -41,6 +42,13 @@ def row_class(model: type[Base] | None, labels: tuple[str, ...]) -> type[Row]:
     return type(name, (Row,), {"__slots__": (), "model": model, "labels": labels, **columns})
 
 
+def _copies(type_: TypeEngine[Any]) -> bool:
+    """Whether all that SQLAlchemy does to a value of this type is to copy a list."""
+    if not isinstance(type_, ARRAY):
+        return False
+    return type_.item_type.dialect_impl(_DIALECT).bind_processor(_DIALECT) is None
+
+
 class Statement:
     """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
@@ -61,20 +69,18 @@ class Statement:
         self._constants: dict[str, Any] = dict(compiled.params)
         processors: Mapping[str, Callable[[Any], Any]] = getattr(compiled, "_bind_processors", {})
         self._processors = {
-            name: processor for name, processor in processors.items() if name in self._names
+            name: processor
+            for name, processor in processors.items()
+            if name in self._names and not _copies(compiled.binds[name].type)
         }
         self.row = row_class(model, tuple(str(column.key) for column in query.exported_columns))
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """Values in the order of the placeholders; what is not given stays as compiled."""
-        constants, processors = self._constants, self._processors
-        values = []
-        for name in self._names:
-            value = params[name] if name in params else constants[name]
-            if name in processors:
-                value = processors[name](value)
-            values.append(value)
-        return values
+        values = {**self._constants, **params}
+        for name, process in self._processors.items():
+            values[name] = process(values[name])
+        return [values[name] for name in self._names]
 
 
 class Reader:

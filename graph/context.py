@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from events.live import LiveEvents
     from files.service import Files
     from graph.engine.run import Observer
+    from graph.page_rows import PageReader
 
 
 def utc_now() -> dt.datetime:
@@ -64,6 +65,10 @@ class Context:
     loaders: dict[Any, Any] = field(default_factory=dict)
     # graph.loading's object loaders, by model.
     objects: dict[Any, Any] = field(default_factory=dict)
+    # graph.page_rows's reader of pages.
+    pages: PageReader | None = None
+    # How many fields the batch engine runs beside each other now; 0 where that is not known.
+    branches: int = 0
     # The operation's outline, where the executor keeps one with the document.
     outline: Outline | None = None
     # Taken before anything else is read, where the operation asks for it; see `graph.event`.

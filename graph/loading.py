@@ -107,9 +107,10 @@ class ObjectLoader:
         """
         pending = self._pending = asyncio.get_running_loop().create_future()
         try:
-            # Other fields of this level start within this turn; theirs come along.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            if self._context.branches != 1:
+                # Other fields of this level start within this turn; theirs come along.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
         finally:
             keys, self._wanted, self._pending = self._wanted, set(), None
         self._reading[pending] = keys

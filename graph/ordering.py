@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -121,9 +121,12 @@ class Key:
         return term.nulls_first() if self.nulls_first else term.nulls_last()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ordering:
-    """A total order: given keys, then the id in the direction of the last one."""
+    """A total order: given keys, then the id in the direction of the last one.
+
+    Compared by identity, since equal keys have one ordering (`ordering_by`).
+    """
 
     keys: tuple[Key, ...]
 
@@ -307,7 +310,12 @@ def ordering_by(
                 raise BadInput(f"Ordered by {name} twice.", path=(*path, index))
     if all(key.source.name != last.name for key in keys):
         keys.append(Key(last, descending=keys[-1].descending if keys else False))
-    return Ordering(tuple(keys))
+    return _only(tuple(keys))
+
+
+@lru_cache(maxsize=2000)
+def _only(keys: tuple[Key, ...]) -> Ordering:
+    return Ordering(keys)
 
 
 # Sources of relations are made once, so that equal orderings are equal (and statements are found).

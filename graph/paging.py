@@ -1,39 +1,35 @@
 """Connections: pages of lists, at the root and under many parents at once.
 
-One statement reads the pages of all parents of a place: a LATERAL query for each parent's rows,
-so that `first: 10` means ten for each parent and never ten for the batch. Counts are another
-statement, made only when `totalCount` is asked for. The rows of a page are the edges too: an
-edge's node is the row and its cursor comes from the row's ordering values.
+The rows of a page (`graph.page_rows`) are the edges too: an edge's node is the row and its cursor
+comes from the row's ordering values. Counts are a statement of their own, made only when
+`totalCount` is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 import strawberry
-from sqlalchemy import ARRAY, Integer, Uuid, bindparam, func, select, true
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 from strawberry.types.arguments import StrawberryArgument
 
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
-from db.read import Row, Statement
 from errors import BadInput
 from graph.fields import BatchInfo, argument, batch, derived
-from graph.filtering import Binds, Values, build_filter, filter_shape
-from graph.loading import Labels, Shape, below, columns_of, viewer_of
+from graph.filtering import Values, filter_shape
+from graph.loading import Labels, below
 from graph.node import TYPE_NAMES
 from graph.ordering import Key, Ordering, ordering_of
+from graph.page_rows import KEY, PageRequest, PageShape, page_reader
+from graph.selection import Selection
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
-# Labels of the columns that hold a row's place in the ordering.
-KEY = "_key_"
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -173,86 +169,7 @@ def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[St
     ]
 
 
-# --- statements ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PageShape:
-    """All that a page's statement depends on. `child` is the column that points to the parent."""
-
-    model: type[Base]
-    child: str | None
-    labels: Labels
-    ordering: Ordering
-    with_cursors: bool
-    backward: bool
-    after: tuple[bool, ...] | None
-    before: tuple[bool, ...] | None
-    filter_type: Any
-    filter: Any
-    viewer: Shape
-    where: Callable[[Viewer, Any], Any] | None
-    right: Callable[[Viewer, Any], Any]
-
-
-def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
-    found = [shape.right(viewer, entity)]
-    if shape.where is not None:
-        found.append(shape.where(viewer, entity))
-    if shape.filter is not None:
-        found.append(build_filter(shape.filter_type, shape.filter, entity, viewer, Binds()))
-    return found
-
-
-@lru_cache(maxsize=2000)
-def _page_statement(shape: PageShape) -> Statement:
-    viewer = viewer_of(shape.viewer)
-    entity = aliased(shape.model, name="item")
-    ordering = shape.ordering
-    expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-    columns = columns_of(shape.model, entity, shape.labels, viewer)
-    if shape.with_cursors:
-        columns += [
-            expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
-        ]
-    query = select(*columns).where(*_predicates(shape, entity, viewer))
-    if shape.after is not None:
-        query = query.where(ordering.after(expressions, shape.after, "after"))
-    if shape.before is not None:
-        query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
-    read = ordering.reversed() if shape.backward else ordering
-    query = query.order_by(
-        *(key.sorted(expression) for key, expression in zip(read.keys, expressions, strict=True))
-    ).limit(bindparam("limit", type_=Integer()))
-    if shape.child is not None:
-        parents = (
-            func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
-            .table_valued("id", name="parent")
-            .render_derived()
-        )
-        inner = query.where(getattr(entity, shape.child) == parents.c.id).lateral("page")
-        query = (
-            select(parents.c.id.label("parent_key"), *inner.c)
-            .select_from(parents)
-            .join(inner, true())
-        )
-    statement = Statement(query, shape.model)
-    statement.row.ordering = ordering  # type: ignore[attr-defined]  # read by cursor_of
-    return statement
-
-
-@lru_cache(maxsize=500)
-def _count_statement(shape: PageShape) -> Statement:
-    viewer = viewer_of(shape.viewer)
-    entity = aliased(shape.model, name="item")
-    query = select(func.count().label("total")).select_from(entity)
-    query = query.where(*_predicates(shape, entity, viewer))
-    if shape.child is not None:
-        child = getattr(entity, shape.child)
-        keys = bindparam("parents", type_=ARRAY(Uuid()))
-        query = query.add_columns(child.label("parent_key")).where(child == keys.any_())
-        query = query.group_by(child)
-    return Statement(query)
+# --- reading --------------------------------------------------------------------------------------
 
 
 def bounds_of(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
@@ -292,23 +209,13 @@ async def read_pages(
     window = window_of(ordering, first, after, last, before)
     values = Values()
     filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
-    selection = info.selection
-    object_type: Any = selection.outline.schema.get_type(TYPE_NAMES[model])
-    places = [below(selection, "nodes"), below(selection, "edges", "node")]
-    labels: frozenset[str] = frozenset().union(
-        *(place.labels(object_type) for place in places if place is not None)
-    )
-    cursors = (
-        below(selection, "edges", "cursor"),
-        below(selection, "pageInfo", "startCursor"),
-        below(selection, "pageInfo", "endCursor"),
-    )
+    asked = _asked(info.selection, model)
     shape = PageShape(
         model=model,
         child=child,
-        labels=labels,
+        labels=asked.labels,
         ordering=ordering,
-        with_cursors=any(place is not None for place in cursors),
+        with_cursors=asked.cursors,
         backward=window.backward,
         after=nulls_of(window.after),
         before=nulls_of(window.before),
@@ -322,32 +229,62 @@ async def read_pages(
         **info.viewer.params,
         **values.params(),
         **(params or {}),
-        "parents": list(parents),
+        **bounds_of("after", window.after),
+        **bounds_of("before", window.before),
+        "limit": window.limit + 1,
     }
+    request = PageRequest(parents, arguments)
     pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
-    reader = info.context.services.database.reader
-    wants_rows = any(place is not None for place in (*places, below(selection, "pageInfo")))
-    if wants_rows or selection.child("edges") is not None:
-        rows = await reader.fetch(
-            _page_statement(shape),
-            {
-                **arguments,
-                **bounds_of("after", window.after),
-                **bounds_of("before", window.before),
-                "limit": window.limit + 1,
-            },
-        )
-        for row in rows:
-            pages[row.parent_key if child is not None else None].rows.append(row)
+    reader = page_reader(info.context)
+    if asked.rows:
+        rows = await reader.rows(shape, request)
+        if child is None:
+            pages[None].rows = rows
+        else:
+            for row in rows:
+                pages[row.parent_key].rows.append(row)  # type: ignore[attr-defined]
         for page in pages.values():
             cut(page, window)
-    if selection.child("totalCount") is not None:
-        totals: list[Row] = await reader.fetch(_count_statement(shape), arguments)
+    if asked.total:
         for page in pages.values():
             page.total = 0
-        for row in totals:
+        for row in await reader.totals(shape, request):
             pages[row.parent_key if child is not None else None].total = row.total  # type: ignore[attr-defined]
     return pages
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of a connection at one place: which columns of its rows, their cursors, rows
+    or what follows from them, the total.
+    """
+
+    labels: Labels
+    cursors: bool
+    rows: bool
+    total: bool
+
+
+def _asked(selection: Selection, model: type[Base]) -> _Asked:
+    known = selection.outline.statements
+    found: _Asked | None = known.get((selection, model))
+    if found is None:
+        object_type: Any = selection.outline.schema.get_type(TYPE_NAMES[model])
+        nodes = [below(selection, "nodes"), below(selection, "edges", "node")]
+        cursors = [
+            below(selection, "edges", "cursor"),
+            below(selection, "pageInfo", "startCursor"),
+            below(selection, "pageInfo", "endCursor"),
+        ]
+        found = known[selection, model] = _Asked(
+            labels=frozenset().union(
+                *(place.labels(object_type) for place in nodes if place is not None)
+            ),
+            cursors=any(place is not None for place in cursors),
+            rows=any(selection.child(name) is not None for name in ("nodes", "edges", "pageInfo")),
+            total=selection.child("totalCount") is not None,
+        )
+    return found
 
 
 def cut(page: Page, window: Window) -> None:

@@ -29,11 +29,12 @@ class _DateTimeWriter:
         return value.isoformat()[:-6] + "Z"
 
     def column(self, values: Sequence[dt.datetime]) -> list[str]:
-        """Many at once (batch engine): 0.2 µs each by way of orjson, where singly it is 1.6."""
-        if any(value.tzinfo is not dt.UTC for value in values):
+        """Many at once (batch engine): 0.13 µs each by way of orjson, where singly it is 1.6."""
+        text = orjson.dumps(values, option=orjson.OPT_UTC_Z)
+        # Moments of another zone end otherwise.
+        if text.count(b'Z"') != len(values):
             return list(map(self, values))
-        written: list[str] = orjson.loads(orjson.dumps(values, option=orjson.OPT_UTC_Z))
-        return written
+        return text[2:-2].decode().split('","') if values else []
 
 
 write_date_time = _DateTimeWriter()

@@ -28,6 +28,7 @@ from graph.inputs import UpdateInput, given, required
 from graph.loading import Shape, viewer_of
 from graph.mutation import Outcome, Payload, Refs, mutation, payload, ref
 from graph.ordering import Key, OrderBy, Ordering, Source
+from graph.page_rows import KEY
 from graph.paging import Page, PageInfo, paging_arguments, window_of
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _page_statement(asked: _Asked) -> Statement:
     query = select(
         groups.c.name,
         groups.c.task_count,
-        *(key.label(f"{paging.KEY}{index}") for index, key in enumerate(keys)),
+        *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
     )
     if asked.after is not None:
         query = query.where(ordered.after(keys, asked.after, "after"))

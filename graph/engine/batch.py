@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum, EnumMeta
 from types import NoneType
@@ -29,12 +30,14 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_nullable_type,
+    is_non_null_type,
+    is_scalar_type,
 )
 from graphql.execution.executor import default_field_resolver
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues, coerce_argument, get_argument_values
 from strawberry.schema import Schema
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
-from strawberry.types.arguments import convert_arguments
+from strawberry.types.arguments import StrawberryArgument, convert_arguments
 from strawberry.types.field import StrawberryField
 
 from graph.engine.columns import Column, Parents
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from graph.engine.plan import FieldPlan
     from graph.engine.run import Run
 
+_NO_VARIABLES: Final = VariableValues({}, {})
 # Values of these types may be handed to every execution: nobody can change them.
 _IMMUTABLE: Final = (
     NoneType, bool, int, float, str, Enum, Decimal, UUID, dt.date, dt.time, dt.timedelta
@@ -53,25 +57,46 @@ _IMMUTABLE: Final = (
 
 
 class Arguments:
-    """The arguments of a plan field: coerced by graphql-core, then converted by Strawberry."""
+    """The arguments of a plan field: coerced by graphql-core, then converted by Strawberry.
 
-    __slots__ = ("_constant", "_definition", "_field", "_node", "_strawberry")
+    What stands in the document is converted once, with the plan. Variables of scalar types have
+    been coerced by the time they come here, and are taken as they are.
+    """
+
+    __slots__ = ("_constant", "_definition", "_field", "_node", "_strawberry", "_taken")
 
     def __init__(self, strawberry: Schema, definition: GraphQLField, node: FieldNode) -> None:
         self._strawberry = strawberry
         self._definition = definition
         self._field: StrawberryField = definition.extensions[DEFINITION]
         self._node = node
+        # The values that are always the same; None where each execution has to look at all.
         self._constant: dict[str, Any] | None = None
-        if not definition.args:
-            self._constant = {}
-        elif not any(_variables(argument.value) for argument in node.arguments or ()):
-            try:
-                raw = self.coerced(VariableValues({}, {}))
-            except Exception:  # noqa: BLE001 - raised again at each execution, where it belongs
+        # Of those taken from variables: the name in Python, the variable, and whether it may be
+        # null.
+        self._taken: list[tuple[str, str, bool]] = []
+        # What fails here fails again at each execution, where it belongs.
+        with suppress(Exception):
+            self._sort(strawberry.config.name_converter.from_argument)
+
+    def _sort(self, name_of: Callable[[StrawberryArgument], str]) -> None:
+        given = {argument.name.value: argument for argument in self._node.arguments or ()}
+        raw: dict[str, Any] = {}
+        for argument in self._field.arguments:
+            name = name_of(argument)
+            definition = self._definition.args[name]
+            node = given.get(name)
+            if node is None or not _variables(node.value):
+                coerce_argument(raw, self._node, name, definition, node, _NO_VARIABLES, None)
+            elif isinstance(node.value, VariableNode) and is_scalar_type(
+                get_nullable_type(definition.type)
+            ):
+                may_be_null = not is_non_null_type(definition.type)
+                self._taken.append((argument.python_name, node.value.name.value, may_be_null))
+            else:
                 return
-            if all(isinstance(value, _IMMUTABLE) for value in raw.values()):
-                self._constant = self._converted(raw)
+        if all(isinstance(value, _IMMUTABLE) for value in raw.values()):
+            self._constant = self._converted(raw)
 
     def coerced(self, variables: VariableValues) -> dict[str, Any]:
         """As graphql-core gives them to a resolver, by their names in the schema."""
@@ -79,9 +104,19 @@ class Arguments:
 
     def values(self, variables: VariableValues) -> dict[str, Any]:
         """As a Strawberry resolver gets them, by their names in Python."""
-        if self._constant is not None:
+        if self._constant is None:
+            return self._converted(self.coerced(variables))
+        if not self._taken:
             return self._constant
-        return self._converted(self.coerced(variables))
+        coerced = variables.coerced
+        made = self._constant.copy()
+        for name, variable, may_be_null in self._taken:
+            value = coerced.get(variable)
+            if value is None and not (may_be_null and variable in coerced):
+                # Left out, or an error that graphql-core finds and words.
+                return self._converted(self.coerced(variables))
+            made[name] = value
+        return made
 
     def _converted(self, raw: dict[str, Any]) -> dict[str, Any]:
         strawberry = self._strawberry

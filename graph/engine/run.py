@@ -23,6 +23,7 @@ from graphql.pyutils import Path, is_iterable
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
+from db.read import Row
 from graph.engine.columns import Column, Parents, by_identity, is_null, regroup, special, spread
 from graph.engine.errors import Failed, Replay, forbidden_null
 
@@ -37,6 +38,8 @@ Observer = Callable[["FieldPlan", int, float], None]
 
 # From so many objects on it is looked whether they are the same few over and over.
 _MANY = 16
+# Classes of rows that a shape remembers.
+_MOST_ROWS = 64
 
 
 class Run:
@@ -64,6 +67,7 @@ class Run:
     async def execute(self) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
+        self.context.branches = 1
         if self.plan.serial:
             return await self._serially(root)
         (data,) = await self._objects(root, [self._root_value])
@@ -106,7 +110,7 @@ class Run:
                     done = await self._complete(field, field.shape, column)
             columns.append(done or ())
         if later:
-            waited = await _together([self._field(field, parents) for _, field in later])
+            waited = await self._together([self._field(field, parents) for _, field in later])
             for (index, _), column in zip(later, waited, strict=True):
                 columns[index] = column
         return plan.assemble(len(rows), columns)
@@ -229,7 +233,7 @@ class Run:
         for index, plan in enumerate(plans):
             if not isinstance(plan, Failed):
                 groups.setdefault(plan, []).append(index)
-        made = await _together(
+        made = await self._together(
             [
                 self._of_type(shape, plan, [values[index] for index in indices])
                 for plan, indices in groups.items()
@@ -254,8 +258,11 @@ class Run:
         Not so for classes whose objects can say their type themselves: mappings, and objects
         marked by `strawberry.cast`.
         """
+        kinds = set(map(type, values))
+        if shape.plan is not None and kinds <= shape.rows:
+            return shape.plan
         by_class: dict[type, ObjectPlan] = {}
-        for kind in set(map(type, values)):
+        for kind in kinds:
             first = next(value for value in values if type(value) is kind)
             plan = await self._plan_of(field, shape, first)
             if (
@@ -266,7 +273,11 @@ class Run:
                 return [await self._plan_of(field, shape, value) for value in values]
             by_class[kind] = plan
         if len(by_class) == 1:
-            return next(iter(by_class.values()))
+            ((kind, plan),) = by_class.items()
+            # A row's class says all; those of statements that are gone must not pile up.
+            if issubclass(kind, Row) and len(shape.rows) < _MOST_ROWS:
+                shape.rows.add(kind)
+            return plan
         return [by_class[type(value)] for value in values]
 
     async def _plan_of(self, field: FieldPlan, shape: Shape, value: Any) -> ObjectPlan | Failed:
@@ -296,6 +307,21 @@ class Run:
             name, abstract, field.details, info, value
         )
         return cast("Mapping[str, ObjectPlan]", shape.plans)[object_type.name]
+
+    async def _together(self, coroutines: Sequence[Coroutine[Any, Any, Column]]) -> list[Column]:
+        """Run them beside each other; should one break, the others do not go on alone."""
+        if len(coroutines) == 1:
+            return [await coroutines[0]]
+        self.context.branches += len(coroutines) - 1
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+        try:
+            return await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+        finally:
+            self.context.branches -= len(coroutines) - 1
 
     # --- what the parts need ---------------------------------------------------------------------
 
@@ -332,16 +358,3 @@ async def _settled(column: Column) -> list[Any]:
             raise value
         results[index] = value
     return results
-
-
-async def _together(coroutines: Sequence[Coroutine[Any, Any, Column]]) -> list[Column]:
-    """Run them beside each other; should one break, the others do not go on alone."""
-    if len(coroutines) == 1:
-        return [await coroutines[0]]
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        raise

@@ -1,0 +1,294 @@
+"""The statements of pages, and the rows they read.
+
+One statement reads the pages of all parents of a place: a LATERAL query for each parent's rows,
+so that `first: 10` means ten for each parent and never ten for the batch.
+
+Pages that differ in nothing but values - the next windows of one list, the columns of a board, one
+list under many aliases - come from one statement as well: the values that differ become columns of
+the table that the LATERAL query is run for, beside the parent. So the number of statements grows
+with the different *shapes* of lists in an operation and not with the number of its fields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Integer,
+    Select,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    select,
+    true,
+)
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.visitors import replacement_traverse
+
+from auth.viewer import Viewer
+from db.base import Base
+from db.read import Row, Statement
+from graph.filtering import Binds, build_filter
+from graph.loading import Labels, Shape, columns_of, viewer_of
+from graph.ordering import Ordering
+
+if TYPE_CHECKING:
+    from graph.context import Context
+
+# Labels of the columns that hold a row's place in the ordering.
+KEY = "_key_"
+# Labels of the columns that say whose page a row is of: which request's, and which parent's.
+_REQUEST, PARENT = "_request_", "parent_key"
+
+_Select = Select[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageShape:
+    """All that a page's statement depends on. `child` is the column that points to the parent."""
+
+    model: type[Base]
+    child: str | None
+    labels: Labels
+    ordering: Ordering
+    with_cursors: bool
+    backward: bool
+    after: tuple[bool, ...] | None
+    before: tuple[bool, ...] | None
+    filter_type: Any
+    filter: Any
+    viewer: Shape
+    where: Callable[[Viewer, Any], Any] | None
+    right: Callable[[Viewer, Any], Any]
+
+
+@dataclass(slots=True)
+class PageRequest:
+    """One field's pages: the parents' keys (none at the root) and the values of the rest."""
+
+    parents: Sequence[Any]
+    params: Mapping[str, Any]
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
+    found = [shape.right(viewer, entity)]
+    if shape.where is not None:
+        found.append(shape.where(viewer, entity))
+    if shape.filter is not None:
+        found.append(build_filter(shape.filter_type, shape.filter, entity, viewer, Binds()))
+    return found
+
+
+def _one_page(shape: PageShape) -> tuple[_Select, Any]:
+    """The rows of one page, and what they are rows of."""
+    viewer = viewer_of(shape.viewer)
+    entity = aliased(shape.model, name="item")
+    ordering = shape.ordering
+    expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
+    columns = columns_of(shape.model, entity, shape.labels, viewer)
+    if shape.with_cursors:
+        columns += [
+            expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
+        ]
+    query = select(*columns).where(*_predicates(shape, entity, viewer))
+    if shape.after is not None:
+        query = query.where(ordering.after(expressions, shape.after, "after"))
+    if shape.before is not None:
+        query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
+    read = ordering.reversed() if shape.backward else ordering
+    order = (key.sorted(expression) for key, expression in zip(read.keys, expressions, strict=True))
+    return query.order_by(*order).limit(bindparam("limit", type_=Integer())), entity
+
+
+def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
+    found: dict[str, BindParameter[Any]] = {}
+
+    def note(element: Any, **_: Any) -> None:
+        if isinstance(element, BindParameter):
+            found[element.key] = element
+
+    replacement_traverse(query, {}, note)
+    return found
+
+
+@lru_cache(maxsize=2000)
+def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
+    """The pages of one request or, where `varying` names the values that differ, of several."""
+    query, entity = _one_page(shape)
+    given: list[tuple[str, Any]] = []
+    if varying is not None:
+        given.append((_REQUEST, Integer()))
+    if shape.child is not None:
+        given.append((PARENT, Uuid()))
+    if varying:
+        binds = _binds(query)
+        given += [(name, binds[name].type) for name in varying]
+    if given:
+        # The pages to read, a row each.
+        pages = (
+            func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
+            .table_valued(*(column(name, type_) for name, type_ in given), name="page")
+            .render_derived()
+        )
+        if varying:
+            taken = frozenset(varying)
+
+            def replace(element: Any, **_: Any) -> Any:
+                if isinstance(element, BindParameter) and element.key in taken:
+                    return pages.c[element.key]
+                return None
+
+            query = cast("_Select", replacement_traverse(query, {}, replace))
+        if shape.child is not None:
+            query = query.where(getattr(entity, shape.child) == pages.c[PARENT])
+        inner = query.lateral("row")
+        whose = [pages.c[name] for name, _ in given if name in {_REQUEST, PARENT}]
+        query = select(*whose, *inner.c).select_from(pages).join(inner, true())
+    statement = Statement(query, shape.model)
+    statement.row.ordering = shape.ordering  # type: ignore[attr-defined]  # read by cursor_of
+    return statement
+
+
+@lru_cache(maxsize=500)
+def _count_statement(shape: PageShape) -> Statement:
+    viewer = viewer_of(shape.viewer)
+    entity = aliased(shape.model, name="item")
+    query = select(func.count().label("total")).select_from(entity)
+    query = query.where(*_predicates(shape, entity, viewer))
+    if shape.child is not None:
+        child = getattr(entity, shape.child)
+        keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
+        query = query.add_columns(child.label(PARENT)).where(child == keys.any_())
+        query = query.group_by(child)
+    return Statement(query)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+class _Turn:
+    """Requests of one shape that were made within one turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.requests: list[PageRequest] = []
+        self.rows: asyncio.Future[list[list[Row]]] = asyncio.get_running_loop().create_future()
+
+
+class PageReader:
+    """Reads pages for one operation."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reader = context.services.database.reader
+        self._turns: dict[PageShape, _Turn] = {}
+
+    async def rows(self, shape: PageShape, request: PageRequest) -> list[Row]:
+        """All rows of the request's pages, those of a page in order; with one row more than the
+        page may have, where there is one.
+        """
+        if self._context.branches < 2:
+            return await self._alone(shape, request)
+        turn = self._turns.get(shape)
+        if turn is not None:
+            place = len(turn.requests)
+            turn.requests.append(request)
+            return (await asyncio.shield(turn.rows))[place]
+        turn = self._turns[shape] = _Turn()
+        turn.requests.append(request)
+        try:
+            # The fields beside this one start within this turn.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            del self._turns[shape]
+        try:
+            found = await self._several(shape, turn.requests)
+        except Exception as error:
+            turn.rows.set_exception(error)
+            # There may be no others; then nobody else looks at it.
+            turn.rows.exception()
+            raise
+        else:
+            turn.rows.set_result(found)
+        finally:
+            turn.rows.cancel()
+        return found[0]
+
+    async def totals(self, shape: PageShape, request: PageRequest) -> list[Row]:
+        """How many rows all pages have together: `total`, by parent."""
+        return await self._reader.fetch(
+            _count_statement(shape), {**request.params, f"many_{PARENT}": request.parents}
+        )
+
+    async def _alone(self, shape: PageShape, request: PageRequest) -> list[Row]:
+        return await self._reader.fetch(
+            _statement(shape, None), {**request.params, f"many_{PARENT}": request.parents}
+        )
+
+    async def _several(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[list[Row]]:
+        groups: list[list[int]] = []
+        for index, request in enumerate(requests):
+            for group in groups:
+                if _alike(request, requests[group[0]]):
+                    group.append(index)
+                    break
+            else:
+                groups.append([index])
+        found: list[list[Row]] = [[] for _ in requests]
+
+        async def read(group: list[int]) -> None:
+            if len(group) == 1:
+                found[group[0]] = await self._alone(shape, requests[group[0]])
+                return
+            for row in await self._united(shape, [requests[index] for index in group]):
+                found[group[row[0]]].append(row)
+
+        if len(groups) == 1:
+            await read(groups[0])
+        else:
+            await asyncio.gather(*map(read, groups))
+        return found
+
+    async def _united(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[Row]:
+        first = requests[0].params
+        varying = tuple(
+            name
+            for name, value in first.items()
+            if any(request.params[name] != value for request in requests)
+        )
+        wanted = [
+            (index, parent)
+            for index, request in enumerate(requests)
+            for parent in (request.parents if shape.child is not None else (None,))
+        ]
+        params = dict(first)
+        params[f"many_{_REQUEST}"] = [index for index, _ in wanted]
+        params[f"many_{PARENT}"] = [parent for _, parent in wanted]
+        for name in varying:
+            params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
+        return await self._reader.fetch(_statement(shape, varying), params)
+
+
+def page_reader(context: Context) -> PageReader:
+    """The operation's reader of pages."""
+    if context.pages is None:
+        context.pages = PageReader(context)
+    return context.pages
+
+
+def _alike(one: PageRequest, other: PageRequest) -> bool:
+    """Whether two requests can share a statement: a list cannot be a column of values."""
+    return all(
+        value == other.params[name] or not isinstance(value, list)
+        for name, value in one.params.items()
+    )
