@@ -22,7 +22,7 @@ def main() -> int:
     if not (EXPLORER / "package.json").exists():
         print("There is no explorer/package.json, so no explorer to build.")
         return 1
-    npm, environment = _on_path() or _from_wheel()
+    npm, environment = npm_command()
     if not npm:
         return 1
     print("Building the explorer …")
@@ -42,6 +42,11 @@ def main() -> int:
             print(f"npm {arguments[0]} failed:\n{result.stdout.strip()[-2000:]}")
             return 1
     return 0
+
+
+def npm_command() -> tuple[list[str], dict[str, str]]:
+    """How npm is run here, and in which environment; no command where there is none."""
+    return _on_path() or _from_wheel()
 
 
 def _on_path() -> tuple[list[str], dict[str, str]] | None:

@@ -1,0 +1,152 @@
+"""Whatever a stranger may send, by schemathesis: nothing ends in a fault.
+
+Each root field of the schema gets operations with arguments of every form, half of whose ids are
+of things that there are; each other route gets whatever `routes.yaml` allows, and what it does not.
+The server is a process of its own, on the database of the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.graphql import nodes
+from schemathesis.specs.openapi.checks import (
+    response_schema_conformance,
+    status_code_conformance,
+)
+from sqlalchemy import update
+
+from db import models
+from settings import Settings
+from tests.access.stage import Cast, Part
+from tests.accounts import PASSWORD
+from tests.factories import World
+from tests.servers import process
+
+ROOT = Path(__file__).resolve().parents[2]
+Case = schemathesis.Case[Any]
+Test = Callable[..., None]
+FAULTS = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "UNAVAILABLE"}
+
+# Filled when there is a stage; whatever is drawn is a place in it.
+known_ids: list[str] = []
+
+
+def _known(place: int) -> Any:
+    return nodes.String(known_ids[place % len(known_ids)])
+
+
+_texts = st.text(max_size=60).map(nodes.String)
+_moments = st.datetimes().map(lambda moment: nodes.String(f"{moment.isoformat()}Z"))
+for name, strategy in {
+    "ID": st.one_of(st.integers(0, 10_000).map(_known), _texts),
+    "DateTime": st.one_of(_moments, _texts),
+    "Date": st.one_of(st.dates().map(lambda day: nodes.String(day.isoformat())), _texts),
+    "JSON": _texts,
+    # Files come by another way; here it is somebody who does not know that.
+    "Upload": _texts,
+}.items():
+    schemathesis.graphql.scalar(name, strategy)
+
+GRAPHQL = schemathesis.graphql.from_path(ROOT / "schema.graphql")
+ROUTES = schemathesis.openapi.from_path(Path(__file__).with_name("routes.yaml"))
+
+
+class Server:
+    """Where it is, and somebody's credentials, which they may throw away any time."""
+
+    def __init__(self, url: str, username: str) -> None:
+        self.url = url
+        self._form = {"grant_type": "password", "username": username, "password": PASSWORD}
+        self._header: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The credentials of the next request."""
+        if self._header is None:
+            response = httpx.post(f"{self.url}/auth/token", data=self._form)
+            self._header = f"Bearer {response.json()['access_token']}"
+        return {"Authorization": self._header}
+
+    def signed_out(self) -> None:
+        """They did; sign in again."""
+        self._header = None
+
+
+@pytest.fixture(scope="module")
+async def owner(world: World) -> str:
+    """An administrator who owns one of everything; their name."""
+    cast = await Cast.gather(world)
+    stage, person = await cast.stage(), cast.people[Part.OWNER]
+    known_ids[:] = sorted(text for text in stage.ids.values() if "_" in text)
+    async with world.database.session() as session, session.begin():
+        users = update(models.User).where(models.User.id == person.id)
+        await session.execute(users.values(is_admin=True))
+    return person.username
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings, owner: str) -> Iterator[Server]:
+    with process(settings, TASKLOOM_BCRYPT_ROUNDS="4") as (url, _):
+        yield Server(url, owner)
+
+
+def each(schema: Any, *, examples: int) -> Callable[[Test], Test]:
+    """So many for each field or route of a schema; the same ones each time, save at night."""
+    many = hypothesis_settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=examples < 20,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    return lambda test: schema.parametrize()(many(test))
+
+
+def ask(case: Case, server: Server) -> None:
+    response = case.call(base_url=f"{server.url}/graphql", headers=server.headers)
+    assert response.status_code < 500, response.text
+    errors = response.json().get("errors") or []
+    codes = {error["extensions"]["code"] for error in errors}
+    assert not codes & FAULTS, response.text
+    if "UNAUTHENTICATED" in codes:
+        server.signed_out()
+
+
+def fetch(case: Case, server: Server) -> None:
+    response = case.call(base_url=server.url)
+    case.validate_response(
+        response,
+        checks=[not_a_server_error, status_code_conformance, response_schema_conformance],
+    )
+
+
+@each(GRAPHQL, examples=3)
+def test_operations(case: Case, server: Server) -> None:
+    ask(case, server)
+
+
+@pytest.mark.nightly
+@each(GRAPHQL, examples=100)
+def test_operations_all_night(case: Case, server: Server) -> None:
+    ask(case, server)
+
+
+@each(ROUTES, examples=10)
+def test_routes(case: Case, server: Server) -> None:
+    fetch(case, server)
+
+
+@pytest.mark.nightly
+@each(ROUTES, examples=500)
+def test_routes_all_night(case: Case, server: Server) -> None:
+    fetch(case, server)
