@@ -32,6 +32,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 
 from errors import ErrorCode
 from graph.cost import Pricing
+from graph.input_size import InputSize
 from graph.limits import DocumentLimits, check_document
 from graph.scopes import scopes_of
 from graph.selection import DEFINITION, Outline, fields_of
@@ -80,6 +81,7 @@ class Operation:
     node: OperationDefinitionNode
     outline: Outline
     pricing: Pricing
+    inputs: InputSize
     # What an API key must be good for.
     scopes: tuple[str, ...]
     # Does nothing but what the signed-out may do to become somebody: sign in, refresh, register.
@@ -223,6 +225,7 @@ class Documents:
             node,
             outline,
             Pricing(outline),
+            InputSize(outline),
             scopes_of(outline),
             public=kind is OperationType.MUTATION and all(map(self._is_public, names)),
             introspection=kind is OperationType.QUERY

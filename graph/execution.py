@@ -166,6 +166,7 @@ class Executor:
             if digest is not None:
                 await self.persisted.keep(digest, text)
             operation = document.select(request.operation_name)
+            operation.inputs.check(request.variables or {})
             cost_only = _cost_only(request.extensions)
         except Exception as error:
             raise Refused(refusal(error, request_id)) from error

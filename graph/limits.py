@@ -76,7 +76,7 @@ class TooLarge(Failure):
 
     def __init__(self, name: str, actual: int, maximum: int) -> None:
         super().__init__(
-            f"The document has {actual:,} {name}; at most {maximum:,} are allowed.",
+            f"The operation has {actual:,} {name}; at most {maximum:,} are allowed.",
             extra={"limit": name, "actual": actual, "maximum": maximum},
         )
 

@@ -22,14 +22,21 @@ _PARAMETERS: Final = ("query", "operationName", "variables", "extensions")
 
 
 class BadRequest(Failure):
-    """The request cannot be understood; `status` is the HTTP status."""
+    """The request cannot be understood; `status` is the HTTP status, `extra` stands in the error's
+    `extensions`.
+    """
 
     code = ErrorCode.BAD_REQUEST
 
     def __init__(
-        self, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, extra=extra)
         self.status = status
         self.headers = dict(headers or {})
 
@@ -70,6 +77,8 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             f"The body is longer than {limit:,} bytes.",
             status=413,
             headers={"Connection": "close"},
+            # What was read of it; there may have been more.
+            extra={"limit": "bytes", "actual": size, "maximum": limit},
         )
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -133,21 +142,26 @@ def parse_json(text: bytes, depth: int, what: str) -> Any:
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"{what} is not valid JSON: {error}.") from None
     # What has not even so many brackets cannot be deeper; that is nearly every request.
-    if text.count(b"{") + text.count(b"[") > depth and _deeper(value, depth):
-        raise BadRequest(f"{what} is nested more than {depth} levels deep.")
+    if text.count(b"{") + text.count(b"[") > depth:
+        levels = _levels(value)
+        if levels > depth:
+            raise BadRequest(
+                f"{what} is nested {levels} levels deep; at most {depth} are allowed.",
+                extra={"limit": "levels of JSON", "actual": levels, "maximum": depth},
+            )
     return value
 
 
-def _deeper(value: Any, depth: int) -> bool:
-    level = [value]
-    for _ in range(depth + 1):
+def _levels(value: Any) -> int:
+    level, levels = [value], 0
+    while True:
         containers = [item for item in level if isinstance(item, (dict, list))]
         if not containers:
-            return False
+            return levels
+        levels += 1
         level = []
         for container in containers:
             level.extend(container.values() if isinstance(container, dict) else container)
-    return True
 
 
 def request_from_object(value: Any) -> GraphQLRequest:

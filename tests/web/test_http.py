@@ -171,6 +171,10 @@ async def test_json_of_twenty_levels_is_read(http: httpx.AsyncClient) -> None:
     assert response.status_code == 200
     response = await post(http, query="{ hello }", variables={"x": [deep]})
     assert response.status_code == 400
+    (error,) = response.json()["errors"]
+    assert error["extensions"] == {
+        "code": "BAD_REQUEST", "limit": "levels of JSON", "actual": 21, "maximum": 20
+    }  # fmt: skip
 
 
 async def test_integers_beyond_64_bits_are_bad_input(http: httpx.AsyncClient) -> None:
@@ -190,6 +194,10 @@ async def test_a_body_over_a_megabyte_is_refused(http: httpx.AsyncClient) -> Non
     body = json.dumps({"query": "{ hello }", "variables": {"x": "y" * 1_000_000}})
     response = await http.post("/graphql", content=body, headers={"Content-Type": JSON})
     assert (response.status_code, code(response)) == (413, "BAD_REQUEST")
+    (error,) = response.json()["errors"]
+    assert error["extensions"] == {
+        "code": "BAD_REQUEST", "limit": "bytes", "actual": len(body), "maximum": 1_000_000
+    }  # fmt: skip
 
 
 async def test_a_body_of_unknown_length_is_measured_as_it_comes(http: httpx.AsyncClient) -> None:
