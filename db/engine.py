@@ -1,6 +1,8 @@
 """The two ways to the database, opened and closed together.
 
-Changes are one transaction each, with timeouts (`db.transaction`); reads go through `db.read`.
+Changes are one transaction each, with timeouts (`db.transaction`); reads go through `db.read`. A
+process has as many connections for each of the two as the pool's size says, and a few more for
+changes of one statement, which are done within a millisecond.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from db.read import Reader, connect_reader
-from db.transaction import Transaction, begun
+from db.read import Reader, connect_reader, held
+from db.transaction import Single, Transaction, begun
 from settings import DatabaseSettings
 
 StatementListener = Callable[[str], None]
+
+# Connections for changes of one statement.
+_SINGLES = 4
 
 
 class Database:
@@ -32,11 +37,13 @@ class Database:
         self,
         engine: AsyncEngine,
         reader: Reader,
+        single: Single,
         listeners: list[StatementListener],
         pool_size: int,
     ) -> None:
         self.engine = engine
         self.reader = reader
+        self.single = single
         self.listeners = listeners
         self._size = pool_size
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
@@ -51,18 +58,16 @@ class Database:
                 listener(text)
 
         arguments = settings.connect_args
+        timeouts = {
+            "statement_timeout": str(settings.statement_timeout_ms),
+            "lock_timeout": str(settings.lock_timeout_ms),
+            "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
+        }
         engine = create_async_engine(
             settings.sqlalchemy_url,
             connect_args={
                 **arguments,
-                "server_settings": {
-                    **arguments["server_settings"],
-                    "statement_timeout": str(settings.statement_timeout_ms),
-                    "lock_timeout": str(settings.lock_timeout_ms),
-                    "idle_in_transaction_session_timeout": str(
-                        settings.idle_transaction_timeout_ms
-                    ),
-                },
+                "server_settings": {**arguments["server_settings"], **timeouts},
             },
             pool_size=settings.pool_size,
             max_overflow=0,
@@ -82,7 +87,8 @@ class Database:
             statement_timeout_ms=settings.statement_timeout_ms,
             on_statement=heard,
         )
-        return cls(engine, reader, listeners, settings.pool_size)
+        singles = held(arguments, max_size=min(_SINGLES, settings.pool_size), **timeouts)
+        return cls(engine, reader, Single(singles, heard), listeners, settings.pool_size)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed when the block ends well."""
@@ -99,4 +105,5 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.reader.close()
+        await self.single.close()
         await self.engine.dispose()

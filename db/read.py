@@ -24,7 +24,12 @@ from sqlalchemy.types import TypeEngine
 from db.base import Base
 from db.held import Connection, Connections
 
-_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
+
+def _dump_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+_DIALECT = asyncpg_dialect(json_serializer=_dump_json)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 class Row(asyncpg.Record):
@@ -127,12 +132,13 @@ class Reader:
 async def _prepare(connection: Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=_dump_json, decoder=orjson.loads, format="text"
+            name,
+            schema="pg_catalog",
+            # A statement has written its values already.
+            encoder=str,
+            decoder=orjson.loads,
+            format="text",
         )
-
-
-def _dump_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 async def connect_reader(
@@ -143,23 +149,31 @@ async def connect_reader(
     on_statement: Callable[[str], None] = lambda _: None,
 ) -> Reader:
     """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`)."""
+    connections = held(
+        connect_args,
+        max_size=max_size,
+        statement_timeout=str(statement_timeout_ms),
+        default_transaction_read_only="on",
+    )
+    connections.give(await connections.take())
+    return Reader(connections, on_statement=on_statement)
+
+
+def held(connect_args: Mapping[str, Any], *, max_size: int, **server_settings: str) -> Connections:
+    """Connections that keep what they prepared; none is opened yet."""
     arguments = dict(connect_args)
-    server_settings = {
-        **arguments.pop("server_settings", {}),
-        "statement_timeout": str(statement_timeout_ms),
-        "default_transaction_read_only": "on",
-    }
+    server_settings = {**arguments.pop("server_settings", {}), **server_settings}
 
     async def connect() -> Connection:
         connection: Connection = await asyncpg.connect(
             **arguments,
             statement_cache_size=2000,
+            # However long the rights make a statement.
+            max_cacheable_statement_size=0,
             max_cached_statement_lifetime=0,
             server_settings=server_settings,
         )
         await _prepare(connection)
         return connection
 
-    connections = Connections(connect, max_size)
-    connections.give(await connections.take())
-    return Reader(connections, on_statement=on_statement)
+    return Connections(connect, max_size)

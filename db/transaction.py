@@ -6,6 +6,8 @@ transaction offers both: `fetch` runs a compiled `Statement` on the driver's con
 do, see `db.read`), `session` is there from its first use on, and both are in one transaction.
 
 The transaction begins at once, which also shows whether the pool's connection is still alive.
+
+A change that is one statement needs no more than that: `Single` runs it, and PostgreSQL commits it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from db.held import Connections
 from db.read import Statement
 
 
@@ -54,14 +57,7 @@ class Transaction:
         if self._session is not None:
             await self._session.flush()
         self._heard(statement.text)
-        try:
-            return await self._driver.fetch(
-                statement.text, *statement.arguments(params), record_class=statement.row
-            )
-        except asyncpg.IntegrityConstraintViolationError as error:
-            raise IntegrityError(statement.text, None, error) from error
-        except asyncpg.PostgresError as error:
-            raise DBAPIError(statement.text, None, error) from error
+        return await _fetch(self._driver, statement, params)
 
     async def commit(self) -> None:
         """Write what the session holds, and commit."""
@@ -75,6 +71,47 @@ class Transaction:
         if self._session is not None:
             await self._session.close()
         await self._connection.close()
+
+
+class Single:
+    """For changes that are one statement each, and each committed by itself."""
+
+    __slots__ = ("_connections", "_heard")
+
+    def __init__(self, connections: Connections, heard: Callable[[str], None]) -> None:
+        self._connections = connections
+        self._heard = heard
+
+    @property
+    def session(self) -> AsyncSession:
+        """There is none."""
+        raise RuntimeError("a change of one statement has no session")
+
+    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
+        """The rows of the statement, which is committed by then; raises as a session."""
+        self._heard(statement.text)
+        connection = await self._connections.take()
+        try:
+            return await _fetch(connection, statement, params)
+        finally:
+            self._connections.give(connection)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connections.close()
+
+
+async def _fetch(
+    driver: asyncpg.Connection[Any], statement: Statement, params: Mapping[str, Any]
+) -> list[Any]:
+    try:
+        return await driver.fetch(
+            statement.text, *statement.arguments(params), record_class=statement.row
+        )
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise IntegrityError(statement.text, None, error) from error
+    except asyncpg.PostgresError as error:
+        raise DBAPIError(statement.text, None, error) from error
 
 
 @asynccontextmanager

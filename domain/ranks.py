@@ -8,10 +8,17 @@ so that a list of appended rows keeps eight digits.
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Integer, Text, cast, func, literal_column
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WIDTH = 8
 _STEP = 1_000
 _END = 36**_WIDTH
+# So many digits hold any number of a task.
+_NUMBER_WIDTH = 6
+_SQL_DIGITS: ColumnElement[str] = literal_column(f"'{_DIGITS}'", Text())
 
 
 def first() -> str:
@@ -42,6 +49,46 @@ def after(low: str | None, count: int) -> list[str]:
         low = between(low, None)
         ranks.append(low)
     return ranks
+
+
+def next_whole(last: ColumnElement[Any]) -> ColumnElement[int]:
+    """In SQL, the whole part of `between(last, None)`; `last` is null in an empty list."""
+    digits = (
+        (func.strpos(_SQL_DIGITS, func.substr(last, _number(place + 1), _number(1))) - _number(1))
+        * _number(36 ** (_WIDTH - 1 - place))
+        for place in range(_WIDTH)
+    )
+    whole: Any = sum(digits, start=_number(_STEP))
+    return func.coalesce(whole, _number(_END // 2))
+
+
+def numbered_rank(whole: ColumnElement[int], number: ColumnElement[Any]) -> ColumnElement[str]:
+    """In SQL, a rank at the end of a list for a statement that cannot wait for the list's lock.
+
+    Two such statements may have seen the same last rank. So the number of the new row, of which
+    there are no two in a list and the later one is the greater, stands behind the point: their
+    ranks differ from each other, and from all that are made under the lock, which have no fraction
+    at the end of a list.
+    """
+    return _write_in_sql(whole, _WIDTH).concat(_write_in_sql(number, _NUMBER_WIDTH))
+
+
+def _write_in_sql(number: Any, width: int) -> ColumnElement[Any]:
+    digits = [
+        func.substr(
+            _SQL_DIGITS,
+            cast(number // _number(36**place) % _number(36), Integer()) + _number(1),
+            _number(1),
+        )
+        for place in reversed(range(width))
+    ]
+    return func.concat(*digits, type_=Text())
+
+
+def _number(value: int) -> ColumnElement[int]:
+    """Written into the statement, which has parameters enough."""
+    type_ = Integer() if value < 2**31 else BigInteger()
+    return literal_column(str(value), type_)
 
 
 def _whole(rank: str) -> int:

@@ -1,4 +1,6 @@
-"""Tasks: what can be done with one. Where a task stands among others is `domain.placement`."""
+"""Tasks: what can be done with one. Where a task stands among others is `domain.placement`, how one
+is made `domain.task_creation`.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import or_, select, update
 
 from auth import access
-from db.models import Event, Project, Task, TaskStatus, User
-from db.read import Statement
-from domain import placement, rules, sight
-from domain.project import demand_editor
-from domain.task_values import NewTask, apply, checked, checked_new, event_of, kind_of, record
+from db.models import Project, Task, TaskStatus
+from domain import placement, sight
+from domain.task_creation import assignable, create, create_at_once
+from domain.task_values import NewTask, apply, checked, kind_of, record
 from domain.work import Work
 from errors import BadInput, NotFound
 from events.kinds import EventKind
@@ -23,99 +24,12 @@ __all__ = [
     "assign",
     "complete",
     "create",
+    "create_at_once",
     "delete",
     "reopen",
     "restore",
     "update_task",
 ]
-
-
-async def create(work: Work, new: NewTask) -> Task:
-    """Make a task in a project, below another task, or a personal one.
-
-    The task that is returned tells what was written; it is no part of the session.
-    """
-    user_id = work.viewer.require()
-    values = checked_new(work, new)
-    parent = await placement.parent_for(work, new.parent_id)
-    project_id = new.project_id
-    if parent is not None:
-        if new.project_id is not None and new.project_id != parent.project_id:
-            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
-        project_id = parent.project_id
-    elif project_id is not None:
-        await demand_editor(work, project_id, ("project_id",))
-    if new.id is not None and await work.session.get(Task, new.id) is not None:
-        raise rules.taken("id", ("id",))
-    if new.assignee_id is not None:
-        # The owner of a task may show it to anybody, so no further right is needed here.
-        await _assignable(work, new.assignee_id)
-    task = Task(
-        **{"due_at": None, "due_on": None, "due_timezone": None, **values},
-        id=new.id or work.new_id(),
-        project_id=project_id,
-        number=None,
-        position=await placement.at_end(work, project_id, user_id),
-        owner_id=user_id,
-        assignee_id=new.assignee_id,
-        parent_id=None if parent is None else parent.id,
-        root_id=None if parent is None else parent.root_id or parent.id,
-        created_at=work.now,
-        updated_at=work.now,
-        deleted_at=None,
-        deleted_with=None,
-        version=1,
-    )
-    event = event_of(work, EventKind.TASK_CREATED, task)
-    columns = {name: getattr(task, name) for name in _COLUMNS}
-    (row,) = await work.fetch(
-        _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT,
-        {f"task_{name}": value for name, value in columns.items()}
-        | {f"event_{name}": value for name, value in event.items()},
-    )
-    task.number = row.number
-    return task
-
-
-_COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
-_EVENT_COLUMNS = tuple(
-    column.key for column in Event.__table__.columns if column.key not in {"position", "xid"}
-)
-
-
-def _insertion(*, in_project: bool) -> Statement:
-    """A task, its number and its event, in one statement.
-
-    Numbering locks the project's row until the commit: no gap, no twin.
-    """
-    values: dict[str, Any] = {
-        name: bindparam(f"task_{name}", type_=Task.__table__.columns[name].type)
-        for name in _COLUMNS
-    }
-    if in_project:
-        numbered = (
-            update(Project)
-            .where(Project.id == values["project_id"])
-            .values(last_number=Project.last_number + 1)
-            .returning(Project.last_number)
-            .cte("numbered")
-        )
-        values["number"] = select(numbered.c.last_number).scalar_subquery()
-    logged = (
-        insert(Event)
-        .values(
-            {
-                name: bindparam(f"event_{name}", type_=Event.__table__.columns[name].type)
-                for name in _EVENT_COLUMNS
-            }
-        )
-        .cte("logged")
-    )
-    return Statement(insert(Task).values(values).returning(Task.number).add_cte(logged))
-
-
-_INSERT_IN_PROJECT = _insertion(in_project=True)
-_INSERT_PERSONAL = _insertion(in_project=False)
 
 
 async def update_task(
@@ -226,15 +140,8 @@ async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int
         await work.session.flush()
 
 
-async def _assignable(work: Work, user_id: UUID) -> User:
-    user = await work.readable(User, user_id, path=("assignee_id",))
-    if not user.is_active:
-        raise BadInput("This account is deactivated.", path=("assignee_id",))
-    return user
-
-
 async def _demand_assignable(work: Work, task: Task, user_id: UUID) -> None:
     """To assign somebody who does not yet see the task is to share it."""
-    await _assignable(work, user_id)
+    await assignable(work, user_id)
     if not await sight.sees(work, task.id, user_id):
         await work.demand(task, access.share, "show it to others", path=("assignee_id",))

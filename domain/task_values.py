@@ -147,13 +147,25 @@ def event_of(
     work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
 ) -> dict[str, Any]:
     """The columns of the event that `record` would append."""
+    where = {name: getattr(task, name) for name in ("id", "project_id", "owner_id", "assignee_id")}
+    return event_of_values(work, kind, where, changes)
+
+
+def event_of_values(
+    work: Work,
+    kind: EventKind,
+    task: Mapping[str, Any],
+    changes: Sequence[tuple[str, Any, Any]] = (),
+) -> dict[str, Any]:
+    """The same of a task that is told by its columns."""
     work.touched_users.update(
-        user for user in (task.owner_id, task.assignee_id) if user is not None
+        user for user in (task["owner_id"], task["assignee_id"]) if user is not None
     )
     return work.event(
         kind,
-        task,
+        Task,
+        task["id"],
         [(SHOWN.get(name, name), old, new) for name, old, new in changes],
-        task_id=task.id,
-        project_id=task.project_id,
+        task_id=task["id"],
+        project_id=task["project_id"],
     )

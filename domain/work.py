@@ -28,7 +28,7 @@ from db import jobs, models
 from db.base import Base, Versioned, new_id
 from db.engine import Database
 from db.read import Statement
-from db.transaction import Transaction
+from db.transaction import Single, Transaction
 from errors import Conflict, Failure, Forbidden, NotFound
 from events.kinds import EventKind
 
@@ -40,7 +40,7 @@ V = TypeVar("V", bound=Versioned)
 class Work:
     """See the module. `now` is the moment of the whole change, passed in so that tests own it."""
 
-    transaction: Transaction
+    transaction: Transaction | Single
     viewer: Viewer
     now: dt.datetime
     request: RequestInfo
@@ -85,7 +85,13 @@ class Work:
         """
         event = models.Event(
             **self.event(
-                kind, subject, changes, task_id=task_id, project_id=project_id, audience=audience
+                kind,
+                type(subject),
+                subject.id,  # type: ignore[attr-defined]  # every subject is Identified
+                changes,
+                task_id=task_id,
+                project_id=project_id,
+                audience=audience,
             )
         )
         self.session.add(event)
@@ -94,7 +100,8 @@ class Work:
     def event(
         self,
         kind: EventKind,
-        subject: Base,
+        subject: type[Base],
+        subject_id: UUID,
         changes: Sequence[tuple[str, Any, Any]] = (),
         *,
         task_id: UUID | None = None,
@@ -121,8 +128,8 @@ class Work:
             "api_key_id": self.viewer.api_key_id,
             "request_id": self.request.id,
             "ip": self.request.ip,
-            "subject_type": type(subject).__name__,
-            "subject_id": subject.id,  # type: ignore[attr-defined]  # every subject is Identified
+            "subject_type": subject.__name__,
+            "subject_id": subject_id,
             "task_id": task_id,
             "project_id": project_id,
             "audience": list(audience),
@@ -267,6 +274,13 @@ async def begin(
         yield Work(transaction=transaction, viewer=viewer, now=now, request=request)
 
 
+def of_one_statement(
+    database: Database, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
+) -> Work:
+    """A work that is one statement, committed with it: it has no session, and is never begun."""
+    return Work(transaction=database.single, viewer=viewer, now=now, request=request)
+
+
 # Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
 # the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
 
@@ -322,4 +336,4 @@ def _plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["Failure", "Work", "begin"]
+__all__ = ["Failure", "Work", "begin", "of_one_statement"]

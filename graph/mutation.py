@@ -23,18 +23,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
 import strawberry
+from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from strawberry.types.maybe import Some
 
 from db.base import Base
 from db.read import Row
 from domain import idempotency, rules
-from domain.work import Work, begin
+from domain.work import Work, begin, of_one_statement
 from errors import ErrorCode, Failure
 from events.bus import Announcement
 from files.upload import Upload
@@ -42,7 +43,7 @@ from graph.context import Context
 from graph.errors import UserError, each, user_errors
 from graph.fields import BatchInfo, argument, batch, derived
 from graph.loading import load_objects
-from graph.node import TYPE_NAMES
+from graph.node import TYPE_NAMES, told_by_class
 
 log = logging.getLogger("taskloom.mutation")
 
@@ -78,6 +79,10 @@ class Outcome:
 
 
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
+# Does the mutation in one statement, where it can be done so, or does nothing and returns None; the
+# function then does it. It is given the columns that the answer needs of the object, if those are
+# all that it needs, and may return a row with them in the place of its id: whoever made it sees it.
+AtOnce = Callable[[Work, Any, frozenset[str] | None], Awaitable[Refs | None]]
 # Raises `RateLimited` where this was done too often; see `graph.rates`.
 Limit = Callable[[Context, Any], Awaitable[None]]
 
@@ -110,18 +115,24 @@ def payload(description: str) -> Callable[[type[Any]], type[Any]]:
     """Declare a payload type; payloads are told apart by the mutation, so none is probed."""
 
     def declare(cls: type[Any]) -> type[Any]:
-        cls.is_type_of = classmethod(lambda _c, value, _i=None: isinstance(value, PayloadValue))
+        told_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
         return strawberry.type(cls, description=description)
 
     return declare
 
 
 def ref(model: type[Base], description: str, name: str | None = None) -> Any:
-    """A payload's object, read afresh; null where the mutation failed or the viewer lost sight."""
+    """A payload's object, read afresh; null where the mutation failed or the viewer lost sight.
+
+    A row that the mutation gave (see `AtOnce`) is taken as it is.
+    """
     key = name or _snake(TYPE_NAMES.get(model, model.__name__))
 
     async def rows(parents: Sequence[PayloadValue], info: BatchInfo) -> Sequence[Row | None]:
-        return await load_objects(info, model, [_uuid(parent.refs.get(key)) for parent in parents])
+        refs = [parent.refs.get(key) for parent in parents]
+        if all(isinstance(given, Row) for given in refs):
+            return refs
+        return await load_objects(info, model, [_uuid(given) for given in refs])
 
     return batch(rows, description)
 
@@ -149,6 +160,7 @@ def mutation(
     around: Callable[[Context, Any], AbstractAsyncContextManager[Any]] | None = None,
     secrets: Sequence[str] = (),
     limit: Limit | None = None,
+    at_once: tuple[type[Base], AtOnce] | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A root field of `Mutation`.
@@ -158,7 +170,8 @@ def mutation(
     before the work. `around`: what is done outside of the transaction, before and after it, because
     it takes too long for one (bytes of a file); the function takes its value before the work.
     `secrets`: keys of the refs that are never kept, so that a repeat does not
-    show them again. `limit`: how often it may be done, one of `graph.rates`.
+    show them again. `limit`: how often it may be done, one of `graph.rates`. `at_once`: another way
+    that is tried first where there is no idempotency key, with the model of what it gives.
     """
 
     async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:
@@ -172,6 +185,11 @@ def mutation(
                 await limit(context, data)
             call = partial(function, context) if in_context else function
             async with AsyncExitStack() as stack:
+                if at_once is not None and not isinstance(_key(data), str):
+                    model, function_at_once = at_once
+                    done = await _at_once(context, function_at_once, data, _wanted(info, model))
+                    if done is not None:
+                        return [done]
                 if around is not None:
                     call = partial(call, await stack.enter_async_context(around(context, data)))
                 return [await _attempts(context, call, name, data, secrets)]
@@ -220,10 +238,46 @@ async def _attempts(
     raise AssertionError("unreachable")
 
 
+async def _at_once(
+    context: Context, function: AtOnce, data: Any, wanted: frozenset[str] | None
+) -> PayloadValue | None:
+    services = context.services
+    work = of_one_statement(
+        services.database, context.viewer, now=context.now, request=context.request
+    )
+    try:
+        refs = await function(work, data, wanted)
+    except IntegrityError as error:
+        raise _violation(error) from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _AGAIN:
+            return None
+        raise
+    if refs is None:
+        return None
+    await _tell(context, work)
+    return PayloadValue(refs)
+
+
+def _wanted(info: BatchInfo, model: type[Base]) -> frozenset[str] | None:
+    """The columns of this model that the operation needs; None where it needs more than columns."""
+    labels = info.selection.outline.labels.get(TYPE_NAMES[model], frozenset())
+    return labels if labels <= _column_names(model) else None
+
+
+@cache
+def _column_names(model: type[Base]) -> frozenset[str]:
+    return frozenset(inspect_model(model).columns.keys())
+
+
+def _key(data: Any) -> Any:
+    return getattr(data, "idempotency_key", strawberry.UNSET)
+
+
 async def _once(
     context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
 ) -> PayloadValue:
-    key = getattr(data, "idempotency_key", strawberry.UNSET)
+    key = _key(data)
     keyed = isinstance(key, str)
     services = context.services
     outcome = Outcome({})

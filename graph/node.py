@@ -34,19 +34,24 @@ class Node:
     id: strawberry.ID = strawberry.field(description="The global id; opaque.")
 
 
+def told_by_class(cls: type, fits: Callable[[type], bool]) -> None:
+    """Have a type tell its objects by their Python class alone.
+
+    It can then be asked once for all objects of a class, see `graph.engine.run`.
+    """
+
+    def is_type_of(_: type, value: Any, _info: Any = None) -> bool:
+        return fits(type(value))
+
+    is_type_of.by_class = fits  # type: ignore[attr-defined]
+    cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
+
+
 def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T]]:
     """Declare an object type that shows rows of a model."""
 
     def declare(cls: type[T]) -> type[T]:
-        def by_class(kind: type) -> bool:
-            return getattr(kind, "model", None) is model
-
-        def is_type_of(_: type[T], value: Any, _info: Any = None) -> bool:
-            return by_class(type(value))
-
-        # Says the same of all rows of a statement at once, see `graph.engine.run`.
-        is_type_of.by_class = by_class  # type: ignore[attr-defined]
-        cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
+        told_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
         TYPE_NAMES[model] = cls.__name__
         declared: type[T] = strawberry.type(cls, description=description)
         return declared

@@ -406,6 +406,15 @@ async def _create(work: Work, data: TaskCreateInput) -> Refs:
     return {"task": (await domain.create(work, new_task(data))).id}
 
 
+async def _create_at_once(
+    work: Work, data: TaskCreateInput, wanted: frozenset[str] | None
+) -> Refs | None:
+    task = await domain.create_at_once(work, new_task(data), wanted or frozenset())
+    if task is None:
+        return None
+    return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
+
+
 async def _update(work: Work, data: TaskUpdateInput) -> Refs:
     changes = task_changes(data, "parent_id")
     task_id = ids.decode(models.Task, data.id, ("id",))
@@ -471,6 +480,7 @@ class TaskMutation:
         TaskCreateInput,
         "Make a task. In a project, for editors and up.",
         limit=rates.new_task,
+        at_once=(models.Task, _create_at_once),
     )
     task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Change a task.")
     task_delete: TaskDeletePayload = mutation(

@@ -81,8 +81,8 @@ class Shape:
     leaf: LeafColumn | None = None
     plans: Mapping[str, ObjectPlan] | None = None
     plan: ObjectPlan | None = None
-    # The classes of rows that are known to be of the type of `plan`.
-    rows: set[Any] = field(default_factory=set)
+    # The classes whose objects are known to be of the type of `plan`.
+    classes: set[Any] = field(default_factory=set)
 
     def complete(self, column: Column) -> Column | None:
         """Leaves and lists of them, a column at once; None where dirty or made of objects."""

@@ -23,7 +23,6 @@ from graphql.pyutils import Path, is_iterable
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
-from db.read import Row
 from graph.engine.columns import Column, Parents, by_identity, is_null, regroup, special, spread
 from graph.engine.errors import Failed, Replay, forbidden_null
 
@@ -38,8 +37,8 @@ Observer = Callable[["FieldPlan", int, float], None]
 
 # From so many objects on it is looked whether they are the same few over and over.
 _MANY = 16
-# Classes of rows that a shape remembers.
-_MOST_ROWS = 64
+# Classes that a shape remembers.
+_MOST_CLASSES = 64
 
 
 class Run:
@@ -259,7 +258,7 @@ class Run:
         marked by `strawberry.cast`.
         """
         kinds = set(map(type, values))
-        if shape.plan is not None and kinds <= shape.rows:
+        if shape.plan is not None and kinds <= shape.classes:
             return shape.plan
         by_class: dict[type, ObjectPlan] = {}
         for kind in kinds:
@@ -274,9 +273,11 @@ class Run:
             by_class[kind] = plan
         if len(by_class) == 1:
             ((kind, plan),) = by_class.items()
-            # A row's class says all; those of statements that are gone must not pile up.
-            if issubclass(kind, Row) and len(shape.rows) < _MOST_ROWS:
-                shape.rows.add(kind)
+            # Where objects have nothing but what their class has, it need not be asked again.
+            # (Those of rows whose statements are gone must not pile up.)
+            settled = hasattr(plan.type.is_type_of, "by_class") and not hasattr(first, "__dict__")
+            if settled and len(shape.classes) < _MOST_CLASSES:
+                shape.classes.add(kind)
             return plan
         return [by_class[type(value)] for value in values]
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Integer, Text, literal, select
 
+from db.engine import Database
 from domain import ranks
 
 
@@ -48,3 +50,19 @@ def test_at_the_ends_of_the_scale_there_is_still_room() -> None:
 def test_what_is_not_in_order_is_refused() -> None:
     with pytest.raises(ValueError, match="does not stand before"):
         ranks.between("00000002", "00000001")
+
+
+async def test_in_sql_it_is_the_same(database: Database) -> None:
+    async with database.session() as session:
+        for last in (None, ranks.first(), "0000zzzz", ranks.first() + "00a", "zzzzz000"):
+            for number in (1, 35, 36, 123_456_789, 2**31 - 1):
+                whole = ranks.next_whole(literal(last, Text()))
+                written = await session.scalar(
+                    select(ranks.numbered_rank(whole, literal(number, Integer())))
+                )
+                following = ranks.between(last, None)
+                assert written is not None
+                assert written[:8] == following
+                assert int(written[8:], 36) == number
+                # Behind all that was there, and before what comes next in either way.
+                assert (last or "") < following < written < ranks.between(written, None)

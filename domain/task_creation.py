@@ -1,0 +1,202 @@
+"""Making one task.
+
+`create` does it step by step, within a transaction, and can say of everything why it cannot be
+done. `create_at_once` does the most usual case - a task in a project - in one statement that is
+its own transaction: rights, number, rank, task and event. It writes nothing where anything stands
+in the way; then `create` finds out what.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Insert,
+    bindparam,
+    exists,
+    false,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+
+from auth import access
+from auth.viewer import Viewer
+from db.models import Event, Project, Role, Task, User
+from db.read import Row, Statement
+from domain import placement, ranks, rules
+from domain.project import demand_editor
+from domain.task_values import NewTask, checked_new, event_of_values
+from domain.work import Work, stand_in
+from errors import BadInput
+from events.kinds import EventKind
+
+
+async def create(work: Work, new: NewTask) -> Task:
+    """Make a task in a project, below another task, or a personal one.
+
+    The task that is returned tells what was written; it is no part of the session.
+    """
+    user_id = work.viewer.require()
+    values = checked_new(work, new)
+    parent = await placement.parent_for(work, new.parent_id)
+    project_id = new.project_id
+    if parent is not None:
+        if new.project_id is not None and new.project_id != parent.project_id:
+            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
+        project_id = parent.project_id
+    elif project_id is not None:
+        await demand_editor(work, project_id, ("project_id",))
+    if new.id is not None and await work.session.get(Task, new.id) is not None:
+        raise rules.taken("id", ("id",))
+    if new.assignee_id is not None:
+        # The owner of a task may show it to anybody, so no further right is needed here.
+        await assignable(work, new.assignee_id)
+    columns = _columns(work, new, values, user_id) | {
+        "project_id": project_id,
+        "position": await placement.at_end(work, project_id, user_id),
+        "parent_id": None if parent is None else parent.id,
+        "root_id": None if parent is None else parent.root_id or parent.id,
+    }
+    (row,) = await work.fetch(
+        _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT, _params(work, columns)
+    )
+    return Task(**columns | {"number": row.number})
+
+
+async def create_at_once(work: Work, new: NewTask, returning: frozenset[str]) -> Row | None:
+    """The new task, with these of its columns; None where nothing was done.
+
+    `work` is one of `domain.work.of_one_statement`. Raises what is wrong with the values
+    themselves, and `IntegrityError` where the id is taken.
+    """
+    own = work.viewer.projects
+    if new.project_id is None or new.parent_id is not None:
+        return None
+    if own is not None and new.project_id not in own:
+        return None
+    columns = _columns(work, new, checked_new(work, new), work.viewer.require())
+    statement = _at_once(stand_in(work.viewer), new.assignee_id is not None, returning)
+    rows: list[Row] = await work.fetch(statement, _params(work, columns))
+    return rows[0] if rows else None
+
+
+async def assignable(work: Work, user_id: UUID) -> User:
+    """The user, if tasks can be given to them."""
+    user = await work.readable(User, user_id, path=("assignee_id",))
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=("assignee_id",))
+    return user
+
+
+def _columns(work: Work, new: NewTask, values: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+    return _EMPTY | {
+        **values,
+        "id": new.id or work.new_id(),
+        "project_id": new.project_id,
+        "owner_id": user_id,
+        "assignee_id": new.assignee_id,
+        "created_at": work.now,
+        "updated_at": work.now,
+        "version": 1,
+    }
+
+
+def _params(work: Work, columns: dict[str, Any]) -> dict[str, Any]:
+    event = event_of_values(work, EventKind.TASK_CREATED, columns)
+    return {f"task_{name}": value for name, value in columns.items()} | {
+        f"event_{name}": value for name, value in event.items()
+    }
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+_COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
+_EMPTY: dict[str, Any] = dict.fromkeys(_COLUMNS)
+_EVENT_COLUMNS = tuple(
+    column.key for column in Event.__table__.columns if column.key not in {"position", "xid"}
+)
+
+
+def _bound(table: Any, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    return {name: bindparam(f"{prefix}_{name}", type_=table.columns[name].type) for name in names}
+
+
+_TASK = _bound(Task.__table__, _COLUMNS, "task")
+_EVENT = _bound(Event.__table__, _EVENT_COLUMNS, "event")
+
+
+def _insertion(*, in_project: bool) -> Statement:
+    """A task, its number and its event, in one statement.
+
+    Numbering locks the project's row until the commit: no gap, no twin.
+    """
+    values = dict(_TASK)
+    if in_project:
+        numbered = _numbering().returning(Project.last_number).cte("numbered")
+        values["number"] = select(numbered.c.last_number).scalar_subquery()
+    logged = insert(Event).values(_EVENT).cte("logged")
+    return Statement(insert(Task).values(values).returning(Task.number).add_cte(logged))
+
+
+def _numbering() -> Any:
+    return (
+        update(Project)
+        .where(Project.id == _TASK["project_id"])
+        .values(last_number=Project.last_number + 1)
+    )
+
+
+_INSERT_PERSONAL = _insertion(in_project=False)
+_INSERT_IN_PROJECT = _insertion(in_project=True)
+
+
+# Nothing that is made at once has these.
+_NOT_AT_ONCE = {"parent_id", "root_id", "deleted_at", "deleted_with"}
+
+
+@lru_cache(maxsize=500)
+def _at_once(viewer: Viewer, assigned: bool, returning: frozenset[str]) -> Statement:
+    """The project is numbered if all that `create` would demand holds; the rest follows from it."""
+    demands = [
+        access.read(viewer, Project),
+        Project.archived_at.is_(None),
+        func.coalesce(access.role_in(viewer, Project.id) >= Role.EDITOR, false()),
+    ]
+    if assigned:
+        demands.append(
+            exists()
+            .where(User.id == _TASK["assignee_id"], User.is_active)
+            .where(access.read(viewer, User))
+        )
+    numbered = _numbering().where(*demands).returning(Project.last_number).cte("numbered")
+    last = (
+        select(Task.position)
+        .where(Task.project_id == _TASK["project_id"])
+        .order_by(Task.position.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    placed = (
+        select(numbered.c.last_number, ranks.next_whole(last.c.position).label("whole"))
+        .select_from(numbered.outerjoin(last, true()))
+        .cte("placed")
+    )
+    values = {name: bind for name, bind in _TASK.items() if name not in _NOT_AT_ONCE} | {
+        "number": placed.c.last_number,
+        "position": ranks.numbered_rank(placed.c.whole, placed.c.last_number),
+    }
+    logged = _from(Event, _EVENT, numbered).cte("logged")
+    made = _from(Task, values, placed).add_cte(logged)
+    columns = Task.__table__.columns
+    return Statement(
+        made.returning(*(columns[name].label(name) for name in sorted({*returning, "id"}))), Task
+    )
+
+
+def _from(model: Any, values: dict[str, Any], rows: Any) -> Insert:
+    return insert(model).from_select(list(values), select(*values.values()).select_from(rows))
