@@ -90,8 +90,10 @@ async def create(
     if _stopped(results, all_or_nothing):
         return results
     tasks = _good(results)
-    await _number(work, tasks)
+    # Ranks first: their locks are taken in one order by all, so that nobody who numbers the same
+    # projects in another order can be waited for.
     await _rank(work, tasks)
+    await _number(work, tasks)
     if tasks:
         # Nulls are written too, so that all rows have the same columns and are one statement.
         await work.session.execute(
