@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,7 @@ from errors import ErrorCode
 from graph.cost import Pricing
 from graph.input_size import InputSize
 from graph.limits import DocumentLimits, check_document
+from graph.overlap import check_overlap
 from graph.scopes import scopes_of
 from graph.selection import DEFINITION, Outline, fields_of
 
@@ -43,7 +45,8 @@ MAX_ERRORS: Final = 20
 # Measured: a tree of graphql-core takes about 100 times its text.
 _TREE_BYTES_PER_CHARACTER: Final = 100
 # Documents longer than this are validated in a thread, since the worst that the limits let
-# through take 150 ms, and no other request should wait for that.
+# through take 150 ms, and no other request should wait for that. It is one thread: several would
+# take turns with each other at Python's lock, and the event loop would come last.
 _LONG: Final = 600
 
 
@@ -145,6 +148,7 @@ class Documents:
         self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
         self._max_bytes = max_bytes
         self._known: OrderedDict[str, Document] = OrderedDict()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="documents")
         self.bytes = 0
 
     async def get(self, text: str, *, trusted: bool = False) -> Document:
@@ -158,9 +162,10 @@ class Documents:
         if not trusted:
             check_document(text, self._limits)
         if len(text) > _LONG:
-            document = await asyncio.to_thread(self._read, text)
+            loop = asyncio.get_running_loop()
+            document = await loop.run_in_executor(self._reader, self._read, text, trusted)
         else:
-            document = self._read(text)
+            document = self._read(text, trusted)
         if text not in self._known:
             self._known[text] = document
             self._grow(document.size)
@@ -185,11 +190,13 @@ class Documents:
             _, dropped = self._known.popitem(last=False)
             self.bytes -= dropped.size
 
-    def _read(self, text: str) -> Document:
+    def _read(self, text: str, trusted: bool) -> Document:
         try:
             tree = parse(text, allow_empty_selection_sets=False)
         except GraphQLError as error:
             raise InvalidDocument(ErrorCode.GRAPHQL_PARSE_FAILED, [error]) from None
+        if not trusted:
+            check_overlap(tree, self._limits)
         found = validate(
             self._schema,
             tree,

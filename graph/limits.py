@@ -55,6 +55,8 @@ class DocumentLimits:
     fields: int = 500
     tokens: int = 2_000
     characters: int = 20_000
+    # Looked at once the document is read; see graph.overlap.
+    pairs: int = 5_000
 
 
 @dataclass(slots=True)

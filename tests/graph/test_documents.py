@@ -97,6 +97,6 @@ async def test_names_are_suggested_only_where_that_is_wanted() -> None:
 
 async def test_long_documents_are_read_beside_the_loop() -> None:
     """Two at once give one document each, and the loop stays free; see `graph.documents`."""
-    text = "{" + "name " * 300 + "}"
+    text = "{ name }" + " " * 1_000
     document = await documents().get(text)
     assert document.select(None).kind.value == "query"

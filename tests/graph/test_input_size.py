@@ -31,10 +31,12 @@ def objects(text: str, **variables: Any) -> int | None:
     try:
         size(text).check(variables)
     except TooLarge as failure:
-        assert (failure.extra["limit"], failure.extra["maximum"]) == ("input objects", MOST)
-        actual: int = failure.extra["actual"]
-        return actual
-    return None
+        told = failure.extra
+    else:
+        return None
+    assert (told["limit"], told["maximum"]) == ("input objects", MOST)
+    actual: int = told["actual"]
+    return actual
 
 
 def aliased(count: int, *, default: str = "") -> str:
