@@ -26,7 +26,14 @@ import click
 from sqlalchemy import func, select, text
 
 from errors import Failure, Failures
-from settings import Settings, SettingsError, describe_settings, load_settings, unknown_variables
+from settings import (
+    DatabaseSettings,
+    Settings,
+    SettingsError,
+    describe_settings,
+    load_settings,
+    unknown_variables,
+)
 from web.serving import configure_logging, end_with_parent, listen, run_server
 
 if TYPE_CHECKING:
@@ -210,11 +217,19 @@ def _database(settings: Settings, *, migrate: bool = True) -> Iterator[Settings]
     """
     with _running(settings) as ready:
         if migrate:
-            from db.migrate import upgrade
-
-            for name in asyncio.run(upgrade(ready.database)):
+            for name in asyncio.run(_migrated(ready.database)):
                 click.echo(f"Migrated the database: {name}")
         yield ready
+
+
+async def _migrated(settings: DatabaseSettings) -> list[str]:
+    from db.revision import is_newest
+
+    if await is_newest(settings):
+        return []
+    from db.migrate import upgrade
+
+    return await upgrade(settings)
 
 
 @contextlib.contextmanager

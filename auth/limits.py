@@ -22,15 +22,14 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeVar
 
-import redis.asyncio
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from redis.exceptions import RedisError
 
 from auth.limit_store import ProcessStorage
 from auth.request import RequestInfo
 from auth.viewer import Viewer
+from db import redis
 from errors import RateLimited
 from settings import Settings
 
@@ -95,7 +94,7 @@ class Limits:
         self._reset_text = ""
         self._redis_is_away = False
         if settings.redis.url is not None:
-            self._client = redis.asyncio.Redis.from_url(
+            self._client = redis.connect(
                 settings.redis.url,
                 socket_connect_timeout=_REDIS_SECONDS,
                 socket_timeout=_REDIS_SECONDS,
@@ -180,7 +179,7 @@ class Limits:
             return await count(local)
         try:
             counted = await count(shared)
-        except (RedisError, OSError) as error:
+        except redis.failures() as error:
             if not self._redis_is_away:
                 log.warning("limits are counted by each process for itself: %s", error)
             self._redis_is_away = True

@@ -22,9 +22,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import redis.asyncio
-from redis.exceptions import RedisError
 
+from db import redis
 from settings import RedisSettings
 
 log = logging.getLogger(__name__)
@@ -128,7 +127,7 @@ class RedisBus(Bus):
     def __init__(self, url: str, prefix: str) -> None:
         super().__init__()
         self.url = url
-        self._client = redis.asyncio.Redis.from_url(
+        self._client = redis.connect(
             url, socket_connect_timeout=2.0, socket_timeout=5.0, health_check_interval=5
         )
         self._channel = f"{prefix}bus"
@@ -162,7 +161,7 @@ class RedisBus(Bus):
     async def ready(self) -> bool:
         try:
             await self._client.ping()
-        except (RedisError, OSError):
+        except redis.failures():
             return False
         return self._listening.is_set()
 
@@ -186,7 +185,7 @@ class RedisBus(Bus):
         while not self._closing:
             try:
                 await work(through)
-            except (RedisError, OSError) as error:
+            except redis.failures() as error:
                 if wait == first:
                     log.warning("the bus does not reach Redis: %s", error)
             await asyncio.sleep(wait)

@@ -20,13 +20,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-import redis.asyncio
 from graphql import GraphQLError, parse, validate
-from redis.exceptions import RedisError
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from strawberry import Schema
 
+from db import redis
 from db.engine import Database
 from db.models import RegisteredDocument
 from db.read import Reader, Statement
@@ -103,7 +102,7 @@ class PersistedDocuments:
         self._prefix = ""
         if settings is not None and settings.url is not None:
             self._prefix = f"{settings.prefix}apq:"
-            self._redis = redis.asyncio.Redis.from_url(
+            self._redis = redis.connect(
                 settings.url,
                 socket_connect_timeout=_REDIS_SECONDS,
                 socket_timeout=_REDIS_SECONDS,
@@ -141,13 +140,13 @@ class PersistedDocuments:
         if self._redis is not None:
             try:
                 await self._redis.set(self._prefix + digest, text.encode(), ex=_REDIS_KEPT)
-            except (RedisError, OSError) as error:
+            except redis.failures() as error:
                 log.info("a persisted document is known to this process alone: %s", error)
 
     async def _shared(self, digest: str) -> str | None:
         try:
             raw = await self._redis.get(self._prefix + digest)
-        except (RedisError, OSError) as error:
+        except redis.failures() as error:
             log.info("persisted documents of other processes cannot be read: %s", error)
             return None
         if not isinstance(raw, bytes):

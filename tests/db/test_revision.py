@@ -1,0 +1,47 @@
+"""What a process need not load, and how it tells."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+
+from db import migrate, revision
+from settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def test_a_database_is_newest_from_its_last_migration_on(settings: Settings) -> None:
+    assert await revision.is_newest(settings.database)
+    assert await migrate.pending(settings.database) == []
+    server = await asyncpg.connect(settings.database.dsn)
+    name = f"empty_{secrets.token_hex(6)}"
+    await server.execute(f"CREATE DATABASE {name}")
+    try:
+        empty = settings.with_database(settings.database.dsn.replace("/taskloom?", f"/{name}?"))
+        assert f"/{name}?" in empty.database.dsn
+        assert not await revision.is_newest(empty.database)
+        applied = await migrate.upgrade(empty.database)
+        assert applied[-1].startswith(revision.newest())
+        assert await revision.is_newest(empty.database)
+        other = await asyncpg.connect(empty.database.dsn)
+        await other.execute("UPDATE alembic_version SET version_num = '9999'")
+        await other.close()
+        # Of a newer version: `migrate` says so.
+        assert not await revision.is_newest(empty.database)
+    finally:
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.close()
+
+
+def test_a_web_process_loads_neither_alembic_nor_redis() -> None:
+    """Unless it needs them: 30 MiB of memory, in each process."""
+    code = "import app, graph.schema, sys; print({'alembic', 'redis'} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
