@@ -132,9 +132,12 @@ class ObjectPlan:
     asked: int
     waits: bool
     by_key: dict[str, FieldPlan] = field(init=False)
+    # Those of the fields that have to be waited for.
+    waiting: tuple[FieldPlan, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.by_key = {field.key: field for field in self.fields}
+        self.waiting = tuple(field for field in self.fields if field.waits)
 
 
 @dataclass(slots=True, eq=False)

@@ -96,23 +96,20 @@ class Run:
 
     async def _objects(self, plan: ObjectPlan, rows: Column) -> list[dict[str, Any]]:
         parents = Parents(rows, plan.asked)
-        columns: list[Column] = []
-        later: list[tuple[int, FieldPlan]] = []
-        for index, field in enumerate(plan.fields):
-            done: Column | None = None
-            if field.waits:
-                later.append((index, field))
-            else:
+        columns: dict[FieldPlan, Column] = {}
+        if plan.waiting:
+            # First what has to be waited for, so that while others run nothing lies about (and
+            # grows cold in the processor's cache) but the rows.
+            waited = await self._together([self._field(field, parents) for field in plan.waiting])
+            columns = dict(zip(plan.waiting, waited, strict=True))
+        for field in plan.fields:
+            if not field.waits:
                 column = self._values(field, parents)
                 done = field.shape.complete(column)
                 if done is None:
                     done = await self._complete(field, field.shape, column)
-            columns.append(done or ())
-        if later:
-            waited = await self._together([self._field(field, parents) for _, field in later])
-            for (index, _), column in zip(later, waited, strict=True):
-                columns[index] = column
-        return plan.assemble(len(rows), columns)
+                columns[field] = done
+        return plan.assemble(len(rows), [columns[field] for field in plan.fields])
 
     async def _field(self, field: FieldPlan, parents: Parents) -> Column:
         if field.source.waits:
