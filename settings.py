@@ -288,15 +288,15 @@ class AuthSettings(_Group):
         validation_alias="TASKLOOM_SECRET",
         json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
     )
-    """Signs tokens, cursors and links; 32 characters or more, the same in every process. Changing
-    it ends all sessions."""
+    """Signs tokens, links and codes of mails; 32 characters or more, the same in every process.
+    docs/secrets.md says how to change it."""
     old_secrets: SecretStr = Field(
         SecretStr(""),
         validation_alias="TASKLOOM_SECRETS_OLD",
         json_schema_extra={"secret": True, "default_text": "none"},
     )
-    """Former values of `TASKLOOM_SECRET`, separated by spaces: access tokens that were signed with
-    them are still accepted. Leave them there for as long as an access token lives."""
+    """Former values of `TASKLOOM_SECRET`, separated by spaces: what was signed or encrypted with
+    them still holds, and nothing new is."""
     password_pepper: SecretStr = Field(
         SecretStr(DEVELOPMENT_PEPPER),
         min_length=16,
@@ -359,6 +359,12 @@ class AuthSettings(_Group):
             if not (version.isascii() and version.isdigit() and colon and len(pepper) >= 16):
                 raise ValueError("must be entries such as 1:PEPPER, of 16 characters or more each")
         return value
+
+    @property
+    def secrets(self) -> list[bytes]:
+        """The present secret and then the former ones: the first makes, all of them verify."""
+        former = self.old_secrets.get_secret_value().split()
+        return [one.encode() for one in (self.secret.get_secret_value(), *former)]
 
     @property
     def peppers(self) -> dict[int, bytes]:

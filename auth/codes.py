@@ -24,12 +24,15 @@ class AccountCodes:
     """One per process; cheap to make."""
 
     def __init__(self, settings: Settings) -> None:
-        secret = settings.auth.secret.get_secret_value().encode()
-        self._key = hmac.new(secret, b"taskloom/account-code/1", hashlib.sha256).digest()
+        # What was sent while a former secret was the present one is good to its end.
+        self._keys = [
+            hmac.new(secret, b"taskloom/account-code/1", hashlib.sha256).digest()
+            for secret in settings.auth.secrets
+        ]
 
     def token(self, id_: UUID) -> str:
         """What a link carries: the id, and 128 bits that only this server can compute."""
-        raw = id_.bytes + self._mac(b"token", id_)[:_MAC_BYTES]
+        raw = id_.bytes + _mac(self._keys[0], b"token", id_)[:_MAC_BYTES]
         return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
     def id_of(self, token: str) -> UUID | None:
@@ -43,18 +46,26 @@ class AccountCodes:
         if len(raw) != 16 + _MAC_BYTES:
             return None
         id_ = UUID(bytes=raw[:16])
-        genuine = hmac.compare_digest(raw[16:], self._mac(b"token", id_)[:_MAC_BYTES])
-        return id_ if genuine else None
+        genuine = [
+            hmac.compare_digest(raw[16:], _mac(key, b"token", id_)[:_MAC_BYTES])
+            for key in self._keys
+        ]
+        return id_ if any(genuine) else None
 
     def code(self, id_: UUID) -> str:
         """Six digits to be typed. So few are good only because they can be tried five times."""
-        number = int.from_bytes(self._mac(b"code", id_)[:8]) % 10**_DIGITS
-        return f"{number:0{_DIGITS}}"
+        return _digits(self._keys[0], id_)
 
     def is_code(self, id_: UUID, code: str) -> bool:
         """Whether these are the digits; spaces do not matter."""
-        given = "".join(code.split())
-        return hmac.compare_digest(given.encode(), self.code(id_).encode())
+        given = "".join(code.split()).encode()
+        return any(hmac.compare_digest(given, _digits(key, id_).encode()) for key in self._keys)
 
-    def _mac(self, what: bytes, id_: UUID) -> bytes:
-        return hmac.new(self._key, what + id_.bytes, hashlib.sha256).digest()
+
+def _digits(key: bytes, id_: UUID) -> str:
+    number = int.from_bytes(_mac(key, b"code", id_)[:8]) % 10**_DIGITS
+    return f"{number:0{_DIGITS}}"
+
+
+def _mac(key: bytes, what: bytes, id_: UUID) -> bytes:
+    return hmac.new(key, what + id_.bytes, hashlib.sha256).digest()

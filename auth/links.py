@@ -31,11 +31,9 @@ class UnsubscribeLinks:
     """Signs with a key of its own derived from `TASKLOOM_SECRET`; former secrets verify too."""
 
     def __init__(self, settings: Settings) -> None:
-        auth = settings.auth
-        secrets = [auth.secret.get_secret_value(), *auth.old_secrets.get_secret_value().split()]
         self._keys = [
-            hmac.new(secret.encode(), b"taskloom/unsubscribe/1", hashlib.sha256).digest()
-            for secret in secrets
+            hmac.new(secret, b"taskloom/unsubscribe/1", hashlib.sha256).digest()
+            for secret in settings.auth.secrets
         ]
         self._base = f"{settings.server.public_url}/unsubscribe"
 

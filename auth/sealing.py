@@ -1,8 +1,9 @@
 """Secrets that must be used again, and so cannot be hashed: encrypted before they are stored.
 
 Whoever reads the database alone learns nothing. The key is made from `TASKLOOM_ENCRYPTION_KEYS`, or
-from `TASKLOOM_SECRET` where that is not set. The first key seals; all of them open, so that a new
-one can be put in front while what the old ones sealed is still read.
+from `TASKLOOM_SECRET` where that is not set. The first key seals; all of them open, former secrets
+too, so that a new one can be put in front while what the old ones sealed is still read.
+`taskloom secrets reseal` seals everything anew with the first.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from settings import Settings
 
 
 class Unreadable(Exception):  # noqa: N818 - a state of the data, for the operator
-    """None of the keys opens this: `TASKLOOM_ENCRYPTION_KEYS` has lost one."""
+    """None of the keys opens this: `TASKLOOM_ENCRYPTION_KEYS` or `TASKLOOM_SECRETS_OLD` has lost
+    one.
+    """
 
     def __init__(self) -> None:
-        super().__init__("none of TASKLOOM_ENCRYPTION_KEYS opens a stored secret")
+        super().__init__(
+            "none of TASKLOOM_ENCRYPTION_KEYS and TASKLOOM_SECRETS_OLD opens a stored secret"
+        )
 
 
 class Sealer:
@@ -29,8 +34,9 @@ class Sealer:
     def __init__(self, settings: Settings) -> None:
         keys = settings.auth.encryption_keys.get_secret_value().split()
         # Last, so that what was sealed before there were keys of their own can still be opened.
-        keys.append(settings.auth.secret.get_secret_value())
-        self._fernet = MultiFernet([_fernet(key) for key in keys])
+        self._fernet = MultiFernet(
+            [_fernet(key) for key in (*(key.encode() for key in keys), *settings.auth.secrets)]
+        )
 
     def seal(self, secret: bytes) -> bytes:
         """The secret as it may be stored."""
@@ -51,6 +57,6 @@ class Sealer:
             raise Unreadable from None
 
 
-def _fernet(key: str) -> Fernet:
-    derived = hmac.new(key.encode(), b"taskloom/sealing/1", hashlib.sha256).digest()
+def _fernet(key: bytes) -> Fernet:
+    derived = hmac.new(key, b"taskloom/sealing/1", hashlib.sha256).digest()
     return Fernet(base64.urlsafe_b64encode(derived))

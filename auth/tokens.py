@@ -79,14 +79,12 @@ class Tokens:
     """Makes and verifies. Knows no time of its own: `now` is passed in."""
 
     def __init__(self, settings: Settings) -> None:
-        secret = settings.auth.secret.get_secret_value().encode()
-        former = settings.auth.old_secrets.get_secret_value().split()
-        keys = [secret, *(old.encode() for old in former)]
+        keys = settings.auth.secrets
         self._issuer = settings.server.public_url
         self._lifetime = dt.timedelta(seconds=settings.auth.access_token_seconds)
         self._access = _Ring(keys, "at+jwt", ACCESS_AUDIENCE)
         self._stream = _Ring(keys, "stream+jwt", STREAM_AUDIENCE)
-        self._refresh_key = _derive(secret, "refresh")
+        self._refresh_keys = [_derive(key, "refresh") for key in keys]
 
     # --- access and stream tokens ----------------------------------------------------------------
 
@@ -204,9 +202,11 @@ class Tokens:
         """The first refresh token of a session: 256 random bits."""
         return _refresh_text(secrets.token_bytes(32))
 
-    def successor(self, refresh_token: str) -> str:
-        """The one token that follows this one: always the same, and nobody else can compute it."""
-        return _refresh_text(_mac(self._refresh_key, refresh_token))
+    def successors(self, refresh_token: str) -> list[str]:
+        """The token that follows this one: always the same, and nobody else can compute it. After
+        it, what followed while a former secret was the present one.
+        """
+        return [_refresh_text(_mac(key, refresh_token)) for key in self._refresh_keys]
 
     @staticmethod
     def refresh_hash(refresh_token: str) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -31,20 +32,25 @@ def scope_of(work: Work) -> str:
     return str(viewer.user_id) if viewer.user_id else f"address:{work.request.ip or 'unknown'}"
 
 
-def hash_input(mutation: str, data: Any, key: bytes) -> bytes:
-    """A hash of the mutation and its input (JSON types), whatever the order of its fields.
+def hash_input(mutation: str, data: Any, keys: Sequence[bytes]) -> list[bytes]:
+    """A hash of the mutation and its input (JSON types), whatever the order of its fields, with
+    each of the keys.
 
-    With a key of the server's, since an input may hold a password: nobody who reads the table can
+    With keys of the server's, since an input may hold a password: nobody who reads the table can
     try passwords against it.
     """
     text = orjson.dumps([mutation, data], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    return hmac.new(key, text, hashlib.sha256).digest()
+    return [hmac.new(key, text, hashlib.sha256).digest() for key in keys]
 
 
-async def claim(work: Work, key: str, mutation: str, input_hash: bytes) -> dict[str, Any] | None:
+async def claim(
+    work: Work, key: str, mutation: str, hashes: Sequence[bytes]
+) -> dict[str, Any] | None:
     """Take the key for this transaction; the first attempt's result where it was taken already.
 
-    Raises `IDEMPOTENCY_MISMATCH` where it was taken for another input or mutation.
+    `hashes` are of the input, as `hash_input` gives them: the first is kept, and the attempt before
+    may have kept any. Raises `IDEMPOTENCY_MISMATCH` where it was taken for another input or
+    mutation.
     """
     if not 1 <= len(key) <= MAX_KEY or "\0" in key:
         raise BadInput(
@@ -55,7 +61,7 @@ async def claim(work: Work, key: str, mutation: str, input_hash: bytes) -> dict[
         "scope": scope,
         "key": key,
         "mutation": mutation,
-        "input_hash": input_hash,
+        "input_hash": hashes[0],
         "result": {},
         "created_at": work.now,
     }
@@ -79,7 +85,7 @@ async def claim(work: Work, key: str, mutation: str, input_hash: bytes) -> dict[
             )
         )
     ).one()
-    if row.input_hash != input_hash or row.mutation != mutation:
+    if row.input_hash not in hashes or row.mutation != mutation:
         raise Failure(
             "This idempotencyKey was used before with another input.",
             path=("idempotency_key",),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -241,13 +242,28 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
     if _is_reuse(token.used_at, work.now):
         raise _invalid()  # Its time ran out while it waited for the lock.
     session, user = row
-    successor = auth.tokens.successor(refresh_token)
-    if token.used_at is None:
+    successor, *former = auth.tokens.successors(refresh_token)
+    if token.used_at is not None:
+        successor = await _given_before(work, [successor, *former])
+    else:
         token.used_at = work.now
         session.last_used_at = work.now
         session.expires_at = _refresh_end(work, auth)
         _link(work, session, successor)
     return _grant(work, auth, user, session, successor)
+
+
+async def _given_before(work: Work, successors: Sequence[str]) -> str:
+    """The successor that a lost answer held: made with a former secret where that has changed in
+    these ten seconds.
+    """
+    hashes = {Tokens.refresh_hash(one): one for one in successors}
+    kept = await work.session.scalar(
+        select(models.RefreshToken.hash).where(models.RefreshToken.hash.in_(hashes))
+    )
+    if kept is None:
+        raise _invalid()
+    return hashes[kept]
 
 
 async def _end_reused(work: Work, auth: Authenticator, session_id: UUID) -> None:

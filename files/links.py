@@ -33,8 +33,11 @@ class Links:
     """One a process; all with the same secret understand each other."""
 
     def __init__(self, settings: Settings) -> None:
-        secret = settings.auth.secret.get_secret_value().encode()
-        self._key = hmac.new(secret, b"taskloom/files/1", hashlib.sha256).digest()
+        # Addresses of exports live for a day, and outlive a change of the secret.
+        self._keys = [
+            hmac.new(secret, b"taskloom/files/1", hashlib.sha256).digest()
+            for secret in settings.auth.secrets
+        ]
         self.base = settings.server.public_url
 
     def sign(
@@ -42,7 +45,8 @@ class Links:
     ) -> Link:
         """An address for this method and path; it lives up to a minute less than `lifetime`."""
         end = int((now + lifetime).timestamp()) // _STEP * _STEP
-        url = f"{self.base}{path}?expires={end}&signature={self._signature(method, path, end)}"
+        signature = _signature(self._keys[0], method, path, end)
+        url = f"{self.base}{path}?expires={end}&signature={signature}"
         return Link(url, dt.datetime.fromtimestamp(end, dt.UTC))
 
     def allows(
@@ -58,13 +62,16 @@ class Links:
         """Whether these parameters of a request are ours and have not ended."""
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
-        right = self._signature(method, path, int(expires))
-        genuine = hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace"))
+        given = signature.encode("utf-8", "replace")
+        genuine = any(
+            hmac.compare_digest(_signature(key, method, path, int(expires)).encode(), given)
+            for key in self._keys
+        )
         # What ends later than any address that is made now was not made with this clock.
         moment = now.timestamp()
         return genuine and moment < int(expires) <= moment + lifetime.total_seconds() + _STEP
 
-    def _signature(self, method: str, path: str, end: int) -> str:
-        text = f"{method}\n{path}\n{end}".encode()
-        digest = hmac.new(self._key, text, hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+def _signature(key: bytes, method: str, path: str, end: int) -> str:
+    digest = hmac.new(key, f"{method}\n{path}\n{end}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

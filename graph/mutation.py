@@ -311,11 +311,10 @@ def _leave_if(undo: bool) -> None:
         raise _Undone
 
 
-def _hash(context: Context, name: str, data: Any) -> bytes:
+def _hash(context: Context, name: str, data: Any) -> list[bytes]:
     plain = _plain(data)
     del plain["idempotency_key"]
-    secret = context.services.settings.auth.secret.get_secret_value().encode()
-    return idempotency.hash_input(name, plain, secret)
+    return idempotency.hash_input(name, plain, context.services.settings.auth.secrets)
 
 
 def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:

@@ -181,15 +181,16 @@ def test_refresh_tokens_are_long_random_and_recognisable() -> None:
 
 def test_a_successor_is_always_the_same_and_needs_the_servers_key() -> None:
     first = tokens.new_refresh()
-    assert tokens.successor(first) == tokens.successor(first) == make().successor(first)
-    assert tokens.successor(first) != tokens.successor(tokens.new_refresh())
+    assert tokens.successors(first) == tokens.successors(first) == make().successors(first)
+    (second,) = tokens.successors(first)
+    assert [second] != tokens.successors(tokens.new_refresh())
     other = make(TASKLOOM_SECRET="another secret of thirty-two characters")
-    assert tokens.successor(first) != other.successor(first)
-    assert tokens.successor(first) not in (first, tokens.successor(tokens.successor(first)))
+    assert [second] != other.successors(first)
+    assert second not in (first, *tokens.successors(second))
 
 
 def test_every_kind_has_its_own_key() -> None:
-    keys = {tokens._access.present.key, tokens._stream.present.key, tokens._refresh_key}
+    keys = {tokens._access.present.key, tokens._stream.present.key, *tokens._refresh_keys}
     assert len(keys) == 3
 
 

@@ -101,7 +101,7 @@ async def test_purging_in_portions_counts_each_task_once(house: House) -> None:
 
 async def test_idempotency_keys_live_for_a_day(house: House) -> None:
     person = await house.person()
-    await house.do(person.viewer, idempotency.claim, "a key", "taskCreate", b"hash")
+    await house.do(person.viewer, idempotency.claim, "a key", "taskCreate", [b"hash"])
     key = (str(person.id), "a key")
     house.clock.forward(hours=23)
     await tidy(house)
@@ -183,7 +183,7 @@ async def test_it_runs_at_the_start_again_and_again_and_stops_when_asked(house: 
     )
     async with asyncio.timeout(30):
         for name in ("first", "second"):
-            await house.do(person.viewer, idempotency.claim, name, "taskCreate", b"hash")
+            await house.do(person.viewer, idempotency.claim, name, "taskCreate", [b"hash"])
             clock.forward(days=1)
             await gone(str(person.id), name)
         stop.set()
