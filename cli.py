@@ -427,6 +427,30 @@ def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
         click.echo(asyncio.run(run(ready)))
 
 
+@main.group()
+def secrets() -> None:
+    """The keys that stored secrets of others are encrypted with."""
+
+
+@secrets.command("reseal")
+@_explained
+def secrets_reseal() -> None:
+    """Encrypt all stored secrets anew with the first key, so that former ones can be taken out."""
+
+    async def reseal(work: Work, auth: Authenticator) -> str:
+        from auth.sealing import Sealer, Unreadable
+        from domain import integration, webhook
+
+        sealer = Sealer(auth.settings)
+        try:
+            counts = await webhook.reseal(work, sealer), await integration.reseal(work, sealer)
+        except Unreadable as error:
+            raise click.ClickException(f"{error}; nothing was changed") from error
+        return f"Encrypted anew: the secrets of {counts[0]} webhooks, {counts[1]} integrations."
+
+    _administer(reseal)
+
+
 # Documents, the schema and the settings
 
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from auth.sealing import Sealer
 from cli import main
 from db import migrate
 from db.embedded import EmbeddedPostgres, destroy
@@ -321,3 +322,41 @@ def test_a_port_in_use_is_told_before_anything_starts(data_dir: Path) -> None:
     assert result.returncode == 1
     assert f"port {port}" in result.stderr
     assert not data_dir.exists()
+
+
+# Secrets
+
+
+async def test_stored_secrets_are_encrypted_anew(server: EmbeddedPostgres) -> None:
+    former, present = "f" * 40, "p" * 40
+    schema: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "sealed"}
+    taskloom("migrate", **schema)
+    taskloom(
+        *("user", "create", "grace", "grace@example.com"),
+        typed="a hopper of bugs\n",
+        TASKLOOM_BCRYPT_ROUNDS="4",
+        **schema,
+    )
+    sealed = Sealer(load_settings({"TASKLOOM_SECRET": former}, env_file=None)).seal(b"whsec_x")
+    connection = await asyncpg.connect(server.dsn())
+    await connection.execute(
+        "INSERT INTO sealed.webhooks (id, user_id, url, status, secret, created_at, updated_at, "
+        "version) SELECT id, id, 'https://example.com/', 1, $1, now(), now(), 1 FROM sealed.users",
+        sealed,
+    )
+
+    async def stored() -> bytes:
+        found: bytes = await connection.fetchval("SELECT secret FROM sealed.webhooks")
+        return found
+
+    lost = taskloom("secrets", "reseal", TASKLOOM_SECRET=present, **schema)
+    assert lost.returncode == 1
+    assert "TASKLOOM_SECRETS_OLD" in lost.stderr
+    assert await stored() == sealed
+    done = taskloom(
+        "secrets", "reseal", TASKLOOM_SECRET=present, TASKLOOM_SECRETS_OLD=former, **schema
+    )
+    assert "1 webhooks" in done.stdout, done.stderr
+    alone = Sealer(load_settings({"TASKLOOM_SECRET": present}, env_file=None))
+    assert alone.open(await stored()) == b"whsec_x"
+    await connection.close()
