@@ -64,10 +64,15 @@ class User(Versioned, Base):
     __table_args__ = (
         Index("uq_users_username_lower", func.lower(text("username")), unique=True),
         Index("uq_users_email_lower", func.lower(text("email")), unique=True),
-        # Prefix search of `users(search:)`, and the default ordering by name.
+        # Prefix search of `users(search:)`, by either name.
         Index(
             "ix_users_username_prefix",
             func.lower(text("username")).label("lowered"),
+            postgresql_ops={"lowered": "text_pattern_ops"},
+        ),
+        Index(
+            "ix_users_full_name_prefix",
+            func.lower(text("full_name")).label("lowered"),
             postgresql_ops={"lowered": "text_pattern_ops"},
         ),
         Index("ix_users_created_at_id", "created_at", "id"),
