@@ -112,6 +112,15 @@ def running(seeded: Seeded, sample: Sample, *, peers: bool, folder: Path) -> Ite
         yield servers
 
 
+@contextlib.contextmanager
+def alone(seeded: Seeded, folder: Path) -> Iterator[Server]:
+    """Taskloom by itself, with nobody signed in."""
+    with contextlib.ExitStack() as stack:
+        taskloom = _start(stack, folder, _taskloom(seeded, folder))
+        _wait(taskloom)
+        yield taskloom
+
+
 @dataclass(frozen=True, slots=True)
 class _Recipe:
     """How to start a server. `PORT` stands for its port in command and environment."""

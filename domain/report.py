@@ -23,6 +23,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -387,11 +388,11 @@ def add_up(rows: Iterable[Any], shape: Shape, shown: Callable[[GroupBy, Any], An
     """
     total = Group(None, None)
     found: dict[tuple[Any, ...], Group] = {}
-    sums = shape.sums
+    sums = [attrgetter(*columns) for columns in shape.sums]
     for row in rows:
         node = total
         path: tuple[Any, ...] = ()
-        _add(node, row, sums[0])
+        _add(node, sums[0](row))
         for level, by in enumerate(shape.group_by, 1):
             key = getattr(row, _KEYS[by])
             path = (*path, shown(by, key))
@@ -401,17 +402,17 @@ def add_up(rows: Iterable[Any], shape: Shape, shown: Callable[[GroupBy, Any], An
                 inner = found[path] = Group(by, value)
                 node.groups.append(inner)
             node = inner
-            _add(node, row, sums[level])
+            _add(node, sums[level](row))
     for node in (total, *found.values()):
         node.groups.sort(key=_order)
     return total
 
 
-def _add(node: Group, row: Any, columns: tuple[str, str, str]) -> None:
-    seconds, billable, count = columns
-    node.seconds += getattr(row, seconds)
-    node.billable_seconds += getattr(row, billable)
-    node.count += getattr(row, count)
+def _add(node: Group, sums: tuple[int, int, int]) -> None:
+    seconds, billable, count = sums
+    node.seconds += seconds
+    node.billable_seconds += billable
+    node.count += count
 
 
 def _order(group: Group) -> Any:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import answers, measure
+from bench import answers, extras, measure
 from bench.cases import CASES, take_sample
 from bench.data import Seeded, Size, make_rows, prepare
-from bench.servers import TASKLOOM, running
+from bench.servers import TASKLOOM, alone, running
 
 TINY = Size(users=40, projects=22, tasks=110, talked_about=20, comments=5)
 
@@ -74,6 +74,16 @@ def test_answers_are_equal_and_differences_are_found(seeded: Seeded, folder: Pat
         readings = measure.cpu_seconds_of_all(seeded.postmaster)
         assert len(readings) > 1
         assert measure.spent(readings, readings) == 0
+
+
+def test_searches_and_reports_are_asked_and_timed(seeded: Seeded, folder: Path) -> None:
+    asyncio.run(extras.fill(seeded.dsn))
+    questions = [*extras.searches(), *extras.reports()]
+    with alone(seeded, folder) as server:
+        found = extras.measure(questions, server, seeded)
+    assert all(each.clock > 0 and each.server > 0 for each in found)
+    told = extras.text({"All": list(zip(questions, found, strict=True))})
+    assert told.count("\n| ") == len(questions) + 1
 
 
 @pytest.mark.parametrize(
