@@ -52,6 +52,9 @@ check: $(STAMPS)/dev ## Lint, types, layers, schema.graphql, models and migratio
 bench: $(STAMPS)/dev ## Measure against the floor and peers, in six minutes; make bench ARGS=--quick
 	@$(BIN)/python -m bench.run $(ARGS)
 
+.PHONY: explorer
+explorer: $(STAMPS)/explorer ## Build the explorer anew, if it has changed
+
 .PHONY: schema
 schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@$(BIN)/taskloom schema > schema.graphql.new && mv schema.graphql.new schema.graphql

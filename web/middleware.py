@@ -38,7 +38,11 @@ _LEFT: Final = 499
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    # No page of ours is to be clicked on within somebody else's.
+    (b"x-frame-options", b"DENY"),
 )
+# In production behind https: browsers come by that alone for a year.
+_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 _ALLOWED_HEADERS: Final = (
     "Authorization, Content-Type, X-Request-Id, Apollo-Require-Preflight, "
     "X-Apollo-Operation-Name, X-Taskloom-Preflight"
@@ -64,6 +68,9 @@ class Gate:
         self._metrics = metrics
         self._origins = frozenset(settings.cors_origins)
         self._local_origins = not settings.production
+        self._security: tuple[tuple[bytes, bytes], ...] = _SECURITY
+        if settings.production and settings.public_url.startswith("https://"):
+            self._security = (*_SECURITY, _TRANSPORT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Anything but HTTP and WebSockets passes untouched."""
@@ -78,7 +85,7 @@ class Gate:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         info, origin = _identify(scope)
-        extra = [(b"x-request-id", info.id.encode()), *_SECURITY]
+        extra = [(b"x-request-id", info.id.encode()), *self._security]
         if origin is not None:
             extra.append((b"vary", b"Origin"))
             if self.allows(origin):

@@ -20,6 +20,8 @@ from graph.schema import schema
 from settings import Settings
 from tests.accounts import Clock
 from tests.factories import World
+from tests.servers import serving
+from tests.web.test_websocket import opened
 
 DOCUMENTS = Documents(schema._schema, DocumentLimits(), suggestions=False)
 SCHEMA = schema._schema
@@ -281,3 +283,30 @@ async def test_over_sse_too(http: httpx.AsyncClient) -> None:
     response = await http.post("/graphql", json={"query": INFO}, headers=headers)
     first = next(line for line in response.text.splitlines() if line.startswith("data: {"))
     assert orjson.loads(first[6:])["extensions"]["cost"]["charged"] == 1
+
+
+async def test_over_a_socket_too(settings: Settings, world: World) -> None:
+    """A connection is no way around the budget, which each operation on it is charged to."""
+    limits = settings.limits.model_copy(update={"cost_budget": 50, "cost_operation": 40})
+    ada = await world.person()
+    # A clock that stands still: it is one minute all the time.
+    app = create_app(settings.model_copy(update={"limits": limits}), clock=Clock())
+    async with (
+        serving(app) as url,
+        opened(url, init={"Authorization": ada.header}) as socket,
+    ):
+        left, codes = [], []
+        for number in range(4):
+            await socket.subscribe(DEAR, id_=f"{number}")
+            message = await socket.receive()
+            if message["type"] == "error":
+                codes += [error["extensions"]["code"] for error in message["payload"]]
+            else:
+                left.append(message["payload"]["extensions"]["cost"]["remaining"])
+                assert (await socket.receive())["type"] == "complete"
+        assert left == [29, 8]
+        assert codes == ["RATE_LIMITED", "RATE_LIMITED"]
+        # What is too dear for one operation is refused for that.
+        query = "{ projects(first: 100) { nodes { tasks(first: 100) { nodes { id } } } } }"
+        await socket.subscribe(query, id_="dear")
+        assert await socket.error("dear") == "OPERATION_TOO_COMPLEX"

@@ -194,3 +194,18 @@ def test_the_application_reads_its_settings_itself(
     monkeypatch.setenv("TASKLOOM_LIMIT_CONNECTIONS", "7")
     app: Application = create_app(schema=toy.schema)
     assert app.runtime.settings.limits.connections_per_user == 7
+
+
+# What browsers are told
+
+
+async def test_no_page_is_framed_and_production_is_https_alone(settings: Settings) -> None:
+    async with client_of(settings) as client:
+        response = await client.get("/unsubscribe")
+        assert response.headers["x-frame-options"] == "DENY"
+        assert "strict-transport-security" not in response.headers
+    async with client_of(settings, env="production") as client:
+        response = await client.get("/version")
+        assert response.headers["strict-transport-security"] == "max-age=31536000"
+    async with client_of(settings, env="production", public_url="http://tasks.lan") as client:
+        assert "strict-transport-security" not in (await client.get("/version")).headers
