@@ -120,9 +120,10 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
     own = {item.id for item in items if item.id is not None}
     parents = {item.parent_id for item in items if item.parent_id is not None}
     projects = {item.project_id for item in items if item.project_id is not None}
-    taken: set[UUID] = set()
-    if own:
-        taken.update(await work.session.scalars(select(Task.id).where(Task.id.in_(own))))
+    named = own | parents
+    may = access.read(work.viewer, Task), access.edit(work.viewer, Task)
+    query: Any = select(Task, *may).where(Task.id.in_(named))
+    tasks = await _rows(work, named, query)
     role = access.role_in(work.viewer, Project.id)
     return _Known(
         projects={
@@ -135,9 +136,9 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
                 ),
             )
         },
-        parents=await _with_right(work, parents, access.edit),
+        parents={task.id: (task, bool(edit)) for task, read, edit in tasks if read},
         people=await _people(work, {item.assignee_id for item in items}),
-        taken=taken,
+        taken=own & {task.id for task, *_ in tasks},
     )
 
 
