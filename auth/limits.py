@@ -216,8 +216,12 @@ def payer(viewer: Viewer, request: RequestInfo) -> str:
 
 
 def _span(seconds: int) -> str:
-    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+    for one, many, length in (
+        ("a day", "days", 86_400),
+        ("an hour", "hours", 3_600),
+        ("a minute", "minutes", 60),
+    ):
         count, rest = divmod(seconds, length)
         if count and not rest:
-            return name if count == 1 else f"{count} {name}s"
+            return one if count == 1 else f"{count} {many}"
     return f"{seconds} seconds"

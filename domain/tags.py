@@ -9,7 +9,7 @@ from db.models import Task
 from domain import rules
 from domain.task_values import apply, checked, kind_of, record
 from domain.work import Work
-from errors import Failure, NotFound
+from errors import ErrorCode, Failure
 
 
 async def add(work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None) -> Task:
@@ -23,7 +23,7 @@ async def add(work: Work, task_id: UUID, tags: Sequence[str], if_version: int | 
 async def remove(
     work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None
 ) -> tuple[Task, list[Failure]]:
-    """Take tags off; the task, and a `NotFound` for each tag that was not on it."""
+    """Take tags off; the task, and a `NOT_FOUND` for each tag that was not on it."""
     task = await work.editable(Task, task_id)
     # Every one keeps its place, so that the failures can name it.
     keys = [
@@ -31,7 +31,7 @@ async def remove(
         for index, tag in enumerate(tags)
     ]
     absent: list[Failure] = [
-        NotFound("tag on this task", path=("tags", index))
+        Failure("The task has no such tag.", path=("tags", index), code=ErrorCode.NOT_FOUND)
         for index, key in enumerate(keys)
         if key not in task.tag_keys
     ]
