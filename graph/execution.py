@@ -36,6 +36,7 @@ from graph.error_format import first_code, format_errors
 from graph.event import take_event_cursor
 from graph.limits import DocumentLimits, TooLarge
 from graph.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.turns import LARGE_POINTS, Turns
 
 log = logging.getLogger("taskloom.graphql")
 
@@ -155,6 +156,8 @@ class Executor:
         self.persisted = persisted or PersistedDocuments()
         self.registered: RegisteredDocuments | None = None
         self._registered_only = registered_only
+        self._turns = Turns()
+        self._introspecting = asyncio.Lock()
         self._engine = engine
         self._operation_seconds = operation_seconds
 
@@ -252,11 +255,24 @@ class Executor:
             return Answer(extensions=_own(context))
         if operation.answer is not None:
             return Answer(raw_data=operation.answer, extensions=_own(context))
-        answer = await self._run(prepared, context, root_value=None)
-        if operation.introspection and not answer.errors:
-            answer.raw_data = orjson.dumps(answer.data)
-            self.documents.keep_answer(operation, answer.raw_data)
-        return answer
+        if operation.introspection:
+            return await self._introspect(prepared, context)
+        if operation.pricing.points(prepared.variables) < LARGE_POINTS:
+            return await self._run(prepared, context, root_value=None)
+        async with self._turns.taken():
+            return await self._run(prepared, context, root_value=None)
+
+    async def _introspect(self, prepared: Prepared, context: Context) -> Answer:
+        """What says the same to all: it is large, so that those who ask at once wait for one."""
+        operation = prepared.operation
+        async with self._introspecting:
+            if operation.answer is not None:
+                return Answer(raw_data=operation.answer, extensions=_own(context))
+            answer = await self._run(prepared, context, root_value=None)
+            if not answer.errors:
+                answer.raw_data = orjson.dumps(answer.data)
+                self.documents.keep_answer(operation, answer.raw_data)
+            return answer
 
     async def deliver(self, prepared: Prepared, context: Context, event: Any) -> Answer:
         """One delivery of a subscription, for an event that somebody else read (a webhook's)."""
