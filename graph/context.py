@@ -82,3 +82,11 @@ class Context:
     # Set by a mutation that renews the credentials (`sessionRefresh`): a WebSocket on which it was
     # sent goes on as this viewer.
     renewed_viewer: Viewer | None = None
+
+    def release(self) -> None:
+        """Let go of what was read. The loaders know the context as it knows them, and so would lie
+        about, with their rows, until the collector comes by.
+        """
+        self.objects.clear()
+        self.loaders.clear()
+        self.pages = None

@@ -349,6 +349,8 @@ class Executor:
                 error = self._cut()
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))
+        finally:
+            context.release()
         if not result.errors:
             return Answer(data=result.data, extensions=_own(context), engine=_name(result))
         return Answer(
