@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -145,24 +145,26 @@ class _Maker:
         file.write(b"\n]}\n")
 
     async def _pdf(self, file: BinaryIO) -> None:
+        # The report is let go before its pages are drawn: the two are the largest things here.
+        await asyncio.to_thread(export_pdf.write, await self._paper(), file)
+
+    async def _paper(self) -> export_pdf.Paper:
         report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
         await self._tell(30)
         days = await self._days()
         shown = await self._shown(report)
         await self._tell(50)
-        paper = export_pdf.Paper(
+
+        def entry(depth: int, name: str, group: Group) -> export_pdf.Entry:
+            return export_pdf.Entry(depth, name, group.seconds, group.billable_seconds, group.count)
+
+        return export_pdf.Paper(
             title="Time report",
             about=self._about(),
             days=days,
-            groups=[
-                export_pdf.Entry(depth, name, group.seconds, group.billable_seconds, group.count)
-                for depth, name, group in _flat(report, shown)
-            ],
-            total=export_pdf.Entry(
-                0, "Total", report.seconds, report.billable_seconds, report.count
-            ),
+            groups=[entry(depth, _name(group, shown), group) for depth, group in _walk(report)],
+            total=entry(0, "Total", report),
         )
-        await asyncio.to_thread(export_pdf.write, paper, file)
 
     def _about(self) -> list[str]:
         wanted = self.wanted
@@ -240,16 +242,11 @@ class _Maker:
         return found
 
 
-def _walk(group: Group, depth: int = -1) -> Sequence[tuple[int, Group]]:
-    """A group's groups, each before its own."""
-    found = [] if depth < 0 else [(depth, group)]
+def _walk(group: Group, depth: int = 0) -> Iterator[tuple[int, Group]]:
+    """A group's groups with their depths, each before its own."""
     for inner in group.groups:
-        found.extend(_walk(inner, depth + 1))
-    return found
-
-
-def _flat(report: Group, shown: dict[tuple[GroupBy, Any], str]) -> list[tuple[int, str, Group]]:
-    return [(depth, _name(group, shown), group) for depth, group in _walk(report)]
+        yield depth, inner
+        yield from _walk(inner, depth + 1)
 
 
 _NONE = {
