@@ -6,35 +6,44 @@ through only the elements and attributes named here. Either alone would do, and 
 fault of the other.
 
 Mentions are found in the parsed text, so that an `@name` inside code or an address is none.
+
+Both libraries are loaded with the first text, as Pillow is with the first picture: most processes
+most of the time need neither, and each takes three MiB.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-import nh3
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 # Whole addresses alone: a relative one would mean another place on each page that shows it.
 _LINK = re.compile(r"(https?://|mailto:)[^\s]", re.IGNORECASE)
 
 
-class _Parser(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
-        """Whether an address may become a link; else it stays as it was typed."""
-        return _LINK.match(url) is not None
+@cache
+def _parser() -> MarkdownIt:
+    """CommonMark with tables, strike-through and bare links, as on the sites where people write
+    most. Without pictures: one from elsewhere tells its server who reads the comment, and when.
+    """
+    from markdown_it import MarkdownIt
 
+    class Parser(MarkdownIt):
+        def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
+            """Whether an address may become a link; else it stays as it was typed."""
+            return _LINK.match(url) is not None
 
-# CommonMark with tables, strike-through and bare links, as on the sites where people write most.
-# Without pictures: one from elsewhere tells its server who reads the comment, and when.
-_PARSER = (
-    _Parser("commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20})
-    .enable(["table", "strikethrough", "linkify"])
-    .disable("image")
-)
+    return (
+        Parser("commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20})
+        .enable(["table", "strikethrough", "linkify"])
+        .disable("image")
+    )
+
 
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
@@ -55,8 +64,10 @@ _MENTION = re.compile(r"(?<![\w@./-])@([A-Za-z0-9_.-]{2,49}[A-Za-z0-9_-])(?![\w@
 @lru_cache(maxsize=256)
 def to_html(text: str) -> str:
     """HTML that may stand in anybody's page. Links open nothing of ours and lend no rank."""
+    import nh3
+
     return nh3.clean(
-        _PARSER.render(text),
+        _parser().render(text),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         attribute_filter=_filtered,
@@ -78,7 +89,7 @@ def _filtered(tag: str, attribute: str, value: str) -> str | None:
 @lru_cache(maxsize=256)
 def to_text(text: str) -> str:
     """The words without their marks, a line for each block: for previews and notifications."""
-    lines = (_line(token) for token in _PARSER.parse(text))
+    lines = (_line(token) for token in _parser().parse(text))
     return "\n".join(line for line in lines if line)
 
 
@@ -103,7 +114,7 @@ def mentioned(text: str) -> list[str]:
     if "@" not in text:
         return []
     found: dict[str, None] = {}
-    for token in _PARSER.parse(text):
+    for token in _parser().parse(text):
         in_link = 0
         for child in token.children or ():
             in_link += child.type == "link_open"

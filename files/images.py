@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import BinaryIO, Final, TypeVar
-
-from PIL import Image, ImageOps
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from errors import ErrorCode, Failure
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PIXELS: Final = 40_000_000
 THUMBNAIL_PIXELS: Final = 320
@@ -36,9 +37,6 @@ _AVATAR: Final = ("JPEG", "PNG", "WEBP")
 _WORKERS: Final = 2
 
 T = TypeVar("T")
-
-# Pillow's own limit warns at one number and refuses at twice that; ours is checked below.
-Image.MAX_IMAGE_PIXELS = None
 
 
 class Images:
@@ -76,6 +74,8 @@ def _thumbnail(file: BinaryIO) -> bytes:
 
 
 def _avatar(file: BinaryIO) -> dict[str, bytes]:
+    from PIL import ImageOps
+
     largest = max(AVATAR_SIZES)
     # Twice the size, as the picture may be twice as long as it is high.
     picture = _opened(file, _AVATAR, (largest * 2, largest * 2))
@@ -92,6 +92,10 @@ def _opened(file: BinaryIO, formats: tuple[str, ...], box: tuple[int, int]) -> I
 
     Pillow tells of broken pictures by many kinds of errors.
     """
+    from PIL import Image, ImageOps
+
+    # Pillow's own limit warns at one number and refuses at twice that; ours is checked below.
+    Image.MAX_IMAGE_PIXELS = None
     file.seek(0)
     try:
         with Image.open(file, formats=formats) as picture:
@@ -131,6 +135,8 @@ def _opened(file: BinaryIO, formats: tuple[str, ...], box: tuple[int, int]) -> I
 
 
 def _written(picture: Image.Image, format_: str) -> bytes:
+    from PIL import Image
+
     if format_ == "JPEG" and picture.mode == "RGBA":
         # JPEG knows no transparency; what was behind is white.
         page = Image.new("RGB", picture.size, "white")
