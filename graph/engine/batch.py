@@ -35,13 +35,12 @@ from graphql import (
 )
 from graphql.execution.executor import default_field_resolver
 from graphql.execution.values import VariableValues, coerce_argument, get_argument_values
-from strawberry.schema import Schema
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
-from strawberry.types.arguments import StrawberryArgument, convert_arguments
 from strawberry.types.field import StrawberryField
 
 from graph.engine.columns import Column, Parents
 from graph.engine.errors import Failed
+from graph.engine.inputs import Inputs
 from graph.fields import BatchField, BatchInfo, ColumnField
 from graph.selection import DEFINITION, Selection
 
@@ -63,13 +62,13 @@ class Arguments:
     been coerced by the time they come here, and are taken as they are.
     """
 
-    __slots__ = ("_constant", "_definition", "_field", "_node", "_strawberry", "_taken")
+    __slots__ = ("_arguments", "_constant", "_definition", "_node", "_taken")
 
-    def __init__(self, strawberry: Schema, definition: GraphQLField, node: FieldNode) -> None:
-        self._strawberry = strawberry
+    def __init__(self, inputs: Inputs, definition: GraphQLField, node: FieldNode) -> None:
+        field: StrawberryField = definition.extensions[DEFINITION]
         self._definition = definition
-        self._field: StrawberryField = definition.extensions[DEFINITION]
         self._node = node
+        self._arguments = [inputs.argument(argument) for argument in field.arguments]
         # The values that are always the same; None where each execution has to look at all.
         self._constant: dict[str, Any] | None = None
         # Of those taken from variables: the name in Python, the variable, and whether it may be
@@ -77,13 +76,12 @@ class Arguments:
         self._taken: list[tuple[str, str, bool]] = []
         # What fails here fails again at each execution, where it belongs.
         with suppress(Exception):
-            self._sort(strawberry.config.name_converter.from_argument)
+            self._sort()
 
-    def _sort(self, name_of: Callable[[StrawberryArgument], str]) -> None:
+    def _sort(self) -> None:
         given = {argument.name.value: argument for argument in self._node.arguments or ()}
         raw: dict[str, Any] = {}
-        for argument in self._field.arguments:
-            name = name_of(argument)
+        for name, python_name, _ in self._arguments:
             definition = self._definition.args[name]
             node = given.get(name)
             if node is None or not _variables(node.value):
@@ -92,7 +90,7 @@ class Arguments:
                 get_nullable_type(definition.type)
             ):
                 may_be_null = not is_non_null_type(definition.type)
-                self._taken.append((argument.python_name, node.value.name.value, may_be_null))
+                self._taken.append((python_name, node.value.name.value, may_be_null))
             else:
                 return
         if all(isinstance(value, _IMMUTABLE) for value in raw.values()):
@@ -119,13 +117,11 @@ class Arguments:
         return made
 
     def _converted(self, raw: dict[str, Any]) -> dict[str, Any]:
-        strawberry = self._strawberry
-        return convert_arguments(
-            raw,
-            self._field.arguments,
-            scalar_registry=strawberry.schema_converter.scalar_registry,
-            config=strawberry.config,
-        )
+        return {
+            python_name: convert(raw[name])
+            for name, python_name, convert in self._arguments
+            if name in raw
+        }
 
 
 def _variables(node: ValueNode) -> bool:

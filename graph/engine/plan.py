@@ -47,6 +47,7 @@ from graphql.execution.values import VariableValues
 
 from graph.engine.batch import Arguments, Source, source_of
 from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
+from graph.engine.inputs import Inputs
 from graph.selection import DEFINITION, Outline, concrete_types
 
 # Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
@@ -221,6 +222,7 @@ class Planner:
     def __init__(self, schema: GraphQLSchema, max_bytes: int = CACHE_BYTES) -> None:
         self.schema = schema
         self.strawberry = schema.extensions[DEFINITION]
+        self.inputs = Inputs(self.strawberry)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
         self.bytes = 0
@@ -358,7 +360,7 @@ class _Builder:
             nodes=nodes,
             shape=shape,
             source=source,
-            arguments=Arguments(self.planner.strawberry, definition, nodes[0]),
+            arguments=Arguments(self.planner.inputs, definition, nodes[0]),
             plans=plans,
             waits=source.waits
             or (plans is not None and any(plan.waits for plan in plans.values())),
