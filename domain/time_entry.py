@@ -7,7 +7,7 @@ allows no overlaps never overlap, whatever happens at one moment.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     Boolean,
+    ColumnElement,
     DateTime,
     Integer,
-    and_,
     bindparam,
     column,
     func,
@@ -342,36 +342,48 @@ async def _clashes(
         )
         .render_derived(name="wanted")
     )
-    other, project = aliased(TimeEntry), aliased(Project)
-    forbids = select(project.id).where(project.id == other.project_id, not_(project.allow_overlaps))
-    clash = (
-        select(1)
-        .where(
-            other.user_id == work.viewer.require(),
-            *([] if but is None else [other.id != but]),
-            overlapping(other, wanted.c.starts, wanted.c.ends),
-            or_(wanted.c.strict, forbids.exists()),
+
+    def other(entry: Any) -> list[ColumnElement[bool]]:
+        project = aliased(Project)
+        forbids = select(project.id).where(
+            project.id == entry.project_id, not_(project.allow_overlaps)
         )
-        .exists()
-    )
+        return [
+            entry.user_id == work.viewer.require(),
+            *([] if but is None else [entry.id != but]),
+            or_(wanted.c.strict, forbids.exists()),
+        ]
+
+    clash = overlapped(wanted.c.starts, wanted.c.ends, other)
     return list(await work.session.scalars(select(wanted.c.place).where(clash)))
 
 
-def overlapping(other: Any, starts: Any, end: Any) -> Any:
-    """Whether an entry has a moment in common with a stretch of time.
+def overlapped(
+    starts: Any, end: Any, where: Callable[[Any], Sequence[ColumnElement[bool]]]
+) -> ColumnElement[bool]:
+    """Whether an entry that `where(entry)` leaves has a moment in common with a stretch of time.
 
-    Looked for among those that began up to a day before, and those few that last longer than one
-    or still run: by two ranges of an index, and not through all of a person's past.
+    Looked for among those that began up to a day before, and those few that still run or last
+    longer than a day. Each of the three is a question of its own, as each has an index that answers
+    it: asked together, all of a person's past is read.
     """
-    near = other.started_at > starts - LONGEST
-    long = other.ended_at - other.started_at > text("interval '24 hours'")
-    return and_(
-        other.day.is_(None),
-        other.started_at < end,
-        or_(
-            and_(near, ends(other) > starts),
-            and_(other.ended_at.is_(None), ends(other) > starts),
-            and_(long, other.ended_at > starts),
+
+    def exists(of: Callable[[Any], Sequence[ColumnElement[bool]]]) -> ColumnElement[bool]:
+        entry = aliased(TimeEntry)
+        return (
+            select(1)
+            .where(*where(entry), entry.day.is_(None), entry.started_at < end, *of(entry))
+            .exists()
+        )
+
+    return or_(
+        exists(lambda entry: [entry.started_at > starts - LONGEST, ends(entry) > starts]),
+        exists(lambda entry: [entry.ended_at.is_(None), ends(entry) > starts]),
+        exists(
+            lambda entry: [
+                entry.ended_at - entry.started_at > text("interval '24 hours'"),
+                entry.ended_at > starts,
+            ]
         ),
     )
 

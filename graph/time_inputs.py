@@ -6,15 +6,14 @@ import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import BigInteger, and_, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import BigInteger, and_, func
 
 from auth import access
 from auth.viewer import Viewer
 from db import models
 from db.models.time_entry import ends, seconds
 from domain import rules
-from domain.time_entry import MAX_ITEMS, overlapping
+from domain.time_entry import MAX_ITEMS, overlapped
 from graph import filtering, ordering
 from graph.comparing import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.inputs import MutationInput, UpdateInput, change, optional, required
@@ -59,19 +58,15 @@ def _task_order() -> Any:
 
 def overlaps(viewer: Viewer, entry: Any) -> Any:
     """Whether another entry of the same person, which the viewer may see, is at the same time."""
-    other = aliased(models.TimeEntry)
-    found = overlapping(other, entry.started_at, ends(entry))
-    return and_(
-        entry.day.is_(None),
-        select(1)
-        .where(
+
+    def of_the_same(other: Any) -> list[Any]:
+        return [
             other.user_id == entry.user_id,
             other.id != entry.id,
-            found,
             access.read(viewer, other),
-        )
-        .exists(),
-    )
+        ]
+
+    return and_(entry.day.is_(None), overlapped(entry.started_at, ends(entry), of_the_same))
 
 
 @filtering.filter_input("Which time entries.")
