@@ -4,6 +4,7 @@ writes it into `EXTRAS.md`.
 *Search* through 40,000 tasks and 120,000 comments, by people who see all of them and by people who
 see few, for words that are rare and for one that stands in every fourth task. *Reports* over
 100,000 time entries of 180 days, grouped by project and day (9,000 groups), in several zones.
+*Lists* of those entries.
 
 The promises are 20 ms for a search and 150 ms for a report's SQL. Times by the clock double on a
 machine that does other things too; the processor time of PostgreSQL and of the server hardly does.
@@ -96,6 +97,14 @@ REPORT: Final = """query ($filter: TimeReportFilter, $zone: String!) {
     seconds count groups { seconds groups { day seconds } }
   }
 }"""
+_LISTS: Final = {
+    "100 entries, whether each overlaps, their tasks": "{ timeEntries(first: 100) "
+    "{ nodes { id startedAt durationSeconds overlaps task { title trackedSeconds } } } }",
+    "100 of those that overlap": "{ timeEntries(first: 100, filter: {overlaps: true}) "
+    "{ nodes { id } } }",
+    "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{trackedSeconds: "
+    "{direction: DESC}}]) { nodes { title trackedSeconds } } }",
+}
 _WORDS: Final = {
     "lot123": "rare",
     "the": "10,000 tasks",
@@ -127,6 +136,12 @@ def reports() -> Iterator[Question]:
         for name, filter_ in (("all days", None), ("92 days", _QUARTER)):
             variables = {"zone": zone, "filter": filter_}
             yield Question(LOGIN, f"{name}, {zone}", REPORT, variables)
+
+
+def lists() -> Iterator[Question]:
+    """Pages of time entries, and of tasks by their time."""
+    for about, document in _LISTS.items():
+        yield Question(LOGIN, about, document, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +226,8 @@ def text(found: dict[str, list[tuple[Question, Measured]]]) -> str:
     lines = [
         "# Search and reports",
         "",
-        (
-            f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC; milliseconds, medians of {ROUNDS}. What "
-            "is asked, and by whom, is told in `extras.py`."
-        ),
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC; milliseconds, medians of {ROUNDS}.",
+        "What is asked, and by whom, is told in `extras.py`.",
     ]
     for title, rows in found.items():
         lines += [
@@ -239,7 +252,11 @@ def main() -> int:
         asyncio.run(fill(seeded.dsn))
         found = {}
         with alone(seeded, DATA) as server:
-            for title, questions in (("Search", [*searches()]), ("Reports", [*reports()])):
+            for title, questions in (
+                ("Search", [*searches()]),
+                ("Reports", [*reports()]),
+                ("Lists of time", [*lists()]),
+            ):
                 print(f"{title} …", flush=True)
                 measured = measure(questions, server, seeded)
                 found[title] = list(zip(questions, measured, strict=True))

@@ -17,7 +17,7 @@ from domain import rules
 from domain.time_entry import Place, known_places, lock
 from domain.time_values import checked_words, demand_unlocked, record, whole_second
 from domain.work import Work
-from errors import NotFound
+from errors import ErrorCode, Failure
 from events.kinds import EventKind
 
 
@@ -73,7 +73,7 @@ async def stop(work: Work, if_version: int | None) -> TimeEntry:
     await lock(work)
     running = await _running(work, work.viewer.require())
     if running is None:
-        raise NotFound("running timer")
+        raise Failure("No timer of yours is running.", code=ErrorCode.NOT_FOUND)
     work.check_version(running, if_version, fields=["ended_at"], ref="time_entry")
     _end(work, running, max(whole_second(work.now), running.started_at))
     await work.session.flush()

@@ -78,7 +78,7 @@ def test_answers_are_equal_and_differences_are_found(seeded: Seeded, folder: Pat
 
 def test_searches_and_reports_are_asked_and_timed(seeded: Seeded, folder: Path) -> None:
     asyncio.run(extras.fill(seeded.dsn))
-    questions = [*extras.searches(), *extras.reports()]
+    questions = [*extras.searches(), *extras.reports(), *extras.lists()]
     with alone(seeded, folder) as server:
         found = extras.measure(questions, server, seeded)
     assert all(each.clock > 0 and each.server > 0 for each in found)
