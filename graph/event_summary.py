@@ -18,7 +18,6 @@ from db import models
 from db.base import Base
 from db.read import Statement
 from events.kinds import EventKind
-from graph.errors import camel
 from graph.fields import BatchInfo
 from graph.loading import Shape, viewer_of
 
@@ -83,6 +82,18 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.PASSWORD_CHANGED: "{who} changed their password",
 }
 
+# Fields that one would not call by their names; those with one word are named once.
+_WORDS = {
+    "due_at": "due date",
+    "due_on": "due date",
+    "start_at": "start",
+    "started_at": "start",
+    "ended_at": "end",
+    "estimate_minutes": "estimate",
+    "full_name": "name",
+    "allow_overlaps": "rule about overlaps",
+    "time_locked_before": "end of the locked time",
+}
 # Changes that name a person.
 _PEOPLE = {"assignee", "owner", "user"}
 _NAMES: dict[type[Base], Any] = {
@@ -142,10 +153,12 @@ def _assigned(event: Any) -> bool:
 
 
 def _fields(event: Any) -> str:
-    names = [camel(change["field"]) for change in event.changes]
-    if len(names) < 2:
-        return names[0] if names else "something"
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    fields = [change["field"] for change in event.changes]
+    words = list(dict.fromkeys(_WORDS.get(name, name.replace("_", " ")) for name in fields))
+    if not words:
+        return "something"
+    listed = f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+    return f"the {listed}"
 
 
 def _quoted(name: str | None, otherwise: str) -> str:

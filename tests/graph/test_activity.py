@@ -44,7 +44,7 @@ async def test_a_task_tells_its_story_in_sentences(world: World, engine: Engine)
     assert [node["summary"] for node in nodes] == [
         "Ben completed “Fit both brakes”",
         "Ada Lovelace assigned “Fit both brakes” to Ben",
-        "Ben changed title and notes of “Fit both brakes”",
+        "Ben changed the title and notes of “Fit both brakes”",
         "Ada Lovelace created “Fit both brakes”",
     ]
     # One's own address is one's own to see, and nobody else's.
