@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
+from db import models
 from tests.accounts import Person
-from tests.factories import ENGINES, Engine, World, gid
+from tests.factories import ENGINES, Engine, World, fresh_id, gid
 
 BOARD = """
 query Board($project: ID!) {
@@ -92,3 +95,78 @@ async def test_an_object_that_many_places_ask_for_is_read_once(
     assert reply.good["project"]["owner"]["username"] == owner.username
     assert len([text for text in reply.statements if "FROM users" in text]) == 1
     assert len([text for text in reply.statements if "FROM projects" in text]) == 1
+
+
+AROUND = """
+query Around($project: ID!) {
+  project(id: $project) {
+    tags { nodes { name taskCount } }
+    stats { total completed }
+    tasks(first: 20) { nodes {
+      trackedSeconds
+      shares(first: 2) { totalCount nodes { permission user { username } sharedBy { username } } }
+      comments(first: 2) { totalCount nodes {
+        bodyHtml author { username } mentions { username } replies(first: 2) { nodes { body } }
+      } }
+      attachments(first: 2) { totalCount nodes { filename uploader { username } } }
+      timeEntries(first: 2) { totalCount nodes { durationSeconds overlaps user { username } } }
+      activity(first: 2) { nodes { summary } }
+    } }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_what_stands_around_tasks_is_read_in_as_many_statements_for_one_as_for_twelve(
+    world: World, people: list[Person], engine: Engine
+) -> None:
+    owner, other, friend = people[:3]
+    counts = []
+    for size in (1, 12):
+        project = await world.project(owner, editors=[other])
+        tasks = await world.tasks(
+            owner, [f"t{n}" for n in range(size)], project_id=project.id, tags=["red", "blue"]
+        )
+        for task in tasks:
+            await world.share(task, friend)
+            top = _comment(task, owner, None)
+            await world.rows(top, _comment(task, other, None))
+            await world.rows(_comment(task, other, top), _time(task, owner), _time(task, other))
+        reply = await world.run(AROUND, owner, engine=engine, project=gid(project))
+        nodes = reply.good["project"]["tasks"]["nodes"]
+        assert [node["shares"]["totalCount"] for node in nodes] == [1] * size
+        assert [len(node["comments"]["nodes"]) for node in nodes] == [2] * size
+        assert [node["trackedSeconds"] for node in nodes] == [7200] * size
+        counts.append(len(reply.statements))
+    # People are asked for in several places, in one statement or two, as the moments fall.
+    assert max(counts) <= 21, counts
+    assert counts[1] - counts[0] <= 1, counts
+
+
+def _comment(task: models.Task, author: Person, parent: models.Comment | None) -> models.Comment:
+    return models.Comment(
+        id=fresh_id(),
+        task_id=task.id,
+        author_id=author.id,
+        parent_id=None if parent is None else parent.id,
+        body="Well done",
+        created_at=task.created_at,
+        updated_at=task.created_at,
+        version=1,
+    )
+
+
+def _time(task: models.Task, person: Person) -> models.TimeEntry:
+    start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
+    return models.TimeEntry(
+        id=fresh_id(),
+        user_id=person.id,
+        project_id=task.project_id,
+        task_id=task.id,
+        started_at=start,
+        ended_at=start + dt.timedelta(hours=1),
+        created_at=start,
+        updated_at=start,
+        version=1,
+    )
