@@ -17,8 +17,9 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select
 
 from auth.sealing import Sealer
-from db.models import Connector, Integration, IntegrationStatus, Project
+from db.models import Connector, Integration, IntegrationStatus, NotificationKind, Project
 from domain import addresses, rules
+from domain.notification import Notice, notify
 from domain.project import demand_editor, find_user
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
@@ -27,11 +28,15 @@ from events.kinds import EventKind
 MAX_INTEGRATIONS = 50
 MAX_PEOPLE = 200
 SYNC_JOB = "integration.sync"
+TELL_JOB = "integration.tell"
 GITHUB_URL = "https://api.github.com"
 # What a channel is told of unless its owner chooses.
 SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
 # A channel is told what all members of the project may know.
 _TELLABLE = ("PROJECT_", "MEMBER_", "TASK_", "COMMENT_", "ATTACHMENT_")
+
+# Of a project's name in a message.
+_NAME = 80
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
@@ -130,6 +135,7 @@ class SlackSettings:
 
 
 Settings = GitHubSettings | SlackSettings
+_TITLES = {Connector.GITHUB: "GitHub", Connector.SLACK: "a channel"}
 _KINDS: Mapping[Connector, type[GitHubSettings | SlackSettings]] = {
     Connector.GITHUB: GitHubSettings,
     Connector.SLACK: SlackSettings,
@@ -270,6 +276,28 @@ async def set_status(
     await work.session.flush()
 
 
+async def fail(work: Work, integration: Integration, reason: str) -> None:
+    """Stop a locked integration that cannot work as it is, and tell its owner why."""
+    if integration.status is not IntegrationStatus.ACTIVE:
+        return
+    await set_status(work, integration, IntegrationStatus.FAILED, reason)
+    project = await work.session.get_one(Project, integration.project_id)
+    names = f"Your integration of “{project.name[:_NAME]}” with {_title_of(integration)}"
+    message = f"{names} has stopped. {reason}"
+    notice = Notice(integration.user_id, NotificationKind.INTEGRATION_FAILED, message=message)
+    await notify(work, [notice])
+
+
+async def enqueue_tell(
+    work: Work, integration_id: UUID, key: str, *, event_id: UUID | None, task_id: UUID | None
+) -> None:
+    """Queue that the other service is told of an event, or of how a task stands now. While what has
+    the same key waits, nothing is added to it.
+    """
+    payload = {"integration": integration_id, "event": event_id, "task": task_id}
+    await work.enqueue(TELL_JOB, payload, key=f"{TELL_JOB}:{integration_id}:{key}")
+
+
 async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None:
     """Queue the next synchronisation; one that waits already is moved to the earlier time."""
     key = f"{SYNC_JOB}:{integration_id}"
@@ -291,6 +319,10 @@ async def reseal(work: Work, sealer: Sealer) -> int:
 
 def _name_of(settings: Settings) -> str:
     return settings.connector.name.lower()
+
+
+def _title_of(integration: Integration) -> str:
+    return _TITLES[integration.connector]
 
 
 def _record(

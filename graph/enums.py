@@ -83,6 +83,9 @@ described_enum(
         NotificationKind.WEBHOOK_DISABLED: (
             "A webhook of yours was turned off, because its receiver does not answer."
         ),
+        NotificationKind.INTEGRATION_FAILED: (
+            "An integration of yours has stopped, and cannot go on until you change something."
+        ),
     },
 )
 

@@ -21,7 +21,7 @@ from sqlalchemy import select
 from auth.sealing import Sealer, Unreadable
 from db.models import Integration, IntegrationStatus, User
 from domain import integration as domain
-from domain.integration import SYNC_JOB
+from domain.integration import SYNC_JOB, TELL_JOB
 from domain.work import Work
 from errors import Failure
 from jobs.connectors import CONNECTORS
@@ -32,13 +32,13 @@ from jobs.handlers import Later, RunningJob, handler
 from jobs.outgoing import Outgoing
 from jobs.tools import Tools
 
-TELL_JOB = "integration.tell"
-
 # After so long a run makes room for other jobs, and goes on behind them.
 _TURN_SECONDS = 60.0
 _SECONDS = 300.0
 # A worker that is killed in the middle counts as an attempt, and what it brought is kept.
 _ATTEMPTS = 500
+
+_NO_OWNER = "The account of its owner is not active."
 
 
 @handler(SYNC_JOB, attempts=_ATTEMPTS, seconds=_SECONDS)
@@ -51,7 +51,9 @@ async def sync(tools: Tools, job: RunningJob) -> None:
         while not complete and time.monotonic() - begun < _TURN_SECONDS:
             connection = await _open(tools, id_)
             if connection is None:
-                return
+                # If that is because of the owner's account, it is looked at again later.
+                error = _NO_OWNER
+                break
             connector = CONNECTORS[connection.kind]
             complete = not await connector.sync(connection)
     except Gone:
@@ -95,21 +97,22 @@ async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
     allowed = await tools.log.allowed({(event.position, row.user_id) for row, event, _ in wanted})
     for row, event, key in wanted:
         if (event.position, row.user_id) in allowed:
-            payload = {"integration": row.id, "event": event.id, "task": event.task_id}
-            await work.enqueue(TELL_JOB, payload, key=f"{TELL_JOB}:{row.id}:{key}")
+            await domain.enqueue_tell(work, row.id, key, event_id=event.id, task_id=event.task_id)
 
 
 @handler(TELL_JOB)
 async def tell(tools: Tools, job: RunningJob) -> None:
     """Take to the other service what has happened here."""
-    id_, event_id = (UUID(job.payload[name]) for name in ("integration", "event"))
-    task = job.payload["task"]
+    id_ = UUID(job.payload["integration"])
+    event_id, task_id = (
+        None if job.payload[name] is None else UUID(job.payload[name]) for name in ("event", "task")
+    )
     try:
         connection = await _open(tools, id_)
         if connection is None:
             return
         connector = CONNECTORS[connection.kind]
-        await connector.tell(connection, event_id, None if task is None else UUID(task))
+        await connector.tell(connection, event_id, task_id)
     except Gone:
         return
     except Wait as asked:
@@ -189,8 +192,8 @@ async def _finish(
 
 async def _fail(id_: UUID, reason: str, work: Work) -> None:
     row = await _locked(work, id_)
-    if row is not None and row.status is IntegrationStatus.ACTIVE:
-        await domain.set_status(work, row, IntegrationStatus.FAILED, reason)
+    if row is not None:
+        await domain.fail(work, row, reason)
 
 
 async def _note_error(id_: UUID, reason: str, work: Work) -> None:

@@ -26,6 +26,7 @@ class NotificationKind(IntEnum):
     TASK_DUE_SOON = 6
     REMINDER = 7
     WEBHOOK_DISABLED = 8
+    INTEGRATION_FAILED = 9
 
 
 class Channel(Enum):

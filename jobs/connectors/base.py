@@ -106,6 +106,10 @@ class Connector(Protocol):
         """Bring a portion of what is new, and note how far that is; whether there is more."""
         ...
 
-    async def tell(self, connection: Connection, event_id: UUID, task_id: UUID | None) -> None:
-        """Take there what has happened."""
+    async def tell(
+        self, connection: Connection, event_id: UUID | None, task_id: UUID | None
+    ) -> None:
+        """Take there what has happened. There is no event where the connector itself has found that
+        something is still to be told, and queued it (`domain.integration.enqueue_tell`).
+        """
         ...

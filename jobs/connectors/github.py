@@ -25,10 +25,12 @@ from uuid import UUID
 import orjson
 from sqlalchemy import func, select
 
+from auth import access
 from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
 from domain import addresses, rules
 from domain import comment as comments
 from domain import task as tasks
+from domain.integration import enqueue_tell
 from domain.task import NewTask
 from domain.work import Work
 from errors import NotFound
@@ -95,11 +97,15 @@ class GitHub:
             reached = {"since": started}
         await connection.do(partial(_note, progress, reached))
         more = "started" in reached
+        if not more:
+            await connection.do(_queue_untold)
         if more and answer.headers.get("x-ratelimit-remaining") == "0":
             raise _limited(connection, answer)
         return more
 
-    async def tell(self, connection: Connection, event_id: UUID, task_id: UUID | None) -> None:
+    async def tell(
+        self, connection: Connection, event_id: UUID | None, task_id: UUID | None
+    ) -> None:
         """Close or open the issue, if GitHub does not have it so."""
         del event_id
         async with connection.tools.database.session() as session:
@@ -123,12 +129,14 @@ class GitHub:
         if found.seen["state"] == change["state"]:
             return
         url = f"{_base(connection)}/issues/{found.external_id}"
+        updated = None
         try:
-            await _ask(connection, "PATCH", url, orjson.dumps(change))
+            issue = _parsed(await _ask(connection, "PATCH", url, orjson.dumps(change)))
+            updated = issue.get("updated_at") if isinstance(issue, dict) else None
         except _Missing:
-            # It was deleted there, or moved to another repository.
-            return
-        await connection.do(partial(_note_state, found.id, change["state"]))
+            # It was deleted there, or moved to another repository; it is not to be tried for ever.
+            pass
+        await connection.do(partial(_note_state, found.id, change["state"], updated))
 
 
 # --- from GitHub to us ---------------------------------------------------------------------------
@@ -149,6 +157,9 @@ async def _take_issues(
                 work, NewTask(project_id=integration.project_id, **_values(said, people))
             )
             _link(work, integration, ISSUE, number, local_id=task.id, seen=said)
+            continue
+        if issue["updated_at"] < link.seen.get("toldAt", ""):
+            # The list was made before GitHub was told of something; it comes again with that.
             continue
         changed = {name: value for name, value in said.items() if link.seen.get(name) != value}
         if changed:
@@ -303,9 +314,31 @@ async def _note(before: Any, reached: Any, _work: Work, integration: Integration
         integration.progress = reached
 
 
-async def _note_state(link_id: UUID, state: str, work: Work, _integration: Integration) -> None:
+async def _note_state(
+    link_id: UUID, state: str, updated: str | None, work: Work, _integration: Integration
+) -> None:
     link = await work.session.get_one(ExternalLink, link_id)
-    link.seen = {**link.seen, "state": state}
+    told = {} if updated is None else {"toldAt": updated}
+    link.seen = {**link.seen, "state": state, **told}
+
+
+async def _queue_untold(work: Work, integration: Integration) -> None:
+    """Queue what GitHub should have been told and was not, while the integration was paused, or had
+    failed. What has changed on both sides is by now as GitHub has it.
+    """
+    known_open = ExternalLink.seen["state"].astext == "open"
+    different = (
+        select(Task.id)
+        .join(ExternalLink, ExternalLink.local_id == Task.id)
+        .where(
+            ExternalLink.integration_id == integration.id,
+            ExternalLink.kind == ISSUE,
+            known_open != (Task.status < TaskStatus.COMPLETED),
+            access.read(work.viewer, Task),
+        )
+    )
+    for task_id in list(await work.session.scalars(different, work.viewer.params)):
+        await enqueue_tell(work, integration.id, str(task_id), event_id=None, task_id=task_id)
 
 
 # --- requests ------------------------------------------------------------------------------------

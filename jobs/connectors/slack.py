@@ -40,9 +40,12 @@ class Slack:
         """There is nothing to bring."""
         return False
 
-    async def tell(self, connection: Connection, event_id: UUID, task_id: UUID | None) -> None:
+    async def tell(
+        self, connection: Connection, event_id: UUID | None, task_id: UUID | None
+    ) -> None:
         """Post the sentence, if the owner may still see what it is about."""
         del task_id
+        assert event_id is not None, "it tells of events alone"
         try:
             graph = graph_of(connection.tools)
             answer = await graph.deliver(connection.owner, _DOCUMENT, event_id)

@@ -33,7 +33,8 @@ class Call:
 class Service:
     """GitHub below `/api`, and an incoming webhook at `/hook`. `now` is its clock.
 
-    `refuse`: what it answers in place of anything else, as status and headers.
+    `refuse`: what it answers in place of anything else, as status and headers. `missing`: issues
+    that are listed and cannot be changed. `next_page`: what it says to be the next page of a list.
     """
 
     port: int = 0
@@ -42,6 +43,8 @@ class Service:
     comments: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     refuse: tuple[int, dict[str, str]] | None = None
+    missing: set[int] = field(default_factory=set)
+    next_page: str | None = None
     remaining: int = 5_000
     delay: float = 0.0
 
@@ -109,6 +112,8 @@ class Service:
         base = f"/api/repos/{REPOSITORY}/issues"
         if call.method == "PATCH":
             number = int(call.path.rpartition("/")[2])
+            if number in self.missing:
+                return 410, {}, {"message": "This issue was deleted"}
             return 200, {}, self.issue(number, **call.json)
         found: list[dict[str, Any]]
         if call.path == base:
@@ -126,6 +131,8 @@ class Service:
             headers["Link"] = (
                 f'<{self.url}{call.path}?{query}>; rel="next", <{self.url}>; rel="last"'
             )
+        if self.next_page is not None:
+            headers["Link"] = f'<{self.next_page}>; rel="next"'
         return 200, headers, found[(page - 1) * size : page * size]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,119 @@
+"""A project that is connected with a service elsewhere, which speaks as GitHub and Slack do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from auth.sealing import Sealer
+from db.engine import Database
+from db.models import (
+    Comment,
+    Integration,
+    IntegrationStatus,
+    Notification,
+    NotificationKind,
+    Role,
+    Task,
+)
+from domain import integration as integrations
+from domain import project as projects
+from domain.integration import GitHubSettings, Reach, SlackSettings
+from domain.project import NewProject
+from events.kinds import EventKind
+from settings import Settings
+from tests.accounts import House
+from tests.jobs.conftest import Workshop
+from tests.jobs.services import REPOSITORY, TOKEN, Service, service
+
+HOME = ip_network("127.0.0.0/8")
+
+
+@pytest.fixture
+def house(settings: Settings, database: Database) -> Iterator[House]:
+    """With servers on this machine taken."""
+    taken = {"allowed_networks": (HOME,), "timeout_seconds": 2.0}
+    changed = {"webhooks": settings.webhooks.model_copy(update=taken)}
+    made = House(settings.model_copy(update=changed), database)
+    yield made
+    made.auth.close()
+
+
+class Scene:
+    """A project of Ada's with Ben as an editor, and a service elsewhere."""
+
+    def __init__(self, house: House, workshop: Workshop, other: Service) -> None:
+        self.house = house
+        self.workshop = workshop
+        self.other = other
+        self.reach = Reach(Sealer(house.settings), (HOME,), plain=False)
+
+    async def set(self) -> Scene:
+        self.ada, self.ben = [await self.house.person() for _ in range(2)]
+        self.project = await self.house.do(self.ada.viewer, projects.create, NewProject("Garden"))
+        await self.house.do(
+            self.ada.viewer, projects.add_member, self.project.id, self.ben.id, None, Role.EDITOR
+        )
+        await self.workshop.all_done()
+        return self
+
+    async def github(self, token: str = TOKEN, **values: Any) -> Integration:
+        settings = GitHubSettings(REPOSITORY, base_url=self.other.api, **values)
+        return await self._connect(settings, token)
+
+    async def slack(self, *events: EventKind) -> Integration:
+        return await self._connect(SlackSettings(events or None), f"{self.other.url}/hook")
+
+    async def _connect(self, settings: Any, secret: str) -> Integration:
+        return await self.house.do(
+            self.ada.viewer, integrations.connect, self.reach, self.project.id, settings, secret
+        )
+
+    async def status(self, integration: Integration, status: IntegrationStatus) -> None:
+        await self.house.do(
+            self.ada.viewer, integrations.change, self.reach, integration.id, status=status
+        )
+
+    async def told(self) -> list[Notification]:
+        """What Ada is told of integrations that stopped."""
+        async with self.house.database.session() as session:
+            query = select(Notification).where(
+                Notification.recipient_id == self.ada.id,
+                Notification.kind == NotificationKind.INTEGRATION_FAILED,
+            )
+            return list(await session.scalars(query))
+
+    async def later(self, **time: float) -> None:
+        """Let time pass, and everything happen that is due."""
+        self.house.clock.forward(**time)
+        await self.workshop.all_done()
+        await self.workshop.all_done()
+
+    async def fresh(self, integration: Integration) -> Integration:
+        async with self.house.database.session() as session:
+            return await session.get_one(Integration, integration.id)
+
+    async def tasks(self) -> dict[str, Task]:
+        async with self.house.database.session() as session:
+            query = select(Task).where(Task.project_id == self.project.id)
+            return {task.title: task for task in await session.scalars(query)}
+
+    async def comments(self, task: Task) -> list[str]:
+        async with self.house.database.session() as session:
+            query = select(Comment.body).where(Comment.task_id == task.id).order_by(Comment.id)
+            return list(await session.scalars(query))
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Service]:
+    async with service() as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(house: House, workshop: Workshop, other: Service) -> Scene:
+    return await Scene(house, workshop, other).set()

@@ -1,0 +1,136 @@
+"""What GitHub is told of tasks, and that it hears no echo of itself."""
+
+from __future__ import annotations
+
+from db.models import IntegrationStatus, TaskStatus
+from domain import integration as integrations
+from domain import task as tasks
+from tests.jobs.integrations.conftest import Scene
+
+
+async def test_completing_a_task_closes_its_issue_and_back(scene: Scene) -> None:
+    scene.other.issue(1)
+    await scene.github()
+    await scene.later()
+    task = (await scene.tasks())["Issue 1"]
+    await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    assert [call.json for call in scene.other.patches] == [
+        {"state": "closed", "state_reason": "completed"}
+    ]
+    # The change comes back with the next run, and is known.
+    version = (await scene.tasks())["Issue 1"].version
+    await scene.later(minutes=11)
+    assert (await scene.tasks())["Issue 1"].version == version
+    await scene.house.do(scene.ben.viewer, tasks.reopen, task.id, None)
+    await scene.later()
+    assert scene.other.issues[1]["state"] == "open"
+    cancelled = {"status": TaskStatus.CANCELLED}
+    await scene.house.do(scene.ben.viewer, tasks.update_task, task.id, cancelled, None)
+    await scene.later()
+    assert scene.other.issues[1]["state_reason"] == "not_planned"
+    assert len(scene.other.patches) == 3
+
+
+async def test_what_github_closes_is_completed_and_not_told_back(scene: Scene) -> None:
+    scene.other.issue(1)
+    await scene.github()
+    await scene.later()
+    for state, status in (("closed", TaskStatus.COMPLETED), ("open", TaskStatus.TODO)):
+        scene.other.issue(1, state=state)
+        await scene.later(minutes=11)
+        assert (await scene.tasks())["Issue 1"].status is status
+    await scene.later(minutes=11)
+    assert scene.other.patches == []
+
+
+async def test_an_issue_is_closed_as_soon_as_github_can_be_reached(scene: Scene) -> None:
+    scene.other.issue(1)
+    integration = await scene.github()
+    await scene.later()
+    task = (await scene.tasks())["Issue 1"]
+    scene.other.refuse = (502, {})
+    await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    row = await scene.fresh(integration)
+    assert (row.status, row.last_error) == (IntegrationStatus.ACTIVE, "GitHub answered 502.")
+    scene.other.refuse = None
+    await scene.later(seconds=10)
+    assert scene.other.issues[1]["state"] == "closed"
+
+
+# --- what was not told at the time ---------------------------------------------------------------
+
+
+async def test_what_happened_during_a_pause_is_made_up(scene: Scene) -> None:
+    for number in (1, 2, 3):
+        scene.other.issue(number)
+    integration = await scene.github()
+    await scene.later()
+    await scene.status(integration, IntegrationStatus.PAUSED)
+    made = await scene.tasks()
+    for number in (1, 2):
+        task = made[f"Issue {number}"]
+        await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
+    # On the other side one is closed and one changed meanwhile; GitHub is right about the first.
+    scene.other.issue(3, state="closed")
+    scene.other.issue(2, title="Second")
+    await scene.later(minutes=30)
+    assert scene.other.patches == []
+    await scene.status(integration, IntegrationStatus.ACTIVE)
+    await scene.later(seconds=1)
+    assert [issue["state"] for issue in scene.other.issues.values()] == ["closed"] * 3
+    assert len(scene.other.patches) == 2
+    found = await scene.tasks()
+    assert {task.status for task in found.values()} == {TaskStatus.COMPLETED}
+    assert "Second" in found
+    await scene.later(minutes=11)
+    assert len(scene.other.patches) == 2
+
+
+async def test_what_happened_after_a_failure_is_made_up(scene: Scene) -> None:
+    scene.other.issue(1)
+    integration = await scene.github()
+    await scene.later()
+    scene.other.refuse = (401, {})
+    await scene.later(minutes=11)
+    assert (await scene.fresh(integration)).status is IntegrationStatus.FAILED
+    task = (await scene.tasks())["Issue 1"]
+    await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    scene.other.refuse = None
+    await scene.house.do(scene.ada.viewer, integrations.sync, integration.id)
+    await scene.later(seconds=1)
+    assert scene.other.issues[1]["state"] == "closed"
+
+
+async def test_an_issue_that_is_gone_there_is_not_tried_for_ever(scene: Scene) -> None:
+    scene.other.issue(1)
+    await scene.github()
+    await scene.later()
+    scene.other.missing.add(1)
+    task = (await scene.tasks())["Issue 1"]
+    await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    await scene.later(minutes=11)
+    await scene.later(minutes=11)
+    assert len(scene.other.patches) == 1
+
+
+async def test_a_list_from_before_a_change_does_not_undo_it(scene: Scene) -> None:
+    """GitHub answers with the open issue, and is told that it is closed before that arrives."""
+    scene.other.issue(1)
+    integration = await scene.github()
+    await scene.later()
+    stale = dict(scene.other.issue(1, title="First"))
+    task = (await scene.tasks())["Issue 1"]
+    await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    assert scene.other.issues[1]["state"] == "closed"
+    scene.other.issues[1], current = stale, scene.other.issues[1]
+    await scene.later(minutes=11)
+    assert (await scene.tasks())["Issue 1"].status is TaskStatus.COMPLETED
+    scene.other.issues[1] = current
+    await scene.later(minutes=11)
+    assert (await scene.tasks())["First"].status is TaskStatus.COMPLETED
+    assert (await scene.fresh(integration)).last_error is None

@@ -1,0 +1,58 @@
+"""Messages to a channel of Slack."""
+
+from __future__ import annotations
+
+from db.models import (
+    IntegrationStatus,
+)
+from domain import comment as comments
+from domain import task as tasks
+from domain.task import NewTask
+from events.kinds import EventKind
+from tests.jobs.integrations.conftest import Scene
+
+
+async def test_a_channel_is_told_what_was_chosen(scene: Scene) -> None:
+    integration = await scene.slack(EventKind.TASK_CREATED, EventKind.COMMENT_CREATED)
+    new = NewTask("Dig <!channel>", project_id=scene.project.id)
+    task = await scene.house.do(scene.ben.viewer, tasks.create, new)
+    await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
+    await scene.house.do(scene.ben.viewer, comments.create, task.id, "Done")
+    await scene.house.do(scene.ben.viewer, tasks.create, NewTask("Elsewhere"))
+    await scene.later()
+    name = f"Person {scene.ben.username}"
+    plain = [message["blocks"][0]["text"] for message in scene.other.messages]
+    assert sorted(one["text"] for one in plain) == [
+        f"{name} commented on “Dig <!channel>”",
+        f"{name} created “Dig <!channel>”",
+    ]
+    assert {one["type"] for one in plain} == {"plain_text"}
+    assert all("<!channel>" not in message["text"] for message in scene.other.messages)
+    assert (await scene.fresh(integration)).last_sync_at is not None
+
+
+async def test_a_channel_that_is_gone_is_told_nothing_more(scene: Scene) -> None:
+    integration = await scene.slack()
+    scene.other.refuse = (404, {})
+    for title in ("One", "Two"):
+        new = NewTask(title, project_id=scene.project.id)
+        await scene.house.do(scene.ada.viewer, tasks.create, new)
+        await scene.later()
+    row = await scene.fresh(integration)
+    assert row.status is IntegrationStatus.FAILED
+    assert row.last_error is not None
+    assert "/hook" not in row.last_error
+    assert len(scene.other.calls) == 1
+
+
+async def test_a_busy_channel_is_told_later(scene: Scene) -> None:
+    await scene.slack()
+    scene.other.refuse = (429, {"Retry-After": "30"})
+    new = NewTask("One", project_id=scene.project.id)
+    await scene.house.do(scene.ada.viewer, tasks.create, new)
+    await scene.later()
+    scene.other.refuse = None
+    await scene.later(seconds=20)
+    assert len(scene.other.calls) == 1
+    await scene.later(seconds=20)
+    assert len(scene.other.calls) == 2

@@ -1,0 +1,143 @@
+"""Receivers that fail, hang, redirect, are gone, or answer too much."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import select
+
+from db.models import (
+    DeliveryState,
+    Notification,
+    NotificationKind,
+    WebhookStatus,
+)
+from domain import webhook_delivery as deliveries
+from jobs.gate import Gate
+from tests.jobs.webhooks.conftest import Scene
+from tests.receivers import BIG, receiving
+
+
+async def test_a_failing_receiver_is_tried_again_by_the_schedule(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/500")
+    await scene.task()
+    await scene.workshop.all_done()
+    for wait in deliveries.SCHEDULE:
+        passed = await scene.until_next(webhook)
+        assert wait <= passed <= wait * 1.2
+    delivery = await scene.delivery(webhook)
+    assert (delivery.state, delivery.attempt) == (DeliveryState.FAILED, 10)
+    assert delivery.next_attempt_at is None
+    assert delivery.error == "The receiver answered 500."
+    assert len(set(scene.receiver.ids)) == 1
+    assert len(scene.receiver.ids) == 10
+
+
+async def test_a_receiver_that_recovers_gets_it(scene: Scene) -> None:
+    webhook, _ = await scene.webhook()
+    scene.receiver.status = 503
+    await scene.task()
+    await scene.workshop.all_done()
+    assert (await scene.fresh(webhook)).failing_since is not None
+    scene.receiver.status = None
+    await scene.until_next(webhook)
+    assert (await scene.delivery(webhook)).state is DeliveryState.DELIVERED
+    assert (await scene.fresh(webhook)).failing_since is None
+
+
+async def test_retry_after_makes_the_wait_longer(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/429")
+    scene.receiver.headers = {"Retry-After": "120"}
+    await scene.task()
+    await scene.workshop.all_done()
+    assert await scene.until_next(webhook) == dt.timedelta(seconds=120)
+
+
+async def test_a_receiver_that_hangs(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/hang")
+    await scene.task()
+    await scene.workshop.all_done()
+    delivery = await scene.delivery(webhook)
+    assert delivery.state is DeliveryState.PENDING
+    assert delivery.error == "There was no answer within 0.5 seconds."
+
+
+async def test_redirects_are_not_followed(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/redirect")
+    await scene.task()
+    await scene.workshop.all_done()
+    assert [request.path for request in scene.receiver.requests] == ["/redirect"]
+    delivery = await scene.delivery(webhook)
+    assert delivery.error == "The receiver answered 302; redirects are not followed."
+
+
+async def test_a_receiver_that_is_gone_is_told_nothing_more(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/410")
+    await scene.task()
+    await scene.settle()
+    await scene.task()
+    await scene.settle()
+    assert len(scene.receiver.requests) == 1
+    disabled = await scene.fresh(webhook)
+    assert disabled.status is WebhookStatus.DISABLED
+    assert disabled.disabled_reason == "Its receiver said that it is gone (410)."
+
+
+async def test_of_a_huge_answer_the_beginning_is_read(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/big")
+    await scene.task()
+    await scene.settle()
+    delivery = await scene.delivery(webhook)
+    assert delivery.state is DeliveryState.DELIVERED
+    assert delivery.response_body is not None
+    assert len(delivery.response_body) == 10_000 < BIG
+
+
+async def test_nobody_answers_at_all(scene: Scene) -> None:
+    async with receiving() as other:
+        port = other.port
+    scene.receiver.port = port
+    webhook, _ = await scene.webhook()
+    await scene.task()
+    await scene.workshop.all_done()
+    delivery = await scene.delivery(webhook)
+    assert delivery.state is DeliveryState.PENDING
+    assert delivery.error is not None
+    assert delivery.error.startswith("No connection could be made")
+
+
+async def test_after_120_hours_of_failure_it_is_disabled_and_its_owner_told(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/500")
+    await scene.task()
+    await scene.workshop.all_done()
+    scene.house.clock.forward(hours=119)
+    await scene.workshop.run_due()
+    assert (await scene.fresh(webhook)).status is WebhookStatus.ACTIVE
+    scene.house.clock.forward(hours=2)
+    await scene.workshop.run_due()
+    disabled = await scene.fresh(webhook)
+    assert disabled.status is WebhookStatus.DISABLED
+    assert disabled.disabled_reason == "Nothing was accepted for 120 hours."
+    async with scene.house.database.session() as session:
+        told = await session.scalar(
+            select(Notification).where(
+                Notification.recipient_id == scene.ada.id,
+                Notification.kind == NotificationKind.WEBHOOK_DISABLED,
+            )
+        )
+    assert told is not None
+    assert told.message is not None
+    assert f"127.0.0.1:{scene.receiver.port}" in told.message
+    assert (await scene.delivery(webhook)).state is DeliveryState.SKIPPED
+
+
+async def test_a_slow_receiver_leaves_room_for_others(scene: Scene) -> None:
+    time = 0.0
+    gate = Gate(5, each=2, clock=lambda: time)
+    assert [gate.enter("slow") for _ in range(2)] == [None, None]
+    assert gate.enter("quick") is None
+    waits = [gate.enter("slow") for _ in range(3)]
+    assert all(wait is not None for wait in waits)
+    assert waits == sorted(waits, key=lambda wait: wait or 0)
+    gate.leave("slow", 15.0)
+    assert gate.enter("slow") is None

@@ -1,0 +1,135 @@
+"""What arrives at a receiver: whose events, which, signed, and as its owner selected it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, update
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+
+from db.models import (
+    DeliveryState,
+    ProjectMember,
+    User,
+)
+from domain import project as projects
+from domain import task as tasks
+from events.kinds import EventKind
+from tests.jobs.webhooks.conftest import Scene
+
+
+async def test_an_event_arrives_once_and_signed(scene: Scene) -> None:
+    webhook, secret = await scene.webhook()
+    await scene.task("Dig a pond")
+    await scene.settle()
+    (request,) = scene.receiver.requests
+    scene.verify(request, secret)
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["host"] == f"127.0.0.1:{scene.receiver.port}"
+    assert request.json["kind"] == "TASK_CREATED"
+    assert request.json["id"] == request.id
+    assert request.json["task"]["title"] == "Dig a pond"
+    assert request.json["actor"]["username"] == scene.ada.username
+    delivery = await scene.delivery(webhook)
+    assert request.id == f"event_{delivery.event_id.hex}"
+    assert (delivery.state, delivery.attempt) == (DeliveryState.DELIVERED, 1)
+    assert (delivery.response_status, delivery.response_body) == (200, "thank you")
+    assert delivery.request_body == request.body.decode()
+    assert delivery.request_headers is not None
+    assert "webhook-signature" not in delivery.request_headers
+
+
+async def test_a_forged_body_does_not_verify(scene: Scene) -> None:
+    _, secret = await scene.webhook()
+    await scene.task()
+    await scene.settle()
+    (request,) = scene.receiver.requests
+    with pytest.raises(WebhookVerificationError):
+        Verifier(secret).verify(request.body + b" ", request.headers)
+
+
+async def test_the_payload_is_what_the_owner_selects(scene: Scene) -> None:
+    await scene.webhook(
+        payload="{ type: kind task { ...T } changes { field } } fragment T on Task { title }"
+    )
+    await scene.task("Weed")
+    await scene.settle()
+    (request,) = scene.receiver.requests
+    assert request.json == {"type": "TASK_CREATED", "task": {"title": "Weed"}, "changes": []}
+
+
+async def test_kinds_and_filter_choose_the_events(scene: Scene) -> None:
+    await scene.webhook("/kinds", events=[EventKind.TASK_COMPLETED])
+    await scene.webhook("/titles", filter={"task": {"title": {"contains": "pond"}}})
+    await scene.webhook(
+        "/both", events=[EventKind.TASK_COMPLETED], filter={"kinds": ["TASK_CREATED"]}
+    )
+    await scene.webhook("/others", filter={"excludeOwn": True})
+    pond, hedge = await scene.task("Dig a pond"), await scene.task("Cut the hedge")
+    for task in (pond, hedge):
+        await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
+    await scene.settle()
+    found = sorted(
+        (one.path, one.json["kind"], one.json["task"]["title"]) for one in scene.receiver.requests
+    )
+    assert found == [
+        ("/kinds", "TASK_COMPLETED", "Cut the hedge"),
+        ("/kinds", "TASK_COMPLETED", "Dig a pond"),
+        ("/others", "TASK_COMPLETED", "Cut the hedge"),
+        ("/others", "TASK_COMPLETED", "Dig a pond"),
+        ("/titles", "TASK_COMPLETED", "Dig a pond"),
+        ("/titles", "TASK_CREATED", "Dig a pond"),
+    ]
+
+
+async def test_accounts_and_other_peoples_things_are_not_told(scene: Scene) -> None:
+    stranger = await scene.house.person()
+    webhook, _ = await scene.webhook(person=stranger)
+    await scene.task()
+    await scene.house.login(stranger)
+    await scene.settle()
+    assert scene.receiver.requests == []
+    assert await scene.deliveries(webhook) == []
+
+
+async def test_what_the_owner_may_not_see_any_more_is_not_sent(scene: Scene) -> None:
+    webhook, _ = await scene.webhook(person=scene.ben)
+    await scene.task()
+    await scene.workshop.catch_up()
+    async with scene.house.work(scene.ada.viewer) as work:
+        member = await work.session.scalar(
+            select(ProjectMember).where(
+                ProjectMember.project_id == scene.project.id,
+                ProjectMember.user_id == scene.ben.id,
+            )
+        )
+        assert member is not None
+        await projects.remove_member(work, member.id)
+    await scene.settle()
+    assert [one.json["kind"] for one in scene.receiver.requests] == ["ACCESS_LOST"]
+    skipped = (await scene.deliveries(webhook))[0]
+    assert skipped.state is DeliveryState.SKIPPED
+    assert skipped.request_body is None
+
+
+async def test_nothing_goes_out_for_a_deactivated_owner(scene: Scene) -> None:
+    webhook, _ = await scene.webhook()
+    await scene.task()
+    await scene.workshop.catch_up()
+    async with scene.house.work() as work:
+        users = update(User).where(User.id == scene.ada.id)
+        await work.session.execute(users.values(is_active=False))
+    await scene.task(person=scene.ben)
+    await scene.settle()
+    assert scene.receiver.requests == []
+    assert (await scene.delivery(webhook)).state is DeliveryState.SKIPPED
+
+
+async def test_the_payload_is_read_with_the_owners_rights(scene: Scene) -> None:
+    """An address is shown to its user and to administrators alone."""
+    await scene.webhook("/ada", payload="{ actor { username email } }")
+    await scene.webhook("/ben", person=scene.ben, payload="{ actor { username email } }")
+    await scene.task()
+    await scene.settle()
+    told = {one.path: one.json["actor"]["email"] for one in scene.receiver.requests}
+    assert told == {"/ada": scene.ada.email, "/ben": None}
