@@ -96,6 +96,7 @@ async def test_what_the_owner_may_not_see_any_more_is_not_sent(scene: Scene) -> 
     webhook, _ = await scene.webhook(person=scene.ben)
     await scene.task()
     await scene.workshop.catch_up()
+    scene.house.clock.forward(seconds=1)
     async with scene.house.work(scene.ada.viewer) as work:
         member = await work.session.scalar(
             select(ProjectMember).where(
