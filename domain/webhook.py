@@ -2,7 +2,7 @@
 
 Secrets exist in two places only: in the answer of the mutation that made them, and sealed in the
 database. While one is being rotated both sign every request, so that a receiver can change over
-when it likes within the time.
+when it likes within the time. That time stays what it was when the secret is rotated once more.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from errors import BadInput, ErrorCode, Failure
 from events.kinds import EventKind
 
 MAX_WEBHOOKS = 50
+MAX_OLD_SECRETS = 4
 SECRET_BYTES = 32
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how every secret begins
 MAX_OVERLAP_HOURS = 168
@@ -146,10 +147,24 @@ async def delete(work: Work, webhook_id: UUID) -> UUID:
     return webhook_id
 
 
+def valid_old_secrets(webhook: Webhook, now: dt.datetime) -> list[tuple[bytes, dt.datetime]]:
+    """The former secrets (sealed) that sign at this moment as well, and until when."""
+    former = zip(webhook.old_secrets, webhook.old_secrets_until, strict=True)
+    return [(secret, until) for secret, until in former if now < until]
+
+
 async def rotate_secret(
-    work: Work, sealer: Sealer, webhook_id: UUID, overlap_hours: int
+    work: Work,
+    sealer: Sealer,
+    webhook_id: UUID,
+    overlap_hours: int,
+    if_version: int | None = None,
 ) -> tuple[Webhook, str]:
-    """Give a webhook a new secret; the old one goes on to sign for the hours given."""
+    """Give a webhook a new secret; the old one goes on to sign for the hours given.
+
+    Those from earlier rotations sign for as long as they were given, unless there is to be no
+    overlap: then all of them end at once. At most four former ones can be valid.
+    """
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
         raise BadInput(
             f"overlapHours must be from 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
@@ -157,16 +172,23 @@ async def rotate_secret(
         )
     webhook = await work.editable(Webhook, webhook_id)
     secret = new_secret()
-    kept = overlap_hours > 0
     until = work.now + dt.timedelta(hours=overlap_hours)
-    work.apply(
-        webhook,
-        {
-            "old_secret": webhook.secret if kept else None,
-            "old_secret_until": until if kept else None,
-            "secret": sealer.seal(secret.encode()),
-        },
-    )
+    former = [(webhook.secret, until), *valid_old_secrets(webhook, work.now)]
+    if overlap_hours == 0:
+        former = []
+    values = {
+        "old_secrets": [sealed for sealed, _ in former],
+        "old_secrets_until": [end for _, end in former],
+        "secret": sealer.seal(secret.encode()),
+    }
+    work.check_version(webhook, if_version, fields=(), ref="webhook")
+    if len(former) > MAX_OLD_SECRETS:
+        raise Failure(
+            f"{MAX_OLD_SECRETS} former secrets are still valid; wait until one has ended, or end "
+            "all of them with overlapHours: 0.",
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    work.apply(webhook, values)
     told = [("secret_rotated_until", None, until)]
     work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
     await work.session.flush()
@@ -219,8 +241,7 @@ async def reseal(work: Work, sealer: Sealer) -> int:
     webhooks = list(await work.session.scalars(select(Webhook).with_for_update()))
     for webhook in webhooks:
         webhook.secret = sealer.reseal(webhook.secret)
-        if webhook.old_secret is not None:
-            webhook.old_secret = sealer.reseal(webhook.old_secret)
+        webhook.old_secrets = [sealer.reseal(old) for old in webhook.old_secrets]
     return len(webhooks)
 
 

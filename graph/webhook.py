@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
-from sqlalchemy import case, func, null
+from sqlalchemy import func, select
 from strawberry.scalars import JSON
 from strawberry.types.maybe import Some
 
@@ -125,8 +125,9 @@ class WebhookDeliveryConnection:
 
 
 def _rotating_until(_viewer: Any, webhook: Any) -> Any:
-    until = webhook.old_secret_until
-    return case((until > func.now(), until), else_=null())
+    # Not always the latest one's: it may have been given less time than those before it.
+    until = func.unnest(webhook.old_secrets_until).column_valued("until")
+    return select(func.max(until)).where(until > func.now()).scalar_subquery()
 
 
 @node_type(
@@ -167,7 +168,7 @@ class Webhook(Node):
         models.Webhook,
         "rotating_until",
         _rotating_until,
-        "Until when the secret before the last rotation signs as well; null if it does not.",
+        "Until when a secret from before the last rotation signs as well; null if none does.",
     )
     deliveries: WebhookDeliveryConnection = paging.to_many(
         models.Webhook.deliveries,
@@ -289,7 +290,7 @@ class WebhookReplayPayload(_WebhookPayload):
     """`webhookReplay`."""
 
 
-def _id(data: WebhookInput | WebhookUpdateInput) -> Any:
+def _id(data: WebhookInput | WebhookUpdateInput | WebhookSecretRotateInput) -> Any:
     return ids.decode(models.Webhook, data.id, ("id",))
 
 
@@ -354,6 +355,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
         Sealer(context.services.settings),
         _id(data),
         OVERLAP_HOURS if hours is None else hours,
+        given(data.if_version),
     )
     return {"webhook": webhook.id, "secret": secret}
 

@@ -113,12 +113,14 @@ class WebhookTestInput(WebhookInput):
 
 
 @strawberry.input(description="A webhook to get a new secret.")
-class WebhookSecretRotateInput(WebhookInput):
+class WebhookSecretRotateInput(UpdateInput):
     """Input of `webhookSecretRotate`."""
 
+    id: strawberry.ID = required("The webhook.")
     overlap_hours: int | None = optional(
         "Hours for which the old secret goes on to sign beside the new one: 24 unless given, at "
-        f"most {MAX_OVERLAP_HOURS}; 0 where the old one leaked."
+        f"most {MAX_OVERLAP_HOURS}; 0 where it leaked, and then those from earlier rotations end "
+        "with it."
     )
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 from auth.sealing import Sealer
 from db.models import Event, User, Webhook
 from domain.addresses import Refused
-from domain.webhook import SECRET_PREFIX
+from domain.webhook import SECRET_PREFIX, valid_old_secrets
 from domain.webhook_delivery import Attempt
 from errors import Failure
 from graph import ids
@@ -144,10 +144,7 @@ def _meaning(status: int) -> str | None:
 def _secrets(tools: Tools, webhook: Webhook, now: dt.datetime) -> list[str]:
     """Those that are valid, the newest first."""
     sealer = Sealer(tools.settings)
-    sealed = [webhook.secret]
-    until = webhook.old_secret_until
-    if webhook.old_secret is not None and until is not None and now < until:
-        sealed.append(webhook.old_secret)
+    sealed = [webhook.secret, *(old for old, _ in valid_old_secrets(webhook, now))]
     return [sealer.open(one).decode() for one in sealed]
 
 

@@ -7,8 +7,16 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Identified, Ordered, Versioned
@@ -47,10 +55,13 @@ class Webhook(Versioned, Base):
     status: Mapped[WebhookStatus] = mapped_column(Ordered(WebhookStatus))
     disabled_reason: Mapped[str | None]
     disabled_at: Mapped[dt.datetime | None]
-    # Sealed (`auth.sealing`), and the one before while both are valid.
+    # Sealed (`auth.sealing`).
     secret: Mapped[bytes] = mapped_column(LargeBinary)
-    old_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
-    old_secret_until: Mapped[dt.datetime | None]
+    # Those before it, sealed, the latest first, each with the moment up to which it signs as well.
+    old_secrets: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
+    old_secrets_until: Mapped[list[dt.datetime]] = mapped_column(
+        ARRAY(DateTime(timezone=True)), server_default="{}"
+    )
     # Since when no attempt has succeeded; null while they do.
     failing_since: Mapped[dt.datetime | None]
 

@@ -119,7 +119,6 @@ UNVERSIONED = {
     "WebhookDeleteInput": "ends it, whatever was changed",
     "WebhookDeliveryRetryInput": "sends something again",
     "WebhookReplayInput": "sends something again",
-    "WebhookSecretRotateInput": "the new secret does not depend on what was changed",
     "WebhookTestInput": "sends something",
 }
 

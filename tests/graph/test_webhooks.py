@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from typing import Any
 
@@ -170,6 +171,22 @@ async def test_a_secret_is_rotated(world: World, ada: Person) -> None:
     assert ended.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"] is None
     long = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 169})
     assert long.codes == ["BAD_USER_INPUT"]
+    stale = await world.run(ROTATE, ada, input={"id": id_, "ifVersion": 1})
+    assert stale.codes == ["CONFLICT"]
+    assert stale.data["webhookSecretRotate"]["webhook"]["version"] == 3
+    assert stale.data["webhookSecretRotate"]["secret"] is None
+
+
+async def test_at_most_four_former_secrets_are_valid(world: World, ada: Person) -> None:
+    id_ = (await create(world, ada))["webhook"]["id"]
+    for hours in (168, 24, 1, 1):
+        rotated = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": hours})
+        assert rotated.codes == []
+    end = rotated.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"]
+    assert dt.datetime.fromisoformat(end) > dt.datetime.now(dt.UTC) + dt.timedelta(hours=160)
+    assert (await world.run(ROTATE, ada, input={"id": id_})).codes == ["LIMIT_EXCEEDED"]
+    at_once = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 0})
+    assert at_once.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"] is None
 
 
 async def test_a_test_is_a_delivery_of_its_own(world: World, ada: Person) -> None:

@@ -29,6 +29,31 @@ async def test_while_a_secret_is_rotated_both_verify(scene: Scene) -> None:
         Verifier(old).verify(late.body, late.headers)
 
 
+async def test_each_rotation_gives_the_time_that_it_promised(scene: Scene) -> None:
+    webhook, first = await scene.webhook()
+
+    async def rotate(hours: int) -> str:
+        _, secret = await scene.house.do(
+            scene.ada.viewer, webhooks.rotate_secret, scene.sealer, webhook.id, hours
+        )
+        return secret
+
+    second = await rotate(48)
+    third = await rotate(1)
+    await scene.task()
+    await scene.settle()
+    scene.verify(scene.receiver.requests[-1], first, second, third)
+    scene.house.clock.forward(hours=2)
+    await scene.task()
+    await scene.settle()
+    late = scene.receiver.requests[-1]
+    assert len(late.headers["webhook-signature"].split(" ")) == 2
+    await rotate(0)
+    await scene.task()
+    await scene.settle()
+    assert len(scene.receiver.requests[-1].headers["webhook-signature"].split(" ")) == 1
+
+
 async def test_without_overlap_the_old_secret_ends_at_once(scene: Scene) -> None:
     webhook, old = await scene.webhook()
     _, new = await scene.house.do(
