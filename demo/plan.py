@@ -17,7 +17,7 @@ from uuid import UUID
 from auth.authenticator import Authenticator
 from db.base import new_id
 from db.models import Role, TaskPriority, TaskStatus
-from demo import company, outlines, talk
+from demo import company, hours, outlines, talk
 from demo.company import LOGIN, PASSWORD, PEOPLE, STORIES, Person, Story
 from demo.outline import Item, parse
 from domain import project as projects
@@ -86,6 +86,7 @@ def make(now: dt.datetime, seed: str, auth: Authenticator) -> list[Act]:
     planner = _Planner(now, Random(seed), auth)  # noqa: S311 - a story, not a secret
     planner.plan()
     planner.talk(Random(f"{seed} talk"))  # noqa: S311 - as above
+    planner.hours(Random(f"{seed} hours"))  # noqa: S311 - as above
     # Stable, so that acts of one moment stay in the order in which they were thought of.
     return sorted(planner.acts, key=lambda act: act.at)
 
@@ -97,6 +98,7 @@ class _Planner:
         self.auth = auth
         self.acts: list[Act] = []
         self.topics: list[talk.Topic] = []
+        self.pieces: list[hours.Piece] = []
 
     def plan(self) -> None:
         for number, person in enumerate(PEOPLE):
@@ -119,13 +121,12 @@ class _Planner:
     def talk(self, random: Random) -> None:
         """What is said about the tasks planned so far."""
         for at, who, do in talk.doings(self.topics, random):
+            self._alone(at, who, do)
 
-            async def say(
-                work: Work, _: Cast, do: Callable[[Work], Awaitable[object]] = do
-            ) -> None:
-                await do(work)
-
-            self._act(at, who, say)
+    def hours(self, random: Random) -> None:
+        """The time that is written down for them."""
+        for at, who, do in hours.doings(self.pieces, random, self.now):
+            self._alone(at, who, do)
 
     # --- people and projects ---------------------------------------------------------------------
 
@@ -284,6 +285,9 @@ class _Planner:
         end: dt.datetime,
     ) -> None:
         """What happens to a task after it was made, up to its fate."""
+        if where.project_id is not None and fate is not TaskStatus.TODO:
+            going_on = fate is TaskStatus.IN_PROGRESS and not where.archived
+            self.pieces.append(hours.Piece(task_id, hand, at, end, is_open=going_on))
         if fate is TaskStatus.COMPLETED:
             if self.random.random() < 0.35:
                 self._update(task_id, hand, {"status": TaskStatus.IN_PROGRESS}, at + (end - at) / 2)
@@ -384,3 +388,11 @@ class _Planner:
         self, at: dt.datetime, who: str | None, do: Callable[[Work, Cast], Awaitable[object]]
     ) -> None:
         self.acts.append(Act(at, who, do))
+
+    def _alone(self, at: dt.datetime, who: str, do: Callable[[Work], Awaitable[object]]) -> None:
+        """An act that needs to know nobody else."""
+
+        async def act(work: Work, _: Cast) -> None:
+            await do(work)
+
+        self._act(at, who, act)

@@ -184,7 +184,7 @@ async def _analyze(database: Database) -> None:
         await session.execute(
             text(
                 "ANALYZE users, projects, project_members, tasks, task_shares, comments, "
-                "comment_mentions, events"
+                "comment_mentions, time_entries, events"
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -14,7 +15,7 @@ from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db.engine import Database
-from db.models import Event, Project, ProjectMember, Role, Task, TaskStatus, User
+from db.models import Event, Project, ProjectMember, Role, Task, TaskStatus, TimeEntry, User
 from demo.company import LOGIN, PASSWORD, PEOPLE
 from demo.seed import DemoSummary, demo_exists, demo_login, seed_demo
 from domain import session as sessions
@@ -193,3 +194,16 @@ async def test_a_name_that_is_taken_leaves_nothing_half_made(
     with pytest.raises(Failure, match="username is taken"):
         await seed_demo(database, settings, now=NOW)
     assert [row.username for row in await all_of(database, User.username)] == ["Chiara"]
+
+
+async def test_time_was_written_down_and_ada_has_a_timer_running(company: Database) -> None:
+    entries = [row[0] for row in await all_of(company, TimeEntry)]
+    assert len(entries) > 100
+    assert len({entry.project_id for entry in entries}) == 8
+    ada = (await viewer_of(company, LOGIN)).user_id
+    assert [entry.user_id for entry in entries if entry.ended_at is None] == [ada]
+    done = sorted(
+        (entry.user_id, entry.started_at, entry.ended_at) for entry in entries if entry.ended_at
+    )
+    for (who, _, ended), (next_one, began, _) in itertools.pairwise(done):
+        assert who != next_one or ended <= began

@@ -1,0 +1,84 @@
+"""The time that people at Larkspur wrote down for their work, and the timer that Ada runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+
+from demo.company import LOGIN
+from domain import time_entry, timer
+from domain.time_entry import NewTimeEntry
+from domain.work import Work
+
+Doing = tuple[dt.datetime, str, Callable[[Work], Awaitable[object]]]
+
+# About a third of all work is written down.
+_SHARE = 0.35
+_MINUTES = (25, 40, 55, 75, 90, 110, 150, 195)
+_WORDS = (None, None, None, "First half", "With Bram", "On the phone", "Again, properly", "Rest")
+_RUNNING_SINCE = dt.timedelta(minutes=38)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Work on a task by one person, between two moments; `is_open` where it goes on."""
+
+    task_id: UUID
+    who: str
+    begin: dt.datetime
+    end: dt.datetime
+    is_open: bool
+
+
+def doings(pieces: Sequence[Piece], random: Random, now: dt.datetime) -> Iterator[Doing]:
+    """When who writes down what. Nobody is at two things at once."""
+    busy: dict[str, list[tuple[dt.datetime, dt.datetime]]] = {}
+    for piece in pieces:
+        if random.random() > _SHARE:
+            continue
+        for _ in range(random.randint(1, 2)):
+            start = _working_hour(piece, random)
+            end = start + dt.timedelta(minutes=random.choice(_MINUTES))
+            taken = busy.setdefault(piece.who, [])
+            apart = all(end <= begun or start >= ended for begun, ended in taken)
+            if start < piece.begin or end > piece.end or not apart:
+                continue
+            taken.append((start, end))
+            new = NewTimeEntry(
+                task_id=piece.task_id,
+                description=random.choice(_WORDS),
+                started_at=start,
+                ended_at=end,
+                billable=random.random() < 0.4,
+                tags=random.choice(((), (), ("workshop",), ("desk",), ("on the road",))),
+            )
+            yield end, piece.who, _entering(new)
+    ada = [piece for piece in pieces if piece.who == LOGIN and piece.is_open]
+    if ada:
+        yield now - _RUNNING_SINCE, LOGIN, _starting(ada[-1].task_id)
+
+
+def _working_hour(piece: Piece, random: Random) -> dt.datetime:
+    at = piece.begin
+    for _ in range(12):
+        at = piece.begin + (piece.end - piece.begin) * random.random()
+        if at.weekday() < 5 and 7 <= at.hour < 16:
+            break
+    return at.replace(minute=at.minute // 5 * 5, second=0, microsecond=0)
+
+
+def _entering(new: NewTimeEntry) -> Callable[[Work], Awaitable[object]]:
+    async def enter(work: Work) -> None:
+        await time_entry.create(work, new)
+
+    return enter
+
+
+def _starting(task_id: UUID) -> Callable[[Work], Awaitable[object]]:
+    async def start(work: Work) -> None:
+        await timer.start(work, task_id=task_id)
+
+    return start
