@@ -50,7 +50,8 @@ _KEY = Statement(
         models.User.deleted_at,
     )
     .join(models.User, models.User.id == models.ApiKey.user_id)
-    .where(models.ApiKey.hash == bindparam("hash"))
+    .where(models.ApiKey.hash == bindparam("hash")),
+    plan_once=True,
 )
 
 

@@ -48,7 +48,8 @@ _STANDING = Statement(
         models.User.deleted_at,
     )
     .join(models.User, models.User.id == models.Session.user_id)
-    .where(models.Session.id == bindparam("session_id"))
+    .where(models.Session.id == bindparam("session_id")),
+    plan_once=True,
 )
 
 

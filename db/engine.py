@@ -1,8 +1,9 @@
 """The two ways to the database, opened and closed together.
 
 Changes are one transaction each, with timeouts (`db.transaction`); reads go through `db.read`. A
-process has as many connections for each of the two as the pool's size says, and a few more for
-changes of one statement, which are done within a millisecond.
+process has as many connections for each of the two as the pool's size says, half as many for reads
+whose plan depends on their values, and a few more for changes of one statement, which are done
+within a millisecond. Each is opened when there is need of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from db.read import Reader, connect_reader, held
+from db.read import PLAN_ONCE, Reader, connect_reader, held
 from db.transaction import Single, Transaction, begun
 from settings import DatabaseSettings
 
@@ -87,7 +88,8 @@ class Database:
             statement_timeout_ms=settings.statement_timeout_ms,
             on_statement=heard,
         )
-        singles = held(arguments, max_size=min(_SINGLES, settings.pool_size), **timeouts)
+        size = min(_SINGLES, settings.pool_size)
+        singles = held(arguments, max_size=size, **timeouts, **PLAN_ONCE)
         return cls(engine, reader, Single(singles, heard), listeners, settings.pool_size)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

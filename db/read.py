@@ -29,6 +29,9 @@ def _dump_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+# For connections: see `Statement`.
+PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
+
 _DIALECT = asyncpg_dialect(json_serializer=_dump_json)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
@@ -59,14 +62,21 @@ class Statement:
 
     `base` is the row class to use where several statements give rows of one kind; by default the
     statement makes its own from the labels of its columns.
+
+    `plan_once`: whether one plan serves all values (PostgreSQL's generic plan). Left to itself,
+    PostgreSQL plans anew at each execution wherever it guesses that the values matter, and for
+    a statement with the rights in it that takes longer than to read the rows. True where the
+    conditions are keys, places in an index and rights; not where a client writes the conditions.
     """
 
-    __slots__ = ("_constants", "_names", "_processors", "row", "text")
+    __slots__ = ("_constants", "_names", "_processors", "plan_once", "row", "text")
 
     def __init__(
         self,
         query: Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]],
         model: type[Base] | None = None,
+        *,
+        plan_once: bool = False,
     ) -> None:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
@@ -78,6 +88,7 @@ class Statement:
             for name, processor in processors.items()
             if name in self._names and not _copies(compiled.binds[name].type)
         }
+        self.plan_once = plan_once
         self.row = row_class(model, tuple(str(column.key) for column in query.exported_columns))
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
@@ -89,21 +100,29 @@ class Statement:
 
 
 class Reader:
-    """The connections that reads go through; one for each process."""
+    """The connections that reads go through; one for each process.
 
-    def __init__(self, connections: Connections, *, on_statement: Callable[[str], None]) -> None:
-        self._connections = connections
+    Some plan a statement once, the others for the values that it is given. To tell a connection
+    before each statement which of the two it is to do would be one more round trip.
+    """
+
+    def __init__(
+        self, once: Connections, by_values: Connections, *, on_statement: Callable[[str], None]
+    ) -> None:
+        self._once = once
+        self._by_values = by_values
         self._on_statement = on_statement
 
     async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
         """All rows of the statement."""
         self._on_statement(statement.text)
         arguments = statement.arguments(params)
-        connection = await self._connections.take()
+        connections = self._once if statement.plan_once else self._by_values
+        connection = await connections.take()
         try:
             return await connection.fetch(statement.text, *arguments, record_class=statement.row)
         finally:
-            self._connections.give(connection)
+            connections.give(connection)
 
     async def stream(
         self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
@@ -113,7 +132,7 @@ class Reader:
         """
         self._on_statement(statement.text)
         arguments = statement.arguments(params)
-        connection = await self._connections.take()
+        connection = await self._by_values.take()
         try:
             async with connection.transaction(readonly=True):
                 cursor = await connection.cursor(
@@ -122,11 +141,12 @@ class Reader:
                 while rows := await cursor.fetch(portion):
                     yield rows
         finally:
-            self._connections.give(connection)
+            self._by_values.give(connection)
 
     async def close(self) -> None:
         """Give the connections back to the server."""
-        await self._connections.close()
+        await self._once.close()
+        await self._by_values.close()
 
 
 async def _prepare(connection: Connection) -> None:
@@ -148,15 +168,18 @@ async def connect_reader(
     statement_timeout_ms: int,
     on_statement: Callable[[str], None] = lambda _: None,
 ) -> Reader:
-    """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`)."""
-    connections = held(
-        connect_args,
-        max_size=max_size,
-        statement_timeout=str(statement_timeout_ms),
-        default_transaction_read_only="on",
-    )
-    connections.give(await connections.take())
-    return Reader(connections, on_statement=on_statement)
+    """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`).
+
+    `max_size` is of those that plan once; of the others there are half as many.
+    """
+    read_only = {
+        "statement_timeout": str(statement_timeout_ms),
+        "default_transaction_read_only": "on",
+    }
+    once = held(connect_args, max_size=max_size, **read_only, **PLAN_ONCE)
+    by_values = held(connect_args, max_size=(max_size + 1) // 2, **read_only)
+    once.give(await once.take())
+    return Reader(once, by_values, on_statement=on_statement)
 
 
 def held(connect_args: Mapping[str, Any], *, max_size: int, **server_settings: str) -> Connections:

@@ -62,7 +62,7 @@ def _by_key(model: type[Base], labels: Labels, shape: Shape) -> Statement:
         model.id == keys.any_(),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
-    return Statement(query, model)
+    return Statement(query, model, plan_once=True)
 
 
 class ObjectLoader:

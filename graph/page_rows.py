@@ -154,7 +154,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         inner = query.lateral("row")
         whose = [pages.c[name] for name, _ in given if name in {_REQUEST, PARENT}]
         query = select(*whose, *inner.c).select_from(pages).join(inner, true())
-    statement = Statement(query, shape.model)
+    statement = Statement(query, shape.model, plan_once=shape.filter is None)
     statement.row.ordering = shape.ordering  # type: ignore[attr-defined]  # read by cursor_of
     return statement
 
@@ -170,7 +170,7 @@ def _count_statement(shape: PageShape) -> Statement:
         keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
         query = query.add_columns(child.label(PARENT)).where(child == keys.any_())
         query = query.group_by(child)
-    return Statement(query)
+    return Statement(query, plan_once=shape.filter is None)
 
 
 # --- reading -------------------------------------------------------------------------------------
