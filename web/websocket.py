@@ -219,6 +219,9 @@ class _Connection:
 
     async def _handle(self, message: dict[str, Any], timer: asyncio.TimerHandle) -> None:
         kind = message.get("type")
+        # Asked first: a list or an object cannot be looked for among the types that there are.
+        if not isinstance(kind, str):
+            raise Closed(BAD_MESSAGE, "A message must have a `type`, a string")
         if kind == "subscribe":
             await self._subscribe(message)
         elif kind == "complete":
@@ -235,10 +238,8 @@ class _Connection:
                 await self._write(pong)
         elif kind in {"connection_ack", "next", "error"}:
             raise Closed(BAD_MESSAGE, f"`{kind}` is for the server to say")
-        elif isinstance(kind, str):
-            raise Closed(BAD_MESSAGE, f"There is no message type `{kind[:40]}`")
         else:
-            raise Closed(BAD_MESSAGE, "A message must have a `type`, a string")
+            raise Closed(BAD_MESSAGE, f"There is no message type `{kind[:40]}`")
 
     async def _initialise(self, message: dict[str, Any]) -> None:
         if self._initialised:

@@ -203,6 +203,8 @@ async def test_bad_credentials_are_forbidden(ws: Open, value: str) -> None:
         "{}",
         '{"type": null}',
         '{"type": 1}',
+        '{"type": []}',
+        '{"type": {"subscribe": 1}}',
         '{"type": "start"}',
         '{"type": "connection_ack"}',
         '{"type": "next", "id": "1"}',
