@@ -250,10 +250,9 @@ class _Connection:
             payload = {}
         if not isinstance(payload, dict):
             raise Closed(BAD_MESSAGE, "The payload of `connection_init` must be an object or null")
+        authorization = _authorization(payload) or self._authorization
         try:
-            self.viewer = await self._runtime.services.authenticator.viewer(
-                _authorization(payload) or self._authorization
-            )
+            self.viewer = await self._runtime.services.authenticator.viewer(authorization)
             self._runtime.connections.open(self, self._info.ip)
         except Unauthenticated as failure:
             raise Closed(FORBIDDEN, f"Forbidden: {failure.message}") from None

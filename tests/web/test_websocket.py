@@ -144,6 +144,16 @@ async def test_init_with_another_payload(ws: Open, payload: Any) -> None:
         assert (await client.closed())[0] == 4400
 
 
+async def test_credentials_that_are_no_text_are_no_fault_of_ours(
+    ws: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Or anybody could fill the log with stacks.
+    async with ws(init=None) as client:
+        await client.send({"type": "connection_init", "payload": {"Authorization": ["x"]}})
+        assert await client.closed() == (4400, "`Authorization` must be a string")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_a_second_init_is_too_many(ws: Open) -> None:
     async with ws() as client:
         await client.send({"type": "connection_init"})
