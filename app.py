@@ -260,6 +260,11 @@ def _gauges(runtime: Runtime) -> None:
         "taskloom_streams", "Open WebSockets and event streams.", lambda: len(runtime.connections)
     )
     metrics.gauge(
+        "taskloom_subscriptions",
+        "Open subscriptions; a stream may carry several.",
+        lambda: runtime.services.live.listeners if runtime.started else 0,
+    )
+    metrics.gauge(
         "taskloom_documents_bytes",
         "Memory that cached documents take, estimated.",
         lambda: runtime.executor.documents.bytes,

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import event
+from sqlalchemy import QueuePool, event
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -29,6 +29,13 @@ StatementListener = Callable[[str], None]
 
 # Connections for changes of one statement.
 _SINGLES = 4
+
+
+class PoolUse(NamedTuple):
+    """How many connections of a pool are in use at this moment, and how many there may be."""
+
+    in_use: int
+    size: int
 
 
 class Database:
@@ -99,6 +106,12 @@ class Database:
     def session(self) -> AsyncSession:
         """A session by itself, for what looks after the server and not for an operation's work."""
         return self._sessions()
+
+    def pools(self) -> dict[str, PoolUse]:
+        """How the pools stand, by what their connections are for."""
+        changes = self.engine.pool
+        assert isinstance(changes, QueuePool)
+        return {"changes": PoolUse(changes.checkedout(), changes.size())}
 
     def _heard(self, text: str) -> None:
         for listener in self.listeners:

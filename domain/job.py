@@ -1,14 +1,68 @@
-"""What administrators do about jobs that were given up."""
+"""The queue as administrators and operators see it, and what is done about jobs given up."""
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, DateTime, bindparam, func, select
 
-from db.models import Job, JobState
+from db.models import Job, JobState, Worker
+from db.read import Reader, Statement
 from domain.work import Work
 from errors import BadInput, Forbidden, NotFound
+
+# A worker says every ten seconds that it lives.
+WORKER_LIVES = dt.timedelta(minutes=1)
+
+
+class QueueState(NamedTuple):
+    """How the queue stands. Jobs that were done are remembered for a day, failed ones for 90.
+
+    `oldest_due`: since when the most overdue job has been due, whether it never ran or its worker
+    died. `workers`: how many were seen within the last minute.
+    """
+
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    oldest_due: dt.datetime | None
+    workers: int
+
+
+def _jobs(state: JobState) -> ColumnElement[int]:
+    return select(func.count()).where(Job.state == state).scalar_subquery()
+
+
+_NOW: ColumnElement[Any] = bindparam("now", type_=DateTime(timezone=True))
+_OLDEST = select(func.min(Job.due_at)).where(Job.state <= JobState.RUNNING, Job.due_at <= _NOW)
+_WORKERS = select(func.count().label("workers")).where(Worker.seen_at > _NOW - WORKER_LIVES)
+_STATE = Statement(
+    select(
+        _jobs(JobState.WAITING).label("waiting"),
+        _jobs(JobState.RUNNING).label("running"),
+        _jobs(JobState.DONE).label("done"),
+        _jobs(JobState.FAILED).label("failed"),
+        _OLDEST.scalar_subquery().label("oldest_due"),
+        _WORKERS.scalar_subquery().label("workers"),
+    )
+)
+_WORKERS_ALIVE = Statement(_WORKERS)
+
+
+async def queue_state(reader: Reader, now: dt.datetime) -> QueueState:
+    """How the queue stands, in one statement."""
+    (row,) = await reader.fetch(_STATE, {"now": now})
+    return QueueState(*row)
+
+
+async def workers_alive(reader: Reader, now: dt.datetime) -> int:
+    """How many workers were seen within the last minute."""
+    (row,) = await reader.fetch(_WORKERS_ALIVE, {"now": now})
+    workers: int = row.workers
+    return workers
 
 
 async def retry(work: Work, job_id: UUID) -> Job:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import strawberry
-from sqlalchemy import func, select
 
 from db import models
-from db.read import Statement
 from domain import job as domain
 from domain.work import Work
 from errors import Forbidden
@@ -108,7 +105,6 @@ class JobQueue:
 
 
 _NEWEST = (Key(ordering.source(models.Job.created_at), descending=True),)
-_LIVES = dt.timedelta(minutes=1)
 
 
 def _demand_admin(info: BatchInfo) -> None:
@@ -123,36 +119,17 @@ async def _jobs(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[Pag
     return [pages[None]]
 
 
-@lru_cache(maxsize=1)
-def _numbers() -> tuple[Statement, Statement, Statement]:
-    job, worker = models.Job, models.Worker
-    return (
-        Statement(
-            select(job.state.label("state"), func.count().label("count")).group_by(job.state)
-        ),
-        Statement(
-            select(func.min(job.due_at).label("oldest")).where(
-                job.state == JobState.WAITING, job.due_at <= func.now()
-            )
-        ),
-        Statement(select(func.count().label("count")).where(worker.seen_at > func.now() - _LIVES)),
-    )
-
-
 async def _queue(info: BatchInfo) -> JobQueue:
     _demand_admin(info)
-    by_state, overdue, alive = _numbers()
-    reader = info.context.services.database.reader
-    counts = {JobState(row.state): row.count for row in await reader.fetch(by_state, {})}
-    (oldest,) = await reader.fetch(overdue, {})
-    (workers,) = await reader.fetch(alive, {})
+    context = info.context
+    state = await domain.queue_state(context.services.database.reader, context.now)
     return JobQueue(
-        waiting=counts.get(JobState.WAITING, 0),
-        running=counts.get(JobState.RUNNING, 0),
-        done=counts.get(JobState.DONE, 0),
-        failed=counts.get(JobState.FAILED, 0),
-        oldest_due_at=oldest.oldest,
-        workers=workers.count,
+        waiting=state.waiting,
+        running=state.running,
+        done=state.done,
+        failed=state.failed,
+        oldest_due_at=state.oldest_due,
+        workers=state.workers,
     )
 
 

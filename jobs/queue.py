@@ -16,9 +16,9 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import CursorResult, and_, delete, func, or_, select, update
+from sqlalchemy import CursorResult, and_, delete, or_, select, update
 
 from db.engine import Database
 from db.models import Job, JobState
@@ -35,16 +35,6 @@ _PORTION = 2_000
 _REASON = 2_000
 
 _UNFINISHED = Job.state <= JobState.RUNNING
-
-
-class QueueState(NamedTuple):
-    """How the queue stands. `oldest_due`: since when the most overdue waiting job has been due."""
-
-    waiting: int
-    running: int
-    done: int
-    failed: int
-    oldest_due: dt.datetime | None
 
 
 def backoff(attempt: int, chance: float) -> dt.timedelta:
@@ -134,25 +124,6 @@ class Queue:
 def wait_after(job: RunningJob) -> dt.timedelta:
     """How long to wait after a failure of this job."""
     return backoff(job.attempt, random.random())  # noqa: S311 - spreads load, hides nothing
-
-
-async def state(database: Database, now: dt.datetime) -> QueueState:
-    """How the queue stands; done jobs are remembered for a day."""
-    by_state = select(Job.state, func.count()).group_by(Job.state)
-    oldest = select(func.min(Job.due_at)).where(
-        _UNFINISHED, Job.state == JobState.WAITING, Job.due_at <= now
-    )
-    async with database.session() as session:
-        rows = await session.execute(by_state)
-        found = {state: number for state, number in rows}  # noqa: C416 - a `Row` is no pair
-        oldest_due = await session.scalar(oldest)
-    return QueueState(
-        waiting=found.get(JobState.WAITING, 0),
-        running=found.get(JobState.RUNNING, 0),
-        done=found.get(JobState.DONE, 0),
-        failed=found.get(JobState.FAILED, 0),
-        oldest_due=oldest_due,
-    )
 
 
 async def prune(database: Database, now: dt.datetime) -> int:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from sqlalchemy import func, select
 
 from db import migrate
 from db.engine import Database
@@ -30,3 +31,10 @@ async def fresh_database(settings: Settings) -> AsyncIterator[Database]:
     finally:
         await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await server.close()
+
+
+async def address_of(settings: Settings, database: Database) -> str:
+    """Where others find this database, which is on the server of these settings."""
+    async with database.session() as session:
+        name = await session.scalar(select(func.current_database()))
+    return urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))

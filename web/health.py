@@ -2,7 +2,9 @@
 
 `live` says that the process answers at all, and asks nobody else, so that an orchestrator does not
 restart servers because their database is away. `ready` says that requests can be served: the
-database answers and is migrated, and Redis, where it is used, can be reached.
+database answers and is migrated, and Redis, where it is used, can be reached. Whether a worker is
+there is told as well, but does not decide: without one requests are served all the same, and to
+take the servers out too would only make it worse.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -22,6 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from db import revision
 from db.read import Statement
+from domain.job import queue_state, workers_alive
 from web.runtime import Runtime
 
 log = logging.getLogger("taskloom.web")
@@ -33,16 +37,29 @@ _ONE: Final = Statement(select(literal(1).label("one")))
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
+class _Status(StrEnum):
+    """How a part is, or the whole: as its worst part."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+
+
 @dataclass(slots=True)
 class _Finding:
-    ok: bool
+    status: _Status = _Status.OK
     detail: str | None = None
 
     def payload(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"status": "ok" if self.ok else "failing"}
+        found: dict[str, Any] = {"status": self.status}
         if self.detail:
             found["detail"] = self.detail
         return found
+
+
+def _worst(findings: Iterable[_Finding]) -> _Status:
+    found = {finding.status for finding in findings}
+    return next((status for status in reversed(_Status) if status in found), _Status.OK)
 
 
 class Health:
@@ -62,19 +79,20 @@ class Health:
                 checks: dict[str, Awaitable[_Finding]] = {
                     "database": _within(self._database()),
                     "migrations": _within(self._migrations()),
+                    "worker": _within(self._worker(), otherwise=_Status.DEGRADED),
                 }
                 if self._runtime.settings.redis.url is not None:
                     checks["redis"] = _within(self._redis())
                 found = await asyncio.gather(*checks.values())
                 self._findings = dict(zip(checks, found, strict=True))
                 if self._runtime.connections.stopping:
-                    self._findings["server"] = _Finding(ok=False, detail="stopping")
+                    self._findings["server"] = _Finding(_Status.FAILING, "stopping")
                 self._checked_at = time.monotonic()
             return self._findings
 
     async def _database(self) -> _Finding:
         await self._runtime.services.database.reader.fetch(_ONE, {})
-        return _Finding(ok=True)
+        return _Finding()
 
     async def _migrations(self) -> _Finding:
         # Once applied, migrations stay applied for as long as this process runs.
@@ -84,32 +102,48 @@ class Health:
                 from db import migrate
 
                 missing = await migrate.pending(database)
-                return _Finding(ok=False, detail=f"{len(missing)} pending")
+                return _Finding(_Status.FAILING, f"{len(missing)} pending")
             self._migrated = True
-        return _Finding(ok=True)
+        return _Finding()
 
     async def _redis(self) -> _Finding:
-        return _Finding(ok=await self._runtime.services.bus.ready())
+        ready = await self._runtime.services.bus.ready()
+        return _Finding() if ready else _Finding(_Status.FAILING)
+
+    async def _worker(self) -> _Finding:
+        services = self._runtime.services
+        if await workers_alive(services.database.reader, services.clock()):
+            return _Finding()
+        return _Finding(_Status.DEGRADED, "none was seen within the last minute")
 
 
-async def _measure_log(runtime: Runtime) -> None:
-    """How far readers of events are behind. Left as it was where the database does not answer."""
-    try:
-        head = await asyncio.wait_for(runtime.services.live.log.head(), _CHECK_SECONDS)
-    except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
-        log.warning("the event log's lag cannot be measured: %s", error)
-    else:
-        runtime.metrics.event_lag.set(head.lag)
-
-
-async def _within(check: Awaitable[_Finding]) -> _Finding:
+async def _within(check: Awaitable[_Finding], *, otherwise: _Status = _Status.FAILING) -> _Finding:
     try:
         return await asyncio.wait_for(check, _CHECK_SECONDS)
     except TimeoutError:
-        return _Finding(ok=False, detail="no answer in time")
-    except Exception as error:  # noqa: BLE001 - whatever is wrong, it is not ready
+        return _Finding(otherwise, "no answer in time")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, it is not well
         # The class alone: messages may hold host names and users.
-        return _Finding(ok=False, detail=type(error).__name__)
+        return _Finding(otherwise, type(error).__name__)
+
+
+async def _measure(runtime: Runtime) -> None:
+    """The figures that have to be asked for. Those that the database knows are left as they were
+    where it does not answer.
+    """
+    services, metrics = runtime.services, runtime.metrics
+    for name, use in services.database.pools().items():
+        metrics.pool(name, use)
+    now = services.clock()
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            head = await services.live.log.head()
+            queue = await queue_state(services.database.reader, now)
+    except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
+        log.warning("the event log and the queue cannot be measured: %s", error)
+        return
+    metrics.event_lag.set(head.lag)
+    metrics.queue(queue, now)
 
 
 def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:
@@ -118,12 +152,13 @@ def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:
 
     async def ready(_: Request) -> Response:
         findings = await health.findings()
-        ok = all(finding.ok for finding in findings.values())
+        status = _worst(findings.values())
         body = {
-            "status": "ok" if ok else "failing",
+            "status": status,
             "checks": {name: finding.payload() for name, finding in findings.items()},
         }
-        return JSONResponse(body, 200 if ok else 503, headers=_NO_STORE)
+        code = 503 if status is _Status.FAILING else 200
+        return JSONResponse(body, code, headers=_NO_STORE)
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=_NO_STORE)
@@ -134,7 +169,7 @@ def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:
         return JSONResponse(body, headers=_NO_STORE)
 
     async def metrics(_: Request) -> Response:
-        await _measure_log(runtime)
+        await _measure(runtime)
         text = runtime.metrics.render()
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE})
 

@@ -5,6 +5,7 @@ Labels are drawn from small closed sets; a name that a client chose never become
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from db.engine import PoolUse
+from domain.job import QueueState
 from graph.execution import Answer
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -54,6 +57,35 @@ class Metrics:
             "For how long the oldest event has waited for a writing transaction to end.",
             registry=self.registry,
         )
+        self._jobs = Gauge(
+            "taskloom_jobs",
+            "Jobs behind the scenes, by state: waiting, running, done (within the last day), "
+            "failed (given up and held).",
+            ("state",),
+            registry=self.registry,
+        )
+        self._job_wait = Gauge(
+            "taskloom_job_wait_seconds",
+            "For how long the most overdue job has been due; 0 where none is.",
+            registry=self.registry,
+        )
+        self._workers = Gauge(
+            "taskloom_workers",
+            "Workers that were seen within the last minute.",
+            registry=self.registry,
+        )
+        self._connections = Gauge(
+            "taskloom_database_connections",
+            "Connections of this process that are in use, by pool.",
+            ("pool",),
+            registry=self.registry,
+        )
+        self._connections_max = Gauge(
+            "taskloom_database_connections_max",
+            "Connections that this process may have, by pool.",
+            ("pool",),
+            registry=self.registry,
+        )
         self.deliveries = Counter(
             "taskloom_deliveries",
             "Events delivered to subscriptions.",
@@ -63,6 +95,19 @@ class Metrics:
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
         """A number that is read when somebody asks for the metrics."""
         Gauge(name, description, registry=self.registry).set_function(read)
+
+    def queue(self, state: QueueState, now: dt.datetime) -> None:
+        """How the queue of jobs stands; the same in all processes."""
+        for name in ("waiting", "running", "done", "failed"):
+            self._jobs.labels(name).set(getattr(state, name))
+        due = state.oldest_due
+        self._job_wait.set(0 if due is None else (now - due).total_seconds())
+        self._workers.set(state.workers)
+
+    def pool(self, name: str, use: PoolUse) -> None:
+        """How a pool of database connections stands."""
+        self._connections.labels(name).set(use.in_use)
+        self._connections_max.labels(name).set(use.size)
 
     def operation(self, kind: str, transport: str, answer: Answer, started: float) -> None:
         """One finished operation; `started` by `time.perf_counter`."""

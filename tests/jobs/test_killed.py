@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, defaultdict
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from sqlalchemy import func, select, update
@@ -15,16 +14,10 @@ from domain import comment as comments
 from domain import task as tasks
 from domain.task import NewTask
 from tests.accounts import House
+from tests.databases import address_of
 from tests.jobs.conftest import killed_again_and_again, mail_server
 
 TASKS = 10
-
-
-async def address_of(house: House) -> str:
-    """Where a process of its own finds the database of this house."""
-    async with house.database.session() as session:
-        name = await session.scalar(select(func.current_database()))
-    return urlunsplit(urlsplit(house.settings.database.dsn)._replace(path=f"/{name}"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +49,7 @@ async def test_every_change_is_told_once_and_mailed_whoever_is_killed(
 
     async with mail_server() as (mail, port):
         variables = {
-            "DATABASE_URL": await address_of(house),
+            "DATABASE_URL": await address_of(house.settings, house.database),
             "TASKLOOM_MAIL_HOST": "127.0.0.1",
             "TASKLOOM_MAIL_PORT": str(port),
             "TASKLOOM_MAIL_TLS": "none",

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from auth.viewer import NOBODY
 from db.models import Job, JobState
+from domain.job import queue_state
 from domain.work import Work
 from jobs import handlers, queue
 from jobs.handlers import GiveUp, Handler, Later, RunningJob
@@ -225,7 +226,7 @@ async def test_the_state_of_the_queue_and_what_is_forgotten(
     due = house.clock()
     await workshop.enqueue("test.note", {"text": "waits"})
     house.clock.forward(hours=1)
-    state = await queue.state(house.database, house.clock())
+    state = await queue_state(house.database.reader, house.clock())
     assert (state.waiting, state.done, state.failed, state.oldest_due) == (1, 1, 1, due)
     house.clock.forward(days=1)
     assert await queue.prune(house.database, house.clock()) == 1

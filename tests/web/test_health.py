@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app import create_app
+from db.base import Base
 from db.embedded import EmbeddedPostgres
+from db.models import Job, JobState, Worker
+from events.filter import EventFilter
+from graph.context import Services, utc_now
+from jobs import worker
 from settings import Settings, load_settings
+from tests.databases import address_of, fresh_database
 from tests.web import toy
 
 
@@ -21,15 +31,119 @@ def client_of(app: object) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://x")
 
 
+NOW = dt.datetime(2026, 3, 4, 12, 0, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A server that has a database to itself."""
+
+    settings: Settings
+    services: Services
+    client: httpx.AsyncClient
+
+    async def rows(self, *rows: Base) -> None:
+        async with self.services.database.session() as session, session.begin():
+            session.add_all(rows)
+
+    async def figures(self) -> dict[str, float]:
+        """What `/metrics` says, by name and labels: `taskloom_jobs{state="done"}`."""
+        lines = (await self.client.get("/metrics")).text.splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    async def until_worker_is(self, status: str) -> httpx.Response:
+        """The first answer that finds the worker so; what was found is remembered for a second."""
+        async with asyncio.timeout(60):
+            while True:
+                response = await self.client.get("/health/ready")
+                if response.json()["checks"]["worker"]["status"] == status:
+                    return response
+                await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def alone(
+    settings: Settings, clock: Callable[[], dt.datetime] = utc_now
+) -> AsyncIterator[Alone]:
+    async with fresh_database(settings) as database:
+        own = settings.with_database(await address_of(settings, database))
+        app = create_app(own, schema=toy.schema, clock=clock)
+        async with app.lifespan(), client_of(app) as client:
+            yield Alone(own, app.runtime.services, client)
+
+
 async def test_a_ready_server_says_what_it_checked(http: httpx.AsyncClient) -> None:
     for path in ("/health", "/health/ready"):
         response = await http.get(path)
         assert response.status_code == 200
-        assert response.json() == {
-            "status": "ok",
-            "checks": {"database": {"status": "ok"}, "migrations": {"status": "ok"}},
-        }
+        checks = response.json()["checks"]
+        assert set(checks) == {"database", "migrations", "worker"}
+        assert checks["database"] == checks["migrations"] == {"status": "ok"}
     assert (await http.get("/health/live")).json() == {"status": "ok"}
+
+
+async def test_it_stays_ready_without_a_worker_and_says_so(settings: Settings) -> None:
+    async with alone(settings) as server:
+        silent = utc_now() - dt.timedelta(minutes=2)
+        await server.rows(Worker(name="killed", started_at=silent, seen_at=silent))
+        response = await server.until_worker_is("degraded")
+        assert (response.status_code, response.json()["status"]) == (200, "degraded")
+        assert (await server.figures())["taskloom_workers"] == 0
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as together:
+            together.create_task(worker.run(server.settings, stop))
+            response = await server.until_worker_is("ok")
+            assert (response.status_code, response.json()["status"]) == (200, "ok")
+            assert (await server.figures())["taskloom_workers"] == 1
+            stop.set()
+        response = await server.until_worker_is("degraded")
+        assert response.status_code == 200
+
+
+async def test_metrics_show_the_queue(settings: Settings) -> None:
+    async with alone(settings, lambda: NOW) as server:
+        assert (await server.figures())["taskloom_job_wait_seconds"] == 0
+        states = {
+            JobState.WAITING: (NOW - dt.timedelta(minutes=10), NOW + dt.timedelta(minutes=10)),
+            # Left behind by its worker, whose lease ended before anything else was due.
+            JobState.RUNNING: (NOW - dt.timedelta(minutes=20),),
+            JobState.DONE: (NOW - dt.timedelta(minutes=30),) * 3,
+            JobState.FAILED: (NOW - dt.timedelta(minutes=40),) * 4,
+        }
+        await server.rows(
+            *(
+                Job(id=uuid4(), name="test", payload={}, state=state, created_at=due, due_at=due)
+                for state, dues in states.items()
+                for due in dues
+            )
+        )
+        figures = await server.figures()
+        names = ("waiting", "running", "done", "failed")
+        assert [figures[f'taskloom_jobs{{state="{name}"}}'] for name in names] == [2, 1, 3, 4]
+        assert figures["taskloom_job_wait_seconds"] == 20 * 60
+
+
+async def test_metrics_show_connections_and_subscriptions(settings: Settings) -> None:
+    in_use = 'taskloom_database_connections{pool="changes"}'
+    async with alone(settings) as server:
+        figures = await server.figures()
+        assert (figures[in_use], figures["taskloom_subscriptions"]) == (0, 0)
+        size = figures['taskloom_database_connections_max{pool="changes"}']
+        assert size == server.settings.database.pool_size
+        async with server.services.database.session() as session:
+            await session.execute(select(1))
+            assert (await server.figures())[in_use] == 1
+        assert (await server.figures())[in_use] == 0
+        events = await server.services.live.subscribe(uuid4(), EventFilter())
+        listening = asyncio.create_task(anext(events))
+        async with asyncio.timeout(20):
+            while (await server.figures())["taskloom_subscriptions"] != 1:
+                await asyncio.sleep(0.01)
+        listening.cancel()
+        await asyncio.wait([listening])
+        await events.aclose()
+        assert (await server.figures())["taskloom_subscriptions"] == 0
 
 
 async def test_version(http: httpx.AsyncClient) -> None:

@@ -7,9 +7,9 @@ import asyncio
 from sqlalchemy import func, select
 
 from db.models import Comment, Task
+from tests.databases import address_of
 from tests.jobs.conftest import killed_again_and_again
 from tests.jobs.integrations.conftest import HOME, Scene
-from tests.jobs.test_killed import address_of
 
 ISSUES = 250
 
@@ -22,7 +22,7 @@ async def test_a_killed_worker_leaves_no_gap_and_no_twin(scene: Scene) -> None:
     scene.other.delay = 0.05
     integration = await scene.github()
     variables = {
-        "DATABASE_URL": await address_of(scene.house),
+        "DATABASE_URL": await address_of(scene.house.settings, scene.house.database),
         "TASKLOOM_WEBHOOK_ALLOWED_NETWORKS": str(HOME),
         "TASKLOOM_JOB_LEASE_SECONDS": "1",
     }

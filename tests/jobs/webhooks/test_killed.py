@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 from events.kinds import EventKind
 from tests.accounts import House
+from tests.databases import address_of
 from tests.jobs.conftest import ROOT
-from tests.jobs.test_killed import address_of
 from tests.jobs.webhooks.conftest import CHANGES, HOME, KILLS, Scene
 
 
@@ -40,7 +40,7 @@ async def test_nothing_is_lost_while_workers_are_killed(scene: Scene) -> None:
 async def worker(house: House) -> AsyncIterator[None]:
     """A worker in a process of its own, which is killed (SIGKILL) when the block ends."""
     variables = {
-        "DATABASE_URL": await address_of(house),
+        "DATABASE_URL": await address_of(house.settings, house.database),
         "TASKLOOM_WEBHOOK_ALLOWED_NETWORKS": str(HOME),
         "TASKLOOM_JOB_LEASE_SECONDS": "1",
         "PYTHONPATH": str(ROOT),
