@@ -3,7 +3,8 @@
 A session is one login on one device. Its refresh tokens form a chain: each is exchanged once for
 its successor. Whoever presents one that was exchanged more than ten seconds ago holds a copy, or
 the other one does; nobody can tell, so the session ends. Within ten seconds it is a lost answer
-or a second tab, and gets the same successor again.
+or a second tab, and gets the same successor again, unless that one was exchanged as well: then the
+answer was not lost.
 
 Functions here take the process's `Authenticator` beside the work: it has the passwords, the tokens
 and the cache that must forget what was revoked.
@@ -212,14 +213,18 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
     """Exchange a refresh token for its successor and a new access token.
 
     Raises `InvalidCredentials` for a token that is unknown, expired or of an ended session. Where
-    the token was exchanged before, longer ago than `GRACE`, its session ends as well.
+    the token was exchanged before, longer ago than `GRACE` or together with its successor, its
+    session ends as well.
     """
     hash_ = Tokens.refresh_hash(refresh_token)
     rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
     if not rows:
         raise _invalid()
     found = rows[0]
-    if found.revoked_at is None and _is_reuse(found.used_at, work.now):
+    used = found.used_at is not None and found.revoked_at is None
+    if used and (
+        _is_reuse(found.used_at, work.now) or await _successor_was_used(auth, refresh_token)
+    ):
         await _end_reused(work, auth, found.session_id)
         raise _invalid()
     standing = await work.session.execute(
@@ -253,13 +258,24 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
     return _grant(work, auth, user, session, successor)
 
 
+async def _successor_was_used(auth: Authenticator, refresh_token: str) -> bool:
+    """Whether somebody has gone on with what this token was exchanged for."""
+    for successor in auth.tokens.successors(refresh_token):
+        hash_ = Tokens.refresh_hash(successor)
+        rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
+        if rows and rows[0].used_at is not None:
+            return True
+    return False
+
+
 async def _given_before(work: Work, successors: Sequence[str]) -> str:
     """The successor that a lost answer held: made with a former secret where that has changed in
     these ten seconds.
     """
     hashes = {Tokens.refresh_hash(one): one for one in successors}
+    token = models.RefreshToken
     kept = await work.session.scalar(
-        select(models.RefreshToken.hash).where(models.RefreshToken.hash.in_(hashes))
+        select(token.hash).where(token.hash.in_(hashes), token.used_at.is_(None))
     )
     if kept is None:
         raise _invalid()

@@ -321,9 +321,9 @@ class SessionMutation:
     session_refresh: SessionRefreshPayload = mutation(
         _refresh,
         SessionRefreshInput,
-        "Exchange a refresh token for the next one and a new access token. For ten seconds a "
-        "repeat gives the same refresh token again; later it is a theft, and ends the session. "
-        "Over a WebSocket this renews the connection.",
+        "Exchange a refresh token for the next one and a new access token. For ten seconds, while "
+        "nobody has used the next one, a repeat gives it again; later it is a theft, and ends the "
+        "session. Over a WebSocket this renews the connection.",
         public=True,
         in_context=True,
         secrets=SECRETS,

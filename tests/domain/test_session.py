@@ -206,6 +206,20 @@ async def test_reuse_of_an_ancestor_ends_the_session_too(house: House) -> None:
         await house.refresh(latest.refresh_token)
 
 
+async def test_an_answer_that_was_gone_on_with_was_not_lost(house: House) -> None:
+    person = await house.person()
+    second = await house.refresh(person.grant.refresh_token)
+    third = await house.refresh(second.refresh_token)
+    # Within the ten seconds of both, and the first is used by somebody else all the same.
+    house.clock.forward(seconds=1)
+    with pytest.raises(InvalidCredentials):
+        await house.refresh(person.grant.refresh_token)
+    with pytest.raises(InvalidCredentials):
+        await house.refresh(third.refresh_token)
+    with pytest.raises(Unauthenticated, match="ended"):
+        await house.auth.viewer(f"Bearer {third.access_token}")
+
+
 async def test_reuse_ends_no_other_session(house: House) -> None:
     person = await house.person()
     second = await house.login(person)
