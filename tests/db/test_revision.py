@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -22,8 +23,8 @@ async def test_a_database_is_newest_from_its_last_migration_on(settings: Setting
     name = f"empty_{secrets.token_hex(6)}"
     await server.execute(f"CREATE DATABASE {name}")
     try:
-        empty = settings.with_database(settings.database.dsn.replace("/taskloom?", f"/{name}?"))
-        assert f"/{name}?" in empty.database.dsn
+        address = urlsplit(settings.database.dsn)
+        empty = settings.with_database(urlunsplit(address._replace(path=f"/{name}")))
         assert not await revision.is_newest(empty.database)
         applied = await migrate.upgrade(empty.database)
         assert applied[-1].startswith(revision.newest())
