@@ -50,6 +50,8 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.COMMENT_CREATED: "{who} commented on {task}",
     EventKind.COMMENT_UPDATED: "{who} edited a comment on {task}",
     EventKind.COMMENT_DELETED: "{who} deleted a comment on {task}",
+    EventKind.ATTACHMENT_CREATED: "{who} attached a file to {task}",
+    EventKind.ATTACHMENT_DELETED: "{who} took a file off {task}",
     EventKind.NOTIFICATION_CREATED: "You were told of something",
     EventKind.REMINDER_CREATED: "{who} made a reminder",
     EventKind.REMINDER_UPDATED: "{who} changed {fields} of a reminder",

@@ -318,7 +318,7 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
         url=data.url,
         events=given(data.events),
         filter=_checked_filter(context, given(data.filter)),
-        payload=given(data.payload),
+        payload=webhook_payload.kept(given(data.payload), context.viewer),
     )
     sealer = Sealer(context.services.settings)
     webhook, secret = await domain.create(work, sealer, _receivers(context), new)
@@ -328,6 +328,8 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
 
 async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Refs:
     values = changes_of(data, "events", "payload")
+    if "payload" in values:
+        values["payload"] = webhook_payload.kept(values["payload"], context.viewer)
     if isinstance(data.filter, Some):
         values["filter"] = _checked_filter(context, data.filter.value)
     for name in ("url", "status"):

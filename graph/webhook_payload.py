@@ -7,6 +7,7 @@ so that no text can reach out of it. Fragments may follow the selection; variabl
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,16 +25,31 @@ from graphql import (
     print_ast,
 )
 
+from auth.scopes import holds
 from auth.viewer import Viewer
 from errors import BadInput
 from graph.documents import Documents, InvalidDocument
 from graph.limits import DocumentLimits, TooLarge, check_document
-from graph.scopes import demand, scopes_of
+from graph.scopes import TYPES, demand, scopes_of
 
 FIELD: Final = "taskEvents"
 PATH: Final = ("payload",)
 
-DEFAULT: Final = """{
+# What the default one tells of the subject beside its id, by type. Tasks, projects and people stand
+# in fields of their own.
+_SUBJECTS: Final[Mapping[str, str]] = {
+    "ProjectMember": "role user { id username fullName }",
+    "TaskShare": "permission expiresAt user { id username fullName }",
+    "Comment": "body editedAt parent { id }",
+    "Attachment": "filename contentType size",
+    "TimeEntry": "description startedAt endedAt durationSeconds billable user { id username }",
+    "Reminder": "message task { id number title } project { id key name }",
+}
+
+
+def _default(subjects: Iterable[str]) -> str:
+    told = "".join(f"\n    ... on {name} {{ {_SUBJECTS[name]} }}" for name in subjects)
+    return f"""{{
   id
   kind
   at
@@ -41,11 +57,28 @@ DEFAULT: Final = """{
   summary
   requestId
   subjectId
-  actor { id username fullName }
-  project { id key name }
-  task { id number title status }
-  changes { field from to }
-}"""
+  subject {{
+    __typename{told}
+  }}
+  actor {{ id username fullName }}
+  project {{ id key name }}
+  task {{ id number title status }}
+  changes {{ field from to }}
+}}"""
+
+
+DEFAULT: Final = _default(_SUBJECTS)
+
+
+def kept(selection: str | None, viewer: Viewer) -> str | None:
+    """What is kept for a selection, None being the default one. An API key that may not read every
+    kind of subject keeps a default that tells of those that it may.
+    """
+    granted = viewer.scopes
+    if selection is not None or granted is None:
+        return selection
+    readable = [name for name in _SUBJECTS if holds(granted, TYPES[name])]
+    return None if len(readable) == len(_SUBJECTS) else _default(readable)
 
 
 @lru_cache(maxsize=1_000)

@@ -285,3 +285,30 @@ async def test_a_key_makes_no_webhook_that_is_told_more_than_the_key(
     assert reply.codes == ["FORBIDDEN"]
     kept = await world.run("query ($id: ID!) { webhook(id: $id) { url } }", ada, id=id_)
     assert kept.good["webhook"]["url"] == URL
+
+
+async def test_a_keys_default_payload_tells_of_what_the_key_may_read(
+    world: World, ada: Person
+) -> None:
+    basic = {"webhooks:write", "events:read", "tasks:read", "projects:read"}
+    document = """
+    mutation ($i: WebhookCreateInput!) {
+      webhookCreate(input: $i) { webhook { id payload } errors { code } }
+    }
+    """
+    for more, told, untold in (
+        (set(), ["TaskShare", "ProjectMember"], ["Comment", "Attachment", "TimeEntry", "Reminder"]),
+        ({"time:write"}, ["TaskShare", "TimeEntry"], ["Comment", "Attachment", "Reminder"]),
+        ({"read"}, ["Comment", "Attachment", "TimeEntry", "Reminder"], []),
+    ):
+        viewer = replace(ada.viewer, scopes=frozenset(basic | more))
+        made = (await world.run(document, viewer, i={"url": URL})).good["webhookCreate"]["webhook"]
+        assert all(f"on {name} " in made["payload"] for name in told)
+        assert not any(f"on {name} " in made["payload"] for name in untold)
+        changed = await world.run(
+            "mutation ($i: WebhookUpdateInput!) "
+            "{ webhookUpdate(input: $i) { webhook { payload } errors { code } } }",
+            viewer,
+            i={"id": made["id"], "payload": None},
+        )
+        assert changed.good["webhookUpdate"]["webhook"]["payload"] == made["payload"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from sqlalchemy import select, update
 from standardwebhooks import Webhook as Verifier
@@ -10,11 +12,17 @@ from standardwebhooks import WebhookVerificationError
 from db.models import (
     DeliveryState,
     ProjectMember,
+    ReminderChannel,
     User,
 )
+from domain import comment as comments
 from domain import project as projects
+from domain import reminder as reminders
 from domain import task as tasks
+from domain.reminder import NewReminder
+from domain.schedule import Once
 from events.kinds import EventKind
+from jobs.reminders import remind
 from tests.jobs.webhooks.conftest import Scene
 
 
@@ -56,6 +64,36 @@ async def test_the_payload_is_what_the_owner_selects(scene: Scene) -> None:
     await scene.settle()
     (request,) = scene.receiver.requests
     assert request.json == {"type": "TASK_CREATED", "task": {"title": "Weed"}, "changes": []}
+
+
+async def test_the_default_payload_says_what_the_event_is_about(scene: Scene) -> None:
+    await scene.webhook()
+    task = await scene.task("Dig")
+    await scene.house.do(scene.ben.viewer, comments.create, task.id, "With a **spade**.")
+    reminder = NewReminder(
+        Once(scene.house.clock() + dt.timedelta(hours=1)),
+        task_id=task.id,
+        message="Take the boots",
+        channels=(ReminderChannel.WEBHOOK,),
+    )
+    await scene.house.do(scene.ada.viewer, reminders.create, reminder)
+    scene.house.clock.forward(hours=2)
+    await remind(scene.workshop.tools)
+    await scene.settle()
+    subjects = {one.json["kind"]: one.json["subject"] for one in scene.receiver.requests}
+    assert subjects["TASK_CREATED"] == {"__typename": "Task"}
+    assert subjects["COMMENT_CREATED"] == {
+        "__typename": "Comment",
+        "body": "With a **spade**.",
+        "editedAt": None,
+        "parent": None,
+    }
+    assert subjects["REMINDER_DUE"] == {
+        "__typename": "Reminder",
+        "message": "Take the boots",
+        "task": {"id": f"task_{task.id.hex}", "number": task.number, "title": "Dig"},
+        "project": None,
+    }
 
 
 async def test_kinds_and_filter_choose_the_events(scene: Scene) -> None:
