@@ -249,7 +249,9 @@ class _Kept:
 
 
 class StatsCache:
-    """Answers of one process, by viewer, filter and project; bounded."""
+    """Answers of one process, by viewer (a person, or a key of theirs that is restricted), filter
+    and project; bounded.
+    """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
@@ -279,7 +281,10 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
     groups: Sequence[Any] = [1] if projects is None else projects
     context = info.context
-    settled = (id(context.services), info.viewer.user_id, shaped, _hashable(values.list))
+    viewer = info.viewer
+    # A key that is restricted to projects sees less than the person it stands for.
+    whose = (viewer.user_id, viewer.shape, viewer.projects)
+    settled = (id(context.services), whose, shaped, _hashable(values.list))
     kept = {group: _CACHE.find((*settled, group), context.now) for group in groups}
     reader = context.services.database.reader
     if all(kept.values()):

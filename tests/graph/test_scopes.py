@@ -282,6 +282,19 @@ async def test_a_restricted_key_sees_its_projects_and_nothing_else(world: World)
         assert (await ask(world, key, one, id=gid(hidden))).codes == ["NOT_FOUND"]
 
 
+async def test_statistics_kept_for_a_person_are_not_those_of_a_restricted_key(world: World) -> None:
+    ada = await world.person()
+    inside = await world.project(ada)
+    await world.task(ada, project_id=inside.id)
+    await world.task(ada, "personal")
+    key = await key_of(world, ada, "tasks:read", projectIds=[gid(inside)])
+    asked = "{ taskStats { total } }"
+    # Each after the other's answer was kept.
+    for _ in range(2):
+        assert (await world.post(asked, ada)).good["taskStats"]["total"] == 2
+        assert (await ask(world, key, asked)).good["taskStats"]["total"] == 1
+
+
 async def test_a_restricted_key_changes_nothing_else(world: World) -> None:
     ada = await world.person()
     inside, outside = await world.project(ada), await world.project(ada)
