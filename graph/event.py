@@ -4,9 +4,6 @@ A client that shows a list and keeps it current asks for `eventCursor` and the l
 and subscribes from that cursor. For nothing to fall between, the cursor must be older than every
 read of the request. Root fields run side by side, so the executor takes it before any of them
 begins (`take_event_cursor`).
-
-The values of a change are kept in the log as the database has them; they become the schema's when
-they are read: ids global, names in camel case.
 """
 
 from __future__ import annotations
@@ -15,12 +12,10 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
 from graphql import OperationType
 from sqlalchemy import case, null, select
-from strawberry.scalars import JSON
 
 from db import models
 from db.base import Base
@@ -34,10 +29,10 @@ from graph.attachment import Attachment
 from graph.comment import Comment
 from graph.context import Context
 from graph.enums import EventKind
-from graph.errors import camel
+from graph.event_changes import FieldChange, field_changes, model_named
 from graph.event_filter import TaskEventFilter, Wanted, wanted_of
 from graph.event_summary import summaries
-from graph.fields import BatchInfo, arg, attribute, batch, column, derived, root
+from graph.fields import BatchInfo, arg, batch, column, derived, root
 from graph.inputs import given
 from graph.loading import load_objects
 from graph.node import EXPRESSIONS, Node, expression, node_id, node_type
@@ -57,58 +52,14 @@ EventSubject = Annotated[
     strawberry.union(name="EventSubject", description="What an event is about."),
 ]
 
-# Fields of changes whose values are ids, and of what.
-_ID_FIELDS: dict[str, type[Base]] = {
-    "owner": models.User,
-    "assignee": models.User,
-    "user": models.User,
-    "author": models.User,
-    "mentions": models.User,
-    "project": models.Project,
-    "task": models.Task,
-}
-
 # Not a column: the epoch that the event's cursor belongs to.
 EXPRESSIONS[models.Event, "epoch"] = lambda _viewer, _event: (
     select(LogEpoch.epoch).where(LogEpoch.id == ROW).scalar_subquery()
 )
 
 
-def _model_named(name: str) -> type[Base] | None:
-    return next((model for model in ids.PREFIXES if model.__name__ == name), None)
-
-
-@strawberry.type(description="One field that changed.")
-class FieldChange:
-    """Values are JSON: text, numbers, lists, null; ids are global, enum values by name."""
-
-    field: str = attribute("The field's name in the schema.")
-    from_: JSON | None = attribute("The value before; null if there was none.", name="from")
-    to: JSON | None = attribute("The value after; null if there is none.")
-
-
-def _changes(event: Any) -> list[FieldChange]:
-    return [
-        FieldChange(
-            field=camel(change["field"]),
-            from_=_value(event, change["field"], change["from"]),
-            to=_value(event, change["field"], change["to"]),
-        )
-        for change in event.changes
-    ]
-
-
-def _value(event: Any, field: str, value: Any) -> Any:
-    model = _model_named(event.subject_type) if field == "parent" else _ID_FIELDS.get(field)
-    if model is not None and isinstance(value, list):
-        return [ids.encode(model, UUID(item)) for item in value]
-    if model is None or not isinstance(value, str):
-        return value
-    return ids.encode(model, UUID(value))
-
-
 def _subject_id(event: Any) -> str | None:
-    model = _model_named(event.subject_type)
+    model = model_named(event.subject_type)
     return None if model is None else ids.encode(model, event.subject_id)
 
 
@@ -120,7 +71,7 @@ def _of_oneself(viewer: Any, event: Any, value: Any) -> Any:
 
 async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
     found: list[Any] = [None] * len(parents)
-    for model in {_model_named(parent.subject_type) for parent in parents}:
+    for model in {model_named(parent.subject_type) for parent in parents}:
         if model is None or model not in _SUBJECTS:
             continue
         places = [i for i, one in enumerate(parents) if one.subject_type == model.__name__]
@@ -204,9 +155,7 @@ class TaskEvent(Node):
         "The session of the act. Null unless it is yours, or you are an administrator.",
         convert=ids.encoder(models.Session),
     )
-    changes: list[FieldChange] = derived(
-        ("subject_type", "changes"), _changes, "The fields that changed; empty for what is new."
-    )
+    changes: list[FieldChange] = field_changes()
 
 
 # --- the cursor of the present -------------------------------------------------------------------
@@ -343,4 +292,4 @@ class EventQuery:
     )
 
 
-__all__ = ["EventConnection", "EventQuery", "FieldChange", "TaskEvent", "take_event_cursor"]
+__all__ = ["EventConnection", "EventQuery", "TaskEvent", "take_event_cursor"]

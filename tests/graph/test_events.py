@@ -232,6 +232,84 @@ async def test_who_is_removed_hears_of_the_loss_and_of_nothing_after(world: Worl
         assert end.code == "NOT_FOUND"
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_move_names_the_other_project_only_to_those_who_see_it(
+    world: World, engine: Engine
+) -> None:
+    ada, old_member, new_member, assignee = await world.people(4)
+    old = await world.project(ada, editors=[old_member])
+    new = await world.project(ada, editors=[new_member])
+    parent, task = await world.tasks(ada, ["parent", "task"], project_id=old.id)
+    since = await _cursor(world, ada)
+    for values in ({"parentId": gid(parent)}, {"assigneeId": gid(assignee)}):
+        await world.run(
+            "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) { errors { code } } }",
+            ada,
+            input={"id": gid(task), **values},
+        )
+    moved = await world.run(
+        "mutation ($input: TaskMoveInput!) {"
+        " taskMove(input: $input) { task { number } errors { code } } }",
+        ada,
+        input={"id": gid(task), "projectId": gid(new)},
+    )
+    number = {"old": 2, "new": moved.good["taskMove"]["task"]["number"]}
+
+    async def told(person: Person) -> list[dict[str, tuple[Any, Any]]]:
+        filter_ = {"kinds": ["TASK_MOVED"]}
+        reply = await world.run(CHANGES, person, engine=engine, since=since, filter=filter_)
+        return [
+            {one["field"]: (one["from"], one["to"]) for one in event["changes"]}
+            for event in reply.good["changes"]["nodes"]
+        ]
+
+    for entry in await told(ada):
+        assert entry["project"] == (gid(old), gid(new))
+        assert entry["number"] == (number["old"], number["new"])
+        assert entry["parent"] == (gid(parent), None)
+    (left,) = await told(old_member)
+    assert left["project"] == (gid(old), None)
+    assert left["number"] == (number["old"], None)
+    assert left["parent"] == (gid(parent), None)
+    assert left["position"][0] is not None
+    assert left["position"][1] is None
+    (came,) = await told(new_member)
+    assert came["project"] == (None, gid(new))
+    assert came["number"] == (None, number["new"])
+    assert came["parent"] == (None, None)
+    # One who sees the task alone sees neither project.
+    (alone,) = await told(assignee)
+    assert alone["project"] == alone["number"] == alone["parent"] == (None, None)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_parent_is_named_only_to_those_who_see_it(world: World, engine: Engine) -> None:
+    ada, ben, admin = await world.person(), await world.person(), await world.person(is_admin=True)
+    parent, task = await world.tasks(ada, ["parent", "task"])
+    await world.share(task, ben)
+    since = await _cursor(world, ada)
+    await world.run(
+        "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) { errors { code } } }",
+        ada,
+        input={"id": gid(task), "parentId": gid(parent)},
+    )
+    for person, shown in ((ada, gid(parent)), (ben, None)):
+        reply = await world.run(CHANGES, person, engine=engine, since=since)
+        (event,) = reply.good["changes"]["nodes"]
+        assert event["changes"] == [{"field": "parent", "from": None, "to": shown}]
+    # The audit log hides nothing of what was written.
+    audited = await world.run(
+        "query ($task: ID!) {"
+        " auditLog(filter: {taskId: {eq: $task}, kind: {eq: TASK_UPDATED}}) {"
+        " nodes { changes { to } } } }",
+        admin,
+        engine=engine,
+        task=gid(task),
+    )
+    (entry,) = audited.good["auditLog"]["nodes"]
+    assert entry["changes"] == [{"to": gid(parent)}]
+
+
 async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World) -> None:
     ada, bob = await world.people(2)
     project = await world.project(ada, editors=[bob])
