@@ -18,6 +18,9 @@ from graph.execution import GraphQLRequest
 
 # How many times the limit is read before a body that is too long is cut off.
 _PATIENCE: Final = 10
+# How deep orjson reads; what it says of anything deeper begins so.
+_PARSED_LEVELS: Final = 1_024
+_TOO_DEEP_TO_PARSE: Final = "depth limit exceeded"
 _PARAMETERS: Final = ("query", "operationName", "variables", "extensions")
 
 
@@ -140,16 +143,23 @@ def parse_json(text: bytes, depth: int, what: str) -> Any:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith(_TOO_DEEP_TO_PARSE):
+            # As far as it was read; there may be more.
+            raise _too_deep(what, _PARSED_LEVELS + 1, depth) from None
         raise BadRequest(f"{what} is not valid JSON: {error}.") from None
     # What has not even so many brackets cannot be deeper; that is nearly every request.
     if text.count(b"{") + text.count(b"[") > depth:
         levels = _levels(value)
         if levels > depth:
-            raise BadRequest(
-                f"{what} is nested {levels} levels deep; at most {depth} are allowed.",
-                extra={"limit": "levels of JSON", "actual": levels, "maximum": depth},
-            )
+            raise _too_deep(what, levels, depth)
     return value
+
+
+def _too_deep(what: str, levels: int, depth: int) -> BadRequest:
+    return BadRequest(
+        f"{what} is nested {levels:,} levels deep; at most {depth} are allowed.",
+        extra={"limit": "levels of JSON", "actual": levels, "maximum": depth},
+    )
 
 
 def _levels(value: Any) -> int:

@@ -177,6 +177,16 @@ async def test_json_of_twenty_levels_is_read(http: httpx.AsyncClient) -> None:
     }  # fmt: skip
 
 
+async def test_json_too_deep_to_be_parsed_is_told_so_too(http: httpx.AsyncClient) -> None:
+    content = b'{"query": "{ hello }", "variables": %s}' % (b"[" * 5_000 + b"]" * 5_000)
+    response = await http.post("/graphql", content=content, headers={"Content-Type": JSON})
+    assert response.status_code == 400
+    (error,) = response.json()["errors"]
+    assert "levels deep; at most 20 are allowed" in error["message"]
+    assert (error["extensions"]["limit"], error["extensions"]["maximum"]) == ("levels of JSON", 20)
+    assert error["extensions"]["actual"] > 1_000
+
+
 async def test_integers_beyond_64_bits_are_bad_input(http: httpx.AsyncClient) -> None:
     content = b'{"query": "query($n: Int!) { count(to: $n) }", "variables": {"n": %s}}' % (
         b"9" * 30
