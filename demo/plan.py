@@ -15,9 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from auth.authenticator import Authenticator
+from auth.sealing import Sealer
 from db.base import new_id
 from db.models import Role, TaskPriority, TaskStatus
-from demo import company, hours, outlines, talk
+from demo import company, desk, hours, outlines, talk
 from demo.company import LOGIN, PASSWORD, PEOPLE, STORIES, Person, Story
 from demo.outline import Item, parse
 from domain import project as projects
@@ -87,6 +88,7 @@ def make(now: dt.datetime, seed: str, auth: Authenticator) -> list[Act]:
     planner.plan()
     planner.talk(Random(f"{seed} talk"))  # noqa: S311 - as above
     planner.hours(Random(f"{seed} hours"))  # noqa: S311 - as above
+    planner.desk()
     # Stable, so that acts of one moment stay in the order in which they were thought of.
     return sorted(planner.acts, key=lambda act: act.at)
 
@@ -99,6 +101,9 @@ class _Planner:
         self.acts: list[Act] = []
         self.topics: list[talk.Topic] = []
         self.pieces: list[hours.Piece] = []
+        self.projects: dict[str, UUID] = {}
+        # Ada's open tasks whose day has not come yet.
+        self.due: list[UUID] = []
 
     def plan(self) -> None:
         for number, person in enumerate(PEOPLE):
@@ -128,6 +133,13 @@ class _Planner:
         for at, who, do in hours.doings(self.pieces, random, self.now):
             self._alone(at, who, do)
 
+    def desk(self) -> None:
+        """What Ada keeps for herself."""
+        ada = next(person for person in PEOPLE if person.username == LOGIN)
+        things = desk.Desk(ada.timezone, tuple(self.due), self.projects["PARTS"])
+        for at, who, do in desk.doings(things, Sealer(self.auth.settings), self.now):
+            self._alone(at, who, do)
+
     # --- people and projects ---------------------------------------------------------------------
 
     def _join(self, person: Person, at: dt.datetime) -> None:
@@ -154,7 +166,7 @@ class _Planner:
     def _tell(self, story: Story) -> None:
         begin = self._ago(story.began)
         end = self._ago(0.1 if story.archived is None else story.archived)
-        project_id = self._id(begin)
+        project_id = self.projects[story.key] = self._id(begin)
         new = NewProject(
             story.name,
             description=story.description,
@@ -237,6 +249,8 @@ class _Planner:
             await tasks.create(work, NewTask(**new, assignee_id=given))
 
         self._act(at, maker, create)
+        if fate.is_open and assignee == LOGIN and self._is_to_come(new):
+            self.due.append(task_id)
         if where.project_id is not None or maker == LOGIN:
             self.topics.append(
                 talk.Topic(
@@ -348,6 +362,11 @@ class _Planner:
         if self.random.random() < 0.2:
             dates["start_at"] = at + (due - at) / 3
         return dates
+
+    def _is_to_come(self, new: Mapping[str, Any]) -> bool:
+        """Whether a new task is due so late that its eve is to come, in every time zone."""
+        on = new["due_at"].date() if "due_at" in new else new.get("due_on")
+        return on is not None and on > (self.now + dt.timedelta(days=2)).date()
 
     def _description(self, where: _List, *, finished: bool) -> str | None:
         chance = self.random.random()

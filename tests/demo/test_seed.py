@@ -15,7 +15,21 @@ from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db.engine import Database
-from db.models import Event, Project, ProjectMember, Role, Task, TaskStatus, TimeEntry, User
+from db.models import (
+    Event,
+    Project,
+    ProjectMember,
+    Reminder,
+    Role,
+    RuleKind,
+    Task,
+    TaskStatus,
+    TimeEntry,
+    User,
+    Webhook,
+    WebhookDelivery,
+    WebhookStatus,
+)
 from demo.company import LOGIN, PASSWORD, PEOPLE
 from demo.seed import DemoSummary, demo_exists, demo_login, seed_demo
 from domain import session as sessions
@@ -99,6 +113,8 @@ async def test_two_databases_get_the_same_company(
         (User.id, User.username),
         (ProjectMember.id, ProjectMember.user_id, ProjectMember.role),
         (Event.id, Event.at, Event.kind, Event.subject_id),
+        (Reminder.id, Reminder.kind, Reminder.next_run_at),
+        (Webhook.id, Webhook.url, Webhook.status),
     ):
         first, second = await all_of(company, *columns), await all_of(other, *columns)
         assert sorted(first, key=lambda row: row[0]) == sorted(second, key=lambda row: row[0])
@@ -207,3 +223,23 @@ async def test_time_was_written_down_and_ada_has_a_timer_running(company: Databa
     )
     for (who, _, ended), (next_one, began, _) in itertools.pairwise(done):
         assert who != next_one or ended <= began
+
+
+async def test_ada_has_reminders_to_come_and_a_webhook_that_sends_nothing(
+    company: Database,
+) -> None:
+    ada = (await viewer_of(company, LOGIN)).user_id
+    reminders = [row[0] for row in await all_of(company, Reminder)]
+    assert {reminder.user_id for reminder in reminders} == {ada}
+    assert {reminder.kind for reminder in reminders} >= {
+        RuleKind.WEEKLY,
+        RuleKind.MONTHLY,
+        RuleKind.ONCE,
+        RuleKind.DUE,
+    }
+    for reminder in reminders:
+        assert reminder.next_run_at is None or reminder.next_run_at > NOW
+        assert (reminder.next_run_at is None) is not reminder.enabled
+    ((webhook,),) = await all_of(company, Webhook)
+    assert (webhook.user_id, webhook.status) == (ada, WebhookStatus.DISABLED)
+    assert await all_of(company, WebhookDelivery.id) == []
