@@ -82,6 +82,15 @@ def tree(task_id: UUID) -> Select[UUID]:
     )
 
 
+async def lock_tree(work: Work, task_id: UUID) -> None:
+    """One who puts tasks of a list below each other at a time, until the commit.
+
+    To be called before any of them is locked: two who put two tasks below each other would each
+    hold one and wait for the other's.
+    """
+    await work.fetch(_LOCK_TREE, {"id": task_id})
+
+
 async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = None) -> Task | None:
     """The parent, if the viewer may put `child` (or a new task) below it."""
     if parent_id is None:
@@ -116,7 +125,9 @@ def level_below(parent: Task) -> int:
 
 
 async def _height(work: Work, task: Task) -> int:
-    """1 for a task without subtasks."""
+    """1 for a task without subtasks. What is below it is locked, and grows no deeper meanwhile."""
+    below = select(Task.id).where(Task.id.in_(tree(task.id)), Task.id != task.id)
+    await work.session.execute(below.order_by(Task.id).with_for_update())
     child, grandchild = aliased(Task), aliased(Task)
     row = (
         await work.session.execute(
@@ -261,6 +272,15 @@ def _last(*in_list: Any) -> Statement:
 
 _LAST_IN_PROJECT = _last(*_in_list(bindparam("project_id", type_=Uuid()), None))
 _LAST_PERSONAL = _last(*_in_list(None, bindparam("owner_id", type_=Uuid())))
+_LOCK_TREE = Statement(
+    select(
+        func.pg_advisory_xact_lock(
+            func.hashtextextended(
+                func.concat("tree of ", func.coalesce(Task.project_id, Task.owner_id)), 1
+            )
+        ).label("locked")
+    ).where(Task.id == bindparam("id", type_=Uuid()))
+)
 _LOCK = Statement(
     select(
         func.pg_advisory_xact_lock(func.hashtextextended(bindparam("list", type_=Text()), 1)).label(

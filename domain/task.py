@@ -36,6 +36,8 @@ async def update_task(
     work: Work, task_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Task:
     """Change fields; what is not among `changes` stays."""
+    if "parent_id" in changes:
+        await placement.lock_tree(work, task_id)
     task = await work.editable(Task, task_id)
     values = checked(work, changes)
     if "assignee_id" in changes:

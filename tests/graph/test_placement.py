@@ -225,16 +225,32 @@ async def test_no_task_stands_below_itself(
         assert (code, path) == ("BAD_USER_INPUT", ["parentId"])
 
 
-async def test_two_tasks_that_are_put_below_one_another_at_once(
+async def test_tasks_that_are_put_below_one_another_at_once(
     world: World, owner: Person, project: models.Project
 ) -> None:
+    """Each waits for its turn, and none is sent away because two hold what the other wants."""
     a, b = await world.tasks(owner, ["a", "b"], project_id=project.id)
     replies = await asyncio.gather(
-        world.run(UPDATE, owner, input={"id": gid(a), "parentId": gid(b)}),
-        world.run(UPDATE, owner, input={"id": gid(b), "parentId": gid(a)}),
+        *(
+            world.run(UPDATE, owner, input={"id": gid(child), "parentId": gid(parent)})
+            for child, parent in ((a, b), (b, a)) * 3
+        )
     )
-    # Each waits for the other, until the database ends one of the two, which is then tried again.
-    assert [code for reply in replies for code in reply.codes] == ["BAD_USER_INPUT"]
+    # Whichever was first is repeated by two more; the others would make a cycle.
+    assert [code for reply in replies for code in reply.codes] == ["BAD_USER_INPUT"] * 3
+
+
+async def test_two_changes_at_once_that_are_too_deep_together(
+    world: World, owner: Person, project: models.Project
+) -> None:
+    """Each alone stays within three levels; the two would make four."""
+    root, top, leaf = await world.tasks(owner, ["root", "top", "leaf"], project_id=project.id)
+    middle = await world.task(owner, "middle", project_id=project.id, parent_id=top.id)
+    replies = await asyncio.gather(
+        world.run(UPDATE, owner, input={"id": gid(top), "parentId": gid(root)}),
+        world.run(UPDATE, owner, input={"id": gid(leaf), "parentId": gid(middle)}),
+    )
+    assert [code for reply in replies for code in reply.codes] == ["LIMIT_EXCEEDED"]
 
 
 async def test_a_subtask_belongs_to_its_parents_project(
