@@ -184,7 +184,10 @@ class Executor:
         services = context.services
         if context.viewer.scopes is not None:
             try:
-                scopes.demand(context.viewer, prepared.operation.scopes)
+                operation = prepared.operation
+                scopes.demand(context.viewer, operation.scopes)
+                given = scopes.scopes_of_variables(operation.outline, prepared.variables)
+                scopes.demand(context.viewer, given)
             except Forbidden as failure:
                 raise self._refused(context, failure) from None
         points = prepared.operation.pricing.points(prepared.variables)

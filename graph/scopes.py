@@ -2,8 +2,9 @@
 
 Root fields are named noun first, so that a table of what their names begin with says it for all
 of them, the longest match first. Below the roots the types say it: who asks `task { comments }`
-needs `tasks:read` and `comments:read`. All that an operation asks for is looked at before it runs,
-and what is missing is said by name; nothing runs in part.
+needs `tasks:read` and `comments:read`, and so does who filters tasks by their comments. All that an
+operation asks for is looked at before it runs, and what is missing is said by name; nothing runs in
+part.
 
 A root field that stands in no table is not for keys at all; `tests/graph/test_scopes.py` demands
 that there is none.
@@ -11,8 +12,8 @@ that there is none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from graphql import (
     FieldNode,
@@ -26,6 +27,7 @@ from graphql import (
 from auth.scopes import holds
 from auth.viewer import Viewer
 from errors import Forbidden
+from graph.scoped_inputs import in_document, in_variables
 from graph.selection import Outline, fields_of
 
 # For everybody, whatever their key is good for.
@@ -127,6 +129,8 @@ TYPES: Final[Mapping[str, str]] = {
     "ApiKey": SESSION,
     "Device": SESSION,
 }
+# Fields of those types that show something else as well.
+_FIELDS: Final[Mapping[tuple[str, str], str]] = {("Task", "activity"): "events:read"}
 # What is its owner's alone, and in no project: not for keys that are restricted to projects.
 _OF_NO_PROJECT: Final = frozenset({"notifications", "reminders", "webhooks", "integrations"})
 _ROWS: Final = ("Connection", "Edge")
@@ -146,8 +150,8 @@ def _begins(name: str, start: str) -> bool:
 
 
 def scopes_of(outline: Outline) -> tuple[str, ...]:
-    """All that an operation needs, with `@skip` and `@include` disregarded; in the order of the
-    document.
+    """All that an operation's document needs, with `@skip` and `@include` disregarded; in its
+    order.
     """
     operation = outline.operation
     root = outline.schema.get_root_type(operation.operation)
@@ -160,12 +164,18 @@ def scopes_of(outline: Outline) -> tuple[str, ...]:
             continue
         scope = scope_of(operation.operation, name)
         needed[SESSION if scope is None else scope] = None
+        field = root.fields[name]
+        needed.update(dict.fromkeys(_named(in_document(field, node))))
         if node.selection_set is not None:
-            field = root.fields[name]
             needed.update(dict.fromkeys(_type(get_named_type(field.type))))
             needed.update(dict.fromkeys(_below(outline, get_named_type(field.type), node)))
     needed.pop(FREE, None)
     return tuple(needed)
+
+
+def scopes_of_variables(outline: Outline, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the filters and orderings need that come in variables."""
+    return tuple(dict.fromkeys(_named(in_variables(outline, values))))
 
 
 def _below(outline: Outline, type_: GraphQLNamedType, node: FieldNode) -> Iterator[str]:
@@ -181,7 +191,13 @@ def _within(
     for node in selections.selections:
         if isinstance(node, FieldNode):
             field = fields.get(node.name.value)
-            if field is None or node.selection_set is None:
+            if field is None:
+                continue
+            more = _FIELDS.get((type_.name, node.name.value))
+            if more is not None:
+                yield more
+            yield from _named(in_document(field, node))
+            if node.selection_set is None:
                 continue
             inner = get_named_type(field.type)
             yield from _type(inner)
@@ -206,9 +222,11 @@ def _type(type_: GraphQLNamedType) -> Iterator[str]:
     name = type_.name
     for suffix in _ROWS:
         name = name.removesuffix(suffix)
-    scope = TYPES.get(name)
-    if scope is not None:
-        yield scope
+    yield from _named([name])
+
+
+def _named(names: Iterable[str]) -> Iterator[str]:
+    return (TYPES[name] for name in names if name in TYPES)
 
 
 def demand(viewer: Viewer, needed: Collection[str]) -> None:

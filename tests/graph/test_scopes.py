@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from typing import Any
 
 import httpx
@@ -171,6 +173,8 @@ async def test_what_is_outside_the_scopes_is_refused_by_name(world: World) -> No
     query ($id: ID!) { task(id: $id) { ...T } } fragment T on Task { comments { nodes { id } } }
     """
     assert refused(await ask(world, key, deep, id=gid(task))) == "comments:read"
+    story = "query ($id: ID!) { task(id: $id) { activity { nodes { summary } } } }"
+    assert refused(await ask(world, key, story, id=gid(task))) == "events:read"
     assert refused(await ask(world, key, "{ projects { totalCount } }")) == "projects:read"
     node = "query ($id: ID!) { node(id: $id) { id } }"
     assert refused(await ask(world, key, node, id=gid(task))) == "read"
@@ -183,6 +187,53 @@ async def test_what_is_outside_the_scopes_is_refused_by_name(world: World) -> No
     writer = await key_of(world, ada, "tasks:write")
     assert (await ask(world, writer, write)).good["taskCreate"]["task"]
     assert (await ask(world, writer, one, id=gid(task))).good
+
+
+FOREIGN_INPUTS = [
+    ("comments:read", "TaskFilter", {"comments": {"some": {"body": {"contains": "x"}}}}),
+    ("comments:read", "TaskFilter", {"and": [{"not": {"comments": {"none": {"body": {}}}}}]}),
+    ("time:read", "TaskFilter", {"timeEntries": {"some": {"description": {"eq": "x"}}}}),
+    ("files:read", "TaskFilter", {"attachments": {"some": {"filename": {"eq": "x"}}}}),
+    ("projects:read", "TaskFilter", {"project": {"name": {"startsWith": "x"}}}),
+    ("projects:read", "[TaskOrder!]", [{"project": {"name": {}}}]),
+    ("projects:read", "[TaskOrder!]", {"project": {"name": {}}}),
+]
+
+
+@pytest.mark.parametrize(("scope", "type_", "value"), FOREIGN_INPUTS)
+async def test_what_may_not_be_read_may_not_be_searched(
+    world: World, scope: str, type_: str, value: Any
+) -> None:
+    key = await key_of(world, await world.person(), "tasks:read")
+    argument = "filter" if type_ == "TaskFilter" else "orderBy"
+    literal = re.sub(r'"(\w+)":', r"\1:", json.dumps(value))
+    written = f"{{ tasks({argument}: {literal}) {{ totalCount }} }}"
+    assert refused(await ask(world, key, written)) == scope
+    below = f"{{ viewer {{ assignedTasks({argument}: {literal}) {{ totalCount }} }} }}"
+    assert refused(await ask(world, key, below)) == scope
+    in_default = f"query ($v: {type_} = {literal}) {{ tasks({argument}: $v) {{ totalCount }} }}"
+    assert refused(await ask(world, key, in_default)) == scope
+    in_variable = f"query ($v: {type_}) {{ tasks({argument}: $v) {{ totalCount }} }}"
+    assert refused(await ask(world, key, in_variable, v=value)) == scope
+
+
+async def test_what_may_be_read_may_be_searched(world: World) -> None:
+    ada = await world.person()
+    project = await world.project(ada, name="Bridge")
+    await world.task(ada, "here", project_id=project.id)
+    key = await key_of(world, ada, "tasks:read", "projects:read")
+    text = """
+    query ($filter: TaskFilter, $name: StringFilter) {
+      a: tasks(filter: $filter, orderBy: [{project: {name: {}}}]) { totalCount }
+      b: tasks(filter: {project: {name: $name}, assignee: {username: {eq: "nobody"}}}) {
+        totalCount } }
+    """
+    name = {"eq": "Bridge"}
+    filter_ = {"or": [{"project": {"name": name}}]}
+    seen = (await ask(world, key, text, filter=filter_, name=name)).good
+    assert (seen["a"]["totalCount"], seen["b"]["totalCount"]) == (1, 0)
+    # What is no filter at all is refused as such.
+    assert (await ask(world, key, text, filter={"project": 1})).codes == ["BAD_USER_INPUT"]
 
 
 async def test_no_key_can_do_what_is_about_the_account(world: World) -> None:
