@@ -1,13 +1,14 @@
 """Comparators: one input type for each kind of value that filters compare.
 
 Several comparators on one field are and-ed. A comparator that was left out is not there; one that
-is null is an error, since `isNull` says that clearly.
+is null is an error, since `isNull` says that clearly. Comparators that no value can satisfy
+together are an error too: whoever wrote them meant something else.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import strawberry
@@ -46,6 +47,49 @@ LISTS = frozenset({"in_", "not_in"})
 def array_of(type_: Any) -> Any:
     """The array type that list comparators bind."""
     return ARRAY(type_)
+
+
+# Those that a missing value satisfies as well.
+_TRUE_OF_NULL = frozenset({"is_null", "not_eq", "not_in"})
+
+
+def contradiction(given: Mapping[str, Any]) -> str | None:
+    """Why no value can satisfy these comparators together; None if one can, as far as they tell.
+
+    `given`: operands by the names of their operators. An empty list is no contradiction: programs
+    write it, and mean it.
+    """
+    if given.get("is_null") and (others := given.keys() - _TRUE_OF_NULL):
+        return f"isNull: true and {_shown(min(others))} exclude each other."
+    for low in ("gt", "gte"):
+        for high in ("lt", "lte"):
+            if low in given and high in given:
+                strict = (low, high) != ("gte", "lte")
+                if given[low] > given[high] or (strict and given[low] == given[high]):
+                    return f"Nothing lies between {low} and {high}."
+    if "eq" in given:
+        value = given["eq"]
+        for name, holds in _HOLDS.items():
+            if name in given and not holds(value, given[name]):
+                return f"eq and {_shown(name)} exclude each other."
+    return None
+
+
+_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
+    "not_eq": lambda value, other: bool(value != other),
+    "in_": lambda value, others: not others or value in others,
+    "not_in": lambda value, others: value not in others,
+    "lt": lambda value, other: bool(value < other),
+    "lte": lambda value, other: bool(value <= other),
+    "gt": lambda value, other: bool(value > other),
+    "gte": lambda value, other: bool(value >= other),
+}
+
+
+def _shown(name: str) -> str:
+    return {"in_": "in", "not_in": "notIn", "not_eq": "notEq", "starts_with": "startsWith"}.get(
+        name, name
+    )
 
 
 _EQ = "Equal to this value."

@@ -41,7 +41,7 @@ from auth.viewer import Viewer
 from db.base import Base
 from errors import BadInput
 from graph import ids
-from graph.comparing import LISTS, OPERATORS, array_of
+from graph.comparing import LISTS, OPERATORS, array_of, contradiction
 from graph.inputs import optional
 
 T = TypeVar("T")
@@ -120,19 +120,24 @@ class Compare(Criterion):
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The comparators that were given, `isNull` with its value."""
         found: list[Hashable] = []
+        operands: dict[str, Any] = {}
         for name, operand in given_fields(value, path):
             values.count(path)
             place = (*path, name)
             if name == "is_null":
+                operands[name] = bool(operand)
                 found.append((name, bool(operand)))
                 continue
             if name in LISTS:
                 if len(operand) > MAX_LIST:
                     raise BadInput(f"A list may have at most {MAX_LIST:,} values.", path=place)
-                values.add([self._value(item, (*place, i)) for i, item in enumerate(operand)])
+                operands[name] = [self._value(one, (*place, i)) for i, one in enumerate(operand)]
             else:
-                values.add(self._value(operand, place))
+                operands[name] = self._value(operand, place)
+            values.add(operands[name])
             found.append((name,))
+        if len(operands) > 1 and (why := contradiction(operands)) is not None:
+            raise BadInput(why, path=path)
         return tuple(found)
 
     def _value(self, value: Any, path: Path) -> Any:

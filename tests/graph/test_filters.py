@@ -273,7 +273,7 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
         },
         "B",
     ),
-    ({"title": {"eq": "A first", "notEq": "A first"}}, ""),
+    ({"title": {"in": ["A first", "B second 50%"], "notEq": "A first"}}, "B"),
 ]
 
 PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
