@@ -1,0 +1,233 @@
+"""What live updates cost: `python -m bench.streams`, on a server and a database of its own.
+
+A thousand subscriptions are opened over WebSocket, and then tasks are renamed one by one.
+
+*Memory.* By how much the server's process grew for each subscription, between two moments at rest.
+It may be 30 KiB. With `--connections 1000` each subscription is on a connection of its own, which
+counts with it; by default a connection holds as many as it may.
+
+*Time.* From the moment when a change is sent to the moment when a subscriber has read its event, at
+the 50th and the 99th of a hundred. The change itself is in it, and so is the client, which reads
+all thousand in one process beside the server. It may be 50 ms. What the server itself works for
+each event of each subscriber is printed too, since that is the same on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from bench.walls import Target
+from db.embedded import EmbeddedPostgres
+from demo.company import LOGIN, PASSWORD
+
+SUBSCRIPTIONS: Final = 1_000
+MOST_BYTES: Final = 30 * 1024
+MOST_SECONDS: Final = 0.050
+_EACH: Final = 50
+_PATIENCE: Final = 30
+_LISTEN: Final = "subscription { taskEvents { id kind task { title } } }"
+_RENAME: Final = (
+    "mutation ($id: ID!, $title: String!) "
+    "{ taskUpdate(input: {id: $id, title: $title}) { errors { code } } }"
+)
+_SIGN_IN: Final = (
+    "mutation ($login: String!, $password: String!) "
+    "{ sessionCreate(input: {login: $login, password: $password}) { accessToken } }"
+)
+_TASKS: Final = "{ tasks(first: 100) { nodes { id viewerCanEdit } } }"
+
+
+class Audience:
+    """Open connections with their subscriptions, and when each event was read by whom."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._arrived: dict[str, list[float]] = {}
+        self._full = asyncio.Event()
+        self._expected = 0
+        self._title = ""
+
+    @contextlib.asynccontextmanager
+    async def open(self, connections: int, each: int) -> AsyncIterator[None]:
+        """Hold so many connections open, with so many subscriptions each."""
+        self._expected = connections * each
+        async with contextlib.AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(self._connect()) for _ in range(connections)]
+            for peer in sockets:
+                for number in range(each):
+                    message = {
+                        "id": str(number),
+                        "type": "subscribe",
+                        "payload": {"query": _LISTEN},
+                    }
+                    await peer.send(json.dumps(message))
+            async with asyncio.TaskGroup() as readers:
+                reading = [readers.create_task(self._read(peer)) for peer in sockets]
+                yield
+                for task in reading:
+                    task.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncIterator[ClientConnection]:
+        protocols = [Subprotocol("graphql-transport-ws")]
+        address = f"ws://127.0.0.1:{self._target.port}/graphql"
+        async with connect(address, subprotocols=protocols, compression=None) as peer:
+            params = {"Authorization": f"Bearer {self._target.token}"}
+            await peer.send(json.dumps({"type": "connection_init", "payload": params}))
+            await peer.recv()
+            yield peer
+
+    async def _read(self, peer: ClientConnection) -> None:
+        async for text in peer:
+            now = time.perf_counter()
+            message = json.loads(text)
+            if message["type"] == "ping":
+                await peer.send('{"type": "pong"}')
+            elif message["type"] == "next":
+                title = message["payload"]["data"]["taskEvents"]["task"]["title"]
+                arrived = self._arrived.setdefault(title, [])
+                arrived.append(now)
+                if title == self._title and len(arrived) == self._expected:
+                    self._full.set()
+            else:
+                raise RuntimeError(f"a subscription ended: {message}")
+
+    async def settle(self, task_id: str) -> None:
+        """Wait until every subscription listens: `subscribe` has no answer but the first event."""
+        for turn in range(_PATIENCE):
+            await asyncio.sleep(1)
+            with contextlib.suppress(TimeoutError):
+                await self.hear(task_id, f"turn {turn} of {id(self)}", patience=5)
+                return
+        raise TimeoutError("not every subscription listens")
+
+    async def hear(self, task_id: str, title: str, *, patience: float = _PATIENCE) -> list[float]:
+        """Rename a task; the seconds after which each subscription had its event."""
+        self._full.clear()
+        self._title = title
+        begun = time.perf_counter()
+        answer = await asyncio.to_thread(self._target.ask, _RENAME, id=task_id, title=title)
+        if answer["taskUpdate"]["errors"]:
+            raise RuntimeError(f"the change was refused: {answer}")
+        async with asyncio.timeout(patience):
+            await self._full.wait()
+        return [at - begun for at in self._arrived.pop(title)]
+
+
+def resident(pid: int) -> int:
+    """Bytes that a process and its children hold in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
+
+
+@contextlib.contextmanager
+def served(connections: int) -> Iterator[tuple[Target, int]]:
+    """Taskloom as shipped with demo data, on a database that is thrown away; and its process."""
+    with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment = {
+            **os.environ,
+            "DATABASE_URL": database.dsn(),
+            "TASKLOOM_PORT": str(port),
+            "TASKLOOM_DATA_DIR": folder,
+            "TASKLOOM_LOG_LEVEL": "error",
+            "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
+            # Two more, which warm up.
+            "TASKLOOM_LIMIT_CONNECTIONS": str(connections + 2),
+        }
+        program = [sys.executable, "-c", "from cli import main; main()"]
+        # A database that was named to it is not filled by the server.
+        subprocess.run([*program, "demo"], env=environment, stdout=subprocess.DEVNULL, check=True)
+        command = [*program, "serve", "--no-worker"]
+        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        try:
+            yield _signed_in(Target(port)), running.pid
+        finally:
+            running.terminate()
+            running.wait(30)
+
+
+def _signed_in(target: Target) -> Target:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            data = target.ask(_SIGN_IN, login=LOGIN, password=PASSWORD)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return Target(target.port, data["sessionCreate"]["accessToken"])
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time that a process has had, its children apart."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(target: Target, pid: int, connections: int, changes: int) -> bool:
+    """Print both figures; whether both keep their promise."""
+    found: Any = await asyncio.to_thread(target.ask, _TASKS)
+    tasks = [node["id"] for node in found["tasks"]["nodes"] if node["viewerCanEdit"]]
+    each = SUBSCRIPTIONS // connections
+    # What the first ones cost is there once: plans, statements, buffers.
+    warm = Audience(target)
+    async with warm.open(connections=2, each=each):
+        await warm.settle(tasks[0])
+    await asyncio.sleep(2)
+    before = resident(pid)
+    audience = Audience(target)
+    async with audience.open(connections, each):
+        await audience.settle(tasks[0])
+        bytes_each = (resident(pid) - before) / (connections * each)
+        busy = processor(pid)
+        waited: list[float] = []
+        for number in range(changes):
+            waited += await audience.hear(tasks[number % len(tasks)], f"event {number}")
+        busy = (processor(pid) - busy) / len(waited)
+    hundredths = statistics.quantiles(waited, n=100)
+    print(f"{connections * each} subscriptions on {connections} connections")
+    print(f"memory of each   {bytes_each / 1024:8.1f} KiB   (may be {MOST_BYTES / 1024:.0f})")
+    print(f"event, p50       {1000 * hundredths[49]:8.1f} ms")
+    print(f"event, p99       {1000 * hundredths[98]:8.1f} ms    (may be {1000 * MOST_SECONDS:.0f})")
+    print(f"server, each     {1e6 * busy:8.0f} µs of processor time")
+    return bytes_each <= MOST_BYTES and hundredths[98] <= MOST_SECONDS
+
+
+def main() -> int:
+    """Measure; 1 where a promise is not kept."""
+    parser = argparse.ArgumentParser(prog="python -m bench.streams", description=__doc__)
+    parser.add_argument(
+        "--connections", type=int, default=SUBSCRIPTIONS // _EACH, help="a divisor of 1,000"
+    )
+    parser.add_argument("--changes", type=int, default=50, help="events that are timed")
+    options = parser.parse_args()
+    if SUBSCRIPTIONS % options.connections or SUBSCRIPTIONS // options.connections > _EACH:
+        parser.error(f"--connections must divide {SUBSCRIPTIONS}, with at most {_EACH} on each")
+    with served(options.connections) as (target, pid):
+        kept = asyncio.run(measure(target, pid, options.connections, options.changes))
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
