@@ -95,6 +95,8 @@ class Row:
 
     number: int
     cells: dict[str, str]
+    # Why its cells cannot be told apart; None for a row as it should be.
+    fault: str | None = None
 
     def get(self, name: str) -> str | None:
         """A cell, or None where it is empty or there is no such column."""
@@ -131,14 +133,14 @@ def _rows(reader: Iterator[list[str]], names: list[str], most: int) -> Iterator[
     for number, cells in enumerate(reader, 2):
         if not any(cells):
             continue
-        if len(cells) != len(names):
-            raise BadInput(
-                f"Row {number} has {len(cells)} cells; the first has {len(names)}.", path=("csv",)
-            )
         if number > most + 1:
             raise Failure(
                 f"At most {most:,} entries at once.", path=("csv",), code=ErrorCode.LIMIT_EXCEEDED
             )
+        if len(cells) != len(names):
+            fault = f"The header has {len(names)} columns, and this row {len(cells)}."
+            yield Row(number, {}, fault)
+            continue
         yield Row(
             number, {name: meant(cell).strip() for name, cell in zip(names, cells, strict=True)}
         )

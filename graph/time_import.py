@@ -151,6 +151,8 @@ async def _names(work: Work, rows: Sequence[Row]) -> _Names:
 
 
 def _entry(row: Row, known: _Names, zone: ZoneInfo, *, force: bool) -> domain.NewTimeEntry:
+    if row.fault is not None:
+        raise BadInput(row.fault)
     user = row.get("user")
     if user is not None and user.lower() != known.username:
         raise BadInput("This time is somebody else's.", path=("user",))

@@ -453,6 +453,17 @@ async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None
     assert starts == {f"{local.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"}
 
 
+async def test_a_row_with_too_few_or_too_many_cells_fails_alone(world: World) -> None:
+    ada = await world.person()
+    rows = ["start,durationSeconds", "2026-03-02 09:00,60", "2026-03-02 10:00", "a,b,c"]
+    reply = await world.run(IMPORT, ada, input={"csv": "\n".join(rows), "onError": "CONTINUE"})
+    found = [(error["code"], error["path"][1:]) for error in reply.user_errors]
+    assert found == [("BAD_USER_INPUT", ["csv", "3"]), ("BAD_USER_INPUT", ["csv", "4"])]
+    data = reply.data["timeEntryImport"]
+    assert (data["goodCount"], data["doneCount"]) == (1, 1)
+    assert [result["row"] for result in data["results"]] == [2, 3, 4]
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "a,b\n1,2", "start,start\n1,2", "project\nX", 'start\n"un', "start,end\n1", "start\n\0"],
