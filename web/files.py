@@ -294,8 +294,12 @@ def _range(asked: str | None, size: int) -> tuple[int, int] | None:
 
 
 def _unchanged(request: Request, etag: str) -> bool:
-    known = request.headers.get("if-none-match", "")
-    return etag in {part.strip().removeprefix("W/") for part in known.split(",")}
+    """Whether the sender has this already, by `If-None-Match`; `*` stands for any (RFC 9110)."""
+    known = {
+        part.strip().removeprefix("W/")
+        for part in request.headers.get("if-none-match", "").split(",")
+    }
+    return not known.isdisjoint({etag, "*"})
 
 
 def _disposition(filename: str) -> str:
