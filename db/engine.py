@@ -111,7 +111,11 @@ class Database:
         """How the pools stand, by what their connections are for."""
         changes = self.engine.pool
         assert isinstance(changes, QueuePool)
-        return {"changes": PoolUse(changes.checkedout(), changes.size())}
+        held = {**self.reader.pools(), **self.single.pools()}
+        return {
+            "changes": PoolUse(changes.checkedout(), changes.size()),
+            **{name: PoolUse(pool.in_use, pool.size) for name, pool in held.items()},
+        }
 
     def _heard(self, text: str) -> None:
         for listener in self.listeners:

@@ -29,6 +29,16 @@ class Connections:
         # Each is given a connection, or None when there is room to open one.
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
 
+    @property
+    def size(self) -> int:
+        """How many there may be."""
+        return self._size
+
+    @property
+    def in_use(self) -> int:
+        """How many are taken, or are being opened to be taken."""
+        return self._open - len(self._free)
+
     async def take(self) -> Connection:
         """A connection for one's own use, which must be given back."""
         while True:

@@ -143,6 +143,10 @@ class Reader:
         finally:
             self._by_values.give(connection)
 
+    def pools(self) -> dict[str, Connections]:
+        """The connections, by what they are for."""
+        return {"reads": self._once, "filtered_reads": self._by_values}
+
     async def close(self) -> None:
         """Give the connections back to the server."""
         await self._once.close()

@@ -96,6 +96,10 @@ class Single:
         finally:
             self._connections.give(connection)
 
+    def pools(self) -> dict[str, Connections]:
+        """The connections, by what they are for."""
+        return {"single_changes": self._connections}
+
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.close()

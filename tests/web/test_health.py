@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import literal, select
 
 from app import create_app
 from db.base import Base
 from db.embedded import EmbeddedPostgres
 from db.models import Job, JobState, Worker
+from db.read import Statement
 from events.filter import EventFilter
 from graph.context import Services, utc_now
 from jobs import worker
@@ -125,7 +126,9 @@ async def test_metrics_show_the_queue(settings: Settings) -> None:
 
 
 async def test_metrics_show_connections_and_subscriptions(settings: Settings) -> None:
-    in_use = 'taskloom_database_connections{pool="changes"}'
+    in_use, reads = (
+        f'taskloom_database_connections{{pool="{pool}"}}' for pool in ("changes", "filtered_reads")
+    )
     async with alone(settings) as server:
         figures = await server.figures()
         assert (figures[in_use], figures["taskloom_subscriptions"]) == (0, 0)
@@ -135,6 +138,11 @@ async def test_metrics_show_connections_and_subscriptions(settings: Settings) ->
             await session.execute(select(1))
             assert (await server.figures())[in_use] == 1
         assert (await server.figures())[in_use] == 0
+        portions = server.services.database.reader.stream(Statement(select(literal(1))), {})
+        async with aclosing(portions):
+            await anext(portions)
+            # The event log is read beside it, now and then.
+            assert (await server.figures())[reads] >= 1
         events = await server.services.live.subscribe(uuid4(), EventFilter())
         listening = asyncio.create_task(anext(events))
         async with asyncio.timeout(20):
