@@ -102,8 +102,8 @@ async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:
 
 async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.Path) -> None:
     if user.id in {task.owner_id, work.viewer.user_id}:
-        who = "you" if user.id == work.viewer.user_id else "its owner"
-        raise Failure(f"A task cannot be shared with {who}.", path=path, code=ErrorCode.SELF_SHARE)
+        who = "yourself" if user.id == work.viewer.user_id else "its owner"
+        raise Failure(f"You cannot share a task with {who}.", path=path, code=ErrorCode.SELF_SHARE)
     if not user.is_active:
         raise BadInput("This account is deactivated.", path=path)
     existing = await work.session.scalar(
