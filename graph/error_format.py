@@ -76,7 +76,8 @@ def _format(
     elif code is not None:
         yield _entry(str(getattr(error, "message", error)), code, place)
     elif isinstance(cause, StrawberryInputCoercionError):
-        yield _entry(_in_words_for_clients(cause), ErrorCode.BAD_USER_INPUT, place)
+        message = "A value that may be left out was given as null; leave it out instead."
+        yield _entry(message, ErrorCode.BAD_USER_INPUT, place)
     elif isinstance(error, GraphQLError) and isinstance(cause, GraphQLError) and _is_clients(error):
         yield _entry(_in_graphql_terms(error.message), ErrorCode.BAD_USER_INPUT, place)
     else:
@@ -97,13 +98,6 @@ def _is_clients(error: GraphQLError) -> bool:
     the rest is about values that our resolvers returned.
     """
     return error.path is None or error.message.startswith("Argument ")
-
-
-def _in_words_for_clients(error: StrawberryInputCoercionError) -> str:
-    """Strawberry raises one kind of error for `@oneOf` and for null, in terms of Python."""
-    if "exactly one key" in str(error):
-        return "An input object of which exactly one field must be given has none, or several."
-    return "A value that may be left out was given as null; leave it out instead."
 
 
 def _in_graphql_terms(message: str) -> str:

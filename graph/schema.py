@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import strawberry
+from graphql import GraphQLInputObjectType
 from strawberry.printer import print_schema
 
 from errors import BadInput, NotFound
@@ -144,7 +145,7 @@ class Mutation(
 
 def make_schema() -> strawberry.Schema:
     """The executable schema."""
-    return strawberry.Schema(
+    made = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -171,6 +172,21 @@ def make_schema() -> strawberry.Schema:
         ],
         config=CONFIG,
     )
+    _leave_one_of_to_graphql(made)
+    return made
+
+
+def _leave_one_of_to_graphql(made: strawberry.Schema) -> None:
+    """Have graphql-core check `@oneOf`, which says where in a variable it is broken. Strawberry's
+    own check comes when the place is no longer known.
+    """
+    for type_ in made._schema.type_map.values():  # noqa: SLF001 - Strawberry's way to it
+        if isinstance(type_, GraphQLInputObjectType):
+            definition = type_.extensions["strawberry-definition"]
+            if definition.is_one_of:
+                type_.is_one_of = True
+                # Set for each such type, in place of a method of the class.
+                del type_.out_type
 
 
 schema = make_schema()
