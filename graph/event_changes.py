@@ -104,7 +104,7 @@ def _seen_statement(model: type[Base], shape: Shape) -> Statement:
     identity: Any = model.id  # type: ignore[attr-defined]
     # The log goes on to name what is in the trash, to those who saw it.
     visible = access.read(viewer_of(shape), model, trashed=None)
-    return Statement(select(identity).where(identity == keys.any_(), visible))
+    return Statement(select(identity).where(identity == keys.any_(), visible), plan_once=True)
 
 
 def _shown(event: Any, seen: _Known) -> list[FieldChange]:
