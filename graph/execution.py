@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
@@ -36,6 +37,7 @@ from graph.error_format import first_code, format_errors
 from graph.event import take_event_cursor
 from graph.limits import DocumentLimits, TooLarge
 from graph.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.sharing import Shared
 from graph.turns import LARGE_POINTS, Turns
 
 log = logging.getLogger("taskloom.graphql")
@@ -158,6 +160,8 @@ class Executor:
         self._registered_only = registered_only
         self._turns = Turns()
         self._introspecting = asyncio.Lock()
+        # Faults are told to each with the id of their own request.
+        self._delivering = Shared[Answer](lambda answer: not answer.errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
 
@@ -317,6 +321,7 @@ class Executor:
         source: AsyncIterator[Any],
         request_id: str,
     ) -> AsyncGenerator[Answer, None]:
+        asked = (prepared.operation, _comparable(prepared.variables))
         try:
             while True:
                 try:
@@ -326,11 +331,26 @@ class Executor:
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
                     yield refusal(error, request_id)
                     return
-                yield await self._run(prepared, fresh(), root_value=event)
+                yield await self._delivery(prepared, fresh(), event, asked)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
+
+    async def _delivery(
+        self, prepared: Prepared, context: Context, event: Any, asked: tuple[Operation, bytes]
+    ) -> Answer:
+        """One answer for all subscriptions of a viewer that ask the same of the same event."""
+        # The event is alive for as long as it is the key of a run, so no other has its identity.
+        key = (id(event), *asked, context.viewer)
+        shared = await self._delivering.join(key)
+        if shared is None:
+            return await self._delivering.lead(
+                key, lambda: self._run(prepared, context, root_value=event)
+            )
+        if shared.raw_data is None:
+            shared.raw_data = orjson.dumps(shared.data)
+        return replace(shared, extensions=_own(context))
 
     async def _run(self, prepared: Prepared, context: Context, *, root_value: Any) -> Answer:
         operation = prepared.operation
@@ -391,3 +411,11 @@ def _own(context: Context) -> dict[str, Any]:
 def _name(result: ExecutionResult) -> str | None:
     """`batch` or `standard`, where the engine says so."""
     return getattr(result, "engine", None)
+
+
+def _comparable(variables: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # A file, say. It is like nothing else.
+        return secrets.token_bytes(16)
