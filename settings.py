@@ -185,7 +185,9 @@ class DatabaseSettings(_Group):
     )
     """PostgreSQL schema to live in, made by `taskloom migrate`; for shared servers."""
     pool_size: int = Field(10, ge=1, le=500, validation_alias="TASKLOOM_DB_POOL_SIZE")
-    """Connections that each server process keeps open at most."""
+    """Connections of each process for reads, and as many for changes; half as many again for reads
+    by a client's filters, and four for changes of one statement. Each is opened when it is needed.
+    """
     pool_timeout_seconds: float = Field(
         10.0, gt=0, le=60, validation_alias="TASKLOOM_DB_POOL_TIMEOUT"
     )
