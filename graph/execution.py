@@ -32,6 +32,7 @@ from auth.limits import Budget, payer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph import scopes
 from graph.context import Context
+from graph.deadlines import Deadlines
 from graph.documents import Documents, InvalidDocument, Operation
 from graph.error_format import first_code, format_errors
 from graph.event import take_event_cursor
@@ -164,6 +165,7 @@ class Executor:
         self._delivering = Shared[Answer](lambda answer: not answer.errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
+        self._deadlines = Deadlines(operation_seconds)
 
     async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
         """The operation that is asked for. Raises `Refused`."""
@@ -357,7 +359,7 @@ class Executor:
         context.outline = operation.outline
         request_id = context.request.id
         try:
-            async with asyncio.timeout(self._operation_seconds) as limit:
+            with self._deadlines.running() as deadline:
                 await take_event_cursor(context)
                 result = await self._engine(
                     self.schema,
@@ -368,7 +370,7 @@ class Executor:
                     operation_name=operation.name,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
-            if isinstance(error, TimeoutError) and limit.expired():
+            if isinstance(error, TimeoutError) and deadline.expired:
                 error = self._cut()
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))

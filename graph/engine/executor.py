@@ -27,7 +27,6 @@ from graphql import execute as execute_standard
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor import Executor, default_field_resolver, default_type_resolver
 from graphql.execution.get_variable_signature import get_variable_signature
-from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import AwaitableOrValue
 from prometheus_client import Counter
 from strawberry.execution.is_awaitable import optimized_is_awaitable
@@ -41,9 +40,6 @@ FALLBACKS: Final = Counter(
     "Operations that the batch engine left to the standard executor",
     ["reason"],
 )
-# The most errors in variables that are reported, as in graphql-core.
-_MAX_COERCION_ERRORS: Final = 50
-_NO_VARIABLES: Final = VariableValues({}, {})
 _PLANNER: Final = "taskloom-planner"
 
 # Strawberry's is quicker and right, but not annotated as graphql-core wants it.
@@ -97,25 +93,17 @@ async def execute(
     operation = None if standard else _operation(document, operation_name)
     if operation is None:
         return await _standard(schema, document, **given)
-    variables = _NO_VARIABLES
-    if operation.variable_definitions:
-        coerced = get_variable_values(
-            schema,
-            operation.variable_definitions,
-            given["variable_values"],
-            max_errors=_MAX_COERCION_ERRORS,
-            hide_suggestions=True,
-        )
-        if isinstance(coerced, list):
-            return Executed(None, coerced, "batch")
-        variables = coerced
+    planner = planner_of(schema)
+    known = planner.operation(
+        operation,
+        lambda: fragments_of(schema, document),
+        getattr(context_value, "outline", None),
+    )
+    variables = known.variables.coerced(given["variable_values"])
+    if isinstance(variables, list):
+        return Executed(None, variables, "batch")
     try:
-        plan = planner_of(schema).plan(
-            operation,
-            lambda: fragments_of(schema, document),
-            variables,
-            getattr(context_value, "outline", None),
-        )
+        plan = planner.plan(known, variables)
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
         return await _standard(schema, document, **given)
@@ -209,9 +197,8 @@ class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
             raise Unplannable("hooks")
         if not self.error_propagation:
             raise Unplannable("directive")
-        return planner_of(self.schema).plan(
-            self.operation,
-            lambda: self.fragments,
-            self.variable_values,
-            getattr(self.context_value, "outline", None),
+        planner = planner_of(self.schema)
+        known = planner.operation(
+            self.operation, lambda: self.fragments, getattr(self.context_value, "outline", None)
         )
+        return planner.plan(known, self.variable_values)

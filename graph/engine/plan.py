@@ -48,6 +48,7 @@ from graphql.execution.values import VariableValues
 from graph.engine.batch import Arguments, Source, source_of
 from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
 from graph.engine.inputs import Inputs
+from graph.engine.variables import Coercers, Variables
 from graph.selection import DEFINITION, Outline, concrete_types
 
 # Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
@@ -163,6 +164,7 @@ class PlannedOperation:
         schema: GraphQLSchema,
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDetails],
+        coercers: Coercers,
         outline: Outline | None = None,
     ) -> None:
         self.node = operation
@@ -178,6 +180,7 @@ class PlannedOperation:
         # A reason in place of a plan: Unplannable, and known to be.
         self.plans: OrderedDict[tuple[Any, ...], Plan | str] = OrderedDict()
         self.refused: str | None = None
+        self.variables = Variables(coercers, operation.variable_definitions or ())
         try:
             self.deciding = tuple(sorted(set(self._deciding())))
         except Unplannable as error:
@@ -223,28 +226,32 @@ class Planner:
         self.schema = schema
         self.strawberry = schema.extensions[DEFINITION]
         self.inputs = Inputs(self.strawberry)
+        self.coercers = Coercers(schema)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
         self.bytes = 0
         # By the identity of the operation's node, which the entry keeps alive.
         self._operations: OrderedDict[int, PlannedOperation] = OrderedDict()
 
-    def plan(
+    def operation(
         self,
         operation: OperationDefinitionNode,
         fragments: Callable[[], Mapping[str, FragmentDetails]],
-        variables: VariableValues,
         outline: Outline | None = None,
-    ) -> Plan:
-        """The operation's plan for these variables, made if there is none; or `Unplannable`."""
+    ) -> PlannedOperation:
+        """What is known of an operation, from its first execution on."""
         known = self._operations.get(id(operation))
         if known is None:
-            known = PlannedOperation(self.schema, operation, fragments(), outline)
+            known = PlannedOperation(self.schema, operation, fragments(), self.coercers, outline)
             self._operations[id(operation)] = known
             self.bytes += known.size
             self._make_room(known)
         else:
             self._operations.move_to_end(id(operation))
+        return known
+
+    def plan(self, known: PlannedOperation, variables: VariableValues) -> Plan:
+        """The operation's plan for these variables, made if there is none; or `Unplannable`."""
         if known.refused is not None:
             raise Unplannable(known.refused)
         coerced = variables.coerced

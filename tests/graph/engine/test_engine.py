@@ -296,7 +296,8 @@ async def test_documents_and_plans_share_an_outline() -> None:
     context = ToyContext(World())
     context.outline = Outline(schema._schema, operation, {})
     await run(document, schema, context)
-    plan = planner_of(schema._schema).plan(operation, dict, VariableValues({}, {}))
+    planner = planner_of(schema._schema)
+    plan = planner.plan(planner.operation(operation, dict), VariableValues({}, {}))
     assert plan.operation.outline is context.outline
 
 
