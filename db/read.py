@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
@@ -43,11 +43,23 @@ class Row(asyncpg.Record):
     labels: ClassVar[tuple[str, ...]] = ()
 
 
-def row_class(model: type[Base] | None, labels: tuple[str, ...]) -> type[Row]:
-    """A record class with one property a column."""
+class PartRow(tuple[Any, ...]):
+    """Those columns of a row that are of a table joined to it; reads as a `Row`."""
+
+    __slots__ = ()
+    model: ClassVar[type[Base] | None] = None
+    labels: ClassVar[tuple[str, ...]] = ()
+
+
+AnyRow: TypeAlias = Row | PartRow
+_R = TypeVar("_R", Row, PartRow)
+
+
+def row_class(base: type[_R], model: type[Base] | None, labels: tuple[str, ...]) -> type[_R]:
+    """A class of rows with one property a column."""
     columns = {label: property(itemgetter(index)) for index, label in enumerate(labels)}
-    name = f"{model.__name__ if model else ''}Row"
-    return type(name, (Row,), {"__slots__": (), "model": model, "labels": labels, **columns})
+    name = f"{model.__name__ if model else ''}{base.__name__}"
+    return type(name, (base,), {"__slots__": (), "model": model, "labels": labels, **columns})
 
 
 def _copies(type_: TypeEngine[Any]) -> bool:
@@ -89,7 +101,9 @@ class Statement:
             if name in self._names and not _copies(compiled.binds[name].type)
         }
         self.plan_once = plan_once
-        self.row = row_class(model, tuple(str(column.key) for column in query.exported_columns))
+        self.row = row_class(
+            Row, model, tuple(str(column.key) for column in query.exported_columns)
+        )
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """Values in the order of the placeholders; what is not given stays as compiled."""

@@ -17,6 +17,9 @@ from errors import AlreadyExists, BadInput
 
 Path = Sequence[str | int]
 
+# Unicode's categories Cc and Cs.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 # Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
@@ -29,15 +32,13 @@ def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool =
     clean = unicodedata.normalize("NFC", value).strip()
     if multiline:
         clean = clean.replace("\r\n", "\n")
-    for index, character in enumerate(clean):
-        if unicodedata.category(character) in {"Cc", "Cs"} and not (
-            multiline and character in "\n\t"
-        ):
-            raise BadInput(
-                f"{_name(path)} must not contain control characters "
-                f"(U+{ord(character):04X} at position {index}).",
-                path=path,
-            )
+    control = (_CONTROL_IN_LINES if multiline else _CONTROL).search(clean)
+    if control is not None:
+        raise BadInput(
+            f"{_name(path)} must not contain control characters "
+            f"(U+{ord(control[0]):04X} at position {control.start()}).",
+            path=path,
+        )
     if len(clean) < least:
         raise BadInput(
             f"{_name(path)} must not be empty."

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from graphql import (
@@ -47,8 +47,7 @@ log = logging.getLogger("taskloom.graphql")
 Engine = Callable[..., Awaitable[ExecutionResult]]
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
+class GraphQLRequest(NamedTuple):
     """What every transport brings; the types of its parts are checked already."""
 
     query: str | None = None
@@ -57,8 +56,7 @@ class GraphQLRequest:
     extensions: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An operation of a valid document, with its variables."""
 
     operation: Operation

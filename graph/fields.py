@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import strawberry
 from aiodataloader import DataLoader
@@ -33,8 +33,7 @@ BatchFunction = Callable[..., Awaitable[Sequence[Any]]]
 Expression = Callable[[Viewer, Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchInfo:
+class BatchInfo(NamedTuple):
     """Where a batch function stands: the operation's context and what is asked below the field.
 
     There is no path: a batch stands at many places of the answer at once.
@@ -108,11 +107,13 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "needs", "public")
+    _own = ("declared", "function", "needs", "public", "relation")
 
     function: BatchFunction
     # Whether it makes credentials, or mends them: a root field for whoever has none that are good.
     public: bool = False
+    # The model's name of the to-one relation that the field shows, if it shows one.
+    relation: str | None = None
     # Python names to (type annotation, description) of the arguments, or None: read them off the
     # function's signature when the schema is built.
     declared: Sequence[StrawberryArgument] | None = None
@@ -235,12 +236,14 @@ def batch(
     description: str,
     *,
     needs: Sequence[Any] = (),
+    relation: str | None = None,
     arguments: Sequence[StrawberryArgument] | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A field resolved by a batch function; its arguments are those after the first two."""
     field = BatchField(description=description, deprecation_reason=deprecation_reason)
     field.function = function
+    field.relation = relation
     field.needs = tuple(need if isinstance(need, str) else need.key for need in needs)
     field.declared = arguments
     return field

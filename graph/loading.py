@@ -11,21 +11,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, inspect, select
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, inspect, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from auth import access
 from auth.viewer import NOBODY, Viewer
 from db import models
 from db.base import Base
-from db.read import Row, Statement
+from db.read import AnyRow, PartRow, Row, Statement, row_class
 from graph.context import Context
 from graph.fields import BatchInfo, batch
 from graph.node import EXPRESSIONS, TYPE_NAMES
-from graph.selection import Selection
+from graph.selection import Outline, Selection
 
 T = TypeVar("T")
 Labels = frozenset[str]
@@ -42,15 +42,17 @@ def viewer_of(shape: Shape) -> Viewer:
     return Viewer(user_id=_SOMEBODY, is_admin=is_admin, projects=() if restricted else None)
 
 
-def columns_of(model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer) -> list[Any]:
+def columns_of(
+    model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer, prefix: str = ""
+) -> list[Any]:
     """The labelled columns of a model (or alias of it); the id is always among them."""
     mapped = inspect(model).columns
     columns = []
     for label in sorted({*labels, "id"}):
         if label in mapped:
-            columns.append(getattr(entity, label).label(label))
+            columns.append(getattr(entity, label).label(prefix + label))
         else:
-            columns.append(EXPRESSIONS[model, label](viewer, entity).label(label))
+            columns.append(EXPRESSIONS[model, label](viewer, entity).label(prefix + label))
     return columns
 
 
@@ -65,24 +67,92 @@ def _by_key(model: type[Base], labels: Labels, shape: Shape) -> Statement:
     return Statement(query, model, plan_once=True)
 
 
+class _Join(NamedTuple):
+    """Where in a row the columns of an object stand that is joined to it."""
+
+    foreign_key: str
+    model: type[Base]
+    columns: slice
+    row: type[PartRow]
+
+    def part(self, row: Row) -> PartRow | None:
+        """The object; None where there is none to see."""
+        part = self.row(row[self.columns])
+        return None if part.id is None else part  # type: ignore[attr-defined]
+
+
+def _target(model: type[Base], relation: str) -> type[Base]:
+    target: type[Base] = getattr(model, relation).property.mapper.class_
+    return target
+
+
+def _foreign_key(relationship: InstrumentedAttribute[Any]) -> str:
+    (foreign_key,) = (column.key for column in relationship.property.local_columns)
+    return str(foreign_key)
+
+
+@lru_cache(maxsize=2000)
+def _one(
+    model: type[Base], labels: Labels, related: tuple[tuple[str, Labels], ...], shape: Shape
+) -> tuple[Statement, tuple[_Join, ...]]:
+    """One object, and those that its to-one relations lead to: each under its own rule, so that
+    one that is hidden does not hide what refers to it.
+    """
+    viewer = viewer_of(shape)
+    columns = columns_of(model, model, labels, viewer)
+    query = select(*columns).select_from(model)
+    size = len(columns)
+    joins = []
+    for name, asked in related:
+        kind, foreign_key = _target(model, name), _foreign_key(getattr(model, name))
+        target: Any = aliased(kind)
+        own = columns_of(kind, target, asked, viewer, f"{name}__")
+        query = query.add_columns(*own).outerjoin(
+            target,
+            and_(target.id == getattr(model, foreign_key), access.read(viewer, target)),
+        )
+        row = row_class(PartRow, kind, tuple(sorted({*asked, "id"})))
+        joins.append(_Join(foreign_key, kind, slice(size, size + len(own)), row))
+        size += len(own)
+    key = bindparam("key", type_=Uuid())
+    query = query.where(model.id == key, access.read(viewer, model))  # type: ignore[attr-defined]
+    return Statement(query, model, plan_once=True), tuple(joins)
+
+
 class ObjectLoader:
     """Rows of one model by key, for one operation.
 
     Requests of one turn of the event loop become one statement, as with a data loader, but at the
-    price of a set union for many keys and not of a future for each.
+    price of a set union for many keys and not of a future for each. What a single object refers
+    to comes along by joins (`_one`); of many it would be the same few over and over.
     """
 
-    def __init__(self, context: Context, model: type[Base], labels: Labels) -> None:
+    def __init__(self, context: Context, model: type[Base], outline: Outline) -> None:
         self._context = context
         self._model = model
-        self._labels = labels
-        self._rows: dict[UUID, Row | None] = {}
+        self._outline = outline
+        self._rows: dict[UUID, AnyRow | None] = {}
         self._wanted: set[UUID] = set()
         self._pending: asyncio.Future[None] | None = None
         # What the statements that are running now will bring.
         self._reading: dict[asyncio.Future[None], set[UUID]] = {}
 
-    async def load(self, keys: set[UUID]) -> Mapping[UUID, Row | None]:
+    @classmethod
+    def of(cls, context: Context, model: type[Base], outline: Outline) -> ObjectLoader:
+        """The operation's loader of this model."""
+        loader: ObjectLoader | None = context.objects.get(model)
+        if loader is None:
+            loader = context.objects[model] = cls(context, model, outline)
+        return loader
+
+    def _labels_of(self, model: type[Base]) -> Labels:
+        return self._outline.labels.get(TYPE_NAMES[model], frozenset())
+
+    def know(self, key: UUID, row: AnyRow | None) -> None:
+        """A row that was read already, together with another one."""
+        self._rows.setdefault(key, row)
+
+    async def load(self, keys: set[UUID]) -> Mapping[UUID, AnyRow | None]:
         """All rows read so far, these keys' among them; None where there is none to see."""
         missing = keys - self._rows.keys()
         waiting = []
@@ -128,9 +198,35 @@ class ObjectLoader:
             pending.cancel()
 
     async def _read(self, keys: set[UUID]) -> None:
-        rows = await read_by_keys(self._context, self._model, self._labels, keys)
+        if len(keys) == 1:
+            await self._read_one(*keys)
+            return
+        rows = await read_by_keys(self._context, self._model, self._labels_of(self._model), keys)
         self._rows.update(dict.fromkeys(keys))
         self._rows.update(rows)
+
+    async def _read_one(self, key: UUID) -> None:
+        context, outline = self._context, self._outline
+        place = (ObjectLoader, self._model, context.viewer.shape)
+        one = outline.statements.get(place)
+        if one is None:
+            related = tuple(
+                (relation, self._labels_of(_target(self._model, relation)))
+                for relation in outline.relations.get(TYPE_NAMES[self._model], ())
+            )
+            one = outline.statements[place] = _one(
+                self._model, self._labels_of(self._model), related, context.viewer.shape
+            )
+        statement, joins = one
+        rows = await context.services.database.reader.fetch(
+            statement, {**context.viewer.params, "key": key}
+        )
+        self._rows[key] = row = rows[0] if rows else None
+        if row is not None:
+            for join in joins:
+                related = getattr(row, join.foreign_key)
+                if related is not None:
+                    ObjectLoader.of(context, join.model, outline).know(related, join.part(row))
 
 
 async def read_by_keys(
@@ -146,21 +242,16 @@ async def read_by_keys(
 
 async def load_objects(
     info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
-) -> list[Row | None]:
+) -> list[AnyRow | None]:
     """The row for each key, or None where there is none or it is hidden."""
     wanted = {key for key in keys if key is not None}
     if not wanted:
         return [None] * len(keys)
-    context = info.context
-    loader = context.objects.get(model)
-    if loader is None:
-        labels = info.selection.outline.labels.get(TYPE_NAMES[model], frozenset())
-        loader = context.objects[model] = ObjectLoader(context, model, labels)
-    rows = await loader.load(wanted)
+    rows = await ObjectLoader.of(info.context, model, info.selection.outline).load(wanted)
     return [None if key is None else rows[key] for key in keys]
 
 
-async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> Row | None:
+async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow | None:
     """One row, or None where there is none or it is hidden."""
     (row,) = await load_objects(info, model, [key])
     return row
@@ -211,14 +302,13 @@ async def _only_id(context: Context, statement: Statement, params: dict[str, Any
 
 def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """A relation to one row, by the model's foreign key. Null where the viewer may not see it."""
-    prop = relationship.property
-    model: type[Base] = prop.mapper.class_
-    (foreign_key,) = (column.key for column in prop.local_columns)
+    model: type[Base] = relationship.property.mapper.class_
+    foreign_key = _foreign_key(relationship)
 
-    async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Row | None]:
+    async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[AnyRow | None]:
         return await load_objects(info, model, [getattr(parent, foreign_key) for parent in parents])
 
-    return batch(rows, description, needs=(foreign_key,))
+    return batch(rows, description, needs=(foreign_key,), relation=relationship.key)
 
 
 def below(selection: Selection | None, *fields: str) -> Selection | None:

@@ -33,7 +33,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from strawberry.types.maybe import Some
 
 from db.base import Base
-from db.read import Row
+from db.read import AnyRow, Row
 from domain import idempotency, rules
 from domain.work import Work, begin, of_one_statement
 from errors import ErrorCode, Failure
@@ -128,7 +128,7 @@ def ref(model: type[Base], description: str, name: str | None = None) -> Any:
     """
     key = name or _snake(TYPE_NAMES.get(model, model.__name__))
 
-    async def rows(parents: Sequence[PayloadValue], info: BatchInfo) -> Sequence[Row | None]:
+    async def rows(parents: Sequence[PayloadValue], info: BatchInfo) -> Sequence[AnyRow | None]:
         refs = [parent.refs.get(key) for parent in parents]
         if all(isinstance(given, Row) for given in refs):
             return refs

@@ -31,7 +31,7 @@ from auth import access
 from auth.viewer import Viewer
 from db import models
 from db.base import Base
-from db.read import Row, Statement
+from db.read import AnyRow, Statement
 from graph.comment import Comment
 from graph.fields import BatchInfo, argument, attribute, batch, column, derived
 from graph.loading import Shape, below, load_objects, viewer_of
@@ -116,8 +116,8 @@ class SearchFragment:
     )
 
 
-async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Row | None]:
-    rows: list[Row | None] = [None] * len(parents)
+async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[AnyRow | None]:
+    rows: list[AnyRow | None] = [None] * len(parents)
     for kind in SearchKind:
         places = [place for place, row in enumerate(parents) if row.kind == kind.value]
         if places:

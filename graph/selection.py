@@ -57,37 +57,48 @@ class Outline:
         return found
 
     @cached_property
-    def labels(self) -> dict[str, frozenset[str]]:
+    def labels(self) -> Mapping[str, frozenset[str]]:
         """For each object type, the columns asked for anywhere in the operation.
 
         To-one objects are read with these, so that one read serves every level.
         """
+        return {name: frozenset(labels) for name, (labels, _) in self._asked.items()}
+
+    @cached_property
+    def relations(self) -> Mapping[str, tuple[str, ...]]:
+        """For each object type, the to-one relations asked for anywhere, by the model's names."""
+        return {name: tuple(sorted(relations)) for name, (_, relations) in self._asked.items()}
+
+    @cached_property
+    def _asked(self) -> dict[str, tuple[set[str], set[str]]]:
         root = self.schema.get_root_type(self.operation.operation)
-        found: dict[str, set[str]] = {}
+        found: dict[str, tuple[set[str], set[str]]] = {}
         if root is not None:
-            self._gather(root, [self.operation.selection_set], found, depth=0)
-        return {name: frozenset(labels) for name, labels in found.items()}
+            self._gather(root, [self.operation.selection_set], found)
+        return found
 
     def _gather(
         self,
         type_: GraphQLNamedType,
         sets: Sequence[SelectionSetNode],
-        found: dict[str, set[str]],
-        depth: int,
+        found: dict[str, tuple[set[str], set[str]]],
     ) -> None:
         for object_type in concrete_types(self.schema, type_):
-            labels = found.setdefault(object_type.name, set())
+            labels, relations = found.setdefault(object_type.name, (set(), set()))
             below: dict[str, list[SelectionSetNode]] = {}
             for node in fields_of(self, object_type, sets):
                 field = object_type.fields.get(node.name.value)
                 if field is None:
                     continue
                 labels.update(needs_of(field))
+                relation = getattr(field.extensions.get(DEFINITION), "relation", None)
+                if relation is not None:
+                    relations.add(relation)
                 if node.selection_set:
                     below.setdefault(node.name.value, []).append(node.selection_set)
             for name, inner in below.items():
                 inner_type = get_named_type(object_type.fields[name].type)
-                self._gather(inner_type, inner, found, depth + 1)
+                self._gather(inner_type, inner, found)
 
 
 class Selection:

@@ -20,7 +20,7 @@ from auth import access
 from auth.viewer import Viewer
 from db import models
 from db.models import WeekDay
-from db.read import Row, Statement
+from db.read import AnyRow, Row, Statement
 from domain import rules
 from domain import user as users
 from domain.user_deletion import delete_oneself
@@ -205,7 +205,7 @@ class UserOrder:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _viewer(info: BatchInfo) -> Row:
+async def _viewer(info: BatchInfo) -> AnyRow:
     user = await load_object(info, models.User, info.viewer.require())
     if user is None:
         raise Unauthenticated("This account was deleted.")
@@ -218,10 +218,11 @@ async def _user(
     username: Annotated[
         str | None, arg("The username, without regard to case; in place of the id.")
     ] = None,
-) -> Row:
+) -> AnyRow:
     info.viewer.require()
     if (user_id is None) == (username is None):
         raise BadInput("Give id or username, and not both.", path=("id",))
+    user: AnyRow | None
     if username is not None:
         user = await _by_username(info, rules.text(username, ("username",), most=100))
     else:

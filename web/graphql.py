@@ -38,6 +38,8 @@ from web.requests import (
 )
 from web.runtime import Runtime
 
+Headers = list[tuple[bytes, bytes]]
+
 PATH: Final = "/graphql"
 METHODS: Final = "GET, POST, OPTIONS"
 
@@ -77,7 +79,7 @@ class GraphQLOverHTTP:
         kind = "unknown"
         try:
             if scope["method"] == "OPTIONS":
-                await _respond(send, 204, b"", None, {"Allow": METHODS})
+                await _respond(send, 204, b"", None, [(b"allow", METHODS.encode())])
                 return
             request = await self._read(scope, receive)
             _check_accepted(accepted)
@@ -106,7 +108,7 @@ class GraphQLOverHTTP:
             status = 200 if answer.executed else status_of(answer, accepted)
             headers = _budget(context.budget)
             if answer.engine is not None and not self._runtime.settings.server.production:
-                headers["X-Taskloom-Engine"] = answer.engine
+                headers.append((b"x-taskloom-engine", answer.engine.encode()))
             await _respond(send, status, answer.body(), accepted.json, headers)
         finally:
             for upload in scope.get(_UPLOADS, ()):
@@ -163,23 +165,23 @@ class GraphQLOverHTTP:
         headers = _budget(answer.budget)
         if isinstance(error, BadRequest):
             status = error.status
-            headers.update(error.headers)
+            headers += [(name.lower().encode(), v.encode()) for name, v in error.headers.items()]
         if status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
+            headers.append((b"www-authenticate", b"Bearer"))
         retry_after = answer.errors[0]["extensions"].get("retryAfter")
         if retry_after is not None:
-            headers["Retry-After"] = str(int(retry_after))
+            headers.append((b"retry-after", b"%d" % retry_after))
         await _respond(send, status, answer.body(), accepted.error_type, headers)
 
 
-def _budget(budget: Budget | None) -> dict[str, str]:
+def _budget(budget: Budget | None) -> Headers:
     """The fields of draft-ietf-httpapi-ratelimit-headers: points left, seconds until the next."""
     if budget is None:
-        return {}
-    return {
-        "RateLimit": f'"points";r={budget.remaining};t={budget.reset_seconds}',
-        "RateLimit-Policy": f'"points";q={budget.limit};w={BUDGET_SECONDS}',
-    }
+        return []
+    return [
+        (b"ratelimit", b'"points";r=%d;t=%d' % (budget.remaining, budget.reset_seconds)),
+        (b"ratelimit-policy", b'"points";q=%d;w=%d' % (budget.limit, BUDGET_SECONDS)),
+    ]
 
 
 def _check_accepted(accepted: Wanted) -> None:
@@ -223,12 +225,11 @@ def status_of(answer: Answer, accepted: Wanted) -> int:
 
 
 async def _respond(
-    send: Send, status: int, body: bytes, media_type: str | None, headers: dict[str, str]
+    send: Send, status: int, body: bytes, media_type: str | None, headers: Headers
 ) -> None:
     raw = [(b"content-length", b"%d" % len(body))]
     if media_type is not None:
         raw.append(_CONTENT_TYPES[media_type])
-    if headers:
-        raw.extend((name.lower().encode(), value.encode()) for name, value in headers.items())
+    raw += headers
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

@@ -66,6 +66,8 @@ class Parents:
     def column(self, name: str) -> Column:
         """The attribute of every object; AttributeError if one of them has none."""
         rows, labels = self.rows, self._labels
+        if len(rows) == 1:
+            return [getattr(rows[0], name)]
         if labels is None or name not in labels:
             return list(map(attrgetter(name), rows))
         index = labels.index(name)

@@ -93,8 +93,61 @@ async def test_an_object_that_many_places_ask_for_is_read_once(
         id=gid(project),
     )
     assert reply.good["project"]["owner"]["username"] == owner.username
-    assert len([text for text in reply.statements if "FROM users" in text]) == 1
-    assert len([text for text in reply.statements if "FROM projects" in text]) == 1
+    # The project with its owner, and the page.
+    assert len(reply.statements) == 2
+    assert len([text for text in reply.statements if " users" in text]) == 1
+
+
+ONE = """
+query ($id: ID!) {
+  task(id: $id) {
+    title viewerCanEdit
+    project { name viewerRole }
+    owner { username }
+    assignee { username }
+    parent { title viewerCanEdit commentCount }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_one_task_comes_with_all_that_it_refers_to(
+    world: World, people: list[Person], engine: Engine
+) -> None:
+    owner, other, friend = people[:3]
+    project = await world.project(owner, editors=[other])
+    parent = await world.task(owner, title="whole", project_id=project.id)
+    task = await world.task(
+        other, title="part", parent_id=parent.id, assignee_id=owner.id, project_id=project.id
+    )
+    await world.share(task, friend)
+
+    reply = await world.run(ONE, other, engine=engine, id=gid(task))
+    assert reply.good["task"] == {
+        "title": "part",
+        "viewerCanEdit": True,
+        "project": {"name": project.name, "viewerRole": "EDITOR"},
+        "owner": {"username": other.username},
+        "assignee": {"username": owner.username},
+        "parent": {"title": "whole", "viewerCanEdit": True, "commentCount": 0},
+    }
+    assert len(reply.statements) == 1, reply.statements
+
+    # What a friend may not see hides neither the task nor the people.
+    reply = await world.run(ONE, friend, engine=engine, id=gid(task))
+    assert reply.good["task"] == {
+        "title": "part",
+        "viewerCanEdit": False,
+        "project": None,
+        "owner": {"username": other.username},
+        "assignee": {"username": owner.username},
+        "parent": None,
+    }
+    assert len(reply.statements) == 1, reply.statements
+
+    reply = await world.run(ONE, people[3], engine=engine, id=gid(task))
+    assert reply.codes == ["NOT_FOUND"]
 
 
 AROUND = """
