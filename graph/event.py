@@ -153,7 +153,7 @@ class TaskEvent(Node):
         "session_of_actor",
         lambda viewer, event: _of_oneself(viewer, event, event.session_id),
         "The session of the act. Null unless it is yours, or you are an administrator.",
-        convert=ids.encoder(models.Session),
+        convert=ids.Encoder(models.Session),
     )
     changes: list[FieldChange] = field_changes()
 

@@ -7,7 +7,7 @@ for a create: a UUIDv7 without hyphens, in lower case, behind the prefix.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -50,10 +50,22 @@ def encode(model: type[Base], value: UUID) -> strawberry.ID:
     return strawberry.ID(f"{PREFIXES[model]}_{value.hex}")
 
 
-def encoder(model: type[Base]) -> Callable[[UUID], str]:
-    """`encode` for one model, for whole columns."""
-    head = PREFIXES[model] + "_"
-    return lambda value: head + value.hex
+class Encoder:
+    """`encode` for one model."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, model: type[Base]) -> None:
+        self._head = PREFIXES[model] + "_"
+
+    def __call__(self, value: UUID) -> str:
+        """One id."""
+        return self._head + value.hex
+
+    def column(self, values: Sequence[UUID | None]) -> list[str | None]:
+        """Many at once (batch engine); what is null stays so."""
+        head = self._head
+        return [None if value is None else head + value.hex for value in values]
 
 
 def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:

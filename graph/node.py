@@ -24,7 +24,7 @@ EXPRESSIONS: dict[tuple[type[Base], str], Expression] = {}
 
 def node_id(model: type[Base]) -> Any:
     """The `id` field of a type."""
-    return column("id", "The global id; opaque.", convert=ids.encoder(model))
+    return column("id", "The global id; opaque.", convert=ids.Encoder(model))
 
 
 @strawberry.interface(description="Anything with a global id.")

@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
@@ -250,8 +252,9 @@ class PageReader:
             if len(group) == 1:
                 found[group[0]] = await self._alone(shape, requests[group[0]])
                 return
-            for row in await self._united(shape, [requests[index] for index in group]):
-                found[group[row[0]]].append(row)
+            rows = await self._united(shape, [requests[index] for index in group])
+            for place, of_request in groupby(rows, itemgetter(0)):
+                found[group[place]].extend(of_request)
 
         if len(groups) == 1:
             await read(groups[0])

@@ -28,13 +28,14 @@ class _DateTimeWriter:
             value = value.astimezone(dt.UTC)
         return value.isoformat()[:-6] + "Z"
 
-    def column(self, values: Sequence[dt.datetime]) -> list[str]:
-        """Many at once (batch engine): 0.13 µs each by way of orjson, where singly it is 1.6."""
+    def nullable_column(self, values: Sequence[dt.datetime | None]) -> list[str | None]:
+        """Many at once (batch engine): 0.15 µs each by way of orjson, where singly it is 1.6."""
         text = orjson.dumps(values, option=orjson.OPT_UTC_Z)
         # Moments of another zone end otherwise.
-        if text.count(b'Z"') != len(values):
-            return list(map(self, values))
-        return text[2:-2].decode().split('","') if values else []
+        if text.count(b'Z"') != len(values) - values.count(None):
+            return [None if value is None else self(value) for value in values]
+        written: list[str | None] = orjson.loads(text)
+        return written
 
 
 write_date_time = _DateTimeWriter()

@@ -67,7 +67,7 @@ class WebhookDelivery(Node):
         models.WebhookDelivery.event_id,
         "The event's id, which is sent as `webhook-id` with every attempt: receivers know by it "
         "what they have already.",
-        convert=ids.encoder(models.Event),
+        convert=ids.Encoder(models.Event),
     )
     event: TaskEvent | None = batch(
         _events, "The event; null if you may not see it any more.", needs=("event_id",)

@@ -36,7 +36,7 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from graph.engine.errors import Failed
 
 Column = Sequence[Any]
-# Completes values that are not null, given the set of their types; None for a dirty column.
+# Completes values, given the set of the types of those that are not null; None for a dirty column.
 Completer = Callable[[set[type], Column], Column | None]
 Assembler = Callable[[int, Sequence[Column]], list[dict[str, Any]]]
 
@@ -82,11 +82,12 @@ class Parents:
 class LeafColumn:
     """Result coercion of one scalar or enum, for whole columns."""
 
-    __slots__ = ("_complete", "type")
+    __slots__ = ("_complete", "_nulls", "type")
 
     def __init__(self, type_: GraphQLLeafType) -> None:
         self.type = type_
-        self._complete = _completer(type_)
+        # And whether it leaves nulls among the values what they are.
+        self._complete, self._nulls = _completer(type_)
 
     def complete(self, column: Column, *, nonnull: bool) -> Column | None:
         """The column as it goes into the answer, or None where it is dirty."""
@@ -96,6 +97,8 @@ class LeafColumn:
         if nonnull:
             return None
         types.discard(NoneType)
+        if self._nulls:
+            return self._complete(types, column)
         present = [value for value in column if value is not None]
         done = self._complete(types, present)
         if done is None:
@@ -154,17 +157,17 @@ def special(kind: type) -> bool:
 # --- leaves --------------------------------------------------------------------------------------
 
 
-def _completer(type_: GraphQLLeafType) -> Completer:
+def _completer(type_: GraphQLLeafType) -> tuple[Completer, bool]:
     if isinstance(type_, GraphQLEnumType):
-        return _enum(type_)
+        return _enum(type_), True
     if type_ in {GraphQLString, GraphQLID}:
-        return _as_is(str)
+        return _as_is(str), True
     if type_ is GraphQLBoolean:
-        return _as_is(bool)
+        return _as_is(bool), True
     if type_ is GraphQLInt:
-        return _ints
+        return _ints, False
     if type_ is GraphQLFloat:
-        return _floats
+        return _floats, False
     return _scalar(type_.coerce_output_value)
 
 
@@ -191,7 +194,7 @@ def _floats(types: set[type], column: Column) -> Column | None:
 
 def _enum(type_: GraphQLEnumType) -> Completer:
     # Both spellings of a value: the member, as converters give it, and what it stands for.
-    names: dict[Any, str] = {}
+    names: dict[Any, str | None] = {}
     for name, value in type_.values.items():
         try:
             names[value.value] = name
@@ -200,6 +203,9 @@ def _enum(type_: GraphQLEnumType) -> Completer:
     if isinstance(type_, CustomGraphQLEnumType):
         members: Iterable[Any] = type_.wrapped_cls
         names.update((member, type_.coerce_output_value(member)) for member in members)
+
+    # Where a null is allowed; elsewhere none comes here.
+    names[None] = None
 
     def complete(_: set[type], column: Column) -> Column | None:
         try:
@@ -210,10 +216,11 @@ def _enum(type_: GraphQLEnumType) -> Completer:
     return complete
 
 
-def _scalar(coerce: Callable[[Any], Any]) -> Completer:
+def _scalar(coerce: Callable[[Any], Any]) -> tuple[Completer, bool]:
     passes = coerce is GraphQLScalarType.serialize
-    # A serializer that can write a whole column for less says so by a method of this name.
-    whole: Callable[[Column], Column] = getattr(coerce, "column", partial(_one_by_one, coerce))
+    # A serializer that can write a whole column for less, nulls and all, has this method.
+    nullable: Callable[[Column], Column] | None = getattr(coerce, "nullable_column", None)
+    whole = nullable or partial(_one_by_one, coerce)
 
     def complete(types: set[type], column: Column) -> Column | None:
         if any(map(special, types)):
@@ -224,9 +231,11 @@ def _scalar(coerce: Callable[[Any], Any]) -> Completer:
             done = whole(column)
         except Exception:  # noqa: BLE001 - the slow path finds out which value it was
             return None
+        if nullable is not None:
+            return done
         return None if {NoneType, UndefinedType} & set(map(type, done)) else done
 
-    return complete
+    return complete, nullable is not None
 
 
 def _one_by_one(coerce: Callable[[Any], Any], column: Column) -> Column:
