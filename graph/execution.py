@@ -14,7 +14,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
@@ -350,7 +350,7 @@ class Executor:
             )
         if shared.raw_data is None:
             shared.raw_data = orjson.dumps(shared.data)
-        return replace(shared, extensions=_own(context))
+        return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
 
     async def _run(self, prepared: Prepared, context: Context, *, root_value: Any) -> Answer:
         operation = prepared.operation

@@ -20,18 +20,23 @@ class Shared(Generic[T]):
 
     def __init__(self, worth: Callable[[T], bool]) -> None:
         self._worth = worth
-        self._running: dict[Hashable, asyncio.Future[T | None]] = {}
+        # Who waits for each of them.
+        self._running: dict[Hashable, list[asyncio.Future[T | None]]] = {}
 
     async def join(self, key: Hashable) -> T | None:
         """The result of a run that is under way; None where there is none, or it is of no use."""
-        running = self._running.get(key)
-        return None if running is None else await asyncio.shield(running)
+        waiting = self._running.get(key)
+        if waiting is None:
+            return None
+        mine: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        waiting.append(mine)
+        return await mine
 
     async def lead(self, key: Hashable, run: Callable[[], Awaitable[T]]) -> T:
         """Run it, for whoever else comes meanwhile too. Where somebody does already, by oneself."""
         if key in self._running:
             return await run()
-        running = self._running[key] = asyncio.get_running_loop().create_future()
+        waiting = self._running[key] = []
         found: T | None = None
         try:
             result = await run()
@@ -41,4 +46,6 @@ class Shared(Generic[T]):
         finally:
             # Whatever became of it, those who wait go on.
             del self._running[key]
-            running.set_result(found)
+            for future in waiting:
+                if not future.done():
+                    future.set_result(found)

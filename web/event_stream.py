@@ -28,8 +28,6 @@ from web.runtime import Runtime
 log = logging.getLogger("taskloom.streams")
 
 HEARTBEAT_SECONDS: Final = 12.0
-# A client that takes nothing for so long is not coming back for it.
-SEND_SECONDS: Final = 45.0
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -179,8 +177,9 @@ class EventStream:
         await self._send(send, {"type": "http.response.body", "body": body, "more_body": more})
 
     async def _send(self, send: Send, message: dict[str, object]) -> None:
-        async with self._writing, asyncio.timeout(SEND_SECONDS):
-            await send(message)
+        async with self._writing:
+            with self._runtime.sending.running():
+                await send(message)
 
     async def _stop(self, *tasks: asyncio.Task[None]) -> None:
         for task in tasks:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from graph.context import Services
+from graph.deadlines import Deadlines
 from graph.execution import Executor
 from settings import Settings
 from web.connections import Connections
 from web.metrics import Metrics
+
+# How long a client may take no byte of a stream before it is let go; it resumes by its last cursor.
+SEND_SECONDS: Final = 45.0
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class Runtime:
     executor: Executor
     metrics: Metrics
     connections: Connections
+    # Around each message of a stream.
+    sending: Deadlines = field(default_factory=lambda: Deadlines(SEND_SECONDS))
     _services: Services | None = None
     # Mutations whose client left run on to their end; held here, since asyncio would drop them.
     _detached: set[asyncio.Task[Any]] = field(default_factory=set)

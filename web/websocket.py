@@ -39,8 +39,8 @@ INIT_SECONDS: Final = 10.0
 # How long a client may be silent before it is pinged, and then before it is let go.
 PING_SECONDS: Final = 25.0
 SILENCE_SECONDS: Final = 60.0
-# How long one message may wait for a client that does not read.
-SEND_SECONDS: Final = 45.0
+# Deliveries of one subscription after which others have their turn, should it wait for nothing.
+_TURN: Final = 8
 _LONGEST_ID: Final = 255
 
 # Close codes of the protocol, and of RFC 6455.
@@ -357,6 +357,7 @@ class _Connection:
             return unused.pop() if unused else self._context(admitted.request)
 
         deliveries = await self._runtime.executor.subscribe(prepared, fresh)
+        sent = 0
         async with aclosing(deliveries):
             async for answer in deliveries:
                 if not answer.executed:
@@ -365,8 +366,10 @@ class _Connection:
                     break
                 self._runtime.metrics.deliveries.inc()
                 await self._write({"type": "next", "id": id_, "payload": answer.payload()})
-                # A long replay, none of whose steps has to wait, must let others have their turn.
-                await asyncio.sleep(0)
+                sent += 1
+                # A long replay, none of whose steps has to wait.
+                if sent % _TURN == 0:
+                    await asyncio.sleep(0)
         return Answer()
 
     def _context(self, info: RequestInfo) -> Context:
@@ -375,9 +378,10 @@ class _Connection:
     async def _write(self, message: dict[str, Any]) -> None:
         text = orjson.dumps(message).decode()
         try:
-            async with asyncio.timeout(SEND_SECONDS), self._writing:
-                if not self._closing.done():
-                    await self._send({"type": "websocket.send", "text": text})
+            with self._runtime.sending.running():
+                async with self._writing:
+                    if not self._closing.done():
+                        await self._send({"type": "websocket.send", "text": text})
         except TimeoutError:
             self._close(SILENT, "You take no messages; connect again with your last cursor")
         except OSError:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from app import Application, create_app
+from graph.deadlines import Deadlines
 from settings import Settings
 from tests.accounts import House
 from tests.servers import serving
@@ -510,11 +511,9 @@ async def test_a_server_that_stops_says_goodbye(settings: Settings) -> None:
         assert "connect again" in reason
 
 
-async def test_a_client_that_reads_nothing_is_let_go(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websocket, "SEND_SECONDS", 0.5)
+async def test_a_client_that_reads_nothing_is_let_go(settings: Settings) -> None:
     app = create_app(settings, schema=toy.schema)
+    app.runtime.sending = Deadlines(0.5)
     async with serving(app) as url, opened(url) as client:
         client.connection.transport.pause_reading()
         await client.subscribe("subscription { large }")
