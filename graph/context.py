@@ -15,6 +15,7 @@ from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
+from graph.few import Ways
 from graph.selection import Outline
 from settings import Settings
 
@@ -44,6 +45,7 @@ class Services:
     files: Files
     clock: Callable[[], dt.datetime] = utc_now
     limits: Limits = field(init=False)
+    ways: Ways = field(default_factory=Ways)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)

@@ -12,6 +12,7 @@ with the different *shapes* of lists in an operation and not with the number of 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,17 +27,21 @@ from sqlalchemy import (
     Select,
     Uuid,
     bindparam,
+    case,
     column,
     func,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from auth import access
 from auth.viewer import Viewer
 from db.base import Base
 from db.read import Row, Statement
+from graph.few import reach_of
 from graph.filtering import Binds, build_filter
 from graph.loading import Labels, Shape, columns_of, viewer_of
 from graph.ordering import Ordering
@@ -48,6 +53,10 @@ if TYPE_CHECKING:
 KEY = "_key_"
 # Labels of the columns that say whose page a row is of: which request's, and which parent's.
 _REQUEST, PARENT = "_request_", "parent_key"
+# Labels of what rows are sorted by a second time; not among the columns that are read.
+_SORT = "_sort_"
+# The label of the column that says whether the viewer sees few.
+_FEW = "_few_"
 
 _Select = Select[*tuple[Any, ...]]
 
@@ -69,6 +78,14 @@ class PageShape:
     viewer: Shape
     where: Callable[[Viewer, Any], Any] | None
     right: Callable[[Viewer, Any], Any]
+    # Whether it is looked first if the viewer sees few rows; see `graph.few`.
+    counted: bool = False
+
+    @property
+    def has_ways(self) -> bool:
+        """Whether there is more than one way to the rows."""
+        at_root = self.child is None and self.right is access.read
+        return at_root and access.rule_of(self.model).reach is not None
 
 
 @dataclass(slots=True)
@@ -91,25 +108,57 @@ def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
     return found
 
 
-def _one_page(shape: PageShape) -> tuple[_Select, Any]:
-    """The rows of one page, and what they are rows of."""
-    viewer = viewer_of(shape.viewer)
-    entity = aliased(shape.model, name="item")
-    ordering = shape.ordering
-    expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-    columns = columns_of(shape.model, entity, shape.labels, viewer)
-    if shape.with_cursors:
-        columns += [
-            expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
+class _Page:
+    """The rows of one page, before it is said in which order and how many."""
+
+    def __init__(self, shape: PageShape) -> None:
+        viewer = viewer_of(shape.viewer)
+        entity = aliased(shape.model, name="item")
+        ordering = shape.ordering
+        expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
+        columns = columns_of(shape.model, entity, shape.labels, viewer)
+        if shape.with_cursors:
+            columns += [
+                expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
+            ]
+        query = select(*columns).where(*_predicates(shape, entity, viewer))
+        if shape.after is not None:
+            query = query.where(ordering.after(expressions, shape.after, "after"))
+        if shape.before is not None:
+            query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
+        self.query: _Select = query
+        self.entity = entity
+        self.limit: Any = bindparam("limit", type_=Integer())
+        self._keys = (ordering.reversed() if shape.backward else ordering).keys
+        self._expressions = expressions
+        self._reach = reach_of(viewer, shape.model) if shape.counted else None
+
+    def replace(self, replace: Callable[..., Any]) -> None:
+        """Put other things in the place of parameters."""
+        self.query = cast("_Select", replacement_traverse(self.query, {}, replace))
+        self.limit = replacement_traverse(self.limit, {}, replace)
+
+    def ordered(self, *outside: Any) -> _Select:
+        """The page. `outside`: what it takes values from."""
+        if self._reach is None:
+            return self._sorted(self.query, self._expressions)
+        labels = [f"{_SORT}{index}" for index in range(len(self._keys))]
+        keys = [
+            expression.label(label)
+            for label, expression in zip(labels, self._expressions, strict=True)
         ]
-    query = select(*columns).where(*_predicates(shape, entity, viewer))
-    if shape.after is not None:
-        query = query.where(ordering.after(expressions, shape.after, "after"))
-    if shape.before is not None:
-        query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
-    read = ordering.reversed() if shape.backward else ordering
-    order = (key.sorted(expression) for key, expression in zip(read.keys, expressions, strict=True))
-    return query.order_by(*order).limit(bindparam("limit", type_=Integer())), entity
+        ways = []
+        for taken in (self._reach.holds(self.entity), self._reach.is_many):
+            query = self.query.add_columns(*keys).where(taken).correlate(*outside)
+            ways.append(self._sorted(query, self._expressions).subquery())
+        rows = union_all(*(select(*way.c) for way in ways)).subquery("page_rows")
+        query = select(*(found for found in rows.c if found.key not in labels))
+        query = query.add_columns(self._reach.is_few.label(_FEW))
+        return self._sorted(query, [rows.c[label] for label in labels])
+
+    def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
+        order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
+        return query.order_by(*order).limit(self.limit)
 
 
 def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
@@ -126,16 +175,18 @@ def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
 @lru_cache(maxsize=2000)
 def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     """The pages of one request or, where `varying` names the values that differ, of several."""
-    query, entity = _one_page(shape)
+    page = _Page(shape)
     given: list[tuple[str, Any]] = []
     if varying is not None:
         given.append((_REQUEST, Integer()))
     if shape.child is not None:
         given.append((PARENT, Uuid()))
     if varying:
-        binds = _binds(query)
+        binds = _binds(page.ordered())
         given += [(name, binds[name].type) for name in varying]
-    if given:
+    if not given:
+        query = page.ordered()
+    else:
         # The pages to read, a row each.
         pages = (
             func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
@@ -150,10 +201,10 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
                     return pages.c[element.key]
                 return None
 
-            query = cast("_Select", replacement_traverse(query, {}, replace))
+            page.replace(replace)
         if shape.child is not None:
-            query = query.where(getattr(entity, shape.child) == pages.c[PARENT])
-        inner = query.lateral("row")
+            page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
+        inner = page.ordered(pages).lateral("row")
         whose = [pages.c[name] for name, _ in given if name in {_REQUEST, PARENT}]
         query = select(*whose, *inner.c).select_from(pages).join(inner, true())
     statement = Statement(query, shape.model, plan_once=shape.filter is None)
@@ -167,6 +218,12 @@ def _count_statement(shape: PageShape) -> Statement:
     entity = aliased(shape.model, name="item")
     query = select(func.count().label("total")).select_from(entity)
     query = query.where(*_predicates(shape, entity, viewer))
+    reach = reach_of(viewer, shape.model) if shape.counted else None
+    if reach is not None:
+        few = query.where(reach.holds(entity)).scalar_subquery()
+        # Only the one that is asked for is counted.
+        total = case((reach.is_few, few), else_=query.scalar_subquery())
+        query = select(total.label("total"), reach.is_few.label(_FEW))
     if shape.child is not None:
         child = getattr(entity, shape.child)
         keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
@@ -228,13 +285,13 @@ class PageReader:
 
     async def totals(self, shape: PageShape, request: PageRequest) -> list[Row]:
         """How many rows all pages have together: `total`, by parent."""
-        return await self._reader.fetch(
-            _count_statement(shape), {**request.params, f"many_{PARENT}": request.parents}
+        return await self._fetch(
+            shape, _count_statement(shape), {**request.params, f"many_{PARENT}": request.parents}
         )
 
     async def _alone(self, shape: PageShape, request: PageRequest) -> list[Row]:
-        return await self._reader.fetch(
-            _statement(shape, None), {**request.params, f"many_{PARENT}": request.parents}
+        return await self._fetch(
+            shape, _statement(shape, None), {**request.params, f"many_{PARENT}": request.parents}
         )
 
     async def _several(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[list[Row]]:
@@ -279,7 +336,21 @@ class PageReader:
         params[f"many_{PARENT}"] = [parent for _, parent in wanted]
         for name in varying:
             params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
-        return await self._reader.fetch(_statement(shape, varying), params)
+        return await self._fetch(shape, _statement(shape, varying), params)
+
+    async def _fetch(
+        self, shape: PageShape, statement: Statement, params: Mapping[str, Any]
+    ) -> list[Row]:
+        if not shape.has_ways:
+            return await self._reader.fetch(statement, params)
+        ways, viewer = self._context.services.ways, self._context.viewer
+        begun = time.perf_counter()
+        rows = await self._reader.fetch(statement, params)
+        if not shape.counted:
+            ways.walked(viewer, shape.model, time.perf_counter() - begun)
+        elif rows:
+            ways.counted(viewer, shape.model, few=getattr(rows[0], _FEW, True))
+        return rows
 
 
 def page_reader(context: Context) -> PageReader:

@@ -224,6 +224,9 @@ async def read_pages(
         viewer=info.viewer.shape,
         where=where,
         right=right,
+        counted=child is None
+        and right is access.read
+        and info.context.services.ways.counts(info.viewer, model),
     )
     arguments = {
         **info.viewer.params,

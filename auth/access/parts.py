@@ -7,12 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     ScalarSelect,
     Select,
     and_,
     func,
+    literal_column,
     or_,
     select,
+    true,
 )
 from sqlalchemy.orm import aliased
 
@@ -44,6 +47,27 @@ def shared_tasks(viewer: Who, permission: Permission = Permission.VIEW) -> Selec
         task_share.user_id == viewer.sql_id,
         task_share.permission >= permission,
         or_(task_share.expires_at.is_(None), task_share.expires_at > func.now()),
+    )
+
+
+def ids_in_projects(
+    viewer: Who, model: Any, role: Role = Role.VIEWER, *, most: int
+) -> Select[UUID]:
+    """Ids of what is in the projects where the viewer has at least this role: of each project, so
+    many at most.
+    """
+    member, thing = aliased(models.ProjectMember), aliased(model)
+    inside = (
+        select(thing.id)
+        .where(thing.project_id == member.project_id)
+        .limit(literal_column(str(most), Integer()))
+        .lateral()
+    )
+    return (
+        select(inside.c.id)
+        .select_from(member)
+        .join(inside, true())
+        .where(member.user_id == viewer.sql_id, member.role >= role)
     )
 
 

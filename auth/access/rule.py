@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     and_,
     false,
     inspect,
@@ -20,6 +22,8 @@ from db.base import Base
 Entity = Any  # a mapped class, or an alias of one
 Who = Viewer | ViewerColumn
 Predicate = Callable[[Who, Any], ColumnElement[bool]]
+# The ids of rows by a viewer, at most so many of each way to them.
+Ways = Callable[[Viewer, int], CompoundSelect[UUID]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,9 @@ class Rule:
     # Whether a row is in one of the projects that a viewer is restricted to. Without it, nothing
     # of this model is seen by an API key that was restricted to projects.
     within: Predicate | None = None
+    # The ids of all rows that `read` allows, and perhaps of some more, each way to them through an
+    # index of its own: for lists of whoever sees few of many rows.
+    reach: Ways | None = None
     noun: str = "object"
 
 
@@ -68,6 +75,14 @@ def delete(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> Colu
 def share(viewer: Who, entity: Entity) -> ColumnElement[bool]:
     """Rows that the viewer may show to others (shares of a task, members of a project)."""
     return _predicate(viewer, entity, rule_of(entity).share, trashed=False)
+
+
+def reach(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSelect[UUID] | None:
+    """The ids of all rows that the viewer may see, and perhaps of some more; where there are many,
+    not of all, but of `most` at the least. None where the rule does not say.
+    """
+    ways = rule_of(model).reach
+    return ways(viewer, most) if ways is not None and viewer.signed_in else None
 
 
 def audit(viewer: Who, entity: Entity) -> ColumnElement[bool]:

@@ -1,0 +1,90 @@
+"""Lists at the root, for those who see few of many rows.
+
+A list walks the index of its ordering and tests the rights row by row. For somebody who sees most
+rows that is the quickest way to a page of them; somebody who sees ten of a million pays for the
+million. For them there is a list with two ways in one statement. First the rows within the viewer's
+reach are counted, each through its own index (`auth.access.reach`), and no further than `MOST`.
+Where that is all there is, the list is made of these; else it walks. PostgreSQL executes only the
+way that is taken, since the other one's condition is false before it begins.
+
+To count takes some 0.3 ms, and twice as long to plan. So whose lists are counted is learned
+(`Ways`): those of whoever once waited for a walk, unless it then turns out that they see many. What
+is learned decides about the time alone, and never about the rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, and_, any_, func, literal_column, select
+
+from auth import access
+from auth.viewer import Viewer
+from db.base import Base
+
+# So many rows are read and sorted for a page within a millisecond or two.
+MOST: Final = 1_000
+# A page by a walk takes a tenth of this where most rows are seen.
+SLOW_SECONDS: Final = 0.005
+# For how long it is believed that somebody sees many.
+REMEMBERED_SECONDS: Final = 600
+_MOST_KNOWN: Final = 20_000
+
+
+class Reach:
+    """The rows within somebody's reach, where they are few: a part of one statement."""
+
+    def __init__(self, rows: Any) -> None:
+        """`rows`: a selection of ids."""
+        ids = rows.subquery("within_reach")
+        enough = literal_column(str(MOST + 1), Integer())
+        self._rows = select(ids.c.id).limit(enough).cte("reach")
+        counted = select(func.count().label("rows")).select_from(self._rows).cte("reached")
+        rows_reached = select(counted.c.rows).scalar_subquery()
+        most = literal_column(str(MOST), Integer())
+        self.is_few: ColumnElement[bool] = rows_reached <= most
+        self.is_many: ColumnElement[bool] = rows_reached > most
+
+    def holds(self, entity: Any) -> ColumnElement[bool]:
+        """Whether they are few, and a row is one of them: an array, so that its key finds it."""
+        array = func.array(select(self._rows.c.id).scalar_subquery())
+        return and_(self.is_few, entity.id == any_(array))
+
+
+def reach_of(viewer: Viewer, model: type[Base]) -> Reach | None:
+    """None where there is but one way: no rule says how else to find the rows."""
+    rows = access.reach(viewer, model, most=MOST + 1)
+    return None if rows is None else Reach(rows)
+
+
+class Ways:
+    """By which way to read somebody's lists of a model. One a process."""
+
+    def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
+        self.slow_seconds = slow_seconds
+        # Until when they are known to see many; None where their rows are to be counted.
+        self._known: OrderedDict[tuple[UUID | None, type[Base]], float | None] = OrderedDict()
+
+    def counts(self, viewer: Viewer, model: type[Base]) -> bool:
+        """Whether the rows are to be counted first."""
+        return self._known.get((viewer.user_id, model), 0.0) is None
+
+    def walked(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
+        """A list was read by a walk that took so long."""
+        key = (viewer.user_id, model)
+        if seconds > self.slow_seconds and (self._known.get(key) or 0.0) < time.monotonic():
+            self._learn(key, None)
+
+    def counted(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
+        """A list was read, and it was seen whether there are few."""
+        if not few:
+            self._learn((viewer.user_id, model), time.monotonic() + REMEMBERED_SECONDS)
+
+    def _learn(self, key: tuple[UUID | None, type[Base]], what: float | None) -> None:
+        self._known[key] = what
+        self._known.move_to_end(key)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
