@@ -21,7 +21,7 @@ from auth import access
 from auth.viewer import NOBODY, Viewer
 from db import models
 from db.base import Base
-from db.read import AnyRow, PartRow, Row, Statement, row_class
+from db.read import AnyRow, PartRow, Row, Statement, row_class, values_of
 from graph.context import Context
 from graph.fields import BatchInfo, batch
 from graph.node import EXPRESSIONS, TYPE_NAMES
@@ -237,18 +237,19 @@ async def read_by_keys(
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
     )
-    return {row.id: row for row in rows}
+    return dict(zip(values_of(rows, "id"), rows, strict=True))
 
 
 async def load_objects(
     info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
 ) -> list[AnyRow | None]:
     """The row for each key, or None where there is none or it is hidden."""
-    wanted = {key for key in keys if key is not None}
+    wanted: set[Any] = set(keys)
+    wanted.discard(None)
     if not wanted:
         return [None] * len(keys)
     rows = await ObjectLoader.of(info.context, model, info.selection.outline).load(wanted)
-    return [None if key is None else rows[key] for key in keys]
+    return list(map(rows.get, keys))  # type: ignore[arg-type]  # there is no row of the key None
 
 
 async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow | None:
@@ -306,7 +307,7 @@ def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     foreign_key = _foreign_key(relationship)
 
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[AnyRow | None]:
-        return await load_objects(info, model, [getattr(parent, foreign_key) for parent in parents])
+        return await load_objects(info, model, values_of(parents, foreign_key))
 
     return batch(rows, description, needs=(foreign_key,), relation=relationship.key)
 

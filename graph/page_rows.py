@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -351,6 +351,13 @@ class PageReader:
         elif rows:
             ways.counted(viewer, shape.model, few=getattr(rows[0], _FEW, True))
         return rows
+
+
+def by_parent(rows: Sequence[Row]) -> Iterator[tuple[Any, Iterator[Row]]]:
+    """Rows with their parents' keys; a parent may come again, but hardly does."""
+    if not rows:
+        return iter(())
+    return groupby(rows, itemgetter(rows[0].labels.index(PARENT)))
 
 
 def page_reader(context: Context) -> PageReader:

@@ -19,13 +19,14 @@ from strawberry.types.arguments import StrawberryArgument
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
+from db.read import values_of
 from errors import BadInput
 from graph.fields import BatchInfo, argument, batch, derived
 from graph.filtering import Values, filter_shape
 from graph.loading import Labels, below
 from graph.node import TYPE_NAMES
 from graph.ordering import Key, Ordering, ordering_of
-from graph.page_rows import KEY, PageRequest, PageShape, page_reader
+from graph.page_rows import KEY, PageRequest, PageShape, by_parent, page_reader
 from graph.selection import Selection
 
 DEFAULT_PAGE = 50
@@ -244,8 +245,8 @@ async def read_pages(
         if child is None:
             pages[None].rows = rows
         else:
-            for row in rows:
-                pages[row.parent_key].rows.append(row)  # type: ignore[attr-defined]
+            for parent, own in by_parent(rows):
+                pages[parent].rows.extend(own)
         for page in pages.values():
             cut(page, window)
     if asked.total:
@@ -340,7 +341,8 @@ def to_many(
     child: str = remote.key
 
     async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
-        keys = list(dict.fromkeys(parent.id for parent in parents))
+        ids = values_of(parents, "id")
+        keys = list(dict.fromkeys(ids))
         found = await read_pages(
             info,
             model,
@@ -350,7 +352,7 @@ def to_many(
             where=where,
             **paging,
         )
-        return [found[parent.id] for parent in parents]
+        return [found[id_] for id_ in ids]
 
     return batch(
         pages, description, needs=("id",), arguments=paging_arguments(filter_type, order_type)

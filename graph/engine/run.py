@@ -182,7 +182,7 @@ class Run:
             if len(different) * 2 <= len(values):
                 rows = await self._typed(field, shape, list(different.values()))
                 by_id = dict(zip(different, rows, strict=True))
-                return [by_id[id(value)] for value in values]
+                return list(map(by_id.__getitem__, map(id, values)))
         return await self._typed(field, shape, values)
 
     def _leaf(self, field: FieldPlan, shape: Shape, value: Any) -> Any:
