@@ -1,25 +1,38 @@
-"""Lists at the root, for those who see few of many rows.
+"""What is read of all that somebody sees, where that is little of much.
 
-A list walks the index of its ordering and tests the rights row by row. For somebody who sees most
-rows that is the quickest way to a page of them; somebody who sees ten of a million pays for the
-million. For them there is a list with two ways in one statement. First the rows within the viewer's
-reach are counted, each through its own index (`auth.access.reach`), and no further than `MOST`.
-Where that is all there is, the list is made of these; else it walks. PostgreSQL executes only the
-way that is taken, since the other one's condition is false before it begins.
+A list at the root walks the index of its ordering and tests the rights row by row; what is counted
+over all rows goes through all of them. For somebody who sees most rows there is no quicker way;
+somebody who sees ten of a million pays for the million. For them there are two ways in one
+statement. First the rows within the viewer's reach are counted, each through its own index
+(`auth.access.reach`), and no further than `MOST`. Where that is all there is, it is made of these;
+else it walks. PostgreSQL executes only the way that is taken, since the other one's condition is
+false before it begins.
 
-To count takes some 0.3 ms, and twice as long to plan. So whose lists are counted is learned
-(`Ways`): those of whoever once waited for a walk, unless it then turns out that they see many. What
-is learned decides about the time alone, and never about the rows.
+To count takes some 0.3 ms, and twice as long to plan. So for whom it is done is learned (`Ways`):
+for whoever once waited for a walk, unless it then turns out that they see many. What is learned
+decides about the time alone, and never about the rows.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, and_, any_, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    SelectBase,
+    and_,
+    any_,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from auth import access
 from auth.viewer import Viewer
@@ -32,6 +45,10 @@ SLOW_SECONDS: Final = 0.005
 # For how long it is believed that somebody sees many.
 REMEMBERED_SECONDS: Final = 600
 _MOST_KNOWN: Final = 20_000
+# The label of the column that says whether the viewer sees few.
+FEW: Final = "_few_"
+
+_Select = Select[*tuple[Any, ...]]
 
 
 class Reach:
@@ -60,8 +77,15 @@ def reach_of(viewer: Viewer, model: type[Base]) -> Reach | None:
     return None if rows is None else Reach(rows)
 
 
+def gathered(query: _Select, entity: Any, reach: Reach | None) -> SelectBase:
+    """All rows of the query, by the way that is taken."""
+    if reach is None:
+        return query
+    return union_all(query.where(reach.holds(entity)), query.where(reach.is_many))
+
+
 class Ways:
-    """By which way to read somebody's lists of a model. One a process."""
+    """By which way to read what somebody sees of a model. One a process."""
 
     def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
         self.slow_seconds = slow_seconds
@@ -71,6 +95,23 @@ class Ways:
     def counts(self, viewer: Viewer, model: type[Base]) -> bool:
         """Whether the rows are to be counted first."""
         return self._known.get((viewer.user_id, model), 0.0) is None
+
+    async def read(
+        self,
+        fetch: Awaitable[list[Any]],
+        viewer: Viewer,
+        model: type[Base],
+        *,
+        counted: bool,
+    ) -> list[Any]:
+        """The rows. Where it was counted, they say by `FEW` what was found, and it is learned."""
+        begun = time.perf_counter()
+        rows = await fetch
+        if not counted:
+            self.walked(viewer, model, time.perf_counter() - begun)
+        elif rows:
+            self.counted(viewer, model, few=getattr(rows[0], FEW, True))
+        return rows
 
     def walked(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
         """A list was read by a walk that took so long."""

@@ -12,7 +12,6 @@ with the different *shapes* of lists in an operation and not with the number of 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,7 +40,7 @@ from auth import access
 from auth.viewer import Viewer
 from db.base import Base
 from db.read import Row, Statement
-from graph.few import reach_of
+from graph.few import FEW, reach_of
 from graph.filtering import Binds, build_filter
 from graph.loading import Labels, Shape, columns_of, viewer_of
 from graph.ordering import Ordering
@@ -55,8 +54,6 @@ KEY = "_key_"
 _REQUEST, PARENT = "_request_", "parent_key"
 # Labels of what rows are sorted by a second time; not among the columns that are read.
 _SORT = "_sort_"
-# The label of the column that says whether the viewer sees few.
-_FEW = "_few_"
 
 _Select = Select[*tuple[Any, ...]]
 
@@ -153,7 +150,7 @@ class _Page:
             ways.append(self._sorted(query, self._expressions).subquery())
         rows = union_all(*(select(*way.c) for way in ways)).subquery("page_rows")
         query = select(*(found for found in rows.c if found.key not in labels))
-        query = query.add_columns(self._reach.is_few.label(_FEW))
+        query = query.add_columns(self._reach.is_few.label(FEW))
         return self._sorted(query, [rows.c[label] for label in labels])
 
     def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
@@ -223,7 +220,7 @@ def _count_statement(shape: PageShape) -> Statement:
         few = query.where(reach.holds(entity)).scalar_subquery()
         # Only the one that is asked for is counted.
         total = case((reach.is_few, few), else_=query.scalar_subquery())
-        query = select(total.label("total"), reach.is_few.label(_FEW))
+        query = select(total.label("total"), reach.is_few.label(FEW))
     if shape.child is not None:
         child = getattr(entity, shape.child)
         keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
@@ -343,14 +340,12 @@ class PageReader:
     ) -> list[Row]:
         if not shape.has_ways:
             return await self._reader.fetch(statement, params)
-        ways, viewer = self._context.services.ways, self._context.viewer
-        begun = time.perf_counter()
-        rows = await self._reader.fetch(statement, params)
-        if not shape.counted:
-            ways.walked(viewer, shape.model, time.perf_counter() - begun)
-        elif rows:
-            ways.counted(viewer, shape.model, few=getattr(rows[0], _FEW, True))
-        return rows
+        return await self._context.services.ways.read(
+            self._reader.fetch(statement, params),
+            self._context.viewer,
+            shape.model,
+            counted=shape.counted,
+        )
 
 
 def by_parent(rows: Sequence[Row]) -> Iterator[tuple[Any, Iterator[Row]]]:

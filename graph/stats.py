@@ -38,7 +38,8 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.event import Xid8
 from db.models.task import is_overdue
-from db.read import Row, Statement
+from db.read import Statement
+from graph.few import FEW, gathered, reach_of
 from graph.fields import BatchInfo, argument, attribute, batch, root
 from graph.filtering import Binds, Values, build_filter, filter_shape
 from graph.loading import Shape, viewer_of
@@ -144,9 +145,9 @@ class _Empty:
 
 @lru_cache(maxsize=500)
 def _statement(
-    by_project: bool, filter_type: type[Any], filter_shaped: Hashable, shape: Shape
+    by_project: bool, filter_type: type[Any], filter_shaped: Hashable, shape: Shape, counted: bool
 ) -> Statement:
-    """Totals by group: by project, or one group for all."""
+    """Totals by group: by project, or one group for all. `counted`: see `graph.few`."""
     viewer = viewer_of(shape)
     task = aliased(models.Task)
     group = task.project_id if by_project else literal(1, Integer())
@@ -164,7 +165,8 @@ def _statement(
         query = query.where(task.project_id == parents.any_())
     if filter_shaped is not None:
         query = query.where(build_filter(filter_type, filter_shaped, task, viewer, Binds()))
-    visible = query.cte("visible").prefix_with(text("MATERIALIZED"))
+    reach = reach_of(viewer, models.Task) if counted else None
+    visible = gathered(query, task, reach).cte("visible").prefix_with(text("MATERIALIZED"))
     share = aliased(models.TaskShare)
     by_me = select(share.task_id).where(share.shared_by_id == viewer.sql_id)
     comment = aliased(models.Comment)
@@ -202,6 +204,7 @@ def _statement(
             *totals.c,
             _tags(visible, totals.c.key).label("tags"),
             _xmin().label("mark"),
+            *(() if reach is None else (reach.is_few.label(FEW),)),
         )
     )
 
@@ -297,19 +300,25 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
                 assert entry is not None
                 entry.mark = check.mark
             return [entry.value for entry in kept.values() if entry]
+    ways = context.services.ways
+    counted = projects is None and ways.counts(viewer, models.Task)
     statement = _statement(
         projects is not None,
         type(filter_),  # type: ignore[arg-type]  # mypy does not see that classes are hashable
         shaped,
         info.viewer.shape,
+        counted,
     )
-    rows: list[Row] = await reader.fetch(
+    reading = reader.fetch(
         statement, {**info.viewer.params, **values.params(), "parents": list(projects or ())}
     )
-    found: dict[Any, Any] = {row.key: row for row in rows}  # type: ignore[attr-defined]
+    if projects is None:
+        reading = ways.read(reading, viewer, models.Task, counted=counted)
+    rows = await reading
+    found: dict[Any, Any] = {row.key: row for row in rows}
     stats = [_stats_of(found.get(group, _Empty())) for group in groups]
     if rows:
-        mark = rows[0].mark  # type: ignore[attr-defined]
+        mark = rows[0].mark
         for group, value in zip(groups, stats, strict=True):
             _CACHE.keep((*settled, group), value, mark, context.now)
     return stats

@@ -23,6 +23,7 @@ from db.read import Statement
 from domain import rules, tags
 from domain.work import Work
 from graph import ids, ordering, paging
+from graph.few import FEW, Reach, gathered, reach_of
 from graph.fields import BatchInfo, argument, batch, column
 from graph.inputs import UpdateInput, given, required
 from graph.loading import Shape, viewer_of
@@ -99,32 +100,40 @@ class _Asked:
     before: tuple[bool, ...] | None
     searched: bool
     by_project: bool
+    # See `graph.few`.
+    counted: bool
 
 
-def _groups(asked: _Asked, project_id: Any) -> Any:
+def _groups(asked: _Asked, project_id: Any, reach: Reach | None) -> Any:
     """Each tag with its count; within a project where one is given."""
-    task = aliased(models.Task)
+    viewer, task = viewer_of(asked.viewer), aliased(models.Task)
     pair = (
         func.unnest(task.tag_keys, task.tags)
         .table_valued(column_("tag_key", Text()), column_("tag", Text()))
         .render_derived(name="pair")
     )
-    query = (
-        select(
-            pair.c.tag_key,
-            func.mode().within_group(pair.c.tag).label("name"),
-            func.count().label("task_count"),
-        )
-        .select_from(task)
-        .join(pair, true())
-        .where(access.read(viewer_of(asked.viewer), task))
-        .group_by(pair.c.tag_key)
-    )
+    query = select(pair.c.tag_key, pair.c.tag).select_from(task).join(pair, true())
+    query = query.where(access.read(viewer, task))
     if project_id is not None:
         query = query.where(task.project_id == project_id)
     if asked.searched:
         query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
-    return query
+    if reach is None:
+        return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
+    tagged = gathered(query, task, reach).subquery("tagged")
+    return select(*_counted(tagged)).group_by(tagged.c.tag_key)
+
+
+def _counted(tagged: Any) -> list[Any]:
+    return [
+        tagged.c.tag_key,
+        func.mode().within_group(tagged.c.tag).label("name"),
+        func.count().label("task_count"),
+    ]
+
+
+def _reach(asked: _Asked) -> Reach | None:
+    return reach_of(viewer_of(asked.viewer), models.Task) if asked.counted else None
 
 
 def _projects() -> Any:
@@ -137,14 +146,15 @@ def _projects() -> Any:
 
 @lru_cache(maxsize=500)
 def _page_statement(asked: _Asked) -> Statement:
-    projects = _projects() if asked.by_project else None
-    groups = _groups(asked, None if projects is None else projects.c.id).lateral("groups")
+    projects, reach = _projects() if asked.by_project else None, _reach(asked)
+    groups = _groups(asked, None if projects is None else projects.c.id, reach).lateral("groups")
     viewer, ordered = viewer_of(asked.viewer), asked.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
     query = select(
         groups.c.name,
         groups.c.task_count,
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
+        *(() if reach is None else (reach.is_few.label(FEW),)),
     )
     if asked.after is not None:
         query = query.where(ordered.after(keys, asked.after, "after"))
@@ -167,11 +177,15 @@ def _page_statement(asked: _Asked) -> Statement:
 @lru_cache(maxsize=100)
 def _count_statement(asked: _Asked) -> Statement:
     if not asked.by_project:
+        reach = _reach(asked)
+        found = None if reach is None else reach.is_few.label(FEW)
         return Statement(
-            select(func.count().label("total")).select_from(_groups(asked, None).subquery())
+            select(func.count().label("total"), *(() if found is None else (found,))).select_from(
+                _groups(asked, None, reach).subquery()
+            )
         )
     projects = _projects()
-    groups = _groups(asked, projects.c.id).lateral("groups")
+    groups = _groups(asked, projects.c.id, None).lateral("groups")
     return Statement(
         select(projects.c.id.label("parent_key"), func.count().label("total"))
         .select_from(projects.join(groups, true()))
@@ -193,6 +207,7 @@ async def _pages(
     """The page of each project, or of None for all tasks."""
     ordered = ordering.ordering_by(_KEY, order_by, _MOST_USED_FIRST, ("order_by",))
     window = window_of(ordered, first, after, last, before)
+    ways, reader = info.context.services.ways, info.context.services.database.reader
     asked = _Asked(
         viewer=info.viewer.shape,
         ordering=ordered,
@@ -201,7 +216,15 @@ async def _pages(
         before=paging.nulls_of(window.before),
         searched=search is not None,
         by_project=projects is not None,
+        counted=projects is None and ways.counts(info.viewer, models.Task),
     )
+
+    async def read(statement: Statement) -> list[Any]:
+        reading = reader.fetch(statement, params)
+        if projects is not None:
+            return await reading
+        return await ways.read(reading, info.viewer, models.Task, counted=asked.counted)
+
     params: dict[str, Any] = {
         **info.viewer.params,
         **paging.bounds_of("after", window.after),
@@ -210,17 +233,16 @@ async def _pages(
         "parents": projects,
         "pattern": None if search is None else _pattern(search),
     }
-    reader = info.context.services.database.reader
     pages: dict[UUID | None, Page] = {key: Page([]) for key in projects or (None,)}
     if any(info.selection.child(name) for name in ("nodes", "edges", "pageInfo")):
-        for row in await reader.fetch(_page_statement(asked), params):
+        for row in await read(_page_statement(asked)):
             pages[None if projects is None else row.parent_key].rows.append(row)
         for page in pages.values():
             paging.cut(page, window)
     if info.selection.child("totalCount") is not None:
         for page in pages.values():
             page.total = 0
-        for row in await reader.fetch(_count_statement(asked), params):
+        for row in await read(_count_statement(asked)):
             pages[None if projects is None else row.parent_key].total = row.total
     return pages
 

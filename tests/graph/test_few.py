@@ -15,7 +15,7 @@ from auth import access
 from auth.viewer import Viewer
 from db import models
 from db.models import Permission
-from graph import few, page_rows
+from graph import few, page_rows, stats, tag
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
 
@@ -31,6 +31,15 @@ query ($after: String, $before: String, $filter: TaskFilter) {
   byTime: tasks(first: 4, orderBy: [{ trackedSeconds: {} }]) { nodes { title } }
   some: tasks(filter: $filter, first: 5) { totalCount nodes { title assignee { username } } }
   none: tasks(first: 0) { totalCount nodes { title } }
+}
+"""
+GATHERED = """
+query ($filter: TaskFilter) {
+  taskStats(filter: $filter) {
+    total overdue sharedWithMe byStatus { status count } byTag { tag count }
+  }
+  tags(first: 2) { totalCount nodes { name taskCount } pageInfo { hasNextPage } }
+  byName: tags(orderBy: [{ name: {} }], search: "e") { nodes { name taskCount } }
 }
 """
 TIMES = "{ timeEntries(first: 3) { totalCount nodes { durationSeconds user { username } } } }"
@@ -56,14 +65,14 @@ async def scene(world: World) -> Scene:
     other = await world.project(owner)
     whole = await world.task(owner, "whole", project_id=project.id)
     part = await world.task(owner, "part", project_id=project.id, parent_id=whole.id)
-    await world.task(owner, "piece", project_id=project.id, parent_id=part.id)
+    await world.task(owner, "piece", project_id=project.id, parent_id=part.id, tags=["red", "x"])
     given = await world.task(owner, "given", project_id=other.id, assignee_id=assignee.id)
     await world.task(owner, "below given", project_id=other.id, parent_id=given.id)
     await world.share(whole, friend)
     await world.share(part, everybody["heir"], Permission.EDIT)
     for person in everybody.values():
         for number in range(3):
-            await world.task(person, f"own {number}")
+            await world.task(person, f"own {number}", tags=["Red", "even"][: number + 1])
     gone = await world.task(friend, "gone")
     delete = "mutation ($id: ID!) { taskDelete(input: {id: $id}) { errors { code } } }"
     assert not (await world.run(delete, friend, id=gid(gone))).codes
@@ -97,6 +106,10 @@ def take(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     def forget() -> None:
         page_rows._statement.cache_clear()
         page_rows._count_statement.cache_clear()
+        for module in (stats, tag):
+            for name in ("_statement", "_page_statement", "_count_statement"):
+                if hasattr(module, name):
+                    getattr(module, name).cache_clear()
 
     yield way
     monkeypatch.undo()
@@ -111,7 +124,11 @@ async def _asked(world: World, person: Person, engine: Engine, filter_: dict[str
         "before": first["last"]["edges"][0]["cursor"],
     }
     again = await world.run(PAGES, person, engine=engine, filter=filter_, **places)
-    return first, again.good, (await world.run(TIMES, person, engine=engine)).good
+    # What is kept of statistics would be the same however it was read.
+    stats._CACHE = stats.StatsCache()
+    gathered = await world.run(GATHERED, person, engine=engine, filter=filter_)
+    times = await world.run(TIMES, person, engine=engine)
+    return first, again.good, gathered.good, times.good
 
 
 @pytest.mark.parametrize("engine", ENGINES)
