@@ -19,22 +19,17 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from bench.walls import Target
-from db.embedded import EmbeddedPostgres
-from demo.company import LOGIN, PASSWORD
+from bench.target import Target, served
 
 SUBSCRIPTIONS: Final = 1_000
 MOST_BYTES: Final = 30 * 1024
@@ -45,10 +40,6 @@ _LISTEN: Final = "subscription { taskEvents { id kind task { title } } }"
 _RENAME: Final = (
     "mutation ($id: ID!, $title: String!) "
     "{ taskUpdate(input: {id: $id, title: $title}) { errors { code } } }"
-)
-_SIGN_IN: Final = (
-    "mutation ($login: String!, $password: String!) "
-    "{ sessionCreate(input: {login: $login, password: $password}) { accessToken } }"
 )
 _TASKS: Final = "{ tasks(first: 100) { nodes { id viewerCanEdit } } }"
 
@@ -137,48 +128,6 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
 
 
-@contextlib.contextmanager
-def served(connections: int) -> Iterator[tuple[Target, int]]:
-    """Taskloom as shipped with demo data, on a database that is thrown away; and its process."""
-    with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        environment = {
-            **os.environ,
-            "DATABASE_URL": database.dsn(),
-            "TASKLOOM_PORT": str(port),
-            "TASKLOOM_DATA_DIR": folder,
-            "TASKLOOM_LOG_LEVEL": "error",
-            "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
-            # Two more, which warm up.
-            "TASKLOOM_LIMIT_CONNECTIONS": str(connections + 2),
-        }
-        program = [sys.executable, "-c", "from cli import main; main()"]
-        # A database that was named to it is not filled by the server.
-        subprocess.run([*program, "demo"], env=environment, stdout=subprocess.DEVNULL, check=True)
-        command = [*program, "serve", "--no-worker"]
-        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            yield _signed_in(Target(port)), running.pid
-        finally:
-            running.terminate()
-            running.wait(30)
-
-
-def _signed_in(target: Target) -> Target:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            data = target.ask(_SIGN_IN, login=LOGIN, password=PASSWORD)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return Target(target.port, data["sessionCreate"]["accessToken"])
-
-
 def processor(pid: int) -> float:
     """Seconds of processor time that a process has had, its children apart."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -224,7 +173,9 @@ def main() -> int:
     options = parser.parse_args()
     if SUBSCRIPTIONS % options.connections or SUBSCRIPTIONS // options.connections > _EACH:
         parser.error(f"--connections must divide {SUBSCRIPTIONS}, with at most {_EACH} on each")
-    with served(options.connections) as (target, pid):
+    # Two more, which warm up.
+    room = {"TASKLOOM_LIMIT_CONNECTIONS": str(options.connections + 2)}
+    with served(room) as (target, pid):
         kept = asyncio.run(measure(target, pid, options.connections, options.changes))
     return 0 if kept else 1
 

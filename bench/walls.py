@@ -17,13 +17,9 @@ import contextlib
 import http.client
 import json
 import multiprocessing
-import os
 import secrets
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,13 +30,12 @@ from typing import Any, Final
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from db.embedded import EmbeddedPostgres
-from demo.company import LOGIN, PASSWORD, PEOPLE
+from bench.target import Failed, Target, served
+from demo.company import PEOPLE
 
 INFO: Final = "{ serverInfo { name } }"
 ATTACKERS: Final = 4
 TURNS: Final = 3
-_START_SECONDS: Final = 60
 _UNLIMITED: Final = (
     "LOGIN_ACCOUNT", "LOGIN_ADDRESS", "REGISTRATION", "ACCOUNT_MAIL", "TASK_CREATION", "UPLOADS"
 )  # fmt: skip
@@ -157,89 +152,7 @@ ATTACKS: Final[dict[str, Attack]] = {
 }  # fmt: skip
 
 
-# --- the server, and its canary ------------------------------------------------------------------
-
-
-class Failed(Exception):  # noqa: N818 - what became of the run
-    """Something was answered that must not be; the message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The server under attack; `token` is the demo user's."""
-
-    port: int
-    token: str = ""
-
-    def post(
-        self, body: bytes, *, accept: str = "application/json", token: str | None = None
-    ) -> Any:
-        """The answer to a POST, and the seconds that it took."""
-        headers = {"Content-Type": "application/json", "Accept": accept}
-        bearer = self.token if token is None else token
-        if bearer:
-            headers["Authorization"] = f"Bearer {bearer}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with contextlib.closing(connection):
-            begun = time.perf_counter()
-            connection.request("POST", "/graphql", body, headers)
-            text = connection.getresponse().read()
-            return text, time.perf_counter() - begun
-
-    def ask(self, query: str, *, token: str | None = None, **variables: Any) -> Any:
-        """The `data` of an answer."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        answer = json.loads(self.post(body, token=token)[0])
-        if "errors" in answer:
-            raise Failed(f"{query[:60]}: {answer['errors']}")
-        return answer["data"]
-
-
-@contextlib.contextmanager
-def _served() -> Iterator[Target]:
-    """Taskloom as shipped, with demo data, on a database that is thrown away. Only what counts
-    attempts lets everything pass, or the second attack would find a full bucket.
-    """
-    with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        environment = {
-            **os.environ,
-            "DATABASE_URL": database.dsn(),
-            "TASKLOOM_PORT": str(port),
-            "TASKLOOM_DATA_DIR": folder,
-            "TASKLOOM_LOG_LEVEL": "error",
-            "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
-            **{f"TASKLOOM_LIMIT_{name}": "unlimited" for name in _UNLIMITED},
-        }
-        program = [sys.executable, "-c", "from cli import main; main()"]
-        # A database that was named to it is not filled by the server.
-        subprocess.run([*program, "demo"], env=environment, stdout=subprocess.DEVNULL, check=True)
-        command = [*program, "serve", "--no-worker"]
-        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            yield _signed_in(Target(port))
-        finally:
-            running.terminate()
-            running.wait(30)
-
-
-def _signed_in(target: Target) -> Target:
-    sign_in = (
-        "mutation ($login: String!, $password: String!) "
-        "{ sessionCreate(input: {login: $login, password: $password}) { accessToken } }"
-    )
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            data = target.ask(sign_in, login=LOGIN, password=PASSWORD)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return Target(target.port, data["sessionCreate"]["accessToken"])
+# --- the canary ----------------------------------------------------------------------------------
 
 
 def _canary(port: int, asked: Connection) -> None:
@@ -480,7 +393,10 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only attacks whose name has this in it")
     options = parser.parse_args()
     try:
-        with _served() as target:
+        # Only what counts attempts lets everything pass, or the second attack would find a full
+        # bucket.
+        unlimited = dict.fromkeys((f"TASKLOOM_LIMIT_{name}" for name in _UNLIMITED), "unlimited")
+        with served(unlimited) as (target, _):
             if options.rounds:
                 tell_by_time(target, options.rounds)
             attack_all(target, options.only)
