@@ -62,12 +62,21 @@ def row_class(base: type[_R], model: type[Base] | None, labels: tuple[str, ...])
     return type(name, (base,), {"__slots__": (), "model": model, "labels": labels, **columns})
 
 
+def labels_of(rows: Sequence[Any]) -> Sequence[str]:
+    """The columns of rows of one class, by their places; none where they are anything else."""
+    kinds = set(map(type, rows))
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is None or not issubclass(kind, (asyncpg.Record, tuple)):
+        return ()
+    labels: Sequence[str] = getattr(kind, "labels", ())
+    return labels
+
+
 def values_of(rows: Sequence[Any], label: str) -> list[Any]:
     """One column of rows, of any objects: for rows of one class, a quarter of the time that asking
     each for its attribute takes.
     """
-    kinds = set(map(type, rows))
-    labels: Sequence[str] = getattr(kinds.pop(), "labels", ()) if len(kinds) == 1 else ()
+    labels = labels_of(rows)
     get = itemgetter(labels.index(label)) if label in labels else attrgetter(label)
     return list(map(get, rows))
 

@@ -71,9 +71,11 @@ class Reach:
         return and_(self.is_few, entity.id == any_(array))
 
 
-def reach_of(viewer: Viewer, model: type[Base]) -> Reach | None:
-    """None where there is but one way: no rule says how else to find the rows."""
-    rows = access.reach(viewer, model, most=MOST + 1)
+def reach_of(viewer: Viewer, model: type[Base], *, counted: bool) -> Reach | None:
+    """None where there is but one way: it is not to be counted, or no rule says how else to find
+    the rows.
+    """
+    rows = access.reach(viewer, model, most=MOST + 1) if counted else None
     return None if rows is None else Reach(rows)
 
 
@@ -82,6 +84,11 @@ def gathered(query: _Select, entity: Any, reach: Reach | None) -> SelectBase:
     if reach is None:
         return query
     return union_all(query.where(reach.holds(entity)), query.where(reach.is_many))
+
+
+def flag_of(reach: Reach | None) -> list[ColumnElement[bool]]:
+    """What to read beside the other columns, for `Ways.read`."""
+    return [] if reach is None else [reach.is_few.label(FEW)]
 
 
 class Ways:

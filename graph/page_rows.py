@@ -40,7 +40,7 @@ from auth import access
 from auth.viewer import Viewer
 from db.base import Base
 from db.read import Row, Statement
-from graph.few import FEW, reach_of
+from graph.few import flag_of, reach_of
 from graph.filtering import Binds, build_filter
 from graph.loading import Labels, Shape, columns_of, viewer_of
 from graph.ordering import Ordering
@@ -128,7 +128,7 @@ class _Page:
         self.limit: Any = bindparam("limit", type_=Integer())
         self._keys = (ordering.reversed() if shape.backward else ordering).keys
         self._expressions = expressions
-        self._reach = reach_of(viewer, shape.model) if shape.counted else None
+        self._reach = reach_of(viewer, shape.model, counted=shape.counted)
 
     def replace(self, replace: Callable[..., Any]) -> None:
         """Put other things in the place of parameters."""
@@ -149,8 +149,8 @@ class _Page:
             query = self.query.add_columns(*keys).where(taken).correlate(*outside)
             ways.append(self._sorted(query, self._expressions).subquery())
         rows = union_all(*(select(*way.c) for way in ways)).subquery("page_rows")
-        query = select(*(found for found in rows.c if found.key not in labels))
-        query = query.add_columns(self._reach.is_few.label(FEW))
+        columns = (column for column in rows.c if column.key not in labels)
+        query = select(*columns, *flag_of(self._reach))
         return self._sorted(query, [rows.c[label] for label in labels])
 
     def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
@@ -215,12 +215,12 @@ def _count_statement(shape: PageShape) -> Statement:
     entity = aliased(shape.model, name="item")
     query = select(func.count().label("total")).select_from(entity)
     query = query.where(*_predicates(shape, entity, viewer))
-    reach = reach_of(viewer, shape.model) if shape.counted else None
+    reach = reach_of(viewer, shape.model, counted=shape.counted)
     if reach is not None:
         few = query.where(reach.holds(entity)).scalar_subquery()
         # Only the one that is asked for is counted.
         total = case((reach.is_few, few), else_=query.scalar_subquery())
-        query = select(total.label("total"), reach.is_few.label(FEW))
+        query = select(total.label("total"), *flag_of(reach))
     if shape.child is not None:
         child = getattr(entity, shape.child)
         keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))

@@ -8,7 +8,7 @@ comes from the row's ordering values. Counts are a statement of their own, made 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -225,10 +225,9 @@ async def read_pages(
         viewer=info.viewer.shape,
         where=where,
         right=right,
-        counted=child is None
-        and right is access.read
-        and info.context.services.ways.counts(info.viewer, model),
     )
+    if info.context.services.ways.counts(info.viewer, model) and shape.has_ways:
+        shape = replace(shape, counted=True)
     arguments = {
         **info.viewer.params,
         **values.params(),

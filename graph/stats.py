@@ -39,7 +39,7 @@ from db.models import TaskPriority, TaskStatus
 from db.models.event import Xid8
 from db.models.task import is_overdue
 from db.read import Statement
-from graph.few import FEW, gathered, reach_of
+from graph.few import flag_of, gathered, reach_of
 from graph.fields import BatchInfo, argument, attribute, batch, root
 from graph.filtering import Binds, Values, build_filter, filter_shape
 from graph.loading import Shape, viewer_of
@@ -165,7 +165,7 @@ def _statement(
         query = query.where(task.project_id == parents.any_())
     if filter_shaped is not None:
         query = query.where(build_filter(filter_type, filter_shaped, task, viewer, Binds()))
-    reach = reach_of(viewer, models.Task) if counted else None
+    reach = reach_of(viewer, models.Task, counted=counted)
     visible = gathered(query, task, reach).cte("visible").prefix_with(text("MATERIALIZED"))
     share = aliased(models.TaskShare)
     by_me = select(share.task_id).where(share.shared_by_id == viewer.sql_id)
@@ -204,7 +204,7 @@ def _statement(
             *totals.c,
             _tags(visible, totals.c.key).label("tags"),
             _xmin().label("mark"),
-            *(() if reach is None else (reach.is_few.label(FEW),)),
+            *flag_of(reach),
         )
     )
 

@@ -23,7 +23,7 @@ from db.read import Statement
 from domain import rules, tags
 from domain.work import Work
 from graph import ids, ordering, paging
-from graph.few import FEW, Reach, gathered, reach_of
+from graph.few import Reach, flag_of, gathered, reach_of
 from graph.fields import BatchInfo, argument, batch, column
 from graph.inputs import UpdateInput, given, required
 from graph.loading import Shape, viewer_of
@@ -133,7 +133,7 @@ def _counted(tagged: Any) -> list[Any]:
 
 
 def _reach(asked: _Asked) -> Reach | None:
-    return reach_of(viewer_of(asked.viewer), models.Task) if asked.counted else None
+    return reach_of(viewer_of(asked.viewer), models.Task, counted=asked.counted)
 
 
 def _projects() -> Any:
@@ -154,7 +154,7 @@ def _page_statement(asked: _Asked) -> Statement:
         groups.c.name,
         groups.c.task_count,
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
-        *(() if reach is None else (reach.is_few.label(FEW),)),
+        *flag_of(reach),
     )
     if asked.after is not None:
         query = query.where(ordered.after(keys, asked.after, "after"))
@@ -178,12 +178,8 @@ def _page_statement(asked: _Asked) -> Statement:
 def _count_statement(asked: _Asked) -> Statement:
     if not asked.by_project:
         reach = _reach(asked)
-        found = None if reach is None else reach.is_few.label(FEW)
-        return Statement(
-            select(func.count().label("total"), *(() if found is None else (found,))).select_from(
-                _groups(asked, None, reach).subquery()
-            )
-        )
+        total = select(func.count().label("total"), *flag_of(reach))
+        return Statement(total.select_from(_groups(asked, None, reach).subquery()))
     projects = _projects()
     groups = _groups(asked, projects.c.id, None).lateral("groups")
     return Statement(

@@ -18,7 +18,6 @@ from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any
 
-import asyncpg
 from graphql import (
     GraphQLBoolean,
     GraphQLEnumType,
@@ -33,6 +32,7 @@ from graphql.pyutils import Undefined, UndefinedType
 from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
+from db.read import labels_of
 from graph.engine.errors import Failed
 
 Column = Sequence[Any]
@@ -56,19 +56,14 @@ class Parents:
         self.rows = rows
         self._asked = asked
         self._columns: list[tuple[Any, ...]] | None = None
-        kinds = set(map(type, rows)) if len(rows) > 1 else None
-        self._labels: tuple[str, ...] | None = None
-        if kinds is not None and len(kinds) == 1:
-            (kind,) = kinds
-            if issubclass(kind, (asyncpg.Record, tuple)):
-                self._labels = getattr(kind, "labels", None)
+        self._labels = labels_of(rows) if len(rows) > 1 else ()
 
     def column(self, name: str) -> Column:
         """The attribute of every object; AttributeError if one of them has none."""
         rows, labels = self.rows, self._labels
         if len(rows) == 1:
             return [getattr(rows[0], name)]
-        if labels is None or name not in labels:
+        if name not in labels:
             return list(map(attrgetter(name), rows))
         index = labels.index(name)
         # Transposing costs about a quarter a cell of what fetching by index does.
