@@ -13,4 +13,7 @@ counts is the processor time that a server's process took for a request, and its
 - `load`: the process that asks
 - `measure`: what the kernel says about a process
 - `run`, `report`: the whole run, and what is written of it
+
+Programs of their own are `extras` (search and reports), and `walls` (limits) and `streams` (live
+updates), which measure the server of `target`.
 """
