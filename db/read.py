@@ -212,6 +212,8 @@ async def connect_reader(
     read_only = {
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
+        # Statements that write moments as text rely on it.
+        "datestyle": "ISO",
     }
     once = held(connect_args, max_size=max_size, **read_only, **PLAN_ONCE)
     by_values = held(connect_args, max_size=(max_size + 1) // 2, **read_only)

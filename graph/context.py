@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from events.live import LiveEvents
     from files.service import Files
     from graph.engine.run import Observer
+    from graph.engine.writing import PlanColumns
     from graph.page_rows import PageReader
 
 
@@ -73,6 +74,8 @@ class Context:
     branches: int = 0
     # The operation's outline, where the executor keeps one with the document.
     outline: Outline | None = None
+    # What the batch engine reads for an operation that it writes; see `graph.engine.writing`.
+    columns: PlanColumns | None = None
     # Taken before anything else is read, where the operation asks for it; see `graph.event`.
     event_cursor: str | None = None
     # What is left of whose budget this operation is charged to; None where it is not charged.

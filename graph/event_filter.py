@@ -28,6 +28,7 @@ from graph.enums import EventKind
 from graph.filtering import Binds, Values, build_filter, filter_shape, given_fields
 from graph.inputs import optional
 from graph.loading import Shape, read_by_keys, viewer_of
+from graph.sql_json import KEY_ONLY
 from graph.task_inputs import TaskFilter
 
 MAX_IDS = 100
@@ -138,7 +139,7 @@ async def demand_within(context: Context, wanted: Wanted) -> None:
     projects, tasks = wanted.events.projects, wanted.events.tasks
     if projects is not None and projects.isdisjoint(own):
         raise NotFound("project or task", path=("filter",))
-    if tasks is not None and not await read_by_keys(context, models.Task, frozenset(), tasks):
+    if tasks is not None and not await read_by_keys(context, models.Task, KEY_ONLY, tasks):
         raise NotFound("project or task", path=("filter",))
 
 

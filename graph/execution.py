@@ -283,7 +283,7 @@ class Executor:
 
     async def deliver(self, prepared: Prepared, context: Context, event: Any) -> Answer:
         """One delivery of a subscription, for an event that somebody else read (a webhook's)."""
-        return await self._run(prepared, context, root_value=event)
+        return await self._run(prepared, context, root_value=event, written=False)
 
     async def subscribe(
         self, prepared: Prepared, fresh: Callable[[], Context]
@@ -352,7 +352,10 @@ class Executor:
             shared.raw_data = orjson.dumps(shared.data)
         return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
 
-    async def _run(self, prepared: Prepared, context: Context, *, root_value: Any) -> Answer:
+    async def _run(
+        self, prepared: Prepared, context: Context, *, root_value: Any, written: bool = True
+    ) -> Answer:
+        """`written`: whether the answer is only for `Answer.body`, so that parts may be text."""
         operation = prepared.operation
         context.outline = operation.outline
         request_id = context.request.id
@@ -366,6 +369,7 @@ class Executor:
                     context_value=context,
                     raw_variable_values=prepared.variables,
                     operation_name=operation.name,
+                    written=written,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:

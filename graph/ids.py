@@ -53,18 +53,18 @@ def encode(model: type[Base], value: UUID) -> strawberry.ID:
 class Encoder:
     """`encode` for one model."""
 
-    __slots__ = ("_head",)
+    __slots__ = ("head",)
 
     def __init__(self, model: type[Base]) -> None:
-        self._head = PREFIXES[model] + "_"
+        self.head = PREFIXES[model] + "_"
 
     def __call__(self, value: UUID) -> str:
         """One id."""
-        return self._head + value.hex
+        return self.head + value.hex
 
     def column(self, values: Sequence[UUID | None]) -> list[str | None]:
         """Many at once (batch engine); what is null stays so."""
-        head = self._head
+        head = self.head
         return [None if value is None else head + value.hex for value in values]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from graph.context import Context
 from graph.fields import BatchInfo, batch
 from graph.node import EXPRESSIONS, TYPE_NAMES
 from graph.selection import Outline, Selection
+from graph.sql_json import KEY_ONLY, Columns, written_columns
 
 T = TypeVar("T")
 Labels = frozenset[str]
@@ -56,11 +57,20 @@ def columns_of(
     return columns
 
 
+def _read_of(
+    model: type[Base], entity: Any, columns: Columns, viewer: Viewer, prefix: str = ""
+) -> list[Any]:
+    return [
+        *columns_of(model, entity, columns.labels, viewer, prefix),
+        *written_columns(partial(getattr, entity), columns.stretches, prefix),
+    ]
+
+
 @lru_cache(maxsize=2000)
-def _by_key(model: type[Base], labels: Labels, shape: Shape) -> Statement:
+def _by_key(model: type[Base], columns: Columns, shape: Shape) -> Statement:
     viewer = viewer_of(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    query = select(*columns_of(model, model, labels, viewer)).where(
+    query = select(*_read_of(model, model, columns, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
@@ -93,25 +103,26 @@ def _foreign_key(relationship: InstrumentedAttribute[Any]) -> str:
 
 @lru_cache(maxsize=2000)
 def _one(
-    model: type[Base], labels: Labels, related: tuple[tuple[str, Labels], ...], shape: Shape
+    model: type[Base], asked: Columns, related: tuple[tuple[str, Columns], ...], shape: Shape
 ) -> tuple[Statement, tuple[_Join, ...]]:
     """One object, and those that its to-one relations lead to: each under its own rule, so that
     one that is hidden does not hide what refers to it.
     """
     viewer = viewer_of(shape)
-    columns = columns_of(model, model, labels, viewer)
+    columns = _read_of(model, model, asked, viewer)
     query = select(*columns).select_from(model)
     size = len(columns)
     joins = []
-    for name, asked in related:
+    for name, of_related in related:
         kind, foreign_key = _target(model, name), _foreign_key(getattr(model, name))
         target: Any = aliased(kind)
-        own = columns_of(kind, target, asked, viewer, f"{name}__")
+        prefix = f"{name}__"
+        own = _read_of(kind, target, of_related, viewer, prefix)
         query = query.add_columns(*own).outerjoin(
             target,
             and_(target.id == getattr(model, foreign_key), access.read(viewer, target)),
         )
-        row = row_class(PartRow, kind, tuple(sorted({*asked, "id"})))
+        row = row_class(PartRow, kind, tuple(str(each.key).removeprefix(prefix) for each in own))
         joins.append(_Join(foreign_key, kind, slice(size, size + len(own)), row))
         size += len(own)
     key = bindparam("key", type_=Uuid())
@@ -145,8 +156,11 @@ class ObjectLoader:
             loader = context.objects[model] = cls(context, model, outline)
         return loader
 
-    def _labels_of(self, model: type[Base]) -> Labels:
-        return self._outline.labels.get(TYPE_NAMES[model], frozenset())
+    def _columns_of(self, model: type[Base]) -> Columns:
+        name, written = TYPE_NAMES[model], self._context.columns
+        if written is not None:
+            return written.objects.get(name, KEY_ONLY)
+        return Columns(self._outline.labels.get(name, frozenset()))
 
     def know(self, key: UUID, row: AnyRow | None) -> None:
         """A row that was read already, together with another one."""
@@ -201,21 +215,23 @@ class ObjectLoader:
         if len(keys) == 1:
             await self._read_one(*keys)
             return
-        rows = await read_by_keys(self._context, self._model, self._labels_of(self._model), keys)
+        rows = await read_by_keys(self._context, self._model, self._columns_of(self._model), keys)
         self._rows.update(dict.fromkeys(keys))
         self._rows.update(rows)
 
     async def _read_one(self, key: UUID) -> None:
         context, outline = self._context, self._outline
         place = (ObjectLoader, self._model, context.viewer.shape)
-        one = outline.statements.get(place)
+        source = context.columns or outline
+        statements = source.statements
+        one = statements.get(place)
         if one is None:
             related = tuple(
-                (relation, self._labels_of(_target(self._model, relation)))
-                for relation in outline.relations.get(TYPE_NAMES[self._model], ())
+                (relation, self._columns_of(_target(self._model, relation)))
+                for relation in source.relations.get(TYPE_NAMES[self._model], ())
             )
-            one = outline.statements[place] = _one(
-                self._model, self._labels_of(self._model), related, context.viewer.shape
+            one = statements[place] = _one(
+                self._model, self._columns_of(self._model), related, context.viewer.shape
             )
         statement, joins = one
         rows = await context.services.database.reader.fetch(
@@ -230,10 +246,10 @@ class ObjectLoader:
 
 
 async def read_by_keys(
-    context: Context, model: type[Base], labels: Labels, keys: Iterable[UUID]
+    context: Context, model: type[Base], columns: Columns, keys: Iterable[UUID]
 ) -> dict[UUID, Row]:
     """The rows that the viewer may see among these keys, in one statement."""
-    statement = _by_key(model, labels, context.viewer.shape)
+    statement = _by_key(model, columns, context.viewer.shape)
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
     )

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import (
     ARRAY,
     BindParameter,
+    FromClause,
     Integer,
     Select,
     Uuid,
@@ -42,8 +43,9 @@ from db.base import Base
 from db.read import Row, Statement
 from graph.few import flag_of, reach_of
 from graph.filtering import Binds, build_filter
-from graph.loading import Labels, Shape, columns_of, viewer_of
+from graph.loading import Shape, columns_of, viewer_of
 from graph.ordering import Ordering
+from graph.sql_json import Columns, written_columns
 
 if TYPE_CHECKING:
     from graph.context import Context
@@ -64,7 +66,7 @@ class PageShape:
 
     model: type[Base]
     child: str | None
-    labels: Labels
+    columns: Columns
     ordering: Ordering
     with_cursors: bool
     backward: bool
@@ -113,7 +115,9 @@ class _Page:
         entity = aliased(shape.model, name="item")
         ordering = shape.ordering
         expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-        columns = columns_of(shape.model, entity, shape.labels, viewer)
+        # What is written is written of the rows that are left in the end.
+        read = shape.columns.labels | shape.columns.written
+        columns = columns_of(shape.model, entity, read, viewer)
         if shape.with_cursors:
             columns += [
                 expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
@@ -123,6 +127,7 @@ class _Page:
             query = query.where(ordering.after(expressions, shape.after, "after"))
         if shape.before is not None:
             query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
+        self._columns = shape.columns
         self.query: _Select = query
         self.entity = entity
         self.limit: Any = bindparam("limit", type_=Integer())
@@ -152,6 +157,15 @@ class _Page:
         columns = (column for column in rows.c if column.key not in labels)
         query = select(*columns, *flag_of(self._reach))
         return self._sorted(query, [rows.c[label] for label in labels])
+
+    def passed(self, rows: FromClause) -> list[Any]:
+        """The columns to read of the rows of `ordered`."""
+        columns = self._columns
+        if not columns.stretches:
+            return list(rows.c)
+        hidden = {"id", *columns.written} - columns.labels
+        plain = (column for column in rows.c if column.key not in hidden)
+        return [*plain, *written_columns(rows.c.__getitem__, columns.stretches)]
 
     def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
         order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
@@ -183,6 +197,9 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         given += [(name, binds[name].type) for name in varying]
     if not given:
         query = page.ordered()
+        if shape.columns.stretches:
+            rows = query.subquery("row")
+            query = select(*page.passed(rows))
     else:
         # The pages to read, a row each.
         pages = (
@@ -203,7 +220,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
         inner = page.ordered(pages).lateral("row")
         whose = [pages.c[name] for name, _ in given if name in {_REQUEST, PARENT}]
-        query = select(*whose, *inner.c).select_from(pages).join(inner, true())
+        query = select(*whose, *page.passed(inner)).select_from(pages).join(inner, true())
     statement = Statement(query, shape.model, plan_once=shape.filter is None)
     statement.row.ordering = shape.ordering  # type: ignore[attr-defined]  # read by cursor_of
     return statement

@@ -23,11 +23,11 @@ from db.read import values_of
 from errors import BadInput
 from graph.fields import BatchInfo, argument, batch, derived
 from graph.filtering import Values, filter_shape
-from graph.loading import Labels, below
+from graph.loading import below
 from graph.node import TYPE_NAMES
 from graph.ordering import Key, Ordering, ordering_of
 from graph.page_rows import KEY, PageRequest, PageShape, by_parent, page_reader
-from graph.selection import Selection
+from graph.sql_json import Columns
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -210,11 +210,11 @@ async def read_pages(
     window = window_of(ordering, first, after, last, before)
     values = Values()
     filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
-    asked = _asked(info.selection, model)
+    asked = _asked(info, model)
     shape = PageShape(
         model=model,
         child=child,
-        labels=asked.labels,
+        columns=asked.columns,
         ordering=ordering,
         with_cursors=asked.cursors,
         backward=window.backward,
@@ -262,14 +262,15 @@ class _Asked:
     or what follows from them, the total.
     """
 
-    labels: Labels
+    columns: Columns
     cursors: bool
     rows: bool
     total: bool
 
 
-def _asked(selection: Selection, model: type[Base]) -> _Asked:
-    known = selection.outline.statements
+def _asked(info: BatchInfo, model: type[Base]) -> _Asked:
+    selection, written = info.selection, info.context.columns
+    known = (written or selection.outline).statements
     found: _Asked | None = known.get((selection, model))
     if found is None:
         object_type: Any = selection.outline.schema.get_type(TYPE_NAMES[model])
@@ -279,10 +280,15 @@ def _asked(selection: Selection, model: type[Base]) -> _Asked:
             below(selection, "pageInfo", "startCursor"),
             below(selection, "pageInfo", "endCursor"),
         ]
+        columns = None if written is None else written.pages.get(selection)
+        if columns is None:
+            columns = Columns(
+                frozenset().union(
+                    *(place.labels(object_type) for place in nodes if place is not None)
+                )
+            )
         found = known[selection, model] = _Asked(
-            labels=frozenset().union(
-                *(place.labels(object_type) for place in nodes if place is not None)
-            ),
+            columns=columns,
             cursors=any(place is not None for place in cursors),
             rows=any(selection.child(name) is not None for name in ("nodes", "edges", "pageInfo")),
             total=selection.child("totalCount") is not None,

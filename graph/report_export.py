@@ -29,6 +29,7 @@ from graph.loading import load_object, load_objects, read_by_keys
 from graph.mutation import Payload, Refs, mutation, payload, ref
 from graph.node import Node, described_enum, node_id, node_type
 from graph.report import TimeReportFilter, wanted_of
+from graph.sql_json import KEY_ONLY
 from graph.stored_input import to_json
 
 described_enum(
@@ -159,7 +160,7 @@ async def progress_of(context: Context, export_id: UUID) -> AsyncGenerator[Any, 
     Raises `NotFound` where it is none of the viewer's.
     """
     user_id = context.viewer.require()
-    visible = await read_by_keys(context, models.ReportExport, frozenset(), [export_id])
+    visible = await read_by_keys(context, models.ReportExport, KEY_ONLY, [export_id])
     if not visible:
         raise NotFound("report export", path=("id",))
     live = context.services.live

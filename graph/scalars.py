@@ -17,16 +17,20 @@ from files.upload import Upload
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_ZEROS = re.compile(rb'(\.\d*[1-9])0+Z"')
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class _DateTimeWriter:
-    """RFC 3339 in UTC, with Z."""
+    """RFC 3339 in UTC, with Z; of the second's fraction what is not zero, as PostgreSQL has it
+    (`graph.sql_json`).
+    """
 
     def __call__(self, value: dt.datetime) -> str:
         if value.tzinfo is not dt.UTC:
             value = value.astimezone(dt.UTC)
-        return value.isoformat()[:-6] + "Z"
+        text = value.isoformat()[:-6]
+        return (text.rstrip("0") if value.microsecond else text) + "Z"
 
     def nullable_column(self, values: Sequence[dt.datetime | None]) -> list[str | None]:
         """Many at once (batch engine): 0.15 µs each by way of orjson, where singly it is 1.6."""
@@ -34,6 +38,8 @@ class _DateTimeWriter:
         # Moments of another zone end otherwise.
         if text.count(b'Z"') != len(values) - values.count(None):
             return [None if value is None else self(value) for value in values]
+        if b'0Z"' in text and b"." in text:
+            text = _ZEROS.sub(rb'\1Z"', text)
         written: list[str | None] = orjson.loads(text)
         return written
 

@@ -91,7 +91,7 @@ class Outline:
                 if field is None:
                     continue
                 labels.update(needs_of(field))
-                relation = getattr(field.extensions.get(DEFINITION), "relation", None)
+                relation = relation_of(field)
                 if relation is not None:
                     relations.add(relation)
                 if node.selection_set:
@@ -157,6 +157,12 @@ def needs_of(field: Any) -> tuple[str, ...]:
     definition = field.extensions.get(DEFINITION)
     needs: tuple[str, ...] = getattr(definition, "needs", ())
     return needs
+
+
+def relation_of(field: Any) -> str | None:
+    """The model's to-one relation that a schema field shows, if it shows one."""
+    relation: str | None = getattr(field.extensions.get(DEFINITION), "relation", None)
+    return relation
 
 
 def concrete_types(schema: GraphQLSchema, type_: GraphQLNamedType) -> Sequence[GraphQLObjectType]:

@@ -20,6 +20,7 @@ from graph.execution import Answer, Executor, GraphQLRequest
 from graph.loading import read_by_keys
 from graph.node import TYPE_NAMES
 from graph.schema import schema as schema_of_taskloom
+from graph.sql_json import Columns
 from jobs.tools import Tools
 
 
@@ -63,7 +64,7 @@ class Graph:
             GraphQLRequest(query=document), request_id=context.request.id
         )
         labels = prepared.operation.outline.labels.get(TYPE_NAMES[models.Event], frozenset())
-        rows = await read_by_keys(context, models.Event, labels, [event_id])
+        rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
         return await self._executor.deliver(prepared, context, rows[event_id])

@@ -16,6 +16,7 @@ from graph.engine.executor import execute
 from graph.execution import Executor, GraphQLRequest
 from graph.schema import schema
 from tests.accounts import House, Person
+from tests.graph.engine.differential import read
 
 
 @dataclass(slots=True)
@@ -70,4 +71,4 @@ class Api:
         )
         answer = await self.executor.execute(prepared, context)
         self.renewed = context.renewed_viewer
-        return Reply(answer.data, list(answer.errors))
+        return Reply(read(answer.data), list(answer.errors))

@@ -10,9 +10,10 @@ failed in. Parts of the answer without a failure are taken as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from graphql import GraphQLError
 from graphql.error import located_error
 from graphql.pyutils import Path
@@ -35,27 +36,35 @@ def forbidden_null(field: FieldPlan) -> TypeError:
     return TypeError(f"Cannot return null for non-nullable field {field.place}.")
 
 
+def _read(value: Any) -> Any:
+    """What was written, as objects again."""
+    return orjson.loads(orjson.dumps(value)) if type(value) is orjson.Fragment else value
+
+
 class Replay:
     """One walk over an answer with failures; `errors` fills in the order of the answer.
 
     `failing` are the plan fields below which a `Failed` stands, `objects` the answer's objects of
-    abstract types with the plan that each was made by.
+    abstract types with the plan that each was made by, `marked` the failures in written parts
+    (`graph.engine.writing`), by what stands for them there.
     """
 
     def __init__(
         self,
         failing: set[FieldPlan],
         objects: Iterable[tuple[ObjectPlan, list[dict[str, Any]]]],
+        marked: Mapping[str, Failed],
     ) -> None:
         self.errors: list[GraphQLError] = []
         self._failing = failing
+        self._marked = marked
         self._plans = {id(row): plan for plan, rows in objects for row in rows}
         self._touched: dict[ObjectPlan, bool] = {}
 
-    def root(self, plan: ObjectPlan, data: dict[str, Any]) -> dict[str, Any] | None:
+    def root(self, plan: ObjectPlan, data: Any) -> dict[str, Any] | None:
         """The answer as the client gets it; None where a failure reached the top."""
         try:
-            return self._object(plan, data, None)
+            return self._object(plan, _read(data), None)
         except GraphQLError as error:
             self.errors.append(error)
             return None
@@ -64,10 +73,12 @@ class Replay:
         """The value of one field; raises where its failure goes on to the object around it."""
         if not self._touches(field):
             return value
-        return self._place(field, field.shape, value, Path(prev, field.key, None))
+        return self._place(field, field.shape, _read(value), Path(prev, field.key, None))
 
     def _place(self, field: FieldPlan, shape: Shape, value: Any, path: Path) -> Any:
         """A value in a place that an error can null: a field, or an item of a list."""
+        if type(value) is str:
+            value = self._marked.get(value, value)
         if type(value) is Failed:
             error = located_error(value.error, field.nodes, path.as_list())
         else:

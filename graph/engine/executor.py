@@ -33,7 +33,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.engine.plan import Plan, Planner, Unplannable
-from graph.engine.run import Run
+from graph.engine.run import Data, Run
 
 FALLBACKS: Final = Counter(
     "taskloom_engine_fallbacks",
@@ -54,9 +54,9 @@ class Executed(ExecutionResult):
     __slots__ = ("engine",)
 
     def __init__(
-        self, data: dict[str, Any] | None, errors: list[GraphQLError] | None, engine: Engine
+        self, data: Data | None, errors: list[GraphQLError] | None, engine: Engine
     ) -> None:
-        super().__init__(data, errors)
+        super().__init__(cast("dict[str, Any] | None", data), errors)
         self.engine: Engine = engine
 
 
@@ -77,12 +77,14 @@ async def execute(
     raw_variable_values: Mapping[str, Any] | None = None,
     operation_name: str | None = None,
     standard: bool = False,
+    written: bool = False,
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
     The document must have been validated. Failures of fields are errors of the result, as are
     variables that do not fit and an operation that is not there; then `data` is None. No message
-    suggests a name of the schema. `standard` turns the batch engine off.
+    suggests a name of the schema. `standard` turns the batch engine off. `written`: `data` may be
+    an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
     """
     given = {
         "root_value": root_value,
@@ -124,7 +126,9 @@ async def execute(
             hide_suggestions=True,
         )
 
-    return await _run(Run(plan, context_value, variables, root_value, executor))
+    plan.uses += 1
+    written = written and not plan.serial and plan.uses > planner.written_after
+    return await _run(Run(plan, context_value, variables, root_value, executor, written=written))
 
 
 async def _run(run: Run) -> Executed:

@@ -49,7 +49,8 @@ from graph.engine.batch import Arguments, Source, source_of
 from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
 from graph.engine.inputs import Inputs
 from graph.engine.variables import Coercers, Variables
-from graph.selection import DEFINITION, Outline, concrete_types
+from graph.engine.writing import ObjectText, PlanColumns, object_text
+from graph.selection import DEFINITION, Outline, Selection, concrete_types
 
 # Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
 # fields, and what the nodes that it keeps alive take for each character of the document.
@@ -57,6 +58,9 @@ BYTES_PER_FIELD: Final = 1_024
 BYTES_PER_CHARACTER: Final = 80
 # Sixteen MiB of plans for each schema.
 CACHE_BYTES: Final = 16 * 2**20
+# Written plans have statements of their own, by their aliases and the order of their fields. Those
+# of an operation that does not come again are not worth PostgreSQL's planning, nor their memory.
+WRITTEN_AFTER: Final = 3
 # Two variables that decide about fields make four plans; more of an operation are not kept.
 PLANS_PER_OPERATION: Final = 16
 
@@ -99,6 +103,13 @@ class Shape:
         """The object plans inside all lists; None for leaves."""
         return self.plans if self.item is None else self.item.plans_below
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the objects inside all lists can be written."""
+        if self.item is not None:
+            return self.item.is_text
+        return self.plan is not None and self.plan.text is not None
+
 
 @dataclass(slots=True, eq=False)
 class FieldPlan:
@@ -112,6 +123,7 @@ class FieldPlan:
     nodes: list[FieldNode]
     shape: Shape
     source: Source
+    selection: Selection
     arguments: Arguments
     # Object plans below, by type name; None for leaves.
     plans: Mapping[str, ObjectPlan] | None
@@ -133,6 +145,8 @@ class ObjectPlan:
     assemble: Assembler
     asked: int
     waits: bool
+    # How they are written; None where objects of several types stand at one place below.
+    text: ObjectText | None = None
     by_key: dict[str, FieldPlan] = field(init=False)
     # Those of the fields that have to be waited for.
     waiting: tuple[FieldPlan, ...] = field(init=False)
@@ -144,12 +158,21 @@ class ObjectPlan:
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """A whole operation. `serial`: root fields one after the other."""
+    """A whole operation. `serial`: root fields one after the other. `uses`: how often it ran."""
 
     root: ObjectPlan
     operation: PlannedOperation
     serial: bool
     size: int
+    uses: int = 0
+    _columns: PlanColumns | None = None
+
+    @property
+    def columns(self) -> PlanColumns:
+        """What is read for it where it is written."""
+        if self._columns is None:
+            self._columns = PlanColumns.of(self.root)
+        return self._columns
 
 
 class PlannedOperation:
@@ -229,6 +252,8 @@ class Planner:
         self.coercers = Coercers(schema)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
+        # After how many runs a plan is written; see graph.engine.writing.
+        self.written_after = WRITTEN_AFTER
         self.bytes = 0
         # By the identity of the operation's node, which the entry keeps alive.
         self._operations: OrderedDict[int, PlannedOperation] = OrderedDict()
@@ -296,6 +321,9 @@ class _Builder:
         self.variables = variables
         self.size = 0
         self._objects: dict[tuple[str, tuple[int, ...]], ObjectPlan] = {}
+        # The names of stretches. Numbers, so that plans that write the same have the same
+        # statements.
+        self._stretches: dict[Any, str] = {}
 
     def build(self) -> Plan:
         node = self.operation.node
@@ -335,13 +363,19 @@ class _Builder:
             keys.append((key, None))
             fields.append(self._field(type_, key, name, definition, details))
         self.size += 1 + len(fields)
-        return ObjectPlan(
+        plan = ObjectPlan(
             type_,
             tuple(fields),
             assembler(tuple(keys)),
             asked=len({field.source.column for field in fields if field.source.column}),
             waits=any(field.waits for field in fields),
         )
+        plan.text = object_text(plan, keys, self._stretch)
+        return plan
+
+    def _stretch(self, content: tuple[str, Any, bool]) -> str:
+        of_type = [known for known in self._stretches if known[0] == content[0]]
+        return self._stretches.setdefault(content, f"written_{len(of_type)}")
 
     def _field(
         self,
@@ -367,6 +401,7 @@ class _Builder:
             nodes=nodes,
             shape=shape,
             source=source,
+            selection=selection,
             arguments=Arguments(self.planner.inputs, definition, nodes[0]),
             plans=plans,
             waits=source.waits

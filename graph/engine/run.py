@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from graphql import GraphQLAbstractType, GraphQLError, GraphQLResolveInfo
 from graphql.execution.executor import Executor, default_type_resolver, invalid_return_type_error
 from graphql.execution.values import VariableValues
@@ -25,10 +26,16 @@ from strawberry.types.cast import get_strawberry_type_cast
 
 from graph.engine.columns import Column, Parents, by_identity, is_null, regroup, special, spread
 from graph.engine.errors import Failed, Replay, forbidden_null
+from graph.engine.writing import mark, text_of, texts_of
+from graph.sql_json import UNKNOWN, UNKNOWN_JSON
 
 if TYPE_CHECKING:
     from graph.context import Context
     from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
+    from graph.engine.writing import ObjectText, Piece, TextAssembler
+    from graph.sql_json import Stretch
+
+Data = dict[str, Any] | orjson.Fragment
 
 # Told of each plan field, once for all objects of its place: the field, how many objects there
 # were, and the seconds that having their values took, those of fields below not among them. This is
@@ -42,7 +49,11 @@ _MOST_CLASSES = 64
 
 
 class Run:
-    """One execution of a plan. `executor` makes graphql-core's, for what only that can give."""
+    """One execution of a plan. `executor` makes graphql-core's, for what only that can give.
+
+    Where it is `written`, objects are texts in place of dicts wherever they can be, and stand in
+    the answer as `orjson.Fragment`s; the answer itself may be one.
+    """
 
     def __init__(
         self,
@@ -51,8 +62,12 @@ class Run:
         variables: VariableValues,
         root_value: Any,
         executor: Callable[[], Executor[Any]],
+        *,
+        written: bool = False,
     ) -> None:
         self.plan = plan
+        # Whether what can be is put together as text; see graph.engine.writing.
+        self.written = written
         self.context = context
         self.variables = variables
         self._root_value = root_value
@@ -62,18 +77,31 @@ class Run:
         # See graph.engine.errors.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
+        # Failures in written parts, by what stands for them there.
+        self._marked: dict[str, Failed] = {}
 
-    async def execute(self) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+    async def execute(self) -> tuple[Data | None, list[GraphQLError]]:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
         self.context.branches = 1
         if self.plan.serial:
             return await self._serially(root)
-        (data,) = await self._objects(root, [self._root_value])
+        data: Data
+        if self.written:
+            self.context.columns = self.plan.columns
+        if self.written and root.text is not None:
+            (text,) = await self._texts(root, root.text, [self._root_value])
+            data = orjson.Fragment(text)
+        else:
+            (data,) = await self._objects(root, [self._root_value])
         if not self._failing:
             return data, []
-        replay = Replay(self._failing, self._abstract)
-        return replay.root(root, data), replay.errors
+        replay = Replay(self._failing, self._abstract, self._marked)
+        try:
+            return replay.root(root, data), replay.errors
+        finally:
+            # Errors know where they were raised, and so this run.
+            self._marked.clear()
 
     async def _serially(self, root: ObjectPlan) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         """Root fields of a mutation: each to its end before the next; none after a fatal one."""
@@ -82,7 +110,7 @@ class Run:
         for field in root.fields:
             column = await self._field(field, Parents([self._root_value], root.asked))
             if self._failing:
-                replay = Replay(self._failing, self._abstract)
+                replay = Replay(self._failing, self._abstract, {})
                 try:
                     column = [replay.field(field, column[0], None)]
                 except GraphQLError as error:
@@ -96,20 +124,87 @@ class Run:
 
     async def _objects(self, plan: ObjectPlan, rows: Column) -> list[dict[str, Any]]:
         parents = Parents(rows, plan.asked)
-        columns: dict[FieldPlan, Column] = {}
-        if plan.waiting:
-            # First what has to be waited for, so that while others run nothing lies about (and
-            # grows cold in the processor's cache) but the rows.
-            waited = await self._together([self._field(field, parents) for field in plan.waiting])
-            columns = dict(zip(plan.waiting, waited, strict=True))
+        columns = await self._waited(plan, parents)
         for field in plan.fields:
             if not field.waits:
-                column = self._values(field, parents)
-                done = field.shape.complete(column)
-                if done is None:
-                    done = await self._complete(field, field.shape, column)
-                columns[field] = done
+                columns[field] = await self._at_once(field, parents)
+            if self.written and field.plans is not None and field.shape.is_text:
+                texts = self._written(field, columns[field])
+                columns[field] = list(map(orjson.Fragment, texts))
         return plan.assemble(len(rows), [columns[field] for field in plan.fields])
+
+    async def _texts(self, plan: ObjectPlan, text: ObjectText, rows: Column) -> list[str]:
+        """The same objects as JSON."""
+        parents = Parents(rows, text.asked)
+        columns = await self._waited(plan, parents)
+        written: list[Column] = []
+        for piece in text.pieces:
+            if piece.stretch is not None:
+                written.append(await self._stretch(piece, parents))
+                continue
+            (field,) = piece.fields
+            column = columns[field] if field.waits else await self._at_once(field, parents)
+            written.append(self._written(field, column))
+        return text.assemble(len(rows), written)
+
+    async def _waited(self, plan: ObjectPlan, parents: Parents) -> dict[FieldPlan, Column]:
+        """The fields that have to be waited for: first of all, so that while others run nothing
+        lies about (and grows cold in the processor's cache) but the rows.
+        """
+        if not plan.waiting:
+            return {}
+        waited = await self._together([self._field(field, parents) for field in plan.waiting])
+        return dict(zip(plan.waiting, waited, strict=True))
+
+    async def _at_once(self, field: FieldPlan, parents: Parents) -> Column:
+        column = self._values(field, parents)
+        done = field.shape.complete(column)
+        return await self._complete(field, field.shape, column) if done is None else done
+
+    def _written(self, field: FieldPlan, column: Column) -> list[str]:
+        """A completed column as JSON."""
+        if field not in self._failing:
+            return texts_of(field.shape, column)
+        return [text_of(field.shape, value, self._mark) for value in column]
+
+    def _mark(self, value: Any) -> str | None:
+        if type(value) is not Failed:
+            return None
+        text, read = mark(len(self._marked))
+        self._marked[read] = value
+        return text
+
+    async def _stretch(self, piece: Piece, parents: Parents) -> Column:
+        """The texts of neighbouring fields, as the rows bring them."""
+        stretch = cast("Stretch", piece.stretch)
+        try:
+            texts = parents.column(stretch.label)
+        except AttributeError:
+            # These rows came another way.
+            columns = [await self._at_once(field, parents) for field in piece.fields]
+        else:
+            if not piece.doubtful or UNKNOWN_JSON not in "".join(texts):
+                if self._observe is not None:
+                    for field in piece.fields:
+                        self._observe(field, len(texts), 0.0)
+                return texts
+            columns = [self._looked_into(field, texts, stretch) for field in piece.fields]
+        assemble = cast("TextAssembler", piece.assemble)
+        written = map(self._written, piece.fields, columns)
+        return assemble(len(parents.rows), list(written))
+
+    def _looked_into(self, field: FieldPlan, texts: Column, stretch: Stretch) -> Column:
+        """One field's values out of texts, some of which tell of values that are not in the schema.
+
+        They fail here as they do where values are completed one by one.
+        """
+        column: list[Any] = []
+        for text in texts:
+            value = orjson.loads(text if stretch.whole else f"{{{text}}}")[field.key]
+            if isinstance(value, str) and value.startswith(UNKNOWN):
+                value = self._leaf(field, field.shape, int(value.removeprefix(UNKNOWN)))
+            column.append(value)
+        return column
 
     async def _field(self, field: FieldPlan, parents: Parents) -> Column:
         if field.source.waits:
@@ -220,7 +315,7 @@ class Run:
     async def _typed(self, field: FieldPlan, shape: Shape, values: Column) -> Column:
         """Objects, each by the plan of its type."""
         if shape.plan is not None and shape.plan.type.is_type_of is None:
-            return await self._objects(shape.plan, values)
+            return await self._of_type(shape, shape.plan, values)
         plans = await self._plans(field, shape, values)
         if not isinstance(plans, list):
             return await self._of_type(shape, plans, values)
@@ -241,10 +336,13 @@ class Run:
         return results
 
     async def _of_type(self, shape: Shape, plan: ObjectPlan, values: Column) -> Column:
-        rows = await self._objects(plan, values)
         if shape.plan is None:
+            rows = await self._objects(plan, values)
             self._abstract.append((plan, rows))
-        return rows
+            return rows
+        if self.written and plan.text is not None:
+            return await self._texts(plan, plan.text, values)
+        return await self._objects(plan, values)
 
     async def _plans(
         self, field: FieldPlan, shape: Shape, values: Column

@@ -14,7 +14,7 @@ from events.cursor import Cursor
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.execution import Answer, GraphQLRequest, Refused
 from tests.accounts import Person
-from tests.factories import ENGINES, Engine, World, gid, missing
+from tests.factories import ENGINES, Engine, Reply, World, gid, missing
 
 EVENT = """
   id kind requestId cursor at subjectId
@@ -60,7 +60,7 @@ class Listener:
         answer = await self.answer()
         assert not answer.errors, answer.errors
         assert answer.data is not None
-        return answer.data["taskEvents"]
+        return Reply.of(answer.body()).data["taskEvents"]
 
 
 @contextlib.asynccontextmanager

@@ -29,13 +29,14 @@ from db import migrate
 from files.upload import Upload
 from graph.context import Context, Services
 from graph.engine import Executed, execute
+from graph.engine.executor import planner_of
 from graph.execution import Answer, Executor, GraphQLRequest, Refused
 from graph.schema import schema
 from settings import Settings
 from tests import uploads
 from tests.accounts import Clock, Person
 from tests.factories import ENGINES, Engine, World, gid
-from tests.graph.engine.differential import assert_agree
+from tests.graph.engine.differential import assert_agree, read
 from tests.graph.engine.operations import CorpusOperation, at
 
 RENAME = """
@@ -85,12 +86,15 @@ class Twin:
         self.services = services
         self.names = dict(names)
         self.results: list[ExecutionResult] = []
+        # Whether what it executes is written, from the first run on.
+        self.written = False
         self._execute = partial(execute, standard=engine == "standard")
         self._executor = Executor(schema, engine=self._caught)
 
     async def _caught(self, *arguments: Any, **options: Any) -> ExecutionResult:
         """Executors format errors for clients; the contract is about the errors themselves."""
-        result = await self._execute(*arguments, **options)
+        result = await self._execute(*arguments, **{**options, "written": self.written})
+        result.data = read(result.data) if self.written else result.data
         self.results.append(result)
         return result
 
@@ -140,8 +144,11 @@ class Twins:
         self._number = 0
         self._names: dict[str, str] = {}
 
-    async def compare(self, operation: CorpusOperation) -> list[Answer]:
-        """Run it by both engines and hold them to the contract; the batch engine's answers."""
+    async def compare(self, operation: CorpusOperation, *, written: bool = True) -> list[Answer]:
+        """Run it by both engines and hold them to the contract; the batch engine's answers.
+
+        `written`: queries also as the batch engine writes them.
+        """
         self._number += 1
         self._clock.forward(seconds=1)
         answers, results = await self._run("batch", operation)
@@ -152,9 +159,24 @@ class Twins:
             assert result.engine == "batch" or _introspects(operation)
             renamed = self._renamed(other.data, result.data)
             assert_agree(result, Executed(renamed, other.errors, "standard"))
+        if written and operation.kind == "query":
+            await self._compare_written(operation, results)
         if not results:
             assert [_codes(answer) for answer in answers] == [_codes(other) for other in others]
         return answers
+
+    async def _compare_written(
+        self, operation: CorpusOperation, plain: list[ExecutionResult]
+    ) -> None:
+        self._twins["batch"].written = True
+        try:
+            _, results = await self._run("batch", operation)
+        finally:
+            self._twins["batch"].written = False
+        if not results:
+            return  # The answer was remembered.
+        for result, other in zip(results, plain, strict=True):
+            assert_agree(result, Executed(read(other.data), other.errors, "batch"))
 
     async def alone(self, engine: Engine, operation: CorpusOperation) -> Answer:
         """The answer of one of them to a query."""
@@ -187,6 +209,7 @@ async def twins(settings: Settings, scene: Scene) -> AsyncIterator[Twins]:
     """Two copies of the company, and a process on each."""
     clock = Clock()
     clock.now = scene.now
+    planner = planner_of(schema._schema)
     made: dict[Engine, Twin] = {}
     async with AsyncExitStack() as stack:
         server = await asyncpg.connect(settings.database.dsn)
@@ -196,6 +219,8 @@ async def twins(settings: Settings, scene: Scene) -> AsyncIterator[Twins]:
             app = create_app(settings.with_database(url), clock=clock)
             services = await stack.enter_async_context(app.lifespan())
             made[engine] = Twin(engine, services, scene.names)
+        stack.callback(setattr, planner, "written_after", planner.written_after)
+        planner.written_after = 0
         yield Twins(scene, made, clock)
 
 

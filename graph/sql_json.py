@@ -1,0 +1,289 @@
+"""Leaves that PostgreSQL writes: fields of a row that come from it as the JSON of the answer.
+
+To take ten columns of a thousand rows apart into objects of Python, only to write them again, is
+most of what a list costs. Where a field is nothing but a column, the statement can write it, key
+and all; neighbouring fields come as one text, a `Stretch`:
+
+    "title":"Weigh the frame","status":"TODO","dueAt":null
+
+Here it is said how the value of a column is written, exactly as `graph.scalars` and graphql-core
+write it. `graph.engine.writing` says which fields of an operation are written so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import EnumMeta
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
+
+from graphql import (
+    GraphQLField,
+    GraphQLID,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLString,
+    get_nullable_type,
+    is_list_type,
+    is_non_null_type,
+    is_scalar_type,
+)
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    Date,
+    DateTime,
+    Integer,
+    Interval,
+    SmallInteger,
+    Text,
+    Uuid,
+    case,
+    cast,
+    func,
+    inspect,
+    literal_column,
+    type_coerce,
+)
+from sqlalchemy.types import TypeEngine
+from strawberry.schema.schema_converter import CustomGraphQLEnumType
+
+from db.base import Ordered
+from graph import ids
+from graph.fields import ColumnField
+from graph.node import TYPE_NAMES
+from graph.selection import DEFINITION
+
+# Begins the text that stands for a value which the enum does not have; the value follows. No text
+# of the database holds this character, so that it cannot be anything else.
+UNKNOWN: Final = "\0"
+UNKNOWN_JSON: Final = "\\u0000"
+# PostgreSQL calls functions with at most a hundred arguments.
+_MOST_ARGUMENTS: Final = 90
+
+_NO_TIME: Final = literal_column("INTERVAL '0'", Interval())
+
+# Constants of the text and SQL expressions of type text, in turn.
+Texts = Sequence["str | ColumnElement[Any]"]
+
+
+def _quoted(text: str) -> ColumnElement[str]:
+    """A constant of ours in the statement's own text: neither clients nor rows bring it."""
+    return literal_column("'" + text.replace("'", "''") + "'", Text())
+
+
+def _or_null(text: ColumnElement[Any]) -> Texts:
+    return [func.coalesce(text, _quoted("null"))]
+
+
+# --- values of one column ------------------------------------------------------------------------
+# Each is equal to others that write the same, since they are parts of the keys of statements.
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """Numbers and booleans: as PostgreSQL writes them."""
+
+    nullable: bool
+
+    def __call__(self, value: Any) -> Texts:
+        text = cast(value, Text())
+        return _or_null(text) if self.nullable else [text]
+
+
+@dataclass(frozen=True, slots=True)
+class _Json:
+    """Texts and lists of them, with what must be escaped."""
+
+    nullable: bool
+
+    def __call__(self, value: Any) -> Texts:
+        text = cast(func.to_json(value), Text())
+        return _or_null(text) if self.nullable else [text]
+
+
+@dataclass(frozen=True, slots=True)
+class _Quoted:
+    """What holds nothing that must be escaped, between `head` and `tail`."""
+
+    nullable: bool
+    write: Callable[[Any], ColumnElement[Any]]
+    head: str = '"'
+    tail: str = '"'
+
+    def __call__(self, value: Any) -> Texts:
+        text = self.write(value)
+        if self.nullable:
+            return _or_null(_quoted(self.head).concat(text).concat(_quoted(self.tail)))
+        return [self.head, text, self.tail]
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """The members of an enum, by their names in the schema."""
+
+    nullable: bool
+    names: tuple[tuple[int, str], ...]
+
+    def __call__(self, value: Any) -> Texts:
+        found = [
+            (literal_column(str(member), Integer()), _quoted(f'"{name}"'))
+            for member, name in self.names
+        ]
+        number = cast(type_coerce(value, Integer()), Text())
+        unknown = _quoted(f'"{UNKNOWN_JSON}').concat(number).concat(_quoted('"'))
+        text = case(*found, value=value, else_=unknown)
+        return _or_null(text) if self.nullable else [text]
+
+
+def _hex(value: Any) -> ColumnElement[Any]:
+    return func.encode(func.uuid_send(value), _quoted("hex"))
+
+
+def _moment(value: Any) -> ColumnElement[Any]:
+    # Whatever the session's time zone. The text has a blank where RFC 3339 has a T.
+    text = cast(func.timezone(_NO_TIME, value), Text())
+    return func.replace(text, _quoted(" "), _quoted("T"))
+
+
+def _day(value: Any) -> ColumnElement[Any]:
+    return cast(value, Text())
+
+
+Write = _Bare | _Json | _Quoted | _Name
+
+
+def _is_moment(sql: TypeEngine[Any]) -> bool:
+    return isinstance(sql, DateTime) and sql.timezone
+
+
+def _is_texts(sql: TypeEngine[Any]) -> bool:
+    return isinstance(sql, ARRAY) and isinstance(sql.item_type, Text) and sql.dimensions is None
+
+
+# By the scalar's name in the schema: of which columns, and how.
+_SCALARS: Final[Mapping[str, tuple[Callable[[TypeEngine[Any]], bool], Callable[[bool], Write]]]] = {
+    "String": (lambda sql: type(sql) is Text, _Json),
+    "Int": (lambda sql: type(sql) in {Integer, SmallInteger}, _Bare),
+    "Boolean": (lambda sql: type(sql) is Boolean, _Bare),
+    "DateTime": (_is_moment, partial(_Quoted, write=_moment, tail='Z"')),
+    "Date": (lambda sql: type(sql) is Date, partial(_Quoted, write=_day)),
+}
+
+
+def _writer(type_: GraphQLOutputType, sql: TypeEngine[Any], convert: Any) -> Write | None:
+    """How a column of this type is written as this type of the schema; None where it is not."""
+    nullable = not is_non_null_type(type_)
+    leaf = get_nullable_type(type_)
+    write: Write | None = None
+    if isinstance(convert, ids.Encoder):
+        if leaf is GraphQLID and isinstance(sql, Uuid):
+            write = _Quoted(nullable, _hex, head=f'"{convert.head}')
+    elif isinstance(convert, EnumMeta):
+        # What is written must be what Python would make of it.
+        same = isinstance(leaf, CustomGraphQLEnumType) and leaf.wrapped_cls is convert
+        if same and isinstance(sql, Ordered) and sql.enum is convert:
+            write = _Name(nullable, _names(leaf, convert))
+    elif convert is None and is_list_type(leaf):
+        if get_nullable_type(leaf.of_type) is GraphQLString and _is_texts(sql):
+            write = _Json(nullable)
+    elif convert is None and is_scalar_type(leaf) and leaf.name in _SCALARS:
+        fits, made = _SCALARS[leaf.name]
+        write = made(nullable) if fits(sql) else None
+    return write
+
+
+def _names(leaf: Any, enum: Any) -> tuple[tuple[int, str], ...]:
+    members: Iterable[Any] = enum
+    return tuple((int(member), str(leaf.coerce_output_value(member))) for member in members)
+
+
+# --- stretches -----------------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """One field: its key in the answer, its column, and how that is written."""
+
+    key: str
+    label: str
+    write: Write
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the text may tell of an `UNKNOWN` value."""
+        return isinstance(self.write, _Name)
+
+
+@lru_cache(maxsize=4096)
+def _write_of(type_: GraphQLObjectType, name: str) -> tuple[str, Write] | None:
+    definition: GraphQLField = type_.fields[name]
+    field = definition.extensions.get(DEFINITION)
+    model = next((model for model, shown in TYPE_NAMES.items() if shown == type_.name), None)
+    if model is None or not isinstance(field, ColumnField) or field.whole_row:
+        return None
+    mapped = inspect(model).columns.get(field.label)
+    # A null where none may be is an error, and for Python to tell.
+    if mapped is None or (mapped.nullable and is_non_null_type(definition.type)):
+        return None
+    write = _writer(definition.type, mapped.type, field.convert)
+    return None if write is None else (field.label, write)
+
+
+def part_of(type_: GraphQLObjectType, name: str, key: str) -> Part | None:
+    """The field as PostgreSQL writes it; None where it is more than a column."""
+    found = _write_of(type_, name)
+    return None if found is None else Part(key, *found)
+
+
+class Stretch(NamedTuple):
+    """Neighbouring fields. `label` is the column that their text comes in; `whole`: there are no
+    others, and the text is the object.
+    """
+
+    label: str
+    parts: tuple[Part, ...]
+    whole: bool
+
+    def text(self, value_of: Callable[[str], Any]) -> ColumnElement[Any]:
+        """The text, given the row's columns by their names."""
+        constant = "{" if self.whole else ""
+        found: list[ColumnElement[Any]] = []
+        for index, part in enumerate(self.parts):
+            constant += f'{"," if index else ""}"{part.key}":'
+            for text in part.write(value_of(part.label)):
+                if isinstance(text, str):
+                    constant += text
+                else:
+                    found += [_quoted(constant), text] if constant else [text]
+                    constant = ""
+        constant += "}" if self.whole else ""
+        if constant:
+            found.append(_quoted(constant))
+        while len(found) > _MOST_ARGUMENTS:
+            found = [func.concat(*found[:_MOST_ARGUMENTS]), *found[_MOST_ARGUMENTS:]]
+        return func.concat(*found)
+
+
+class Columns(NamedTuple):
+    """What is read of a row: columns as they are, and such that are written."""
+
+    labels: frozenset[str]
+    stretches: tuple[Stretch, ...] = ()
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The columns that the stretches are written from."""
+        return frozenset(part.label for stretch in self.stretches for part in stretch.parts)
+
+
+# Nothing but the key, which is always read.
+KEY_ONLY: Final = Columns(frozenset())
+
+
+def written_columns(
+    value_of: Callable[[str], Any], stretches: Iterable[Stretch], prefix: str = ""
+) -> list[Any]:
+    """The stretches as columns of a statement, given those of the row by their names."""
+    return [stretch.text(value_of).label(prefix + stretch.label) for stretch in stretches]
