@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
-from db.base import Base
+from db.base import Base, Ordered
 from db.held import Connection, Connections
 
 
@@ -81,8 +81,12 @@ def values_of(rows: Sequence[Any], label: str) -> list[Any]:
     return list(map(get, rows))
 
 
-def _copies(type_: TypeEngine[Any]) -> bool:
-    """Whether all that SQLAlchemy does to a value of this type is to copy a list."""
+def _needless(type_: TypeEngine[Any]) -> bool:
+    """Whether asyncpg takes a value of this type as it is: a member of an enum of numbers is one,
+    and of a list SQLAlchemy makes no more than a copy.
+    """
+    if isinstance(type_, Ordered):
+        return True
     if not isinstance(type_, ARRAY):
         return False
     return type_.item_type.dialect_impl(_DIALECT).bind_processor(_DIALECT) is None
@@ -117,7 +121,7 @@ class Statement:
         self._processors = {
             name: processor
             for name, processor in processors.items()
-            if name in self._names and not _copies(compiled.binds[name].type)
+            if name in self._names and not _needless(compiled.binds[name].type)
         }
         self.plan_once = plan_once
         self.row = row_class(

@@ -8,6 +8,7 @@ in the way; then `create` finds out what.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -68,8 +69,8 @@ async def create(work: Work, new: NewTask) -> Task:
     return Task(**columns | {"number": row.number})
 
 
-async def create_at_once(work: Work, new: NewTask, returning: frozenset[str]) -> Row | None:
-    """The new task, with these of its columns; None where nothing was done.
+async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row | None:
+    """The new task, with the columns that are wanted of it; None where nothing was done.
 
     `work` is one of `domain.work.of_one_statement`. Raises what is wrong with the values
     themselves, and `IntegrityError` where the id is taken.
@@ -80,8 +81,13 @@ async def create_at_once(work: Work, new: NewTask, returning: frozenset[str]) ->
     if own is not None and new.project_id not in own:
         return None
     columns = _columns(work, new, checked_new(work, new), work.viewer.require())
-    statement = _at_once(stand_in(work.viewer), new.assignee_id is not None, returning)
-    rows: list[Row] = await work.fetch(statement, _params(work, columns))
+    given = {name: value for name, value in columns.items() if value is not None}
+    statement = _at_once(stand_in(work.viewer), tuple(given), returning)
+    event = event_of_values(work, EventKind.TASK_CREATED, columns)
+    params = {_TASK[name].key: value for name, value in given.items()}
+    for name, bind in _EVENT_AT_ONCE.items():
+        params[bind.key] = event[name]
+    rows: list[Row] = await work.fetch(statement, params)
     return rows[0] if rows else None
 
 
@@ -155,19 +161,31 @@ _INSERT_PERSONAL = _insertion(in_project=False)
 _INSERT_IN_PROJECT = _insertion(in_project=True)
 
 
-# Nothing that is made at once has these.
-_NOT_AT_ONCE = {"parent_id", "root_id", "deleted_at", "deleted_with"}
+# What an event of a new task has in common with the task.
+_SHARED = {
+    "at": "created_at",
+    "actor_id": "owner_id",
+    "subject_id": "id",
+    "task_id": "id",
+    "project_id": "project_id",
+}
+_EVENT_AT_ONCE = {name: bind for name, bind in _EVENT.items() if name not in _SHARED}
+# Chooses of a table's columns which to give back; equal ones choose the same.
+Returning = Callable[[Any], Sequence[Any]]
 
 
 @lru_cache(maxsize=500)
-def _at_once(viewer: Viewer, assigned: bool, returning: frozenset[str]) -> Statement:
-    """The project is numbered if all that `create` would demand holds; the rest follows from it."""
+def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> Statement:
+    """The project is numbered if all that `create` would demand holds; the rest follows from it.
+
+    `given` are the columns of the task that are not empty.
+    """
     demands = [
         access.read(viewer, Project),
         Project.archived_at.is_(None),
         func.coalesce(access.role_in(viewer, Project.id) >= Role.EDITOR, false()),
     ]
-    if assigned:
+    if "assignee_id" in given:
         demands.append(
             exists()
             .where(User.id == _TASK["assignee_id"], User.is_active)
@@ -186,16 +204,14 @@ def _at_once(viewer: Viewer, assigned: bool, returning: frozenset[str]) -> State
         .select_from(numbered.outerjoin(last, true()))
         .cte("placed")
     )
-    values = {name: bind for name, bind in _TASK.items() if name not in _NOT_AT_ONCE} | {
+    values = {name: _TASK[name] for name in given} | {
         "number": placed.c.last_number,
         "position": ranks.numbered_rank(placed.c.whole, placed.c.last_number),
     }
-    logged = _from(Event, _EVENT, numbered).cte("logged")
+    event = {name: _TASK[_SHARED[name]] if name in _SHARED else _EVENT[name] for name in _EVENT}
+    logged = _from(Event, event, numbered).cte("logged")
     made = _from(Task, values, placed).add_cte(logged)
-    columns = Task.__table__.columns
-    return Statement(
-        made.returning(*(columns[name].label(name) for name in sorted({*returning, "id"}))), Task
-    )
+    return Statement(made.returning(*returning(Task.__table__.columns)), Task)
 
 
 def _from(model: Any, values: dict[str, Any], rows: Any) -> Insert:

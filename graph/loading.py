@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, inspect, select
@@ -27,6 +27,9 @@ from graph.fields import BatchInfo, batch
 from graph.node import EXPRESSIONS, TYPE_NAMES
 from graph.selection import Outline, Selection
 from graph.sql_json import KEY_ONLY, Columns, written_columns
+
+if TYPE_CHECKING:
+    from graph.engine.writing import PlanColumns
 
 T = TypeVar("T")
 Labels = frozenset[str]
@@ -130,6 +133,14 @@ def _one(
     return Statement(query, model, plan_once=True), tuple(joins)
 
 
+def columns_of_objects(model: type[Base], written: PlanColumns | None, outline: Outline) -> Columns:
+    """What is read of a row that is read once for all places of an operation."""
+    name = TYPE_NAMES[model]
+    if written is not None:
+        return written.objects.get(name, KEY_ONLY)
+    return Columns(outline.labels.get(name, frozenset()))
+
+
 class ObjectLoader:
     """Rows of one model by key, for one operation.
 
@@ -157,10 +168,7 @@ class ObjectLoader:
         return loader
 
     def _columns_of(self, model: type[Base]) -> Columns:
-        name, written = TYPE_NAMES[model], self._context.columns
-        if written is not None:
-            return written.objects.get(name, KEY_ONLY)
-        return Columns(self._outline.labels.get(name, frozenset()))
+        return columns_of_objects(model, self._context.columns, self._outline)
 
     def know(self, key: UUID, row: AnyRow | None) -> None:
         """A row that was read already, together with another one."""

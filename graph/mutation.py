@@ -42,8 +42,9 @@ from files.upload import Upload
 from graph.context import Context
 from graph.errors import UserError, each, user_errors
 from graph.fields import BatchInfo, argument, batch, derived
-from graph.loading import load_objects
+from graph.loading import columns_of_objects, load_objects
 from graph.node import TYPE_NAMES, told_by_class
+from graph.sql_json import Columns, written_columns
 
 log = logging.getLogger("taskloom.mutation")
 
@@ -78,11 +79,24 @@ class Outcome:
     undo: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The columns that a statement gives of a row that it made, of those of the row's table."""
+
+    columns: Columns
+
+    def __call__(self, table: Any) -> list[Any]:
+        """Them, labelled; the id is always among them."""
+        labels = sorted({*self.columns.labels, "id"})
+        plain = [table[label].label(label) for label in labels]
+        return [*plain, *written_columns(table.__getitem__, self.columns.stretches)]
+
+
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
 # Does the mutation in one statement, where it can be done so, or does nothing and returns None; the
 # function then does it. It is given the columns that the answer needs of the object, if those are
 # all that it needs, and may return a row with them in the place of its id: whoever made it sees it.
-AtOnce = Callable[[Work, Any, frozenset[str] | None], Awaitable[Refs | None]]
+AtOnce = Callable[[Work, Any, "Returned | None"], Awaitable[Refs | None]]
 # Raises `RateLimited` where this was done too often; see `graph.rates`.
 Limit = Callable[[Context, Any], Awaitable[None]]
 
@@ -239,7 +253,7 @@ async def _attempts(
 
 
 async def _at_once(
-    context: Context, function: AtOnce, data: Any, wanted: frozenset[str] | None
+    context: Context, function: AtOnce, data: Any, wanted: Returned | None
 ) -> PayloadValue | None:
     services = context.services
     work = of_one_statement(
@@ -259,10 +273,16 @@ async def _at_once(
     return PayloadValue(refs)
 
 
-def _wanted(info: BatchInfo, model: type[Base]) -> frozenset[str] | None:
+def _wanted(info: BatchInfo, model: type[Base]) -> Returned | None:
     """The columns of this model that the operation needs; None where it needs more than columns."""
-    labels = info.selection.outline.labels.get(TYPE_NAMES[model], frozenset())
-    return labels if labels <= _column_names(model) else None
+    written, outline = info.context.columns, info.selection.outline
+    known = (written or outline).statements
+    place = (Returned, model)
+    if place not in known:
+        columns = columns_of_objects(model, written, outline)
+        known[place] = Returned(columns) if columns.labels <= _column_names(model) else None
+    found: Returned | None = known[place]
+    return found
 
 
 @cache

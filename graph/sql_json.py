@@ -13,7 +13,7 @@ write it. `graph.engine.writing` says which fields of an operation are written s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import EnumMeta
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
@@ -266,11 +266,20 @@ class Stretch(NamedTuple):
         return func.concat(*found)
 
 
-class Columns(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Columns:
     """What is read of a row: columns as they are, and such that are written."""
 
     labels: frozenset[str]
     stretches: tuple[Stretch, ...] = ()
+    # They are looked up by with each statement, and hashing a stretch is no trifle.
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.labels, self.stretches)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def written(self) -> frozenset[str]:

@@ -127,7 +127,7 @@ async def execute(
         )
 
     plan.uses += 1
-    written = written and not plan.serial and plan.uses > planner.written_after
+    written = written and plan.uses > planner.written_after
     return await _run(Run(plan, context_value, variables, root_value, executor, written=written))
 
 

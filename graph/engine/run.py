@@ -84,11 +84,11 @@ class Run:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
         self.context.branches = 1
+        if self.written:
+            self.context.columns = self.plan.columns
         if self.plan.serial:
             return await self._serially(root)
         data: Data
-        if self.written:
-            self.context.columns = self.plan.columns
         if self.written and root.text is not None:
             (text,) = await self._texts(root, root.text, [self._root_value])
             data = orjson.Fragment(text)
@@ -109,12 +109,16 @@ class Run:
         errors: list[GraphQLError] = []
         for field in root.fields:
             column = await self._field(field, Parents([self._root_value], root.asked))
+            if self.written and field.shape.is_text:
+                column = list(map(orjson.Fragment, self._written(field, column)))
             if self._failing:
-                replay = Replay(self._failing, self._abstract, {})
+                replay = Replay(self._failing, self._abstract, self._marked)
                 try:
                     column = [replay.field(field, column[0], None)]
                 except GraphQLError as error:
                     return None, [*errors, *replay.errors, error]
+                finally:
+                    self._marked.clear()
                 errors += replay.errors
                 self._failing.clear()
             columns.append(column)

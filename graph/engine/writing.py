@@ -89,11 +89,12 @@ class Piece:
     stretch: Stretch | None = None
     # Of a stretch: makes its texts of its fields', where the rows have it not.
     assemble: TextAssembler | None = None
+    # Whether the database's text may hold a value that the schema does not know.
+    doubtful: bool = field(init=False)
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether the database's text may hold a value that the schema does not know."""
-        return self.stretch is not None and any(part.doubtful for part in self.stretch.parts)
+    def __post_init__(self) -> None:
+        parts = self.stretch.parts if self.stretch is not None else ()
+        self.doubtful = any(part.doubtful for part in parts)
 
 
 @dataclass(slots=True, eq=False)
