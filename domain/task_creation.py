@@ -170,7 +170,7 @@ _SHARED = {
     "project_id": "project_id",
 }
 _EVENT_AT_ONCE = {name: bind for name, bind in _EVENT.items() if name not in _SHARED}
-# Chooses of a table's columns which to give back; equal ones choose the same.
+# Says which columns of a table to give back; equal ones say the same.
 Returning = Callable[[Any], Sequence[Any]]
 
 
@@ -211,7 +211,7 @@ def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> St
     event = {name: _TASK[_SHARED[name]] if name in _SHARED else _EVENT[name] for name in _EVENT}
     logged = _from(Event, event, numbered).cte("logged")
     made = _from(Task, values, placed).add_cte(logged)
-    return Statement(made.returning(*returning(Task.__table__.columns)), Task)
+    return Statement(made.returning(*returning(Task.__table__)), Task)
 
 
 def _from(model: Any, values: dict[str, Any], rows: Any) -> Insert:

@@ -65,7 +65,7 @@ def _read_of(
 ) -> list[Any]:
     return [
         *columns_of(model, entity, columns.labels, viewer, prefix),
-        *written_columns(partial(getattr, entity), columns.stretches, prefix),
+        *written_columns(partial(getattr, entity), columns.stretches, viewer, prefix),
     ]
 
 
@@ -234,13 +234,14 @@ class ObjectLoader:
         statements = source.statements
         one = statements.get(place)
         if one is None:
+            columns = self._columns_of(self._model)
             related = tuple(
                 (relation, self._columns_of(_target(self._model, relation)))
                 for relation in source.relations.get(TYPE_NAMES[self._model], ())
+                # Else it comes within what is written of the row.
+                if _foreign_key(getattr(self._model, relation)) in columns.labels
             )
-            one = statements[place] = _one(
-                self._model, self._columns_of(self._model), related, context.viewer.shape
-            )
+            one = statements[place] = _one(self._model, columns, related, context.viewer.shape)
         statement, joins = one
         rows = await context.services.database.reader.fetch(
             statement, {**context.viewer.params, "key": key}

@@ -28,10 +28,12 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
+from sqlalchemy import Table, literal_column
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from strawberry.types.maybe import Some
 
+from auth.viewer import NOBODY
 from db.base import Base
 from db.read import AnyRow, Row
 from domain import idempotency, rules
@@ -42,9 +44,9 @@ from files.upload import Upload
 from graph.context import Context
 from graph.errors import UserError, each, user_errors
 from graph.fields import BatchInfo, argument, batch, derived
-from graph.loading import columns_of_objects, load_objects
+from graph.loading import Shape, columns_of_objects, load_objects, viewer_of
 from graph.node import TYPE_NAMES, told_by_class
-from graph.sql_json import Columns, written_columns
+from graph.sql_json import KEY_ONLY, Columns, written_columns
 
 log = logging.getLogger("taskloom.mutation")
 
@@ -84,13 +86,22 @@ class Returned:
     """The columns that a statement gives of a row that it made, of those of the row's table."""
 
     columns: Columns
+    viewer: Shape
 
-    def __call__(self, table: Any) -> list[Any]:
+    def __call__(self, table: Table) -> list[Any]:
         """Them, labelled; the id is always among them."""
-        labels = sorted({*self.columns.labels, "id"})
-        plain = [table[label].label(label) for label in labels]
-        return [*plain, *written_columns(table.__getitem__, self.columns.stretches)]
 
+        def value_of(label: str) -> Any:
+            # By name: within it, SQLAlchemy takes the table for one more to read from.
+            return literal_column(f"{table.name}.{label}", table.c[label].type)
+
+        labels = sorted({*self.columns.labels, "id"})
+        plain = [table.c[label].label(label) for label in labels]
+        viewer = viewer_of(self.viewer)
+        return [*plain, *written_columns(value_of, self.columns.stretches, viewer)]
+
+
+ONLY_ID = Returned(KEY_ONLY, NOBODY.shape)
 
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
 # Does the mutation in one statement, where it can be done so, or does nothing and returns None; the
@@ -277,10 +288,11 @@ def _wanted(info: BatchInfo, model: type[Base]) -> Returned | None:
     """The columns of this model that the operation needs; None where it needs more than columns."""
     written, outline = info.context.columns, info.selection.outline
     known = (written or outline).statements
-    place = (Returned, model)
+    place = (Returned, model, info.viewer.shape)
     if place not in known:
         columns = columns_of_objects(model, written, outline)
-        known[place] = Returned(columns) if columns.labels <= _column_names(model) else None
+        only = columns.labels <= _column_names(model)
+        known[place] = Returned(columns, info.viewer.shape) if only else None
     found: Returned | None = known[place]
     return found
 

@@ -128,6 +128,7 @@ class _Page:
         if shape.before is not None:
             query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
         self._columns = shape.columns
+        self._viewer = viewer
         self.query: _Select = query
         self.entity = entity
         self.limit: Any = bindparam("limit", type_=Integer())
@@ -165,7 +166,7 @@ class _Page:
             return list(rows.c)
         hidden = {"id", *columns.written} - columns.labels
         plain = (column for column in rows.c if column.key not in hidden)
-        return [*plain, *written_columns(rows.c.__getitem__, columns.stretches)]
+        return [*plain, *written_columns(rows.c.__getitem__, columns.stretches, self._viewer)]
 
     def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
         order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))

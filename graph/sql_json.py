@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import EnumMeta
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from graphql import (
@@ -45,16 +46,20 @@ from sqlalchemy import (
     func,
     inspect,
     literal_column,
+    select,
     type_coerce,
 )
+from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeEngine
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
-from db.base import Ordered
+from auth import access
+from auth.viewer import Viewer
+from db.base import Base, Ordered
 from graph import ids
 from graph.fields import ColumnField
 from graph.node import TYPE_NAMES
-from graph.selection import DEFINITION
+from graph.selection import DEFINITION, relation_of
 
 # Begins the text that stands for a value which the enum does not have; the value follows. No text
 # of the database holds this character, so that it cannot be anything else.
@@ -88,7 +93,7 @@ class _Bare:
 
     nullable: bool
 
-    def __call__(self, value: Any) -> Texts:
+    def __call__(self, value: Any, _: Viewer) -> Texts:
         text = cast(value, Text())
         return _or_null(text) if self.nullable else [text]
 
@@ -99,7 +104,7 @@ class _Json:
 
     nullable: bool
 
-    def __call__(self, value: Any) -> Texts:
+    def __call__(self, value: Any, _: Viewer) -> Texts:
         text = cast(func.to_json(value), Text())
         return _or_null(text) if self.nullable else [text]
 
@@ -113,7 +118,7 @@ class _Quoted:
     head: str = '"'
     tail: str = '"'
 
-    def __call__(self, value: Any) -> Texts:
+    def __call__(self, value: Any, _: Viewer) -> Texts:
         text = self.write(value)
         if self.nullable:
             return _or_null(_quoted(self.head).concat(text).concat(_quoted(self.tail)))
@@ -127,7 +132,7 @@ class _Name:
     nullable: bool
     names: tuple[tuple[int, str], ...]
 
-    def __call__(self, value: Any) -> Texts:
+    def __call__(self, value: Any, _: Viewer) -> Texts:
         found = [
             (literal_column(str(member), Integer()), _quoted(f'"{name}"'))
             for member, name in self.names
@@ -136,6 +141,30 @@ class _Name:
         unknown = _quoted(f'"{UNKNOWN_JSON}').concat(number).concat(_quoted('"'))
         text = case(*found, value=value, else_=unknown)
         return _or_null(text) if self.nullable else [text]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """What a column refers to, by its own rule: null where there is none to see."""
+
+    model: type[Base]
+    parts: tuple[Part, ...]
+
+    def __call__(self, value: Any, viewer: Viewer) -> Texts:
+        entity: Any = aliased(self.model)
+        text = _object(self.parts, partial(getattr, entity), viewer)
+        found = select(text).where(entity.id == value, access.read(viewer, entity))
+        return _or_null(found.correlate_except(entity).scalar_subquery())
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """The same for all: the name of a type."""
+
+    text: str
+
+    def __call__(self, _: Any, __: Viewer) -> Texts:
+        return [self.text]
 
 
 def _hex(value: Any) -> ColumnElement[Any]:
@@ -152,7 +181,7 @@ def _day(value: Any) -> ColumnElement[Any]:
     return cast(value, Text())
 
 
-Write = _Bare | _Json | _Quoted | _Name
+Write = _Bare | _Json | _Quoted | _Name | _Object | _Constant
 
 
 def _is_moment(sql: TypeEngine[Any]) -> bool:
@@ -204,10 +233,10 @@ def _names(leaf: Any, enum: Any) -> tuple[tuple[int, str], ...]:
 
 
 class Part(NamedTuple):
-    """One field: its key in the answer, its column, and how that is written."""
+    """One field: its key in the answer, its column if it has one, and how that is written."""
 
     key: str
-    label: str
+    label: str | None
     write: Write
 
     @property
@@ -216,11 +245,15 @@ class Part(NamedTuple):
         return isinstance(self.write, _Name)
 
 
+def _model_of(type_: GraphQLObjectType) -> type[Base] | None:
+    return next((model for model, shown in TYPE_NAMES.items() if shown == type_.name), None)
+
+
 @lru_cache(maxsize=4096)
 def _write_of(type_: GraphQLObjectType, name: str) -> tuple[str, Write] | None:
     definition: GraphQLField = type_.fields[name]
     field = definition.extensions.get(DEFINITION)
-    model = next((model for model, shown in TYPE_NAMES.items() if shown == type_.name), None)
+    model = _model_of(type_)
     if model is None or not isinstance(field, ColumnField) or field.whole_row:
         return None
     mapped = inspect(model).columns.get(field.label)
@@ -237,6 +270,28 @@ def part_of(type_: GraphQLObjectType, name: str, key: str) -> Part | None:
     return None if found is None else Part(key, *found)
 
 
+def constant_part(key: str, name: str) -> Part:
+    """The name of a type."""
+    return Part(key, None, _Constant(f'"{name}"'))
+
+
+def object_part_of(
+    type_: GraphQLObjectType, name: str, key: str, parts: tuple[Part, ...]
+) -> Part | None:
+    """A to-one relation with all that is asked of its object; None where a null would be an error,
+    or a value may be one.
+    """
+    definition: GraphQLField = type_.fields[name]
+    model, relation = _model_of(type_), relation_of(definition)
+    if model is None or relation is None or is_non_null_type(definition.type):
+        return None
+    if any(part.doubtful for part in parts):
+        return None
+    prop = getattr(model, relation).property
+    (foreign_key,) = (column.key for column in prop.local_columns)
+    return Part(key, str(foreign_key), _Object(prop.mapper.class_, parts))
+
+
 class Stretch(NamedTuple):
     """Neighbouring fields. `label` is the column that their text comes in; `whole`: there are no
     others, and the text is the object.
@@ -246,24 +301,37 @@ class Stretch(NamedTuple):
     parts: tuple[Part, ...]
     whole: bool
 
-    def text(self, value_of: Callable[[str], Any]) -> ColumnElement[Any]:
+    def text(self, value_of: Callable[[str], Any], viewer: Viewer) -> ColumnElement[Any]:
         """The text, given the row's columns by their names."""
-        constant = "{" if self.whole else ""
-        found: list[ColumnElement[Any]] = []
-        for index, part in enumerate(self.parts):
-            constant += f'{"," if index else ""}"{part.key}":'
-            for text in part.write(value_of(part.label)):
-                if isinstance(text, str):
-                    constant += text
-                else:
-                    found += [_quoted(constant), text] if constant else [text]
-                    constant = ""
-        constant += "}" if self.whole else ""
+        if self.whole:
+            return _object(self.parts, value_of, viewer)
+        return _concat(_texts(self.parts, value_of, viewer))
+
+
+def _object(
+    parts: Sequence[Part], value_of: Callable[[str], Any], viewer: Viewer
+) -> ColumnElement[Any]:
+    return _concat(["{", *_texts(parts, value_of, viewer), "}"])
+
+
+def _texts(parts: Sequence[Part], value_of: Callable[[str], Any], viewer: Viewer) -> Texts:
+    found: list[str | ColumnElement[Any]] = []
+    for index, part in enumerate(parts):
+        found.append(f'{"," if index else ""}"{part.key}":')
+        found += part.write(part.label and value_of(part.label), viewer)
+    return found
+
+
+def _concat(texts: Texts) -> ColumnElement[Any]:
+    found: list[ColumnElement[Any]] = []
+    for constant, group in groupby(texts, lambda text: isinstance(text, str)):
         if constant:
-            found.append(_quoted(constant))
-        while len(found) > _MOST_ARGUMENTS:
-            found = [func.concat(*found[:_MOST_ARGUMENTS]), *found[_MOST_ARGUMENTS:]]
-        return func.concat(*found)
+            found.append(_quoted("".join(str(text) for text in group)))
+        else:
+            found += group  # type: ignore[arg-type]  # none of them is a constant
+    while len(found) > _MOST_ARGUMENTS:
+        found = [func.concat(*found[:_MOST_ARGUMENTS]), *found[_MOST_ARGUMENTS:]]
+    return func.concat(*found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +352,8 @@ class Columns:
     @property
     def written(self) -> frozenset[str]:
         """The columns that the stretches are written from."""
-        return frozenset(part.label for stretch in self.stretches for part in stretch.parts)
+        parts = (part for stretch in self.stretches for part in stretch.parts)
+        return frozenset(part.label for part in parts if part.label is not None)
 
 
 # Nothing but the key, which is always read.
@@ -292,7 +361,7 @@ KEY_ONLY: Final = Columns(frozenset())
 
 
 def written_columns(
-    value_of: Callable[[str], Any], stretches: Iterable[Stretch], prefix: str = ""
+    value_of: Callable[[str], Any], stretches: Iterable[Stretch], viewer: Viewer, prefix: str = ""
 ) -> list[Any]:
     """The stretches as columns of a statement, given those of the row by their names."""
-    return [stretch.text(value_of).label(prefix + stretch.label) for stretch in stretches]
+    return [stretch.text(value_of, viewer).label(prefix + stretch.label) for stretch in stretches]

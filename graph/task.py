@@ -34,14 +34,13 @@ from graph.comment_inputs import CommentFilter, CommentOrder, comment_count
 from graph.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.inputs import changes_of, given
 from graph.loading import Shape, load_object, task_id_of, to_one, viewer_of
-from graph.mutation import Payload, Refs, Returned, mutation, payload, ref, value
+from graph.mutation import ONLY_ID, Payload, Refs, Returned, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type, right
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.project import Project
 from graph.share import TaskShareConnection
 from graph.share_inputs import TaskShareFilter, TaskShareOrder
-from graph.sql_json import KEY_ONLY
 from graph.task_inputs import (
     NewTaskFields,
     TaskAssignInput,
@@ -407,13 +406,10 @@ async def _create(work: Work, data: TaskCreateInput) -> Refs:
     return {"task": (await domain.create(work, new_task(data))).id}
 
 
-_ONLY_ID = Returned(KEY_ONLY)
-
-
 async def _create_at_once(
     work: Work, data: TaskCreateInput, wanted: Returned | None
 ) -> Refs | None:
-    task = await domain.create_at_once(work, new_task(data), wanted or _ONLY_ID)
+    task = await domain.create_at_once(work, new_task(data), wanted or ONLY_ID)
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]

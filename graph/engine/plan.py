@@ -324,6 +324,8 @@ class _Builder:
         # The names of stretches. Numbers, so that plans that write the same have the same
         # statements.
         self._stretches: dict[Any, str] = {}
+        # How many lists are around the place that is planned now.
+        self._lists = 0
 
     def build(self) -> Plan:
         node = self.operation.node
@@ -370,7 +372,7 @@ class _Builder:
             asked=len({field.source.column for field in fields if field.source.column}),
             waits=any(field.waits for field in fields),
         )
-        plan.text = object_text(plan, keys, self._stretch)
+        plan.text = object_text(plan, keys, self._stretch, few=self._lists <= 1)
         return plan
 
     def _stretch(self, content: tuple[str, Any, bool]) -> str:
@@ -414,7 +416,10 @@ class _Builder:
         if is_non_null_type(type_):
             return self._shape(type_.of_type, details, nonnull=True)
         if is_list_type(type_):
-            return Shape(nonnull, type_, item=self._shape(type_.of_type, details))
+            self._lists += 1
+            item = self._shape(type_.of_type, details)
+            self._lists -= 1
+            return Shape(nonnull, type_, item=item)
         if is_leaf_type(type_):
             return Shape(nonnull, type_, leaf=self._leaf(type_))
         plans = {

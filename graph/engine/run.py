@@ -128,7 +128,7 @@ class Run:
 
     async def _objects(self, plan: ObjectPlan, rows: Column) -> list[dict[str, Any]]:
         parents = Parents(rows, plan.asked)
-        columns = await self._waited(plan, parents)
+        columns = await self._waited(plan.waiting, parents)
         for field in plan.fields:
             if not field.waits:
                 columns[field] = await self._at_once(field, parents)
@@ -140,7 +140,7 @@ class Run:
     async def _texts(self, plan: ObjectPlan, text: ObjectText, rows: Column) -> list[str]:
         """The same objects as JSON."""
         parents = Parents(rows, text.asked)
-        columns = await self._waited(plan, parents)
+        columns = await self._waited(text.waiting, parents)
         written: list[Column] = []
         for piece in text.pieces:
             if piece.stretch is not None:
@@ -151,14 +151,16 @@ class Run:
             written.append(self._written(field, column))
         return text.assemble(len(rows), written)
 
-    async def _waited(self, plan: ObjectPlan, parents: Parents) -> dict[FieldPlan, Column]:
-        """The fields that have to be waited for: first of all, so that while others run nothing
+    async def _waited(
+        self, fields: Sequence[FieldPlan], parents: Parents
+    ) -> dict[FieldPlan, Column]:
+        """Those that have to be waited for: first of all, so that while others run nothing
         lies about (and grows cold in the processor's cache) but the rows.
         """
-        if not plan.waiting:
+        if not fields:
             return {}
-        waited = await self._together([self._field(field, parents) for field in plan.waiting])
-        return dict(zip(plan.waiting, waited, strict=True))
+        waited = await self._together([self._field(field, parents) for field in fields])
+        return dict(zip(fields, waited, strict=True))
 
     async def _at_once(self, field: FieldPlan, parents: Parents) -> Column:
         column = self._values(field, parents)
@@ -168,8 +170,19 @@ class Run:
     def _written(self, field: FieldPlan, column: Column) -> list[str]:
         """A completed column as JSON."""
         if field not in self._failing:
-            return texts_of(field.shape, column)
+            try:
+                return texts_of(field.shape, column)
+            except TypeError:
+                # A scalar gave what JSON does not have.
+                column = [self._writable(field, value) for value in column]
         return [text_of(field.shape, value, self._mark) for value in column]
+
+    def _writable(self, field: FieldPlan, value: Any) -> Any:
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            return self._fail(field, error)
+        return value
 
     def _mark(self, value: Any) -> str | None:
         if type(value) is not Failed:
@@ -185,7 +198,7 @@ class Run:
             texts = parents.column(stretch.label)
         except AttributeError:
             # These rows came another way.
-            columns = [await self._at_once(field, parents) for field in piece.fields]
+            columns = [await self._field(field, parents) for field in piece.fields]
         else:
             if not piece.doubtful or UNKNOWN_JSON not in "".join(texts):
                 if self._observe is not None:

@@ -26,7 +26,15 @@ import orjson
 
 from graph.engine.columns import Column
 from graph.selection import Selection, needs_of, relation_of
-from graph.sql_json import KEY_ONLY, Columns, Part, Stretch, part_of
+from graph.sql_json import (
+    KEY_ONLY,
+    Columns,
+    Part,
+    Stretch,
+    constant_part,
+    object_part_of,
+    part_of,
+)
 
 if TYPE_CHECKING:
     from graph.engine.plan import FieldPlan, ObjectPlan, Shape
@@ -104,53 +112,71 @@ class ObjectText:
     pieces: tuple[Piece, ...]
     assemble: TextAssembler
     asked: int
+    # The fields to wait for: those of the plan that no stretch holds.
+    waiting: tuple[FieldPlan, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...] | None:
+        """All of the object, where it is one stretch."""
+        stretch = self.pieces[0].stretch if len(self.pieces) == 1 else None
+        return stretch.parts if stretch is not None and stretch.whole else None
 
 
 def object_text(
-    plan: ObjectPlan, keys: Sequence[tuple[str, str | None]], label: Callable[[Any], str]
+    plan: ObjectPlan,
+    keys: Sequence[tuple[str, str | None]],
+    label: Callable[[Any], str],
+    *,
+    few: bool,
 ) -> ObjectText | None:
     """How to write the objects of a plan; None where there are such of several types below.
 
-    `keys` as for `columns.assembler`. `label` names a stretch, the same always the same.
+    `keys` as for `columns.assembler`. `label` names a stretch, the same always the same. `few`:
+    there are not more of them than a page holds, so that what each refers to may come with it.
     """
     if any(field.plans is not None and not field.shape.is_text for field in plan.fields):
         return None
     fields = iter(plan.fields)
-    parts: list[tuple[Any, Part | None]] = []
+    parts: list[tuple[FieldPlan | None, str, str | None, Part | None]] = []
     for key, constant in keys:
-        each = None if constant is not None else next(fields)
-        part = None if each is None else _part(each)
-        parts.append(((key, constant) if each is None else each, part))
-    whole = len(plan.fields) == len(keys) and all(part is not None for _, part in parts)
+        each = next(fields) if constant is None else None
+        part = constant_part(key, constant or "") if each is None else _part(each, few=few)
+        parts.append((each, key, constant, part))
+    whole = all(part is not None for *_, part in parts)
     pieces: list[Piece] = []
     template: list[tuple[str, str | None] | None] = []
-    for written, group in groupby(parts, lambda pair: pair[1] is not None):
+    for written, group in groupby(parts, lambda entry: entry[-1] is not None):
         members = list(group)
-        if written:
-            found = tuple(part for _, part in members if part is not None)
-            inside: list[tuple[str, str | None] | None] = [(part.key, None) for part in found]
+        inside: list[tuple[str, str | None] | None] = [entry[1:3] for entry in members]
+        own = tuple(each for each, *_ in members if each is not None)
+        if written and own:
+            found = tuple(part for *_, part in members if part is not None)
             stretch = Stretch(label((plan.type.name, found, whole)), found, whole)
-            piece = Piece(
-                tuple(each for each, _ in members), stretch, text_assembler(tuple(inside), whole)
-            )
-            pieces.append(piece)
+            pieces.append(Piece(own, stretch, text_assembler(tuple(inside), whole)))
             template.append(None)
-            continue
-        for each, _ in members:
-            if isinstance(each, tuple):
-                template.append(each)
-            else:
-                pieces.append(Piece((each,)))
-                template.append((each.key, None))
-    assemble = _as_is if whole and pieces else text_assembler(tuple(template), True)
-    asked = {
-        piece.stretch.label if piece.stretch else piece.fields[0].source.column for piece in pieces
-    }
-    return ObjectText(tuple(pieces), assemble, len(asked - {None}))
+        else:
+            pieces += [Piece((each,)) for each in own]
+            template += inside
+    only = whole and bool(pieces)
+    plain = [piece.fields[0] for piece in pieces if piece.stretch is None]
+    asked = {each.source.column for each in plain} - {None}
+    return ObjectText(
+        tuple(pieces),
+        _as_is if only else text_assembler(tuple(template), True),
+        len(pieces) - len(plain) + len(asked),
+        tuple(each for each in plain if each.waits),
+    )
 
 
-def _part(field: FieldPlan) -> Part | None:
-    return None if field.waits else part_of(field.parent_type, field.name, field.key)
+def _part(field: FieldPlan, *, few: bool) -> Part | None:
+    if not field.waits:
+        return part_of(field.parent_type, field.name, field.key)
+    # Of many objects it is the same few over and over that they refer to.
+    below = field.shape.plan
+    parts = below.text.parts if few and below is not None and below.text is not None else None
+    if parts is None:
+        return None
+    return object_part_of(field.parent_type, field.name, field.key, parts)
 
 
 def _as_is(_: int, columns: Sequence[Column]) -> list[str]:
