@@ -52,8 +52,9 @@ if TYPE_CHECKING:
 
 # Labels of the columns that hold a row's place in the ordering.
 KEY = "_key_"
-# Labels of the columns that say whose page a row is of: which request's, and which parent's.
-_REQUEST, PARENT = "_request_", "parent_key"
+# The parent's key, as a parameter and in counts; where a row's page stands among the pages that
+# were asked for, from 1 on; what is asked for where pages have nothing else to tell them apart.
+PARENT, _PLACE, _NOTHING = "parent_key", "_place_", "_nothing_"
 # Labels of what rows are sorted by a second time; not among the columns that are read.
 _SORT = "_sort_"
 
@@ -189,13 +190,13 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
     """The pages of one request or, where `varying` names the values that differ, of several."""
     page = _Page(shape)
     given: list[tuple[str, Any]] = []
-    if varying is not None:
-        given.append((_REQUEST, Integer()))
     if shape.child is not None:
         given.append((PARENT, Uuid()))
     if varying:
         binds = _binds(page.ordered())
         given += [(name, binds[name].type) for name in varying]
+    if varying is not None and not given:
+        given.append((_NOTHING, Integer()))
     if not given:
         query = page.ordered()
         if shape.columns.stretches:
@@ -205,7 +206,11 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         # The pages to read, a row each.
         pages = (
             func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
-            .table_valued(*(column(name, type_) for name, type_ in given), name="page")
+            .table_valued(
+                *(column(name, type_) for name, type_ in given),
+                with_ordinality=_PLACE,
+                name="page",
+            )
             .render_derived()
         )
         if varying:
@@ -220,8 +225,8 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         if shape.child is not None:
             page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
         inner = page.ordered(pages).lateral("row")
-        whose = [pages.c[name] for name, _ in given if name in {_REQUEST, PARENT}]
-        query = select(*whose, *page.passed(inner)).select_from(pages).join(inner, true())
+        passed = page.passed(inner)
+        query = select(pages.c[_PLACE], *passed).select_from(pages).join(inner, true())
     statement = Statement(query, shape.model, plan_once=shape.filter is None)
     statement.row.ordering = shape.ordering  # type: ignore[attr-defined]  # read by cursor_of
     return statement
@@ -250,12 +255,16 @@ def _count_statement(shape: PageShape) -> Statement:
 # --- reading -------------------------------------------------------------------------------------
 
 
+# Rows of pages, each page with its parent's key (None at the root) and in order.
+Pages = list[tuple[Any, list[Row]]]
+
+
 class _Turn:
     """Requests of one shape that were made within one turn of the event loop."""
 
     def __init__(self) -> None:
         self.requests: list[PageRequest] = []
-        self.rows: asyncio.Future[list[list[Row]]] = asyncio.get_running_loop().create_future()
+        self.rows: asyncio.Future[list[Pages]] = asyncio.get_running_loop().create_future()
 
 
 class PageReader:
@@ -266,10 +275,8 @@ class PageReader:
         self._reader = context.services.database.reader
         self._turns: dict[PageShape, _Turn] = {}
 
-    async def rows(self, shape: PageShape, request: PageRequest) -> list[Row]:
-        """All rows of the request's pages, those of a page in order; with one row more than the
-        page may have, where there is one.
-        """
+    async def rows(self, shape: PageShape, request: PageRequest) -> Pages:
+        """The request's pages, each with one row more than it may have, where there is one."""
         if self._context.branches < 2:
             return await self._alone(shape, request)
         turn = self._turns.get(shape)
@@ -304,12 +311,15 @@ class PageReader:
             shape, _count_statement(shape), {**request.params, f"many_{PARENT}": request.parents}
         )
 
-    async def _alone(self, shape: PageShape, request: PageRequest) -> list[Row]:
-        return await self._fetch(
+    async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
+        rows = await self._fetch(
             shape, _statement(shape, None), {**request.params, f"many_{PARENT}": request.parents}
         )
+        if shape.child is None:
+            return [(None, rows)]
+        return [(request.parents[place - 1], own) for place, own in _by_place(rows)]
 
-    async def _several(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[list[Row]]:
+    async def _several(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[Pages]:
         groups: list[list[int]] = []
         for index, request in enumerate(requests):
             for group in groups:
@@ -318,15 +328,15 @@ class PageReader:
                     break
             else:
                 groups.append([index])
-        found: list[list[Row]] = [[] for _ in requests]
+        found: list[Pages] = [[] for _ in requests]
 
         async def read(group: list[int]) -> None:
             if len(group) == 1:
                 found[group[0]] = await self._alone(shape, requests[group[0]])
                 return
-            rows = await self._united(shape, [requests[index] for index in group])
-            for place, of_request in groupby(rows, itemgetter(0)):
-                found[group[place]].extend(of_request)
+            united = await self._united(shape, [requests[index] for index in group])
+            for index, pages in zip(group, united, strict=True):
+                found[index] = pages
 
         if len(groups) == 1:
             await read(groups[0])
@@ -334,7 +344,7 @@ class PageReader:
             await asyncio.gather(*map(read, groups))
         return found
 
-    async def _united(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[Row]:
+    async def _united(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[Pages]:
         first = requests[0].params
         varying = tuple(
             name
@@ -347,11 +357,15 @@ class PageReader:
             for parent in (request.parents if shape.child is not None else (None,))
         ]
         params = dict(first)
-        params[f"many_{_REQUEST}"] = [index for index, _ in wanted]
+        params[f"many_{_NOTHING}"] = [0] * len(wanted)
         params[f"many_{PARENT}"] = [parent for _, parent in wanted]
         for name in varying:
             params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
-        return await self._fetch(shape, _statement(shape, varying), params)
+        found: list[Pages] = [[] for _ in requests]
+        for place, own in _by_place(await self._fetch(shape, _statement(shape, varying), params)):
+            index, parent = wanted[place - 1]
+            found[index].append((parent, own))
+        return found
 
     async def _fetch(
         self, shape: PageShape, statement: Statement, params: Mapping[str, Any]
@@ -366,11 +380,9 @@ class PageReader:
         )
 
 
-def by_parent(rows: Sequence[Row]) -> Iterator[tuple[Any, Iterator[Row]]]:
-    """Rows with their parents' keys; a parent may come again, but hardly does."""
-    if not rows:
-        return iter(())
-    return groupby(rows, itemgetter(rows[0].labels.index(PARENT)))
+def _by_place(rows: Sequence[Row]) -> Iterator[tuple[int, list[Row]]]:
+    """The pages of a statement of several; one may come in parts, but hardly does."""
+    return ((place, list(own)) for place, own in groupby(rows, itemgetter(0)))
 
 
 def page_reader(context: Context) -> PageReader:

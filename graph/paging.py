@@ -26,7 +26,7 @@ from graph.filtering import Values, filter_shape
 from graph.loading import below
 from graph.node import TYPE_NAMES
 from graph.ordering import Key, Ordering, ordering_of
-from graph.page_rows import KEY, PageRequest, PageShape, by_parent, page_reader
+from graph.page_rows import KEY, PageRequest, PageShape, page_reader
 from graph.sql_json import Columns
 
 DEFAULT_PAGE = 50
@@ -240,12 +240,8 @@ async def read_pages(
     pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
     reader = page_reader(info.context)
     if asked.rows:
-        rows = await reader.rows(shape, request)
-        if child is None:
-            pages[None].rows = rows
-        else:
-            for parent, own in by_parent(rows):
-                pages[parent].rows.extend(own)
+        for parent, rows in await reader.rows(shape, request):
+            pages[parent].rows += rows
         for page in pages.values():
             cut(page, window)
     if asked.total:
