@@ -362,8 +362,9 @@ async def test_a_list_takes_a_statement_a_level_however_long_it_is(
         reply = await world.run(LIST, ada, engine=engine, first=50)
         assert reply.good["reminders"]["totalCount"] == number
         counts.append(len(reply.statements))
-    # The page, its count, the tasks and the owner.
-    assert set(counts) == {4}
+    # The page, its count, the tasks and the owner; fewer once it has come a few times.
+    assert counts[0] == 4
+    assert counts == sorted(counts, reverse=True)
 
 
 async def test_the_signed_out_have_no_reminders(world: World) -> None:
