@@ -29,6 +29,9 @@ def _dump_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+# What statements that write values as text rely on (`graph.sql_json`), whatever the operator has
+# set for the role or the database.
+AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
 # For connections: see `Statement`.
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 
@@ -216,8 +219,6 @@ async def connect_reader(
     read_only = {
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
-        # Statements that write moments as text rely on it.
-        "datestyle": "ISO",
     }
     once = held(connect_args, max_size=max_size, **read_only, **PLAN_ONCE)
     by_values = held(connect_args, max_size=(max_size + 1) // 2, **read_only)
@@ -228,7 +229,7 @@ async def connect_reader(
 def held(connect_args: Mapping[str, Any], *, max_size: int, **server_settings: str) -> Connections:
     """Connections that keep what they prepared; none is opened yet."""
     arguments = dict(connect_args)
-    server_settings = {**arguments.pop("server_settings", {}), **server_settings}
+    server_settings = {**arguments.pop("server_settings", {}), **AS_WRITTEN, **server_settings}
 
     async def connect() -> Connection:
         connection: Connection = await asyncpg.connect(

@@ -54,7 +54,7 @@ from graph.selection import DEFINITION, Outline, Selection, concrete_types
 
 # Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
 # fields, and what the nodes that it keeps alive take for each character of the document.
-BYTES_PER_FIELD: Final = 1_024
+BYTES_PER_FIELD: Final = 2_048
 BYTES_PER_CHARACTER: Final = 80
 # Sixteen MiB of plans for each schema.
 CACHE_BYTES: Final = 16 * 2**20

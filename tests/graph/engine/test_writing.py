@@ -69,6 +69,24 @@ def walked(value: Any) -> Any:
         yield value
 
 
+CREATE = """mutation Create($input: TaskCreateInput!) { taskCreate(input: $input) {
+    errors { code }
+    task {
+        id number title status dueAt tags notes
+        assignee { fullName todo: __typename } project { name }
+    }
+} }"""
+DUE = "2026-03-01T04:00:00.25Z"
+
+
+async def create(world: World, person: Person, project: models.Project) -> Any:
+    """A task, always the same."""
+    values = {"title": TEXTS[1], "dueAt": DUE, "tags": ['"'], "assigneeId": gid(person)}
+    reply = await world.run(CREATE, person, input={**values, "projectId": gid(project)})
+    assert reply.good["taskCreate"]["errors"] == []
+    return reply.data["taskCreate"]["task"]
+
+
 @pytest.fixture(scope="module")
 async def ada(world: World) -> Person:
     return await world.person(full_name='Ada "\\" Lovelace')
@@ -244,19 +262,65 @@ async def test_a_session_of_another_time_zone_and_style_is_no_matter(
     world: World, ada: Person, project: models.Project
 ) -> None:
     """What the operator sets for the role holds for our connections too."""
-    query = (
-        "query Zone($id: ID!) { project(id: $id) { createdAt tasks { nodes { dueAt dueOn } } } }"
-    )
+    query = """query Zone($id: ID!) {
+        project(id: $id) { createdAt tasks { nodes { dueAt dueOn status } } }
+    }"""
     before = await written(world, query, ada, id=gid(project))
+    personal = await world.project(ada)
     async with world.database.session() as session, session.begin():
         name = await session.scalar(text("SELECT current_database()"))
-        for setting in ("datestyle = 'German'", "timezone = 'Asia/Kolkata'"):
+        for setting in (
+            "datestyle = 'German'",
+            "timezone = 'Asia/Kolkata'",
+            "standard_conforming_strings = off",
+        ):
             await session.execute(text(f'ALTER DATABASE "{name}" SET {setting}'))
     try:
         app = create_app(world.services.settings)
         async with app.lifespan(), world_of(app) as other:
             reply = await written(other, query, ada, id=gid(project))
+            made = [await create(other, ada, personal) for _ in range(WRITTEN_AFTER + 1)]
     finally:
         async with world.database.session() as session, session.begin():
             await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
     assert reply.data == before.data
+    assert made[-1]["dueAt"] == made[0]["dueAt"] == DUE
+
+
+async def test_what_a_mutation_made_is_written(
+    world: World, ada: Person, project: models.Project
+) -> None:
+    made = [await create(world, ada, project) for _ in range(WRITTEN_AFTER + 2)]
+    assert len({task.pop("id") for task in made}) == len(made)
+    numbers = [task.pop("number") for task in made]
+    assert numbers == list(range(numbers[0], numbers[0] + len(made)))
+    assert all(task == made[0] for task in made)
+    assert made[0]["assignee"] == {"fullName": 'Ada "\\" Lovelace', "todo": "User"}
+    assert made[0]["project"] == {"name": "Bridges"}
+
+
+async def test_what_stands_in_the_way_of_a_mutation_is_told_beside_what_is_written(
+    world: World, ada: Person
+) -> None:
+    task = await world.task(ada, "old")
+    update = """mutation Two($id: ID!, $title: String!, $version: Int!) {
+        one: taskUpdate(input: {id: $id, title: $title}) { task { title version } errors { code } }
+        two: taskUpdate(input: {id: $id, title: "", ifVersion: $version}) {
+            task { title } errors { code path }
+        }
+        three: taskUpdate(input: {id: $id, notes: "n", ifVersion: $version}) {
+            task { title } errors { code }
+        }
+    }"""
+    for turn in range(WRITTEN_AFTER + 2):
+        reply = await world.run(update, ada, id=gid(task), title=f"turn {turn}", version=99)
+        data = reply.data
+        assert data["one"]["task"]["title"] == f"turn {turn}"
+        assert data["two"] == {
+            "task": None,
+            "errors": [{"code": "BAD_USER_INPUT", "path": ["input", "title"]}],
+        }
+        assert data["three"] == {
+            "task": {"title": f"turn {turn}"}, "errors": [{"code": "CONFLICT"}]
+        }  # fmt: skip
+    assert any("concat(" in statement for statement in reply.statements)
