@@ -40,12 +40,11 @@ class ProcessStorage(Storage, MovingWindowSupport):
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add to a count, which begins anew where it has ended; what it is then."""
-        return self.add(key, expiry, amount)
+        return self.add(key, expiry, amount, self._now())
 
-    def add(self, key: str, expiry: int, amount: int) -> int:
-        """`incr`, for those who know that there is nothing to wait for."""
+    def add(self, key: str, expiry: int, amount: int, now: float) -> int:
+        """`incr`, for those who know what time it is and that there is nothing to wait for."""
         count, end = self._counts.get(key, (0, 0.0))
-        now = self._now()
         if end <= now:
             count, end = 0, now + expiry
             self._counts.pop(key, None)

@@ -149,11 +149,11 @@ class Limits:
             end = dt.datetime.fromtimestamp((minute + 1) * BUDGET_SECONDS, dt.UTC)
             self._reset_text = end.isoformat().replace("+00:00", "Z")
         key = f"cost/{who}/{minute}"
-        spent = await self._add(key, points)
+        spent = await self._add(key, points, seconds)
         exceeded = spent > self._budget and points > 0
         if exceeded:
             # Given back, so that a smaller operation may still fit.
-            spent = await self._add(key, -points)
+            spent = await self._add(key, -points, seconds)
             points = 0
         reset_at = (minute + 1) * BUDGET_SECONDS
         return Budget(
@@ -166,9 +166,9 @@ class Limits:
             exceeded,
         )
 
-    async def _add(self, key: str, points: int) -> int:
+    async def _add(self, key: str, points: int, now: float) -> int:
         if self._shared is None:
-            return self._local.add(key, BUDGET_SECONDS, points)
+            return self._local.add(key, BUDGET_SECONDS, points, now)
         return await self._counted(
             self._shared, self._local, lambda store: store.incr(key, BUDGET_SECONDS, points)
         )

@@ -369,6 +369,7 @@ class Executor:
                     context_value=context,
                     raw_variable_values=prepared.variables,
                     operation_name=operation.name,
+                    operation=operation.node,
                     written=written,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer

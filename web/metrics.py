@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
-from prometheus_client import (
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from db.engine import PoolUse
 from domain.job import QueueState
@@ -25,33 +25,59 @@ from graph.execution import Answer
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class _Requests(Collector):
+    """What is counted with every request: without the library's locks, since one thread counts,
+    and without looking labels up.
+    """
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = defaultdict(int)
+        self._operations: dict[tuple[str, str, str], int] = defaultdict(int)
+        # How many took so long (the last: longer than all), and all their seconds.
+        self._taken: dict[str, list[int]] = defaultdict(lambda: [0] * (len(_BUCKETS) + 1))
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    def operation(self, kind: str, transport: str, outcome: str, seconds: float) -> None:
+        """One finished operation."""
+        self._operations[kind, transport, outcome] += 1
+        self._taken[kind][bisect_left(_BUCKETS, seconds)] += 1
+        self._seconds[kind] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """In the library's words."""
+        operations = CounterMetricFamily(
+            "taskloom_operations",
+            "GraphQL operations, by type, transport and how they went: ok, errors, refused.",
+            labels=("type", "transport", "outcome"),
+        )
+        for labels, count in self._operations.items():
+            operations.add_metric(labels, count)
+        yield operations
+        taken = HistogramMetricFamily(
+            "taskloom_operation_seconds",
+            "Time from the request's last byte to the answer's first, in seconds.",
+            labels=("type",),
+        )
+        for kind, counts in self._taken.items():
+            bounds = [*map(floatToGoString, _BUCKETS), "+Inf"]
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            taken.add_metric([kind], buckets, self._seconds[kind])
+        yield taken
+        responses = CounterMetricFamily(
+            "taskloom_http_responses", "HTTP responses, by status.", labels=("status",)
+        )
+        for status, count in self.statuses.items():
+            responses.add_metric([str(status)], count)
+        yield responses
+
+
 class Metrics:
     """One a process, with a registry of its own, so that tests may make several."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._operations = Counter(
-            "taskloom_operations",
-            "GraphQL operations, by type, transport and how they went: ok, errors, refused.",
-            ("type", "transport", "outcome"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "taskloom_operation_seconds",
-            "Time from the request's last byte to the answer's first, in seconds.",
-            ("type",),
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        self._responses = Counter(
-            "taskloom_http_responses",
-            "HTTP responses, by status.",
-            ("status",),
-            registry=self.registry,
-        )
-        self._counters: dict[tuple[str, str, str], Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
-        self._statuses: dict[int, Counter] = {}
+        self._requests = _Requests()
+        self.registry.register(self._requests)
         self.event_lag = Gauge(
             "taskloom_event_lag_seconds",
             "For how long the oldest event has waited for a writing transaction to end.",
@@ -112,23 +138,11 @@ class Metrics:
     def operation(self, kind: str, transport: str, answer: Answer, started: float) -> None:
         """One finished operation; `started` by `time.perf_counter`."""
         outcome = "refused" if not answer.executed else "errors" if answer.errors else "ok"
-        # Looking a child up by its labels costs more than counting, so they are kept here.
-        counter = self._counters.get((kind, transport, outcome))
-        if counter is None:
-            counter = self._operations.labels(kind, transport, outcome)
-            self._counters[kind, transport, outcome] = counter
-        histogram = self._histograms.get(kind)
-        if histogram is None:
-            histogram = self._histograms[kind] = self._seconds.labels(kind)
-        counter.inc()
-        histogram.observe(time.perf_counter() - started)
+        self._requests.operation(kind, transport, outcome, time.perf_counter() - started)
 
     def response(self, status: int) -> None:
         """One HTTP response."""
-        counter = self._statuses.get(status)
-        if counter is None:
-            counter = self._statuses[status] = self._responses.labels(str(status))
-        counter.inc()
+        self._requests.statuses[status] += 1
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format, with what modules count for the whole process

@@ -76,39 +76,47 @@ async def execute(
     root_value: Any = None,
     raw_variable_values: Mapping[str, Any] | None = None,
     operation_name: str | None = None,
+    operation: OperationDefinitionNode | None = None,
     standard: bool = False,
     written: bool = False,
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
-    The document must have been validated. Failures of fields are errors of the result, as are
+    The document must have been validated; `operation` is that of `operation_name`, for those who
+    know it. Failures of fields are errors of the result, as are
     variables that do not fit and an operation that is not there; then `data` is None. No message
     suggests a name of the schema. `standard` turns the batch engine off. `written`: `data` may be
     an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
     """
-    given = {
-        "root_value": root_value,
-        "context_value": context_value,
-        "variable_values": dict(raw_variable_values or {}),
-        "operation_name": operation_name,
-    }
-    operation = None if standard else _operation(document, operation_name)
-    if operation is None:
-        return await _standard(schema, document, **given)
+    given = raw_variable_values or {}
+
+    def by_standard() -> Awaitable[Executed]:
+        return _standard(
+            schema,
+            document,
+            root_value=root_value,
+            context_value=context_value,
+            variable_values=dict(given),
+            operation_name=operation_name,
+        )
+
+    operation = operation or _operation(document, operation_name)
+    if standard or operation is None:
+        return await by_standard()
     planner = planner_of(schema)
     known = planner.operation(
         operation,
         lambda: fragments_of(schema, document),
         getattr(context_value, "outline", None),
     )
-    variables = known.variables.coerced(given["variable_values"])
+    variables = known.variables.coerced(given)
     if isinstance(variables, list):
         return Executed(None, variables, "batch")
     try:
         plan = planner.plan(known, variables)
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
-        return await _standard(schema, document, **given)
+        return await by_standard()
 
     def executor() -> Executor[Any]:
         return StrawberryGraphQLCoreExecutionContext(

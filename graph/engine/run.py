@@ -159,6 +159,8 @@ class Run:
         """
         if not fields:
             return {}
+        if len(fields) == 1:
+            return {fields[0]: await self._field(fields[0], parents)}
         waited = await self._together([self._field(field, parents) for field in fields])
         return dict(zip(fields, waited, strict=True))
 
