@@ -256,6 +256,15 @@ def assembler(keys: tuple[tuple[str, str | None], ...]) -> Assembler:
             entries.append(f"{key!r}: {names[-1]}")
         else:
             entries.append(f"{key!r}: {constant!r}")
+    # The text is made of the keys' and constants' representations alone.
+    made: Assembler = for_each(f"{{{', '.join(entries)}}}", names)
+    return made
+
+
+def for_each(expression: str, names: Sequence[str]) -> Any:
+    """A function of the number of objects and their columns that makes the list of what the
+    expression is for each, with the columns' values by these names.
+    """
     match names:
         case []:
             loop = "for _ in range(size)"
@@ -264,11 +273,8 @@ def assembler(keys: tuple[tuple[str, str | None], ...]) -> Assembler:
         case _:
             # Strict, so that a column of another length can never shift into a wrong object.
             loop = f"for {', '.join(names)} in zip(*columns, strict=True)"
-    # The text is made of the keys' and constants' representations alone.
-    made: Assembler = eval(  # noqa: S307
-        f"lambda size, columns: [{{{', '.join(entries)}}} {loop}]", {"range": range, "zip": zip}
-    )
-    return made
+    text = f"lambda size, columns: [{expression} {loop}]"
+    return eval(text, {"range": range, "zip": zip})  # noqa: S307 - written here, see the callers
 
 
 def is_null(value: Any) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from graph.engine.columns import Column
+from graph.engine.columns import Column, for_each
 from graph.selection import Selection, needs_of, relation_of
 from graph.sql_json import (
     KEY_ONLY,
@@ -202,18 +202,8 @@ def text_assembler(
         value = f"{{{names[-1]}}}"
         written.append(value if entry is None else f'"{entry[0]}":{value}')
     # Keys and names of types are GraphQL names: letters, digits and underscores.
-    text = "f'" + ("{{" if braces else "") + ",".join(written) + ("}}" if braces else "") + "'"
-    match names:
-        case []:
-            loop = "for _ in range(size)"
-        case [name]:
-            loop = f"for {name} in columns[0]"
-        case _:
-            # Strict, so that a column of another length can never shift into a wrong object.
-            loop = f"for {', '.join(names)} in zip(*columns, strict=True)"
-    made: TextAssembler = eval(  # noqa: S307
-        f"lambda size, columns: [{text} {loop}]", {"range": range, "zip": zip}
-    )
+    text = ("{{" if braces else "") + ",".join(written) + ("}}" if braces else "")
+    made: TextAssembler = for_each(f"f'{text}'", names)
     return made
 
 
