@@ -204,7 +204,7 @@ class Run:
         else:
             if not piece.doubtful or UNKNOWN_JSON not in "".join(texts):
                 if self._observe is not None:
-                    for field in piece.fields:
+                    for field in piece.told:
                         self._observe(field, len(texts), 0.0)
                 return texts
             columns = [self._looked_into(field, texts, stretch) for field in piece.fields]
@@ -220,7 +220,10 @@ class Run:
         column: list[Any] = []
         for text in texts:
             value = orjson.loads(text if stretch.whole else f"{{{text}}}")[field.key]
-            if isinstance(value, str) and value.startswith(UNKNOWN):
+            if field.plans is not None:
+                # As objects are completed: text, or nothing.
+                value = value and orjson.dumps(value).decode()
+            elif isinstance(value, str) and value.startswith(UNKNOWN):
                 value = self._leaf(field, field.shape, int(value.removeprefix(UNKNOWN)))
             column.append(value)
         return column

@@ -15,7 +15,7 @@ a string that nothing else can be.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import groupby
@@ -99,8 +99,11 @@ class Piece:
     assemble: TextAssembler | None = None
     # Whether the database's text may hold a value that the schema does not know.
     doubtful: bool = field(init=False)
+    # All fields of a stretch, those of the objects in it among them.
+    told: tuple[FieldPlan, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.told = tuple(_all(self.fields))
         parts = self.stretch.parts if self.stretch is not None else ()
         self.doubtful = any(part.doubtful for part in parts)
 
@@ -230,7 +233,7 @@ class PlanColumns:
         objects: dict[str, Columns] = {}
         relations: dict[str, set[str]] = {}
         pages: dict[Selection, Columns] = {}
-        for each in _fields(root):
+        for each in _all(root.fields):
             relation = relation_of(each.definition)
             if relation is not None:
                 relations.setdefault(each.parent_type.name, set()).add(relation)
@@ -248,11 +251,12 @@ class PlanColumns:
         return cls(objects, sorted_relations, pages)
 
 
-def _fields(plan: ObjectPlan) -> Iterator[FieldPlan]:
-    for each in plan.fields:
+def _all(fields: Iterable[FieldPlan]) -> Iterator[FieldPlan]:
+    """They, and all that stand below them."""
+    for each in fields:
         yield each
         for place in (each.plans or {}).values():
-            yield from _fields(place)
+            yield from _all(place.fields)
 
 
 def _rows_of(field: FieldPlan) -> list[ObjectPlan]:

@@ -15,6 +15,7 @@ from sqlalchemy import text, update
 from app import create_app
 from db import models
 from graph.engine.plan import WRITTEN_AFTER
+from graph.execution import GraphQLRequest
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, missing, world_of
 
@@ -161,6 +162,23 @@ async def test_fields_between_others_and_under_other_names(
     assert edge["assignee"]["fullName"] == 'Ada "\\" Lovelace'
 
 
+async def test_what_only_looks_like_a_failure_is_none(
+    world: World, ada: Person, project: models.Project
+) -> None:
+    """The number of an unknown status is told after a character that JSON writes so."""
+    reply = await written(
+        world,
+        """query Looks($id: ID!) { project(id: $id) { tasks { nodes {
+            status title assignee { username fullName } parent { title } notes
+        } } } }""",
+        ada,
+        id=gid(project),
+    )
+    nodes = reply.good["project"]["tasks"]["nodes"]
+    assert [node["title"] for node in nodes] == [*TEXTS, "A day"]
+    assert nodes[1]["assignee"] == {"username": ada.username, "fullName": 'Ada "\\" Lovelace'}
+
+
 async def test_objects_of_several_types_hold_written_ones(
     world: World, ada: Person, project: models.Project
 ) -> None:
@@ -256,6 +274,26 @@ async def test_nobody_is_written_what_they_may_not_see(
         "nodes": [{"title": "shown", "project": None, "owner": {"username": ada.username}}],
         "totalCount": 1,
     }
+
+
+async def test_an_observer_is_told_of_the_same_fields(
+    world: World, ada: Person, project: models.Project
+) -> None:
+    query = """query Told($id: ID!) { project(id: $id) { name tasks { nodes {
+        title status key assignee { username }
+    } } } }"""
+    executor = world.executors["batch"]
+    turns: list[set[str]] = []
+    for _ in range(WRITTEN_AFTER + 1):
+        told: set[str] = set()
+        context = world.context(ada)
+        context.observe = lambda field, _, __, told=told: told.add(field.place)  # type: ignore[misc]
+        request = GraphQLRequest(query=query, variables={"id": gid(project)})
+        prepared = await executor.prepare(request, request_id=context.request.id)
+        assert not (await executor.execute(prepared, context)).errors
+        turns.append(told)
+    assert "User.username" in turns[0]
+    assert turns[-1] == turns[0]
 
 
 async def test_a_session_of_another_time_zone_and_style_is_no_matter(
