@@ -202,10 +202,10 @@ class Run:
             # These rows came another way.
             columns = [await self._field(field, parents) for field in piece.fields]
         else:
+            if self._observe is not None:
+                for field in piece.told:
+                    self._observe(field, len(texts), 0.0)
             if not piece.doubtful or UNKNOWN_JSON not in "".join(texts):
-                if self._observe is not None:
-                    for field in piece.told:
-                        self._observe(field, len(texts), 0.0)
                 return texts
             columns = [self._looked_into(field, texts, stretch) for field in piece.fields]
         assemble = cast("TextAssembler", piece.assemble)

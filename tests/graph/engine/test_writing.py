@@ -287,7 +287,7 @@ async def test_an_observer_is_told_of_the_same_fields(
     for _ in range(WRITTEN_AFTER + 1):
         told: set[str] = set()
         context = world.context(ada)
-        context.observe = lambda field, _, __, told=told: told.add(field.place)  # type: ignore[misc]
+        context.observe = lambda field, _, __, told=told: told.add(field.place)
         request = GraphQLRequest(query=query, variables={"id": gid(project)})
         prepared = await executor.prepare(request, request_id=context.request.id)
         assert not (await executor.execute(prepared, context)).errors
