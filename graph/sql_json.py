@@ -240,9 +240,20 @@ class Part(NamedTuple):
     write: Write
 
     @property
+    def objects(self) -> int:
+        """How many objects are looked up for it: each with all of its rule in the statement."""
+        write = self.write
+        return 1 + objects_in(write.parts) if isinstance(write, _Object) else 0
+
+    @property
     def doubtful(self) -> bool:
         """Whether the text may tell of an `UNKNOWN` value."""
         return isinstance(self.write, _Name)
+
+
+def objects_in(parts: Iterable[Part]) -> int:
+    """How many objects are looked up for these."""
+    return sum(part.objects for part in parts)
 
 
 def _model_of(type_: GraphQLObjectType) -> type[Base] | None:

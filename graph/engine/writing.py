@@ -39,6 +39,9 @@ from graph.sql_json import (
 if TYPE_CHECKING:
     from graph.engine.plan import FieldPlan, ObjectPlan, Shape
 
+# Of a place, so many objects at the most come within the texts of those that refer to them. A task
+# has four relations; under a hundred aliases they would make a statement that is long in planning.
+MOST_OBJECTS: Final = 8
 # Makes the objects' texts of the number of objects and the columns of texts.
 TextAssembler = Callable[[int, Sequence[Column]], list[str]]
 
@@ -141,9 +144,13 @@ def object_text(
         return None
     fields = iter(plan.fields)
     parts: list[tuple[FieldPlan | None, str, str | None, Part | None]] = []
+    objects = 0
     for key, constant in keys:
         each = next(fields) if constant is None else None
         part = constant_part(key, constant or "") if each is None else _part(each, few=few)
+        if part is not None and part.objects:
+            objects += part.objects
+            part = part if objects <= MOST_OBJECTS else None
         parts.append((each, key, constant, part))
     whole = all(part is not None for *_, part in parts)
     pieces: list[Piece] = []

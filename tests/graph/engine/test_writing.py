@@ -162,6 +162,22 @@ async def test_fields_between_others_and_under_other_names(
     assert edge["assignee"]["fullName"] == 'Ada "\\" Lovelace'
 
 
+async def test_a_relation_under_many_names_makes_no_long_statement(
+    world: World, ada: Person, project: models.Project
+) -> None:
+    names = [f"a{number}: project {{ name owner {{ username }} }}" for number in range(25)]
+    longest = {}
+    for count in (2, 25):
+        nodes = f"{{ nodes {{ {' '.join(names[:count])} }} }}"
+        query = f"query Many($id: ID!) {{ project(id: $id) {{ tasks {nodes} }} }}"
+        reply = await written(world, query, ada, id=gid(project))
+        node = reply.good["project"]["tasks"]["nodes"][0]
+        assert len(node) == count
+        assert node["a1"] == {"name": "Bridges", "owner": {"username": ada.username}}
+        longest[count] = max(map(len, reply.statements))
+    assert longest[25] < 3 * longest[2]
+
+
 async def test_what_only_looks_like_a_failure_is_none(
     world: World, ada: Person, project: models.Project
 ) -> None:
