@@ -24,7 +24,7 @@ from db.base import Base
 from db.read import AnyRow, PartRow, Row, Statement, row_class, values_of
 from graph.context import Context
 from graph.fields import BatchInfo, batch
-from graph.node import EXPRESSIONS, TYPE_NAMES
+from graph.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
 from graph.selection import Outline, Selection
 from graph.sql_json import KEY_ONLY, Columns, written_columns
 
@@ -99,11 +99,6 @@ def _target(model: type[Base], relation: str) -> type[Base]:
     return target
 
 
-def _foreign_key(relationship: InstrumentedAttribute[Any]) -> str:
-    (foreign_key,) = (column.key for column in relationship.property.local_columns)
-    return str(foreign_key)
-
-
 @lru_cache(maxsize=2000)
 def _one(
     model: type[Base], asked: Columns, related: tuple[tuple[str, Columns], ...], shape: Shape
@@ -117,7 +112,7 @@ def _one(
     size = len(columns)
     joins = []
     for name, of_related in related:
-        kind, foreign_key = _target(model, name), _foreign_key(getattr(model, name))
+        kind, foreign_key = _target(model, name), foreign_key_of(getattr(model, name))
         target: Any = aliased(kind)
         prefix = f"{name}__"
         own = _read_of(kind, target, of_related, viewer, prefix)
@@ -239,7 +234,7 @@ class ObjectLoader:
                 (relation, self._columns_of(_target(self._model, relation)))
                 for relation in source.relations.get(TYPE_NAMES[self._model], ())
                 # Else it comes within what is written of the row.
-                if _foreign_key(getattr(self._model, relation)) in columns.labels
+                if foreign_key_of(getattr(self._model, relation)) in columns.labels
             )
             one = statements[place] = _one(self._model, columns, related, context.viewer.shape)
         statement, joins = one
@@ -329,7 +324,7 @@ async def _only_id(context: Context, statement: Statement, params: dict[str, Any
 def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """A relation to one row, by the model's foreign key. Null where the viewer may not see it."""
     model: type[Base] = relationship.property.mapper.class_
-    foreign_key = _foreign_key(relationship)
+    foreign_key = foreign_key_of(relationship)
 
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[AnyRow | None]:
         return await load_objects(info, model, values_of(parents, foreign_key))

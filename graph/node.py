@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import strawberry
 from sqlalchemy import ColumnElement, func
+from sqlalchemy.orm import InstrumentedAttribute
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from auth.viewer import Viewer
@@ -20,6 +21,17 @@ T = TypeVar("T")
 # The GraphQL type's name of each model, and SQL expressions that types added to models.
 TYPE_NAMES: dict[type[Base], str] = {}
 EXPRESSIONS: dict[tuple[type[Base], str], Expression] = {}
+
+
+def model_of(type_name: str) -> type[Base] | None:
+    """The model that a type shows, if it shows one."""
+    return next((model for model, name in TYPE_NAMES.items() if name == type_name), None)
+
+
+def foreign_key_of(relationship: InstrumentedAttribute[Any]) -> str:
+    """The column of a to-one relation."""
+    (foreign_key,) = (column.key for column in relationship.property.local_columns)
+    return str(foreign_key)
 
 
 def node_id(model: type[Base]) -> Any:

@@ -4,7 +4,7 @@ To take ten columns of a thousand rows apart into objects of Python, only to wri
 most of what a list costs. Where a field is nothing but a column, the statement can write it, key
 and all; neighbouring fields come as one text, a `Stretch`:
 
-    "title":"Weigh the frame","status":"TODO","dueAt":null
+    "title":"Weigh the frame","status":"COMPLETED","dueAt":null
 
 Here it is said how the value of a column is written, exactly as `graph.scalars` and graphql-core
 write it. `graph.engine.writing` says which fields of an operation are written so.
@@ -58,7 +58,7 @@ from auth.viewer import Viewer
 from db.base import Base, Ordered
 from graph import ids
 from graph.fields import ColumnField
-from graph.node import TYPE_NAMES
+from graph.node import foreign_key_of, model_of
 from graph.selection import DEFINITION, relation_of
 
 # Begins the text that stands for a value which the enum does not have; the value follows. No text
@@ -256,15 +256,11 @@ def objects_in(parts: Iterable[Part]) -> int:
     return sum(part.objects for part in parts)
 
 
-def _model_of(type_: GraphQLObjectType) -> type[Base] | None:
-    return next((model for model, shown in TYPE_NAMES.items() if shown == type_.name), None)
-
-
 @lru_cache(maxsize=4096)
 def _write_of(type_: GraphQLObjectType, name: str) -> tuple[str, Write] | None:
     definition: GraphQLField = type_.fields[name]
     field = definition.extensions.get(DEFINITION)
-    model = _model_of(type_)
+    model = model_of(type_.name)
     if model is None or not isinstance(field, ColumnField) or field.whole_row:
         return None
     mapped = inspect(model).columns.get(field.label)
@@ -293,14 +289,14 @@ def object_part_of(
     or a value may be one.
     """
     definition: GraphQLField = type_.fields[name]
-    model, relation = _model_of(type_), relation_of(definition)
+    model, relation = model_of(type_.name), relation_of(definition)
     if model is None or relation is None or is_non_null_type(definition.type):
         return None
     if any(part.doubtful for part in parts):
         return None
-    prop = getattr(model, relation).property
-    (foreign_key,) = (column.key for column in prop.local_columns)
-    return Part(key, str(foreign_key), _Object(prop.mapper.class_, parts))
+    relationship = getattr(model, relation)
+    target = relationship.property.mapper.class_
+    return Part(key, foreign_key_of(relationship), _Object(target, parts))
 
 
 class Stretch(NamedTuple):

@@ -26,7 +26,6 @@ from errors import ErrorCode, Unauthenticated
 from graph.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
 from web.accept import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
-from web.middleware import ONLY_OWN
 from web.multipart import check_preflight, is_multipart, read_multipart
 from web.requests import (
     BadRequest,
@@ -120,10 +119,10 @@ class GraphQLOverHTTP:
         limits = self._runtime.settings.limits
         method = scope["method"]
         if method == "POST":
-            if header(scope, b"content-type") != PLAIN_JSON:
-                if is_multipart(scope):
-                    return await self._read_files(scope, receive)
-                check_content_type(scope)
+            content_type = header(scope, b"content-type")
+            if is_multipart(content_type):
+                return await self._read_files(scope, receive)
+            check_content_type(content_type)
             body = await read_body(receive, limits.body_bytes)
             return request_from_json(body, limits.json_depth)
         if method == "GET":
@@ -233,5 +232,5 @@ async def _respond(
     if media_type is not None:
         raw.append(_CONTENT_TYPES[media_type])
     raw += headers
-    await send({"type": "http.response.start", "status": status, "headers": raw, ONLY_OWN: True})
+    await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

@@ -60,10 +60,6 @@ _EXPOSED: Final = (
 )
 
 
-# In the message that starts a response: its headers are none of those that are added here.
-ONLY_OWN: Final = "taskloom.only_own"
-
-
 class Gate:
     """See the module."""
 
@@ -101,10 +97,6 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = list(message.get("headers", ()))
-                if message.pop(ONLY_OWN, False):
-                    message["headers"] = headers + extra
-                    await send(message)
-                    return
                 present = {name for name, _ in headers}
                 headers += [
                     header for header in extra if header[0] == b"vary" or header[0] not in present

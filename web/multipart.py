@@ -36,9 +36,8 @@ _MAP_LEVELS: Final = 3
 _AROUND: Final = 20_000
 
 
-def is_multipart(scope: Scope) -> bool:
-    """Whether the request's body is a form with files."""
-    content_type = header(scope, b"content-type")
+def is_multipart(content_type: str | None) -> bool:
+    """Whether a body of this type is a form with files."""
     return content_type is not None and content_type.lower().startswith("multipart/form-data")
 
 

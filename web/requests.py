@@ -86,11 +86,10 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def check_content_type(scope: Scope) -> None:
+def check_content_type(content_type: str | None) -> None:
     """Only JSON, in UTF-8: any other type could come from a form on somebody else's page. Forms
     with files have a guard of their own (`web.multipart`).
     """
-    content_type = header(scope, b"content-type")
     if content_type == "application/json":
         return
     name, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))

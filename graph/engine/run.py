@@ -110,7 +110,7 @@ class Run:
         for field in root.fields:
             column = await self._field(field, Parents([self._root_value], root.asked))
             if self.written and field.shape.is_text:
-                column = list(map(orjson.Fragment, self._written(field, column)))
+                column = self._fragments(field, column)
             if self._failing:
                 replay = Replay(self._failing, self._abstract, self._marked)
                 try:
@@ -132,9 +132,8 @@ class Run:
         for field in plan.fields:
             if not field.waits:
                 columns[field] = await self._at_once(field, parents)
-            if self.written and field.plans is not None and field.shape.is_text:
-                texts = self._written(field, columns[field])
-                columns[field] = list(map(orjson.Fragment, texts))
+            if self.written and field.shape.is_text:
+                columns[field] = self._fragments(field, columns[field])
         return plan.assemble(len(rows), [columns[field] for field in plan.fields])
 
     async def _texts(self, plan: ObjectPlan, text: ObjectText, rows: Column) -> list[str]:
@@ -165,9 +164,7 @@ class Run:
         return dict(zip(fields, waited, strict=True))
 
     async def _at_once(self, field: FieldPlan, parents: Parents) -> Column:
-        column = self._values(field, parents)
-        done = field.shape.complete(column)
-        return await self._complete(field, field.shape, column) if done is None else done
+        return await self._completed(field, self._values(field, parents))
 
     def _written(self, field: FieldPlan, column: Column) -> list[str]:
         """A completed column as JSON."""
@@ -178,6 +175,10 @@ class Run:
                 # A scalar gave what JSON does not have.
                 column = [self._writable(field, value) for value in column]
         return [text_of(field.shape, value, self._mark) for value in column]
+
+    def _fragments(self, field: FieldPlan, column: Column) -> Column:
+        """The same, for an object that is a dict."""
+        return list(map(orjson.Fragment, self._written(field, column)))
 
     def _writable(self, field: FieldPlan, value: Any) -> Any:
         try:
@@ -207,19 +208,19 @@ class Run:
                     self._observe(field, len(texts), 0.0)
             if not piece.doubtful or UNKNOWN_JSON not in "".join(texts):
                 return texts
-            columns = [self._looked_into(field, texts, stretch) for field in piece.fields]
+            read = [orjson.loads(text if stretch.whole else f"{{{text}}}") for text in texts]
+            columns = [self._looked_into(field, read) for field in piece.fields]
         assemble = cast("TextAssembler", piece.assemble)
         written = map(self._written, piece.fields, columns)
         return assemble(len(parents.rows), list(written))
 
-    def _looked_into(self, field: FieldPlan, texts: Column, stretch: Stretch) -> Column:
-        """One field's values out of texts, some of which tell of values that are not in the schema.
-
-        They fail here as they do where values are completed one by one.
+    def _looked_into(self, field: FieldPlan, rows: Sequence[Mapping[str, Any]]) -> Column:
+        """One field's values out of what texts read as, some of which tell of values that are not
+        in the schema. They fail here as they do where values are completed one by one.
         """
         column: list[Any] = []
-        for text in texts:
-            value = orjson.loads(text if stretch.whole else f"{{{text}}}")[field.key]
+        for row in rows:
+            value = row[field.key]
             if field.plans is not None:
                 # As objects are completed: text, or nothing.
                 value = value and orjson.dumps(value).decode()
@@ -229,10 +230,11 @@ class Run:
         return column
 
     async def _field(self, field: FieldPlan, parents: Parents) -> Column:
-        if field.source.waits:
-            column = await self._fetched(field, parents)
-        else:
-            column = self._values(field, parents)
+        if not field.source.waits:
+            return await self._at_once(field, parents)
+        return await self._completed(field, await self._fetched(field, parents))
+
+    async def _completed(self, field: FieldPlan, column: Column) -> Column:
         done = field.shape.complete(column)
         return await self._complete(field, field.shape, column) if done is None else done
 
