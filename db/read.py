@@ -22,6 +22,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from db.base import Base, Ordered
+from db.faults import DatabaseFault, database_fault
 from db.held import Connection, Connections
 
 
@@ -34,6 +35,10 @@ def _dump_json(value: Any) -> str:
 AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
 # For connections: see `Statement`.
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
+
+# For all connections: a terminated one is noticed within half a second, so that the server does not
+# go on with a statement whose answer nobody waits for, nor keep its locks.
+CUT_OFF = {"client_connection_check_interval": "500"}
 
 _DIALECT = asyncpg_dialect(json_serializer=_dump_json)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
@@ -147,7 +152,11 @@ class Reader:
     """
 
     def __init__(
-        self, once: Connections, by_values: Connections, *, on_statement: Callable[[str], None]
+        self,
+        once: Connections[Connection],
+        by_values: Connections[Connection],
+        *,
+        on_statement: Callable[[str], None],
     ) -> None:
         self._once = once
         self._by_values = by_values
@@ -158,11 +167,13 @@ class Reader:
         self._on_statement(statement.text)
         arguments = statement.arguments(params)
         connections = self._once if statement.plan_once else self._by_values
-        connection = await connections.take()
         try:
-            return await connection.fetch(statement.text, *arguments, record_class=statement.row)
-        finally:
-            connections.give(connection)
+            return await self._fetch(connections, statement, arguments)
+        except Exception as error:
+            if database_fault(error) is not DatabaseFault.UNREACHABLE:
+                raise
+        # The server had closed the connection, or was away and may be back: reads can be repeated.
+        return await self._fetch(connections, statement, arguments)
 
     async def stream(
         self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
@@ -172,18 +183,22 @@ class Reader:
         """
         self._on_statement(statement.text)
         arguments = statement.arguments(params)
-        connection = await self._by_values.take()
-        try:
-            async with connection.transaction(readonly=True):
-                cursor = await connection.cursor(
-                    statement.text, *arguments, record_class=statement.row
-                )
-                while rows := await cursor.fetch(portion):
-                    yield rows
-        finally:
-            self._by_values.give(connection)
+        async with (
+            self._by_values.taken() as connection,
+            connection.transaction(readonly=True),
+        ):
+            cursor = await connection.cursor(statement.text, *arguments, record_class=statement.row)
+            while rows := await cursor.fetch(portion):
+                yield rows
 
-    def pools(self) -> dict[str, Connections]:
+    async def _fetch(
+        self, connections: Connections[Connection], statement: Statement, arguments: list[Any]
+    ) -> list[Any]:
+        connection = await connections.take()
+        with connections.answering(connection):
+            return await connection.fetch(statement.text, *arguments, record_class=statement.row)
+
+    def pools(self) -> dict[str, Connections[Connection]]:
         """The connections, by what they are for."""
         return {"reads": self._once, "filtered_reads": self._by_values}
 
@@ -210,6 +225,7 @@ async def connect_reader(
     *,
     max_size: int,
     statement_timeout_ms: int,
+    pool_timeout: float = 10.0,
     on_statement: Callable[[str], None] = lambda _: None,
 ) -> Reader:
     """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`).
@@ -220,28 +236,49 @@ async def connect_reader(
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
     }
-    once = held(connect_args, max_size=max_size, **read_only, **PLAN_ONCE)
-    by_values = held(connect_args, max_size=(max_size + 1) // 2, **read_only)
+    once = held(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
+    by_values = held(connect_args, max_size=(max_size + 1) // 2, timeout=pool_timeout, **read_only)
     once.give(await once.take())
     return Reader(once, by_values, on_statement=on_statement)
 
 
-def held(connect_args: Mapping[str, Any], *, max_size: int, **server_settings: str) -> Connections:
+def held(
+    connect_args: Mapping[str, Any], *, max_size: int, timeout: float, **server_settings: str
+) -> Connections[Connection]:
     """Connections that keep what they prepared; none is opened yet."""
-    arguments = dict(connect_args)
-    server_settings = {**arguments.pop("server_settings", {}), **AS_WRITTEN, **server_settings}
+    arguments = with_settings(connect_args, **AS_WRITTEN, **server_settings)
 
     async def connect() -> Connection:
-        connection: Connection = await asyncpg.connect(
+        connection = await connect_driver(
             **arguments,
             # A plan takes PostgreSQL 35 to 280 KiB for each connection.
             statement_cache_size=500,
             # However long the rights make a statement.
             max_cacheable_statement_size=0,
             max_cached_statement_lifetime=0,
-            server_settings=server_settings,
         )
-        await _prepare(connection)
+        try:
+            await _prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
-    return Connections(connect, max_size)
+    return Connections(connect, max_size, timeout=timeout)
+
+
+def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> dict[str, Any]:
+    """Arguments of `connect_driver` with further settings of the server."""
+    given = {**connect_args.get("server_settings", {}), **CUT_OFF, **server_settings}
+    return {**connect_args, "server_settings": given}
+
+
+async def connect_driver(*args: Any, **arguments: Any) -> Connection:
+    """`asyncpg.connect`, which raises the same for a server that does not answer in time as for one
+    that is not there.
+    """
+    try:
+        connection: Connection = await asyncpg.connect(*args, **arguments)
+    except TimeoutError as error:
+        raise ConnectionError("the database did not answer in time") from error
+    return connection

@@ -15,8 +15,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
-from sqlalchemy import text
-
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
@@ -83,23 +81,14 @@ async def run_once(
 async def _alone(database: Database) -> AsyncIterator[bool]:
     """Whether this process has the lock, which it holds until the block ends.
 
-    The lock is the connection's own and no transaction is open meanwhile. When this process dies
-    its connection goes, and the lock with it.
+    The lock is the connection's own and no transaction is open meanwhile. When this process dies,
+    or the block fails, the connection goes, and the lock with it.
     """
-    async with database.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        key = {"lock": _LOCK}
-        mine = bool(await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), key))
-        try:
-            yield mine
-        finally:
-            if mine:
-                try:
-                    await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), key)
-                except BaseException:
-                    # Closed instead of given back, since it may still hold the lock.
-                    await connection.invalidate()
-                    raise
+    async with database.connection() as connection:
+        mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK)
+        yield mine
+        if mine:
+            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 class _Pass:

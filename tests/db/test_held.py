@@ -15,7 +15,7 @@ SIZE = 2
 
 
 @pytest.fixture
-async def connections(settings: Settings) -> AsyncIterator[Connections]:
+async def connections(settings: Settings) -> AsyncIterator[Connections[Connection]]:
     async def connect() -> Connection:
         made: Connection = await asyncpg.connect(**settings.database.connect_args)
         return made
@@ -26,7 +26,9 @@ async def connections(settings: Settings) -> AsyncIterator[Connections]:
         await held.close()
 
 
-async def backend(connections: Connections, statement: str = "SELECT pg_backend_pid()") -> int:
+async def backend(
+    connections: Connections[Connection], statement: str = "SELECT pg_backend_pid()"
+) -> int:
     connection = await connections.take()
     try:
         return int(await connection.fetchval(statement))
@@ -38,7 +40,7 @@ SLOW = "SELECT pg_backend_pid() FROM pg_sleep(0.05)"
 
 
 async def test_no_more_are_opened_than_may_be_and_each_serves_many(
-    connections: Connections,
+    connections: Connections[Connection],
 ) -> None:
     backends = await asyncio.gather(*(backend(connections, SLOW) for _ in range(9)))
     assert len(set(backends)) == SIZE
@@ -46,7 +48,7 @@ async def test_no_more_are_opened_than_may_be_and_each_serves_many(
 
 
 async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
-    connections: Connections,
+    connections: Connections[Connection],
 ) -> None:
     held = [await connections.take() for _ in range(SIZE)]
     waiting = [asyncio.create_task(backend(connections)) for _ in range(3)]
@@ -63,7 +65,7 @@ async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
     assert await backend(connections)
 
 
-async def test_who_gives_up_waiting_loses_nothing(connections: Connections) -> None:
+async def test_who_gives_up_waiting_loses_nothing(connections: Connections[Connection]) -> None:
     held = [await connections.take() for _ in range(SIZE)]
     early, late = (asyncio.create_task(backend(connections)) for _ in range(2))
     await asyncio.sleep(0)
@@ -81,7 +83,7 @@ async def test_who_gives_up_waiting_loses_nothing(connections: Connections) -> N
 
 
 async def test_the_next_is_not_disturbed_by_a_statement_that_was_cancelled(
-    connections: Connections,
+    connections: Connections[Connection],
 ) -> None:
     tasks = [
         asyncio.create_task(backend(connections, "SELECT 1 FROM pg_sleep(30)")) for _ in range(SIZE)
