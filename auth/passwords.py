@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -114,7 +115,16 @@ class Passwords:
         if self._running >= self._threads * (_WAITING_PER_THREAD + 1):
             raise Unavailable("Too many people sign in at this moment; try again in a few seconds.")
         self._running += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._running -= 1
+        loop = asyncio.get_running_loop()
+
+        def ended(_: object) -> None:
+            # Of the thread, and not of whoever waits for it: that may have gone long ago.
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(self._end)
+
+        under_way = self._pool.submit(work)
+        under_way.add_done_callback(ended)
+        return await asyncio.wrap_future(under_way)
+
+    def _end(self) -> None:
+        self._running -= 1

@@ -198,6 +198,9 @@ class ObjectLoader:
                 # Other fields of this level start within this turn; theirs come along.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
+        except BaseException:
+            pending.cancel()
+            raise
         finally:
             keys, self._wanted, self._pending = self._wanted, set(), None
         self._reading[pending] = keys

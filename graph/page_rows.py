@@ -290,6 +290,9 @@ class PageReader:
             # The fields beside this one start within this turn.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+        except BaseException:
+            turn.rows.cancel()
+            raise
         finally:
             del self._turns[shape]
         try:

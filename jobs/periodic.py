@@ -56,7 +56,8 @@ async def run_forever(
         except Exception:
             log.exception("a pass of the periodic work failed")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every.total_seconds())
+            async with asyncio.timeout(every.total_seconds()):
+                await stop.wait()
 
 
 async def run_once(

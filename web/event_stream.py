@@ -100,7 +100,7 @@ class EventStream:
                 waiting: set[asyncio.Future[Any]] = {work, gone, self._ending}
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done() and not gone.done():
-                    await self._stop(work)
+                    await runtime.end(work)
                     await self._close(send, self._ending.result())
                 elif work.done() and isinstance(work.exception(), (TimeoutError, OSError)):
                     log.info("request %s: the client takes nothing any more", self._info.id)
@@ -110,9 +110,9 @@ class EventStream:
                 if prepared.kind is OperationType.MUTATION and not work.done():
                     # A change that was begun is not undone because nobody waits for the answer.
                     runtime.detach(work)
-                    await self._stop(beats, gone)
+                    await runtime.end(beats, gone)
                 else:
-                    await self._stop(work, beats, gone)
+                    await runtime.end(work, beats, gone)
         finally:
             runtime.connections.close(self)
 
@@ -180,11 +180,6 @@ class EventStream:
         async with self._writing:
             with self._runtime.sending.running():
                 await send(message)
-
-    async def _stop(self, *tasks: asyncio.Task[None]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _next(answer: Answer) -> bytes:

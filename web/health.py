@@ -119,7 +119,8 @@ class Health:
 
 async def _within(check: Awaitable[_Finding], *, otherwise: _Status = _Status.FAILING) -> _Finding:
     try:
-        return await asyncio.wait_for(check, _CHECK_SECONDS)
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await check
     except TimeoutError:
         return _Finding(otherwise, "no answer in time")
     except Exception as error:  # noqa: BLE001 - whatever is wrong, it is not well

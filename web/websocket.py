@@ -181,9 +181,7 @@ class _Connection:
                 self._runtime.detach(operation.task)
             else:
                 tasks.append(operation.task)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._runtime.end(*tasks)
 
     async def _read(self, receive: Receive, timer: asyncio.TimerHandle) -> None:
         loop = asyncio.get_running_loop()
