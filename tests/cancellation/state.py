@@ -67,6 +67,11 @@ class State:
             )
         )
 
+    async def moment(self) -> str:
+        """The same as before if nobody has written anything meanwhile."""
+        query = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+        return str(await self.watch.fetchval(query))
+
     async def difference(self) -> Difference:
         """Tables that are as before are not in it."""
         now, then = 'SELECT t::text FROM public."{0}" t', "SELECT t::text FROM before.{0} t"
