@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyPoolTimeout
 
 
@@ -100,6 +100,33 @@ def _fault(error: BaseException) -> DatabaseFault | None:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and what it was made from, innermost last."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         yield cause
         cause = (cause.orig if isinstance(cause, DBAPIError) else None) or cause.__cause__
+
+
+def described(error: BaseException, *, messages: bool = True) -> str:
+    """What a log may say of an error: nothing that a user wrote.
+
+    PostgreSQL's messages and details hold values ("Key (email)=(…) already exists", "Failing row
+    contains (…)"), and so do the driver's; of these errors it is the class, the SQLSTATE and the
+    names of what they are about. `messages`: whether other exceptions may say theirs.
+    """
+    cause = error
+    while isinstance(cause, DBAPIError) and isinstance(cause.orig, BaseException):
+        cause = cause.orig.__cause__ or cause.orig
+    name = type(cause).__name__
+    if isinstance(cause, asyncpg.PostgresError):
+        about = (cause.sqlstate, cause.constraint_name, cause.table_name, cause.column_name)
+        return " ".join([name, *(str(part) for part in about if part)])
+    if isinstance(cause, DBAPIError | asyncpg.DataError | StatementError):
+        return name
+    if isinstance(cause, _OWN_WORDS) or messages:
+        return f"{name}: {cause}" if str(cause) else name
+    return name
+
+
+# Their messages are about the machine.
+_OWN_WORDS = (OSError, asyncpg.InterfaceError, PoolTimeout, OutcomeUnknown)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from db.faults import DatabaseFault, database_fault
+from db.faults import DatabaseFault, database_fault, described
 from errors import ErrorCode, Failure
 from graph.documents import MAX_ERRORS
 from graph.errors import each, public_path
@@ -160,7 +160,7 @@ def _fault(
     trouble = database_fault(cause)
     where = ".".join(map(str, place.get("path", ()))) or where
     if trouble is not None:
-        log.warning("request %s: %s at %s: %s", request_id, trouble.value, where, cause)
+        log.warning("request %s: %s at %s: %s", request_id, trouble.value, where, described(cause))
         code, message = _DATABASE[trouble]
         return _entry(message, code, place, requestId=request_id)
     log.error("request %s: fault at %s", request_id, where, exc_info=cause)

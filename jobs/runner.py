@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 from dataclasses import dataclass, field
 
+from db.faults import described
 from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
 from jobs.queue import Queue, wait_after
 from jobs.tools import Tools
@@ -150,6 +151,5 @@ class Runner:
 def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"It took longer than {seconds:g} seconds."
-    told = f"{type(error).__name__}: {error}"
     cause = error.__cause__
-    return told if cause is None else f"{told} ({type(cause).__name__}: {cause})"
+    return described(error) if cause is None else f"{described(error)} ({described(cause)})"
