@@ -111,6 +111,13 @@ class Connections(Generic[C]):
         finally:
             self._hand(None)
 
+    def discard_free(self) -> None:
+        """Where the server has closed one connection, it has most likely closed the idle ones too,
+        though this process may not have heard of it yet.
+        """
+        while self._free:
+            self.discard(self._free.pop())
+
     @contextlib.contextmanager
     def answering(self, connection: C) -> Iterator[None]:
         """Around one statement outside of a transaction: what was taken is given back if the server
@@ -143,10 +150,7 @@ class Connections(Generic[C]):
         Whoever waits for one, or asks for one from now on, gets a `ConnectionError`.
         """
         self._closed = True
-        for connection in self._free:
-            self._all.discard(connection)
-            connection.terminate()
-        self._free.clear()
+        self.discard_free()
         self._fail(_closed())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

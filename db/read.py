@@ -173,6 +173,7 @@ class Reader:
             if database_fault(error) is not DatabaseFault.UNREACHABLE:
                 raise
         # The server had closed the connection, or was away and may be back: reads can be repeated.
+        connections.discard_free()
         return await self._fetch(connections, statement, arguments)
 
     async def stream(

@@ -224,19 +224,20 @@ async def given_back(
 
 
 async def _begin(connections: Connections[SessionConnection]) -> SessionConnection:
-    """A connection within a transaction. Those that the server has closed meanwhile are replaced:
-    nothing has been done yet, so that it can be done on another one.
+    """A connection within a transaction. One that the server has closed meanwhile is replaced:
+    nothing has been done yet, so that it can be done on a new one.
     """
-    attempts = connections.size + 1
+    lost = False
     while True:
-        attempts -= 1
         connection = await connections.take()
         try:
             await connection.begin()
         except BaseException as error:
-            again = isinstance(error, Exception) and connection.is_closed() and attempts > 0
+            again = isinstance(error, Exception) and connection.is_closed() and not lost
             connections.discard(connection)
             if not again:
                 raise
+            lost = True
+            connections.discard_free()
         else:
             return connection

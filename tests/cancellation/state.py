@@ -17,12 +17,11 @@ import asyncpg
 # a file is reserved before its bytes are stored, and is swept later.
 BESIDE = {"stored_files"}
 
-_BUSY = """
+_BACKENDS = """
 SELECT a.state, a.query, count(l.pid) AS locks
 FROM pg_stat_activity a LEFT JOIN pg_locks l USING (pid)
 WHERE a.application_name = $1 AND a.datname = current_database()
 GROUP BY a.pid, a.state, a.query
-HAVING a.state <> 'idle' OR count(l.pid) > 0
 """
 _END = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -100,18 +99,22 @@ class State:
             + "; COMMIT"
         )
 
-    async def settled(self) -> None:
-        """Wait until every backend of the application is idle, outside a transaction and without a
-        lock. Those whose connection was closed notice it within a second; what the server would end
-        only by a timeout of its own is a fault.
+    async def settled(self, connections: int) -> None:
+        """Wait until there is one backend for each connection of the application, all idle, outside
+        a transaction and without a lock. Those whose connection was closed do what was sent to them
+        and end, which takes less than any timeout of the server's.
         """
         found: list[Any] = []
         try:
             async with asyncio.timeout(4):
-                while found := await self.watch.fetch(_BUSY, self.name):
+                while True:
+                    found = await self.watch.fetch(_BACKENDS, self.name)
+                    idle = all(row["state"] == "idle" and not row["locks"] for row in found)
+                    if idle and len(found) == connections:
+                        return
                     await asyncio.sleep(0.005)
         except TimeoutError:
-            raise AssertionError(f"not idle: {found}") from None
+            raise AssertionError(f"of {connections} idle connections: {found}") from None
 
     def end_connections(self) -> None:
         """The server closes all connections of the application, and has when this returns: nothing
