@@ -9,6 +9,7 @@ within a millisecond. Each is opened when there is need of it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ import orjson
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from db.faults import DatabaseFault, database_fault
 from db.held import Connection, Connections
 from db.read import PLAN_ONCE, Reader, connect_driver, connect_reader, held, with_settings
 from db.transaction import SessionConnection, Single, Transaction, begun, given_back
@@ -44,12 +46,14 @@ class Database:
         engine: AsyncEngine,
         changes: Connections[SessionConnection],
         reader: Reader,
-        single: Single,
+        singles: Connections[Connection],
         listeners: list[StatementListener],
     ) -> None:
         self.reader = reader
-        self.single = single
+        self.single = Single(singles, self._heard, self._failed)
         self.listeners = listeners
+        # The latest change that could not be stored, in seconds of `time.monotonic`, and why.
+        self.refused: tuple[float, DatabaseFault] | None = None
         self._engine = engine
         self._changes = changes
 
@@ -82,11 +86,11 @@ class Database:
         )
         size = min(_SINGLES, settings.pool_size)
         singles = held(arguments, max_size=size, timeout=wait, **timeouts, **PLAN_ONCE)
-        return cls(engine, changes, reader, Single(singles, heard), listeners)
+        return cls(engine, changes, reader, singles, listeners)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed when the block ends well."""
-        return begun(self._changes, self._heard)
+        return begun(self._changes, self._heard, self._failed)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -115,6 +119,11 @@ class Database:
     def _heard(self, text: str) -> None:
         for listener in self.listeners:
             listener(text)
+
+    def _failed(self, error: Exception) -> None:
+        fault = database_fault(error)
+        if fault in {DatabaseFault.FULL, DatabaseFault.READ_ONLY}:
+            self.refused = (time.monotonic(), fault)
 
     async def close(self) -> None:
         """Close all connections, within seconds whatever is done with them."""

@@ -134,11 +134,17 @@ class Transaction:
 class Single:
     """For changes that are one statement each, and each committed by itself."""
 
-    __slots__ = ("_connections", "_heard")
+    __slots__ = ("_connections", "_failed", "_heard")
 
-    def __init__(self, connections: Connections[Connection], heard: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        connections: Connections[Connection],
+        heard: Callable[[str], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._connections = connections
         self._heard = heard
+        self._failed = failed
 
     @property
     def session(self) -> AsyncSession:
@@ -158,6 +164,7 @@ class Single:
                     statement.text, *arguments, record_class=statement.row
                 )
             except Exception as error:
+                self._failed(error)
                 if connection.is_closed():
                     raise OutcomeUnknown from error
                 raise
@@ -184,7 +191,9 @@ def _as_sqlalchemy(statement: Statement) -> Iterator[None]:
 
 @asynccontextmanager
 async def begun(
-    connections: Connections[SessionConnection], heard: Callable[[str], None]
+    connections: Connections[SessionConnection],
+    heard: Callable[[str], None],
+    failed: Callable[[Exception], None],
 ) -> AsyncIterator[Transaction]:
     """A transaction that commits when the block ends well, and rolls back otherwise.
 
@@ -194,8 +203,12 @@ async def begun(
     connection = await _begin(connections)
     transaction = Transaction(connection, heard)
     async with given_back(connections, connection, transaction.close):
-        yield transaction
-        await transaction.commit()
+        try:
+            yield transaction
+            await transaction.commit()
+        except Exception as error:
+            failed(error)
+            raise
 
 
 @asynccontextmanager

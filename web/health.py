@@ -33,6 +33,8 @@ log = logging.getLogger("taskloom.web")
 _CHECK_SECONDS: Final = 3.0
 # Load balancers ask often; the database is asked at most every second.
 _REMEMBER_SECONDS: Final = 1.0
+# For so long after a change was refused (storage full, read-only) the database is degraded.
+_REFUSED_SECONDS: Final = 60.0
 _ONE: Final = Statement(select(literal(1).label("one")))
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
@@ -91,7 +93,13 @@ class Health:
             return self._findings
 
     async def _database(self) -> _Finding:
-        await self._runtime.services.database.reader.fetch(_ONE, {})
+        database = self._runtime.services.database
+        await database.reader.fetch(_ONE, {})
+        if database.refused is not None:
+            at, fault = database.refused
+            # Reads are served, so that the process stays in. The next change will tell.
+            if time.monotonic() - at < _REFUSED_SECONDS:
+                return _Finding(_Status.DEGRADED, f"changes are refused: {fault.value}")
         return _Finding()
 
     async def _migrations(self) -> _Finding:

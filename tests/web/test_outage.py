@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -123,6 +124,19 @@ async def test_states_of_the_server_have_codes(
     assert says in reply.errors[0]["message"]
     # Nothing of it stays, and the same connections serve the next change.
     assert (await broken.create("Sound")).good
+
+
+async def test_health_says_that_the_storage_is_full(broken: Broken) -> None:
+    assert (await broken.create("mark 53100")).codes == ["UNAVAILABLE"]
+    async with asyncio.timeout(20):
+        # What was found is remembered for a second.
+        while True:
+            answer = await broken.world.http.get("/health/ready")
+            found = answer.json()["checks"]["database"]
+            if found.get("detail") == "changes are refused: storage full":
+                break
+            await asyncio.sleep(0.1)
+    assert (answer.status_code, found["status"]) == (200, "degraded"), "reads are served"
 
 
 async def test_a_change_whose_connection_is_lost_may_have_been_made(broken: Broken) -> None:
