@@ -69,7 +69,7 @@ _UPDATE: Final = (
 )
 _LISTEN: Final = (
     "subscription ($after: String, $project: ID!) "
-    "{ taskEvents(after: $after, filter: {project: $project}) { id cursor } }"
+    "{ taskEvents(after: $after, filter: {projects: [$project]}) { id cursor } }"
 )
 
 
@@ -332,6 +332,7 @@ class Load:
                             cursor = event["cursor"]
                             self.heard[index].append(event["id"])
                         elif message["type"] in {"error", "complete"}:
+                            self.ledger.failures[f"stream: {message['type']}"] += 1
                             break
             await asyncio.sleep(0.3)
 
