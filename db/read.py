@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import ARRAY, Select
+from sqlalchemy import ARRAY, Select, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
@@ -95,6 +95,16 @@ def _needless(type_: TypeEngine[Any]) -> bool:
     return type_.item_type.dialect_impl(_DIALECT).bind_processor(_DIALECT) is None
 
 
+def select_from(source: Any, *columns: Any) -> Select[*tuple[Any, ...]]:
+    """A SELECT of rows of `source`, whatever the columns are.
+
+    `select()` alone finds what to read from in its columns, and of these a scalar subquery names
+    nothing: with such columns only, the source would move into each of them, and one row would
+    come back instead of the rows.
+    """
+    return select(*columns).select_from(source)
+
+
 class Statement:
     """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
@@ -116,6 +126,8 @@ class Statement:
         *,
         plan_once: bool = False,
     ) -> None:
+        if model is not None and isinstance(query, Select) and not query.get_final_froms():
+            raise ValueError(f"a statement of rows of {model.__name__} reads from nothing")
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())

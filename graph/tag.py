@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, true
 from sqlalchemy import column as column_
 from sqlalchemy.orm import aliased
 
 from auth import access
 from db import models
-from db.read import Statement
+from db.read import Statement, select_from
 from domain import rules, tags
 from domain.work import Work
 from graph import ids, ordering, paging
@@ -112,7 +112,7 @@ def _groups(asked: _Asked, project_id: Any, reach: Reach | None) -> Any:
         .table_valued(column_("tag_key", Text()), column_("tag", Text()))
         .render_derived(name="pair")
     )
-    query = select(pair.c.tag_key, pair.c.tag).select_from(task).join(pair, true())
+    query = select_from(task, pair.c.tag_key, pair.c.tag).join(pair, true())
     query = query.where(access.read(viewer, task))
     if project_id is not None:
         query = query.where(task.project_id == project_id)
@@ -121,7 +121,7 @@ def _groups(asked: _Asked, project_id: Any, reach: Reach | None) -> Any:
     if reach is None:
         return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
     tagged = gathered(query, task, reach).subquery("tagged")
-    return select(*_counted(tagged)).group_by(tagged.c.tag_key)
+    return select_from(tagged, *_counted(tagged)).group_by(tagged.c.tag_key)
 
 
 def _counted(tagged: Any) -> list[Any]:
@@ -150,7 +150,8 @@ def _page_statement(asked: _Asked) -> Statement:
     groups = _groups(asked, None if projects is None else projects.c.id, reach).lateral("groups")
     viewer, ordered = viewer_of(asked.viewer), asked.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
-    query = select(
+    query = select_from(
+        groups,
         groups.c.name,
         groups.c.task_count,
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
@@ -166,9 +167,7 @@ def _page_statement(asked: _Asked) -> Statement:
     ).limit(bindparam("limit", type_=Integer()))
     if projects is not None:
         page = query.lateral("page")
-        query = select(projects.c.id.label("parent_key"), *page.c).select_from(
-            projects.join(page, true())
-        )
+        query = select_from(projects.join(page, true()), projects.c.id.label("parent_key"), *page.c)
     statement = Statement(query)
     statement.row.ordering = ordered  # type: ignore[attr-defined]  # read by paging.cursor_of
     return statement
@@ -178,14 +177,16 @@ def _page_statement(asked: _Asked) -> Statement:
 def _count_statement(asked: _Asked) -> Statement:
     if not asked.by_project:
         reach = _reach(asked)
-        total = select(func.count().label("total"), *flag_of(reach))
-        return Statement(total.select_from(_groups(asked, None, reach).subquery()))
+        groups = _groups(asked, None, reach).subquery()
+        return Statement(select_from(groups, func.count().label("total"), *flag_of(reach)))
     projects = _projects()
     groups = _groups(asked, projects.c.id, None).lateral("groups")
     return Statement(
-        select(projects.c.id.label("parent_key"), func.count().label("total"))
-        .select_from(projects.join(groups, true()))
-        .group_by(projects.c.id)
+        select_from(
+            projects.join(groups, true()),
+            projects.c.id.label("parent_key"),
+            func.count().label("total"),
+        ).group_by(projects.c.id)
     )
 
 
