@@ -160,11 +160,17 @@ class Ordering:
         raise BadInput("This cursor is of another list or ordering; begin without it.", path=path)
 
     def after(
-        self, expressions: Sequence[Any], nulls: Sequence[bool], prefix: str
+        self,
+        expressions: Sequence[Any],
+        nulls: Sequence[bool],
+        prefix: str,
+        *,
+        inclusive: bool = False,
     ) -> ColumnElement[bool]:
         """The predicate "comes after the place whose values are bound as `prefix_0`…".
 
         `nulls` says which of the place's values are null (a part of the statement's shape).
+        `inclusive`: or stands at that very place.
         """
         parameters = [
             bindparam(f"{prefix}_{index}", type_=key.source.type)
@@ -174,6 +180,8 @@ class Ordering:
         if len(directions) == 1 and not any(key.source.nullable for key in self.keys):
             # One comparison of rows, which one range of an index answers.
             left, right = tuple_(*expressions), tuple_(*parameters)
+            if inclusive:
+                return left <= right if directions == {True} else left >= right
             return left < right if directions == {True} else left > right
         alternatives: list[ColumnElement[bool]] = []
         equal: list[ColumnElement[bool]] = []
@@ -182,6 +190,8 @@ class Ordering:
         ):
             alternatives.append(and_(*equal, _beyond(key, expression, parameter, is_null)))
             equal.append(expression.is_(None) if is_null else expression == parameter)
+        if inclusive:
+            alternatives.append(and_(*equal))
         return or_(false(), *alternatives)
 
 

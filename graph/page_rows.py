@@ -80,6 +80,8 @@ class PageShape:
     right: Callable[[Viewer, Any], Any]
     # Whether it is looked first if the viewer sees few rows; see `graph.few`.
     counted: bool = False
+    # Whether the rows at `after` and `before` themselves belong to the page.
+    inclusive: bool = False
 
     @property
     def has_ways(self) -> bool:
@@ -125,9 +127,14 @@ class _Page:
             ]
         query = select_from(entity, *columns).where(*_predicates(shape, entity, viewer))
         if shape.after is not None:
-            query = query.where(ordering.after(expressions, shape.after, "after"))
+            query = query.where(
+                ordering.after(expressions, shape.after, "after", inclusive=shape.inclusive)
+            )
         if shape.before is not None:
-            query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
+            backward = ordering.reversed()
+            query = query.where(
+                backward.after(expressions, shape.before, "before", inclusive=shape.inclusive)
+            )
         self._columns = shape.columns
         self._viewer = viewer
         self.query: _Select = query
