@@ -82,11 +82,11 @@ async def _send(app: Application, viewer: Viewer, documents: int) -> None:
     begun = time.process_time()
     for number in range(documents + 1):
         if number % EVERY == 0:
-            cached = executor.documents
+            cached, spent = executor.documents, time.process_time() - begun
             print(
                 f"{number:6} documents: {resident_mib(os.getpid()):5.0f} MiB, of which in the cache"
                 f" {len(cached)} of {cached.bytes / 1e6:.0f} MB; full collections "
-                f"{gc.get_stats()[2]['collections']}, processor time {time.process_time() - begun:.0f} s",
+                f"{gc.get_stats()[2]['collections']}; processor time {spent:.0f} s",
                 flush=True,
             )
         text = _KINDS[number % len(_KINDS)].format(n=number)

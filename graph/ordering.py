@@ -24,15 +24,18 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     SmallInteger,
+    Text,
     and_,
     bindparam,
     false,
+    func,
     inspect,
     or_,
     select,
     tuple_,
 )
 from sqlalchemy.orm import InstrumentedAttribute, aliased
+from strawberry.utils.str_converters import to_camel_case
 
 from auth import access
 from auth.viewer import Viewer
@@ -269,6 +272,17 @@ def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
     return optional(description, metadata={"source": source(attribute)})
 
 
+def by_text(attribute: InstrumentedAttribute[Any], description: str) -> Any:
+    """Order by a name or title as people expect: by the column's sort key (`db.base.sort_key`)."""
+    key: InstrumentedAttribute[Any] = getattr(attribute.class_, f"{attribute.key}_key")
+    return by(key, f"{description} Case and accents decide only between texts that are else equal.")
+
+
+def text_key(value: Any) -> ColumnElement[str]:
+    """The sort key of an SQL expression that has no column for it."""
+    return func.taskloom_sort_key(value, type_=Text()).collate("C")
+
+
 def by_expression(
     name: str, sql: Callable[[Viewer, Any], Any], type_: Any, description: str, *, nullable: bool
 ) -> Any:
@@ -317,7 +331,8 @@ def ordering_by(
         names = [key.source.name for key in keys]
         for index, name in enumerate(names):
             if name in names[:index]:
-                raise BadInput(f"Ordered by {name} twice.", path=(*path, index))
+                message = f"orderBy contains {_words(given[index])} twice."
+                raise BadInput(message, path=(*path, index))
     if all(key.source.name != last.name for key in keys):
         keys.append(Key(last, descending=keys[-1].descending if keys else False))
     return _only(tuple(keys))
@@ -349,6 +364,16 @@ def _key(item: Any, path: Path) -> Key:
         inner = _key(value, (*path, field.python_name))
         return Key(_through(relationship, inner.source), inner.descending, inner.nulls_first)
     raise BadInput("This ordering is empty.", path=path)
+
+
+def _words(item: Any) -> str:
+    """What is ordered by, as the client wrote it: `assignee.fullName`."""
+    for field in item.__strawberry_definition__.fields:
+        value = getattr(item, field.python_name)
+        if value is not strawberry.UNSET:
+            inner = "" if "source" in field.metadata else f".{_words(value)}"
+            return f"{to_camel_case(field.python_name)}{inner}"
+    return ""
 
 
 def _through(relationship: InstrumentedAttribute[Any], inner: Source) -> Source:

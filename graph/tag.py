@@ -70,8 +70,11 @@ def _of_groups(name: str) -> Any:
 
 
 _KEY = Source("tag_key", _of_groups("tag_key"), Text(), nullable=False)
+_NAME = Source(
+    "name_key", lambda _, groups: ordering.text_key(groups.c.tag_key), Text(), nullable=False
+)
 _COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=False)
-_MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_KEY))
+_MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 
 @ordering.order_input("How to order tags; give one field.")
@@ -79,7 +82,7 @@ class TagOrder:
     """Keys of tags."""
 
     name: OrderBy | None = ordering.by_expression(
-        _KEY.name, _KEY.sql, _KEY.type, "By name, without regard to case.", nullable=False
+        _NAME.name, _NAME.sql, _NAME.type, "By name, without regard to case.", nullable=False
     )
     task_count: OrderBy | None = ordering.by_expression(
         _COUNT.name, _COUNT.sql, _COUNT.type, "By number of tasks.", nullable=False
