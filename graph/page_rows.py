@@ -234,9 +234,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         inner = page.ordered(pages).lateral("row")
         passed = page.passed(inner)
         query = select_from(pages, pages.c[_PLACE], *passed).join(inner, true())
-    statement = Statement(query, shape.model, plan_once=shape.filter is None)
-    statement.row.ordering = shape.ordering  # type: ignore[attr-defined]  # read by cursor_of
-    return statement
+    return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
 
 @lru_cache(maxsize=500)

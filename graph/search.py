@@ -240,9 +240,7 @@ def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shap
     query = query.order_by(
         *(key.sorted(by) for key, by in zip(order.keys, expressions, strict=True))
     )
-    statement = Statement(query.limit(bindparam("limit", None, Integer())))
-    statement.row.ordering = _ORDER  # type: ignore[attr-defined]  # read by cursor_of
-    return statement
+    return Statement(query.limit(bindparam("limit", None, Integer())), ordering=_ORDER)
 
 
 @lru_cache(maxsize=64)

@@ -176,9 +176,7 @@ def _page_statement(asked: _Asked) -> Statement:
     if projects is not None:
         page = query.lateral("page")
         query = select_from(projects.join(page, true()), projects.c.id.label("parent_key"), *page.c)
-    statement = Statement(query)
-    statement.row.ordering = ordered  # type: ignore[attr-defined]  # read by paging.cursor_of
-    return statement
+    return Statement(query, ordering=ordered)
 
 
 @lru_cache(maxsize=100)
