@@ -29,17 +29,11 @@ from settings import Settings
 from tests.factories import World, world_of
 from tests.graph.engine.oracle import Marked, Oracle, Row
 from tests.graph.engine.selections import Drawn, Selections
+from tests.graph.engine.ways import Counting
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 WORDS = ["apple", "Apple", "Ärger", "arger", "zebra", "Zürich", "Strasse", "Straße", "b", "Élan"]
 TAGS = ["bug", "Bug", "idea", "storm", "Ärger"]
-
-
-class Counting(Ways):
-    """Always looks first how many rows the viewer sees."""
-
-    def counts(self, viewer: Viewer, model: Any) -> bool:
-        return True
 
 
 @dataclass
