@@ -233,7 +233,8 @@ def _as_people_expect(text: str) -> tuple[str, str]:
     """Without case and accents first; a small letter before its capital."""
     parts = unicodedata.normalize("NFD", text)
     bare = "".join(c for c in parts if not unicodedata.combining(c))
-    return bare.casefold(), parts.swapcase()
+    # `swapcase` alone would make "ß" the same as "ss", and the two texts one.
+    return bare.casefold(), "".join(c.swapcase() if c.isascii() else c for c in parts)
 
 
 @dataclass
