@@ -328,9 +328,9 @@ class Oracle:
             case "TimeEntry":
                 return row["user_id"] == self.me or self.role(row["project_id"]) >= ADMIN
             case "Notification":
-                return row["recipient_id"] == self.me and row["in_app"]
+                return bool(row["recipient_id"] == self.me and row["in_app"])
             case _:
-                return row["user_id"] == self.me
+                return bool(row["user_id"] == self.me)
 
     def _inside(self, kind: str, row: Row, projects: frozenset[UUID]) -> bool:
         match kind:
@@ -448,7 +448,7 @@ class Oracle:
             if self.sees("Task", task) and project in (None, task["project_id"]):
                 for tag in task["tags"]:
                     spelled.setdefault(tag.casefold(), Counter())[tag] += 1
-        groups = [
+        groups: list[dict[str, Any]] = [
             # Of two spellings that are as frequent, the first in the order of code points.
             {"name": min(names, key=lambda n: (-names[n], n)), "taskCount": names.total()}
             for names in spelled.values()

@@ -26,7 +26,7 @@ from auth.viewer import Viewer
 from db import migrate
 from graph.few import Ways
 from settings import Settings
-from tests.factories import World, world_of
+from tests.factories import Engine, World, world_of
 from tests.graph.engine.oracle import Marked, Oracle, Row
 from tests.graph.engine.selections import Drawn, Selections
 from tests.graph.engine.ways import Counting
@@ -114,6 +114,8 @@ class Company:
             name=self.random.choice(WORDS),
             key=f"P{'ZYXWVU'[number]}",
             color=self.random.choice([None, "#112233"]),
+            archived_at=None,
+            deleted_at=None,
             owner_id=owner["id"],
             last_number=0,
         )
@@ -136,7 +138,7 @@ class Company:
             # In a project ownership counts while one is a member, so the owners here are.
             members = [m for m in self.tables["project_members"] if m["project_id"] == project]
             owner = random.choice(members)["user_id"] if members else self.some(people)
-        gone = next((p for p in projects if p["id"] == project), {}).get("deleted_at")
+        gone = next((p["deleted_at"] for p in projects if p["id"] == project), None)
         tags = random.sample(["bug", "idea", "storm", "Ärger"], random.randint(0, 3))
         tags = ["Bug" if tag == "bug" and random.random() < 0.3 else tag for tag in tags]
         self.add(
@@ -281,8 +283,9 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         tables = await Oracle.read(url)
         people = [row["id"] for row in company.tables["users"]]
         inside = tuple(row["id"] for row in company.tables["projects"][:2])
-        viewers = [Viewer(user_id=people[number]) for number in (0, 1, 2, 3, 5, 7)]
-        viewers.append(Viewer(user_id=people[0], projects=inside))
+        who = [people[number] for number in (0, 1, 2, 3, 5, 7)]
+        viewers = [(me, Viewer(user_id=me)) for me in who]
+        viewers.append((who[0], Viewer(user_id=who[0], projects=inside)))
         app = create_app(own)
         async with app.lifespan(), world_of(app) as world:
             yield Stage(
@@ -290,11 +293,11 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
                 {
                     viewer: Oracle(
                         tables,
-                        viewer.user_id,
+                        me,
                         NOW,
                         None if viewer.projects is None else frozenset(viewer.projects),
                     )
-                    for viewer in viewers
+                    for me, viewer in viewers
                 },
             )
     finally:
@@ -333,7 +336,9 @@ async def check(stage: Stage, seed: int) -> bool:
     viewer = random.choice(list(stage.oracles))
     oracle, world = stage.oracles[viewer], stage.world
     drawn: Drawn = Selections(random, oracle).operation()
-    variables = {name: await stage.cursor(viewer, *place) for name, place in drawn.cursors.items()}
+    variables: dict[str, Any] = {
+        name: await stage.cursor(viewer, *place) for name, place in drawn.cursors.items()
+    }
     expected = oracle.answer(drawn.fields)
     cursors: dict[Marked, str] = {}
     learned, walk, count = Ways(slow_seconds=0), Ways(slow_seconds=math.inf), Counting()
@@ -342,7 +347,7 @@ async def check(stage: Stage, seed: int) -> bool:
     for run, way in enumerate([*ways, None]):
         if way is not None:
             world.services.ways = way
-        engine = "standard" if way is None else "batch"
+        engine: Engine = "standard" if way is None else "batch"
         reply = await world.run(drawn.text, viewer, engine=engine, **variables)
         if run == 0 and set(reply.codes) & {"OPERATION_TOO_COMPLEX", "DOCUMENT_TOO_COMPLEX"}:
             return False
