@@ -11,12 +11,13 @@ cost nothing to make.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import ARRAY, Select
+from sqlalchemy import ARRAY, Select, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
@@ -63,11 +64,17 @@ AnyRow: TypeAlias = Row | PartRow
 _R = TypeVar("_R", Row, PartRow)
 
 
-def row_class(base: type[_R], model: type[Base] | None, labels: tuple[str, ...]) -> type[_R]:
-    """A class of rows with one property a column."""
+# A class is a cycle, which waits for the collector if it is given up. Statements differ in more
+# than their columns, so that there are few classes for many of them.
+@lru_cache(maxsize=4096)
+def row_class(
+    base: type[_R], model: type[Base] | None, labels: tuple[str, ...], ordering: Any = None
+) -> type[_R]:
+    """A class of rows with one property a column. `ordering`: of the pages that they are of."""
     columns = {label: property(itemgetter(index)) for index, label in enumerate(labels)}
     name = f"{model.__name__ if model else ''}{base.__name__}"
-    return type(name, (base,), {"__slots__": (), "model": model, "labels": labels, **columns})
+    known = {"__slots__": (), "model": model, "labels": labels, "ordering": ordering}
+    return type(name, (base,), {**known, **columns})
 
 
 def labels_of(rows: Sequence[Any]) -> Sequence[str]:
@@ -100,11 +107,22 @@ def _needless(type_: TypeEngine[Any]) -> bool:
     return type_.item_type.dialect_impl(_DIALECT).bind_processor(_DIALECT) is None
 
 
+def select_from(source: Any, *columns: Any) -> Select[*tuple[Any, ...]]:
+    """A SELECT of rows of `source`, whatever the columns are.
+
+    `select()` alone finds what to read from in its columns, and of these a scalar subquery names
+    nothing: with such columns only, the source would move into each of them, and one row would
+    come back instead of the rows.
+    """
+    return select(*columns).select_from(source)
+
+
 class Statement:
     """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
     `base` is the row class to use where several statements give rows of one kind; by default the
-    statement makes its own from the labels of its columns.
+    statement makes its own from the labels of its columns. `ordering`: that of the rows, for their
+    cursors.
 
     `plan_once`: whether one plan serves all values (PostgreSQL's generic plan). Left to itself,
     PostgreSQL plans anew at each execution wherever it guesses that the values matter, and for
@@ -120,7 +138,10 @@ class Statement:
         model: type[Base] | None = None,
         *,
         plan_once: bool = False,
+        ordering: Any = None,
     ) -> None:
+        if model is not None and isinstance(query, Select) and not query.get_final_froms():
+            raise ValueError(f"a statement of rows of {model.__name__} reads from nothing")
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
@@ -133,7 +154,7 @@ class Statement:
         }
         self.plan_once = plan_once
         self.row = row_class(
-            Row, model, tuple(str(column.key) for column in query.exported_columns)
+            Row, model, tuple(str(column.key) for column in query.exported_columns), ordering
         )
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:

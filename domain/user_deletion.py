@@ -69,7 +69,7 @@ async def _demand_handed_over(work: Work, user: User) -> None:
                 Project.deleted_at.is_(None),
                 exists().where(other.project_id == Project.id, other.user_id != user.id),
             )
-            .order_by(Project.name)
+            .order_by(Project.name_key)
         )
     )
     if names:

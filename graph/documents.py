@@ -207,6 +207,7 @@ class Documents:
         )
         if found:
             raise InvalidDocument(ErrorCode.GRAPHQL_VALIDATION_FAILED, found)
+        _unlink_tokens(tree)
         fragments = {
             definition.name.value: definition
             for definition in tree.definitions
@@ -246,6 +247,17 @@ class Documents:
         if field is None:
             return name == "__typename"
         return getattr(field.extensions.get(DEFINITION), "public", False)
+
+
+def _unlink_tokens(tree: DocumentNode) -> None:
+    """Take the parser's tokens apart. Each refers to the next and to the one before: a cycle, by
+    which a tree that is given up would wait for the collector. Nothing reads them after parsing.
+    """
+    token = tree.loc and tree.loc.start_token
+    while token:
+        following = token.next
+        token.prev = token.next = None
+        token = following
 
 
 def _root_names(outline: Outline) -> list[str]:

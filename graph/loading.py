@@ -21,7 +21,7 @@ from auth import access
 from auth.viewer import NOBODY, Viewer
 from db import models
 from db.base import Base
-from db.read import AnyRow, PartRow, Row, Statement, row_class, values_of
+from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
 from graph.context import Context
 from graph.fields import BatchInfo, batch
 from graph.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
@@ -73,7 +73,7 @@ def _read_of(
 def _by_key(model: type[Base], columns: Columns, shape: Shape) -> Statement:
     viewer = viewer_of(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    query = select(*_read_of(model, model, columns, viewer)).where(
+    query = select_from(model, *_read_of(model, model, columns, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
@@ -108,7 +108,7 @@ def _one(
     """
     viewer = viewer_of(shape)
     columns = _read_of(model, model, asked, viewer)
-    query = select(*columns).select_from(model)
+    query = select_from(model, *columns)
     size = len(columns)
     joins = []
     for name, of_related in related:

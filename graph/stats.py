@@ -43,6 +43,7 @@ from graph.few import flag_of, gathered, reach_of
 from graph.fields import BatchInfo, argument, attribute, batch, root
 from graph.filtering import Binds, Values, build_filter, filter_shape
 from graph.loading import Shape, viewer_of
+from graph.ordering import text_key
 
 if TYPE_CHECKING:
     from graph.task_inputs import TaskFilter
@@ -222,7 +223,7 @@ def _tags(visible: Any, key: Any) -> Any:
         .select_from(visible.join(spelled, true()))
         .where(visible.c.key == key)
         .group_by(spelled.c.folded)
-        .order_by(func.count().desc(), spelled.c.folded)
+        .order_by(func.count().desc(), text_key(spelled.c.folded))
         .limit(MAX_TAGS)
         .correlate_except(visible)
         .subquery()
