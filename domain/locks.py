@@ -18,12 +18,24 @@ them and lets none in. The statement that follows a lock sees what the last hold
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    ColumnElement,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import aliased
 
@@ -38,21 +50,17 @@ if TYPE_CHECKING:
 # How often to look again for the project of a row that was moved meanwhile.
 ATTEMPTS: Final = 5
 
-_UNKNOWN: Final = object()
+_PLACE: Final = (Task.id, Task.project_id, Task.owner_id)
 
 
-async def lock_above(work: Work, model: type[Base], id_: UUID) -> Any:
-    """Lock the project and the task that a row hangs on, before the row itself; for `is_above`."""
-    statement = _above(model)
-    if statement is None:
-        return _UNKNOWN
-    rows = await work.fetch(statement, {"id": id_})
-    return rows[0].project_id if rows else None
-
-
-def is_above(row: Base, project_id: Any) -> bool:
-    """Whether the project that was locked by `lock_above` still is the row's."""
-    return project_id is _UNKNOWN or getattr(row, "project_id", project_id) == project_id
+async def lock_row(work: Work, model: type[Base], id_: UUID) -> None:
+    """Lock a row FOR UPDATE, after its project and the task that it hangs on."""
+    statement = _row(model)
+    for _ in range(ATTEMPTS):
+        rows = await work.fetch(statement, {"id": id_})
+        if not rows or rows[0].project_id == rows[0].locked_project_id:
+            return
+    raise Conflict("This was moved at the same moment; try again.")
 
 
 async def lock_projects(work: Work, ids: Collection[UUID], *, alone: bool = False) -> None:
@@ -81,20 +89,23 @@ async def lock_tasks(
         return
     params = {"ids": list(ids)}
     for _ in range(ATTEMPTS):
-        homes = {(row.project_id, row.owner_id) for row in await work.fetch(_HOMES, params)}
+        homes = _homes(await work.fetch(_HOMES, params), ids)
         inside = {project for project, _ in homes if project is not None}
         await lock_projects(work, inside.union(projects))
         if trees:
             names = {f"tree of {project or owner}" for project, owner in homes}
             names |= {f"tree of {project}" for project in projects}
             await work.fetch(_NAMES, {"names": sorted(names)})
-            await work.fetch(_TREES, params)
+            locked = await work.fetch(_TREES, params)
         else:
-            await work.fetch(_TASKS_ALONE if alone else _TASKS, params)
-        again = {(row.project_id, row.owner_id) for row in await work.fetch(_HOMES, params)}
-        if again == homes:
+            locked = await work.fetch(_TASKS_ALONE if alone else _TASKS, params)
+        if _homes(locked, ids) == homes:
             return
     raise Conflict("These tasks were moved at the same moment; try again.")
+
+
+def _homes(rows: Iterable[Any], ids: Collection[UUID]) -> set[tuple[UUID | None, UUID]]:
+    return {(row.project_id, row.owner_id) for row in rows if row.id in ids}
 
 
 async def lock_owner(work: Work) -> None:
@@ -103,40 +114,58 @@ async def lock_owner(work: Work) -> None:
 
 
 @lru_cache(maxsize=64)
-def _above(model: type[Base]) -> Statement | None:
+def _row(model: type[Base]) -> Statement:
+    """The row, locked, with its project now, and the one that was locked before it."""
     row: Any = aliased(model)
     id_ = bindparam("id", type_=Uuid())
+    query = select(row.id).where(row.id == id_).with_for_update(of=row)
     if hasattr(model, "project_id"):
-        project_id = select(row.project_id).where(row.id == id_).scalar_subquery()
-        project = aliased(Project)
+        read = aliased(model)
+        above = _locked(Project, select(read.project_id).where(read.id == id_), "project")
+        current = row.project_id
+    elif hasattr(model, "task_id"):
+        read, task = aliased(model), aliased(Task)
+        task_id = select(read.task_id).where(read.id == id_)
+        project_id = select(task.project_id).where(task.id == task_id.scalar_subquery())
+        project = _locked(Project, project_id, "project")
+        above = _locked(Task, task_id, "task", after=project)
+        now = aliased(Task)
+        current = select(now.project_id).where(now.id == row.task_id).scalar_subquery()
+        locked = select(project.c.id).scalar_subquery()
         return Statement(
-            select(project.id.label("project_id"))
-            .where(project.id == project_id)
-            .with_for_update(key_share=True, read=True)
+            query.add_columns(
+                current.label("project_id"), locked.label("locked_project_id")
+            ).where(_all_of(above))
         )
-    if not hasattr(model, "task_id"):
-        return None
-    task_id = select(row.task_id).where(row.id == id_).scalar_subquery()
-    of_task, task, project = aliased(Task), aliased(Task), aliased(Project)
-    project_id = select(of_task.project_id).where(of_task.id == task_id).scalar_subquery()
-    first = (
-        select(project.id)
-        .where(project.id == project_id)
-        .with_for_update(key_share=True, read=True)
-        .cte("first")
-    )
-    # The count is asked for before any row of the outer query is locked.
+    else:
+        nothing = null().label("project_id"), null().label("locked_project_id")
+        return Statement(query.add_columns(*nothing))
+    locked = select(above.c.id).scalar_subquery()
     return Statement(
-        select(task.project_id)
-        .where(task.id == task_id, select(func.count(first.c.id)).scalar_subquery() >= 0)
-        .with_for_update(key_share=True, read=True)
+        query.add_columns(
+            current.label("project_id"), locked.label("locked_project_id")
+        ).where(_all_of(above))
     )
+
+
+def _locked(model: Any, id_: Select[Any], name: str, *, after: CTE | None = None) -> CTE:
+    row = aliased(model)
+    query = select(row.id).where(row.id == id_.scalar_subquery())
+    if after is not None:
+        query = query.where(_all_of(after))
+    return query.with_for_update(key_share=True, read=True).cte(name)
+
+
+def _all_of(locked: CTE) -> ColumnElement[bool]:
+    """A condition that is asked once, before any row of the query that it stands in is locked."""
+    return select(func.count(locked.c.id)).scalar_subquery() >= 0
 
 
 def _by_ids(model: Any, **mode: bool) -> Statement:
     ids = bindparam("ids", type_=ARRAY(Uuid()))
+    columns = _PLACE if model is Task else (model.id,)
     return Statement(
-        select(model.id).where(model.id == ids.any_()).order_by(model.id).with_for_update(**mode)
+        select(*columns).where(model.id == ids.any_()).order_by(model.id).with_for_update(**mode)
     )
 
 
@@ -149,7 +178,7 @@ def _trees() -> Statement:
         .scalar_subquery()
     )
     return Statement(
-        select(Task.id)
+        select(*_PLACE)
         .where(
             or_(
                 Task.id == ids.any_(),
@@ -180,9 +209,7 @@ _TASKS_ALONE = _by_ids(Task)
 _TREES = _trees()
 _NAMES = _names()
 _HOMES = Statement(
-    select(Task.project_id, Task.owner_id).where(
-        Task.id == bindparam("ids", type_=ARRAY(Uuid())).any_()
-    )
+    select(*_PLACE).where(Task.id == bindparam("ids", type_=ARRAY(Uuid())).any_())
 )
 _OWNER = Statement(
     select(User.id).where(User.id == bindparam("id", type_=Uuid())).with_for_update(key_share=True)

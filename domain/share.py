@@ -87,9 +87,8 @@ async def delete(work: Work, share_id: UUID) -> Task:
     await work.demand(share, access.delete, "delete")
     async with rights_change.guarded(work, [task.id]):
         await work.session.delete(share)
-    changes = [("user", share.user_id, None), ("permission", share.permission, None)]
-    _record(work, EventKind.SHARE_DELETED, share, task, changes)
-    await work.session.flush()
+        changes = [("user", share.user_id, None), ("permission", share.permission, None)]
+        _record(work, EventKind.SHARE_DELETED, share, task, changes)
     return task
 
 

@@ -172,7 +172,8 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     for task in own.values():
         if task.id not in kept:
             work.apply(task, {"deleted_at": work.now, "deleted_with": user.id})
-            task_values.record(work, EventKind.TASK_DELETED, task)
+            watchers = [who for one, who in before.rights if one == task.id and who != user.id]
+            work.record(EventKind.TASK_DELETED, task, task_id=task.id, audience=watchers)
     await _unassign(work, user)
     await work.session.execute(delete(TaskShare).where(TaskShare.user_id == user.id))
     await work.session.flush()

@@ -212,16 +212,16 @@ class Work:
         path: Sequence[str | int],
     ) -> Any:
         """The row with whether the right holds, and whether it would if nothing were archived."""
-        statement = _visible(model, stand_in(self.viewer), lock, right)
-        params = {"id": id_, **self.viewer.params}
-        for _ in range(locks.ATTEMPTS):
-            held_by = await locks.lock_above(self, model, id_) if lock else None
-            found = (await self.session.execute(statement, params)).first()
-            if found is None:
-                raise NotFound(access.rule_of(model).noun, path=path)
-            if not lock or locks.is_above(found[0], held_by):
-                return found
-        raise Conflict("This was moved at the same moment; try again.", path=path)
+        if lock:
+            # A statement of its own: what follows sees what those have written who were waited for.
+            await locks.lock_row(self, model, id_)
+        statement = _visible(model, stand_in(self.viewer), right)
+        found = (
+            await self.session.execute(statement, {"id": id_, **self.viewer.params})
+        ).first()
+        if found is None:
+            raise NotFound(access.rule_of(model).noun, path=path)
+        return found
 
     async def demand(
         self, row: Base, right: Any, verb: str, *, path: Sequence[str | int] = ("id",)
@@ -345,14 +345,12 @@ def _demand(
 
 
 @lru_cache(maxsize=256)
-def _visible(model: type[M], viewer: Viewer, lock: bool, right: Any) -> Select[Any]:
+def _visible(model: type[M], viewer: Viewer, right: Any) -> Select[Any]:
     rights = () if right is None else (right(viewer, model), right(viewer, model, archived=True))
     query = select(model, *rights).where(
         model.id == bindparam("id"),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
-    if lock:
-        query = query.with_for_update(of=model)
     return query.execution_options(populate_existing=True)
 
 
