@@ -353,7 +353,7 @@ def _visible(model: type[M], viewer: Viewer, right: Any) -> Select[Any]:
 
 
 @lru_cache(maxsize=256)
-def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any]:
+def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any, Any]:
     return select(right(viewer, model), right(viewer, model, archived=True)).where(
         model.id == bindparam("id")  # type: ignore[attr-defined]
     )

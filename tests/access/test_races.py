@@ -131,6 +131,20 @@ OPERATIONS: dict[str, Act] = {
     ),
     "restore": _as("owner", "taskRestore", id=lambda s: gid(s.trashed)),
     "comment": _as("editor", "commentCreate", taskId=lambda s: gid(s.child), body=lambda _: "x"),
+    "track time": _as(
+        "editor",
+        "timeEntryCreate",
+        taskId=lambda s: gid(s.child),
+        startedAt=lambda _: "2026-01-05T09:00:00Z",
+        endedAt=lambda _: "2026-01-05T10:00:00Z",
+    ),
+    "remind": _as(
+        "editor",
+        "reminderCreate",
+        taskId=lambda s: gid(s.child),
+        rule=lambda _: {"once": {"at": "2099-01-01T00:00:00Z"}},
+        channels=lambda _: ["IN_APP"],
+    ),
     "share": _as(
         "owner",
         "taskShareCreate",
