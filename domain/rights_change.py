@@ -158,13 +158,10 @@ def demand_sharable(
 
 async def record_losses(
     work: Work, before: Snapshot, after: Snapshot, *, told: Collection[UUID] = ()
-) -> int:
-    """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after; returns
-    the number of tasks.
-    """
+) -> None:
+    """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after."""
     lost = {task: people for task, people in before.losses(after).items() if task not in told}
     await record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
-    return len(lost)
 
 
 async def record_lost(work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]) -> None:
