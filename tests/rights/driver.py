@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -24,12 +24,13 @@ from auth.viewer import NOBODY, Viewer
 from db import models
 from db.base import Base
 from domain import ranks, trash
+from domain import share as share_domain
 from domain.work import begin
 from graph import ids
 from graph.execution import GraphQLRequest
 from tests.accounts import PASSWORD
 from tests.factories import Reply, World, fresh_id, new_key
-from tests.rights.model import Model, Project, Refused, Right, Role
+from tests.rights.model import Model, Refused, Right, Role
 
 TABLES: dict[str, type[Base]] = {
     "P": models.Project,
@@ -95,7 +96,7 @@ class Driver:
     def __init__(self, world: World, password_hash: str, model: Model) -> None:
         self.world = world
         self.model = model
-        self.story = [f"at first: {model}"]
+        self.story = [str(model)]
         self.ids: dict[str, UUID] = {person: fresh_id() for person in model.people}
         self.names: dict[str, str] = {}
         self.members: dict[tuple[str, str], UUID] = {}
@@ -104,6 +105,8 @@ class Driver:
         self.losses: dict[str, list[str]] = {person: [] for person in model.people}
         self.listeners: dict[str, Listener] = {}
         self.listening: list[asyncio.Task[None]] = []
+        # What the last `userDelete` said.
+        self.lost_by_others: int | None = None
         self._hash = password_hash
         self._made = Counter[str]()
 
@@ -244,6 +247,17 @@ class Driver:
             self.fail(f"the server answers {sorted(got) or 'done'}, the model {wanted}")
         if not codes:
             await self.compare(before)
+            self._compare_gains(actor, operation, names, before)
+
+    def _compare_gains(
+        self, actor: str, operation: str, names: Sequence[Any], before: Model
+    ) -> None:
+        """The model, with which the server agrees, gave nobody what the actor could not give."""
+        if operation == "task_move":
+            return
+        assignees = names[1:] if operation == "task_assign" else ()
+        gained = before.forbidden_gains(actor, self.model, assignees)
+        self.same(f"rights that {actor} could not give", gained, set())
 
     async def _mutate(
         self, actor: str, mutation: str, result: str = "", /, **values: Any
@@ -385,8 +399,21 @@ class Driver:
     async def _entry_delete(self, actor: str, key: str) -> set[str]:
         return (await self._mutate(actor, "timeEntryDelete", id=self.gid(key)))[0]
 
-    async def _user_delete(self, actor: str) -> set[str]:
-        return (await self._mutate(actor, "userDelete", password=PASSWORD))[0]
+    async def _user_delete(self, actor: str, heir: str | None = None) -> set[str]:
+        """First without `confirm`, which changes nothing and tells how much others would lose."""
+        values = {"password": PASSWORD} | ({"transferTo": self.gid(heir)} if heir else {})
+        result = "deletedId tasksLostByOthers"
+        codes, payload = await self._mutate(actor, "userDelete", result, **values)
+        if not codes:
+            self.same("deletedId without confirm", payload["deletedId"], None)
+            asked = payload["tasksLostByOthers"]
+            codes, payload = await self._mutate(
+                actor, "userDelete", result, confirm=True, **values
+            )
+            self.same("deletedId", payload["deletedId"], self.gid(actor))
+            self.same("tasksLostByOthers", payload["tasksLostByOthers"], asked)
+            self.lost_by_others = asked
+        return codes
 
     # --- many at once ----------------------------------------------------------------------------
 
@@ -445,6 +472,8 @@ class Driver:
         managers = sorted(p for p in self.model.people if self.model.manages_task(p, share.task))
         if task.trashed_with is not None or self.model.archived(task.project) or not managers:
             return
+        # One that has expired before begins again.
+        share.expired = False
         before = deepcopy(self.model)
         self.story.append(f"{key} expires")
         for milliseconds in (50, 250, 1_250, 6_250):
@@ -459,6 +488,11 @@ class Driver:
         for person in self.model.people:
             await self.world.run("{ taskStats { total } }", self.viewers[person])
         await asyncio.sleep(max(0, (moment - dt.datetime.now(dt.UTC)).total_seconds()) + 0.002)
+        request = self.world.request()
+        now = dt.datetime.now(dt.UTC)
+        async with begin(self.world.database, NOBODY, now=now, request=request) as work:
+            # The worker does this at the moment when the share ends.
+            await share_domain.end(work, self.ids[key])
         self.model.share_expire(key)
         await self.compare(before)
 
@@ -492,6 +526,10 @@ class Driver:
         rights = self.model.rights()
         replies = await asyncio.gather(*(self._read(person) for person in people))
         lost = before.rights() - rights
+        if self.lost_by_others is not None:
+            gone = {r.thing for r in lost if r.person in people and r.verb == "see" and r.thing[0] == "t"}
+            self.same("tasksLostByOthers", self.lost_by_others, len(gone))
+            self.lost_by_others = None
         for person, reply in zip(people, replies, strict=True):
             held = {right for right in rights if right.person == person}
             self._compare_rights(person, held, reply)
@@ -631,10 +669,10 @@ class Driver:
                 listener.news.set()
 
     async def finish(self) -> None:
-        """What the open subscriptions told is what `changes` told. Then let go of everything."""
+        """Empty the trash; what the open subscriptions told is what `changes` told."""
         try:
-            for person in sorted(self.model.people):
-                await self._compare_live(person)
+            await self.purge()
+            await asyncio.gather(*map(self._compare_live, sorted(self.model.people)))
         finally:
             await self.close()
 

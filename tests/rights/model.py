@@ -14,7 +14,7 @@ right on a task unless the actor may share that task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -112,6 +112,25 @@ class Model:
     shares: dict[str, Share] = field(default_factory=dict)
     comments: dict[str, Comment] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = []
+        for name, project in self.projects.items():
+            members = ", ".join(f"{one} {role.name}" for one, role in sorted(project.members.items()))
+            state = " archived" * project.archived + " trashed" * project.trashed
+            lines.append(f"{name}{state}: {members}")
+        for name, task in self.tasks.items():
+            place = task.project or "personal"
+            lines.append(
+                f"{name}: of {task.owner}, {place}"
+                + (f", below {task.parent}" if task.parent else "")
+                + (f", assigned to {task.assignee}" if task.assignee else "")
+                + (f", trashed with {task.trashed_with}" if task.trashed_with else "")
+            )
+        for key, share in self.shares.items():
+            verb = "edit" if share.edit else "view"
+            lines.append(f"{key}: {share.task} to {share.person}, {verb}, by {share.by}")
+        return "\n".join(lines)
 
     # --- the table -------------------------------------------------------------------------------
 
@@ -225,9 +244,15 @@ class Model:
         """Living tasks directly below."""
         return [child for child, task in self.living() if task.parent == name]
 
-    def below(self, name: str) -> list[str]:
-        """Living tasks below, on all levels."""
-        return [deep for child in self.children(name) for deep in (child, *self.below(child))]
+    def below(self, name: str, *, trashed: bool = False) -> list[str]:
+        """Tasks below, on all levels: the living ones, or those in the trash too."""
+        children = [one for one, task in self.tasks.items() if task.parent == name]
+        return [
+            deep
+            for child in children
+            if trashed or self.tasks[child].trashed_with is None
+            for deep in (child, *self.below(child, trashed=trashed))
+        ]
 
     def above(self, name: str) -> list[str]:
         """All ancestors, the nearest first."""
@@ -239,20 +264,33 @@ class Model:
         below = [child for child, task in self.tasks.items() if task.parent == name]
         return 1 + max(map(self._height, below), default=0)
 
-    def forbidden_gains(self, actor: str, after: Model) -> set[Right]:
-        """Rights on tasks that somebody would gain, though the actor may not share the task."""
+    def forbidden_gains(
+        self, actor: str, after: Model, assignees: Collection[str | None] = ()
+    ) -> set[Right]:
+        """Rights on tasks that somebody would gain, though the actor may not share the task.
+
+        Who sees a task may be made its assignee, and so edit it, by anybody who may edit it.
+        """
         gained = after.rights() - self.rights()
         return {
             right
             for right in gained
-            if right.thing in self.tasks and not self.manages_task(actor, right.thing)
+            if right.thing in self.tasks
+            and not self.manages_task(actor, right.thing)
+            and not (
+                right.person in assignees
+                and right.verb == "edit"
+                and self.sees_task(right.person, right.thing)
+            )
         }
 
-    def _structure(self, actor: str, change: Callable[[Model], Any]) -> None:
+    def _structure(
+        self, actor: str, change: Callable[[Model], Any], assignees: Collection[str | None] = ()
+    ) -> None:
         """Do a change of structure, unless it gives a right that the actor could not give."""
         after = deepcopy(self)
         change(after)
-        if self.forbidden_gains(actor, after):
+        if self.forbidden_gains(actor, after, assignees):
             raise Refused("FORBIDDEN")
         change(self)
 
@@ -276,10 +314,10 @@ class Model:
 
     def _demand(self, allowed: bool, project: str | None) -> None:
         """`FORBIDDEN` without the right, `ARCHIVED` where only the archive stands against it."""
-        codes = [] if allowed else ["FORBIDDEN"]
-        codes += ["ARCHIVED"] if self.archived(project) else []
-        if codes:
-            raise Refused(*codes)
+        if not allowed:
+            raise Refused("FORBIDDEN")
+        if self.archived(project):
+            raise Refused("ARCHIVED")
 
     def _project(self, actor: str, name: str, least: Role, *, archived: bool = False) -> Project:
         """A project in which the actor has this role; `archived`: the archive does not matter."""
@@ -343,37 +381,47 @@ class Model:
         self._structure(actor, change)
 
     def task_assign(self, actor: str, name: str, person: str | None) -> None:
-        """To assign somebody who does not see the task is to share it."""
-        task = self._editable(actor, name)
-        if person is not None and not self.sees_task(person, name):
-            self._demand(self.manages_task(actor, name), None)
-        task.assignee = person
+        """To assign somebody who does not see the task, and what is below it, is to share it."""
+        self._editable(actor, name)
+
+        def change(model: Model) -> None:
+            model.tasks[name].assignee = person
+
+        self._structure(actor, change, assignees=[person])
 
     def task_move(self, actor: str, name: str, project: str | None) -> None:
-        """Into another project, or out of any (None). Subtasks follow; it has no parent then."""
+        """Into another project, or out of any (None). Subtasks follow; it has no parent then.
+
+        The editors of both projects decide about a move, whoever gains by it. A task that leaves
+        its project is personal, with all that is below it.
+        """
         task = self._editable(actor, name)
         if project == task.project:
             return
         codes: set[str] = set()
-        tree = [name, *self.below(name)]
-        if task.project is None:
-            if task.owner != actor:
-                codes.add("FORBIDDEN")
-        elif self.role(actor, task.project) < Role.EDITOR:
+        if task.owner != actor and None in (project, task.project):
             codes.add("FORBIDDEN")
-        if project is None:
-            if any(self.tasks[one].owner != actor for one in tree):
-                codes.add("FORBIDDEN")
-        else:
+        if task.project is not None and self.role(actor, task.project) < Role.EDITOR:
+            codes.add("FORBIDDEN")
+        if project is not None:
             try:
                 self._project(actor, project, Role.EDITOR)
             except Refused as refused:
                 codes |= refused.codes
         if codes:
             raise Refused(*codes)
-        task.parent = None
-        for one in tree:
-            self.tasks[one].project = project
+
+        def change(model: Model) -> None:
+            model.tasks[name].parent = None
+            for one in (name, *model.below(name, trashed=True)):
+                model.tasks[one].project = project
+                if project is None:
+                    model.tasks[one].owner = actor
+
+        if project is None:
+            self._structure(actor, change)
+        else:
+            change(self)
 
     def task_delete(self, actor: str, name: str, *, move_up: bool = False) -> None:
         """With its subtasks, which needs the right to delete each; or they go one level up."""
@@ -393,13 +441,15 @@ class Model:
         task = self.tasks[name]
         if task.trashed_with is None or not self.manages_task(actor, name):
             raise Refused("NOT_FOUND")
-        if task.trashed_with != name:
-            raise Refused("BAD_USER_INPUT")
-        if task.project is not None and self.projects[task.project].trashed:
-            raise Refused("BAD_USER_INPUT")
-        if task.parent is not None and self.tasks[task.parent].trashed_with is not None:
-            raise Refused("BAD_USER_INPUT")
-        self._demand(True, task.project)
+        codes = {"ARCHIVED"} if self.archived(task.project) else set()
+        if (
+            task.trashed_with != name
+            or (task.project is not None and self.projects[task.project].trashed)
+            or (task.parent is not None and self.tasks[task.parent].trashed_with is not None)
+        ):
+            codes.add("BAD_USER_INPUT")
+        if codes:
+            raise Refused(*codes)
 
         def change(model: Model) -> None:
             model._restore(name)
@@ -418,12 +468,16 @@ class Model:
         task = self._manageable(actor, name)
         if person in {actor, task.owner}:
             raise Refused("SELF_SHARE")
-        for key, share in list(self.shares.items()):
-            if share.task == name and share.person == person:
-                if not share.expired:
-                    raise Refused("ALREADY_EXISTS")
-                del self.shares[key]
-        self.shares[new] = Share(name, person, edit, actor)
+        before = [k for k, s in self.shares.items() if (s.task, s.person) == (name, person)]
+        if any(not self.shares[key].expired for key in before):
+            raise Refused("ALREADY_EXISTS")
+
+        def change(model: Model) -> None:
+            for key in before:
+                del model.shares[key]
+            model.shares[new] = Share(name, person, edit, actor)
+
+        self._structure(actor, change)
 
     def _share(self, actor: str, key: str) -> Share:
         share = self.shares[key]
@@ -438,7 +492,11 @@ class Model:
         """View or edit."""
         share = self._share(actor, key)
         self._demand(self.manages_task(actor, share.task), self.tasks[share.task].project)
-        share.edit = edit
+
+        def change(model: Model) -> None:
+            model.shares[key].edit = edit
+
+        self._structure(actor, change)
 
     def share_expire(self, key: str) -> None:
         """Time passes."""
@@ -460,12 +518,6 @@ class Model:
             raise Refused("ALREADY_EXISTS")
         project.members[person] = role
 
-    def _member(self, actor: str, name: str, person: str) -> Project:
-        project = self.projects[name]
-        if project.trashed or not self.role(actor, name):
-            raise Refused("NOT_FOUND")
-        return project
-
     def member_update(self, actor: str, name: str, person: str, role: Role) -> None:
         """The owner's role changes by a transfer only."""
         project = self._project(actor, name, Role.ADMIN)
@@ -474,20 +526,11 @@ class Model:
         project.members[person] = role
 
     def member_remove(self, actor: str, name: str, person: str) -> None:
-        """Or leave, which an archived project does not prevent. Ends assignments, in the trash
-        too.
-        """
-        project = self._project(actor, name, Role.VIEWER, archived=True)
-        codes = set()
+        """Or leave; an archived project prevents neither. Ends assignments, in the trash too."""
+        least = Role.VIEWER if person == actor else Role.ADMIN
+        project = self._project(actor, name, least, archived=True)
         if project.members[person] is Role.OWNER:
-            codes.add("FORBIDDEN")
-        if person != actor:
-            if self.role(actor, name) < Role.ADMIN:
-                codes.add("FORBIDDEN")
-            if project.archived:
-                codes.add("ARCHIVED")
-        if codes:
-            raise Refused(*codes)
+            raise Refused("FORBIDDEN")
         self._leave(name, person)
 
     def _leave(self, name: str, person: str) -> None:
@@ -498,7 +541,7 @@ class Model:
 
     def project_transfer(self, actor: str, name: str, person: str) -> None:
         """To another member; the owner until now becomes an admin."""
-        project = self._project(actor, name, Role.OWNER)
+        project = self._project(actor, name, Role.OWNER, archived=True)
         if person not in project.members or person == actor:
             raise Refused("BAD_USER_INPUT")
         project.members[actor] = Role.ADMIN
@@ -571,25 +614,36 @@ class Model:
 
     # --- the end ---------------------------------------------------------------------------------
 
-    def user_delete(self, actor: str) -> None:
-        """Projects with other members must be handed over before."""
+    def user_delete(self, actor: str, heir: str | None = None) -> None:
+        """Personal tasks go to the heir, as far as the heir sees them, or to the trash. Projects
+        with other members must be handed over before.
+        """
         for project in self.projects.values():
             if not project.trashed and project.owner == actor and len(project.members) > 1:
                 raise Refused("FORBIDDEN")
+        own = [n for n, task in self.living() if task.project is None and task.owner == actor]
+        kept = [name for name in own if heir is not None and self.sees_task(heir, name)]
+        if heir is not None and (heir == actor or (own and not kept)):
+            raise Refused("BAD_USER_INPUT")
         for name, project in self.projects.items():
-            if not project.trashed and project.owner == actor:
+            if project.owner != actor:
+                if actor in project.members:
+                    self._leave(name, actor)
+            elif not project.trashed:
                 self._trash_project(project, name)
-            elif not project.trashed and actor in project.members:
-                self._leave(name, actor)
-        for _, task in self.living():
-            if task.project is None and task.owner == actor:
+        for name in own:
+            task = self.tasks[name]
+            if heir is not None and name in kept:
+                task.owner = heir
+                task.parent = task.parent if task.parent in kept else None
+            else:
                 task.trashed_with = actor
         for task in self.tasks.values():
             if task.assignee == actor:
                 task.assignee = None
-        self.shares = {
-            key: share for key, share in self.shares.items() if share.person != actor
-        }
+        for key, share in list(self.shares.items()):
+            if share.person == actor or (share.person == heir and share.task in kept):
+                del self.shares[key]
         self.people.discard(actor)
 
     def purge(self) -> None:

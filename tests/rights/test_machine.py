@@ -40,9 +40,9 @@ def stages(draw: Any) -> Model:
         owner = draw(people)
         others = draw(st.dictionaries(people, roles, max_size=3))
         model.projects[name] = Project({**others, owner: Role.OWNER})
-    for number in range(1, draw(st.integers(0, 7)) + 1):
+    for number in range(1, min(7, draw(st.integers(0, 10))) + 1):
         name = f"t{number}"
-        parents = [above for above in model.tasks if len(model.above(above)) < MAX_LEVELS - 1]
+        parents = [one for one in model.tasks if len(model.above(one)) < MAX_LEVELS - 1]
         parent = draw(st.sampled_from([None, *parents]))
         if parent is None:
             project = draw(st.sampled_from(["P1", "P2", "P3", None]))
@@ -67,6 +67,7 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
 
     class Machine(RuleBasedStateMachine):
         driver: Driver
+        failed = False
 
         @property
         def model(self) -> Model:
@@ -76,7 +77,11 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
             async def within() -> T:
                 return await doing
 
-            return loop.run_until_complete(within())
+            try:
+                return loop.run_until_complete(within())
+            except BaseException:
+                self.failed = True
+                raise
 
         def do(self, actor: str, operation: str, *names: Any, **options: Any) -> None:
             self.run(self.driver.do(actor, operation, *names, **options))
@@ -88,7 +93,7 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
 
         def teardown(self) -> None:
             if hasattr(self, "driver"):
-                self.run(self.driver.close())
+                self.run(self.driver.close() if self.failed else self.driver.finish())
 
         # --- choosing ----------------------------------------------------------------------------
 
@@ -120,9 +125,6 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
         def has_shares(self) -> bool:
             return bool(self.model.shares)
 
-        def has_comments(self) -> bool:
-            return bool(self.model.comments)
-
         def has_projects(self) -> bool:
             return bool(self.model.projects)
 
@@ -141,12 +143,6 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
             actor = self.actor(who, *filter(None, (project, parent)))
             person = None if assignee is None else self.person(assignee)
             self.do(actor, "task_create", self.driver.new("t"), project, parent, person)
-
-        @precondition(has_tasks)
-        @rule(who=actors, what=numbers)
-        def task_rename(self, who: int, what: int) -> None:
-            name = self.task(what)
-            self.do(self.actor(who, name), "task_rename", name)
 
         @precondition(has_tasks)
         @rule(who=actors, what=numbers, below=numbers)
@@ -168,8 +164,9 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
         @rule(who=actors, what=numbers, where=numbers)
         def task_move(self, who: int, what: int, where: int) -> None:
             name = self.task(what)
-            project = pick([*sorted(self.model.projects), None], where)
-            actor = self.actor(who, *filter(None, (name, project)))
+            before = self.model.tasks[name].project
+            project = pick([*sorted(self.model.projects.keys() - {before}), None], where)
+            actor = self.actor(who, *filter(None, (name, before, project)))
             self.do(actor, "task_move", name, project)
 
         @precondition(has_tasks)
@@ -280,9 +277,10 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
             self.do(self.actor(who, name), "project_transfer", name, person)
 
         @precondition(has_projects)
-        @rule(who=actors, where=numbers, archived=st.booleans())
-        def project_archive(self, who: int, where: int, archived: bool) -> None:
+        @rule(who=actors, where=numbers)
+        def project_archive(self, who: int, where: int) -> None:
             name = self.project(where)
+            archived = not self.model.projects[name].archived
             self.do(self.actor(who, name), "project_archive", name, archived)
 
         @precondition(has_projects)
@@ -300,42 +298,44 @@ def machine(world: World, loop: asyncio.AbstractEventLoop, password_hash: str) -
             people = sorted(self.model.people, key=lambda one: (one != owner, one))
             self.do(pick(people, who), "project_restore", name)
 
-        # --- comments and time -------------------------------------------------------------------
+        # --- what changes no right -----------------------------------------------------------------
 
         @precondition(has_tasks)
-        @rule(who=actors, what=numbers)
-        def comment_create(self, who: int, what: int) -> None:
+        @rule(who=actors, what=numbers, how=st.integers(0, 5), other=numbers)
+        def work_on(self, who: int, what: int, how: int, other: int) -> None:
             name = self.task(what)
-            self.do(self.actor(who, name), "comment_create", self.driver.new("c"), name)
-
-        @precondition(has_comments)
-        @rule(who=actors, what=numbers, delete=st.booleans())
-        def comment_change(self, who: int, what: int, delete: bool) -> None:
-            key = pick(sorted(self.model.comments), what)
-            self.do(self.actor(who, key), "comment_delete" if delete else "comment_update", key)
+            actor = self.actor(who, name)
+            comments, entries = sorted(self.model.comments), sorted(self.model.entries)
+            if how == 0 or (how < 4 and not comments):
+                self.do(actor, "comment_create", self.driver.new("c"), name)
+            elif how < 4:
+                key = pick(comments, other)
+                change = "comment_delete" if how == 1 else "comment_update"
+                self.do(self.actor(who, key), change, key)
+            elif entries:
+                key = pick(entries, other)
+                self.do(self.actor(who, key), "entry_delete", key)
+            else:
+                self.do(actor, "task_rename", name)
 
         @precondition(has_projects)
         @rule(who=actors, where=numbers)
         def entry_create(self, who: int, where: int) -> None:
-            places: list[tuple[str | None, str | None]] = [(None, None)]
-            places += [(name, None) for name in sorted(self.model.projects)]
-            places += [(None, name) for name, _ in self.model.living()]
+            places: list[tuple[str | None, str | None]] = [
+                *((name, None) for name in sorted(self.model.projects)),
+                *((None, name) for name, _ in self.model.living()),
+            ]
             project, task = pick(places, where)
             actor = self.actor(who, *filter(None, (project, task)))
             self.do(actor, "entry_create", self.driver.new("e"), project, task)
 
-        @precondition(lambda self: self.model.entries)
-        @rule(who=actors, what=numbers)
-        def entry_delete(self, who: int, what: int) -> None:
-            key = pick(sorted(self.model.entries), what)
-            self.do(self.actor(who, key), "entry_delete", key)
-
         # --- the end -----------------------------------------------------------------------------
 
         @precondition(lambda self: len(self.model.people) > 4)
-        @rule(who=numbers)
-        def user_delete(self, who: int) -> None:
-            self.do(self.person(who), "user_delete")
+        @rule(who=numbers, heir=st.one_of(st.none(), numbers))
+        def user_delete(self, who: int, heir: int | None) -> None:
+            whom = None if heir is None else self.person(heir)
+            self.do(self.person(who), "user_delete", whom)
 
         @precondition(has_trash)
         @rule()
