@@ -14,7 +14,7 @@ from auth.api_keys import NewKey, new_key
 from auth.authenticator import Authenticator
 from auth.scopes import ADMIN, SCOPES
 from db import models
-from domain import rules
+from domain import locks, rules
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
@@ -57,6 +57,7 @@ async def create(
             )
         for index, project_id in enumerate(project_ids):
             await work.readable(models.Project, project_id, path=("project_ids", index))
+    await locks.lock_owner(work)
     live = await work.session.scalar(
         select(func.count()).where(
             models.ApiKey.user_id == user_id, models.ApiKey.revoked_at.is_(None)

@@ -19,7 +19,6 @@ from sqlalchemy import or_, select, update
 from auth import access
 from db.models import Attachment, StoredFile, Task
 from domain import rules, stored_file
-from domain.share import demand_open_task
 from domain.stored_file import BeginWork
 from domain.work import Work
 from errors import BadInput, Conflict, ErrorCode, Failure, NotFound
@@ -158,7 +157,6 @@ async def delete(work: Work, files: Files, attachment_id: UUID) -> Attachment:
     """Take a file off its task, for good."""
     attachment = await work.readable(Attachment, attachment_id, lock=True)
     task = await work.session.get_one(Task, attachment.task_id)
-    await demand_open_task(work, task, ("id",))
     await work.demand(attachment, access.delete, "delete")
     await work.session.delete(attachment)
     _record(work, EventKind.ATTACHMENT_DELETED, attachment, task)
@@ -168,10 +166,7 @@ async def delete(work: Work, files: Files, attachment_id: UUID) -> Attachment:
 
 
 async def _editable_task(work: Work, task_id: UUID, path: rules.Path = ("task_id",)) -> Task:
-    task = await work.readable(Task, task_id, lock=True, path=path)
-    await demand_open_task(work, task, path)
-    await work.demand(task, access.edit, "change", path=path)
-    return task
+    return await work.editable(Task, task_id, path=path)
 
 
 async def _attachment_of(work: Work, file_id: UUID) -> Attachment | None:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth import access
 from db.models import Comment, CommentMention, CommentRevision, Task
-from domain import markdown, rules, sight
+from domain import locks, markdown, rules, sight
 from domain.share import demand_open_task
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, NotFound
@@ -30,6 +30,7 @@ async def create(
 ) -> Comment:
     """Write a comment on a task, or an answer to one of its comments."""
     text, names = await _checked(body)
+    await locks.lock_tasks(work, [task_id])
     task = await work.readable(Task, task_id, path=("task_id",))
     await demand_open_task(work, task, ("task_id",))
     parent = await _thread(work, task, parent_id)
@@ -60,7 +61,7 @@ async def create(
 async def update(work: Work, comment_id: UUID, body: str, if_version: int | None) -> Comment:
     """Change one's own text; the one before stays readable in the history."""
     text, names = await _checked(body)
-    comment, task = await _open(work, comment_id)
+    comment, task = await _locked(work, comment_id)
     await work.demand(comment, access.edit, "change")
     before = comment.body
     written_at = comment.edited_at or comment.created_at
@@ -95,7 +96,7 @@ async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
 
     The placeholder goes with the last answer.
     """
-    comment, task = await _open(work, comment_id)
+    comment, task = await _locked(work, comment_id)
     await work.demand(comment, access.delete, "delete")
     stays = await _has_replies(work, comment.id)
     if stays:
@@ -129,9 +130,10 @@ async def _checked(body: str) -> tuple[str, list[str]]:
     return text, names
 
 
-async def _open(work: Work, comment_id: UUID) -> tuple[Comment, Task]:
-    """The comment, locked, and its task, where both can be changed at all."""
+async def _locked(work: Work, comment_id: UUID) -> tuple[Comment, Task]:
+    """The comment, locked, and its task."""
     found = await work.readable(Comment, comment_id)
+    await locks.lock_tasks(work, [found.task_id])
     if found.parent_id is not None:
         # An answer and its thread are always locked in this order: first the thread.
         await work.session.scalar(
@@ -139,7 +141,6 @@ async def _open(work: Work, comment_id: UUID) -> tuple[Comment, Task]:
         )
     comment = await work.readable(Comment, comment_id, lock=True)
     task = await work.session.get_one(Task, comment.task_id)
-    await demand_open_task(work, task, ("id",))
     if comment.removed_at is not None:
         raise NotFound("comment", path=("id",))
     return comment, task

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import Device, Platform
-from domain import rules
+from domain import locks, rules
 from domain.work import Work
 from errors import ErrorCode, Failure, NotFound
 
@@ -20,6 +20,7 @@ async def register(work: Work, token: str, platform: Platform, name: str | None)
     user_id = work.viewer.require()
     clean = rules.text(token, ("token",), least=1, most=4096)
     label = rules.optional_text(name, ("name",), most=100)
+    await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).where(Device.user_id == user_id, Device.token != clean)
     )

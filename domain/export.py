@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 
 from auth import access
 from db.models import ExportFormat, ExportState, ReportExport, StoredFile
+from domain import locks
 from domain.work import Work
 from errors import ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
@@ -39,6 +40,7 @@ async def create(
     user_id = work.viewer.require()
     if work.viewer.restricted:
         raise Forbidden("An API key that is restricted to projects cannot make exports.")
+    await locks.lock_owner(work)
     unfinished = await work.session.scalar(
         select(func.count()).where(
             ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING

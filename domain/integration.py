@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from auth.sealing import Sealer
 from db.models import Connector, Integration, IntegrationStatus, NotificationKind, Project
-from domain import addresses, rules
+from domain import addresses, locks, rules
 from domain.notification import Notice, notify
 from domain.project import demand_editor, find_user
 from domain.work import Work
@@ -147,9 +147,10 @@ async def connect(
 ) -> Integration:
     """Connect a project in which the viewer may make tasks; the first synchronisation is queued."""
     user_id = work.viewer.require()
-    await demand_editor(work, project_id, ("project_id",))
+    await locks.lock_owner(work)
     # Locked, so that two who connect the same thing at once wait for each other.
     await work.readable(Project, project_id, lock=True, path=("project_id",))
+    await demand_editor(work, project_id, ("project_id",))
     mine = select(func.count()).select_from(Integration).where(Integration.user_id == user_id)
     if (await work.session.scalar(mine) or 0) >= MAX_INTEGRATIONS:
         raise Failure(

@@ -7,22 +7,27 @@ moment get two ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, Uuid, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Select, Text, Uuid, and_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from db.models import Project, Task
 from db.read import Statement
-from domain import ranks, rules
-from domain.project import demand_editor
+from domain import locks, ranks, rights_change, rules
+from domain.project import demand_editor, is_editor
+from domain.task_values import record
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, Conflict, ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
 
 MAX_LEVELS = 3
+
+# A list in which tasks have ranks: a project's (its id and None), or a person's own tasks (None and
+# their id).
+TaskList = tuple[UUID | None, UUID | None]
 
 
 async def next_number(work: Work, project_id: UUID) -> int:
@@ -49,14 +54,14 @@ async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
 
 
 async def lock_and_find_ends(
-    work: Work, projects: Sequence[UUID | None], owner_id: UUID
-) -> dict[UUID | None, str]:
-    """The last rank of each of these lists (None: the owner's tasks without project), locked.
+    work: Work, lists: Sequence[TaskList]
+) -> dict[TaskList, str]:
+    """The last rank of each of these lists, locked.
 
     Two statements for all lists; a list without tasks is not in the answer.
     """
     # Always in one order, so that two who want the same lists do not wait for each other.
-    names = sorted(f"tasks of {project_id or owner_id}" for project_id in projects)
+    names = sorted(f"tasks of {project_id or owner_id}" for project_id, owner_id in lists)
     await work.session.execute(
         text(
             "SELECT pg_advisory_xact_lock(hashtextextended(list, 1)) "
@@ -65,30 +70,21 @@ async def lock_and_find_ends(
         ),
         {"lists": names},
     )
+    owner_id = case((Task.project_id.is_(None), Task.owner_id))
     found = await work.session.execute(
-        select(Task.project_id, func.max(Task.position).label("position"))
-        .where(or_(*(and_(*_in_list(project_id, owner_id)) for project_id in projects)))
-        .group_by(Task.project_id)
+        select(Task.project_id, owner_id.label("owner_id"), func.max(Task.position).label("last"))
+        .where(or_(*(and_(*_in_list(*one)) for one in lists)))
+        .group_by(Task.project_id, owner_id)
     )
-    return {row.project_id: row.position for row in found}
+    return {(row.project_id, row.owner_id): row.last for row in found}
 
 
 def tree(task_id: UUID) -> Select[UUID]:
     """Ids of a task and everything below it (at most two levels)."""
-    task, middle = aliased(Task), aliased(Task)
-    children = select(middle.id).where(middle.parent_id == task_id)
+    task = aliased(Task)
     return select(task.id).where(
-        or_(task.id == task_id, task.parent_id == task_id, task.parent_id.in_(children))
+        or_(task.id == task_id, task.parent_id == task_id, task.root_id == task_id)
     )
-
-
-async def lock_tree(work: Work, task_id: UUID) -> None:
-    """One who puts tasks of a list below each other at a time, until the commit.
-
-    To be called before any of them is locked: two who put two tasks below each other would each
-    hold one and wait for the other's.
-    """
-    await work.fetch(_LOCK_TREE, {"id": task_id})
 
 
 async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = None) -> Task | None:
@@ -100,6 +96,8 @@ async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = No
     if child is not None:
         if parent.project_id != child.project_id:
             raise BadInput("A subtask belongs to its parent's project; move it first.", path=path)
+        if parent.project_id is None and parent.owner_id != child.owner_id:
+            raise Forbidden("A personal task's parent must belong to the same owner.", path=path)
         if parent.id == child.id or child.id in {parent.parent_id, parent.root_id}:
             raise BadInput("A task cannot stand below itself.", path=path)
     height = 1 if child is None else await _height(work, child)
@@ -125,9 +123,7 @@ def level_below(parent: Task) -> int:
 
 
 async def _height(work: Work, task: Task) -> int:
-    """1 for a task without subtasks. What is below it is locked, and grows no deeper meanwhile."""
-    below = select(Task.id).where(Task.id.in_(tree(task.id)), Task.id != task.id)
-    await work.session.execute(below.order_by(Task.id).with_for_update())
+    """1 for a task without subtasks. What is below it is locked, so it grows no deeper."""
     child, grandchild = aliased(Task), aliased(Task)
     row = (
         await work.session.execute(
@@ -151,6 +147,32 @@ async def move_subtree(work: Work, task: Task) -> None:
     )
 
 
+async def move_up(
+    work: Work, tasks: Mapping[UUID, Task], *, without: Mapping[UUID, Task]
+) -> None:
+    """Put what is directly below these tasks, which are locked with their trees, below the next
+    task above that stays. `without`: all that is about to be deleted. What is in the trash stays
+    where it is.
+    """
+    children = await work.session.scalars(
+        select(Task)
+        .where(Task.parent_id.in_(tasks), Task.id.not_in(without), Task.deleted_at.is_(None))
+        .order_by(Task.id)
+    )
+    for child in children.all():
+        parent_id = child.parent_id
+        while parent_id in without:
+            parent_id = without[parent_id].parent_id
+        # The root is the one above that has no parent: the parent itself, or the one above it.
+        root_id = None if parent_id is None else child.root_id
+        changes = work.apply(
+            child, {"parent_id": parent_id, "root_id": root_id}, ignore=("root_id",)
+        )
+        record(work, EventKind.TASK_UPDATED, child, changes)
+        await move_subtree(work, child)
+    await work.session.flush()
+
+
 async def move(
     work: Work,
     task_id: UUID,
@@ -170,21 +192,62 @@ async def move(
         raise BadInput("Give beforeId or afterId, not both.", path=("after_id",))
     if before_id is None and after_id is None and project_id is None and not to_personal:
         raise BadInput("Say where to: beforeId, afterId or projectId.", path=("before_id",))
-    task = await work.editable(Task, task_id)
-    target = task.project_id
+    seen = await work.readable(Task, task_id)
+    target = seen.project_id
     if to_personal:
         target = None
     elif project_id is not None:
         target = project_id
+    moves = target != seen.project_id
+    if not moves:
+        task = await work.editable(Task, task_id)
+        if task.project_id != target:
+            raise Conflict("The task was moved at the same moment; try again.", path=("id",))
+        return await _moved(work, task, target, before_id, after_id, if_version)
+    await locks.lock_tasks(
+        work, [task_id], trees=True, projects=() if target is None else (target,)
+    )
+    task = await work.editable(Task, task_id)
+    if task.project_id == target:
+        return await _moved(work, task, target, before_id, after_id, if_version)
+    await _demand_movable(work, task, target)
+    # Out of a project nobody but its owner gets it, who must be able to share what goes along.
+    async with rights_change.guarded(
+        work, [task.id], ("project_id",), by_move=target is not None
+    ):
+        await _moved(work, task, target, before_id, after_id, if_version)
+    await work.session.flush()
+    return task
+
+
+async def _demand_movable(work: Work, task: Task, target: UUID | None) -> None:
+    """Raise unless the viewer may take a task from its project (or from their own) to another."""
+    path = ("project_id",)
+    is_owner = task.owner_id == work.viewer.user_id
+    if task.project_id is not None:
+        if not await is_editor(work, task.project_id):
+            raise Forbidden(
+                "Moving a task to another project requires the role EDITOR or higher in both.",
+                path=path,
+            )
+        if target is None and not is_owner:
+            raise Forbidden("Only its owner may take a task out of its project.", path=path)
+    elif not is_owner:
+        raise Forbidden("Only its owner may move a personal task to a project.", path=path)
+    if target is not None:
+        await demand_editor(work, target, path)
+
+
+async def _moved(
+    work: Work,
+    task: Task,
+    target: UUID | None,
+    before_id: UUID | None,
+    after_id: UUID | None,
+    if_version: int | None,
+) -> Task:
+    """The task at its place in the list of its own or another project."""
     moves = target != task.project_id
-    if moves and target is not None:
-        await demand_editor(work, target, ("project_id",))
-    if moves and target is None and task.owner_id != work.viewer.user_id:
-        raise Failure(
-            "Only its owner may take a task out of its project.",
-            path=("project_id",),
-            code=ErrorCode.FORBIDDEN,
-        )
     position = await _position(work, task, target, before_id, after_id)
     values: dict[str, Any] = {"position": position}
     if moves:
@@ -219,6 +282,9 @@ async def _take_along(work: Work, task: Task, target: UUID | None) -> None:
         number = None if target is None else await next_number(work, target)
         child.project_id, child.number = target, number
         child.root_id = task.id
+        if target is None:
+            # Personal tasks have the owner of the one above them.
+            child.owner_id = task.owner_id
         child.version += 1
         child.updated_at = work.now
     await work.session.flush()
@@ -272,15 +338,6 @@ def _last(*in_list: Any) -> Statement:
 
 _LAST_IN_PROJECT = _last(*_in_list(bindparam("project_id", type_=Uuid()), None))
 _LAST_PERSONAL = _last(*_in_list(None, bindparam("owner_id", type_=Uuid())))
-_LOCK_TREE = Statement(
-    select(
-        func.pg_advisory_xact_lock(
-            func.hashtextextended(
-                func.concat("tree of ", func.coalesce(Task.project_id, Task.owner_id)), 1
-            )
-        ).label("locked")
-    ).where(Task.id == bindparam("id", type_=Uuid()))
-)
 _LOCK = Statement(
     select(
         func.pg_advisory_xact_lock(func.hashtextextended(bindparam("list", type_=Text()), 1)).label(

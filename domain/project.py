@@ -16,9 +16,10 @@ from auth import access
 from auth.viewer import Viewer
 from db.models import Project, ProjectMember, Role, Task, User
 from db.read import Statement
-from domain import rules
-from domain.work import Work, stand_in
-from errors import AlreadyExists, BadInput, ErrorCode, Failure, Forbidden, NotFound
+from domain import locks, rights_change, rules
+from domain.task_values import record_restored
+from domain.work import Work, archived, stand_in
+from errors import AlreadyExists, BadInput, Forbidden, NotFound
 from events.kinds import EventKind
 
 _KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
@@ -69,7 +70,6 @@ async def update_project(
 ) -> Project:
     """Change name, description, key, color, or the settings of time entries."""
     project = await work.editable(Project, project_id)
-    demand_open(project)
     values: dict[str, Any] = {}
     if "name" in changes:
         values["name"] = rules.text(_some(changes, "name"), ("name",), least=1, most=200)
@@ -101,7 +101,7 @@ async def set_archived(
     work: Work, project_id: UUID, archived: bool, if_version: int | None
 ) -> Project:
     """Make a project read-only, or open it again."""
-    project = await work.editable(Project, project_id)
+    project = await work.permitted(Project, project_id, access.archive, "change")
     wanted = (project.archived_at or work.now) if archived else None
     changed = work.apply(project, {"archived_at": wanted}, if_version=if_version, ref="project")
     if changed:
@@ -114,12 +114,16 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
     """Put a project and its tasks into the trash for 30 days."""
     project = await work.deletable(Project, project_id)
     changed = work.apply(project, {"deleted_at": work.now}, if_version=if_version, ref="project")
+    seen = await rights_change.seen_in_project(work, project.id)
     await work.session.execute(
         update(Task)
         .where(Task.project_id == project.id, Task.deleted_at.is_(None))
         .values(deleted_at=work.now, deleted_with=project.id)
     )
     work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
+    await rights_change.record_lost(
+        work, [(task, project.id, people) for task, people in seen.items()]
+    )
     return project
 
 
@@ -132,13 +136,17 @@ async def restore(work: Work, project_id: UUID) -> Project:
     )
     if project is None:
         raise NotFound("project in the trash", path=("id",))
+    deleted_at = project.deleted_at
     changed = work.apply(project, {"deleted_at": None})
-    await work.session.execute(
+    tasks = await work.session.scalars(
         update(Task)
         .where(Task.project_id == project.id, Task.deleted_with == project.id)
         .values(deleted_at=None, deleted_with=None)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
     )
     work.record(EventKind.PROJECT_RESTORED, project, changed, project_id=project.id)
+    await record_restored(work, tasks.all(), project.id, deleted_at)
     return project
 
 
@@ -147,7 +155,6 @@ async def add_member(
 ) -> ProjectMember:
     """Let somebody take part."""
     project = await work.shareable(Project, project_id, path=("project_id",))
-    demand_open(project, path=("project_id",))
     _demand_grantable(role)
     user = await find_user(work, user_id, username)
     if not user.is_active:
@@ -159,6 +166,7 @@ async def add_member(
             path=("user_id",) if username is None else ("username",),
         )
     member = _add_member(work, project.id, user.id, role)
+    _membership_changed(work, project)
     work.record(
         EventKind.MEMBER_ADDED,
         member,
@@ -174,14 +182,14 @@ async def update_member(
     work: Work, member_id: UUID, role: Role, if_version: int | None
 ) -> ProjectMember:
     """Give a member another role."""
+    project = await _lock_project_of(work, member_id)
     member = await work.editable(ProjectMember, member_id)
-    project = await work.readable(Project, member.project_id)
-    demand_open(project)
     _demand_grantable(role)
     if member.role is Role.OWNER:
         raise Forbidden("The owner's role changes by projectTransfer only.", path=("role",))
     changed = work.apply(member, {"role": role}, if_version=if_version, ref="member")
     if changed:
+        _membership_changed(work, project)
         work.record(
             EventKind.MEMBER_UPDATED,
             member,
@@ -193,16 +201,19 @@ async def update_member(
 
 
 async def remove_member(work: Work, member_id: UUID) -> Project:
-    """Remove somebody, or leave. Their open assignments in the project end; what they own stays
-    theirs.
+    """Remove somebody, or leave. Their assignments in the project end, in its trash too, and so do
+    the rights that they have as owner of tasks; they receive `ACCESS_LOST` for the project and for
+    every task that they see no longer.
     """
+    project = await _lock_project_of(work, member_id)
     member = await work.readable(ProjectMember, member_id, lock=True)
     if member.user_id != work.viewer.user_id:
         await work.demand(member, access.delete, "remove")
     if member.role is Role.OWNER:
         raise Forbidden("The owner cannot leave; transfer the project first.", path=("id",))
-    project = await work.readable(Project, member.project_id)
+    before = await rights_change.seen_in_project(work, project.id, member.user_id)
     await work.session.delete(member)
+    _membership_changed(work, project)
     await _unassign(work, member)
     work.record(
         EventKind.MEMBER_REMOVED,
@@ -212,7 +223,23 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
     )
     work.record(EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id])
     await work.session.flush()
+    after = await rights_change.seen_in_project(work, project.id, member.user_id)
+    await rights_change.record_lost(
+        work, [(task, project.id, people) for task, people in before.items() if task not in after]
+    )
     return project
+
+
+async def _lock_project_of(work: Work, member_id: UUID) -> Project:
+    """The project of a member whom the viewer sees, locked before its members."""
+    seen = await work.readable(ProjectMember, member_id)
+    await locks.lock_projects(work, [seen.project_id], alone=True)
+    return await work.readable(Project, seen.project_id)
+
+
+def _membership_changed(work: Work, project: Project) -> None:
+    """Whoever adds to the project in one statement (`domain.task_creation`) notices it by this."""
+    project.updated_at = work.now
 
 
 async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int | None) -> Project:
@@ -233,6 +260,7 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
     work.apply(owner, {"role": Role.ADMIN})
     await work.session.flush()
     work.apply(heir, {"role": Role.OWNER})
+    _membership_changed(work, project)
     work.record(
         EventKind.PROJECT_TRANSFERRED,
         project,
@@ -245,19 +273,30 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
 def demand_open(project: Any, path: rules.Path = ("id",)) -> None:
     """Raise `ARCHIVED` where the project is read-only."""
     if project.archived_at is not None:
-        raise Failure(
-            "The project is archived and so read-only; unarchive it first.",
-            path=path,
-            code=ErrorCode.ARCHIVED,
-        )
+        raise archived(path)
 
 
 async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
-    """Raise unless the viewer may make and change tasks in this project."""
+    """Raise unless the viewer may make and change tasks in this project, which is kept as it is
+    until the commit.
+    """
+    await locks.lock_projects(work, [project_id])
     rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
     if not rows:
         raise NotFound("project", path=path)
     demand_editing(rows[0], editor=rows[0].editor, path=path)
+
+
+async def is_member(work: Work, project_id: UUID) -> bool:
+    """Whether the viewer is a member of a project."""
+    role = await work.session.scalar(select(access.role_in(work.viewer, project_id)))
+    return role is not None
+
+
+async def is_editor(work: Work, project_id: UUID) -> bool:
+    """Whether the viewer is an editor, or more, of a project that is locked."""
+    rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
+    return bool(rows) and rows[0].editor
 
 
 @lru_cache(maxsize=4)
@@ -368,7 +407,7 @@ async def _unassign(work: Work, member: ProjectMember) -> None:
     tasks = await work.session.scalars(
         select(Task)
         .where(Task.project_id == member.project_id, Task.assignee_id == member.user_id)
-        .where(Task.deleted_at.is_(None))
+        .order_by(Task.id)
         .with_for_update()
     )
     for task in tasks:

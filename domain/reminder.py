@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from db.models import Project, Reminder, ReminderChannel, RuleKind, Task
-from domain import rules, schedule
+from domain import locks, rules, schedule
 from domain.schedule import Anchor, Monthly, Once, Relative, Rule, Weekly
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
@@ -226,6 +226,7 @@ async def _target(
 
 
 async def _demand_room(work: Work, user_id: UUID) -> None:
+    await locks.lock_owner(work)
     count = await work.session.scalar(select(func.count()).where(Reminder.user_id == user_id))
     if (count or 0) >= MAX_REMINDERS:
         raise Failure(

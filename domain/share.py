@@ -11,11 +11,14 @@ from sqlalchemy import select
 
 from auth import access
 from db.models import Permission, Project, Task, TaskShare, User
-from domain import rules, sight
+from domain import locks, placement, rights_change, rules, sight
 from domain.project import demand_open, find_user
 from domain.work import Work
 from errors import AlreadyExists, BadInput, ErrorCode, Failure
 from events.kinds import EventKind
+
+
+END_JOB = "share.end"
 
 
 async def create(
@@ -31,9 +34,8 @@ async def create(
     counts as none, and is replaced.
     """
     path = ("task_id",)
-    task = await work.readable(Task, task_id, lock=True, path=path)
-    await demand_open_task(work, task, path)
-    await work.demand(task, access.share, "share", path=path)
+    await locks.lock_tasks(work, [task_id], trees=True)
+    task = await work.shareable(Task, task_id, path=path)
     user = await find_user(work, user_id, username)
     await _demand_sharable_with(work, task, user, ("user_id" if username is None else "username",))
     share = TaskShare(
@@ -46,9 +48,10 @@ async def create(
         created_at=work.now,
         updated_at=work.now,
     )
-    work.session.add(share)
-    await work.session.flush()
+    async with rights_change.guarded(work, [task.id], path):
+        work.session.add(share)
     changes = [("user", None, user.id), ("permission", None, permission)]
+    await _end_in_time(work, share)
     if share.expires_at is not None:
         changes.append(("expires_at", None, share.expires_at))
     _record(work, EventKind.SHARE_CREATED, share, task, changes)
@@ -60,9 +63,7 @@ async def update(
     work: Work, share_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> TaskShare:
     """Change permission or expiry (null: it does not expire)."""
-    share = await work.readable(TaskShare, share_id, lock=True)
-    task = await work.readable(Task, share.task_id)
-    await demand_open_task(work, task, ("id",))
+    share, task = await _locked(work, share_id)
     await work.demand(share, access.edit, "change")
     values: dict[str, Any] = {}
     if "permission" in changes:
@@ -71,8 +72,10 @@ async def update(
         values["permission"] = changes["permission"]
     if "expires_at" in changes:
         values["expires_at"] = _future(work, changes["expires_at"])
-    changed = work.apply(share, values, if_version=if_version, ref="share")
+    async with rights_change.guarded(work, [task.id]):
+        changed = work.apply(share, values, if_version=if_version, ref="share")
     if changed:
+        await _end_in_time(work, share)
         _record(work, EventKind.SHARE_UPDATED, share, task, changed)
         await work.session.flush()
     return share
@@ -80,18 +83,48 @@ async def update(
 
 async def delete(work: Work, share_id: UUID) -> Task:
     """Take a share back, or give up one's own. Who so loses sight of the task is told."""
-    share = await work.readable(TaskShare, share_id, lock=True)
-    task = await work.session.get_one(Task, share.task_id)
-    if share.user_id != work.viewer.user_id:
-        await demand_open_task(work, task, ("id",))
+    share, task = await _locked(work, share_id)
     await work.demand(share, access.delete, "delete")
-    await work.session.delete(share)
-    await work.session.flush()
-    changes = [("user", share.user_id, None), ("permission", share.permission, None)]
-    _record(work, EventKind.SHARE_DELETED, share, task, changes)
-    await sight.tell_of_losses(work, [(task, share.user_id)])
-    await work.session.flush()
+    async with rights_change.guarded(work, [task.id]):
+        await work.session.delete(share)
+        changes = [("user", share.user_id, None), ("permission", share.permission, None)]
+        _record(work, EventKind.SHARE_DELETED, share, task, changes)
     return task
+
+
+async def end(work: Work, share_id: UUID) -> None:
+    """Tell the recipient of a share that has expired what they see no longer. Safe to repeat."""
+    share = await work.session.get(TaskShare, share_id)
+    if share is None or share.expires_at is None or share.expires_at > work.now:
+        return
+    below = await work.session.execute(
+        select(Task.id, Task.project_id)
+        .where(Task.id.in_(placement.tree(share.task_id)), Task.deleted_at.is_(None))
+        .order_by(Task.id)
+    )
+    tasks = below.all()
+    still = await sight.seen(work, [(task.id, share.user_id) for task in tasks])
+    await rights_change.record_lost(
+        work,
+        [
+            (task.id, task.project_id, [share.user_id])
+            for task in tasks
+            if (task.id, share.user_id) not in still
+        ],
+    )
+
+
+async def _locked(work: Work, share_id: UUID) -> tuple[TaskShare, Task]:
+    """A share that the viewer sees and its task, which they need not see, locked."""
+    seen = await work.readable(TaskShare, share_id)
+    await locks.lock_tasks(work, [seen.task_id], trees=True)
+    share = await work.readable(TaskShare, share_id, lock=True)
+    return share, await work.session.get_one(Task, share.task_id)
+
+
+async def _end_in_time(work: Work, share: TaskShare) -> None:
+    if share.expires_at is not None:
+        await work.enqueue(END_JOB, {"share_id": share.id}, run_at=share.expires_at)
 
 
 async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:

@@ -1,4 +1,4 @@
-"""Who else sees a task, and telling those who do so no more.
+"""Who else sees a task.
 
 The viewer's own rights are asked of `Work`. Here the same rule of `auth.access` is asked about
 other people: may they see this task? As in live delivery, one statement asks about many of them.
@@ -6,7 +6,7 @@ other people: may they see this task? As in live delivery, one statement asks ab
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, column, func, literal_column, select
@@ -16,7 +16,6 @@ from auth import access
 from auth.viewer import ViewerColumn
 from db.models import Task, User
 from domain.work import Work
-from events.kinds import EventKind
 
 TaskAndPerson = tuple[UUID, UUID]
 
@@ -78,21 +77,3 @@ async def viewers_named(work: Work, task_id: UUID, usernames: Sequence[str]) -> 
         return []
     found = await work.session.scalars(_NAMED, {"task_id": task_id, "names": list(usernames)})
     return list(found)
-
-
-async def tell_of_losses(work: Work, losses: Iterable[tuple[Task, UUID]]) -> None:
-    """Record `ACCESS_LOST` for each of these people who does not see the task (any more).
-
-    To be called once the change that may have taken their sight is in the database.
-    """
-    asked = [(task, person) for task, person in losses if person != work.viewer.user_id]
-    still = await seen(work, [(task.id, person) for task, person in asked])
-    for task, person in asked:
-        if (task.id, person) not in still:
-            work.record(
-                EventKind.ACCESS_LOST,
-                task,
-                task_id=task.id,
-                project_id=task.project_id,
-                audience=[person],
-            )

@@ -35,16 +35,30 @@ from sqlalchemy import (
 
 from auth import access
 from db.models import Project, Role, Task, User
-from domain import placement, ranks, rules, sight
+from domain import locks, placement, ranks, rights_change, rules, sight
 from domain.project import demand_editing
-from domain.task_values import Changes, NewTask, apply, checked, checked_new, kind_of, record
-from domain.work import Work
+from domain.task import demand_all_deletable
+from domain.task_creation import hidden_from_assignee
+from domain.task_values import (
+    Changes,
+    NewTask,
+    Subtasks,
+    apply,
+    checked,
+    checked_new,
+    kind_of,
+    record,
+)
+from domain.work import Work, archived
 from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound
 from events.kinds import EventKind
 
 MAX_ITEMS = 200
 
 T = TypeVar("T")
+# A task that the viewer sees, whether they have a right on it, and whether they would have it if
+# its project were not archived.
+Known = tuple[Task, bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,15 @@ class Edit:
     task_id: UUID
     changes: Mapping[str, Any] = field(default_factory=dict)
     if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A task to delete, as `domain.task.delete` takes it."""
+
+    task_id: UUID
+    if_version: int | None = None
+    subtasks: Subtasks = Subtasks.DELETE
 
 
 def demand_size(items: Sequence[Any]) -> None:
@@ -82,6 +105,7 @@ async def create(
     for item in items:
         try:
             task = _drafted(work, _taken(item), known, made)
+            _demand_shown_to(work, task, known, made)
         except Failure as failure:
             results.append(failure)
         else:
@@ -111,9 +135,13 @@ class _Known:
 
     # Projects and parents with whether the viewer may work on them.
     projects: Mapping[UUID, tuple[Project, bool]]
-    parents: Mapping[UUID, tuple[Task, bool]]
+    parents: Mapping[UUID, Known]
     people: Mapping[UUID, User]
     taken: Collection[UUID]
+    # Projects of which the viewer is a member: they may share what they make there.
+    member_of: Collection[UUID]
+    # Parents and assignees who see them.
+    seen: Collection[sight.TaskAndPerson]
 
 
 async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
@@ -121,7 +149,12 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
     parents = {item.parent_id for item in items if item.parent_id is not None}
     projects = {item.project_id for item in items if item.project_id is not None}
     named = own | parents
-    may = access.read(work.viewer, Task), access.edit(work.viewer, Task)
+    await locks.lock_tasks(work, parents, projects=projects)
+    may = (
+        access.read(work.viewer, Task),
+        access.edit(work.viewer, Task),
+        access.edit(work.viewer, Task, archived=True),
+    )
     query: Any = select(Task, *may).where(Task.id.in_(named))
     tasks = await _rows(work, named, query)
     role = access.role_in(work.viewer, Project.id)
@@ -136,10 +169,43 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
                 ),
             )
         },
-        parents={task.id: (task, bool(edit)) for task, read, edit in tasks if read},
+        parents={
+            task.id: (task, bool(edit), bool(held)) for task, read, edit, held in tasks if read
+        },
         people=await _people(work, {item.assignee_id for item in items}),
         taken=own & {task.id for task, *_ in tasks},
+        member_of=set(await work.session.scalars(access.member_projects(work.viewer)))
+        if parents
+        else projects,
+        seen=await sight.seen(
+            work,
+            {
+                (item.parent_id, item.assignee_id)
+                for item in items
+                if item.parent_id is not None and item.assignee_id is not None
+            },
+        ),
     )
+
+
+def _demand_shown_to(
+    work: Work, task: Task, known: _Known, made: Mapping[UUID, Task]
+) -> None:
+    """As in `domain.task_creation`: whom a task is assigned to sees it by its parent, or the viewer
+    may share it.
+    """
+    above = task.parent_id
+    while above in made:
+        if made[above].assignee_id == task.assignee_id:
+            return
+        above = made[above].parent_id
+    if task.assignee_id is None or above is None or (above, task.assignee_id) in known.seen:
+        return
+    may_share = task.owner_id == work.viewer.user_id and (
+        task.project_id is None or task.project_id in known.member_of
+    )
+    if not may_share:
+        raise hidden_from_assignee()
 
 
 def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
@@ -163,11 +229,15 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
     _demand_active(known.people, new.assignee_id)
     # A microsecond apart, so that lists by time keep the order of the input.
     moment = work.now + dt.timedelta(microseconds=len(made))
+    # A personal task's subtasks are its owner's, whoever makes them.
+    owner_id = work.viewer.require()
+    if parent is not None and parent.project_id is None:
+        owner_id = parent.owner_id
     return Task(
         **{"due_at": None, "due_on": None, "due_timezone": None, **values},
         id=new.id or work.new_id(),
         project_id=new.project_id if parent is None else parent.project_id,
-        owner_id=work.viewer.require(),
+        owner_id=owner_id,
         assignee_id=new.assignee_id,
         parent_id=None if parent is None else parent.id,
         root_id=None if parent is None else parent.root_id or parent.id,
@@ -206,14 +276,13 @@ async def _number(work: Work, tasks: Sequence[Task]) -> None:
 
 async def _rank(work: Work, tasks: Sequence[Task]) -> None:
     """Ranks at the end of each list, in the order of the tasks; see `domain.placement`."""
-    lists: dict[UUID | None, list[Task]] = {}
+    lists: dict[placement.TaskList, list[Task]] = {}
     for task in tasks:
-        lists.setdefault(task.project_id, []).append(task)
-    last = await placement.lock_and_find_ends(work, list(lists), work.viewer.require())
-    for project_id, members in lists.items():
-        for task, rank in zip(
-            members, ranks.after(last.get(project_id), len(members)), strict=True
-        ):
+        whose = task.owner_id if task.project_id is None else None
+        lists.setdefault((task.project_id, whose), []).append(task)
+    last = await placement.lock_and_find_ends(work, list(lists))
+    for one, members in lists.items():
+        for task, rank in zip(members, ranks.after(last.get(one), len(members)), strict=True):
             task.position = rank
 
 
@@ -226,14 +295,17 @@ async def update_tasks(
     """Change tasks, each by its own changes."""
     work.viewer.require()
     edits = [item for item in items if isinstance(item, Edit)]
-    known = await _with_right(work, {item.task_id for item in edits}, access.edit, lock=True)
-    for task, _ in known.values():
+    named = {item.task_id for item in edits}
+    trees = any("assignee_id" in item.changes for item in edits)
+    await locks.lock_tasks(work, named, alone=True, trees=trees)
+    known = await _with_right(work, named, access.edit)
+    for task, *_ in known.values():
         # They are written below, all in one statement, and not by the session one after the other.
         work.session.expunge(task)
     assignees = {item.changes.get("assignee_id") for item in edits}
     people = await _people(work, assignees)
-    hidden = await _hidden_from_assignees(work, edits, known)
-    before = {task.id: task.assignee_id for task, _ in known.values()}
+    assigned = {item.task_id for item in edits if "assignee_id" in item.changes} & set(known)
+    before = await rights_change.snapshot(work, assigned)
     results: list[Task | Failure] = []
     changed: dict[UUID, Changes] = {}
     for item in items:
@@ -246,10 +318,13 @@ async def update_tasks(
             if "assignee_id" in edit.changes:
                 person = edit.changes["assignee_id"]
                 _demand_active(people, person)
-                if (edit.task_id, person) in hidden:
-                    raise Forbidden(
-                        "You may see this task, but not show it to others.", path=("assignee_id",)
-                    )
+                if person is not None and person != task.assignee_id:
+                    hidden = [
+                        one
+                        for one in before.tree(task.id)
+                        if one in before.living and not before.sees(one, person)
+                    ]
+                    rights_change.demand_sharable(work, before, hidden, ("assignee_id",))
                 values["assignee_id"] = person
             changed[task.id] = apply(work, task, values, edit.if_version)
             results.append(task)
@@ -265,69 +340,55 @@ async def update_tasks(
         )
     for task in written:
         record(work, kind_of(changed[task.id]), task, changed[task.id])
-    losses = ((task, before[task.id]) for task in written)
-    await sight.tell_of_losses(
-        work, [(task, who) for task, who in losses if who not in {None, task.assignee_id}]
-    )
     await work.session.flush()
+    after = await rights_change.snapshot(work, before.projects)
+    await rights_change.record_losses(work, before, after)
     return results
-
-
-async def _hidden_from_assignees(
-    work: Work, edits: Sequence[Edit], known: Mapping[UUID, tuple[Task, bool]]
-) -> set[sight.TaskAndPerson]:
-    """Tasks and new assignees who do not see them, where the viewer may not show them either."""
-    pairs = {
-        (edit.task_id, edit.changes["assignee_id"])
-        for edit in edits
-        if edit.task_id in known
-        and edit.changes.get("assignee_id") not in {None, known[edit.task_id][0].assignee_id}
-    }
-    hidden = pairs - await sight.seen(work, pairs)
-    if not hidden:
-        return hidden
-    tasks = {task_id for task_id, _ in hidden}
-    shown = set(
-        await work.session.scalars(
-            select(Task.id).where(Task.id.in_(tasks), access.share(work.viewer, Task))
-        )
-    )
-    return {pair for pair in hidden if pair[0] not in shown}
 
 
 # --- deleting ------------------------------------------------------------------------------------
 
 
 async def delete(
-    work: Work, items: Sequence[Edit | Failure], *, all_or_nothing: bool
+    work: Work, items: Sequence[Deletion | Failure], *, all_or_nothing: bool
 ) -> list[Task | Failure]:
-    """Put tasks and their subtasks into the trash. A task that goes with one of its ancestors in
-    the list comes back with it.
+    """Put tasks into the trash, and their subtasks unless these move up. A task that goes with one
+    of its ancestors in the list comes back with it.
     """
     work.viewer.require()
-    wanted = {item.task_id for item in items if isinstance(item, Edit)}
-    known = await _with_right(work, wanted, access.delete, lock=True)
+    wanted = {item.task_id for item in items if isinstance(item, Deletion)}
+    await locks.lock_tasks(work, wanted, trees=True)
+    known = await _with_right(work, wanted, access.delete)
+    before = await rights_change.snapshot(work, known)
     results: list[Task | Failure] = []
     seen: set[UUID] = set()
+    emptied: dict[UUID, Task] = {}
     for item in items:
         try:
-            edit = _taken(item)
-            if edit.task_id in seen:
+            deletion = _taken(item)
+            if deletion.task_id in seen:
                 raise BadInput("This task stands in an earlier item already.", path=("id",))
-            seen.add(edit.task_id)
-            task = _permitted(known, edit.task_id, "delete", ("id",))
-            work.check_version(task, edit.if_version, fields=[], ref="task")
+            seen.add(deletion.task_id)
+            task = _permitted(known, deletion.task_id, "delete", ("id",))
+            work.check_version(task, deletion.if_version, fields=[], ref="task")
+            if deletion.subtasks is Subtasks.MOVE_UP:
+                emptied[task.id] = task
+            else:
+                demand_all_deletable(work, before, task.id)
             results.append(task)
         except Failure as failure:
             results.append(failure)
     if _stopped(results, all_or_nothing):
         return results
-    tasks = _good(results)
+    tasks = {task.id: task for task in _good(results)}
     if tasks:
-        await _put_into_trash(work, {task.id: task for task in tasks})
-    for task in tasks:
+        await placement.move_up(work, emptied, without=tasks)
+        await _put_into_trash(work, tasks)
+    for task in tasks.values():
         record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
     await work.session.flush()
+    after = await rights_change.snapshot(work, before.projects)
+    await rights_change.record_losses(work, before, after, told=tasks)
     return results
 
 
@@ -393,22 +454,15 @@ async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> 
     return list((await work.session.execute(query)).all()) if keys else []
 
 
-async def _with_right(
-    work: Work, ids: Collection[UUID], right: Any, *, lock: bool = False
-) -> dict[UUID, tuple[Task, bool]]:
-    """The tasks among these that the viewer sees, with whether the right holds.
-
-    Locked in the order of their ids, so that two calls about the same tasks do not wait for each
-    other in a circle.
-    """
-    query = (
-        select(Task, right(work.viewer, Task))
-        .where(Task.id.in_(ids), access.read(work.viewer, Task))
-        .order_by(Task.id)
-    )
-    if lock:
-        query = query.with_for_update(of=Task)
-    return {task.id: (task, bool(held)) for task, held in await _rows(work, ids, query)}
+async def _with_right(work: Work, ids: Collection[UUID], right: Any) -> dict[UUID, Known]:
+    """The tasks among these that the viewer sees, with what they may do."""
+    query = select(
+        Task, right(work.viewer, Task), right(work.viewer, Task, archived=True)
+    ).where(Task.id.in_(ids), access.read(work.viewer, Task))
+    return {
+        task.id: (task, bool(allowed), bool(held))
+        for task, allowed, held in await _rows(work, ids, query)
+    }
 
 
 async def _people(work: Work, ids: Collection[UUID | None]) -> dict[UUID, User]:
@@ -422,12 +476,14 @@ async def _people(work: Work, ids: Collection[UUID | None]) -> dict[UUID, User]:
 
 
 def _permitted(
-    known: Mapping[UUID, tuple[Task, bool]], task_id: UUID, verb: str, path: rules.Path
+    known: Mapping[UUID, Known], task_id: UUID, verb: str, path: rules.Path
 ) -> Task:
     if task_id not in known:
         raise NotFound("task", path=path)
-    task, held = known[task_id]
-    if not held:
+    task, allowed, held = known[task_id]
+    if held and not allowed:
+        raise archived(path)
+    if not allowed:
         raise Forbidden(f"You may see this task, but not {verb} it.", path=path)
     return task
 

@@ -25,15 +25,17 @@ from sqlalchemy import (
     update,
 )
 
+from sqlalchemy.orm import aliased
+
 from auth import access
 from auth.viewer import Viewer
 from db.models import Event, Project, Role, Task, User
 from db.read import Row, Statement
-from domain import placement, ranks, rules
-from domain.project import demand_editor
+from domain import placement, ranks, rules, sight
+from domain.project import demand_editor, is_member
 from domain.task_values import NewTask, checked_new, event_of_values
 from domain.work import Work, stand_in
-from errors import BadInput
+from errors import BadInput, Forbidden
 from events.kinds import EventKind
 
 
@@ -45,21 +47,25 @@ async def create(work: Work, new: NewTask) -> Task:
     user_id = work.viewer.require()
     values = checked_new(work, new)
     parent = await placement.parent_for(work, new.parent_id)
-    project_id = new.project_id
+    project_id, owner_id = new.project_id, user_id
     if parent is not None:
         if new.project_id is not None and new.project_id != parent.project_id:
             raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
         project_id = parent.project_id
+        if project_id is None:
+            # A personal task's subtasks are its owner's, whoever makes them.
+            owner_id = parent.owner_id
     elif project_id is not None:
         await demand_editor(work, project_id, ("project_id",))
     if new.id is not None and await work.session.get(Task, new.id) is not None:
         raise rules.taken("id", ("id",))
     if new.assignee_id is not None:
-        # The owner of a task may show it to anybody, so no further right is needed here.
         await assignable(work, new.assignee_id)
-    columns = _columns(work, new, values, user_id) | {
+        if parent is not None:
+            await _demand_shown_to(work, parent, owner_id, new.assignee_id)
+    columns = _columns(work, new, values, owner_id) | {
         "project_id": project_id,
-        "position": await placement.at_end(work, project_id, user_id),
+        "position": await placement.at_end(work, project_id, owner_id),
         "parent_id": None if parent is None else parent.id,
         "root_id": None if parent is None else parent.root_id or parent.id,
     }
@@ -67,6 +73,27 @@ async def create(work: Work, new: NewTask) -> Task:
         _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT, _params(work, columns)
     )
     return Task(**columns | {"number": row.number})
+
+
+async def _demand_shown_to(work: Work, parent: Task, owner_id: UUID, assignee_id: UUID) -> None:
+    """Raise unless the viewer may share a new task below this parent, or the assignee sees it by
+    the parent anyway.
+    """
+    if await sight.sees(work, parent.id, assignee_id):
+        return
+    if owner_id == work.viewer.user_id and (
+        parent.project_id is None or await is_member(work, parent.project_id)
+    ):
+        return
+    raise hidden_from_assignee()
+
+
+def hidden_from_assignee() -> Forbidden:
+    """Refused: somebody who does not see a task cannot be assigned without the right to share."""
+    return Forbidden(
+        "You can see this task but cannot share it, and this person does not see it yet.",
+        path=("assignee_id",),
+    )
 
 
 async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row | None:
@@ -180,7 +207,15 @@ def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> St
 
     `given` are the columns of the task that are not empty.
     """
+    # Of the project's row the UPDATE reads the newest version, of its members those of its own
+    # snapshot. Whoever changed them meanwhile has changed this time as well, and `create` decides.
+    as_read = aliased(Project)
     demands = [
+        Project.updated_at
+        == select(as_read.updated_at)
+        .where(as_read.id == _TASK["project_id"])
+        .correlate(None)
+        .scalar_subquery(),
         access.read(viewer, Project),
         Project.archived_at.is_(None),
         func.coalesce(access.role_in(viewer, Project.id) >= Role.EDITOR, false()),

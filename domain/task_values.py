@@ -9,8 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy import insert
 
 from db.models import Event, Task, TaskPriority, TaskStatus
 from domain import rules
@@ -27,6 +30,13 @@ SHOWN = {
     "parent_id": "parent",
     "owner_id": "owner",
 }
+
+class Subtasks(Enum):
+    """What becomes of a task's subtasks when it is deleted."""
+
+    DELETE = "delete"
+    MOVE_UP = "move up"
+
 
 Changes = list[tuple[str, Any, Any]]
 
@@ -141,6 +151,23 @@ def record(
 ) -> None:
     """Append to the log what happened to a task; `changes` by the models' names."""
     work.session.add(Event(**event_of(work, kind, task, changes)))
+
+
+async def record_restored(
+    work: Work, tasks: Sequence[UUID], project_id: UUID | None, deleted_at: dt.datetime | None
+) -> None:
+    """Record of tasks that came back along with something else that they are back: who sees one of
+    them need not see what they came with.
+    """
+    changes = [("deleted_at", deleted_at, None)]
+    events = [
+        work.event(
+            EventKind.TASK_RESTORED, Task, task, changes, task_id=task, project_id=project_id
+        )
+        for task in tasks
+    ]
+    if events:
+        await work.session.execute(insert(Event), events)
 
 
 def event_of(

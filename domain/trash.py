@@ -1,8 +1,9 @@
 """Emptying the trash: what has been in it for 30 days is deleted for good.
 
 Tasks go before projects, the lowest first, so that no single statement takes a large project's
-rows with it; what hangs on a row (shares, members) follows by its foreign key. The log keeps what
-it says of them.
+rows with it; what hangs on a row (shares, members) follows by its foreign key. A task that has
+anything below it, and a project that has any task, is not deleted: the foreign keys refuse it, so
+that no mistake here can take a living task along. The log keeps what it says of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, case, delete, select
+from sqlalchemy import ColumnElement, case, delete, not_, or_, select
+from sqlalchemy.orm import aliased
 
 from db.models import Project, Task
 from domain.work import Work
@@ -32,14 +34,23 @@ async def purge(work: Work, *, portion: int = PORTION) -> Purged:
     To be called again, in another work, until it finds nothing. Projects go once none of the tasks
     that went into the trash with them is left.
     """
+    over = work.now - KEPT
+    below = aliased(Task)
+    stays = or_(below.deleted_at.is_(None), below.deleted_at > over)
+    holds_another = (
+        select(below.id)
+        .where(or_(below.parent_id == Task.id, below.root_id == Task.id), stays)
+        .exists()
+    )
     tasks = await work.session.scalars(
         delete(Task)
         .where(
             Task.id.in_(
                 select(Task.id)
-                .where(Task.deleted_at <= work.now - KEPT)
+                .where(Task.deleted_at <= over, not_(holds_another))
                 .order_by(_level().desc(), Task.id)
                 .limit(portion)
+                .with_for_update(skip_locked=True)
             )
         )
         .returning(Task.id)
@@ -53,7 +64,10 @@ async def purge(work: Work, *, portion: int = PORTION) -> Purged:
         .where(
             Project.id.in_(
                 select(Project.id)
-                .where(Project.deleted_at <= work.now - KEPT)
+                .where(
+                    Project.deleted_at <= over,
+                    not_(select(below.id).where(below.project_id == Project.id).exists()),
+                )
                 .order_by(Project.id)
                 .limit(portion)
             )

@@ -8,9 +8,11 @@ over first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
 from auth.authenticator import Authenticator
@@ -31,32 +33,63 @@ from db.models import (
     User,
     WeekDay,
 )
-from domain import export, integration, timer, webhook
+from domain import (
+    export,
+    integration,
+    locks,
+    placement,
+    ranks,
+    rights_change,
+    task_values,
+    timer,
+    webhook,
+)
 from domain import project as projects
 from domain.session import end_sessions, proven, still_holding
 from domain.work import Work
-from errors import Forbidden
+from errors import BadInput, Forbidden
 from events.kinds import EventKind
 
 
-async def delete_oneself(work: Work, auth: Authenticator, *, password: str) -> UUID:
-    """Delete the viewer's own account, given their password; the id of the user that was.
+class Deleted(NamedTuple):
+    """Who left, and how many tasks other people cannot see any more because of it."""
+
+    user_id: UUID
+    lost_tasks: int
+
+
+async def delete_oneself(
+    work: Work, auth: Authenticator, *, password: str, transfer_to: UUID | None = None
+) -> Deleted:
+    """Delete the viewer's own account, given their password.
 
     Raises `Forbidden`, with the names, while they own projects that have other members. Projects
-    that are theirs alone, and their personal tasks, go to the trash and with it.
+    that are theirs alone, and their personal tasks with everything below them, go to the trash and
+    with it. `transfer_to`: a person who becomes the owner of those personal tasks that they see.
     """
     user_id, kept = await proven(work, auth, password, "password")
     user = await still_holding(work, user_id, kept, path="password")
     await _demand_handed_over(work, user)
+    heir = None if transfer_to is None else await _heir(work, user, transfer_to)
     await timer.stop_for(work, user.id)
     await export.give_up_all(work, user.id)
-    await _leave_projects(work, user)
-    await _leave_tasks(work, user)
+    lost = await _leave_projects(work, user)
+    lost |= await _leave_tasks(work, user, heir)
     work.record(EventKind.USER_DELETED, user, audience=[user.id])
     await end_sessions(work, auth, user.id, "the account was deleted")
     await work.session.flush()
     await _erase(work, user)
-    return user.id
+    return Deleted(user.id, len(lost))
+
+
+async def _heir(work: Work, user: User, heir_id: UUID) -> User:
+    path = ("transfer_to",)
+    heir = await work.readable(User, heir_id, path=path)
+    if heir.id == user.id:
+        raise BadInput("transferTo must be somebody else.", path=path)
+    if not heir.is_active:
+        raise BadInput("This account is deactivated.", path=path)
+    return heir
 
 
 async def _demand_handed_over(work: Work, user: User) -> None:
@@ -81,56 +114,104 @@ async def _demand_handed_over(work: Work, user: User) -> None:
         )
 
 
-async def _leave_projects(work: Work, user: User) -> None:
-    memberships = await work.session.execute(
-        select(ProjectMember.id, ProjectMember.project_id, ProjectMember.role)
-        .join(Project, Project.id == ProjectMember.project_id)
-        .where(ProjectMember.user_id == user.id, Project.deleted_at.is_(None))
-        .order_by(ProjectMember.id)
-    )
-    for member_id, project_id, role in memberships.all():
-        if role is Role.OWNER:
+async def _leave_projects(work: Work, user: User) -> set[UUID]:
+    """Membership ends everywhere, in the trash too; the tasks that others lose by it."""
+    memberships = (
+        await work.session.execute(
+            select(
+                ProjectMember.id,
+                ProjectMember.project_id,
+                ProjectMember.role,
+                Project.deleted_at.is_not(None).label("trashed"),
+            )
+            .join(Project, Project.id == ProjectMember.project_id)
+            .where(ProjectMember.user_id == user.id)
+            .order_by(ProjectMember.project_id)
+        )
+    ).all()
+    await locks.lock_projects(work, [one.project_id for one in memberships], alone=True)
+    lost: set[UUID] = set()
+    for member_id, project_id, role, trashed in memberships:
+        if trashed:
+            if role is not Role.OWNER:
+                await work.session.execute(
+                    delete(ProjectMember).where(ProjectMember.id == member_id)
+                )
+        elif role is Role.OWNER:
+            seen = await rights_change.seen_in_project(work, project_id)
+            lost.update(task for task, people in seen.items() if set(people) - {user.id})
             await projects.delete(work, project_id, None)
         else:
             await projects.remove_member(work, member_id)
+    return lost
 
 
-async def _leave_tasks(work: Work, user: User) -> None:
-    """Personal tasks go to the trash; what others assigned or shared is theirs alone again."""
-    tasks = await work.session.scalars(
-        select(Task)
-        .where(
-            Task.deleted_at.is_(None),
-            (Task.assignee_id == user.id)
-            | (Task.project_id.is_(None) & (Task.owner_id == user.id)),
+async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
+    """Personal tasks go to the heir or to the trash, assignments and shares end; the tasks that
+    others lose by it.
+    """
+    personal = and_(
+        Task.project_id.is_(None), Task.owner_id == user.id, Task.deleted_at.is_(None)
+    )
+    concerned = await work.session.scalars(
+        select(Task.id).where(or_(personal, Task.assignee_id == user.id))
+    )
+    await locks.lock_tasks(work, concerned.all(), trees=True)
+    own = {task.id: task for task in await work.session.scalars(select(Task).where(personal))}
+    before = await rights_change.snapshot(work, own)
+    kept = {} if heir is None else {
+        task.id: task for task in own.values() if before.sees(task.id, heir.id)
+    }
+    if heir is not None and own and not kept:
+        raise BadInput(
+            "transferTo must name somebody who sees your personal tasks; share them first.",
+            path=("transfer_to",),
         )
-        .order_by(Task.id)
-        .with_for_update()
-    )
-    for task in tasks:
-        if task.project_id is None and task.owner_id == user.id:
+    if heir is not None and kept:
+        await _hand_over(work, kept, heir)
+    for task in own.values():
+        if task.id not in kept:
             work.apply(task, {"deleted_at": work.now, "deleted_with": user.id})
-            watchers = await _watchers(work, task)
+            watchers = [who for one, who in before.rights if one == task.id and who != user.id]
             work.record(EventKind.TASK_DELETED, task, task_id=task.id, audience=watchers)
-        else:
-            work.apply(task, {"assignee_id": None})
-            work.record(
-                EventKind.TASK_ASSIGNED,
-                task,
-                [("assignee", user.id, None)],
-                task_id=task.id,
-                project_id=task.project_id,
-            )
+    await _unassign(work, user)
     await work.session.execute(delete(TaskShare).where(TaskShare.user_id == user.id))
+    await work.session.flush()
+    after = await rights_change.snapshot(work, before.projects)
+    await rights_change.record_losses(work, before, after, told=set(own) - set(kept))
+    return {task for task, who in before.losses(after).items() if set(who) - {user.id}}
 
 
-async def _watchers(work: Work, task: Task) -> list[UUID]:
-    """Who saw a personal task beside its owner, and is to be told that it went."""
-    shared = await work.session.scalars(
-        select(TaskShare.user_id).where(TaskShare.task_id == task.id)
+async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None:
+    """Give tasks another owner; those whose parent goes become tasks of their own."""
+    last = await placement.lock_and_find_ends(work, [(None, heir.id)])
+    order = sorted(tasks.values(), key=lambda task: (task.position, task.id))
+    new_ranks = ranks.after(last.get((None, heir.id)), len(order))
+    for task, rank in zip(order, new_ranks, strict=True):
+        values = {"owner_id": heir.id, "position": rank}
+        if task.parent_id is not None and task.parent_id not in tasks:
+            values |= {"parent_id": None, "root_id": None}
+        changes = work.apply(task, values, ignore=("position", "root_id"))
+        task_values.record(work, EventKind.TASK_UPDATED, task, changes)
+    for task in order:
+        if task.parent_id is not None:
+            # The one above has no parent any more, or hangs on one that stays the root.
+            task.root_id = tasks[task.parent_id].root_id or task.parent_id
+    await work.session.flush()
+    # What is one's own is not shared with oneself.
+    await work.session.execute(
+        delete(TaskShare).where(TaskShare.task_id.in_(tasks), TaskShare.user_id == heir.id)
     )
-    found = {*shared, task.assignee_id} - {None, task.owner_id}
-    return [user_id for user_id in found if user_id is not None]
+
+
+async def _unassign(work: Work, user: User) -> None:
+    tasks = await work.session.scalars(
+        select(Task).where(Task.assignee_id == user.id).order_by(Task.id)
+    )
+    for task in tasks.all():
+        changes = work.apply(task, {"assignee_id": None})
+        if task.deleted_at is None:
+            task_values.record(work, EventKind.TASK_ASSIGNED, task, changes)
 
 
 async def _erase(work: Work, user: User) -> None:

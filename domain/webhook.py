@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from auth.sealing import Sealer
 from db.models import Webhook, WebhookDelivery, WebhookStatus
-from domain import addresses, webhook_delivery
+from domain import addresses, locks, webhook_delivery
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
 from events.kinds import EventKind
@@ -73,6 +73,7 @@ async def create(
     Filter and payload are checked where they are understood, in `graph.webhook`.
     """
     user_id = work.viewer.require()
+    await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
     )

@@ -29,7 +29,8 @@ from db.base import Base, Versioned, new_id
 from db.engine import Database
 from db.read import Statement
 from db.transaction import Single, Transaction
-from errors import Conflict, Failure, Forbidden, NotFound
+from domain import locks
+from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound
 from events.kinds import EventKind
 
 M = TypeVar("M", bound=Base)
@@ -161,12 +162,12 @@ class Work:
     async def readable(
         self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)
     ) -> M:
-        """The row if the viewer may see it, else `NotFound`. `lock` takes it FOR UPDATE."""
-        row: M | None = await self.session.scalar(
-            _visible(model, stand_in(self.viewer), lock), {"id": id_, **self.viewer.params}
-        )
-        if row is None:
-            raise NotFound(access.rule_of(model).noun, path=path)
+        """The row if the viewer may see it, else `NotFound`.
+
+        `lock` takes it FOR UPDATE, and before it what it hangs on (see `domain.locks`): neither
+        its project nor its task is deleted, archived or moved until the commit.
+        """
+        row, *_ = await self._found(model, id_, None, lock=lock, path=path)
         return row
 
     async def editable(
@@ -196,23 +197,45 @@ class Work:
         *,
         path: Sequence[str | int] = ("id",),
     ) -> M:
-        """The row, locked FOR UPDATE, if `right` (a predicate of `auth.access`) holds."""
-        row = await self.readable(model, id_, lock=True, path=path)
-        await self.demand(row, right, verb, path=path)
+        """The row, locked as by `readable`, if `right` (a predicate of `auth.access`) holds."""
+        row, allowed, held = await self._found(model, id_, right, lock=True, path=path)
+        _demand(model, verb, allowed=allowed, held=held, path=path)
         return row
+
+    async def _found(
+        self,
+        model: type[M],
+        id_: UUID,
+        right: Any,
+        *,
+        lock: bool,
+        path: Sequence[str | int],
+    ) -> Any:
+        """The row with whether the right holds, and whether it would if nothing were archived."""
+        if lock:
+            # A statement of its own: what follows sees what those have written who were waited for.
+            await locks.lock_row(self, model, id_)
+        statement = _visible(model, stand_in(self.viewer), right)
+        found = (
+            await self.session.execute(statement, {"id": id_, **self.viewer.params})
+        ).first()
+        if found is None:
+            raise NotFound(access.rule_of(model).noun, path=path)
+        return found
 
     async def demand(
         self, row: Base, right: Any, verb: str, *, path: Sequence[str | int] = ("id",)
     ) -> None:
-        """Raise `Forbidden` unless the viewer has this right on a row that they can see."""
+        """Raise unless the viewer has this right on a row that they can see: `ARCHIVED` if an
+        archived project is the only reason, else `FORBIDDEN`.
+        """
         model = type(row)
-        allowed = await self.session.scalar(
+        answer = await self.session.execute(
             _allowed(model, stand_in(self.viewer), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
-        if not allowed:
-            noun = access.rule_of(model).noun
-            raise Forbidden(f"You may see this {noun}, but not {verb} it.", path=path)
+        allowed, held = answer.one()
+        _demand(model, verb, allowed=allowed, held=held, path=path)
 
     def apply(
         self,
@@ -301,20 +324,39 @@ _STAND_INS = {
 }
 
 
+def archived(path: Sequence[str | int] = ("id",)) -> Failure:
+    """What everything is refused with that is refused because its project is archived."""
+    return Failure(
+        "The project is archived and so read-only; unarchive it first.",
+        path=path,
+        code=ErrorCode.ARCHIVED,
+    )
+
+
+def _demand(
+    model: type[Base], verb: str, *, allowed: Any, held: Any, path: Sequence[str | int]
+) -> None:
+    if allowed:
+        return
+    if held:
+        raise archived(path)
+    noun = access.rule_of(model).noun
+    raise Forbidden(f"You may see this {noun}, but not {verb} it.", path=path)
+
+
 @lru_cache(maxsize=256)
-def _visible(model: type[M], viewer: Viewer, lock: bool) -> Select[M]:
-    query = select(model).where(
+def _visible(model: type[M], viewer: Viewer, right: Any) -> Select[Any]:
+    rights = () if right is None else (right(viewer, model), right(viewer, model, archived=True))
+    query = select(model, *rights).where(
         model.id == bindparam("id"),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
-    if lock:
-        query = query.with_for_update(of=model)
     return query.execution_options(populate_existing=True)
 
 
 @lru_cache(maxsize=256)
 def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any]:
-    return select(right(viewer, model)).where(
+    return select(right(viewer, model), right(viewer, model, archived=True)).where(
         model.id == bindparam("id")  # type: ignore[attr-defined]
     )
 
@@ -336,4 +378,4 @@ def _plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["Failure", "Work", "begin", "of_one_statement"]
+__all__ = ["Failure", "Work", "archived", "begin", "of_one_statement"]

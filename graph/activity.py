@@ -55,13 +55,13 @@ class ActivityFilter:
     kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
     at: DateTimeFilter | None = filtering.by(models.Event.at, "When.")
     actor_id: IDFilter | None = filtering.by_id(
-        models.Event.actor_id, models.User, "Who did it, by id."
+        models.Event.actor_id, models.User, "Who did it, by id.", audited=True
     )
     task_id: IDFilter | None = filtering.by_id(
-        models.Event.task_id, models.Task, "The task concerned, by id."
+        models.Event.task_id, models.Task, "The task concerned, by id.", audited=True
     )
     project_id: IDFilter | None = filtering.by_id(
-        models.Event.project_id, models.Project, "The project concerned, by id."
+        models.Event.project_id, models.Project, "The project concerned, by id.", audited=True
     )
 
 

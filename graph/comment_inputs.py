@@ -55,6 +55,7 @@ class CommentFilter:
         models.Comment.parent_id,
         models.Comment,
         "The id of the comment that it answers; `isNull: true` for those that begin a thread.",
+        seen_with_row=True,
     )
     task: _TaskFilter | None = filtering.by_relation(models.Comment.task, _task_filter, "The task.")
     is_deleted: bool | None = filtering.by_condition(

@@ -25,6 +25,7 @@ from sqlalchemy import (
     ColumnElement,
     Text,
     and_,
+    any_,
     bindparam,
     cast,
     func,
@@ -162,6 +163,49 @@ class Compare(Criterion):
                 type_ = Text() if name in {"contains", "starts_with"} else self.type
                 parameter = bind(array_of(type_) if name in LISTS else type_)
                 parts.append(OPERATORS[name](column, parameter))
+        return and_(true(), *parts)
+
+
+class CompareEnd(Compare):
+    """The id of another object against a comparator input: an object that the viewer cannot see
+    counts as none, which is how it is shown.
+    """
+
+    def __init__(
+        self, column: Callable[[Any], Any], type_: Any, *, model: Any, audited: bool
+    ) -> None:
+        super().__init__(column, type_, model=model)
+        self.end = model
+        self.audited = audited
+
+    def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
+        """All comparators, and-ed, each over the ids that the viewer may see."""
+        if self.audited and viewer.is_admin:
+            return super().build(shape, entity, viewer, bind)
+        column = self.column(entity)
+        parts = []
+        for name, *rest in shape:
+            end = aliased(self.end)
+            if name in {"eq", "in_"}:
+                # Of these few ids it is asked once which are seen, and not for each row.
+                parameter = bind(array_of(self.type) if name in LISTS else self.type)
+                among = select(end.id).where(
+                    OPERATORS[name](end.id, parameter), access.read(viewer, end)
+                )
+                parts += [
+                    OPERATORS[name](column, parameter),
+                    column == any_(func.array(among.scalar_subquery())),
+                ]
+                continue
+            seen = and_(
+                column.is_not(None),
+                select(end.id).where(end.id == column, access.read(viewer, end)).exists(),
+            )
+            if name == "is_null":
+                parts.append(not_(seen) if rest[0] else seen)
+            else:
+                parameter = bind(array_of(self.type) if name in LISTS else self.type)
+                parts.append(and_(OPERATORS[name](column, parameter), seen))
         return and_(true(), *parts)
 
 
@@ -340,12 +384,28 @@ def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
     )
 
 
-def by_id(attribute: InstrumentedAttribute[Any], model: type[Base], description: str) -> Any:
-    """Compare a column of ids of a model."""
-    return _criterion(
-        Compare(lambda entity: _column_on(entity, attribute), attribute.type, model=model),
-        description,
-    )
+def by_id(
+    attribute: InstrumentedAttribute[Any],
+    model: type[Base],
+    description: str,
+    *,
+    seen_with_row: bool = False,
+    audited: bool = False,
+) -> Any:
+    """Compare a column of ids of a model: the row's own id, or that of another object, which does
+    not match where the viewer cannot see it. `seen_with_row`: whoever sees the row sees the object.
+    `audited`: administrators, who read the whole log, compare with all ids.
+    """
+
+    def column(entity: Any) -> Any:
+        return _column_on(entity, attribute)
+
+    criterion: Criterion
+    if seen_with_row or (attribute.key == "id" and attribute.class_ is model):
+        criterion = Compare(column, attribute.type, model=model)
+    else:
+        criterion = CompareEnd(column, attribute.type, model=model, audited=audited)
+    return _criterion(criterion, description)
 
 
 def by_expression(sql: Callable[[Viewer, Any], Any], type_: Any, description: str) -> Any:

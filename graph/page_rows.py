@@ -85,7 +85,7 @@ class PageShape:
     def has_ways(self) -> bool:
         """Whether there is more than one way to the rows."""
         at_root = self.child is None and self.right is access.read
-        return at_root and access.rule_of(self.model).reach is not None
+        return at_root and access.rule_of(self.model).ways is not None
 
 
 @dataclass(slots=True)

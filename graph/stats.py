@@ -1,9 +1,17 @@
 """Statistics over the tasks that the viewer may see: one statement, kept for five minutes.
 
 The kept answer is checked against the event log before it is given again: if the log has, since
-the answer was computed, any event that the viewer may see, the answer is computed anew. So nobody
-is ever shown numbers from before a change of their own, in any process, and no message has to
-arrive for that. The check reads only what was logged since the last one.
+the answer was computed, any event that the viewer may see, the answer is computed anew. That is
+enough because every change of what somebody sees is in the log where they may read it: what they
+gain by the event of the change itself, what they lose by `ACCESS_LOST` (`domain.rights_change`).
+Only time takes sight away without an event, so an answer is kept no longer than until the next
+share with the viewer expires. Three more kinds of events count whoever may see them: of shares,
+which the one who shared need not see any more, and of people, by whose names a filter may ask. For
+an API key that is restricted to projects nothing is kept: a task that leaves them is lost to the
+key and not to the person.
+
+So nobody is ever shown numbers from before a change, in any process, and no message has to arrive
+for that. The check reads only what was logged since the last one.
 """
 
 from __future__ import annotations
@@ -20,13 +28,16 @@ import strawberry
 from sqlalchemy import (
     ARRAY,
     Integer,
+    Text,
     Uuid,
+    any_,
     bindparam,
     cast,
     exists,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     true,
@@ -34,11 +45,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import Viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.event import Xid8
 from db.models.task import is_overdue
 from db.read import Statement
+from events.kinds import EventKind
 from graph.few import flag_of, gathered, reach_of
 from graph.fields import BatchInfo, argument, attribute, batch, root
 from graph.filtering import Binds, Values, build_filter, filter_shape
@@ -49,6 +62,14 @@ if TYPE_CHECKING:
 
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
 
+_COUNT_ANYWAY = literal(
+    [
+        kind.name
+        for kind in EventKind
+        if kind.name.startswith(("SHARE_", "USER_"))
+    ],
+    ARRAY(Text()),
+)
 KEPT = dt.timedelta(minutes=5)
 MAX_TAGS = 100
 _MAX_KEPT = 10_000
@@ -79,8 +100,8 @@ class TagCount:
 
 
 @strawberry.type(
-    description="Numbers over the tasks that you may see. Never older than your own last change; "
-    "at most five minutes old where only time went by."
+    description="Numbers over the tasks that you may see, right at once after every change of "
+    "them or of what you see. At most five minutes old where only time went by (`overdue`)."
 )
 class TaskStats:
     """See the module."""
@@ -204,8 +225,19 @@ def _statement(
             *totals.c,
             _tags(visible, totals.c.key).label("tags"),
             _xmin().label("mark"),
+            _next_expiry(viewer).label("until"),
             *flag_of(reach),
         )
+    )
+
+
+def _next_expiry(viewer: Viewer) -> Any:
+    """When the next share with the viewer ends; NULL where none does."""
+    share = aliased(models.TaskShare)
+    return (
+        select(func.min(share.expires_at))
+        .where(share.user_id == viewer.sql_id, share.expires_at > func.now())
+        .scalar_subquery()
     )
 
 
@@ -240,7 +272,8 @@ def _xmin() -> Any:
 def _check_statement(shape: Shape) -> Statement:
     event = aliased(models.Event)
     since = cast(bindparam("mark", None, Xid8()), Xid8())
-    changed = exists(select(1).where(event.xid >= since, access.read(viewer_of(shape), event)))
+    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(viewer_of(shape), event))
+    changed = exists(select(1).where(event.xid >= since, counts))
     return Statement(select(changed.label("changed"), _xmin().label("mark")))
 
 
@@ -252,9 +285,7 @@ class _Kept:
 
 
 class StatsCache:
-    """Answers of one process, by viewer (a person, or a key of theirs that is restricted), filter
-    and project; bounded.
-    """
+    """Answers of one process, by viewer, filter and project; bounded."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
@@ -267,9 +298,17 @@ class StatsCache:
         self._kept.move_to_end(key)
         return kept
 
-    def keep(self, key: Hashable, value: TaskStats, mark: int, now: dt.datetime) -> None:
-        """Keep an answer."""
-        self._kept[key] = _Kept(value, mark, now + KEPT)
+    def keep(
+        self,
+        key: Hashable,
+        value: TaskStats,
+        mark: int,
+        now: dt.datetime,
+        until: dt.datetime | None,
+    ) -> None:
+        """Keep an answer for `KEPT`, and not beyond `until`."""
+        end = now + KEPT
+        self._kept[key] = _Kept(value, mark, end if until is None else min(end, until))
         self._kept.move_to_end(key)
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
@@ -285,12 +324,10 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     groups: Sequence[Any] = [1] if projects is None else projects
     context = info.context
     viewer = info.viewer
-    # A key that is restricted to projects sees less than the person it stands for.
-    whose = (viewer.user_id, viewer.shape, viewer.projects)
-    settled = (id(context.services), whose, shaped, _hashable(values.list))
+    settled = (id(context.services), viewer.user_id, viewer.shape, shaped, _hashable(values.list))
     kept = {group: _CACHE.find((*settled, group), context.now) for group in groups}
     reader = context.services.database.reader
-    if all(kept.values()):
+    if all(kept.values()) and not viewer.restricted:
         mark = min(entry.mark for entry in kept.values() if entry)
         (check,) = await reader.fetch(
             _check_statement(info.viewer.shape), {**info.viewer.params, "mark": mark}
@@ -317,10 +354,10 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     rows = await reading
     found: dict[Any, Any] = {row.key: row for row in rows}
     stats = [_stats_of(found.get(group, _Empty())) for group in groups]
-    if rows:
+    if rows and not viewer.restricted:
         mark = rows[0].mark
         for group, value in zip(groups, stats, strict=True):
-            _CACHE.keep((*settled, group), value, mark, context.now)
+            _CACHE.keep((*settled, group), value, mark, context.now, rows[0].until)
     return stats
 
 

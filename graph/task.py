@@ -423,7 +423,7 @@ async def _update(work: Work, data: TaskUpdateInput) -> Refs:
 
 async def _delete(work: Work, data: TaskDeleteInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
-    task = await domain.delete(work, task_id, given(data.if_version))
+    task = await domain.delete(work, task_id, given(data.if_version), data.subtasks)
     return {"deleted_id": ids.encode(models.Task, task.id)}
 
 
@@ -486,11 +486,15 @@ class TaskMutation:
     task_delete: TaskDeletePayload = mutation(
         _delete,
         TaskDeleteInput,
-        "Put a task and its subtasks into the trash; they are deleted for good after 30 days. For "
-        "the task's owner and the project's owner and admins.",
+        "Put a task into the trash, by default with its subtasks; they are deleted for good after "
+        "30 days. For the project's owner and admins, and the task's owner (in a project, while "
+        "they are a member). Needs the right to delete each subtask, or `subtasks: MOVE_UP`.",
     )
     task_restore: TaskRestorePayload = mutation(
-        _restore, TaskRestoreInput, "Take a task out of the trash, for those who may delete it."
+        _restore,
+        TaskRestoreInput,
+        "Take a task out of the trash, with the subtasks that went with it. Needs the right to "
+        "delete each of them.",
     )
     task_complete: TaskCompletePayload = mutation(
         _complete, TaskCompleteInput, "Set the status COMPLETED."

@@ -17,6 +17,7 @@ import strawberry
 
 from db import models
 from domain import task_bulk as domain
+from domain.task_values import Subtasks
 from domain.work import Work
 from errors import Failure
 from graph import ids, rates
@@ -27,7 +28,7 @@ from graph.loading import load_objects
 from graph.mutation import Outcome, Payload, PayloadValue, mutation, payload
 from graph.node import described_enum
 from graph.task import Task, new_task, task_changes
-from graph.task_inputs import NewTaskFields, TaskChanges
+from graph.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
 T = TypeVar("T")
 
@@ -98,8 +99,9 @@ class TaskBulkUpdateInput(_BulkInput):
 class TaskBulkDeleteItem:
     """See `domain.task_bulk.delete`."""
 
-    id: strawberry.ID = required("The task; its subtasks go with it.")
+    id: strawberry.ID = required("The task.")
     if_version: int | None = optional("Delete it only if it is still at this `version`.")
+    subtasks: Subtasks = subtasks_field()
 
 
 @strawberry.input(description="Tasks to put into the trash.")
@@ -246,8 +248,9 @@ def _edit(item: TaskBulkUpdateItem) -> domain.Edit:
     return domain.Edit(task_id, task_changes(item), given(item.if_version))
 
 
-def _deletion(item: TaskBulkDeleteItem) -> domain.Edit:
-    return domain.Edit(ids.decode(models.Task, item.id, ("id",)), if_version=given(item.if_version))
+def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
+    task_id = ids.decode(models.Task, item.id, ("id",))
+    return domain.Deletion(task_id, given(item.if_version), item.subtasks)
 
 
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:

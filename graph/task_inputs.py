@@ -13,6 +13,7 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
+from domain.task_values import Subtasks
 from graph import filtering, ordering
 from graph.attachment_inputs import (
     AttachmentFilter,
@@ -30,6 +31,7 @@ from graph.comparing import (
     TaskStatusFilter,
 )
 from graph.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.node import described_enum
 from graph.ordering import OrderBy
 from graph.project_inputs import ProjectFilter, ProjectOrder
 from graph.share_inputs import TaskShareFilter, TaskShareListFilter
@@ -247,7 +249,8 @@ class TaskChanges:
     estimate_minutes: strawberry.Maybe[int | None] = change("How long it will take, in minutes.")
     tags: strawberry.Maybe[list[str] | None] = change("All tags; up to 20 of 1 to 50 characters.")
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Who is to do it. Somebody who does not see the task yet needs your right to share it."
+        "Who is to do it. To assign somebody who does not see the task yet, or one of its subtasks, "
+        "you need the right to share it."
     )
 
 
@@ -256,7 +259,8 @@ class TaskUpdateInput(TaskChanges, UpdateInput):
     """See `domain.task.update_task`."""
 
     parent_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The task that this is a part of; null makes it a task of its own."
+        "The task that this is a part of; null makes it a task of its own. If somebody would gain "
+        "a right on the task or its subtasks by it, you need the right to share them."
     )
 
 
@@ -265,9 +269,29 @@ class _OneTask(UpdateInput):
     id: strawberry.ID = required("The task.")
 
 
-@strawberry.input(description="The task to put into the trash, with its subtasks.")
+described_enum(
+    Subtasks,
+    "What becomes of a task's subtasks when it is deleted.",
+    {
+        Subtasks.DELETE: "They are deleted with it. Requires the right to delete each of them.",
+        Subtasks.MOVE_UP: "They stay, one level higher.",
+    },
+    name="TaskDeleteSubtasks",
+)
+
+
+def subtasks_field() -> Any:
+    """The field that says what becomes of the subtasks."""
+    return strawberry.field(
+        default=Subtasks.DELETE, description="What becomes of its subtasks."
+    )
+
+
+@strawberry.input(description="The task to put into the trash.")
 class TaskDeleteInput(_OneTask):
     """See `domain.task.delete`."""
+
+    subtasks: Subtasks = subtasks_field()
 
 
 @strawberry.input(description="The task to complete.")

@@ -34,7 +34,7 @@ from graph.context import Context
 from graph.fields import BatchInfo, arg, argument, batch, column, root
 from graph.inputs import MutationInput, UpdateInput, change, changes_of, given, optional, required
 from graph.loading import Labels, Shape, columns_of, load_object, viewer_of
-from graph.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
 from graph.node import TYPE_NAMES, Node, described_enum, expression, node_id, node_type
 from graph.ordering import Key, OrderBy
 from graph.paging import (
@@ -341,6 +341,15 @@ class UserDeleteInput(MutationInput):
     """Input of `userDelete`."""
 
     password: str = required("Your password.")
+    transfer_to: strawberry.ID | None = optional(
+        "Who becomes the owner of your personal tasks, as far as they see them. The others go to "
+        "the trash."
+    )
+    confirm: bool = strawberry.field(
+        default=False,
+        description="True: delete it. Else nothing is changed, and the payload says how many tasks "
+        "other people would lose.",
+    )
 
 
 @payload("The answer of `userRegister`: you are signed in at once.")
@@ -359,7 +368,13 @@ class UserPayload(Payload):
 class UserDeletePayload(Payload):
     """A deleted user cannot be read any more."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id that was yours.")
+    deleted_id: strawberry.ID | None = value(
+        "deleted_id", "The id that was yours; null if nothing was deleted."
+    )
+    tasks_lost_by_others: int | None = value(
+        "tasks_lost_by_others",
+        "The number of tasks that other people see and lose with your account; null with errors.",
+    )
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -401,9 +416,18 @@ async def _change_password(context: Context, work: Work, data: PasswordChangeInp
     return {"user": user.id}
 
 
-async def _delete(context: Context, work: Work, data: UserDeleteInput) -> Refs:
-    user_id = await delete_oneself(work, context.services.authenticator, password=data.password)
-    return {"deleted_id": ids.encode(models.User, user_id)}
+async def _delete(context: Context, work: Work, data: UserDeleteInput) -> Outcome:
+    heir = given(data.transfer_to)
+    deleted = await delete_oneself(
+        work,
+        context.services.authenticator,
+        password=data.password,
+        transfer_to=None if heir is None else ids.decode(models.User, heir, ("transfer_to",)),
+    )
+    # Without `confirm` all is done and then undone, so that the number is the true one.
+    id_ = ids.encode(models.User, deleted.user_id) if data.confirm else None
+    refs = {"deleted_id": id_, "tasks_lost_by_others": deleted.lost_tasks}
+    return Outcome(refs, undo=not data.confirm)
 
 
 @strawberry.type
@@ -432,9 +456,10 @@ class UserMutation:
     user_delete: UserDeletePayload = mutation(
         _delete,
         UserDeleteInput,
-        "Delete your account for good. Your personal tasks and the projects that are yours alone "
-        "go to the trash; projects with other members must be transferred before. What you wrote "
-        "in projects stays, without your name.",
+        "Delete your account for good. Your personal tasks with everything below them (unless "
+        "`transferTo` takes them over) and the projects that are yours alone go to the trash; "
+        "projects with other members must be transferred before. What you wrote in projects "
+        "stays, without your name. Without `confirm: true` nothing is changed.",
         in_context=True,
         limit=rates.own_password,
     )

@@ -42,7 +42,7 @@ class WebhookDeliveryFilter:
     """Criteria on deliveries."""
 
     event_id: IDFilter | None = filtering.by_id(
-        models.WebhookDelivery.event_id, models.Event, "The event."
+        models.WebhookDelivery.event_id, models.Event, "The event.", seen_with_row=True
     )
     state: WebhookDeliveryStateFilter | None = filtering.by(
         models.WebhookDelivery.state, "What has become of it."

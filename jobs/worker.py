@@ -29,6 +29,7 @@ import jobs.mail.account
 import jobs.mail.notifications
 import jobs.notifications
 import jobs.push.notification
+import jobs.shares
 import jobs.webhooks  # noqa: F401
 from auth import access
 from auth.viewer import ViewerColumn

@@ -4,22 +4,22 @@
 viewer. Roots, relations, mutations, subscriptions, downloads and exports put it into their
 statements; nobody restates it. A model without a rule raises.
 
-The table of rights stands in docs/access.md; each rule is one row of it. A right on a task
-reaches its subtasks ("a subtask follows its parent"): subtasks nest three levels at most, so the
-ancestors of a task are `parent_id` and `root_id`, and no rule recurses.
+The table of rights is in docs/access.md; each rule is one row of it. How people come to rights on
+tasks and time entries is declared in `auth.access.ways`.
 """
 
 from __future__ import annotations
 
 # Importing them writes their rules into `RULES`.
 from auth.access import events, people, projects, tasks  # noqa: F401 - for their rules
-from auth.access.parts import member_projects, role_in, shared_tasks
+from auth.access.parts import member_projects, role_in
 from auth.access.rule import (
     RULES,
     Entity,
     Predicate,
     Rule,
     Who,
+    archive,
     audit,
     delete,
     edit,
@@ -28,16 +28,21 @@ from auth.access.rule import (
     rule_of,
     share,
 )
+from auth.access.tasks import shared_tasks
+from auth.access.ways import TASK_WAYS, holders
 
 __all__ = [
     "RULES",
+    "TASK_WAYS",
     "Entity",
     "Predicate",
     "Rule",
     "Who",
+    "archive",
     "audit",
     "delete",
     "edit",
+    "holders",
     "member_projects",
     "reach",
     "read",

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    and_,
-    false,
-    or_,
-    select,
-    true,
-    union_all,
-)
+from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import aliased
 
-from auth.access.parts import ids_in_projects, member_projects
-from auth.access.projects import trashed_projects
 from auth.access.rule import RULES, Rule, Who
 from auth.access.tasks import in_open_project, in_projects
-from auth.viewer import Viewer
+from auth.access.ways import BY_MANAGED_PROJECT, TIME_ENTRY_WAYS, Right, allowed
 from db import models
-from db.models import Role
 
 
 def _oneself(viewer: Who, user: Any) -> ColumnElement[bool]:
@@ -55,35 +42,23 @@ RULES[models.ApiKey] = Rule(read=_owned, edit=_owned, delete=_owned, noun="API k
 
 
 def _entry_read(viewer: Who, entry: Any) -> ColumnElement[bool]:
-    return or_(entry.user_id == viewer.sql_id, of_managed_project(viewer, entry))
+    return allowed(TIME_ENTRY_WAYS, viewer, entry, Right.SEE)
 
 
 def of_managed_project(viewer: Who, thing: Any) -> ColumnElement[bool]:
-    return and_(
-        thing.project_id.in_(member_projects(viewer, Role.ADMIN)),
-        thing.project_id.not_in(trashed_projects()),
-    )
-
-
-def _entry_edit(viewer: Who, entry: Any) -> ColumnElement[bool]:
-    return and_(entry.user_id == viewer.sql_id, in_open_project(entry))
-
-
-def _entry_reach(viewer: Viewer, most: int) -> CompoundSelect[UUID]:
-    """The ways of `_entry_read`, without its finer points."""
-    entry = aliased(models.TimeEntry)
-    return union_all(
-        select(entry.id).where(entry.user_id == viewer.sql_id),
-        ids_in_projects(viewer, models.TimeEntry, Role.ADMIN, most=most),
-    )
+    managed = BY_MANAGED_PROJECT.itself(viewer, thing, Right.SEE)
+    assert managed is not None
+    return managed
 
 
 RULES[models.TimeEntry] = Rule(
     read=_entry_read,
-    edit=_entry_edit,
-    delete=_entry_edit,
+    edit=_owned,
+    delete=_owned,
+    open=in_open_project,
+    open_to_delete=in_open_project,
     within=in_projects,
-    reach=_entry_reach,
+    ways=TIME_ENTRY_WAYS,
     noun="time entry",
 )
 

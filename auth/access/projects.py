@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    any_,
-    select,
-)
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, and_, any_
 
-from auth.access.parts import member_projects
+from auth.access.parts import archived_projects, member_projects, trashed_projects
 from auth.access.rule import RULES, Predicate, Rule, Who
 from auth.access.tasks import in_projects
 from auth.viewer import Viewer
@@ -41,6 +33,8 @@ RULES[models.Project] = Rule(
     edit=_project_with(Role.ADMIN),
     delete=_project_with(Role.OWNER),
     share=_project_with(Role.ADMIN),
+    # Its owner may delete an archived project; all else changes once it is open again.
+    open=lambda _, project: project.archived_at.is_(None),
     within=_is_project_of,
     noun="project",
 )
@@ -52,11 +46,8 @@ RULES[models.ProjectMember] = Rule(
     ),
     edit=_member_with(Role.ADMIN),
     delete=_member_with(Role.ADMIN),
+    # Members are removed, and leave, from an archived project too.
+    open=lambda _, member: member.project_id.not_in(archived_projects()),
     within=in_projects,
     noun="project member",
 )
-
-
-def trashed_projects() -> Select[UUID]:
-    project = aliased(models.Project)
-    return select(project.id).where(project.deleted_at.is_not(None))

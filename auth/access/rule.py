@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,14 +16,12 @@ from sqlalchemy import (
     true,
 )
 
-from auth.viewer import Viewer, ViewerColumn
+from auth.access.ways import Way, Who, candidates
+from auth.viewer import Viewer
 from db.base import Base
 
 Entity = Any  # a mapped class, or an alias of one
-Who = Viewer | ViewerColumn
 Predicate = Callable[[Who, Any], ColumnElement[bool]]
-# The ids of rows by a viewer, at most so many of each way to them.
-Ways = Callable[[Viewer, int], CompoundSelect[UUID]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +32,15 @@ class Rule:
     edit: Predicate | None = None
     delete: Predicate | None = None
     share: Predicate | None = None
+    # Whether a row may change at all: what belongs to an archived project may not. Asked beside
+    # `edit` and `share`; beside `delete` it is `open_to_delete`.
+    open: Predicate | None = None
+    open_to_delete: Predicate | None = None
     # Whether a row is in one of the projects that a viewer is restricted to. Without it, nothing
     # of this model is seen by an API key that was restricted to projects.
     within: Predicate | None = None
-    # The ids of all rows that `read` allows, and perhaps of some more, each way to them through an
-    # index of its own: for lists of whoever sees few of many rows.
-    reach: Ways | None = None
+    # The list from which `read` is made, if it is: the candidate rows come from it too.
+    ways: Sequence[Way] | None = None
     noun: str = "object"
 
 
@@ -62,27 +63,40 @@ def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> Column
     return _predicate(viewer, entity, rule_of(entity).read, trashed)
 
 
-def edit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
-    """Rows that the viewer may change; an archived project's tasks are nobody's to change."""
-    return _predicate(viewer, entity, rule_of(entity).edit, trashed=False)
+def edit(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:
+    """Rows that the viewer may change. What belongs to an archived project is nobody's to change;
+    `archived`: with those that are refused for that reason alone.
+    """
+    rule = rule_of(entity)
+    return _predicate(viewer, entity, rule.edit, False, None if archived else rule.open)
 
 
-def delete(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
+def delete(
+    viewer: Who, entity: Entity, *, trashed: bool | None = False, archived: bool = False
+) -> ColumnElement[bool]:
     """Rows that the viewer may put into the trash, or (`trashed=True`) take out of it."""
-    return _predicate(viewer, entity, rule_of(entity).delete, trashed)
+    rule = rule_of(entity)
+    may_change = None if archived else rule.open_to_delete
+    return _predicate(viewer, entity, rule.delete, trashed, may_change)
 
 
-def share(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+def share(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:
     """Rows that the viewer may show to others (shares of a task, members of a project)."""
-    return _predicate(viewer, entity, rule_of(entity).share, trashed=False)
+    rule = rule_of(entity)
+    return _predicate(viewer, entity, rule.share, False, None if archived else rule.open)
+
+
+def archive(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:
+    """Projects that the viewer may archive or open again: an archived one changes by this alone."""
+    return edit(viewer, entity, archived=True)
 
 
 def reach(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSelect[UUID] | None:
     """The ids of all rows that the viewer may see, and perhaps of some more; where there are many,
     not of all, but of `most` at the least. None where the rule does not say.
     """
-    ways = rule_of(model).reach
-    return ways(viewer, most) if ways is not None and viewer.signed_in else None
+    ways = rule_of(model).ways
+    return candidates(ways, viewer, model, most=most) if ways and viewer.signed_in else None
 
 
 def audit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
@@ -92,11 +106,17 @@ def audit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
 
 
 def _predicate(
-    viewer: Who, entity: Entity, rule: Predicate | None, trashed: bool | None
+    viewer: Who,
+    entity: Entity,
+    rule: Predicate | None,
+    trashed: bool | None,
+    may_change: Predicate | None = None,
 ) -> ColumnElement[bool]:
     if rule is None or not viewer.signed_in:
         return false()
     allowed = rule(viewer, entity)
+    if may_change is not None:
+        allowed = and_(may_change(viewer, entity), allowed)
     if viewer.restricted:
         within = rule_of(entity).within
         allowed = false() if within is None else and_(allowed, within(viewer, entity))

@@ -6,75 +6,37 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    Select,
-    Subquery,
-    and_,
-    any_,
-    or_,
-    select,
-    true,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Select, and_, any_, or_, select
 from sqlalchemy.orm import aliased
 
-from auth.access.parts import (
-    archived_projects,
-    by_ancestor,
-    ids_in_projects,
-    member_projects,
-    own_tasks,
-    shared_tasks,
-)
+from auth.access.parts import archived_projects
 from auth.access.rule import RULES, Rule, Who
+from auth.access.ways import BY_SHARE, TASK_WAYS, Right, allowed
 from auth.viewer import Viewer
 from db import models
-from db.models import Permission, Role
 
 
 def task_read(viewer: Who, task: Any) -> ColumnElement[bool]:
-    shared = shared_tasks(viewer)
-    return or_(
-        task.project_id.in_(member_projects(viewer)),
-        task.owner_id == viewer.sql_id,
-        task.assignee_id == viewer.sql_id,
-        task.id.in_(shared),
-        by_ancestor(task, shared),
-        by_ancestor(task, own_tasks(viewer, assigned=True)),
-    )
+    return allowed(TASK_WAYS, viewer, task, Right.SEE)
 
 
 def _task_edit(viewer: Who, task: Any) -> ColumnElement[bool]:
-    shared = shared_tasks(viewer, Permission.EDIT)
-    return and_(
-        in_open_project(task),
-        or_(
-            task.project_id.in_(member_projects(viewer, Role.EDITOR)),
-            task.owner_id == viewer.sql_id,
-            task.assignee_id == viewer.sql_id,
-            task.id.in_(shared),
-            by_ancestor(task, shared),
-            by_ancestor(task, own_tasks(viewer, assigned=True)),
-        ),
-    )
-
-
-def in_open_project(task: Any) -> ColumnElement[bool]:
-    return or_(task.project_id.is_(None), task.project_id.not_in(archived_projects()))
+    return allowed(TASK_WAYS, viewer, task, Right.EDIT)
 
 
 def is_manager(viewer: Who, task: Any) -> ColumnElement[bool]:
-    return or_(
-        task.project_id.in_(member_projects(viewer, Role.ADMIN)),
-        task.owner_id == viewer.sql_id,
-        by_ancestor(task, own_tasks(viewer, assigned=False)),
-    )
+    return allowed(TASK_WAYS, viewer, task, Right.MANAGE)
 
 
-def _task_manage(viewer: Who, task: Any) -> ColumnElement[bool]:
-    return and_(in_open_project(task), is_manager(viewer, task))
+def shared_tasks(viewer: Who) -> Select[UUID]:
+    """Ids of the tasks shared with the viewer; not those below them, nor by expired shares."""
+    keys = BY_SHARE.keys(viewer, Right.SEE)
+    assert keys is not None
+    return keys
+
+
+def in_open_project(_: Who, thing: Any) -> ColumnElement[bool]:
+    return or_(thing.project_id.is_(None), thing.project_id.not_in(archived_projects()))
 
 
 def _on_task(task_id: Any, right: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
@@ -96,65 +58,46 @@ def _on_task_in_projects(viewer: Who, thing: Any) -> ColumnElement[bool]:
     return _on_task(thing.task_id, lambda task: in_projects(viewer, task))
 
 
-def _task_reach(viewer: Viewer, most: int) -> CompoundSelect[UUID]:
-    """The ways of `task_read`, without its finer points."""
-    return union_all(
-        ids_in_projects(viewer, models.Task, most=most),
-        select(_nearest(viewer).c.id),
-        _ids_below(viewer, "parent_id"),
-        _ids_below(viewer, "root_id"),
-    )
-
-
-def _nearest(viewer: Viewer) -> Subquery:
-    owned, assigned = aliased(models.Task), aliased(models.Task)
-    return union_all(
-        select(owned.id).where(owned.owner_id == viewer.sql_id),
-        select(assigned.id).where(assigned.assignee_id == viewer.sql_id),
-        shared_tasks(viewer),
-    ).subquery()
-
-
-def _ids_below(viewer: Viewer, ancestor: str) -> Select[UUID]:
-    task, above = aliased(models.Task), _nearest(viewer)
-    below = select(task.id).where(getattr(task, ancestor) == above.c.id).lateral()
-    return select(below.c.id).select_from(above).join(below, true())
+def _on_open_task(viewer: Who, thing: Any) -> ColumnElement[bool]:
+    return _on_task(thing.task_id, lambda task: in_open_project(viewer, task))
 
 
 RULES[models.Task] = Rule(
     read=task_read,
     edit=_task_edit,
-    delete=_task_manage,
-    share=_task_manage,
+    delete=is_manager,
+    share=is_manager,
+    open=in_open_project,
+    open_to_delete=in_open_project,
     within=in_projects,
-    reach=_task_reach,
+    ways=TASK_WAYS,
     noun="task",
 )
 
 
-def _share_read(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+def _share_of_mine_or_managed(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+    # A share that has expired is still its recipient's to see, and to remove.
     return _on_task(
         task_share.task_id,
         lambda task: or_(task_share.user_id == viewer.sql_id, is_manager(viewer, task)),
     )
 
 
-def _share_edit(viewer: Who, task_share: Any) -> ColumnElement[bool]:
-    return _on_task(task_share.task_id, lambda task: _task_manage(viewer, task))
+def _share_managed(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+    return _on_task(task_share.task_id, lambda task: is_manager(viewer, task))
 
 
-def _share_delete(viewer: Who, task_share: Any) -> ColumnElement[bool]:
+def _share_open_to_delete(viewer: Who, task_share: Any) -> ColumnElement[bool]:
     # What was given to oneself may be given back, from an archived project too.
-    return _on_task(
-        task_share.task_id,
-        lambda task: or_(task_share.user_id == viewer.sql_id, _task_manage(viewer, task)),
-    )
+    return or_(task_share.user_id == viewer.sql_id, _on_open_task(viewer, task_share))
 
 
 RULES[models.TaskShare] = Rule(
-    read=_share_read,
-    edit=_share_edit,
-    delete=_share_delete,
+    read=_share_of_mine_or_managed,
+    edit=_share_managed,
+    delete=_share_of_mine_or_managed,
+    open=_on_open_task,
+    open_to_delete=_share_open_to_delete,
     within=_on_task_in_projects,
     noun="share",
 )
@@ -168,24 +111,19 @@ def _comment_edit(viewer: Who, comment: Any) -> ColumnElement[bool]:
     return and_(
         comment.removed_at.is_(None),
         comment.author_id == viewer.sql_id,
-        _on_task(
-            comment.task_id,
-            lambda task: and_(in_open_project(task), task_read(viewer, task)),
-        ),
+        _comment_read(viewer, comment),
     )
 
 
 def _comment_delete(viewer: Who, comment: Any) -> ColumnElement[bool]:
+    # The task's owner while ownership counts: as a member, or of a personal task.
     return and_(
         comment.removed_at.is_(None),
         _on_task(
             comment.task_id,
-            lambda task: and_(
-                in_open_project(task),
-                or_(
-                    task.owner_id == viewer.sql_id,
-                    and_(comment.author_id == viewer.sql_id, task_read(viewer, task)),
-                ),
+            lambda task: or_(
+                and_(task.owner_id == viewer.sql_id, is_manager(viewer, task)),
+                and_(comment.author_id == viewer.sql_id, task_read(viewer, task)),
             ),
         ),
     )
@@ -213,6 +151,8 @@ RULES[models.Comment] = Rule(
     read=_comment_read,
     edit=_comment_edit,
     delete=_comment_delete,
+    open=_on_open_task,
+    open_to_delete=_on_open_task,
     within=_on_task_in_projects,
     noun="comment",
 )
@@ -232,6 +172,7 @@ def _attachment_delete(viewer: Who, attachment: Any) -> ColumnElement[bool]:
 RULES[models.Attachment] = Rule(
     read=_attachment_read,
     delete=_attachment_delete,
+    open_to_delete=_on_open_task,
     within=_on_task_in_projects,
     noun="attachment",
 )

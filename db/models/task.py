@@ -63,7 +63,8 @@ class Task(Versioned, Base):
 
     __tablename__ = "tasks"
 
-    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    # Neither a project nor a task is deleted for good while a task hangs on it (`domain.trash`).
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
     number: Mapped[int | None]
     title: Mapped[str]
     description: Mapped[str | None]
@@ -84,8 +85,8 @@ class Task(Versioned, Base):
     position: Mapped[str] = mapped_column(Text(collation="C"))
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     assignee_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
-    root_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id"))
+    root_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id"))
     completed_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
     # What was deleted to bring this task into the trash: itself, an ancestor, or its project.

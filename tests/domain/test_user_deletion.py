@@ -20,7 +20,8 @@ from tests.accounts import PASSWORD, House, Person
 
 
 async def _leave(house: House, person: Person, password: str = PASSWORD) -> UUID:
-    return await house.do(person.viewer, delete_oneself, house.auth, password=password)
+    left = await house.do(person.viewer, delete_oneself, house.auth, password=password)
+    return left.user_id
 
 
 async def _project(house: House, owner: Person, *members: Person) -> models.Project:

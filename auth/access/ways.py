@@ -1,0 +1,320 @@
+"""The ways by which people come to rights on tasks and time entries, each declared once.
+
+A way says which rows give a right to whom (`Grants`): a membership gives it on what is in the
+project, a share on the task and everything below it, the column `assignee_id` on the task itself.
+Three things are made from the same list of ways, so that they cannot differ:
+
+- `allowed`: the predicate "this viewer has the right on this row", the OR of all ways;
+- `candidates`: the ids of the rows that a viewer sees, each way through its own index;
+- `holders`: all people who have rights on some tasks, with their rights (`domain.rights_change`).
+
+Subtasks nest three levels at most, so the ancestors of a task are `parent_id` and `root_id`, and
+no statement recurses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Integer,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+
+from auth.viewer import Viewer, ViewerColumn
+from db import models
+
+
+Who = Viewer | ViewerColumn
+
+
+class Right(Enum):
+    """What a way can give. `MANAGE` is to delete and to share."""
+
+    SEE = "see"
+    EDIT = "edit"
+    MANAGE = "manage"
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Rows that give rights: to `person`, if `where`, these rights. `key`: on what they are given,
+    an id of a task or of a project.
+    """
+
+    person: Any
+    key: Any
+    where: Sequence[ColumnElement[bool]] = ()
+    see: ColumnElement[bool] | None = None
+    edit: ColumnElement[bool] | None = None
+    manage: ColumnElement[bool] | None = None
+
+    def giving(self, right: Right) -> list[ColumnElement[bool]] | None:
+        """The conditions under which a row gives a right; None where it never does."""
+        gives: ColumnElement[bool] | None = getattr(self, right.value)
+        if gives is None:
+            return None
+        return [*self.where, gives]
+
+
+@dataclass(frozen=True, slots=True)
+class ByRow:
+    """A way by rows of another table, whose key is the task's id or its project."""
+
+    grants: Callable[[], Grants]
+    on: str = "id"
+    below: bool = False
+
+    def itself(self, viewer: Who, thing: Any, right: Right) -> ColumnElement[bool] | None:
+        """Whether the viewer has the right on the row, apart from what is above it."""
+        keys = self.keys(viewer, right)
+        return None if keys is None else getattr(thing, self.on).in_(keys)
+
+    def keys(self, viewer: Who, right: Right) -> Select[UUID] | None:
+        """The keys by which the viewer has the right."""
+        grants = self.grants()
+        conditions = grants.giving(right)
+        if conditions is None:
+            return None
+        return select(grants.key).where(grants.person == viewer.sql_id, *conditions)
+
+    def ids(self, viewer: Who, model: Any, right: Right, most: int) -> Select[UUID] | None:
+        """The ids of the rows; of each project so many at most."""
+        if self.on == "id":
+            return self.keys(viewer, right)
+        grants = self.grants()
+        conditions = grants.giving(right)
+        if conditions is None:
+            return None
+        thing = aliased(model)
+        inside = (
+            select(thing.id)
+            .where(getattr(thing, self.on) == grants.key)
+            .limit(literal_column(str(most), Integer()))
+            .lateral()
+        )
+        return (
+            select(inside.c.id)
+            .select_from(grants.key.parent.entity)
+            .join(inside, true())
+            .where(grants.person == viewer.sql_id, *conditions)
+        )
+
+    def pairs(self, task: Any) -> list[tuple[Grants, ColumnElement[bool]]]:
+        """Who has rights on tasks, with how the rows are joined to the tasks."""
+        columns = [self.on, *(("parent_id", "root_id") if self.below else ())]
+        found = []
+        for column in columns:
+            grants = self.grants()
+            found.append((grants, grants.key == getattr(task, column)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ByColumn:
+    """A way by a column of the row itself."""
+
+    grants: Callable[[Any], Grants]
+    model: Any
+    below: bool = False
+
+    def itself(self, viewer: Who, thing: Any, right: Right) -> ColumnElement[bool] | None:
+        """As of `ByRow`."""
+        grants = self.grants(thing)
+        conditions = grants.giving(right)
+        return None if conditions is None else and_(grants.person == viewer.sql_id, *conditions)
+
+    def keys(self, viewer: Who, right: Right) -> Select[UUID] | None:
+        """As of `ByRow`."""
+        thing = aliased(self.model)
+        condition = self.itself(viewer, thing, right)
+        return None if condition is None else select(thing.id).where(condition)
+
+    def ids(self, viewer: Who, _model: Any, right: Right, _most: int) -> Select[UUID] | None:
+        """As of `ByRow`."""
+        return self.keys(viewer, right)
+
+    def pairs(self, task: Any) -> list[tuple[Grants, ColumnElement[bool]]]:
+        """As of `ByRow`."""
+        found: list[tuple[Grants, ColumnElement[bool]]] = []
+        for column in ["id", *(("parent_id", "root_id") if self.below else ())]:
+            above = aliased(self.model)
+            found.append((self.grants(above), above.id == getattr(task, column)))
+        return found
+
+
+Way = ByRow | ByColumn
+
+
+def allowed(ways: Sequence[Way], viewer: Who, thing: Any, right: Right) -> ColumnElement[bool]:
+    """Whether the viewer has the right on the row by any of the ways."""
+    found = [way.itself(viewer, thing, right) for way in ways]
+    above = []
+    for way in ways:
+        keys = way.keys(viewer, right) if way.below else None
+        if keys is not None:
+            above += [thing.parent_id.in_(keys), thing.root_id.in_(keys)]
+    if above:
+        # Not looked at for tasks that have no parent.
+        found.append(and_(thing.parent_id.is_not(None), or_(*above)))
+    return or_(false(), *(condition for condition in found if condition is not None))
+
+
+def candidates(
+    ways: Sequence[Way], viewer: Viewer, model: Any, *, most: int
+) -> CompoundSelect[UUID]:
+    """The ids of all rows that the viewer sees by any of the ways, some of them more than once."""
+    found = [way.ids(viewer, model, Right.SEE, most) for way in ways]
+    found += [
+        _ids_below(ways, viewer, model, ancestor)
+        for ancestor in ("parent_id", "root_id")
+        if any(way.below for way in ways)
+    ]
+    return union_all(*(ids for ids in found if ids is not None))
+
+
+def _ids_below(ways: Sequence[Way], viewer: Viewer, model: Any, ancestor: str) -> Select[UUID]:
+    keys = [way.keys(viewer, Right.SEE) for way in ways if way.below]
+    above = union_all(*(ids for ids in keys if ids is not None)).subquery()
+    task = aliased(model)
+    below = select(task.id).where(getattr(task, ancestor) == above.c[0]).lateral()
+    return select(below.c.id).select_from(above).join(below, true())
+
+
+def holders(ways: Sequence[Way], task: Any, among: ColumnElement[bool]) -> Select[Any]:
+    """All people who have rights on the tasks of which `among` holds: `task_id`, `person_id`,
+    `sees`, `edits`, `manages`; one row for each pair.
+    """
+    rows = []
+    for way in ways:
+        for grants, join in way.pairs(task):
+            given = [
+                (false() if getattr(grants, right.value) is None else getattr(grants, right.value))
+                for right in Right
+            ]
+            rows.append(
+                select(
+                    task.id.label("task_id"),
+                    grants.person.label("person_id"),
+                    *(one.label(right.value) for one, right in zip(given, Right, strict=True)),
+                )
+                .where(among, join, *grants.where)
+            )
+    found = union_all(*rows).subquery("found")
+    return (
+        select(
+            found.c.task_id,
+            found.c.person_id,
+            func.bool_or(found.c.see).label("sees"),
+            func.bool_or(found.c.edit).label("edits"),
+            func.bool_or(found.c.manage).label("manages"),
+        )
+        .where(found.c.person_id.is_not(None))
+        .group_by(found.c.task_id, found.c.person_id)
+    )
+
+
+# --- the ways ------------------------------------------------------------------------------------
+
+
+def _members() -> Grants:
+    member = aliased(models.ProjectMember)
+    role = models.Role
+    return Grants(
+        member.user_id,
+        member.project_id,
+        see=member.role >= role.VIEWER,
+        edit=member.role >= role.EDITOR,
+        manage=member.role >= role.ADMIN,
+    )
+
+
+def _owners_of_personal(task: Any) -> Grants:
+    return Grants(
+        task.owner_id,
+        task.id,
+        where=[task.project_id.is_(None)],
+        see=true(),
+        edit=true(),
+        manage=true(),
+    )
+
+
+def _owners_who_are_members(task: Any) -> Grants:
+    # In a project, ownership counts only while one is a member, who sees the task as such. It
+    # gives no right on what is below the task.
+    member = aliased(models.ProjectMember)
+    is_member = (
+        select(member.id)
+        .where(member.project_id == task.project_id, member.user_id == task.owner_id)
+        .exists()
+    )
+    return Grants(task.owner_id, task.id, where=[is_member], manage=true())
+
+
+def _assignees(task: Any) -> Grants:
+    return Grants(task.assignee_id, task.id, see=true(), edit=true())
+
+
+def shares() -> Grants:
+    """The shares that have not expired."""
+    share = aliased(models.TaskShare)
+    return Grants(
+        share.user_id,
+        share.task_id,
+        where=[or_(share.expires_at.is_(None), share.expires_at > func.now())],
+        see=share.permission >= models.Permission.VIEW,
+        edit=share.permission >= models.Permission.EDIT,
+    )
+
+
+BY_SHARE = ByRow(shares, below=True)
+TASK_WAYS: tuple[Way, ...] = (
+    ByRow(_members, on="project_id"),
+    ByColumn(_owners_of_personal, models.Task),
+    ByColumn(_owners_who_are_members, models.Task),
+    ByColumn(_assignees, models.Task, below=True),
+    BY_SHARE,
+)
+
+
+def _own_entries(entry: Any) -> Grants:
+    return Grants(entry.user_id, entry.id, see=true(), edit=true(), manage=true())
+
+
+def _managers_of_projects() -> Grants:
+    member, project = aliased(models.ProjectMember), aliased(models.Project)
+    # The entries of a project in the trash are hidden with it.
+    living = (
+        select(project.id)
+        .where(project.id == member.project_id, project.deleted_at.is_(None))
+        .exists()
+    )
+    return Grants(
+        member.user_id,
+        member.project_id,
+        where=[living],
+        see=member.role >= models.Role.ADMIN,
+    )
+
+
+BY_MANAGED_PROJECT = ByRow(_managers_of_projects, on="project_id")
+TIME_ENTRY_WAYS: tuple[Way, ...] = (
+    ByColumn(_own_entries, models.TimeEntry),
+    BY_MANAGED_PROJECT,
+)

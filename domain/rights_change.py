@@ -1,0 +1,251 @@
+"""What a change does to the rights of everybody: who comes to a task by it, and who loses it.
+
+A change of structure (parent, project, membership, ownership, shares, assignment, trash) decides
+which rules apply to a task. `guarded` reads who has which rights on the affected tasks before and
+after such a change, each in one statement, and compares:
+
+- Nobody gains a right on a task unless whoever makes the change may share that task: otherwise
+  `FORBIDDEN`. Two exceptions are named by the callers: `by_move` (the editors of both projects
+  decide about a move) and `assignees` (who sees a task may be made its assignee by whoever may
+  edit it).
+- Whoever saw a task and sees it no longer receives `ACCESS_LOST` for it, the one who made the
+  change too: their other devices follow the log.
+
+    async with guarded(work, [task.id], ("parent_id",)):
+        ...  # change the rows and flush
+
+An archived project takes no rights away here: that it is read-only is asked separately.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, insert, or_, select, text
+from sqlalchemy.orm import aliased
+
+from auth import access
+from db.models import Event, Task
+from db.read import Statement
+from domain.work import Work
+from errors import Forbidden
+from events.kinds import EventKind
+
+TaskAndPerson = tuple[UUID, UUID]
+
+
+class Rights(NamedTuple):
+    """What one person may do with one task."""
+
+    sees: bool = False
+    edits: bool = False
+    manages: bool = False
+
+
+_NO_RIGHTS = Rights()
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The rights of everybody on some tasks at one moment; of tasks in the trash nobody has any,
+    but `managers` says who would.
+    """
+
+    rights: dict[TaskAndPerson, Rights] = field(default_factory=dict)
+    managers: set[TaskAndPerson] = field(default_factory=set)
+    projects: dict[UUID, UUID | None] = field(default_factory=dict)
+    # By task, its parent and its root.
+    above: dict[UUID, tuple[UUID | None, UUID | None]] = field(default_factory=dict)
+    living: set[UUID] = field(default_factory=set)
+
+    def losses(self, after: Snapshot) -> dict[UUID, list[UUID]]:
+        """By task, who saw it here and does not see it after."""
+        lost: dict[UUID, list[UUID]] = {}
+        for (task_id, person), rights in self.rights.items():
+            if rights.sees and not after.sees(task_id, person):
+                lost.setdefault(task_id, []).append(person)
+        return lost
+
+    def gains(self, after: Snapshot, assignees: Collection[UUID] = ()) -> set[UUID]:
+        """The tasks on which somebody has a right after that they did not have here; of these
+        `assignees` only sight counts.
+        """
+        gained = set()
+        for (task_id, person), rights in after.rights.items():
+            before = self.rights.get((task_id, person), _NO_RIGHTS)
+            more = any(now and not then for now, then in zip(rights, before, strict=True))
+            if more and (person not in assignees or not before.sees):
+                gained.add(task_id)
+        return gained
+
+    def sees(self, task_id: UUID, person: UUID) -> bool:
+        """Whether the person sees the task."""
+        return self.rights.get((task_id, person), _NO_RIGHTS).sees
+
+    def tree(self, task_id: UUID) -> list[UUID]:
+        """A task and everything below it."""
+        return [one for one, above in self.above.items() if task_id in {one, *above}]
+
+    def living_below(self, task_id: UUID) -> list[UUID]:
+        """Everything below a task that is not in the trash."""
+        return [one for one in self.tree(task_id) if one != task_id and one in self.living]
+
+
+@asynccontextmanager
+async def guarded(
+    work: Work,
+    tasks: Collection[UUID],
+    path: Sequence[str | int] = ("id",),
+    *,
+    assignees: Collection[UUID] = (),
+    by_move: bool = False,
+    told: Collection[UUID] = (),
+) -> AsyncIterator[Snapshot]:
+    """Compare the rights on these tasks and all below them, before and after the block, which is
+    given the rights before.
+
+    Raises `Forbidden` at `path` for a gain that the viewer may not give. `told`: tasks whose own
+    event (of their deletion) tells that they are gone.
+    """
+    before = await snapshot(work, tasks)
+    yield before
+    await work.session.flush()
+    after = await snapshot(work, before.projects)
+    if not by_move:
+        demand_sharable(work, before, before.gains(after, assignees), path)
+    await record_losses(work, before, after, told=told)
+
+
+async def snapshot(work: Work, tasks: Iterable[UUID]) -> Snapshot:
+    """The rights on these tasks and all below them, as they are now."""
+    found = Snapshot()
+    ids = list(tasks)
+    if not ids:
+        return found
+    for row in await work.fetch(_TREES, {"tasks": ids}):
+        found.projects[row.task_id] = row.project_id
+        found.above[row.task_id] = (row.parent_id, row.root_id)
+        if row.living:
+            found.living.add(row.task_id)
+        if row.person_id is None:
+            continue
+        pair = (row.task_id, row.person_id)
+        if row.manages:
+            found.managers.add(pair)
+        if row.living:
+            found.rights[pair] = Rights(row.sees, row.edits, row.manages)
+    return found
+
+
+def demand_sharable(
+    work: Work, before: Snapshot, gained: Collection[UUID], path: Sequence[str | int]
+) -> None:
+    """Raise `Forbidden` unless the viewer might share each of these tasks before."""
+    viewer = work.viewer.require()
+    wrong = [task_id for task_id in gained if (task_id, viewer) not in before.managers]
+    if wrong:
+        what = "a task" if len(wrong) == 1 else f"{len(wrong)} tasks"
+        raise Forbidden(
+            f"This would give somebody rights on {what} that you cannot share. The owner of a "
+            "task, and the owner and admins of its project, can do it.",
+            path=path,
+        )
+
+
+async def record_losses(
+    work: Work, before: Snapshot, after: Snapshot, *, told: Collection[UUID] = ()
+) -> int:
+    """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after; returns
+    the number of tasks.
+    """
+    lost = {task: people for task, people in before.losses(after).items() if task not in told}
+    await record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
+    return len(lost)
+
+
+async def record_lost(
+    work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]
+) -> None:
+    """Record `ACCESS_LOST` for tasks, each in the project in which it was seen, to these people."""
+    events = [
+        work.event(
+            EventKind.ACCESS_LOST,
+            Task,
+            task_id,
+            task_id=task_id,
+            project_id=project_id,
+            audience=sorted(people),
+        )
+        for task_id, project_id, people in lost
+    ]
+    if events:
+        await work.session.execute(insert(Event), events)
+
+
+async def seen_in_project(
+    work: Work, project_id: UUID, person: UUID | None = None
+) -> dict[UUID, list[UUID]]:
+    """By living task of a project, the people who see it, or this one person if they do."""
+    statement = _SEEN if person is None else _SEEN_BY_ONE
+    params = {"project": project_id, "person": person}
+    return {row.task_id: row.people for row in await work.fetch(statement, params)}
+
+
+def _trees() -> Statement:
+    """Everybody's rights on the tasks and on what is below them; one row at least for each task."""
+    named = bindparam("tasks", type_=ARRAY(Uuid()))
+    any_of = aliased(Task)
+    among = select(any_of.id).where(
+        or_(
+            any_of.id == named.any_(),
+            any_of.parent_id == named.any_(),
+            any_of.root_id == named.any_(),
+        )
+    )
+    ids = among.cte("trees").prefix_with(text("MATERIALIZED"))
+    task = aliased(Task)
+    everyone = access.holders(access.TASK_WAYS, task, task.id.in_(select(ids.c.id))).subquery(
+        "everyone"
+    )
+    shown = aliased(Task)
+    return Statement(
+        select(
+            shown.id.label("task_id"),
+            shown.project_id,
+            shown.parent_id,
+            shown.root_id,
+            shown.deleted_at.is_(None).label("living"),
+            everyone.c.person_id,
+            func.coalesce(everyone.c.sees, False).label("sees"),
+            func.coalesce(everyone.c.edits, False).label("edits"),
+            func.coalesce(everyone.c.manages, False).label("manages"),
+        )
+        .select_from(shown)
+        .outerjoin(everyone, everyone.c.task_id == shown.id)
+        .where(shown.id.in_(select(ids.c.id)))
+    )
+
+
+def _seen(*, by_one: bool) -> Statement:
+    task = aliased(Task)
+    among = and_(
+        task.project_id == bindparam("project", type_=Uuid()), task.deleted_at.is_(None)
+    )
+    everyone = access.holders(access.TASK_WAYS, task, among).subquery("everyone")
+    query = (
+        select(everyone.c.task_id, func.array_agg(everyone.c.person_id).label("people"))
+        .where(everyone.c.sees)
+        .group_by(everyone.c.task_id)
+    )
+    if by_one:
+        query = query.where(everyone.c.person_id == bindparam("person", type_=Uuid()))
+    return Statement(query)
+
+
+_TREES = _trees()
+_SEEN = _seen(by_one=False)
+_SEEN_BY_ONE = _seen(by_one=True)

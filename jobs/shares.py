@@ -1,0 +1,16 @@
+"""Shares that end by time: their recipients hear of it when the time has come."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from domain import share
+from jobs.handlers import RunningJob, handler
+from jobs.tools import Tools
+
+
+@handler(share.END_JOB)
+async def end(tools: Tools, job: RunningJob) -> None:
+    """Record what the recipient sees no longer."""
+    await tools.do(job.name, partial(share.end, share_id=UUID(job.payload["share_id"])))
