@@ -298,6 +298,10 @@ class StatsCache:
         self._kept.move_to_end(key)
         return kept
 
+    def drop(self, key: Hashable) -> None:
+        """Forget an answer."""
+        self._kept.pop(key, None)
+
     def keep(
         self,
         key: Hashable,
@@ -354,10 +358,12 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     rows = await reading
     found: dict[Any, Any] = {row.key: row for row in rows}
     stats = [_stats_of(found.get(group, _Empty())) for group in groups]
-    if rows and not viewer.restricted:
-        mark = rows[0].mark
-        for group, value in zip(groups, stats, strict=True):
-            _CACHE.keep((*settled, group), value, mark, context.now, rows[0].until)
+    for group, value in zip(groups, stats, strict=True):
+        if rows and not viewer.restricted:
+            _CACHE.keep((*settled, group), value, rows[0].mark, context.now, rows[0].until)
+        else:
+            # What was kept before is wrong, and the events that say so may become unreadable.
+            _CACHE.drop((*settled, group))
     return stats
 
 

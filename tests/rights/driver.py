@@ -472,8 +472,6 @@ class Driver:
         managers = sorted(p for p in self.model.people if self.model.manages_task(p, share.task))
         if task.trashed_with is not None or self.model.archived(task.project) or not managers:
             return
-        # One that has expired before begins again.
-        share.expired = False
         before = deepcopy(self.model)
         self.story.append(f"{key} expires")
         for milliseconds in (50, 250, 1_250, 6_250):
