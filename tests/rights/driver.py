@@ -41,20 +41,23 @@ TABLES: dict[str, type[Base]] = {
 }
 _IN_TRASH = {"TASK_DELETED", "PROJECT_DELETED"}
 
+# `all: false` leaves out what is asked in another way as well; a sequence ends with `all: true`.
 READ = """
-query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!) {
+query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all: Boolean!) {
   things: nodes(ids: $tasks) {
     ... on Task {
-      id viewerCanEdit viewerCanDelete viewerCanShare project { id } parent { id }
-      shares { totalCount nodes { id } }
-      comments { totalCount nodes { id } }
+      id viewerCanEdit viewerCanDelete viewerCanShare
+      project @include(if: $all) { id }
+      parent @include(if: $all) { id }
+      shares @include(if: $all) { totalCount nodes { id } }
+      comments @include(if: $all) { totalCount nodes { id } }
     }
   }
   containers: nodes(ids: $projects) {
     ... on Project {
       id viewerCanEdit viewerCanDelete viewerCanShare
-      tasks(first: 100) { totalCount nodes { id } }
-      stats { total }
+      tasks(first: 100) @include(if: $all) { totalCount nodes { id } }
+      stats @include(if: $all) { total }
     }
   }
   others: nodes(ids: $others) {
@@ -63,11 +66,15 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!) {
     ... on TimeEntry { id viewerCanEdit }
   }
   tasks(first: 100) { totalCount nodes { id } }
-  inProjects: tasks(first: 100, filter: {projectId: {in: $projects}}) { totalCount nodes { id } }
-  below: tasks(first: 100, filter: {parentId: {in: $tasks}}) { totalCount nodes { id } }
-  projects(first: 100) { totalCount nodes { id } }
-  tasksSharedWithMe(first: 100) { totalCount nodes { id } }
-  timeEntries(first: 100) { totalCount nodes { id } }
+  inProjects: tasks(first: 100, filter: {projectId: {in: $projects}}) @include(if: $all) {
+    totalCount nodes { id }
+  }
+  below: tasks(first: 100, filter: {parentId: {in: $tasks}}) @include(if: $all) {
+    totalCount nodes { id }
+  }
+  projects(first: 100) @include(if: $all) { totalCount nodes { id } }
+  tasksSharedWithMe(first: 100) @include(if: $all) { totalCount nodes { id } }
+  timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
   changes(since: $since, first: 100, filter: {kinds: [TASK_DELETED, PROJECT_DELETED]}) {
     cursor nodes { id kind subjectId }
@@ -77,7 +84,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!) {
 LISTEN = "subscription { taskEvents(filter: {kinds: [TASK_CREATED]}) { id kind subjectId } }"
 
 
-class Disagreement(AssertionError):
+class DisagreementError(AssertionError):
     """The server and the model do not agree; the message tells the whole story."""
 
 
@@ -93,21 +100,23 @@ class Listener:
 class Driver:
     """See the module. `start` it, then `do` one operation after the other, then `finish`."""
 
-    def __init__(self, world: World, password_hash: str, model: Model) -> None:
+    def __init__(
+        self, world: World, password_hash: str, model: Model, *, all_lists: bool = False
+    ) -> None:
         self.world = world
         self.model = model
         self.story = [str(model)]
         self.ids: dict[str, UUID] = {person: fresh_id() for person in model.people}
         self.names: dict[str, str] = {}
         self.members: dict[tuple[str, str], UUID] = {}
-        self.viewers: dict[str, Viewer] = {}
-        self.cursors: dict[str, str] = {}
+        self.viewers = {person: Viewer(user_id=self.ids[person]) for person in model.people}
         self.losses: dict[str, list[str]] = {person: [] for person in model.people}
         self.listeners: dict[str, Listener] = {}
         self.listening: list[asyncio.Task[None]] = []
         # What the last `userDelete` said.
         self.lost_by_others: int | None = None
         self._hash = password_hash
+        self.all_lists = all_lists
         self._made = Counter[str]()
 
     # --- names -----------------------------------------------------------------------------------
@@ -138,10 +147,9 @@ class Driver:
     async def start(self) -> None:
         """Write the model's rows, and open everybody's subscription."""
         await self._write()
+        reply = await self.world.run("{ eventCursor }", Viewer(user_id=fresh_id()))
+        self.cursors = dict.fromkeys(self.model.people, reply.good["eventCursor"])
         for person in sorted(self.model.people):
-            self.viewers[person] = Viewer(user_id=self.ids[person])
-            reply = await self.world.run("{ eventCursor }", self.viewers[person])
-            self.cursors[person] = reply.good["eventCursor"]
             listener = self.listeners[person] = Listener()
             self.listening.append(asyncio.create_task(self._listen(person, listener)))
         await asyncio.gather(*(one.ready.wait() for one in self.listeners.values()))
@@ -407,9 +415,7 @@ class Driver:
         if not codes:
             self.same("deletedId without confirm", payload["deletedId"], None)
             asked = payload["tasksLostByOthers"]
-            codes, payload = await self._mutate(
-                actor, "userDelete", result, confirm=True, **values
-            )
+            codes, payload = await self._mutate(actor, "userDelete", result, confirm=True, **values)
             self.same("deletedId", payload["deletedId"], self.gid(actor))
             self.same("tasksLostByOthers", payload["tasksLostByOthers"], asked)
             self.lost_by_others = asked
@@ -442,7 +448,7 @@ class Driver:
             f"{[sorted(codes) or 'good' for codes in wanted]}"
         )
         mutation = {"task_assign": "taskBulkUpdate", "task_delete": "taskBulkDelete"}[operation]
-        named = [{"id": self.gid(item[0])} for item in items]
+        named: list[dict[str, str | None]] = [{"id": self.gid(item[0])} for item in items]
         if operation == "task_assign":
             named = [
                 {**one, "assigneeId": self._maybe(item[1])}
@@ -494,7 +500,7 @@ class Driver:
         self.model.share_expire(key)
         await self.compare(before)
 
-    async def purge(self) -> None:
+    async def purge(self, *, all_lists: bool = False) -> None:
         """31 days pass for what is in the trash."""
         before = deepcopy(self.model)
         self.story.append("31 days pass")
@@ -514,18 +520,24 @@ class Driver:
                 if not any(await trash.purge(work)):
                     break
         self.model.purge()
-        await self.compare(before)
+        await self.compare(before, all_lists=all_lists)
 
     # --- comparing -------------------------------------------------------------------------------
 
-    async def compare(self, before: Model) -> None:
+    async def compare(self, before: Model, *, all_lists: bool = False) -> None:
         """Everything that each person sees and may do, and what they were told."""
         people = sorted(self.model.people)
         rights = self.model.rights()
-        replies = await asyncio.gather(*(self._read(person) for person in people))
+        replies = await asyncio.gather(
+            *(self._read(person, all_lists or self.all_lists) for person in people)
+        )
         lost = before.rights() - rights
         if self.lost_by_others is not None:
-            gone = {r.thing for r in lost if r.person in people and r.verb == "see" and r.thing[0] == "t"}
+            gone = {
+                r.thing
+                for r in lost
+                if r.person in people and r.verb == "see" and r.thing[0] == "t"
+            }
             self.same("tasksLostByOthers", self.lost_by_others, len(gone))
             self.lost_by_others = None
         for person, reply in zip(people, replies, strict=True):
@@ -539,13 +551,12 @@ class Driver:
             }
             self._compare_losses(person, gone, before, reply)
 
-    async def _read(self, person: str) -> Any:
+    async def _read(self, person: str, all_lists: bool) -> Any:
         groups: dict[str, list[str]] = {"tasks": [], "projects": [], "others": []}
         for name in self.names.values():
             groups[{"t": "tasks", "P": "projects"}.get(name[0], "others")].append(self.gid(name))
-        reply = await self.world.run(
-            READ, self.viewers[person], since=self.cursors[person], **groups
-        )
+        values: dict[str, Any] = {"since": self.cursors[person], "all": all_lists, **groups}
+        reply = await self.world.run(READ, self.viewers[person], **values)
         others = [error for error in reply.errors if error["extensions"]["code"] != "NOT_FOUND"]
         if others or reply.data is None:
             self.fail(f"{person} cannot read: {others}")
@@ -580,7 +591,27 @@ class Driver:
             "timeEntries": {name for name in seen if name[0] == "e"},
         }
         for field_, names in wanted.items():
-            self._same_list(f"{field_} of {person}", data[field_], names)
+            if field_ in data:
+                self._same_list(f"{field_} of {person}", data[field_], names)
+        if "projects" in data:
+            self._compare_inner(person, seen, data)
+        stats = {
+            "total": len(tasks),
+            "sharedWithMe": len(wanted["tasksSharedWithMe"]),
+            "sharedByMe": len(
+                {s.task for s in model.shares.values() if s.by == person and s.task in tasks}
+            ),
+            "commentsPosted": sum(
+                c.author == person and c.task in tasks for c in model.comments.values()
+            ),
+        }
+        self.same(f"taskStats of {person}", data["taskStats"], stats)
+
+    def _compare_inner(self, person: str, seen: set[str], data: Any) -> None:
+        """Lists and ends of each project and task."""
+        model = self.model
+        tasks = {name for name in seen if name[0] == "t"}
+        projects = {name for name in seen if name[0] == "P"}
         for node in filter(None, data["containers"]):
             name = self.names[node["id"]]
             inside = {one for one in tasks if model.tasks[one].project == name}
@@ -598,17 +629,6 @@ class Driver:
             self._same_list(f"{name}.shares of {person}", node["shares"], shares)
             comments = {key for key in seen if key[0] == "c" and model.comments[key].task == name}
             self._same_list(f"{name}.comments of {person}", node["comments"], comments)
-        stats = {
-            "total": len(tasks),
-            "sharedWithMe": len(wanted["tasksSharedWithMe"]),
-            "sharedByMe": len(
-                {s.task for s in model.shares.values() if s.by == person and s.task in tasks}
-            ),
-            "commentsPosted": sum(
-                c.author == person and c.task in tasks for c in model.comments.values()
-            ),
-        }
-        self.same(f"taskStats of {person}", data["taskStats"], stats)
 
     def _same_list(self, what: str, page: Any, names: set[str]) -> None:
         self.same(what, self.named(page["nodes"]), names)
@@ -627,7 +647,7 @@ class Driver:
             self.fail(f"ACCESS_LOST of {person} came more than once: {told}")
 
     @staticmethod
-    def _deleted(thing: str, deleted: Collection[str], before: Model) -> bool:
+    def _deleted(thing: str, deleted: set[str], before: Model) -> bool:
         """Whether events of deletion say that it is gone: its own, or that of what it was in."""
         if thing in before.tasks:
             task = before.tasks[thing]
@@ -645,7 +665,7 @@ class Driver:
 
     def fail(self, problem: str) -> None:
         """Raise, with everything that led to it."""
-        raise Disagreement("\n".join([problem, *self.story]))
+        raise DisagreementError("\n".join([problem, *self.story]))
 
     # --- live ------------------------------------------------------------------------------------
 
@@ -669,7 +689,7 @@ class Driver:
     async def finish(self) -> None:
         """Empty the trash; what the open subscriptions told is what `changes` told."""
         try:
-            await self.purge()
+            await self.purge(all_lists=True)
             await asyncio.gather(*map(self._compare_live, sorted(self.model.people)))
         finally:
             await self.close()

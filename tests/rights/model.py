@@ -94,7 +94,7 @@ class Right(NamedTuple):
     thing: str
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - as the server has it
     """An operation that the contract does not allow; any of `codes` is a right answer."""
 
     def __init__(self, *codes: str) -> None:
@@ -116,7 +116,9 @@ class Model:
     def __str__(self) -> str:
         lines = []
         for name, project in self.projects.items():
-            members = ", ".join(f"{one} {role.name}" for one, role in sorted(project.members.items()))
+            members = ", ".join(
+                f"{one} {role.name}" for one, role in sorted(project.members.items())
+            )
             state = " archived" * project.archived + " trashed" * project.trashed
             lines.append(f"{name}{state}: {members}")
         for name, task in self.tasks.items():
@@ -140,7 +142,9 @@ class Model:
 
     def owns(self, person: str, task: Task) -> bool:
         """In a project, ownership counts only while one is a member."""
-        return task.owner == person and (task.project is None or bool(self.role(person, task.project)))
+        return task.owner == person and (
+            task.project is None or bool(self.role(person, task.project))
+        )
 
     def shared(self, person: str, name: str, *, edit: bool = False) -> bool:
         """Whether a share that has not expired gives this person the task."""
@@ -229,7 +233,12 @@ class Model:
             if task.trashed_with is None and self.sees_task(person, comment.task):
                 open_ = not self.archived(task.project)
                 own = comment.author == person
-                yield name, _verbs(True, edit=own and open_, delete=open_ and (own or self.owns(person, task)))
+                yield (
+                    name,
+                    _verbs(
+                        True, edit=own and open_, delete=open_ and (own or self.owns(person, task))
+                    ),
+                )
         for name, entry in self.entries.items():
             own = entry.person == person and not self.archived(entry.project)
             yield name, _verbs(self.sees_entry(person, entry), edit=own)
@@ -337,7 +346,7 @@ class Model:
         parent: str | None = None,
         assignee: str | None = None,
     ) -> None:
-        """A subtask is in its parent's project; below a personal task it is the parent's owner's."""
+        """A subtask is in its parent's project, or else belongs to its parent's owner."""
         owner = actor
         if parent is not None:
             above = self._editable(actor, parent)
