@@ -224,6 +224,8 @@ async def _demand_movable(work: Work, task: Task, target: UUID | None) -> None:
     """Raise unless the viewer may take a task from its project (or from their own) to another."""
     path = ("project_id",)
     is_owner = task.owner_id == work.viewer.user_id
+    if target is not None:
+        await demand_editor(work, target, path)
     if task.project_id is not None:
         if not await is_editor(work, task.project_id):
             raise Forbidden(
@@ -234,8 +236,6 @@ async def _demand_movable(work: Work, task: Task, target: UUID | None) -> None:
             raise Forbidden("Only its owner may take a task out of its project.", path=path)
     elif not is_owner:
         raise Forbidden("Only its owner may move a personal task to a project.", path=path)
-    if target is not None:
-        await demand_editor(work, target, path)
 
 
 async def _moved(

@@ -74,12 +74,16 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     ),
     EventKind.PROJECT_ARCHIVED: "A project became read-only.",
     EventKind.PROJECT_UNARCHIVED: "An archived project was opened again.",
-    EventKind.PROJECT_DELETED: "A project went into the trash, with its tasks.",
+    EventKind.PROJECT_DELETED: (
+        "A project went into the trash, with its tasks. Whoever saw these gets ACCESS_LOST for each."
+    ),
     EventKind.PROJECT_RESTORED: "A project came back from the trash, with its tasks.",
     EventKind.PROJECT_TRANSFERRED: "A project has another owner.",
     EventKind.MEMBER_ADDED: "Somebody became a member of a project.",
     EventKind.MEMBER_UPDATED: "A member of a project has another role.",
-    EventKind.MEMBER_REMOVED: "Somebody left a project or was removed from it.",
+    EventKind.MEMBER_REMOVED: (
+        "Somebody left a project or was removed from it. Their assignments in it end."
+    ),
     EventKind.TASK_CREATED: "A task was made.",
     EventKind.TASK_UPDATED: "Fields of a task changed.",
     EventKind.TASK_COMPLETED: "A task was completed.",
@@ -89,8 +93,13 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
         "A task has another place in its list, or another project. The project that it left gets "
         "an event of its own."
     ),
-    EventKind.TASK_DELETED: "A task went into the trash, with its subtasks.",
-    EventKind.TASK_RESTORED: "A task came back from the trash.",
+    EventKind.TASK_DELETED: (
+        "A task went into the trash. Whoever saw its subtasks, which go with it, gets ACCESS_LOST "
+        "for each."
+    ),
+    EventKind.TASK_RESTORED: (
+        "A task came back from the trash: by itself, or with the task above it or its project."
+    ),
     EventKind.SHARE_CREATED: "A task was shared with somebody.",
     EventKind.SHARE_UPDATED: "What a share of a task allows, or for how long, changed.",
     EventKind.SHARE_DELETED: "A task is not shared with somebody any more.",
@@ -125,8 +134,10 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.INTEGRATION_UPDATED: "An integration of yours was changed, failed, or works again.",
     EventKind.INTEGRATION_DISCONNECTED: "You ended an integration.",
     EventKind.ACCESS_LOST: (
-        "You may not see the subject any more. Sent to you alone, whatever the filter's kinds and "
-        "actors; drop what you show of it. Who loses a project loses the tasks in it."
+        "You cannot see the subject any more: by what others did, by what you did yourself (your "
+        "other devices hear it), or because a share expired. Sent to those who lost it, whatever "
+        "the filter's kinds and actors; drop what you show of it. When you lose a project, you get "
+        "one for each task that you cannot see any more, too."
     ),
     EventKind.USER_REGISTERED: "An account was made.",
     EventKind.USER_UPDATED: "A profile or an account changed.",

@@ -243,11 +243,11 @@ CASES: list[Case] = [
             "taskUpdate",
             "archived_task",
             NOBODY,
-            MEMBERS | {Part.ASSIGNEE},
+            MEMBERS - EDITORS,
             suffix=" archived",
             more=lambda _: {"title": "x"},
         ),
-        instead={},
+        instead={"ARCHIVED": EDITORS | {Part.ASSIGNEE}},
     ),
     # --- shares
     Case("Query.node share", one("node"), by_id("share"), "share", SHARE_SEEN),

@@ -1,0 +1,112 @@
+"""A filter never matches an end that the viewer cannot see, by id or otherwise.
+
+Each pair is one question asked twice: by the column of ids, and through the filter of the object,
+which looks at visible objects only. Both have to give what is shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.accounts import PASSWORD, Person
+from tests.factories import World, gid
+
+
+async def _count(world: World, person: Person, root: str, type_: str, filter_: Any) -> int:
+    query = f"query ($f: {type_}) {{ {root}(filter: $f) {{ totalCount }} }}"
+    found: int = (await world.run(query, person, f=filter_)).good[root]["totalCount"]
+    return found
+
+
+def _asked(end: str, id_: str, missing: str) -> list[tuple[Any, Any]]:
+    """By id and by object: equal, among some, not among some, none, any."""
+    none, any_ = {"isNull": True}, {"isNull": False}
+    known = {"id": {"eq": id_}}
+    return [
+        ({f"{end}Id": {"eq": id_}}, {end: known}),
+        ({f"{end}Id": {"in": [id_, missing]}}, {end: {"id": {"in": [id_, missing]}}}),
+        ({f"{end}Id": {"notIn": [missing]}}, {end: {"id": {"notIn": [missing]}}}),
+        ({f"{end}Id": {"notEq": missing}}, {end: {"id": {"notEq": missing}}}),
+        ({f"{end}Id": any_}, {end: {"id": any_}}),
+        ({f"{end}Id": none}, {"not": {end: {"id": any_}}}),
+    ]
+
+
+@pytest.mark.parametrize("sees", [True, False])
+async def test_the_ends_of_a_task(world: World, sees: bool) -> None:
+    owner, guest = await world.people(2)
+    members = [guest] if sees else []
+    project = await world.project(owner, viewers=members)
+    top = await world.task(owner, project_id=project.id)
+    task = await world.task(owner, project_id=project.id, parent_id=top.id)
+    await world.share(task, guest)
+    other = await world.project(owner)
+    only = {"id": {"eq": gid(task)}}
+    for end, row, missing in (
+        ("project", project, other),
+        ("parent", top, task),
+        ("owner", owner, guest),
+    ):
+        for by_id, by_object in _asked(end, gid(row), gid(missing)):
+            counts = [
+                await _count(world, guest, "tasks", "TaskFilter", {"and": [only, one]})
+                for one in (by_id, by_object)
+            ]
+            assert counts[0] == counts[1], (end, by_id)
+            stats = "query ($f: TaskFilter) { taskStats(filter: $f) { total } }"
+            total = (await world.run(stats, guest, f={"and": [only, by_id]})).good["taskStats"]
+            assert total["total"] == counts[0]
+        expected = int(sees or end == "owner")
+        found = await _count(
+            world, guest, "tasks", "TaskFilter", {"and": [only, {f"{end}Id": {"eq": gid(row)}}]}
+        )
+        assert found == expected, end
+
+
+async def test_an_owner_who_deleted_their_account_is_no_owner(world: World) -> None:
+    owner, editor = await world.people(2)
+    project = await world.project(owner, editors=[editor])
+    task = await world.task(editor, project_id=project.id)
+    by_id = {"ownerId": {"eq": gid(editor)}}
+    assert await _count(world, owner, "tasks", "TaskFilter", by_id) == 1
+    leave = "mutation ($input: UserDeleteInput!) { userDelete(input: $input) { deletedId } }"
+    await world.run(leave, editor, input={"password": PASSWORD, "confirm": True})
+    assert await _count(world, owner, "tasks", "TaskFilter", by_id) == 0
+    none = {"and": [{"id": {"eq": gid(task)}}, {"ownerId": {"isNull": True}}]}
+    assert await _count(world, owner, "tasks", "TaskFilter", none) == 1
+
+
+async def test_the_ends_of_a_time_entry(world: World) -> None:
+    owner, editor = await world.people(2)
+    project = await world.project(owner, editors=[editor])
+    task = await world.task(owner, project_id=project.id)
+    create = """
+    mutation ($input: TimeEntryCreateInput!) {
+      timeEntryCreate(input: $input) { errors { code message } }
+    }
+    """
+    entry = {
+        "taskId": gid(task),
+        "startedAt": "2026-01-05T09:00:00Z",
+        "endedAt": "2026-01-05T10:00:00Z",
+    }
+    reply = await world.run(create, editor, input=entry)
+    assert reply.good["timeEntryCreate"]["errors"] == []
+    filters = [{"taskId": {"eq": gid(task)}}, {"projectId": {"eq": gid(project)}}]
+    for one in filters:
+        assert await _count(world, editor, "timeEntries", "TimeEntryFilter", one) == 1
+    query = "query ($id: ID!) { project(id: $id) { members { nodes { id user { id } } } } }"
+    nodes = (await world.run(query, owner, id=gid(project))).good["project"]["members"]["nodes"]
+    (member,) = [node["id"] for node in nodes if node["user"]["id"] == gid(editor)]
+    remove = """
+    mutation ($input: ProjectMemberRemoveInput!) {
+      projectMemberRemove(input: $input) { errors { code } }
+    }
+    """
+    assert (await world.run(remove, owner, input={"id": member})).good
+    for one in filters:
+        assert await _count(world, editor, "timeEntries", "TimeEntryFilter", one) == 0
+    none = {"taskId": {"isNull": True}, "projectId": {"isNull": True}}
+    assert await _count(world, editor, "timeEntries", "TimeEntryFilter", none) == 1
