@@ -147,12 +147,22 @@ class Driver:
     async def start(self) -> None:
         """Write the model's rows, and open everybody's subscription."""
         await self._write()
+        self._use_both_access_paths()
         reply = await self.world.run("{ eventCursor }", Viewer(user_id=fresh_id()))
         self.cursors = dict.fromkeys(self.model.people, reply.good["eventCursor"])
         for person in sorted(self.model.people):
             listener = self.listeners[person] = Listener()
             self.listening.append(asyncio.create_task(self._listen(person, listener)))
         await asyncio.gather(*(one.ready.wait() for one in self.listeners.values()))
+
+    def _use_both_access_paths(self) -> None:
+        """Let every second person's lists be made of the rows within their reach (`graph.few`)."""
+        ways = self.world.services.ways
+        usual, ways.slow_seconds = ways.slow_seconds, 0
+        for person in sorted(self.viewers)[::2]:
+            for model in (models.Task, models.TimeEntry):
+                ways.walked(self.viewers[person], model, 1.0)
+        ways.slow_seconds = usual
 
     async def _write(self) -> None:
         model = self.model
@@ -294,6 +304,9 @@ class Driver:
         self.know(new, fresh_id())
         given = {"projectId": project, "parentId": parent, "assigneeId": assignee}
         values = {key: self.gid(name) for key, name in given.items() if name is not None}
+        if len(self.story) % 2:
+            # Then it is not made in a single statement.
+            values["idempotencyKey"] = new
         codes, _ = await self._mutate(actor, "taskCreate", title=new, id=self.gid(new), **values)
         return codes
 
@@ -454,11 +467,54 @@ class Driver:
                 {**one, "assigneeId": self._maybe(item[1])}
                 for one, item in zip(named, items, strict=True)
             ]
+        await self._bulk(actor, mutation, named, wanted, rollback=rollback)
+        await self.compare(before)
+
+    async def bulk_create(
+        self,
+        actor: str,
+        items: list[tuple[str, str | None, str | None, str | None]],
+        *,
+        rollback: bool,
+    ) -> None:
+        """`task_create` of several: name, project, parent (perhaps an earlier one), assignee."""
+        before = deepcopy(self.model)
+        after = deepcopy(self.model)
+        wanted: list[set[str]] = []
+        named: list[dict[str, str | None]] = []
+        for new, project, parent, assignee in items:
+            self.know(new, fresh_id())
+            given = {"projectId": project, "parentId": parent, "assigneeId": assignee}
+            values = {key: self.gid(name) for key, name in given.items() if name is not None}
+            named.append({"id": self.gid(new), "title": new, **values})
+            try:
+                after.task_create(actor, new, project, parent, assignee)
+                wanted.append(set())
+            except Refused as refused:
+                wanted.append(refused.codes)
+        if not (rollback and any(wanted)):
+            self.model = after
+        self.story.append(
+            f"{actor}: bulk task_create({items}, rollback={rollback}) -> "
+            f"{[sorted(codes) or 'good' for codes in wanted]}"
+        )
+        await self._bulk(actor, "taskBulkCreate", named, wanted, rollback=rollback)
+        await self.compare(before)
+
+    async def _bulk(
+        self,
+        actor: str,
+        mutation: str,
+        items: list[dict[str, str | None]],
+        wanted: list[set[str]],
+        *,
+        rollback: bool,
+    ) -> None:
         _, payload = await self._mutate(
             actor,
             mutation,
             "results { errors { code } }",
-            items=named,
+            items=items,
             onError="ROLLBACK" if rollback else "CONTINUE",
         )
         got = [{error["code"] for error in result["errors"]} for result in payload["results"]]
@@ -467,7 +523,6 @@ class Driver:
             for one, codes in zip(got, wanted, strict=True)
         ):
             self.fail(f"the server answers {[sorted(one) or 'good' for one in got]}")
-        await self.compare(before)
 
     # --- time ------------------------------------------------------------------------------------
 

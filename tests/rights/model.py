@@ -306,8 +306,8 @@ class Model:
     # --- demands ---------------------------------------------------------------------------------
 
     def _task(self, actor: str, name: str) -> Task:
-        task = self.tasks[name]
-        if task.trashed_with is not None or not self.sees_task(actor, name):
+        task = self.tasks.get(name)
+        if task is None or task.trashed_with is not None or not self.sees_task(actor, name):
             raise Refused("NOT_FOUND")
         return task
 
