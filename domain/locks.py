@@ -114,7 +114,7 @@ async def lock_owner(work: Work) -> None:
 
 
 @lru_cache(maxsize=64)
-def _row(model: type[Base]) -> Statement:
+def _row(model: Any) -> Statement:
     """The row, locked, with its project now, and the one that was locked before it."""
     row: Any = aliased(model)
     id_ = bindparam("id", type_=Uuid())
@@ -133,18 +133,18 @@ def _row(model: type[Base]) -> Statement:
         current = select(now.project_id).where(now.id == row.task_id).scalar_subquery()
         locked = select(project.c.id).scalar_subquery()
         return Statement(
-            query.add_columns(
-                current.label("project_id"), locked.label("locked_project_id")
-            ).where(_all_of(above))
+            query.add_columns(current.label("project_id"), locked.label("locked_project_id")).where(
+                _all_of(above)
+            )
         )
     else:
         nothing = null().label("project_id"), null().label("locked_project_id")
         return Statement(query.add_columns(*nothing))
     locked = select(above.c.id).scalar_subquery()
     return Statement(
-        query.add_columns(
-            current.label("project_id"), locked.label("locked_project_id")
-        ).where(_all_of(above))
+        query.add_columns(current.label("project_id"), locked.label("locked_project_id")).where(
+            _all_of(above)
+        )
     )
 
 
@@ -161,11 +161,14 @@ def _all_of(locked: CTE) -> ColumnElement[bool]:
     return select(func.count(locked.c.id)).scalar_subquery() >= 0
 
 
-def _by_ids(model: Any, **mode: bool) -> Statement:
+def _by_ids(model: Any, *, shared: bool = True) -> Statement:
     ids = bindparam("ids", type_=ARRAY(Uuid()))
     columns = _PLACE if model is Task else (model.id,)
     return Statement(
-        select(*columns).where(model.id == ids.any_()).order_by(model.id).with_for_update(**mode)
+        select(*columns)
+        .where(model.id == ids.any_())
+        .order_by(model.id)
+        .with_for_update(key_share=shared, read=shared)
     )
 
 
@@ -202,15 +205,13 @@ def _names() -> Statement:
     return Statement(select(lock.label("locked")).order_by(name.c.place))
 
 
-_PROJECTS = _by_ids(Project, key_share=True, read=True)
-_PROJECTS_ALONE = _by_ids(Project)
-_TASKS = _by_ids(Task, key_share=True, read=True)
-_TASKS_ALONE = _by_ids(Task)
+_PROJECTS = _by_ids(Project)
+_PROJECTS_ALONE = _by_ids(Project, shared=False)
+_TASKS = _by_ids(Task)
+_TASKS_ALONE = _by_ids(Task, shared=False)
 _TREES = _trees()
 _NAMES = _names()
-_HOMES = Statement(
-    select(*_PLACE).where(Task.id == bindparam("ids", type_=ARRAY(Uuid())).any_())
-)
+_HOMES = Statement(select(*_PLACE).where(Task.id == bindparam("ids", type_=ARRAY(Uuid())).any_()))
 _OWNER = Statement(
     select(User.id).where(User.id == bindparam("id", type_=Uuid())).with_for_update(key_share=True)
 )

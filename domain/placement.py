@@ -53,9 +53,7 @@ async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
     return ranks.between(rows[0].position if rows else None, None)
 
 
-async def lock_and_find_ends(
-    work: Work, lists: Sequence[TaskList]
-) -> dict[TaskList, str]:
+async def lock_and_find_ends(work: Work, lists: Sequence[TaskList]) -> dict[TaskList, str]:
     """The last rank of each of these lists, locked.
 
     Two statements for all lists; a list without tasks is not in the answer.
@@ -147,9 +145,7 @@ async def move_subtree(work: Work, task: Task) -> None:
     )
 
 
-async def move_up(
-    work: Work, tasks: Mapping[UUID, Task], *, without: Mapping[UUID, Task]
-) -> None:
+async def move_up(work: Work, tasks: Mapping[UUID, Task], *, without: Mapping[UUID, Task]) -> None:
     """Put what is directly below these tasks, which are locked with their trees, below the next
     task above that stays. `without`: all that is about to be deleted. What is in the trash stays
     where it is.
@@ -161,7 +157,7 @@ async def move_up(
     )
     for child in children.all():
         parent_id = child.parent_id
-        while parent_id in without:
+        while parent_id is not None and parent_id in without:
             parent_id = without[parent_id].parent_id
         # The root is the one above that has no parent: the parent itself, or the one above it.
         root_id = None if parent_id is None else child.root_id
@@ -192,6 +188,7 @@ async def move(
         raise BadInput("Give beforeId or afterId, not both.", path=("after_id",))
     if before_id is None and after_id is None and project_id is None and not to_personal:
         raise BadInput("Say where to: beforeId, afterId or projectId.", path=("before_id",))
+    neighbours = (before_id, after_id)
     seen = await work.readable(Task, task_id)
     target = seen.project_id
     if to_personal:
@@ -203,19 +200,17 @@ async def move(
         task = await work.editable(Task, task_id)
         if task.project_id != target:
             raise Conflict("The task was moved at the same moment; try again.", path=("id",))
-        return await _moved(work, task, target, before_id, after_id, if_version)
+        return await _moved(work, task, target, neighbours, if_version)
     await locks.lock_tasks(
         work, [task_id], trees=True, projects=() if target is None else (target,)
     )
     task = await work.editable(Task, task_id)
     if task.project_id == target:
-        return await _moved(work, task, target, before_id, after_id, if_version)
+        return await _moved(work, task, target, neighbours, if_version)
     await _demand_movable(work, task, target)
     # Out of a project nobody but its owner gets it, who must be able to share what goes along.
-    async with rights_change.guarded(
-        work, [task.id], ("project_id",), by_move=target is not None
-    ):
-        await _moved(work, task, target, before_id, after_id, if_version)
+    async with rights_change.guarded(work, [task.id], ("project_id",), by_move=target is not None):
+        await _moved(work, task, target, neighbours, if_version)
     await work.session.flush()
     return task
 
@@ -242,13 +237,14 @@ async def _moved(
     work: Work,
     task: Task,
     target: UUID | None,
-    before_id: UUID | None,
-    after_id: UUID | None,
+    neighbours: tuple[UUID | None, UUID | None],
     if_version: int | None,
 ) -> Task:
-    """The task at its place in the list of its own or another project."""
+    """The task at its place in the list of its own or another project, before or after one of the
+    neighbours.
+    """
     moves = target != task.project_id
-    position = await _position(work, task, target, before_id, after_id)
+    position = await _position(work, task, target, *neighbours)
     values: dict[str, Any] = {"position": position}
     if moves:
         values |= {"project_id": target, "number": None, "parent_id": None, "root_id": None}

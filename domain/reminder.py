@@ -221,6 +221,7 @@ async def _target(
     if task_id is not None:
         return await work.readable(Task, task_id, lock=True, path=path or ("task_id",))
     if project_id is not None:
+        await locks.lock_projects(work, [project_id])
         await work.readable(Project, project_id, path=path or ("project_id",))
     return None
 

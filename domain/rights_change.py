@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, insert, or_, select, text
@@ -158,18 +158,13 @@ def demand_sharable(
 
 async def record_losses(
     work: Work, before: Snapshot, after: Snapshot, *, told: Collection[UUID] = ()
-) -> int:
-    """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after; returns
-    the number of tasks.
-    """
+) -> None:
+    """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after."""
     lost = {task: people for task, people in before.losses(after).items() if task not in told}
     await record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
-    return len(lost)
 
 
-async def record_lost(
-    work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]
-) -> None:
+async def record_lost(work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]) -> None:
     """Record `ACCESS_LOST` for tasks, each in the project in which it was seen, to these people."""
     events = [
         work.event(
@@ -232,9 +227,7 @@ def _trees() -> Statement:
 
 def _seen(*, by_one: bool) -> Statement:
     task = aliased(Task)
-    among = and_(
-        task.project_id == bindparam("project", type_=Uuid()), task.deleted_at.is_(None)
-    )
+    among = and_(task.project_id == bindparam("project", type_=Uuid()), task.deleted_at.is_(None))
     everyone = access.holders(access.TASK_WAYS, task, among).subquery("everyone")
     query = (
         select(everyone.c.task_id, func.array_agg(everyone.c.person_id).label("people"))

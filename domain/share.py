@@ -17,7 +17,6 @@ from domain.work import Work
 from errors import AlreadyExists, BadInput, ErrorCode, Failure
 from events.kinds import EventKind
 
-
 END_JOB = "share.end"
 
 

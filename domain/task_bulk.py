@@ -180,22 +180,21 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
         seen=await sight.seen(
             work,
             {
-                (item.parent_id, item.assignee_id)
+                (parent_id, item.assignee_id)
                 for item in items
-                if item.parent_id is not None and item.assignee_id is not None
+                if item.assignee_id is not None
+                for parent_id in parents
             },
         ),
     )
 
 
-def _demand_shown_to(
-    work: Work, task: Task, known: _Known, made: Mapping[UUID, Task]
-) -> None:
+def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, Task]) -> None:
     """As in `domain.task_creation`: whom a task is assigned to sees it by its parent, or the viewer
     may share it.
     """
     above = task.parent_id
-    while above in made:
+    while above is not None and above in made:
         if made[above].assignee_id == task.assignee_id:
             return
         above = made[above].parent_id
@@ -456,9 +455,9 @@ async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> 
 
 async def _with_right(work: Work, ids: Collection[UUID], right: Any) -> dict[UUID, Known]:
     """The tasks among these that the viewer sees, with what they may do."""
-    query = select(
-        Task, right(work.viewer, Task), right(work.viewer, Task, archived=True)
-    ).where(Task.id.in_(ids), access.read(work.viewer, Task))
+    query = select(Task, right(work.viewer, Task), right(work.viewer, Task, archived=True)).where(
+        Task.id.in_(ids), access.read(work.viewer, Task)
+    )
     return {
         task.id: (task, bool(allowed), bool(held))
         for task, allowed, held in await _rows(work, ids, query)
@@ -475,9 +474,7 @@ async def _people(work: Work, ids: Collection[UUID | None]) -> dict[UUID, User]:
     return {user.id: user for user in found}
 
 
-def _permitted(
-    known: Mapping[UUID, Known], task_id: UUID, verb: str, path: rules.Path
-) -> Task:
+def _permitted(known: Mapping[UUID, Known], task_id: UUID, verb: str, path: rules.Path) -> Task:
     if task_id not in known:
         raise NotFound("task", path=path)
     task, allowed, held = known[task_id]

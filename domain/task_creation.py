@@ -24,7 +24,6 @@ from sqlalchemy import (
     true,
     update,
 )
-
 from sqlalchemy.orm import aliased
 
 from auth import access

@@ -31,6 +31,7 @@ SHOWN = {
     "owner_id": "owner",
 }
 
+
 class Subtasks(Enum):
     """What becomes of a task's subtasks when it is deleted."""
 

@@ -32,7 +32,7 @@ from sqlalchemy.orm import aliased
 from auth import access
 from db.models import Project, Task, TimeEntry
 from db.models.time_entry import ends
-from domain import rules
+from domain import locks, rules
 from domain.time_values import (
     LONGEST,
     TIMES,
@@ -220,9 +220,7 @@ async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]
     entry = await work.readable(TimeEntry, entry_id, lock=True)
     project = None
     if entry.project_id is not None:
-        project = await work.session.get_one(
-            Project, entry.project_id, with_for_update={"read": True}
-        )
+        project = await work.session.get_one(Project, entry.project_id, populate_existing=True)
     if entry.user_id == work.viewer.user_id:
         demand_unlocked(project, entry.started_at, time=("id",))
     right = access.edit if verb == "change" else access.delete
@@ -284,12 +282,13 @@ class Places:
 async def known_places(
     work: Work, project_ids: Collection[UUID | None], task_ids: Collection[UUID | None]
 ) -> Places:
-    """Read what is named, and what the named tasks belong to, in two statements.
+    """Read what is named, and what the named tasks belong to.
 
-    Projects are locked against change, so that a setting that closes them comes before or after.
+    All is locked against change, so that a setting that closes a project comes before or after.
     """
     viewer = work.viewer
     named = {id_ for id_ in task_ids if id_ is not None}
+    await locks.lock_tasks(work, named, projects={id_ for id_ in project_ids if id_ is not None})
     tasks: dict[UUID, Task] = {}
     if named:
         query = select(Task).where(Task.id.in_(named), access.read(viewer, Task))
@@ -301,8 +300,7 @@ async def known_places(
         rows = await work.session.execute(
             select(Project, access.read(viewer, Project))
             .where(Project.id.in_(wanted))
-            .order_by(Project.id)
-            .with_for_update(read=True, of=Project)
+            .execution_options(populate_existing=True)
         )
         for project, seen in rows:
             projects[project.id] = project

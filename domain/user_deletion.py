@@ -150,18 +150,18 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     """Personal tasks go to the heir or to the trash, assignments and shares end; the tasks that
     others lose by it.
     """
-    personal = and_(
-        Task.project_id.is_(None), Task.owner_id == user.id, Task.deleted_at.is_(None)
-    )
+    personal = and_(Task.project_id.is_(None), Task.owner_id == user.id, Task.deleted_at.is_(None))
     concerned = await work.session.scalars(
         select(Task.id).where(or_(personal, Task.assignee_id == user.id))
     )
     await locks.lock_tasks(work, concerned.all(), trees=True)
     own = {task.id: task for task in await work.session.scalars(select(Task).where(personal))}
     before = await rights_change.snapshot(work, own)
-    kept = {} if heir is None else {
-        task.id: task for task in own.values() if before.sees(task.id, heir.id)
-    }
+    kept = (
+        {}
+        if heir is None
+        else {task.id: task for task in own.values() if before.sees(task.id, heir.id)}
+    )
     if heir is not None and own and not kept:
         raise BadInput(
             "transferTo must name somebody who sees your personal tasks; share them first.",

@@ -167,8 +167,8 @@ class Work:
         `lock` takes it FOR UPDATE, and before it what it hangs on (see `domain.locks`): neither
         its project nor its task is deleted, archived or moved until the commit.
         """
-        row, *_ = await self._found(model, id_, None, lock=lock, path=path)
-        return row
+        found: M = (await self._found(model, id_, None, lock=lock, path=path))[0]
+        return found
 
     async def editable(
         self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
@@ -198,9 +198,9 @@ class Work:
         path: Sequence[str | int] = ("id",),
     ) -> M:
         """The row, locked as by `readable`, if `right` (a predicate of `auth.access`) holds."""
-        row, allowed, held = await self._found(model, id_, right, lock=True, path=path)
-        _demand(model, verb, allowed=allowed, held=held, path=path)
-        return row
+        found: tuple[M, bool, bool] = await self._found(model, id_, right, lock=True, path=path)
+        _demand(model, verb, allowed=found[1], held=found[2], path=path)
+        return found[0]
 
     async def _found(
         self,
@@ -216,9 +216,7 @@ class Work:
             # A statement of its own: what follows sees what those have written who were waited for.
             await locks.lock_row(self, model, id_)
         statement = _visible(model, stand_in(self.viewer), right)
-        found = (
-            await self.session.execute(statement, {"id": id_, **self.viewer.params})
-        ).first()
+        found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=path)
         return found
@@ -234,8 +232,8 @@ class Work:
             _allowed(model, stand_in(self.viewer), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
-        allowed, held = answer.one()
-        _demand(model, verb, allowed=allowed, held=held, path=path)
+        found = answer.one()
+        _demand(model, verb, allowed=found[0], held=found[1], path=path)
 
     def apply(
         self,
@@ -355,7 +353,7 @@ def _visible(model: type[M], viewer: Viewer, right: Any) -> Select[Any]:
 
 
 @lru_cache(maxsize=256)
-def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any]:
+def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any, Any]:
     return select(right(viewer, model), right(viewer, model, archived=True)).where(
         model.id == bindparam("id")  # type: ignore[attr-defined]
     )

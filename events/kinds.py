@@ -75,7 +75,8 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_ARCHIVED: "A project became read-only.",
     EventKind.PROJECT_UNARCHIVED: "An archived project was opened again.",
     EventKind.PROJECT_DELETED: (
-        "A project went into the trash, with its tasks. Whoever saw these gets ACCESS_LOST for each."
+        "A project went into the trash, with its tasks. Whoever saw these gets ACCESS_LOST for "
+        "each."
     ),
     EventKind.PROJECT_RESTORED: "A project came back from the trash, with its tasks.",
     EventKind.PROJECT_TRANSFERRED: "A project has another owner.",

@@ -63,11 +63,7 @@ if TYPE_CHECKING:
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.task_inputs")]
 
 _COUNT_ANYWAY = literal(
-    [
-        kind.name
-        for kind in EventKind
-        if kind.name.startswith(("SHARE_", "USER_"))
-    ],
+    [kind.name for kind in EventKind if kind.name.startswith(("SHARE_", "USER_"))],
     ARRAY(Text()),
 )
 KEPT = dt.timedelta(minutes=5)

@@ -249,8 +249,8 @@ class TaskChanges:
     estimate_minutes: strawberry.Maybe[int | None] = change("How long it will take, in minutes.")
     tags: strawberry.Maybe[list[str] | None] = change("All tags; up to 20 of 1 to 50 characters.")
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Who is to do it. To assign somebody who does not see the task yet, or one of its subtasks, "
-        "you need the right to share it."
+        "Who is to do it. To assign somebody who does not see the task yet, or one of its "
+        "subtasks, you need the right to share it."
     )
 
 
@@ -282,9 +282,7 @@ described_enum(
 
 def subtasks_field() -> Any:
     """The field that says what becomes of the subtasks."""
-    return strawberry.field(
-        default=Subtasks.DELETE, description="What becomes of its subtasks."
-    )
+    return strawberry.field(default=Subtasks.DELETE, description="What becomes of its subtasks.")
 
 
 @strawberry.input(description="The task to put into the trash.")
@@ -327,6 +325,7 @@ class TaskMoveInput(UpdateInput):
     before_id: strawberry.ID | None = optional("The task that is to follow it.")
     after_id: strawberry.ID | None = optional("The task that is to stand before it.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Another project, with edit rights in both; at the end where no neighbour is named. Null "
-        "takes the task out of its project."
+        "Another project; at the end where no neighbour is named. You need the role EDITOR or "
+        "higher in both projects, or to be the owner of a personal task. Null takes a task of "
+        "yours out of its project."
     )

@@ -18,7 +18,6 @@ from auth.access.rule import (
     Entity,
     Predicate,
     Rule,
-    Who,
     archive,
     audit,
     delete,
@@ -29,7 +28,7 @@ from auth.access.rule import (
     share,
 )
 from auth.access.tasks import shared_tasks
-from auth.access.ways import TASK_WAYS, holders
+from auth.access.ways import TASK_WAYS, Who, holders
 
 __all__ = [
     "RULES",

@@ -21,8 +21,9 @@ from sqlalchemy.orm import aliased
 
 from auth.access.parts import member_projects
 from auth.access.people import of_managed_project
-from auth.access.rule import RULES, Rule, Who
+from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_projects, is_manager, task_read
+from auth.access.ways import Who
 from db import models
 
 _UNREADABLE_KIND = "ACCESS_LOST"

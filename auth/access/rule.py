@@ -86,7 +86,7 @@ def share(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnEleme
     return _predicate(viewer, entity, rule.share, False, None if archived else rule.open)
 
 
-def archive(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:
+def archive(viewer: Who, entity: Entity, **_: bool) -> ColumnElement[bool]:
     """Projects that the viewer may archive or open again: an archived one changes by this alone."""
     return edit(viewer, entity, archived=True)
 

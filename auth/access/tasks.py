@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Select, and_, any_, or_, select
 from sqlalchemy.orm import aliased
 
 from auth.access.parts import archived_projects
-from auth.access.rule import RULES, Rule, Who
-from auth.access.ways import BY_SHARE, TASK_WAYS, Right, allowed
+from auth.access.rule import RULES, Rule
+from auth.access.ways import BY_SHARE, TASK_WAYS, Right, Who, allowed
 from auth.viewer import Viewer
 from db import models
 

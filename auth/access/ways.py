@@ -39,7 +39,6 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer, ViewerColumn
 from db import models
 
-
 Who = Viewer | ViewerColumn
 
 
@@ -212,8 +211,7 @@ def holders(ways: Sequence[Way], task: Any, among: ColumnElement[bool]) -> Selec
                     task.id.label("task_id"),
                     grants.person.label("person_id"),
                     *(one.label(right.value) for one, right in zip(given, Right, strict=True)),
-                )
-                .where(among, join, *grants.where)
+                ).where(among, join, *grants.where)
             )
     found = union_all(*rows).subquery("found")
     return (

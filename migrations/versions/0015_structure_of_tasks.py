@@ -41,6 +41,12 @@ def upgrade() -> None:
         "FROM projects AS project WHERE project.id = task.project_id "
         "AND project.deleted_at IS NOT NULL AND task.deleted_at IS NULL"
     )
+    # Shares that will expire get the job that tells their recipients.
+    op.execute(
+        "INSERT INTO jobs (id, name, payload, state, created_at, due_at, attempts) "
+        "SELECT gen_random_uuid(), 'share.end', jsonb_build_object('share_id', id::text), 1, "
+        "now(), expires_at, 0 FROM task_shares WHERE expires_at > now()"
+    )
     for column, target in _KEYS:
         _refer(column, target, None)
 

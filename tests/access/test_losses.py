@@ -202,7 +202,7 @@ async def test_a_stream_says_it_too_and_to_the_one_who_did_it(world: World) -> N
         assign = {"id": gid(task), "assigneeId": gid(s.member)}
         assert await codes(world, s.guest, UPDATE, **assign) == []
         assert await codes(world, s.owner, DELETE, id=gid(s.top)) == []
-        told = []
+        told: list[Any] = []
         while len(told) < 3:
             event = (await waiting).good["taskEvents"]
             if event["kind"] == "ACCESS_LOST":
@@ -274,6 +274,7 @@ async def test_a_share_that_ends_by_time(world: World) -> None:
         share_id = await session.scalar(
             select(models.TaskShare.id).where(models.TaskShare.task_id == task.id)
         )
+        assert share_id is not None
     async with begin(
         world.database, NOBODY, now=dt.datetime.now(dt.UTC), request=RequestInfo(id="job")
     ) as work:
@@ -312,6 +313,4 @@ async def test_emptying_the_trash_takes_nothing_that_somebody_sees(world: World)
             select(models.Task.id).where(models.Task.owner_id.in_([owner.id, helper.id]))
         )
         assert set(rows) == {mine.id, gone.id, alive.id}
-        assert await session.scalar(
-            select(func.count()).where(models.Task.id == top.id)
-        ) == 0
+        assert await session.scalar(select(func.count()).where(models.Task.id == top.id)) == 0

@@ -53,8 +53,10 @@ class Scene:
     async def run(self, who: Person, mutation: str, /, **fields: Any) -> Reply:
         """A mutation."""
         type_ = mutation[0].upper() + mutation[1:] + "Input"
-        payload = "results { errors { code } } errors { code }" if "Bulk" in mutation else (
-            "errors { code }"
+        payload = (
+            "results { errors { code } } errors { code }"
+            if "Bulk" in mutation
+            else ("errors { code }")
         )
         document = f"mutation ($i: {type_}!) {{ {mutation}(input: $i) {{ {payload} }} }}"
         return await self.world.run(document, who, i=fields)
@@ -129,6 +131,20 @@ OPERATIONS: dict[str, Act] = {
     ),
     "restore": _as("owner", "taskRestore", id=lambda s: gid(s.trashed)),
     "comment": _as("editor", "commentCreate", taskId=lambda s: gid(s.child), body=lambda _: "x"),
+    "track time": _as(
+        "editor",
+        "timeEntryCreate",
+        taskId=lambda s: gid(s.child),
+        startedAt=lambda _: "2026-01-05T09:00:00Z",
+        endedAt=lambda _: "2026-01-05T10:00:00Z",
+    ),
+    "remind": _as(
+        "editor",
+        "reminderCreate",
+        taskId=lambda s: gid(s.child),
+        rule=lambda _: {"once": {"at": "2099-01-01T00:00:00Z"}},
+        channels=lambda _: ["IN_APP"],
+    ),
     "share": _as(
         "owner",
         "taskShareCreate",
@@ -279,9 +295,7 @@ async def test_pairs_of_operations_many_times(world: World, cast: Cast, name: st
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", STRUCTURAL)
-async def test_structural_operations_beside_each_other(
-    world: World, cast: Cast, name: str
-) -> None:
+async def test_structural_operations_beside_each_other(world: World, cast: Cast, name: str) -> None:
     for seed in range(20):
         for act in STRUCTURAL.values():
             await _meet(await _scene(world, cast), act, STRUCTURAL[name], seed)
@@ -342,7 +356,7 @@ async def test_limits_hold_for_those_who_come_at_once(
     assert codes == ["LIMIT_EXCEEDED"] * 4
     async with world.database.session() as session:
         count = await session.scalar(
-            text(f"SELECT count(*) FROM {table} WHERE user_id = :id"),  # noqa: S608 - a name of ours
+            text(f"SELECT count(*) FROM {table} WHERE user_id = :id"),
             {"id": person.id},
         )
     assert count == MOST

@@ -21,7 +21,9 @@ query ($id: ID!) {
   task(id: $id) { viewerCanEdit viewerCanDelete viewerCanShare }
 }
 """
-UPDATE = "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) { errors { code path } } }"
+UPDATE = (
+    "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) { errors { code path } } }"
+)
 MOVE = "mutation ($input: TaskMoveInput!) { taskMove(input: $input) { errors { code path } } }"
 DELETE = """
 mutation ($input: TaskDeleteInput!) { taskDelete(input: $input) { errors { code message } } }
@@ -86,9 +88,7 @@ async def codes(world: World, person: Person, mutation: str, /, **fields: Any) -
 
 async def remove(world: World, owner: Person, project: models.Project, person: Person) -> None:
     """Take somebody out of a project."""
-    query = (
-        "query ($id: ID!) { project(id: $id) { members { nodes { id user { id } } } } }"
-    )
+    query = "query ($id: ID!) { project(id: $id) { members { nodes { id user { id } } } } }"
     nodes = (await world.run(query, owner, id=gid(project))).good["project"]["members"]["nodes"]
     (member,) = [node["id"] for node in nodes if node["user"]["id"] == gid(person)]
     assert await codes(world, owner, REMOVE, id=member) == []
@@ -314,7 +314,7 @@ async def test_who_is_assigned_sees_only_what_may_be_shared(world: World, cast: 
 
 
 async def test_an_archived_project_is_one_reason_with_one_code(world: World, cast: Cast) -> None:
-    owner, editor, viewer, stranger, project = cast
+    owner, _, viewer, stranger, project = cast
     task = await world.task(owner, project_id=project.id)
     spare = await world.task(owner, project_id=project.id)
     share = await world.share(task, stranger)

@@ -60,9 +60,7 @@ async def total(world: World, who: Person) -> int:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_two_hundred_tasks_are_made_in_few_statements(
-    world: World, engine: Engine
-) -> None:
+async def test_two_hundred_tasks_are_made_in_few_statements(world: World, engine: Engine) -> None:
     ada, bob = await world.people(2)
     web, app = await world.project(ada), await world.project(ada)
     parent = await world.task(ada, "above", project_id=web.id)

@@ -164,7 +164,8 @@ async def test_who_leaves_lets_their_timer_end(world: World) -> None:
     ada = await world.person()
     await world.run(START, ada, input={})
     reply = await world.run(
-        'mutation { userDelete(input: {password: "correct horse battery"}) { errors { code } } }',
+        'mutation { userDelete(input: {password: "correct horse battery", confirm: true}) '
+        "{ deletedId errors { code } } }",
         ada,
     )
     assert reply.good
