@@ -114,15 +114,16 @@ async def create(
     if _stopped(results, all_or_nothing):
         return results
     tasks = _good(results)
+    if not tasks:
+        return results
     # Ranks first: their locks are taken in one order by all, so that nobody who numbers the same
     # projects in another order can be waited for.
     await _rank(work, tasks)
     await _number(work, tasks)
-    if tasks:
-        # Nulls are written too, so that all rows have the same columns and are one statement.
-        await work.session.execute(
-            insert(Task).execution_options(render_nulls=True), [_columns(task) for task in tasks]
-        )
+    # Nulls are written too, so that all rows have the same columns and are one statement.
+    await work.session.execute(
+        insert(Task).execution_options(render_nulls=True), [_columns(task) for task in tasks]
+    )
     for task in tasks:
         record(work, EventKind.TASK_CREATED, task)
     await work.session.flush()

@@ -583,9 +583,9 @@ class Driver:
         """Everything that each person sees and may do, and what they were told."""
         people = sorted(self.model.people)
         rights = self.model.rights()
-        replies = await asyncio.gather(
-            *(self._read(person, all_lists or self.all_lists) for person in people)
-        )
+        everything = all_lists or self.all_lists
+        # One after the other: together they would take long, and an operation has a time limit.
+        replies = [await self._read(person, everything) for person in people]
         lost = before.rights() - rights
         if self.lost_by_others is not None:
             gone = {
