@@ -227,6 +227,9 @@ async def test_who_is_removed_hears_of_the_loss_and_of_nothing_after(world: Worl
         assert event["subjectId"] == gid(project)
         assert event["subject"] is None
         assert event["project"] is None
+        # The tasks in it are told as lost too, and then there is nothing left to listen to.
+        event = await listener.event()
+        assert (event["kind"], event["subjectId"]) == ("ACCESS_LOST", gid(task))
         end = await listener.answer()
         assert not end.executed
         assert end.code == "NOT_FOUND"
@@ -261,6 +264,8 @@ async def test_a_move_names_the_other_project_only_to_those_who_see_it(
         return [
             {one["field"]: (one["from"], one["to"]) for one in event["changes"]}
             for event in reply.good["changes"]["nodes"]
+            # A loss of sight is told whatever kinds are asked for.
+            if event["kind"] == "TASK_MOVED"
         ]
 
     for entry in await told(ada):
