@@ -131,6 +131,17 @@ async def test_a_tree_can_be_made_at_once(world: World) -> None:
     assert (await world.run(leaf, ada, id=ids[2])).good["task"]["project"]["key"] == project.key
 
 
+async def test_where_no_item_is_good_nothing_is_made(world: World) -> None:
+    ada = await world.person()
+    items = [{"title": "hidden", "projectId": missing("project_")}, {"title": ""}]
+    reply = await bulk(world, ada, CREATE, items, onError="CONTINUE")
+    assert places(payload(reply)) == [
+        ("NOT_FOUND", "items.0.projectId"),
+        ("BAD_USER_INPUT", "items.1.title"),
+    ]
+    assert await total(world, ada) == 0
+
+
 async def bad_items(world: World, ada: Person) -> tuple[list[Any], list[tuple[str, str]]]:
     """Two good items among all that can be wrong with one."""
     other, viewer_of = await world.people(2)

@@ -1,0 +1,677 @@
+"""Who may do what, in plain Python: the contract as a program, to compare the server with.
+
+Nothing of the server is imported here. A `Model` knows people, projects, tasks and what belongs to
+them, by short names ("ann", "P1", "t3"). It answers two questions:
+
+- `rights()`: who may see, edit, delete and share what, at this moment.
+- each operation (`task_move`, `member_remove`, …): is it accepted, and what does it change? An
+  operation that is refused raises `Refused` with the error codes that are right answers (more than
+  one where more than one rule is broken).
+
+One rule guards every operation that changes what belongs where (`_structure`): nobody may gain a
+right on a task unless the actor may share that task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+PEOPLE = ("ann", "bob", "cleo", "dan", "eve", "finn")
+MAX_LEVELS = 3
+
+
+class Role(IntEnum):
+    """Each role may do all that the lower ones may."""
+
+    VIEWER = 1
+    EDITOR = 2
+    ADMIN = 3
+    OWNER = 4
+
+
+@dataclass
+class Project:
+    """Exactly one member is the OWNER."""
+
+    members: dict[str, Role]
+    archived: bool = False
+    trashed: bool = False
+
+    @property
+    def owner(self) -> str:
+        """The one owner."""
+        return next(person for person, role in self.members.items() if role is Role.OWNER)
+
+
+@dataclass
+class Task:
+    """`trashed_with`: the task, project or person with which it went into the trash."""
+
+    owner: str
+    project: str | None = None
+    parent: str | None = None
+    assignee: str | None = None
+    trashed_with: str | None = None
+
+
+@dataclass
+class Share:
+    """One per task and person; an expired one gives no right."""
+
+    task: str
+    person: str
+    edit: bool
+    by: str
+    expired: bool = False
+
+
+@dataclass
+class Comment:
+    """On a task."""
+
+    task: str
+    author: str
+
+
+@dataclass
+class Entry:
+    """Time spent. `project` is that of the task, where there is one."""
+
+    person: str
+    project: str | None = None
+    task: str | None = None
+
+
+class Right(NamedTuple):
+    """That `person` may do this with this thing."""
+
+    person: str
+    verb: str
+    thing: str
+
+
+class Refused(Exception):  # noqa: N818 - as the server has it
+    """An operation that the contract does not allow; any of `codes` is a right answer."""
+
+    def __init__(self, *codes: str) -> None:
+        super().__init__(", ".join(codes))
+        self.codes = set(codes)
+
+
+@dataclass
+class Model:
+    """See the module."""
+
+    people: set[str] = field(default_factory=lambda: set(PEOPLE))
+    projects: dict[str, Project] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    shares: dict[str, Share] = field(default_factory=dict)
+    comments: dict[str, Comment] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = []
+        for name, project in self.projects.items():
+            members = ", ".join(
+                f"{one} {role.name}" for one, role in sorted(project.members.items())
+            )
+            state = " archived" * project.archived + " trashed" * project.trashed
+            lines.append(f"{name}{state}: {members}")
+        for name, task in self.tasks.items():
+            place = task.project or "personal"
+            lines.append(
+                f"{name}: of {task.owner}, {place}"
+                + (f", below {task.parent}" if task.parent else "")
+                + (f", assigned to {task.assignee}" if task.assignee else "")
+                + (f", trashed with {task.trashed_with}" if task.trashed_with else "")
+            )
+        for key, share in self.shares.items():
+            verb = "edit" if share.edit else "view"
+            lines.append(f"{key}: {share.task} to {share.person}, {verb}, by {share.by}")
+        return "\n".join(lines)
+
+    # --- the table -------------------------------------------------------------------------------
+
+    def role(self, person: str, project: str | None) -> Role | int:
+        """0 for somebody who is no member, and for no project."""
+        return 0 if project is None else self.projects[project].members.get(person, 0)
+
+    def owns(self, person: str, task: Task) -> bool:
+        """In a project, ownership counts only while one is a member."""
+        return task.owner == person and (
+            task.project is None or bool(self.role(person, task.project))
+        )
+
+    def shared(self, person: str, name: str, *, edit: bool = False) -> bool:
+        """Whether a share that has not expired gives this person the task."""
+        return any(
+            share.task == name and share.person == person and share.edit >= edit
+            for share in self.shares.values()
+            if not share.expired
+        )
+
+    def sees_task(self, person: str, name: str) -> bool:
+        """As if the task was not in the trash."""
+        task = self.tasks[name]
+        return bool(
+            self.role(person, task.project)
+            or (task.project is None and task.owner == person)
+            or task.assignee == person
+            or self.shared(person, name)
+            or (task.parent is not None and self.sees_task(person, task.parent))
+        )
+
+    def edits_task(self, person: str, name: str) -> bool:
+        """As if the project was not archived."""
+        task = self.tasks[name]
+        return bool(
+            self.role(person, task.project) >= Role.EDITOR
+            or (task.project is None and task.owner == person)
+            or task.assignee == person
+            or self.shared(person, name, edit=True)
+            or (task.parent is not None and self.edits_task(person, task.parent))
+        )
+
+    def manages_task(self, person: str, name: str) -> bool:
+        """May delete and share it, if the project is not archived."""
+        task = self.tasks[name]
+        return self.owns(person, task) or self.role(person, task.project) >= Role.ADMIN
+
+    def archived(self, project: str | None) -> bool:
+        """Whether it is read-only; a personal task never is."""
+        return project is not None and self.projects[project].archived
+
+    def sees_entry(self, person: str, entry: Entry) -> bool:
+        """Its user, and owner and admins of its project."""
+        project = entry.project
+        return entry.person == person or (
+            project is not None
+            and not self.projects[project].trashed
+            and self.role(person, project) >= Role.ADMIN
+        )
+
+    def rights(self) -> set[Right]:
+        """Everybody's rights on everything that is not in the trash."""
+        return {
+            Right(person, verb, thing)
+            for person in self.people
+            for thing, verbs in self._rights_of(person)
+            for verb in verbs
+        }
+
+    def _rights_of(self, person: str) -> Iterator[tuple[str, list[str]]]:
+        for name, project in self.projects.items():
+            role = self.role(person, name)
+            if role and not project.trashed:
+                change = role >= Role.ADMIN and not project.archived
+                yield name, _verbs(True, edit=change, delete=role is Role.OWNER, share=change)
+        for name, task in self.living():
+            open_ = not self.archived(task.project)
+            manage = open_ and self.manages_task(person, name)
+            yield (
+                name,
+                _verbs(
+                    self.sees_task(person, name),
+                    edit=open_ and self.edits_task(person, name),
+                    delete=manage,
+                    share=manage,
+                ),
+            )
+        for name, share in self.shares.items():
+            task = self.tasks[share.task]
+            if task.trashed_with is None:
+                manager = self.manages_task(person, share.task)
+                own = share.person == person
+                change = manager and not self.archived(task.project)
+                yield name, _verbs(manager or own, edit=change, delete=own or change)
+        for name, comment in self.comments.items():
+            task = self.tasks[comment.task]
+            if task.trashed_with is None and self.sees_task(person, comment.task):
+                open_ = not self.archived(task.project)
+                own = comment.author == person
+                yield (
+                    name,
+                    _verbs(
+                        True, edit=own and open_, delete=open_ and (own or self.owns(person, task))
+                    ),
+                )
+        for name, entry in self.entries.items():
+            own = entry.person == person and not self.archived(entry.project)
+            yield name, _verbs(self.sees_entry(person, entry), edit=own)
+
+    def living(self) -> list[tuple[str, Task]]:
+        """The tasks that are not in the trash."""
+        return [(name, task) for name, task in self.tasks.items() if task.trashed_with is None]
+
+    # --- structure -------------------------------------------------------------------------------
+
+    def children(self, name: str) -> list[str]:
+        """Living tasks directly below."""
+        return [child for child, task in self.living() if task.parent == name]
+
+    def below(self, name: str, *, trashed: bool = False) -> list[str]:
+        """Tasks below, on all levels: the living ones, or those in the trash too."""
+        children = [one for one, task in self.tasks.items() if task.parent == name]
+        return [
+            deep
+            for child in children
+            if trashed or self.tasks[child].trashed_with is None
+            for deep in (child, *self.below(child, trashed=trashed))
+        ]
+
+    def above(self, name: str) -> list[str]:
+        """All ancestors, the nearest first."""
+        parent = self.tasks[name].parent
+        return [] if parent is None else [parent, *self.above(parent)]
+
+    def _height(self, name: str) -> int:
+        """1 for a task without subtasks, in the trash or not: they may come back."""
+        below = [child for child, task in self.tasks.items() if task.parent == name]
+        return 1 + max(map(self._height, below), default=0)
+
+    def forbidden_gains(
+        self, actor: str, after: Model, assignees: Collection[str | None] = ()
+    ) -> set[Right]:
+        """Rights on tasks that somebody would gain, though the actor may not share the task.
+
+        Who sees a task may be made its assignee, and so edit it, by anybody who may edit it.
+        """
+        gained = after.rights() - self.rights()
+        return {
+            right
+            for right in gained
+            if right.thing in self.tasks
+            and not self.manages_task(actor, right.thing)
+            and not (
+                right.person in assignees
+                and right.verb == "edit"
+                and self.sees_task(right.person, right.thing)
+            )
+        }
+
+    def _structure(
+        self, actor: str, change: Callable[[Model], Any], assignees: Collection[str | None] = ()
+    ) -> None:
+        """Do a change of structure, unless it gives a right that the actor could not give."""
+        after = deepcopy(self)
+        change(after)
+        if self.forbidden_gains(actor, after, assignees):
+            raise Refused("FORBIDDEN")
+        change(self)
+
+    # --- demands ---------------------------------------------------------------------------------
+
+    def _task(self, actor: str, name: str) -> Task:
+        task = self.tasks.get(name)
+        if task is None or task.trashed_with is not None or not self.sees_task(actor, name):
+            raise Refused("NOT_FOUND")
+        return task
+
+    def _editable(self, actor: str, name: str) -> Task:
+        task = self._task(actor, name)
+        self._demand(self.edits_task(actor, name), task.project)
+        return task
+
+    def _manageable(self, actor: str, name: str) -> Task:
+        task = self._task(actor, name)
+        self._demand(self.manages_task(actor, name), task.project)
+        return task
+
+    def _demand(self, allowed: bool, project: str | None) -> None:
+        """`FORBIDDEN` without the right, `ARCHIVED` where only the archive stands against it."""
+        if not allowed:
+            raise Refused("FORBIDDEN")
+        if self.archived(project):
+            raise Refused("ARCHIVED")
+
+    def _project(self, actor: str, name: str, least: Role, *, archived: bool = False) -> Project:
+        """A project in which the actor has this role; `archived`: the archive does not matter."""
+        project = self.projects[name]
+        if project.trashed or not self.role(actor, name):
+            raise Refused("NOT_FOUND")
+        self._demand(self.role(actor, name) >= least, None if archived else name)
+        return project
+
+    # --- tasks -----------------------------------------------------------------------------------
+
+    def task_create(
+        self,
+        actor: str,
+        new: str,
+        project: str | None = None,
+        parent: str | None = None,
+        assignee: str | None = None,
+    ) -> None:
+        """A subtask is in its parent's project, or else belongs to its parent's owner."""
+        owner = actor
+        if parent is not None:
+            above = self._editable(actor, parent)
+            if len(self.above(parent)) + 2 > MAX_LEVELS:
+                raise Refused("LIMIT_EXCEEDED")
+            project = above.project
+            owner = above.owner if project is None else actor
+        elif project is not None:
+            self._project(actor, project, Role.EDITOR)
+        self.tasks[new] = Task(owner, project, parent)
+        if assignee is not None:
+            if not self.sees_task(assignee, new) and not self.manages_task(actor, new):
+                del self.tasks[new]
+                raise Refused("FORBIDDEN")
+            self.tasks[new].assignee = assignee
+
+    def task_rename(self, actor: str, name: str) -> None:
+        """A change of fields that say nothing about rights."""
+        self._editable(actor, name)
+
+    def task_reparent(self, actor: str, name: str, parent: str | None) -> None:
+        """Within one project, or among the personal tasks of one owner."""
+        task = self._editable(actor, name)
+        if parent is not None:
+            above = self._editable(actor, parent)
+            if above.project != task.project:
+                raise Refused("BAD_USER_INPUT")
+            if name in (parent, *self.above(parent)):
+                raise Refused("BAD_USER_INPUT")
+            codes = []
+            if task.project is None and above.owner != task.owner:
+                codes.append("FORBIDDEN")
+            if len(self.above(parent)) + 1 + self._height(name) > MAX_LEVELS:
+                codes.append("LIMIT_EXCEEDED")
+            if codes:
+                raise Refused(*codes, "FORBIDDEN")
+
+        def change(model: Model) -> None:
+            model.tasks[name].parent = parent
+
+        self._structure(actor, change)
+
+    def task_assign(self, actor: str, name: str, person: str | None) -> None:
+        """To assign somebody who does not see the task, and what is below it, is to share it."""
+        self._editable(actor, name)
+
+        def change(model: Model) -> None:
+            model.tasks[name].assignee = person
+
+        self._structure(actor, change, assignees=[person])
+
+    def task_move(self, actor: str, name: str, project: str | None) -> None:
+        """Into another project, or out of any (None). Subtasks follow; it has no parent then.
+
+        The editors of both projects decide about a move, whoever gains by it. A task that leaves
+        its project is personal, with all that is below it.
+        """
+        task = self._editable(actor, name)
+        if project == task.project:
+            return
+        codes: set[str] = set()
+        if task.owner != actor and None in (project, task.project):
+            codes.add("FORBIDDEN")
+        if task.project is not None and self.role(actor, task.project) < Role.EDITOR:
+            codes.add("FORBIDDEN")
+        if project is not None:
+            try:
+                self._project(actor, project, Role.EDITOR)
+            except Refused as refused:
+                codes |= refused.codes
+        if codes:
+            raise Refused(*codes)
+
+        def change(model: Model) -> None:
+            model.tasks[name].parent = None
+            for one in (name, *model.below(name, trashed=True)):
+                model.tasks[one].project = project
+                if project is None:
+                    model.tasks[one].owner = actor
+
+        if project is None:
+            self._structure(actor, change)
+        else:
+            change(self)
+
+    def task_delete(self, actor: str, name: str, *, move_up: bool = False) -> None:
+        """With its subtasks, which needs the right to delete each; or they go one level up."""
+        task = self._manageable(actor, name)
+        below = self.below(name)
+        if move_up:
+            for child in self.children(name):
+                self.tasks[child].parent = task.parent
+            below = []
+        elif not all(self.manages_task(actor, one) for one in below):
+            raise Refused("FORBIDDEN")
+        for one in (name, *below):
+            self.tasks[one].trashed_with = name
+
+    def task_restore(self, actor: str, name: str) -> None:
+        """With what went with it; needs the right to delete each."""
+        task = self.tasks[name]
+        if task.trashed_with is None or not self.manages_task(actor, name):
+            raise Refused("NOT_FOUND")
+        codes = {"ARCHIVED"} if self.archived(task.project) else set()
+        if (
+            task.trashed_with != name
+            or (task.project is not None and self.projects[task.project].trashed)
+            or (task.parent is not None and self.tasks[task.parent].trashed_with is not None)
+        ):
+            codes.add("BAD_USER_INPUT")
+        if codes:
+            raise Refused(*codes)
+
+        def change(model: Model) -> None:
+            model._restore(name)
+
+        self._structure(actor, change)
+
+    def _restore(self, what: str) -> None:
+        for task in self.tasks.values():
+            if task.trashed_with == what:
+                task.trashed_with = None
+
+    # --- shares ----------------------------------------------------------------------------------
+
+    def share_create(self, actor: str, new: str, name: str, person: str, *, edit: bool) -> None:
+        """One per task and person; an expired one is replaced."""
+        task = self._manageable(actor, name)
+        if person in {actor, task.owner}:
+            raise Refused("SELF_SHARE")
+        before = [k for k, s in self.shares.items() if (s.task, s.person) == (name, person)]
+        if any(not self.shares[key].expired for key in before):
+            raise Refused("ALREADY_EXISTS")
+
+        def change(model: Model) -> None:
+            for key in before:
+                del model.shares[key]
+            model.shares[new] = Share(name, person, edit, actor)
+
+        self._structure(actor, change)
+
+    def _share(self, actor: str, key: str) -> Share:
+        share = self.shares[key]
+        task = self.tasks[share.task]
+        if task.trashed_with is not None or not (
+            share.person == actor or self.manages_task(actor, share.task)
+        ):
+            raise Refused("NOT_FOUND")
+        return share
+
+    def share_update(self, actor: str, key: str, *, edit: bool) -> None:
+        """View or edit."""
+        share = self._share(actor, key)
+        self._demand(self.manages_task(actor, share.task), self.tasks[share.task].project)
+
+        def change(model: Model) -> None:
+            model.shares[key].edit = edit
+
+        self._structure(actor, change)
+
+    def share_expire(self, key: str) -> None:
+        """Time passes."""
+        self.shares[key].expired = True
+
+    def share_delete(self, actor: str, key: str) -> None:
+        """What was given to oneself may be given back, from an archived project too."""
+        share = self._share(actor, key)
+        if share.person != actor:
+            self._demand(self.manages_task(actor, share.task), self.tasks[share.task].project)
+        del self.shares[key]
+
+    # --- projects --------------------------------------------------------------------------------
+
+    def member_add(self, actor: str, name: str, person: str, role: Role) -> None:
+        """Whoever joins sees, and perhaps edits, every task of the project."""
+        project = self._project(actor, name, Role.ADMIN)
+        if person in project.members:
+            raise Refused("ALREADY_EXISTS")
+        project.members[person] = role
+
+    def member_update(self, actor: str, name: str, person: str, role: Role) -> None:
+        """The owner's role changes by a transfer only."""
+        project = self._project(actor, name, Role.ADMIN)
+        if project.members[person] is Role.OWNER:
+            raise Refused("FORBIDDEN")
+        project.members[person] = role
+
+    def member_remove(self, actor: str, name: str, person: str) -> None:
+        """Or leave; an archived project prevents neither. Ends assignments, in the trash too."""
+        least = Role.VIEWER if person == actor else Role.ADMIN
+        project = self._project(actor, name, least, archived=True)
+        if project.members[person] is Role.OWNER:
+            raise Refused("FORBIDDEN")
+        self._leave(name, person)
+
+    def _leave(self, name: str, person: str) -> None:
+        del self.projects[name].members[person]
+        for task in self.tasks.values():
+            if task.project == name and task.assignee == person:
+                task.assignee = None
+
+    def project_transfer(self, actor: str, name: str, person: str) -> None:
+        """To another member; the owner until now becomes an admin."""
+        project = self._project(actor, name, Role.OWNER, archived=True)
+        if person not in project.members or person == actor:
+            raise Refused("BAD_USER_INPUT")
+        project.members[actor] = Role.ADMIN
+        project.members[person] = Role.OWNER
+
+    def project_archive(self, actor: str, name: str, archived: bool) -> None:
+        """Read-only, or open again."""
+        self._project(actor, name, Role.ADMIN, archived=True).archived = archived
+
+    def project_delete(self, actor: str, name: str) -> None:
+        """With its tasks."""
+        project = self._project(actor, name, Role.OWNER, archived=True)
+        self._trash_project(project, name)
+
+    def _trash_project(self, project: Project, name: str) -> None:
+        project.trashed = True
+        for _, task in self.living():
+            if task.project == name:
+                task.trashed_with = name
+
+    def project_restore(self, actor: str, name: str) -> None:
+        """With the tasks that went with it."""
+        project = self.projects[name]
+        if not project.trashed or project.owner != actor:
+            raise Refused("NOT_FOUND")
+        project.trashed = False
+        self._restore(name)
+
+    # --- comments and time -----------------------------------------------------------------------
+
+    def comment_create(self, actor: str, new: str, name: str) -> None:
+        """Whoever sees a task may write one."""
+        task = self._task(actor, name)
+        self._demand(True, task.project)
+        self.comments[new] = Comment(name, actor)
+
+    def _comment(self, actor: str, key: str) -> tuple[Comment, Task]:
+        comment = self.comments[key]
+        return comment, self._task(actor, comment.task)
+
+    def comment_update(self, actor: str, key: str) -> None:
+        """Its author."""
+        comment, task = self._comment(actor, key)
+        self._demand(comment.author == actor, task.project)
+
+    def comment_delete(self, actor: str, key: str) -> None:
+        """Its author, and the task's owner."""
+        comment, task = self._comment(actor, key)
+        self._demand(comment.author == actor or self.owns(actor, task), task.project)
+        del self.comments[key]
+
+    def entry_create(
+        self, actor: str, new: str, project: str | None = None, task: str | None = None
+    ) -> None:
+        """In a project that one sees, or on a task that one sees."""
+        if task is not None:
+            project = self._task(actor, task).project
+            self._demand(True, project)
+        elif project is not None:
+            self._project(actor, project, Role.VIEWER)
+        self.entries[new] = Entry(actor, project, task)
+
+    def entry_delete(self, actor: str, key: str) -> None:
+        """One's own."""
+        entry = self.entries[key]
+        if not self.sees_entry(actor, entry):
+            raise Refused("NOT_FOUND")
+        self._demand(entry.person == actor, entry.project)
+        del self.entries[key]
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def user_delete(self, actor: str, heir: str | None = None) -> None:
+        """Personal tasks go to the heir, as far as the heir sees them, or to the trash. Projects
+        with other members must be handed over before.
+        """
+        for project in self.projects.values():
+            if not project.trashed and project.owner == actor and len(project.members) > 1:
+                raise Refused("FORBIDDEN")
+        own = [n for n, task in self.living() if task.project is None and task.owner == actor]
+        kept = [name for name in own if heir is not None and self.sees_task(heir, name)]
+        if heir is not None and (heir == actor or (own and not kept)):
+            raise Refused("BAD_USER_INPUT")
+        for name, project in self.projects.items():
+            if project.owner != actor:
+                if actor in project.members:
+                    self._leave(name, actor)
+            elif not project.trashed:
+                self._trash_project(project, name)
+        for name in own:
+            task = self.tasks[name]
+            if heir is not None and name in kept:
+                task.owner = heir
+                task.parent = task.parent if task.parent in kept else None
+            else:
+                task.trashed_with = actor
+        for task in self.tasks.values():
+            if task.assignee == actor:
+                task.assignee = None
+        for key, share in list(self.shares.items()):
+            if share.person == actor or (share.person == heir and share.task in kept):
+                del self.shares[key]
+        self.people.discard(actor)
+
+    def purge(self) -> None:
+        """What is in the trash is deleted for good. Time entries stay with their user."""
+        gone = {name for name, task in self.tasks.items() if task.trashed_with is not None}
+        gone |= {name for name, project in self.projects.items() if project.trashed}
+        for things in (self.projects, self.tasks):
+            for name in gone & things.keys():
+                del things[name]
+        for key, share in list(self.shares.items()):
+            if share.task in gone:
+                del self.shares[key]
+        for key, comment in list(self.comments.items()):
+            if comment.task in gone:
+                del self.comments[key]
+        for entry in self.entries.values():
+            entry.task = None if entry.task in gone else entry.task
+            entry.project = None if entry.project in gone else entry.project
+
+
+def _verbs(see: bool, **others: bool) -> list[str]:
+    return (["see"] if see else []) + [verb for verb, allowed in others.items() if see and allowed]
