@@ -31,7 +31,7 @@ from db.models import (
     User,
     WeekDay,
 )
-from domain import export, integration, timer, webhook
+from domain import credentials, export, integration, timer, webhook
 from domain import project as projects
 from domain.session import end_sessions, proven, still_holding
 from domain.work import Work
@@ -162,6 +162,7 @@ async def _erase(work: Work, user: User) -> None:
         .where(Session.user_id == user.id)
         .values(device_name=None, ip=None, user_agent=None)
     )
+    await credentials.forget_pending(work, user.id)
     await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await webhook.delete_all(work, user.id)
     await integration.delete_all(work, user.id)

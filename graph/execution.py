@@ -29,6 +29,7 @@ from graphql.execution import create_source_event_stream
 from strawberry import Schema
 
 from auth.limits import Budget, payer
+from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph import scopes
 from graph.context import Context
@@ -68,6 +69,11 @@ class Prepared(NamedTuple):
     def kind(self) -> OperationType:
         """Query, mutation or subscription."""
         return self.operation.kind
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether it has many answers: a subscription that is to be run."""
+        return self.kind is OperationType.SUBSCRIPTION and not self.cost_only
 
 
 @dataclass(slots=True)
@@ -186,14 +192,10 @@ class Executor:
         or for what is left; then nothing is charged.
         """
         services = context.services
-        if context.viewer.scopes is not None:
-            try:
-                operation = prepared.operation
-                scopes.demand(context.viewer, operation.scopes)
-                given = scopes.scopes_of_variables(operation.outline, prepared.variables)
-                scopes.demand(context.viewer, given)
-            except Forbidden as failure:
-                raise self._refused(context, failure) from None
+        try:
+            _demand_scopes(prepared, context.viewer)
+        except Forbidden as failure:
+            raise self._refused(context, failure) from None
         points = prepared.operation.pricing.points(prepared.variables)
         most = services.settings.limits.cost_operation
         charged = 0 if prepared.cost_only or points > most else points
@@ -286,14 +288,14 @@ class Executor:
         return await self._run(prepared, context, root_value=event, written=False)
 
     async def subscribe(
-        self, prepared: Prepared, fresh: Callable[[], Context]
+        self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
     ) -> AsyncGenerator[Answer, None]:
         """Open a subscription: one answer for each event. Raises `Refused` where it cannot begin.
 
-        `fresh` makes a context for each delivery, so that nothing read for one event is believed
-        for the next. An answer that is not `executed` is the last: the stream has failed.
+        `context` is the one that was admitted. `fresh` makes one for each delivery, with the rights
+        of that moment, so that nothing read for one event is believed for the next. An answer that
+        is not `executed` is the last: the stream has failed.
         """
-        context = fresh()
         request_id = context.request.id
         built = CoreExecutor.build(
             self.schema,
@@ -312,26 +314,29 @@ class Executor:
         if isinstance(source, ExecutionResult):
             errors = format_errors(source.errors or [], request_id)
             raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
-        return self._deliveries(prepared, fresh, aiter(source), request_id)
+        return self._deliveries(prepared, fresh, aiter(source), request_id, context.viewer.rights)
 
     async def _deliveries(
         self,
         prepared: Prepared,
-        fresh: Callable[[], Context],
+        fresh: Callable[[], Awaitable[Context]],
         source: AsyncIterator[Any],
         request_id: str,
+        rights: object,
     ) -> AsyncGenerator[Answer, None]:
         asked = (prepared.operation, _comparable(prepared.variables))
         try:
             while True:
                 try:
                     event = await anext(source)
+                    context = await fresh()
+                    _demand_unchanged(rights, context.viewer)
                 except StopAsyncIteration:
                     return
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
                     yield refusal(error, request_id)
                     return
-                yield await self._delivery(prepared, fresh(), event, asked)
+                yield await self._delivery(prepared, context, event, asked)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
@@ -398,6 +403,28 @@ class Executor:
             f"The operation took longer than {seconds:g} seconds and was stopped.",
             code=ErrorCode.TIMEOUT,
             extra={"limit": "seconds", "maximum": seconds},
+        )
+
+
+def _demand_scopes(prepared: Prepared, viewer: Viewer) -> None:
+    """Raise `Forbidden` where an API key is not good for the operation."""
+    if viewer.scopes is not None:
+        operation = prepared.operation
+        scopes.demand(viewer, operation.scopes)
+        given = scopes.scopes_of_variables(operation.outline, prepared.variables)
+        scopes.demand(viewer, given)
+
+
+def _demand_unchanged(rights: object, viewer: Viewer) -> None:
+    """Raise `Forbidden` where the subscriber's rights are not those of the beginning.
+
+    What a subscription listens to was decided with them: the filter, and whether its fields may be
+    asked for at all.
+    """
+    if viewer.rights != rights:
+        raise Forbidden(
+            "What you may do has changed since this subscription began. Subscribe again, with your "
+            "last cursor as `after`."
         )
 
 

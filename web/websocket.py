@@ -3,8 +3,8 @@
 One connection carries many operations, each under an id that the client chose. What breaks the
 protocol closes the connection with the code that the protocol names and a reason; what is wrong
 with one operation is an `error` for its id and harms no other. Every operation, and every delivery
-of a subscription, gets a fresh context; what the connection itself keeps is the viewer, whom a
-`sessionRefresh` sent over it renews.
+of a subscription, gets a fresh context with the rights of that moment; what the connection itself
+keeps is the credentials, which a `sessionRefresh` sent over it renews.
 
 Messages are read one after the other, operations run beside each other, and writing is one at a
 time. A client that takes nothing for a while is let go; a subscriber's cursor finds what it missed.
@@ -24,7 +24,7 @@ from graphql import OperationType
 from starlette.types import Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.context import Context
 from graph.execution import Answer, GraphQLRequest, Prepared, refusal
@@ -101,7 +101,7 @@ class _Connection:
     """One socket; a `web.connections.Stream`."""
 
     def __init__(self, runtime: Runtime, scope: Scope, send: Send) -> None:
-        self.viewer: Viewer = NOBODY
+        self.credentials: Credentials = NOBODY.credentials
         self._runtime = runtime
         self._info: RequestInfo = scope["taskloom.request"]
         self._authorization = header(scope, b"authorization")
@@ -252,7 +252,8 @@ class _Connection:
             raise Closed(BAD_MESSAGE, "The payload of `connection_init` must be an object or null")
         authorization = _authorization(payload) or self._authorization
         try:
-            self.viewer = await self._runtime.services.authenticator.viewer(authorization)
+            viewer = await self._runtime.services.authenticator.viewer(authorization)
+            self.credentials = viewer.credentials
             self._runtime.connections.open(self, self._info.ip)
         except Unauthenticated as failure:
             raise Closed(FORBIDDEN, f"Forbidden: {failure.message}") from None
@@ -314,9 +315,9 @@ class _Connection:
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             operation.kind = prepared.kind
             name = prepared.kind.value
-            context = self._context(info)
+            context = await self._context(info, public=prepared.operation.public)
             await self._runtime.executor.admit(prepared, context)
-            streamed = prepared.kind is OperationType.SUBSCRIPTION and not prepared.cost_only
+            streamed = prepared.subscribes
             if streamed:
                 answer = await self._stream(id_, operation, prepared, context)
             else:
@@ -342,21 +343,20 @@ class _Connection:
 
     async def _once(self, prepared: Prepared, context: Context) -> Answer:
         answer = await self._runtime.executor.execute(prepared, context)
-        renewed = context.renewed_viewer
-        if renewed is not None and renewed.user_id == self.viewer.user_id:
-            self.viewer = renewed
+        renewed = context.renewed
+        if renewed is not None and renewed.user_id == self.credentials.user_id:
+            self.credentials = renewed
         return answer
 
     async def _stream(
         self, id_: str, operation: _Open, prepared: Prepared, admitted: Context
     ) -> Answer:
         """Send every delivery; the answer at the end says whether the stream failed."""
-        unused = [admitted]
 
-        def fresh() -> Context:
-            return unused.pop() if unused else self._context(admitted.request)
+        async def fresh() -> Context:
+            return await self._context(admitted.request)
 
-        deliveries = await self._runtime.executor.subscribe(prepared, fresh)
+        deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
         sent = 0
         async with aclosing(deliveries):
             async for answer in deliveries:
@@ -372,8 +372,18 @@ class _Connection:
                     await asyncio.sleep(0)
         return Answer()
 
-    def _context(self, info: RequestInfo) -> Context:
-        return self._runtime.services.context(self.viewer, info)
+    async def _context(self, info: RequestInfo, *, public: bool = False) -> Context:
+        """A context for one operation or delivery. Credentials that are no longer valid end the
+        connection, except for what the signed-out may do as well, such as to renew them.
+        """
+        services = self._runtime.services
+        try:
+            return await services.current_context(self.credentials, info)
+        except Unauthenticated:
+            if public:
+                return services.context(NOBODY, info)
+            self.expire()
+            raise
 
     async def _write(self, message: dict[str, Any]) -> None:
         text = orjson.dumps(message).decode()

@@ -201,8 +201,8 @@ async def test_a_new_password_ends_the_other_sessions(house: House) -> None:
         current_password=PASSWORD,
         new_password="a better password",
     )
-    assert await house.auth.still_valid(person.viewer)
-    assert not await house.auth.still_valid(other.viewer)
+    assert await house.auth.still_valid(person.viewer.credentials)
+    assert not await house.auth.still_valid(other.viewer.credentials)
     with pytest.raises(InvalidCredentials):
         await house.login(person)
     await house.login(person, "a better password")
@@ -292,7 +292,7 @@ async def test_administrators_end_anybodys_sessions(house: House) -> None:
     await house.login(person)
     ended = await house.do(admin.viewer, user.revoke_sessions, house.auth, person.id)
     assert ended == (person.id, 2)
-    assert not await house.auth.still_valid(person.viewer)
+    assert not await house.auth.still_valid(person.viewer.credentials)
 
 
 async def test_everybody_else_is_refused_for_whomever_they_ask(house: House) -> None:

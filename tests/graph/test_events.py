@@ -70,7 +70,9 @@ async def listening(
     executor = world.executors[engine]
     request = GraphQLRequest(query=LISTEN, variables=variables)
     prepared = await executor.prepare(request, request_id="test")
-    answers = await executor.subscribe(prepared, lambda: world.context(person))
+    answers = await executor.subscribe(
+        prepared, world.context(person), lambda: world.current_context(person)
+    )
     yield Listener(answers)
     await answers.aclose()
 

@@ -98,7 +98,7 @@ async def test_a_password_is_reset(post: Post) -> None:
     assert reply.of("passwordReset") == {"done": True, "errors": []}
     assert (await post.house.login(ada, NEW)).viewer.user_id == ada.id
     # All sessions have ended, and the address is proven to be hers.
-    assert not await post.house.auth.still_valid(ada.viewer)
+    assert not await post.house.auth.still_valid(ada.viewer.credentials)
     assert (await post.user(ada)).email_verified_at is not None
     # Once.
     reply = await post.api(RESET, token=token, password=PASSWORD)
