@@ -174,7 +174,7 @@ async def reset_password(work: Work, auth: Authenticator, *, token: str, passwor
     clean = acceptable(password, ("new_password",))
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
-        raise _invalid("token")
+        raise invalid("token")
     hashed = await auth.passwords.hash(clean)
     user, code = await _claimed(work, id_, CodePurpose.PASSWORD_RESET)
     demand_uncommon(clean, ("new_password",), (user.username, user.email, user.full_name))
@@ -194,7 +194,7 @@ async def verify_by_link(work: Work, auth: Authenticator, *, token: str) -> mode
     """Verify an address by a link from a mail, whoever opens it."""
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
-        raise _invalid("token")
+        raise invalid("token")
     return await _verified(work, auth, *await _claimed(work, id_, CodePurpose.EMAIL))
 
 
@@ -221,7 +221,7 @@ async def undo_change(work: Work, auth: Authenticator, *, token: str) -> models.
     """
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
-        raise _invalid("token")
+        raise invalid("token")
     undo = EmailUndo
     user = await _locked(
         work,
@@ -231,7 +231,7 @@ async def undo_change(work: Work, auth: Authenticator, *, token: str) -> models.
         select(undo).where(undo.id == id_, undo.expires_at > work.now).with_for_update()
     )
     if user is None or used is None:
-        raise _invalid("token")
+        raise invalid("token")
     await work.session.execute(
         delete(undo).where(undo.user_id == user.id, undo.created_at >= used.created_at)
     )
@@ -251,7 +251,7 @@ async def verify_by_code(work: Work, auth: Authenticator, *, code: str) -> model
     """
     user = await _locked(work, models.User.id == work.viewer.require())
     if user is None:
-        raise _invalid("code")
+        raise invalid("code")
     kept = await work.session.scalar(
         select(AccountCode)
         .where(
@@ -263,7 +263,7 @@ async def verify_by_code(work: Work, auth: Authenticator, *, code: str) -> model
         .with_for_update()
     )
     if kept is None:
-        raise _invalid("code")
+        raise invalid("code")
     if not AccountCodes(auth.settings).is_code(kept.id, code):
         kept.tries += 1
         left = MOST_TRIES - kept.tries
@@ -276,9 +276,7 @@ async def verify_by_code(work: Work, auth: Authenticator, *, code: str) -> model
 _USED_UP = "The code is wrong, and was so too often; ask for another one."
 
 
-async def _claimed(
-    work: Work, id_: UUID, purpose: CodePurpose
-) -> tuple[models.User, AccountCode]:
+async def _claimed(work: Work, id_: UUID, purpose: CodePurpose) -> tuple[models.User, AccountCode]:
     """The code of a link and its user, both locked."""
     owner = select(AccountCode.user_id).where(AccountCode.id == id_).scalar_subquery()
     user = await _locked(work, models.User.id == owner)
@@ -293,7 +291,7 @@ async def _claimed(
         .with_for_update()
     )
     if user is None or code is None:
-        raise _invalid("token")
+        raise invalid("token")
     return user, code
 
 
@@ -318,7 +316,8 @@ async def _set_address(work: Work, user: models.User, address: str) -> None:
     await work.session.flush()
 
 
-def _invalid(path: str) -> InvalidCode:
+def invalid(path: str) -> InvalidCode:
+    """The failure for a code or link that does not work."""
     return InvalidCode(
         "This does not work (any more): it was used, is too old, or a later one was sent.",
         path=(path,),

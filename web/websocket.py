@@ -29,6 +29,7 @@ from errors import ErrorCode, Failure, Unauthenticated
 from graph.context import Context
 from graph.execution import Answer, GraphQLRequest, Prepared, refusal
 from web.connections import TooManyConnections
+from web.origins import Origins
 from web.requests import BadRequest, header, parse_json, request_from_object
 from web.runtime import Runtime
 
@@ -73,10 +74,15 @@ class GraphQLOverWebSocket:
     def __init__(self, runtime: Runtime, *, init_seconds: float = INIT_SECONDS) -> None:
         self._runtime = runtime
         self._init_seconds = init_seconds
+        self._origins = Origins(runtime.settings.server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from its handshake to its end."""
         if (await receive())["type"] != "websocket.connect":
+            return
+        origin = header(scope, b"origin")
+        if origin is not None and not self._origins.allows_socket(origin, header(scope, b"host")):
+            await _refuse_origin(scope, send)
             return
         if PROTOCOL not in scope.get("subprotocols", ()):
             # Accepted first: a browser tells its page no code of a handshake that was refused.
@@ -86,6 +92,23 @@ class GraphQLOverWebSocket:
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         await _Connection(self._runtime, scope, send).serve(receive, self._init_seconds)
+
+
+async def _refuse_origin(scope: Scope, send: Send) -> None:
+    """Refuse the handshake: HTTP 403, with the reason if the server can send one."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": FORBIDDEN})
+        return
+    message = "Pages of this origin may not connect; the operator lists origins in \
+TASKLOOM_CORS_ORIGINS."
+    error = {"message": message, "extensions": {"code": ErrorCode.FORBIDDEN.value}}
+    body = orjson.dumps({"errors": [error]})
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 @dataclass(slots=True, eq=False)
