@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from auth.authenticator import Authenticator
-from auth.passwords import acceptable, demand_uncommon
+from auth.passwords import PasswordHash, acceptable, demand_uncommon
 from db import models
 from db.models import WeekDay
 from domain import rules

@@ -249,10 +249,8 @@ class Executor:
         text = await self._registered(digest)
         if text is not None:
             return text, True
-        raise Failure(
-            "No document is stored under this hash; send it together with the document.",
-            code=ErrorCode.PERSISTED_QUERY_NOT_FOUND,
-        )
+        # These very words: some clients (urql) look at them, and not at the code.
+        raise Failure("PersistedQueryNotFound", code=ErrorCode.PERSISTED_QUERY_NOT_FOUND)
 
     async def _registered(self, digest: str) -> str | None:
         return None if self.registered is None else await self.registered.find(digest)
