@@ -103,7 +103,8 @@ class ServerSettings(_Group):
     )
     """`production` refuses built-in secrets and asks for a public address."""
     host: str = Field("127.0.0.1", validation_alias="TASKLOOM_HOST")
-    """Address to listen on; `0.0.0.0` for all interfaces."""
+    """Address to listen on; `0.0.0.0` for all interfaces. One that other machines can reach needs
+    secrets of its own, in development too."""
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"))
     """TCP port to listen on, 0 for any free one. `PORT`, which hosting platforms set, works too."""
     workers: int = Field(1, ge=1, le=64, validation_alias="TASKLOOM_WORKERS")
