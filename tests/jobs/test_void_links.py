@@ -296,7 +296,7 @@ async def test_an_administrators_change_is_final(post: Post) -> None:
     current = (await post.user(ada)).email
     await _by_admin(post, user.administer, ada.id, {"email": _new_address()})
     letter: Letter = await post.latest(current)
-    assert "address was changed" in letter.text
+    assert "address of your account was changed" in letter.text
     assert "undo" not in letter.text
     with pytest.raises(InvalidCode):
         await undo(post, token)
