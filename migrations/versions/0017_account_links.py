@@ -12,9 +12,7 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "users", sa.Column("codes_voided_at", sa.DateTime(timezone=True), nullable=True)
-    )
+    op.add_column("users", sa.Column("codes_voided_at", sa.DateTime(timezone=True), nullable=True))
     op.create_table(
         "email_undos",
         sa.Column("id", sa.Uuid(), nullable=False),
