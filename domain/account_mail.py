@@ -21,15 +21,12 @@ from auth.passwords import acceptable, demand_uncommon
 from db import models
 from db.models import AccountCode, CodePurpose, EmailUndo
 from domain import rules
-from domain.credentials import Change, holders_of, void_pending
+from domain.credentials import EMAIL_JOB, RESET_JOB, Change, holders_of, void_pending
 from domain.session import end_sessions, proven, still_holding
 from domain.user import email as checked_email
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
 from events.kinds import EventKind
-
-RESET_JOB = "mail.password_reset"
-EMAIL_JOB = "mail.email_verification"
 
 RESET_LIFE = dt.timedelta(hours=1)
 EMAIL_LIFE = dt.timedelta(minutes=15)
@@ -88,7 +85,7 @@ async def _request(work: Work, user_id: UUID, address: str) -> Sent:
 
 async def _demand_free(work: Work, address: str, user_id: UUID) -> None:
     if await holders_of(work, address) - {user_id}:
-        raise rules.taken("email address", ("email",))
+        raise rules.taken("email address", ())
 
 
 # --- sending -------------------------------------------------------------------------------------

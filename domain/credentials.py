@@ -16,11 +16,14 @@ import datetime as dt
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, union
+from sqlalchemy import and_, delete, func, or_, select, union
 
-from db.models import AccountCode, EmailUndo, User
+from db.models import AccountCode, EmailUndo, Job, JobState, User
 from domain.work import Work
 
+# The jobs that mail codes and links, and the one that tells what has changed.
+RESET_JOB = "mail.password_reset"
+EMAIL_JOB = "mail.email_verification"
 NOTICE_JOB = "mail.account_notice"
 UNDO_LIFE = dt.timedelta(hours=72)
 
@@ -50,8 +53,7 @@ async def void_pending(
     address to notify, if it is no longer the account's; with `EMAIL_CHANGED` it gets the link that
     undoes the change, unless an administrator made it.
     """
-    # What was asked for before and is not mailed yet is void as well.
-    user.codes_voided_at = work.now
+    user.codes_voided_at = await _void_until(work, user, previous_email or user.email)
     await work.session.execute(delete(AccountCode).where(AccountCode.user_id == user.id))
     address = previous_email or user.email
     undo: EmailUndo | None = None
@@ -68,6 +70,23 @@ async def void_pending(
         work.session.add(undo)
     notice = {"user": user.id, "email": address, "change": change.value}
     await work.enqueue(NOTICE_JOB, notice | ({} if undo is None else {"undo": undo.id}))
+
+
+async def _void_until(work: Work, user: User, address: str) -> dt.datetime:
+    """The moment before which whatever was asked for is void: now, or later by what was asked for
+    while this work waited for a password to be hashed, and is not mailed yet.
+    """
+    email = Job.payload["email"].astext
+    latest = await work.session.scalar(
+        select(func.max(Job.created_at)).where(
+            Job.state.in_((JobState.WAITING, JobState.RUNNING)),
+            or_(
+                and_(Job.name == EMAIL_JOB, Job.payload["user"].astext == user.id.hex),
+                and_(Job.name == RESET_JOB, func.lower(email) == address.lower()),
+            ),
+        )
+    )
+    return work.now if latest is None else max(work.now, latest + dt.timedelta(microseconds=1))
 
 
 async def forget_pending(work: Work, user_id: UUID) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from auth.codes import AccountCodes
 from db.models import User
 from domain import account_mail
-from domain.credentials import NOTICE_JOB, UNDO_LIFE, Change
+from domain.credentials import EMAIL_JOB, NOTICE_JOB, RESET_JOB, UNDO_LIFE, Change
 from domain.work import Work
 from jobs.handlers import RunningJob, handler
 from jobs.mail.compose import compose
@@ -21,7 +21,7 @@ from jobs.tools import Tools
 _ATTEMPTS = 6
 
 
-@handler(account_mail.RESET_JOB, attempts=_ATTEMPTS)
+@handler(RESET_JOB, attempts=_ATTEMPTS)
 async def send_reset(tools: Tools, job: RunningJob) -> None:
     """The link with which a new password can be set. Nothing where there is no such account."""
 
@@ -50,7 +50,7 @@ async def send_reset(tools: Tools, job: RunningJob) -> None:
     await tools.sender.send(message)
 
 
-@handler(account_mail.EMAIL_JOB, attempts=_ATTEMPTS)
+@handler(EMAIL_JOB, attempts=_ATTEMPTS)
 async def send_verification(tools: Tools, job: RunningJob) -> None:
     """A code and a link; to the address that they verify."""
     address = job.payload["email"]

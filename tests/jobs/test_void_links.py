@@ -163,6 +163,22 @@ async def test_the_account_is_not_taken_over_after_the_password_was_changed(post
     assert (await post.house.login(ada, NEW)).viewer.user_id == ada.id
 
 
+async def test_what_was_asked_for_during_the_change_is_void_too(post: Post) -> None:
+    """A password takes a while to be hashed; until then the former one is good."""
+    ada, evil = await post.house.person(), _new_address()
+    began = post.house.clock()
+    post.house.clock.forward(seconds=0.2)
+    await post.api(CHANGE, ada, email=evil, password=PASSWORD)
+    await post.api(REQUEST_RESET, email=ada.email)
+    post.house.clock.now = began
+    await _change_password(post, ada)
+    post.house.clock.forward(seconds=1)
+    await post.workshop.run_due()
+    assert post.server.to(evil) == []
+    (letter,) = post.server.to(ada.email)
+    assert letter.message["Subject"] == "Your password was changed"
+
+
 async def test_what_is_asked_for_afterwards_works(post: Post) -> None:
     ada = await post.house.person()
     await _change_password(post, ada)
