@@ -192,10 +192,14 @@ class Executor:
         or for what is left; then nothing is charged.
         """
         services = context.services
-        try:
-            _demand_scopes(prepared, context.viewer)
-        except Forbidden as failure:
-            raise self._refused(context, failure) from None
+        if context.viewer.scopes is not None:
+            try:
+                operation = prepared.operation
+                scopes.demand(context.viewer, operation.scopes)
+                given = scopes.scopes_of_variables(operation.outline, prepared.variables)
+                scopes.demand(context.viewer, given)
+            except Forbidden as failure:
+                raise self._refused(context, failure) from None
         points = prepared.operation.pricing.points(prepared.variables)
         most = services.settings.limits.cost_operation
         charged = 0 if prepared.cost_only or points > most else points
@@ -402,15 +406,6 @@ class Executor:
             code=ErrorCode.TIMEOUT,
             extra={"limit": "seconds", "maximum": seconds},
         )
-
-
-def _demand_scopes(prepared: Prepared, viewer: Viewer) -> None:
-    """Raise `Forbidden` where an API key is not good for the operation."""
-    if viewer.scopes is not None:
-        operation = prepared.operation
-        scopes.demand(viewer, operation.scopes)
-        given = scopes.scopes_of_variables(operation.outline, prepared.variables)
-        scopes.demand(viewer, given)
 
 
 def _demand_unchanged(rights: object, viewer: Viewer) -> None:

@@ -99,8 +99,7 @@ async def _refuse_origin(scope: Scope, send: Send) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": FORBIDDEN})
         return
-    message = "Pages of this origin may not connect; the operator lists origins in \
-TASKLOOM_CORS_ORIGINS."
+    message = "Pages of this origin may not connect. Allowed are those of TASKLOOM_CORS_ORIGINS."
     error = {"message": message, "extensions": {"code": ErrorCode.FORBIDDEN.value}}
     body = orjson.dumps({"errors": [error]})
     headers = [
