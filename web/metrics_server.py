@@ -37,7 +37,12 @@ async def serving_metrics(runtime: Runtime) -> AsyncIterator[None]:
     app = Starlette(routes=[Route("/metrics", MetricsEndpoint(runtime).answer)])
     with _listener(settings, settings.port, shared=runtime.settings.server.workers > 1) as listener:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, lifespan="off"
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
