@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from auth.api_keys import PREFIX as KEY_PREFIX
 from auth.api_keys import ApiKeys
 from auth.passwords import Passwords
-from auth.tokens import STREAM_SECONDS, Claims, Minted, Tokens
+from auth.tokens import Claims, Minted, Tokens
 from auth.viewer import NOBODY, Credentials, Viewer
 from db import models
 from db.engine import Database
@@ -32,6 +32,8 @@ from settings import Settings
 
 # The promise is five seconds; the rest is for the read itself and for a busy loop.
 RECHECK = dt.timedelta(seconds=3)
+# Longer than a stream token lives, by more than the clocks of several servers differ.
+_USED_KEPT = dt.timedelta(minutes=10)
 _MOST_TOKENS = 20_000
 _MOST_SESSIONS = 20_000
 
@@ -160,7 +162,7 @@ class Authenticator:
         viewer = _viewer(claims, await self._standing(claims.session_id))
         used = models.UsedStreamToken
         # The row is the lock: of several attempts at once, one inserts it.
-        row = {"id": claims.token_id, "expires_at": now + dt.timedelta(seconds=STREAM_SECONDS)}
+        row = {"id": claims.token_id, "expires_at": now + _USED_KEPT}
         claim = insert(used).values(row).on_conflict_do_nothing().returning(used.id)
         async with self.database.session() as session, session.begin():
             if await session.scalar(claim) is None:

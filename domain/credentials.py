@@ -51,7 +51,7 @@ async def void_pending(
 
     The user's row must be locked, so that no code is made at the same time. `previous_email`: the
     address to notify, if it is no longer the account's; with `EMAIL_CHANGED` it gets the link that
-    undoes the change, unless an administrator made it.
+    undoes the change, unless an administrator made it to somebody else's account.
     """
     user.codes_voided_at = await _void_until(work, user, previous_email or user.email)
     await work.session.execute(delete(AccountCode).where(AccountCode.user_id == user.id))

@@ -316,7 +316,8 @@ async def deactivate(work: Work, auth: Authenticator, user_id: UUID) -> models.U
 async def revoke_sessions(work: Work, auth: Authenticator, user_id: UUID) -> tuple[UUID, int]:
     """End all sessions of a user, as an administrator; the user's id and how many there were."""
     user = await _administered(work, user_id)
-    await void_pending(work, user, Change.SESSIONS_REVOKED, by_administrator=True)
+    others = user.id != work.viewer.user_id
+    await void_pending(work, user, Change.SESSIONS_REVOKED, by_administrator=others)
     return user.id, await end_sessions(work, auth, user.id, "ended by an administrator")
 
 

@@ -47,7 +47,7 @@ class RefreshToken(Base):
 
 
 class UsedStreamToken(Identified, Base):
-    """A stream token that opened its subscription, by its `jti`. Kept for as long as it would be
+    """A stream token that opened its subscription, by its `jti`. Kept for longer than it would be
     valid otherwise.
     """
 

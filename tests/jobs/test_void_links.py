@@ -348,3 +348,12 @@ async def _revoke(post: Post, ada: Person) -> None:
         row = await work.session.get_one(models.User, ada.id, with_for_update=True)
         await credentials.void_pending(work, row, credentials.Change.SESSIONS_REVOKED)
         await session.end_sessions(work, post.house.auth, ada.id, "test")
+
+
+async def test_a_thief_who_is_an_administrator_does_not_void_the_link(post: Post) -> None:
+    """To one's own account one is not an administrator."""
+    admin = await post.house.admin()
+    await change_email(post, admin, _new_address())
+    token = await undo_link(post, admin.email)
+    await post.house.do(admin.viewer, user.revoke_sessions, post.house.auth, admin.id)
+    assert (await undo(post, token)).email == admin.email
