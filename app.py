@@ -52,6 +52,7 @@ from web.files import file_routes
 from web.graphql import PATH, GraphQLOverHTTP
 from web.health import health_routes
 from web.metrics import Metrics
+from web.metrics_server import serving_metrics
 from web.middleware import Faults, Gate
 from web.oauth import oauth_routes
 from web.runtime import Runtime
@@ -158,6 +159,7 @@ class Application:
             watch = asyncio.create_task(runtime.connections.watch(authenticator))
             stack.push_async_callback(_cancelled, watch)
             stack.push_async_callback(runtime.finish)
+            await stack.enter_async_context(serving_metrics(runtime))
             await self._explore(database)
             _tune_collector()
             try:

@@ -101,20 +101,18 @@ class ApiKeys:
             raise Unauthenticated("This is not an API key of Taskloom: it is too long.")
         return await self._viewer(_hash(text))
 
-    async def still_valid(self, key_id: UUID) -> bool:
-        """Whether an open stream of this key may go on."""
+    async def current(self, key_id: UUID) -> Viewer:
+        """Who the key of this id stands for now; `Unauthenticated`, with the reason, if it is no
+        longer valid.
+        """
         hash_ = self._hashes.get(key_id)
         if hash_ is None:
             async with self._database.session() as session:
                 key = await session.get(models.ApiKey, key_id)
             if key is None:
-                return False
+                raise Unauthenticated("There is no such API key.")
             hash_ = key.hash
-        try:
-            await self._viewer(hash_)
-        except Unauthenticated:
-            return False
-        return True
+        return await self._viewer(hash_)
 
     def forget(self, user_id: UUID | None) -> None:
         """Believe nothing of this user's keys until asked again."""

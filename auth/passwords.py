@@ -18,13 +18,14 @@ import hashlib
 import hmac
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import bcrypt
 
+from auth.common_passwords import is_common, is_name
 from errors import BadInput, Unavailable
 from settings import AuthSettings
 
@@ -52,7 +53,8 @@ def normalized(password: str) -> str:
 def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     """The password, normalised, if it may be chosen; else `BadInput` that names the rule.
 
-    Length is the only demand: spaces and every script are welcome, and nothing is trimmed.
+    Spaces and every script are welcome, and nothing is trimmed. `demand_uncommon` looks whether it
+    is easy to guess, once it is known whose it will be.
     """
     clean = normalized(password)
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in clean):
@@ -65,6 +67,22 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
             path=path,
         )
     return clean
+
+
+def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[str | None]) -> None:
+    """Raise `BadInput` for a password that is tried first: a common one, or one of the account's
+    own names (login, address, full name).
+    """
+    if is_common(password):
+        raise BadInput(
+            "This password is one of the most common ones; choose one that is harder to guess.",
+            path=path,
+        )
+    if is_name(password, names):
+        raise BadInput(
+            "A password must not be your username, e-mail address or name; choose another one.",
+            path=path,
+        )
 
 
 class Passwords:

@@ -1,7 +1,7 @@
 """Who is asking.
 
-A `Viewer` is made once from verified credentials and is passed to everything that reads or
-changes. Access rules speak of it in SQL only by the bind parameter `viewer_id`, so that a
+A `Viewer` is made from verified credentials for one operation and is passed to everything that
+reads or changes. Access rules speak of it in SQL only by the bind parameter `viewer_id`, so that a
 statement compiled for one person serves all.
 """
 
@@ -21,8 +21,23 @@ PROJECTS_PARAM = "viewer_projects"
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a connection keeps of who opened it: who, and by which session or key; no right.
+
+    Rights are those of the moment of each operation, so whoever keeps this asks
+    `Authenticator.current` for a `Viewer` each time. All fields are None for the signed-out.
+    """
+
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    api_key_id: UUID | None = None
+    # When they end unless they are renewed; open streams end with them.
+    expires_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Viewer:
-    """The signed-in person, or nobody (`user_id` is None)."""
+    """The signed-in person, or nobody (`user_id` is None). Lives for one operation."""
 
     user_id: UUID | None = None
     session_id: UUID | None = None
@@ -30,12 +45,22 @@ class Viewer:
     is_admin: bool = False
     # The person's zone: all-day dates are meant in it.
     timezone: str = "UTC"
-    # When the credentials end; open streams end with them.
+    # When the credentials end.
     expires_at: dt.datetime | None = None
     # What an API key is good for; None with a session, which is good for everything.
     scopes: frozenset[str] | None = None
     # The only projects of which anything is seen, for an API key that was so restricted.
     projects: tuple[UUID, ...] | None = None
+
+    @property
+    def credentials(self) -> Credentials:
+        """What may be kept for longer than one operation."""
+        return Credentials(self.user_id, self.session_id, self.api_key_id, self.expires_at)
+
+    @property
+    def rights(self) -> tuple[object, ...]:
+        """What the credentials allow at this moment, beyond what the rows themselves say."""
+        return (self.user_id, self.is_admin, self.scopes, self.projects)
 
     @property
     def signed_in(self) -> bool:

@@ -23,6 +23,7 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    ValuesOfCorrectTypeRule,
     parse,
     specified_rules,
     validate,
@@ -35,6 +36,7 @@ from errors import ErrorCode
 from graph.cost import Pricing
 from graph.input_size import InputSize
 from graph.limits import DocumentLimits, check_document
+from graph.literals import LocatedValuesRule
 from graph.overlap import check_overlap
 from graph.scopes import scopes_of
 from graph.selection import DEFINITION, Outline, fields_of
@@ -73,7 +75,10 @@ class _NoNull(MaybeNullValidationRule):
         )
 
 
-_RULES: Final[tuple[type[ASTValidationRule], ...]] = (*specified_rules, _NoNull)
+_RULES: Final[tuple[type[ASTValidationRule], ...]] = (
+    *(LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules),
+    _NoNull,
+)
 
 
 @dataclass(slots=True, eq=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLInputObjectType
 from strawberry.printer import print_schema
 
+from db.base import Base
 from errors import BadInput, NotFound
 from graph import ids
 from graph.account_mail import AccountMailMutation
@@ -68,12 +70,19 @@ async def _nodes(
     info.viewer.require()
     if len(ids_) > MAX_NODES:
         raise BadInput(f"At most {MAX_NODES} ids; there are {len(ids_)}.", path=("ids",))
-    wanted = [ids.split(text, ("ids", index)) for index, text in enumerate(ids_)]
-    rows: list[Any] = [None] * len(wanted)
-    for model in {model for model, _ in wanted if model in TYPE_NAMES}:
-        places = [index for index, (found, _) in enumerate(wanted) if found is model]
-        loaded = await load_objects(info, model, [wanted[index][1] for index in places])
-        for index, row in zip(places, loaded, strict=True):
+    rows: list[Any] = [None] * len(ids_)
+    places: dict[type[Base], list[tuple[int, UUID]]] = {}
+    for index, text in enumerate(ids_):
+        try:
+            model, key = ids.split(text, ("ids", index))
+        except BadInput as failure:
+            # Of this item alone.
+            rows[index] = failure
+        else:
+            places.setdefault(model, []).append((index, key))
+    for model in TYPE_NAMES.keys() & places.keys():
+        loaded = await load_objects(info, model, [key for _, key in places[model]])
+        for (index, _), row in zip(places[model], loaded, strict=True):
             rows[index] = row
     return rows
 
@@ -110,7 +119,9 @@ class Query(
         _node, "Any object by its id; null with `NOT_FOUND` if there is none for you."
     )
     nodes: list[Node | None] = root(
-        _nodes, "Objects by their ids, in the same order; null where there is none for you."
+        _nodes,
+        "Objects by their ids, in the same order; null where there is none for you, and null with "
+        "an error for an id that is malformed.",
     )
 
 

@@ -22,11 +22,11 @@ from errors import ErrorCode
 from graph.error_format import format_errors
 from settings import ServerSettings
 from web.metrics import Metrics
+from web.origins import Origins
 
 access_log = logging.getLogger("taskloom.access")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
-_LOCAL_ORIGIN: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 # What is logged even where the level is not `debug`. A line for each of a thousand requests in a
 # second costs a fifth of the time that they take, and a proxy in front writes them anyway.
@@ -71,8 +71,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._origins = frozenset(settings.cors_origins)
-        self._local_origins = not settings.production
+        self._origins = Origins(settings)
         self._security: tuple[tuple[bytes, bytes], ...] = _SECURITY
         if settings.production and settings.public_url.startswith("https://"):
             self._security = (*_SECURITY, _TRANSPORT)
@@ -133,9 +132,7 @@ class Gate:
 
     def allows(self, origin: str) -> bool:
         """Whether pages of this origin may call the API."""
-        if origin in self._origins:
-            return True
-        return self._local_origins and _LOCAL_ORIGIN.fullmatch(origin) is not None
+        return self._origins.allows(origin)
 
     async def _preflight(self, origin: str, send: Send) -> None:
         status, headers = (204, list(_PREFLIGHT)) if self.allows(origin) else (403, [])

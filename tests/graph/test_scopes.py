@@ -292,11 +292,11 @@ async def test_expiry_and_deactivation(world: World) -> None:
     key = await key_of(world, ada, "read", expiresAt=soon)
     viewer = await house.auth.viewer(f"Bearer {key}")
     assert viewer.user_id == ada.id
-    assert await house.auth.still_valid(viewer)
+    assert await house.auth.still_valid(viewer.credentials)
     house.clock.forward(minutes=61)
     with pytest.raises(Unauthenticated, match="expired"):
         await house.auth.viewer(f"Bearer {key}")
-    assert not await house.auth.still_valid(viewer)
+    assert not await house.auth.still_valid(viewer.credentials)
     house.auth.close()
 
 

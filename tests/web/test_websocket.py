@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from app import Application, create_app
@@ -102,6 +102,46 @@ def ws(toy_url: str) -> Open:
 
 
 # The handshake
+
+
+async def _handshake(url: str, origin: str) -> int:
+    """The status of a handshake from a page of this origin."""
+    try:
+        async with opened(url, init=None, origin=origin):
+            return 101
+    except InvalidStatus as refused:
+        body = json.loads(refused.response.body or b"")
+        assert body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        assert "TASKLOOM_CORS_ORIGINS" in body["errors"][0]["message"]
+        return refused.response.status_code
+
+
+async def test_pages_of_other_origins_may_not_connect(settings: Settings) -> None:
+    listed = "https://app.example.com"
+    for production in (True, False):
+        changes: dict[str, Any] = {"cors_origins": (listed,)}
+        if production:
+            changes["env"] = "production"
+        server = settings.server.model_copy(update=changes)
+        app = create_app(settings.model_copy(update={"server": server}), schema=toy.schema)
+        async with serving(app) as url:
+            # Its own, by the address that was connected to and by the public one; one of the list.
+            for origin in (url, settings.server.public_url, listed):
+                assert await _handshake(url, origin) == 101, origin
+            for origin in (
+                "https://evil.example.com",
+                "null",
+                f"{listed}.evil.example",
+                f"{listed}:8443",
+                "http://app.example.com",
+                "",
+            ):
+                assert await _handshake(url, origin) == 403, origin
+            local = await _handshake(url, "http://localhost:5173")
+            assert local == (403 if production else 101)
+            # Programs send none.
+            async with opened(url) as client:
+                await client.alive()
 
 
 async def test_another_subprotocol_is_not_acceptable(ws: Open) -> None:

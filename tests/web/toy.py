@@ -102,7 +102,7 @@ class Mutation:
     @strawberry.mutation
     async def renew(self, info: ToyInfo, token: str) -> bool:
         viewer = await info.context.services.authenticator.viewer(f"Bearer {token}")
-        info.context.renewed_viewer = viewer
+        info.context.renewed = viewer.credentials
         return True
 
 
