@@ -22,7 +22,7 @@ from graphql import OperationDefinitionNode
 from app import create_app
 from auth.request import RequestInfo
 from db.held import Connections
-from graph.context import Services
+from graph.context import Context, Services
 from graph.execution import Answer, Executor, GraphQLRequest, Refused
 from settings import Settings
 from tests.accounts import Clock
@@ -69,18 +69,19 @@ class Probe:
         text, variables = operation.filled(self.names)
         request = RequestInfo(id="cancelled0001", ip="203.0.113.8", user_agent="tests/1")
         viewer = self.scene.viewer(operation.person)
+
+        async def context() -> Context:
+            return self.services.context(viewer, request)
+
         try:
             prepared = await self.executor.prepare(
                 GraphQLRequest(query=text, variables=variables), request_id=request.id
             )
             if operation.kind == "subscription":
-                stream = await self.executor.subscribe(
-                    prepared, lambda: self.services.context(viewer, request)
-                )
+                stream = await self.executor.subscribe(prepared, await context(), context)
                 answers = await _first(stream, operation.deliveries)
             else:
-                context = self.services.context(viewer, request)
-                answers = [await self.executor.execute(prepared, context)]
+                answers = [await self.executor.execute(prepared, await context())]
         except Refused as refused:
             answers = [refused.answer]
         for answer in answers:
