@@ -39,6 +39,7 @@ async def create(
     user_id = work.viewer.require()
     if work.viewer.restricted:
         raise Forbidden("An API key that is restricted to projects cannot make exports.")
+    await work.lock_viewer()
     unfinished = await work.session.scalar(
         select(func.count()).where(
             ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING

@@ -226,6 +226,7 @@ async def _target(
 
 
 async def _demand_room(work: Work, user_id: UUID) -> None:
+    await work.lock_viewer()
     count = await work.session.scalar(select(func.count()).where(Reminder.user_id == user_id))
     if (count or 0) >= MAX_REMINDERS:
         raise Failure(

@@ -158,6 +158,16 @@ class Work:
             self.session, self.new_id(), name, plain, now=self.now, key=key, run_at=run_at
         )
 
+    async def lock_viewer(self) -> UUID:
+        """The viewer's id, locked: what they have is counted by one transaction at a time, so that
+        a limit of it holds for requests at the same moment.
+        """
+        user_id = self.viewer.require()
+        # Not FOR UPDATE, which everybody would wait for who refers to the user.
+        user = select(models.User.id).where(models.User.id == user_id)
+        await self.session.execute(user.with_for_update(key_share=True))
+        return user_id
+
     async def readable(
         self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)
     ) -> M:
@@ -296,6 +306,9 @@ _STAND_INS = {
         NOBODY,
         Viewer(user_id=UUID(int=0)),
         Viewer(user_id=UUID(int=0), is_admin=True),
+        Viewer(user_id=UUID(int=0), scopes=frozenset()),
+        Viewer(user_id=UUID(int=0), is_admin=True, scopes=frozenset()),
+        Viewer(user_id=UUID(int=0), scopes=frozenset(), projects=()),
         Viewer(user_id=UUID(int=0), projects=()),
     )
 }

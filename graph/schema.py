@@ -9,7 +9,7 @@ from graphql import GraphQLInputObjectType
 from strawberry.printer import print_schema
 
 from errors import BadInput, NotFound
-from graph import ids
+from graph import ids, scopes
 from graph.account_mail import AccountMailMutation
 from graph.activity import ActivityQuery
 from graph.api_key import ApiKey, ApiKeyMutation
@@ -55,7 +55,10 @@ async def _node(
 ) -> Any:
     info.viewer.require()
     model, key = ids.split(id, ("id",))
-    row = await load_object(info, model, key) if model in TYPE_NAMES else None
+    row = None
+    if model in TYPE_NAMES:
+        _demand(info, model)
+        row = await load_object(info, model, key)
     if row is None:
         raise NotFound(path=("id",))
     return row
@@ -71,11 +74,17 @@ async def _nodes(
     wanted = [ids.split(text, ("ids", index)) for index, text in enumerate(ids_)]
     rows: list[Any] = [None] * len(wanted)
     for model in {model for model, _ in wanted if model in TYPE_NAMES}:
+        _demand(info, model)
         places = [index for index, (found, _) in enumerate(wanted) if found is model]
         loaded = await load_objects(info, model, [wanted[index][1] for index in places])
         for index, row in zip(places, loaded, strict=True):
             rows[index] = row
     return rows
+
+
+def _demand(info: BatchInfo, model: Any) -> None:
+    """That an API key may read objects of this type; a fragment on it is not asked for."""
+    scopes.demand(info.viewer, scopes.scopes_of_type(TYPE_NAMES[model]) or ())
 
 
 @strawberry.type(description="What can be asked.")
@@ -173,6 +182,7 @@ def make_schema() -> strawberry.Schema:
         config=CONFIG,
     )
     _leave_one_of_to_graphql(made)
+    scopes.complete(made._schema)  # noqa: SLF001 - Strawberry's way to it
     return made
 
 

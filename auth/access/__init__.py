@@ -12,7 +12,8 @@ ancestors of a task are `parent_id` and `root_id`, and no rule recurses.
 from __future__ import annotations
 
 # Importing them writes their rules into `RULES`.
-from auth.access import events, people, projects, tasks  # noqa: F401 - for their rules
+from auth.access import people, projects, tasks  # noqa: F401 - for their rules
+from auth.access.events import audit
 from auth.access.parts import member_projects, role_in, shared_tasks
 from auth.access.rule import (
     RULES,
@@ -20,7 +21,6 @@ from auth.access.rule import (
     Predicate,
     Rule,
     Who,
-    audit,
     delete,
     edit,
     reach,

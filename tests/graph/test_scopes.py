@@ -9,16 +9,22 @@ from typing import Any
 
 import httpx
 import pytest
-from graphql import OperationType
+from graphql import (
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInt,
+    GraphQLObjectType,
+)
 
-from auth.scopes import SCOPES, holds
+from auth.scopes import EVENT_SCOPES, LOSS_SCOPES, SCOPES, holds
 from errors import Unauthenticated
-from graph.schema import schema
-from graph.scopes import ROOTS, SESSION, TYPES, scope_of
+from graph.schema import make_schema
+from graph.scope_table import ARGUMENTS, FIELDS, ROOTS, SESSION, TYPES
+from graph.scopes import complete
 from tests.accounts import Person
 from tests.factories import Reply, World, gid
 
-SCHEMA = schema._schema
 CREATE = """
 mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
   key replayed errors { code path }
@@ -62,28 +68,33 @@ def refused(reply: Reply) -> str | None:
 # --- the tables ----------------------------------------------------------------------------------
 
 
-def test_every_root_field_has_a_scope() -> None:
-    missing = [
-        f"{root.name}.{name}"
-        for kind in OperationType
-        if (root := SCHEMA.get_root_type(kind)) is not None
-        for name in root.fields
-        if scope_of(kind, name) is None
-    ]
-    assert missing == []
-
-
-def test_every_kind_of_row_has_a_scope_or_is_public() -> None:
-    nodes = {type_.name for type_ in SCHEMA.get_possible_types(SCHEMA.get_type("Node"))}  # type: ignore[arg-type]
-    # Profiles are public, and what an event may show is decided by the root field.
-    public = {"User", "TaskEvent", "Event"}
-    assert sorted(nodes - set(TYPES) - public) == []
+def test_a_schema_that_declares_no_scope_is_not_built() -> None:
+    made = make_schema()._schema
+    assert made.query_type is not None
+    invoice = GraphQLObjectType("Invoice", {"total": GraphQLField(GraphQLInt)})
+    made.type_map["Invoice"] = invoice
+    made.type_map["InvoiceFilter"] = GraphQLInputObjectType(
+        "InvoiceFilter", {"total": GraphQLInputField(GraphQLInt)}
+    )
+    made.query_type.fields["invoices"] = GraphQLField(invoice)
+    del made.type_map["Task"].fields["commentCount"]  # type: ignore[attr-defined]
+    with pytest.raises(TypeError) as refused_:
+        complete(made)
+    message = str(refused_.value)
+    for said in (
+        "Invoice declares none",
+        "InvoiceFilter declares none",
+        "query invoices declares none",
+        "there is no Task.commentCount",
+    ):
+        assert said in message
 
 
 def test_scopes_in_the_tables_are_scopes() -> None:
-    tables = [*ROOTS.values(), TYPES]
-    used = {scope for table in tables for scope in table.values()} - {"", SESSION}
-    assert used <= SCOPES
+    tables = [*ROOTS.values(), TYPES, FIELDS, ARGUMENTS]
+    used = {scope for table in tables for scopes in table.values() for scope in scopes}
+    assert used - {SESSION} <= SCOPES
+    assert {*EVENT_SCOPES.values(), *LOSS_SCOPES.values()} <= SCOPES
 
 
 @pytest.mark.parametrize(
@@ -177,7 +188,9 @@ async def test_what_is_outside_the_scopes_is_refused_by_name(world: World) -> No
     assert refused(await ask(world, key, story, id=gid(task))) == "events:read"
     assert refused(await ask(world, key, "{ projects { totalCount } }")) == "projects:read"
     node = "query ($id: ID!) { node(id: $id) { id } }"
-    assert refused(await ask(world, key, node, id=gid(task))) == "read"
+    assert (await ask(world, key, node, id=gid(task))).good["node"] == {"id": gid(task)}
+    (error,) = (await ask(world, key, node, id=gid(await world.project(ada)))).errors
+    assert error["extensions"]["scope"] == "projects:read"
     both = "{ serverInfo { name } projects { nodes { id } } }"
     assert refused(await ask(world, key, both)) == "projects:read"
     # A scope that a condition leaves out is asked for all the same.
