@@ -190,6 +190,11 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "User.username": FREE,
     "User.fullName": FREE,
     "User.avatarUrl": FREE,
+    # What is somebody's is declared by its own type.
+    "User.assignedTasks": FREE,
+    "User.runningTimer": FREE,
+    "User.sessions": FREE,
+    "User.apiKeys": FREE,
 }
 # Arguments that ask for something of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {

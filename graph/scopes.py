@@ -24,6 +24,7 @@ from graphql import (
     SelectionSetNode,
     get_named_type,
     is_abstract_type,
+    is_leaf_type,
     is_object_type,
 )
 
@@ -267,9 +268,10 @@ def _describe(schema: GraphQLSchema) -> None:
             _add(type_, scopes)
     for place, scopes in FIELDS.items():
         type_name, _, field_name = place.partition(".")
-        fields = getattr(schema.get_type(type_name), "fields", {})
-        if field_name in fields:
-            _add(fields[field_name], scopes, "Free for every API key.")
+        field = getattr(schema.get_type(type_name), "fields", {}).get(field_name)
+        if field is not None:
+            free = "Free for every API key." if is_leaf_type(get_named_type(field.type)) else ""
+            _add(field, scopes, free)
 
 
 def _add(described: Any, scopes: Scopes, free: str = "") -> None:
