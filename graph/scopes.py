@@ -124,7 +124,10 @@ def scopes_of_value(schema: GraphQLSchema, type_name: str, value: Any) -> tuple[
 
 
 def _within(
-    outline: Outline, type_: GraphQLNamedType, selections: SelectionSetNode, seen: set[tuple[str, str]]
+    outline: Outline,
+    type_: GraphQLNamedType,
+    selections: SelectionSetNode,
+    seen: set[tuple[str, str]],
 ) -> Iterator[str]:
     """What is needed by the fields of a set, and by the types that its fragments are on."""
     for node in selections.selections:

@@ -429,7 +429,10 @@ class WebhookMutation:
         secrets=("secret",),
     )
     webhook_update: WebhookUpdatePayload = mutation(
-        _update, WebhookUpdateInput, "Change a webhook, turn it off or on, take it over from an API key.", in_context=True
+        _update,
+        WebhookUpdateInput,
+        "Change a webhook, turn it off or on, take it over from an API key.",
+        in_context=True,
     )
     webhook_delete: WebhookDeletePayload = mutation(
         _delete, WebhookDeleteInput, "Delete a webhook with its deliveries."

@@ -56,7 +56,9 @@ _THINGS: Final[Mapping[str, str]] = {
 def _default(readable: Callable[[str], bool]) -> str:
     """`readable`: of the types that it shows, which."""
     told = "".join(
-        f"\n    ... on {name} {{ {fields} }}" for name, fields in _SUBJECTS.items() if readable(name)
+        f"\n    ... on {name} {{ {fields} }}"
+        for name, fields in _SUBJECTS.items()
+        if readable(name)
     )
     things = "".join(
         f"\n  {name.lower()} {{ {fields} }}" for name, fields in _THINGS.items() if readable(name)

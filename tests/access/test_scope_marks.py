@@ -138,12 +138,12 @@ async def scene(world: World) -> Scene:
             projectId=project, github={"repository": "mark-integrations/repo"}, credentials="x",
         )
     )["integration"]["id"]  # fmt: skip
-    await _does(
-        world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"]
-    )
+    await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])
     ids_ = await _more_rows(world, ada, bob, _key(task), _key(webhook))
     event = (
-        await world.run("query ($id: ID!) { task(id: $id) { activity { nodes { id } } } }", ada, id=task)
+        await world.run(
+            "query ($id: ID!) { task(id: $id) { activity { nodes { id } } } }", ada, id=task
+        )
     ).good["task"]["activity"]["nodes"]
     everything = [task, project, comment, entry, reminder, webhook, integration, *ids_]
     arguments: dict[str, dict[str, Any]] = {
@@ -337,7 +337,9 @@ def leaks(scene: Scene, answer: Any, scopes: set[str]) -> list[tuple[str, Any]]:
     for one in said(answer):
         for noun, marks in forbidden.items():
             for mark in marks:
-                same = mark in one if isinstance(one, str) and isinstance(mark, str) else one == mark
+                same = (
+                    mark in one if isinstance(one, str) and isinstance(mark, str) else one == mark
+                )
                 if same:
                     found.append((noun, mark))
     return found
@@ -355,13 +357,9 @@ async def ask(
 
 async def viewer_with(scene: Scene, scopes: set[str]) -> Viewer:
     house = scene.world.house
-    made = await house.do(
-        scene.ada.viewer, api_keys.create, name="A key", scopes=sorted(scopes)
-    )
+    made = await house.do(scene.ada.viewer, api_keys.create, name="A key", scopes=sorted(scopes))
     viewer = await scene.world.services.authenticator.viewer(f"Bearer {made.key.text}")
-    await house.do(
-        scene.ada.viewer, api_keys.revoke, auth=house.auth, key_id=made.row.id
-    )
+    await house.do(scene.ada.viewer, api_keys.revoke, auth=house.auth, key_id=made.row.id)
     return viewer
 
 
@@ -369,10 +367,16 @@ def all_but(noun: str) -> set[str]:
     return {f"{one}:read" for one in NOUNS if one not in {noun, "admin"}}
 
 
+# Of these nouns others speak the most; keys that lack one of the others are tried by night.
+TOLD = {"tasks", "projects", "comments", "time"}
 KEYS = [
     *({f"{noun}:read"} for noun in NOUNS if noun != "admin"),
-    *(all_but(noun) for noun in NOUNS if noun != "admin"),
-    all_but("nothing"),
+    *(all_but(noun) for noun in sorted(TOLD)),
+    *(
+        pytest.param(all_but(noun), marks=pytest.mark.nightly)
+        for noun in (*NOUNS, "nothing")
+        if noun not in {*TOLD, "admin"}
+    ),
 ]
 
 
@@ -387,17 +391,17 @@ async def test_no_mark_of_another_noun(scene: Scene, scopes: set[str]) -> None:
         body = {"data": reply.data, "errors": reply.errors}
         assert not leaks(scene, body, scopes), document
         count += 1
-    assert count or scopes
+    assert count > 2
 
 
 async def test_the_marks_are_there(scene: Scene) -> None:
     """Signed in, each of them is found; or the test above would find nothing for another reason."""
-    scopes = {*SCOPES, "a session"}
     found: set[tuple[str, Any]] = set()
     for document, values in reads(scene, set(SCOPES)):
+        if "{ node(" in document:
+            continue
         reply = await ask(scene, document, scene.ada, values)
         found.update(leaks(scene, reply.data, set()))
     text = "{ viewer { sessions { nodes { deviceName } } apiKeys { nodes { name } } } }"
     found.update(leaks(scene, (await scene.world.run(text, scene.ada)).data, set()))
-    assert scopes
     assert {mark for _, mark in found} == {mark for marks in scene.marks.values() for mark in marks}

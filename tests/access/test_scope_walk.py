@@ -47,13 +47,9 @@ NOUNS = {
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
-    "time": (
-        "TimeEntry TimeReport TimeReportGroup TimerChange ReportExport ReportExportProgress"
-    ),
+    "time": ("TimeEntry TimeReport TimeReportGroup TimerChange ReportExport ReportExportProgress"),
     "people": "User",
-    "events": (
-        "TaskEvent Event FieldChange Activity ActivityStats ActivityCount ResourceCount"
-    ),
+    "events": ("TaskEvent Event FieldChange Activity ActivityStats ActivityCount ResourceCount"),
     "notifications": (
         "Notification NotificationReceived NotificationPreferences NotificationChannels"
     ),
@@ -182,11 +178,15 @@ def is_comparator(type_: Any) -> bool:
     """Of plain values: `eq`, `some` and such, and no `and`."""
     names = set(getattr(type_, "fields", {}))
     plain = all(
-        is_leaf_type(get_named_type(field.type)) or get_named_type(field.type).name == "StringFilter"
+        is_leaf_type(get_named_type(field.type))
+        or get_named_type(field.type).name == "StringFilter"
         for field in type_.fields.values()
     )
-    return is_input_object_type(type_) and "and" not in names and plain and bool(
-        names & {"eq", "some"}
+    return (
+        is_input_object_type(type_)
+        and "and" not in names
+        and plain
+        and bool(names & {"eq", "some"})
     )
 
 
@@ -281,7 +281,9 @@ def fields() -> Iterator[Way]:
             below = ""
             if not is_leaf_type(inner):
                 below = " { __typename }"
-                needs |= frozenset() if is_abstract_type(inner) else needs_of(inner.name, "__typename")
+                needs |= (
+                    frozenset() if is_abstract_type(inner) else needs_of(inner.name, "__typename")
+                )
             body = f"{place.before}{field_name}{text}{below}{place.after}"
             yield Way(f"{name}.{field_name}", _framed(place, body, variables), needs)
 
