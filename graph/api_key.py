@@ -59,8 +59,8 @@ class ApiKey(Node):
 
 
 BY_KEY = (
-    "The API key that made it, or that changed it last. It has the rights of the key, and ends with "
-    "it. Null where you made it with a session, or took it over."
+    "The API key that made it, or that changed it last. It has the rights of the key, and ends "
+    "with it. Null where you made it with a session, or took it over."
 )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import strawberry
 from strawberry.types.maybe import Some
 
-
 TAKE_OVER = (
     "True: it is yours, and no longer an API key's: it acts with your rights and does not end with "
     "the key. For sessions only."

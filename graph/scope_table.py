@@ -150,7 +150,7 @@ _NEUTRAL: Final = (
 )
 TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
-    **{name: _SEARCHED for name in "SearchConnection SearchEdge SearchResult".split()},
+    **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchResult"], _SEARCHED),
     "SearchFragment": _SEARCHED,
     **dict.fromkeys(_NEUTRAL.split(), FREE),
 }

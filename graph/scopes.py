@@ -244,11 +244,11 @@ def _unknown(schema: GraphQLSchema) -> Iterator[str]:
     for place in [*FIELDS, *ARGUMENTS]:
         type_name, _, rest = place.partition(".")
         field_name, _, argument = rest.partition("(")
-        fields = getattr(schema.get_type(type_name), "fields", {})
-        field = fields.get(field_name)
-        if field_name != "__typename" and field is None:
-            yield f"there is no {place}"
-        elif argument and argument.removesuffix(":)") not in field.args:
+        field = getattr(schema.get_type(type_name), "fields", {}).get(field_name)
+        found = field_name == "__typename" or field is not None
+        if argument:
+            found = argument.removesuffix(":)") in getattr(field, "args", ())
+        if not found:
             yield f"there is no {place}"
     for kind, table in ROOTS.items():
         root = schema.get_root_type(kind)

@@ -71,7 +71,7 @@ def _of_those_scopes(column_: Any, description: str) -> Any:
     return batch(texts, f"{description} {more}", needs=needs)
 
 
-def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | None | Forbidden:
+def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden | None:
     if text is not None:
         try:
             # Of those from before this was noted nobody knows what is in them.

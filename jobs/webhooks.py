@@ -86,7 +86,7 @@ async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
     await webhook_delivery.add(work, await _visible(tools, wanted))
 
 
-def _webhooks() -> Select[tuple[Webhook, User, ApiKey | None]]:
+def _webhooks() -> Select[Webhook, User, ApiKey | None]:
     """Webhooks with their owners, and with the keys that made them."""
     joined = select(Webhook, User, ApiKey).join(User, User.id == Webhook.user_id)
     return joined.outerjoin(ApiKey, ApiKey.id == Webhook.api_key_id)

@@ -79,7 +79,8 @@ class Scene:
 
 async def _does(world: World, ada: Person, mutation: str, gives: str, **values: Any) -> Any:
     type_ = mutation[0].upper() + mutation[1:] + "Input"
-    text = f"mutation ($input: {type_}!) {{ {mutation}(input: $input) {{ {gives} errors {{ code message }} }} }}"
+    below = f"{mutation}(input: $input) {{ {gives} errors {{ code message }} }}"
+    text = f"mutation ($input: {type_}!) {{ {below} }}"
     return (await world.run(text, ada, input=values)).good[mutation]
 
 

@@ -159,7 +159,7 @@ def needs_of(type_name: str, field: str) -> Needs:
         return more | {noun if noun == NO_KEY else f"{noun}:write"}
     if type_ in {SCHEMA.query_type, SCHEMA.subscription_type}:
         gives = GIVES.get(field)
-        fields = type_.fields  # type: ignore[attr-defined]
+        fields = type_.fields
         nouns = noun_of(get_named_type(fields[field].type).name) if gives is None else gives.split()
         return more | read(nouns)
     if is_object_type(type_) and SCHEMA.type_map["Payload"] in type_.interfaces:
@@ -223,7 +223,8 @@ def _framed(place: Place, body: str, more: tuple[str, ...] = ()) -> str:
 
 def _required(place: Place, arguments: dict[str, GraphQLArgument]) -> tuple[str, tuple[str, ...]]:
     """The text of the arguments that must be given, by variables."""
-    names, variables = [], []
+    names: list[str] = []
+    variables: list[str] = []
     for name, argument in arguments.items():
         if is_required_argument(argument):
             variable = f"$v{len(place.variables) + len(variables)}"
@@ -257,7 +258,7 @@ def places() -> dict[str, Place]:
                 continue
             text, variables = _required(place, field.args)
             needs = place.needs | needs_of(name, field_name)
-            for one in SCHEMA.get_possible_types(inner) if is_abstract_type(inner) else (inner,):  # type: ignore[arg-type]
+            for one in SCHEMA.get_possible_types(inner) if is_abstract_type(inner) else (inner,):
                 on = f"... on {one.name} {{ " if is_abstract_type(inner) else ""
                 below = Place(
                     f"{place.before}{field_name}{text} {{ {on}",
@@ -360,7 +361,7 @@ def includes(granted: str, needed: str) -> bool:
         return False
     if granted in {"read", "write"}:
         return noun != "admin" and (granted == "write" or verb == "read")
-    return granted == needed or granted == f"{noun}:write"
+    return granted in {needed, f"{noun}:write"}
 
 
 def missing(scopes: set[str], needs: Needs) -> set[str]:
@@ -378,7 +379,9 @@ async def refused(world: World, way: Way, scopes: set[str]) -> str | None:
     prepared = PREPARED.get(way.document)
     if prepared is None:
         # An input that is given at all is a question.
-        given = {"given": {}} if re.search(r"\$given: \[?\w+(Filter|Order)\b", way.document) else {}
+        given: dict[str, Any] = (
+            {"given": {}} if re.search(r"\$given: \[?\w+(Filter|Order)\b", way.document) else {}
+        )
         request = GraphQLRequest(query=way.document, variables=given)
         prepared = PREPARED[way.document] = await executor.prepare(request, request_id="walk")
     try:

@@ -39,6 +39,10 @@ mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
 REVOKE = """
 mutation ($id: ID!) { apiKeyRevoke(input: {id: $id}) { apiKey { revokedAt } errors { code } } }
 """
+MOVE = """
+mutation ($id: ID!, $p: ID) {
+  taskMove(input: {id: $id, projectId: $p}) { task { id } errors { code } } }
+"""
 MINE = "{ viewer { apiKeys { nodes { id name prefix lastUsedAt } } } }"
 
 
@@ -423,7 +427,10 @@ async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world
     since = (await world.post("{ eventCursor }", ada)).good["eventCursor"]
     moved = await world.task(ada, "secret plan", project_id=inside.id)
     stays = await world.task(ada, "other plan", project_id=inside.id)
-    update = "mutation ($id: ID!, $t: String!) { taskUpdate(input: {id: $id, title: $t}) { task { id } errors { code } } }"
+    update = """
+    mutation ($id: ID!, $t: String!) {
+      taskUpdate(input: {id: $id, title: $t}) { task { id } errors { code } } }
+    """
     await world.post(update, ada, id=gid(moved), t="secret plan B")
     key = await key_of(world, ada, "read", "write", projectIds=[gid(inside)])
     everything = """
@@ -436,8 +443,7 @@ async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world
     before = await ask(world, key, everything, since=since, id=gid(stays))
     assert before.good["activityStats"]["total"] == 4
     assert "secret plan" in before.body.decode()
-    move = "mutation ($id: ID!, $p: ID) { taskMove(input: {id: $id, projectId: $p}) { task { id } errors { code } } }"
-    assert (await world.post(move, ada, id=gid(moved), p=gid(outside))).good
+    assert (await world.post(MOVE, ada, id=gid(moved), p=gid(outside))).good
     after = await ask(world, key, everything, since=since, id=gid(stays))
     assert after.good["activityStats"]["total"] == after.good["activity"]["totalCount"] == 3
     assert "secret plan" not in after.body.decode()
@@ -465,14 +471,18 @@ async def test_the_history_of_time_leaves_a_restricted_key_with_the_entry(world:
     inside, outside = await world.project(ada), await world.project(ada)
     create = """
     mutation ($p: ID!) { timeEntryCreate(input: {projectId: $p, description: "secret hours",
-      startedAt: "2026-01-05T08:00:00Z", durationSeconds: 60}) { timeEntry { id } errors { code } } }
+      startedAt: "2026-01-05T08:00:00Z", durationSeconds: 60}) {
+        timeEntry { id } errors { code } } }
     """
     made = await world.post(create, ada, p=gid(inside))
     entry = made.good["timeEntryCreate"]["timeEntry"]["id"]
     key = await key_of(world, ada, "read", projectIds=[gid(inside)])
     asked = "{ activity { nodes { changes { field from to } subjectId } } }"
     assert entry in (await ask(world, key, asked)).body.decode()
-    move = "mutation ($id: ID!, $p: ID) { timeEntryUpdate(input: {id: $id, projectId: $p}) { errors { code } } }"
+    move = """
+    mutation ($id: ID!, $p: ID) {
+      timeEntryUpdate(input: {id: $id, projectId: $p}) { errors { code } } }
+    """
     assert (await world.post(move, ada, id=entry, p=gid(outside))).good
     assert entry not in (await ask(world, key, asked)).body.decode()
 
@@ -485,8 +495,7 @@ async def test_statistics_follow_a_task_that_leaves_a_restricted_key(world: Worl
     asked = "{ taskStats { total } }"
     for _ in range(2):
         assert (await ask(world, key, asked)).good["taskStats"]["total"] == 1
-    move = "mutation ($id: ID!, $p: ID) { taskMove(input: {id: $id, projectId: $p}) { task { id } errors { code } } }"
-    assert (await world.post(move, ada, id=gid(task), p=gid(outside))).good
+    assert (await world.post(MOVE, ada, id=gid(task), p=gid(outside))).good
     assert (await ask(world, key, asked)).good["taskStats"]["total"] == 0
 
 
@@ -571,5 +580,5 @@ async def test_a_key_that_has_expired_is_not_counted(world: World) -> None:
     with pytest.raises(Failure, match="50 keys"):
         await create()
     house.clock.forward(hours=2)
-    assert await create()
+    await create()
     house.auth.close()

@@ -218,7 +218,9 @@ async def test_a_key_that_changes_a_webhook_answers_for_all_of_it(scene: Scene) 
 async def test_a_session_does_not_make_a_key_s_webhook_send_more(scene: Scene) -> None:
     key = await Keyed(scene).make("webhooks:write", "events:read", "tasks:read")
     webhook = await key.webhook(payload="{ kind }")
-    given = {"id": gid(webhook), "payload": "{ task { comments { nodes { body } } } }"}
+    given: dict[str, Any] = {
+        "id": gid(webhook), "payload": "{ task { comments { nodes { body } } } }"
+    }  # fmt: skip
     (error,) = (await key.api(UPDATE, scene.ada, input=given)).of("webhookUpdate")["errors"]
     assert error["code"] == "FORBIDDEN"
     given["takeOver"] = True
