@@ -399,6 +399,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
         OVERLAP_HOURS if hours is None else hours,
         given(data.if_version),
     )
+    await _check(context, work, webhook)
     return {"webhook": webhook.id, "secret": secret}
 
 

@@ -369,7 +369,7 @@ def all_but(noun: str) -> set[str]:
 
 
 # Of these nouns others speak the most; keys that lack one of the others are tried by night.
-TOLD = {"tasks", "projects", "comments", "time"}
+TOLD = {"tasks", "comments"}
 KEYS = [
     *({f"{noun}:read"} for noun in NOUNS if noun != "admin"),
     *(all_but(noun) for noun in sorted(TOLD)),

@@ -424,7 +424,13 @@ async def test_a_key_that_lacks_one_scope_is_told_which(world: World) -> None:
             assert await refused(world, way, others) in missing(others, way.needs), way
 
 
-@pytest.mark.parametrize("scope", sorted(SCOPES))
+BY_DAY = {one for one in SCOPES if not one.endswith(":write")} | {"tasks:write"}
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [*sorted(BY_DAY), *(pytest.param(s, marks=pytest.mark.nightly) for s in SCOPES - BY_DAY)],
+)
 async def test_a_key_of_one_scope(world: World, scope: str) -> None:
     for way in ways():
         lacking = missing({scope}, way.needs)

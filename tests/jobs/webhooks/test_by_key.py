@@ -208,6 +208,12 @@ async def test_a_key_that_changes_a_webhook_answers_for_all_of_it(scene: Scene) 
         assert error["code"] == "FORBIDDEN"
         assert "comments:read" in error["message"]
         assert (await scene.fresh(webhook)).url != elsewhere
+        # A secret signs in the name of all that is sent.
+        rotate = """
+        mutation ($id: ID!) { webhookSecretRotate(input: {id: $id}) { secret errors { code } } }
+        """
+        payload = (await key.api(rotate, key.text, id=gid(webhook))).of("webhookSecretRotate")
+        assert payload == {"secret": None, "errors": [{"code": "FORBIDDEN"}]}
     assert not (await move(narrow))["errors"]
     assert (await scene.fresh(narrow)).api_key_id == key.row.id
     await key.revoke()
