@@ -14,6 +14,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -73,6 +74,23 @@ def new_key() -> NewKey:
 def _hash(text: str) -> bytes:
     # 256 random bits need no salt and no slow hash.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def viewer_with(key: models.ApiKey | Any, *, is_admin: bool, timezone: str) -> Viewer:
+    """Whom a key (or a row of its columns) stands for: its user, of whom the rest is said."""
+    projects = None if key.project_ids is None else tuple(key.project_ids)
+    scopes = frozenset(key.scopes)
+    administrates = any(scope.startswith(f"{ADMIN}:") for scope in scopes)
+    return Viewer(
+        user_id=key.user_id,
+        api_key_id=key.id,
+        # Broad scopes do not make a program an administrator.
+        is_admin=is_admin and projects is None and administrates,
+        timezone=timezone,
+        expires_at=key.expires_at,
+        scopes=scopes,
+        projects=projects,
+    )
 
 
 @dataclass(slots=True)
@@ -136,20 +154,7 @@ class ApiKeys:
             raise Unauthenticated("The API key has expired.")
         if not row.is_active:
             raise Unauthenticated("The account was deactivated by an administrator.")
-        projects = None if row.project_ids is None else tuple(row.project_ids)
-        scopes = frozenset(row.scopes)
-        viewer = Viewer(
-            user_id=row.user_id,
-            api_key_id=row.id,
-            # Broad scopes do not make a program an administrator.
-            is_admin=row.is_admin
-            and projects is None
-            and any(scope.startswith(f"{ADMIN}:") for scope in scopes),
-            timezone=row.timezone,
-            expires_at=row.expires_at,
-            scopes=scopes,
-            projects=projects,
-        )
+        viewer = viewer_with(row, is_admin=row.is_admin, timezone=row.timezone)
         if generation == self._generation:
             until = now + self._recheck
             self._keep(hash_, _Known(viewer, min(until, row.expires_at or until)))

@@ -8,16 +8,18 @@ statement compiled for one person serves all.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Uuid, bindparam
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, Uuid, bindparam
 
+from auth.scopes import readable_events
 from errors import Unauthenticated
 
 VIEWER_PARAM = "viewer_id"
 PROJECTS_PARAM = "viewer_projects"
+EVENTS_PARAM = "viewer_events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Viewer:
         return self.user_id is not None
 
     @property
+    def person(self) -> Viewer:
+        """The person alone, without what bounds their API key."""
+        return replace(self, scopes=None, projects=None)
+
+    @property
     def sql_id(self) -> ColumnElement[UUID]:
         """The viewer's id in a statement; its value travels as a parameter."""
         parameter: BindParameter[UUID] = bindparam(VIEWER_PARAM, self.user_id, Uuid())
@@ -88,16 +95,40 @@ class Viewer:
         return parameter
 
     @property
-    def params(self) -> dict[str, Any]:
-        """Parameters for statements that were compiled for another viewer."""
-        if self.projects is None:
-            return {VIEWER_PARAM: self.user_id}
-        return {VIEWER_PARAM: self.user_id, PROJECTS_PARAM: list(self.projects)}
+    def scoped(self) -> bool:
+        """Whether there are things that this viewer's credentials are not good for."""
+        return self.scopes is not None
 
     @property
-    def shape(self) -> tuple[bool, bool, bool]:
+    def sql_events(self) -> ColumnElement[list[str]]:
+        """What events a scoped viewer may read (`auth.scopes.readable_events`), as an array."""
+        array: Any = ARRAY(Text())
+        parameter: BindParameter[list[str]] = bindparam(EVENTS_PARAM, self._events, array)
+        return parameter
+
+    @property
+    def _events(self) -> list[str]:
+        return list(readable_events(self.scopes or frozenset()))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters for statements that were compiled for another viewer."""
+        found: dict[str, Any] = {VIEWER_PARAM: self.user_id}
+        if self.scopes is not None:
+            found[EVENTS_PARAM] = self._events
+        if self.projects is not None:
+            found[PROJECTS_PARAM] = list(self.projects)
+        return found
+
+    @property
+    def shape(self) -> tuple[bool, bool, bool, bool]:
         """What statements differ by between viewers; a part of every statement's cache key."""
-        return (self.user_id is not None, self.is_admin, self.projects is not None)
+        return (
+            self.user_id is not None,
+            self.is_admin,
+            self.projects is not None,
+            self.scopes is not None,
+        )
 
     def require(self) -> UUID:
         """The viewer's user id; `Unauthenticated` where nobody is signed in."""
@@ -119,5 +150,6 @@ class ViewerColumn:
     sql_id: ColumnElement[UUID]
     signed_in: bool = True
     is_admin: bool = False
-    # What a restricted key listens to is cut down by its filter (`events.filter`).
+    # What a key listens to is asked again with its restrictions (`graph.event_filter`).
     restricted: bool = False
+    scoped: bool = False

@@ -7,6 +7,11 @@ from typing import Any
 import strawberry
 from strawberry.types.maybe import Some
 
+TAKE_OVER = (
+    "True: it is yours, and no longer an API key's: it acts with your rights and does not end with "
+    "the key. For sessions only."
+)
+
 
 def required(description: str, **options: Any) -> Any:
     """An input field that must be given."""

@@ -33,17 +33,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Labels = frozenset[str]
-Shape = tuple[bool, bool, bool]
+Shape = tuple[bool, bool, bool, bool]
 
 _SOMEBODY = UUID(int=0)
 
 
 def viewer_of(shape: Shape) -> Viewer:
     """A stand-in with the same statements as every viewer of this shape."""
-    signed_in, is_admin, restricted = shape
+    signed_in, is_admin, restricted, scoped = shape
     if not signed_in:
         return NOBODY
-    return Viewer(user_id=_SOMEBODY, is_admin=is_admin, projects=() if restricted else None)
+    return Viewer(
+        user_id=_SOMEBODY,
+        is_admin=is_admin,
+        projects=() if restricted else None,
+        scopes=frozenset() if scoped else None,
+    )
 
 
 def columns_of(

@@ -10,8 +10,8 @@ from graphql import GraphQLInputObjectType
 from strawberry.printer import print_schema
 
 from db.base import Base
-from errors import BadInput, NotFound
-from graph import ids
+from errors import BadInput, Failure, NotFound
+from graph import ids, scopes
 from graph.account_mail import AccountMailMutation
 from graph.activity import ActivityQuery
 from graph.api_key import ApiKey, ApiKeyMutation
@@ -57,7 +57,10 @@ async def _node(
 ) -> Any:
     info.viewer.require()
     model, key = ids.split(id, ("id",))
-    row = await load_object(info, model, key) if model in TYPE_NAMES else None
+    row = None
+    if model in TYPE_NAMES:
+        _demand(info, model)
+        row = await load_object(info, model, key)
     if row is None:
         raise NotFound(path=("id",))
     return row
@@ -81,10 +84,21 @@ async def _nodes(
         else:
             places.setdefault(model, []).append((index, key))
     for model in TYPE_NAMES.keys() & places.keys():
-        loaded = await load_objects(info, model, [key for _, key in places[model]])
+        loaded: list[Any]
+        try:
+            _demand(info, model)
+        except Failure as failure:
+            loaded = [failure] * len(places[model])
+        else:
+            loaded = await load_objects(info, model, [key for _, key in places[model]])
         for (index, _), row in zip(places[model], loaded, strict=True):
             rows[index] = row
     return rows
+
+
+def _demand(info: BatchInfo, model: Any) -> None:
+    """That an API key may read objects of this type; a fragment on it is not asked for."""
+    scopes.demand(info.viewer, scopes.scopes_of_type(TYPE_NAMES[model]) or ())
 
 
 @strawberry.type(description="What can be asked.")
@@ -184,6 +198,7 @@ def make_schema() -> strawberry.Schema:
         config=CONFIG,
     )
     _leave_one_of_to_graphql(made)
+    scopes.complete(made._schema)  # noqa: SLF001 - Strawberry's way to it
     return made
 
 

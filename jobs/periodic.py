@@ -18,7 +18,7 @@ from uuid import uuid4
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import account_mail, export, idempotency, stored_file, trash, webhook_delivery
+from domain import account_mail, api_key, export, idempotency, stored_file, trash, webhook_delivery
 from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
@@ -112,6 +112,7 @@ class _Pass:
             self.idempotency_keys,
             self.sessions,
             self.account_codes,
+            self.api_keys,
             self.webhook_deliveries,
             self.jobs,
             self.events,
@@ -156,6 +157,10 @@ class _Pass:
     async def account_codes(self) -> None:
         async with self._work() as work:
             _report("forgot %d codes that came by mail", await account_mail.prune(work))
+
+    async def api_keys(self) -> None:
+        async with self._work() as work:
+            _report("stopped what %d expired API keys had made", await api_key.end_expired(work))
 
     async def webhook_deliveries(self) -> None:
         pruned = 0
