@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from db.models import Project, TimeEntry
-from domain import rules
+from domain import rules, timezones
 from domain.project import demand_open
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
@@ -151,10 +150,10 @@ def _duration(seconds: int) -> dt.timedelta:
 
 def _on_day(work: Work, day: dt.date, seconds: int) -> Span:
     rules.end_of_day(day, "UTC", ("day",))
-    zone = ZoneInfo(work.viewer.timezone)
+    zone = timezones.zone(work.viewer.timezone)
     if day > work.now.astimezone(zone).date():
         raise BadInput("The day must not lie in the future.", path=("day",))
-    started = dt.datetime.combine(day, dt.time(), zone).astimezone(dt.UTC)
+    started = timezones.start_of_day(day, zone)
     return Span(started, started + _duration(seconds), day)
 
 
