@@ -28,6 +28,11 @@ def change(description: str, **options: Any) -> Any:
     return strawberry.field(description=description, default=None, **options)
 
 
+def is_given(value: Any) -> bool:
+    """Whether an optional input field was sent; null is a value, too."""
+    return value is not strawberry.UNSET
+
+
 def given(value: Any) -> Any:
     """None for what was left out, else the value."""
     return None if value is strawberry.UNSET else value
