@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from app import create_app
 from db import models
 from db.models import Permission
 from domain import stored_file
@@ -17,7 +19,7 @@ from jobs import periodic
 from settings import Settings
 from tests import uploads
 from tests.accounts import House, Person
-from tests.factories import World, fresh_id, gid, missing
+from tests.factories import World, fresh_id, gid, missing, world_of
 from tests.graph_api import Api
 from tests.uploads import attach, local
 
@@ -98,6 +100,29 @@ async def test_wrong_bytes_can_be_sent_again(world: World) -> None:
         assert sent.status_code == status
         assert sent.json()["errors"][0]["extensions"]["code"] == code
     assert (await world.http.put(url, content=PNG)).status_code == 204
+
+
+@pytest.mark.parametrize(("chunks", "read"), [(15, 15), (16, 16), (17, 17), (1000, 17)])
+async def test_who_sends_without_end_is_cut_off(settings: Settings, chunks: int, read: int) -> None:
+    """What is a little too large is read and refused; after sixteen times the limit that ends."""
+    limit = 1000
+    storage = settings.storage.model_copy(update={"upload_bytes": limit})
+    app = create_app(settings.model_copy(update={"storage": storage}))
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < chunks:
+            sent += 1
+            yield b"x" * limit
+
+    async with app.lifespan(), world_of(app) as world:
+        ada = await world.person()
+        target = await started(world, ada, await world.task(ada), "a.txt", limit)
+        reply = await world.http.put(local(target["url"]), content=body())
+    assert reply.status_code == 413
+    assert reply.json()["errors"][0]["extensions"]["code"] == "FILE_TOO_LARGE"
+    assert sent == read
 
 
 async def test_only_the_address_that_was_given_takes_a_file(world: World) -> None:
