@@ -17,8 +17,6 @@ from __future__ import annotations
 import argparse
 import ast
 import compileall
-import contextlib
-import copy
 import datetime as dt
 import difflib
 import os
@@ -26,7 +24,6 @@ import py_compile
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +32,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 AREAS = ("auth", "domain", "events", "graph", "jobs", "web")
@@ -55,55 +53,66 @@ _LEFT_OUT = {"with_for_update", "limit", "distinct"}
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A file (from the root) with one fault in it, and at which line."""
+    """A file (from the root), a place in its tree, and what is put there."""
 
     path: str
-    line: int
-    before: str
-    after: str
+    place: ast.expr | ast.stmt
+    new: ast.AST
+
+    @property
+    def source(self) -> str:
+        """The whole file, with the fault."""
+        data = (ROOT / self.path).read_bytes()
+        lines = data.splitlines(keepends=True)
+
+        def at(line: int, column: int) -> int:
+            return sum(map(len, lines[: line - 1])) + column
+
+        text = ast.unparse(ast.fix_missing_locations(self.new))
+        if isinstance(self.new, ast.expr):
+            text = f"({text})"
+        begin = at(self.place.lineno, self.place.col_offset)
+        end = at(self.place.end_lineno or 0, self.place.end_col_offset or 0)
+        return (data[:begin] + text.encode() + data[end:]).decode()
 
     @property
     def diff(self) -> str:
         """What was changed."""
-        lines = difflib.unified_diff(
-            self.before.splitlines(), self.after.splitlines(), self.path, self.path, "", "", 1, ""
-        )
+        before = (ROOT / self.path).read_text().splitlines()
+        lines = difflib.unified_diff(before, self.source.splitlines(), n=1, lineterm="")
         return "\n".join(list(lines)[2:])
 
 
 # --- faults --------------------------------------------------------------------------------------
 
 
-def changes(node: ast.AST) -> Iterator[ast.AST]:
-    """Other nodes that could stand in the place of this one, each with one fault."""
+def changes(node: ast.AST) -> Iterator[tuple[Any, ast.AST]]:
+    """What could stand in the place of this node, or of a part of it: each with one fault."""
     match node:
-        case ast.Compare(ops=[op], left=left, comparators=comparators) if type(op) in _COMPARED:
-            yield ast.Compare(left, [_COMPARED[type(op)]()], comparators)
+        case ast.Compare(ops=[op], left=left, comparators=others) if type(op) in _COMPARED:
+            yield node, ast.Compare(left, [_COMPARED[type(op)]()], others)
         case ast.BoolOp(op=op, values=values):
             for index in range(len(values)):
                 rest = values[:index] + values[index + 1 :]
-                yield rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
+                yield node, rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            yield operand
+            yield node, operand
         case ast.Constant(value=bool(value)):
-            yield ast.Constant(not value)
+            yield node, ast.Constant(not value)
         case ast.Constant(value=int(value)):
-            yield ast.Constant(value + 1)
+            yield node, ast.Constant(value + 1)
         case ast.Call(func=ast.Attribute(value=value, attr=name)) if name in _LEFT_OUT:
-            yield value
+            yield node, value
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args) if (
             name in _CONDITIONS and len(args) > 1
         ):
             for index in range(len(args)):
-                yield ast.Call(node.func, args[:index] + args[index + 1 :], node.keywords)
-        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) if not isinstance(
-            test, ast.Compare | ast.UnaryOp | ast.Constant
-        ):
-            changed = copy.copy(node)
-            changed.test = ast.UnaryOp(ast.Not(), test)
-            yield changed
+                yield node, ast.Call(node.func, args[:index] + args[index + 1 :], node.keywords)
         case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise(exc=ast.AST()) | ast.AugAssign():
-            yield ast.Pass()
+            yield node, ast.Pass()
+    test = getattr(node, "test", None)
+    if isinstance(test, ast.Name | ast.Attribute | ast.Call | ast.Await | ast.BoolOp):
+        yield test, ast.UnaryOp(ast.Not(), test)
 
 
 def _uninteresting(node: ast.AST) -> bool:
@@ -125,28 +134,10 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
                 yield from _nodes(node)
 
 
-def mutants_of(path: str) -> Iterator[Mutant]:
+def mutants_of(path: str) -> list[Mutant]:
     """All faults of one file."""
-    source = (ROOT / path).read_text()
-    starts = [0]
-    for line in source.encode().splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    for node in _nodes(ast.parse(source)):
-        for changed in changes(node):
-            assert isinstance(node, ast.expr | ast.stmt)
-            # Of an `if` only the condition is written anew, so that the rest keeps its form.
-            place = getattr(node, "test", node) if isinstance(node, ast.If | ast.While) else node
-            new = getattr(changed, "test", changed) if place is not node else changed
-            text = ast.unparse(ast.fix_missing_locations(new))
-            if isinstance(new, ast.expr):
-                text = f"({text})"
-            data = source.encode()
-            begin = starts[place.lineno - 1] + place.col_offset
-            end = starts[(place.end_lineno or 0) - 1] + (place.end_col_offset or 0)
-            after = (data[:begin] + text.encode() + data[end:]).decode()
-            with contextlib.suppress(SyntaxError):
-                compile(after, path, "exec")
-                yield Mutant(path, place.lineno, source, after)
+    tree = ast.parse((ROOT / path).read_text())
+    return [Mutant(path, *change) for node in _nodes(tree) for change in changes(node)]
 
 
 # --- tests ---------------------------------------------------------------------------------------
@@ -211,44 +202,30 @@ class Tree:
             folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
         )
 
-    def notice(
-        self, mutant: Mutant, tests: list[str], *options: str, seconds: float = _SECONDS
-    ) -> str | None:
+    def notice(self, mutant: Mutant, tests: list[str], *options: str, **limit: float) -> str | None:
         """The test that fails with this fault, "timeout", or None where it survives."""
         path = self._folder / mutant.path
-        path.write_text(mutant.after)
+        path.write_text(mutant.source)
         try:
-            return self.failing(tests, *options, seconds=seconds)
+            return self.failing(tests, *options, **limit)
         finally:
-            path.write_text(mutant.before)
+            shutil.copy2(ROOT / mutant.path, path)
 
     def failing(self, tests: list[str], *options: str, seconds: float = _SECONDS) -> str | None:
         """The first test that fails, "timeout" if they take too long, or None."""
-        environment = {
-            **os.environ, "PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1",
-        }  # fmt: skip
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE"]
-        running = subprocess.Popen(
-            [*command, "-p", "no:cacheprovider", *options, *tests],
-            cwd=self._folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        own = {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "pytest", "-xq", "--tb=no", "-rfE", "-pno:cacheprovider"]
         try:
-            output, _ = running.communicate(timeout=seconds)
+            # Killed where it takes too long; its servers notice and stop by themselves.
+            done = subprocess.run(
+                [*command, *options, *tests], cwd=self._folder, env={**os.environ, **own},
+                timeout=seconds, check=False, capture_output=True, text=True,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
-            # Asked first, so that its servers are stopped.
-            running.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                running.communicate(timeout=20)
-            running.kill()
-            running.wait()
             return "timeout"
-        if running.returncode == 0:
+        if done.returncode == 0:
             return None
-        named = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+        named = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
         return named[1] if named else "the tests could not be run"
 
 
@@ -266,41 +243,37 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=90, help="none is begun after these")
     parser.add_argument("--suite", action="store_true", help="try survivors on the whole suite")
     wanted = parser.parse_args()
-    started = time.monotonic()
+    end = time.monotonic() + wanted.minutes * 60
     prefixes = tuple(area if area.endswith(".py") else f"{area}/" for area in wanted.areas)
     files = [name for name in _tracked() if name.startswith(prefixes) and name.endswith(".py")]
     found = [mutant for name in sorted(files) for mutant in mutants_of(name)]
     chance = random.Random(wanted.seed)  # noqa: S311 - nothing is secret about it
     drawn = chance.sample(found, min(wanted.count, len(found)))
     print(f"{len(drawn)} of {len(found):,} faults, seed {wanted.seed}", flush=True)
-    tests = Tests()
-    survivors: list[Mutant] = []
-    noticed: list[tuple[Mutant, str]] = []
-    tried = 0
+    tests, survivors, noticed = Tests(), 0, set()
     with tempfile.TemporaryDirectory(prefix="taskloom-mutants-") as folder:
         tree = Tree(Path(folder))
-        for tried, mutant in enumerate(drawn, 1):
-            if time.monotonic() - started > wanted.minutes * 60:
-                print(f"Time is up: {len(drawn) - tried + 1} were not tried.")
+        for number, mutant in enumerate(drawn):
+            if time.monotonic() > end:
+                print(f"Time is up; {len(drawn) - number} were not tried.")
                 break
             belonging = tests.of(mutant.path)
             by = tree.notice(mutant, belonging)
             if by is None and wanted.suite:
                 by = tree.notice(mutant, [], "-n", "auto", "--dist", "loadfile", seconds=_SUITE)
-            print(
-                f"{'SURVIVED' if by is None else 'noticed':8} {mutant.path}:{mutant.line}", by or ""
-            )
+            place = f"{mutant.path}:{mutant.place.lineno}"
             if by is None:
-                survivors.append(mutant)
-                print(f"{mutant.diff}\n  survives {' '.join(belonging)}", flush=True)
+                survivors += 1
+                print(f"SURVIVED {place}\n{mutant.diff}\n  by {' '.join(belonging)}", flush=True)
             else:
-                noticed.append((mutant, by))
+                noticed.add(by.partition("[")[0])
+                print(f"noticed  {place} by {by}", flush=True)
         # What fails without any fault notices nothing.
-        names = sorted({by.partition("[")[0] for _, by in noticed if "::" in by})
-        always = tree.failing(names) if names else None
-    print(f"{len(survivors)} survived, {len(noticed)} were noticed, seed {wanted.seed}")
+        named = sorted(name for name in noticed if "::" in name)
+        always = tree.failing(named) if named else None
+    print(f"{survivors} survived, seed {wanted.seed}")
     if always is not None:
-        print(f"Beware: {always} fails without any fault; what it noticed counts for nothing.")
+        print(f"Beware: {always} fails without a fault, so what it noticed counts for nothing.")
     return 1 if survivors or always else 0
 
 
