@@ -12,17 +12,19 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
-from domain.work import Work
 
 T = TypeVar("T")
 _PATIENCE = 20
 
 
-async def begun_beside(database: Database, work: Work, other: Awaitable[T]) -> asyncio.Task[T]:
-    """Begin the other change, until it is done or waits for a lock of this work's transaction."""
-    mine = await work.session.scalar(text("SELECT pg_backend_pid()"))
+async def begun_beside(
+    database: Database, session: AsyncSession, other: Awaitable[T]
+) -> asyncio.Task[T]:
+    """Begin the other change, until it is done or waits for a lock of this session's."""
+    mine = await session.scalar(text("SELECT pg_backend_pid()"))
     waits = text(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE :mine = ANY(pg_blocking_pids(pid)))"
     )
@@ -33,8 +35,8 @@ async def begun_beside(database: Database, work: Work, other: Awaitable[T]) -> a
     running = asyncio.create_task(result())
     async with asyncio.timeout(_PATIENCE):
         while not running.done():
-            async with database.session() as session:
-                if await session.scalar(waits, {"mine": mine}):
+            async with database.session() as looking:
+                if await looking.scalar(waits, {"mine": mine}):
                     break
             await asyncio.sleep(0.005)
     return running

@@ -50,7 +50,7 @@ async def test_an_entry_made_beside_another_sees_that_they_overlap(
     async with world._work(ada) as work:
         await time_entry.create(work, new)
         later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
-        running = await begun_beside(world.database, work, later)
+        running = await begun_beside(world.database, work.session, later)
     assert failure(await running) == ("OVERLAP", "input.startedAt")
     assert await count(world, ada) == 1
 
@@ -64,7 +64,7 @@ async def test_an_entry_changed_beside_another_sees_that_they_overlap(
         await time_entry.create(work, new)
         values = {"id": other["id"], "startedAt": at(8, 30)}
         later = world.run(UPDATE, ada, at=NOW, input=values)
-        running = await begun_beside(world.database, work, later)
+        running = await begun_beside(world.database, work.session, later)
     assert failure(await running) == ("OVERLAP", "input.startedAt")
     assert await count(world, ada, overlaps=True) == 0
 
@@ -79,7 +79,7 @@ async def test_an_entry_made_beside_a_change_sees_that_they_overlap(
             work, ids.decode(models.TimeEntry, changed["id"], ()), changes, None
         )
         later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
-        running = await begun_beside(world.database, work, later)
+        running = await begun_beside(world.database, work.session, later)
     assert failure(await running) == ("OVERLAP", "input.startedAt")
     assert await count(world, ada) == 1
 
@@ -88,7 +88,7 @@ async def test_a_timer_started_beside_another_stops_it(world: World, ada: Person
     async with world._work(ada) as work:
         await timer.start(work, description="The first")
         later = world.run(START, ada, input={"description": "The second"})
-        running = await begun_beside(world.database, work, later)
+        running = await begun_beside(world.database, work.session, later)
     assert (await running).good["timerStart"]["timeEntry"]["description"] == "The second"
     assert (await count(world, ada), await count(world, ada, isRunning=True)) == (2, 1)
 
@@ -96,7 +96,7 @@ async def test_a_timer_started_beside_another_stops_it(world: World, ada: Person
 async def test_a_stop_beside_a_start_stops_what_was_started(world: World, ada: Person) -> None:
     async with world._work(ada) as work:
         await timer.start(work)
-        running = await begun_beside(world.database, work, world.run(STOP, ada, input={}))
+        running = await begun_beside(world.database, work.session, world.run(STOP, ada, input={}))
     assert (await running).good
     assert await count(world, ada, isRunning=True) == 0
 
