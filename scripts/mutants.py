@@ -39,7 +39,7 @@ AREAS = ("auth", "domain", "events", "graph", "jobs", "web")
 # The tests of one file, without a fault, take up to two minutes on a small machine.
 _SECONDS = 300
 _SUITE = 1800
-_MOST_TEST_FILES = 8
+_MOST_TEST_FILES = 4
 
 _PAIRS: tuple[tuple[type[ast.cmpop], type[ast.cmpop]], ...] = (
     (ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot),
