@@ -1,8 +1,8 @@
 """`ifVersion` holds however close two changes come.
 
-Each mutation that takes it meets another change of the same row: that one is open when the mutation
-begins, and committed once it waits. A mutation that looked at the version before it had the row
-would overwrite the change, unseen.
+Each mutation that takes it meets another change of the same row: that one has locked the row when
+the mutation begins, and changes it once the mutation waits. A mutation that had looked at the
+version before would overwrite the change, unseen.
 """
 
 from __future__ import annotations
@@ -235,11 +235,13 @@ async def test_a_change_beside_another_is_a_conflict(world: World, mutation: str
     row = await make(scene)
     values = {**({"id": gid(row)} if scene.named else {}), **scene.input, **given}
     table = type(row).__tablename__
-    change = text(f"UPDATE {table} SET version = version + 1 WHERE id = :id RETURNING version")
+    lock = text(f"SELECT version FROM {table} WHERE id = :id FOR NO KEY UPDATE")
+    change = text(f"UPDATE {table} SET version = version + 1 WHERE id = :id")
     async with world.database.session() as other, other.begin():
-        version = (await other.execute(change, {"id": row.id})).scalar_one()
-        later = scene.run(mutation, **values, ifVersion=version - 1)
+        version = (await other.execute(lock, {"id": row.id})).scalar_one()
+        later = scene.run(mutation, **values, ifVersion=version)
         running = await begun_beside(world.database, other, later)
+        await other.execute(change, {"id": row.id})
     assert await running == ["CONFLICT"]
     # Nothing else stood in its way.
-    assert await scene.run(mutation, **values, ifVersion=version) == []
+    assert await scene.run(mutation, **values, ifVersion=version + 1) == []
