@@ -153,6 +153,18 @@ async def arrived(world: World, person: Person, task: Any) -> UUID:
     return ids.decode(models.StoredFile, target["id"], ())
 
 
+async def test_an_upload_can_be_finished_until_it_expires(world: World) -> None:
+    ada = await world.person()
+    upload = await arrived(world, ada, await world.task(ada))
+    values = {"uploadId": ids.encode(models.StoredFile, upload)}
+    async with world.database.session() as session:
+        end = (await session.get_one(models.StoredFile, upload)).expires_at
+    late = await world.run(uploads.FINISH, ada, at=end, input=values)
+    assert late.codes == ["NOT_FOUND"]
+    last = end - dt.timedelta(microseconds=1)
+    assert (await world.run(uploads.FINISH, ada, at=last, input=values)).good
+
+
 async def test_an_upload_finished_twice_at_once_is_one_attachment(world: World) -> None:
     ada = await world.person()
     upload = await arrived(world, ada, await world.task(ada))
