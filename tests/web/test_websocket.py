@@ -283,6 +283,14 @@ async def test_an_id_is_free_again_after_its_operation(ws: Open) -> None:
             assert await client.error() == "GRAPHQL_VALIDATION_FAILED"
 
 
+async def test_an_id_has_up_to_255_characters(ws: Open) -> None:
+    async with ws() as client:
+        await client.subscribe("{ hello }", id_="x" * 255)
+        assert len(await client.until_complete("x" * 255)) == 1
+        await client.subscribe("{ hello }", id_="x" * 256)
+        assert (await client.closed())[0] == 4400
+
+
 async def test_pings_are_answered_with_their_payload(ws: Open) -> None:
     async with ws(init=None) as client:
         await client.send({"type": "ping", "payload": {"n": 1}}, {"type": "pong"})
