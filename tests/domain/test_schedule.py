@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -102,6 +102,24 @@ def test_a_tasks_time_counts_where_it_has_one_and_the_run_is_to_come(minutes: in
     assert next_run(rule, moment - dt.timedelta(seconds=1), due) == moment
     assert next_run(rule, moment, due) is None
     assert next_run(rule, moment, None) is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "last"),
+    [
+        ("UTC", "9999-12-30 23:00"),
+        # The latest and the earliest clocks that there are.
+        ("Pacific/Pago_Pago", "9999-12-31 10:00"),
+        ("Pacific/Kiritimati", "9999-12-30 09:00"),
+    ],
+)
+def test_a_daily_rule_ends_with_the_last_day_but_one_of_the_calendar(zone: str, last: str) -> None:
+    rule = Daily(at("23:00"), zone)
+    moments = list(runs(rule, utc("9999-12-27T12:00")))
+    assert f"{moments[-1]:%Y-%m-%d %H:%M}" == last
+    assert {later - earlier for earlier, later in pairwise(moments)} == {dt.timedelta(days=1)}
+    assert next_run(rule, moments[-1]) is None
+    assert next_run(rule, moments[-1] - dt.timedelta(seconds=1)) == moments[-1]
 
 
 # --- days on which clocks are changed ------------------------------------------------------------

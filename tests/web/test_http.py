@@ -210,6 +210,12 @@ async def test_a_body_over_a_megabyte_is_refused(http: httpx.AsyncClient) -> Non
     }  # fmt: skip
 
 
+async def test_a_body_of_a_megabyte_is_read(http: httpx.AsyncClient) -> None:
+    body = json.dumps({"query": "{ hello }"}).ljust(1_000_000)
+    response = await http.post("/graphql", content=body, headers={"Content-Type": JSON})
+    assert response.json()["data"] == {"hello": "hello world"}
+
+
 async def test_a_body_of_unknown_length_is_measured_as_it_comes(http: httpx.AsyncClient) -> None:
     async def chunks() -> Any:
         for _ in range(20):

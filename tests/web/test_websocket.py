@@ -323,6 +323,14 @@ async def test_an_id_is_free_again_after_its_operation(ws: Open) -> None:
             assert await client.error() == "GRAPHQL_VALIDATION_FAILED"
 
 
+async def test_an_id_has_up_to_255_characters(ws: Open) -> None:
+    async with ws() as client:
+        await client.subscribe("{ hello }", id_="x" * 255)
+        assert len(await client.until_complete("x" * 255)) == 1
+        await client.subscribe("{ hello }", id_="x" * 256)
+        assert (await client.closed())[0] == 4400
+
+
 async def test_pings_are_answered_with_their_payload(ws: Open) -> None:
     async with ws(init=None) as client:
         await client.send({"type": "ping", "payload": {"n": 1}}, {"type": "pong"})
@@ -431,6 +439,48 @@ async def test_a_mutation_goes_on_when_its_client_leaves(ws: Open) -> None:
     async with asyncio.timeout(PATIENCE):
         while toy.Mutation.done == done:
             await asyncio.sleep(0.01)
+
+
+async def test_complete_silences_a_mutation_and_does_not_stop_it(ws: Open) -> None:
+    """It may be half done. Its id is in use until it has ended."""
+    toy.Mutation.gate.clear()
+    begun, done = toy.Mutation.begun, toy.Mutation.done
+    async with ws() as client:
+        await client.subscribe("mutation { wait }")
+        async with asyncio.timeout(PATIENCE):
+            while toy.Mutation.begun == begun:
+                await asyncio.sleep(0.01)
+        await client.send({"type": "complete", "id": "1"})
+        await client.alive()
+        toy.Mutation.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while toy.Mutation.done == done:
+                await asyncio.sleep(0.01)
+        # Nothing of it arrives, and what comes next does.
+        await client.subscribe("{ hello }", id_="2")
+        assert len(await client.until_complete("2")) == 1
+
+
+async def test_the_id_of_a_silenced_mutation_is_in_use_until_it_ends(ws: Open) -> None:
+    toy.Mutation.gate.clear()
+    begun = toy.Mutation.begun
+    async with ws() as client:
+        await client.subscribe("mutation { wait }")
+        async with asyncio.timeout(PATIENCE):
+            while toy.Mutation.begun == begun:
+                await asyncio.sleep(0.01)
+        await client.send({"type": "complete", "id": "1"})
+        await client.subscribe("{ hello }")
+        assert await client.closed() == (4409, "Subscriber for 1 already exists")
+    toy.Mutation.gate.set()
+
+
+async def test_the_id_of_a_query_is_free_once_the_client_wants_no_more(ws: Open) -> None:
+    async with ws() as client:
+        await client.subscribe("{ slow(seconds: 60) }")
+        await client.send({"type": "complete", "id": "1"})
+        await client.subscribe("{ hello }")
+        assert len(await client.until_complete()) == 1
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,11 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """Changes. `done` counts them."""
+    """Changes. `begun` and `done` count them; `wait` is done when `gate` opens."""
 
+    begun = 0
     done = 0
+    gate = asyncio.Event()
 
     @strawberry.mutation
     def add(self) -> int:
@@ -96,6 +98,13 @@ class Mutation:
     @strawberry.mutation
     async def add_slowly(self, seconds: float) -> int:
         await asyncio.sleep(seconds)
+        Mutation.done += 1
+        return Mutation.done
+
+    @strawberry.mutation
+    async def wait(self) -> int:
+        Mutation.begun += 1
+        await Mutation.gate.wait()
         Mutation.done += 1
         return Mutation.done
 
