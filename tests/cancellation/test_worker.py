@@ -57,7 +57,8 @@ async def tidy(tools: Tools) -> None:
     await periodic.run_once(tools.database, tools.settings, clock=tools.clock)
 
 
-STEPS: list[Callable[[Tools], Coroutine[Any, Any, Any]]] = [
+Step = Callable[[Tools], Coroutine[Any, Any, Any]]
+STEPS: list[Step] = [
     consume,
     run_jobs,
     remind,
