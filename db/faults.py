@@ -11,7 +11,6 @@ from enum import Enum
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.exc import TimeoutError as SQLAlchemyPoolTimeout
 
 
 class DatabaseFault(Enum):
@@ -58,9 +57,7 @@ _BY_CLASS = {
     "58": DatabaseFault.UNREACHABLE,  # input and output
 }
 
-_CLOSED = re.compile(
-    "connection (is|was|has been) (closed|released)|operation is (cancelling|in p)"
-)
+_CLOSED = re.compile(r"connection is closed|operation is (cancelling|in progress)")
 
 
 def database_fault(error: BaseException) -> DatabaseFault | None:
@@ -72,7 +69,7 @@ def database_fault(error: BaseException) -> DatabaseFault | None:
     for cause in _causes(error):
         if isinstance(cause, OutcomeUnknown):
             return DatabaseFault.UNKNOWN_OUTCOME
-        if isinstance(cause, PoolTimeout | SQLAlchemyPoolTimeout):
+        if isinstance(cause, PoolTimeout):
             return DatabaseFault.BUSY
         found = _fault(cause) or found
     return found

@@ -125,8 +125,13 @@ class Connections(Generic[C]):
         """
         try:
             yield
-        except asyncpg.PostgresError:
-            self.give(connection)
+        except asyncpg.PostgresError as error:
+            # The driver raises some of these by itself, for a value that it cannot send: by then
+            # the statement is prepared, and the server waits.
+            if error.severity is None:
+                self.discard(connection)
+            else:
+                self.give(connection)
             raise
         except BaseException:
             self.discard(connection)

@@ -381,7 +381,7 @@ class Executor:
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
-                error = self._cut()
+                error = self._cut(operation.kind)
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))
         finally:
@@ -398,11 +398,14 @@ class Executor:
             engine=_name(result),
         )
 
-    def _cut(self) -> Failure:
+    def _cut(self, kind: OperationType) -> Failure:
         seconds = self._operation_seconds
         log.warning("an operation was cut after %s s", seconds)
+        message = f"The operation took longer than {seconds:g} seconds and was stopped."
+        if kind is OperationType.MUTATION:
+            message += " The change may have been made: repeat it with the same idempotencyKey."
         return Failure(
-            f"The operation took longer than {seconds:g} seconds and was stopped.",
+            message,
             code=ErrorCode.TIMEOUT,
             extra={"limit": "seconds", "maximum": seconds},
         )

@@ -8,7 +8,7 @@ that nobody disturbed.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.graph.engine.stage import _database, scene
 
 NAME = "worker"
 LEASE = dt.timedelta(seconds=30)
+_MOST = 40
 
 
 async def consume(tools: Tools) -> None:
@@ -56,7 +57,14 @@ async def tidy(tools: Tools) -> None:
     await periodic.run_once(tools.database, tools.settings, clock=tools.clock)
 
 
-STEPS: list[Callable[[Tools], Awaitable[Any]]] = [consume, run_jobs, remind, tell_of_due, tidy]
+Step = Callable[[Tools], Coroutine[Any, Any, Any]]
+STEPS: list[Step] = [
+    consume,
+    run_jobs,
+    remind,
+    tell_of_due,
+    tidy,
+]
 
 
 @pytest.fixture
@@ -78,38 +86,38 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Tools, Clock, State]
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 async def test_steps_of_a_worker_cancelled_everywhere(
-    worker: tuple[Tools, Clock, State],
+    worker: tuple[Tools, Clock, State], step: Step
 ) -> None:
     tools, clock, state = worker
+    if step is run_jobs:
+        await consume(tools)
     blows: dict[str, Blow] = {strike.value: cancel(strike) for strike in Strike}
     blows["ended"] = lambda _task, _future: state.end_connections()
-    for step in STEPS:
-        await state.keep()
-        begun = clock.now
+    await state.keep()
+    begun = clock.now
 
-        async def again(step: Any = step) -> None:
-            # By then the leases of what was broken off have ended.
-            clock.forward(minutes=10)
-            await step(tools)
-
+    async def again() -> None:
+        # By then the leases of what was broken off have ended.
+        clock.forward(minutes=10)
         await step(tools)
-        await again()
-        expected = await state.difference()
-        for name, blow in blows.items():
-            for place in range(1, 400):
-                await state.restore()
-                clock.now = begun
-                stepped, result = await struck(lambda step=step: step(tools), place, blow)  # type: ignore[misc]
-                where = f"{step.__name__}, {name} at {place}: {result!r}"
-                await state.settled(_connections(tools.database))
-                await again()
-                assert await state.difference() == expected, where
-                if not stepped.struck:
-                    break
-                if place > 60:
-                    # One job or event is like the next.
-                    break
+
+    await step(tools)
+    await again()
+    expected = await state.difference()
+    for name, blow in blows.items():
+        # One job or event is like the next.
+        for place in range(1, _MOST):
+            await state.restore()
+            clock.now = begun
+            stepped, result = await struck(lambda: step(tools), place, blow)
+            where = f"{name} at {place}: {result!r}"
+            await state.settled(_connections(tools.database))
+            await again()
+            assert await state.difference() == expected, where
+            if not stepped.struck:
+                break
 
 
 def _connections(database: Database) -> int:

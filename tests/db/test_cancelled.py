@@ -9,7 +9,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import bindparam, func, insert, literal, select
+from sqlalchemy.exc import DBAPIError
 
 from db.engine import Database
 from db.held import Connection
@@ -129,3 +130,26 @@ async def test_a_statement_broken_off_before_it_is_executed_is_not_the_next_ones
         await settled(watch)
 
     assert await at_every_step(statement, blow, after) > 1
+
+
+async def test_a_value_that_cannot_be_sent_leaves_no_statement_half_done(
+    small: Database, watch: Connection
+) -> None:
+    """The driver finds out when the statement is prepared already, and tells nobody but us."""
+    read = Statement(select(LogEpoch.id.label("odd")).where(LogEpoch.id == bindparam("wanted")))
+    add = Statement(
+        insert(LogEpoch)
+        .values(id=bindparam("new_id"), epoch=EPOCH, system_identifier="odd")
+        .returning(LogEpoch.id.label("odd_id"))
+    )
+    for _ in range(2):
+        with pytest.raises(asyncpg.DataError):
+            await small.reader.fetch(read, {"wanted": "no number"})
+        await settled(watch)
+        with pytest.raises(DBAPIError):
+            await small.single.fetch(add, {"new_id": "no number"})
+        await settled(watch)
+        with pytest.raises(DBAPIError):
+            async with small.transaction() as transaction:
+                await transaction.fetch(add, {"new_id": "no number"})
+        await settled(watch)
