@@ -275,7 +275,9 @@ def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
 def by_text(attribute: InstrumentedAttribute[Any], description: str) -> Any:
     """Order by a name or title as people expect: by the column's sort key (`db.base.sort_key`)."""
     key: InstrumentedAttribute[Any] = getattr(attribute.class_, f"{attribute.key}_key")
-    return by(key, f"{description} Case and accents decide only between texts that are else equal.")
+    return by(
+        key, f"{description} Case and accents only decide between texts that are otherwise equal."
+    )
 
 
 def text_key(value: Any) -> ColumnElement[str]:
