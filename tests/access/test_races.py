@@ -201,6 +201,9 @@ IMPOSSIBLE = {
         SELECT late.id FROM events late JOIN events end_ ON end_.project_id = late.project_id
         WHERE late.project_id = ANY(:projects) AND end_.kind = 'PROJECT_ARCHIVED'
           AND late.position > end_.position
+          -- It can still be deleted, and its members can still go, with their assignments.
+          AND late.kind NOT IN ('PROJECT_DELETED', 'MEMBER_REMOVED', 'ACCESS_LOST')
+          AND NOT (late.kind = 'TASK_ASSIGNED' AND late.changes -> 0 ->> 'to' IS NULL)
     """,
     "something that happened in a project after it was deleted": """
         SELECT late.id FROM events late JOIN events end_ ON end_.project_id = late.project_id

@@ -249,8 +249,8 @@ class Driver:
 
     # --- operations ------------------------------------------------------------------------------
 
-    async def do(self, actor: str, operation: str, *names: Any, **options: Any) -> None:
-        """Do it on both sides; compare the outcome, and then everything."""
+    async def do(self, actor: str, operation: str, *names: Any, **options: Any) -> bool:
+        """Do it on both sides; compare the outcome, then everything. Whether it was accepted."""
         before = deepcopy(self.model)
         codes: set[str] = set()
         try:
@@ -266,6 +266,7 @@ class Driver:
         if not codes:
             await self.compare(before)
             self._compare_gains(actor, operation, names, before)
+        return not codes
 
     def _compare_gains(
         self, actor: str, operation: str, names: Sequence[Any], before: Model
