@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
+import texts
 from errors import AlreadyExists, BadInput
 
 Path = Sequence[str | int]
@@ -29,7 +29,7 @@ _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1
 
 def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False) -> str:
     """Normalised, trimmed text of `least` to `most` characters, without control characters."""
-    clean = unicodedata.normalize("NFC", value).strip()
+    clean = _normalized(value.strip(), path, most).strip()
     if multiline:
         clean = clean.replace("\r\n", "\n")
     control = (_CONTROL_IN_LINES if multiline else _CONTROL).search(clean)
@@ -47,11 +47,28 @@ def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool =
             path=path,
         )
     if len(clean) > most:
+        raise _too_long(len(clean), path, most)
+    return clean
+
+
+def _normalized(value: str, path: Path, most: int) -> str:
+    """The text in NFC. What is too long in any spelling is refused before it is looked at."""
+    if len(value) > most * texts.EXPANSION:
+        raise _too_long(len(value), path, most)
+    place = texts.too_many_marks(value)
+    if place is not None:
         raise BadInput(
-            f"{_name(path)} must have at most {most:,} characters; it has {len(clean):,}.",
+            f"{_name(path)} must not have more than {texts.MAX_MARKS} combining marks in a row "
+            f"(at position {place}).",
             path=path,
         )
-    return clean
+    return texts.normalized(value)
+
+
+def _too_long(length: int, path: Path, most: int) -> BadInput:
+    return BadInput(
+        f"{_name(path)} must have at most {most:,} characters; it has {length:,}.", path=path
+    )
 
 
 def optional_text(
@@ -132,7 +149,7 @@ def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
 
 def tag_key(tag: str) -> str:
     """What makes two tags the same tag."""
-    return unicodedata.normalize("NFC", tag.casefold())
+    return texts.normalized(tag.casefold())
 
 
 def taken(noun: str, path: Path) -> AlreadyExists:

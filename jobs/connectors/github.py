@@ -25,6 +25,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import func, select
 
+import texts
 from auth import access
 from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
 from domain import addresses, rules
@@ -246,7 +247,7 @@ def _comment_text(comment: Thing) -> str:
 
 def _clean(text: str, most: int, *, multiline: bool = False) -> str:
     """Text that the rules for values take, however it was written there."""
-    plain = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+    plain = texts.normalized(text.replace("\r\n", "\n"))
     kept = "\n\t" if multiline else ""
     plain = "".join(
         character

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import random
+import sys
+import time
+import unicodedata
+from itertools import groupby
+
+import pytest
+
+import texts
+from auth.passwords import acceptable, normalized
+from domain import rules
+from errors import BadInput, Failure
+from files import names
+
+EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
+PATH = ("field_name",)
+
+
+def nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def longest_run(text: str) -> int:
+    """By Unicode's definition, character by character: of the text's NFD, the longest run of
+    characters that are no starters.
+    """
+    groups = groupby(nfd(text), lambda c: unicodedata.combining(c) > 0)
+    return max((len(list(group)) for combining, group in groups if combining), default=0)
+
+
+def test_no_character_is_made_of_more_code_points_than_expected() -> None:
+    assert max(len(nfd(c)) for c in EVERY if nfc(c) == c) == texts.EXPANSION
+
+
+def test_the_marks_are_those_of_all_unicode() -> None:
+    assert texts._marks() == {c for c in EVERY if unicodedata.combining(nfd(c)[0])}
+
+
+def test_long_runs_of_marks_are_found_wherever_they_are() -> None:
+    chance = random.Random(1)
+    # The last three are no combining marks themselves, but are taken apart into such.
+    some = "ab\u00e9\u1f82\u4e00\u0301\u0316\u0345\U0001d165\u0f73\u0f75\u0f81"
+    for _ in range(3_000):
+        parts = [chance.choice(some) * chance.randint(1, 40) for _ in range(chance.randint(1, 6))]
+        text = "".join(parts)
+        given = max(
+            (len(list(run)) for mark, run in groupby(text, texts._marks().__contains__) if mark),
+            default=0,
+        )
+        place = texts.too_many_marks(text)
+        assert (place is not None) == (given > texts.MAX_MARKS)
+        if place is None:
+            assert texts.normalized(text) == nfc(text)
+        else:
+            assert set(text[place : place + texts.MAX_MARKS + 1]) <= texts._marks()
+        # Two code points at most for each mark, and three that end the character before.
+        assert longest_run(texts.normalized(text)) <= 2 * texts.MAX_MARKS + 3
+
+
+# 80 KB of the first took 1.2 s; the last two are marks only when they are taken apart.
+HOSTILE = {
+    "marks": "a" + "\u0301\u0316" * 150_000,
+    "marks of no letter": "\u0301\u0316" * 150_000,
+    "marks within marks": "a" + "\u0f73" * 300_000,
+    "musical marks": "\U0001d15e" + "\U0001d165\U0001d16d\u0316" * 100_000,
+    "spaces and marks": " " * 300_000 + "a" + "\u0301\u0316" * 150_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_text_is_refused_at_once(name: str) -> None:
+    text = HOSTILE[name]
+    started = time.monotonic()
+    for least, most in ((0, 50), (1, 200), (1, 10_000)):
+        with pytest.raises(BadInput):
+            rules.text(text, PATH, least=least, most=most, multiline=most > 200)
+    with pytest.raises(BadInput):
+        rules.tags([text], PATH)
+    with pytest.raises(BadInput):
+        acceptable(text)
+    with pytest.raises(Failure):
+        names.clean(text)
+    # Neither refuses; each takes a minute or more where the time is quadratic.
+    normalized(text)
+    texts.normalized(text)
+    assert time.monotonic() - started < 5
+
+
+def test_marks_in_a_row_are_refused_with_their_place() -> None:
+    rules.text("a" + "\u0301" * 30, PATH, most=200)
+    with pytest.raises(BadInput) as refused:
+        rules.text("ab" + "\u0301" * 31, PATH, most=200)
+    assert refused.value.message == (
+        "fieldName must not have more than 30 combining marks in a row (at position 2)."
+    )
+
+
+def test_the_longest_text_may_be_written_in_the_longest_spelling() -> None:
+    assert len(rules.text(nfd("\u1f82") * 200, PATH, most=200)) == 200
+    assert len(acceptable(nfd("\u1f82") * 100)) == 100
