@@ -1,4 +1,5 @@
-"""The first thing that happens to any text of a client: its size is checked, then it is normalized.
+"""What happens to any text of a client first: its size is checked, and it is normalized. And which
+characters a text must not contain, and which show nothing.
 
 Unicode normalization sorts the combining marks that follow a character. In Python before the
 security releases of summer 2026 the sort takes quadratic time: 600 KB of marks take a minute, and
@@ -20,6 +21,30 @@ MAX_MARKS: Final = 30
 # NFC makes one character of at most this many code points, so that a text with more code points
 # than this per allowed character is too long in any spelling. A test computes it.
 EXPANSION: Final = 4
+
+# Categories Cc and Cs.
+_CONTROL: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+# Unicode's property Bidi_Control. Within a name they make it look like another one.
+_BIDI: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+CONTROL: Final = re.compile(f"[\t\n{_CONTROL}]")
+# What a text of several lines must not contain, and what a name, a title or a tag must not.
+FORBIDDEN_IN_LINES: Final = re.compile(f"[{_CONTROL}]")
+FORBIDDEN_IN_NAMES: Final = re.compile(f"[\t\n\u2028\u2029{_BIDI}{_CONTROL}]")
+
+# White space, Unicode's property Default_Ignorable_Code_Point, and letters and signs that are blank
+# by their definition: Braille's pattern without dots, the musical null notehead, and the blanks
+# and format controls of Egyptian hieroglyphs. Joiners and variation selectors are among them, and
+# are right within a word or an emoji; a text of nothing else is not.
+_BLANK: Final = re.compile(
+    r"[\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U00013442"
+    r"\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing to a reader."""
+    return _BLANK.fullmatch(text) is not None
 
 
 @cache

@@ -16,7 +16,6 @@ import base64
 import hashlib
 import hmac
 import os
-import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     if _too_long(password):
         raise _refused_length(len(password), path)
     clean = normalized(password)
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in clean):
+    if texts.CONTROL.search(clean):
         raise BadInput("A password must not contain control characters.", path=path)
     if len(clean) < SHORTEST:
         raise BadInput(f"A password must have at least {SHORTEST} characters.", path=path)

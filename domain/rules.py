@@ -17,9 +17,6 @@ from errors import AlreadyExists, BadInput
 
 Path = Sequence[str | int]
 
-# Unicode's categories Cc and Cs.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 # Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
@@ -28,16 +25,25 @@ _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1
 
 
 def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False) -> str:
-    """Normalised, trimmed text of `least` to `most` characters, without control characters."""
+    """Normalised, trimmed text of `least` to `most` characters, without control characters.
+
+    In a single line those that change the direction of writing are refused too. A text that shows
+    nothing is refused as empty, also if `least` is 0.
+    """
     clean = _normalized(value.strip(), path, most).strip()
     if multiline:
         clean = clean.replace("\r\n", "\n")
-    control = (_CONTROL_IN_LINES if multiline else _CONTROL).search(clean)
+    forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
+    control = forbidden.search(clean)
     if control is not None:
         raise BadInput(
             f"{_name(path)} must not contain control characters "
             f"(U+{ord(control[0]):04X} at position {control.start()}).",
             path=path,
+        )
+    if clean and texts.is_blank(clean):
+        raise BadInput(
+            f"{_name(path)} must not be empty; it has only invisible characters.", path=path
         )
     if len(clean) < least:
         raise BadInput(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
 import texts
@@ -11,9 +10,8 @@ from errors import ErrorCode, Failure
 MOST_CHARACTERS: Final = 255
 # With the folders that some programs send before the name. More is refused unread.
 _LONGEST_PATH: Final = 4096
-# Control characters, formatting ones (which can turn a name around on the screen), surrogates,
-# and the separators of lines and paragraphs.
-_DROPPED: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Within a word or an emoji they are right, at either end of a name they only hide.
+_JOINERS: Final = "\u200c\u200d"
 # What Windows refuses in names.
 _REPLACED: Final = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
 
@@ -30,10 +28,10 @@ def clean(name: str) -> str:
             path=("file",),
             code=ErrorCode.FILE_NAME_INVALID,
         )
-    name = texts.normalized(name)
-    name = "".join(c for c in name if unicodedata.category(c) not in _DROPPED)
-    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED).strip(" .")
-    if not name:
+    name = texts.FORBIDDEN_IN_NAMES.sub("", texts.normalized(name))
+    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED)
+    name = name.strip(f" .{_JOINERS}")
+    if texts.is_blank(name):
         raise Failure(
             "The file needs a name, such as report.pdf.",
             path=("file",),

@@ -104,3 +104,67 @@ def test_marks_in_a_row_are_refused_with_their_place() -> None:
 def test_the_longest_text_may_be_written_in_the_longest_spelling() -> None:
     assert len(rules.text(nfd("\u1f82") * 200, PATH, most=200)) == 200
     assert len(acceptable(nfd("\u1f82") * 100)) == 100
+
+
+# By themselves each shows nothing: the characters that Unicode lists as ignorable, and blanks.
+INVISIBLE = [
+    "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180b", "\u180e", "\u200b",
+    "\u200c", "\u200d", "\u200e", "\u200f", "\u202e", "\u2060", "\u2063", "\u2066", "\u206f",
+    "\u2800", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\U0001d159", "\U0001d173",
+    "\U00013441", "\U000e0001", "\U000e0061", "\U000e007f", "\U000e0100", "\U000e01ef",
+    "\u200b\u200b", "\u3164 \u3164", "\u2067\u2069", "\u200b\n\n\u200b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+def test_a_text_that_shows_nothing_is_refused_as_empty(text: str) -> None:
+    for least in (0, 1):
+        with pytest.raises(BadInput) as refused:
+            rules.text(text, PATH, least=least, most=100, multiline=True)
+        assert refused.value.message.startswith("fieldName must not be empty; ")
+        with pytest.raises(BadInput):
+            rules.text(text, PATH, least=least, most=100)
+    with pytest.raises(BadInput):
+        rules.optional_text(text, PATH, most=100)
+    with pytest.raises(BadInput):
+        rules.tags([text], PATH)
+    with pytest.raises(Failure):
+        names.clean(text)
+    with pytest.raises(Failure):
+        names.clean(f"folder/.{text}.")
+
+
+@pytest.mark.parametrize("control", "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2069")
+def test_what_turns_a_line_around_is_for_texts_of_several_lines(control: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        rules.text(f"safe{control}gnp.exe", PATH, most=100)
+    assert f"U+{ord(control):04X} at position 4" in refused.value.message
+    text = f"\u05e9\u05dc\u05d5\u05dd {control}1 + 1"
+    assert rules.text(text, PATH, most=100, multiline=True) == text
+    assert names.clean(f"safe{control}gnp.exe") == "safegnp.exe"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family, in one emoji
+        "\u2764\ufe0f",  # a red heart
+        "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # Scotland
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: I want
+        "\u0915\u094d\u200d\u0937",  # Hindi: a half letter
+        "\u05e9\u05dc\u05d5\u05dd",  # Hebrew
+        "\u1112\u1161\u11ab",  # Korean, in single letters
+    ],
+    ids=ascii,
+)
+def test_names_of_all_languages_and_emoji(name: str) -> None:
+    assert rules.text(name, PATH, least=1, most=200) == nfc(name)
+    assert rules.tags([name], PATH) == [nfc(name)]
+    assert names.clean(f"{name}.pdf") == f"{nfc(name)}.pdf"
+
+
+def test_lines_end_where_lines_may_end() -> None:
+    for separator in "\u2028\u2029":
+        with pytest.raises(BadInput):
+            rules.text(f"a{separator}b", PATH, most=10)
+        assert rules.text(f"a{separator}b", PATH, most=10, multiline=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -247,14 +246,10 @@ def _comment_text(comment: Thing) -> str:
 
 def _clean(text: str, most: int, *, multiline: bool = False) -> str:
     """Text that the rules for values take, however it was written there."""
-    plain = texts.normalized(text.replace("\r\n", "\n"))
-    kept = "\n\t" if multiline else ""
-    plain = "".join(
-        character
-        if character in kept or unicodedata.category(character) not in {"Cc", "Cs"}
-        else " "
-        for character in plain
-    ).strip()
+    forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
+    plain = forbidden.sub(" ", texts.normalized(text.replace("\r\n", "\n"))).strip()
+    if texts.is_blank(plain):
+        return ""
     return plain if len(plain) <= most else plain[: most - 1].rstrip() + "…"
 
 
