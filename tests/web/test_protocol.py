@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from app import create_app
 from settings import Settings
 from tests.servers import serving
 from tests.web import toy
+from tests.web.test_websocket import Client, opened
 
 SHORT = {
     "headers_seconds": 0.5,
@@ -253,3 +256,56 @@ async def test_many_halves_are_gone_and_others_are_answered(port: int) -> None:
     assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in answers)
     for _, one in [*halves, (reader, writer)]:
         one.close()
+
+
+# --- sockets -------------------------------------------------------------------------------------
+
+
+async def test_sockets_that_say_nothing_count_for_their_address(
+    port: int, settings: Settings
+) -> None:
+    most = settings.limits.connections_per_user
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def one(init: Any) -> Client:
+            return await stack.enter_async_context(opened(f"http://127.0.0.1:{port}", init=init))
+
+        silent = [await one(None) for _ in range(most + 5)]
+        ends = [asyncio.create_task(client.closed()) for client in silent]
+        # Whoever says who they are is served beside them.
+        spoken = await one("plain")
+        done, held = await asyncio.wait(ends, timeout=4)
+        assert {task.result()[0] for task in done} == {1013}
+        assert len(held) + 1 <= most
+        await spoken.alive()
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_thousands_of_short_messages_leave_others_their_turn(port: int) -> None:
+    async with opened(f"http://127.0.0.1:{port}") as flooding:
+
+        async def flood() -> None:
+            for _ in range(4_000):
+                await flooding.connection.send('{"type":"ping"}')
+
+        flood_task = asyncio.create_task(flood())
+        async with opened(f"http://127.0.0.1:{port}") as other:
+            for _ in range(5):
+                await other.alive()
+        await flood_task
+
+
+async def test_a_message_of_empty_frames(port: int) -> None:
+    async with opened(f"http://127.0.0.1:{port}") as client:
+
+        async def frames() -> AsyncIterator[str]:
+            for _ in range(5_000):
+                yield ""
+
+        with contextlib.suppress(ConnectionClosed):
+            await client.connection.send(frames())
+        code, reason = await client.closed()
+    assert code == 1009
+    assert "frames" in reason
