@@ -17,6 +17,9 @@ from errors import AlreadyExists, BadInput
 
 Path = Sequence[str | int]
 
+# A list of tags may name each as often as this, on average. A longer one is not looked at.
+_REPEATED = 50
+
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 # Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
@@ -144,6 +147,10 @@ def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int
 
 def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
     """A set of tags in the order given: equal ones (without regard to case) are kept once."""
+    if len(values) > most * _REPEATED:
+        raise BadInput(
+            f"{_name(path)} must be at most {most}; there are {len(values):,}.", path=path
+        )
     found: dict[str, str] = {}
     for index, value in enumerate(values):
         clean = text(value, (*path, index), least=1, most=50)

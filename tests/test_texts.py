@@ -7,12 +7,15 @@ import unicodedata
 from itertools import groupby
 
 import pytest
+from graphql import GraphQLError
 
 import texts
 from auth.passwords import acceptable, normalized
 from domain import rules
+from domain.export_csv import tags_of
 from errors import BadInput, Failure
 from files import names
+from graph.error_format import format_errors
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 PATH = ("field_name",)
@@ -168,3 +171,19 @@ def test_lines_end_where_lines_may_end() -> None:
         with pytest.raises(BadInput):
             rules.text(f"a{separator}b", PATH, most=10)
         assert rules.text(f"a{separator}b", PATH, most=10, multiline=True)
+
+
+def test_tags_in_a_cell_of_any_length() -> None:
+    assert tags_of(r"red; blue\;green ;a\\b;;") == ["red", "blue;green", r"a\b"]
+    started = time.monotonic()
+    for cell in ("a" * 130_000 + "\\", "\\" * 130_001, "a\\" * 65_000, ";" * 130_000):
+        tags_of(cell)
+    assert time.monotonic() - started < 5
+
+
+def test_a_message_repeats_no_long_value() -> None:
+    value = "Did you mean " * 75_000
+    started = time.monotonic()
+    (error,) = format_errors([GraphQLError(f"Value '{value}' does not exist.")], "id")
+    assert time.monotonic() - started < 5
+    assert len(error["message"]) < 1_100

@@ -49,6 +49,8 @@ _MOST_BYTES = 50_000_000
 _MARGIN = dt.timedelta(minutes=1)
 _PAUSE = dt.timedelta(minutes=1)
 _LONGEST_PAUSE = dt.timedelta(hours=2)
+# Headers with links are some hundred bytes long; in one of any length the search is quadratic.
+_LONGEST_LINK = 4_096
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _STAGES = {"issues": "issues", "comments": "issues/comments"}
 # A word that begins with @ would mention somebody of ours; an invisible character prevents it.
@@ -368,7 +370,7 @@ def _first(connection: Connection, stage: str) -> str:
 
 def _next_page(connection: Connection, answer: Answer) -> str | None:
     """The next page, which must be on the same server: the token goes there."""
-    found = _NEXT.search(answer.headers.get("link", ""))
+    found = _NEXT.search(answer.headers.get("link", "")[:_LONGEST_LINK])
     if found is None:
         return None
     if _server(found[1]) != _server(connection.settings["baseUrl"]):
