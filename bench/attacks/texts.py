@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 from graphql import (
-    GraphQLArgument,
     GraphQLField,
     GraphQLInputType,
     GraphQLObjectType,
@@ -32,6 +33,12 @@ from graphql import (
     is_required_input_field,
 )
 from starlette.types import ASGIApp, Message
+
+from app import create_app
+from bench.target import Failed
+from db import migrate
+from db.embedded import EmbeddedPostgres
+from settings import load_settings
 
 # Stands in a request for the text.
 HERE: Final = "HERE"
@@ -51,7 +58,9 @@ _VALUES: Final[dict[str, Any]] = {
 
 
 def _repeated(unit: str) -> Callable[[int], str]:
-    return lambda size: unit * (size // len(unit.encode()))
+    """So often that it takes so many bytes of JSON."""
+    length = len(json.dumps(unit, ensure_ascii=False).encode()) - 2
+    return lambda size: unit * (size // length)
 
 
 FORMS: Final[dict[str, Callable[[int], str]]] = {
@@ -62,9 +71,8 @@ FORMS: Final[dict[str, Callable[[int], str]]] = {
     "brackets": _repeated("["),
     "links": _repeated("http://a."),
     "tables": _repeated("a|b\n-|-\n|\n"),
-    # In JSON each takes two bytes.
-    "backslashes": lambda size: "\\" * (size // 2),
-    "quotes": lambda size: '"' * (size // 2),
+    "backslashes": _repeated("\\"),
+    "quotes": _repeated('"'),
     "regular expressions": _repeated("(a+)+$"),
     "backslash at the end": lambda size: "a" * (size - 2) + "\\",
     "messages": _repeated("Did you mean found; "),
@@ -115,14 +123,14 @@ def _with_ids(value: Any, noun: str, ids: Mapping[str, str]) -> Any:
 def positions(schema: GraphQLSchema) -> list[Position]:
     """Every argument and every input field with a value that can be written as text, once."""
     seen: set[str] = set()
-    found = []
+    found: list[Position] = []
     for kind, root in (("query", schema.query_type), ("mutation", schema.mutation_type)):
         assert root is not None
         for name, field in root.fields.items():
-            found += _of_field(kind, root, name, field, (), seen)
+            found += _of_field(_Asked(kind, (), root.name, name, field), seen)
     for path, type_ in _ways(schema):
         for name, field in type_.fields.items():
-            found += _of_field("query", type_, name, field, path, seen)
+            found += _of_field(_Asked("query", path, type_.name, name, field), seen)
     return found
 
 
@@ -143,43 +151,44 @@ def _ways(schema: GraphQLSchema) -> Iterator[tuple[tuple[str, ...], GraphQLObjec
                 yield waiting[-1]
 
 
-def _of_field(
-    kind: str,
-    parent: GraphQLObjectType,
-    name: str,
-    field: GraphQLField,
-    path: tuple[str, ...],
-    seen: set[str],
-) -> Iterator[Position]:
-    for attacked, argument in field.args.items():
-        for place, value in _texts(f"{parent.name}.{name}({attacked})", argument.type, seen):
-            given = {
-                other: _value(type_.type)
-                for other, type_ in field.args.items()
-                if is_required_argument(type_)
-            }
-            yield Position(
-                place,
-                _operation(kind, path, name, field, {*given, attacked}),
-                {**given, attacked: value},
-            )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A field, and the way to it."""
+
+    kind: str
+    path: tuple[str, ...]
+    parent: str
+    name: str
+    field: GraphQLField
+
+    def operation(self, given: set[str]) -> str:
+        """What asks for it with a variable for each of these arguments."""
+        arguments = {one: self.field.args[one] for one in sorted(given)}
+        declared = ", ".join(f"${one}: {argument.type}" for one, argument in arguments.items())
+        passed = ", ".join(f"{one}: ${one}" for one in arguments)
+        selected = ""
+        named = get_named_type(self.field.type)
+        if not is_leaf_type(named):
+            fields = getattr(named, "fields", {})
+            selected = " { errors { code message } }" if "errors" in fields else " { __typename }"
+        body = f"{self.name}({passed}){selected}"
+        for step in reversed(self.path):
+            body = f"{step} {{ {body} }}"
+        return f"{self.kind} ({declared}) {{ {body} }}"
 
 
-def _operation(
-    kind: str, path: tuple[str, ...], name: str, field: GraphQLField, given: set[str]
-) -> str:
-    arguments: dict[str, GraphQLArgument] = {one: field.args[one] for one in sorted(given)}
-    declared = ", ".join(f"${one}: {argument.type}" for one, argument in arguments.items())
-    passed = ", ".join(f"{one}: ${one}" for one in arguments)
-    selected = ""
-    named = get_named_type(field.type)
-    if not is_leaf_type(named):
-        fields = getattr(named, "fields", {})
-        selected = " { errors { code message } }" if "errors" in fields else " { __typename }"
-    body = f"{name}({passed}){selected}"
-    for step in reversed(path):
-        body = f"{step} {{ {body} }}"
-    return f"{kind} ({declared}) {{ {body} }}"
+def _of_field(asked: _Asked, seen: set[str]) -> Iterator[Position]:
+    arguments = asked.field.args
+    given = {
+        name: _value(argument.type)
+        for name, argument in arguments.items()
+        if is_required_argument(argument)
+    }
+    for name, argument in arguments.items():
+        place = f"{asked.parent}.{asked.name}({name})"
+        for inner, value in _texts(place, argument.type, seen):
+            query = asked.operation({*given, name})
+            yield Position(inner, query, {**given, name: value})
 
 
 def _texts(name: str, type_: GraphQLInputType, seen: set[str]) -> Iterator[tuple[str, Any]]:
@@ -248,7 +257,7 @@ class Pauses:
         self._task: asyncio.Task[None] | None = None
         self.longest = 0.0
 
-    async def __aenter__(self) -> Pauses:
+    async def __aenter__(self) -> Self:
         """Begin to measure."""
         self._task = asyncio.create_task(self._watch())
         await asyncio.sleep(0)
@@ -314,3 +323,108 @@ async def send(
     seconds = time.perf_counter() - begun
     text = b"".join(message.get("body", b"") for message in sent)
     return Taken(sent[0]["status"], seconds, pauses.longest, text)
+
+
+# --- attacking -----------------------------------------------------------------------------------
+
+_MADE: Final = {
+    "comment": (
+        'mutation ($task: ID!) { made: commentCreate(input: {taskId: $task, body: "x"}) '
+        "{ made: comment { id } } }"
+    ),
+    "timeEntry": (
+        'mutation { made: timeEntryCreate(input: {startedAt: "2026-01-01T00:00:00Z", '
+        "durationSeconds: 60}) { made: timeEntry { id } } }"
+    ),
+    "reminder": (
+        "mutation ($task: ID!) { made: reminderCreate(input: {taskId: $task, channels: [IN_APP], "
+        'rule: {once: {at: "2099-01-01T00:00:00Z"}}}) { made: reminder { id } } }'
+    ),
+    "webhook": (
+        'mutation { made: webhookCreate(input: {url: "https://hooks.example.com/"}) '
+        "{ made: webhook { id } } }"
+    ),
+}  # fmt: skip
+_PROJECT: Final = (
+    'mutation { made: projectCreate(input: {name: "Attacked"}) { made: project { id } } }'
+)
+_REGISTER: Final = (
+    'mutation { userRegister(input: {username: "attacker", email: "attacker@example.com", '
+    'password: "a stranger comes by"}) { accessToken } }'
+)
+_TASK: Final = (
+    'mutation ($project: ID!) { made: taskCreate(input: {title: "x", projectId: $project}) '
+    "{ made: task { id } } }"
+)
+
+
+class Attacker:
+    """Somebody who is signed in, has one object of each kind, and means harm."""
+
+    def __init__(self, app: ASGIApp, authorization: str) -> None:
+        self._app = app
+        self._headers = {"authorization": authorization.encode()}
+        self._ids: dict[str, str] = {}
+
+    async def prepare(self) -> None:
+        """Make the objects."""
+        project = await self._made(_PROJECT)
+        task = await self._made(_TASK, project=project)
+        made = {"project": project, "task": task}
+        for noun, query in _MADE.items():
+            made[noun] = await self._made(query, **({"task": task} if "$task" in query else {}))
+        # An operation begins with its noun, a field of an id ends with it: the longest one first.
+        for noun in sorted(made, key=len, reverse=True):
+            self._ids[noun] = self._ids[noun[0].upper() + noun[1:]] = made[noun]
+
+    async def _made(self, query: str, **variables: str) -> str:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        answer = json.loads(
+            (await send(self._app, "/graphql", body=body, headers=self._headers)).answer
+        )
+        try:
+            id_: str = answer["data"]["made"]["made"]["id"]
+        except (KeyError, TypeError):
+            raise Failed(f"{query}: {answer}") from None
+        return id_
+
+    async def attack(self, position: Position, text: str) -> Taken:
+        """Send the text there. Raises `Failed` where that ends in a fault."""
+        body = position.body(text, self._ids)
+        taken = await send(self._app, "/graphql", body=body, headers=self._headers)
+        if taken.status >= 500 or b"INTERNAL_SERVER_ERROR" in taken.answer:
+            raise Failed(f"{position.name}: {taken.answer[:300]!r}")
+        return taken
+
+
+async def attack_with_texts(environment: Mapping[str, str], only: str = "") -> None:
+    """Print for each place the form that stopped the loop for longest, and the longest time."""
+    with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
+        settings = load_settings(
+            {
+                **environment,
+                "DATABASE_URL": database.dsn(),
+                "TASKLOOM_STORAGE_URL": Path(folder).as_uri(),
+                "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
+            },
+            env_file=None,
+        )
+        await migrate.upgrade(settings.database)
+        app = create_app(settings)
+        async with app.lifespan():
+            registered = await send(app, "/graphql", body=json.dumps({"query": _REGISTER}).encode())
+            token = json.loads(registered.answer)["data"]["userRegister"]["accessToken"]
+            attacker = Attacker(app, f"Bearer {token}")
+            await attacker.prepare()
+            print(f"{'loop ms':>9}{'ms':>9}  place, form of the text")
+            for position in positions(app.runtime.executor.schema):
+                if only in position.name:
+                    await _print_worst(attacker, position)
+
+
+async def _print_worst(attacker: Attacker, position: Position) -> None:
+    taken = {name: await attacker.attack(position, form(SIZE)) for name, form in FORMS.items()}
+    worst = max(taken, key=lambda name: taken[name].pause)
+    longest = max(one.seconds for one in taken.values())
+    milliseconds = f"{1000 * taken[worst].pause:9.1f}{1000 * longest:9.1f}"
+    print(f"{milliseconds}  {position.name}, {worst}", flush=True)
