@@ -47,6 +47,7 @@ class LimitedHttp(HttpToolsProtocol):
         # has come of them, in bytes. A new connection has its headers' time for the first.
         self._head_since: float | None = self.loop.time()
         self._head_bytes = 0
+        self._latest = 0
         self._head_begun = False
         self._body_since: float | None = None
         self._body_bytes = 0
@@ -66,10 +67,11 @@ class LimitedHttp(HttpToolsProtocol):
         """Bytes of any part of any number of requests."""
         if self._refused:
             return
+        self._latest = len(data)
         if self._head_since is not None:
-            self._head_bytes += len(data)
+            self._head_bytes += self._latest
         else:
-            self._fed_since_head += len(data)
+            self._fed_since_head += self._latest
         super().data_received(data)
         self._check_incomplete()
 
@@ -113,7 +115,8 @@ class LimitedHttp(HttpToolsProtocol):
             self._refuse_headers("bytes of the address", len(self.url), limits.headers_bytes, 414)
         elif len(self.headers) > limits.headers:
             self._refuse_headers("headers", len(self.headers), limits.headers)
-        else:
+        elif self._head_bytes + self._latest > limits.header_bytes:
+            # (Nearly every request is smaller than one header may be.)
             sizes = [len(name) + len(value) for name, value in self.headers]
             longest, whole = max(sizes, default=0), sum(sizes)
             if longest > limits.header_bytes:
