@@ -124,7 +124,12 @@ def positions(schema: GraphQLSchema) -> list[Position]:
     """Every argument and every input field with a value that can be written as text, once."""
     seen: set[str] = set()
     found: list[Position] = []
-    for kind, root in (("query", schema.query_type), ("mutation", schema.mutation_type)):
+    roots = {
+        "query": schema.query_type,
+        "mutation": schema.mutation_type,
+        "subscription": schema.subscription_type,
+    }
+    for kind, root in roots.items():
         assert root is not None
         for name, field in root.fields.items():
             found += _of_field(_Asked(kind, (), root.name, name, field), seen)
@@ -287,14 +292,17 @@ async def send(
     query: bytes = b"",
     headers: dict[str, bytes] | None = None,
 ) -> Taken:
-    """One request to the application; its body comes in the pieces in which a socket has it."""
+    """One request to the application; its body comes in the pieces in which a socket has it. Of a
+    stream that opens, the client leaves after a second.
+    """
     pieces = [body[start : start + 65_536] for start in range(0, len(body), 65_536)] or [b""]
     waiting = list(reversed(pieces))
     sent: list[Message] = []
 
     async def receive() -> Message:
         if not waiting:
-            await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(1)
+            return {"type": "http.disconnect"}
         piece = waiting.pop()
         return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
 
@@ -391,7 +399,9 @@ class Attacker:
     async def attack(self, position: Position, text: str) -> Taken:
         """Send the text there. Raises `Failed` where that ends in a fault."""
         body = position.body(text, self._ids)
-        taken = await send(self._app, "/graphql", body=body, headers=self._headers)
+        accept = b"text/event-stream" if position.query.startswith("subscription") else b"*/*"
+        headers = {**self._headers, "accept": accept}
+        taken = await send(self._app, "/graphql", body=body, headers=headers)
         if taken.status >= 500 or b"INTERNAL_SERVER_ERROR" in taken.answer:
             raise Failed(f"{position.name}: {taken.answer[:300]!r}")
         return taken
