@@ -60,6 +60,8 @@ def terms_of(text: str, path: rules.Path) -> Terms:
 
 def fold(text: str) -> str:
     """Without accents and case, as `taskloom_fold` does it."""
+    if text.isascii():
+        return text.lower()
     decomposed = texts.normalized(text, "NFD")
     return "".join(c for c in decomposed if not "\u0300" <= c <= "\u036f").lower()
 
