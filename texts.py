@@ -76,14 +76,19 @@ def too_many_marks(text: str) -> int | None:
     return None
 
 
+def without_excess(text: str) -> str:
+    """The text without the marks beyond `MAX_MARKS` in a row."""
+    if too_many_marks(text) is None:
+        return text
+    return _run().sub(lambda run: run[0][:MAX_MARKS], text)
+
+
 def normalized(text: str, form: Form = "NFC") -> str:
     """The text in a normal form, in linear time.
 
-    Marks beyond `MAX_MARKS` in a row are dropped; callers that refuse them instead ask
-    `too_many_marks` first.
+    Marks beyond `MAX_MARKS` in a row are dropped before; callers that refuse them instead ask
+    `too_many_marks` first. A few marks are two in the normal form, and are not counted again.
     """
     if text.isascii():
         return text
-    if too_many_marks(text) is not None:
-        text = _run().sub(lambda run: run[0][:MAX_MARKS], text)
-    return unicodedata.normalize(form, text)  # noqa: TID251 - what is banned elsewhere
+    return unicodedata.normalize(form, without_excess(text))  # noqa: TID251 - what is banned elsewhere

@@ -64,6 +64,14 @@ def _normalized(value: str, path: Path, most: int) -> str:
     """The text in NFC. What is too long in any spelling is refused before it is looked at."""
     if len(value) > most * texts.EXPANSION:
         raise _too_long(len(value), path, most)
+    _check_marks(value, path)
+    clean = texts.normalized(value)
+    # A few marks become two, and what is stored must be good to be sent again.
+    _check_marks(clean, path)
+    return clean
+
+
+def _check_marks(value: str, path: Path) -> None:
     place = texts.too_many_marks(value)
     if place is not None:
         raise BadInput(
@@ -71,7 +79,6 @@ def _normalized(value: str, path: Path, most: int) -> str:
             f"(at position {place}).",
             path=path,
         )
-    return texts.normalized(value)
 
 
 def _too_long(length: int, path: Path, most: int) -> BadInput:

@@ -16,6 +16,7 @@ from domain.export_csv import tags_of
 from errors import BadInput, Failure
 from files import names
 from graph.error_format import format_errors
+from jobs.connectors import github
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 PATH = ("field_name",)
@@ -187,3 +188,29 @@ def test_a_message_repeats_no_long_value() -> None:
     (error,) = format_errors([GraphQLError(f"Value '{value}' does not exist.")], "id")
     assert time.monotonic() - started < 5
     assert len(error["message"]) < 1_100
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "blank", "turned"])
+def test_what_a_connector_reads_is_made_to_fit(name: str) -> None:
+    text = {**HOSTILE, "blank": "\u3164\u200b", "turned": "safe\u202egnp.exe"}[name]
+    started = time.monotonic()
+    for most, multiline in ((200, False), (10_000, True)):
+        clean = github._clean(text, most, multiline=multiline)
+        if clean:
+            assert rules.text(clean, PATH, most=most, multiline=multiline) == clean
+    assert time.monotonic() - started < 5
+
+
+def test_what_was_accepted_is_accepted_again() -> None:
+    chance = random.Random(2)
+    some = "a\u00e9\u1f82\u0301\u0316\U0001d15e\U0001d165\u0f73\u0f81\u0344\u1112\u1161\u11ab "
+    accepted = 0
+    for _ in range(2_000):
+        parts = [chance.choice(some) * chance.randint(1, 33) for _ in range(chance.randint(1, 4))]
+        try:
+            stored = rules.text("".join(parts), PATH, most=200)
+        except BadInput:
+            continue
+        accepted += 1
+        assert rules.text(stored, PATH, most=200) == stored
+    assert accepted > 500

@@ -249,7 +249,8 @@ def _comment_text(comment: Thing) -> str:
 def _clean(text: str, most: int, *, multiline: bool = False) -> str:
     """Text that the rules for values take, however it was written there."""
     forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
-    plain = forbidden.sub(" ", texts.normalized(text.replace("\r\n", "\n"))).strip()
+    plain = texts.without_excess(texts.normalized(text.replace("\r\n", "\n")))
+    plain = forbidden.sub(" ", plain).strip()
     if texts.is_blank(plain):
         return ""
     return plain if len(plain) <= most else plain[: most - 1].rstrip() + "…"

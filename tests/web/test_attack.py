@@ -5,6 +5,7 @@ long each takes is for `bench.attacks`, which they are from.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -244,3 +245,33 @@ async def test_a_stranger_with_600_kb_of_marks_is_told_the_rule_at_once(
 
     async with asyncio.timeout(20):
         await asyncio.gather(strangers(), bystander())
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_hostile_text_within_a_document(app: Application, form: str) -> None:
+    """Where variables are not: in literals, comments, names, and what surrounds the document."""
+    text = FORMS[form](19_000)[:19_000]
+    literal = json.dumps(text, ensure_ascii=False)
+    login = "mutation { sessionCreate(input: {login: %s, password: %s}) { errors { code } } }"
+    small = FORMS[form](9_000)[:9_000]
+    requests: list[dict[str, Any]] = [
+        {"query": login % ('"x"', literal)},
+        {"query": login % ('"x"', f'"""{text}"""')},
+        {"query": f"query ($x: String = {literal}) {{ users(search: $x) {{ totalCount }} }}"},
+        {"query": f"{{ serverInfo {{ name }} }} # {text}"},
+        {"query": f"{{ serverInfo {{ {small} }} }}"},
+        {"query": text},
+        {"query": INFO, "operationName": FORMS[form](SIZE)},
+        {"query": INFO, "variables": {FORMS[form](SIZE): 1}},
+        {"query": "query ($f: TaskFilter) { tasks(filter: $f) { totalCount } }",
+         "variables": {"f": {FORMS[form](SIZE): 1}}},
+        {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": FORMS[form](SIZE)}}},
+    ]  # fmt: skip
+    for request in requests:
+        body = json.dumps(request, ensure_ascii=False).encode()
+        taken = await send(app, "/graphql", body=body)
+        assert taken.status < 500
+        assert b"INTERNAL_SERVER_ERROR" not in taken.answer
+        assert taken.pause < LONGEST_PAUSE
+        # An answer is no echo.
+        assert len(taken.answer) < 50_000
