@@ -459,6 +459,32 @@ class LimitSettings(_Group):
         1000000, ge=1000, le=100000000, validation_alias="TASKLOOM_LIMIT_BODY_BYTES"
     )
     """Bytes of a request's body, uploads apart."""
+    headers: int = Field(100, ge=20, le=10000, validation_alias="TASKLOOM_LIMIT_HEADERS")
+    """Headers of a request."""
+    header_bytes: int = Field(
+        16384, ge=1000, le=10000000, validation_alias="TASKLOOM_LIMIT_HEADER_BYTES"
+    )
+    """Bytes of one header."""
+    headers_bytes: int = Field(
+        65536, ge=1000, le=10000000, validation_alias="TASKLOOM_LIMIT_HEADERS_BYTES"
+    )
+    """Bytes of all headers of a request, and of its address."""
+    headers_seconds: float = Field(
+        10.0, ge=0.1, le=600, validation_alias="TASKLOOM_LIMIT_HEADERS_SECONDS"
+    )
+    """Seconds in which the headers of a request must arrive, from its first byte on; for the first
+    request of a connection, from when it is opened."""
+    body_seconds: float = Field(
+        20.0, ge=0.1, le=3600, validation_alias="TASKLOOM_LIMIT_BODY_SECONDS"
+    )
+    """Seconds in which a request's body must arrive; one more for each `TASKLOOM_LIMIT_BODY_RATE`
+    bytes that have arrived."""
+    body_rate: int = Field(5000, ge=1, validation_alias="TASKLOOM_LIMIT_BODY_RATE")
+    """Bytes a second that an upload must bring at least."""
+    answer_seconds: float = Field(
+        60.0, ge=0.1, le=3600, validation_alias="TASKLOOM_LIMIT_ANSWER_SECONDS"
+    )
+    """Seconds for which a client may take nothing of an answer that waits for it."""
     json_depth: int = Field(20, ge=5, le=200, validation_alias="TASKLOOM_LIMIT_JSON_DEPTH")
     """Levels of objects and lists in a request's body."""
     subscriptions_per_connection: int = Field(

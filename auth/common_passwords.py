@@ -6,10 +6,11 @@ fetched. It has only passwords that are long enough to be accepted otherwise.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+import texts
 
 _FILE = Path(__file__).with_suffix(".txt")
 
@@ -27,7 +28,7 @@ def is_name(password: str, names: Iterable[str | None]) -> bool:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip()
+    return texts.normalized(text, "NFKC").casefold().strip()
 
 
 @cache

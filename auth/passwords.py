@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import hmac
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import TypeVar
 
 import bcrypt
 
+import texts
 from auth.common_passwords import is_common, is_name
 from errors import BadInput, Unavailable
 from settings import AuthSettings
@@ -47,7 +47,12 @@ class PasswordHash:
 
 def normalized(password: str) -> str:
     """One spelling of each password: `é` is one character, however a keyboard composes it."""
-    return unicodedata.normalize("NFC", password)
+    # One that is too long in any spelling is nobody's; it is compared as it is.
+    return password if _too_long(password) else texts.normalized(password)
+
+
+def _too_long(password: str) -> bool:
+    return len(password) > LONGEST * texts.EXPANSION
 
 
 def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
@@ -56,17 +61,22 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     Spaces and every script are welcome, and nothing is trimmed. `demand_uncommon` looks whether it
     is easy to guess, once it is known whose it will be.
     """
+    if _too_long(password):
+        raise _refused_length(len(password), path)
     clean = normalized(password)
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in clean):
+    if texts.CONTROL.search(clean):
         raise BadInput("A password must not contain control characters.", path=path)
     if len(clean) < SHORTEST:
         raise BadInput(f"A password must have at least {SHORTEST} characters.", path=path)
     if len(clean) > LONGEST:
-        raise BadInput(
-            f"A password must have at most {LONGEST} characters; this one has {len(clean)}.",
-            path=path,
-        )
+        raise _refused_length(len(clean), path)
     return clean
+
+
+def _refused_length(length: int, path: Sequence[str | int]) -> BadInput:
+    return BadInput(
+        f"A password must have at most {LONGEST} characters; this one has {length:,}.", path=path
+    )
 
 
 def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[str | None]) -> None:

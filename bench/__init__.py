@@ -14,6 +14,6 @@ counts is the processor time that a server's process took for a request, and its
 - `measure`: what the kernel says about a process
 - `run`, `report`: the whole run, and what is written of it
 
-Programs of their own are `extras` (search and reports), and `walls` (limits) and `streams` (live
+Programs of their own are `extras` (search and reports), and `attacks` (limits) and `streams` (live
 updates), which measure the server of `target`.
 """

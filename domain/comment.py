@@ -7,29 +7,42 @@ those live in the comment and its revisions alone, so that deleting a comment re
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import bindparam, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
+from sqlalchemy import update as update_of
 from sqlalchemy.dialects.postgresql import insert
 
 from auth import access
+from db.engine import Database
 from db.models import Comment, CommentMention, CommentRevision, Task
 from domain import locks, markdown, rules, sight
+from domain.markdown import Rendered
 from domain.share import demand_open_task
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, NotFound
 from events.kinds import EventKind
 
+log = logging.getLogger("taskloom.comments")
+
 MAX_MENTIONS = 50
+# What was rendered for a reader is kept at least this often.
+_KEEP_SECONDS = 0.5
+_COMMENTS: Any = Comment.__table__
+_KEEP = update_of(_COMMENTS).where(
+    _COMMENTS.c.id == bindparam("of_id"), _COMMENTS.c.body == bindparam("of_body")
+)
 
 
 async def create(
     work: Work, task_id: UUID, body: str, *, parent_id: UUID | None = None, id_: UUID | None = None
 ) -> Comment:
     """Write a comment on a task, or an answer to one of its comments."""
-    text, names = await _checked(body)
+    text, rendered = await _checked(body)
     await locks.lock_tasks(work, [task_id])
     task = await work.readable(Task, task_id, path=("task_id",))
     await demand_open_task(work, task, ("task_id",))
@@ -42,12 +55,13 @@ async def create(
         author_id=work.viewer.require(),
         parent_id=parent.id if parent else None,
         body=text,
+        **_kept(rendered),
         created_at=work.now,
         updated_at=work.now,
     )
     work.session.add(comment)
     await work.session.flush()
-    mentioned = await _mention(work, comment, names)
+    mentioned = await _mention(work, comment, rendered.mentioned)
     changes: list[tuple[str, Any, Any]] = []
     if parent is not None:
         changes.append(("parent", None, parent.id))
@@ -60,7 +74,7 @@ async def create(
 
 async def update(work: Work, comment_id: UUID, body: str, if_version: int | None) -> Comment:
     """Change one's own text; the one before stays readable in the history."""
-    text, names = await _checked(body)
+    text, rendered = await _checked(body)
     comment, task = await _locked(work, comment_id)
     await work.demand(comment, access.edit, "change")
     before = comment.body
@@ -68,6 +82,7 @@ async def update(work: Work, comment_id: UUID, body: str, if_version: int | None
     changed = work.apply(comment, {"body": text}, if_version=if_version, ref="comment")
     if not changed:
         return comment
+    _set(comment, rendered)
     comment.edited_at = work.now
     work.session.add(
         CommentRevision(
@@ -82,7 +97,7 @@ async def update(work: Work, comment_id: UUID, body: str, if_version: int | None
     await work.session.execute(
         delete_from(CommentMention).where(CommentMention.comment_id == comment.id)
     )
-    new = await _mention(work, comment, names)
+    new = await _mention(work, comment, rendered.mentioned)
     changes: list[tuple[str, Any, Any]] = [("edited_at", None, work.now)]
     if old != new:
         changes.append(("mentions", old, new))
@@ -101,6 +116,7 @@ async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
     stays = await _has_replies(work, comment.id)
     if stays:
         work.apply(comment, {"body": "", "removed_at": work.now})
+        _set(comment, markdown.NOTHING)
         for part in (CommentRevision, CommentMention):
             await work.session.execute(delete_from(part).where(part.comment_id == comment.id))
     else:
@@ -114,20 +130,62 @@ async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
     return comment, stays
 
 
-async def _checked(body: str) -> tuple[str, list[str]]:
-    """The text by its rule, and the usernames in it."""
+async def rendered_again(database: Database, comments: Sequence[Any]) -> list[Rendered]:
+    """What readers see of comments (rows with `id` and `body`) that are not rendered yet, or were
+    by another version. They are kept as they are made, and not only at the end: should the reader
+    be cut off meanwhile, the next one has less to wait for.
+    """
+    loop = asyncio.get_running_loop()
+    made: list[Rendered] = []
+    kept, since = 0, loop.time()
+    for index, comment in enumerate(comments, 1):
+        made.append(await markdown.rendered(comment.body))
+        if index == len(comments) or loop.time() - since > _KEEP_SECONDS:
+            await _keep(database, comments[kept:index], made[kept:index])
+            kept, since = index, loop.time()
+    return made
+
+
+async def _keep(database: Database, comments: Sequence[Any], made: Sequence[Rendered]) -> None:
+    values = [
+        {"of_id": comment.id, "of_body": comment.body, **_kept(rendered)}
+        for comment, rendered in zip(comments, made, strict=True)
+    ]
+    # In one order, so that two readers never wait for each other.
+    values.sort(key=lambda row: row["of_id"])
+    try:
+        async with database.session() as session:
+            await session.execute(_KEEP, values)
+            await session.commit()
+    except Exception as error:  # noqa: BLE001 - the reader has what was asked for
+        log.warning("rendered comments could not be kept: %s", type(error).__name__)
+
+
+def _kept(rendered: Rendered) -> dict[str, Any]:
+    return {
+        "body_html": rendered.html,
+        "body_text": rendered.text,
+        "rendered_version": markdown.VERSION,
+    }
+
+
+def _set(comment: Comment, rendered: Rendered) -> None:
+    for name, value in _kept(rendered).items():
+        setattr(comment, name, value)
+
+
+async def _checked(body: str) -> tuple[str, Rendered]:
+    """The text by its rule, and what readers see of it."""
     text = rules.text(body, ("body",), least=1, most=10_000, multiline=True)
-    if "@" not in text:
-        return text, []
-    # A long text of brackets keeps the parser busy for some hundred milliseconds.
-    names = await asyncio.to_thread(markdown.mentioned, text)
-    if len(names) > MAX_MENTIONS:
+    rendered = await markdown.rendered(text)
+    count = len(rendered.mentioned)
+    if count > MAX_MENTIONS:
         raise Failure(
-            f"A comment may mention at most {MAX_MENTIONS} people; this one names {len(names)}.",
+            f"A comment may mention at most {MAX_MENTIONS} people; this one names {count}.",
             path=("body",),
             code=ErrorCode.LIMIT_EXCEEDED,
         )
-    return text, names
+    return text, rendered
 
 
 async def _locked(work: Work, comment_id: UUID) -> tuple[Comment, Task]:
@@ -163,7 +221,7 @@ async def _thread(work: Work, task: Task, parent_id: UUID | None) -> Comment | N
     return parent
 
 
-async def _mention(work: Work, comment: Comment, names: list[str]) -> list[UUID]:
+async def _mention(work: Work, comment: Comment, names: Sequence[str]) -> list[UUID]:
     """Keep who is mentioned; their ids, sorted."""
     people = sorted(await sight.viewers_named(work, comment.task_id, names))
     if people:

@@ -38,7 +38,8 @@ COLUMNS = (
 )
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _DEFUSED = re.compile(r"'+[=+\-@\t\r\n]")
-_SPLIT = re.compile(r"((?:[^;\\]|\\.)*)(?:;|$)", re.DOTALL)
+# What a cell of tags consists of. Each piece begins where the one before ends, whatever comes.
+_PIECE = re.compile(r"[^;\\]+|\\.?|;", re.DOTALL)
 
 
 def defused(cell: str) -> str:
@@ -90,8 +91,14 @@ def _written(rows: Iterable[Iterable[str]]) -> str:
 
 def tags_of(cell: str) -> list[str]:
     """The tags in a cell."""
-    found = (re.sub(r"\\(.)", r"\1", part) for part in _SPLIT.findall(cell))
-    return [tag.strip() for tag in found if tag.strip()]
+    parts: list[list[str]] = [[]]
+    for piece in _PIECE.findall(cell):
+        if piece == ";":
+            parts.append([])
+        else:
+            parts[-1].append(piece.removeprefix("\\"))
+    found = ("".join(part).strip() for part in parts)
+    return [tag for tag in found if tag]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ letters that it lacks are shown as question marks.
 from __future__ import annotations
 
 import datetime as dt
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +20,8 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
+
+import texts
 
 _WIDTH, _HEIGHT = A4
 _MARGIN = 48.0
@@ -258,11 +259,11 @@ def _drawable(text: str) -> str:
     """A text in letters that the font has; accents of others are let go before the letter is."""
     known = _letters()
     found = []
-    for letter in unicodedata.normalize("NFC", text):
+    for letter in texts.normalized(text):
         if ord(letter) in known:
             found.append(letter)
             continue
-        plain = unicodedata.normalize("NFD", letter)[0]
+        plain = texts.normalized(letter, "NFD")[0]
         found.append(plain if ord(plain) in known else "?")
     return "".join(found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, false, func, select, text, update
 
+import texts
 from auth import access
 from auth.viewer import Viewer
 from db.models import Project, ProjectMember, Role, Task, User
@@ -362,7 +362,7 @@ async def _key_taken(work: Work, key: str) -> bool:
 
 async def _free_key(work: Work, name: str) -> str:
     """A key from a name: initials of several words, the beginning of one, a number if taken."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().upper()
+    ascii_name = texts.normalized(name, "NFKD").encode("ascii", "ignore").decode().upper()
     words = re.findall(r"[A-Z][A-Z0-9]*", ascii_name)
     stem = "".join(word[0] for word in words)[:4] if len(words) > 1 else "".join(words)[:4]
     if len(stem) < 2:

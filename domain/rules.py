@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Sequence
 
+import texts
 from domain import timezones
 from errors import AlreadyExists, BadInput
 
 Path = Sequence[str | int]
 
-# Unicode's categories Cc and Cs.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# A list of tags may name each as often as this, on average. A longer one is not looked at.
+_REPEATED = 50
+
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 # Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
@@ -27,16 +27,25 @@ _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1
 
 
 def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False) -> str:
-    """Normalised, trimmed text of `least` to `most` characters, without control characters."""
-    clean = unicodedata.normalize("NFC", value).strip()
+    """Normalised, trimmed text of `least` to `most` characters, without control characters.
+
+    In a single line those that change the direction of writing are refused too. A text that shows
+    nothing is refused as empty, also if `least` is 0.
+    """
+    clean = _normalized(value.strip(), path, most).strip()
     if multiline:
         clean = clean.replace("\r\n", "\n")
-    control = (_CONTROL_IN_LINES if multiline else _CONTROL).search(clean)
+    forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
+    control = forbidden.search(clean)
     if control is not None:
         raise BadInput(
             f"{_name(path)} must not contain control characters "
             f"(U+{ord(control[0]):04X} at position {control.start()}).",
             path=path,
+        )
+    if clean and texts.is_blank(clean):
+        raise BadInput(
+            f"{_name(path)} must not be empty; it has only invisible characters.", path=path
         )
     if len(clean) < least:
         raise BadInput(
@@ -46,11 +55,35 @@ def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool =
             path=path,
         )
     if len(clean) > most:
+        raise _too_long(len(clean), path, most)
+    return clean
+
+
+def _normalized(value: str, path: Path, most: int) -> str:
+    """The text in NFC. What is too long in any spelling is refused before it is looked at."""
+    if len(value) > most * texts.EXPANSION:
+        raise _too_long(len(value), path, most)
+    _check_marks(value, path)
+    clean = texts.normalized(value)
+    # A few marks become two, and what is stored must be good to be sent again.
+    _check_marks(clean, path)
+    return clean
+
+
+def _check_marks(value: str, path: Path) -> None:
+    place = texts.too_many_marks(value)
+    if place is not None:
         raise BadInput(
-            f"{_name(path)} must have at most {most:,} characters; it has {len(clean):,}.",
+            f"{_name(path)} must not have more than {texts.MAX_MARKS} combining marks in a row "
+            f"(at position {place}).",
             path=path,
         )
-    return clean
+
+
+def _too_long(length: int, path: Path, most: int) -> BadInput:
+    return BadInput(
+        f"{_name(path)} must have at most {most:,} characters; it has {length:,}.", path=path
+    )
 
 
 def optional_text(
@@ -114,6 +147,10 @@ def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int
 
 def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
     """A set of tags in the order given: equal ones (without regard to case) are kept once."""
+    if len(values) > most * _REPEATED:
+        raise BadInput(
+            f"{_name(path)} must be at most {most}; there are {len(values):,}.", path=path
+        )
     found: dict[str, str] = {}
     for index, value in enumerate(values):
         clean = text(value, (*path, index), least=1, most=50)
@@ -125,7 +162,7 @@ def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
 
 def tag_key(tag: str) -> str:
     """What makes two tags the same tag."""
-    return unicodedata.normalize("NFC", tag.casefold())
+    return texts.normalized(tag.casefold())
 
 
 def taken(noun: str, path: Path) -> AlreadyExists:

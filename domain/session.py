@@ -58,6 +58,10 @@ class InvalidCredentials(Failure):
     code = ErrorCode.INVALID_CREDENTIALS
 
 
+# Characters of an e-mail address; usernames are shorter.
+LONGEST_LOGIN = 100
+
+
 def _by_login(column: Any) -> Statement:
     user = models.User
     return Statement(
@@ -100,17 +104,18 @@ async def account_of(auth: Authenticator, login: str) -> str:
     row = await _by_name(auth, login)
     if row is not None:
         return f"user:{row.id.hex}"
-    wanted = login.strip().lower().encode("utf-8", "surrogatepass")
+    wanted = login.strip()[: LONGEST_LOGIN + 1].lower().encode("utf-8", "surrogatepass")
     return f"nobody:{hashlib.sha256(wanted).hexdigest()}"
 
 
 async def _by_name(auth: Authenticator, login: str) -> Any:
     """The account of a username or e-mail address, or None."""
     statement = _BY_EMAIL if "@" in login else _BY_USERNAME
-    wanted = login.strip().lower()
-    if "\0" in wanted or not wanted.isascii():  # what no account's name can be
+    wanted = login.strip()
+    # What no account's name can be.
+    if len(wanted) > LONGEST_LOGIN or "\0" in wanted or not wanted.isascii():
         return None
-    rows = await auth.database.reader.fetch(statement, {"login": wanted})
+    rows = await auth.database.reader.fetch(statement, {"login": wanted.lower()})
     return rows[0] if rows else None
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
+import texts
 from errors import ErrorCode, Failure
 
 MOST_CHARACTERS: Final = 255
-# Control characters, formatting ones (which can turn a name around on the screen), surrogates,
-# and the separators of lines and paragraphs.
-_DROPPED: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# With the folders that some programs send before the name. More is refused unread.
+_LONGEST_PATH: Final = 4096
+# Within a word or an emoji they are right, at either end of a name they only hide.
+_JOINERS: Final = "\u200c\u200d"
 # What Windows refuses in names.
 _REPLACED: Final = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
 
@@ -18,12 +19,19 @@ _REPLACED: Final = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
 def clean(name: str) -> str:
     """The name without folders, control characters and surrounding blanks and dots.
 
-    A long one is cut before its extension. `FILE_NAME_INVALID` where nothing is left.
+    A long one is cut before its extension. `FILE_NAME_INVALID` if nothing is left.
     """
-    name = unicodedata.normalize("NFC", name)
-    name = "".join(c for c in name if unicodedata.category(c) not in _DROPPED)
-    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED).strip(" .")
-    if not name:
+    if len(name) > _LONGEST_PATH:
+        raise Failure(
+            f"The file's name must have at most {_LONGEST_PATH:,} characters; it has "
+            f"{len(name):,}.",
+            path=("file",),
+            code=ErrorCode.FILE_NAME_INVALID,
+        )
+    name = texts.FORBIDDEN_IN_NAMES.sub("", texts.normalized(name))
+    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED)
+    name = name.strip(f" .{_JOINERS}")
+    if texts.is_blank(name):
         raise Failure(
             "The file needs a name, such as report.pdf.",
             path=("file",),

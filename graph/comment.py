@@ -7,9 +7,8 @@ true}}`), and for their `replies`.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -23,6 +22,7 @@ from db import models
 from db.read import Statement
 from domain import comment as domain
 from domain import markdown
+from domain.markdown import Rendered
 from domain.work import Work
 from errors import NotFound
 from graph import ids, ordering, paging
@@ -50,16 +50,23 @@ _Task = Annotated["Task", strawberry.lazy("graph.task")]
 OLDEST_FIRST = (Key(ordering.source(models.Comment.created_at)),)
 
 
-def _rendered(render: Callable[[str], str]) -> Any:
-    """A batch that renders Markdown aside: a page of long comments takes longer than the event
-    loop may stand still.
-    """
+async def _rendered(parents: Sequence[Any], info: BatchInfo) -> dict[UUID, Rendered]:
+    """What was not kept with its comment, or is of an older renderer; by the comment's id."""
+    stale = [parent for parent in parents if parent.rendered_version != markdown.VERSION]
+    if not stale:
+        return {}
+    made = await domain.rendered_again(info.context.services.database, stale)
+    return {parent.id: one for parent, one in zip(stale, made, strict=True)}
 
-    async def texts(parents: Sequence[Any], _: BatchInfo) -> Sequence[str]:
-        bodies = [parent.body for parent in parents]
-        return await asyncio.to_thread(lambda: [render(body) for body in bodies])
 
-    return texts
+async def _html(parents: Sequence[Any], info: BatchInfo) -> Sequence[str]:
+    made = await _rendered(parents, info)
+    return [made[one.id].html if one.id in made else one.body_html for one in parents]
+
+
+async def _text(parents: Sequence[Any], info: BatchInfo) -> Sequence[str]:
+    made = await _rendered(parents, info)
+    return [made[one.id].text if one.id in made else one.body_text for one in parents]
 
 
 @lru_cache(maxsize=8)
@@ -129,15 +136,17 @@ class Comment(Node):
         "characters; empty where the comment is deleted.",
     )
     body_html: str = batch(
-        _rendered(markdown.to_html),
+        _html,
         "The text as HTML that may be put into a page as it is: no scripts, no event attributes, "
-        "no pictures, links to http, https and mailto only.",
-        needs=("body",),
+        "no pictures, links to http, https and mailto only. Tables stay as they "
+        f"were written if they have more than {markdown.MOST_CELLS:,} cells together, and bare "
+        f"links if the text has a word of more than {markdown.LONGEST_WORD:,} characters.",
+        needs=("id", "body", "body_html", "rendered_version"),
     )
     body_text: str = batch(
-        _rendered(markdown.to_text),
+        _text,
         "The words alone, a line for each block; for previews. Not escaped for HTML.",
-        needs=("body",),
+        needs=("id", "body", "body_text", "rendered_version"),
     )
     is_deleted: bool = derived(
         (models.Comment.removed_at,),

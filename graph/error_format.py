@@ -25,6 +25,8 @@ log = logging.getLogger("taskloom.graphql")
 # graphql-core repeats the offending value, in Python's notation, and with it whatever else stood
 # in the same object: a password, for one.
 _ECHO: Final = re.compile(r"[,;.]? ?(Did you mean .*)?[Ff]ound: .*$", re.DOTALL)
+# Characters of a message.
+_LONGEST: Final = 1_000
 
 MAY_BE_DONE: Final = (
     "The database was lost while the change was being saved, so the change may have been made. "
@@ -124,6 +126,9 @@ def _is_clients(error: GraphQLError) -> bool:
 
 
 def _in_graphql_terms(message: str) -> str:
+    # Values of a megabyte are repeated too; and the expression would take quadratic time for them.
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]}…"
     shortened = _ECHO.sub(".", message)
     return shortened.replace("not to be None", "not to be null")
 

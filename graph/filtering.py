@@ -12,7 +12,6 @@ that the viewer may see, so that a filter cannot be used to guess at hidden ones
 
 from __future__ import annotations
 
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
@@ -37,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+import texts
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
@@ -50,6 +50,8 @@ Path = tuple[str | int, ...]
 
 MAX_CRITERIA = 100
 MAX_LIST = 1_000
+# Characters of one text to compare with: twice the longest that a filter looks at.
+MAX_TEXT = 1_000
 
 
 class Values:
@@ -96,6 +98,19 @@ class Criterion(ABC):
     @abstractmethod
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """The predicate over `entity` (a model or alias) for this shape."""
+
+
+def _text(value: str, path: Path) -> str:
+    """A text to compare with, in the form in which texts are stored."""
+    if len(value) > MAX_TEXT:
+        raise BadInput(
+            f"A text in a filter may have at most {MAX_TEXT:,} characters; this one has "
+            f"{len(value):,}.",
+            path=path,
+        )
+    if "\0" in value:
+        raise BadInput("Text must not contain the character U+0000.", path=path)
+    return texts.normalized(value)
 
 
 def _column_on(entity: Any, attribute: InstrumentedAttribute[Any]) -> Any:
@@ -145,9 +160,7 @@ class Compare(Criterion):
         if self.model is not None:
             return ids.decode(self.model, value, path)
         if isinstance(value, str):
-            if "\0" in value:
-                raise BadInput("Text must not contain the character U+0000.", path=path)
-            value = unicodedata.normalize("NFC", value)
+            value = _text(value, path)
         if self.convert is not None:
             return self.convert(value)
         return value.value if isinstance(value, Enum) else value
@@ -246,9 +259,7 @@ class Search(Criterion):
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The number of words."""
-        if "\0" in value:
-            raise BadInput("Text must not contain the character U+0000.", path=path)
-        words = unicodedata.normalize("NFC", value).split()
+        words = _text(value, path).split()
         if not words:
             raise BadInput("The search text has no word in it.", path=path)
         if len(words) > 10:

@@ -42,6 +42,7 @@ PREFIXES: dict[type[Base], str] = {
 }
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}
 
+_LONGEST = 100
 _ID = re.compile(r"([a-z]+(?:_[a-z]+)*)_([0-9a-f]{32})")
 
 
@@ -70,7 +71,7 @@ class Encoder:
 
 def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:
     """The model and UUID of any global id."""
-    match = _ID.fullmatch(text)
+    match = _ID.fullmatch(text) if len(text) <= _LONGEST else None
     model = MODELS.get(match[1]) if match else None
     if match is None or model is None:
         raise BadInput(

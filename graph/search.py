@@ -6,6 +6,7 @@ from them by rank and id. The objects and the texts for highlighting are read fo
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Sequence
 from enum import Enum
@@ -153,7 +154,12 @@ async def _fragments(parents: Sequence[Any], info: BatchInfo) -> list[list[Searc
             _texts_statement(kind, info.viewer.shape), {**info.viewer.params, "keys": keys}
         )
         texts.update({row.id: row for row in rows})
-    return [_marked(texts.get(row.id), row) for row in parents]
+    found = []
+    for row in parents:
+        found.append(_marked(texts.get(row.id), row))
+        # The longest texts take some milliseconds each, and a page may have a hundred of them.
+        await asyncio.sleep(0)
+    return found
 
 
 def _marked(texts: Any, result: Any) -> list[SearchFragment]:

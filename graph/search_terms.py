@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from dataclasses import dataclass
 
+import texts
 from domain import rules
 from errors import BadInput
 
@@ -60,7 +60,9 @@ def terms_of(text: str, path: rules.Path) -> Terms:
 
 def fold(text: str) -> str:
     """Without accents and case, as `taskloom_fold` does it."""
-    decomposed = unicodedata.normalize("NFD", text)
+    if text.isascii():
+        return text.lower()
+    decomposed = texts.normalized(text, "NFD")
     return "".join(c for c in decomposed if not "\u0300" <= c <= "\u036f").lower()
 
 

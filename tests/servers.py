@@ -18,6 +18,7 @@ import uvicorn
 
 from app import Application
 from settings import Settings
+from web.serving import protocol_options
 
 # All tests come from one address, and make more people in an hour than any address may.
 UNLIMITED = {
@@ -42,18 +43,12 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(app: Application) -> AsyncIterator[str]:
     """The application behind a real socket, in this event loop; gives its address."""
-    limits = app.runtime.settings.limits
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
             timeout_graceful_shutdown=5,
-            ws_max_size=limits.body_bytes,
-            ws_per_message_deflate=False,
+            **protocol_options(app.runtime.settings.limits),
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -12,10 +12,15 @@ import asyncio
 import logging
 from collections import Counter
 from typing import Final, Protocol
+from uuid import UUID
 
 from auth.authenticator import Authenticator
 from auth.viewer import Credentials
 from errors import ErrorCode, Failure
+
+# For how long a socket may be without `connection_init` and not count: after a restart many clients
+# behind one address come back at once, and each needs a moment for its first message.
+GREETING_SECONDS: Final = 1.0
 
 log = logging.getLogger("taskloom.streams")
 
@@ -38,6 +43,13 @@ class Stream(Protocol):
         """End it: the server stops."""
 
 
+class Waiting(Protocol):
+    """A socket whose client has not said yet who it is."""
+
+    def refuse(self, failure: Failure) -> None:
+        """End it."""
+
+
 class TooManyConnections(Failure):
     """This user, or this address, holds as many streams as one may."""
 
@@ -57,6 +69,8 @@ class Connections:
         self._per_user = per_user
         self._holders: dict[Stream, str] = {}
         self._counts: Counter[str] = Counter()
+        # Sockets that wait for their first message: by address, each with the loop's time since.
+        self._waiting: dict[str | None, dict[Waiting, float]] = {}
         self.stopping = False
 
     def __len__(self) -> int:
@@ -64,12 +78,31 @@ class Connections:
 
     def open(self, stream: Stream, address: str | None) -> None:
         """Count a stream in. Raises `TooManyConnections`. Signed out, the address counts."""
-        user = stream.credentials.user_id
-        holder = f"user {user}" if user is not None else f"address {address}"
+        holder = _holder(stream.credentials.user_id, address)
         if self._counts[holder] >= self._per_user:
             raise TooManyConnections(self._per_user)
         self._counts[holder] += 1
         self._holders[stream] = holder
+
+    def wait(self, socket: Waiting, address: str | None, now: float) -> None:
+        """Count a socket in that has not been opened as a stream yet; `now` is the loop's time."""
+        self._waiting.setdefault(address, {})[socket] = now
+
+    def waited(self, socket: Waiting, address: str | None) -> None:
+        """Count it out, whether it was opened or went away; harmless if it was before."""
+        waiting = self._waiting.get(address, {})
+        waiting.pop(socket, None)
+        if not waiting:
+            self._waiting.pop(address, None)
+
+    def _refuse_waiting(self, now: float) -> None:
+        """Of one address no more may wait than may be open, and together no more either."""
+        failure = TooManyConnections(self._per_user)
+        for address, waiting in list(self._waiting.items()):
+            left = max(0, self._per_user - self._counts[_holder(None, address)])
+            silent = [one for one, since in waiting.items() if now - since > GREETING_SECONDS]
+            for socket in silent[left:]:
+                socket.refuse(failure)
 
     def close(self, stream: Stream) -> None:
         """Count a stream out; harmless for one that was never counted in."""
@@ -92,6 +125,7 @@ class Connections:
             await asyncio.sleep(LOOK_SECONDS)
             streams = list(self._holders)
             now = loop.time()
+            self._refuse_waiting(now)
             for start in range(0, len(streams), _AT_ONCE):
                 some = streams[start : start + _AT_ONCE]
                 for stream in some:
@@ -107,3 +141,7 @@ class Connections:
             return
         if not valid:
             stream.expire()
+
+
+def _holder(user_id: UUID | None, address: str | None) -> str:
+    return f"address {address}" if user_id is None else f"user {user_id}"

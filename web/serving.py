@@ -24,7 +24,8 @@ from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.statreload import StatReload
 
 from db.faults import described
-from settings import ServerSettings, Settings
+from settings import LimitSettings, ServerSettings, Settings
+from web.protocol import LimitedWebSocket, http_protocol
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,21 +51,13 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         factory=True,
         workers=server.workers,
         reload=reload,
-        log_config=None,
         log_level=server.log_level,
-        access_log=False,
-        server_header=False,
-        # uvicorn believes every process of this machine; the application believes whom it is told.
-        proxy_headers=False,
         timeout_graceful_shutdown=server.shutdown_seconds,
-        # A message over a WebSocket is a request's body too.
-        ws_max_size=settings.limits.body_bytes,
-        # Compression would hold 300 kB of memory for each connection.
-        ws_per_message_deflate=False,
         backlog=2048,
         # A busy machine may leave a process without an answer for longer than the five seconds that
         # uvicorn would wait before it kills it.
         timeout_worker_healthcheck=30,
+        **protocol_options(settings.limits),
     )
     if reload:
         _Reloader(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
@@ -72,6 +65,23 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         Multiprocess(config, sockets=[listener]).run()
     else:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def protocol_options(limits: LimitSettings) -> dict[str, Any]:
+    """How uvicorn is to speak with clients; its tests have the same."""
+    return {
+        "http": http_protocol(limits),
+        "ws": LimitedWebSocket,
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        # uvicorn believes every process of this machine; the application believes whom it is told.
+        "proxy_headers": False,
+        # A message over a WebSocket is a request's body too.
+        "ws_max_size": limits.body_bytes,
+        # Compression would hold 300 kB of memory for each connection.
+        "ws_per_message_deflate": False,
+    }
 
 
 class _Reloader(StatReload):

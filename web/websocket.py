@@ -40,7 +40,7 @@ INIT_SECONDS: Final = 10.0
 # How long a client may be silent before it is pinged, and then before it is let go.
 PING_SECONDS: Final = 25.0
 SILENCE_SECONDS: Final = 60.0
-# Deliveries of one subscription after which others have their turn, should it wait for nothing.
+# Messages of a connection, or deliveries of one subscription, after which others have their turn.
 _TURN: Final = 8
 _LONGEST_ID: Final = 255
 
@@ -155,6 +155,12 @@ class _Connection:
         """The server stops; clients come back."""
         self._close(GOING_AWAY, "The server is going away; connect again")
 
+    # --- web.connections.Waiting ------------------------------------------------------------------
+
+    def refuse(self, failure: Failure) -> None:
+        """Too many of this address wait as it does."""
+        self._close(TRY_AGAIN, failure.message)
+
     def _close(self, code: int, reason: str) -> None:
         if not self._closing.done():
             self._closing.set_result(Closed(code, reason))
@@ -167,8 +173,10 @@ class _Connection:
         timer = loop.call_later(
             init_seconds, self._close, INIT_TIMEOUT, "Connection initialisation timeout"
         )
-        if self._runtime.connections.stopping:
+        connections = self._runtime.connections
+        if connections.stopping:
             self.going_away()
+        connections.wait(self, self._info.ip, loop.time())
         reader = asyncio.create_task(self._read(receive, timer))
         try:
             waiting: set[asyncio.Future[Any]] = {reader, self._closing}
@@ -177,7 +185,8 @@ class _Connection:
                 await self._say_goodbye(self._closing.result())
         finally:
             timer.cancel()
-            self._runtime.connections.close(self)
+            connections.waited(self, self._info.ip)
+            connections.close(self)
             await self._abandon(reader)
 
     async def _say_goodbye(self, closed: Closed) -> None:
@@ -207,12 +216,17 @@ class _Connection:
 
     async def _read(self, receive: Receive, timer: asyncio.TimerHandle) -> None:
         loop = asyncio.get_running_loop()
+        received = 0
         try:
             while True:
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
                     return
                 self._heard_at = loop.time()
+                received += 1
+                # Thousands of short messages may have come at once, and waited for nothing.
+                if received % _TURN == 0:
+                    await asyncio.sleep(0)
                 await self._handle(self._parse(message), timer)
         except Closed as closed:
             self._close(closed.code, closed.reason)
@@ -274,6 +288,7 @@ class _Connection:
         try:
             viewer = await self._runtime.services.authenticator.viewer(authorization)
             self.credentials = viewer.credentials
+            self._runtime.connections.waited(self, self._info.ip)
             self._runtime.connections.open(self, self._info.ip)
         except Unauthenticated as failure:
             raise Closed(FORBIDDEN, f"Forbidden: {failure.message}") from None

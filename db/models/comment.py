@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Identified, Versioned, search_vector
@@ -27,6 +27,10 @@ class Comment(Versioned, Base):
     author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"))
     body: Mapped[str]
+    # What `domain.markdown` makes of the body, and the version of it that did; 0: not rendered yet.
+    body_html: Mapped[str] = mapped_column(default="", server_default="")
+    body_text: Mapped[str] = mapped_column(default="", server_default="")
+    rendered_version: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     edited_at: Mapped[dt.datetime | None]
     # Not `deleted_at`, which would hide the placeholder as a row in the trash.
     removed_at: Mapped[dt.datetime | None]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -25,6 +24,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import func, select
 
+import texts
 from auth import access
 from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
 from domain import addresses, rules
@@ -49,6 +49,8 @@ _MOST_BYTES = 50_000_000
 _MARGIN = dt.timedelta(minutes=1)
 _PAUSE = dt.timedelta(minutes=1)
 _LONGEST_PAUSE = dt.timedelta(hours=2)
+# Headers with links are some hundred bytes long; in one of any length the search is quadratic.
+_LONGEST_LINK = 4_096
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _STAGES = {"issues": "issues", "comments": "issues/comments"}
 # A word that begins with @ would mention somebody of ours; an invisible character prevents it.
@@ -246,14 +248,11 @@ def _comment_text(comment: Thing) -> str:
 
 def _clean(text: str, most: int, *, multiline: bool = False) -> str:
     """Text that the rules for values take, however it was written there."""
-    plain = unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
-    kept = "\n\t" if multiline else ""
-    plain = "".join(
-        character
-        if character in kept or unicodedata.category(character) not in {"Cc", "Cs"}
-        else " "
-        for character in plain
-    ).strip()
+    forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
+    plain = texts.without_excess(texts.normalized(text.replace("\r\n", "\n")))
+    plain = forbidden.sub(" ", plain).strip()
+    if texts.is_blank(plain):
+        return ""
     return plain if len(plain) <= most else plain[: most - 1].rstrip() + "…"
 
 
@@ -372,7 +371,7 @@ def _first(connection: Connection, stage: str) -> str:
 
 def _next_page(connection: Connection, answer: Answer) -> str | None:
     """The next page, which must be on the same server: the token goes there."""
-    found = _NEXT.search(answer.headers.get("link", ""))
+    found = _NEXT.search(answer.headers.get("link", "")[:_LONGEST_LINK])
     if found is None:
         return None
     if _server(found[1]) != _server(connection.settings["baseUrl"]):

@@ -361,3 +361,60 @@ async def test_comments_go_with_their_task(world: World) -> None:
         await session.flush()
         left = select(func.count()).where(models.Comment.task_id == task.id)
         assert await session.scalar(left) == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_what_was_not_rendered_yet_is_rendered_for_its_first_reader(
+    world: World, engine: Engine
+) -> None:
+    (owner,) = await world.people(1)
+    task = (await world.tasks(owner, ["old comments"]))[0]
+    await world.rows(
+        *(
+            models.Comment(
+                id=fresh_id(),
+                task_id=task.id,
+                author_id=owner.id,
+                body=f"**{number}**",
+                created_at=task.created_at + dt.timedelta(minutes=number),
+                updated_at=task.created_at,
+                # What another version gave is not shown any more.
+                body_html="<p>old</p>",
+                rendered_version=number,
+            )
+            for number in (0, 99)
+        )
+    )
+    query = (
+        "query ($id: ID!) { task(id: $id) { comments { nodes { bodyHtml bodyText version } } } }"
+    )
+    written = []
+    for _ in range(2):
+        reply = await world.run(query, owner, engine=engine, id=gid(task))
+        nodes = reply.good["task"]["comments"]["nodes"]
+        assert [node["bodyHtml"] for node in nodes] == [
+            f"<p><strong>{number}</strong></p>\n" for number in (0, 99)
+        ]
+        assert [node["bodyText"] for node in nodes] == ["0", "99"]
+        assert [node["version"] for node in nodes] == [1, 1]
+        written.append([one for one in reply.statements if one.startswith("UPDATE")])
+    assert written[0]
+    assert not written[1]
+
+
+async def test_a_comment_and_what_is_shown_of_it_change_together(world: World) -> None:
+    (owner,) = await world.people(1)
+    task = (await world.tasks(owner, ["shown"]))[0]
+    made = await world.run(CREATE, owner, input={"taskId": gid(task), "body": "*one*"})
+    comment = made.good["commentCreate"]["comment"]
+    assert comment["bodyHtml"] == "<p><em>one</em></p>\n"
+    await world.run(UPDATE, owner, input={"id": comment["id"], "body": "**two**"})
+    await world.run(
+        CREATE, owner, input={"taskId": gid(task), "body": "x", "parentId": comment["id"]}
+    )
+    shown = await world.run(COMMENT, owner, id=comment["id"])
+    assert shown.good["comment"]["bodyHtml"] == "<p><strong>two</strong></p>\n"
+    assert not [one for one in shown.statements if one.startswith("UPDATE")]
+    await world.run(DELETE, owner, input={"id": comment["id"]})
+    shown = await world.run(COMMENT, owner, id=comment["id"])
+    assert (shown.good["comment"]["bodyHtml"], shown.good["comment"]["bodyText"]) == ("", "")

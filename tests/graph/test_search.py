@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.attacks.texts import Pauses
 from graph.search_terms import highlight, terms_of
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
@@ -146,3 +147,14 @@ def test_a_long_text_is_shown_around_the_match() -> None:
     assert len(shown) < 200
     assert shown.startswith("…")
     assert shown.endswith("…")
+
+
+async def test_a_page_of_the_longest_texts_leaves_others_their_turn(world: World) -> None:
+    ada, word = await world.person(), _word()
+    description = "\u00e9 " * 4_980 + word
+    await world.tasks(ada, [f"long {number}" for number in range(100)], description=description)
+    async with Pauses() as pauses:
+        reply = await world.run(SEARCH, ada, words=word, first=100)
+    assert len(reply.good["search"]["nodes"]) == 100
+    # Together they take longer than that; each takes some milliseconds.
+    assert pauses.longest < 0.2

@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from db import models
+from domain import markdown
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid
 
@@ -204,6 +205,9 @@ def _comment(task: models.Task, author: Person, parent: models.Comment | None) -
         author_id=author.id,
         parent_id=None if parent is None else parent.id,
         body="Well done",
+        body_html="<p>Well done</p>\n",
+        body_text="Well done",
+        rendered_version=markdown.VERSION,
         created_at=task.created_at,
         updated_at=task.created_at,
         version=1,

@@ -1,17 +1,21 @@
-"""Hostile operations, by every transport, beside somebody who just wants an answer. How long each
-takes is for `bench.walls`, which the operations are from.
+"""Hostile operations and texts, by every transport, beside somebody who just wants an answer. How
+long each takes is for `bench.attacks`, which they are from.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from bench.walls import ATTACKS, INFO, check
+from app import Application
+from bench.attacks.operations import ATTACKS, INFO, check
+from bench.attacks.texts import FORMS, HERE, SIZE, Attacker, Position, positions, send
 from tests.accounts import House
 from tests.conftest import LiveServer
 from tests.web.test_websocket import opened
@@ -97,3 +101,177 @@ def refused(name: str, answer: dict[str, Any]) -> None:
     if "limit" in extensions:
         assert extensions["code"] in {"OPERATION_TOO_COMPLEX", "BAD_REQUEST"}
         assert extensions["actual"] > extensions["maximum"]
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+# Seconds of the processor for which the event loop may stand still. The promise is 0.2; what these
+# tests are for takes seconds or minutes.
+LONGEST_PAUSE = 0.5
+
+
+@pytest.fixture(scope="module")
+async def attacker(app: Application) -> Attacker:
+    """Somebody with one object of each kind."""
+    house = House(app.runtime.settings, app.runtime.services.database)
+    made = Attacker(app, (await house.person()).header)
+    house.auth.close()
+    await made.prepare()
+    return made
+
+
+async def test_a_hostile_text_stops_nobody_wherever_it_is_written(
+    app: Application, attacker: Attacker
+) -> None:
+    """Marks go everywhere, and of the other forms one to each place."""
+    forms = {name: form(SIZE // 8) for name, form in FORMS.items()}
+    marks, others = forms.pop("combining marks"), list(forms.items())
+    slow = {}
+    for index, position in enumerate(positions(app.runtime.executor.schema)):
+        name, text = others[index % len(others)]
+        for form, hostile in (("combining marks", marks), (name, text)):
+            taken = await attacker.attack(position, hostile)
+            if taken.pause > LONGEST_PAUSE:
+                slow[position.name] = (form, taken.pause)
+    assert not slow
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("form", FORMS)
+async def test_every_form_in_every_place(app: Application, attacker: Attacker, form: str) -> None:
+    text = FORMS[form](SIZE)
+    slow = {}
+    for position in positions(app.runtime.executor.schema):
+        taken = await attacker.attack(position, text)
+        if taken.pause > LONGEST_PAUSE:
+            slow[position.name] = taken.pause
+    assert not slow
+
+
+CELLS = ("start", "end", "day", "durationSeconds", "project", "task", "description", "tags", "id")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_hostile_cell_of_an_import(attacker: Attacker, form: str) -> None:
+    # The longest that Python's reader of CSV takes.
+    text = FORMS[form](100_000).replace('"', '""')
+    for column in CELLS:
+        names = ["start", "durationSeconds"]
+        row = dict.fromkeys(names, "60") | {"start": "2026-01-01T00:00:00Z", column: f'"{text}"'}
+        csv = f"{','.join(row)}\n{','.join(row.values())}\n"
+        taken = await attacker.attack(IMPORT, csv)
+        assert taken.pause < LONGEST_PAUSE
+
+
+IMPORT = Position(
+    "csv",
+    "mutation ($csv: String!) { timeEntryImport(input: {csv: $csv, dryRun: true}) "
+    "{ errors { code message } } }",
+    {"csv": HERE},
+)
+ROUTES = [
+    ("GET", "/files/{}", ""),
+    ("GET", "/files/attachment_x", "expires={0}&signature={0}"),
+    ("PUT", "/files/uploads/{}", "expires={0}&signature={0}"),
+    ("GET", "/users/{}/avatar.png", "size={0}&v={0}"),
+    ("GET", "/auth/verify-email", "token={0}"),
+    ("GET", "/unsubscribe", "token={0}"),
+    ("GET", "/graphql", "query={0}"),
+    ("GET", "/graphql", "query=%7Btasks%7BtotalCount%7D%7D&variables={0}&token={0}"),
+    ("GET", "/{}", ""),
+]
+HEADERS = [
+    "accept", "authorization", "content-type", "cookie", "if-none-match", "if-range", "origin",
+    "range", "user-agent", "x-request-id", "x-forwarded-for", "accept-language",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_hostile_address_or_header(app: Application, form: str) -> None:
+    # As long as an address or a header may be; web.protocol refuses longer ones.
+    text = FORMS[form](16_000)
+    for method, path, query in ROUTES:
+        asked = query.format(quote(text)).encode()[:65_000]
+        taken = await send(app, path.format(text), method=method, query=asked)
+        assert taken.status < 500
+        assert taken.pause < LONGEST_PAUSE
+    for name in HEADERS:
+        value = text.encode("latin-1", "ignore") or b"a" * 16_000
+        for path in ("/graphql", "/health/live"):
+            taken = await send(app, path, body=b"{}", headers={name: value})
+            assert taken.status < 500
+            assert taken.pause < LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_hostile_form_of_oauth(app: Application, form: str) -> None:
+    headers = {"content-type": b"application/x-www-form-urlencoded"}
+    for size in (2_000, SIZE // 4):
+        text = quote(FORMS[form](size))
+        for body in (
+            f"grant_type=password&username={text}&password={text}&device_name={text}",
+            f"grant_type={text}",
+            f"grant_type=refresh_token&refresh_token={text}",
+        ):
+            taken = await send(app, "/auth/token", body=body.encode(), headers=headers)
+            assert taken.status == 400
+            assert taken.pause < LONGEST_PAUSE
+
+
+async def test_a_stranger_with_600_kb_of_marks_is_told_the_rule_at_once(
+    http: httpx.AsyncClient,
+) -> None:
+    """Took over a minute, in which nobody got an answer."""
+    marks = "a" + "\u0301\u0316" * 150_000
+    query = """mutation ($text: String!) { userRegister(input: {
+      username: "marks", email: "marks@example.com", password: $text, fullName: $text
+    }) { errors { message } } }"""
+    login = """mutation ($text: String!) {
+      sessionCreate(input: {login: $text, password: $text}) { errors { code } }
+    }"""
+
+    async def strangers() -> None:
+        request = {"query": query, "variables": {"text": marks}}
+        response = await http.post("/graphql", json=request)
+        errors = response.json()["data"]["userRegister"]["errors"]
+        assert any("at most 100 characters" in error["message"] for error in errors)
+        response = await http.post("/graphql", json={"query": login, "variables": {"text": marks}})
+        errors = response.json()["data"]["sessionCreate"]["errors"]
+        assert [error["code"] for error in errors] == ["INVALID_CREDENTIALS"]
+
+    async def bystander() -> None:
+        for _ in range(10):
+            assert (await http.get("/health/live")).status_code == 200
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(strangers(), bystander())
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_hostile_text_within_a_document(app: Application, form: str) -> None:
+    """Where variables are not: in literals, comments, names, and what surrounds the document."""
+    text = FORMS[form](19_000)[:19_000]
+    literal = json.dumps(text, ensure_ascii=False)
+    login = "mutation { sessionCreate(input: {login: %s, password: %s}) { errors { code } } }"
+    small = FORMS[form](9_000)[:9_000]
+    requests: list[dict[str, Any]] = [
+        {"query": login % ('"x"', literal)},
+        {"query": login % ('"x"', f'"""{text}"""')},
+        {"query": f"query ($x: String = {literal}) {{ users(search: $x) {{ totalCount }} }}"},
+        {"query": f"{{ serverInfo {{ name }} }} # {text}"},
+        {"query": f"{{ serverInfo {{ {small} }} }}"},
+        {"query": text},
+        {"query": INFO, "operationName": FORMS[form](SIZE)},
+        {"query": INFO, "variables": {FORMS[form](SIZE): 1}},
+        {"query": "query ($f: TaskFilter) { tasks(filter: $f) { totalCount } }",
+         "variables": {"f": {FORMS[form](SIZE): 1}}},
+        {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": FORMS[form](SIZE)}}},
+    ]  # fmt: skip
+    for request in requests:
+        body = json.dumps(request, ensure_ascii=False).encode()
+        taken = await send(app, "/graphql", body=body)
+        assert taken.status < 500
+        assert b"INTERNAL_SERVER_ERROR" not in taken.answer
+        assert taken.pause < LONGEST_PAUSE
+        # An answer is no echo.
+        assert len(taken.answer) < 50_000

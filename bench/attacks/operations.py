@@ -1,4 +1,4 @@
-"""What the walls cost: `python -m bench.walls`, on a server and a database of its own.
+"""Hostile operations, and what differences of time tell.
 
 *Attacks.* Each is sent by several clients at once, over HTTP, as an event stream and over a
 socket, while a canary in another process asks for something small all the time. Printed are the
@@ -12,14 +12,12 @@ of them are within it), which is what somebody has to see through who measures.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import json
 import multiprocessing
 import secrets
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,15 +28,12 @@ from typing import Any, Final
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from bench.target import Failed, Target, served
+from bench.target import Failed, Target
 from demo.company import PEOPLE
 
 INFO: Final = "{ serverInfo { name } }"
 ATTACKERS: Final = 4
 TURNS: Final = 3
-_UNLIMITED: Final = (
-    "LOGIN_ACCOUNT", "LOGIN_ADDRESS", "REGISTRATION", "ACCOUNT_MAIL", "TASK_CREATION", "UPLOADS"
-)  # fmt: skip
 
 
 # --- attacks -------------------------------------------------------------------------------------
@@ -384,27 +379,3 @@ def tell_by_time(target: Target, rounds: int) -> None:
             f"{question:24}{hidden:9.3f}{missing:9.3f}{hidden - missing:+12.3f}{high - low:9.3f}",
             flush=True,
         )
-
-
-def main() -> int:
-    """Run both; 1 where something was answered that must not be."""
-    parser = argparse.ArgumentParser(prog="python -m bench.walls", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300, help="answers of each series; 0: none")
-    parser.add_argument("--only", default="", help="only attacks whose name has this in it")
-    options = parser.parse_args()
-    try:
-        # Only what counts attempts lets everything pass, or the second attack would find a full
-        # bucket.
-        unlimited = dict.fromkeys((f"TASKLOOM_LIMIT_{name}" for name in _UNLIMITED), "unlimited")
-        with served(unlimited) as (target, _):
-            if options.rounds:
-                tell_by_time(target, options.rounds)
-            attack_all(target, options.only)
-    except Failed as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

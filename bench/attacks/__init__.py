@@ -1,0 +1,1 @@
+"""What strangers may send at worst, and what it costs: `python -m bench.attacks`."""

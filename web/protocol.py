@@ -1,0 +1,269 @@
+"""What bounds a connection before there is a request: sizes of headers, and deadlines.
+
+uvicorn with httptools has no such limits: it keeps any number of headers of any size, and waits for
+the rest of a request for ever. A connection that breaks a limit is told why (408, 414, 431) and is
+closed. What it still sends is thrown away for a second, since a client that is cut off while it
+sends never reads the answer.
+
+One timer for each connection looks after all of its deadlines, so that a request costs none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+
+from errors import ErrorCode
+from settings import LimitSettings
+
+_LINGER_SECONDS: Final = 1.0
+# What surrounds the bytes of a body: the sizes of chunks, of which the smallest have one byte and
+# take five to say so, and fields after the last chunk.
+_AROUND_A_BYTE: Final = 8
+# Frames of one WebSocket message. Those of browsers have one frame, or a few where it is long.
+_MOST_FRAMES: Final = 1_000
+
+
+def http_protocol(limits: LimitSettings) -> type[asyncio.Protocol]:
+    """For `uvicorn.Config(http=)`."""
+    return cast("type[asyncio.Protocol]", partial(LimitedHttp, limits))
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """See the module."""
+
+    def __init__(self, limits: LimitSettings, **options: Any) -> None:
+        super().__init__(**options)
+        self._limits = limits
+        # Since when a request's headers, or its body, are awaited; None while they are not. What
+        # has come of them, in bytes. A new connection has its headers' time for the first.
+        self._head_since: float | None = self.loop.time()
+        self._head_bytes = 0
+        self._latest = 0
+        self._head_begun = False
+        self._body_since: float | None = None
+        self._body_bytes = 0
+        self._fed_since_head = 0
+        self._writing_stopped_at: float | None = None
+        self._refused = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def _cycle(self) -> RequestResponseCycle | None:
+        """The latest request that was read up to its body."""
+        return cast("RequestResponseCycle | None", self.cycle)
+
+    # --- sizes ------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of any part of any number of requests."""
+        if self._refused:
+            return
+        self._latest = len(data)
+        if self._head_since is not None:
+            self._head_bytes += self._latest
+        else:
+            self._fed_since_head += self._latest
+        super().data_received(data)
+        self._check_incomplete()
+
+    def _check_incomplete(self) -> None:
+        if self._refused:
+            return
+        # The parser holds what is not complete yet: one header of any size, one field of a trailer.
+        limits = self._limits
+        if self._head_since is not None and self._head_bytes > limits.headers_bytes:
+            self._refuse_headers("bytes of all headers", self._head_bytes, limits.headers_bytes)
+        elif self._body_since is not None and (
+            self._fed_since_head - self._body_bytes
+            > limits.headers_bytes + _AROUND_A_BYTE * self._body_bytes
+        ):
+            self._refuse(400, "The body is almost nothing but the sizes of its chunks.")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._head_begun = True
+        if self._head_since is None:
+            self._head_since = self.loop.time()
+            self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; fields that come after a body mean nothing to anybody and are let go."""
+        if self._head_since is not None:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Check what came of the request, before anything is made of it."""
+        self._check_head()
+        self._head_since, self._head_begun = None, False
+        self._fed_since_head = self._body_bytes = 0
+        self._body_since = self.loop.time()
+        super().on_headers_complete()
+
+    def _check_head(self) -> None:
+        limits = self._limits
+        if len(self.url) > limits.headers_bytes:
+            self._refuse_headers("bytes of the address", len(self.url), limits.headers_bytes, 414)
+        elif len(self.headers) > limits.headers:
+            self._refuse_headers("headers", len(self.headers), limits.headers)
+        elif self._head_bytes + self._latest > limits.header_bytes:
+            # (Nearly every request is smaller than one header may be.)
+            sizes = [len(name) + len(value) for name, value in self.headers]
+            longest, whole = max(sizes, default=0), sum(sizes)
+            if longest > limits.header_bytes:
+                self._refuse_headers("bytes of one header", longest, limits.header_bytes)
+            elif whole > limits.headers_bytes:
+                self._refuse_headers("bytes of all headers", whole, limits.headers_bytes)
+        if self._refused:
+            # The parser must not go on; `send_400_response` knows that an answer is sent.
+            raise httptools.HttpParserError
+
+    def on_body(self, body: bytes) -> None:
+        """Some bytes of a body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        self._body_since = None
+        super().on_message_complete()
+
+    # --- deadlines --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look after the connection."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self._limits.headers_seconds, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to look after any more."""
+        self._stop_looking()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on another protocol has the connection, and deadlines of its own."""
+        self._stop_looking()
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """The client does not take what was written."""
+        self._writing_stopped_at = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._writing_stopped_at = None
+        super().resume_writing()
+
+    def _stop_looking(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        """Close the connection if a deadline has passed; else look again when the next one does."""
+        limits, now = self._limits, self.loop.time()
+        deadline = now + limits.headers_seconds
+        if self._head_since is not None:
+            deadline = self._head_since + limits.headers_seconds
+            if deadline <= now:
+                self._time_out("headers", limits.headers_seconds)
+                return
+        elif self._body_since is not None:
+            if self.flow.read_paused:
+                # It is for the application to go on; the time for the rest begins then.
+                self._body_since, self._body_bytes, self._fed_since_head = now, 0, 0
+            seconds = limits.body_seconds + self._body_bytes / limits.body_rate
+            deadline = self._body_since + seconds
+            if deadline <= now:
+                self._time_out("body", seconds)
+                return
+        elif self._writing_stopped_at is not None:
+            deadline = self._writing_stopped_at + limits.answer_seconds
+            if deadline <= now:
+                self._stop_looking()
+                self.transport.abort()
+                return
+        elif self._waits_for_nothing():
+            # Some line ends came, which begin no request and stopped the time for the next one.
+            self._head_since, self._head_bytes = now, 0
+        self._timer = self.loop.call_at(min(deadline, now + limits.headers_seconds), self._look)
+
+    def _waits_for_nothing(self) -> bool:
+        cycle = self._cycle
+        answered = cycle is not None and cycle.response_complete
+        return answered and self.timeout_keep_alive_task is None
+
+    def _time_out(self, what: str, seconds: float) -> None:
+        if self._head_since is not None and not self._head_begun:
+            # Nothing was asked, so there is nothing to answer: a browser connects in advance.
+            self._stop_looking()
+            self.transport.close()
+            return
+        extra = {"limit": f"seconds for the {what}", "maximum": round(seconds, 1)}
+        self._refuse(408, f"The request's {what} did not arrive within {seconds:.0f} s.", extra)
+
+    # --- refusing ---------------------------------------------------------------------------------
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser could not read, in the form of every other error."""
+        if not self._refused:
+            self._refuse(400, msg)
+
+    def _refuse_headers(self, limit: str, actual: int, maximum: int, status: int = 431) -> None:
+        message = f"The request has {actual:,} {limit}; at most {maximum:,} are allowed."
+        self._refuse(status, message, {"limit": limit, "actual": actual, "maximum": maximum})
+
+    def _refuse(self, status: int, message: str, extra: dict[str, Any] | None = None) -> None:
+        """Answer, unless an answer has begun, and close the connection."""
+        self._refused = True
+        self._stop_looking()
+        self._unset_keepalive_if_required()
+        cycle, answered = self._cycle, False
+        if cycle is not None:
+            # A body that is still awaited is of this request, and headers are of the next one.
+            awaited = self._body_since is not None or not cycle.response_complete
+            answered = cycle.response_started and awaited
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.pipeline.clear()
+        if not answered:
+            self.transport.write(_answer(status, message, extra or {}))
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _answer(status: int, message: str, extra: dict[str, Any]) -> bytes:
+    code = ErrorCode.BAD_REQUEST.value
+    body = orjson.dumps({"errors": [{"message": message, "extensions": {"code": code, **extra}}]})
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        "content-type: application/json; charset=utf-8\r\n"
+        f"content-length: {len(body)}\r\n"
+        "cache-control: no-store\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class LimitedWebSocket(WebSocketsSansIOProtocol):
+    """Of one message only the bytes are limited by uvicorn, and a frame may have none."""
+
+    def handle_cont(self, event: Frame) -> None:
+        """One more frame of a message."""
+        if len(self.frames) < _MOST_FRAMES:
+            super().handle_cont(event)
+            return
+        self.conn.fail(CloseCode.MESSAGE_TOO_BIG, f"A message may have {_MOST_FRAMES:,} frames")
+        self.handle_parser_exception()
