@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from auth.passwords import PasswordHash, Passwords, acceptable
-from errors import BadInput
+from auth.passwords import _WAITING_PER_THREAD, PasswordHash, Passwords, acceptable
+from errors import BadInput, Unavailable
 from settings import AuthSettings, load_settings
 
 Make = Callable[..., Passwords]
@@ -129,6 +130,17 @@ async def test_a_higher_cost_makes_hashes_outdated(make: Make) -> None:
     kept = await make().hash("correct horse")
     assert make(TASKLOOM_BCRYPT_ROUNDS="5").outdated(kept)
     assert not make().outdated(kept)
+
+
+async def test_so_many_wait_for_a_thread_and_no_more(make: Make) -> None:
+    """Whoever comes after them would wait for longer than an operation may take."""
+    # So slow that none is done before all have come.
+    passwords = make(TASKLOOM_BCRYPT_ROUNDS="10")
+    most = passwords._threads * (_WAITING_PER_THREAD + 1)
+    tries = await asyncio.gather(
+        *(passwords.verify("correct horse", None) for _ in range(most + 1)), return_exceptions=True
+    )
+    assert [isinstance(one, Unavailable) for one in tries] == [False] * most + [True]
 
 
 def test_old_peppers_are_checked_at_start() -> None:

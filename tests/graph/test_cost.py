@@ -220,8 +220,10 @@ async def test_over_the_budget_nothing_runs(http: httpx.AsyncClient, clock: Cloc
     (error,) = body["errors"]
     assert error["extensions"] == {"code": "RATE_LIMITED", "retryAfter": 45}
     assert body["extensions"]["cost"]["charged"] == 0
-    # What still fits is done.
-    assert (await post(http, INFO)).json()["extensions"]["cost"]["remaining"] == 15
+    # What still fits is done, to the last point.
+    for left in range(15, -1, -1):
+        assert (await post(http, INFO)).json()["extensions"]["cost"]["remaining"] == left
+    assert (await post(http, INFO)).status_code == 429
 
 
 async def test_an_operation_that_is_too_dear_is_refused_alone(http: httpx.AsyncClient) -> None:

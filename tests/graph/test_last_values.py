@@ -113,6 +113,19 @@ async def test_there_are_fifty_integrations_and_no_more(world: World) -> None:
     assert [reply.codes for reply in replies] == [[], ["LIMIT_EXCEEDED"]]
 
 
+@pytest.mark.parametrize(("count", "codes"), [(200, []), (201, ["BAD_USER_INPUT"])])
+async def test_people_of_a_repository(world: World, count: int, codes: list[str]) -> None:
+    ada = await world.person()
+    project = await world.project(ada)
+    connect = """mutation ($input: IntegrationConnectInput!) {
+      integrationConnect(input: $input) { integration { id } errors { code } }
+    }"""
+    people = [{"login": f"login-{number}", "username": ada.username} for number in range(count)]
+    github = {"repository": "octocat/hello-world", "assignees": people}
+    values = {"projectId": gid(project), "github": github, "credentials": "ghp_0123456789"}
+    assert (await world.run(connect, ada, input=values)).codes == codes
+
+
 async def attachments(world: World, ada: Person, task: models.Task, count: int) -> None:
     """A task with so many files, whose bytes nobody asks for."""
     files = [
