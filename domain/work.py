@@ -10,8 +10,8 @@ never do.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth import access
@@ -29,7 +30,7 @@ from db.base import Base, Versioned, new_id
 from db.engine import Database
 from db.read import Statement
 from db.transaction import Single, Transaction
-from domain import locks
+from domain import locks, rules
 from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound
 from events.kinds import EventKind
 
@@ -282,6 +283,23 @@ class Work:
         )
 
 
+@contextmanager
+def lost_races() -> Iterator[None]:
+    """Raise the failure that a broken unique constraint stands for, if it stands for one: rules are
+    checked before writing, so what breaks a constraint has lost a race.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        name = getattr(error.orig, "constraint_name", None) or getattr(
+            getattr(error.orig, "__cause__", None), "constraint_name", None
+        )
+        failure = rules.violation(name)
+        if failure is None:
+            raise
+        raise failure from error
+
+
 @asynccontextmanager
 async def begin(
     database: Database,
@@ -291,8 +309,9 @@ async def begin(
     request: RequestInfo,
 ) -> AsyncIterator[Work]:
     """A work whose transaction commits when the block ends well, and rolls back otherwise."""
-    async with database.transaction() as transaction:
-        yield Work(transaction=transaction, viewer=viewer, now=now, request=request)
+    with lost_races():
+        async with database.transaction() as transaction:
+            yield Work(transaction=transaction, viewer=viewer, now=now, request=request)
 
 
 def of_one_statement(

@@ -24,20 +24,20 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, partial
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 import strawberry
 from sqlalchemy import Table, literal_column
 from sqlalchemy import inspect as inspect_model
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from strawberry.types.maybe import Some
 
 from auth.viewer import NOBODY
 from db.base import Base
 from db.read import AnyRow, Row
-from domain import idempotency, rules
-from domain.work import Work, begin, of_one_statement
+from domain import idempotency
+from domain.work import Work, begin, lost_races, of_one_statement
 from errors import ErrorCode, Failure
 from events.bus import Announcement
 from files.upload import Upload
@@ -253,8 +253,6 @@ async def _attempts(
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return await _once(context, function, name, data, secrets)
-        except IntegrityError as error:
-            _refuse(error)
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             if state not in _AGAIN or attempt == _ATTEMPTS:
@@ -271,9 +269,8 @@ async def _at_once(
         services.database, context.viewer, now=context.now, request=context.request
     )
     try:
-        refs = await function(work, data, wanted)
-    except IntegrityError as error:
-        _refuse(error)
+        with lost_races():
+            refs = await function(work, data, wanted)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in _AGAIN:
             return None
@@ -380,20 +377,6 @@ async def _tell(context: Context, work: Work) -> None:
             )
     except Exception:
         log.exception("request %s: the change is committed, telling of it failed", work.request.id)
-
-
-def _refuse(error: IntegrityError) -> NoReturn:
-    """Raise the failure that a broken constraint stands for; the fault itself if it is for none.
-
-    Rules are checked before writing; what arrives here lost a race.
-    """
-    name = getattr(error.orig, "constraint_name", None) or getattr(
-        getattr(error.orig, "__cause__", None), "constraint_name", None
-    )
-    failure = rules.violation(name)
-    if failure is None:
-        raise error
-    raise failure from error
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from html import unescape
@@ -163,3 +164,22 @@ async def test_verifying_and_undoing_do_what_they_say(
     ada.grant = await world.house.login(ada)
     viewer = (await world.post(asked, ada)).good["viewer"]
     assert viewer["email"] == f"old-{ada.email}"
+
+
+async def test_of_two_who_confirm_one_address_at_once_one_has_it(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    ada, bob = await world.people(2)
+    codes, address = AccountCodes(world.services.settings), f"shared-{ada.email}"
+    tokens = []
+    for person in (ada, bob):
+        id_ = fresh_id()
+        sent = (id_, person.id, address)
+        assert await world.house.do(NOBODY, account_mail.begin_verification, *sent)
+        tokens.append(codes.token(id_))
+    answers = await asyncio.gather(
+        *(client.post("/auth/verify-email", params={"token": token}) for token in tokens)
+    )
+    assert {answer.status_code for answer in answers} == {303}
+    statuses = sorted(httpx.URL(answer.headers["location"]).params["status"] for answer in answers)
+    assert statuses == ["error", "success"]
