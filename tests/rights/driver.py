@@ -528,7 +528,7 @@ class Driver:
     # --- time ------------------------------------------------------------------------------------
 
     async def expire(self, key: str) -> None:
-        """A share comes to its end. Everybody has looked at their numbers just before."""
+        """A share comes to its end. Its recipient has looked at their numbers just before."""
         share = self.model.shares[key]
         task = self.model.tasks[share.task]
         managers = sorted(p for p in self.model.people if self.model.manages_task(p, share.task))
@@ -536,7 +536,7 @@ class Driver:
             return
         before = deepcopy(self.model)
         self.story.append(f"{key} expires")
-        for milliseconds in (50, 250, 1_250, 6_250):
+        for milliseconds in (80, 400, 2_000, 8_000):
             moment = dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=milliseconds)
             codes, _ = await self._mutate(
                 managers[0], "taskShareUpdate", id=self.gid(key), expiresAt=moment.isoformat()
@@ -545,16 +545,21 @@ class Driver:
                 break
         else:
             self.fail("a share could not be given an end")
-        for person in self.model.people:
-            await self.world.run("{ taskStats { total } }", self.viewers[person])
+        await self._total(share.person)
         await asyncio.sleep(max(0, (moment - dt.datetime.now(dt.UTC)).total_seconds()) + 0.002)
+        self.model.share_expire(key)
+        seen = sum(self.model.sees_task(share.person, name) for name, _ in self.model.living())
+        self.same(f"taskStats.total of {share.person}", await self._total(share.person), seen)
         request = self.world.request()
         now = dt.datetime.now(dt.UTC)
         async with begin(self.world.database, NOBODY, now=now, request=request) as work:
             # The worker does this at the moment when the share ends.
             await share_domain.end(work, self.ids[key])
-        self.model.share_expire(key)
         await self.compare(before)
+
+    async def _total(self, person: str) -> int:
+        reply = await self.world.run("{ taskStats { total } }", self.viewers[person])
+        return int(reply.good["taskStats"]["total"])
 
     async def purge(self, *, all_lists: bool = False) -> None:
         """31 days pass for what is in the trash."""
