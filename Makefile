@@ -52,6 +52,10 @@ check: $(STAMPS)/dev ## Lint, types, layers, schema.graphql, models and migratio
 bench: $(STAMPS)/dev ## Measure against the floor and peers, in six minutes; make bench ARGS=--quick
 	@$(BIN)/python -m bench.run $(ARGS)
 
+.PHONY: mutants
+mutants: $(STAMPS)/dev ## Put small faults into the code and print what no test notices (by night)
+	@$(BIN)/python scripts/mutants.py $(ARGS)
+
 .PHONY: explorer
 explorer: $(STAMPS)/explorer ## Build the explorer anew, if it has changed
 

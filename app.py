@@ -20,6 +20,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from sqlalchemy import ColumnElement
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -51,7 +52,8 @@ from web.files import file_routes
 from web.graphql import PATH, GraphQLOverHTTP
 from web.health import health_routes
 from web.metrics import Metrics
-from web.middleware import Gate
+from web.metrics_server import serving_metrics
+from web.middleware import Faults, Gate
 from web.oauth import oauth_routes
 from web.runtime import Runtime
 from web.stopping import before_stopping
@@ -79,7 +81,7 @@ class Application:
         self._http = GraphQLOverHTTP(runtime)
         self._websocket = GraphQLOverWebSocket(runtime)
         server = runtime.settings.server
-        gate: ASGIApp = Gate(self._route, server, runtime.metrics)
+        gate: ASGIApp = Gate(Faults(self._route), server, runtime.metrics)
         if server.trusted_proxies:
             # Outermost, so that all below sees the client and not the proxy.
             gate = ProxyHeadersMiddleware(gate, trusted_hosts=list(server.trusted_proxies))  # type: ignore[arg-type, assignment]  # uvicorn's own names for ASGI's types
@@ -157,6 +159,7 @@ class Application:
             watch = asyncio.create_task(runtime.connections.watch(authenticator))
             stack.push_async_callback(_cancelled, watch)
             stack.push_async_callback(runtime.finish)
+            await stack.enter_async_context(serving_metrics(runtime))
             await self._explore(database)
             _tune_collector()
             try:
@@ -219,6 +222,8 @@ def _side_routes(runtime: Runtime) -> FastAPI:
         # The API is GraphQL, and its documentation the explorer.
         openapi_url=None,
         exception_handlers={HTTPException: _http_error},
+        # Otherwise Starlette answers what nobody caught, and in plain text.
+        middleware=[Middleware(Faults)],
     )
     api.router.routes.extend(account_routes(runtime))
     api.router.routes.extend(oauth_routes(runtime))
@@ -280,5 +285,5 @@ def _tune_collector() -> None:
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    # Not `await task`: that could not tell its cancellation from our own.
+    await asyncio.wait([task])

@@ -463,7 +463,8 @@ def documents() -> None:
 @_explained
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def documents_register(*, file: Path) -> None:
-    """Allow the documents in FILE: a JSON list of texts, or an object with texts as values.
+    """Allow the documents in FILE: a JSON list of texts, an object with texts as values, or
+    Apollo's persisted query manifest.
 
     They can then be sent by their SHA-256, and are free of the limits of documents. With
     TASKLOOM_DOCUMENTS=registered nothing else is run.

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -69,6 +69,16 @@ class _Group(BaseSettings):
     )
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _own_address(data: dict[str, Any]) -> str:
     """The address under which a browser on this machine reaches the server."""
     host = data.get("host", "127.0.0.1")
@@ -93,7 +103,8 @@ class ServerSettings(_Group):
     )
     """`production` refuses built-in secrets and asks for a public address."""
     host: str = Field("127.0.0.1", validation_alias="TASKLOOM_HOST")
-    """Address to listen on; `0.0.0.0` for all interfaces."""
+    """Address to listen on; `0.0.0.0` for all interfaces. One that other machines can reach needs
+    secrets of its own, in development too."""
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"))
     """TCP port to listen on, 0 for any free one. `PORT`, which hosting platforms set, works too."""
     workers: int = Field(1, ge=1, le=64, validation_alias="TASKLOOM_WORKERS")
@@ -559,6 +570,29 @@ class PushSettings(_Group):
         return _http_url(value)
 
 
+class MetricsSettings(_Group):
+    """Who may read `/metrics`. Without any of these it is served in development only."""
+
+    host: str = Field("127.0.0.1", validation_alias="TASKLOOM_METRICS_HOST")
+    """Address on which `/metrics` listens, if it has a port of its own."""
+    port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        validation_alias="TASKLOOM_METRICS_PORT",
+        json_schema_extra={"default_text": "none: the server's own, if a token is set"},
+    )
+    """TCP port of `/metrics`, which is then served there and nowhere else."""
+    token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        validation_alias="TASKLOOM_METRICS_TOKEN",
+        json_schema_extra={"secret": True},
+    )
+    """What whoever reads `/metrics` must send as `Authorization: Bearer …`; 16 characters or
+    more."""
+
+
 class JobSettings(_Group):
     """How the worker does what is done behind the scenes."""
 
@@ -606,6 +640,28 @@ class Settings(BaseModel):
     mail: MailSettings
     push: PushSettings
     webhooks: WebhookSettings
+    metrics: MetricsSettings
+
+    @model_validator(mode="after")
+    def _fit_for_others(self) -> Self:
+        """In development others cannot reach the server, or it has secrets of its own."""
+        auth, host = self.auth, self.server.host
+        if self.server.production or _is_loopback(host):
+            return self
+        built_in = []
+        if auth.secret.get_secret_value() == DEVELOPMENT_SECRET:
+            built_in.append("TASKLOOM_SECRET")
+        if auth.password_pepper.get_secret_value() == DEVELOPMENT_PEPPER:
+            built_in.append("TASKLOOM_PASSWORD_PEPPER")
+        if built_in:
+            raise SettingsError(
+                [
+                    f"{name} must be set when TASKLOOM_HOST ({host}) can be reached from other "
+                    "machines: the built-in value is public"
+                    for name in built_in
+                ]
+            )
+        return self
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Self:

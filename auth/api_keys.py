@@ -14,6 +14,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -75,6 +76,23 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
+def viewer_with(key: models.ApiKey | Any, *, is_admin: bool, timezone: str) -> Viewer:
+    """Whom a key (or a row of its columns) stands for: its user, of whom the rest is said."""
+    projects = None if key.project_ids is None else tuple(key.project_ids)
+    scopes = frozenset(key.scopes)
+    administrates = any(scope.startswith(f"{ADMIN}:") for scope in scopes)
+    return Viewer(
+        user_id=key.user_id,
+        api_key_id=key.id,
+        # Broad scopes do not make a program an administrator.
+        is_admin=is_admin and projects is None and administrates,
+        timezone=timezone,
+        expires_at=key.expires_at,
+        scopes=scopes,
+        projects=projects,
+    )
+
+
 @dataclass(slots=True)
 class _Known:
     viewer: Viewer
@@ -101,20 +119,18 @@ class ApiKeys:
             raise Unauthenticated("This is not an API key of Taskloom: it is too long.")
         return await self._viewer(_hash(text))
 
-    async def still_valid(self, key_id: UUID) -> bool:
-        """Whether an open stream of this key may go on."""
+    async def current(self, key_id: UUID) -> Viewer:
+        """Who the key of this id stands for now; `Unauthenticated`, with the reason, if it is no
+        longer valid.
+        """
         hash_ = self._hashes.get(key_id)
         if hash_ is None:
             async with self._database.session() as session:
                 key = await session.get(models.ApiKey, key_id)
             if key is None:
-                return False
+                raise Unauthenticated("There is no such API key.")
             hash_ = key.hash
-        try:
-            await self._viewer(hash_)
-        except Unauthenticated:
-            return False
-        return True
+        return await self._viewer(hash_)
 
     def forget(self, user_id: UUID | None) -> None:
         """Believe nothing of this user's keys until asked again."""
@@ -138,20 +154,7 @@ class ApiKeys:
             raise Unauthenticated("The API key has expired.")
         if not row.is_active:
             raise Unauthenticated("The account was deactivated by an administrator.")
-        projects = None if row.project_ids is None else tuple(row.project_ids)
-        scopes = frozenset(row.scopes)
-        viewer = Viewer(
-            user_id=row.user_id,
-            api_key_id=row.id,
-            # Broad scopes do not make a program an administrator.
-            is_admin=row.is_admin
-            and projects is None
-            and any(scope.startswith(f"{ADMIN}:") for scope in scopes),
-            timezone=row.timezone,
-            expires_at=row.expires_at,
-            scopes=scopes,
-            projects=projects,
-        )
+        viewer = viewer_with(row, is_admin=row.is_admin, timezone=row.timezone)
         if generation == self._generation:
             until = now + self._recheck
             self._keep(hash_, _Known(viewer, min(until, row.expires_at or until)))

@@ -17,12 +17,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
 
 from auth.api_keys import PREFIX as KEY_PREFIX
 from auth.api_keys import ApiKeys
 from auth.passwords import Passwords
 from auth.tokens import Claims, Minted, Tokens
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Credentials, Viewer
 from db import models
 from db.engine import Database
 from db.read import Statement
@@ -31,6 +32,8 @@ from settings import Settings
 
 # The promise is five seconds; the rest is for the read itself and for a busy loop.
 RECHECK = dt.timedelta(seconds=3)
+# Longer than a stream token lives, by more than the clocks of several servers differ.
+_USED_KEPT = dt.timedelta(minutes=10)
 _MOST_TOKENS = 20_000
 _MOST_SESSIONS = 20_000
 
@@ -149,24 +152,50 @@ class Authenticator:
             return known.viewer
         return await self._admit(authorization)
 
-    async def stream_viewer(self, token: str) -> Viewer:
-        """Who opens a stream with this stream token; `Unauthenticated` where it is not valid."""
-        claims = self.tokens.verify_stream(token, self._clock())
-        return _viewer(claims, await self._standing(claims.session_id))
+    async def use_stream_token(self, token: str) -> Viewer:
+        """Who opens a subscription with this stream token, which is used up by it.
 
-    async def still_valid(self, viewer: Viewer) -> bool:
-        """Whether an open stream of this viewer may go on. Cheap enough to ask at each delivery."""
-        if viewer.api_key_id is not None:
-            return await self.keys.still_valid(viewer.api_key_id)
-        if viewer.session_id is None:
-            return True
-        if viewer.expires_at is not None and viewer.expires_at <= self._clock():
+        `Unauthenticated` if the token is not valid or was used before, in whichever process.
+        """
+        now = self._clock()
+        claims = self.tokens.verify_stream(token, now)
+        viewer = _viewer(claims, await self._standing(claims.session_id))
+        used = models.UsedStreamToken
+        # The row is the lock: of several attempts at once, one inserts it.
+        row = {"id": claims.token_id, "expires_at": now + _USED_KEPT}
+        claim = insert(used).values(row).on_conflict_do_nothing().returning(used.id)
+        async with self.database.session() as session, session.begin():
+            if await session.scalar(claim) is None:
+                raise Unauthenticated("The stream token was used already. Ask for a new one.")
+        return viewer
+
+    async def current(self, credentials: Credentials) -> Viewer:
+        """Who these credentials stand for at this moment, with the rights of this moment.
+
+        A look-up in a dictionary, to be made for every operation and delivery of a connection.
+        Raises `Unauthenticated`, with the reason, if they are no longer valid.
+        """
+        if credentials.api_key_id is not None:
+            return await self.keys.current(credentials.api_key_id)
+        user_id, session_id = credentials.user_id, credentials.session_id
+        if user_id is None or session_id is None or credentials.expires_at is None:
+            return NOBODY
+        if credentials.expires_at <= self._clock():
+            raise Unauthenticated("The access token has expired.")
+        return _viewer_of(
+            user_id, session_id, credentials.expires_at, await self._standing(session_id)
+        )
+
+    async def still_valid(self, credentials: Credentials) -> bool:
+        """Whether an open stream with these credentials may go on."""
+        try:
+            await self.current(credentials)
+        except Unauthenticated:
             return False
-        standing = await self._standing(viewer.session_id)
-        return standing.refusal is None and standing.user_id == viewer.user_id
+        return True
 
     def mint_stream_token(self, viewer: Viewer) -> Minted:
-        """A token with which this viewer may open an event stream by GET, within a minute."""
+        """A token with which this viewer may open one subscription by GET, within a minute."""
         user_id = viewer.require()
         if viewer.session_id is None or viewer.expires_at is None:
             raise Unauthenticated("Stream tokens are for those who signed in with a session.")
@@ -255,16 +284,22 @@ class Authenticator:
 
 
 def _viewer(claims: Claims, standing: _Standing) -> Viewer:
+    return _viewer_of(claims.user_id, claims.session_id, claims.expires_at, standing)
+
+
+def _viewer_of(
+    user_id: UUID, session_id: UUID, expires_at: dt.datetime, standing: _Standing
+) -> Viewer:
     if standing.refusal is not None:
         raise Unauthenticated(standing.refusal)
-    if standing.user_id != claims.user_id:
+    if standing.user_id != user_id:
         raise Unauthenticated("The token names another user than its session.")
     return Viewer(
-        user_id=claims.user_id,
-        session_id=claims.session_id,
+        user_id=user_id,
+        session_id=session_id,
         is_admin=standing.is_admin,
         timezone=standing.timezone,
-        expires_at=claims.expires_at,
+        expires_at=expires_at,
     )
 
 

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import bcrypt
 
+from auth.common_passwords import is_common, is_name
 from errors import BadInput, Unavailable
 from settings import AuthSettings
 
@@ -51,7 +53,8 @@ def normalized(password: str) -> str:
 def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     """The password, normalised, if it may be chosen; else `BadInput` that names the rule.
 
-    Length is the only demand: spaces and every script are welcome, and nothing is trimmed.
+    Spaces and every script are welcome, and nothing is trimmed. `demand_uncommon` looks whether it
+    is easy to guess, once it is known whose it will be.
     """
     clean = normalized(password)
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in clean):
@@ -64,6 +67,22 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
             path=path,
         )
     return clean
+
+
+def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[str | None]) -> None:
+    """Raise `BadInput` for a password that is tried first: a common one, or one of the account's
+    own names (login, address, full name).
+    """
+    if is_common(password):
+        raise BadInput(
+            "This password is one of the most common ones; choose one that is harder to guess.",
+            path=path,
+        )
+    if is_name(password, names):
+        raise BadInput(
+            "A password must not be your username, e-mail address or name; choose another one.",
+            path=path,
+        )
 
 
 class Passwords:
@@ -114,7 +133,16 @@ class Passwords:
         if self._running >= self._threads * (_WAITING_PER_THREAD + 1):
             raise Unavailable("Too many people sign in at this moment; try again in a few seconds.")
         self._running += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._running -= 1
+        loop = asyncio.get_running_loop()
+
+        def ended(_: object) -> None:
+            # Of the thread, and not of whoever waits for it: that may have gone long ago.
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(self._end)
+
+        under_way = self._pool.submit(work)
+        under_way.add_done_callback(ended)
+        return await asyncio.wrap_future(under_way)
+
+    def _end(self) -> None:
+        self._running -= 1

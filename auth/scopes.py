@@ -2,11 +2,15 @@
 
 A scope is a noun and a verb, `tasks:write`. `write` includes `read` of the same noun. The broad
 scopes `read` and `write` are those of every noun but `admin`, which has to be named.
+
+An event is read by keys that may read what it is about: the log tells of every noun, and its kinds,
+texts and numbers would give away what the scopes keep back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 ADMIN: Final = "admin"
@@ -16,8 +20,8 @@ NOUNS: Final[dict[str, str]] = {
     "comments": "comments",
     "files": "attachments",
     "time": "time entries, timers and reports",
-    "people": "other people's public profiles, found by name",
-    "events": "activity, changes and live events",
+    "people": "people found by name, and what of your own account only you see",
+    "events": "activity, changes and live events, of the nouns that the key may read",
     "notifications": "the inbox and its preferences",
     "reminders": "reminders",
     "webhooks": "webhooks and their deliveries",
@@ -27,6 +31,40 @@ NOUNS: Final[dict[str, str]] = {
 SCOPES: Final = frozenset({"read", "write"}) | {
     f"{noun}:{verb}" for noun in NOUNS for verb in ("read", "write")
 }
+
+# Beside `events:read`, what an event of each kind needs.
+_EVENTS: Final[Mapping[str, str]] = {
+    "tasks:read": (
+        "TASK_CREATED TASK_UPDATED TASK_COMPLETED TASK_REOPENED TASK_ASSIGNED TASK_MOVED "
+        "TASK_DELETED TASK_RESTORED SHARE_CREATED SHARE_UPDATED SHARE_DELETED"
+    ),
+    "projects:read": (
+        "PROJECT_CREATED PROJECT_UPDATED PROJECT_ARCHIVED PROJECT_UNARCHIVED PROJECT_DELETED "
+        "PROJECT_RESTORED PROJECT_TRANSFERRED MEMBER_ADDED MEMBER_UPDATED MEMBER_REMOVED"
+    ),
+    "comments:read": "COMMENT_CREATED COMMENT_UPDATED COMMENT_DELETED",
+    "files:read": "ATTACHMENT_CREATED ATTACHMENT_DELETED",
+    "time:read": (
+        "TIME_ENTRY_CREATED TIME_ENTRY_UPDATED TIME_ENTRY_DELETED TIMER_STARTED TIMER_STOPPED "
+        "REPORT_EXPORT_UPDATED"
+    ),
+    "notifications:read": "NOTIFICATION_CREATED",
+    "reminders:read": "REMINDER_CREATED REMINDER_UPDATED REMINDER_DELETED REMINDER_DUE",
+    "webhooks:read": "WEBHOOK_CREATED WEBHOOK_UPDATED WEBHOOK_DELETED WEBHOOK_TESTED",
+    "integrations:read": ("INTEGRATION_CONNECTED INTEGRATION_UPDATED INTEGRATION_DISCONNECTED"),
+    "people:read": ("USER_REGISTERED USER_UPDATED USER_ACTIVATED USER_DEACTIVATED USER_DELETED"),
+    # Of credentials keys hear nothing, except an administrator's that audits the server.
+    "admin:read": (
+        "SESSION_CREATED SESSION_UPDATED SESSION_REVOKED API_KEY_CREATED API_KEY_REVOKED "
+        "PASSWORD_CHANGED"
+    ),
+}
+EVENT_SCOPES: Final[Mapping[str, str]] = {
+    kind: scope for scope, kinds in _EVENTS.items() for kind in kinds.split()
+}
+# An `ACCESS_LOST` needs what the thing needs that was lost, by its model.
+LOSS: Final = "ACCESS_LOST"
+LOSS_SCOPES: Final[Mapping[str, str]] = {"Task": "tasks:read", "Project": "projects:read"}
 
 
 def holds(granted: Collection[str], needed: str) -> bool:
@@ -39,3 +77,15 @@ def holds(granted: Collection[str], needed: str) -> bool:
     if verb == "read" and f"{noun}:write" in granted:
         return True
     return noun != ADMIN and ("write" in granted or (verb == "read" and "read" in granted))
+
+
+def event_scope(kind: str, subject_type: str) -> str:
+    """What an event needs beside `events:read`."""
+    return EVENT_SCOPES.get(kind) or LOSS_SCOPES.get(subject_type, "read")
+
+
+@lru_cache(maxsize=1_000)
+def readable_events(granted: frozenset[str]) -> tuple[str, ...]:
+    """The kinds of events that these scopes open, and the models whose loss they may hear of."""
+    needed = {**EVENT_SCOPES, **LOSS_SCOPES}
+    return tuple(name for name, scope in needed.items() if holds(granted, scope))

@@ -2,8 +2,8 @@
 
 *Access tokens* are JWTs (RFC 9068, `at+jwt`) that live for minutes. They are proof of a session,
 not of rights: whether the session still stands is asked of the database (`auth.authenticator`).
-*Stream tokens* open one event stream by GET, where a browser can send no header; they live for a
-minute, may stand in an address, and are good for nothing else.
+*Stream tokens* open one subscription by GET, where a browser can send no header. They live for a
+minute, work once (`Authenticator.use_stream_token`), and are good for nothing else.
 *Refresh tokens* are 256 random bits, kept as SHA-256. Each is used once and gives a successor. The
 successor is computed from its predecessor with a key of the server: after a lost answer the same
 one can be given again without its ever being stored.
@@ -45,6 +45,8 @@ class Claims:
     user_id: UUID
     session_id: UUID
     expires_at: dt.datetime
+    # The token's own id (`jti`).
+    token_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ class Tokens:
                 user_id=UUID(hex=claims["sub"]),
                 session_id=UUID(hex=claims["sid"]),
                 expires_at=dt.datetime.fromtimestamp(claims[end], dt.UTC),
+                token_id=UUID(hex=claims["jti"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise Unauthenticated("The token names no session.") from None

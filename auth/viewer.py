@@ -1,28 +1,45 @@
 """Who is asking.
 
-A `Viewer` is made once from verified credentials and is passed to everything that reads or
-changes. Access rules speak of it in SQL only by the bind parameter `viewer_id`, so that a
+A `Viewer` is made from verified credentials for one operation and is passed to everything that
+reads or changes. Access rules speak of it in SQL only by the bind parameter `viewer_id`, so that a
 statement compiled for one person serves all.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Uuid, bindparam
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, Uuid, bindparam
 
+from auth.scopes import readable_events
 from errors import Unauthenticated
 
 VIEWER_PARAM = "viewer_id"
 PROJECTS_PARAM = "viewer_projects"
+EVENTS_PARAM = "viewer_events"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a connection keeps of who opened it: who, and by which session or key; no right.
+
+    Rights are those of the moment of each operation, so whoever keeps this asks
+    `Authenticator.current` for a `Viewer` each time. All fields are None for the signed-out.
+    """
+
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    api_key_id: UUID | None = None
+    # When they end unless they are renewed; open streams end with them.
+    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The signed-in person, or nobody (`user_id` is None)."""
+    """The signed-in person, or nobody (`user_id` is None). Lives for one operation."""
 
     user_id: UUID | None = None
     session_id: UUID | None = None
@@ -30,7 +47,7 @@ class Viewer:
     is_admin: bool = False
     # The person's zone: all-day dates are meant in it.
     timezone: str = "UTC"
-    # When the credentials end; open streams end with them.
+    # When the credentials end.
     expires_at: dt.datetime | None = None
     # What an API key is good for; None with a session, which is good for everything.
     scopes: frozenset[str] | None = None
@@ -38,9 +55,24 @@ class Viewer:
     projects: tuple[UUID, ...] | None = None
 
     @property
+    def credentials(self) -> Credentials:
+        """What may be kept for longer than one operation."""
+        return Credentials(self.user_id, self.session_id, self.api_key_id, self.expires_at)
+
+    @property
+    def rights(self) -> tuple[object, ...]:
+        """What the credentials allow at this moment, beyond what the rows themselves say."""
+        return (self.user_id, self.is_admin, self.scopes, self.projects)
+
+    @property
     def signed_in(self) -> bool:
         """Whether there is a person behind the request."""
         return self.user_id is not None
+
+    @property
+    def person(self) -> Viewer:
+        """The person alone, without what bounds their API key."""
+        return replace(self, scopes=None, projects=None)
 
     @property
     def sql_id(self) -> ColumnElement[UUID]:
@@ -63,16 +95,40 @@ class Viewer:
         return parameter
 
     @property
-    def params(self) -> dict[str, Any]:
-        """Parameters for statements that were compiled for another viewer."""
-        if self.projects is None:
-            return {VIEWER_PARAM: self.user_id}
-        return {VIEWER_PARAM: self.user_id, PROJECTS_PARAM: list(self.projects)}
+    def scoped(self) -> bool:
+        """Whether there are things that this viewer's credentials are not good for."""
+        return self.scopes is not None
 
     @property
-    def shape(self) -> tuple[bool, bool, bool]:
+    def sql_events(self) -> ColumnElement[list[str]]:
+        """What events a scoped viewer may read (`auth.scopes.readable_events`), as an array."""
+        array: Any = ARRAY(Text())
+        parameter: BindParameter[list[str]] = bindparam(EVENTS_PARAM, self._events, array)
+        return parameter
+
+    @property
+    def _events(self) -> list[str]:
+        return list(readable_events(self.scopes or frozenset()))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters for statements that were compiled for another viewer."""
+        found: dict[str, Any] = {VIEWER_PARAM: self.user_id}
+        if self.scopes is not None:
+            found[EVENTS_PARAM] = self._events
+        if self.projects is not None:
+            found[PROJECTS_PARAM] = list(self.projects)
+        return found
+
+    @property
+    def shape(self) -> tuple[bool, bool, bool, bool]:
         """What statements differ by between viewers; a part of every statement's cache key."""
-        return (self.user_id is not None, self.is_admin, self.projects is not None)
+        return (
+            self.user_id is not None,
+            self.is_admin,
+            self.projects is not None,
+            self.scopes is not None,
+        )
 
     def require(self) -> UUID:
         """The viewer's user id; `Unauthenticated` where nobody is signed in."""
@@ -94,5 +150,6 @@ class ViewerColumn:
     sql_id: ColumnElement[UUID]
     signed_in: bool = True
     is_admin: bool = False
-    # What a restricted key listens to is cut down by its filter (`events.filter`).
+    # What a key listens to is asked again with its restrictions (`graph.event_filter`).
     restricted: bool = False
+    scoped: bool = False

@@ -81,6 +81,14 @@ def search_vector(call: str) -> Any:
     return mapped_column(TSVECTOR, Computed(call, persisted=True), deferred=True)
 
 
+def sort_key(column: str) -> Any:
+    """A column by which texts of another are ordered as people expect, computed by the database
+    (migration 0019). Compared byte by byte; equal only for texts that are as good as equal.
+    """
+    computed = Computed(f"taskloom_sort_key({column})", persisted=True)
+    return mapped_column(Text(collation="C"), computed, deferred=True)
+
+
 def new_id(now: dt.datetime, randbits: Callable[[int], int] = secrets.randbits) -> UUID:
     """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then version, variant and 74 random bits.
 

@@ -68,6 +68,8 @@ _SETTINGS = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # Details of errors hold what users wrote.
+    "log_error_verbosity": "terse",
     "max_wal_size": "512MB",
 }
 # A test's cluster need not survive a crash of the machine.

@@ -8,21 +8,21 @@ within a millisecond. Each is opened when there is need of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import QueuePool, event
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy import NullPool, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from db.read import PLAN_ONCE, Reader, connect_reader, held
-from db.transaction import Single, Transaction, begun
+from db.faults import DatabaseFault, database_fault
+from db.held import Connection, Connections
+from db.read import PLAN_ONCE, Reader, connect_driver, connect_reader, held, with_settings
+from db.transaction import SessionConnection, Single, Transaction, begun, given_back
 from settings import DatabaseSettings
 
 StatementListener = Callable[[str], None]
@@ -44,17 +44,18 @@ class Database:
     def __init__(
         self,
         engine: AsyncEngine,
+        changes: Connections[SessionConnection],
         reader: Reader,
-        single: Single,
+        singles: Connections[Connection],
         listeners: list[StatementListener],
-        pool_size: int,
     ) -> None:
-        self.engine = engine
         self.reader = reader
-        self.single = single
+        self.single = Single(singles, self._heard, self._failed)
         self.listeners = listeners
-        self._size = pool_size
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        # The latest change that could not be stored, in seconds of `time.monotonic`, and why.
+        self.refused: tuple[float, DatabaseFault] | None = None
+        self._engine = engine
+        self._changes = changes
 
     @classmethod
     async def connect(cls, settings: DatabaseSettings) -> Database:
@@ -71,49 +72,47 @@ class Database:
             "lock_timeout": str(settings.lock_timeout_ms),
             "idle_in_transaction_session_timeout": str(settings.idle_transaction_timeout_ms),
         }
-        engine = create_async_engine(
-            settings.sqlalchemy_url,
-            connect_args={
-                **arguments,
-                "server_settings": {**arguments["server_settings"], **timeouts},
-            },
-            pool_size=settings.pool_size,
-            max_overflow=0,
-            # No ping before use: a transaction's BEGIN finds a dead connection as well.
-            pool_timeout=settings.pool_timeout_seconds,
-            json_serializer=lambda value: orjson.dumps(value).decode(),
-            json_deserializer=orjson.loads,
+        engine = _engine(with_settings(arguments, **timeouts), heard)
+        wait = settings.pool_timeout_seconds
+        changes = Connections(
+            partial(SessionConnection.opened, engine), settings.pool_size, timeout=wait
         )
-
-        @event.listens_for(engine.sync_engine, "before_cursor_execute")
-        def _hear(_c: Any, _cur: Any, text: str, _p: Any, _ctx: Any, _many: bool) -> None:
-            heard(text)
-
         reader = await connect_reader(
             arguments,
             max_size=settings.pool_size,
             statement_timeout_ms=settings.statement_timeout_ms,
+            pool_timeout=wait,
             on_statement=heard,
         )
         size = min(_SINGLES, settings.pool_size)
-        singles = held(arguments, max_size=size, **timeouts, **PLAN_ONCE)
-        return cls(engine, reader, Single(singles, heard), listeners, settings.pool_size)
+        singles = held(arguments, max_size=size, timeout=wait, **timeouts, **PLAN_ONCE)
+        return cls(engine, changes, reader, singles, listeners)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """One transaction, committed when the block ends well."""
-        return begun(self.engine, self._heard, attempts=self._size + 1)
+        return begun(self._changes, self._heard, self._failed)
 
-    def session(self) -> AsyncSession:
-        """A session by itself, for what looks after the server and not for an operation's work."""
-        return self._sessions()
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session by itself, for what looks after the server and not for an operation's work. It
+        commits what it is told to commit, and has its connection until the block ends.
+        """
+        connection = await self._changes.take()
+        session = connection.session()
+        async with given_back(self._changes, connection, session.close):
+            yield session
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """The driver's connection, outside of a transaction; closed if the block fails."""
+        async with self._changes.taken() as connection:
+            yield connection.driver
 
     def pools(self) -> dict[str, PoolUse]:
         """How the pools stand, by what their connections are for."""
-        changes = self.engine.pool
-        assert isinstance(changes, QueuePool)
         held = {**self.reader.pools(), **self.single.pools()}
         return {
-            "changes": PoolUse(changes.checkedout(), changes.size()),
+            "changes": PoolUse(self._changes.in_use, self._changes.size),
             **{name: PoolUse(pool.in_use, pool.size) for name, pool in held.items()},
         }
 
@@ -121,8 +120,38 @@ class Database:
         for listener in self.listeners:
             listener(text)
 
+    def _failed(self, error: Exception) -> None:
+        fault = database_fault(error)
+        if fault in {DatabaseFault.FULL, DatabaseFault.READ_ONLY}:
+            self.refused = (time.monotonic(), fault)
+
     async def close(self) -> None:
-        """Close all connections."""
-        await self.reader.close()
-        await self.single.close()
-        await self.engine.dispose()
+        """Close all connections, within seconds whatever is done with them."""
+        await asyncio.gather(self._changes.close(), self.reader.close(), self.single.close())
+        await self._engine.dispose()
+
+
+def _engine(connect_args: dict[str, Any], heard: Callable[[str], None]) -> AsyncEngine:
+    """SQLAlchemy without a pool of its own: see `SessionConnection`."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=partial(connect_driver, **connect_args),
+        poolclass=NullPool,
+        # Errors are logged with their statement; what users write is nobody's business there.
+        hide_parameters=True,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+    )
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def _hear(_c: Any, _cur: Any, text: str, _p: Any, _ctx: Any, _many: bool) -> None:
+        heard(text)
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _terminate(adapter: Any, _record: Any, _error: Any) -> None:
+        # SQLAlchemy would close it with a farewell, and wait two seconds for that, in a task that
+        # was cancelled.
+        if adapter is not None:
+            adapter.driver_connection.terminate()
+
+    return engine

@@ -11,17 +11,19 @@ cost nothing to make.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import ARRAY, Select
+from sqlalchemy import ARRAY, Select, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from db.base import Base, Ordered
+from db.faults import DatabaseFault, database_fault
 from db.held import Connection, Connections
 
 
@@ -34,6 +36,10 @@ def _dump_json(value: Any) -> str:
 AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
 # For connections: see `Statement`.
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
+
+# For all connections: a terminated one is noticed within half a second, so that the server does not
+# go on with a statement whose answer nobody waits for, nor keep its locks.
+CUT_OFF = {"client_connection_check_interval": "500"}
 
 _DIALECT = asyncpg_dialect(json_serializer=_dump_json)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
@@ -58,11 +64,17 @@ AnyRow: TypeAlias = Row | PartRow
 _R = TypeVar("_R", Row, PartRow)
 
 
-def row_class(base: type[_R], model: type[Base] | None, labels: tuple[str, ...]) -> type[_R]:
-    """A class of rows with one property a column."""
+# A class is a cycle, which waits for the collector if it is given up. Statements differ in more
+# than their columns, so that there are few classes for many of them.
+@lru_cache(maxsize=4096)
+def row_class(
+    base: type[_R], model: type[Base] | None, labels: tuple[str, ...], ordering: Any = None
+) -> type[_R]:
+    """A class of rows with one property a column. `ordering`: of the pages that they are of."""
     columns = {label: property(itemgetter(index)) for index, label in enumerate(labels)}
     name = f"{model.__name__ if model else ''}{base.__name__}"
-    return type(name, (base,), {"__slots__": (), "model": model, "labels": labels, **columns})
+    known = {"__slots__": (), "model": model, "labels": labels, "ordering": ordering}
+    return type(name, (base,), {**known, **columns})
 
 
 def labels_of(rows: Sequence[Any]) -> Sequence[str]:
@@ -95,11 +107,22 @@ def _needless(type_: TypeEngine[Any]) -> bool:
     return type_.item_type.dialect_impl(_DIALECT).bind_processor(_DIALECT) is None
 
 
+def select_from(source: Any, *columns: Any) -> Select[*tuple[Any, ...]]:
+    """A SELECT of rows of `source`, whatever the columns are.
+
+    `select()` alone finds what to read from in its columns, and of these a scalar subquery names
+    nothing: with such columns only, the source would move into each of them, and one row would
+    come back instead of the rows.
+    """
+    return select(*columns).select_from(source)
+
+
 class Statement:
     """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
     `base` is the row class to use where several statements give rows of one kind; by default the
-    statement makes its own from the labels of its columns.
+    statement makes its own from the labels of its columns. `ordering`: that of the rows, for their
+    cursors.
 
     `plan_once`: whether one plan serves all values (PostgreSQL's generic plan). Left to itself,
     PostgreSQL plans anew at each execution wherever it guesses that the values matter, and for
@@ -115,7 +138,10 @@ class Statement:
         model: type[Base] | None = None,
         *,
         plan_once: bool = False,
+        ordering: Any = None,
     ) -> None:
+        if model is not None and isinstance(query, Select) and not query.get_final_froms():
+            raise ValueError(f"a statement of rows of {model.__name__} reads from nothing")
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
@@ -128,7 +154,7 @@ class Statement:
         }
         self.plan_once = plan_once
         self.row = row_class(
-            Row, model, tuple(str(column.key) for column in query.exported_columns)
+            Row, model, tuple(str(column.key) for column in query.exported_columns), ordering
         )
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
@@ -147,7 +173,11 @@ class Reader:
     """
 
     def __init__(
-        self, once: Connections, by_values: Connections, *, on_statement: Callable[[str], None]
+        self,
+        once: Connections[Connection],
+        by_values: Connections[Connection],
+        *,
+        on_statement: Callable[[str], None],
     ) -> None:
         self._once = once
         self._by_values = by_values
@@ -158,11 +188,14 @@ class Reader:
         self._on_statement(statement.text)
         arguments = statement.arguments(params)
         connections = self._once if statement.plan_once else self._by_values
-        connection = await connections.take()
         try:
-            return await connection.fetch(statement.text, *arguments, record_class=statement.row)
-        finally:
-            connections.give(connection)
+            return await self._fetch(connections, statement, arguments)
+        except Exception as error:
+            if database_fault(error) is not DatabaseFault.UNREACHABLE:
+                raise
+        # The server had closed the connection, or was away and may be back: reads can be repeated.
+        connections.discard_free()
+        return await self._fetch(connections, statement, arguments)
 
     async def stream(
         self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
@@ -172,18 +205,22 @@ class Reader:
         """
         self._on_statement(statement.text)
         arguments = statement.arguments(params)
-        connection = await self._by_values.take()
-        try:
-            async with connection.transaction(readonly=True):
-                cursor = await connection.cursor(
-                    statement.text, *arguments, record_class=statement.row
-                )
-                while rows := await cursor.fetch(portion):
-                    yield rows
-        finally:
-            self._by_values.give(connection)
+        async with (
+            self._by_values.taken() as connection,
+            connection.transaction(readonly=True),
+        ):
+            cursor = await connection.cursor(statement.text, *arguments, record_class=statement.row)
+            while rows := await cursor.fetch(portion):
+                yield rows
 
-    def pools(self) -> dict[str, Connections]:
+    async def _fetch(
+        self, connections: Connections[Connection], statement: Statement, arguments: list[Any]
+    ) -> list[Any]:
+        connection = await connections.take()
+        with connections.answering(connection):
+            return await connection.fetch(statement.text, *arguments, record_class=statement.row)
+
+    def pools(self) -> dict[str, Connections[Connection]]:
         """The connections, by what they are for."""
         return {"reads": self._once, "filtered_reads": self._by_values}
 
@@ -210,6 +247,7 @@ async def connect_reader(
     *,
     max_size: int,
     statement_timeout_ms: int,
+    pool_timeout: float = 10.0,
     on_statement: Callable[[str], None] = lambda _: None,
 ) -> Reader:
     """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`).
@@ -220,28 +258,49 @@ async def connect_reader(
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
     }
-    once = held(connect_args, max_size=max_size, **read_only, **PLAN_ONCE)
-    by_values = held(connect_args, max_size=(max_size + 1) // 2, **read_only)
+    once = held(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
+    by_values = held(connect_args, max_size=(max_size + 1) // 2, timeout=pool_timeout, **read_only)
     once.give(await once.take())
     return Reader(once, by_values, on_statement=on_statement)
 
 
-def held(connect_args: Mapping[str, Any], *, max_size: int, **server_settings: str) -> Connections:
+def held(
+    connect_args: Mapping[str, Any], *, max_size: int, timeout: float, **server_settings: str
+) -> Connections[Connection]:
     """Connections that keep what they prepared; none is opened yet."""
-    arguments = dict(connect_args)
-    server_settings = {**arguments.pop("server_settings", {}), **AS_WRITTEN, **server_settings}
+    arguments = with_settings(connect_args, **AS_WRITTEN, **server_settings)
 
     async def connect() -> Connection:
-        connection: Connection = await asyncpg.connect(
+        connection = await connect_driver(
             **arguments,
             # A plan takes PostgreSQL 35 to 280 KiB for each connection.
             statement_cache_size=500,
             # However long the rights make a statement.
             max_cacheable_statement_size=0,
             max_cached_statement_lifetime=0,
-            server_settings=server_settings,
         )
-        await _prepare(connection)
+        try:
+            await _prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
-    return Connections(connect, max_size)
+    return Connections(connect, max_size, timeout=timeout)
+
+
+def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> dict[str, Any]:
+    """Arguments of `connect_driver` with further settings of the server."""
+    given = {**connect_args.get("server_settings", {}), **CUT_OFF, **server_settings}
+    return {**connect_args, "server_settings": given}
+
+
+async def connect_driver(*args: Any, **arguments: Any) -> Connection:
+    """`asyncpg.connect`, which raises the same for a server that does not answer in time as for one
+    that is not there.
+    """
+    try:
+        connection: Connection = await asyncpg.connect(*args, **arguments)
+    except TimeoutError as error:
+        raise ConnectionError("the database did not answer in time") from error
+    return connection

@@ -79,6 +79,6 @@ def _entering(new: NewTimeEntry) -> Callable[[Work], Awaitable[object]]:
 
 def _starting(task_id: UUID) -> Callable[[Work], Awaitable[object]]:
     async def start(work: Work) -> None:
-        await timer.start(work, task_id=task_id)
+        await timer.start(work, {"task_id": task_id})
 
     return start

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, union_all
 
 from auth.api_keys import NewKey, new_key
 from auth.authenticator import Authenticator
 from auth.scopes import ADMIN, SCOPES
 from db import models
-from domain import locks, rules
+from domain import integration, locks, rules, webhook_delivery
+from domain.by_key import reason_of_end
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
@@ -44,8 +45,8 @@ async def create(
     Raises `NotFound` for a project that the viewer does not see, and `LIMIT_EXCEEDED` for the
     51st key.
     """
-    user_id = work.viewer.require()
     demand_session(work)
+    user_id = work.viewer.require()
     clean = rules.text(name, ("name",), least=1, most=100)
     checked = _scopes(work, scopes)
     if expires_at is not None and expires_at <= work.now:
@@ -60,7 +61,9 @@ async def create(
     await locks.lock_owner(work)
     live = await work.session.scalar(
         select(func.count()).where(
-            models.ApiKey.user_id == user_id, models.ApiKey.revoked_at.is_(None)
+            models.ApiKey.user_id == user_id,
+            models.ApiKey.revoked_at.is_(None),
+            or_(models.ApiKey.expires_at.is_(None), models.ApiKey.expires_at > work.now),
         )
     )
     if (live or 0) >= MOST_KEYS:
@@ -88,14 +91,61 @@ async def create(
 
 
 async def revoke(work: Work, auth: Authenticator, key_id: UUID) -> models.ApiKey:
-    """Make a key of the viewer's worthless. Safe to repeat."""
+    """Make a key of the viewer's worthless, and stop what it made. Safe to repeat."""
     demand_session(work)
     row = await work.editable(models.ApiKey, key_id)
     if row.revoked_at is None:
         work.apply(row, {"revoked_at": work.now})
         work.record(EventKind.API_KEY_REVOKED, row, audience=[row.user_id])
+        await end_what_it_made(work, row)
         work.after_commit.append(partial(auth.forget_everywhere, user_id=row.user_id))
     return row
+
+
+async def end_what_it_made(work: Work, key: models.ApiKey) -> None:
+    """Stop the webhooks and integrations of a key that has ended, and notify their owner."""
+    reason = reason_of_end(key, work.now)
+    assert reason is not None, "the key has ended"
+    await work.session.flush()
+    webhook_ids = await work.session.scalars(
+        select(models.Webhook.id).where(
+            models.Webhook.api_key_id == key.id,
+            models.Webhook.status == models.WebhookStatus.ACTIVE,
+        )
+    )
+    for webhook_id in webhook_ids.all():
+        await webhook_delivery.disable(work, webhook_id, reason)
+    rows = await work.session.scalars(
+        select(models.Integration)
+        .where(
+            models.Integration.api_key_id == key.id,
+            models.Integration.status == models.IntegrationStatus.ACTIVE,
+        )
+        .with_for_update()
+    )
+    for row in rows.all():
+        await integration.fail(work, row, reason)
+
+
+async def end_expired(work: Work) -> int:
+    """Stop what the keys made that have expired since; how many keys these were."""
+    working = union_all(
+        select(models.Webhook.api_key_id).where(
+            models.Webhook.status == models.WebhookStatus.ACTIVE
+        ),
+        select(models.Integration.api_key_id).where(
+            models.Integration.status == models.IntegrationStatus.ACTIVE
+        ),
+    ).subquery()
+    keys = await work.session.scalars(
+        select(models.ApiKey).where(
+            models.ApiKey.expires_at <= work.now, models.ApiKey.id.in_(select(working.c[0]))
+        )
+    )
+    found = keys.all()
+    for key in found:
+        await end_what_it_made(work, key)
+    return len(found)
 
 
 def demand_session(work: Work) -> None:

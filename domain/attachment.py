@@ -50,12 +50,15 @@ async def staged(
     try:
         yield await files.keep(file.id, upload, name, kind)
     except BaseException:
-        # Where the commit's fate is not known the sweep finds out.
-        async with begin_work() as work:
-            attached = await _attachment_of(work, file.id)
-        if attached is None:
-            await files.store.remove_soon(file.id)
+        await stored_file.tidy(_remove_unless_attached(begin_work, files, file.id))
         raise
+
+
+async def _remove_unless_attached(begin_work: BeginWork, files: Files, file_id: UUID) -> None:
+    async with begin_work() as work:
+        attached = await _attachment_of(work, file_id)
+    if attached is None:
+        await files.store.remove_soon(file_id)
 
 
 async def create(work: Work, kept: Kept, task_id: UUID, *, id_: UUID | None = None) -> Attachment:
@@ -85,30 +88,44 @@ async def receive(begin_work: BeginWork, files: Files, upload_id: UUID, upload: 
     were kept once.
     """
     file = await _claimed(begin_work, upload_id)
-    values: dict[str, object] = {"claimed_at": None}
     try:
-        if upload.size != file.size and not upload.too_large:
-            raise BadInput(
-                f"The upload was started for {file.size:,} bytes; {upload.size:,} were sent.",
-                path=("size",),
-            )
-        upload.filename = file.filename or ""
-        name, kind = await files.inspect(upload)
-        kept = await files.keep(upload_id, upload, name, kind)
-        values = {
-            "content_type": kept.content_type,
-            "sha256": kept.sha256,
-            "has_thumbnail": kept.has_thumbnail,
-        }
-    finally:
-        async with begin_work() as work:
-            if "sha256" in values:
-                values["stored_at"] = work.now
-            await work.session.execute(
-                update(StoredFile)
-                .where(StoredFile.id == upload_id, StoredFile.claimed_at == file.claimed_at)
-                .values(values)
-            )
+        kept = await _keep(files, file, upload)
+    except BaseException:
+        await stored_file.tidy(_update_claimed(begin_work, file, claimed_at=None))
+        raise
+    await _update_claimed(
+        begin_work,
+        file,
+        content_type=kept.content_type,
+        sha256=kept.sha256,
+        has_thumbnail=kept.has_thumbnail,
+        stored=True,
+    )
+
+
+async def _keep(files: Files, file: StoredFile, upload: Upload) -> Kept:
+    if upload.size != file.size and not upload.too_large:
+        raise BadInput(
+            f"The upload was started for {file.size:,} bytes; {upload.size:,} were sent.",
+            path=("size",),
+        )
+    upload.filename = file.filename or ""
+    name, kind = await files.inspect(upload)
+    return await files.keep(file.id, upload, name, kind)
+
+
+async def _update_claimed(
+    begin_work: BeginWork, file: StoredFile, *, stored: bool = False, **values: object
+) -> None:
+    """Set columns of an upload, unless somebody else has begun to send it since."""
+    async with begin_work() as work:
+        if stored:
+            values["stored_at"] = work.now
+        await work.session.execute(
+            update(StoredFile)
+            .where(StoredFile.id == file.id, StoredFile.claimed_at == file.claimed_at)
+            .values(values)
+        )
 
 
 async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Attachment:

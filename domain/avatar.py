@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,16 +27,19 @@ async def staged(begin_work: BeginWork, files: Files, upload: Upload) -> AsyncIt
     async with begin_work() as work:
         file = await stored_file.reserve(work)
     try:
-        async with asyncio.TaskGroup() as group:
-            for name, data in pictures.items():
-                group.create_task(files.store.put(file.id, name, data))
+        for name, data in pictures.items():
+            await files.store.put(file.id, name, data)
         yield file.id
     except BaseException:
-        async with begin_work() as work:
-            user = await work.session.get(User, work.viewer.require())
-        if user is None or user.avatar_id != file.id:
-            await files.store.remove_soon(file.id)
+        await stored_file.tidy(_remove_unless_set(begin_work, files, file.id))
         raise
+
+
+async def _remove_unless_set(begin_work: BeginWork, files: Files, file_id: UUID) -> None:
+    async with begin_work() as work:
+        user = await work.session.get(User, work.viewer.require())
+    if user is None or user.avatar_id != file_id:
+        await files.store.remove_soon(file_id)
 
 
 async def change(work: Work, files: Files, file_id: UUID | None) -> User:

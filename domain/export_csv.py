@@ -32,6 +32,9 @@ COLUMNS = (
     "description",
     "billable",
     "tags",
+    # The entry's own times, if it was cut to the days of the export.
+    "originalStart",
+    "originalEnd",
 )
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _DEFUSED = re.compile(r"'+[=+\-@\t\r\n]")
@@ -74,6 +77,8 @@ def _cells(entry: Line, id_of: Callable[[str, UUID], str]) -> tuple[str, ...]:
         entry.description or "",
         "true" if entry.billable else "false",
         ";".join(re.sub(r"([;\\])", r"\\\1", tag) for tag in entry.tags),
+        "" if entry.whole_starts is None else entry.whole_starts.isoformat(),
+        "" if entry.whole_ends is None else entry.whole_ends.isoformat(),
     )
 
 

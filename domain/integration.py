@@ -16,9 +16,11 @@ from uuid import UUID
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select
 
+from auth.scopes import EVENT_SCOPES
 from auth.sealing import Sealer
 from db.models import Connector, Integration, IntegrationStatus, NotificationKind, Project
 from domain import addresses, locks, rules
+from domain.by_key import demand_live_key, key_after
 from domain.notification import Notice, notify
 from domain.project import demand_editor, find_user
 from domain.work import Work
@@ -135,6 +137,18 @@ class SlackSettings:
 
 
 Settings = GitHubSettings | SlackSettings
+
+
+def scopes_of(integration: Integration) -> tuple[str, ...]:
+    """What an API key needs for all that an integration does by its settings."""
+    settings = integration.settings
+    if integration.connector is Connector.GITHUB:
+        comments = ("comments:write",) if settings["comments"] else ()
+        return ("tasks:write", *comments)
+    told = (EVENT_SCOPES[kind] for kind in settings["events"])
+    return tuple(dict.fromkeys(("events:read", "projects:read", "tasks:read", *told)))
+
+
 _TITLES = {Connector.GITHUB: "GitHub", Connector.SLACK: "a channel"}
 _KINDS: Mapping[Connector, type[GitHubSettings | SlackSettings]] = {
     Connector.GITHUB: GitHubSettings,
@@ -171,6 +185,7 @@ async def connect(
         updated_at=work.now,
         version=1,
         user_id=user_id,
+        api_key_id=work.viewer.api_key_id,
         project_id=project_id,
         connector=settings.connector,
         settings=kept,
@@ -200,13 +215,18 @@ async def change(
     credentials: str | None = None,
     status: IntegrationStatus | None = None,
     if_version: int | None = None,
+    take_over: bool = False,
 ) -> Integration:
     """Change settings (all of them), credentials or status; what is None stays.
 
-    Whatever is changed, one that had failed is at work again, unless it is paused.
+    Whatever is changed, one that had failed is at work again, unless it is paused. One that an API
+    key changes is that key's; `take_over` makes it its owner's.
     """
     integration = await work.editable(Integration, integration_id)
     values: dict[str, Any] = {}
+    key_id = key_after(work, integration, take_over=take_over)
+    if key_id != integration.api_key_id:
+        values["api_key_id"] = key_id
     if settings is not None:
         if settings.connector is not integration.connector:
             name = integration.connector.name.lower()
@@ -229,14 +249,16 @@ async def change(
     if values.get("settings", integration.settings) != integration.settings:
         # From the beginning, by the new settings; what is there already is found again.
         values["progress"] = {}
+    if values.get("status", integration.status) is IntegrationStatus.ACTIVE:
+        await demand_live_key(work, key_id, ("take_over",))
     changes = work.apply(
         integration,
         values,
         if_version=if_version,
         ref="integration",
-        ignore=("credentials", "progress"),
+        ignore=("credentials", "progress", "api_key_id"),
     )
-    if changes or "credentials" in values:
+    if changes or values.keys() & {"credentials", "api_key_id"}:
         if "credentials" in values:
             changes.append(("credentials_changed_at", None, work.now))
         integration.last_error = None
@@ -261,6 +283,7 @@ async def sync(work: Work, integration_id: UUID) -> Integration:
     integration = await work.editable(Integration, integration_id)
     if integration.status is IntegrationStatus.PAUSED:
         raise BadInput("The integration is paused; set its status to ACTIVE.", path=("id",))
+    await demand_live_key(work, integration.api_key_id, ("id",))
     await set_status(work, integration, IntegrationStatus.ACTIVE, integration.last_error)
     await enqueue_sync(work, integration.id)
     return integration

@@ -53,9 +53,11 @@ from sqlalchemy.orm import aliased
 
 from db.models import TimeEntry, WeekDay
 from db.models.time_entry import ends
+from domain import timezones
 
 MAX_GROUPS = 10_000
 _DAY = text("interval '1 day'")
+_YEAR = dt.timedelta(days=366)
 # A Monday before all days that there can be.
 _MONDAY = dt.date(1897, 2, 1)
 
@@ -126,8 +128,16 @@ def parameters(
     limit: int = MAX_GROUPS,
 ) -> dict[str, Any]:
     """The values of the statement's parameters, besides those of the predicates."""
+    # Where no day is given, the offsets reach from before the first entry that there can be until
+    # after now.
+    offsets = timezones.day_offsets(
+        timezone,
+        first or dt.date(1900, 1, 1),
+        (last or dt.datetime.now(dt.UTC).date() + _YEAR) + dt.timedelta(days=1),
+    )
     return {
-        "zone": timezone,
+        "offset_days": offsets.days,
+        "offset_seconds": offsets.seconds,
         "week_start": int(week_start),
         "first_day": first,
         "last_day": last,
@@ -279,26 +289,31 @@ def _sliced(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]])
 def _bounds(shape: Shape) -> CTE:
     """One row: the first day, the number of days, and the moments at which they begin, with the
     end of the last. Where the report has no first or last day, they reach from the first entry of
-    all to now: a little too far does no harm.
+    all to now; a day or two too far does no harm.
     """
-    oldest = _local_day(select(func.min(TimeEntry.started_at)).scalar_subquery())
+    oldest = _utc_day(select(func.min(TimeEntry.started_at)).scalar_subquery()) - 1
     first = _first() if shape.has_first else oldest
-    last = _last() if shape.has_last else _local_day(func.now()) + 1
+    last = _last() if shape.has_last else _utc_day(func.now()) + 2
     series = (
         func.generate_series(cast(first, TIMESTAMP()), cast(last, TIMESTAMP()) + _DAY, _DAY)
         .table_valued("midnight")
         .render_derived(name="days")
     )
     midnight = type_coerce(series.c.midnight, TIMESTAMP())
+    # One row: a `timezones.DayOffsets`.
+    offsets = select(
+        bindparam("offset_days", type_=ARRAY(Date())).label("days"),
+        bindparam("offset_seconds", type_=ARRAY(Integer())).label("seconds"),
+    ).subquery("offsets")
     return (
         select(
             cast(func.min(midnight), Date()).label("first_day"),
             cast(func.count() - 1, Integer()).label("days"),
             func.array_agg(
-                _begins(midnight).op("ORDER BY")(midnight), type_=ARRAY(DateTime(True))
+                _begins(midnight, offsets).op("ORDER BY")(midnight), type_=ARRAY(DateTime(True))
             ).label("starts"),
         )
-        .select_from(series)
+        .select_from(series.join(offsets, true()))
         .cte("bounds")
         .prefix_with(text("MATERIALIZED"))
     )
@@ -317,27 +332,12 @@ def _moment(value: Any) -> Any:
     return type_coerce(value, DateTime(True))
 
 
-def _begins(midnight: Any) -> Any:
-    """The moment at which a day begins in the zone.
-
-    Where clocks go back over midnight it strikes twice, and PostgreSQL takes the second time. The
-    first is by the offset of the day before; it is the right one if the clock showed midnight then.
-    """
-    later = func.timezone(_zone(), midnight, type_=DateTime(True))
-    before = later - _DAY24
-    offset = func.timezone(_zone(), before, type_=TIMESTAMP()) - func.timezone(
-        literal("UTC", Text()), before, type_=TIMESTAMP()
-    )
-    earlier = func.timezone(literal("UTC", Text()), midnight - offset, type_=DateTime(True))
-    strikes = func.timezone(_zone(), earlier, type_=TIMESTAMP()) == midnight
-    return case((and_(earlier < later, strikes), earlier), else_=later)
-
-
-_DAY24 = text("interval '24 hours'")
-
-
-def _zone() -> Any:
-    return bindparam("zone", type_=Text())
+def _begins(midnight: Any, offsets: Any) -> Any:
+    """The moment at which a day begins in the zone."""
+    number = func.width_bucket(cast(midnight, Date()), offsets.c.days, type_=Integer())
+    seconds = type_coerce(offsets.c.seconds, ARRAY(Integer()))[func.greatest(number, 1)]
+    offset = seconds * text("interval '1 second'")
+    return func.timezone(literal("UTC", Text()), midnight - offset, type_=DateTime(True))
 
 
 def _first() -> Any:
@@ -352,8 +352,8 @@ def _utc(day: Any) -> Any:
     return func.timezone(literal("UTC", Text()), cast(day, TIMESTAMP()), type_=DateTime(True))
 
 
-def _local_day(moment: Any) -> Any:
-    return cast(func.timezone(_zone(), moment, type_=TIMESTAMP()), Date())
+def _utc_day(moment: Any) -> Any:
+    return cast(func.timezone(literal("UTC", Text()), moment, type_=TIMESTAMP()), Date())
 
 
 def _week_of(day: Any) -> Any:

@@ -10,9 +10,8 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
 
+from domain import timezones
 from errors import AlreadyExists, BadInput
 
 Path = Sequence[str | int]
@@ -72,14 +71,9 @@ def color(value: str | None, path: Path) -> str | None:
     return value.lower()
 
 
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones()) | {"UTC"}
-
-
 def timezone(value: str, path: Path) -> str:
     """An IANA time zone name, such as Europe/Zurich."""
-    if value not in _zones():
+    if value not in timezones.accepted():
         raise BadInput(
             f"{_name(path)} must be an IANA time zone such as Europe/Zurich or UTC.", path=path
         )
@@ -108,8 +102,7 @@ def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
     """The moment at which a day is over in a zone (so 23, 24 or 25 hours after it began)."""
     if not _EARLIEST.date() <= day < _LATEST.date():
         raise BadInput(f"{_name(path)} must lie between the years 1900 and 2199.", path=path)
-    midnight = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(zone))
-    return midnight.astimezone(dt.UTC)
+    return timezones.start_of_day(day + dt.timedelta(days=1), timezones.zone(zone))
 
 
 def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int | None:

@@ -1,9 +1,8 @@
 """When a reminder runs: pure functions of a rule and a moment, without database or clock.
 
 A rule speaks of a clock on a wall (09:00 each day, in Zurich), and such clocks are changed twice a
-year. A time that the change leaves out is taken as the first moment after the gap, and one that
-comes twice counts the first time. So a daily rule runs once on each day of the calendar, whatever
-the clock does on it.
+year; `domain.timezones` says what happens to times that are skipped or come twice. So a daily rule
+runs once on each day of the calendar, whatever the clock does on it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import takewhile
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from db.models.reminder import RuleKind
+from domain import timezones
 
 _DAY = dt.timedelta(days=1)
 # Beyond it no rule is followed: years end at 9999, and zones move a moment by up to a day.
@@ -133,14 +132,14 @@ def moved(anchor: dt.datetime | None, rule: Relative) -> dt.datetime | None:
 
 
 def _repeated(rule: Clockwork, after: dt.datetime) -> Iterator[dt.datetime]:
-    zone = ZoneInfo(rule.timezone)
+    zone = timezones.zone(rule.timezone)
     # From the day before: a gap can push a run of yesterday past midnight.
     day = after.astimezone(zone).date() - _DAY
     latest = after
     for candidate in takewhile(lambda one: one <= _LAST_DAY, _days(day)):
         if not rule.on(candidate):
             continue
-        moment = moment_of(candidate, rule.time, zone)
+        moment = timezones.moment_of(dt.datetime.combine(candidate, rule.time), zone)
         # Not the same twice: a zone that left out a whole day has two that begin as one.
         if moment > latest:
             latest = moment
@@ -151,34 +150,6 @@ def _days(day: dt.date) -> Iterator[dt.date]:
     while True:
         yield day
         day += _DAY
-
-
-def moment_of(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
-    """The moment (UTC) at which clocks in a zone show this time on this day; see the module."""
-    local = dt.datetime.combine(day, time, zone)
-    first = local.astimezone(dt.UTC)
-    if first.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
-        return first
-    return _end_of_gap(local, zone)
-
-
-def _end_of_gap(local: dt.datetime, zone: ZoneInfo) -> dt.datetime:
-    """The moment of the change that leaves this local time out, to the second.
-
-    Read with the offset of after the change (fold 1) a time in the gap lies before it, and read
-    with the offset of before (fold 0) it lies behind; between the two the change is searched for.
-    """
-    before = local.replace(fold=1).astimezone(dt.UTC)
-    behind = local.replace(fold=0).astimezone(dt.UTC)
-    old = before.astimezone(zone).utcoffset()
-    while behind - before > dt.timedelta(seconds=1):
-        seconds = int((behind - before).total_seconds()) // 2
-        middle = before + dt.timedelta(seconds=seconds)
-        if middle.astimezone(zone).utcoffset() == old:
-            before = middle
-        else:
-            behind = middle
-    return behind
 
 
 # --- as the database keeps them ------------------------------------------------------------------

@@ -395,7 +395,8 @@ def _revoke(work: Work, session: models.Session, reason: str) -> None:
 
 
 async def prune(work: Work) -> int:
-    """Delete sessions that ended more than `KEPT` ago, and their tokens; how many sessions.
+    """Delete sessions that ended more than `KEPT` ago, and tokens that have expired; how many
+    sessions.
 
     A session's tokens live no longer than it does, so an exchanged one is known for as long as a
     thief could use it.
@@ -408,9 +409,8 @@ async def prune(work: Work) -> int:
             )
         )
     )
-    await work.session.execute(
-        delete(models.RefreshToken).where(models.RefreshToken.expires_at < work.now)
-    )
+    for token in (models.RefreshToken, models.UsedStreamToken):
+        await work.session.execute(delete(token).where(token.expires_at < work.now))
     return int(done.rowcount)  # type: ignore[attr-defined]
 
 

@@ -9,9 +9,12 @@ over, and by it the bytes are found.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, exists, select
@@ -19,6 +22,8 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from db.models import Attachment, StoredFile, User
 from domain.work import Work
 from files.store import FileStore
+
+log = logging.getLogger("taskloom.files")
 
 BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
 
@@ -79,6 +84,26 @@ async def sweep(begin_work: BeginWork, store: FileStore, *, portion: int = _PORT
                 .execution_options(synchronize_session=False)
             )
     return len(over)
+
+
+_tidying: set[asyncio.Task[None]] = set()
+
+
+async def tidy(work: Coroutine[Any, Any, None]) -> None:
+    """Clean up after a failure, in a task of its own: to its end, even if the task that failed is
+    cancelled meanwhile. Should it fail itself, the sweep does it later.
+    """
+
+    async def quietly() -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - what failed first is what the client reads
+            log.warning("a file is left to the sweep: %s", type(error).__name__)
+
+    task = asyncio.create_task(quietly())
+    _tidying.add(task)
+    task.add_done_callback(_tidying.discard)
+    await asyncio.shield(task)
 
 
 def _unused() -> ColumnElement[bool]:

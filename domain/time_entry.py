@@ -137,7 +137,7 @@ def _drafted(
     )
     span = new_span(work, new)
     place = places.of(new.project_id, new.task_id)
-    demand_unlocked(place.project, span.started_at, place=_named(new.task_id))
+    demand_unlocked(work, place.project, span, place=_named(new.task_id))
     if new.id in taken:
         raise rules.taken("id", ("id",))
     entry = TimeEntry(
@@ -186,7 +186,7 @@ async def update_entry(
         values.get("ended_at", entry.ended_at),
         values.get("day", entry.day),
     )
-    demand_unlocked(place.project, span.started_at, place=_named(changes.get("task_id")))
+    demand_unlocked(work, place.project, span, place=_named(changes.get("task_id")))
     moved = values.get("project_id", entry.project_id) != entry.project_id
     if (moved or span != span_of(entry)) and await _clashes(
         work, [(span, place.strict)], but=entry.id
@@ -222,7 +222,7 @@ async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]
     if entry.project_id is not None:
         project = await work.session.get_one(Project, entry.project_id, populate_existing=True)
     if entry.user_id == work.viewer.user_id:
-        demand_unlocked(project, entry.started_at, time=("id",))
+        demand_unlocked(work, project, span_of(entry), time=("id",))
     right = access.edit if verb == "change" else access.delete
     await work.demand(entry, right, verb)
     return entry, Place(project)

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from db.models import Project, TimeEntry
-from domain import rules
+from domain import rules, timezones
 from domain.project import demand_open
+from domain.timezones import Zone
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
 from events.kinds import EventKind
@@ -151,10 +151,10 @@ def _duration(seconds: int) -> dt.timedelta:
 
 def _on_day(work: Work, day: dt.date, seconds: int) -> Span:
     rules.end_of_day(day, "UTC", ("day",))
-    zone = ZoneInfo(work.viewer.timezone)
+    zone = timezones.zone(work.viewer.timezone)
     if day > work.now.astimezone(zone).date():
         raise BadInput("The day must not lie in the future.", path=("day",))
-    started = dt.datetime.combine(day, dt.time(), zone).astimezone(dt.UTC)
+    started = timezones.start_of_day(day, zone)
     return Span(started, started + _duration(seconds), day)
 
 
@@ -198,24 +198,34 @@ def checked_words(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def demand_unlocked(
+    work: Work,
     project: Project | None,
-    started_at: dt.datetime,
+    span: Span,
     *,
     place: rules.Path = ("id",),
-    time: rules.Path = ("started_at",),
+    time: rules.Path = (),
 ) -> None:
-    """Raise where a project is read-only, or its entries of that time are."""
+    """Raise `ARCHIVED` or `LOCKED` if the viewer's entries of that time in the project are closed.
+
+    `place`, `time`: where these errors are; by default the latter is the field that says when the
+    entry began.
+    """
     if project is None:
         return
     demand_open(project, place)
     before = project.time_locked_before
-    if before is not None and started_at < dt.datetime.combine(before, dt.time(), dt.UTC):
+    if before is not None and first_day(span, timezones.zone(work.viewer.timezone)) < before:
         raise Failure(
-            f"The time of this project is closed before {before.isoformat()} (UTC); its owner and "
-            "admins can open it again by timeLockedBefore.",
-            path=time,
+            f"Time before {before.isoformat()} is locked in this project; its owner and admins can "
+            "change timeLockedBefore.",
+            path=time or ("day" if span.day else "started_at",),
             code=ErrorCode.LOCKED,
         )
+
+
+def first_day(span: Span, zone: Zone) -> dt.date:
+    """The day on which an entry begins: its own, or that of the moment in its user's zone."""
+    return span.day or span.started_at.astimezone(zone).date()
 
 
 def record(work: Work, kind: EventKind, entry: TimeEntry, changes: Changes = ()) -> None:  # type: ignore[assignment]  # nothing is added to an empty tuple

@@ -1,12 +1,13 @@
 """The running timer: an entry without an end, at most one for each person.
 
-To start one ends the other, at the same second and in the same transaction. To start what runs
+Starting one ends the other, at the same second and in the same transaction. Starting what runs
 already changes nothing, so that a client that got no answer may ask again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -14,29 +15,32 @@ from sqlalchemy import select
 
 from db.models import TimeEntry
 from domain import rules
-from domain.time_entry import Place, known_places, lock
-from domain.time_values import checked_words, demand_unlocked, record, whole_second
+from domain.time_entry import known_places, lock
+from domain.time_values import Span, checked_words, demand_unlocked, record, whole_second
 from domain.work import Work
 from errors import ErrorCode, Failure
 from events.kinds import EventKind
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 async def start(
-    work: Work,
-    *,
-    project_id: UUID | None = None,
-    task_id: UUID | None = None,
-    description: str | None = None,
-    billable: bool = False,
-    tags: Sequence[str] = (),
-    id_: UUID | None = None,
+    work: Work, given: Mapping[str, Any] = _NOTHING, id_: UUID | None = None
 ) -> TimeEntry:
-    """Start a timer, or answer the one that runs where it is for the same work."""
+    """Start a timer, or answer the running one if everything that is given is equal to it.
+
+    `given`: any of project_id, task_id, description, billable and tags.
+    """
     await lock(work)
-    words = checked_words({"description": description, "billable": billable, "tags": tags})
+    words = checked_words({"description": None, "billable": False, "tags": (), **given})
+    project_id, task_id = given.get("project_id"), given.get("task_id")
     place = (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)
     running = await _running(work, work.viewer.require())
-    if running is not None and _same(running, place, words) and id_ in {None, running.id}:
+    if (
+        running is not None
+        and id_ in {None, running.id}
+        and _is_same(running, {**words, **place.values}, given.keys())
+    ):
         return running
     started = whole_second(work.now)
     if running is not None:
@@ -45,8 +49,9 @@ async def start(
         _end(work, running, started)
         await work.session.flush()
     demand_unlocked(
+        work,
         place.project,
-        started,
+        Span(started, None),
         place=("project_id",) if task_id is None else ("task_id",),
         time=("project_id",),
     )
@@ -92,11 +97,12 @@ def _end(work: Work, entry: TimeEntry, at: Any) -> None:
     record(work, EventKind.TIMER_STOPPED, entry, work.apply(entry, {"ended_at": at}))
 
 
-def _same(running: TimeEntry, place: Place, words: dict[str, Any]) -> bool:
-    return bool(
-        running.task_id == place.values["task_id"]
-        and running.project_id == place.values["project_id"]
-        and running.description == words["description"]
+def _is_same(running: TimeEntry, values: Mapping[str, Any], given: Collection[str]) -> bool:
+    return all(
+        set(running.tag_keys) == set(values["tag_keys"])
+        if name == "tags"
+        else getattr(running, name) == values[name]
+        for name in given
     )
 
 

@@ -6,7 +6,7 @@ How one leaves stands in `domain.user_deletion`.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,10 +14,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from auth.authenticator import Authenticator
-from auth.passwords import PasswordHash, acceptable
+from auth.passwords import PasswordHash, acceptable, demand_uncommon
 from db import models
 from db.models import WeekDay
 from domain import rules
+from domain.credentials import Change, holders_of, void_pending
 from domain.session import Grant, end_sessions, open_session, proven, still_holding
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, Failures, Forbidden
@@ -136,19 +137,25 @@ async def create(
 ) -> models.User:
     """Make a user, whoever asks; what the command line and the demo use.
 
-    All broken rules, and names that are taken, are reported together (`Failures`).
+    All broken rules, and a username that is taken, are reported together (`Failures`). Whether the
+    address belongs to somebody is told only where the account could be made otherwise, so that
+    each address that a stranger tries costs an account.
     """
     given = {"username": username, "email": email, "full_name": full_name}
     if timezone is not None:
         given["timezone"] = timezone
     problems = _Problems()
     values = {name: problems.try_(partial(_checked, name, value)) for name, value in given.items()}
-    clean_password = problems.try_(lambda: acceptable(password))
+    # Against names that passed their own checks: others may be of any length.
+    names = [values[name] for name in ("username", "email", "full_name")]
+    clean_password = problems.try_(lambda: _password(password, names))
     # The slow part comes before the first statement, so that it holds no connection.
     hashed = PasswordHash("", 0)
     if clean_password is not None and not problems.found:
         hashed = await auth.passwords.hash(clean_password)
-    problems.found += await _taken(work, values)
+    problems.found += await _taken(work, {"username": values["username"]})
+    problems.raise_any()
+    problems.found += await _taken(work, {"email": values["email"]})
     problems.raise_any()
     user = models.User(
         id=work.new_id(),
@@ -172,6 +179,12 @@ async def create(
     return user
 
 
+def _password(password: str, names: Iterable[str | None]) -> str:
+    clean = acceptable(password)
+    demand_uncommon(clean, ("password",), names)
+    return clean
+
+
 async def _taken(
     work: Work, values: Mapping[str, Any], *, but: UUID | None = None
 ) -> list[Failure]:
@@ -181,10 +194,12 @@ async def _taken(
         value = values.get(name)
         if value is None:
             continue
-        column = getattr(models.User, name)
-        query = select(models.User.id).where(func.lower(column) == value.lower())
-        owner = await work.session.scalar(query)
-        if owner is not None and owner != but:
+        if name == "email":
+            holders = await holders_of(work, value)
+        else:
+            query = select(models.User.id).where(func.lower(models.User.username) == value.lower())
+            holders = set(await work.session.scalars(query))
+        if holders - {but}:
             failures.append(rules.taken(noun, (name,)))
     return failures
 
@@ -215,8 +230,8 @@ async def _update(
     problems.found += await _taken(work, checked, but=user.id)
     problems.raise_any()
     ignore: list[str] = []
-    address = checked.get("email")
-    if address is not None and address.lower() != user.email.lower():
+    address, previous = checked.get("email"), user.email
+    if address is not None and address.lower() != previous.lower():
         # Nobody has shown yet that the new address is theirs.
         checked["email_verified_at"] = None
         ignore.append("email_verified_at")
@@ -225,6 +240,14 @@ async def _update(
         return
     await work.session.flush()
     work.record(EventKind.USER_UPDATED, user, changes, audience=[user.id])
+    if user.email.lower() != previous.lower():
+        await void_pending(
+            work,
+            user,
+            Change.EMAIL_CHANGED,
+            previous_email=previous,
+            by_administrator=user.id != work.viewer.user_id,
+        )
     # The cache of viewers knows the zone, and whether one is an administrator.
     work.after_commit.append(_forget(auth, user.id))
 
@@ -238,9 +261,11 @@ async def change_password(
     user_id, kept = await proven(work, auth, current_password, "current_password")
     hashed = await auth.passwords.hash(clean)
     user = await still_holding(work, user_id, kept, path="current_password")
+    demand_uncommon(clean, ("new_password",), (user.username, user.email, user.full_name))
     user.password_hash, user.pepper_version = hashed.text, hashed.pepper_version
     work.apply(user, {"password_changed_at": work.now})
     work.record(EventKind.PASSWORD_CHANGED, user, audience=[user.id])
+    await void_pending(work, user, Change.PASSWORD_CHANGED)
     await end_sessions(work, auth, user.id, "the password was changed", keep=work.viewer.session_id)
     return user
 
@@ -283,6 +308,7 @@ async def deactivate(work: Work, auth: Authenticator, user_id: UUID) -> models.U
         work.record(
             EventKind.USER_DEACTIVATED, user, [("is_active", True, False)], audience=[user.id]
         )
+        await void_pending(work, user, Change.DEACTIVATED, by_administrator=True)
     await end_sessions(work, auth, user.id, "the account was deactivated")
     return user
 
@@ -290,6 +316,8 @@ async def deactivate(work: Work, auth: Authenticator, user_id: UUID) -> models.U
 async def revoke_sessions(work: Work, auth: Authenticator, user_id: UUID) -> tuple[UUID, int]:
     """End all sessions of a user, as an administrator; the user's id and how many there were."""
     user = await _administered(work, user_id)
+    others = user.id != work.viewer.user_id
+    await void_pending(work, user, Change.SESSIONS_REVOKED, by_administrator=others)
     return user.id, await end_sessions(work, auth, user.id, "ended by an administrator")
 
 

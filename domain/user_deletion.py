@@ -34,6 +34,7 @@ from db.models import (
     WeekDay,
 )
 from domain import (
+    credentials,
     export,
     integration,
     locks,
@@ -102,7 +103,7 @@ async def _demand_handed_over(work: Work, user: User) -> None:
                 Project.deleted_at.is_(None),
                 exists().where(other.project_id == Project.id, other.user_id != user.id),
             )
-            .order_by(Project.name)
+            .order_by(Project.name_key)
         )
     )
     if names:
@@ -243,6 +244,7 @@ async def _erase(work: Work, user: User) -> None:
         .where(Session.user_id == user.id)
         .values(device_name=None, ip=None, user_agent=None)
     )
+    await credentials.forget_pending(work, user.id)
     await work.session.execute(delete(ApiKey).where(ApiKey.user_id == user.id))
     await webhook.delete_all(work, user.id)
     await integration.delete_all(work, user.id)

@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from auth.sealing import Sealer
 from db.models import Webhook, WebhookDelivery, WebhookStatus
 from domain import addresses, locks, webhook_delivery
+from domain.by_key import demand_live_key, key_after
 from domain.work import Work
 from errors import BadInput, ErrorCode, Failure
 from events.kinds import EventKind
@@ -88,6 +89,7 @@ async def create(
         updated_at=work.now,
         version=1,
         user_id=user_id,
+        api_key_id=work.viewer.api_key_id,
         url=receivers.check(new.url),
         events=_kinds(new.events),
         filter=None if new.filter is None else dict(new.filter),
@@ -108,13 +110,18 @@ async def change(
     webhook_id: UUID,
     values: Mapping[str, Any],
     if_version: int | None,
+    *,
+    take_over: bool = False,
 ) -> Webhook:
     """Change `url`, `events`, `filter`, `payload` or `status`, whichever are among the values.
 
     What is enabled again begins with what happens from then on; `replay` sends what it missed.
+    One that an API key changes is that key's; `take_over` makes it its owner's.
     """
     webhook = await work.editable(Webhook, webhook_id)
-    wanted = dict(values)
+    key_id = key_after(work, webhook, take_over=take_over)
+    passed_on = key_id != webhook.api_key_id
+    wanted = {**values, "api_key_id": key_id}
     if "url" in wanted:
         receivers.check(wanted["url"])
     if "events" in wanted:
@@ -125,13 +132,17 @@ async def change(
         wanted["disabled_reason"] = _BY_OWNER if off else None
         wanted["disabled_at"] = work.now if off else None
         wanted["failing_since"] = None
+    if status is WebhookStatus.ACTIVE:
+        await demand_live_key(work, key_id, ("take_over",))
     old_host = addresses.parse(webhook.url).authority
-    changes = work.apply(webhook, wanted, if_version=if_version, ref="webhook")
+    changes = work.apply(
+        webhook, wanted, if_version=if_version, ref="webhook", ignore=("api_key_id",)
+    )
     told = [entry for entry in changes if entry[0] in _LOGGED]
     if any(name == "url" for name, _, _ in changes):
         # Of an address the host alone, since many carry a secret in their path.
         told.append(("url", old_host, addresses.parse(webhook.url).authority))
-    if changes:
+    if changes or passed_on:
         work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
     if webhook.status is WebhookStatus.DISABLED:
         await webhook_delivery.skip_pending(work, webhook.id, "The webhook is disabled.")
@@ -178,6 +189,7 @@ async def rotate_secret(
     if overlap_hours == 0:
         former = []
     values = {
+        "api_key_id": key_after(work, webhook, take_over=False),
         "old_secrets": [sealed for sealed, _ in former],
         "old_secrets_until": [end for _, end in former],
         "secret": sealer.seal(secret.encode()),

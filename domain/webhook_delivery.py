@@ -56,6 +56,8 @@ class Attempt:
     at: dt.datetime
     headers: dict[str, str] | None = None
     body: str | None = None
+    # What an API key needs to read the body.
+    scopes: Sequence[str] = ()
     status: int | None = None
     response_body: str | None = None
     duration_ms: int = 0
@@ -161,6 +163,7 @@ async def note(
     delivery.attempted_at = attempt.at
     delivery.request_headers = attempt.headers
     delivery.request_body = attempt.body
+    delivery.scopes = list(attempt.scopes)
     delivery.response_status = attempt.status
     delivery.response_body = attempt.response_body
     delivery.duration_ms = attempt.duration_ms

@@ -317,6 +317,9 @@ _STAND_INS = {
         NOBODY,
         Viewer(user_id=UUID(int=0)),
         Viewer(user_id=UUID(int=0), is_admin=True),
+        Viewer(user_id=UUID(int=0), scopes=frozenset()),
+        Viewer(user_id=UUID(int=0), is_admin=True, scopes=frozenset()),
+        Viewer(user_id=UUID(int=0), scopes=frozenset(), projects=()),
         Viewer(user_id=UUID(int=0), projects=()),
     )
 }

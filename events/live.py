@@ -159,7 +159,8 @@ class LiveEvents:
                 else:
                     pause = _FIRST_PAUSE
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     async def _advance(self) -> EventPage | None:
         """Read what is new, and bring it to whom it concerns."""

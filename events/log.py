@@ -63,7 +63,8 @@ PAGE = 500
 # busy server costs little; the page then ends early, with a cursor to go on from.
 _WINDOW = 5_000
 
-# What readers of the log see of an event. Addresses and sessions are for the audit view alone.
+# What readers of the log see of an event. Addresses are for the audit view alone; by session and
+# key a reader's own events are recognised (`graph.event`), and nobody is shown them.
 _COLUMNS = (
     Event.xid,
     Event.position,
@@ -71,6 +72,8 @@ _COLUMNS = (
     Event.at,
     Event.kind,
     Event.actor_id,
+    Event.session_id,
+    Event.api_key_id,
     Event.request_id,
     Event.subject_type,
     Event.subject_id,

@@ -6,7 +6,9 @@ import datetime as dt
 
 import strawberry
 
+from auth.api_keys import viewer_with
 from auth.scopes import NOUNS
+from auth.viewer import Viewer
 from db import models
 from domain import api_key as domain
 from domain.work import Work
@@ -54,6 +56,21 @@ class ApiKey(Node):
         models.ApiKey.last_used_at, "When it was last used, to the minute."
     )
     revoked_at: dt.datetime | None = column(models.ApiKey.revoked_at, "When it was revoked.")
+
+
+BY_KEY = (
+    "The API key that made it, or that changed it last. It has the rights of the key, and ends "
+    "with it. Null where you made it with a session, or took it over."
+)
+
+
+async def sender_of(work: Work, row: models.Webhook | models.Integration) -> Viewer:
+    """With whose rights a webhook or an integration acts: the viewer's, or an API key's."""
+    viewer = work.viewer
+    if row.api_key_id in {None, viewer.api_key_id}:
+        return viewer
+    key = await work.session.get_one(models.ApiKey, row.api_key_id)
+    return viewer_with(key, is_admin=viewer.is_admin, timezone=viewer.timezone)
 
 
 @strawberry.type(description="An API key in a list.")
@@ -154,6 +171,7 @@ class ApiKeyMutation:
     api_key_revoke: ApiKeyRevokePayload = mutation(
         _revoke,
         ApiKeyRevokeInput,
-        "Make a key worthless, everywhere within 5 seconds.",
+        "Make a key worthless, everywhere within 5 seconds. The webhooks and integrations that it "
+        "made stop, until you take them over.",
         in_context=True,
     )

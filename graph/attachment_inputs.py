@@ -70,7 +70,7 @@ class AttachmentOrder:
     created_at: OrderBy | None = ordering.by(
         models.Attachment.created_at, "By the time at which they were attached."
     )
-    filename: OrderBy | None = ordering.by(models.Attachment.filename, "By name.")
+    filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "By name.")
     size: OrderBy | None = ordering.by(models.Attachment.size, "By size.")
     uploader: UserOrder | None = ordering.by_relation(
         models.Attachment.uploader, lambda: UserOrder, "By who uploaded them."

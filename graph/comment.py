@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Uuid, bindparam, select
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -71,7 +71,7 @@ def _mentions_statement(shape: Shape) -> Statement:
         select(mention.comment_id, mention.user_id)
         .join(user, user.id == mention.user_id)
         .where(mention.comment_id == comments.any_(), access.read(viewer, user))
-        .order_by(func.lower(user.username))
+        .order_by(user.username_key)
     )
 
 

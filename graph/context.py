@@ -1,7 +1,8 @@
 """What every resolver gets: who asks, when, and the services of the process.
 
-A `Context` lives for one operation (for a subscription: one delivery), and so do the loaders in
-it. On a WebSocket the connection's viewer is given to a fresh context for each operation.
+A `Context` lives for one operation (for a subscription: one delivery), and so do the loaders and
+the viewer in it. A connection that lives longer keeps `Credentials`, and finds out for each
+operation who they stand for (`Services.current_context`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from auth.limits import Budget, Limits
 from auth.request import RequestInfo
-from auth.viewer import Viewer
+from auth.viewer import Credentials, Viewer
 from db.engine import Database
 from graph.few import Ways
 from graph.selection import Outline
@@ -55,6 +56,13 @@ class Services:
         """A fresh context for one operation."""
         return Context(services=self, viewer=viewer, request=request, now=self.clock())
 
+    async def current_context(self, credentials: Credentials, request: RequestInfo) -> Context:
+        """A fresh context for one operation of an open connection, with the rights of this moment.
+
+        Raises `Unauthenticated` if the credentials are no longer valid.
+        """
+        return self.context(await self.authenticator.current(credentials), request)
+
 
 @dataclass(slots=True)
 class Context:
@@ -84,9 +92,9 @@ class Context:
     observe: Observer | None = None
     # What goes into the answer's `extensions`.
     extensions: dict[str, Any] = field(default_factory=dict)
-    # Set by a mutation that renews the credentials (`sessionRefresh`): a WebSocket on which it was
-    # sent goes on as this viewer.
-    renewed_viewer: Viewer | None = None
+    # Set by a mutation that gives credentials (`sessionRefresh`): a WebSocket of the same user on
+    # which it was sent goes on with them.
+    renewed: Credentials | None = None
 
     def release(self) -> None:
         """Let go of what was read. The loaders know the context as it knows them, and so would lie

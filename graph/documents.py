@@ -23,6 +23,7 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    ValuesOfCorrectTypeRule,
     parse,
     specified_rules,
     validate,
@@ -35,6 +36,7 @@ from errors import ErrorCode
 from graph.cost import Pricing
 from graph.input_size import InputSize
 from graph.limits import DocumentLimits, check_document
+from graph.literals import LocatedValuesRule
 from graph.overlap import check_overlap
 from graph.scopes import scopes_of
 from graph.selection import DEFINITION, Outline, fields_of
@@ -73,7 +75,10 @@ class _NoNull(MaybeNullValidationRule):
         )
 
 
-_RULES: Final[tuple[type[ASTValidationRule], ...]] = (*specified_rules, _NoNull)
+_RULES: Final[tuple[type[ASTValidationRule], ...]] = (
+    *(LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules),
+    _NoNull,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -207,6 +212,7 @@ class Documents:
         )
         if found:
             raise InvalidDocument(ErrorCode.GRAPHQL_VALIDATION_FAILED, found)
+        _unlink_tokens(tree)
         fragments = {
             definition.name.value: definition
             for definition in tree.definitions
@@ -246,6 +252,17 @@ class Documents:
         if field is None:
             return name == "__typename"
         return getattr(field.extensions.get(DEFINITION), "public", False)
+
+
+def _unlink_tokens(tree: DocumentNode) -> None:
+    """Take the parser's tokens apart. Each refers to the next and to the one before: a cycle, by
+    which a tree that is given up would wait for the collector. Nothing reads them after parsing.
+    """
+    token = tree.loc and tree.loc.start_token
+    while token:
+        following = token.next
+        token.prev = token.next = None
+        token = following
 
 
 def _root_names(outline: Outline) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from db.faults import DatabaseFault, database_fault
+from db.faults import DatabaseFault, database_fault, described
 from errors import ErrorCode, Failure
 from graph.documents import MAX_ERRORS
 from graph.errors import each, public_path
@@ -26,10 +26,27 @@ log = logging.getLogger("taskloom.graphql")
 # in the same object: a password, for one.
 _ECHO: Final = re.compile(r"[,;.]? ?(Did you mean .*)?[Ff]ound: .*$", re.DOTALL)
 
+MAY_BE_DONE: Final = (
+    "The database was lost while the change was being saved, so the change may have been made. "
+    "Repeat it with the same idempotencyKey; if it had none, look first."
+)
+
 _DATABASE: Final = {
     DatabaseFault.UNREACHABLE: (
         ErrorCode.UNAVAILABLE,
         "The database cannot be reached. Try again in a moment.",
+    ),
+    DatabaseFault.UNKNOWN_OUTCOME: (
+        ErrorCode.UNAVAILABLE,
+        MAY_BE_DONE,
+    ),
+    DatabaseFault.FULL: (
+        ErrorCode.UNAVAILABLE,
+        "The database's storage is full. Reading works; changes do once there is room again.",
+    ),
+    DatabaseFault.READ_ONLY: (
+        ErrorCode.UNAVAILABLE,
+        "The database accepts no changes at present. Reading works; try again later.",
     ),
     DatabaseFault.BUSY: (
         ErrorCode.UNAVAILABLE,
@@ -49,12 +66,18 @@ FAULT_MESSAGE: Final = "A fault on the server. Quote the request id when you rep
 
 
 def format_errors(
-    errors: Sequence[BaseException], request_id: str, *, code: ErrorCode | None = None
+    errors: Sequence[BaseException],
+    request_id: str,
+    *,
+    code: ErrorCode | None = None,
+    where: str = "(no path)",
 ) -> list[dict[str, Any]]:
-    """At most `MAX_ERRORS` errors as JSON objects. `code` is that of errors in the document."""
+    """At most `MAX_ERRORS` errors as JSON objects. `code` is that of errors in the document;
+    `where` is what the log says of errors that have no path.
+    """
     formatted: list[dict[str, Any]] = []
     for error in errors:
-        formatted.extend(_format(error, request_id, code))
+        formatted.extend(_format(error, request_id, code, where))
         if len(formatted) >= MAX_ERRORS:
             break
     return formatted[:MAX_ERRORS]
@@ -66,7 +89,7 @@ def first_code(errors: Sequence[dict[str, Any]]) -> str | None:
 
 
 def _format(
-    error: BaseException, request_id: str, code: ErrorCode | None
+    error: BaseException, request_id: str, code: ErrorCode | None, where: str
 ) -> Iterator[dict[str, Any]]:
     place = _place(error)
     cause = _cause(error)
@@ -81,7 +104,7 @@ def _format(
     elif isinstance(error, GraphQLError) and isinstance(cause, GraphQLError) and _is_clients(error):
         yield _entry(_in_graphql_terms(error.message), ErrorCode.BAD_USER_INPUT, place)
     else:
-        yield _fault(cause, place, request_id)
+        yield _fault(cause, place, request_id, where)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -131,11 +154,13 @@ def _failure(failure: Failure, place: dict[str, Any]) -> dict[str, Any]:
     return _entry(failure.message, failure.code, place, **extensions)
 
 
-def _fault(cause: BaseException, place: dict[str, Any], request_id: str) -> dict[str, Any]:
+def _fault(
+    cause: BaseException, place: dict[str, Any], request_id: str, where: str
+) -> dict[str, Any]:
     trouble = database_fault(cause)
-    where = ".".join(map(str, place.get("path", ()))) or "(no path)"
+    where = ".".join(map(str, place.get("path", ()))) or where
     if trouble is not None:
-        log.warning("request %s: %s at %s: %s", request_id, trouble.value, where, cause)
+        log.warning("request %s: %s at %s: %s", request_id, trouble.value, where, described(cause))
         code, message = _DATABASE[trouble]
         return _entry(message, code, place, requestId=request_id)
     log.error("request %s: fault at %s", request_id, where, exc_info=cause)

@@ -17,6 +17,7 @@ import strawberry
 from graphql import OperationType
 from sqlalchemy import case, null, select
 
+from auth.viewer import Viewer
 from db import models
 from db.base import Base
 from db.models import LogEpoch
@@ -101,6 +102,25 @@ def _by_key(model: type[Base], key: str, description: str) -> Any:
     return batch(rows, description, needs=(key,))
 
 
+async def _request_ids(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
+    return [_request_id(parent, info.viewer) for parent in parents]
+
+
+def _request_id(event: Any, viewer: Viewer) -> str | None:
+    """As it was sent to whoever sent it. To all others, after a slash, which is in no id: nobody
+    can have an event taken for the echo of somebody else's request.
+    """
+    given: str | None = event.request_id
+    if given is None:
+        return None
+    session = viewer.session_id is not None and event.session_id == viewer.session_id
+    key = viewer.api_key_id is not None and event.api_key_id == viewer.api_key_id
+    if session or key:
+        return given
+    actor = "server" if event.actor_id is None else ids.encode(models.User, event.actor_id)
+    return f"{actor}/{given}"
+
+
 @node_type(
     models.Event,
     "Something that happened to a task, a project or its members. The ids are the same in "
@@ -117,10 +137,12 @@ class TaskEvent(Node):
     )
     at: dt.datetime = column(models.Event.at, "When it was done.")
     kind: EventKind = column(models.Event.kind, "What happened.", convert=EventKind)
-    request_id: str | None = column(
-        models.Event.request_id,
-        "The request that did it. Answers carry it in `extensions.requestId`, so that you know "
-        "the echo of your own changes.",
+    request_id: str | None = batch(
+        _request_ids,
+        "The request that did it, as its answer says in `extensions.requestId`, so that you know "
+        "the echo of your own changes. Clients choose these ids, so those of other sessions, keys "
+        "and people are given with the actor in front (`user_…/…`) and are never equal to yours.",
+        needs=("request_id", "actor_id", "session_id", "api_key_id"),
     )
     actor: User | None = _by_key(
         models.User, "actor_id", "Who did it; null if the account was deleted since."

@@ -26,6 +26,8 @@ from graph import ids
 from graph.errors import camel
 from graph.fields import BatchInfo, attribute, batch
 from graph.loading import Shape, viewer_of
+from graph.node import TYPE_NAMES
+from graph.scopes import may, scopes_of_type
 
 # Fields whose values are ids, and of what; `parent` is of the subject's own type.
 _PEOPLE = frozenset({"owner", "assignee", "user", "author", "mentions"})
@@ -90,6 +92,8 @@ def _guarded(event: Any, field: str) -> type[Base] | None:
 
 async def _seen(info: BatchInfo, model: type[Base], keys: set[UUID]) -> frozenset[UUID]:
     """Those of the keys whose rows the viewer may see; administrators see the whole log."""
+    if not may(info.viewer, *(scopes_of_type(TYPE_NAMES[model]) or ())):
+        return frozenset()
     if info.viewer.is_admin:
         return frozenset(keys)
     rows = await info.context.services.database.reader.fetch(

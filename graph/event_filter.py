@@ -1,7 +1,8 @@
 """Which events a client asks for: `TaskEventFilter`, as the event log and SQL understand it.
 
 All but `task` is decided on the event alone (`events.filter`); what `task` says of the task is
-asked of the database for those events that passed everything else.
+asked of the database for those events that passed everything else. So is what an API key may read
+of them, since the log knows people only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import Viewer
 from db import models
 from db.base import Base
 from db.read import Reader, Statement
@@ -73,23 +75,34 @@ def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
     )
 
 
+@lru_cache(maxsize=8)
+def _readable(viewer_shape: Shape) -> Statement:
+    event = aliased(models.Event)
+    keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
+    readable = access.read(viewer_of(viewer_shape), event)
+    return Statement(select(event.id).where(event.id == any_(keys), readable))
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A checked filter."""
+    """A checked filter, and who asks."""
 
     events: EventFilter
     _reader: Reader
+    _viewer: Viewer
     _statement: Statement | None = None
     _params: Mapping[str, Any] | None = None
 
     @property
-    def asks_for_tasks(self) -> bool:
-        """Whether the database is to be asked about the tasks of events."""
-        return self._statement is not None
+    def asks_database(self) -> bool:
+        """Whether the database is to be asked about events."""
+        return self._statement is not None or self._viewer.scoped
 
     async def select(self, rows: Sequence[Any]) -> list[Any]:
-        """Those of these events that are wanted, in order."""
+        """Those of these events that are wanted and that an API key may read, in order."""
         found = [row for row in rows if self.events.matches(row)]
+        if found and self._viewer.scoped:
+            found = await self._readable(found)
         if self._statement is None or not found:
             return found
         keys = {row.task_id for row in found if row.task_id is not None}
@@ -99,6 +112,14 @@ class Wanted:
         matching = {task.id for task in tasks}
         return [row for row in found if row.kind == _LOSS or row.task_id in matching]
 
+    async def _readable(self, rows: Sequence[Any]) -> list[Any]:
+        events = await self._reader.fetch(
+            _readable(self._viewer.shape),
+            {**self._viewer.params, "keys": [row.id for row in rows]},
+        )
+        readable = {event.id for event in events}
+        return [row for row in rows if row.id in readable]
+
 
 def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
     """Check a filter. Raises `BadInput` at its place under `filter`."""
@@ -106,7 +127,7 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
     own = context.viewer.projects
     values: dict[str, Any] = {} if own is None else {"within": frozenset(own)}
     if given is None:
-        return Wanted(EventFilter(work_only=True, **values), reader)
+        return Wanted(EventFilter(work_only=True, **values), reader, context.viewer)
     statement, params = None, None
     for name, value in given_fields(given, ("filter",)):
         path = ("filter", name)
@@ -125,7 +146,8 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
             bound = Values()
             statement = _matching(filter_shape(value, bound, path), context.viewer.shape)
             params = {**context.viewer.params, **bound.params()}
-    return Wanted(EventFilter(work_only=True, **values), reader, statement, params)
+    events = EventFilter(work_only=True, **values)
+    return Wanted(events, reader, context.viewer, statement, params)
 
 
 async def demand_within(context: Context, wanted: Wanted) -> None:

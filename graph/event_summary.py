@@ -1,7 +1,8 @@
 """Events as sentences: "Ada Lovelace completed “Fit the brakes”".
 
 The names are those of today, read in one statement a kind of thing, through the access rules:
-what the viewer may not see is "a task" or "a project", and a deleted person is "somebody".
+what the viewer may not see, or an API key may not read, is "a task" or "a project", and a deleted
+person is "somebody".
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from db.read import Statement
 from events.kinds import EventKind
 from graph.fields import BatchInfo
 from graph.loading import Shape, viewer_of
+from graph.node import TYPE_NAMES
+from graph.scopes import may, scopes_of_type
 
 # Columns that a summary is made from.
 NEEDS = ("actor_id", "changes", "kind", "project_id", "task_id")
@@ -169,7 +172,7 @@ def _quoted(name: str | None, otherwise: str) -> str:
     return f"“{name if len(name) <= _SHOWN else name[: _SHOWN - 1] + '…'}”"
 
 
-@lru_cache(maxsize=12)
+@lru_cache(maxsize=24)
 def _names_statement(model: type[Base], shape: Shape) -> Statement:
     keys = bindparam("keys", None, ARRAY(Uuid()))
     identity: ColumnElement[UUID] = model.id  # type: ignore[attr-defined]
@@ -184,7 +187,9 @@ async def _names(
     info: BatchInfo, model: type[Base], keys: Iterable[UUID | None]
 ) -> dict[UUID, str]:
     wanted = [key for key in set(keys) if key is not None]
-    if not wanted:
+    # Everybody's name is public.
+    free = model is models.User or may(info.viewer, *(scopes_of_type(TYPE_NAMES[model]) or ()))
+    if not wanted or not free:
         return {}
     rows = await info.context.services.database.reader.fetch(
         _names_statement(model, info.viewer.shape), {**info.viewer.params, "keys": wanted}

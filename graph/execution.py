@@ -29,6 +29,7 @@ from graphql.execution import create_source_event_stream
 from strawberry import Schema
 
 from auth.limits import Budget, payer
+from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph import scopes
 from graph.context import Context
@@ -68,6 +69,11 @@ class Prepared(NamedTuple):
     def kind(self) -> OperationType:
         """Query, mutation or subscription."""
         return self.operation.kind
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether it has many answers: a subscription that is to be run."""
+        return self.kind is OperationType.SUBSCRIPTION and not self.cost_only
 
 
 @dataclass(slots=True)
@@ -247,10 +253,8 @@ class Executor:
         text = await self._registered(digest)
         if text is not None:
             return text, True
-        raise Failure(
-            "No document is stored under this hash; send it together with the document.",
-            code=ErrorCode.PERSISTED_QUERY_NOT_FOUND,
-        )
+        # These very words: some clients (urql) look at them, and not at the code.
+        raise Failure("PersistedQueryNotFound", code=ErrorCode.PERSISTED_QUERY_NOT_FOUND)
 
     async def _registered(self, digest: str) -> str | None:
         return None if self.registered is None else await self.registered.find(digest)
@@ -286,14 +290,14 @@ class Executor:
         return await self._run(prepared, context, root_value=event, written=False)
 
     async def subscribe(
-        self, prepared: Prepared, fresh: Callable[[], Context]
+        self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
     ) -> AsyncGenerator[Answer, None]:
         """Open a subscription: one answer for each event. Raises `Refused` where it cannot begin.
 
-        `fresh` makes a context for each delivery, so that nothing read for one event is believed
-        for the next. An answer that is not `executed` is the last: the stream has failed.
+        `context` is the one that was admitted. `fresh` makes one for each delivery, with the rights
+        of that moment, so that nothing read for one event is believed for the next. An answer that
+        is not `executed` is the last: the stream has failed.
         """
-        context = fresh()
         request_id = context.request.id
         built = CoreExecutor.build(
             self.schema,
@@ -312,26 +316,29 @@ class Executor:
         if isinstance(source, ExecutionResult):
             errors = format_errors(source.errors or [], request_id)
             raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
-        return self._deliveries(prepared, fresh, aiter(source), request_id)
+        return self._deliveries(prepared, fresh, aiter(source), request_id, context.viewer.rights)
 
     async def _deliveries(
         self,
         prepared: Prepared,
-        fresh: Callable[[], Context],
+        fresh: Callable[[], Awaitable[Context]],
         source: AsyncIterator[Any],
         request_id: str,
+        rights: object,
     ) -> AsyncGenerator[Answer, None]:
         asked = (prepared.operation, _comparable(prepared.variables))
         try:
             while True:
                 try:
                     event = await anext(source)
+                    context = await fresh()
+                    _demand_unchanged(rights, context.viewer)
                 except StopAsyncIteration:
                     return
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
                     yield refusal(error, request_id)
                     return
-                yield await self._delivery(prepared, fresh(), event, asked)
+                yield await self._delivery(prepared, context, event, asked)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
@@ -398,6 +405,19 @@ class Executor:
             f"The operation took longer than {seconds:g} seconds and was stopped.",
             code=ErrorCode.TIMEOUT,
             extra={"limit": "seconds", "maximum": seconds},
+        )
+
+
+def _demand_unchanged(rights: object, viewer: Viewer) -> None:
+    """Raise `Forbidden` where the subscriber's rights are not those of the beginning.
+
+    What a subscription listens to was decided with them: the filter, and whether its fields may be
+    asked for at all.
+    """
+    if viewer.rights != rights:
+        raise Forbidden(
+            "What you may do has changed since this subscription began. Subscribe again, with your "
+            "last cursor as `after`."
         )
 
 

@@ -7,6 +7,11 @@ from typing import Any
 import strawberry
 from strawberry.types.maybe import Some
 
+TAKE_OVER = (
+    "True: it is yours, and no longer an API key's: it acts with your rights and does not end with "
+    "the key. For sessions only."
+)
+
 
 def required(description: str, **options: Any) -> Any:
     """An input field that must be given."""
@@ -21,6 +26,11 @@ def optional(description: str, **options: Any) -> Any:
 def change(description: str, **options: Any) -> Any:
     """A field of an update, typed `Maybe[T | None]`: left out it stays, null clears it."""
     return strawberry.field(description=description, default=None, **options)
+
+
+def is_given(value: Any) -> bool:
+    """Whether an optional input field was sent; null is a value, too."""
+    return value is not strawberry.UNSET
 
 
 def given(value: Any) -> Any:

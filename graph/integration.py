@@ -15,6 +15,7 @@ from domain.integration import GitHubSettings, Reach, SlackSettings
 from domain.work import Work
 from errors import BadInput, NotFound
 from graph import ids, ordering, paging
+from graph.api_key import BY_KEY, ApiKey, sender_of
 from graph.context import Context
 from graph.enums import Connector, IntegrationStatus
 from graph.fields import BatchInfo, arg, column, root
@@ -33,6 +34,7 @@ from graph.node import Node, node_id, node_type
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.project import Project
+from graph.scopes import demand
 
 # --- types ---------------------------------------------------------------------------------------
 
@@ -66,6 +68,7 @@ class Integration(Node):
     last_error: str | None = column(
         models.Integration.last_error, "What went wrong since; null if nothing did."
     )
+    api_key: ApiKey | None = to_one(models.Integration.api_key, BY_KEY)
     created_at: dt.datetime = column(models.Integration.created_at, "When it was made.")
     updated_at: dt.datetime = column(models.Integration.updated_at, "When it changed last.")
     version: int = column(models.Integration.version, "Goes up with each change; for `ifVersion`.")
@@ -179,12 +182,18 @@ def _settings(
     return None if slack is None else SlackSettings(events=given(slack.events))
 
 
+async def _check_scopes(work: Work, integration: models.Integration) -> None:
+    """An API key must not have itself told, elsewhere, what it may not read."""
+    demand(await sender_of(work, integration), domain.scopes_of(integration))
+
+
 async def _connect(context: Context, work: Work, data: IntegrationConnectInput) -> Refs:
     settings = _settings(data)
     if settings is None:
         raise BadInput("Give github or slack.", path=("github",))
     project_id = ids.decode(models.Project, data.project_id, ("project_id",))
     made = await domain.connect(work, _reach(context), project_id, settings, data.credentials)
+    await _check_scopes(work, made)
     return {"integration": made.id}
 
 
@@ -197,7 +206,9 @@ async def _update(context: Context, work: Work, data: IntegrationUpdateInput) ->
         credentials=given(data.credentials),
         status=given(data.status),
         if_version=given(data.if_version),
+        take_over=given(data.take_over) is True,
     )
+    await _check_scopes(work, changed)
     return {"integration": changed.id}
 
 
@@ -218,7 +229,9 @@ class IntegrationMutation:
         _connect,
         IntegrationConnectInput,
         "Connect a project, in which you may make tasks, with another service. At most 50 of "
-        "yours; a repository once a project.",
+        "yours; a repository once a project. An API key needs its scopes for all that passes: for "
+        "GITHUB `tasks:write` and `comments:write`, for SLACK `events:read`, `projects:read`, "
+        "`tasks:read` and those of the kinds of events.",
         in_context=True,
     )
     integration_update: IntegrationUpdatePayload = mutation(

@@ -7,7 +7,7 @@ import strawberry
 from db import models
 from graph import ordering
 from graph.enums import EventKind, IntegrationStatus
-from graph.inputs import MutationInput, UpdateInput, optional, required
+from graph.inputs import TAKE_OVER, MutationInput, UpdateInput, optional, required
 from graph.ordering import OrderBy
 
 _CREDENTIALS = (
@@ -83,6 +83,7 @@ class IntegrationUpdateInput(UpdateInput):
         "PAUSED, or ACTIVE to go on. What happened while it was paused is not told later; what "
         "changed on the other side is imported."
     )
+    take_over: bool | None = optional(TAKE_OVER)
 
 
 @strawberry.input(description="An integration.")

@@ -21,7 +21,7 @@ from auth import access
 from auth.viewer import NOBODY, Viewer
 from db import models
 from db.base import Base
-from db.read import AnyRow, PartRow, Row, Statement, row_class, values_of
+from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
 from graph.context import Context
 from graph.fields import BatchInfo, batch
 from graph.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
@@ -33,17 +33,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Labels = frozenset[str]
-Shape = tuple[bool, bool, bool]
+Shape = tuple[bool, bool, bool, bool]
 
 _SOMEBODY = UUID(int=0)
 
 
 def viewer_of(shape: Shape) -> Viewer:
     """A stand-in with the same statements as every viewer of this shape."""
-    signed_in, is_admin, restricted = shape
+    signed_in, is_admin, restricted, scoped = shape
     if not signed_in:
         return NOBODY
-    return Viewer(user_id=_SOMEBODY, is_admin=is_admin, projects=() if restricted else None)
+    return Viewer(
+        user_id=_SOMEBODY,
+        is_admin=is_admin,
+        projects=() if restricted else None,
+        scopes=frozenset() if scoped else None,
+    )
 
 
 def columns_of(
@@ -73,7 +78,7 @@ def _read_of(
 def _by_key(model: type[Base], columns: Columns, shape: Shape) -> Statement:
     viewer = viewer_of(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
-    query = select(*_read_of(model, model, columns, viewer)).where(
+    query = select_from(model, *_read_of(model, model, columns, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
         access.read(viewer, model),
     )
@@ -108,7 +113,7 @@ def _one(
     """
     viewer = viewer_of(shape)
     columns = _read_of(model, model, asked, viewer)
-    query = select(*columns).select_from(model)
+    query = select_from(model, *columns)
     size = len(columns)
     joins = []
     for name, of_related in related:
@@ -198,6 +203,9 @@ class ObjectLoader:
                 # Other fields of this level start within this turn; theirs come along.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
+        except BaseException:
+            pending.cancel()
+            raise
         finally:
             keys, self._wanted, self._pending = self._wanted, set(), None
         self._reading[pending] = keys

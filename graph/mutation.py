@@ -24,7 +24,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, partial
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import strawberry
@@ -254,7 +254,7 @@ async def _attempts(
         try:
             return await _once(context, function, name, data, secrets)
         except IntegrityError as error:
-            raise _violation(error) from error
+            _refuse(error)
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             if state not in _AGAIN or attempt == _ATTEMPTS:
@@ -273,7 +273,7 @@ async def _at_once(
     try:
         refs = await function(work, data, wanted)
     except IntegrityError as error:
-        raise _violation(error) from error
+        _refuse(error)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in _AGAIN:
             return None
@@ -382,15 +382,18 @@ async def _tell(context: Context, work: Work) -> None:
         log.exception("request %s: the change is committed, telling of it failed", work.request.id)
 
 
-def _violation(error: IntegrityError) -> Exception:
-    """A broken constraint as the failure it stands for; the fault itself where it stands for none.
+def _refuse(error: IntegrityError) -> NoReturn:
+    """Raise the failure that a broken constraint stands for; the fault itself if it is for none.
 
     Rules are checked before writing; what arrives here lost a race.
     """
     name = getattr(error.orig, "constraint_name", None) or getattr(
         getattr(error.orig, "__cause__", None), "constraint_name", None
     )
-    return rules.violation(name) or error
+    failure = rules.violation(name)
+    if failure is None:
+        raise error
+    raise failure from error
 
 
 def _plain(value: Any) -> Any:

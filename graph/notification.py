@@ -36,6 +36,7 @@ from graph.mutation import Payload, Refs, mutation, payload, value
 from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key, OrderBy
 from graph.paging import MAX_PAGE, PageInfo
+from graph.scopes import may
 from graph.task import Task
 from graph.user import User
 
@@ -52,6 +53,23 @@ async def _events(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 
 async def _comments(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.Comment, [parent.comment_id for parent in parents])
+
+
+# What an API key needs to read what a notification says, by what it speaks of.
+_MESSAGES: Mapping[NotificationKind, Sequence[str]] = {
+    NotificationKind.REMINDER: ("reminders:read", "projects:read"),
+    NotificationKind.WEBHOOK_DISABLED: ("webhooks:read",),
+    NotificationKind.INTEGRATION_FAILED: ("integrations:read", "projects:read"),
+}
+
+
+async def _messages(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
+    def readable(kind: NotificationKind) -> bool:
+        return may(info.viewer, *_MESSAGES.get(kind, ("read",)))
+
+    return [
+        parent.message if readable(NotificationKind(parent.kind)) else None for parent in parents
+    ]
 
 
 @node_type(models.Notification, "Something that you were told. Nobody is told of their own acts.")
@@ -79,8 +97,11 @@ class Notification(Node):
         "The comment that it is about; null if there is none to see.",
         needs=("comment_id",),
     )
-    message: str | None = column(
-        models.Notification.message, "What there is to say, where no task speaks for it."
+    message: str | None = batch(
+        _messages,
+        "What there is to say, where no task speaks for it. Null for an API key that may not read "
+        "what it speaks of.",
+        needs=("kind", "message"),
     )
     is_read: bool = expression(models.Notification, "is_read", _is_read, "Whether you read it.")
     read_at: dt.datetime | None = column(models.Notification.read_at, "When you read it.")

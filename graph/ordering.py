@@ -24,15 +24,18 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     SmallInteger,
+    Text,
     and_,
     bindparam,
     false,
+    func,
     inspect,
     or_,
     select,
     tuple_,
 )
 from sqlalchemy.orm import InstrumentedAttribute, aliased
+from strawberry.utils.str_converters import to_camel_case
 
 from auth import access
 from auth.viewer import Viewer
@@ -160,11 +163,17 @@ class Ordering:
         raise BadInput("This cursor is of another list or ordering; begin without it.", path=path)
 
     def after(
-        self, expressions: Sequence[Any], nulls: Sequence[bool], prefix: str
+        self,
+        expressions: Sequence[Any],
+        nulls: Sequence[bool],
+        prefix: str,
+        *,
+        inclusive: bool = False,
     ) -> ColumnElement[bool]:
         """The predicate "comes after the place whose values are bound as `prefix_0`…".
 
         `nulls` says which of the place's values are null (a part of the statement's shape).
+        `inclusive`: or stands at that very place.
         """
         parameters = [
             bindparam(f"{prefix}_{index}", type_=key.source.type)
@@ -174,6 +183,8 @@ class Ordering:
         if len(directions) == 1 and not any(key.source.nullable for key in self.keys):
             # One comparison of rows, which one range of an index answers.
             left, right = tuple_(*expressions), tuple_(*parameters)
+            if inclusive:
+                return left <= right if directions == {True} else left >= right
             return left < right if directions == {True} else left > right
         alternatives: list[ColumnElement[bool]] = []
         equal: list[ColumnElement[bool]] = []
@@ -182,6 +193,8 @@ class Ordering:
         ):
             alternatives.append(and_(*equal, _beyond(key, expression, parameter, is_null)))
             equal.append(expression.is_(None) if is_null else expression == parameter)
+        if inclusive:
+            alternatives.append(and_(*equal))
         return or_(false(), *alternatives)
 
 
@@ -259,6 +272,17 @@ def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
     return optional(description, metadata={"source": source(attribute)})
 
 
+def by_text(attribute: InstrumentedAttribute[Any], description: str) -> Any:
+    """Order by a name or title as people expect: by the column's sort key (`db.base.sort_key`)."""
+    key: InstrumentedAttribute[Any] = getattr(attribute.class_, f"{attribute.key}_key")
+    return by(key, f"{description} Case and accents decide only between texts that are else equal.")
+
+
+def text_key(value: Any) -> ColumnElement[str]:
+    """The sort key of an SQL expression that has no column for it."""
+    return func.taskloom_sort_key(value, type_=Text()).collate("C")
+
+
 def by_expression(
     name: str, sql: Callable[[Viewer, Any], Any], type_: Any, description: str, *, nullable: bool
 ) -> Any:
@@ -307,7 +331,8 @@ def ordering_by(
         names = [key.source.name for key in keys]
         for index, name in enumerate(names):
             if name in names[:index]:
-                raise BadInput(f"Ordered by {name} twice.", path=(*path, index))
+                message = f"orderBy contains {_words(given[index])} twice."
+                raise BadInput(message, path=(*path, index))
     if all(key.source.name != last.name for key in keys):
         keys.append(Key(last, descending=keys[-1].descending if keys else False))
     return _only(tuple(keys))
@@ -339,6 +364,16 @@ def _key(item: Any, path: Path) -> Key:
         inner = _key(value, (*path, field.python_name))
         return Key(_through(relationship, inner.source), inner.descending, inner.nulls_first)
     raise BadInput("This ordering is empty.", path=path)
+
+
+def _words(item: Any) -> str:
+    """What is ordered by, as the client wrote it: `assignee.fullName`."""
+    for field in item.__strawberry_definition__.fields:
+        value = getattr(item, field.python_name)
+        if value is not strawberry.UNSET:
+            inner = "" if "source" in field.metadata else f".{_words(value)}"
+            return f"{to_camel_case(field.python_name)}{inner}"
+    return ""
 
 
 def _through(relationship: InstrumentedAttribute[Any], inner: Source) -> Source:

@@ -40,7 +40,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
-from db.read import Row, Statement
+from db.read import Row, Statement, select_from
 from graph.few import flag_of, reach_of
 from graph.filtering import Binds, build_filter
 from graph.loading import Shape, columns_of, viewer_of
@@ -80,6 +80,8 @@ class PageShape:
     right: Callable[[Viewer, Any], Any]
     # Whether it is looked first if the viewer sees few rows; see `graph.few`.
     counted: bool = False
+    # Whether the rows at `after` and `before` themselves belong to the page.
+    inclusive: bool = False
 
     @property
     def has_ways(self) -> bool:
@@ -123,11 +125,16 @@ class _Page:
             columns += [
                 expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
             ]
-        query = select(*columns).where(*_predicates(shape, entity, viewer))
+        query = select_from(entity, *columns).where(*_predicates(shape, entity, viewer))
         if shape.after is not None:
-            query = query.where(ordering.after(expressions, shape.after, "after"))
+            query = query.where(
+                ordering.after(expressions, shape.after, "after", inclusive=shape.inclusive)
+            )
         if shape.before is not None:
-            query = query.where(ordering.reversed().after(expressions, shape.before, "before"))
+            backward = ordering.reversed()
+            query = query.where(
+                backward.after(expressions, shape.before, "before", inclusive=shape.inclusive)
+            )
         self._columns = shape.columns
         self._viewer = viewer
         self.query: _Select = query
@@ -155,9 +162,9 @@ class _Page:
         for taken in (self._reach.holds(self.entity), self._reach.is_many):
             query = self.query.add_columns(*keys).where(taken).correlate(*outside)
             ways.append(self._sorted(query, self._expressions).subquery())
-        rows = union_all(*(select(*way.c) for way in ways)).subquery("page_rows")
+        rows = union_all(*(select_from(way, *way.c) for way in ways)).subquery("page_rows")
         columns = (column for column in rows.c if column.key not in labels)
-        query = select(*columns, *flag_of(self._reach))
+        query = select_from(rows, *columns, *flag_of(self._reach))
         return self._sorted(query, [rows.c[label] for label in labels])
 
     def passed(self, rows: FromClause) -> list[Any]:
@@ -201,7 +208,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         query = page.ordered()
         if shape.columns.stretches:
             rows = query.subquery("row")
-            query = select(*page.passed(rows))
+            query = select_from(rows, *page.passed(rows))
     else:
         # The pages to read, a row each.
         pages = (
@@ -226,17 +233,15 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
         inner = page.ordered(pages).lateral("row")
         passed = page.passed(inner)
-        query = select(pages.c[_PLACE], *passed).select_from(pages).join(inner, true())
-    statement = Statement(query, shape.model, plan_once=shape.filter is None)
-    statement.row.ordering = shape.ordering  # type: ignore[attr-defined]  # read by cursor_of
-    return statement
+        query = select_from(pages, pages.c[_PLACE], *passed).join(inner, true())
+    return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
 
 
 @lru_cache(maxsize=500)
 def _count_statement(shape: PageShape) -> Statement:
     viewer = viewer_of(shape.viewer)
     entity = aliased(shape.model, name="item")
-    query = select(func.count().label("total")).select_from(entity)
+    query = select_from(entity, func.count().label("total"))
     query = query.where(*_predicates(shape, entity, viewer))
     reach = reach_of(viewer, shape.model, counted=shape.counted)
     if reach is not None:
@@ -290,6 +295,9 @@ class PageReader:
             # The fields beside this one start within this turn.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+        except BaseException:
+            turn.rows.cancel()
+            raise
         finally:
             del self._turns[shape]
         try:

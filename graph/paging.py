@@ -7,7 +7,7 @@ comes from the row's ordering values. Counts are a statement of their own, made 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -27,7 +27,8 @@ from graph.loading import below
 from graph.node import TYPE_NAMES
 from graph.ordering import Key, Ordering, ordering_of
 from graph.page_rows import KEY, PageRequest, PageShape, page_reader
-from graph.sql_json import Columns
+from graph.selection import Selection
+from graph.sql_json import KEY_ONLY, Columns
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -119,6 +120,17 @@ class Window:
     backward: bool
     after: tuple[Any, ...] | None
     before: tuple[Any, ...] | None
+    # Whether the rows at `after` and `before` themselves belong to it.
+    inclusive: bool = False
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of its statement. One row more is read, to know whether there is one."""
+        return {
+            **_bounds("after", self.after),
+            **_bounds("before", self.before),
+            "limit": self.limit + 1,
+        }
 
 
 def window_of(
@@ -139,8 +151,9 @@ def window_of(
         limit=size,
         # "The rows before this one" means the nearest, as everybody who asks so expects.
         backward=last is not None or (before is not None and first is None),
-        after=None if after is None else ordering.place(after, ("after",)),
-        before=None if before is None else ordering.place(before, ("before",)),
+        # An empty text is the beginning, or the end.
+        after=ordering.place(after, ("after",)) if after else None,
+        before=ordering.place(before, ("before",)) if before else None,
     )
 
 
@@ -164,17 +177,18 @@ def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[St
             int | None,
             f"The number of rows from the start: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}.",
         ),
-        argument("after", str | None, "Only rows after this cursor."),
+        argument(
+            "after", str | None, "Only rows after this cursor; an empty text is the beginning."
+        ),
         argument("last", int | None, f"The number of rows from the end, at most {MAX_PAGE}."),
-        argument("before", str | None, "Only rows before this cursor."),
+        argument("before", str | None, "Only rows before this cursor; an empty text is the end."),
     ]
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def bounds_of(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
-    """The parameters of `Ordering.after` for a place."""
+def _bounds(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
     return {f"{name}_{index}": value for index, value in enumerate(place or ())}
 
 
@@ -232,18 +246,28 @@ async def read_pages(
         **info.viewer.params,
         **values.params(),
         **(params or {}),
-        **bounds_of("after", window.after),
-        **bounds_of("before", window.before),
-        "limit": window.limit + 1,
     }
-    request = PageRequest(parents, arguments)
+    request = PageRequest(parents, {**arguments, **window.params})
+
+    async def beyond(far: Window, keys: Sequence[Any]) -> list[Any]:
+        there = replace(
+            shape,
+            columns=KEY_ONLY,
+            with_cursors=False,
+            backward=far.backward,
+            after=nulls_of(far.after),
+            before=nulls_of(far.before),
+            inclusive=far.inclusive,
+        )
+        found = await reader.rows(there, PageRequest(keys, {**arguments, **far.params}))
+        return [parent for parent, rows in found if rows]
+
     pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
     reader = page_reader(info.context)
     if asked.rows:
         for parent, rows in await reader.rows(shape, request):
             pages[parent].rows += rows
-        for page in pages.values():
-            cut(page, window)
+        await cut(pages, window, info.selection, beyond)
     if asked.total:
         for page in pages.values():
             page.total = 0
@@ -292,16 +316,37 @@ def _asked(info: BatchInfo, model: type[Base]) -> _Asked:
     return found
 
 
-def cut(page: Page, window: Window) -> None:
-    """Put a page in order that was read with one row more than it may have."""
-    more = len(page.rows) > window.limit
-    if more:
-        page.rows.pop()
-    if window.backward:
-        page.rows.reverse()
-        page.has_previous, page.has_next = more, window.before is not None
-    else:
-        page.has_next, page.has_previous = more, window.after is not None
+# Of the pages with these keys, those whose lists have rows in the window.
+Beyond = Callable[[Window, Sequence[Any]], Awaitable[Iterable[Any]]]
+
+
+async def cut(
+    pages: Mapping[Any, Page], window: Window, selection: Selection, beyond: Beyond
+) -> None:
+    """Put pages in order that were read with one row more than they may have, and find out what
+    comes before and after them.
+
+    On one side the row too many tells. On the other, and where there was none, there may still be
+    the rows that a cursor leaves out; these are looked for only where it is asked.
+    """
+    for page in pages.values():
+        more = len(page.rows) > window.limit
+        if more:
+            page.rows.pop()
+        if window.backward:
+            page.rows.reverse()
+        page.has_previous, page.has_next = more and window.backward, more and not window.backward
+    info = below(selection, "pageInfo")
+    if window.after is not None and below(info, "hasPreviousPage") is not None:
+        unknown = [key for key, page in pages.items() if not page.has_previous]
+        left_out = Window(0, True, after=None, before=window.after, inclusive=True)
+        for key in await beyond(left_out, unknown) if unknown else ():
+            pages[key].has_previous = True
+    if window.before is not None and below(info, "hasNextPage") is not None:
+        unknown = [key for key, page in pages.items() if not page.has_next]
+        left_out = Window(0, False, after=window.before, before=None, inclusive=True)
+        for key in await beyond(left_out, unknown) if unknown else ():
+            pages[key].has_next = True
 
 
 # --- declaring -----------------------------------------------------------------------------------

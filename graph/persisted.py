@@ -38,6 +38,7 @@ log = logging.getLogger("taskloom.graphql")
 _BELIEVED: Final = 60.0
 _REDIS_SECONDS: Final = 0.5
 _REDIS_KEPT: Final = 86_400 * 7
+_APOLLO: Final = "apollo-persisted-query-manifest"
 
 _TEXT: Final = Statement(
     select(RegisteredDocument.text).where(RegisteredDocument.hash == bindparam("hash"))
@@ -47,9 +48,11 @@ _TEXT: Final = Statement(
 def digest_of(extension: object) -> str:
     """The hash in `extensions.persistedQuery`. Raises `Failure`."""
     if not isinstance(extension, dict) or extension.get("version") != 1:
+        # The words that clients look for; see also "PersistedQueryNotFound".
         raise Failure(
-            "`extensions.persistedQuery` must be an object with `version` 1.",
+            "PersistedQueryNotSupported",
             code=ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED,
+            extra={"reason": "`extensions.persistedQuery` must be an object with `version` 1."},
         )
     digest = extension.get("sha256Hash")
     if not isinstance(digest, str) or len(digest) != 64:
@@ -186,13 +189,17 @@ def read_documents(schema: Schema, raw: bytes) -> dict[str, str]:
     """The documents of a file, by their hashes. Raises `ValueError` where one of them is invalid.
 
     Tools write them with keys of different kinds (`relay-compiler`, GraphQL Code Generator), which
-    are not looked at: a document is known by its SHA-256.
+    are not looked at: a document is known by its SHA-256. Apollo's manifest (`apollo-persisted-
+    query-manifest`) is read as well; its ids, which are what the clients send, must be that hash.
     """
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"the file is not JSON: {error}") from None
-    texts = list(content.values()) if isinstance(content, dict) else content
+    if isinstance(content, dict) and content.get("format") == _APOLLO:
+        texts: object = _apollo_bodies(content)
+    else:
+        texts = list(content.values()) if isinstance(content, dict) else content
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("the file must hold a list of documents, or an object of them")
     for text in texts:
@@ -204,6 +211,25 @@ def read_documents(schema: Schema, raw: bytes) -> dict[str, str]:
             start = " ".join(text.split())[:60]
             raise ValueError(f"{errors[0].message} (in “{start}…”)")
     return {sha256_of(text): text for text in texts}
+
+
+def _apollo_bodies(manifest: Mapping[str, Any]) -> list[str]:
+    operations = manifest.get("operations")
+    if manifest.get("version") != 1 or not isinstance(operations, list):
+        raise ValueError(f"the {_APOLLO} must have version 1 and a list of operations")
+    bodies = []
+    for operation in operations:
+        if not isinstance(operation, dict) or not isinstance(body := operation.get("body"), str):
+            raise ValueError(  # noqa: TRY004 - about the file, as all that is raised here
+                f"each operation of the {_APOLLO} must have a body, a text"
+            )
+        if str(operation.get("id", "")).lower() != sha256_of(body):
+            raise ValueError(
+                f"the id of the operation {operation.get('name')} is not the SHA-256 of its body; "
+                "generate the manifest without createOperationId"
+            )
+        bodies.append(body)
+    return bodies
 
 
 async def register(database: Database, texts: Mapping[str, str], now: dt.datetime) -> int:

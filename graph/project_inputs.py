@@ -76,7 +76,7 @@ class ProjectFilter:
 class ProjectOrder:
     """Keys of projects."""
 
-    name: OrderBy | None = ordering.by(models.Project.name, "By name.")
+    name: OrderBy | None = ordering.by_text(models.Project.name, "By name.")
     key: OrderBy | None = ordering.by(models.Project.key, "By key.")
     created_at: OrderBy | None = ordering.by(models.Project.created_at, "By time of creation.")
     updated_at: OrderBy | None = ordering.by(models.Project.updated_at, "By time of last change.")

@@ -106,8 +106,8 @@ class ReminderOrder:
 # --- rules ---------------------------------------------------------------------------------------
 
 _TIME_OF_DAY = (
-    "Hours and minutes, such as 09:00. A time that a change of clocks leaves out is the first "
-    "moment after the gap, and one that comes twice counts the first time."
+    "Hours and minutes, such as 09:00. A time that a change of clocks skips is moved "
+    "forward by the gap; of one that comes twice the first is used."
 )
 _ZONE = "The IANA time zone of that time, such as Europe/Zurich; yours unless given."
 

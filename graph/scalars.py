@@ -58,7 +58,7 @@ def read_date_time(value: Any) -> dt.datetime:
         except (ValueError, OverflowError):
             pass
     raise GraphQLError(
-        "This is no moment: write RFC 3339 with an offset, such as 2026-11-20T09:30:00Z."
+        "A date and time must be RFC 3339 with an offset, such as 2026-11-20T09:30:00Z."
     )
 
 
@@ -74,7 +74,7 @@ def read_date(value: Any) -> dt.date:
             return dt.date.fromisoformat(value)
         except ValueError:
             pass
-    raise GraphQLError("This is no date: write year, month and day, such as 2026-11-20.")
+    raise GraphQLError("A date must be year, month and day, such as 2026-11-20.")
 
 
 def read_upload(value: Any) -> Upload:
@@ -82,7 +82,7 @@ def read_upload(value: Any) -> Upload:
     if isinstance(value, Upload):
         return value
     raise GraphQLError(
-        "This is no file: send null here, and the file in a multipart request "
+        "A file cannot be written here: send null, and the file in a multipart request "
         "(https://github.com/jaydenseric/graphql-multipart-request-spec)."
     )
 

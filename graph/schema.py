@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLInputObjectType
 from strawberry.printer import print_schema
 
-from errors import BadInput, NotFound
-from graph import ids
+from db.base import Base
+from errors import BadInput, Failure, NotFound
+from graph import ids, scopes
 from graph.account_mail import AccountMailMutation
 from graph.activity import ActivityQuery
 from graph.api_key import ApiKey, ApiKeyMutation
@@ -55,7 +57,10 @@ async def _node(
 ) -> Any:
     info.viewer.require()
     model, key = ids.split(id, ("id",))
-    row = await load_object(info, model, key) if model in TYPE_NAMES else None
+    row = None
+    if model in TYPE_NAMES:
+        _demand(info, model)
+        row = await load_object(info, model, key)
     if row is None:
         raise NotFound(path=("id",))
     return row
@@ -68,14 +73,32 @@ async def _nodes(
     info.viewer.require()
     if len(ids_) > MAX_NODES:
         raise BadInput(f"At most {MAX_NODES} ids; there are {len(ids_)}.", path=("ids",))
-    wanted = [ids.split(text, ("ids", index)) for index, text in enumerate(ids_)]
-    rows: list[Any] = [None] * len(wanted)
-    for model in {model for model, _ in wanted if model in TYPE_NAMES}:
-        places = [index for index, (found, _) in enumerate(wanted) if found is model]
-        loaded = await load_objects(info, model, [wanted[index][1] for index in places])
-        for index, row in zip(places, loaded, strict=True):
+    rows: list[Any] = [None] * len(ids_)
+    places: dict[type[Base], list[tuple[int, UUID]]] = {}
+    for index, text in enumerate(ids_):
+        try:
+            model, key = ids.split(text, ("ids", index))
+        except BadInput as failure:
+            # Of this item alone.
+            rows[index] = failure
+        else:
+            places.setdefault(model, []).append((index, key))
+    for model in TYPE_NAMES.keys() & places.keys():
+        loaded: list[Any]
+        try:
+            _demand(info, model)
+        except Failure as failure:
+            loaded = [failure] * len(places[model])
+        else:
+            loaded = await load_objects(info, model, [key for _, key in places[model]])
+        for (index, _), row in zip(places[model], loaded, strict=True):
             rows[index] = row
     return rows
+
+
+def _demand(info: BatchInfo, model: Any) -> None:
+    """That an API key may read objects of this type; a fragment on it is not asked for."""
+    scopes.demand(info.viewer, scopes.scopes_of_type(TYPE_NAMES[model]) or ())
 
 
 @strawberry.type(description="What can be asked.")
@@ -110,7 +133,9 @@ class Query(
         _node, "Any object by its id; null with `NOT_FOUND` if there is none for you."
     )
     nodes: list[Node | None] = root(
-        _nodes, "Objects by their ids, in the same order; null where there is none for you."
+        _nodes,
+        "Objects by their ids, in the same order; null where there is none for you, and null with "
+        "an error for an id that is malformed.",
     )
 
 
@@ -173,6 +198,7 @@ def make_schema() -> strawberry.Schema:
         config=CONFIG,
     )
     _leave_one_of_to_graphql(made)
+    scopes.complete(made._schema)  # noqa: SLF001 - Strawberry's way to it
     return made
 
 

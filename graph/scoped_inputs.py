@@ -1,21 +1,20 @@
-"""Which scopes of an API key the filters and orderings of an operation need.
+"""Which scopes of an API key the arguments of an operation need.
 
 Who may not read comments may not search in them either: a filter over their words would give the
-words away, question by question, and a cursor holds what its list is ordered by. So an input type
-needs what the type needs that it filters or orders (`graph.scopes.TYPES`): `CommentListFilter`
-what `Comment` does. Only those count that are given a value, in the document or in a variable.
+words away, question by question, and a cursor holds what its list is ordered by. So filters and
+orderings are declared like what they filter and order (`graph.scope_table`). Only those count that
+are given a value, in the document or in a variable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from graphql import (
     FieldNode,
-    GraphQLField,
     GraphQLInputObjectType,
-    GraphQLInputType,
+    GraphQLNamedType,
     ListValueNode,
     ObjectValueNode,
     ValueNode,
@@ -24,30 +23,25 @@ from graphql import (
     type_from_ast,
 )
 
+from graph.scope_table import ARGUMENTS
 from graph.selection import Outline
 
-# The longer ending first: it ends with the shorter one.
-_ENDINGS: Final = ("ListFilter", "Filter", "Order")
+# The scopes of a type, or of one field of it.
+Declared = Callable[[str, str | None], tuple[str, ...]]
 
 
-def rows_of(type_: GraphQLInputType) -> str:
-    """The name of the type that an input filters or orders: `Comment` of `CommentListFilter`."""
-    name: str = get_named_type(type_).name
-    for ending in _ENDINGS:
-        if name.endswith(ending):
-            return name.removesuffix(ending)
-    return name
-
-
-def in_document(field: GraphQLField, node: FieldNode) -> Iterator[str]:
-    """Names of row types that the arguments written at a field filter or order."""
+def in_document(type_: GraphQLNamedType, node: FieldNode, declared: Declared) -> Iterator[str]:
+    """What the arguments need that are written at a field of an object type."""
+    name = node.name.value
+    arguments = type_.fields[name].args  # type: ignore[attr-defined]  # an object or an interface
     for argument in node.arguments or ():
-        declared = field.args.get(argument.name.value)
-        if declared is not None:
-            yield from _in_literal(declared.type, argument.value)
+        taken = arguments.get(argument.name.value)
+        if taken is not None:
+            yield from ARGUMENTS.get(f"{type_.name}.{name}({argument.name.value}:)", ())
+            yield from _in_literal(taken.type, argument.value, declared)
 
 
-def in_variables(outline: Outline, values: Mapping[str, Any]) -> Iterator[str]:
+def in_variables(outline: Outline, values: Mapping[str, Any], declared: Declared) -> Iterator[str]:
     """The same of the values of variables, and of their defaults. The values may be anything, since
     nobody has looked at them yet.
     """
@@ -55,37 +49,40 @@ def in_variables(outline: Outline, values: Mapping[str, Any]) -> Iterator[str]:
         type_ = type_from_ast(outline.schema, definition.type)
         if type_ is None:
             continue
-        yield from _in_value(type_, values.get(definition.variable.name.value))
+        yield from in_value(type_, values.get(definition.variable.name.value), declared)
         if definition.default_value is not None:
-            yield from _in_literal(type_, definition.default_value)
+            yield from _in_literal(type_, definition.default_value, declared)
 
 
-def _in_literal(type_: Any, node: ValueNode) -> Iterator[str]:
+def _in_literal(type_: Any, node: ValueNode, declared: Declared) -> Iterator[str]:
     if isinstance(node, ListValueNode):
         for item in node.values:
-            yield from _in_literal(type_, item)
+            yield from _in_literal(type_, item, declared)
         return
     inputs = get_named_type(type_)
     if isinstance(node, VariableNode) or not isinstance(inputs, GraphQLInputObjectType):
         return
-    yield rows_of(inputs)
+    yield from declared(inputs.name, None)
     if isinstance(node, ObjectValueNode):
         for field in node.fields:
-            declared = inputs.fields.get(field.name.value)
-            if declared is not None:
-                yield from _in_literal(declared.type, field.value)
+            taken = inputs.fields.get(field.name.value)
+            if taken is not None:
+                yield from declared(inputs.name, field.name.value)
+                yield from _in_literal(taken.type, field.value, declared)
 
 
-def _in_value(type_: Any, value: Any) -> Iterator[str]:
+def in_value(type_: Any, value: Any, declared: Declared) -> Iterator[str]:
+    """What a value of an input type needs."""
     if isinstance(value, list):
         for item in value:
-            yield from _in_value(type_, item)
+            yield from in_value(type_, item, declared)
         return
     inputs = get_named_type(type_)
     if not isinstance(value, dict) or not isinstance(inputs, GraphQLInputObjectType):
         return
-    yield rows_of(inputs)
+    yield from declared(inputs.name, None)
     for name, inner in value.items():
-        declared = inputs.fields.get(name)
-        if declared is not None:
-            yield from _in_value(declared.type, inner)
+        taken = inputs.fields.get(name)
+        if taken is not None:
+            yield from declared(inputs.name, name)
+            yield from in_value(taken.type, inner, declared)

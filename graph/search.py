@@ -31,7 +31,7 @@ from auth import access
 from auth.viewer import Viewer
 from db import models
 from db.base import Base
-from db.read import AnyRow, Statement
+from db.read import AnyRow, Statement, select_from
 from graph.comment import Comment
 from graph.fields import BatchInfo, argument, attribute, batch, column, derived
 from graph.loading import Shape, below, load_objects, viewer_of
@@ -40,6 +40,8 @@ from graph.ordering import Key, Ordering, Source
 from graph.paging import (
     Page,
     PageInfo,
+    Window,
+    cut,
     edge_cursor,
     edges,
     nodes,
@@ -217,22 +219,28 @@ def _found(kinds: frozenset[SearchKind], viewer: Viewer) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _page_statement(kinds: frozenset[SearchKind], after: bool, shape: Shape) -> Statement:
+def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shape) -> Statement:
+    """`bound`: what the values of a cursor are bound as, if only a part is read: those `after` it,
+    or those `before` it, the nearest first and its own row among them.
+    """
     viewer = viewer_of(shape)
     found = _found(kinds, viewer)
     expressions = [key.source.sql(viewer, found) for key in _ORDER.keys]
-    query = select(
+    query = select_from(
+        found,
         *found.c,
         # The fragments of a result are made from it; two searches may stand in one operation.
         bindparam("query", None, Text()).label("asked"),
         *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
     )
-    if after:
-        query = query.where(_ORDER.after(expressions, (False, False), "after"))
-    query = query.order_by(*(expression.desc() for expression in expressions))
-    statement = Statement(query.limit(bindparam("limit", None, Integer())))
-    statement.row.ordering = _ORDER  # type: ignore[attr-defined]  # read by cursor_of
-    return statement
+    backward = bound == "before"
+    order = _ORDER.reversed() if backward else _ORDER
+    if bound is not None:
+        query = query.where(order.after(expressions, (False, False), bound, inclusive=backward))
+    query = query.order_by(
+        *(key.sorted(by) for key, by in zip(order.keys, expressions, strict=True))
+    )
+    return Statement(query.limit(bindparam("limit", None, Integer())), ordering=_ORDER)
 
 
 @lru_cache(maxsize=64)
@@ -259,14 +267,19 @@ async def _search(
         page.total = 0
         return [page]
     reader = info.context.services.database.reader
-    params = {**info.viewer.params, "query": terms.query, "limit": window.limit + 1}
+    params = {**info.viewer.params, "query": terms.query}
+
+    async def read(part: Window) -> list[Any]:
+        bound = "before" if part.before is not None else "after" if part.after is not None else None
+        statement = _page_statement(chosen, bound, info.viewer.shape)
+        return await reader.fetch(statement, {**params, **part.params})
+
+    async def beyond(far: Window, keys: Sequence[None]) -> Sequence[None]:
+        return keys if await read(far) else ()
+
     if any(below(info.selection, name) for name in ("nodes", "edges", "pageInfo")):
-        statement = _page_statement(chosen, window.after is not None, info.viewer.shape)
-        bounds = {f"after_{place}": value for place, value in enumerate(window.after or ())}
-        page.rows = await reader.fetch(statement, {**params, **bounds})
-        page.has_next = len(page.rows) > window.limit
-        page.has_previous = window.after is not None
-        del page.rows[window.limit :]
+        page.rows = await read(window)
+        await cut({None: page}, window, info.selection, beyond)
     if below(info.selection, "totalCount"):
         counted = await reader.fetch(_count_statement(chosen, info.viewer.shape), params)
         page.total = counted[0].total

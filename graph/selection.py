@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from weakref import ref
 
 from graphql import (
     FieldNode,
@@ -104,16 +105,25 @@ class Outline:
 class Selection:
     """The field nodes of one place (one response key, merged) and what is asked below them."""
 
-    __slots__ = ("_children", "_labels", "nodes", "outline", "type")
+    __slots__ = ("_children", "_labels", "_outline", "nodes", "type")
 
     def __init__(
         self, outline: Outline, nodes: tuple[FieldNode, ...], type_: GraphQLNamedType
     ) -> None:
-        self.outline = outline
+        # The outline keeps its selections. Were it kept by them too, an operation that is given up
+        # would wait for the collector.
+        self._outline = ref(outline)
         self.nodes = nodes
         self.type = type_
         self._labels: dict[str, frozenset[str]] = {}
         self._children: dict[str, Selection | None] = {}
+
+    @property
+    def outline(self) -> Outline:
+        """The operation's; it is kept by whoever runs the operation."""
+        outline = self._outline()
+        assert outline is not None
+        return outline
 
     def child(self, field_name: str) -> Selection | None:
         """The selection below a field (schema name, under any alias), or None if not asked for."""

@@ -243,9 +243,8 @@ def signed_in(context: Context, work: Work, grant: Grant) -> Refs:
     """What the payload of a login refers to; the rest of the request goes on as who signed in."""
 
     def go_on() -> None:
-        if context.viewer.user_id == grant.viewer.user_id:
-            context.renewed_viewer = grant.viewer
         context.viewer = grant.viewer
+        context.renewed = grant.viewer.credentials
 
     # Not before the commit: until then nobody has signed in.
     work.after_commit.append(go_on)
@@ -347,7 +346,8 @@ class SessionMutation:
         _stream_token,
         StreamTokenCreateInput,
         "Get a token with which a browser's `EventSource`, which sends no header, can open an "
-        "event stream by GET. It lives for a minute and is good for nothing else.",
+        "event stream by GET. It lives for a minute, opens one subscription once, and is good for "
+        "nothing else.",
         in_context=True,
         secrets=("token", "expires_at"),
     )

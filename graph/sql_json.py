@@ -46,7 +46,6 @@ from sqlalchemy import (
     func,
     inspect,
     literal_column,
-    select,
     type_coerce,
 )
 from sqlalchemy.orm import aliased
@@ -56,6 +55,7 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base, Ordered
+from db.read import select_from
 from graph import ids
 from graph.fields import ColumnField
 from graph.node import foreign_key_of, model_of
@@ -153,7 +153,7 @@ class _Object:
     def __call__(self, value: Any, viewer: Viewer) -> Texts:
         entity: Any = aliased(self.model)
         text = _object(self.parts, partial(getattr, entity), viewer)
-        found = select(text).where(entity.id == value, access.read(viewer, entity))
+        found = select_from(entity, text).where(entity.id == value, access.read(viewer, entity))
         return _or_null(found.correlate_except(entity).scalar_subquery())
 
 

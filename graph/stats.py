@@ -56,6 +56,7 @@ from graph.few import flag_of, gathered, reach_of
 from graph.fields import BatchInfo, argument, attribute, batch, root
 from graph.filtering import Binds, Values, build_filter, filter_shape
 from graph.loading import Shape, viewer_of
+from graph.ordering import text_key
 
 if TYPE_CHECKING:
     from graph.task_inputs import TaskFilter
@@ -250,7 +251,7 @@ def _tags(visible: Any, key: Any) -> Any:
         .select_from(visible.join(spelled, true()))
         .where(visible.c.key == key)
         .group_by(spelled.c.folded)
-        .order_by(func.count().desc(), spelled.c.folded)
+        .order_by(func.count().desc(), text_key(spelled.c.folded))
         .limit(MAX_TAGS)
         .correlate_except(visible)
         .subquery()
@@ -329,8 +330,10 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     reader = context.services.database.reader
     if all(kept.values()) and not viewer.restricted:
         mark = min(entry.mark for entry in kept.values() if entry)
+        # A key does not hear of all that changes its numbers: that a task left its projects, say.
+        person = viewer.person
         (check,) = await reader.fetch(
-            _check_statement(info.viewer.shape), {**info.viewer.params, "mark": mark}
+            _check_statement(person.shape), {**person.params, "mark": mark}
         )
         if not check.changed:
             for entry in kept.values():

@@ -30,7 +30,7 @@ def _subscription(source: Callable[..., Any], description: str) -> Any:
 
 
 async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Any, None]:
-    """The events of a source whose tasks match the filter when they are delivered."""
+    """The events of a source that match the filter when they are delivered."""
     try:
         async for row in source:
             for matching in await wanted.select([row]):
@@ -60,7 +60,7 @@ async def _task_events(
     source = await context.services.live.subscribe(
         user_id, wanted.events, after=given(after), path=("filter",)
     )
-    return _matching(source, wanted) if wanted.asks_for_tasks else source
+    return _matching(source, wanted) if wanted.asks_database else source
 
 
 async def _timer_changed(

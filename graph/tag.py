@@ -7,19 +7,19 @@ over the tasks that the viewer sees, and shows each as most tasks write it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, true
 from sqlalchemy import column as column_
 from sqlalchemy.orm import aliased
 
 from auth import access
 from db import models
-from db.read import Statement
+from db.read import Statement, select_from
 from domain import rules, tags
 from domain.work import Work
 from graph import ids, ordering, paging
@@ -30,7 +30,7 @@ from graph.loading import Shape, viewer_of
 from graph.mutation import Outcome, Payload, Refs, mutation, payload, ref
 from graph.ordering import Key, OrderBy, Ordering, Source
 from graph.page_rows import KEY
-from graph.paging import Page, PageInfo, paging_arguments, window_of
+from graph.paging import Page, PageInfo, Window, paging_arguments, window_of
 
 if TYPE_CHECKING:
     from graph.task import Task
@@ -70,8 +70,11 @@ def _of_groups(name: str) -> Any:
 
 
 _KEY = Source("tag_key", _of_groups("tag_key"), Text(), nullable=False)
+_NAME = Source(
+    "name_key", lambda _, groups: ordering.text_key(groups.c.tag_key), Text(), nullable=False
+)
 _COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=False)
-_MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_KEY))
+_MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 
 @ordering.order_input("How to order tags; give one field.")
@@ -79,7 +82,7 @@ class TagOrder:
     """Keys of tags."""
 
     name: OrderBy | None = ordering.by_expression(
-        _KEY.name, _KEY.sql, _KEY.type, "By name, without regard to case.", nullable=False
+        _NAME.name, _NAME.sql, _NAME.type, "By name, without regard to case.", nullable=False
     )
     task_count: OrderBy | None = ordering.by_expression(
         _COUNT.name, _COUNT.sql, _COUNT.type, "By number of tasks.", nullable=False
@@ -102,26 +105,30 @@ class _Asked:
     by_project: bool
     # See `graph.few`.
     counted: bool
+    # See `graph.page_rows.PageShape`.
+    inclusive: bool = False
 
 
-def _groups(asked: _Asked, project_id: Any, reach: Reach | None) -> Any:
-    """Each tag with its count; within a project where one is given."""
+def _groups(asked: _Asked, projects: Any, reach: Reach | None) -> Any:
+    """Each tag with its count; of each of the projects, where such are given."""
     viewer, task = viewer_of(asked.viewer), aliased(models.Task)
     pair = (
         func.unnest(task.tag_keys, task.tags)
         .table_valued(column_("tag_key", Text()), column_("tag", Text()))
         .render_derived(name="pair")
     )
-    query = select(pair.c.tag_key, pair.c.tag).select_from(task).join(pair, true())
+    query = select_from(task, pair.c.tag_key, pair.c.tag).join(pair, true())
     query = query.where(access.read(viewer, task))
-    if project_id is not None:
-        query = query.where(task.project_id == project_id)
+    if projects is not None:
+        # Said, since it stands two levels below the projects; SQLAlchemy would go up one by itself,
+        # and read the projects again here.
+        query = query.where(task.project_id == projects.c.id).correlate(projects)
     if asked.searched:
         query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
     if reach is None:
         return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
     tagged = gathered(query, task, reach).subquery("tagged")
-    return select(*_counted(tagged)).group_by(tagged.c.tag_key)
+    return select_from(tagged, *_counted(tagged)).group_by(tagged.c.tag_key)
 
 
 def _counted(tagged: Any) -> list[Any]:
@@ -147,45 +154,45 @@ def _projects() -> Any:
 @lru_cache(maxsize=500)
 def _page_statement(asked: _Asked) -> Statement:
     projects, reach = _projects() if asked.by_project else None, _reach(asked)
-    groups = _groups(asked, None if projects is None else projects.c.id, reach).lateral("groups")
+    groups = _groups(asked, projects, reach).lateral("groups")
     viewer, ordered = viewer_of(asked.viewer), asked.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
-    query = select(
+    query = select_from(
+        groups,
         groups.c.name,
         groups.c.task_count,
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
         *flag_of(reach),
     )
     if asked.after is not None:
-        query = query.where(ordered.after(keys, asked.after, "after"))
+        query = query.where(ordered.after(keys, asked.after, "after", inclusive=asked.inclusive))
     if asked.before is not None:
-        query = query.where(ordered.reversed().after(keys, asked.before, "before"))
+        backward = ordered.reversed()
+        query = query.where(backward.after(keys, asked.before, "before", inclusive=asked.inclusive))
     read = ordered.reversed() if asked.backward else ordered
     query = query.order_by(
         *(key.sorted(expression) for key, expression in zip(read.keys, keys, strict=True))
     ).limit(bindparam("limit", type_=Integer()))
     if projects is not None:
         page = query.lateral("page")
-        query = select(projects.c.id.label("parent_key"), *page.c).select_from(
-            projects.join(page, true())
-        )
-    statement = Statement(query)
-    statement.row.ordering = ordered  # type: ignore[attr-defined]  # read by paging.cursor_of
-    return statement
+        query = select_from(projects.join(page, true()), projects.c.id.label("parent_key"), *page.c)
+    return Statement(query, ordering=ordered)
 
 
 @lru_cache(maxsize=100)
 def _count_statement(asked: _Asked) -> Statement:
     if not asked.by_project:
         reach = _reach(asked)
-        total = select(func.count().label("total"), *flag_of(reach))
-        return Statement(total.select_from(_groups(asked, None, reach).subquery()))
+        groups = _groups(asked, None, reach).subquery()
+        return Statement(select_from(groups, func.count().label("total"), *flag_of(reach)))
     projects = _projects()
-    groups = _groups(asked, projects.c.id, None).lateral("groups")
+    groups = _groups(asked, projects, None).lateral("groups")
     return Statement(
-        select(projects.c.id.label("parent_key"), func.count().label("total"))
-        .select_from(projects.join(groups, true()))
-        .group_by(projects.c.id)
+        select_from(
+            projects.join(groups, true()),
+            projects.c.id.label("parent_key"),
+            func.count().label("total"),
+        ).group_by(projects.c.id)
     )
 
 
@@ -214,32 +221,40 @@ async def _pages(
         by_project=projects is not None,
         counted=projects is None and ways.counts(info.viewer, models.Task),
     )
-
-    async def read(statement: Statement) -> list[Any]:
-        reading = reader.fetch(statement, params)
-        if projects is not None:
-            return await reading
-        return await ways.read(reading, info.viewer, models.Task, counted=asked.counted)
-
     params: dict[str, Any] = {
         **info.viewer.params,
-        **paging.bounds_of("after", window.after),
-        **paging.bounds_of("before", window.before),
-        "limit": window.limit + 1,
-        "parents": projects,
         "pattern": None if search is None else _pattern(search),
     }
+
+    async def read(
+        statement: Statement, place: Window, keys: Sequence[Any] | None
+    ) -> list[tuple[UUID | None, Any]]:
+        reading = reader.fetch(statement, {**params, **place.params, "parents": keys})
+        if projects is not None:
+            return [(row.parent_key, row) for row in await reading]
+        rows = await ways.read(reading, info.viewer, models.Task, counted=asked.counted)
+        return [(None, row) for row in rows]
+
+    async def beyond(far: Window, keys: Sequence[UUID | None]) -> set[UUID | None]:
+        there = replace(
+            asked,
+            backward=far.backward,
+            after=paging.nulls_of(far.after),
+            before=paging.nulls_of(far.before),
+            inclusive=far.inclusive,
+        )
+        return {key for key, _ in await read(_page_statement(there), far, keys)}
+
     pages: dict[UUID | None, Page] = {key: Page([]) for key in projects or (None,)}
     if any(info.selection.child(name) for name in ("nodes", "edges", "pageInfo")):
-        for row in await read(_page_statement(asked)):
-            pages[None if projects is None else row.parent_key].rows.append(row)
-        for page in pages.values():
-            paging.cut(page, window)
+        for key, row in await read(_page_statement(asked), window, projects):
+            pages[key].rows.append(row)
+        await paging.cut(pages, window, info.selection, beyond)
     if info.selection.child("totalCount") is not None:
         for page in pages.values():
             page.total = 0
-        for row in await read(_count_statement(asked)):
-            pages[None if projects is None else row.parent_key].total = row.total
+        for key, row in await read(_count_statement(asked), window, projects):
+            pages[key].total = row.total
     return pages
 
 

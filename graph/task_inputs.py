@@ -166,7 +166,7 @@ class TaskOrder:
     completed_at: OrderBy | None = ordering.by(models.Task.completed_at, "By time of completion.")
     due_at: OrderBy | None = ordering.by(models.Task.due_at, "By when they are due.")
     start_at: OrderBy | None = ordering.by(models.Task.start_at, "By when work may begin.")
-    title: OrderBy | None = ordering.by(models.Task.title, "By title.")
+    title: OrderBy | None = ordering.by_text(models.Task.title, "By title.")
     number: OrderBy | None = ordering.by(models.Task.number, "By number within the project.")
     status: OrderBy | None = ordering.by(models.Task.status, "TODO first, CANCELLED last.")
     priority: OrderBy | None = ordering.by(models.Task.priority, "NONE first, URGENT last.")

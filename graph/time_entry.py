@@ -18,7 +18,7 @@ from domain.work import Work
 from errors import NotFound
 from graph import ids, ordering, paging
 from graph.fields import BatchInfo, arg, column, derived, root
-from graph.inputs import changes_of, given
+from graph.inputs import changes_of, given, is_given
 from graph.loading import load_object, to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type, right
@@ -181,7 +181,7 @@ class TimeEntryUpdatePayload(_EntryPayload):
     """`timeEntryUpdate`."""
 
 
-@payload("The running timer: the new one, or the one that ran for the same work already.")
+@payload("The running timer: the new one, or the one that was running already.")
 class TimerStartPayload(_EntryPayload):
     """`timerStart`."""
 
@@ -263,15 +263,15 @@ async def _delete(work: Work, data: TimeEntryDeleteInput) -> Refs:
 
 
 async def _start(work: Work, data: TimerStartInput) -> Refs:
-    entry = await timer.start(
-        work,
-        project_id=_id(models.Project, data.project_id, "project_id"),
-        task_id=_id(models.Task, data.task_id, "task_id"),
-        description=given(data.description),
-        billable=bool(given(data.billable)),
-        tags=given(data.tags) or (),
-        id_=ids.decode_new(models.TimeEntry, data.id, ("id",)),
-    )
+    values = {
+        "project_id": _id(models.Project, data.project_id, "project_id"),
+        "task_id": _id(models.Task, data.task_id, "task_id"),
+        "description": given(data.description),
+        "billable": bool(given(data.billable)),
+        "tags": given(data.tags) or (),
+    }
+    asked = {name: value for name, value in values.items() if is_given(getattr(data, name))}
+    entry = await timer.start(work, asked, ids.decode_new(models.TimeEntry, data.id, ("id",)))
     return {"time_entry": entry.id}
 
 
@@ -286,8 +286,8 @@ class TimeEntryMutation:
     timer_start: TimerStartPayload = mutation(
         _start,
         TimerStartInput,
-        "Start a timer; the one that runs is stopped at the same second. Where one runs for the "
-        "same task, project and description, it goes on and is the answer.",
+        "Starts a timer and stops the running one at the same second. If everything given is equal "
+        "to the running timer, that one goes on and is returned.",
     )
     timer_stop: TimerStopPayload = mutation(
         _stop, TimerStopInput, "Stop your running timer. `NOT_FOUND` where none runs."

@@ -12,16 +12,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import strawberry
 from sqlalchemy import func, select, tuple_
 
 from auth import access
 from db import models
-from domain import export_csv, rules
+from domain import export_csv, rules, timezones
 from domain import time_entry as domain
 from domain.export_csv import Row
+from domain.timezones import Zone
 from domain.work import Work
 from errors import BadInput, Failure, NotFound
 from graph import ids
@@ -150,7 +150,7 @@ async def _names(work: Work, rows: Sequence[Row]) -> _Names:
     return _Names(username or "", projects, tasks)
 
 
-def _entry(row: Row, known: _Names, zone: ZoneInfo, *, force: bool) -> domain.NewTimeEntry:
+def _entry(row: Row, known: _Names, zone: Zone, *, force: bool) -> domain.NewTimeEntry:
     if row.fault is not None:
         raise BadInput(row.fault)
     user = row.get("user")
@@ -175,7 +175,7 @@ def _entry(row: Row, known: _Names, zone: ZoneInfo, *, force: bool) -> domain.Ne
     )
 
 
-def _moment(row: Row, name: str, zone: ZoneInfo) -> dt.datetime | None:
+def _moment(row: Row, name: str, zone: Zone) -> dt.datetime | None:
     text = row.get(name)
     if text is None:
         return None
@@ -186,7 +186,7 @@ def _moment(row: Row, name: str, zone: ZoneInfo) -> dt.datetime | None:
             "This is no moment: write 2026-11-20T09:30:00+01:00, or 2026-11-20 09:30.",
             path=(name,),
         ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=zone)
+    return found if found.tzinfo is not None else timezones.moment_of(found, zone)
 
 
 def _day(text: str | None) -> dt.date | None:
@@ -250,7 +250,7 @@ _COLUMNS = {
 
 async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
     zone_name = given(data.timezone)
-    zone = ZoneInfo(rules.timezone(zone_name or work.viewer.timezone, ("timezone",)))
+    zone = timezones.zone(rules.timezone(zone_name or work.viewer.timezone, ("timezone",)))
     rows = export_csv.parsed(data.csv, most=MAX_ROWS)
     known = await _names(work, rows)
     items: list[domain.NewTimeEntry | Failure] = []

@@ -197,8 +197,8 @@ class UserFilter:
 class UserOrder:
     """Orderings by the public profile."""
 
-    username: OrderBy | None = ordering.by(models.User.username, "By username.")
-    full_name: OrderBy | None = ordering.by(models.User.full_name, "By full name.")
+    username: OrderBy | None = ordering.by_text(models.User.username, "By username.")
+    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "By full name.")
     created_at: OrderBy | None = ordering.by(models.User.created_at, "By age of the account.")
 
 
@@ -257,7 +257,7 @@ def _begins_with_search(_viewer: Viewer, user: Any) -> Any:
     return or_(func.lower(user.username).like(pattern), func.lower(user.full_name).like(pattern))
 
 
-_BY_USERNAME = (Key(ordering.source(models.User.username)),)
+_BY_USERNAME = (Key(ordering.source(models.User.username_key)),)
 
 
 async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: Any) -> list[Page]:

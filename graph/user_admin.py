@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import strawberry
+from sqlalchemy import Text
 
 from db import models
 from db.models import WeekDay
@@ -55,9 +56,15 @@ class AdminUserFilter:
 class AdminUserOrder:
     """Orderings for administrators."""
 
-    username: OrderBy | None = ordering.by(models.User.username, "By username.")
-    full_name: OrderBy | None = ordering.by(models.User.full_name, "By full name.")
-    email: OrderBy | None = ordering.by(models.User.email, "By e-mail address.")
+    username: OrderBy | None = ordering.by_text(models.User.username, "By username.")
+    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "By full name.")
+    email: OrderBy | None = ordering.by_expression(
+        "email_key",
+        lambda _, user: ordering.text_key(user.email),
+        Text(),
+        "By e-mail address.",
+        nullable=False,
+    )
     email_verified_at: OrderBy | None = ordering.by(
         models.User.email_verified_at, "By the moment at which the address was verified."
     )

@@ -11,13 +11,16 @@ from sqlalchemy import func, select
 from strawberry.scalars import JSON
 from strawberry.types.maybe import Some
 
+from auth.scopes import EVENT_SCOPES, LOSS
 from auth.sealing import Sealer
+from auth.viewer import Viewer
 from db import models
 from domain import webhook as domain
 from domain.webhook import NewWebhook, Receivers
 from domain.work import Work
-from errors import BadInput, NotFound
+from errors import BadInput, Forbidden, NotFound
 from graph import ids, ordering, paging, webhook_payload
+from graph.api_key import BY_KEY, ApiKey, sender_of
 from graph.context import Context
 from graph.enums import DeliveryState, EventKind, WebhookStatus
 from graph.event import TaskEvent
@@ -29,6 +32,7 @@ from graph.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type
 from graph.ordering import Key
 from graph.paging import PageInfo
+from graph.scopes import demand, scopes_of_value
 from graph.stored_input import to_json
 from graph.webhook_inputs import (
     WebhookCreateInput,
@@ -51,6 +55,30 @@ OVERLAP_HOURS = 24
 
 async def _events(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.Event, [parent.event_id for parent in parents])
+
+
+def _of_those_scopes(column_: Any, description: str) -> Any:
+    """A text that an API key reads with the scopes of all that was sent, or is told which it lacks;
+    a receiver may answer with what it got.
+    """
+    label = column_.key
+
+    async def texts(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+        return [_guarded(info.viewer, parent, getattr(parent, label)) for parent in parents]
+
+    needs = (label, models.WebhookDelivery.scopes)
+    more = "An API key needs the scopes of all that was sent."
+    return batch(texts, f"{description} {more}", needs=needs)
+
+
+def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden | None:
+    if text is not None:
+        try:
+            # Of those from before this was noted nobody knows what is in them.
+            demand(viewer, ["read"] if delivery.scopes is None else delivery.scopes)
+        except Forbidden as missing:
+            return missing
+    return text
 
 
 @node_type(
@@ -87,13 +115,13 @@ class WebhookDelivery(Node):
         models.WebhookDelivery.request_headers,
         "The headers that were sent, without the signatures.",
     )
-    request_body: str | None = column(
+    request_body: str | None = _of_those_scopes(
         models.WebhookDelivery.request_body, "The body that was sent."
     )
     response_status: int | None = column(
         models.WebhookDelivery.response_status, "The answer's status; null if none came."
     )
-    response_body: str | None = column(
+    response_body: str | None = _of_those_scopes(
         models.WebhookDelivery.response_body,
         "How the answer's body begins; the rest after 10,000 bytes is not read.",
     )
@@ -177,6 +205,7 @@ class Webhook(Node):
         order_type=WebhookDeliveryOrder,
         default_order=(Key(ordering.source(models.WebhookDelivery.created_at), descending=True),),
     )
+    api_key: ApiKey | None = to_one(models.Webhook.api_key, BY_KEY)
     created_at: dt.datetime = column(models.Webhook.created_at, "When it was made.")
     updated_at: dt.datetime = column(models.Webhook.updated_at, "When it changed last.")
     version: int = column(models.Webhook.version, "Goes up with each change; for `ifVersion`.")
@@ -306,11 +335,17 @@ def _checked_filter(context: Context, wanted: TaskEventFilter | None) -> Any:
     return to_json(wanted)
 
 
-async def _check_payload(context: Context, webhook: models.Webhook) -> None:
-    """Whatever was changed: with another address, too, a payload goes to somebody else."""
+async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
+    """Whatever was changed: with another address, too, a payload goes to somebody else. An API key
+    must not have itself told, by payload, kinds or filter, what it may not read.
+    """
     assert context.outline is not None, "the executor keeps one with the document"
+    schema = context.outline.schema
     most = context.services.settings.limits.cost_operation
-    await webhook_payload.check(context.outline.schema, webhook.payload, context.viewer, most)
+    sender = await sender_of(work, webhook)
+    await webhook_payload.check(schema, webhook.payload, sender, most)
+    demand(sender, [EVENT_SCOPES[kind] for kind in webhook.events or () if kind != LOSS])
+    demand(sender, scopes_of_value(schema, "TaskEventFilter", webhook.filter))
 
 
 async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Refs:
@@ -322,7 +357,7 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
     )
     sealer = Sealer(context.services.settings)
     webhook, secret = await domain.create(work, sealer, _receivers(context), new)
-    await _check_payload(context, webhook)
+    await _check(context, work, webhook)
     return {"webhook": webhook.id, "secret": secret}
 
 
@@ -340,9 +375,14 @@ async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Ref
             raise BadInput(f"{name} must not be null.", path=(name,))
         values[name] = wanted
     webhook = await domain.change(
-        work, _receivers(context), _id(data), values, given(data.if_version)
+        work,
+        _receivers(context),
+        _id(data),
+        values,
+        given(data.if_version),
+        take_over=given(data.take_over) is True,
     )
-    await _check_payload(context, webhook)
+    await _check(context, work, webhook)
     return {"webhook": webhook.id}
 
 
@@ -359,6 +399,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
         OVERLAP_HOURS if hours is None else hours,
         given(data.if_version),
     )
+    await _check(context, work, webhook)
     return {"webhook": webhook.id, "secret": secret}
 
 
@@ -383,12 +424,16 @@ class WebhookMutation:
     webhook_create: WebhookCreatePayload = mutation(
         _create,
         WebhookCreateInput,
-        "Have events sent to an address, from now on. At most 50 of yours.",
+        "Have events sent to an address, from now on. At most 50 of yours. An API key needs its "
+        "scopes for all that is sent, and the webhook ends with the key.",
         in_context=True,
         secrets=("secret",),
     )
     webhook_update: WebhookUpdatePayload = mutation(
-        _update, WebhookUpdateInput, "Change a webhook, turn it off or on.", in_context=True
+        _update,
+        WebhookUpdateInput,
+        "Change a webhook, turn it off or on, take it over from an API key.",
+        in_context=True,
     )
     webhook_delete: WebhookDeletePayload = mutation(
         _delete, WebhookDeleteInput, "Delete a webhook with its deliveries."

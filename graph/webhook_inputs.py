@@ -12,7 +12,7 @@ from graph import filtering, ordering
 from graph.comparing import DateTimeFilter, IDFilter
 from graph.enums import DeliveryState, EventKind, WebhookStatus
 from graph.event_filter import TaskEventFilter
-from graph.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.inputs import TAKE_OVER, MutationInput, UpdateInput, change, optional, required
 from graph.ordering import OrderBy
 
 _URL = (
@@ -93,6 +93,7 @@ class WebhookUpdateInput(UpdateInput):
     status: WebhookStatus | None = optional(
         "Turn it off, or on again; it begins then with what happens from that moment."
     )
+    take_over: bool | None = optional(TAKE_OVER)
 
 
 @strawberry.input(description="A webhook.")

@@ -7,7 +7,7 @@ so that no text can reach out of it. Fragments may follow the selection; variabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,12 +25,12 @@ from graphql import (
     print_ast,
 )
 
-from auth.scopes import holds
 from auth.viewer import Viewer
 from errors import BadInput
 from graph.documents import Documents, InvalidDocument
 from graph.limits import DocumentLimits, TooLarge, check_document
-from graph.scopes import TYPES, demand, scopes_of
+from graph.scope_table import TYPES
+from graph.scopes import demand, may, scopes_of
 
 FIELD: Final = "taskEvents"
 PATH: Final = ("payload",)
@@ -45,10 +45,24 @@ _SUBJECTS: Final[Mapping[str, str]] = {
     "TimeEntry": "description startedAt endedAt durationSeconds billable user { id username }",
     "Reminder": "message task { id number title } project { id key name }",
 }
+# What these show of other nouns.
+_MORE: Final[Mapping[str, tuple[str, ...]]] = {"Reminder": ("projects:read", "tasks:read")}
+_THINGS: Final[Mapping[str, str]] = {
+    "Project": "id key name",
+    "Task": "id number title status",
+}
 
 
-def _default(subjects: Iterable[str]) -> str:
-    told = "".join(f"\n    ... on {name} {{ {_SUBJECTS[name]} }}" for name in subjects)
+def _default(readable: Callable[[str], bool]) -> str:
+    """`readable`: of the types that it shows, which."""
+    told = "".join(
+        f"\n    ... on {name} {{ {fields} }}"
+        for name, fields in _SUBJECTS.items()
+        if readable(name)
+    )
+    things = "".join(
+        f"\n  {name.lower()} {{ {fields} }}" for name, fields in _THINGS.items() if readable(name)
+    )
     return f"""{{
   id
   kind
@@ -60,25 +74,22 @@ def _default(subjects: Iterable[str]) -> str:
   subject {{
     __typename{told}
   }}
-  actor {{ id username fullName }}
-  project {{ id key name }}
-  task {{ id number title status }}
+  actor {{ id username fullName }}{things}
   changes {{ field from to }}
 }}"""
 
 
-DEFAULT: Final = _default(_SUBJECTS)
+DEFAULT: Final = _default(lambda _: True)
 
 
 def kept(selection: str | None, viewer: Viewer) -> str | None:
-    """What is kept for a selection, None being the default one. An API key that may not read every
-    kind of subject keeps a default that tells of those that it may.
+    """What is kept for a selection, None being the default one. An API key that may not read all
+    that this tells of keeps one that tells of what it may read.
     """
-    granted = viewer.scopes
-    if selection is not None or granted is None:
+    if selection is not None or viewer.scopes is None:
         return selection
-    readable = [name for name in _SUBJECTS if holds(granted, TYPES[name])]
-    return None if len(readable) == len(_SUBJECTS) else _default(readable)
+    own = _default(lambda name: may(viewer, *TYPES[name], *_MORE.get(name, ())))
+    return None if own == DEFAULT else own
 
 
 @lru_cache(maxsize=1_000)

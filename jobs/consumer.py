@@ -84,10 +84,12 @@ async def follow(tools: Tools, wanted: Consumer, stop: asyncio.Event) -> None:
                 log.exception("the consumer %s could not go on", wanted.name)
                 pause = _REST_SECONDS
             waking = asyncio.create_task(woken.wait())
-            await asyncio.wait(
-                (waking, stopping), timeout=pause, return_when=asyncio.FIRST_COMPLETED
-            )
-            waking.cancel()
+            try:
+                await asyncio.wait(
+                    (waking, stopping), timeout=pause, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                waking.cancel()
     finally:
         unsubscribe()
         stopping.cancel()

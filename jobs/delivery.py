@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
+from auth.scopes import event_scope
 from auth.sealing import Sealer
-from db.models import Event, User, Webhook
+from auth.viewer import Viewer
+from db.models import Event, Webhook
 from domain.addresses import Refused
 from domain.webhook import SECRET_PREFIX, valid_old_secrets
 from domain.webhook_delivery import Attempt
@@ -25,7 +27,7 @@ from graph import ids
 from graph.execution import Answer as Executed
 from graph.execution import Refused as RefusedDocument
 from graph.webhook_payload import FIELD, body_of, document_of
-from jobs.executing import graph_of, viewer_of
+from jobs.executing import graph_of
 from jobs.outgoing import Answer, Outgoing, Unreachable
 from jobs.tools import Tools
 from settings import version
@@ -60,14 +62,18 @@ def headers_of(
     }
 
 
-async def payload_of(tools: Tools, webhook: Webhook, owner: User, event_id: UUID) -> bytes | None:
-    """What is sent about an event, made with the owner's rights; None where they may not see it.
+async def payload_of(
+    tools: Tools, webhook: Webhook, viewer: Viewer, event_id: UUID
+) -> tuple[bytes, Sequence[str]] | None:
+    """What is sent about an event, made with the rights of the webhook's owner or key, and what an
+    API key needs to read it; None where they may not see the event.
 
     Raises `Unpayable`.
     """
     try:
         document = document_of(webhook.payload)
-        answer = await graph_of(tools).deliver(viewer_of(owner), document, event_id)
+        answer = await graph_of(tools).deliver(viewer, document, event_id)
+        scopes = await graph_of(tools).scopes_of(document)
     except RefusedDocument as refused:
         raise Unpayable(_reason(refused.answer)) from None
     except Failure as failure:
@@ -80,19 +86,20 @@ async def payload_of(tools: Tools, webhook: Webhook, owner: User, event_id: UUID
     body = body_of(data)
     if len(body) > MOST_BYTES:
         raise Unpayable(f"It has {len(body):,} bytes; at most {MOST_BYTES:,} are sent.")
-    return body
+    return body, scopes
 
 
-async def attempt(tools: Tools, webhook: Webhook, owner: User, event_id: UUID) -> Attempt | None:
-    """Send an event, and say how it went; None where its owner may not see it any more."""
+async def attempt(tools: Tools, webhook: Webhook, viewer: Viewer, event: Event) -> Attempt | None:
+    """Send an event, and say how it went; None where the viewer may not see it any more."""
     now = tools.clock()
     try:
-        body = await payload_of(tools, webhook, owner, event_id)
+        made = await payload_of(tools, webhook, viewer, event.id)
     except Unpayable as reason:
         return Attempt(now, error=f"The payload could not be made: {reason}")
-    if body is None:
+    if made is None:
         return None
-    headers = headers_of(ids.encode(Event, event_id), now, body, _secrets(tools, webhook, now))
+    body, scopes = made
+    headers = headers_of(ids.encode(Event, event.id), now, body, _secrets(tools, webhook, now))
     shown = {name: value for name, value in headers.items() if name != "webhook-signature"}
     settings = tools.settings
     outgoing = Outgoing(
@@ -110,6 +117,7 @@ async def attempt(tools: Tools, webhook: Webhook, owner: User, event_id: UUID) -
         at=now,
         headers=shown,
         body=body.decode(),
+        scopes=[*scopes, event_scope(event.kind, event.subject_type)],
         status=None if answer is None else answer.status,
         # PostgreSQL's text holds every character but this one.
         response_body=None if answer is None else _text(answer.body),

@@ -8,15 +8,17 @@ from uuid import UUID, uuid4
 import strawberry
 
 import graph.engine
+from auth.api_keys import viewer_with
 from auth.authenticator import Authenticator
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db import models
-from db.models import User
+from db.models import ApiKey, User
 from events.live import LiveEvents
 from files.service import Files
+from graph import scopes
 from graph.context import Context, Services
-from graph.execution import Answer, Executor, GraphQLRequest
+from graph.execution import Answer, Executor, GraphQLRequest, Prepared
 from graph.loading import read_by_keys
 from graph.node import TYPE_NAMES
 from graph.schema import schema as schema_of_taskloom
@@ -55,23 +57,33 @@ class Graph:
         """For one execution as this person."""
         return self._services.context(viewer, RequestInfo(id=f"worker-{uuid4().hex}"))
 
+    async def scopes_of(self, document: str) -> tuple[str, ...]:
+        """What an API key needs to read what a document gives, beside the noun of its event."""
+        prepared = await self._prepare(document, "worker")
+        return scopes.scopes_of_delivery(prepared.operation.outline)
+
     async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
         """One delivery of a subscription to events; None where this person may not see the event,
-        or it is not in the log any more. Raises `graph.execution.Refused` for the document.
+        or it is not in the log any more. Raises `graph.execution.Refused` for the document, and
+        `Forbidden` where an API key is not good for it.
         """
         context = self.context(viewer)
-        prepared = await self._executor.prepare(
-            GraphQLRequest(query=document), request_id=context.request.id
-        )
+        prepared = await self._prepare(document, context.request.id)
+        scopes.demand(viewer, prepared.operation.scopes)
         labels = prepared.operation.outline.labels.get(TYPE_NAMES[models.Event], frozenset())
         rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
         return await self._executor.deliver(prepared, context, rows[event_id])
 
+    async def _prepare(self, document: str, request_id: str) -> Prepared:
+        return await self._executor.prepare(GraphQLRequest(query=document), request_id=request_id)
 
-def viewer_of(user: User) -> Viewer:
-    """Somebody as they are when they are signed in."""
+
+def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
+    """Somebody as they are when they are signed in, or as a program that holds their key."""
+    if key is not None:
+        return viewer_with(key, is_admin=user.is_admin, timezone=user.timezone)
     return Viewer(user_id=user.id, is_admin=user.is_admin, timezone=user.timezone)
 
 

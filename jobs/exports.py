@@ -15,7 +15,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, BinaryIO
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 from graphql import GraphQLError
@@ -25,7 +24,7 @@ from db import models
 from db.models import ExportFormat, ReportExport, User
 from db.read import Reader, Statement
 from domain import export as domain
-from domain import export_csv, export_pdf, export_rows
+from domain import export_csv, export_pdf, export_rows, timezones
 from domain.report import Group, GroupBy, Shape
 from domain.work import Work
 from errors import Failure
@@ -177,7 +176,7 @@ class _Maker:
             lines.append(f"Entries: {orjson.dumps(self.row.filter['entries']).decode()}")
         if self.row.group_by:
             lines.append(f"Grouped by {', '.join(name.lower() for name in self.row.group_by)}")
-        made = self.tools.clock().astimezone(ZoneInfo(wanted.timezone))
+        made = self.tools.clock().astimezone(timezones.zone(wanted.timezone))
         lines.append(f"Made on {made:%Y-%m-%d %H:%M} ({wanted.timezone})")
         return lines
 
@@ -199,15 +198,12 @@ class _Maker:
                 has_last=wanted.shape.has_last,
             )
         )
-        zone = ZoneInfo(wanted.timezone)
-        params = {
-            **wanted.params(viewer),
-            **export_rows.bounds(wanted.first, wanted.last, wanted.timezone),
-        }
+        days = export_rows.Days(wanted.first, wanted.last, timezones.zone(wanted.timezone))
+        params = {**wanted.params(viewer), **days.params}
         written = 0
         async with aclosing(self.reader.stream(statement, params, portion=_PORTION)) as portions:
             async for rows in portions:
-                yield [export_rows.line_of(row, zone) for row in rows]
+                yield [days.line(row) for row in rows]
                 written += len(rows)
                 await self._tell(min(99, 100 * written // max(self.total, 1)))
 
@@ -301,6 +297,8 @@ def _entry(line: export_rows.Line) -> dict[str, Any]:
         "start": None if line.day else line.starts.isoformat(),
         "end": None if line.day or line.ends is None else line.ends.isoformat(),
         "day": line.day,
+        "originalStart": None if line.whole_starts is None else line.whole_starts.isoformat(),
+        "originalEnd": None if line.whole_ends is None else line.whole_ends.isoformat(),
         "durationSeconds": line.seconds,
         "project": line.project_key,
         "projectName": line.project,

@@ -19,11 +19,13 @@ from uuid import UUID
 from sqlalchemy import select
 
 from auth.sealing import Sealer, Unreadable
-from db.models import Integration, IntegrationStatus, User
+from db.models import ApiKey, Integration, IntegrationStatus, User
 from domain import integration as domain
+from domain.by_key import reason_of_end
 from domain.integration import SYNC_JOB, TELL_JOB
 from domain.work import Work
-from errors import Failure
+from errors import Failure, Forbidden
+from graph.scopes import demand
 from jobs.connectors import CONNECTORS
 from jobs.connectors.base import Connection, Denied, Gone, Trouble, Wait
 from jobs.consumer import consumer
@@ -117,8 +119,8 @@ async def tell(tools: Tools, job: RunningJob) -> None:
         return
     except Wait as asked:
         raise Later(asked.after, str(asked)) from None
-    except Denied as denied:
-        await tools.do(TELL_JOB, partial(_fail, id_, str(denied)))
+    except (Denied, Forbidden) as denied:
+        await tools.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
         return
     except Trouble as trouble:
         await tools.do(TELL_JOB, partial(_note_error, id_, str(trouble)))
@@ -128,12 +130,15 @@ async def tell(tools: Tools, job: RunningJob) -> None:
 
 
 async def _open(tools: Tools, id_: UUID) -> Connection | None:
-    """The integration as it is now; None where it is not at work. Raises `Denied`."""
+    """The integration as it is now, with the rights of its owner or of the key that made it; None
+    where it is not at work. Raises `Denied`, and `Forbidden` where the key is not good for it.
+    """
     async with tools.database.session() as session:
         found = (
             await session.execute(
-                select(Integration, User)
+                select(Integration, User, ApiKey)
                 .join(User, User.id == Integration.user_id)
+                .outerjoin(ApiKey, ApiKey.id == Integration.api_key_id)
                 .where(
                     Integration.id == id_,
                     Integration.status == IntegrationStatus.ACTIVE,
@@ -144,7 +149,12 @@ async def _open(tools: Tools, id_: UUID) -> Connection | None:
         ).one_or_none()
     if found is None:
         return None
-    row, owner = found
+    row, owner, key = found
+    reason = reason_of_end(key, tools.clock())
+    if reason is not None:
+        raise Denied(reason)
+    viewer = viewer_of(owner, key)
+    demand(viewer, domain.scopes_of(row))
     try:
         credentials = Sealer(tools.settings).open(row.credentials).decode()
     except Unreadable:
@@ -154,7 +164,7 @@ async def _open(tools: Tools, id_: UUID) -> Connection | None:
         id=row.id,
         kind=row.connector,
         project_id=row.project_id,
-        owner=viewer_of(owner),
+        owner=viewer,
         settings=row.settings,
         progress=row.progress,
         credentials=credentials,

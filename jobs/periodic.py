@@ -15,12 +15,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
-from sqlalchemy import text
-
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import account_mail, export, idempotency, stored_file, trash, webhook_delivery
+from domain import account_mail, api_key, export, idempotency, stored_file, trash, webhook_delivery
 from domain import session as sessions
 from domain.work import Work, begin
 from events import pruning
@@ -58,7 +56,8 @@ async def run_forever(
         except Exception:
             log.exception("a pass of the periodic work failed")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every.total_seconds())
+            async with asyncio.timeout(every.total_seconds()):
+                await stop.wait()
 
 
 async def run_once(
@@ -83,23 +82,14 @@ async def run_once(
 async def _alone(database: Database) -> AsyncIterator[bool]:
     """Whether this process has the lock, which it holds until the block ends.
 
-    The lock is the connection's own and no transaction is open meanwhile. When this process dies
-    its connection goes, and the lock with it.
+    The lock is the connection's own and no transaction is open meanwhile. When this process dies,
+    or the block fails, the connection goes, and the lock with it.
     """
-    async with database.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        key = {"lock": _LOCK}
-        mine = bool(await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), key))
-        try:
-            yield mine
-        finally:
-            if mine:
-                try:
-                    await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), key)
-                except BaseException:
-                    # Closed instead of given back, since it may still hold the lock.
-                    await connection.invalidate()
-                    raise
+    async with database.connection() as connection:
+        mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK)
+        yield mine
+        if mine:
+            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 class _Pass:
@@ -122,6 +112,7 @@ class _Pass:
             self.idempotency_keys,
             self.sessions,
             self.account_codes,
+            self.api_keys,
             self.webhook_deliveries,
             self.jobs,
             self.events,
@@ -166,6 +157,10 @@ class _Pass:
     async def account_codes(self) -> None:
         async with self._work() as work:
             _report("forgot %d codes that came by mail", await account_mail.prune(work))
+
+    async def api_keys(self) -> None:
+        async with self._work() as work:
+            _report("stopped what %d expired API keys had made", await api_key.end_expired(work))
 
     async def webhook_deliveries(self) -> None:
         pruned = 0

@@ -52,7 +52,8 @@ async def run_forever(tools: Tools, stop: asyncio.Event, *, every: dt.timedelta 
             except Exception:
                 log.exception("%s could not be done", part.__name__)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every.total_seconds())
+            async with asyncio.timeout(every.total_seconds()):
+                await stop.wait()
 
 
 async def remind(tools: Tools) -> int:

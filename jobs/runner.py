@@ -7,11 +7,11 @@ takes nothing more, lets what runs come to its end for a while, and gives the re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 from dataclasses import dataclass, field
 
+from db.faults import described
 from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
 from jobs.queue import Queue, wait_after
 from jobs.tools import Tools
@@ -48,9 +48,11 @@ class Runner:
                 await self._pause(stopping)
             await self._farewell()
         finally:
-            for task in (keeping, stopping):
+            # Jobs only if this is cancelled itself; others take them when their leases end.
+            ended = (keeping, stopping, *self._running)
+            for task in ended:
                 task.cancel()
-            await asyncio.gather(keeping, stopping, return_exceptions=True)
+            await asyncio.wait(ended, timeout=_FAREWELL_SECONDS)
 
     async def take(self) -> list[asyncio.Task[None]]:
         """Begin what is due, as far as there is room."""
@@ -138,14 +140,16 @@ class Runner:
             await asyncio.wait(self._running, timeout=self.farewell_seconds)
         for task, job in list(self._running.items()):
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await self.queue.put_off(job, self.tools.clock(), "Its worker was stopped.")
+            # Not `await task`: that could not tell its cancellation from our own.
+            await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
+            try:
+                await self.queue.put_off(job, self.tools.clock(), "Its worker was stopped.")
+            except Exception:
+                log.exception("job %s (%s) is left to the end of its lease", job.id, job.name)
 
 
 def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"It took longer than {seconds:g} seconds."
-    told = f"{type(error).__name__}: {error}"
     cause = error.__cause__
-    return told if cause is None else f"{told} ({type(cause).__name__}: {cause})"
+    return described(error) if cause is None else f"{described(error)} ({described(cause)})"

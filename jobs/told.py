@@ -9,13 +9,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from auth import access
 from auth.viewer import Viewer
 from db.models import Comment, Notification, NotificationKind, Task, User
+from domain import timezones
 from domain.work import Work
 from graph import ids
 
@@ -104,7 +104,7 @@ def _due(task: Task, timezone: str) -> str:
         return f"on {task.due_on:%A, %d %B %Y}"
     if task.due_at is None:
         return "soon"
-    moment: dt.datetime = task.due_at.astimezone(ZoneInfo(timezone))
+    moment: dt.datetime = task.due_at.astimezone(timezones.zone(timezone))
     return f"on {moment:%A, %d %B %Y at %H:%M} ({timezone})"
 
 

@@ -2,7 +2,8 @@
 
 A consumer of the log writes a delivery for each webhook whose owner may see the event and whose
 filter it passes, in the transaction in which it moves on; so every event is due to a webhook once.
-What the owner may see is asked again at each attempt, by executing the payload as them. An attempt
+What the owner may see is asked again at each attempt, by executing the payload as them, or as the
+API key that made the webhook; with the key the webhook ends. An attempt
 may be made twice when a worker is killed during it; the receiver knows it by the `webhook-id`.
 """
 
@@ -20,10 +21,20 @@ from typing import Any
 from uuid import UUID
 
 from graphql import GraphQLError
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, select, tuple_
 
-from db.models import DeliveryState, Event, User, Webhook, WebhookDelivery, WebhookStatus
+from auth.viewer import Viewer
+from db.models import (
+    ApiKey,
+    DeliveryState,
+    Event,
+    User,
+    Webhook,
+    WebhookDelivery,
+    WebhookStatus,
+)
 from domain import webhook_delivery
+from domain.by_key import reason_of_end
 from domain.webhook import REPLAY_JOB
 from domain.webhook_delivery import DELIVER_JOB
 from domain.work import Work
@@ -48,6 +59,8 @@ _SECONDS = 90.0
 _REPLAY_SECONDS = 600.0
 _MOST_FILTERS = 5_000
 
+_NOT_READABLE = "The event is not in the log any more, or the webhook's owner may not see it."
+
 Pairs = list[tuple[UUID, UUID]]
 
 
@@ -58,23 +71,35 @@ Pairs = list[tuple[UUID, UUID]]
 async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
     """Write the deliveries of these events."""
     rows = await work.session.execute(
-        select(Webhook, User)
-        .join(User, User.id == Webhook.user_id)
-        .where(Webhook.status == WebhookStatus.ACTIVE, User.is_active, User.deleted_at.is_(None))
+        _webhooks().where(
+            Webhook.status == WebhookStatus.ACTIVE, User.is_active, User.deleted_at.is_(None)
+        )
     )
     wanted: list[tuple[Webhook, Any]] = []
-    for webhook, owner in rows.all():
-        found = await _wanted_by(tools, work, webhook, owner, events)
+    for webhook, owner, key in rows.all():
+        reason = reason_of_end(key, work.now)
+        if reason is not None:
+            await webhook_delivery.disable(work, webhook.id, reason)
+            continue
+        found = await _wanted_by(tools, work, webhook, viewer_of(owner, key), events)
         wanted.extend((webhook, event) for event in found)
     await webhook_delivery.add(work, await _visible(tools, wanted))
 
 
+def _webhooks() -> Select[Webhook, User, ApiKey | None]:
+    """Webhooks with their owners, and with the keys that made them."""
+    joined = select(Webhook, User, ApiKey).join(User, User.id == Webhook.user_id)
+    return joined.outerjoin(ApiKey, ApiKey.id == Webhook.api_key_id)
+
+
 async def _wanted_by(
-    tools: Tools, work: Work, webhook: Webhook, owner: User, events: Sequence[Any]
+    tools: Tools, work: Work, webhook: Webhook, viewer: Viewer, events: Sequence[Any]
 ) -> list[Any]:
-    """The events that pass a webhook's filter. One that is not valid any more is turned off."""
+    """The events that pass a webhook's filter and that its key, if it has one, may read. A filter
+    that is not valid any more turns it off.
+    """
     try:
-        wanted = _filters_of(tools).of(tools, webhook, owner)
+        wanted = _filters_of(tools).of(tools, webhook, viewer)
     except (GraphQLError, Failure) as error:
         log.warning("the filter of webhook %s is not valid: %s", webhook.id, error)
         reason = f"Its filter does not fit the schema any more: {error}"
@@ -105,22 +130,22 @@ class _Filters:
     def __init__(self) -> None:
         self._known: OrderedDict[Any, Wanted] = OrderedDict()
 
-    def of(self, tools: Tools, webhook: Webhook, owner: User) -> Wanted:
+    def of(self, tools: Tools, webhook: Webhook, viewer: Viewer) -> Wanted:
         """Raises `GraphQLError` or `Failure` where the filter is not valid any more."""
-        key = (webhook.id, webhook.version, owner.is_admin, owner.timezone)
+        key = (webhook.id, webhook.version, viewer)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._read(tools, webhook, owner)
+            known = self._known[key] = self._read(tools, webhook, viewer)
             if len(self._known) > _MOST_FILTERS:
                 self._known.popitem(last=False)
         return known
 
     @staticmethod
-    def _read(tools: Tools, webhook: Webhook, owner: User) -> Wanted:
+    def _read(tools: Tools, webhook: Webhook, viewer: Viewer) -> Wanted:
         executing = graph_of(tools)
         kept = webhook.filter
         given = None if kept is None else from_json(executing.schema, TaskEventFilter, kept)
-        wanted = wanted_of(executing.context(viewer_of(owner)), given)
+        wanted = wanted_of(executing.context(viewer), given)
         if webhook.events is None:
             return wanted
         kinds = frozenset(webhook.events)
@@ -145,9 +170,10 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
     async with tools.database.session() as session:
         found = (
             await session.execute(
-                select(WebhookDelivery, Webhook, User)
-                .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
-                .join(User, User.id == Webhook.user_id)
+                _webhooks()
+                .add_columns(WebhookDelivery, Event)
+                .join(WebhookDelivery, WebhookDelivery.webhook_id == Webhook.id)
+                .outerjoin(Event, Event.id == WebhookDelivery.event_id)
                 .where(
                     WebhookDelivery.id == delivery_id,
                     WebhookDelivery.state == DeliveryState.PENDING,
@@ -156,7 +182,7 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
         ).one_or_none()
     if found is None:
         return
-    delivery, webhook, owner = found
+    webhook, owner, key, delivery, event = found
     due = delivery.next_attempt_at
     if due is not None and due > tools.clock():
         raise Later(due - tools.clock(), "It is not due yet.")
@@ -166,18 +192,26 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
     if not owner.is_active or owner.deleted_at is not None:
         await _skip(tools, delivery_id, "The account of the webhook's owner is not active.")
         return
+    reason = reason_of_end(key, tools.clock())
+    if reason is not None:
+        disable = partial(webhook_delivery.disable, webhook_id=webhook.id, reason=reason)
+        await tools.do(DELIVER_JOB, disable)
+        await _skip(tools, delivery_id, reason)
+        return
+    if event is None:
+        await _skip(tools, delivery_id, _NOT_READABLE)
+        return
     gate = _gate_of(tools)
     wait = gate.enter(webhook.id)
     if wait is not None:
         raise Later(dt.timedelta(seconds=wait), "Others are being sent to this receiver.")
     begun = time.monotonic()
     try:
-        made = await attempt(tools, webhook, owner, delivery.event_id)
+        made = await attempt(tools, webhook, viewer_of(owner, key), event)
     finally:
         gate.leave(webhook.id, time.monotonic() - begun)
     if made is None:
-        reason = "The event is not in the log any more, or the webhook's owner may not see it."
-        await _skip(tools, delivery_id, reason)
+        await _skip(tools, delivery_id, _NOT_READABLE)
         return
     chance = random.random()  # noqa: S311 - spreads load, hides nothing
     note = partial(webhook_delivery.note, delivery_id=delivery_id, attempt=made, chance=chance)
@@ -221,14 +255,14 @@ async def _replay_step(
     webhook_id = UUID(job.payload["webhook"])
     row = (
         await work.session.execute(
-            select(Webhook, User)
-            .join(User, User.id == Webhook.user_id)
-            .where(Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE, User.is_active)
+            _webhooks().where(
+                Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE, User.is_active
+            )
         )
     ).one_or_none()
-    if row is None:
+    if row is None or reason_of_end(row[2], work.now) is not None:
         return None
-    webhook, owner = row
+    webhook, owner, key = row
     events = list(
         await work.session.scalars(
             select(Event)
@@ -237,7 +271,8 @@ async def _replay_step(
             .limit(_STEP)
         )
     )
-    wanted = [(webhook, event) for event in await _wanted_by(tools, work, webhook, owner, events)]
+    viewer = viewer_of(owner, key)
+    wanted = [(webhook, event) for event in await _wanted_by(tools, work, webhook, viewer, events)]
     visible = await _visible(tools, wanted)
     await webhook_delivery.add_or_repeat(
         work, webhook_id, [event_id for _, event_id in visible], job.id

@@ -92,15 +92,19 @@ async def work(tools: Tools, stop: asyncio.Event) -> None:
     runner = Runner(tools, Queue(tools.database, name, lease), settings.concurrency, lease)
     tools.wake = runner.wake.set
     log.info("the worker %s begins", name)
-    async with asyncio.TaskGroup() as together:
-        together.create_task(runner.run(stop))
-        for consumer in CONSUMERS.values():
-            together.create_task(follow(tools, consumer, stop))
-        together.create_task(
-            periodic.run_forever(tools.database, tools.settings, stop, clock=tools.clock)
-        )
-        together.create_task(reminders.run_forever(tools, stop))
-        together.create_task(_be_seen(tools, name, stop))
+    try:
+        async with asyncio.TaskGroup() as together:
+            together.create_task(runner.run(stop))
+            for consumer in CONSUMERS.values():
+                together.create_task(follow(tools, consumer, stop))
+            together.create_task(
+                periodic.run_forever(tools.database, tools.settings, stop, clock=tools.clock)
+            )
+            together.create_task(reminders.run_forever(tools, stop))
+            together.create_task(_be_seen(tools, name, stop))
+    except BaseExceptionGroup as group:
+        # Whoever runs a worker wants to read what went wrong, and not of a group.
+        raise group.exceptions[0] from group
     log.info("the worker %s has stopped", name)
 
 
@@ -118,7 +122,8 @@ async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
         except Exception:
             log.exception("the worker could not say that it lives")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _SEEN_EVERY)
+            async with asyncio.timeout(_SEEN_EVERY):
+                await stop.wait()
     with contextlib.suppress(Exception):
         async with tools.database.session() as session, session.begin():
             await session.execute(delete(Worker).where(Worker.name == name))

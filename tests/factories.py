@@ -171,8 +171,9 @@ class World:
             )
             context = self.services.context(viewer, request)
             await self.executors["batch"].admit(prepared, context)
+            credentials = viewer.credentials
             stream = await self.executors["batch"].subscribe(
-                prepared, lambda: self.services.context(viewer, request)
+                prepared, context, lambda: self.services.current_context(credentials, request)
             )
         except Exception as error:  # noqa: BLE001 - as every transport does
             yield Reply.of(refusal(error, request.id).body())
@@ -193,6 +194,11 @@ class World:
         """A fresh context for one operation."""
         viewer = person.viewer if isinstance(person, Person) else person or NOBODY
         return self.services.context(viewer, self.request())
+
+    async def current_context(self, person: Person | Viewer | None) -> Context:
+        """The same as a connection makes it, with the rights of this moment."""
+        viewer = person.viewer if isinstance(person, Person) else person or NOBODY
+        return await self.services.current_context(viewer.credentials, self.request())
 
     @staticmethod
     def request() -> RequestInfo:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Credentials
 from events.bus import LocalBus
 from files.service import Files
 from graph.context import Services
@@ -56,7 +56,7 @@ class Api:
             clock=house.clock,
         )
         self.executor = Executor(schema, engine=partial(execute, standard=engine == "standard"))
-        self.renewed: Viewer | None = None
+        self.renewed: Credentials | None = None
 
     async def __call__(
         self, query: str, who: Person | str | None = None, ip: str = "203.0.113.9", **variables: Any
@@ -70,5 +70,5 @@ class Api:
             GraphQLRequest(query=query, variables=variables), request_id=request.id
         )
         answer = await self.executor.execute(prepared, context)
-        self.renewed = context.renewed_viewer
+        self.renewed = context.renewed
         return Reply(read(answer.data), list(answer.errors))

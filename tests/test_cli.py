@@ -159,6 +159,21 @@ def test_production_starts_with_all_of_them() -> None:
     assert load_settings(PRODUCTION, env_file=None).server.production
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "taskloom.example"])
+def test_others_are_not_let_in_with_the_built_in_secrets(host: str) -> None:
+    secrets = {name: PRODUCTION[name] for name in ("TASKLOOM_SECRET", "TASKLOOM_PASSWORD_PEPPER")}
+    assert load_settings({"TASKLOOM_HOST": host, **secrets}, env_file=None).server.host == host
+    for missing in secrets:
+        given = {name: value for name, value in secrets.items() if name != missing}
+        with pytest.raises(SettingsError, match=f"{missing} must be set when TASKLOOM_HOST"):
+            load_settings({"TASKLOOM_HOST": host, **given}, env_file=None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_this_machine_alone_needs_no_secrets(host: str) -> None:
+    assert load_settings({"TASKLOOM_HOST": host}, env_file=None).server.host == host
+
+
 def test_unknown_variables_of_others_are_no_matter() -> None:
     assert unknown_variables({"PATH": "/bin", "TASKLOOM_HOST": "::1"}) == []
 

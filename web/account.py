@@ -1,11 +1,15 @@
-"""`GET /auth/verify-email`: the link in a mail that verifies an address.
+"""`/auth/verify-email` and `/auth/undo-email-change`: where links of mails about an account lead.
 
-It leads to the web application, at `/email-verified`, with `status=success` or `status=error` and
-the error's code.
+Opening one shows a page with a button (see `web.pages`). The button leads on to the web
+application, at `/email-verified` or `/email-change-undone`, with `status=success` or `status=error`
+and the error's code; a link that does not work (any more) leads there at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from html import escape
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -16,28 +20,67 @@ from auth.limits import Rate, address_of
 from domain import account_mail
 from errors import Failure
 from web.changes import change
+from web.pages import PRIVATE, button, page
 from web.runtime import Runtime
 
-# The address has a token in it: it goes to no other site, and stays in no cache.
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """One kind of link: its page, what the button does, and where it leads in the end."""
+
+    title: str
+    text: str
+    label: str
+    use: Callable[..., Awaitable[object]]
+    leads_to: str
+
+
+_LINKS = {
+    "/auth/verify-email": _Link(
+        "Confirm your e-mail address",
+        "Press the button to confirm that this address is yours.",
+        "Confirm this address",
+        account_mail.verify_by_link,
+        "/email-verified",
+    ),
+    "/auth/undo-email-change": _Link(
+        "Undo the change of your e-mail address",
+        "Your account gets its former address back, all sessions end, and you are sent a mail to "
+        "choose a new password.",
+        "Undo the change",
+        account_mail.undo_change,
+        "/email-change-undone",
+    ),
+}
 
 
 def account_routes(runtime: Runtime) -> list[BaseRoute]:
-    """The one route."""
+    """Both routes."""
+    return [
+        Route(path, _route(runtime, link), methods=["GET", "POST"]) for path, link in _LINKS.items()
+    ]
 
-    async def verify(request: Request) -> Response:
+
+def _route(runtime: Runtime, link: _Link) -> Callable[[Request], Awaitable[Response]]:
+    front = runtime.settings.server.frontend_url
+
+    async def answer(request: Request) -> Response:
         services = runtime.services
         info = request.scope["taskloom.request"]
+        token = request.query_params.get("token", "")
         found = {"status": "success"}
         try:
             await services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(info))
             async with change(runtime, info) as work:
-                await account_mail.verify_by_link(
-                    work, services.authenticator, token=request.query_params.get("token", "")
-                )
+                if request.method == "POST":
+                    await link.use(work, services.authenticator, token=token)
+                elif await account_mail.is_pending(work, services.authenticator, token):
+                    body = f"<p>{escape(link.text)}</p>{button(link.label)}"
+                    return page(link.title, body, leads_to=front)
+                else:
+                    raise account_mail.invalid("token")
         except Failure as failure:
             found = {"status": "error", "code": failure.code.value}
-        target = f"{services.settings.server.frontend_url}/email-verified?{urlencode(found)}"
-        return RedirectResponse(target, 303, headers=_HEADERS)
+        return RedirectResponse(f"{front}{link.leads_to}?{urlencode(found)}", 303, headers=PRIVATE)
 
-    return [Route("/auth/verify-email", verify, methods=["GET"])]
+    return answer

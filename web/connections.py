@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Final, Protocol
 
 from auth.authenticator import Authenticator
-from auth.viewer import Viewer
+from auth.viewer import Credentials
 from errors import ErrorCode, Failure
 
 log = logging.getLogger("taskloom.streams")
@@ -26,7 +26,7 @@ _AT_ONCE: Final = 50
 class Stream(Protocol):
     """What an open stream lets be done with it."""
 
-    viewer: Viewer
+    credentials: Credentials
 
     def tick(self, now: float) -> None:
         """Called about every second with the loop's time, for heartbeats."""
@@ -64,7 +64,7 @@ class Connections:
 
     def open(self, stream: Stream, address: str | None) -> None:
         """Count a stream in. Raises `TooManyConnections`. Signed out, the address counts."""
-        user = stream.viewer.user_id
+        user = stream.credentials.user_id
         holder = f"user {user}" if user is not None else f"address {address}"
         if self._counts[holder] >= self._per_user:
             raise TooManyConnections(self._per_user)
@@ -100,7 +100,7 @@ class Connections:
 
     async def _look(self, stream: Stream, authenticator: Authenticator) -> None:
         try:
-            valid = await authenticator.still_valid(stream.viewer)
+            valid = await authenticator.still_valid(stream.credentials)
         except Exception as error:  # noqa: BLE001 - the next look may succeed
             # The database is away. Nothing can be delivered without it either.
             log.warning("a stream's credentials could not be looked at: %s", error)

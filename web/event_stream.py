@@ -19,7 +19,7 @@ from graphql import OperationType
 from starlette.types import Receive, Send
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.context import Context
 from graph.execution import Answer, Prepared, Refused, refusal
@@ -31,7 +31,7 @@ HEARTBEAT_SECONDS: Final = 12.0
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache, no-transform"),
+    (b"cache-control", b"no-store, no-transform"),
     # nginx would hold the events back otherwise.
     (b"x-accel-buffering", b"no"),
 ]
@@ -47,14 +47,10 @@ class EventStream:
     def __init__(
         self,
         runtime: Runtime,
-        viewer: Viewer | None,
         info: RequestInfo,
-        *,
-        admitted: Context | None = None,
+        credentials: Credentials = NOBODY.credentials,
     ) -> None:
-        """`admitted` is the context that the operation was charged in."""
-        self.viewer = viewer or NOBODY
-        self._admitted = admitted
+        self.credentials = credentials
         self._runtime = runtime
         self._info = info
         self._beat_at = 0.0
@@ -85,14 +81,19 @@ class EventStream:
 
     # --- serving ----------------------------------------------------------------------------------
 
-    async def serve(self, prepared: Prepared, receive: Receive, send: Send) -> None:
-        """Run the operation and send what it gives. Raises `Failure` before the first byte only."""
+    async def serve(
+        self, prepared: Prepared, admitted: Context, receive: Receive, send: Send
+    ) -> None:
+        """Run the operation, in the context in which it was charged, and send what it gives.
+
+        Raises `Failure` before the first byte only.
+        """
         runtime = self._runtime
         if runtime.connections.stopping:
             raise Failure("The server is stopping.", code=ErrorCode.UNAVAILABLE)
         runtime.connections.open(self, self._info.ip)
         try:
-            answers = self._answers(prepared)
+            answers = self._answers(prepared, admitted)
             work = asyncio.create_task(self._write(answers, send))
             beats = asyncio.create_task(self._keep_alive(send))
             gone = asyncio.create_task(_disconnected(receive))
@@ -100,7 +101,7 @@ class EventStream:
                 waiting: set[asyncio.Future[Any]] = {work, gone, self._ending}
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if not work.done() and not gone.done():
-                    await self._stop(work)
+                    await runtime.end(work)
                     await self._close(send, self._ending.result())
                 elif work.done() and isinstance(work.exception(), (TimeoutError, OSError)):
                     log.info("request %s: the client takes nothing any more", self._info.id)
@@ -110,9 +111,9 @@ class EventStream:
                 if prepared.kind is OperationType.MUTATION and not work.done():
                     # A change that was begun is not undone because nobody waits for the answer.
                     runtime.detach(work)
-                    await self._stop(beats, gone)
+                    await runtime.end(beats, gone)
                 else:
-                    await self._stop(work, beats, gone)
+                    await runtime.end(work, beats, gone)
         finally:
             runtime.connections.close(self)
 
@@ -121,14 +122,16 @@ class EventStream:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await self._close(send, answer)
 
-    async def _answers(self, prepared: Prepared) -> AsyncGenerator[Answer | None, None]:
+    async def _answers(
+        self, prepared: Prepared, admitted: Context
+    ) -> AsyncGenerator[Answer | None, None]:
         """What to send; None once a subscription stands."""
         executor, metrics = self._runtime.executor, self._runtime.metrics
         started = time.perf_counter()
         answer = Answer()
         try:
-            if prepared.kind is OperationType.SUBSCRIPTION and not prepared.cost_only:
-                deliveries = await executor.subscribe(prepared, self._context)
+            if prepared.subscribes:
+                deliveries = await executor.subscribe(prepared, admitted, self._context)
                 # From here on nothing is missed, which the first comment tells the client.
                 yield None
                 async with aclosing(deliveries):
@@ -136,7 +139,7 @@ class EventStream:
                         metrics.deliveries.inc()
                         yield delivered
             else:
-                answer = await executor.execute(prepared, self._context())
+                answer = await executor.execute(prepared, admitted)
                 yield answer
         except Refused as error:
             answer = error.answer
@@ -144,12 +147,9 @@ class EventStream:
         finally:
             metrics.operation(prepared.kind.value, "sse", answer, started)
 
-    def _context(self) -> Context:
-        """The one that was admitted, and a fresh one for whatever follows."""
-        admitted, self._admitted = self._admitted, None
-        if admitted is not None:
-            return admitted
-        return self._runtime.services.context(self.viewer, self._info)
+    async def _context(self) -> Context:
+        """A fresh one for each delivery, with the rights of that moment."""
+        return await self._runtime.services.current_context(self.credentials, self._info)
 
     async def _write(self, answers: AsyncGenerator[Answer | None, None], send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -180,11 +180,6 @@ class EventStream:
         async with self._writing:
             with self._runtime.sending.running():
                 await send(message)
-
-    async def _stop(self, *tasks: asyncio.Task[None]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _next(answer: Answer) -> bytes:

@@ -91,8 +91,8 @@ class GraphQLOverHTTP:
             context = self._runtime.services.context(viewer, info)
             await self._runtime.executor.admit(prepared, context)
             if streamed:
-                stream = EventStream(self._runtime, viewer, info, admitted=context)
-                await stream.serve(prepared, receive, send)
+                stream = EventStream(self._runtime, info, viewer.credentials)
+                await stream.serve(prepared, context, receive, send)
                 return
             answer = await self._runtime.executor.execute(prepared, context)
         except Disconnected:
@@ -100,7 +100,7 @@ class GraphQLOverHTTP:
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             answer = refusal(error, info.id)
             if _as_stream_error(error, answer, accepted):
-                stream = EventStream(self._runtime, None, info)
+                stream = EventStream(self._runtime, info)
                 await stream.fail(answer, receive, send)
             else:
                 await self._refuse(send, error, answer, accepted)
@@ -134,32 +134,32 @@ class GraphQLOverHTTP:
     async def _read_files(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         check_preflight(scope)
         # Nobody's files are taken before it is known whose they are.
-        (await self._viewer(scope)).require()
+        authenticator = self._runtime.services.authenticator
+        (await authenticator.viewer(header(scope, b"authorization"))).require()
         uploads = scope[_UPLOADS] = []
         return await read_multipart(scope, receive, self._runtime.settings, uploads)
 
     async def _viewer_for(self, prepared: Prepared, scope: Scope) -> Viewer:
-        """Who asks for this operation. Clients send their header with everything; one that is
-        worth nothing any more must not keep them from getting a new one.
-        """
-        try:
-            return await self._viewer(scope)
-        except Unauthenticated:
-            if prepared.operation.public:
-                return NOBODY
-            raise
+        """Who asks for this operation: by the `Authorization` header or, where a browser's
+        EventSource cannot send one, by a stream token in the address.
 
-    async def _viewer(self, scope: Scope) -> Viewer:
-        """Who asks: by the `Authorization` header or, where a browser's EventSource cannot send
-        one, by a stream token in the address.
+        Clients send their header with everything; one that is worth nothing any more must not keep
+        them from getting a new one.
         """
         authenticator = self._runtime.services.authenticator
         authorization = header(scope, b"authorization")
         if authorization is None and scope["method"] == "GET":
             tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token")
             if tokens:
-                return await authenticator.stream_viewer(tokens[0])
-        return await authenticator.viewer(authorization)
+                if not prepared.subscribes:
+                    raise Unauthenticated("A stream token opens one subscription, and no query.")
+                return await authenticator.use_stream_token(tokens[0])
+        try:
+            return await authenticator.viewer(authorization)
+        except Unauthenticated:
+            if prepared.operation.public:
+                return NOBODY
+            raise
 
     async def _refuse(self, send: Send, error: Exception, answer: Answer, accepted: Wanted) -> None:
         status = status_of(answer, accepted)
@@ -200,7 +200,7 @@ def _check_method(method: str, prepared: Prepared) -> None:
 
 def _as_stream(prepared: Prepared, accepted: Wanted) -> bool:
     """Whether the answer is an event stream. A subscription has no other form over HTTP."""
-    if prepared.kind is not OperationType.SUBSCRIPTION or prepared.cost_only:
+    if not prepared.subscribes:
         return accepted.stream_first
     if not accepted.event_stream:
         raise BadRequest(
@@ -228,7 +228,8 @@ def status_of(answer: Answer, accepted: Wanted) -> int:
 async def _respond(
     send: Send, status: int, body: bytes, media_type: str | None, headers: Headers
 ) -> None:
-    raw = [(b"content-length", b"%d" % len(body))]
+    # What one person sees is for no cache, be it a proxy's or a browser's.
+    raw = [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
     if media_type is not None:
         raw.append(_CONTENT_TYPES[media_type])
     raw += headers

@@ -10,6 +10,7 @@ take the servers out too would only make it worse.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Iterable
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import literal, select
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -33,6 +35,10 @@ log = logging.getLogger("taskloom.web")
 _CHECK_SECONDS: Final = 3.0
 # Load balancers ask often; the database is asked at most every second.
 _REMEMBER_SECONDS: Final = 1.0
+# For so long after a change was refused (storage full, read-only) the database is degraded.
+_REFUSED_SECONDS: Final = 60.0
+# The same for whoever scrapes the metrics.
+FIGURES_SECONDS: Final = 5.0
 _ONE: Final = Statement(select(literal(1).label("one")))
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
@@ -91,7 +97,13 @@ class Health:
             return self._findings
 
     async def _database(self) -> _Finding:
-        await self._runtime.services.database.reader.fetch(_ONE, {})
+        database = self._runtime.services.database
+        await database.reader.fetch(_ONE, {})
+        if database.refused is not None:
+            at, fault = database.refused
+            # Reads are served, so that the process stays in. The next change will tell.
+            if time.monotonic() - at < _REFUSED_SECONDS:
+                return _Finding(_Status.DEGRADED, f"changes are refused: {fault.value}")
         return _Finding()
 
     async def _migrations(self) -> _Finding:
@@ -119,36 +131,85 @@ class Health:
 
 async def _within(check: Awaitable[_Finding], *, otherwise: _Status = _Status.FAILING) -> _Finding:
     try:
-        return await asyncio.wait_for(check, _CHECK_SECONDS)
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await check
     except TimeoutError:
         return _Finding(otherwise, "no answer in time")
     except Exception as error:  # noqa: BLE001 - whatever is wrong, it is not well
-        # The class alone: messages may hold host names and users.
-        return _Finding(otherwise, type(error).__name__)
+        # What is wrong is for the operator, who reads the log, and not for strangers.
+        log.warning("a health check failed: %s: %s", type(error).__name__, error)
+        return _Finding(otherwise, "no answer")
 
 
-async def _measure(runtime: Runtime) -> None:
-    """The figures that have to be asked for. Those that the database knows are left as they were
-    where it does not answer.
+class _Figures:
+    """The figures that have to be asked for, as `/metrics` gives them.
+
+    Those that the database knows are asked of it at most every `FIGURES_SECONDS`, however many
+    scrape, and are left as they were where it does not answer.
     """
-    services, metrics = runtime.services, runtime.metrics
-    for name, use in services.database.pools().items():
-        metrics.pool(name, use)
-    now = services.clock()
-    try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            head = await services.live.log.head()
-            queue = await queue_state(services.database.reader, now)
-    except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
-        log.warning("the event log and the queue cannot be measured: %s", error)
-        return
-    metrics.event_lag.set(head.lag)
-    metrics.queue(queue, now)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def text(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        services, metrics = self._runtime.services, self._runtime.metrics
+        async with self._asking:
+            if time.monotonic() - self._asked_at > FIGURES_SECONDS:
+                await self._ask()
+                self._asked_at = time.monotonic()
+        for name, use in services.database.pools().items():
+            metrics.pool(name, use)
+        return metrics.render()
+
+    async def _ask(self) -> None:
+        services, metrics = self._runtime.services, self._runtime.metrics
+        now = services.clock()
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                head = await services.live.log.head()
+                queue = await queue_state(services.database.reader, now)
+        except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
+            log.warning("the event log and the queue cannot be measured: %s", error)
+            return
+        metrics.event_lag.set(head.lag)
+        metrics.queue(queue, now)
+
+
+class MetricsEndpoint:
+    """`/metrics`: whether it is served on an address, to whom, and what it says.
+
+    With `TASKLOOM_METRICS_PORT` it is served on an address of its own and nowhere else; with
+    `TASKLOOM_METRICS_TOKEN` it asks for that as a Bearer token. With neither, strangers could read
+    it on the public address, so that is done in development only.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._figures = _Figures(runtime)
+        settings = runtime.settings.metrics
+        self._token = None if settings.token is None else settings.token.get_secret_value()
+        self.public = settings.port is None and (
+            self._token is not None or not runtime.settings.server.production
+        )
+
+    async def answer(self, request: Request) -> Response:
+        """The figures, to whoever may have them."""
+        given = request.headers.get("authorization", "")
+        wanted = f"Bearer {self._token}"
+        if self._token is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise HTTPException(
+                401, "Send the token of TASKLOOM_METRICS_TOKEN.", {"WWW-Authenticate": "Bearer"}
+            )
+        headers = {"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE}
+        return Response(await self._figures.text(), headers=headers)
 
 
 def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:
-    """`/health`, `/health/live`, `/health/ready`, `/version` and `/metrics`."""
+    """`/health`, `/health/live`, `/health/ready`, `/version` and, if it is public, `/metrics`."""
     health = Health(runtime)
+    metrics = MetricsEndpoint(runtime)
 
     async def ready(_: Request) -> Response:
         findings = await health.findings()
@@ -168,15 +229,10 @@ def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:
         body = {"version": version, "environment": server.env, "commit": server.commit}
         return JSONResponse(body, headers=_NO_STORE)
 
-    async def metrics(_: Request) -> Response:
-        await _measure(runtime)
-        text = runtime.metrics.render()
-        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE})
-
     return [
         Route("/health", ready),
         Route("/health/ready", ready),
         Route("/health/live", live),
         Route("/version", shown_version),
-        Route("/metrics", metrics),
+        *([Route("/metrics", metrics.answer)] if metrics.public else []),
     ]

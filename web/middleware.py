@@ -2,7 +2,7 @@
 
 It gives the request its id and says it in the answer, holds the rules for pages of other origins
 (CORS), adds the headers that browsers should have, writes the access log (in full at the level
-`debug`, else only what failed or was slow), and turns a fault that nobody caught into JSON with the
+`debug`, else only what failed or was slow). `Faults` turns what nobody caught into JSON with the
 request's id.
 """
 
@@ -19,21 +19,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
 from errors import ErrorCode
-from graph.error_format import FAULT_MESSAGE
+from graph.error_format import format_errors
 from settings import ServerSettings
 from web.metrics import Metrics
+from web.origins import Origins
 
 access_log = logging.getLogger("taskloom.access")
-log = logging.getLogger("taskloom.web")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
-_LOCAL_ORIGIN: Final = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 # What is logged even where the level is not `debug`. A line for each of a thousand requests in a
 # second costs a fifth of the time that they take, and a proxy in front writes them anyway.
 _SLOW_SECONDS: Final = 1.0
 # The status that nginx gives to clients who left before the answer.
 _LEFT: Final = 499
+
+# Of errors that nobody caught; all others are of the database, and pass.
+_STATUSES: Final = {
+    ErrorCode.INTERNAL_SERVER_ERROR.value: 500,
+    ErrorCode.BAD_USER_INPUT.value: 400,
+}
 
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -66,8 +71,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._origins = frozenset(settings.cors_origins)
-        self._local_origins = not settings.production
+        self._origins = Origins(settings)
         self._security: tuple[tuple[bytes, bytes], ...] = _SECURITY
         if settings.production and settings.public_url.startswith("https://"):
             self._security = (*_SECURITY, _TRANSPORT)
@@ -109,12 +113,6 @@ class Gate:
                 await self._preflight(origin, send_with_headers)
             else:
                 await self._app(scope, receive, send_with_headers)
-        except Exception:
-            log.exception("request %s: fault in %s", info.id, scope["path"])
-            if status:
-                # Half an answer is sent; all that can be done is to break it off visibly.
-                raise
-            await _fault(info.id, send_with_headers)
         finally:
             self._finished(scope, status or _LEFT, started)
 
@@ -134,9 +132,7 @@ class Gate:
 
     def allows(self, origin: str) -> bool:
         """Whether pages of this origin may call the API."""
-        if origin in self._origins:
-            return True
-        return self._local_origins and _LOCAL_ORIGIN.fullmatch(origin) is not None
+        return self._origins.allows(origin)
 
     async def _preflight(self, origin: str, send: Send) -> None:
         status, headers = (204, list(_PREFLIGHT)) if self.allows(origin) else (403, [])
@@ -171,13 +167,43 @@ def _is_preflight(scope: Scope) -> bool:
     return any(name == b"access-control-request-method" for name, _ in scope["headers"])
 
 
-async def _fault(request_id: str, send: Send) -> None:
-    code = ErrorCode.INTERNAL_SERVER_ERROR.value
-    error = {"message": FAULT_MESSAGE, "extensions": {"code": code, "requestId": request_id}}
-    body = orjson.dumps({"errors": [error], "extensions": {"requestId": request_id}})
+class Faults:
+    """Answers what nobody caught: 503 if the database is away or full, 500 if it is our fault."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Below `Gate`, which has identified the request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noticing(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticing)
+        except Exception as error:
+            info: RequestInfo = scope["taskloom.request"]
+            errors = format_errors([error], info.id, where=repr(scope["path"]))
+            if started:
+                # Half an answer is sent; all that can be done is to break it off visibly.
+                raise
+            await _answer(send, errors, info.id)
+
+
+async def _answer(send: Send, errors: list[dict[str, Any]], request_id: str) -> None:
+    status = _STATUSES.get(errors[0]["extensions"]["code"], 503)
+    body = orjson.dumps({"errors": errors, "extensions": {"requestId": request_id}})
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
     ]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,10 @@ from web.metrics import Metrics
 
 # How long a client may take no byte of a stream before it is let go; it resumes by its last cursor.
 SEND_SECONDS: Final = 45.0
+# How long a task that was cancelled is waited for.
+_END_SECONDS: Final = 5.0
+
+log = logging.getLogger("taskloom.web")
 
 
 @dataclass(slots=True)
@@ -54,8 +59,26 @@ class Runtime:
         if self._detached:
             await asyncio.wait(self._detached, timeout=self.settings.graphql.operation_seconds)
 
+    async def end(self, *tasks: asyncio.Task[Any]) -> None:
+        """Cancel tasks and wait until they have ended, but not for ever: they cannot be waited for
+        if they wait for something that never ends. What they raise is of no interest.
+        """
+        for task in tasks:
+            task.cancel()
+            task.add_done_callback(_look_away)
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=_END_SECONDS)
+            for task in pending:
+                log.warning("a task does not end: %r", task)
+                self.detach(task)
+
     def detach(self, work: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
         """Let something go on that nobody waits for any more."""
         task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
+
+
+def _look_away(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -6,19 +6,24 @@ the children of a parent that was killed do not live on, and a reload watches ou
 
 from __future__ import annotations
 
+import copy
+import logging
 import logging.config
 import multiprocessing
 import os
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.statreload import StatReload
 
+from db.faults import described
 from settings import ServerSettings, Settings
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +62,9 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         # Compression would hold 300 kB of memory for each connection.
         ws_per_message_deflate=False,
         backlog=2048,
+        # A busy machine may leave a process without an answer for longer than the five seconds that
+        # uvicorn would wait before it kills it.
+        timeout_worker_healthcheck=30,
     )
     if reload:
         _Reloader(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
@@ -90,14 +98,54 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
+class LogFormatter(logging.Formatter):
+    """Writes exceptions, as arguments and with their tracebacks, as `db.faults.described` does."""
+
+    def __init__(self, format: str | None = None, *, messages: bool = True) -> None:  # noqa: A002 - as `logging` calls it
+        super().__init__(format)
+        self._messages = messages
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        record = copy.copy(record)
+        # It may hold what another formatter made of the exception.
+        record.exc_text = None
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._plain(argument) for argument in record.args)
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is the library's
+        """The traceback, from the innermost cause on."""
+        parts: list[str] = []
+        seen: set[int] = set()
+        error: BaseException | None = ei[1]
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            place = "".join(traceback.format_tb(error.__traceback__))
+            parts.append(f"{place}{described(error, messages=self._messages)}")
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n\nwhich led to\n\n".join(reversed(parts))
+
+    def _plain(self, argument: object) -> object:
+        if isinstance(argument, BaseException):
+            return described(argument, messages=self._messages)
+        return argument
+
+
 def configure_logging(settings: ServerSettings) -> None:
-    """One line a message on standard error, in every process of ours alike."""
+    """One line a message on standard error, in every process of ours alike. What users write is not
+    in it; in production exceptions are told by their class and place alone.
+    """
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}
+                "line": {
+                    "()": LogFormatter,
+                    "format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s",
+                    "messages": not settings.production,
+                }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": settings.log_level.upper(), "handlers": ["stderr"]},

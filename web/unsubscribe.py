@@ -6,11 +6,11 @@ the mail programs' one click (RFC 8058) both send a POST.
 
 from __future__ import annotations
 
-from html import escape
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth.links import UnsubscribeLinks, Unsubscription
@@ -19,13 +19,9 @@ from auth.viewer import NOBODY
 from db.models import NotificationKind
 from domain.notification import stop_mail
 from domain.work import begin
+from web.pages import button, page
 from web.runtime import Runtime
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-    "Referrer-Policy": "no-referrer",
-}
 _ABOUT = {
     NotificationKind.TASK_SHARED_WITH_ME: "tasks that are shared with you",
     NotificationKind.TASK_ASSIGNED_TO_ME: "tasks that are assigned to you",
@@ -45,7 +41,7 @@ def unsubscribe_routes(runtime: Runtime) -> list[BaseRoute]:
         wanted = links.verified(token)
         if wanted is None:
             return _page("<p>This link is not valid.</p>", 400)
-        if request.method == "GET":
+        if request.method != "POST":  # GET, and HEAD with it
             return _page(_question(token, wanted))
         kinds = None if request.query_params.get("all") == "1" else _kinds(wanted)
         info = RequestInfo(id=uuid4().hex)
@@ -64,27 +60,10 @@ def _kinds(wanted: Unsubscription) -> list[NotificationKind]:
 
 def _question(token: str, wanted: Unsubscription) -> str:
     about = [_ABOUT[kind] for kind in _kinds(wanted) if kind in _ABOUT]
-    address = f"/unsubscribe?token={escape(token, quote=True)}"
-    some = (
-        f'<form method="post" action="{address}"><button>No more mail about '
-        f"{escape(' and '.join(about))}</button></form>"
-        if about
-        else ""
-    )
-    every = (
-        f'<form method="post" action="{address}&amp;all=1">'
-        "<button>No more notifications by mail at all</button></form>"
-    )
-    return some + every
+    address = f"/unsubscribe?{urlencode({'token': token})}"
+    some = button(f"No more mail about {' and '.join(about)}", address) if about else ""
+    return some + button("No more notifications by mail at all", f"{address}&all=1")
 
 
 def _page(body: str, status: int = 200) -> Response:
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>Unsubscribe</title>'
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;"
-        "padding:0 1rem}button{font:inherit;padding:.5rem 1rem;margin:.5rem 0}</style></head>"
-        f"<body><h1>Notifications by mail</h1>{body}</body></html>",
-        status,
-        headers=_HEADERS,
-    )
+    return page("Notifications by mail", body, status)

@@ -3,8 +3,8 @@
 One connection carries many operations, each under an id that the client chose. What breaks the
 protocol closes the connection with the code that the protocol names and a reason; what is wrong
 with one operation is an `error` for its id and harms no other. Every operation, and every delivery
-of a subscription, gets a fresh context; what the connection itself keeps is the viewer, whom a
-`sessionRefresh` sent over it renews.
+of a subscription, gets a fresh context with the rights of that moment; what the connection itself
+keeps is the credentials, which a `sessionRefresh` sent over it renews.
 
 Messages are read one after the other, operations run beside each other, and writing is one at a
 time. A client that takes nothing for a while is let go; a subscriber's cursor finds what it missed.
@@ -24,11 +24,12 @@ from graphql import OperationType
 from starlette.types import Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
 from graph.context import Context
 from graph.execution import Answer, GraphQLRequest, Prepared, refusal
 from web.connections import TooManyConnections
+from web.origins import Origins
 from web.requests import BadRequest, header, parse_json, request_from_object
 from web.runtime import Runtime
 
@@ -73,10 +74,15 @@ class GraphQLOverWebSocket:
     def __init__(self, runtime: Runtime, *, init_seconds: float = INIT_SECONDS) -> None:
         self._runtime = runtime
         self._init_seconds = init_seconds
+        self._origins = Origins(runtime.settings.server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from its handshake to its end."""
         if (await receive())["type"] != "websocket.connect":
+            return
+        origin = header(scope, b"origin")
+        if origin is not None and not self._origins.allows_socket(origin, header(scope, b"host")):
+            await _refuse_origin(scope, send)
             return
         if PROTOCOL not in scope.get("subprotocols", ()):
             # Accepted first: a browser tells its page no code of a handshake that was refused.
@@ -86,6 +92,22 @@ class GraphQLOverWebSocket:
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         await _Connection(self._runtime, scope, send).serve(receive, self._init_seconds)
+
+
+async def _refuse_origin(scope: Scope, send: Send) -> None:
+    """Refuse the handshake: HTTP 403, with the reason if the server can send one."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": FORBIDDEN})
+        return
+    message = "Pages of this origin may not connect. Allowed are those of TASKLOOM_CORS_ORIGINS."
+    error = {"message": message, "extensions": {"code": ErrorCode.FORBIDDEN.value}}
+    body = orjson.dumps({"errors": [error]})
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +123,7 @@ class _Connection:
     """One socket; a `web.connections.Stream`."""
 
     def __init__(self, runtime: Runtime, scope: Scope, send: Send) -> None:
-        self.viewer: Viewer = NOBODY
+        self.credentials: Credentials = NOBODY.credentials
         self._runtime = runtime
         self._info: RequestInfo = scope["taskloom.request"]
         self._authorization = header(scope, b"authorization")
@@ -181,9 +203,7 @@ class _Connection:
                 self._runtime.detach(operation.task)
             else:
                 tasks.append(operation.task)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._runtime.end(*tasks)
 
     async def _read(self, receive: Receive, timer: asyncio.TimerHandle) -> None:
         loop = asyncio.get_running_loop()
@@ -252,7 +272,8 @@ class _Connection:
             raise Closed(BAD_MESSAGE, "The payload of `connection_init` must be an object or null")
         authorization = _authorization(payload) or self._authorization
         try:
-            self.viewer = await self._runtime.services.authenticator.viewer(authorization)
+            viewer = await self._runtime.services.authenticator.viewer(authorization)
+            self.credentials = viewer.credentials
             self._runtime.connections.open(self, self._info.ip)
         except Unauthenticated as failure:
             raise Closed(FORBIDDEN, f"Forbidden: {failure.message}") from None
@@ -314,9 +335,9 @@ class _Connection:
             prepared = await self._runtime.executor.prepare(request, request_id=info.id)
             operation.kind = prepared.kind
             name = prepared.kind.value
-            context = self._context(info)
+            context = await self._context(info, public=prepared.operation.public)
             await self._runtime.executor.admit(prepared, context)
-            streamed = prepared.kind is OperationType.SUBSCRIPTION and not prepared.cost_only
+            streamed = prepared.subscribes
             if streamed:
                 answer = await self._stream(id_, operation, prepared, context)
             else:
@@ -342,21 +363,20 @@ class _Connection:
 
     async def _once(self, prepared: Prepared, context: Context) -> Answer:
         answer = await self._runtime.executor.execute(prepared, context)
-        renewed = context.renewed_viewer
-        if renewed is not None and renewed.user_id == self.viewer.user_id:
-            self.viewer = renewed
+        renewed = context.renewed
+        if renewed is not None and renewed.user_id == self.credentials.user_id:
+            self.credentials = renewed
         return answer
 
     async def _stream(
         self, id_: str, operation: _Open, prepared: Prepared, admitted: Context
     ) -> Answer:
         """Send every delivery; the answer at the end says whether the stream failed."""
-        unused = [admitted]
 
-        def fresh() -> Context:
-            return unused.pop() if unused else self._context(admitted.request)
+        async def fresh() -> Context:
+            return await self._context(admitted.request)
 
-        deliveries = await self._runtime.executor.subscribe(prepared, fresh)
+        deliveries = await self._runtime.executor.subscribe(prepared, admitted, fresh)
         sent = 0
         async with aclosing(deliveries):
             async for answer in deliveries:
@@ -372,8 +392,18 @@ class _Connection:
                     await asyncio.sleep(0)
         return Answer()
 
-    def _context(self, info: RequestInfo) -> Context:
-        return self._runtime.services.context(self.viewer, info)
+    async def _context(self, info: RequestInfo, *, public: bool = False) -> Context:
+        """A context for one operation or delivery. Credentials that are no longer valid end the
+        connection, except for what the signed-out may do as well, such as to renew them.
+        """
+        services = self._runtime.services
+        try:
+            return await services.current_context(self.credentials, info)
+        except Unauthenticated:
+            if public:
+                return services.context(NOBODY, info)
+            self.expire()
+            raise
 
     async def _write(self, message: dict[str, Any]) -> None:
         text = orjson.dumps(message).decode()

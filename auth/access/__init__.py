@@ -11,7 +11,8 @@ tasks and time entries is declared in `auth.access.ways`.
 from __future__ import annotations
 
 # Importing them writes their rules into `RULES`.
-from auth.access import events, people, projects, tasks  # noqa: F401 - for their rules
+from auth.access import people, projects, tasks  # noqa: F401 - for their rules
+from auth.access.events import audit
 from auth.access.parts import member_projects, role_in
 from auth.access.rule import (
     RULES,
@@ -19,7 +20,6 @@ from auth.access.rule import (
     Predicate,
     Rule,
     archive,
-    audit,
     delete,
     edit,
     reach,

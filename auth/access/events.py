@@ -1,4 +1,8 @@
-"""Who reads an event: whoever sees its subject now, and those it is addressed to."""
+"""Who reads an event: whoever sees its subject now, and those it is addressed to.
+
+An API key reads of these the events of the nouns that its scopes open and, where it is restricted
+to projects, of what is in them *now*: the history of a task leaves a project with the task.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,13 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    false,
     func,
     literal,
+    not_,
     or_,
     select,
+    true,
 )
 from sqlalchemy.orm import aliased
 
@@ -24,9 +31,10 @@ from auth.access.people import of_managed_project
 from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_projects, is_manager, task_read
 from auth.access.ways import Who
+from auth.scopes import LOSS
+from auth.viewer import Viewer
 from db import models
 
-_UNREADABLE_KIND = "ACCESS_LOST"
 # What happens to a task's shares is for those who manage them, not for all who see the task.
 # An array and not an IN: SQLAlchemy expands an IN when it compiles, and then asks for the values of
 # all other parameters of the statement as well, which come only when it is run.
@@ -57,10 +65,10 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
         .where(task.id == event.task_id)
         .scalar_subquery()
     )
-    return or_(
+    visible = or_(
         viewer.sql_id == any_(event.audience),
         and_(
-            event.kind != _UNREADABLE_KIND,
+            event.kind != LOSS,
             case(
                 (event.kind == any_(_TIME_KINDS), of_managed_project(viewer, event)),
                 else_=or_(
@@ -70,6 +78,45 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
             ),
         ),
     )
+    return and_(_in_scope(viewer, event), visible)
 
 
-RULES[models.Event] = Rule(read=_event_read, within=in_projects, noun="event")
+def _in_scope(viewer: Who, event: Any) -> ColumnElement[bool]:
+    """Whether the scopes of a key open the noun that an event is about."""
+    if not viewer.scoped:
+        return true()
+    assert isinstance(viewer, Viewer)
+    readable = viewer.sql_events
+    return or_(
+        event.kind == any_(readable),
+        and_(event.kind == LOSS, event.subject_type == any_(readable)),
+    )
+
+
+def _within(viewer: Who, event: Any) -> ColumnElement[bool]:
+    """Whether an event, and the task or time entry that it is about, is in the key's projects."""
+    task, entry = aliased(models.Task), aliased(models.TimeEntry)
+    stayed = select(task.id).where(task.id == event.task_id, in_projects(viewer, task)).exists()
+    # An entry that was deleted left nothing but its events.
+    left = (
+        select(entry.id)
+        .where(
+            event.subject_type == models.TimeEntry.__name__,
+            entry.id == event.subject_id,
+            not_(func.coalesce(in_projects(viewer, entry), False)),
+        )
+        .exists()
+    )
+    return and_(
+        in_projects(viewer, event),
+        or_(event.task_id.is_(None), stayed),
+        not_(left),
+    )
+
+
+def audit(viewer: Who, entity: Any) -> ColumnElement[bool]:
+    """Every row of the log, for administrators; nothing for anybody else."""
+    return _in_scope(viewer, entity) if viewer.is_admin else false()
+
+
+RULES[models.Event] = Rule(read=_event_read, within=_within, noun="event")

@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     false,
     inspect,
-    true,
 )
 
 from auth.access.ways import Way, Who, candidates
@@ -97,12 +96,6 @@ def reach(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSelect[UUI
     """
     ways = rule_of(model).ways
     return candidates(ways, viewer, model, most=most) if ways and viewer.signed_in else None
-
-
-def audit(viewer: Who, entity: Entity) -> ColumnElement[bool]:
-    """Every row of the log, for administrators; nothing for anybody else."""
-    rule_of(entity)
-    return true() if viewer.is_admin else false()
 
 
 def _predicate(

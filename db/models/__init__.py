@@ -1,6 +1,6 @@
 """The tables, one file a noun. Importing this package makes the metadata complete."""
 
-from db.models.account_code import AccountCode, CodePurpose
+from db.models.account_code import AccountCode, CodePurpose, EmailUndo
 from db.models.api_key import ApiKey
 from db.models.attachment import Attachment, StoredFile
 from db.models.comment import Comment, CommentMention, CommentRevision
@@ -19,7 +19,7 @@ from db.models.notification import (
 from db.models.project import Project, ProjectMember, Role
 from db.models.reminder import DueNotice, Reminder, ReminderChannel, RuleKind
 from db.models.report_export import ExportFormat, ExportState, ReportExport
-from db.models.session import RefreshToken, Session
+from db.models.session import RefreshToken, Session, UsedStreamToken
 from db.models.share import Permission, TaskShare
 from db.models.task import Task, TaskPriority, TaskStatus
 from db.models.time_entry import TimeEntry
@@ -39,6 +39,7 @@ __all__ = [
     "DeliveryState",
     "Device",
     "DueNotice",
+    "EmailUndo",
     "Event",
     "ExportFormat",
     "ExportState",
@@ -71,6 +72,7 @@ __all__ = [
     "TaskShare",
     "TaskStatus",
     "TimeEntry",
+    "UsedStreamToken",
     "User",
     "Webhook",
     "WebhookDelivery",

@@ -6,7 +6,7 @@ import datetime as dt
 from enum import IntEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, SmallInteger, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, SmallInteger, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Identified, Ordered
@@ -38,3 +38,20 @@ class AccountCode(Identified, Base):
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
 
     __table_args__ = (UniqueConstraint("user_id", "purpose"),)
+
+
+class EmailUndo(Identified, Base):
+    """A change of a user's address that the former address can undo, by a link made from the id.
+
+    Until then nobody else can have the former address, or it could not be given back.
+    """
+
+    __tablename__ = "email_undos"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    # The former address.
+    email: Mapped[str]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+    __table_args__ = (Index("ix_email_undos_email_lower", func.lower(text("email"))),)

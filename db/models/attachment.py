@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Identified
+from db.base import Base, Identified, sort_key
 from db.models.task import Task
 from db.models.user import User
 
@@ -52,6 +52,7 @@ class Attachment(Identified, Base):
     uploader_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     file_id: Mapped[UUID] = mapped_column(ForeignKey("stored_files.id"), unique=True)
     filename: Mapped[str]
+    filename_key: Mapped[str] = sort_key("filename")
     content_type: Mapped[str]
     # In bytes.
     size: Mapped[int]

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Identified, Ordered, Versioned
+from db.models.api_key import ApiKey
 from db.models.project import Project
 
 
@@ -36,6 +37,8 @@ class Integration(Versioned, Base):
     __tablename__ = "integrations"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # The key that made it or changed it last; null if its user did, with a session.
+    api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     connector: Mapped[Connector] = mapped_column(Ordered(Connector))
     # By the connector's names (`domain.integration`); nothing in it is secret.
@@ -53,10 +56,12 @@ class Integration(Versioned, Base):
     progress: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
 
     project: Mapped[Project] = relationship(lazy="raise")
+    api_key: Mapped[ApiKey | None] = relationship(lazy="raise")
 
     __table_args__ = (
         UniqueConstraint("project_id", "target"),
         Index("ix_integrations_user_id_created_at_id", "user_id", "created_at", "id"),
+        Index("ix_integrations_api_key_id", "api_key_id"),
     )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Ordered, Versioned, search_vector
+from db.base import Base, Ordered, Versioned, search_vector, sort_key
 from db.models.user import User
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Project(Versioned, Base):
     __tablename__ = "projects"
 
     name: Mapped[str]
+    name_key: Mapped[str] = sort_key("name")
     description: Mapped[str | None]
     key: Mapped[str]
     color: Mapped[str | None]
@@ -57,6 +58,7 @@ class Project(Versioned, Base):
     __table_args__ = (
         UniqueConstraint("key"),
         Index("ix_projects_created_at_id", "created_at", "id"),
+        Index("ix_projects_name_key_id", "name_key", "id"),
         Index("ix_projects_search", "search", postgresql_using="gin"),
     )
 

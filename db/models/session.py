@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Versioned
+from db.base import Base, Identified, Versioned
 from db.models.user import User
 
 
@@ -44,3 +44,13 @@ class RefreshToken(Base):
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
     # Set when the token was exchanged for its successor; a later use is a reuse.
     used_at: Mapped[dt.datetime | None]
+
+
+class UsedStreamToken(Identified, Base):
+    """A stream token that opened its subscription, by its `jti`. Kept for longer than it would be
+    valid otherwise.
+    """
+
+    __tablename__ = "used_stream_tokens"
+
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Ordered, Versioned, search_vector
+from db.base import Base, Ordered, Versioned, search_vector, sort_key
 from db.models.project import Project
 from db.models.user import User
 
@@ -67,6 +67,7 @@ class Task(Versioned, Base):
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
     number: Mapped[int | None]
     title: Mapped[str]
+    title_key: Mapped[str] = sort_key("title")
     description: Mapped[str | None]
     notes: Mapped[str | None]
     status: Mapped[TaskStatus] = mapped_column(Ordered(TaskStatus), default=TaskStatus.TODO)
@@ -132,6 +133,7 @@ class Task(Versioned, Base):
         Index("ix_tasks_parent_id_position_id", "parent_id", "position", "id"),
         Index("ix_tasks_root_id", "root_id"),
         Index("ix_tasks_due_at_id", "due_at", "id"),
+        Index("ix_tasks_title_key_id", "title_key", "id"),
         Index("ix_tasks_tag_keys", "tag_keys", postgresql_using="gin"),
         Index("ix_tasks_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_tasks_search", "search", postgresql_using="gin"),

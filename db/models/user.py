@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from db.base import Base, Ordered, Versioned
+from db.base import Base, Ordered, Versioned, sort_key
 
 if TYPE_CHECKING:
     from db.models.api_key import ApiKey
@@ -36,8 +36,10 @@ class User(Versioned, Base):
     __tablename__ = "users"
 
     username: Mapped[str]
+    username_key: Mapped[str] = sort_key("username")
     email: Mapped[str]
     full_name: Mapped[str | None]
+    full_name_key: Mapped[str | None] = sort_key("full_name")
     # The file of their picture. Files know who uploaded them, so the two tables name each other.
     avatar_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("stored_files.id", name="fk_users_avatar_id_stored_files", use_alter=True),
@@ -47,6 +49,8 @@ class User(Versioned, Base):
     password_hash: Mapped[str]
     pepper_version: Mapped[int] = mapped_column(SmallInteger, default=1)
     password_changed_at: Mapped[dt.datetime]
+    # Codes and links that were asked for before this moment are void (`domain.credentials`).
+    codes_voided_at: Mapped[dt.datetime | None]
     timezone: Mapped[str] = mapped_column(default="UTC", server_default=text("'UTC'"))
     week_start: Mapped[WeekDay] = mapped_column(Ordered(WeekDay), default=WeekDay.MONDAY)
     locale: Mapped[str] = mapped_column(default="en", server_default=text("'en'"))
@@ -76,4 +80,6 @@ class User(Versioned, Base):
             postgresql_ops={"lowered": "text_pattern_ops"},
         ),
         Index("ix_users_created_at_id", "created_at", "id"),
+        Index("ix_users_username_key_id", "username_key", "id"),
+        Index("ix_users_full_name_key_id", "full_name_key", "id"),
     )

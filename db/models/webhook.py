@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import Base, Identified, Ordered, Versioned
+from db.models.api_key import ApiKey
 from db.models.user import User
 
 
@@ -45,6 +46,8 @@ class Webhook(Versioned, Base):
     __tablename__ = "webhooks"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # The key that made it or changed it last; null if its user did, with a session.
+    api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     url: Mapped[str]
     # Kinds of events; null for all.
     events: Mapped[list[str] | None]
@@ -66,6 +69,7 @@ class Webhook(Versioned, Base):
     failing_since: Mapped[dt.datetime | None]
 
     user: Mapped[User] = relationship(lazy="raise")
+    api_key: Mapped[ApiKey | None] = relationship(lazy="raise")
     deliveries: Mapped[list[WebhookDelivery]] = relationship(
         lazy="raise", back_populates="webhook", passive_deletes=True
     )
@@ -73,6 +77,7 @@ class Webhook(Versioned, Base):
     __table_args__ = (
         Index("ix_webhooks_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("ix_webhooks_active", "user_id", postgresql_where=text("status = 1")),
+        Index("ix_webhooks_api_key_id", "api_key_id"),
     )
 
 
@@ -95,6 +100,8 @@ class WebhookDelivery(Identified, Base):
     attempted_at: Mapped[dt.datetime | None]
     request_headers: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
     request_body: Mapped[str | None]
+    # What an API key needs to read the body; null for those from before this was noted.
+    scopes: Mapped[list[str] | None]
     response_status: Mapped[int | None] = mapped_column(SmallInteger)
     response_body: Mapped[str | None]
     duration_ms: Mapped[int | None]

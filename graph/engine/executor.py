@@ -121,8 +121,8 @@ async def execute(
     def executor() -> Executor[Any]:
         return StrawberryGraphQLCoreExecutionContext(
             schema,
-            plan.operation.definitions,
-            plan.operation.fragments,
+            plan.definitions,
+            plan.fragments,
             root_value,
             context_value,
             operation,
@@ -141,7 +141,7 @@ async def execute(
 
 async def _run(run: Run) -> Executed:
     if getattr(run.context, "outline", run) is None:
-        run.context.outline = run.plan.operation.outline
+        run.context.outline = run.plan.outline
     data, errors = await run.execute()
     return Executed(data, errors or None, "batch")
 

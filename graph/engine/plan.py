@@ -19,6 +19,7 @@ from typing import Any, Final
 from graphql import (
     DirectiveNode,
     FieldNode,
+    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
@@ -161,7 +162,11 @@ class Plan:
     """A whole operation. `serial`: root fields one after the other. `uses`: how often it ran."""
 
     root: ObjectPlan
-    operation: PlannedOperation
+    # Of the operation, which keeps its plans: were it kept by them too, what is given up would wait
+    # for the collector.
+    outline: Outline
+    definitions: dict[str, FragmentDefinitionNode]
+    fragments: dict[str, FragmentDetails]
     serial: bool
     size: int
     uses: int = 0
@@ -345,7 +350,8 @@ class _Builder:
         except RecursionError as error:
             raise Unplannable("depth") from error
         serial = node.operation is OperationType.MUTATION
-        return Plan(root, self.operation, serial, self.size)
+        known = self.operation
+        return Plan(root, known.outline, known.definitions, known.fragments, serial, self.size)
 
     def _object(
         self, type_: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]]

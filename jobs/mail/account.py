@@ -1,4 +1,4 @@
-"""Mails with which people prove who they are: to reset a password, to verify an address.
+"""Mails about an account: to reset a password, to verify an address, to say what has changed.
 
 They go to whatever address was asked for, verified or not. The code is the job's: a job that is
 run again sends the same one.
@@ -11,6 +11,7 @@ from uuid import UUID
 from auth.codes import AccountCodes
 from db.models import User
 from domain import account_mail
+from domain.credentials import EMAIL_JOB, NOTICE_JOB, RESET_JOB, UNDO_LIFE, Change
 from domain.work import Work
 from jobs.handlers import RunningJob, handler
 from jobs.mail.compose import compose
@@ -20,12 +21,13 @@ from jobs.tools import Tools
 _ATTEMPTS = 6
 
 
-@handler(account_mail.RESET_JOB, attempts=_ATTEMPTS)
+@handler(RESET_JOB, attempts=_ATTEMPTS)
 async def send_reset(tools: Tools, job: RunningJob) -> None:
     """The link with which a new password can be set. Nothing where there is no such account."""
 
     async def begin(work: Work) -> User | None:
-        return await account_mail.begin_reset(work, job.id, job.payload["email"])
+        email = job.payload["email"]
+        return await account_mail.begin_reset(work, job.id, email, job.created_at)
 
     user = await tools.do(job.name, begin)
     if user is None:
@@ -48,14 +50,14 @@ async def send_reset(tools: Tools, job: RunningJob) -> None:
     await tools.sender.send(message)
 
 
-@handler(account_mail.EMAIL_JOB, attempts=_ATTEMPTS)
+@handler(EMAIL_JOB, attempts=_ATTEMPTS)
 async def send_verification(tools: Tools, job: RunningJob) -> None:
     """A code and a link; to the address that they verify."""
     address = job.payload["email"]
 
     async def begin(work: Work) -> User | None:
         user_id = UUID(job.payload["user"])
-        return await account_mail.begin_verification(work, job.id, user_id, address)
+        return await account_mail.begin_verification(work, job.id, user_id, address, job.created_at)
 
     user = await tools.do(job.name, begin)
     if user is None:
@@ -75,6 +77,72 @@ async def send_verification(tools: Tools, job: RunningJob) -> None:
         to=address,
         name=user.full_name or user.username,
         subject="Confirm your e-mail address",
+        now=job.created_at,
+    )
+    await tools.sender.send(message)
+
+
+_NOTICES = {
+    Change.PASSWORD_CHANGED: (
+        "Your password was changed",
+        "The password of your account was changed. All other sessions have ended.",
+    ),
+    Change.PASSWORD_RESET: (
+        "Your password was reset",
+        "The password of your account was set with a link from a mail. All sessions have ended.",
+    ),
+    Change.EMAIL_CHANGED: (
+        "Your e-mail address was changed",
+        "The e-mail address of your account was changed. This address no longer belongs to it.",
+    ),
+    Change.EMAIL_RESTORED: (
+        "A change of your e-mail address was undone",
+        "The owner of the former address undid the change to this one. All sessions have ended.",
+    ),
+    Change.SESSIONS_REVOKED: (
+        "An administrator ended your sessions",
+        "An administrator ended all sessions of your account. Sign in again to go on.",
+    ),
+    Change.DEACTIVATED: (
+        "Your account was deactivated",
+        "An administrator deactivated your account. You can no longer sign in.",
+    ),
+}
+
+
+@handler(NOTICE_JOB, attempts=_ATTEMPTS)
+async def send_notice(tools: Tools, job: RunningJob) -> None:
+    """What changed, to the address that the account had before; with the link that undoes a change
+    of address.
+    """
+    payload = job.payload
+
+    async def read(work: Work) -> User | None:
+        return await work.session.get(User, UUID(payload["user"]))
+
+    user = await tools.do(job.name, read)
+    if user is None or user.deleted_at is not None:
+        return
+    settings = tools.settings
+    change = Change(payload["change"])
+    subject, what = _NOTICES[change]
+    undo = None
+    if "undo" in payload:
+        token = AccountCodes(settings).token(UUID(payload["undo"]))
+        undo = f"{settings.server.public_url}/auth/undo-email-change?token={token}"
+    message = compose(
+        settings,
+        "account_notice",
+        {
+            "what": what,
+            "undo": undo,
+            "hours": int(UNDO_LIFE.total_seconds()) // 3600,
+            "by_password": change in {Change.PASSWORD_CHANGED, Change.PASSWORD_RESET},
+        },
+        id_=job.id,
+        to=payload["email"],
+        name=user.full_name or user.username,
+        subject=subject,
         now=job.created_at,
     )
     await tools.sender.send(message)

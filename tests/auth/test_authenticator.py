@@ -111,7 +111,7 @@ async def test_signing_out_holds_at_once_in_this_process(house: House) -> None:
     await house.do(viewer, session.revoke, house.auth)
     with pytest.raises(Unauthenticated, match="ended"):
         await house.auth.viewer(person.header)
-    assert not await house.auth.still_valid(viewer)
+    assert not await house.auth.still_valid(viewer.credentials)
 
 
 async def test_signing_out_holds_within_five_seconds_in_another(
@@ -123,7 +123,7 @@ async def test_signing_out_holds_within_five_seconds_in_another(
     house.clock.forward(seconds=4)
     with pytest.raises(Unauthenticated, match="ended"):
         await elsewhere.auth.viewer(person.header)
-    assert not await elsewhere.auth.still_valid(viewer)
+    assert not await elsewhere.auth.still_valid(viewer.credentials)
 
 
 async def test_deactivation_holds_within_five_seconds_in_another(
@@ -131,10 +131,10 @@ async def test_deactivation_holds_within_five_seconds_in_another(
 ) -> None:
     admin, person = await house.admin(), await house.person()
     viewer = await elsewhere.auth.viewer(person.header)
-    assert await elsewhere.auth.still_valid(viewer)
+    assert await elsewhere.auth.still_valid(viewer.credentials)
     await house.do(admin.viewer, user.deactivate, house.auth, person.id)
     house.clock.forward(seconds=4)
-    assert not await elsewhere.auth.still_valid(viewer)
+    assert not await elsewhere.auth.still_valid(viewer.credentials)
     with pytest.raises(Unauthenticated):
         await elsewhere.auth.viewer(person.header)
 
@@ -203,13 +203,13 @@ async def test_a_token_must_name_the_user_of_its_session(house: House) -> None:
 async def test_a_stream_token_opens_a_stream_and_nothing_else(house: House) -> None:
     person = await house.person()
     minted = house.auth.mint_stream_token(person.viewer)
-    viewer = await house.auth.stream_viewer(minted.token)
+    viewer = await house.auth.use_stream_token(minted.token)
     assert viewer == person.viewer
     with pytest.raises(Unauthenticated, match="another kind"):
         await house.auth.viewer(f"Bearer {minted.token}")
     house.clock.forward(seconds=60)
     with pytest.raises(Unauthenticated, match="expired"):
-        await house.auth.stream_viewer(minted.token)
+        await house.auth.use_stream_token(minted.token)
 
 
 async def test_a_stream_token_ends_with_its_session(house: House) -> None:
@@ -217,7 +217,7 @@ async def test_a_stream_token_ends_with_its_session(house: House) -> None:
     minted = house.auth.mint_stream_token(person.viewer)
     await house.do(person.viewer, session.revoke, house.auth)
     with pytest.raises(Unauthenticated, match="ended"):
-        await house.auth.stream_viewer(minted.token)
+        await house.auth.use_stream_token(minted.token)
 
 
 async def test_nobody_gets_a_stream_token(house: House) -> None:
@@ -227,9 +227,9 @@ async def test_nobody_gets_a_stream_token(house: House) -> None:
 
 async def test_a_stream_ends_with_its_token(house: House) -> None:
     person = await house.person()
-    assert await house.auth.still_valid(person.viewer)
+    assert await house.auth.still_valid(person.viewer.credentials)
     house.clock.forward(minutes=15)
-    assert not await house.auth.still_valid(person.viewer)
+    assert not await house.auth.still_valid(person.viewer.credentials)
 
 
 async def test_a_stream_goes_on_with_a_renewed_viewer(house: House) -> None:
@@ -237,15 +237,15 @@ async def test_a_stream_goes_on_with_a_renewed_viewer(house: House) -> None:
     house.clock.forward(minutes=14)
     renewed = await house.refresh(person.grant.refresh_token)
     house.clock.forward(minutes=2)
-    assert not await house.auth.still_valid(person.viewer)
-    assert await house.auth.still_valid(renewed.viewer)
+    assert not await house.auth.still_valid(person.viewer.credentials)
+    assert await house.auth.still_valid(renewed.viewer.credentials)
 
 
 async def test_a_stream_of_nobody_is_not_ended(house: House) -> None:
-    assert await house.auth.still_valid(NOBODY)
+    assert await house.auth.still_valid(NOBODY.credentials)
 
 
 async def test_a_stream_of_another_user_than_the_sessions_is_none(house: House) -> None:
     ada, eve = await house.person(), await house.person()
     mixed = dataclasses.replace(ada.viewer, user_id=eve.id)
-    assert not await house.auth.still_valid(mixed)
+    assert not await house.auth.still_valid(mixed.credentials)

@@ -52,7 +52,7 @@ async def test_sessions_go_on(houses: tuple[House, House]) -> None:
     person = await before.person()
     assert (await after.auth.viewer(person.header)).user_id == person.id
     token = before.auth.mint_stream_token(person.viewer).token
-    assert (await after.auth.stream_viewer(token)).user_id == person.id
+    assert (await after.auth.use_stream_token(token)).user_id == person.id
     grant = await after.refresh(person.grant.refresh_token)
     assert (await after.refresh(grant.refresh_token)).viewer.user_id == person.id
 

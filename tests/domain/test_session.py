@@ -167,7 +167,7 @@ async def test_two_tabs_at_once_get_one_successor(house: House) -> None:
                 await asyncio.sleep(0.01)
     grants = await asyncio.gather(*refreshing)
     assert len({grant.refresh_token for grant in grants}) == 1
-    assert await house.auth.still_valid(person.viewer)
+    assert await house.auth.still_valid(person.viewer.credentials)
 
 
 async def test_two_servers_give_the_same_successor(house: House) -> None:
@@ -227,7 +227,7 @@ async def test_reuse_ends_no_other_session(house: House) -> None:
     house.clock.forward(seconds=11)
     with pytest.raises(InvalidCredentials):
         await house.refresh(person.grant.refresh_token)
-    assert await house.auth.still_valid(second.viewer)
+    assert await house.auth.still_valid(second.viewer.credentials)
     await house.refresh(second.refresh_token)
 
 
@@ -285,7 +285,7 @@ async def test_another_persons_session_does_not_exist(house: House) -> None:
         await house.do(
             stranger.viewer, session.revoke, house.auth, session_id=person.viewer.session_id
         )
-    assert await house.auth.still_valid(person.viewer)
+    assert await house.auth.still_valid(person.viewer.credentials)
 
 
 async def test_nobody_cannot_sign_out(house: House) -> None:
@@ -299,10 +299,10 @@ async def test_ending_all_others_keeps_this_one(house: House) -> None:
     person, bystander = await house.person(), await house.person()
     others = [await house.login(person) for _ in range(2)]
     assert await house.do(person.viewer, session.revoke_others, house.auth) == 2
-    assert await house.auth.still_valid(person.viewer)
-    assert await house.auth.still_valid(bystander.viewer)
+    assert await house.auth.still_valid(person.viewer.credentials)
+    assert await house.auth.still_valid(bystander.viewer.credentials)
     for other in others:
-        assert not await house.auth.still_valid(other.viewer)
+        assert not await house.auth.still_valid(other.viewer.credentials)
 
 
 # --- forgetting ----------------------------------------------------------------------------------

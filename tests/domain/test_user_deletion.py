@@ -61,7 +61,7 @@ async def test_the_password_is_asked_for(house: House) -> None:
     with pytest.raises(InvalidCredentials) as refused:
         await _leave(house, person, "wrong password")
     assert refused.value.path == ("password",)
-    assert await house.auth.still_valid(person.viewer)
+    assert await house.auth.still_valid(person.viewer.credentials)
     with pytest.raises(Unauthenticated):
         await house.do(NOBODY, delete_oneself, house.auth, password=PASSWORD)
 
@@ -112,7 +112,7 @@ async def test_a_project_with_others_in_it_has_to_be_handed_over_first(house: Ho
     project = await _project(house, owner, member)
     with pytest.raises(Forbidden, match=f"“{owner.username}”.*projectTransfer"):
         await _leave(house, owner)
-    assert await house.auth.still_valid(owner.viewer)
+    assert await house.auth.still_valid(owner.viewer.credentials)
     await house.do(owner.viewer, projects.transfer, project.id, member.id, None)
     await _leave(house, owner)
     async with house.work() as work:

@@ -353,3 +353,25 @@ async def take_soon(live: LiveEvents, person: Any, world: Any, task: Any, take: 
     await world.change(person, task)
     await take(subscription, 1)
     await subscription.aclose()
+
+
+async def test_closing_coincides_with_an_announcement(event_log: EventLog, world: Any) -> None:
+    """What the reader waits for comes in the very turn in which it is cancelled."""
+    owner = await world.user()
+    await world.task(owner)
+    for place in range(1, 8):
+        bus = LocalBus()
+        live = LiveEvents(event_log, bus, lambda: dt.datetime.now(dt.UTC))
+        await live.start()
+        subscription = await live.subscribe(owner.id, ALL)
+        listening = asyncio.ensure_future(anext(subscription))
+        while not live._joined:
+            await asyncio.sleep(0)
+        for _ in range(place):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.02)
+        live._wake.set()
+        async with asyncio.timeout(5):
+            await live.close()
+        with pytest.raises(Unavailable):
+            await listening

@@ -15,12 +15,14 @@ from auth.viewer import Viewer
 from db.engine import Database
 from domain.work import begin
 from errors import CursorExpired
-from events.cursor import Cursor
+from events import log
+from events.cursor import Cursor, Place
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
-from events.log import EventLog, cursor_of
+from events.log import EventLog, EventPage, cursor_of
 from events.pruning import prune
 from settings import load_settings
+from tests.events.conftest import REPLAY, may_read
 
 WRITERS = 24
 EVENTS_OF_EACH = 125
@@ -264,3 +266,67 @@ async def test_events_of_a_server_that_was_further_on_become_the_beginning(
     fresh = await world.change(owner, task)
     page = await event_log.read_visible(owner.id, (0, 0))
     assert [row.id for row in page.rows] == [*restored, fresh]
+
+
+async def read_whole(event_log: EventLog, viewer_id: UUID, place: Place) -> list[EventPage]:
+    """All pages of a viewer, to the horizon."""
+    pages: list[EventPage] = []
+    async with asyncio.timeout(20):
+        while not pages or pages[-1].more:
+            pages.append(await event_log.read_visible(viewer_id, place))
+            place = pages[-1].cursor.place
+    return pages
+
+
+@pytest.fixture
+def narrow_log(database: Database, monkeypatch: pytest.MonkeyPatch) -> EventLog:
+    """A log whose pages look at no more than three events."""
+    monkeypatch.setattr(log, "_WINDOW", 3)
+    return EventLog(database.reader, may_read, replay=REPLAY)
+
+
+async def test_a_page_that_ends_with_its_window_loses_no_event(
+    narrow_log: EventLog, world: Any
+) -> None:
+    owner, stranger = await world.user(), await world.user()
+    task = await world.task(owner)
+    place = (await narrow_log.head()).cursor.place
+    ids = [await world.change(owner, task) for _ in range(7)]
+    pages = await read_whole(narrow_log, owner.id, place)
+    assert [[row.id for row in page.rows] for page in pages] == [ids[:3], ids[3:6], ids[6:]]
+    # Somebody who sees none of them comes to the end as well, by the same steps.
+    assert [page.rows for page in await read_whole(narrow_log, stranger.id, place)] == [[], [], []]
+
+
+async def test_the_last_event_of_a_window_is_read_where_it_is_the_only_one_to_see(
+    narrow_log: EventLog, world: Any
+) -> None:
+    owner, other = await world.user(), await world.user()
+    mine, theirs = await world.task(owner), await world.task(other)
+    place = (await narrow_log.head()).cursor.place
+    for _ in range(2):
+        await world.change(other, theirs)
+    last = await world.change(owner, mine)
+    for _ in range(2):
+        await world.change(other, theirs)
+    pages = await read_whole(narrow_log, owner.id, place)
+    assert [[row.id for row in page.rows] for page in pages] == [[last], []]
+
+
+async def test_a_window_does_not_reach_beyond_the_horizon(
+    database: Database, narrow_log: EventLog, world: Any
+) -> None:
+    """Or its end would be a cursor behind what an open transaction may still add."""
+    owner = await world.user()
+    task = await world.task(owner)
+    place = (await narrow_log.head()).cursor.place
+    async with begin(
+        database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    ) as work:
+        early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+        await work.session.flush()
+        late = [await world.change(owner, task) for _ in range(4)]
+        page = await narrow_log.read_visible(owner.id, place)
+        assert (page.rows, page.more, page.waiting) == ([], False, True)
+    pages = await read_whole(narrow_log, owner.id, page.cursor.place)
+    assert [row.id for page in pages for row in page.rows] == [early.id, *late]

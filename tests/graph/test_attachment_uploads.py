@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
 
+from app import create_app
 from db import models
 from db.models import Permission
-from domain import stored_file
+from domain import attachment, stored_file
 from domain.trash import KEPT
 from graph import ids
 from jobs import periodic
 from settings import Settings
 from tests import uploads
 from tests.accounts import House, Person
-from tests.factories import World, fresh_id, gid, missing
+from tests.factories import World, fresh_id, gid, missing, world_of
+from tests.graph.test_last_values import attachments
 from tests.graph_api import Api
 from tests.uploads import attach, local
+from tests.waiting import begun_beside
 
 PNG = uploads.image("PNG", (800, 400))
 
@@ -100,6 +105,29 @@ async def test_wrong_bytes_can_be_sent_again(world: World) -> None:
     assert (await world.http.put(url, content=PNG)).status_code == 204
 
 
+@pytest.mark.parametrize(("chunks", "read"), [(15, 15), (16, 16), (17, 17), (1000, 17)])
+async def test_who_sends_without_end_is_cut_off(settings: Settings, chunks: int, read: int) -> None:
+    """What is a little too large is read and refused; after sixteen times the limit that ends."""
+    limit = 1000
+    storage = settings.storage.model_copy(update={"upload_bytes": limit})
+    app = create_app(settings.model_copy(update={"storage": storage}))
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < chunks:
+            sent += 1
+            yield b"x" * limit
+
+    async with app.lifespan(), world_of(app) as world:
+        ada = await world.person()
+        target = await started(world, ada, await world.task(ada), "a.txt", limit)
+        reply = await world.http.put(local(target["url"]), content=body())
+    assert reply.status_code == 413
+    assert reply.json()["errors"][0]["extensions"]["code"] == "FILE_TOO_LARGE"
+    assert sent == read
+
+
 async def test_only_the_address_that_was_given_takes_a_file(world: World) -> None:
     ada, eve = await world.people(2)
     task = await world.task(ada)
@@ -116,6 +144,50 @@ async def test_only_the_address_that_was_given_takes_a_file(world: World) -> Non
     assert (await world.post(uploads.FINISH, eve, input={"uploadId": target["id"]})).codes == [
         "NOT_FOUND"
     ]
+
+
+async def arrived(world: World, person: Person, task: Any) -> UUID:
+    """An upload whose bytes have arrived."""
+    target = await started(world, person, task, "a.txt", 5)
+    assert (await world.http.put(local(target["url"]), content=b"words")).status_code == 204
+    return ids.decode(models.StoredFile, target["id"], ())
+
+
+async def test_an_upload_can_be_finished_until_it_expires(world: World) -> None:
+    ada = await world.person()
+    upload = await arrived(world, ada, await world.task(ada))
+    values = {"uploadId": ids.encode(models.StoredFile, upload)}
+    async with world.database.session() as session:
+        end = (await session.get_one(models.StoredFile, upload)).expires_at
+    late = await world.run(uploads.FINISH, ada, at=end, input=values)
+    assert late.codes == ["NOT_FOUND"]
+    last = end - dt.timedelta(microseconds=1)
+    assert (await world.run(uploads.FINISH, ada, at=last, input=values)).good
+
+
+async def test_an_upload_finished_twice_at_once_is_one_attachment(world: World) -> None:
+    ada = await world.person()
+    upload = await arrived(world, ada, await world.task(ada))
+    values = {"uploadId": ids.encode(models.StoredFile, upload)}
+    async with world._work(ada) as work:
+        made = await attachment.finish(work, upload)
+        again = world.run(uploads.FINISH, ada, input=values)
+        running = await begun_beside(world.database, work.session, again)
+    found = (await running).good["attachmentUploadFinish"]["attachment"]
+    assert found["id"] == gid(made)
+
+
+async def test_of_two_uploads_at_once_one_has_the_last_place(world: World) -> None:
+    ada = await world.person()
+    task = await world.task(ada)
+    await attachments(world, ada, task, attachment.MOST_PER_TASK - 1)
+    first, second = [await arrived(world, ada, task) for _ in range(2)]
+    values = {"uploadId": ids.encode(models.StoredFile, second)}
+    async with world._work(ada) as work:
+        await attachment.finish(work, first)
+        other = world.run(uploads.FINISH, ada, input=values)
+        running = await begun_beside(world.database, work.session, other)
+    assert (await running).codes == ["LIMIT_EXCEEDED"]
 
 
 async def test_rights_that_were_lost_meanwhile(world: World) -> None:

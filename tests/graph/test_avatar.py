@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app import create_app
 from settings import Settings
 from tests import uploads
 from tests.accounts import Person
-from tests.factories import World, gid
+from tests.factories import World, gid, world_of
 from tests.uploads import local
 
 
@@ -63,6 +65,20 @@ async def test_another_picture_and_none(world: World, settings: Settings) -> Non
         assert gone.good["avatarDelete"]["user"]["avatarUrl"] is None
     assert (await world.http.get(local(urls[1]))).status_code == 404
     assert await objects(world, settings) == before
+
+
+async def test_a_store_that_fails_is_told_as_such(settings: Settings, tmp_path: Path) -> None:
+    # A file where the folder should be.
+    (tmp_path / "files").mkdir()
+    storage = settings.storage.model_copy(update={"url": (tmp_path / "files").as_uri()})
+    app = create_app(settings.model_copy(update={"storage": storage}))
+    async with app.lifespan(), world_of(app) as world:
+        ada = await world.person()
+        (tmp_path / "files").rmdir()
+        (tmp_path / "files").write_text("no folder")
+        reply = await picture(world.http, ada, uploads.image())
+        assert reply.codes == ["UNAVAILABLE"]
+        assert "ExceptionGroup" not in reply.body.decode()
 
 
 @pytest.mark.parametrize(

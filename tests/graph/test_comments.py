@@ -128,6 +128,8 @@ async def test_only_who_sees_the_task_is_mentioned(world: World) -> None:
     comment = reply.good["commentCreate"]["comment"]["id"]
     reply = await world.run(UPDATE, ada, input={"id": comment, "body": f"only @{names[1]}"})
     assert reply.good["commentUpdate"]["comment"]["mentions"] == [{"username": names[1]}]
+    most = " ".join(f"@name{i}" for i in range(50))
+    assert (await write(world, ada, task, most)).good
     many = " ".join(f"@name{i}" for i in range(51))
     assert failures(await write(world, ada, task, many)) == [("LIMIT_EXCEEDED", "input.body")]
 

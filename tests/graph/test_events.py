@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from auth.request import RequestInfo
+from domain import api_key
 from events.cursor import Cursor
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.execution import Answer, GraphQLRequest, Refused
@@ -70,7 +72,9 @@ async def listening(
     executor = world.executors[engine]
     request = GraphQLRequest(query=LISTEN, variables=variables)
     prepared = await executor.prepare(request, request_id="test")
-    answers = await executor.subscribe(prepared, lambda: world.context(person))
+    answers = await executor.subscribe(
+        prepared, world.context(person), lambda: world.current_context(person)
+    )
     yield Listener(answers)
     await answers.aclose()
 
@@ -105,7 +109,7 @@ async def test_an_event_tells_who_did_what_to_which_task(world: World, engine: E
         request_id = await _rename(world, ada, task, "new")
         event = await listener.event()
         assert event["kind"] == "TASK_UPDATED"
-        assert event["requestId"] == request_id
+        assert event["requestId"] == f"{gid(ada)}/{request_id}"
         assert event["actor"] == {"username": ada.username}
         assert event["subject"] == {"__typename": "Task", "id": gid(task), "title": "new"}
         assert event["subjectId"] == event["task"]["id"] == gid(task)
@@ -315,6 +319,38 @@ async def test_a_parent_is_named_only_to_those_who_see_it(world: World, engine: 
     assert entry["changes"] == [{"to": gid(parent)}]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_nobody_can_send_somebody_elses_echo(world: World, engine: Engine) -> None:
+    """A client drops the events that carry the ids of its own requests."""
+    ada, bob = await world.people(2)
+    project = await world.project(ada, editors=[bob])
+    task = await world.task(ada, "old", project_id=project.id)
+    made = await world.house.do(ada.viewer, api_key.create, name="x", scopes=["read", "write"])
+    viewers = {
+        "ada": ada.viewer,
+        "ada elsewhere": (await world.house.login(ada)).viewer,
+        "a key of ada's": await world.services.authenticator.viewer(f"Bearer {made.key.text}"),
+        "bob": bob.viewer,
+    }
+    since = await _cursor(world, ada)
+    # All of them with the same id, which the client is free to choose.
+    request = RequestInfo(id="forged-0001")
+    for number, viewer in enumerate(viewers.values()):
+        context = world.services.context(viewer, request)
+        prepared = await world.executors[engine].prepare(
+            GraphQLRequest(RENAME, {"id": gid(task), "title": f"new {number}"}), request_id="x"
+        )
+        answer = await world.executors[engine].execute(prepared, context)
+        assert answer.extensions["requestId"] == request.id
+    for name, viewer in viewers.items():
+        page = (await world.run(CHANGES, viewer, engine=engine, since=since)).good["changes"]
+        shown = {
+            other: request.id if other == name else f"{gid(actor)}/{request.id}"
+            for other, actor in zip(viewers, (ada, ada, ada, bob), strict=True)
+        }
+        assert [node["requestId"] for node in page["nodes"]] == list(shown.values()), name
+
+
 async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World) -> None:
     ada, bob = await world.people(2)
     project = await world.project(ada, editors=[bob])
@@ -330,7 +366,7 @@ async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World)
     }
     requests = {
         "a": await _rename(world, ada, urgent, "urgent: cellar"),
-        "b": await _rename(world, bob, other, "another"),
+        "b": f"{gid(bob)}/{await _rename(world, bob, other, 'another')}",
         "c": await _rename(world, ada, other, "and another"),
     }
     expected = {"task": "a", "others": "b", "mine": "ac", "one": "bc", "both": "a"}

@@ -18,6 +18,7 @@ from db.models import Permission
 from graph import few, page_rows, stats, tag
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
+from tests.graph.engine.ways import Counting
 
 PAGES = """
 query ($after: String, $before: String, $filter: TaskFilter) {
@@ -84,13 +85,6 @@ async def scene(world: World) -> Scene:
         for task in (given, given):
             assert not (await world.run(worked, person, id=gid(task))).codes
     return Scene(everybody, project)
-
-
-class Counting(few.Ways):
-    """Always looks first how many there are."""
-
-    def counts(self, viewer: Viewer, model: Any) -> bool:
-        return True
 
 
 @pytest.fixture

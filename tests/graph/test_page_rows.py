@@ -169,3 +169,34 @@ async def test_a_place_that_fails_fails_alone(
     plain = await world.run(query, ada, engine="standard", id=gid(project))
     assert reply.data == plain.data
     assert [error["path"] for error in reply.errors] == [["project", "bad"]]
+
+
+# Selections of nothing but objects: no column of the row says what to read from.
+OBJECTS = [
+    "{ projects(first: 5) { nodes { owner { username } } } }",
+    '{ projects(filter: {key: {eq: "NOPE"}}) { totalCount nodes { owner { username } } } }',
+    "{ tasks(first: 5) { totalCount nodes { assignee { username } } } }",
+    "{ tasks(first: 3) { edges { node { __typename owner { __typename username } } } } }",
+    "{ tasks(first: 3) { nodes { one: project { key } two: project { key owner { id } } } } }",
+    "{ tasksSharedWithMe(first: 5) { nodes { user { username } task { project { name } } } } }",
+    "{ notifications(first: 5) { nodes { actor { username } task { title } } } }",
+    "{ reminders(first: 3) { nodes { task { title } project { key } } } }",
+    "{ integrations(first: 3) { nodes { project { key } } } }",
+    "{ timeEntries(first: 3) { nodes { user { username } project { key } } } }",
+    "{ projects { nodes { tasks(first: 2) { nodes { assignee { username } } } } } }",
+]
+
+
+@pytest.mark.parametrize("query", OBJECTS)
+async def test_rows_of_objects_alone_are_the_same_on_every_run(
+    world: World, ada: Person, project: models.Project, query: str
+) -> None:
+    """Few runs are by columns, and the others serialized; both must find the same rows."""
+    nobody = await world.person()
+    friend = await world.person()
+    shared = await world.task(ada, "shared", project_id=project.id, assignee_id=friend.id)
+    await world.share(shared, nobody)
+    for person in (ada, nobody):
+        expected = (await world.run(query, person, engine="standard")).good
+        for _ in range(6):
+            assert (await world.run(query, person)).good == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
+from itertools import product
 from typing import Any
 
 import orjson
@@ -186,8 +187,8 @@ async def test_what_page_info_says_at_both_ends(
     cursors = [edge["cursor"] for edge in reply.good["project"]["tasks"]["edges"]]
     assert await info(first=2, after=cursors[9]) == (["t10", "t11"], True, False)
     assert await info(last=2, before=cursors[2]) == (["t00", "t01"], False, True)
-    # Between two cursors, "next" means within them, or who pages forward would never end.
-    assert await info(first=1, after=cursors[2], before=cursors[4]) == (["t03"], True, False)
+    # Rows follow although `before` leaves them out.
+    assert await info(first=1, after=cursors[2], before=cursors[4]) == (["t03"], True, True)
     assert (await info(before=cursors[2]))[0] == ["t00", "t01"]
 
 
@@ -280,7 +281,6 @@ async def test_malformed_cursors_are_the_clients_error(
     cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
     mark, due_at, key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     for malformed in (
-        "",
         "x",
         "%%%",
         "ÿ",
@@ -361,3 +361,62 @@ async def test_fifty_rows_unless_said_otherwise(world: World, owner: Person) -> 
     await world.many_tasks(owner, project, 60)
     reply = await world.run(PAGE, owner, id=gid(project))
     assert len(reply.good["project"]["tasks"]["edges"]) == 50
+
+
+INFO = """
+query Info($ids: [ID!]!, $first: Int, $after: String, $last: Int, $before: String) {
+  nodes(ids: $ids) {
+    ... on Project {
+      list: FIELD(orderBy: [{ LABEL: {} }], first: $first, after: $after, last: $last,
+                  before: $before) {
+        edges { cursor node { label: LABEL } } pageInfo { hasNextPage hasPreviousPage }
+      }
+    }
+  }
+}
+"""
+SIZES = [{"first": 0}, {"first": 1}, {"first": 9}, {"last": 1}, {"last": 9}]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("field", "label"), [("tasks", "title"), ("tags", "name")])
+async def test_page_info_says_what_stands_before_and_after_in_each_list(
+    world: World, owner: Person, field: str, label: str, engine: Engine
+) -> None:
+    """All windows by the cursors of one list, under three parents: of the others one has rows on
+    both sides of each cursor, and one has none.
+    """
+    lists = ["bdf", "aceg", ""]
+    projects = []
+    for names in lists:
+        project = await world.project(owner)
+        projects.append(gid(project))
+        for name in names:
+            await world.task(owner, name, project_id=project.id, tags=[name])
+    query = INFO.replace("FIELD", field).replace("LABEL", label)
+
+    async def ask(**window: Any) -> list[Any]:
+        reply = await world.run(query, owner, engine=engine, ids=projects, **window)
+        return [node["list"] for node in reply.good["nodes"]]
+
+    edges = (await ask())[0]["edges"]
+    cursors = {edge["node"]["label"]: edge["cursor"] for edge in edges}
+    for after, before, size in product(["", *cursors], ["", *cursors], SIZES):
+        window = {"after": cursors.get(after), "before": cursors.get(before), **size}
+        for names, found in zip(lists, await ask(**window), strict=True):
+            inside = [each for each in names if each > after and (not before or each < before)]
+            page = inside[-size["last"] :] if "last" in size else inside[: size["first"]]
+            info = found["pageInfo"]
+            assert [edge["node"]["label"] for edge in found["edges"]] == page
+            if page:
+                expected_info = (page[-1] != names[-1], page[0] != names[0])
+                assert (info["hasNextPage"], info["hasPreviousPage"]) == expected_info, window
+
+
+async def test_an_empty_text_is_the_beginning_and_the_end(
+    world: World, owner: Person, project: models.Project
+) -> None:
+    first = await world.run(PAGE, owner, id=gid(project), first=3, after="")
+    assert titles(first.good["project"]["tasks"]) == ["t00", "t01", "t02"]
+    last = await world.run(PAGE, owner, id=gid(project), last=2, before="")
+    assert titles(last.good["project"]["tasks"]) == ["t10", "t11"]

@@ -83,6 +83,51 @@ async def test_registered_documents_are_free_of_the_limits(
     assert "2 documents are registered, 1 of them new" in output
 
 
+async def test_an_unknown_hash_is_told_in_the_words_that_clients_look_for(world: World) -> None:
+    """Urql compares the message, Apollo Client the message or the code."""
+    (error,) = (await send(world.http, digest=sha256_of(large()))).json()["errors"]
+    assert error["message"] == "PersistedQueryNotFound"
+    assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    extensions = {"persistedQuery": {"version": 2, "sha256Hash": sha256_of(INFO)}}
+    (error,) = (await world.http.post("/graphql", json={"extensions": extensions})).json()["errors"]
+    assert error["message"] == "PersistedQueryNotSupported"
+    assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_SUPPORTED"
+    assert "version" in error["extensions"]["reason"]
+
+
+def manifest(*bodies: str, **changes: Any) -> dict[str, Any]:
+    """As `generate-persisted-query-manifest` of Apollo writes it."""
+    operations = [
+        {"id": sha256_of(body), "name": "Q", "type": "query", "body": body} | changes
+        for body in bodies
+    ]
+    return {
+        "format": "apollo-persisted-query-manifest",
+        "version": 1,
+        "operations": operations,
+    }
+
+
+async def test_apollos_manifest_is_read(world: World, settings: Settings, tmp_path: Path) -> None:
+    texts = [large(), large()]
+    status, output = await register(settings, tmp_path / "manifest.json", manifest(*texts))
+    assert (status, "2 documents are registered, 2 of them new" in output) == (0, True)
+    for text in texts:
+        assert len((await send(world.http, digest=sha256_of(text))).json()["data"]) == 60
+
+
+async def test_a_manifest_with_a_mistake_is_refused(settings: Settings, tmp_path: Path) -> None:
+    for content, said in (
+        (manifest(INFO, id="Q"), "not the SHA-256"),
+        (manifest("{ nothing }"), "Cannot query field"),
+        (manifest(INFO, body=None), "must have a body"),
+        (manifest(INFO) | {"version": 2}, "version 1"),
+        (manifest(INFO) | {"operations": {}}, "list of operations"),
+    ):
+        status, output = await register(settings, tmp_path / "manifest.json", content)
+        assert (status, said in output) == (1, True), output
+
+
 async def test_nothing_is_registered_of_a_file_with_a_mistake(
     settings: Settings, tmp_path: Path
 ) -> None:

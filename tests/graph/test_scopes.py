@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import re
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from graphql import OperationType
+from graphql import (
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInt,
+    GraphQLObjectType,
+)
+from sqlalchemy import func, select
 
-from auth.scopes import SCOPES, holds
-from errors import Unauthenticated
-from graph.schema import schema
-from graph.scopes import ROOTS, SESSION, TYPES, scope_of
+from auth.scopes import EVENT_SCOPES, LOSS_SCOPES, SCOPES, holds
+from db import models
+from domain import api_key as api_keys
+from errors import ErrorCode, Failure, Unauthenticated
+from graph.schema import make_schema
+from graph.scope_table import ARGUMENTS, FIELDS, ROOTS, SESSION, TYPES
+from graph.scopes import complete
 from tests.accounts import Person
 from tests.factories import Reply, World, gid
 
-SCHEMA = schema._schema
 CREATE = """
 mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
   key replayed errors { code path }
@@ -26,6 +38,10 @@ mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
 """
 REVOKE = """
 mutation ($id: ID!) { apiKeyRevoke(input: {id: $id}) { apiKey { revokedAt } errors { code } } }
+"""
+MOVE = """
+mutation ($id: ID!, $p: ID) {
+  taskMove(input: {id: $id, projectId: $p}) { task { id } errors { code } } }
 """
 MINE = "{ viewer { apiKeys { nodes { id name prefix lastUsedAt } } } }"
 
@@ -62,28 +78,33 @@ def refused(reply: Reply) -> str | None:
 # --- the tables ----------------------------------------------------------------------------------
 
 
-def test_every_root_field_has_a_scope() -> None:
-    missing = [
-        f"{root.name}.{name}"
-        for kind in OperationType
-        if (root := SCHEMA.get_root_type(kind)) is not None
-        for name in root.fields
-        if scope_of(kind, name) is None
-    ]
-    assert missing == []
-
-
-def test_every_kind_of_row_has_a_scope_or_is_public() -> None:
-    nodes = {type_.name for type_ in SCHEMA.get_possible_types(SCHEMA.get_type("Node"))}  # type: ignore[arg-type]
-    # Profiles are public, and what an event may show is decided by the root field.
-    public = {"User", "TaskEvent", "Event"}
-    assert sorted(nodes - set(TYPES) - public) == []
+def test_a_schema_that_declares_no_scope_is_not_built() -> None:
+    made = make_schema()._schema
+    assert made.query_type is not None
+    invoice = GraphQLObjectType("Invoice", {"total": GraphQLField(GraphQLInt)})
+    made.type_map["Invoice"] = invoice
+    made.type_map["InvoiceFilter"] = GraphQLInputObjectType(
+        "InvoiceFilter", {"total": GraphQLInputField(GraphQLInt)}
+    )
+    made.query_type.fields["invoices"] = GraphQLField(invoice)
+    del made.type_map["Task"].fields["commentCount"]  # type: ignore[attr-defined]
+    with pytest.raises(TypeError) as refused_:
+        complete(made)
+    message = str(refused_.value)
+    for said in (
+        "Invoice declares none",
+        "InvoiceFilter declares none",
+        "query invoices declares none",
+        "there is no Task.commentCount",
+    ):
+        assert said in message
 
 
 def test_scopes_in_the_tables_are_scopes() -> None:
-    tables = [*ROOTS.values(), TYPES]
-    used = {scope for table in tables for scope in table.values()} - {"", SESSION}
-    assert used <= SCOPES
+    tables = [*ROOTS.values(), TYPES, FIELDS, ARGUMENTS]
+    used = {scope for table in tables for scopes in table.values() for scope in scopes}
+    assert used - {SESSION} <= SCOPES
+    assert {*EVENT_SCOPES.values(), *LOSS_SCOPES.values()} <= SCOPES
 
 
 @pytest.mark.parametrize(
@@ -177,7 +198,9 @@ async def test_what_is_outside_the_scopes_is_refused_by_name(world: World) -> No
     assert refused(await ask(world, key, story, id=gid(task))) == "events:read"
     assert refused(await ask(world, key, "{ projects { totalCount } }")) == "projects:read"
     node = "query ($id: ID!) { node(id: $id) { id } }"
-    assert refused(await ask(world, key, node, id=gid(task))) == "read"
+    assert (await ask(world, key, node, id=gid(task))).good["node"] == {"id": gid(task)}
+    (error,) = (await ask(world, key, node, id=gid(await world.project(ada)))).errors
+    assert error["extensions"]["scope"] == "projects:read"
     both = "{ serverInfo { name } projects { nodes { id } } }"
     assert refused(await ask(world, key, both)) == "projects:read"
     # A scope that a condition leaves out is asked for all the same.
@@ -292,11 +315,11 @@ async def test_expiry_and_deactivation(world: World) -> None:
     key = await key_of(world, ada, "read", expiresAt=soon)
     viewer = await house.auth.viewer(f"Bearer {key}")
     assert viewer.user_id == ada.id
-    assert await house.auth.still_valid(viewer)
+    assert await house.auth.still_valid(viewer.credentials)
     house.clock.forward(minutes=61)
     with pytest.raises(Unauthenticated, match="expired"):
         await house.auth.viewer(f"Bearer {key}")
-    assert not await house.auth.still_valid(viewer)
+    assert not await house.auth.still_valid(viewer.credentials)
     house.auth.close()
 
 
@@ -396,3 +419,166 @@ async def test_keys_work_over_every_transport(world: World, app: Any) -> None:
         response = await http.post("/graphql", json=query, headers=headers)
     assert response.status_code == 403
     assert response.json()["errors"][0]["extensions"]["scope"] == "events:read"
+
+
+async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world: World) -> None:
+    ada = await world.person()
+    inside, outside = await world.project(ada), await world.project(ada)
+    since = (await world.post("{ eventCursor }", ada)).good["eventCursor"]
+    moved = await world.task(ada, "secret plan", project_id=inside.id)
+    stays = await world.task(ada, "other plan", project_id=inside.id)
+    update = """
+    mutation ($id: ID!, $t: String!) {
+      taskUpdate(input: {id: $id, title: $t}) { task { id } errors { code } } }
+    """
+    await world.post(update, ada, id=gid(moved), t="secret plan B")
+    key = await key_of(world, ada, "read", "write", projectIds=[gid(inside)])
+    everything = """
+    query ($since: String!, $id: ID!) {
+      changes(since: $since) { nodes { kind summary subjectId changes { field from to } } }
+      activity { nodes { kind summary subjectId changes { field from to } } totalCount }
+      activityStats { total }
+      task(id: $id) { activity { nodes { kind } } } }
+    """
+    before = await ask(world, key, everything, since=since, id=gid(stays))
+    assert before.good["activityStats"]["total"] == 4
+    assert "secret plan" in before.body.decode()
+    assert (await world.post(MOVE, ada, id=gid(moved), p=gid(outside))).good
+    after = await ask(world, key, everything, since=since, id=gid(stays))
+    assert after.good["activityStats"]["total"] == after.good["activity"]["totalCount"] == 3
+    assert "secret plan" not in after.body.decode()
+    # All that is left is the project's own event, by which programs learn that the task went.
+    for part in ("changes", "activity"):
+        nodes = after.good[part]["nodes"]
+        kinds = [node["kind"] for node in nodes if node["subjectId"] == gid(moved)]
+        assert kinds == ["TASK_MOVED"]
+        assert gid(outside) not in str(nodes)
+    event = "query ($id: ID!) { node(id: $id) { ... on TaskEvent { summary } } }"
+    async with world.database.session() as session:
+        past = await session.scalars(select(models.Event).where(models.Event.task_id == moved.id))
+        for one in past.all():
+            assert (await ask(world, key, event, id=gid(one))).codes == ["NOT_FOUND"]
+    # Nor does a stream that begins in the past tell of it.
+    program = replace(ada, grant=replace(ada.grant, access_token=key))
+    text = """subscription ($a: String) {
+      taskEvents(after: $a, filter: {kinds: [TASK_CREATED]}) { summary } }"""
+    first = await world.first_delivery(text, program, a=since)
+    assert "other plan" in first.good["taskEvents"]["summary"]
+
+
+async def test_the_history_of_time_leaves_a_restricted_key_with_the_entry(world: World) -> None:
+    ada = await world.person()
+    inside, outside = await world.project(ada), await world.project(ada)
+    create = """
+    mutation ($p: ID!) { timeEntryCreate(input: {projectId: $p, description: "secret hours",
+      startedAt: "2026-01-05T08:00:00Z", durationSeconds: 60}) {
+        timeEntry { id } errors { code } } }
+    """
+    made = await world.post(create, ada, p=gid(inside))
+    entry = made.good["timeEntryCreate"]["timeEntry"]["id"]
+    key = await key_of(world, ada, "read", projectIds=[gid(inside)])
+    asked = "{ activity { nodes { changes { field from to } subjectId } } }"
+    assert entry in (await ask(world, key, asked)).body.decode()
+    move = """
+    mutation ($id: ID!, $p: ID) {
+      timeEntryUpdate(input: {id: $id, projectId: $p}) { errors { code } } }
+    """
+    assert (await world.post(move, ada, id=entry, p=gid(outside))).good
+    assert entry not in (await ask(world, key, asked)).body.decode()
+
+
+async def test_statistics_follow_a_task_that_leaves_a_restricted_key(world: World) -> None:
+    ada = await world.person()
+    inside, outside = await world.project(ada), await world.project(ada)
+    task = await world.task(ada, project_id=inside.id)
+    key = await key_of(world, ada, "tasks:read", projectIds=[gid(inside)])
+    asked = "{ taskStats { total } }"
+    for _ in range(2):
+        assert (await ask(world, key, asked)).good["taskStats"]["total"] == 1
+    assert (await world.post(MOVE, ada, id=gid(task), p=gid(outside))).good
+    assert (await ask(world, key, asked)).good["taskStats"]["total"] == 0
+
+
+async def test_a_key_hears_of_the_nouns_that_it_may_read(world: World) -> None:
+    ada = await world.person()
+    since = (await world.post("{ eventCursor }", ada)).good["eventCursor"]
+    project = await world.project(ada, name="Bridge")
+    task = await world.task(ada, "Rivets", project_id=project.id)
+    comment = (
+        'mutation ($t: ID!) { commentCreate(input: {taskId: $t, body: "x"}) { errors { code } } }'
+    )
+    await world.post(comment, ada, t=gid(task))
+    asked = """
+    query ($since: String!) {
+      changes(since: $since) { nodes { kind summary changes { field to } } }
+      activityStats { byAction { kind count } } }
+    """
+
+    async def kinds(*scopes: str) -> Reply:
+        return await ask(world, await key_of(world, ada, *scopes), asked, since=since)
+
+    alone = (await kinds("events:read")).good
+    assert alone == {"changes": {"nodes": []}, "activityStats": {"byAction": []}}
+    some = await kinds("events:read", "comments:read")
+    (event,) = some.good["changes"]["nodes"]
+    assert event["kind"] == "COMMENT_CREATED"
+    assert event["summary"].endswith("commented on a task")
+    (event,) = (await kinds("events:read", "tasks:read")).good["changes"]["nodes"]
+    assert "Rivets" in event["summary"]
+    assert {"field": "project", "to": gid(project)} not in event["changes"]
+    text = (await kinds("read")).body.decode()
+    assert all(word in text for word in ("Bridge", "Rivets", "COMMENT_CREATED"))
+
+
+async def test_whose_time_it_is_stays_closed_to_tasks(world: World) -> None:
+    """Sums, filters, orderings and so cursors; and what is private of the account."""
+    ada = await world.person()
+    key = await key_of(world, ada, "tasks:read", "projects:read")
+    for asked, scope in (
+        ("{ tasks { nodes { trackedSeconds(all: true) } } }", "time:read"),
+        ("{ tasks(filter: {trackedSeconds: {gt: 1}}) { totalCount } }", "time:read"),
+        ("{ tasks(orderBy: [{trackedSeconds: {}}]) { edges { cursor } } }", "time:read"),
+        ("{ tasks { nodes { commentCount } } }", "comments:read"),
+        ("{ tasks(orderBy: [{attachmentCount: {}}]) { totalCount } }", "files:read"),
+        ("{ projects { nodes { trackedSeconds(all: true) } } }", "time:read"),
+        ("{ taskStats { commentsPosted } }", "comments:read"),
+        ("{ viewer { email } }", "people:read"),
+        ("{ viewer { timezone isAdmin } }", "people:read"),
+        # By an interface, and by one fragment at two places.
+        ("{ tasks { nodes { comments { nodes { ... on Node { id } } } } } }", "comments:read"),
+        (
+            "{ tasks { nodes { ...F attachments { nodes { ...F } } } } } fragment F on Node { id }",
+            "files:read",
+        ),
+    ):
+        assert refused(await ask(world, key, asked)) == scope
+
+
+async def test_the_number_of_keys_holds_for_requests_at_once(world: World) -> None:
+    ada = await world.person()
+    create = partial(
+        world.house.do, ada.viewer, api_keys.create, name="One of many", scopes=["read"]
+    )
+    for _ in range(api_keys.MOST_KEYS - 2):
+        await create()
+    made = await asyncio.gather(*(create() for _ in range(8)), return_exceptions=True)
+    failures = [one for one in made if isinstance(one, Failure)]
+    assert len(failures) == 6
+    assert {one.code for one in failures} == {ErrorCode.LIMIT_EXCEEDED}
+    async with world.database.session() as session:
+        keys = select(func.count()).where(models.ApiKey.user_id == ada.id)
+        assert await session.scalar(keys) == api_keys.MOST_KEYS
+
+
+async def test_a_key_that_has_expired_is_not_counted(world: World) -> None:
+    house = type(world.house)(world.house.settings, world.database)
+    ada = await house.person()
+    soon = house.clock() + dt.timedelta(hours=1)
+    create = partial(house.do, ada.viewer, api_keys.create, name="One of many", scopes=["read"])
+    for _ in range(api_keys.MOST_KEYS):
+        await create(expires_at=soon)
+    with pytest.raises(Failure, match="50 keys"):
+        await create()
+    house.clock.forward(hours=2)
+    await create()
+    house.auth.close()

@@ -215,6 +215,15 @@ async def test_an_archived_project_keeps_its_shares_as_they_are(world: World) ->
     assert (await world.run(DELETE, bob, input={"id": gid(share)})).codes == []
 
 
+async def test_a_share_does_not_expire_at_the_moment_that_it_is_made(world: World) -> None:
+    ada, bob = await world.people(2)
+    task, now = await world.task(ada), dt.datetime.now(dt.UTC).replace(microsecond=0)
+    for later, codes in ((0, ["BAD_USER_INPUT"]), (1, [])):
+        expires = (now + dt.timedelta(seconds=later)).isoformat()
+        given = {"taskId": gid(task), "username": bob.username, "expiresAt": expires}
+        assert (await world.run(CREATE, ada, at=now, input=given)).codes == codes
+
+
 async def test_a_change_names_its_version(world: World) -> None:
     ada, bob = await world.people(2)
     share = await world.share(await world.task(ada), bob)

@@ -351,3 +351,32 @@ async def test_a_list_takes_the_same_statements_however_long(world: World, engin
     reply = await world.run(query, ada, engine=engine)
     assert len(reply.good["timeEntries"]["nodes"]) == 8
     assert len(reply.statements) <= 4, reply.statements
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "is_locked"),
+    [
+        # 2026-11-17 begins in Tokyo at 15:00 UTC of the day before, and in Honolulu at 10:00 UTC.
+        ("Asia/Tokyo", "2026-11-16T14:59:59Z", True),
+        ("Asia/Tokyo", "2026-11-16T15:00:00Z", False),
+        ("Pacific/Honolulu", "2026-11-17T09:59:59Z", True),
+        ("Pacific/Honolulu", "2026-11-17T10:00:00Z", False),
+    ],
+)
+async def test_a_lock_compares_days_as_the_entrys_user_sees_them(
+    world: World, zone: str, start: str, is_locked: bool
+) -> None:
+    ada, bob = await world.person(), await world.person(timezone=zone)
+    project = await world.project(ada, editors=[bob])
+    await world.run(
+        "mutation ($input: ProjectUpdateInput!) { projectUpdate(input: $input) { replayed } }",
+        ada,
+        input={"id": gid(project), "timeLockedBefore": "2026-11-17"},
+    )
+    here = {"projectId": gid(project)}
+    reply = await create(world, bob, startedAt=start, durationSeconds=5, **here)
+    assert (reply.codes == ["LOCKED"]) is is_locked
+    # An entry of a day has no other day than that.
+    assert not (await create(world, bob, day="2026-11-17", durationSeconds=5, **here)).codes
+    reply = await create(world, bob, day="2026-11-16", durationSeconds=5, **here)
+    assert failure(reply) == ("LOCKED", "input.day")

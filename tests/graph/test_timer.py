@@ -174,3 +174,34 @@ async def test_who_leaves_lets_their_timer_end(world: World) -> None:
             select(models.TimeEntry.ended_at).where(models.TimeEntry.user_id == ada.id)
         )
         assert [row.ended_at is not None for row in rows] == [True]
+
+
+async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_equal(
+    world: World,
+) -> None:
+    ada = await world.person()
+    task = await world.task(ada)
+    full = {"taskId": gid(task), "description": "Weld", "billable": True, "tags": ["Iron", "hot"]}
+
+    async def start(**given: object) -> str:
+        reply = await world.run(START, ada, input=given)
+        return str(reply.good["timerStart"]["timeEntry"]["id"])
+
+    first = await start(**full)
+    # Equal in all that is given, however much that is; tags are a set without regard to case.
+    assert await start(**full | {"tags": ["HOT", "iron"]}) == first
+    assert await start(taskId=gid(task)) == first
+    assert await start(billable=True) == first
+    seen = {first}
+    for name, value in (
+        ("billable", False),
+        ("tags", ["iron"]),
+        ("tags", []),
+        ("description", None),
+        ("description", "weld"),
+        ("taskId", None),
+    ):
+        other = await start(**full | {name: value})
+        assert other not in seen, name
+        seen.add(other)
+        seen.add(await start(**full))

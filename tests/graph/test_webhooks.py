@@ -169,11 +169,13 @@ async def test_a_secret_is_rotated(world: World, ada: Person) -> None:
     assert rotated["webhook"]["oldSecretUntil"] is not None
     ended = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 0})
     assert ended.good["webhookSecretRotate"]["webhook"]["oldSecretUntil"] is None
+    week = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 168, "ifVersion": 3})
+    assert week.good["webhookSecretRotate"]["webhook"]["version"] == 4
     long = await world.run(ROTATE, ada, input={"id": id_, "overlapHours": 169})
     assert long.codes == ["BAD_USER_INPUT"]
     stale = await world.run(ROTATE, ada, input={"id": id_, "ifVersion": 1})
     assert stale.codes == ["CONFLICT"]
-    assert stale.data["webhookSecretRotate"]["webhook"]["version"] == 3
+    assert stale.data["webhookSecretRotate"]["webhook"]["version"] == 4
     assert stale.data["webhookSecretRotate"]["secret"] is None
 
 

@@ -237,7 +237,8 @@ async def killed_again_and_again(
                 await at_work(process)
                 life = random.uniform(0.1, 1.5) if kills is None or killed < kills else None
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), life)
+                    async with asyncio.timeout(life):
+                        await stop.wait()
             finally:
                 if process.returncode is None:
                     process.kill()

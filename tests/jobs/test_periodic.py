@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from db.engine import Database
 from db.models import IdempotencyKey, Project, ProjectMember, RefreshToken, Session, Task
@@ -153,11 +153,11 @@ async def test_a_living_session_loses_old_links_of_its_chain_only(house: House) 
 
 
 async def test_only_one_process_does_it_at_a_time(house: House) -> None:
-    lock = {"lock": int.from_bytes(b"periodic", "big", signed=True)}
-    async with house.database.engine.connect() as elsewhere:
-        await elsewhere.execute(text("SELECT pg_advisory_lock(:lock)"), lock)
+    lock = int.from_bytes(b"periodic", "big", signed=True)
+    async with house.database.connection() as elsewhere:
+        await elsewhere.execute("SELECT pg_advisory_lock($1)", lock)
         assert not await tidy(house)
-        await elsewhere.execute(text("SELECT pg_advisory_unlock(:lock)"), lock)
+        await elsewhere.execute("SELECT pg_advisory_unlock($1)", lock)
     assert await tidy(house)
     # The lock was given back.
     assert await tidy(house)

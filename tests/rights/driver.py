@@ -735,11 +735,11 @@ class Driver:
         executor = self.world.executors["batch"]
         request = self.world.request()
 
-        def context() -> Any:
+        async def context() -> Any:
             return services.context(self.viewers[person], request)
 
         prepared = await executor.prepare(GraphQLRequest(query=LISTEN), request_id=request.id)
-        stream = await executor.subscribe(prepared, context)
+        stream = await executor.subscribe(prepared, await context(), context)
         listener.ready.set()
         async with aclosing(stream):
             async for answer in stream:

@@ -46,7 +46,7 @@ async def test_a_subscription_is_a_stream_of_results(http: httpx.AsyncClient) ->
     response = await http.post("/graphql", json={"query": query}, headers=STREAM)
     request_id = response.headers["x-request-id"]
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert response.headers["cache-control"] == "no-cache, no-transform"
+    assert response.headers["cache-control"] == "no-store, no-transform"
     results = [
         '{"data":{"upto":0},"extensions":{"requestId":"ID"}}',
         '{"data":{"upto":1},"extensions":{"requestId":"ID"}}',

@@ -269,6 +269,25 @@ async def test_several_files_in_one_request(
     assert reply.data["b"] == {"attachment": None, "errors": [{"code": "FILE_TYPE_MISMATCH"}]}
 
 
+async def test_five_files_in_one_request_and_no_more(
+    http: httpx.AsyncClient, ada: Person, task: str
+) -> None:
+    statuses = []
+    for count in (5, 6):
+        names = "abcdef"[:count]
+        inputs = ", ".join(f"${name}: AttachmentUploadInput!" for name in names)
+        fields = " ".join(
+            f"{name}: attachmentUpload(input: ${name}) {{ errors {{ code }} }}" for name in names
+        )
+        variables = {name: {"taskId": task, "file": None} for name in names}
+        files = {f"variables.{name}.file": (f"{name}.png", uploads.image()) for name in names}
+        reply = await uploads.send(
+            http, ada, f"mutation ({inputs}) {{ {fields} }}", variables, files
+        )
+        statuses.append((reply.status, reply.codes))
+    assert statuses == [(200, []), (400, ["BAD_REQUEST"])]
+
+
 async def test_the_type_that_the_client_declares_counts_for_nothing(
     http: httpx.AsyncClient, ada: Person, task: str
 ) -> None:

@@ -210,6 +210,12 @@ async def test_a_body_over_a_megabyte_is_refused(http: httpx.AsyncClient) -> Non
     }  # fmt: skip
 
 
+async def test_a_body_of_a_megabyte_is_read(http: httpx.AsyncClient) -> None:
+    body = json.dumps({"query": "{ hello }"}).ljust(1_000_000)
+    response = await http.post("/graphql", content=body, headers={"Content-Type": JSON})
+    assert response.json()["data"] == {"hello": "hello world"}
+
+
 async def test_a_body_of_unknown_length_is_measured_as_it_comes(http: httpx.AsyncClient) -> None:
     async def chunks() -> Any:
         for _ in range(20):
@@ -480,3 +486,24 @@ async def test_the_standard_introspection_passes_and_is_answered_again(
     assert first.json()["data"] == second.json()["data"]
     assert first.json()["extensions"] != second.json()["extensions"]
     assert build_client_schema(first.json()["data"]).query_type is not None
+
+
+async def test_no_cache_keeps_an_answer(http: httpx.AsyncClient) -> None:
+    """Whatever it is, and whoever asked."""
+    query = {"query": "{ hello }"}
+    answers = [
+        await http.post("/graphql", json=query),
+        await http.get("/graphql", params=query),
+        await http.post("/graphql", json={"query": "{ nothing }"}),
+        await http.post("/graphql", json=query, headers={"Authorization": "Bearer x"}),
+        await http.post("/graphql", content=b"{", headers={"Content-Type": "application/json"}),
+        await http.get("/graphql", params={"query": "mutation { add }"}),
+        await http.delete("/graphql"),
+        await http.options("/graphql"),
+        await http.post("/graphql", json=query, headers={"Accept": "text/event-stream"}),
+        await http.post("/auth/token", data={"grant_type": "password"}),
+        await http.post("/auth/revoke", data={"token": "x"}),
+    ]
+    assert {answer.status_code for answer in answers} >= {200, 204, 400, 401, 405}
+    for answer in answers:
+        assert "no-store" in answer.headers["Cache-Control"], answer.request

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from app import Application, create_app
@@ -102,6 +102,46 @@ def ws(toy_url: str) -> Open:
 
 
 # The handshake
+
+
+async def _handshake(url: str, origin: str) -> int:
+    """The status of a handshake from a page of this origin."""
+    try:
+        async with opened(url, init=None, origin=origin):
+            return 101
+    except InvalidStatus as refused:
+        body = json.loads(refused.response.body or b"")
+        assert body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        assert "TASKLOOM_CORS_ORIGINS" in body["errors"][0]["message"]
+        return refused.response.status_code
+
+
+async def test_pages_of_other_origins_may_not_connect(settings: Settings) -> None:
+    listed = "https://app.example.com"
+    for production in (True, False):
+        changes: dict[str, Any] = {"cors_origins": (listed,)}
+        if production:
+            changes["env"] = "production"
+        server = settings.server.model_copy(update=changes)
+        app = create_app(settings.model_copy(update={"server": server}), schema=toy.schema)
+        async with serving(app) as url:
+            # Its own, by the address that was connected to and by the public one; one of the list.
+            for origin in (url, settings.server.public_url, listed):
+                assert await _handshake(url, origin) == 101, origin
+            for origin in (
+                "https://evil.example.com",
+                "null",
+                f"{listed}.evil.example",
+                f"{listed}:8443",
+                "http://app.example.com",
+                "",
+            ):
+                assert await _handshake(url, origin) == 403, origin
+            local = await _handshake(url, "http://localhost:5173")
+            assert local == (403 if production else 101)
+            # Programs send none.
+            async with opened(url) as client:
+                await client.alive()
 
 
 async def test_another_subprotocol_is_not_acceptable(ws: Open) -> None:
@@ -283,6 +323,14 @@ async def test_an_id_is_free_again_after_its_operation(ws: Open) -> None:
             assert await client.error() == "GRAPHQL_VALIDATION_FAILED"
 
 
+async def test_an_id_has_up_to_255_characters(ws: Open) -> None:
+    async with ws() as client:
+        await client.subscribe("{ hello }", id_="x" * 255)
+        assert len(await client.until_complete("x" * 255)) == 1
+        await client.subscribe("{ hello }", id_="x" * 256)
+        assert (await client.closed())[0] == 4400
+
+
 async def test_pings_are_answered_with_their_payload(ws: Open) -> None:
     async with ws(init=None) as client:
         await client.send({"type": "ping", "payload": {"n": 1}}, {"type": "pong"})
@@ -391,6 +439,48 @@ async def test_a_mutation_goes_on_when_its_client_leaves(ws: Open) -> None:
     async with asyncio.timeout(PATIENCE):
         while toy.Mutation.done == done:
             await asyncio.sleep(0.01)
+
+
+async def test_complete_silences_a_mutation_and_does_not_stop_it(ws: Open) -> None:
+    """It may be half done. Its id is in use until it has ended."""
+    toy.Mutation.gate.clear()
+    begun, done = toy.Mutation.begun, toy.Mutation.done
+    async with ws() as client:
+        await client.subscribe("mutation { wait }")
+        async with asyncio.timeout(PATIENCE):
+            while toy.Mutation.begun == begun:
+                await asyncio.sleep(0.01)
+        await client.send({"type": "complete", "id": "1"})
+        await client.alive()
+        toy.Mutation.gate.set()
+        async with asyncio.timeout(PATIENCE):
+            while toy.Mutation.done == done:
+                await asyncio.sleep(0.01)
+        # Nothing of it arrives, and what comes next does.
+        await client.subscribe("{ hello }", id_="2")
+        assert len(await client.until_complete("2")) == 1
+
+
+async def test_the_id_of_a_silenced_mutation_is_in_use_until_it_ends(ws: Open) -> None:
+    toy.Mutation.gate.clear()
+    begun = toy.Mutation.begun
+    async with ws() as client:
+        await client.subscribe("mutation { wait }")
+        async with asyncio.timeout(PATIENCE):
+            while toy.Mutation.begun == begun:
+                await asyncio.sleep(0.01)
+        await client.send({"type": "complete", "id": "1"})
+        await client.subscribe("{ hello }")
+        assert await client.closed() == (4409, "Subscriber for 1 already exists")
+    toy.Mutation.gate.set()
+
+
+async def test_the_id_of_a_query_is_free_once_the_client_wants_no_more(ws: Open) -> None:
+    async with ws() as client:
+        await client.subscribe("{ slow(seconds: 60) }")
+        await client.send({"type": "complete", "id": "1"})
+        await client.subscribe("{ hello }")
+        assert len(await client.until_complete()) == 1
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,11 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """Changes. `done` counts them."""
+    """Changes. `begun` and `done` count them; `wait` is done when `gate` opens."""
 
+    begun = 0
     done = 0
+    gate = asyncio.Event()
 
     @strawberry.mutation
     def add(self) -> int:
@@ -100,9 +102,16 @@ class Mutation:
         return Mutation.done
 
     @strawberry.mutation
+    async def wait(self) -> int:
+        Mutation.begun += 1
+        await Mutation.gate.wait()
+        Mutation.done += 1
+        return Mutation.done
+
+    @strawberry.mutation
     async def renew(self, info: ToyInfo, token: str) -> bool:
         viewer = await info.context.services.authenticator.viewer(f"Bearer {token}")
-        info.context.renewed_viewer = viewer
+        info.context.renewed = viewer.credentials
         return True
 
 

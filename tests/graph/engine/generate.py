@@ -63,6 +63,13 @@ class Generator:
         return f"${name}"
 
     def _selections(self, type_: GraphQLNamedType, depth: int) -> str:
+        chance = self.random.random()
+        if chance > 0.97:
+            return "{ __typename }"
+        if chance > 0.82 and depth > 0:
+            # Nothing but objects, the same one twice among them.
+            found = [self._field(type_, depth, objects=True) for _ in range(2)]
+            return f"{{ {' '.join(found)} }}"
         parts = [self._selection(type_, depth) for _ in range(self.random.randint(1, 4))]
         if is_abstract_type(type_) or self.random.random() > 0.85:
             parts.insert(0, "__typename")
@@ -101,8 +108,15 @@ class Generator:
         self._fragments[name] = (type_, text)
         return name
 
-    def _field(self, type_: GraphQLNamedType, depth: int) -> str:
+    def _field(self, type_: GraphQLNamedType, depth: int, *, objects: bool = False) -> str:
         fields: Mapping[str, GraphQLField] = getattr(type_, "fields", {})
+        if objects:
+            composite = {
+                name: found
+                for name, found in fields.items()
+                if is_composite_type(get_named_type(found.type))
+            }
+            fields = composite or fields
         if depth <= 0:
             fields = {
                 name: found

@@ -106,7 +106,7 @@ class Twin:
         text, variables = operation.filled(self.names)
         request = RequestInfo(id=f"corpus{number:06}", ip="203.0.113.8", user_agent="tests/1")
 
-        def fresh() -> Context:
+        async def fresh() -> Context:
             return self.services.context(viewer, request)
 
         try:
@@ -114,10 +114,10 @@ class Twin:
                 GraphQLRequest(query=text, variables=variables), request_id=request.id
             )
             if operation.kind == "subscription":
-                stream = await self._executor.subscribe(prepared, fresh)
+                stream = await self._executor.subscribe(prepared, await fresh(), fresh)
                 answers = await _first(stream, operation.deliveries)
             else:
-                answers = [await self._executor.execute(prepared, fresh())]
+                answers = [await self._executor.execute(prepared, await fresh())]
         except Refused as refused:
             answers = [refused.answer]
         for name, path in operation.keep.items():

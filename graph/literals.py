@@ -1,0 +1,64 @@
+"""Literals in a document, checked so that each error says where it is and of which name.
+
+graphql-core locates what it finds itself. What a custom scalar raises comes without a place: a
+scalar is given the value alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import (
+    ArgumentNode,
+    GraphQLError,
+    GraphQLInputType,
+    ListValueNode,
+    Node,
+    ObjectValueNode,
+    ValueNode,
+    ValuesOfCorrectTypeRule,
+    VariableDefinitionNode,
+)
+from graphql.language import SKIP, VisitorAction
+from graphql.utilities.validate_input_value import validate_input_literal
+
+
+class LocatedValuesRule(ValuesOfCorrectTypeRule):
+    """The rule of the specification, 5.6.1, with a place for every error."""
+
+    _name = ""
+
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        """Remember what the literals below are the value of."""
+        self._name = node.name.value
+
+    def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> None:
+        """The same for a default."""
+        self._name = f"${node.variable.name.value}"
+
+    def is_valid_value_node(
+        self, node: ValueNode, input_type: GraphQLInputType | None
+    ) -> VisitorAction:
+        """Report what is wrong with a literal and all that is within it."""
+        if input_type:
+            validate_input_literal(
+                node,
+                input_type,
+                lambda error, path: self.report_error(self._located(error, node, path)),
+                None,
+                None,
+                self.context.hide_suggestions,
+            )
+        return SKIP
+
+    def _located(self, error: GraphQLError, node: Node, path: list[str | int]) -> GraphQLError:
+        if error.nodes:
+            return error
+        name = self._name
+        for step in path:
+            if isinstance(node, ObjectValueNode):
+                node = next(field.value for field in node.fields if field.name.value == step)
+                name = str(step)
+            elif isinstance(node, ListValueNode):
+                node = node.values[int(step)]
+        return GraphQLError(f"Invalid value of '{name}': {error.message}", nodes=[node])

@@ -1,0 +1,442 @@
+"""Every field of the schema, asked for with API keys that have too little, exactly enough, and each
+scope alone.
+
+What a field needs is said here again, from the table of rights and not from `graph.scope_table`: a
+noun for each type, and the places that speak of another noun. A field, an argument or a field of a
+filter that stands in neither fails the test.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import (
+    GraphQLArgument,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_abstract_type,
+    is_input_object_type,
+    is_leaf_type,
+    is_object_type,
+    is_required_argument,
+)
+
+from auth.scopes import SCOPES
+from auth.viewer import Viewer
+from graph.execution import GraphQLRequest, Prepared, Refused
+from graph.schema import schema
+from tests.factories import World
+
+SCHEMA: GraphQLSchema = schema._schema
+NO_KEY = "a session"
+
+# --- the oracle ----------------------------------------------------------------------------------
+# Nouns of types, as product.md names things. "" says nothing by itself.
+
+NOUNS = {
+    "tasks": "Task TaskShare Tag TagCount TaskStats StatusCount PriorityCount SubtaskProgress",
+    "projects": "Project ProjectMember",
+    "comments": "Comment CommentRevision",
+    "files": "Attachment AttachmentUploadTarget",
+    "time": ("TimeEntry TimeReport TimeReportGroup TimerChange ReportExport ReportExportProgress"),
+    "people": "User",
+    "events": ("TaskEvent Event FieldChange Activity ActivityStats ActivityCount ResourceCount"),
+    "notifications": (
+        "Notification NotificationReceived NotificationPreferences NotificationChannels"
+    ),
+    "reminders": (
+        "Reminder ReminderRule ReminderOffset ReminderOnce ReminderDaily ReminderWeekly "
+        "ReminderMonthly"
+    ),
+    "webhooks": "Webhook WebhookDelivery",
+    "integrations": "Integration",
+    "admin": "Job JobQueue AdminUser",
+    NO_KEY: "Session ApiKey Device",
+    "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
+    "tasks comments projects": "Search SearchResult SearchFragment",
+    # Items of bulk mutations.
+    "tasks ": "TaskBulkResult TaskBulkDeleteResult",
+    "time ": "TimeEntryBulkResult TimeEntryImportResult",
+}
+NOUN = {type_: nouns.split() for nouns, types in NOUNS.items() for type_ in types.split()}
+NOUN |= {type_: [NO_KEY] for type_ in NOUNS[NO_KEY].split()}
+# A person's public profile stands at everything that people do.
+PUBLIC = {
+    "User": {"__typename", "id", "username", "fullName", "avatarUrl"},
+    # Lists, whose types say what is in them.
+    "User ": {"assignedTasks", "runningTimer", "sessions", "apiKeys"},
+    "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
+    "UserEdge": {"node", "cursor", "__typename"},
+    "UserFilter": {"and", "or", "not", "id", "username", "fullName", "search"},
+    "UserOrder": {"username", "fullName"},
+}
+# Places that speak of another noun as well.
+ALSO = {
+    "Task.key": "projects",
+    "Task.commentCount": "comments",
+    "Task.attachmentCount": "files",
+    "Task.trackedSeconds": "time",
+    "TaskFilter.trackedSeconds": "time",
+    "TaskOrder.commentCount": "comments",
+    "TaskOrder.attachmentCount": "files",
+    "TaskOrder.trackedSeconds": "time",
+    "Project.trackedSeconds": "time",
+    "ProjectOrder.trackedSeconds": "time",
+    "TaskStats.commentsPosted": "comments",
+    "ReportExport.url": "projects tasks",
+    "Reminder.nextRunAt": "tasks",
+    "Reminder.nextRuns": "tasks",
+    "Reminder.lastRunAt": "tasks",
+    "ReminderFilter.nextRunAt": "tasks",
+    "ReminderFilter.lastRunAt": "tasks",
+    "ReminderOrder.nextRunAt": "tasks",
+    "ReminderOrder.lastRunAt": "tasks",
+    "TaskEvent.ip": "admin",
+    "TaskEvent.sessionId": "admin",
+    "Query.task(key)": "projects",
+    "Query.reminderPreview(taskId)": "tasks",
+    "Mutation.timeReportExport": "projects tasks",
+}
+# Root fields by the noun of what they give; those that give plain values, or another noun's.
+GIVES = {
+    "viewer": "",
+    "node": "",
+    "nodes": "",
+    "rateLimit": "",
+    "serverInfo": "",
+    "eventCursor": "events",
+    "unreadNotificationCount": "notifications",
+    "reminderPreview": "reminders",
+    "users": "people",
+    "adminUsers": "admin",
+    "auditLog": "admin events",
+    "taskEvents": "events",
+}
+# Of mutations by what their names begin with, the longest first.
+WRITES = {
+    "time": "time", "timer": "time", "report": "time", "task": "tasks", "project": "projects",
+    "comment": "comments", "attachment": "files", "notification": "notifications",
+    "reminder": "reminders", "webhook": "webhooks", "integration": "integrations", "job": "admin",
+    "userUpdate": "admin", "userActivate": "admin", "userDeactivate": "admin",
+    "userSessionsRevoke": "admin", "userRegister": NO_KEY, "userDelete": NO_KEY,
+    "session": NO_KEY, "streamToken": NO_KEY, "profile": NO_KEY, "password": NO_KEY,
+    "email": NO_KEY, "avatar": NO_KEY, "apiKey": NO_KEY, "device": NO_KEY,
+}  # fmt: skip
+
+Needs = frozenset[str]
+
+
+def read(nouns: Iterator[str] | list[str]) -> Needs:
+    return frozenset(noun if noun == NO_KEY else f"{noun}:read" for noun in nouns)
+
+
+def noun_of(type_name: str) -> list[str]:
+    for ending in ("Connection", "Edge", "ListFilter", "Filter", "Order", ""):
+        name = type_name.removesuffix(ending)
+        if (not ending or name != type_name) and name in NOUN:
+            return NOUN[name]
+    raise AssertionError(f"the test does not know of whom {type_name} speaks")
+
+
+def needs_of(type_name: str, field: str) -> Needs:
+    """What a field of an object or an input type needs by itself."""
+    if any(field in names for type_, names in PUBLIC.items() if type_.strip() == type_name):
+        return frozenset()
+    type_ = SCHEMA.type_map[type_name]
+    more = read(ALSO.get(f"{type_name}.{field}", "").split())
+    if type_ is SCHEMA.mutation_type:
+        starts = [start for start in WRITES if field.startswith(start)]
+        noun = WRITES[max(starts, key=len)]
+        return more | {noun if noun == NO_KEY else f"{noun}:write"}
+    if type_ in {SCHEMA.query_type, SCHEMA.subscription_type}:
+        gives = GIVES.get(field)
+        fields = type_.fields
+        nouns = noun_of(get_named_type(fields[field].type).name) if gives is None else gives.split()
+        return more | read(nouns)
+    if is_object_type(type_) and SCHEMA.type_map["Payload"] in type_.interfaces:
+        return frozenset()
+    if is_input_object_type(type_) and type_name.endswith(("Input", "Item")):
+        return frozenset()
+    if is_input_object_type(type_) and not type_name.endswith(("Filter", "Order")):
+        assert type_name == "OrderBy"
+        return frozenset()
+    if is_comparator(type_):
+        return frozenset()
+    return more | read(noun_of(type_name))
+
+
+def is_comparator(type_: Any) -> bool:
+    """Of plain values: `eq`, `some` and such, and no `and`."""
+    names = set(getattr(type_, "fields", {}))
+    plain = all(
+        is_leaf_type(get_named_type(field.type))
+        or get_named_type(field.type).name == "StringFilter"
+        for field in type_.fields.values()
+    )
+    return (
+        is_input_object_type(type_)
+        and "and" not in names
+        and plain
+        and bool(names & {"eq", "some"})
+    )
+
+
+# --- ways to every field -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Way:
+    """A document that asks for one thing, and what that needs."""
+
+    name: str
+    document: str
+    needs: Needs
+
+
+@dataclass(frozen=True)
+class Place:
+    """An object type, and how one comes there: text around a selection."""
+
+    before: str
+    after: str
+    needs: Needs
+    variables: tuple[str, ...] = ()
+
+    def ask(self, selection: str) -> str:
+        return _framed(self, self.before + selection + self.after)
+
+
+def _framed(place: Place, body: str, more: tuple[str, ...] = ()) -> str:
+    kind, rest = body.split(" ", 1)
+    variables = (*place.variables, *more)
+    return f"{kind} ({', '.join(variables)}) {rest}" if variables else body
+
+
+def _required(place: Place, arguments: dict[str, GraphQLArgument]) -> tuple[str, tuple[str, ...]]:
+    """The text of the arguments that must be given, by variables."""
+    names: list[str] = []
+    variables: list[str] = []
+    for name, argument in arguments.items():
+        if is_required_argument(argument):
+            variable = f"$v{len(place.variables) + len(variables)}"
+            names.append(f"{name}: {variable}")
+            variables.append(f"{variable}: {argument.type}")
+    return (f"({', '.join(names)})" if names else ""), tuple(variables)
+
+
+@functools.cache
+def places() -> dict[str, Place]:
+    """The shortest way to each object type, from the root fields on."""
+    found: dict[str, Place] = {}
+    queue: deque[tuple[str, Place]] = deque()
+    for kind, root in (
+        ("query", SCHEMA.query_type),
+        ("mutation", SCHEMA.mutation_type),
+        ("subscription", SCHEMA.subscription_type),
+    ):
+        assert root is not None
+        queue.append((root.name, Place(f"{kind} {{ ", " }", frozenset())))
+    while queue:
+        name, place = queue.popleft()
+        if name in found:
+            continue
+        found[name] = place
+        type_ = SCHEMA.type_map[name]
+        assert isinstance(type_, GraphQLObjectType)
+        for field_name, field in type_.fields.items():
+            inner = get_named_type(field.type)
+            if is_leaf_type(inner):
+                continue
+            text, variables = _required(place, field.args)
+            needs = place.needs | needs_of(name, field_name)
+            for one in SCHEMA.get_possible_types(inner) if is_abstract_type(inner) else (inner,):
+                on = f"... on {one.name} {{ " if is_abstract_type(inner) else ""
+                below = Place(
+                    f"{place.before}{field_name}{text} {{ {on}",
+                    f"{' }' if on else ''} }}{place.after}",
+                    needs,
+                    (*place.variables, *variables),
+                )
+                queue.append((one.name, below))
+    return found
+
+
+def fields() -> Iterator[Way]:
+    """Every field of every object type."""
+    for name, place in places().items():
+        type_ = SCHEMA.type_map[name]
+        assert isinstance(type_, GraphQLObjectType)
+        for field_name, field in type_.fields.items():
+            inner = get_named_type(field.type)
+            text, variables = _required(place, field.args)
+            needs = place.needs | needs_of(name, field_name)
+            below = ""
+            if not is_leaf_type(inner):
+                below = " { __typename }"
+                needs |= (
+                    frozenset() if is_abstract_type(inner) else needs_of(inner.name, "__typename")
+                )
+            body = f"{place.before}{field_name}{text}{below}{place.after}"
+            yield Way(f"{name}.{field_name}", _framed(place, body, variables), needs)
+
+
+def arguments() -> Iterator[Way]:
+    """Every argument of every field, and every field of every input, where it is first taken."""
+    inputs: set[str] = set()
+    for name, place in places().items():
+        type_ = SCHEMA.type_map[name]
+        assert isinstance(type_, GraphQLObjectType)
+        for field_name, field in type_.fields.items():
+            inner = get_named_type(field.type)
+            needs = place.needs | needs_of(name, field_name)
+            below = ""
+            if not is_leaf_type(inner):
+                below = " { __typename }"
+                if not is_abstract_type(inner):
+                    needs |= needs_of(inner.name, "__typename")
+            for argument_name, argument in field.args.items():
+                others = {key: one for key, one in field.args.items() if key != argument_name}
+                text, variables = _required(place, others)
+                also = read(ALSO.get(f"{name}.{field_name}({argument_name})", "").split())
+                for what, value, type_text, more in _values(argument.type, inputs):
+                    given = f"{argument_name}: {value}"
+                    texts = f"({text[1:-1]}, {given})" if text else f"({given})"
+                    body = f"{place.before}{field_name}{texts}{below}{place.after}"
+                    yield Way(
+                        what or f"{name}.{field_name}({argument_name})",
+                        _framed(place, body, (*variables, f"$given: {type_text}")),
+                        needs | also | more,
+                    )
+
+
+def _values(argument: Any, done: set[str]) -> Iterator[tuple[str, str, str, Needs]]:
+    """A plain value as a variable; of an input, each field alone of each type that it leads to and
+    that is not done: what it is, its text, the variable's type, and what it needs.
+    """
+    named = get_named_type(argument)
+    if not isinstance(named, GraphQLInputObjectType):
+        yield "", "$given", str(argument), frozenset()
+        return
+    queue: deque[tuple[GraphQLInputObjectType, str, str, Needs]] = deque()
+    queue.append((named, "", "", frozenset()))
+    while queue:
+        type_, before, after, needs = queue.popleft()
+        if type_.name in done or type_.name.endswith(("Input", "Item")):
+            continue
+        done.add(type_.name)
+        for name, field in type_.fields.items():
+            more = needs | needs_of(type_.name, name)
+            inner = get_named_type(field.type)
+            what = f"{type_.name}.{name}"
+            if isinstance(inner, GraphQLInputObjectType):
+                if not is_comparator(inner) and inner.name not in PUBLIC:
+                    more |= needs_of(inner.name, "")
+                queue.append((inner, f"{before}{{{name}: ", f"}}{after}", more))
+            text = str(field.type)
+            text = f"{text.removesuffix('!')}!" if type_.is_one_of else text
+            yield what, f"{before}{{{name}: $given}}{after}", text, more
+
+
+@functools.cache
+def ways() -> list[Way]:
+    return [*fields(), *arguments()]
+
+
+# --- the walk ------------------------------------------------------------------------------------
+
+
+def includes(granted: str, needed: str) -> bool:
+    """Whether one scope is good for another, by docs/access.md."""
+    noun, colon, verb = needed.partition(":")
+    if not colon:
+        return False
+    if granted in {"read", "write"}:
+        return noun != "admin" and (granted == "write" or verb == "read")
+    return granted in {needed, f"{noun}:write"}
+
+
+def missing(scopes: set[str], needs: Needs) -> set[str]:
+    return {need for need in needs if not any(includes(one, need) for one in scopes)}
+
+
+VIEWER = Viewer(user_id=uuid4(), api_key_id=uuid4())
+PREPARED: dict[str, Prepared] = {}
+
+
+async def refused(world: World, way: Way, scopes: set[str]) -> str | None:
+    """The scope that the server names to a key that has these; None where it lets it pass."""
+    executor = world.executors["batch"]
+    context = world.context(replace(VIEWER, scopes=frozenset(scopes)))
+    prepared = PREPARED.get(way.document)
+    if prepared is None:
+        # An input that is given at all is a question.
+        given: dict[str, Any] = (
+            {"given": {}} if re.search(r"\$given: \[?\w+(Filter|Order)\b", way.document) else {}
+        )
+        request = GraphQLRequest(query=way.document, variables=given)
+        prepared = PREPARED[way.document] = await executor.prepare(request, request_id="walk")
+    try:
+        await executor.admit(prepared, context)
+    except Refused as refusal:
+        (error,) = refusal.answer.errors
+        if error["extensions"]["code"] == "OPERATION_TOO_COMPLEX":
+            return None
+        assert error["extensions"]["code"] == "FORBIDDEN", (way.name, error)
+        return error["extensions"]["scope"] or NO_KEY
+    return None
+
+
+def test_every_type_and_field_is_walked() -> None:
+    walked = {way.name for way in ways()}
+    for type_ in SCHEMA.type_map.values():
+        if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__"):
+            for name in type_.fields:
+                assert f"{type_.name}.{name}" in walked
+        if isinstance(type_, GraphQLInputObjectType) and type_.name.endswith(("Filter", "Order")):
+            for name in type_.fields:
+                assert f"{type_.name}.{name}" in walked
+    assert walked >= set(ALSO)
+
+
+async def test_a_key_with_all_that_a_field_needs_may_ask(world: World) -> None:
+    for way in ways():
+        if NO_KEY not in way.needs:
+            assert await refused(world, way, set(way.needs)) is None, way
+
+
+async def test_a_key_that_lacks_one_scope_is_told_which(world: World) -> None:
+    for way in ways():
+        if NO_KEY in way.needs:
+            assert await refused(world, way, set(SCOPES)) == NO_KEY, way
+            continue
+        for need in way.needs:
+            # Everything else that there is, so that no broad or writing scope stands in for it.
+            others = {one for one in SCOPES if not includes(one, need)}
+            assert await refused(world, way, others) in missing(others, way.needs), way
+
+
+BY_DAY = {one for one in SCOPES if not one.endswith(":write")} | {"tasks:write"}
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [*sorted(BY_DAY), *(pytest.param(s, marks=pytest.mark.nightly) for s in SCOPES - BY_DAY)],
+)
+async def test_a_key_of_one_scope(world: World, scope: str) -> None:
+    for way in ways():
+        lacking = missing({scope}, way.needs)
+        named = await refused(world, way, {scope})
+        assert (named in lacking) if lacking else named is None, (way, named)
+
+
+def test_the_walk_goes_far() -> None:
+    assert len(ways()) > 1_000

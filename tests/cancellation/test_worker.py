@@ -1,0 +1,118 @@
+"""Every step of a worker, cancelled at every place where it waits, or its connections ended there.
+
+A step may be several transactions, so that it may be done in part. But whatever was broken off: all
+connections are idle, the next worker does what is left, and then as much is done as by one worker
+that nobody disturbed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+import pytest
+
+from db.engine import Database
+from db.held import Connections
+from jobs import periodic
+from jobs.consumer import CONSUMERS, advance
+from jobs.handlers import HANDLERS
+from jobs.queue import Queue
+from jobs.reminders import remind, tell_of_due
+from jobs.runner import Runner
+from jobs.tools import Tools
+from jobs.worker import equipped
+from settings import Settings
+from tests.accounts import Clock
+from tests.cancellation.state import State, state_of
+from tests.cancelling import Blow, Strike, cancel, struck
+from tests.graph.engine.stage import _database, scene
+
+NAME = "worker"
+LEASE = dt.timedelta(seconds=30)
+
+
+async def consume(tools: Tools) -> None:
+    """What follows from the events."""
+    for consumer in CONSUMERS.values():
+        while await advance(tools, consumer):
+            pass
+
+
+async def run_jobs(tools: Tools) -> None:
+    """What is due, all in one task."""
+    queue = Queue(tools.database, "one", LEASE)
+    runner = Runner(tools, queue, 5, LEASE)
+    while jobs := await queue.take(list(HANDLERS), 5, tools.clock()):
+        for job in jobs:
+            await runner._run(job)
+
+
+async def tidy(tools: Tools) -> None:
+    """The periodic work."""
+    await periodic.run_once(tools.database, tools.settings, clock=tools.clock)
+
+
+STEPS: list[Callable[[Tools], Awaitable[Any]]] = [consume, run_jobs, remind, tell_of_due, tidy]
+
+
+@pytest.fixture
+async def worker(settings: Settings) -> AsyncIterator[tuple[Tools, Clock, State]]:
+    """A worker with pools of two, that has everything to do yet."""
+    async with AsyncExitStack() as stack:
+        company = await stack.enter_async_context(scene(settings))
+        server = await asyncpg.connect(settings.database.dsn)
+        stack.push_async_callback(server.close)
+        url = await _database(settings, server, stack, template=company.url)
+        own = settings.with_database(f"{url}{'&' if '?' in url else '?'}application_name={NAME}")
+        small = own.database.model_copy(update={"pool_size": 2})
+        clock = Clock()
+        clock.now = company.now
+        tools = await stack.enter_async_context(
+            equipped(own.model_copy(update={"database": small}), clock=clock)
+        )
+        yield tools, clock, await stack.enter_async_context(state_of(url, NAME))
+
+
+@pytest.mark.nightly
+async def test_steps_of_a_worker_cancelled_everywhere(
+    worker: tuple[Tools, Clock, State],
+) -> None:
+    tools, clock, state = worker
+    blows: dict[str, Blow] = {strike.value: cancel(strike) for strike in Strike}
+    blows["ended"] = lambda _task, _future: state.end_connections()
+    for step in STEPS:
+        await state.keep()
+        begun = clock.now
+
+        async def again(step: Any = step) -> None:
+            # By then the leases of what was broken off have ended.
+            clock.forward(minutes=10)
+            await step(tools)
+
+        await step(tools)
+        await again()
+        expected = await state.difference()
+        for name, blow in blows.items():
+            for place in range(1, 400):
+                await state.restore()
+                clock.now = begun
+                stepped, result = await struck(lambda step=step: step(tools), place, blow)  # type: ignore[misc]
+                where = f"{step.__name__}, {name} at {place}: {result!r}"
+                await state.settled(_connections(tools.database))
+                await again()
+                assert await state.difference() == expected, where
+                if not stepped.struck:
+                    break
+                if place > 60:
+                    # One job or event is like the next.
+                    break
+
+
+def _connections(database: Database) -> int:
+    pools: list[Connections[Any]] = [database._changes]
+    pools += [*database.reader.pools().values(), *database.single.pools().values()]
+    return sum(not one.is_closed() for pool in pools for one in pool._all)

@@ -1,0 +1,131 @@
+"""Whatever is broken off at whatever place: no connection is handed on that is not idle."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import func, insert, literal, select
+
+from db.engine import Database
+from db.held import Connection
+from db.models import LogEpoch
+from db.read import Statement
+from settings import Settings
+from tests.cancelling import Strike, at_every_step, cancel
+from tests.db.test_transaction import _ADD, EPOCH
+
+_ids = itertools.count(10_000)
+BLOWS = [cancel(strike, times=times) for strike in Strike for times in (1, 2)]
+NAMES = [f"{strike.value}-{times}" for strike in Strike for times in (1, 2)]
+
+
+@pytest.fixture
+async def watch(settings: Settings) -> AsyncIterator[Connection]:
+    """A connection that is none of the pools'."""
+    connection = await asyncpg.connect(settings.database.dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def small(settings: Settings) -> AsyncIterator[Database]:
+    """Pools of one."""
+    made = settings.database.model_copy(update={"pool_size": 1, "pool_timeout_seconds": 5.0})
+    dsn = f"{made.dsn}{'&' if '?' in made.dsn else '?'}application_name=small"
+    database = await Database.connect(made.model_copy(update={"url": dsn}))
+    yield database
+    await database.close()
+
+
+async def settled(watch: Connection) -> None:
+    """Every backend of the pools is idle and outside a transaction, as soon as those whose
+    connection was closed have noticed it: far sooner than the server would end them by itself.
+    """
+    async with asyncio.timeout(3):
+        while await watch.fetch(
+            "SELECT state, query FROM pg_stat_activity WHERE application_name = 'small'"
+            " AND state <> 'idle'"
+        ):
+            await asyncio.sleep(0.005)
+
+
+async def rows_of(watch: Connection, number: int) -> int:
+    return int(await watch.fetchval("SELECT count(*) FROM log_epoch WHERE id = $1", number))
+
+
+@pytest.mark.parametrize("blow", BLOWS, ids=NAMES)
+@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+async def test_a_transaction_leaves_its_connection_idle_or_closed(
+    settings: Settings, small: Database, watch: Connection, blow: Any, cold: bool
+) -> None:
+    number = 0
+
+    async def change() -> None:
+        async with small.transaction() as transaction:
+            await transaction.fetch(_ADD, {"new_id": number, "made_by": "struck"})
+            transaction.session.add(
+                LogEpoch(id=number + 1, epoch=EPOCH, system_identifier="struck")
+            )
+
+    async def after(at: int, result: Any) -> None:
+        nonlocal number
+        await settled(watch)
+        both = await rows_of(watch, number), await rows_of(watch, number + 1)
+        assert both in {(0, 0), (1, 1)}, f"half of it is done at {at}"
+        # Acknowledged is committed, also on whatever connection comes next.
+        if result is None:
+            assert both == (1, 1)
+        number = next(_ids) * 2
+        async with asyncio.timeout(10), small.transaction() as transaction:
+            await transaction.fetch(_ADD, {"new_id": number, "made_by": "next"})
+        assert await rows_of(watch, number) == 1, f"acknowledged and lost, after a blow at {at}"
+        number = next(_ids) * 2
+        if cold:
+            await watch.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'small'"
+            )
+            await asyncio.sleep(0.02)
+
+    number = next(_ids) * 2
+    if not cold:
+        async with small.transaction():
+            pass
+    assert await at_every_step(change, blow, after) > 3
+
+
+@pytest.mark.parametrize("blow", BLOWS, ids=NAMES)
+@pytest.mark.parametrize("way", ["read", "single", "session"])
+async def test_a_statement_broken_off_before_it_is_executed_is_not_the_next_ones(
+    small: Database, watch: Connection, way: str, blow: Any
+) -> None:
+    number = 0
+
+    async def statement() -> None:
+        nonlocal number
+        number = next(_ids) * 2
+        if way == "read":
+            # Never the same text, so that each is prepared first.
+            read = Statement(select(literal(1).label(f"one_{number}")))
+            await small.reader.fetch(read, {})
+        elif way == "single":
+            add = Statement(
+                insert(LogEpoch)
+                .values(id=number, epoch=EPOCH, system_identifier=f"single {number}")
+                .returning(LogEpoch.id.label(f"id_{number}"))
+            )
+            await small.single.fetch(add, {})
+        else:
+            async with small.session() as session, session.begin():
+                await session.execute(select(func.now().label(f"now_{number}")))
+
+    async def after(at: int, result: Any) -> None:
+        del at, result
+        await settled(watch)
+
+    assert await at_every_step(statement, blow, after) > 1

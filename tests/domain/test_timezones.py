@@ -1,0 +1,119 @@
+"""Local times, days and offsets of zones, against another library's reader of the zone files."""
+
+from __future__ import annotations
+
+import datetime as dt
+from importlib import resources
+from itertools import pairwise
+
+import pytest
+from dateutil.tz import datetime_exists, resolve_imaginary, tzfile
+
+from domain import timezones
+from domain.timezones import Clock
+
+ZONES = sorted(timezones.accepted())
+UTC = dt.UTC
+
+
+def another(name: str) -> tzfile:
+    """The zone as `python-dateutil` reads it from the same files."""
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return tzfile(file)
+
+
+def test_names_that_others_read_as_an_offset_are_refused() -> None:
+    assert {"localtime", "Factory", "CET", "EET", "MET", "WET", "EST"}.isdisjoint(ZONES)
+    assert {"UTC", "Europe/Zurich", "America/Vancouver", "Asia/Kolkata", "Etc/GMT+5"} <= set(ZONES)
+
+
+def test_the_rules_are_those_of_the_pinned_package() -> None:
+    """British Columbia keeps summer time from November 2026 on, as older data does not know."""
+    moment = timezones.moment_of(
+        dt.datetime.fromisoformat("2026-11-20T09:00"), timezones.zone("America/Vancouver")
+    )
+    assert moment == dt.datetime(2026, 11, 20, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("local", "clock", "moment"),
+    [
+        ("2026-03-29T01:59", Clock.SHOWN, "2026-03-29T00:59"),
+        ("2026-03-29T02:00", Clock.SKIPPED, "2026-03-29T01:00"),
+        ("2026-03-29T02:30", Clock.SKIPPED, "2026-03-29T01:30"),
+        ("2026-03-29T03:30", Clock.SHOWN, "2026-03-29T01:30"),
+        ("2026-10-25T01:59", Clock.SHOWN, "2026-10-24T23:59"),
+        ("2026-10-25T02:30", Clock.REPEATED, "2026-10-25T00:30"),
+        ("2026-10-25T03:00", Clock.SHOWN, "2026-10-25T02:00"),
+    ],
+)
+def test_local_times_on_days_of_change(local: str, clock: Clock, moment: str) -> None:
+    zone = timezones.zone("Europe/Berlin")
+    value = dt.datetime.fromisoformat(local)
+    assert timezones.clock_at(value, zone) is clock
+    assert timezones.moment_of(value, zone) == dt.datetime.fromisoformat(moment + "+00:00")
+
+
+def mistakes(name: str, first: dt.date, days: int) -> list[tuple[str, dt.date]]:
+    """The days whose beginning, by offsets or by itself, is not what the other library says."""
+    zone, theirs = timezones.zone(name), another(name)
+    offsets = timezones.day_offsets(name, first, first + dt.timedelta(days))
+    found = []
+    number = 0
+    for day in (first + dt.timedelta(index) for index in range(days)):
+        if number + 1 < len(offsets.days) and day >= offsets.days[number + 1]:
+            number += 1
+        midnight = dt.datetime.combine(day, dt.time(), theirs)
+        expected = resolve_imaginary(midnight).astimezone(UTC)
+        by_offset = dt.datetime.combine(day, dt.time(), UTC) - dt.timedelta(
+            seconds=offsets.seconds[number]
+        )
+        if timezones.start_of_day(day, zone) != expected or by_offset != expected:
+            found.append((name, day))
+    assert all(earlier < later for earlier, later in pairwise(offsets.days))
+    return found
+
+
+# All that changed their clocks in odd ways, and some that did not.
+SOME = (
+    "UTC", "Europe/Zurich", "America/Vancouver", "America/St_Johns", "America/Boa_Vista",
+    "America/Sao_Paulo", "America/Havana", "America/Argentina/Tucuman", "Africa/Cairo",
+    "Africa/Casablanca", "Asia/Gaza", "Asia/Beirut", "Asia/Tehran", "Asia/Kolkata",
+    "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Chatham", "Antarctica/Troll", "Etc/GMT+12",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_days_begin_when_another_library_says(name: str) -> None:
+    # Years in which most of these changed their rules.
+    assert mistakes(name, dt.date(2009, 1, 1), 365 * 4) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ZONES)
+def test_days_of_every_zone_begin_when_another_library_says(name: str) -> None:
+    assert mistakes(name, dt.date(1995, 1, 1), 365 * 42) == []
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_every_offset_of_a_century_is_found(name: str) -> None:
+    """By days, where the offsets are found in steps."""
+    zone = timezones.zone(name)
+    first, last = dt.date(1900, 1, 1), dt.date(2060, 12, 31)
+    offsets = timezones.day_offsets(name, first, last)
+    found = dict(zip(offsets.days, offsets.seconds, strict=True))
+    current = None
+    for index in range((last - first).days + 1):
+        day = first + dt.timedelta(index)
+        current = found.get(day, current)
+        begins = dt.datetime.combine(day, dt.time(), UTC) - dt.timedelta(seconds=current or 0)
+        assert timezones.start_of_day(day, zone) == begins, (name, day)
+
+
+def test_a_time_exists_as_another_library_says() -> None:
+    for name in SOME:
+        zone, theirs = timezones.zone(name), another(name)
+        for hour in range(24 * 366):
+            local = dt.datetime.fromisoformat("2018-01-01T00:30") + dt.timedelta(hours=hour)
+            exists = timezones.clock_at(local, zone) is not Clock.SKIPPED
+            assert exists == datetime_exists(local, theirs), (name, local)

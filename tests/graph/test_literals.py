@@ -1,0 +1,99 @@
+"""What is wrong with a literal says where it stands, and of which name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from graphql import (
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLScalarType,
+    get_named_type,
+    is_specified_scalar_type,
+)
+
+from graph.schema import schema
+from tests.factories import World
+
+CASES = [
+    ('mutation { taskCreate(input: {title: "x", dueAt: "soon"}) { replayed } }', "dueAt", '"soon"'),
+    ('mutation { taskCreate(input: {title: "x", dueOn: 5}) { replayed } }', "dueOn", "5"),
+    ('{ tasks(filter: {dueAt: {gt: "soon"}}) { totalCount } }', "gt", '"soon"'),
+    (
+        'query ($d: DateTime = "soon") { tasks(filter: {dueAt: {gt: $d}}) { totalCount } }',
+        "$d",
+        '"soon"',
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "name", "literal"), CASES)
+async def test_a_custom_scalar(world: World, query: str, name: str, literal: str) -> None:
+    ada = await world.person()
+    reply = await world.run(query, ada)
+    (error,) = reply.errors
+    assert f"'{name}'" in error["message"]
+    assert error["locations"] == [{"line": 1, "column": query.index(literal) + 1}]
+    assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize("value", ["soon", 5, {"x": 1}, ["soon"]])
+async def test_in_a_variable(world: World, value: object) -> None:
+    ada = await world.person()
+    query = "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { replayed } }"
+    reply = await world.run(query, ada, input={"title": "x", "dueAt": value})
+    (error,) = reply.errors
+    assert "dueAt" in error["message"]
+    assert error["locations"] == [{"line": 1, "column": 11}]
+
+
+def _arguments() -> Iterator[tuple[str, str, str]]:
+    """Each root field with an argument or a field of its input that is of a custom scalar."""
+    core = schema._schema
+    for kind in ("query", "mutation"):
+        root = core.query_type if kind == "query" else core.mutation_type
+        assert root is not None
+        for name, field in root.fields.items():
+            for argument, declared in field.args.items():
+                for path in _places(declared.type):
+                    yield kind, f"{name}.{argument}", ".".join(path)
+
+
+def _places(type_: GraphQLInputType) -> list[list[str]]:
+    named = get_named_type(type_)
+    if isinstance(named, GraphQLScalarType):
+        return [] if is_specified_scalar_type(named) else [[]]
+    if not isinstance(named, GraphQLInputObjectType):
+        return []
+    return [
+        [name]
+        for name, field in named.fields.items()
+        if isinstance(get_named_type(field.type), GraphQLScalarType)
+        and not is_specified_scalar_type(get_named_type(field.type))
+    ]
+
+
+@pytest.mark.parametrize(("kind", "place", "path"), sorted(set(_arguments())))
+async def test_everywhere(world: World, kind: str, place: str, path: str) -> None:
+    """An object where a scalar stands: no place in the schema is without a place in the error."""
+    root, _, argument = place.partition(".")
+    core = schema._schema
+    type_ = core.query_type if kind == "query" else core.mutation_type
+    assert type_ is not None
+    declared = type_.fields[root].args[argument].type
+    literal = '"?"'
+    if path:
+        literal = f"{{{path}: {literal}}}"
+    if isinstance(declared, GraphQLList) or (
+        isinstance(declared, GraphQLNonNull) and isinstance(declared.of_type, GraphQLList)
+    ):
+        literal = f"[{literal}]"
+    query = f"{kind} {{ {root}({argument}: {literal}) {{ __typename }} }}"
+    reply = await world.run(query, None)
+    name = path.rpartition(".")[2] or argument
+    found = [error for error in reply.errors if f"'{name}': " in error["message"]]
+    assert found, reply.errors
+    assert found[0]["locations"] == [{"line": 1, "column": query.index('"?"') + 1}]

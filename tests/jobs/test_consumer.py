@@ -1,0 +1,123 @@
+"""How a consumer of the log waits: for news, and not for longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from db import models
+from domain.work import Work
+from events.bus import Announcement
+from events.kinds import EventKind
+from jobs import consumer
+from jobs.consumer import Consumer, advance, follow
+from jobs.tools import Tools
+from tests.accounts import House, Person
+from tests.jobs.conftest import Workshop
+
+PATIENCE = 20
+
+
+class Follower:
+    """Follows the log, and counts the events that it acted on. A closed `gate` holds it up."""
+
+    def __init__(self, house: House, workshop: Workshop, ada: Person) -> None:
+        self.house = house
+        self.tools = workshop.tools
+        self.ada = ada
+        self.acted = 0
+        self.begun = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def act(self, _tools: Tools, _work: Work, events: Sequence[Any]) -> None:
+        self.begun.set()
+        await self.gate.wait()
+        self.acted += len(events)
+
+    async def happens(self) -> None:
+        """Something is written to the log, which nobody is told of."""
+        async with self.house.work(self.ada.viewer) as work:
+            user = await work.session.get_one(models.User, self.ada.id)
+            work.record(EventKind.USER_UPDATED, user, audience=[self.ada.id])
+
+    async def announced(self) -> None:
+        """The bus tells of it."""
+        await self.tools.bus.announce(Announcement(users=[self.ada.id]))
+
+    async def readable(self) -> None:
+        """No open transaction holds events back."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.tools.log.head()).lag:
+                await asyncio.sleep(0.005)
+
+    async def has_acted(self, count: int) -> None:
+        """So many events have been acted on."""
+        async with asyncio.timeout(PATIENCE):
+            while self.acted < count:
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def follower(
+    house: House, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Follower]:
+    """One that looks by itself once an hour only."""
+    monkeypatch.setattr(consumer, "_POLL_SECONDS", 3600.0)
+    made = Follower(house, workshop, await house.person())
+    wanted = Consumer(f"follower of {made.ada.username}", made.act)
+    await made.readable()
+    # The first time it only notes where it begins.
+    assert not await advance(made.tools, wanted)
+    stop = asyncio.Event()
+    running = asyncio.create_task(follow(made.tools, wanted, stop))
+    yield made
+    made.gate.set()
+    stop.set()
+    async with asyncio.timeout(PATIENCE):
+        await running
+
+
+async def test_news_are_acted_on_when_they_are_announced(follower: Follower) -> None:
+    for count in (1, 2):
+        await follower.happens()
+        await follower.readable()
+        await follower.announced()
+        await follower.has_acted(count)
+
+
+async def test_news_that_come_while_it_acts_do_not_wait_for_its_next_look(
+    follower: Follower,
+) -> None:
+    follower.gate.clear()
+    await follower.happens()
+    await follower.readable()
+    await follower.announced()
+    await follower.begun.wait()
+    await follower.happens()
+    await follower.announced()
+    follower.gate.set()
+    await follower.has_acted(2)
+
+
+async def test_having_acted_it_rests(follower: Follower) -> None:
+    """Or a worker would read the log without a pause from the first announcement on."""
+    await follower.happens()
+    await follower.readable()
+    await follower.announced()
+    await follower.has_acted(1)
+    statements: list[str] = []
+    database = follower.house.database
+    database.listeners.append(statements.append)
+    try:
+        for _ in range(50):
+            async with database.session() as session:
+                await session.execute(text("SELECT 1"))
+    finally:
+        database.listeners.remove(statements.append)
+    readings = [statement for statement in statements if "pg_snapshot_xmin" in statement]
+    assert len(readings) <= 2

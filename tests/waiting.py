@@ -1,0 +1,42 @@
+"""Two changes at one moment, made to happen one way: the one holds its locks while the other comes.
+
+The other either waits for the first, or is done at once where nothing makes it wait. Then the first
+is committed. So a test is as quick without the lock as with it, and tells them apart by what is in
+the database in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.engine import Database
+
+T = TypeVar("T")
+_PATIENCE = 20
+
+
+async def begun_beside(
+    database: Database, session: AsyncSession, other: Awaitable[T]
+) -> asyncio.Task[T]:
+    """Begin the other change, until it is done or waits for a lock of this session's."""
+    mine = await session.scalar(text("SELECT pg_backend_pid()"))
+    waits = text(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE :mine = ANY(pg_blocking_pids(pid)))"
+    )
+
+    async def result() -> T:
+        return await other
+
+    running = asyncio.create_task(result())
+    async with asyncio.timeout(_PATIENCE):
+        while not running.done():
+            async with database.session() as looking:
+                if await looking.scalar(waits, {"mine": mine}):
+                    break
+            await asyncio.sleep(0.005)
+    return running

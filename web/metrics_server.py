@@ -1,0 +1,68 @@
+"""`/metrics` on an address of its own (`TASKLOOM_METRICS_HOST`, `TASKLOOM_METRICS_PORT`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from settings import MetricsSettings
+from web.health import MetricsEndpoint
+from web.runtime import Runtime
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals to the server beside which it runs."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving_metrics(runtime: Runtime) -> AsyncIterator[None]:
+    """Serve the metrics of this process meanwhile, if they have an address of their own.
+
+    Raises `OSError` where the address cannot be bound.
+    """
+    settings = runtime.settings.metrics
+    if settings.port is None:
+        yield
+        return
+    app = Starlette(routes=[Route("/metrics", MetricsEndpoint(runtime).answer)])
+    with _listener(settings, settings.port, shared=runtime.settings.server.workers > 1) as listener:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _listener(settings: MetricsSettings, port: int, *, shared: bool) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            # Each of the server's processes; whoever scrapes meets one of them, as on the port of
+            # the API.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((settings.host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
