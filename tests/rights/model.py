@@ -475,7 +475,7 @@ class Model:
     def share_create(self, actor: str, new: str, name: str, person: str, *, edit: bool) -> None:
         """One per task and person; an expired one is replaced."""
         task = self._manageable(actor, name)
-        if person in {actor, task.owner}:
+        if person == actor or self.owns(person, task):
             raise Refused("SELF_SHARE")
         before = [k for k, s in self.shares.items() if (s.task, s.person) == (name, person)]
         if any(not self.shares[key].expired for key in before):

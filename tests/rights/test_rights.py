@@ -61,7 +61,7 @@ def random_stage(random: Random) -> Model:
         task, person = random.choice(sorted(model.tasks)), random.choice(PEOPLE)
         shared = {(share.task, share.person) for share in model.shares.values()}
         owner = model.tasks[task].owner
-        if person != owner and (task, person) not in shared:
+        if not model.owns(person, model.tasks[task]) and (task, person) not in shared:
             model.shares[f"s{count}"] = Share(task, person, random.random() < 0.5, owner)
     return model
 
