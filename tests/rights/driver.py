@@ -115,8 +115,8 @@ class Driver:
         self.listening: list[asyncio.Task[None]] = []
         # What the last `userDelete` said.
         self.lost_by_others: int | None = None
-        self._hash = password_hash
         self.all_lists = all_lists
+        self._hash = password_hash
         self._made = Counter[str]()
 
     # --- names -----------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ class Driver:
         self, actor: str, operation: str, names: Sequence[Any], before: Model
     ) -> None:
         """The model, with which the server agrees, gave nobody what the actor could not give."""
-        if operation == "task_move":
+        if operation == "task_move" and names[1] is not None:
             return
         assignees = names[1:] if operation == "task_assign" else ()
         gained = before.forbidden_gains(actor, self.model, assignees)

@@ -402,7 +402,7 @@ class Model:
         """Into another project, or out of any (None). Subtasks follow; it has no parent then.
 
         The editors of both projects decide about a move, whoever gains by it. A task that leaves
-        its project is personal, with all that is below it.
+        its project is personal, with all that is below it. Time stays where it was spent.
         """
         task = self._editable(actor, name)
         if project == task.project:
