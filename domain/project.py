@@ -287,10 +287,14 @@ async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
     demand_editing(rows[0], editor=rows[0].editor, path=path)
 
 
-async def is_member(work: Work, project_id: UUID) -> bool:
-    """Whether the viewer is a member of a project."""
-    role = await work.session.scalar(select(access.role_in(work.viewer, project_id)))
-    return role is not None
+async def is_member(work: Work, project_id: UUID, user_id: UUID) -> bool:
+    """Whether somebody is a member of a project."""
+    found = await work.session.scalar(
+        select(ProjectMember.id).where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+        )
+    )
+    return found is not None
 
 
 async def is_editor(work: Work, project_id: UUID) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from auth import access
 from db.models import Permission, Project, Task, TaskShare, User
 from domain import locks, placement, rights_change, rules, sight
-from domain.project import demand_open, find_user
+from domain.project import demand_open, find_user, is_member
 from domain.work import Work
 from errors import AlreadyExists, BadInput, ErrorCode, Failure
 from events.kinds import EventKind
@@ -133,8 +133,13 @@ async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:
 
 
 async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.Path) -> None:
-    if user.id in {task.owner_id, work.viewer.user_id}:
-        who = "yourself" if user.id == work.viewer.user_id else "its owner"
+    is_viewer = user.id == work.viewer.user_id
+    # An owner who is no member of the project any more has no rights, and may be given some.
+    is_owner = user.id == task.owner_id and (
+        task.project_id is None or await is_member(work, task.project_id, user.id)
+    )
+    if is_viewer or is_owner:
+        who = "yourself" if is_viewer else "its owner"
         raise Failure(f"You cannot share a task with {who}.", path=path, code=ErrorCode.SELF_SHARE)
     if not user.is_active:
         raise BadInput("This account is deactivated.", path=path)

@@ -81,7 +81,7 @@ async def _demand_shown_to(work: Work, parent: Task, owner_id: UUID, assignee_id
     if await sight.sees(work, parent.id, assignee_id):
         return
     if owner_id == work.viewer.user_id and (
-        parent.project_id is None or await is_member(work, parent.project_id)
+        parent.project_id is None or await is_member(work, parent.project_id, owner_id)
     ):
         return
     raise hidden_from_assignee()

@@ -116,6 +116,22 @@ async def test_a_share_cannot_be_with_oneself_nor_with_the_owner(world: World) -
         assert failures(reply) == [("SELF_SHARE", "input.username")]
 
 
+async def test_an_owner_who_has_left_can_be_given_a_share(world: World) -> None:
+    owner, gone = await world.people(2)
+    project = await world.project(owner, editors=[gone])
+    task = await world.task(gone, project_id=project.id)
+    leave = """
+    mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { code } } }
+    """
+    members = "query ($id: ID!) { project(id: $id) { members { nodes { id user { id } } } } }"
+    found = (await world.run(members, owner, id=gid(project))).good["project"]["members"]["nodes"]
+    member = next(one["id"] for one in found if one["user"]["id"] == gid(gone))
+    (await world.run(leave, owner, id=member)).good  # noqa: B018 - fails on errors
+    assert failures(await create(world, owner, task, username=gone.username)) == []
+    seen = await world.run("query ($id: ID!) { task(id: $id) { id } }", gone, id=gid(task))
+    assert seen.good["task"] == {"id": gid(task)}
+
+
 async def test_what_a_share_needs(world: World) -> None:
     ada, bob, gone = await world.people(3)
     async with world.database.session() as session, session.begin():

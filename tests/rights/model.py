@@ -402,7 +402,7 @@ class Model:
         """Into another project, or out of any (None). Subtasks follow; it has no parent then.
 
         The editors of both projects decide about a move, whoever gains by it. A task that leaves
-        its project is personal, with all that is below it.
+        its project is personal, with all that is below it. Time stays where it was spent.
         """
         task = self._editable(actor, name)
         if project == task.project:
@@ -475,7 +475,7 @@ class Model:
     def share_create(self, actor: str, new: str, name: str, person: str, *, edit: bool) -> None:
         """One per task and person; an expired one is replaced."""
         task = self._manageable(actor, name)
-        if person in {actor, task.owner}:
+        if person == actor or self.owns(person, task):
             raise Refused("SELF_SHARE")
         before = [k for k, s in self.shares.items() if (s.task, s.person) == (name, person)]
         if any(not self.shares[key].expired for key in before):
