@@ -26,7 +26,7 @@ from typing import TypeVar
 import bcrypt
 
 from auth.common_passwords import is_common, is_name
-from errors import BadInput, Unavailable
+from errors import BadInput, Unavailable, check
 from settings import AuthSettings
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ def normalized(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
+@check("")
 def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     """The password, normalised, if it may be chosen; else `BadInput` that names the rule.
 
@@ -69,6 +70,7 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     return clean
 
 
+@check()
 def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[str | None]) -> None:
     """Raise `BadInput` for a password that is tried first: a common one, or one of the account's
     own names (login, address, full name).

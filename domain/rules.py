@@ -1,4 +1,5 @@
-"""Rules for values: each cleans a value or raises `BadInput` that names the field and the rule.
+"""Rules for values: each cleans a value, or refuses it by a `BadInput` that names the field and the
+rule (see `errors.Problems`).
 
 Lengths count Unicode characters after NFC normalisation and trimming, as the limits of the API
 are stated.
@@ -10,11 +11,13 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import TypeVar
 
 from domain import timezones
-from errors import AlreadyExists, BadInput
+from errors import AlreadyExists, BadInput, check, refuse
 
 Path = Sequence[str | int]
+T = TypeVar("T")
 
 # Unicode's categories Cc and Cs.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -26,9 +29,12 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
 
-def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False) -> str:
+@check("")
+def text(
+    value: str | None, path: Path, *, least: int = 0, most: int, multiline: bool = False
+) -> str:
     """Normalised, trimmed text of `least` to `most` characters, without control characters."""
-    clean = unicodedata.normalize("NFC", value).strip()
+    clean = unicodedata.normalize("NFC", not_null(value, path)).strip()
     if multiline:
         clean = clean.replace("\r\n", "\n")
     control = (_CONTROL_IN_LINES if multiline else _CONTROL).search(clean)
@@ -53,6 +59,7 @@ def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool =
     return clean
 
 
+@check()
 def optional_text(
     value: str | None, path: Path, *, most: int, multiline: bool = False
 ) -> str | None:
@@ -62,6 +69,7 @@ def optional_text(
     return text(value, path, most=most, multiline=multiline) or None
 
 
+@check()
 def color(value: str | None, path: Path) -> str | None:
     """A colour as `#rrggbb`, in lower case."""
     if value is None:
@@ -71,6 +79,7 @@ def color(value: str | None, path: Path) -> str | None:
     return value.lower()
 
 
+@check("UTC")
 def timezone(value: str, path: Path) -> str:
     """An IANA time zone name, such as Europe/Zurich."""
     if value not in timezones.accepted():
@@ -80,6 +89,7 @@ def timezone(value: str, path: Path) -> str:
     return value
 
 
+@check("en")
 def locale(value: str, path: Path) -> str:
     """A language tag (BCP 47) of language, and optionally script and region."""
     if not _LOCALE.fullmatch(value):
@@ -87,6 +97,7 @@ def locale(value: str, path: Path) -> str:
     return value
 
 
+@check()
 def moment(value: dt.datetime | None, path: Path) -> dt.datetime | None:
     """A moment between 1900 and 2200, in UTC."""
     if value is None:
@@ -98,6 +109,7 @@ def moment(value: dt.datetime | None, path: Path) -> dt.datetime | None:
     return value.astimezone(dt.UTC)
 
 
+@check(_EARLIEST)
 def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
     """The moment at which a day is over in a zone (so 23, 24 or 25 hours after it began)."""
     if not _EARLIEST.date() <= day < _LATEST.date():
@@ -105,6 +117,7 @@ def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
     return timezones.start_of_day(day + dt.timedelta(days=1), timezones.zone(zone))
 
 
+@check()
 def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int | None:
     """A number within bounds."""
     if value is not None and not least <= value <= most:
@@ -112,20 +125,30 @@ def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int
     return value
 
 
-def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
+def tags(values: Sequence[str] | None, path: Path, *, most: int = 20) -> list[str]:
     """A set of tags in the order given: equal ones (without regard to case) are kept once."""
     found: dict[str, str] = {}
-    for index, value in enumerate(values):
+    for index, value in enumerate(not_null(values, path) or ()):
         clean = text(value, (*path, index), least=1, most=50)
         found.setdefault(tag_key(clean), clean)
     if len(found) > most:
-        raise BadInput(f"{_name(path)} must be at most {most}; there are {len(found)}.", path=path)
+        refuse(
+            BadInput(f"{_name(path)} must be at most {most}; there are {len(found)}.", path=path)
+        )
     return list(found.values())
 
 
 def tag_key(tag: str) -> str:
     """What makes two tags the same tag."""
     return unicodedata.normalize("NFC", tag.casefold())
+
+
+@check()
+def not_null(value: T | None, path: Path) -> T:
+    """A value that may be left out, but not be null."""
+    if value is None:
+        raise BadInput(f"{_name(path)} must not be null.", path=path)
+    return value
 
 
 def taken(noun: str, path: Path) -> AlreadyExists:
