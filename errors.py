@@ -247,6 +247,14 @@ def refuse(failure: Failure) -> None:
     problems.add(failure)
 
 
+def refuse_all(problems: Problems) -> None:
+    """Pass on what was collected about a part of the input."""
+    try:
+        problems.raise_any()
+    except Failure as failure:
+        refuse(failure)
+
+
 def check(instead: Any = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """A check of one value that raises. While problems are collected it notes what is wrong and
     returns `instead`.
