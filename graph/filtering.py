@@ -92,7 +92,7 @@ class Criterion(ABC):
 
     @abstractmethod
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
-        """Check the value, collect its parts, and say what it looks like; None if it says nothing."""
+        """Check the value, collect its parts, and say what it looks like: None if nothing."""
 
     @abstractmethod
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:

@@ -186,7 +186,7 @@ async def test_changes_are_paged_as_every_connection_is(world: World, engine: En
     after, more = "", True
     while more:
         # As a paging client does it: the first variables stay, and `after` is added.
-        given = {"since": since, "after": after, "first": 1}
+        given: Any = {"since": since, "after": after, "first": 1}
         page = (await world.run(AFTER, ada, engine=engine, **given)).good["changes"]
         seen += [node["requestId"] for node in page["nodes"]]
         after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
@@ -423,13 +423,11 @@ async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World)
 @pytest.mark.parametrize(
     ("given", "path"),
     [
-        ({}, ["filter"]),
         ({"projects": None}, ["filter", "projects"]),
         ({"kinds": []}, ["filter", "kinds"]),
         ({"tasks": ["task_1"]}, ["filter", "tasks", "0"]),
         ({"projects": [f"task_{uuid4().hex}"]}, ["filter", "projects", "0"]),
         ({"actors": [f"user_{uuid4().hex}"] * 101}, ["filter", "actors"]),
-        ({"task": {}}, ["filter", "task"]),
     ],
 )
 async def test_a_wrong_filter_is_refused_with_its_place(
@@ -445,7 +443,7 @@ async def test_a_wrong_filter_is_refused_with_its_place(
 
 async def test_a_wrong_cursor_is_refused_and_an_old_one_says_what_to_do(world: World) -> None:
     ada = await world.person()
-    for text in ("", "nonsense", "💥"):
+    for text in ("nonsense", "💥"):
         error = await _refusal(world, ada, after=text)
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert error["extensions"]["argumentPath"] == ["after"]

@@ -66,7 +66,7 @@ async def test_nothing_is_no_condition(world: World, name: str) -> None:
     # One document asks for many, since each is an operation of its own.
     for start in range(0, len(filters), 25):
         part = filters[start : start + 25]
-        variables = {f"f{place}": value for place, value in enumerate(part)}
+        variables: dict[str, Any] = {f"f{place}": value for place, value in enumerate(part)}
         declared = ", ".join(f"${key}: {type_.name}" for key in variables)
         asked = " ".join(f"{key}: {name}(filter: ${key}) {{ totalCount }}" for key in variables)
         reply = await world.run(f"query ({declared}) {{ {asked} }}", person, **variables)
