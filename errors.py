@@ -8,9 +8,15 @@ inside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ErrorCode(Enum):
@@ -168,8 +174,127 @@ class Failures(Failure):
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         first = failures[0]
-        super().__init__(first.message, path=first.path, code=first.code)
+        refs = {name: ref for failure in failures for name, ref in failure.refs.items()}
+        super().__init__(first.message, path=first.path, code=first.code, refs=refs)
         self.failures = list(failures)
+
+
+def each(failure: Failure) -> Iterator[Failure]:
+    """The single failures in a failure."""
+    if isinstance(failure, Failures):
+        for inner in failure.failures:
+            yield from each(inner)
+    else:
+        yield failure
+
+
+_collected: ContextVar[Problems | None] = ContextVar("problems", default=None)
+
+
+class Problems:
+    """What is wrong with one input so far: of each value the first thing.
+
+    While `collecting`, a check that fails notes it and gives another value in the place of the bad
+    one, so that those after it are made too. None of these values reaches the database:
+    `demand_no_problems` stands before every statement of a `domain.work.Work`.
+    """
+
+    def __init__(self) -> None:
+        self.outer: Problems | None = None
+        self._found: dict[object, Failure] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, failure: Failure) -> None:
+        """Note a failure, unless its value has one already."""
+        for single in each(failure):
+            self._found.setdefault(single.path or single.message, single)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Note what is wrong in this block. A failure that is raised ends it, and is noted too."""
+        self.outer = _collected.get()
+        token = _collected.set(self)
+        try:
+            yield
+        except Failure as failure:
+            self.add(failure)
+        finally:
+            _collected.reset(token)
+
+    def raise_any(self) -> None:
+        """Raise all of them, or the only one as it is."""
+        found = list(self._found.values())
+        if found:
+            raise found[0] if len(found) == 1 else Failures(found)
+
+
+@contextmanager
+def collecting() -> Iterator[Problems]:
+    """Collect what is wrong in this block, and raise it at the end."""
+    problems = Problems()
+    with problems.collect():
+        yield problems
+    problems.raise_any()
+
+
+def refuse(failure: Failure) -> None:
+    """Note what is wrong with a value and go on; raise it where nobody collects."""
+    problems = _collected.get()
+    if problems is None:
+        raise failure
+    problems.add(failure)
+
+
+def refuse_all(problems: Problems) -> None:
+    """Pass on what was collected about a part of the input."""
+    try:
+        problems.raise_any()
+    except Failure as failure:
+        refuse(failure)
+
+
+def check(instead: Any = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A check of one value that raises. While problems are collected it notes what is wrong and
+    returns `instead`.
+    """
+
+    def declare(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            problems = _collected.get()
+            if problems is None:
+                return function(*args, **kwargs)
+            # Checks within this one raise: the value has one problem, the first.
+            token = _collected.set(None)
+            try:
+                return function(*args, **kwargs)
+            except Failure as failure:
+                problems.add(failure)
+                return instead  # type: ignore[no-any-return]  # of the same type
+            finally:
+                _collected.reset(token)
+
+        return checked
+
+    return declare
+
+
+def demand_no_problems() -> None:
+    """Raise what has been collected so far."""
+    problems = _collected.get()
+    while problems is not None:
+        problems.raise_any()
+        problems = problems.outer
+
+
+def has_problems() -> bool:
+    """Whether anything has been collected so far, so that nothing will be done."""
+    problems = _collected.get()
+    while problems is not None and not problems:
+        problems = problems.outer
+    return problems is not None
 
 
 class BadInput(Failure):

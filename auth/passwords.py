@@ -26,7 +26,7 @@ import bcrypt
 
 import texts
 from auth.common_passwords import is_common, is_name
-from errors import BadInput, Unavailable
+from errors import BadInput, Unavailable, check
 from settings import AuthSettings
 
 T = TypeVar("T")
@@ -55,6 +55,7 @@ def _too_long(password: str) -> bool:
     return len(password) > LONGEST * texts.EXPANSION
 
 
+@check("")
 def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     """The password, normalised, if it may be chosen; else `BadInput` that names the rule.
 
@@ -79,6 +80,7 @@ def _refused_length(length: int, path: Sequence[str | int]) -> BadInput:
     )
 
 
+@check()
 def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[str | None]) -> None:
     """Raise `BadInput` for a password that is tried first: a common one, or one of the account's
     own names (login, address, full name).

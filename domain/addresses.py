@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from urllib.parse import urlsplit
 
 from errors import BadInput
+from errors import check as check_of_value
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -159,6 +160,7 @@ def check(target: Target, address: Address, networks: Sequence[Network], *, plai
         raise Refused("http:// is refused: what is sent could be read on its way. Use https://.")
 
 
+@check_of_value()
 def check_new(
     url: str, networks: Sequence[Network], *, plain: bool, path: Sequence[str | int]
 ) -> Target:

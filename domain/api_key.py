@@ -17,7 +17,7 @@ from db import models
 from domain import integration, locks, rules, webhook_delivery
 from domain.by_key import reason_of_end
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, Forbidden
+from errors import BadInput, ErrorCode, Failure, Forbidden, refuse
 from events.kinds import EventKind
 
 MOST_KEYS = 50
@@ -49,12 +49,15 @@ async def create(
     user_id = work.viewer.require()
     clean = rules.text(name, ("name",), least=1, most=100)
     checked = _scopes(work, scopes)
+    expires_at = rules.moment(expires_at, ("expires_at",))
     if expires_at is not None and expires_at <= work.now:
-        raise BadInput("This is in the past.", path=("expires_at",))
+        refuse(BadInput("This is in the past.", path=("expires_at",)))
     if project_ids is not None:
         if not 1 <= len(project_ids) <= MOST_PROJECTS:
-            raise BadInput(
-                f"Name 1 to {MOST_PROJECTS} projects, or leave this out.", path=("project_ids",)
+            refuse(
+                BadInput(
+                    f"Name 1 to {MOST_PROJECTS} projects, or leave this out.", path=("project_ids",)
+                )
             )
         for index, project_id in enumerate(project_ids):
             await work.readable(models.Project, project_id, path=("project_ids", index))
@@ -156,11 +159,11 @@ def demand_session(work: Work) -> None:
 
 def _scopes(work: Work, scopes: Sequence[str]) -> list[str]:
     if not scopes:
-        raise BadInput("Name at least one scope.", path=("scopes",))
+        refuse(BadInput("Name at least one scope.", path=("scopes",)))
     for index, scope in enumerate(scopes):
         if scope not in SCOPES:
             shown = ", ".join(sorted(SCOPES))
-            raise BadInput(f"There is no such scope; there are {shown}.", path=("scopes", index))
+            refuse(BadInput(f"There is no such scope; there are {shown}.", path=("scopes", index)))
         if scope.startswith(f"{ADMIN}:") and not work.viewer.is_admin:
-            raise Forbidden("Only administrators may give this scope.", path=("scopes", index))
+            refuse(Forbidden("Only administrators may give this scope.", path=("scopes", index)))
     return sorted(set(scopes))

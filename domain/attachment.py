@@ -21,7 +21,7 @@ from db.models import Attachment, StoredFile, Task
 from domain import rules, stored_file
 from domain.stored_file import BeginWork
 from domain.work import Work
-from errors import BadInput, Conflict, ErrorCode, Failure, NotFound
+from errors import BadInput, Conflict, ErrorCode, Failure, NotFound, check
 from events.kinds import EventKind
 from files import kinds, names
 from files.service import Files, Kept
@@ -71,16 +71,30 @@ async def create(work: Work, kept: Kept, task_id: UUID, *, id_: UUID | None = No
 
 async def start(work: Work, files: Files, task_id: UUID, filename: str, size: int) -> StoredFile:
     """A place for a file that will be sent in a request of its own."""
+    _check_size(files, size)
+    name = _checked_name(filename)
+    task = await _editable_task(work, task_id)
+    return await stored_file.reserve(work, task_id=task.id, filename=name, size=size)
+
+
+@check()
+def _check_size(files: Files, size: int) -> None:
     try:
         files.check_size(size)
+    except Failure as failure:
+        failure.path = ("size",)
+        raise
+
+
+@check("")
+def _checked_name(filename: str) -> str:
+    try:
         name = names.clean(filename)
         kinds.by_name(name)
     except Failure as failure:
-        is_size = failure.code in {ErrorCode.FILE_EMPTY, ErrorCode.FILE_TOO_LARGE}
-        failure.path = ("size",) if is_size else ("filename",)
+        failure.path = ("filename",)
         raise
-    task = await _editable_task(work, task_id)
-    return await stored_file.reserve(work, task_id=task.id, filename=name, size=size)
+    return name
 
 
 async def receive(begin_work: BeginWork, files: Files, upload_id: UUID, upload: Upload) -> None:

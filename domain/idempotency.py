@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.models import IdempotencyKey
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, ErrorCode, Failure, refuse
 
 KEPT = dt.timedelta(hours=24)
 MAX_KEY = 255
@@ -43,6 +43,20 @@ def hash_input(mutation: str, data: Any, keys: Sequence[bytes]) -> list[bytes]:
     return [hmac.new(key, text, hashlib.sha256).digest() for key in keys]
 
 
+def is_key(key: Any) -> bool:
+    """Whether there is a key; refuses one that cannot be kept."""
+    if not isinstance(key, str):
+        return False
+    if not 1 <= len(key) <= MAX_KEY or "\0" in key:
+        refuse(
+            BadInput(
+                f"idempotencyKey must have 1 to {MAX_KEY} characters.", path=("idempotency_key",)
+            )
+        )
+        return False
+    return True
+
+
 async def claim(
     work: Work, key: str, mutation: str, hashes: Sequence[bytes]
 ) -> dict[str, Any] | None:
@@ -52,10 +66,7 @@ async def claim(
     may have kept any. Raises `IDEMPOTENCY_MISMATCH` where it was taken for another input or
     mutation.
     """
-    if not 1 <= len(key) <= MAX_KEY or "\0" in key:
-        raise BadInput(
-            f"idempotencyKey must have 1 to {MAX_KEY} characters.", path=("idempotency_key",)
-        )
+    is_key(key)
     scope = scope_of(work)
     values = {
         "scope": scope,

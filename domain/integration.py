@@ -22,9 +22,9 @@ from db.models import Connector, Integration, IntegrationStatus, NotificationKin
 from domain import addresses, locks, rules
 from domain.by_key import demand_live_key, key_after
 from domain.notification import Notice, notify
-from domain.project import demand_editor, find_user
+from domain.project import checked_username, demand_editor, find_user
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, ErrorCode, Failure, NotFound, Problems, check, refuse
 from events.kinds import EventKind
 
 MAX_INTEGRATIONS = 50
@@ -74,36 +74,46 @@ class GitHubSettings:
         """One repository makes one set of tasks in a project."""
         return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository}".lower()
 
-    async def checked(self, work: Work, reach: Reach) -> dict[str, Any]:
-        """As they are kept. Raises `BadInput` or `NotFound`."""
+    def checked(self, reach: Reach) -> dict[str, Any]:
+        """As they are kept, save for the people. Refuses what no repository could have."""
         path = ("github",)
         repository = self.repository.strip()
         if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
-            raise BadInput(
-                "repository must be an owner and a name, such as octocat/hello-world.",
-                path=(*path, "repository"),
+            refuse(
+                BadInput(
+                    "repository must be an owner and a name, such as octocat/hello-world.",
+                    path=(*path, "repository"),
+                )
             )
         url = (self.base_url or GITHUB_URL).rstrip("/")
         reach.check(url, (*path, "base_url"))
         if "?" in url or "#" in url:
-            raise BadInput("baseUrl must have no query.", path=(*path, "base_url"))
+            refuse(BadInput("baseUrl must have no query.", path=(*path, "base_url")))
         if len(self.assignees) > MAX_PEOPLE:
-            raise BadInput(f"At most {MAX_PEOPLE} assignees.", path=(*path, "assignees"))
-        people = []
+            refuse(BadInput(f"At most {MAX_PEOPLE} assignees.", path=(*path, "assignees")))
         for index, (login, username) in enumerate(self.assignees):
             place = (*path, "assignees", index)
             if not _LOGIN.fullmatch(login):
-                raise BadInput("This is no login of GitHub.", path=(*place, "login"))
-            user = await find_user(work, None, username, place)
-            people.append({"login": login, "username": user.username})
-        return {
-            "repository": repository,
-            "baseUrl": url,
-            "assignees": people,
-            "comments": self.comments,
-        }
+                refuse(BadInput("This is no login of GitHub.", path=(*place, "login")))
+            checked_username(username, place)
+        return {"repository": repository, "baseUrl": url, "comments": self.comments}
+
+    async def kept(self, work: Work, checked: dict[str, Any]) -> dict[str, Any]:
+        """Settings with the people in them. Raises `NotFound` for those that do not exist."""
+        people = []
+        missing = Problems()
+        for index, (login, username) in enumerate(self.assignees):
+            try:
+                user = await find_user(work, None, username, ("github", "assignees", index))
+            except NotFound as failure:
+                missing.add(failure)
+            else:
+                people.append({"login": login, "username": user.username})
+        missing.raise_any()
+        return checked | {"assignees": people}
 
     @staticmethod
+    @check()
     def check_credentials(secret: str, _reach: Reach) -> None:
         """A token goes into a header, whatever its form."""
         if not _PRINTABLE.fullmatch(secret):
@@ -119,16 +129,20 @@ class SlackSettings:
     connector = Connector.SLACK
     target: str | None = None
 
-    async def checked(self, _work: Work, _reach: Reach) -> dict[str, Any]:
-        """As they are kept. Raises `BadInput`."""
+    def checked(self, _reach: Reach) -> dict[str, Any]:
+        """As they are kept. Refuses what a channel cannot be told of."""
         path = ("slack", "events")
         kinds = SLACK_EVENTS if self.events is None else self.events
         if not kinds:
-            raise BadInput("This list must not be empty.", path=path)
+            refuse(BadInput("This list must not be empty.", path=path))
         for index, kind in enumerate(kinds):
             if not kind.value.startswith(_TELLABLE):
-                raise BadInput(f"A channel cannot be told of {kind.value}.", path=(*path, index))
+                refuse(BadInput(f"A channel cannot be told of {kind.value}.", path=(*path, index)))
         return {"events": list(dict.fromkeys(kind.value for kind in kinds))}
+
+    async def kept(self, _work: Work, checked: dict[str, Any]) -> dict[str, Any]:
+        """Nothing in them has to be looked up."""
+        return checked
 
     @staticmethod
     def check_credentials(secret: str, reach: Reach) -> None:
@@ -161,6 +175,8 @@ async def connect(
 ) -> Integration:
     """Connect a project in which the viewer may make tasks; the first synchronisation is queued."""
     user_id = work.viewer.require()
+    settings.check_credentials(credentials, reach)
+    checked = settings.checked(reach)
     await locks.lock_owner(work)
     # Locked, so that two who connect the same thing at once wait for each other.
     await work.readable(Project, project_id, lock=True, path=("project_id",))
@@ -171,8 +187,7 @@ async def connect(
             f"You have {MAX_INTEGRATIONS} integrations; disconnect one first.",
             code=ErrorCode.LIMIT_EXCEEDED,
         )
-    settings.check_credentials(credentials, reach)
-    kept = await settings.checked(work, reach)
+    kept = await settings.kept(work, checked)
     if settings.target is not None and await work.session.scalar(
         select(Integration.id).where(
             Integration.project_id == project_id, Integration.target == settings.target
@@ -222,12 +237,13 @@ async def change(
     Whatever is changed, one that had failed is at work again, unless it is paused. One that an API
     key changes is that key's; `take_over` makes it its owner's.
     """
+    checked = _checked(reach, settings, credentials, status)
     integration = await work.editable(Integration, integration_id)
     values: dict[str, Any] = {}
     key_id = key_after(work, integration, take_over=take_over)
     if key_id != integration.api_key_id:
         values["api_key_id"] = key_id
-    if settings is not None:
+    if settings is not None and checked is not None:
         if settings.connector is not integration.connector:
             name = integration.connector.name.lower()
             raise BadInput(f"This integration takes `{name}`.", path=(_name_of(settings),))
@@ -236,12 +252,10 @@ async def change(
                 "The repository stays what it is; connect another one, and disconnect this.",
                 path=("github", "repository"),
             )
-        values["settings"] = await settings.checked(work, reach)
+        values["settings"] = await settings.kept(work, checked)
     if credentials is not None:
         _KINDS[integration.connector].check_credentials(credentials, reach)
         values["credentials"] = reach.sealer.seal(credentials.encode())
-    if status is IntegrationStatus.FAILED:
-        raise BadInput("The status can be set to ACTIVE or PAUSED.", path=("status",))
     if status is not None:
         values["status"] = status
     elif values and integration.status is IntegrationStatus.FAILED:
@@ -267,6 +281,22 @@ async def change(
     if integration.status is IntegrationStatus.ACTIVE:
         await enqueue_sync(work, integration.id)
     return integration
+
+
+def _checked(
+    reach: Reach,
+    settings: Settings | None,
+    credentials: str | None,
+    status: IntegrationStatus | None,
+) -> dict[str, Any] | None:
+    """The new settings, and whether the rest could be that of any integration."""
+    if status is IntegrationStatus.FAILED:
+        refuse(BadInput("The status can be set to ACTIVE or PAUSED.", path=("status",)))
+    if settings is None:
+        return None
+    if credentials is not None:
+        settings.check_credentials(credentials, reach)
+    return settings.checked(reach)
 
 
 async def disconnect(work: Work, integration_id: UUID) -> UUID:

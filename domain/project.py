@@ -19,7 +19,7 @@ from db.read import Statement
 from domain import locks, rights_change, rules
 from domain.task_values import record_restored
 from domain.work import Work, archived, stand_in
-from errors import AlreadyExists, BadInput, Forbidden, NotFound
+from errors import AlreadyExists, BadInput, Forbidden, NotFound, check
 from events.kinds import EventKind
 
 _KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
@@ -40,19 +40,20 @@ async def create(work: Work, new: NewProject) -> Project:
     """Make a project; the viewer becomes its owner."""
     user_id = work.viewer.require()
     name = rules.text(new.name, ("name",), least=1, most=200)
-    key = await _free_key(work, name) if new.key is None else _checked_key(new.key)
-    if new.key is not None and await _key_taken(work, key):
+    description = rules.optional_text(new.description, ("description",), most=5_000, multiline=True)
+    color = rules.color(new.color, ("color",))
+    wanted = None if new.key is None else _checked_key(new.key)
+    key = await _free_key(work, name) if wanted is None else wanted
+    if wanted is not None and await _key_taken(work, wanted):
         raise rules.taken("project key", ("key",))
     if new.id is not None and await work.session.get(Project, new.id) is not None:
         raise rules.taken("id", ("id",))
     project = Project(
         id=new.id or work.new_id(),
         name=name,
-        description=rules.optional_text(
-            new.description, ("description",), most=5_000, multiline=True
-        ),
+        description=description,
         key=key,
-        color=rules.color(new.color, ("color",)),
+        color=color,
         owner_id=user_id,
         created_at=work.now,
         updated_at=work.now,
@@ -69,10 +70,9 @@ async def update_project(
     work: Work, project_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Project:
     """Change name, description, key, color, or the settings of time entries."""
-    project = await work.editable(Project, project_id)
     values: dict[str, Any] = {}
     if "name" in changes:
-        values["name"] = rules.text(_some(changes, "name"), ("name",), least=1, most=200)
+        values["name"] = rules.text(changes["name"], ("name",), least=1, most=200)
     if "description" in changes:
         values["description"] = rules.optional_text(
             changes["description"], ("description",), most=5_000, multiline=True
@@ -80,17 +80,17 @@ async def update_project(
     if "color" in changes:
         values["color"] = rules.color(changes["color"], ("color",))
     if "key" in changes:
-        key = _checked_key(_some(changes, "key"))
-        if key != project.key and await _key_taken(work, key):
-            raise rules.taken("project key", ("key",))
-        values["key"] = key
+        values["key"] = _checked_key(changes["key"])
     if "time_locked_before" in changes:
         day = changes["time_locked_before"]
         if day is not None:
             rules.end_of_day(day, "UTC", ("time_locked_before",))
         values["time_locked_before"] = day
     if "allow_overlaps" in changes:
-        values["allow_overlaps"] = _some(changes, "allow_overlaps")
+        values["allow_overlaps"] = rules.not_null(changes["allow_overlaps"], ("allow_overlaps",))
+    project = await work.editable(Project, project_id)
+    if values.get("key", project.key) != project.key and await _key_taken(work, values["key"]):
+        raise rules.taken("project key", ("key",))
     changed = work.apply(project, values, if_version=if_version, ref="project")
     if changed:
         work.record(EventKind.PROJECT_UPDATED, project, changed, project_id=project.id)
@@ -154,8 +154,10 @@ async def add_member(
     work: Work, project_id: UUID, user_id: UUID | None, username: str | None, role: Role
 ) -> ProjectMember:
     """Let somebody take part."""
-    project = await work.shareable(Project, project_id, path=("project_id",))
+    if username is not None:
+        checked_username(username)
     _demand_grantable(role)
+    project = await work.shareable(Project, project_id, path=("project_id",))
     user = await find_user(work, user_id, username)
     if not user.is_active:
         raise BadInput("This account is deactivated.", path=("user_id",))
@@ -320,6 +322,11 @@ def demand_editing(project: Any, *, editor: bool, path: rules.Path) -> None:
     demand_open(project, path)
 
 
+def checked_username(username: str, path: rules.Path = ()) -> str:
+    """A username to look for; whether it may be one is not said."""
+    return rules.text(username, (*path, "username"), most=100)
+
+
 async def find_user(
     work: Work,
     user_id: UUID | None,
@@ -327,10 +334,10 @@ async def find_user(
     path: rules.Path = (),
 ) -> User:
     """A user by id or username; exactly one of them is to be given."""
+    if username is not None:
+        username = checked_username(username, path)
     if (user_id is None) == (username is None):
         raise BadInput("Give userId or username, and not both.", path=(*path, "user_id"))
-    if username is not None:
-        username = rules.text(username, (*path, "username"), most=100)
     wanted = (
         User.id == user_id if username is None else func.lower(User.username) == username.lower()
     )
@@ -340,18 +347,15 @@ async def find_user(
     return user
 
 
-def _some(changes: Mapping[str, Any], name: str) -> Any:
-    if changes[name] is None:
-        raise BadInput(f"{name} must not be null.", path=(name,))
-    return changes[name]
-
-
+@check()
 def _demand_grantable(role: Role) -> None:
     if role is Role.OWNER:
         raise BadInput("A project has one owner; use projectTransfer to change it.", path=("role",))
 
 
-def _checked_key(key: str) -> str:
+@check("")
+def _checked_key(given: str | None) -> str:
+    key = rules.not_null(given, ("key",))
     if not _KEY.fullmatch(key):
         raise BadInput(
             "key must be 2 to 10 capital letters or digits, beginning with a letter.",

@@ -15,7 +15,7 @@ from db.models import Project, Reminder, ReminderChannel, RuleKind, Task
 from domain import locks, rules, schedule
 from domain.schedule import Anchor, Monthly, Once, Relative, Rule, Weekly
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, ErrorCode, Failure, check, collecting
 from events.kinds import EventKind
 
 MAX_REMINDERS = 1_000
@@ -39,9 +39,11 @@ class NewReminder:
 async def create(work: Work, new: NewReminder) -> Reminder:
     """Make a reminder of a task or project that the viewer sees, or of nothing but its words."""
     user_id = work.viewer.require()
-    rule = checked(new.rule)
-    _demand_to_come(work, rule)
-    message = _message(new.message)
+    with collecting():
+        rule = checked(new.rule)
+        _demand_to_come(work, rule)
+        message = _message(new.message)
+        channels = _channels(new.channels)
     if new.task_id is not None and new.project_id is not None:
         raise BadInput("Give taskId or projectId, not both.", path=("project_id",))
     if new.task_id is None and new.project_id is None and message is None:
@@ -62,7 +64,7 @@ async def create(work: Work, new: NewReminder) -> Reminder:
         message=message,
         kind=rule.kind,
         rule=schedule.to_json(rule),
-        channels=_channels(new.channels),
+        channels=channels,
         enabled=new.enabled,
         next_run_at=schedule.next_run(rule, work.now, anchor_of(rule, task))
         if new.enabled
@@ -84,8 +86,9 @@ async def update(
 
     To turn it on its target has to be visible. Another rule counts from now on.
     """
+    values = _checked_changes(work, changes)
     reminder = await work.editable(Reminder, reminder_id)
-    values = _checked_changes(work, reminder, changes)
+    _demand_fitting(reminder, values, changes.get("rule"))
     enabled = values.get("enabled", reminder.enabled)
     if not enabled:
         values["next_run_at"] = None
@@ -146,6 +149,7 @@ def anchor_of(rule: Rule, task: Any | None) -> dt.datetime | None:
     return at
 
 
+@check()
 def checked(rule: Rule) -> Rule:
     """The rule with each value by its own rule; a path says which."""
     path = ("rule", rule.kind.name.lower())
@@ -168,6 +172,7 @@ def checked(rule: Rule) -> Rule:
     return rule
 
 
+@check()
 def _demand_to_come(work: Work, rule: Rule) -> None:
     if isinstance(rule, Once) and rule.at <= work.now:
         raise BadInput("This moment is over.", path=("rule", "once", "at"))
@@ -177,33 +182,41 @@ def _message(text: str | None) -> str | None:
     return rules.optional_text(text, ("message",), most=500, multiline=True)
 
 
-def _channels(channels: Sequence[ReminderChannel]) -> list[str]:
+@check()
+def _channels(channels: Sequence[ReminderChannel] | None) -> list[str]:
     """Each once, in the order of the enum."""
-    if not channels:
+    if not rules.not_null(channels, ("channels",)):
         raise BadInput("channels must name at least one way.", path=("channels",))
-    return [channel.value for channel in ReminderChannel if channel in channels]
+    return [channel.value for channel in ReminderChannel if channel in (channels or ())]
 
 
-def _checked_changes(work: Work, reminder: Reminder, changes: Mapping[str, Any]) -> dict[str, Any]:
-    for name in ("rule", "channels", "enabled"):
-        if name in changes and changes[name] is None:
-            raise BadInput(f"{name} must not be null.", path=(name,))
+def _checked_changes(work: Work, changes: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if "rule" in changes:
-        rule = checked(changes["rule"])
-        _demand_to_come(work, rule)
-        if isinstance(rule, Relative) and reminder.task_id is None:
-            raise BadInput("A rule by a task's time needs a task.", path=("rule",))
-        values |= {"kind": rule.kind, "rule": schedule.to_json(rule)}
+        rule = rules.not_null(changes["rule"], ("rule",))
+        rule = None if rule is None else checked(rule)
+        if rule is not None:
+            _demand_to_come(work, rule)
+            values |= {"kind": rule.kind, "rule": schedule.to_json(rule)}
     if "message" in changes:
         values["message"] = _message(changes["message"])
-        if values["message"] is None and reminder.task_id is None and reminder.project_id is None:
-            raise BadInput("A reminder of nothing else needs a message.", path=("message",))
     if "channels" in changes:
         values["channels"] = _channels(changes["channels"])
     if "enabled" in changes:
-        values["enabled"] = changes["enabled"]
+        values["enabled"] = rules.not_null(changes["enabled"], ("enabled",))
     return values
+
+
+def _demand_fitting(reminder: Reminder, values: Mapping[str, Any], rule: Rule | None) -> None:
+    if isinstance(rule, Relative) and reminder.task_id is None:
+        raise BadInput("A rule by a task's time needs a task.", path=("rule",))
+    if (
+        "message" in values
+        and values["message"] is None
+        and reminder.task_id is None
+        and reminder.project_id is None
+    ):
+        raise BadInput("A reminder of nothing else needs a message.", path=("message",))
 
 
 async def _target(

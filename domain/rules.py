@@ -1,4 +1,5 @@
-"""Rules for values: each cleans a value or raises `BadInput` that names the field and the rule.
+"""Rules for values: each cleans a value, or refuses it by a `BadInput` that names the field and the
+rule (see `errors.Problems`).
 
 Lengths count Unicode characters after NFC normalisation and trimming, as the limits of the API
 are stated.
@@ -9,12 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 import texts
 from domain import timezones
-from errors import AlreadyExists, BadInput
+from errors import AlreadyExists, BadInput, check, refuse
 
 Path = Sequence[str | int]
+T = TypeVar("T")
 
 # A list of tags may name each as often as this, on average. A longer one is not looked at.
 _REPEATED = 50
@@ -26,13 +29,16 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
 
-def text(value: str, path: Path, *, least: int = 0, most: int, multiline: bool = False) -> str:
+@check("")
+def text(
+    value: str | None, path: Path, *, least: int = 0, most: int, multiline: bool = False
+) -> str:
     """Normalised, trimmed text of `least` to `most` characters, without control characters.
 
     In a single line those that change the direction of writing are refused too. A text that shows
     nothing is refused as empty, also if `least` is 0.
     """
-    clean = _normalized(value.strip(), path, most).strip()
+    clean = _normalized(not_null(value, path).strip(), path, most).strip()
     if multiline:
         clean = clean.replace("\r\n", "\n")
     forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
@@ -86,6 +92,7 @@ def _too_long(length: int, path: Path, most: int) -> BadInput:
     )
 
 
+@check()
 def optional_text(
     value: str | None, path: Path, *, most: int, multiline: bool = False
 ) -> str | None:
@@ -95,6 +102,7 @@ def optional_text(
     return text(value, path, most=most, multiline=multiline) or None
 
 
+@check()
 def color(value: str | None, path: Path) -> str | None:
     """A colour as `#rrggbb`, in lower case."""
     if value is None:
@@ -104,6 +112,7 @@ def color(value: str | None, path: Path) -> str | None:
     return value.lower()
 
 
+@check("UTC")
 def timezone(value: str, path: Path) -> str:
     """An IANA time zone name, such as Europe/Zurich."""
     if value not in timezones.accepted():
@@ -113,6 +122,7 @@ def timezone(value: str, path: Path) -> str:
     return value
 
 
+@check("en")
 def locale(value: str, path: Path) -> str:
     """A language tag (BCP 47) of language, and optionally script and region."""
     if not _LOCALE.fullmatch(value):
@@ -120,6 +130,7 @@ def locale(value: str, path: Path) -> str:
     return value
 
 
+@check()
 def moment(value: dt.datetime | None, path: Path) -> dt.datetime | None:
     """A moment between 1900 and 2200, in UTC."""
     if value is None:
@@ -131,6 +142,7 @@ def moment(value: dt.datetime | None, path: Path) -> dt.datetime | None:
     return value.astimezone(dt.UTC)
 
 
+@check(_EARLIEST)
 def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
     """The moment at which a day is over in a zone (so 23, 24 or 25 hours after it began)."""
     if not _EARLIEST.date() <= day < _LATEST.date():
@@ -138,6 +150,7 @@ def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
     return timezones.start_of_day(day + dt.timedelta(days=1), timezones.zone(zone))
 
 
+@check()
 def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int | None:
     """A number within bounds."""
     if value is not None and not least <= value <= most:
@@ -145,24 +158,36 @@ def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int
     return value
 
 
-def tags(values: Sequence[str], path: Path, *, most: int = 20) -> list[str]:
+def tags(values: Sequence[str] | None, path: Path, *, most: int = 20) -> list[str]:
     """A set of tags in the order given: equal ones (without regard to case) are kept once."""
-    if len(values) > most * _REPEATED:
-        raise BadInput(
-            f"{_name(path)} must be at most {most}; there are {len(values):,}.", path=path
+    given = not_null(values, path) or ()
+    if len(given) > most * _REPEATED:
+        refuse(
+            BadInput(f"{_name(path)} must be at most {most}; there are {len(given):,}.", path=path)
         )
+        return []
     found: dict[str, str] = {}
-    for index, value in enumerate(values):
+    for index, value in enumerate(given):
         clean = text(value, (*path, index), least=1, most=50)
         found.setdefault(tag_key(clean), clean)
     if len(found) > most:
-        raise BadInput(f"{_name(path)} must be at most {most}; there are {len(found)}.", path=path)
+        refuse(
+            BadInput(f"{_name(path)} must be at most {most}; there are {len(found)}.", path=path)
+        )
     return list(found.values())
 
 
 def tag_key(tag: str) -> str:
     """What makes two tags the same tag."""
     return texts.normalized(tag.casefold())
+
+
+@check()
+def not_null(value: T | None, path: Path) -> T:
+    """A value that may be left out, but not be null."""
+    if value is None:
+        raise BadInput(f"{_name(path)} must not be null.", path=path)
+    return value
 
 
 def taken(noun: str, path: Path) -> AlreadyExists:

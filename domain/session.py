@@ -303,8 +303,8 @@ async def rename(
     work: Work, session_id: UUID, name: str | None, *, if_version: int | None = None
 ) -> models.Session:
     """Call one of the viewer's sessions something else, or nothing."""
-    session = await work.editable(models.Session, session_id)
     clean = rules.optional_text(name, ("device_name",), most=100)
+    session = await work.editable(models.Session, session_id)
     values = {"device_name": clean}
     changes = work.apply(session, values, if_version=if_version, ref="session")
     if changes:

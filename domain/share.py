@@ -12,9 +12,9 @@ from sqlalchemy import select
 from auth import access
 from db.models import Permission, Project, Task, TaskShare, User
 from domain import locks, placement, rights_change, rules, sight
-from domain.project import demand_open, find_user, is_member
+from domain.project import checked_username, demand_open, find_user, is_member
 from domain.work import Work
-from errors import AlreadyExists, BadInput, ErrorCode, Failure
+from errors import AlreadyExists, BadInput, ErrorCode, Failure, check
 from events.kinds import EventKind
 
 END_JOB = "share.end"
@@ -33,6 +33,9 @@ async def create(
     counts as none, and is replaced.
     """
     path = ("task_id",)
+    expires_at = _future(work, expires_at)
+    if username is not None:
+        checked_username(username)
     await locks.lock_tasks(work, [task_id], trees=True)
     task = await work.shareable(Task, task_id, path=path)
     user = await find_user(work, user_id, username)
@@ -43,7 +46,7 @@ async def create(
         user_id=user.id,
         permission=permission,
         shared_by_id=work.viewer.require(),
-        expires_at=_future(work, expires_at),
+        expires_at=expires_at,
         created_at=work.now,
         updated_at=work.now,
     )
@@ -62,15 +65,13 @@ async def update(
     work: Work, share_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> TaskShare:
     """Change permission or expiry (null: it does not expire)."""
-    share, task = await _locked(work, share_id)
-    await work.demand(share, access.edit, "change")
     values: dict[str, Any] = {}
     if "permission" in changes:
-        if changes["permission"] is None:
-            raise BadInput("permission must not be null.", path=("permission",))
-        values["permission"] = changes["permission"]
+        values["permission"] = rules.not_null(changes["permission"], ("permission",))
     if "expires_at" in changes:
         values["expires_at"] = _future(work, changes["expires_at"])
+    share, task = await _locked(work, share_id)
+    await work.demand(share, access.edit, "change")
     async with rights_change.guarded(work, [task.id]):
         changed = work.apply(share, values, if_version=if_version, ref="share")
     if changed:
@@ -156,6 +157,7 @@ async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.
     await work.session.flush()
 
 
+@check()
 def _future(work: Work, moment: dt.datetime | None) -> dt.datetime | None:
     expires = rules.moment(moment, ("expires_at",))
     if expires is not None and expires <= work.now:

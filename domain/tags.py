@@ -14,8 +14,9 @@ from errors import ErrorCode, Failure
 
 async def add(work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None) -> Task:
     """Add tags; one that is there already, in whatever case, stays as it is."""
+    more = rules.tags(tags, ("tags",))
     task = await work.editable(Task, task_id)
-    _set(work, task, [*task.tags, *rules.tags(tags, ("tags",))], if_version)
+    _set(work, task, [*task.tags, *more], if_version)
     await work.session.flush()
     return task
 
@@ -24,12 +25,12 @@ async def remove(
     work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None
 ) -> tuple[Task, list[Failure]]:
     """Take tags off; the task, and a `NOT_FOUND` for each tag that was not on it."""
-    task = await work.editable(Task, task_id)
     # Every one keeps its place, so that the failures can name it.
     keys = [
         rules.tag_key(rules.text(tag, ("tags", index), least=1, most=50))
         for index, tag in enumerate(tags)
     ]
+    task = await work.editable(Task, task_id)
     absent: list[Failure] = [
         Failure("The task has no such tag.", path=("tags", index), code=ErrorCode.NOT_FOUND)
         for index, key in enumerate(keys)

@@ -46,10 +46,10 @@ async def update_task(
     work: Work, task_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Task:
     """Change fields; what is not among `changes` stays."""
+    values = checked(work, changes)
     if "parent_id" in changes:
         await _lock_tree(work, task_id, beside=changes["parent_id"])
     task = await work.editable(Task, task_id)
-    values = checked(work, changes)
     if "assignee_id" in changes:
         values["assignee_id"] = changes["assignee_id"]
     if "parent_id" in changes:

@@ -50,7 +50,7 @@ from domain.task_values import (
     record,
 )
 from domain.work import Work, archived
-from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound
+from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound, collecting
 from events.kinds import EventKind
 
 MAX_ITEMS = 200
@@ -79,6 +79,14 @@ class Deletion:
     subtasks: Subtasks = Subtasks.DELETE
 
 
+def check_values(work: Work, item: object) -> None:
+    """Refuse the values of an item that no task could have."""
+    if isinstance(item, NewTask):
+        checked_new(work, item)
+    elif isinstance(item, Edit):
+        checked(work, item.changes)
+
+
 def demand_size(items: Sequence[Any]) -> None:
     """Raise where there are more items than one call takes, or none."""
     if not items:
@@ -104,7 +112,8 @@ async def create(
     results: list[Task | Failure] = []
     for item in items:
         try:
-            task = _drafted(work, _taken(item), known, made)
+            with collecting():
+                task = _drafted(work, _taken(item), known, made)
             _demand_shown_to(work, task, known, made)
         except Failure as failure:
             results.append(failure)
@@ -314,7 +323,8 @@ async def update_tasks(
             if edit.task_id in changed:
                 raise BadInput("This task stands in an earlier item already.", path=("id",))
             task = _permitted(known, edit.task_id, "change", ("id",))
-            values = checked(work, edit.changes)
+            with collecting():
+                values = checked(work, edit.changes)
             if "assignee_id" in edit.changes:
                 person = edit.changes["assignee_id"]
                 _demand_active(people, person)

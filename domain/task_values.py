@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from db.models import Event, Task, TaskPriority, TaskStatus
 from domain import rules
 from domain.work import Work
-from errors import BadInput
+from errors import BadInput, refuse
 from events.kinds import EventKind
 
 # Attributes that follow from others; events do not list them.
@@ -77,9 +77,6 @@ def checked_new(work: Work, new: NewTask) -> dict[str, Any]:
 def checked(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given fields, each by its rule, and what follows from them."""
     values: dict[str, Any] = {}
-    for name in ("title", "status", "priority", "tags"):
-        if name in given and given[name] is None:
-            raise BadInput(f"{name} must not be null.", path=(name,))
     if "title" in given:
         values["title"] = rules.text(given["title"], ("title",), least=1, most=200)
     if "description" in given:
@@ -89,9 +86,9 @@ def checked(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
     if "notes" in given:
         values["notes"] = rules.optional_text(given["notes"], ("notes",), most=500, multiline=True)
     if "priority" in given:
-        values["priority"] = given["priority"]
+        values["priority"] = rules.not_null(given["priority"], ("priority",))
     if "status" in given:
-        status: TaskStatus = given["status"]
+        status: TaskStatus = rules.not_null(given["status"], ("status",))
         values["status"] = status
         values["completed_at"] = work.now if status is TaskStatus.COMPLETED else None
     if "start_at" in given:
@@ -113,7 +110,7 @@ def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     due_at, due_on = given.get("due_at"), given.get("due_on")
     if due_at is not None and due_on is not None:
-        raise BadInput("Give dueAt or dueOn, not both.", path=("due_on",))
+        refuse(BadInput("Give dueAt or dueOn, not both.", path=("due_on",)))
     if due_on is not None:
         zone = work.viewer.timezone
         return {

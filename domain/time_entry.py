@@ -40,6 +40,7 @@ from domain.time_values import (
     Span,
     changed_span,
     checked_words,
+    demand_good_times,
     demand_unlocked,
     new_span,
     record,
@@ -47,7 +48,7 @@ from domain.time_values import (
     whole_second,
 )
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, NotFound
+from errors import BadInput, ErrorCode, Failure, NotFound, collecting, demand_no_problems
 from events.kinds import EventKind
 
 MAX_ITEMS = 200
@@ -81,6 +82,8 @@ class Place:
 
 async def create(work: Work, new: NewTimeEntry) -> TimeEntry:
     """Make an entry for time that was spent."""
+    check_values(work, new)
+    demand_no_problems()
     (result,) = await create_many(work, [new], all_or_nothing=True)
     if isinstance(result, Failure):
         raise result
@@ -107,7 +110,8 @@ async def create_many(
         try:
             if isinstance(item, Failure):
                 raise item
-            entry, span, place = _drafted(work, item, places, taken)
+            with collecting():
+                entry, span, place = _drafted(work, item, places, taken)
             _demand_apart(work, span, place, drafts)
         except Failure as failure:
             results.append(failure)
@@ -127,6 +131,12 @@ async def create_many(
         record(work, EventKind.TIME_ENTRY_CREATED, entry)
     await work.session.flush()
     return results
+
+
+def check_values(work: Work, new: NewTimeEntry) -> None:
+    """Refuse the values of a new entry that no entry could have."""
+    checked_words({"description": new.description, "billable": new.billable, "tags": new.tags})
+    new_span(work, new)
 
 
 def _drafted(
@@ -174,8 +184,9 @@ async def update_entry(
     force: bool = False,
 ) -> TimeEntry:
     """Change an entry of one's own. An end for a running one stops the timer."""
-    entry, place = await _own(work, entry_id, "change")
     values = checked_words(changes)
+    demand_good_times(changes)
+    entry, place = await _own(work, entry_id, "change")
     if changes.keys() & set(TIMES):
         values |= changed_span(work, entry, changes, force=force).values
     if "project_id" in changes or "task_id" in changes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from db.models import Project, TimeEntry
@@ -16,12 +16,17 @@ from domain import rules, timezones
 from domain.project import demand_open
 from domain.timezones import Zone
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, ErrorCode, Failure, check, collecting
 from events.kinds import EventKind
 
 LONGEST = dt.timedelta(hours=24)
 # What `force` allows: longer entries are slips of the keyboard.
 LONGEST_FORCED = dt.timedelta(days=366)
+_MOST_SECONDS = int(LONGEST_FORCED.total_seconds())
+# In the place of a moment that is none, until that is said.
+_ANY = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+
+T = TypeVar("T")
 
 Changes = list[tuple[str, Any, Any]]
 TIMES = ("started_at", "ended_at", "duration_seconds", "day")
@@ -77,7 +82,7 @@ def whole_second(moment: dt.datetime) -> dt.datetime:
 
 
 def new_span(work: Work, new: NewTimeEntry) -> Span:
-    """The span that a new entry asks for."""
+    """The span that a new entry asks for. Its values are checked before what they are together."""
     if new.day is not None:
         if new.started_at is not None or new.ended_at is not None:
             raise BadInput("Give a day, or moments, and not both.", path=("day",))
@@ -91,9 +96,29 @@ def new_span(work: Work, new: NewTimeEntry) -> Span:
             "Give endedAt or durationSeconds, and not both; a running entry is made by timerStart.",
             path=("ended_at",),
         )
-    started = _moment(new.started_at, "started_at")
-    ended = _end(started, new.ended_at, new.duration_seconds)
+    with collecting():
+        started = _moment(new.started_at, "started_at")
+        ended = _end(started, new.ended_at, new.duration_seconds)
     return _checked(work, Span(started, ended), force=new.force)
+
+
+def demand_good_times(changes: Mapping[str, Any]) -> None:
+    """Refuse those of the changes that no entry could have, whatever it has now."""
+    for name in ("started_at", "ended_at"):
+        if name in changes:
+            rules.moment(_not_cleared(changes[name], name), (name,))
+    if "duration_seconds" in changes:
+        seconds = _not_cleared(changes["duration_seconds"], "duration_seconds")
+        rules.whole_number(seconds, ("duration_seconds",), least=0, most=_MOST_SECONDS)
+    if changes.get("day") is not None:
+        rules.end_of_day(changes["day"], "UTC", ("day",))
+
+
+@check()
+def _not_cleared(value: T | None, name: str) -> T:
+    if value is None:
+        raise BadInput("This cannot be cleared.", path=(name,))
+    return value
 
 
 def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, force: bool) -> Span:
@@ -101,9 +126,6 @@ def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, fo
 
     A start alone moves the start and leaves the end. A day keeps the duration.
     """
-    for name in ("started_at", "ended_at", "duration_seconds"):
-        if name in changes and changes[name] is None:
-            raise BadInput("This cannot be cleared.", path=(name,))
     if "ended_at" in changes and "duration_seconds" in changes:
         raise BadInput("Give endedAt or durationSeconds, and not both.", path=("duration_seconds",))
     kept = None if entry.ended_at is None else entry.ended_at - entry.started_at
@@ -130,6 +152,7 @@ def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, fo
     return _checked(work, Span(started, ended), force=force)
 
 
+@check(_ANY)
 def _moment(value: dt.datetime, name: str) -> dt.datetime:
     checked = rules.moment(value, (name,))
     assert checked is not None
@@ -143,19 +166,21 @@ def _end(started: dt.datetime, ended: dt.datetime | None, seconds: int | None) -
     return started + _duration(seconds)
 
 
+@check(dt.timedelta())
 def _duration(seconds: int) -> dt.timedelta:
-    most = int(LONGEST_FORCED.total_seconds())
-    rules.whole_number(seconds, ("duration_seconds",), least=0, most=most)
+    rules.whole_number(seconds, ("duration_seconds",), least=0, most=_MOST_SECONDS)
     return dt.timedelta(seconds=seconds)
 
 
 def _on_day(work: Work, day: dt.date, seconds: int) -> Span:
-    rules.end_of_day(day, "UTC", ("day",))
+    with collecting():
+        length = _duration(seconds)
+        rules.end_of_day(day, "UTC", ("day",))
     zone = timezones.zone(work.viewer.timezone)
     if day > work.now.astimezone(zone).date():
         raise BadInput("The day must not lie in the future.", path=("day",))
     started = timezones.start_of_day(day, zone)
-    return Span(started, started + _duration(seconds), day)
+    return Span(started, started + length, day)
 
 
 def _checked(work: Work, span: Span, *, force: bool) -> Span:
@@ -188,9 +213,7 @@ def checked_words(changes: Mapping[str, Any]) -> dict[str, Any]:
             changes["description"], ("description",), most=500
         )
     if "billable" in changes:
-        if changes["billable"] is None:
-            raise BadInput("billable must not be null.", path=("billable",))
-        values["billable"] = changes["billable"]
+        values["billable"] = rules.not_null(changes["billable"], ("billable",))
     if "tags" in changes:
         values["tags"] = rules.tags(changes["tags"] or (), ("tags",))
         values["tag_keys"] = [rules.tag_key(tag) for tag in values["tags"]]

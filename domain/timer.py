@@ -31,8 +31,8 @@ async def start(
 
     `given`: any of project_id, task_id, description, billable and tags.
     """
-    await lock(work)
     words = checked_words({"description": None, "billable": False, "tags": (), **given})
+    await lock(work)
     project_id, task_id = given.get("project_id"), given.get("task_id")
     place = (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)
     running = await _running(work, work.viewer.require())

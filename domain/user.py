@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -21,10 +21,18 @@ from domain import rules
 from domain.credentials import Change, holders_of, void_pending
 from domain.session import Grant, end_sessions, open_session, proven, still_holding
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, Failures, Forbidden
+from errors import (
+    BadInput,
+    ErrorCode,
+    Failure,
+    Forbidden,
+    Problems,
+    check,
+    demand_no_problems,
+    has_problems,
+)
 from events.kinds import EventKind
 
-T = TypeVar("T")
 Path = Sequence[str | int]
 
 _USERNAME = re.compile(r"[A-Za-z0-9_.-]{3,50}")
@@ -40,6 +48,7 @@ _REQUIRED = {"username", "email", "timezone", "week_start", "locale", "is_admin"
 # --- rules for values ----------------------------------------------------------------------------
 
 
+@check("")
 def username(value: str, path: Path = ("username",)) -> str:
     """A username, in the case that the person chose; compared without regard to it."""
     clean = rules.text(value, path, most=50)
@@ -48,6 +57,7 @@ def username(value: str, path: Path = ("username",)) -> str:
     return clean
 
 
+@check("")
 def email(value: str, path: Path = ("email",)) -> str:
     """An e-mail address, as it was written; compared without regard to case."""
     clean = rules.text(value, path, most=100)
@@ -67,28 +77,11 @@ _RULES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@check()
 def _checked(name: str, value: Any) -> Any:
     if value is None and name in _REQUIRED:
         raise BadInput("This must not be null; leave it out to keep it.", path=(name,))
     return _RULES[name](value)
-
-
-class _Problems:
-    """Collects the failures of one input, so that a form can show all of them at once."""
-
-    def __init__(self) -> None:
-        self.found: list[Failure] = []
-
-    def try_(self, check: Callable[[], T]) -> T | None:
-        try:
-            return check()
-        except Failure as failure:
-            self.found.append(failure)
-            return None
-
-    def raise_any(self) -> None:
-        if self.found:
-            raise self.found[0] if len(self.found) == 1 else Failures(self.found)
 
 
 # --- coming --------------------------------------------------------------------------------------
@@ -144,18 +137,17 @@ async def create(
     given = {"username": username, "email": email, "full_name": full_name}
     if timezone is not None:
         given["timezone"] = timezone
-    problems = _Problems()
-    values = {name: problems.try_(partial(_checked, name, value)) for name, value in given.items()}
-    # Against names that passed their own checks: others may be of any length.
-    names = [values[name] for name in ("username", "email", "full_name")]
-    clean_password = problems.try_(lambda: _password(password, names))
+    problems = Problems()
+    with problems.collect():
+        values = {name: _checked(name, value) for name, value in given.items()}
+        # Against names that passed their own checks: others may be of any length.
+        names = [values[name] for name in ("username", "email", "full_name")]
+        clean_password = _password(password, names)
     # The slow part comes before the first statement, so that it holds no connection.
-    hashed = PasswordHash("", 0)
-    if clean_password is not None and not problems.found:
-        hashed = await auth.passwords.hash(clean_password)
-    problems.found += await _taken(work, {"username": values["username"]})
+    hashed = PasswordHash("", 0) if problems else await auth.passwords.hash(clean_password)
+    await _note_taken(work, {"username": values["username"]}, problems)
     problems.raise_any()
-    problems.found += await _taken(work, {"email": values["email"]})
+    await _note_taken(work, {"email": values["email"]}, problems)
     problems.raise_any()
     user = models.User(
         id=work.new_id(),
@@ -179,17 +171,17 @@ async def create(
     return user
 
 
+@check("")
 def _password(password: str, names: Iterable[str | None]) -> str:
     clean = acceptable(password)
     demand_uncommon(clean, ("password",), names)
     return clean
 
 
-async def _taken(
-    work: Work, values: Mapping[str, Any], *, but: UUID | None = None
-) -> list[Failure]:
-    """A failure for each of username and email that somebody else has."""
-    failures: list[Failure] = []
+async def _note_taken(
+    work: Work, values: Mapping[str, Any], problems: Problems, *, but: UUID | None = None
+) -> None:
+    """Note each of username and email that somebody else has."""
     for name, noun in (("username", "username"), ("email", "email address")):
         value = values.get(name)
         if value is None:
@@ -200,8 +192,7 @@ async def _taken(
             query = select(models.User.id).where(func.lower(models.User.username) == value.lower())
             holders = set(await work.session.scalars(query))
         if holders - {but}:
-            failures.append(rules.taken(noun, (name,)))
-    return failures
+            problems.add(rules.taken(noun, (name,)))
 
 
 # --- changing ------------------------------------------------------------------------------------
@@ -211,23 +202,33 @@ async def update_profile(
     work: Work, auth: Authenticator, values: Mapping[str, Any], *, if_version: int | None = None
 ) -> models.User:
     """Change one's own username, full_name, timezone, week_start or locale."""
+    checked, problems = _checked_all(values)
     user = await work.editable(models.User, work.viewer.require())
-    await _update(work, auth, user, values, if_version)
+    await _update(work, auth, user, checked, problems, if_version=if_version)
     return user
+
+
+def _checked_all(values: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
+    """The values by their rules, and what is wrong with them, to which more may be added."""
+    problems = Problems()
+    with problems.collect():
+        checked = {name: _checked(name, value) for name, value in values.items()}
+    if has_problems():
+        # Nobody is asked whether the name is taken.
+        problems.raise_any()
+    return checked, problems
 
 
 async def _update(
     work: Work,
     auth: Authenticator,
     user: models.User,
-    values: Mapping[str, Any],
+    checked: dict[str, Any],
+    problems: Problems,
+    *,
     if_version: int | None,
 ) -> None:
-    problems = _Problems()
-    checked = {
-        name: problems.try_(partial(_checked, name, value)) for name, value in values.items()
-    }
-    problems.found += await _taken(work, checked, but=user.id)
+    await _note_taken(work, checked, problems, but=user.id)
     problems.raise_any()
     ignore: list[str] = []
     address, previous = checked.get("email"), user.email
@@ -258,6 +259,7 @@ async def change_password(
     """Set another password, knowing the present one. Ends all other sessions."""
     work.viewer.require()
     clean = acceptable(new_password, ("new_password",))
+    demand_no_problems()
     user_id, kept = await proven(work, auth, current_password, "current_password")
     hashed = await auth.passwords.hash(clean)
     user = await still_holding(work, user_id, kept, path="current_password")
@@ -282,10 +284,11 @@ async def administer(
     if_version: int | None = None,
 ) -> models.User:
     """Change anybody's profile, email or is_admin, as an administrator."""
+    checked, problems = _checked_all(values)
     user = await _administered(work, user_id)
     if values.get("is_admin") is False and user.id == work.viewer.user_id:
         raise Forbidden("Another administrator must take this right from you.", path=("is_admin",))
-    await _update(work, auth, user, values, if_version)
+    await _update(work, auth, user, checked, problems, if_version=if_version)
     return user
 
 

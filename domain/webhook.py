@@ -20,10 +20,10 @@ from sqlalchemy import func, select
 
 from auth.sealing import Sealer
 from db.models import Webhook, WebhookDelivery, WebhookStatus
-from domain import addresses, locks, webhook_delivery
+from domain import addresses, locks, rules, webhook_delivery
 from domain.by_key import demand_live_key, key_after
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, ErrorCode, Failure, check, collecting, refuse
 from events.kinds import EventKind
 
 MAX_WEBHOOKS = 50
@@ -45,8 +45,10 @@ class Receivers:
     networks: Sequence[addresses.Network]
     plain: bool
 
-    def check(self, url: str) -> str:
+    def check(self, url: str | None) -> str:
         """The address as it was given. Raises `BadInput`."""
+        if url is None:
+            return ""
         addresses.check_new(url, self.networks, plain=self.plain, path=("url",))
         return url
 
@@ -74,6 +76,7 @@ async def create(
     Filter and payload are checked where they are understood, in `graph.webhook`.
     """
     user_id = work.viewer.require()
+    url, events = receivers.check(new.url), _kinds(new.events)
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
@@ -90,8 +93,8 @@ async def create(
         version=1,
         user_id=user_id,
         api_key_id=work.viewer.api_key_id,
-        url=receivers.check(new.url),
-        events=_kinds(new.events),
+        url=url,
+        events=events,
         filter=None if new.filter is None else dict(new.filter),
         payload=new.payload,
         status=WebhookStatus.ACTIVE,
@@ -118,14 +121,17 @@ async def change(
     What is enabled again begins with what happens from then on; `replay` sends what it missed.
     One that an API key changes is that key's; `take_over` makes it its owner's.
     """
+    wanted = dict(values)
+    if "url" in wanted:
+        receivers.check(rules.not_null(wanted["url"], ("url",)))
+    if "status" in wanted:
+        rules.not_null(wanted["status"], ("status",))
+    if "events" in wanted:
+        wanted["events"] = _kinds(wanted["events"])
     webhook = await work.editable(Webhook, webhook_id)
     key_id = key_after(work, webhook, take_over=take_over)
     passed_on = key_id != webhook.api_key_id
-    wanted = {**values, "api_key_id": key_id}
-    if "url" in wanted:
-        receivers.check(wanted["url"])
-    if "events" in wanted:
-        wanted["events"] = _kinds(wanted["events"])
+    wanted["api_key_id"] = key_id
     status = wanted.get("status", webhook.status)
     if status is not webhook.status:
         off = status is WebhookStatus.DISABLED
@@ -178,9 +184,11 @@ async def rotate_secret(
     overlap: then all of them end at once. At most four former ones can be valid.
     """
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
-        raise BadInput(
-            f"overlapHours must be from 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
-            path=("overlap_hours",),
+        refuse(
+            BadInput(
+                f"overlapHours must be from 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
+                path=("overlap_hours",),
+            )
         )
     webhook = await work.editable(Webhook, webhook_id)
     secret = new_secret()
@@ -232,13 +240,16 @@ async def retry(work: Work, delivery_id: UUID) -> UUID:
 
 async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Webhook:
     """Send the events of a time again: those that were sent, and those that were missed."""
+    with collecting():
+        rules.moment(start, ("from",))
+        rules.moment(end, ("to",))
+    if start >= end:
+        refuse(BadInput("`from` must be before `to`.", path=("from",)))
+    elif start < work.now - webhook_delivery.KEPT:
+        days = webhook_delivery.KEPT.days
+        refuse(BadInput(f"`from` must lie within the last {days} days.", path=("from",)))
     webhook = await work.editable(Webhook, webhook_id)
     _demand_active(webhook)
-    if start >= end:
-        raise BadInput("`from` must be before `to`.", path=("from",))
-    if start < work.now - webhook_delivery.KEPT:
-        days = webhook_delivery.KEPT.days
-        raise BadInput(f"`from` must lie within the last {days} days.", path=("from",))
     payload = {"webhook": webhook.id, "from": start, "to": min(end, work.now)}
     await work.enqueue(REPLAY_JOB, payload)
     return webhook
@@ -263,6 +274,7 @@ def _demand_active(webhook: Webhook) -> None:
         raise BadInput("The webhook is disabled; enable it first.", path=("id",))
 
 
+@check()
 def _kinds(kinds: Sequence[EventKind] | None) -> list[str] | None:
     if kinds is None:
         return None

@@ -31,7 +31,7 @@ from db.engine import Database
 from db.read import Statement
 from db.transaction import Single, Transaction
 from domain import locks, rules
-from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound
+from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound, demand_no_problems
 from events.kinds import EventKind
 
 M = TypeVar("M", bound=Base)
@@ -57,6 +57,7 @@ class Work:
     @property
     def session(self) -> AsyncSession:
         """For entities that are read, changed and written back."""
+        demand_no_problems()
         return self.transaction.session
 
     async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
@@ -64,6 +65,7 @@ class Work:
 
         For what is done often: it takes a third of the time that the session takes.
         """
+        demand_no_problems()
         return await self.transaction.fetch(statement, {**self.viewer.params, **params})
 
     def new_id(self) -> UUID:
@@ -252,6 +254,7 @@ class Work:
         whose current value differs from the wanted one, and refers to the current object under
         `ref`. `ignore` are attributes that follow from others and are not reported.
         """
+        demand_no_problems()
         changes = [
             (name, getattr(row, name), value)
             for name, value in values.items()

@@ -30,6 +30,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    DateTime,
     Integer,
     Select,
     Uuid,
@@ -63,9 +64,8 @@ PAGE = 500
 # busy server costs little; the page then ends early, with a cursor to go on from.
 _WINDOW = 5_000
 
-# What readers of the log see of an event. Addresses are for the audit view alone; by session and
-# key a reader's own events are recognised (`graph.event`), and nobody is shown them.
-_COLUMNS = (
+# Whatever a field of an event needs; `graph.event` shows address and session to whom they belong.
+COLUMNS = (
     Event.xid,
     Event.position,
     Event.id,
@@ -75,6 +75,7 @@ _COLUMNS = (
     Event.session_id,
     Event.api_key_id,
     Event.request_id,
+    Event.ip,
     Event.subject_type,
     Event.subject_id,
     Event.task_id,
@@ -137,11 +138,15 @@ class EventLog:
     async def resume(
         self, text: str, now: dt.datetime, path: Sequence[str | int] = ("after",)
     ) -> Cursor:
-        """The cursor that a client sent, if the log can be read from there without a gap.
+        """The cursor that a client sent, if the log can be read from there without a gap. An empty
+        text is the beginning of what is kept for replay.
 
         Raises `BadInput` where the text is no cursor, and `CursorExpired` where it belongs to
         another epoch, or where the event after it is older than what is kept for replay.
         """
+        if not text:
+            first = await self._one(_FIRST, {"since": now - self._replay})
+            return Cursor(first.epoch, first.xid, first.position)
         cursor = Cursor.parse(text, path)
         row = await self._one(_NEXT, {"xid": cursor.xid, "position": cursor.position})
         if row.epoch != cursor.epoch or cursor.xid > row.horizon:
@@ -256,7 +261,7 @@ def _after(access: Access | None) -> Select[Any]:
     """Events after a place. One row at least, which tells of epoch and horizon."""
     now = _present()
     event = aliased(Event, name="event")
-    rows = select(*(getattr(event, mapped.key).label(mapped.key) for mapped in _COLUMNS)).where(
+    rows = select(*(getattr(event, mapped.key).label(mapped.key) for mapped in COLUMNS)).where(
         _beyond(event), event.xid < now.c.horizon
     )
     order = (event.xid, event.position)
@@ -370,9 +375,27 @@ def _next() -> Select[Any]:
     return select(now.c.epoch, now.c.horizon, following.label("at"))
 
 
+def _first() -> Select[Any]:
+    """The place before the oldest event of a time; where there is none, before all to come."""
+    now = _present()
+    event = aliased(Event, name="event")
+    oldest = (
+        select(event.xid, event.position)
+        .where(event.at >= _bind("since", DateTime(timezone=True)), event.xid < now.c.horizon)
+        .order_by(event.at, event.xid, event.position)
+        .limit(1)
+        .lateral("oldest")
+    )
+    return select(
+        now.c.epoch,
+        func.coalesce(oldest.c.xid, now.c.horizon, type_=Xid8()).label("xid"),
+        func.coalesce(oldest.c.position - 1, 0).label("position"),
+    ).select_from(now.join(oldest, true(), isouter=True))
+
+
 def _at() -> Select[Any]:
     event = aliased(Event, name="event")
-    columns = (getattr(event, mapped.key).label(mapped.key) for mapped in _COLUMNS)
+    columns = (getattr(event, mapped.key).label(mapped.key) for mapped in COLUMNS)
     return select(LogEpoch.epoch, *columns).where(
         event.position == _bind("position", BigInteger()), LogEpoch.id == ROW
     )
@@ -381,5 +404,6 @@ def _at() -> Select[Any]:
 _AT = Statement(_at(), Event)
 _HEAD = Statement(_head())
 _NEXT = Statement(_next())
+_FIRST = Statement(_first())
 
 __all__ = ["PAGE", "Access", "EventLog", "EventPage", "Head", "cursor_of"]

@@ -16,9 +16,9 @@ from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from db.faults import DatabaseFault, database_fault, described
-from errors import ErrorCode, Failure
+from errors import ErrorCode, Failure, each
 from graph.documents import MAX_ERRORS
-from graph.errors import each, public_path
+from graph.errors import public_path
 
 log = logging.getLogger("taskloom.graphql")
 

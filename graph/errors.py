@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import strawberry
 
-from errors import ERROR_DESCRIPTIONS, ErrorCode, Failure, Failures
+from errors import ERROR_DESCRIPTIONS, ErrorCode, Failure
 from graph.fields import attribute
 from graph.node import described_enum
 
@@ -42,15 +42,6 @@ def camel(part: str) -> str:
 def public_path(failure: Failure) -> list[str]:
     """The failure's path in the schema's names."""
     return [camel(part) for part in failure.path]
-
-
-def each(failure: Failure) -> Iterator[Failure]:
-    """The single failures in a failure."""
-    if isinstance(failure, Failures):
-        for inner in failure.failures:
-            yield from each(inner)
-    else:
-        yield failure
 
 
 def user_errors(failures: Iterable[Failure], docs_url: str) -> list[UserError]:

@@ -9,13 +9,13 @@ begins (`take_event_cursor`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import strawberry
 from graphql import OperationType
-from sqlalchemy import case, null, select
+from sqlalchemy import select
 
 from auth.viewer import Viewer
 from db import models
@@ -36,7 +36,7 @@ from graph.event_summary import summaries
 from graph.fields import BatchInfo, arg, batch, column, derived, root
 from graph.inputs import given
 from graph.loading import load_objects
-from graph.node import EXPRESSIONS, Node, expression, node_id, node_type
+from graph.node import EXPRESSIONS, Node, node_id, node_type
 from graph.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
 from graph.project import Project, ProjectMember
 from graph.reminder import Reminder
@@ -64,10 +64,20 @@ def _subject_id(event: Any) -> str | None:
     return None if model is None else ids.encode(model, event.subject_id)
 
 
-def _of_oneself(viewer: Any, event: Any, value: Any) -> Any:
-    if viewer.is_admin:
-        return value
-    return case((event.actor_id == viewer.sql_id, value), else_=null())
+def _of_oneself(column: str, shown: Callable[[Any], Any] = str) -> Any:
+    """Values of a column that are for whoever did it, and for administrators."""
+
+    async def values(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+        viewer = info.viewer
+        own = viewer.signed_in and viewer.user_id
+        found = []
+        for parent in parents:
+            value = getattr(parent, column)
+            seen = viewer.is_admin or parent.actor_id == own
+            found.append(shown(value) if seen and value is not None else None)
+        return found
+
+    return values
 
 
 async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
@@ -164,18 +174,15 @@ class TaskEvent(Node):
     summary: str = batch(
         summaries, "What happened, as a sentence in English.", needs=event_summary.NEEDS
     )
-    ip: str | None = expression(
-        models.Event,
-        "ip_of_actor",
-        lambda viewer, event: _of_oneself(viewer, event, event.ip),
+    ip: str | None = batch(
+        _of_oneself("ip"),
         "The network address of the act. Null unless it is yours, or you are an administrator.",
+        needs=("ip", "actor_id"),
     )
-    session_id: strawberry.ID | None = expression(
-        models.Event,
-        "session_of_actor",
-        lambda viewer, event: _of_oneself(viewer, event, event.session_id),
+    session_id: strawberry.ID | None = batch(
+        _of_oneself("session_id", ids.Encoder(models.Session)),
         "The session of the act. Null unless it is yours, or you are an administrator.",
-        convert=ids.Encoder(models.Session),
+        needs=("session_id", "actor_id"),
     )
     changes: list[FieldChange] = field_changes()
 
@@ -229,6 +236,11 @@ class ChangesPage:
         """The cursor of an event of this page."""
         return cursor_of(row)
 
+    @property
+    def end_cursor(self) -> str:
+        """Where to go on, also after a page without events."""
+        return str(self.next)
+
 
 @strawberry.type(description="An event and its cursor.")
 class EventEdge:
@@ -240,8 +252,8 @@ class EventEdge:
 
 @strawberry.type(
     description="Events in the order in which they became visible. A page may hold fewer events "
-    "than asked for, none even, and still have a next one: go on from `cursor` while "
-    "`pageInfo.hasNextPage`."
+    "than asked for, none even, and still have a next one. Go on from `pageInfo.endCursor`, which "
+    "is never null here: at once while `pageInfo.hasNextPage`, else when you ask again."
 )
 class EventConnection:
     """A connection without `totalCount`, which would mean to read the whole log."""
@@ -252,8 +264,8 @@ class EventConnection:
     cursor: str = derived(
         (),
         lambda page: str(page.next),
-        "Go on from here: as `since` when you ask again, or as `after` to go on live. It moves on "
-        "even when nothing happened, so keep the newest.",
+        "The same as `pageInfo.endCursor`: pass it as `after` to ask again, or to go on live. It "
+        "moves on even when nothing happened, so keep the newest.",
     )
 
 
@@ -279,12 +291,20 @@ async def _read_changes(context: Context, wanted: Wanted, since: Cursor, first: 
 async def _changes_since(
     info: BatchInfo,
     since: Annotated[
-        str, arg("A cursor: of an event, of an earlier answer, or `eventCursor`. Kept for 7 days.")
-    ],
+        str | None,
+        arg("Where to begin: the cursor of an event, or `eventCursor`. Kept for 7 days."),
+    ] = None,
     filter: Annotated[TaskEventFilter | None, arg("Only events that match.")] = None,  # noqa: A002
     first: Annotated[
         int | None,
         arg(f"The number of events: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        arg(
+            "`pageInfo.endCursor` of the page before, which takes the place of `since`; an empty "
+            "text is the beginning: `since`, or without it the oldest event that is kept."
+        ),
     ] = None,
 ) -> ChangesPage:
     context = info.context
@@ -294,7 +314,11 @@ async def _changes_since(
     if not 0 <= size <= MAX_PAGE:
         raise BadInput(f"first must be from 0 to {MAX_PAGE}; it is {size}.", path=("first",))
     wanted = wanted_of(context, given(filter))
-    start = await context.services.live.log.resume(since, context.now, ("since",))
+    since, after = given(since), given(after)
+    if since is None and after is None:
+        raise BadInput("Give since or after.", path=("since",))
+    place, name = (after, "after") if after or since is None else (since, "since")
+    start = await context.services.live.log.resume(place or "", context.now, (name,))
     return await _read_changes(context, wanted, start, size)
 
 

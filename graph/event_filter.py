@@ -144,8 +144,10 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
             values["not_by"] = context.viewer.user_id if value else None
         else:
             bound = Values()
-            statement = _matching(filter_shape(value, bound, path), context.viewer.shape)
-            params = {**context.viewer.params, **bound.params()}
+            shape = filter_shape(value, bound, path)
+            if shape is not None:
+                statement = _matching(shape, context.viewer.shape)
+                params = {**context.viewer.params, **bound.params()}
     events = EventFilter(work_only=True, **values)
     return Wanted(events, reader, context.viewer, statement, params)
 

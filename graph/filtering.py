@@ -2,7 +2,8 @@
 
 First the input is walked to its *shape* (which comparators stand where) and its *values*. The
 shape is hashable and has no values in it; the predicate is built from the shape alone, with a bind
-parameter for each value. So a statement is compiled once for a shape, however many search words
+parameter for each value. What says nothing (`{}`, or `{eq: $x}` without `$x`) has no shape, and is
+no condition. So a statement is compiled once for a shape, however many search words
 and dates pass through it, and nothing of a filter ever becomes SQL text.
 
 A filter type declares its criteria as fields (`by`, `by_relation`, `by_condition`, `by_list`,
@@ -40,7 +41,7 @@ import texts
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
-from errors import BadInput
+from errors import BadInput, Problems, check, collecting, refuse, refuse_all
 from graph import ids
 from graph.comparing import LISTS, OPERATORS, array_of, contradiction
 from graph.inputs import optional
@@ -93,13 +94,14 @@ class Criterion(ABC):
 
     @abstractmethod
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
-        """Check the value, collect its parts, and say what it looks like."""
+        """Check the value, collect its parts, and say what it looks like: None if nothing."""
 
     @abstractmethod
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """The predicate over `entity` (a model or alias) for this shape."""
 
 
+@check("")
 def _text(value: str, path: Path) -> str:
     """A text to compare with, in the form in which texts are stored."""
     if len(value) > MAX_TEXT:
@@ -137,24 +139,30 @@ class Compare(Criterion):
         """The comparators that were given, `isNull` with its value."""
         found: list[Hashable] = []
         operands: dict[str, Any] = {}
-        for name, operand in given_fields(value, path):
-            values.count(path)
-            place = (*path, name)
-            if name == "is_null":
-                operands[name] = bool(operand)
-                found.append((name, bool(operand)))
-                continue
-            if name in LISTS:
-                if len(operand) > MAX_LIST:
-                    raise BadInput(f"A list may have at most {MAX_LIST:,} values.", path=place)
-                operands[name] = [self._value(one, (*place, i)) for i, one in enumerate(operand)]
-            else:
-                operands[name] = self._value(operand, place)
-            values.add(operands[name])
-            found.append((name,))
-        if len(operands) > 1 and (why := contradiction(operands)) is not None:
-            raise BadInput(why, path=path)
-        return tuple(found)
+        problems = Problems()
+        with problems.collect():
+            for name, operand in given_fields(value, path):
+                values.count(path)
+                place = (*path, name)
+                if name == "is_null":
+                    operands[name] = bool(operand)
+                    found.append((name, bool(operand)))
+                    continue
+                if name in LISTS:
+                    if len(operand) > MAX_LIST:
+                        raise BadInput(f"A list may have at most {MAX_LIST:,} values.", path=place)
+                    operands[name] = [
+                        self._value(one, (*place, i)) for i, one in enumerate(operand)
+                    ]
+                else:
+                    operands[name] = self._value(operand, place)
+                values.add(operands[name])
+                found.append((name,))
+        if problems:
+            refuse_all(problems)
+        elif len(operands) > 1 and (why := contradiction(operands)) is not None:
+            refuse(BadInput(why, path=path))
+        return tuple(found) or None
 
     def _value(self, value: Any, path: Path) -> Any:
         if self.model is not None:
@@ -257,6 +265,7 @@ class Search(Criterion):
     def __init__(self, columns: Sequence[InstrumentedAttribute[Any]]) -> None:
         self.columns = columns
 
+    @check(1)
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The number of words."""
         words = _text(value, path).split()
@@ -294,10 +303,7 @@ class Elements(Criterion):
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """Each quantifier with the shape of its comparator."""
-        return tuple(
-            (name, self.compare.shape(inner, values, (*path, name)))
-            for name, inner in given_fields(value, path)
-        )
+        return _quantified(value, self.compare.shape, values, path)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """`every` is "none that does not"."""
@@ -331,7 +337,7 @@ class Related(Criterion):
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """The shape of the inner filter."""
-        return filter_shape(value, values, path)
+        return _shape(value, values, path)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """EXISTS, through the access rule of the related model."""
@@ -354,10 +360,7 @@ class RelatedMany(Related):
 
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
         """Each quantifier with the shape of its inner filter."""
-        return tuple(
-            (name, filter_shape(inner, values, (*path, name)))
-            for name, inner in given_fields(value, path)
-        )
+        return _quantified(value, _shape, values, path)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
         """`every` is "none that does not"."""
@@ -478,25 +481,43 @@ def filter_input(description: str) -> Callable[[type[T]], type[T]]:
 
 
 def given_fields(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
-    """The fields of an input that were given; a null one, or none at all, is an error."""
-    empty = True
+    """The fields of an input that were given; a null one is an error."""
     for field in value.__strawberry_definition__.fields:
         given = getattr(value, field.python_name)
         if given is strawberry.UNSET:
             continue
-        empty = False
         if given is None:
-            raise BadInput(
-                "A filter must not be null; leave it out, or say isNull.",
-                path=(*path, field.python_name),
+            refuse(
+                BadInput(
+                    "A filter must not be null: leave it out, or use isNull to find what has no "
+                    "value.",
+                    path=(*path, field.python_name),
+                )
             )
+            continue
         yield field.python_name, given
-    if empty:
-        raise BadInput("This filter is empty; leave it out.", path=path)
 
 
 def filter_shape(value: Any, values: Values, path: Path) -> Hashable:
-    """The shape of a filter input; its values are added to `values`."""
+    """The shape of a filter input; its values are added to `values`. None if it says nothing.
+
+    Raises all that is wrong with it.
+    """
+    with collecting():
+        return _shape(value, values, path)
+
+
+def _quantified(
+    value: Any, shape: Callable[[Any, Values, Path], Hashable], values: Values, path: Path
+) -> Hashable:
+    """The shapes of `some`, `none` and `every`, as far as they say anything."""
+    shapes = [
+        (name, shape(inner, values, (*path, name))) for name, inner in given_fields(value, path)
+    ]
+    return tuple((name, inner) for name, inner in shapes if inner is not None) or None
+
+
+def _shape(value: Any, values: Values, path: Path) -> Hashable:
     criteria = {
         field.python_name: field.metadata.get("criterion")
         for field in value.__strawberry_definition__.fields
@@ -507,16 +528,16 @@ def filter_shape(value: Any, values: Values, path: Path) -> Hashable:
         place = (*path, name)
         if name in {"and_", "or_"}:
             if not inner:
-                raise BadInput("This list must not be empty.", path=place)
-            shapes = tuple(
-                filter_shape(item, values, (*place, index)) for index, item in enumerate(inner)
-            )
-            found.append((name, shapes))
+                refuse(BadInput("This list must not be empty.", path=place))
+            shapes = [_shape(item, values, (*place, index)) for index, item in enumerate(inner)]
+            shape: Hashable = tuple(one for one in shapes if one is not None) or None
         elif name == "not_":
-            found.append((name, filter_shape(inner, values, place)))
+            shape = _shape(inner, values, place)
         else:
-            found.append((name, criteria[name].shape(inner, values, place)))
-    return tuple(found)
+            shape = criteria[name].shape(inner, values, place)
+        if shape is not None:
+            found.append((name, shape))
+    return tuple(found) or None
 
 
 def build_filter(

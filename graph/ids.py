@@ -15,7 +15,7 @@ import strawberry
 
 from db import models
 from db.base import Base
-from errors import BadInput
+from errors import BadInput, check
 
 PREFIXES: dict[type[Base], str] = {
     models.User: "user",
@@ -43,6 +43,9 @@ PREFIXES: dict[type[Base], str] = {
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}
 
 _LONGEST = 100
+# In the place of an id that is none, until that is said.
+NO_ID = UUID(int=0)
+
 _ID = re.compile(r"([a-z]+(?:_[a-z]+)*)_([0-9a-f]{32})")
 
 
@@ -80,6 +83,7 @@ def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:
     return model, UUID(match[2])
 
 
+@check(NO_ID)
 def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
     """The UUID of a global id that must be of this model."""
     found, value = split(text, path)
@@ -91,6 +95,7 @@ def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
     return value
 
 
+@check()
 def decode_new(model: type[Base], text: str | Any | None, path: Sequence[str | int]) -> UUID | None:
     """The UUID of an id that a client made for a create, or None where it made none."""
     if text is None or text is strawberry.UNSET:

@@ -189,9 +189,9 @@ async def _check_scopes(work: Work, integration: models.Integration) -> None:
 
 async def _connect(context: Context, work: Work, data: IntegrationConnectInput) -> Refs:
     settings = _settings(data)
+    project_id = ids.decode(models.Project, data.project_id, ("project_id",))
     if settings is None:
         raise BadInput("Give github or slack.", path=("github",))
-    project_id = ids.decode(models.Project, data.project_id, ("project_id",))
     made = await domain.connect(work, _reach(context), project_id, settings, data.credentials)
     await _check_scopes(work, made)
     return {"integration": made.id}

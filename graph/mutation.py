@@ -19,7 +19,7 @@ import dataclasses
 import datetime as dt
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum
@@ -38,11 +38,11 @@ from db.base import Base
 from db.read import AnyRow, Row
 from domain import idempotency
 from domain.work import Work, begin, lost_races, of_one_statement
-from errors import ErrorCode, Failure
+from errors import ErrorCode, Failure, collecting, demand_no_problems, each
 from events.bus import Announcement
 from files.upload import Upload
 from graph.context import Context
-from graph.errors import UserError, each, user_errors
+from graph.errors import UserError, camel, user_errors
 from graph.fields import BatchInfo, argument, batch, derived
 from graph.loading import Shape, columns_of_objects, load_objects, viewer_of
 from graph.node import TYPE_NAMES, told_by_class
@@ -58,6 +58,8 @@ _FAILURES = "_failures"
 # serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
 _AGAIN = {"40001", "40P01"}
 _ATTEMPTS = 3
+# Of one input; a bulk says more, of each item so many.
+MAX_ERRORS = 20
 
 # Failures that are about the request and not about the input stand at the top level.
 _TOP_LEVEL = {
@@ -210,6 +212,8 @@ def mutation(
                 await limit(context, data)
             call = partial(function, context) if in_context else function
             async with AsyncExitStack() as stack:
+                # What is wrong with the input is collected until the first statement.
+                stack.enter_context(collecting())
                 if at_once is not None and not isinstance(_key(data), str):
                     model, function_at_once = at_once
                     done = await _at_once(context, function_at_once, data, _wanted(info, model))
@@ -219,11 +223,11 @@ def mutation(
                     call = partial(call, await stack.enter_async_context(around(context, data)))
                 return [await _attempts(context, call, name, data, secrets)]
         except Failure as failure:
-            failures = list(each(failure))
+            failures = _in_order(data, each(failure))
             for single in failures:
                 if single.code in _TOP_LEVEL:
                     raise single from None
-            return [PayloadValue(failure.refs, _shown(context, failures))]
+            return [PayloadValue(failure.refs, _shown(context, failures[:MAX_ERRORS]))]
         finally:
             # Whatever follows in this document reads what is true after this mutation.
             context.objects.clear()
@@ -237,6 +241,30 @@ def mutation(
     )
     made.public = public
     return made
+
+
+def _in_order(data: Any, failures: Iterable[Failure]) -> list[Failure]:
+    return sorted(failures, key=lambda single: _place(data, single.path))
+
+
+def _place(data: Any, path: Sequence[str]) -> list[int]:
+    """Where a path leads in an input, by the order of fields and items."""
+    places: list[int] = []
+    for part in path:
+        if isinstance(data, Some):
+            data = data.value
+        if isinstance(data, list):
+            index = int(part) if part.isdigit() else len(data)
+            places.append(index)
+            data = data[index] if index < len(data) else None
+            continue
+        declared = getattr(data, "__strawberry_definition__", None)
+        names = [field.python_name for field in declared.fields] if declared else []
+        shown = [camel(name) for name in names]
+        index = shown.index(camel(part)) if camel(part) in shown else len(shown)
+        places.append(index)
+        data = getattr(data, names[index]) if index < len(names) else None
+    return places
 
 
 def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:
@@ -307,7 +335,7 @@ async def _once(
     context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
 ) -> PayloadValue:
     key = _key(data)
-    keyed = isinstance(key, str)
+    keyed = idempotency.is_key(key)
     services = context.services
     outcome = Outcome({})
     try:
@@ -320,6 +348,7 @@ async def _once(
                     errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
                     return PayloadValue(earlier, errors, replayed=True)
             done = await function(work, data)
+            demand_no_problems()
             outcome = done if isinstance(done, Outcome) else Outcome(done)
             _leave_if(outcome.undo)
             if keyed:
@@ -328,7 +357,7 @@ async def _once(
         pass
     else:
         await _tell(context, work)
-    return PayloadValue(outcome.refs, _shown(context, outcome.failures))
+    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
 
 
 class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more

@@ -18,7 +18,7 @@ from db.models import Channel
 from db.read import Statement
 from domain import notification as domain
 from domain.work import Work
-from errors import BadInput
+from errors import BadInput, refuse
 from events.filter import EventFilter
 from events.kinds import EventKind
 from events.log import cursor_of
@@ -358,7 +358,7 @@ class NotificationPreferencesUpdatePayload(Payload):
 
 async def _mark_read(work: Work, data: NotificationMarkReadInput) -> Refs:
     if len(data.ids) > MAX_PAGE:
-        raise BadInput(f"At most {MAX_PAGE} ids; there are {len(data.ids)}.", path=("ids",))
+        refuse(BadInput(f"At most {MAX_PAGE} ids; there are {len(data.ids)}.", path=("ids",)))
     keys = [
         ids.decode(models.Notification, text, ("ids", index)) for index, text in enumerate(data.ids)
     ]
@@ -387,7 +387,7 @@ async def _update_preferences(work: Work, data: NotificationPreferencesUpdateInp
         choices[kind] = {way: on for way, on in named.items() if on is not None}
     enabled = data.email_enabled
     if isinstance(enabled, Some) and enabled.value is None:
-        raise BadInput("emailEnabled must not be null.", path=("email_enabled",))
+        refuse(BadInput("emailEnabled must not be null.", path=("email_enabled",)))
     await domain.update_preferences(
         work,
         email_enabled=enabled.value if isinstance(enabled, Some) else None,

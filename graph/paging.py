@@ -49,8 +49,8 @@ class PageInfo:
     )
     end_cursor: str | None = derived(
         (),
-        lambda page: page.cursor(page.rows[-1]) if page.rows else None,
-        "Cursor of the last row.",
+        attrgetter("end_cursor"),
+        "Cursor of the last row; the `after` of the next page.",
     )
 
 
@@ -66,6 +66,11 @@ class Page:
     def cursor(self, row: Any) -> str:
         """The cursor of a row of this page."""
         return cursor_of(row)
+
+    @property
+    def end_cursor(self) -> str | None:
+        """Where the next page begins; None where there is no row."""
+        return self.cursor(self.rows[-1]) if self.rows else None
 
 
 def cursor_of(row: Any) -> str:

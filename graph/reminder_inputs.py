@@ -11,7 +11,7 @@ import strawberry
 from db import models
 from db.models import WeekDay
 from domain.schedule import Anchor, Daily, Monthly, Once, Relative, Rule, Weekly
-from errors import BadInput
+from errors import BadInput, check
 from graph import filtering, ordering
 from graph.comparing import DateTimeFilter, IDFilter, StringFilter
 from graph.enums import ReminderChannel, RuleKind
@@ -196,6 +196,7 @@ def rule_from(data: ReminderRuleInput, timezone: str) -> Rule:
     raise BadInput("A rule must not be empty.", path=("rule",))
 
 
+@check(dt.time())
 def _time(text: str, kind: str) -> dt.time:
     if not _TIME.fullmatch(text):
         raise BadInput(

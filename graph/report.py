@@ -21,7 +21,7 @@ from db.read import Reader, Statement
 from domain import report as domain
 from domain import rules
 from domain.report import MAX_GROUPS, Group, GroupBy
-from errors import BadInput, ErrorCode, Failure
+from errors import BadInput, ErrorCode, Failure, refuse
 from graph.fields import BatchInfo, arg, batch, derived, root
 from graph.filtering import Binds, Values, build_filter, filter_shape
 from graph.inputs import given, optional
@@ -183,7 +183,7 @@ def wanted_of(
     keys = tuple(group_by or ())
     for index, by in enumerate(keys):
         if by in keys[:index]:
-            raise BadInput(f"Grouped by {by.name} twice.", path=("group_by", index))
+            refuse(BadInput(f"Grouped by {by.name} twice.", path=("group_by", index)))
     first = last = None
     values = Values()
     shaped: Hashable = None
@@ -193,7 +193,7 @@ def wanted_of(
             if day is not None:
                 rules.end_of_day(day, "UTC", ("filter", name))
         if first is not None and last is not None and last < first:
-            raise BadInput("The last day is before the first.", path=("filter", "to"))
+            refuse(BadInput("The last day is before the first.", path=("filter", "to")))
         if filter_.entries is None:
             raise BadInput("A filter must not be null; leave it out.", path=("filter", "entries"))
         if filter_.entries is not strawberry.UNSET:

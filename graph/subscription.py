@@ -49,7 +49,7 @@ async def _task_events(
         strawberry.argument(
             description="A cursor: of the last event you received, or `eventCursor`. What "
             "happened since comes first, then what happens, nothing lost and nothing twice. "
-            "Without it, what happens from now on."
+            "Without it, what happens from now on; an empty text is the oldest event that is kept."
         ),
     ] = strawberry.UNSET,
 ) -> AsyncIterator[TaskEvent]:
@@ -69,7 +69,7 @@ async def _timer_changed(
         str | None,
         strawberry.argument(
             description="A cursor: what happened since comes first, then what happens. Without "
-            "it, what happens from now on."
+            "it, what happens from now on; an empty text is the oldest event that is kept."
         ),
     ] = strawberry.UNSET,
 ) -> AsyncIterator[TimerChange]:

@@ -19,9 +19,9 @@ from db import models
 from domain import task_bulk as domain
 from domain.task_values import Subtasks
 from domain.work import Work
-from errors import Failure
+from errors import Failure, collecting, each
 from graph import ids, rates
-from graph.errors import UserError, each
+from graph.errors import UserError
 from graph.fields import BatchInfo, attribute, batch, derived
 from graph.inputs import MutationInput, given, optional, required
 from graph.loading import load_objects
@@ -215,7 +215,12 @@ async def _bulk(
     items: list[T | Failure] = []
     for item in data.items:
         try:
-            items.append(read(item))
+            with collecting() as problems:
+                found = read(item)
+                if problems:
+                    # Whatever else is wrong with it, which is asked for good ids only later.
+                    domain.check_values(work, found)
+            items.append(found)
         except Failure as failure:
             items.append(failure)
     all_or_nothing = data.on_error is BulkOnError.ROLLBACK

@@ -13,8 +13,8 @@ from db import models
 from domain import time_entry as domain
 from domain.task_bulk import demand_size
 from domain.work import Work
-from errors import Failure
-from graph.errors import UserError, each
+from errors import Failure, collecting, each
+from graph.errors import UserError
 from graph.fields import BatchInfo, attribute, batch, derived
 from graph.loading import load_objects
 from graph.mutation import Outcome, Payload, PayloadValue, mutation, payload
@@ -75,7 +75,11 @@ async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
     items: list[domain.NewTimeEntry | Failure] = []
     for item in data.items:
         try:
-            items.append(new_entry(item))
+            with collecting() as problems:
+                entry = new_entry(item)
+                if problems:
+                    domain.check_values(work, entry)
+            items.append(entry)
         except Failure as failure:
             items.append(failure)
     all_or_nothing = data.on_error is BulkOnError.ROLLBACK

@@ -23,9 +23,9 @@ from domain import time_entry as domain
 from domain.export_csv import Row
 from domain.timezones import Zone
 from domain.work import Work
-from errors import BadInput, Failure, NotFound
+from errors import BadInput, Failure, NotFound, check, collecting, each, refuse
 from graph import ids
-from graph.errors import UserError, each
+from graph.errors import UserError
 from graph.fields import BatchInfo, attribute, batch, derived
 from graph.inputs import MutationInput, given, optional, required
 from graph.loading import load_objects
@@ -155,7 +155,7 @@ def _entry(row: Row, known: _Names, zone: Zone, *, force: bool) -> domain.NewTim
         raise BadInput(row.fault)
     user = row.get("user")
     if user is not None and user.lower() != known.username:
-        raise BadInput("This time is somebody else's.", path=("user",))
+        refuse(BadInput("This time is somebody else's.", path=("user",)))
     day = _day(row.get("day"))
     ended = _moment(row, "end", zone)
     duration = _number(row)
@@ -175,6 +175,7 @@ def _entry(row: Row, known: _Names, zone: Zone, *, force: bool) -> domain.NewTim
     )
 
 
+@check()
 def _moment(row: Row, name: str, zone: Zone) -> dt.datetime | None:
     text = row.get(name)
     if text is None:
@@ -189,6 +190,7 @@ def _moment(row: Row, name: str, zone: Zone) -> dt.datetime | None:
     return found if found.tzinfo is not None else timezones.moment_of(found, zone)
 
 
+@check()
 def _day(text: str | None) -> dt.date | None:
     if text is None:
         return None
@@ -198,6 +200,7 @@ def _day(text: str | None) -> dt.date | None:
         raise BadInput("This is no date: write 2026-11-20.", path=("day",)) from None
 
 
+@check()
 def _number(row: Row) -> int | None:
     text = row.get("durationSeconds")
     if text is None:
@@ -207,6 +210,7 @@ def _number(row: Row) -> int | None:
     return int(text)
 
 
+@check()
 def _flag(text: str | None) -> bool:
     if text is None:
         return False
@@ -216,6 +220,7 @@ def _flag(text: str | None) -> bool:
         raise BadInput("Write true or false.", path=("billable",)) from None
 
 
+@check()
 def _project(key: str | None, known: Mapping[str, UUID]) -> UUID | None:
     if key is None:
         return None
@@ -224,6 +229,7 @@ def _project(key: str | None, known: Mapping[str, UUID]) -> UUID | None:
     return known[key]
 
 
+@check()
 def _task(text: str | None, known: Mapping[tuple[str, int], UUID]) -> UUID | None:
     if text is None:
         return None
@@ -256,7 +262,11 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
     items: list[domain.NewTimeEntry | Failure] = []
     for row in rows:
         try:
-            items.append(_entry(row, known, zone, force=bool(given(data.force))))
+            with collecting() as problems:
+                entry = _entry(row, known, zone, force=bool(given(data.force)))
+                if problems:
+                    domain.check_values(work, entry)
+            items.append(entry)
         except Failure as failure:
             items.append(failure)
     all_or_nothing = data.on_error is BulkOnError.ROLLBACK

@@ -18,7 +18,7 @@ from db import models
 from domain import webhook as domain
 from domain.webhook import NewWebhook, Receivers
 from domain.work import Work
-from errors import BadInput, Forbidden, NotFound
+from errors import Forbidden, NotFound
 from graph import ids, ordering, paging, webhook_payload
 from graph.api_key import BY_KEY, ApiKey, sender_of
 from graph.context import Context
@@ -26,7 +26,7 @@ from graph.enums import DeliveryState, EventKind, WebhookStatus
 from graph.event import TaskEvent
 from graph.event_filter import TaskEventFilter, wanted_of
 from graph.fields import BatchInfo, arg, batch, column, root
-from graph.inputs import changes_of, given
+from graph.inputs import changes_of, given, is_given
 from graph.loading import load_object, load_objects, to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type
@@ -368,12 +368,8 @@ async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Ref
     if isinstance(data.filter, Some):
         values["filter"] = _checked_filter(context, data.filter.value)
     for name in ("url", "status"):
-        wanted = getattr(data, name)
-        if wanted is strawberry.UNSET:
-            continue
-        if wanted is None:
-            raise BadInput(f"{name} must not be null.", path=(name,))
-        values[name] = wanted
+        if is_given(getattr(data, name)):
+            values[name] = getattr(data, name)
     webhook = await domain.change(
         work,
         _receivers(context),

@@ -343,6 +343,7 @@ async def test_changes_are_judged_one_by_one(world: World) -> None:
         ("BAD_USER_INPUT", "items.7.id"),
         ("NOT_FOUND", "items.8.id"),
         ("BAD_USER_INPUT", "items.9.id"),
+        ("BAD_USER_INPUT", "items.9.title"),
     ]
     results = found["results"]
     assert [results[0]["task"]["title"], results[2]["task"]["title"]] == ["new", "once"]

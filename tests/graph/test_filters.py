@@ -356,21 +356,12 @@ def test_every_criterion_of_every_filter_has_a_case() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
-    ({}, ["filter"]),
-    ({"title": {}}, ["filter", "title"]),
     ({"title": None}, ["filter", "title"]),
     ({"title": {"eq": None}}, ["filter", "title", "eq"]),
     ({"and": []}, ["filter", "and"]),
     ({"or": []}, ["filter", "or"]),
     ({"and": None}, ["filter", "and"]),
-    ({"not": {}}, ["filter", "not"]),
     ({"not": None}, ["filter", "not"]),
-    ({"or": [{"title": {"eq": "x"}}, {}]}, ["filter", "or", "1"]),
-    ({"project": {}}, ["filter", "project"]),
-    ({"subtasks": {}}, ["filter", "subtasks"]),
-    ({"subtasks": {"some": {}}}, ["filter", "subtasks", "some"]),
-    ({"tags": {}}, ["filter", "tags"]),
-    ({"tags": {"some": {}}}, ["filter", "tags", "some"]),
     ({"completed": None}, ["filter", "completed"]),
     ({"search": ""}, ["filter", "search"]),
     ({"search": "  "}, ["filter", "search"]),
@@ -387,7 +378,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("filter_", "path"), REFUSED, ids=short)
-async def test_what_is_empty_null_or_malformed_is_refused_with_its_place(
+async def test_what_is_null_or_malformed_is_refused_with_its_place(
     world: World, scene: Scene, filter_: dict[str, Any], path: list[str]
 ) -> None:
     reply = await world.run(TASKS, scene.owner, filter=named(filter_, scene.names))
