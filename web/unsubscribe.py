@@ -17,7 +17,7 @@ from auth.links import UnsubscribeLinks, Unsubscription
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.models import NotificationKind
-from domain.notification import stop_mail
+from domain.notification import named, stop_mail
 from domain.work import begin
 from web.runtime import Runtime
 
@@ -25,14 +25,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
     "Referrer-Policy": "no-referrer",
-}
-_ABOUT = {
-    NotificationKind.TASK_SHARED_WITH_ME: "tasks that are shared with you",
-    NotificationKind.TASK_ASSIGNED_TO_ME: "tasks that are assigned to you",
-    NotificationKind.TASK_COMPLETED: "completed tasks",
-    NotificationKind.COMMENT_ON_MY_TASK: "comments on your tasks",
-    NotificationKind.MENTIONED: "mentions of you",
-    NotificationKind.TASK_DUE_SOON: "tasks that are due soon",
 }
 
 
@@ -63,12 +55,12 @@ def _kinds(wanted: Unsubscription) -> list[NotificationKind]:
 
 
 def _question(token: str, wanted: Unsubscription) -> str:
-    about = [_ABOUT[kind] for kind in _kinds(wanted) if kind in _ABOUT]
+    kinds = _kinds(wanted)
     address = f"/unsubscribe?token={escape(token, quote=True)}"
     some = (
         f'<form method="post" action="{address}"><button>No more mail about '
-        f"{escape(' and '.join(about))}</button></form>"
-        if about
+        f"{escape(named(kinds))}</button></form>"
+        if kinds
         else ""
     )
     every = (

@@ -14,11 +14,11 @@ from sqlalchemy import select, update
 
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Notification, NotificationPreferences, User
-from domain.notification import MAIL_JOB, chosen
+from domain.notification import MAIL_JOB, chosen, named
 from domain.work import Work
 from jobs.handlers import RunningJob, handler
 from jobs.mail.compose import compose
-from jobs.told import Said, in_words, link_to
+from jobs.told import Said, in_words, link_to, quoted, title_of
 from jobs.tools import Tools
 
 
@@ -42,11 +42,16 @@ async def send_mail(tools: Tools, job: RunningJob) -> None:
     first = said[0]
     subject = first.sentence
     if len(said) > 1 and first.task is not None:
-        subject = f"{len(said)} news about “{first.task.title}”"
+        subject = f"{len(said)} updates on {title_of(first.task)}"
+    items = [{"sentence": one.sentence, "quote": await quoted(one.comment)} for one in said]
     message = compose(
         settings,
         "notifications",
-        {"items": said, "link": link_to(settings.server.frontend_url, first.task)},
+        {
+            "items": items,
+            "link": link_to(settings.server.frontend_url, first.task),
+            "about": named(kinds),
+        },
         id_=job.id,
         to=user.email,
         name=user.full_name or user.username,

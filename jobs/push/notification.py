@@ -14,7 +14,7 @@ from domain.work import Work
 from graph import ids
 from jobs.handlers import RunningJob, handler
 from jobs.push.service import PushMessage, UnknownDevice
-from jobs.told import Said, in_words, link_to
+from jobs.told import Said, in_words, link_to, quoted
 from jobs.tools import Tools
 
 
@@ -31,7 +31,9 @@ async def send_push(tools: Tools, job: RunningJob) -> None:
     devices, said = await tools.do(PUSH_JOB, read)
     if said is None:
         return
-    message = _message(said, tools.settings.server.frontend_url)
+    quote = await quoted(said.comment)
+    text = "" if quote is None else quote.text
+    message = _message(said, text, tools.settings.server.frontend_url)
     failures: list[Exception] = []
     for device in devices:
         try:
@@ -64,7 +66,7 @@ async def _read(work: Work, id_: UUID) -> tuple[list[Device], Said | None]:
     return devices, said[0] if said else None
 
 
-def _message(said: Said, frontend_url: str) -> PushMessage:
+def _message(said: Said, text: str, frontend_url: str) -> PushMessage:
     notification, task = said.notification, said.task
     data = {
         "notificationId": ids.encode(Notification, notification.id),
@@ -75,7 +77,7 @@ def _message(said: Said, frontend_url: str) -> PushMessage:
         data["taskId"] = ids.encode(type(task), task.id)
     return PushMessage(
         title=said.sentence,
-        body=said.quote or "",
+        body=text,
         data=data,
         collapse=(notification.task_id or notification.id).hex,
     )

@@ -113,10 +113,11 @@ def workshop(house: House) -> Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail as its server got it, with whom the envelope named."""
+    """A mail as its server got it, with whom the envelope named. `wire`: its bytes."""
 
     to: list[str]
     message: EmailMessage
+    wire: bytes
 
     @property
     def text(self) -> str:
@@ -145,7 +146,7 @@ class MailServer:
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(message, EmailMessage)
-        self.letters.append(Letter(list(envelope.rcpt_tos), message))
+        self.letters.append(Letter(list(envelope.rcpt_tos), message, envelope.content))
         return "250 OK"
 
     def authenticate(
