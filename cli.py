@@ -432,6 +432,14 @@ def secrets() -> None:
     """The keys that stored secrets of others are encrypted with."""
 
 
+@secrets.command("vapid")
+def secrets_vapid() -> None:
+    """Make a key that signs push messages to browsers, for TASKLOOM_VAPID_PRIVATE_KEY."""
+    from domain.web_push import new_signing_key
+
+    click.echo(new_signing_key())
+
+
 @secrets.command("reseal")
 @_explained
 def secrets_reseal() -> None:

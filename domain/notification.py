@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.models import (
     Channel,
+    Device,
     Notification,
     NotificationKind,
     NotificationPreferences,
@@ -31,7 +32,7 @@ from errors import NotFound
 from events.kinds import EventKind
 
 MAIL_JOB = "mail.notifications"
-PUSH_JOB = "push.notification"
+PUSH_JOB = "push.device"
 MAIL_DELAY = dt.timedelta(seconds=30)
 
 # What can be chosen, and whether it is on unless somebody chose otherwise; for all ways alike.
@@ -101,6 +102,7 @@ async def notify(
     if not wanted:
         return []
     people = await _people(work, {notice.recipient_id for notice in wanted})
+    devices = await _devices(work, people)
     made = []
     for notice in wanted:
         if notice.recipient_id not in people:
@@ -112,7 +114,8 @@ async def notify(
         if user.email_verified_at is None:
             ways.discard(Channel.EMAIL)
         if ways:
-            notification = await _tell(work, notice, ways, mail_delay)
+            theirs = devices.get(user.id, ())
+            notification = await _tell(work, notice, ways, theirs, mail_delay)
             if notification is not None:
                 made.append(notification)
     return made
@@ -130,8 +133,22 @@ async def _people(
     return {user.id: (user, preferences) for user, preferences in rows}
 
 
+async def _devices(work: Work, ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """The devices of people."""
+    found: dict[UUID, list[UUID]] = {}
+    for user_id, device_id in await work.session.execute(
+        select(Device.user_id, Device.id).where(Device.user_id.in_(ids)).order_by(Device.id)
+    ):
+        found.setdefault(user_id, []).append(device_id)
+    return found
+
+
 async def _tell(
-    work: Work, notice: Notice, ways: Collection[Channel], mail_delay: dt.timedelta
+    work: Work,
+    notice: Notice,
+    ways: Collection[Channel],
+    devices: Sequence[UUID],
+    mail_delay: dt.timedelta,
 ) -> Notification | None:
     """The notification with its mail and push, or None where it was there already."""
     id_ = work.new_id()
@@ -165,7 +182,8 @@ async def _tell(
             run_at=work.now + mail_delay,
         )
     if Channel.PUSH in ways:
-        await work.enqueue(PUSH_JOB, {"notification": made.id})
+        for device_id in devices:
+            await work.enqueue(PUSH_JOB, {"notification": made.id, "device": device_id})
     return made
 
 

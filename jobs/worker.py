@@ -40,7 +40,7 @@ from events.log import EventLog
 from jobs import periodic, reminders
 from jobs.consumer import CONSUMERS, follow
 from jobs.mail.sender import make_sender
-from jobs.push.service import make_push
+from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.tools import Clock, Tools
@@ -76,7 +76,7 @@ async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         event_log = EventLog(
             database.reader, may_read, replay=dt.timedelta(days=settings.events.replay_days)
         )
-        push = make_push(settings.push, clock)
+        push = make_push(settings, clock)
         stack.push_async_callback(push.close)
         tools = Tools(settings, database, event_log, bus, clock, make_sender(settings), push)
         stack.callback(tools.close)

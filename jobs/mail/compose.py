@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
 from email.utils import format_datetime, parseaddr
@@ -26,7 +26,7 @@ _ENVIRONMENT = Environment(
 )
 
 
-class _Plain(UnstructuredHeader):
+class _Plain(UnstructuredHeader, BaseHeader):
     """A header that stands on the wire as it is written. The policies of the standard library fold
     a long one into encoded words (RFC 2047), which are not allowed in an address: mail programs
     would not find the link. A line may have 998 characters (RFC 5322), and an address has fewer.

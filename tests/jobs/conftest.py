@@ -29,7 +29,7 @@ from events.epoch import ensure_epoch
 from events.log import EventLog
 from jobs.consumer import CONSUMERS, advance
 from jobs.mail.sender import SmtpSender, make_sender
-from jobs.push.service import make_push
+from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.tools import Tools
@@ -70,7 +70,7 @@ class Workshop:
             LocalBus(),
             house.clock,
             make_sender(house.settings),
-            make_push(house.settings.push, house.clock),
+            make_push(house.settings, house.clock),
         )
 
     def queue(self, worker: str = "one") -> Queue:
