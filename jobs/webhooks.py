@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from sqlalchemy import select, tuple_
 
 from db.models import DeliveryState, Event, User, Webhook, WebhookDelivery, WebhookStatus
 from domain import webhook_delivery
+from domain.addresses import parse
 from domain.webhook import REPLAY_JOB
 from domain.webhook_delivery import DELIVER_JOB
 from domain.work import Work
@@ -33,8 +33,7 @@ from graph.stored_input import from_json
 from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
-from jobs.gate import Gate
-from jobs.handlers import Later, RunningJob, handler
+from jobs.handlers import Later, RunningJob, handler, nothing_to_end
 from jobs.tools import Tools
 
 log = logging.getLogger("taskloom.jobs")
@@ -64,7 +63,8 @@ async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
     )
     wanted: list[tuple[Webhook, Any]] = []
     for webhook, owner in rows.all():
-        found = await _wanted_by(tools, work, webhook, owner, events)
+        newer = [event for event in events if event.position > webhook.since_position]
+        found = await _wanted_by(tools, work, webhook, owner, newer)
         wanted.extend((webhook, event) for event in found)
     await webhook_delivery.add(work, await _visible(tools, wanted))
 
@@ -138,9 +138,13 @@ def _filters_of(tools: Tools) -> _Filters:
 # --- attempts ------------------------------------------------------------------------------------
 
 
-@handler(DELIVER_JOB, attempts=_ATTEMPTS, seconds=_SECONDS)
+async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
+    await webhook_delivery.fail(work, UUID(job.payload["delivery"]), reason)
+
+
+@handler(DELIVER_JOB, on_given_up=_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def deliver(tools: Tools, job: RunningJob) -> None:
-    """Make one attempt, unless it is not due or has become needless."""
+    """Make one attempt, unless it has become needless. When it is due, its job says."""
     delivery_id = UUID(job.payload["delivery"])
     async with tools.database.session() as session:
         found = (
@@ -157,24 +161,14 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
     if found is None:
         return
     delivery, webhook, owner = found
-    due = delivery.next_attempt_at
-    if due is not None and due > tools.clock():
-        raise Later(due - tools.clock(), "It is not due yet.")
     if webhook.status is not WebhookStatus.ACTIVE and not delivery.is_test:
         await _skip(tools, delivery_id, "The webhook is disabled.")
         return
     if not owner.is_active or owner.deleted_at is not None:
         await _skip(tools, delivery_id, "The account of the webhook's owner is not active.")
         return
-    gate = _gate_of(tools)
-    wait = gate.enter(webhook.id)
-    if wait is not None:
-        raise Later(dt.timedelta(seconds=wait), "Others are being sent to this receiver.")
-    begun = time.monotonic()
-    try:
+    async with tools.outside("webhook", webhook.id.hex, parse(webhook.url).authority):
         made = await attempt(tools, webhook, owner, delivery.event_id)
-    finally:
-        gate.leave(webhook.id, time.monotonic() - begun)
     if made is None:
         reason = "The event is not in the log any more, or the webhook's owner may not see it."
         await _skip(tools, delivery_id, reason)
@@ -191,17 +185,10 @@ async def _skip(tools: Tools, delivery_id: UUID, reason: str) -> None:
     await tools.do(DELIVER_JOB, skip)
 
 
-def _gate_of(tools: Tools) -> Gate:
-    made: Gate | None = tools.parts.get(Gate)
-    if made is None:
-        made = tools.parts[Gate] = Gate(max(1, tools.settings.jobs.concurrency // 2))
-    return made
-
-
 # --- replays -------------------------------------------------------------------------------------
 
 
-@handler(REPLAY_JOB, seconds=_REPLAY_SECONDS)
+@handler(REPLAY_JOB, on_given_up=nothing_to_end, seconds=_REPLAY_SECONDS)
 async def replay(tools: Tools, job: RunningJob) -> None:
     """Deliver the events of a time again. A replay that was interrupted repeats nothing."""
     start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))

@@ -16,6 +16,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,8 @@ from settings import Settings
 log = logging.getLogger("taskloom.jobs")
 
 _SEEN_EVERY = 10.0
+# That are told; each is a line among the metrics.
+_MOST_CIRCUITS = 100
 FORGET_AFTER = dt.timedelta(minutes=5)
 
 
@@ -112,8 +115,10 @@ async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
     started_at = tools.clock()
     while not stop.is_set():
         now = tools.clock()
-        alive = insert(Worker).values(name=name, started_at=started_at, seen_at=now)
-        alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_={"seen_at": now})
+        circuits = [asdict(one) for one in tools.gate.open_circuits()[:_MOST_CIRCUITS]]
+        seen = {"seen_at": now, "circuits": circuits}
+        alive = insert(Worker).values(name=name, started_at=started_at, **seen)
+        alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_=seen)
         try:
             async with tools.database.session() as session, session.begin():
                 await session.execute(alive)

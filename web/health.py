@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 
 from db import revision
 from db.read import Statement
-from domain.job import queue_state, workers_alive
+from domain.job import open_circuits, queue_state, workers_alive
 from web.runtime import Runtime
 
 log = logging.getLogger("taskloom.web")
@@ -140,11 +140,13 @@ async def _measure(runtime: Runtime) -> None:
         async with asyncio.timeout(_CHECK_SECONDS):
             head = await services.live.log.head()
             queue = await queue_state(services.database.reader, now)
+            circuits = await open_circuits(services.database.reader, now)
     except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
         log.warning("the event log and the queue cannot be measured: %s", error)
         return
     metrics.event_lag.set(head.lag)
     metrics.queue(queue, now)
+    metrics.circuits(circuits)
 
 
 def health_routes(runtime: Runtime, *, version: str) -> list[BaseRoute]:

@@ -9,7 +9,7 @@ import datetime as dt
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
@@ -100,6 +100,13 @@ class Metrics:
             "Workers that were seen within the last minute.",
             registry=self.registry,
         )
+        self._circuits = Gauge(
+            "taskloom_circuits_open",
+            "Destinations that hang and are left alone for a while, by kind and host: how many "
+            "workers do so.",
+            ("kind", "host"),
+            registry=self.registry,
+        )
         self._connections = Gauge(
             "taskloom_database_connections",
             "Connections of this process that are in use, by pool.",
@@ -129,6 +136,12 @@ class Metrics:
         due = state.oldest_due
         self._job_wait.set(0 if due is None else (now - due).total_seconds())
         self._workers.set(state.workers)
+
+    def circuits(self, found: Mapping[tuple[str, str], int]) -> None:
+        """Destinations that are left alone at this moment."""
+        self._circuits.clear()
+        for (kind, host), count in found.items():
+            self._circuits.labels(kind, host).set(count)
 
     def pool(self, name: str, use: PoolUse) -> None:
         """How a pool of database connections stands."""

@@ -16,13 +16,13 @@ from auth.links import UnsubscribeLinks
 from db.models import Channel, Notification, NotificationPreferences, User
 from domain.notification import MAIL_JOB, chosen, named
 from domain.work import Work
-from jobs.handlers import RunningJob, handler
+from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.mail.compose import compose
 from jobs.told import Said, in_words, link_to, quoted, title_of
 from jobs.tools import Tools
 
 
-@handler(MAIL_JOB)
+@handler(MAIL_JOB, on_given_up=nothing_to_end)
 async def send_mail(tools: Tools, job: RunningJob) -> None:
     """Tell one person by mail what is new about one task."""
 
@@ -59,7 +59,8 @@ async def send_mail(tools: Tools, job: RunningJob) -> None:
         now=job.created_at,
         unsubscribe=UnsubscribeLinks(settings).link(user.id, kinds),
     )
-    await tools.sender.send(message)
+    async with tools.outside("mail", "smtp", tools.sender.host):
+        await tools.sender.send(message)
 
 
 async def _bind(work: Work, job: RunningJob) -> None:

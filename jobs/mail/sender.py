@@ -20,7 +20,9 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Sender(ABC):
-    """Sends one message to whom its headers name."""
+    """Sends one message to whom its headers name. `host`: where mails go first."""
+
+    host: str
 
     @abstractmethod
     async def send(self, message: EmailMessage) -> None:
@@ -32,6 +34,7 @@ class SmtpSender(Sender):
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
+        self.host = settings.host or ""
         self._context = ssl.create_default_context(
             cafile=None if settings.ca_file is None else str(settings.ca_file)
         )
@@ -69,6 +72,8 @@ class SmtpSender(Sender):
 
 class FolderSender(Sender):
     """Writes .eml files, which mail programs open; for development."""
+
+    host = "folder"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

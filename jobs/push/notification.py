@@ -10,14 +10,14 @@ from domain.device import forget
 from domain.notification import PUSH_JOB
 from domain.work import Work
 from graph import ids
-from jobs.handlers import RunningJob, handler
+from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.push.fitting import PushMessage
 from jobs.push.service import UnknownDevice
 from jobs.told import Said, in_words, link_to, quoted
 from jobs.tools import Tools
 
 
-@handler(PUSH_JOB, attempts=6)
+@handler(PUSH_JOB, on_given_up=nothing_to_end, attempts=6)
 async def send_push(tools: Tools, job: RunningJob) -> None:
     """Tell one device. Each has a job of its own, so that the failure of one repeats no other."""
 
@@ -32,7 +32,9 @@ async def send_push(tools: Tools, job: RunningJob) -> None:
     text = "" if quote is None else quote.text
     message = _message(said, text, tools.settings.server.frontend_url)
     try:
-        await tools.push.send(device, message)
+        host = tools.push.destination(device)
+        async with tools.outside("push", host, host):
+            await tools.push.send(device, message)
     except UnknownDevice:
         await tools.do(PUSH_JOB, partial(forget, device_id=device.id, token=device.token))
 

@@ -24,6 +24,12 @@ from tests.jobs.conftest import LEASE, Workshop
 class Noted(list[Any]):
     """What the handler `test.note` was run with; it fails in the ways that the payload says."""
 
+    def __init__(self) -> None:
+        self.ended: list[tuple[Any, str]] = []
+
+    async def given_up(self, _work: Work, job: RunningJob, reason: str) -> None:
+        self.ended.append((job.payload.get("text"), reason))
+
     async def run(self, tools: Tools, job: RunningJob) -> None:
         self.append(job.payload.get("text"))
         match job.payload.get("then"):
@@ -42,7 +48,7 @@ class Noted(list[Any]):
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
     made = Noted()
-    monkeypatch.setitem(handlers.HANDLERS, "test.note", Handler(made.run, attempts=3, seconds=60))
+    monkeypatch.setitem(handlers.HANDLERS, "test.note", Handler(made.run, 3, 60, made.given_up))
     return made
 
 
@@ -149,19 +155,19 @@ async def test_a_lost_worker_s_job_is_taken_over_and_the_lost_one_changes_nothin
 ) -> None:
     await workshop.enqueue("test.note", {"text": "left behind"})
     lost = workshop.queue("lost")
-    (job,) = await lost.take(["test.note"], 5, house.clock())
+    (job,) = await lost.take(["test.note"], 5)
     assert await workshop.run_due() == 0
     house.clock.forward(seconds=LEASE.total_seconds() - 1)
-    assert await lost.keep([job], house.clock()) == {job.id}
+    assert await lost.keep([job]) == {job.id}
     house.clock.forward(seconds=2)
     assert await workshop.run_due() == 0
     house.clock.forward(seconds=LEASE.total_seconds())
-    (again,) = await workshop.queue("other").take(["test.note"], 5, house.clock())
+    (again,) = await workshop.queue("other").take(["test.note"], 5)
     assert (again.id, again.attempt) == (job.id, 2)
-    await lost.done(job, house.clock())
-    assert await lost.keep([job], house.clock()) == set()
+    await lost.done(job)
+    assert await lost.keep([job]) == set()
     assert (await only(house, text="left behind")).state is JobState.RUNNING
-    await workshop.queue("other").done(again, house.clock())
+    await workshop.queue("other").done(again)
     assert (await only(house, text="left behind")).state is JobState.DONE
 
 
@@ -170,7 +176,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(
 ) -> None:
     await workshop.enqueue("test.note", {"text": "deadly"})
     for number in range(3):
-        await workshop.queue(f"victim {number}").take(["test.note"], 5, house.clock())
+        await workshop.queue(f"victim {number}").take(["test.note"], 5)
         house.clock.forward(seconds=LEASE.total_seconds())
     await workshop.run_due()
     job = await only(house, text="deadly")
@@ -224,7 +230,7 @@ async def test_the_state_of_the_queue_and_what_is_forgotten(
     await workshop.enqueue("test.note", {"text": "well done"})
     await workshop.run_due()
     due = house.clock()
-    await workshop.enqueue("test.note", {"text": "waits"})
+    await workshop.enqueue("test.note", {"text": "waits"}, run_at=due)
     house.clock.forward(hours=1)
     state = await queue_state(house.database.reader, house.clock())
     assert (state.waiting, state.done, state.failed, state.oldest_due) == (1, 1, 1, due)
