@@ -26,6 +26,7 @@ from starlette.routing import BaseRoute, Route
 from db import revision
 from db.read import Statement
 from domain.job import open_circuits, queue_state, workers_alive
+from web import supervision
 from web.runtime import Runtime
 
 log = logging.getLogger("taskloom.web")
@@ -49,11 +50,15 @@ class _Status(StrEnum):
 class _Finding:
     status: _Status = _Status.OK
     detail: str | None = None
+    # How often the part was started again.
+    restarts: int = 0
 
     def payload(self) -> dict[str, Any]:
         found: dict[str, Any] = {"status": self.status}
         if self.detail:
             found["detail"] = self.detail
+        if self.restarts:
+            found["restarts"] = self.restarts
         return found
 
 
@@ -85,10 +90,21 @@ class Health:
                     checks["redis"] = _within(self._redis())
                 found = await asyncio.gather(*checks.values())
                 self._findings = dict(zip(checks, found, strict=True))
+                self._supervised()
                 if self._runtime.connections.stopping:
                     self._findings["server"] = _Finding(_Status.FAILING, "stopping")
                 self._checked_at = time.monotonic()
             return self._findings
+
+    def _supervised(self) -> None:
+        """What is known of the parts that the server itself has started."""
+        for name, (alive, restarts) in supervision.states().items():
+            finding = self._findings[name]
+            if not alive:
+                finding.status = max(finding.status, _Status.DEGRADED, key=list(_Status).index)
+                finding.detail = "it has died and is started again"
+            if restarts:
+                finding.restarts = restarts
 
     async def _database(self) -> _Finding:
         await self._runtime.services.database.reader.fetch(_ONE, {})
@@ -135,6 +151,7 @@ async def _measure(runtime: Runtime) -> None:
     services, metrics = runtime.services, runtime.metrics
     for name, use in services.database.pools().items():
         metrics.pool(name, use)
+    metrics.parts(supervision.states())
     now = services.clock()
     try:
         async with asyncio.timeout(_CHECK_SECONDS):

@@ -21,6 +21,7 @@ from prometheus_client.utils import floatToGoString
 from db.engine import PoolUse
 from domain.job import QueueState
 from graph.execution import Answer
+from web.supervision import State
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -100,6 +101,18 @@ class Metrics:
             "Workers that were seen within the last minute.",
             registry=self.registry,
         )
+        self._up = Gauge(
+            "taskloom_part_up",
+            "Whether a part that the server has started lives: its worker, its database.",
+            ("part",),
+            registry=self.registry,
+        )
+        self._restarts = Gauge(
+            "taskloom_part_restarts",
+            "How often such a part died and was started again.",
+            ("part",),
+            registry=self.registry,
+        )
         self._circuits = Gauge(
             "taskloom_circuits_open",
             "Destinations that hang and are left alone for a while, by kind and host: how many "
@@ -136,6 +149,12 @@ class Metrics:
         due = state.oldest_due
         self._job_wait.set(0 if due is None else (now - due).total_seconds())
         self._workers.set(state.workers)
+
+    def parts(self, states: Mapping[str, State]) -> None:
+        """The parts that the server has started."""
+        for name, (alive, restarts) in states.items():
+            self._up.labels(name).set(alive)
+            self._restarts.labels(name).set(restarts)
 
     def circuits(self, found: Mapping[tuple[str, str], int]) -> None:
         """Destinations that are left alone at this moment."""

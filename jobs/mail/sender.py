@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiosmtplib
 
+from jobs import leases
 from jobs.handlers import GiveUp
 from settings import MailSettings, Settings
 
@@ -43,8 +44,7 @@ class SmtpSender(Sender):
         settings = self._settings
         encrypted = settings.tls != "none"
         try:
-            await aiosmtplib.send(
-                message,
+            client = aiosmtplib.SMTP(
                 hostname=settings.host,
                 port=settings.port,
                 username=settings.user,
@@ -57,6 +57,10 @@ class SmtpSender(Sender):
                 tls_context=self._context if encrypted else None,
                 timeout=_TIMEOUT_SECONDS,
             )
+            async with client:
+                # The last moment at which nothing has been sent yet.
+                leases.check()
+                await client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             answers = [f"{answer.code} {answer.message}" for answer in refused.recipients]
             if all(answer.code >= 500 for answer in refused.recipients):

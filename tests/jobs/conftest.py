@@ -161,10 +161,13 @@ class MailServer:
 
 @asynccontextmanager
 async def mail_server(
-    tls: ssl.SSLContext | None = None, *, implicit: bool = False
+    tls: ssl.SSLContext | None = None,
+    *,
+    implicit: bool = False,
+    handler: MailServer | None = None,
 ) -> AsyncIterator[tuple[MailServer, int]]:
     """The server and its port; with STARTTLS and a login where a certificate is given."""
-    handler = MailServer()
+    handler = handler or MailServer()
 
     def protocol() -> SMTP:
         with warnings.catch_warnings():

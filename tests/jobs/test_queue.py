@@ -7,7 +7,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from auth.viewer import NOBODY
 from db.models import Job, JobState
@@ -15,6 +15,7 @@ from domain.job import queue_state
 from domain.work import Work
 from jobs import handlers, queue
 from jobs.handlers import GiveUp, Handler, Later, RunningJob
+from jobs.leases import LeaseLost
 from jobs.runner import Runner
 from jobs.tools import Tools
 from tests.accounts import House
@@ -169,6 +170,76 @@ async def test_a_lost_worker_s_job_is_taken_over_and_the_lost_one_changes_nothin
     assert (await only(house, text="left behind")).state is JobState.RUNNING
     await workshop.queue("other").done(again)
     assert (await only(house, text="left behind")).state is JobState.DONE
+
+
+async def test_a_worker_that_lost_its_job_changes_nothing_and_sends_nothing(
+    house: House, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended, say, and going on in the middle of a job that another one has taken over."""
+    reached: list[str] = []
+
+    async def handle(tools: Tools, job: RunningJob) -> None:
+        if job.attempt > 1:
+            return
+        house.clock.forward(seconds=LEASE.total_seconds() + 1)
+        assert len(await workshop.queue("other").take(["test.lost"], 5)) == 1
+
+        async def act(work: Work) -> None:
+            await work.enqueue("test.note", {"text": "by the lost one"})
+
+        with pytest.raises(LeaseLost):
+            await tools.do("test", act)
+        reached.append("fence")
+        async with tools.outside("test", "one", "one"):
+            reached.append("outside")
+
+    monkeypatch.setitem(
+        handlers.HANDLERS, "test.lost", Handler(handle, 3, 60, handlers.nothing_to_end)
+    )
+    await workshop.enqueue("test.lost", {"text": "lost"})
+    await workshop.run_due()
+    assert reached == ["fence"]
+    assert await jobs(house, text="by the lost one") == []
+    job = await only(house, text="lost")
+    assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "other", 2)
+
+
+async def test_what_waits_for_a_job_ends_with_it_or_not_at_all(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "ended", "then": "give up"})
+    await workshop.run_due()
+    assert noted.ended == [("ended", "there is nobody there")]
+    for _ in range(3):
+        await workshop.enqueue("test.note", {"text": "failing", "then": "fail"}, key="once")
+    for _ in range(4):
+        await workshop.run_due()
+        house.clock.forward(hours=4)
+    assert noted.ended[1:] == [("failing", "ValueError: the moon is full")]
+
+
+async def test_account_mail_has_places_that_nothing_else_takes(
+    house: House, workshop: Workshop, noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        handlers.HANDLERS,
+        "test.first",
+        Handler(noted.run, 3, 60, handlers.nothing_to_end, first=True),
+    )
+    for number in range(20):
+        await workshop.enqueue("test.note", {"text": number, "then": "hang"})
+    runner = Runner(workshop.tools, workshop.queue(), concurrency=3, lease=LEASE)
+    hanging = await runner.take()
+    assert len(hanging) == 3
+    await workshop.enqueue("test.first", {"text": "first"})
+    (only_one,) = await runner.take()
+    await asyncio.wait([only_one])
+    assert noted[-1] == "first"
+    for task in hanging:
+        task.cancel()
+    await asyncio.wait(hanging)
+    async with house.work() as work:
+        await work.session.execute(update(Job).values(state=JobState.DONE))
 
 
 async def test_a_job_that_kills_its_workers_is_given_up(
