@@ -207,9 +207,12 @@ def _background_work(parts: Supervisor) -> Iterator[None]:
         process.start()
         processes[:] = [process]
 
+    def alive() -> bool:
+        return processes[0].is_alive()
+
     start()
     try:
-        with parts.watching("worker", lambda: processes[0].is_alive(), start):
+        with parts.watching("worker", alive, start):
             yield
     finally:
         processes[0].terminate()

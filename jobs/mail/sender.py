@@ -10,8 +10,10 @@ from abc import ABC, abstractmethod
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from typing import Any
 
 import aiosmtplib
+from aiosmtplib import SMTPResponse
 
 from jobs import leases
 from jobs.handlers import GiveUp
@@ -30,6 +32,15 @@ class Sender(ABC):
         """Raises `GiveUp` where the server will never take it, anything else where it may later."""
 
 
+class _Client(aiosmtplib.SMTP):
+    """Hands a message over only while the job that sends it is this worker's."""
+
+    async def data(self, message: str | bytes, /, **options: Any) -> SMTPResponse:
+        """The last moment at which nothing has been sent yet."""
+        leases.check()
+        return await super().data(message, **options)
+
+
 class SmtpSender(Sender):
     """A connection for each message: mail is seldom, and servers cut idle connections."""
 
@@ -44,7 +55,7 @@ class SmtpSender(Sender):
         settings = self._settings
         encrypted = settings.tls != "none"
         try:
-            client = aiosmtplib.SMTP(
+            client = _Client(
                 hostname=settings.host,
                 port=settings.port,
                 username=settings.user,
@@ -58,8 +69,6 @@ class SmtpSender(Sender):
                 timeout=_TIMEOUT_SECONDS,
             )
             async with client:
-                # The last moment at which nothing has been sent yet.
-                leases.check()
                 await client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             answers = [f"{answer.code} {answer.message}" for answer in refused.recipients]

@@ -39,11 +39,12 @@ class SlowToGreet(MailServer):
         self.greeting = asyncio.Event()
         self.callers = 0
 
-    async def handle_EHLO(self, *arguments: Any) -> Any:  # noqa: N802 - aiosmtpd's name
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
         self.callers += 1
+        session.host_name = hostname
         await self.greeting.wait()
-        responses = arguments[-1]
-        arguments[1].host_name = arguments[3]
         return responses
 
 
