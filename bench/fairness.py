@@ -41,7 +41,7 @@ _WEBHOOK: Final = """mutation ($url: String!) { webhookCreate(input: {
 _CHANNEL: Final = """mutation ($url: String!, $project: ID!) { integrationConnect(input: {
   projectId: $project, slack: { events: [TASK_CREATED] }, credentials: $url }) {
   integration { id } errors { message } } }"""
-_TASKS_CREATE: Final = """mutation ($items: [TaskCreateInput!]!) {
+_TASKS_CREATE: Final = """mutation ($items: [TaskBulkCreateItem!]!) {
   taskBulkCreate(input: { items: $items }) { doneCount errors { message } } }"""
 _RESET: Final = """mutation ($email: String!) {
   passwordResetRequest(input: { email: $email }) { errors { message } } }"""

@@ -46,6 +46,7 @@ class Circuit:
 @dataclass(slots=True)
 class _Destination:
     host: str = ""
+    apart: bool = False
     # When each running request began.
     running: list[float] = field(default_factory=list)
     # What a request took lately, in seconds.
@@ -79,21 +80,25 @@ class Gate:
         self._clock = clock
         self._known: dict[Key, _Destination] = {}
 
-    def enter(self, key: Key, host: str) -> float | None:
-        """Let a request in (None, and `leave` must follow), or the seconds after which to ask."""
+    def enter(self, key: Key, host: str, *, apart: bool = False) -> float | None:
+        """Let a request in (None, and `leave` must follow), or the seconds after which to ask.
+
+        `apart`: its kind has places of its own, beside those that all others share.
+        """
         found = self._known.setdefault(key, _Destination())
         found.host = host
         now = self._clock()
         if now < found.open_until:
             return self._appointment(found, found.open_until, now)
         each = 1 if found.is_broken else self._each
-        if len(found.running) < each and self._has_room(key[0]):
+        if len(found.running) < each and (apart or self._has_room(key[0])):
+            found.apart = apart
             found.running.append(now)
             return None
         return self._appointment(found, now + _LEAST_WAIT, now)
 
     def _has_room(self, kind: str) -> bool:
-        running = {key: len(one.running) for key, one in self._known.items() if one.running}
+        running = {key: len(one.running) for key, one in self._known.items() if not one.apart}
         of_kind = sum(count for key, count in running.items() if key[0] == kind)
         return of_kind < self._each_kind and sum(running.values()) < self._altogether
 

@@ -91,16 +91,17 @@ class Tools:
 
     @asynccontextmanager
     async def outside(
-        self, kind: str, destination: str, host: str, *, timed: bool = True
+        self, kind: str, destination: str, host: str, *, timed: bool = True, apart: bool = False
     ) -> AsyncIterator[Request]:
         """Whatever a job does outside of the database, past the bulkheads of its kind and of its
         destination, and with its lease renewed. See `jobs.gate`.
 
         `host`: what operators know the destination by. `timed`: whether the time that it takes says
-        how the destination is; else `Request.late` does. Raises `Later` and `LeaseLost`.
+        how the destination is; else `Request.late` does. `apart`: by places that all other kinds
+        leave to it. Raises `Later` and `LeaseLost`.
         """
         key = (kind, destination)
-        wait = self.gate.enter(key, host)
+        wait = self.gate.enter(key, host, apart=apart)
         if wait is not None:
             raise Later(dt.timedelta(seconds=wait), f"{host} is busy or does not answer in time.")
         begun = time.monotonic()

@@ -83,5 +83,5 @@ async def send_verification(tools: Tools, job: RunningJob) -> None:
 
 async def _send(tools: Tools, message: EmailMessage) -> None:
     """By a bulkhead of their own: many other mails on a slow server hold none of these up."""
-    async with tools.outside("account mail", "smtp", tools.sender.host):
+    async with tools.outside("account mail", "smtp", tools.sender.host, apart=True):
         await tools.sender.send(message)

@@ -148,6 +148,11 @@ async def test_a_slow_receiver_leaves_room_for_others() -> None:
     entered = [gate.enter(("push", str(number)), "push") for number in range(4)]
     assert entered[:3] == [None, None, None]
     assert entered[3] is not None
+    # Mails of accounts have places beside these, and take none of them.
+    account = ("account mail", "smtp")
+    assert [gate.enter(account, "smtp", apart=True) for _ in range(2)] == [None, None]
+    gate.leave(("push", "0"), 0.1)
+    assert gate.enter(("push", "0"), "push") is None
 
 
 async def test_a_circuit_opens_on_what_hangs_and_closes_when_it_answers() -> None:
