@@ -60,10 +60,10 @@ async def queue_state(reader: Reader, now: dt.datetime) -> QueueState:
     return QueueState(*row)
 
 
-async def open_circuits(reader: Reader, now: dt.datetime) -> Counter[tuple[str, str]]:
-    """Destinations that hang and are left alone, by kind and host; how many workers do so."""
+async def open_circuits(reader: Reader, now: dt.datetime) -> Counter[str]:
+    """How many destinations hang and are left alone, by kind; each worker counts its own."""
     rows = await reader.fetch(_CIRCUITS, {"now": now})
-    return Counter((one["kind"], one["host"]) for row in rows for one in row.circuits)
+    return sum((Counter(row.circuits) for row in rows), Counter())
 
 
 async def workers_alive(reader: Reader, now: dt.datetime) -> int:

@@ -48,8 +48,9 @@ class _Cancelled(Exception):  # noqa: N818 - nothing went wrong
 
 
 async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
-    # What comes before the colon is no secret of the machine's, such as a path.
-    what = reason.partition(":")[0]
+    # Of an exception its class alone: what it says may name files of the server.
+    name = reason.partition(":")[0]
+    what = name if name.isidentifier() else reason
     await domain.fail(work, UUID(job.payload["export_id"]), f"It could not be made: {what}")
 
 

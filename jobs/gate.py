@@ -14,6 +14,7 @@ then one request tries it, and the others follow when it answers in time.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,18 +35,8 @@ Key = tuple[str, str]
 """A kind of work, and the destination among those of its kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """One that is open. `host`: what operators know the destination by."""
-
-    kind: str
-    host: str
-    seconds_left: float
-
-
 @dataclass(slots=True)
 class _Destination:
-    host: str = ""
     apart: bool = False
     # When each running request began.
     running: list[float] = field(default_factory=list)
@@ -80,13 +71,12 @@ class Gate:
         self._clock = clock
         self._known: dict[Key, _Destination] = {}
 
-    def enter(self, key: Key, host: str, *, apart: bool = False) -> float | None:
+    def enter(self, key: Key, *, apart: bool = False) -> float | None:
         """Let a request in (None, and `leave` must follow), or the seconds after which to ask.
 
         `apart`: its kind has places of its own, beside those that all others share.
         """
         found = self._known.setdefault(key, _Destination())
-        found.host = host
         now = self._clock()
         if now < found.open_until:
             return self._appointment(found, found.open_until, now)
@@ -135,11 +125,7 @@ class Gate:
                 if one.running or max(one.booked, one.open_until) > now - _FORGET_AFTER
             }
 
-    def open_circuits(self) -> list[Circuit]:
-        """Destinations that are left alone at this moment."""
+    def open_circuits(self) -> dict[str, int]:
+        """How many destinations are left alone at this moment, by kind."""
         now = self._clock()
-        return [
-            Circuit(kind, one.host, round(one.open_until - now, 1))
-            for (kind, _), one in self._known.items()
-            if one.open_until > now
-        ]
+        return dict(Counter(kind for (kind, _), one in self._known.items() if one.open_until > now))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from db.faults import described
 from domain.work import Work
+from errors import Failure
 from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
 from jobs.leases import CURRENT, Lease, LeaseLost
 from jobs.queue import Queue, wait_after
@@ -191,5 +192,7 @@ class Runner:
 def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"It took longer than {seconds:g} seconds."
+    if isinstance(error, Failure):
+        return error.message
     cause = error.__cause__
     return described(error) if cause is None else f"{described(error)} ({described(cause)})"

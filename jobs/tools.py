@@ -96,12 +96,12 @@ class Tools:
         """Whatever a job does outside of the database, past the bulkheads of its kind and of its
         destination, and with its lease renewed. See `jobs.gate`.
 
-        `host`: what operators know the destination by. `timed`: whether the time that it takes says
-        how the destination is; else `Request.late` does. `apart`: by places that all other kinds
-        leave to it. Raises `Later` and `LeaseLost`.
+        `host`: what administrators know the destination by. `timed`: whether the time that it
+        takes says how the destination is; else `Request.late` does. `apart`: by places that all
+        other kinds leave to it. Raises `Later` and `LeaseLost`.
         """
         key = (kind, destination)
-        wait = self.gate.enter(key, host, apart=apart)
+        wait = self.gate.enter(key, apart=apart)
         if wait is not None:
             raise Later(dt.timedelta(seconds=wait), f"{host} is busy or does not answer in time.")
         begun = time.monotonic()

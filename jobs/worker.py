@@ -16,7 +16,6 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -50,8 +49,6 @@ from settings import Settings
 log = logging.getLogger("taskloom.jobs")
 
 _SEEN_EVERY = 10.0
-# That are told; each is a line among the metrics.
-_MOST_CIRCUITS = 100
 FORGET_AFTER = dt.timedelta(minutes=5)
 
 
@@ -115,8 +112,7 @@ async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
     started_at = tools.clock()
     while not stop.is_set():
         now = tools.clock()
-        circuits = [asdict(one) for one in tools.gate.open_circuits()[:_MOST_CIRCUITS]]
-        seen = {"seen_at": now, "circuits": circuits}
+        seen = {"seen_at": now, "circuits": tools.gate.open_circuits()}
         alive = insert(Worker).values(name=name, started_at=started_at, **seen)
         alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_=seen)
         try:

@@ -115,9 +115,9 @@ class Metrics:
         )
         self._circuits = Gauge(
             "taskloom_circuits_open",
-            "Destinations that hang and are left alone for a while, by kind and host: how many "
-            "workers do so.",
-            ("kind", "host"),
+            "Destinations that hang and are left alone for a while, by kind; each worker counts "
+            "its own.",
+            ("kind",),
             registry=self.registry,
         )
         self._connections = Gauge(
@@ -156,11 +156,11 @@ class Metrics:
             self._up.labels(name).set(alive)
             self._restarts.labels(name).set(restarts)
 
-    def circuits(self, found: Mapping[tuple[str, str], int]) -> None:
+    def circuits(self, found: Mapping[str, int]) -> None:
         """Destinations that are left alone at this moment."""
         self._circuits.clear()
-        for (kind, host), count in found.items():
-            self._circuits.labels(kind, host).set(count)
+        for kind, count in found.items():
+            self._circuits.labels(kind).set(count)
 
     def pool(self, name: str, use: PoolUse) -> None:
         """How a pool of database connections stands."""

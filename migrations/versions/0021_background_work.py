@@ -16,14 +16,14 @@ depends_on: str | None = None
 
 def upgrade() -> None:
     for name in ("p256dh", "auth"):
-        op.add_column("devices", sa.Column(name, sa.String(), nullable=True))
+        op.add_column("devices", sa.Column(name, sa.Text(), nullable=True))
     for name in ("one_at_a_time", "again"):
         op.add_column(
             "jobs", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.text("false"))
         )
     op.add_column(
         "workers",
-        sa.Column("circuits", postgresql.JSONB(), nullable=False, server_default=sa.text("'[]'")),
+        sa.Column("circuits", postgresql.JSONB(), nullable=False, server_default=sa.text("'{}'")),
     )
     for table in ("webhooks", "integrations"):
         op.add_column(
