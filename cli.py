@@ -35,8 +35,11 @@ from settings import (
     unknown_variables,
 )
 from web.serving import configure_logging, end_with_parent, listen, run_server
+from web.supervision import Supervisor
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
     from starlette.types import ASGIApp
 
     from auth.authenticator import Authenticator
@@ -119,11 +122,11 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
         ) from error
     port = listener.getsockname()[1]
     os.environ["TASKLOOM_PORT"] = str(port)
-    with listener, _database(load_settings()) as ready:
+    with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
         click.echo(f"Taskloom serves {ready.server.public_url}/graphql, its explorer is at /")
-        with _background_work() if worker else contextlib.nullcontext():
+        with _background_work(parts) if worker else contextlib.nullcontext():
             run_server(ready, listener, reload=reload)
 
 
@@ -171,7 +174,7 @@ def worker() -> None:
     """Do the background work: notifications, mail, deliveries, pruning. Any number may run."""
     settings = load_settings()
     configure_logging(settings.server)
-    with _database(settings) as ready:
+    with Supervisor() as parts, _database(settings, parts) as ready:
         click.echo("The worker runs; stop it with Ctrl-C.")
         asyncio.run(_work(ready))
 
@@ -195,27 +198,40 @@ def _work_as_child() -> None:
 
 
 @contextlib.contextmanager
-def _background_work() -> Iterator[None]:
+def _background_work(parts: Supervisor) -> Iterator[None]:
     """The worker as a process beside the server, so that it never delays a request."""
-    process = multiprocessing.get_context("spawn").Process(target=_work_as_child, name="worker")
-    process.start()
+    processes: list[SpawnProcess] = []
+
+    def start() -> None:
+        process = multiprocessing.get_context("spawn").Process(target=_work_as_child, name="worker")
+        process.start()
+        processes[:] = [process]
+
+    def alive() -> bool:
+        return processes[0].is_alive()
+
+    start()
     try:
-        yield
+        with parts.watching("worker", alive, start):
+            yield
     finally:
-        process.terminate()
-        process.join()
+        processes[0].terminate()
+        processes[0].join()
 
 
 # The database
 
 
 @contextlib.contextmanager
-def _database(settings: Settings, *, migrate: bool = True) -> Iterator[Settings]:
+def _database(
+    settings: Settings, parts: Supervisor | None = None, *, migrate: bool = True
+) -> Iterator[Settings]:
     """Settings that name a running database, the given one or the embedded one, brought up to date.
 
-    Safe however many processes begin at once.
+    Safe however many processes begin at once. With `parts` the embedded one is started again when
+    it dies, and does not live on when this process is killed.
     """
-    with _running(settings) as ready:
+    with _running(settings, parts) as ready:
         if migrate:
             for name in asyncio.run(_migrated(ready.database)):
                 click.echo(f"Migrated the database: {name}")
@@ -233,7 +249,7 @@ async def _migrated(settings: DatabaseSettings) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(settings: Settings) -> Iterator[Settings]:
+def _running(settings: Settings, parts: Supervisor | None) -> Iterator[Settings]:
     if settings.database.url is not None:
         yield settings
         return
@@ -245,7 +261,11 @@ def _running(settings: Settings) -> Iterator[Settings]:
     # Read by the processes that this one starts.
     os.environ["DATABASE_URL"] = server.dsn()
     try:
-        yield settings.with_database(server.dsn())
+        with contextlib.ExitStack() as stack:
+            if parts is not None:
+                stack.enter_context(server.stopped_with_us())
+                stack.enter_context(parts.watching("database", server.is_alive, server.revive))
+            yield settings.with_database(server.dsn())
     finally:
         del os.environ["DATABASE_URL"]
         if server.stop():
@@ -430,6 +450,14 @@ def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
 @main.group()
 def secrets() -> None:
     """The keys that stored secrets of others are encrypted with."""
+
+
+@secrets.command("vapid")
+def secrets_vapid() -> None:
+    """Make a key that signs push messages to browsers, for TASKLOOM_VAPID_PRIVATE_KEY."""
+    from domain.web_push import new_signing_key
+
+    click.echo(new_signing_key())
 
 
 @secrets.command("reseal")

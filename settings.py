@@ -569,6 +569,11 @@ class MailSettings(_Group):
     )
     """Seconds that a mail waits for more news of the same task, which it then tells as well."""
 
+    @property
+    def address(self) -> str:
+        """The bare address of the sender."""
+        return parseaddr(self.sender)[1]
+
     @field_validator("sender")
     @classmethod
     def _mailbox(cls, value: str) -> str:
@@ -579,7 +584,7 @@ class MailSettings(_Group):
 
 
 class PushSettings(_Group):
-    """Push messages to phones and browsers, by Firebase Cloud Messaging."""
+    """Push messages to phones and browsers: by Firebase Cloud Messaging, and by Web Push."""
 
     credentials: Path | None = Field(
         None,
@@ -589,11 +594,32 @@ class PushSettings(_Group):
     """JSON file of a Google service account that may send messages."""
     url: str = Field("https://fcm.googleapis.com", validation_alias="TASKLOOM_FCM_URL")
     """Address of the messaging service; another one for tests."""
+    vapid_private_key: SecretStr | None = Field(
+        None,
+        validation_alias="TASKLOOM_VAPID_PRIVATE_KEY",
+        json_schema_extra={"secret": True, "default_text": "none: no Web Push"},
+    )
+    """Signs messages to browsers (Web Push): 32 bytes as base64url, made by `taskloom secrets
+    vapid`. Browsers that subscribed with another key have to subscribe again."""
+    vapid_subject: str | None = Field(
+        None,
+        pattern="^(mailto:|https://).+",
+        validation_alias="TASKLOOM_VAPID_SUBJECT",
+        json_schema_extra={"default_text": "mailto: and the address of TASKLOOM_MAIL_FROM"},
+    )
+    """Whom push services can turn to, as `mailto:…` or `https://…`."""
 
     @field_validator("url")
     @classmethod
     def _address(cls, value: str) -> str:
         return _http_url(value)
+
+    @field_validator("vapid_private_key")
+    @classmethod
+    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", value.get_secret_value()):
+            raise ValueError("must be 32 bytes as base64url; taskloom secrets vapid makes one")
+        return value
 
 
 class MetricsSettings(_Group):

@@ -51,6 +51,13 @@ class Target:
             text = connection.getresponse().read()
             return text, time.perf_counter() - begun
 
+    def read(self, path: str) -> str:
+        """What a GET gives."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
     def ask(self, query: str, *, token: str | None = None, **variables: Any) -> Any:
         """The `data` of an answer."""
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -82,13 +89,14 @@ def served(settings: Mapping[str, str]) -> Iterator[tuple[Target, int]]:
         command = [*program, "serve", "--no-worker"]
         running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
-            yield _signed_in(Target(port)), running.pid
+            yield signed_in(Target(port)), running.pid
         finally:
             running.terminate()
             running.wait(30)
 
 
-def _signed_in(target: Target) -> Target:
+def signed_in(target: Target) -> Target:
+    """The server once it answers, with the demo user's token."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:

@@ -7,8 +7,11 @@ One server serves one data folder, whoever starts it first and however many proc
 * **Starting** happens under an exclusive lock on a file, so that four processes that start
   together make one server. Locks are the kernel's, so `kill -9` releases them.
 * **Stopping.** Every process that uses the server holds a shared lock on a second file. Whoever
-  lets go and then gets that lock exclusively was the last, and stops the server. After `kill -9` of
-  every process the server runs on, and the next start finds it.
+  lets go and then gets that lock exclusively was the last, and stops the server. For a process that
+  is killed a small watcher does so (`stopped_with_us`); of other processes that are killed the
+  server runs on, and the next start finds it.
+* **Starting again.** A server that was killed is started again (`revive`) in the socket folder that
+  it had, so that its address stays what others were told.
 * **Stale pid files.** After `kill -9` of PostgreSQL itself the file may name a zombie or, worse, a
   process that got the number later; PostgreSQL would refuse to start. We put a number there that
   no process can have. The file itself stays, since PostgreSQL then still checks that no orphan of
@@ -30,7 +33,9 @@ import importlib.util
 import os
 import pwd
 import shutil
+import stat
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -140,6 +145,7 @@ class EmbeddedPostgres:
     _account: _Account = field(repr=False)
     _bin: Path = field(repr=False)
     _share: BinaryIO | None = field(repr=False)
+    _durable: bool = field(default=True, repr=False)
 
     @classmethod
     def start(cls, data_dir: Path, *, durable: bool = True) -> EmbeddedPostgres:
@@ -168,7 +174,9 @@ class EmbeddedPostgres:
                     _check_version(cluster)
                     if socket_dir is None:
                         socket_dir = _launch(home, account, binaries, durable=durable)
-                    server = cls(data_dir, socket_dir, started_here, account, binaries, share)
+                    server = cls(
+                        data_dir, socket_dir, started_here, account, binaries, share, durable
+                    )
                     server._create_database()
                 except BaseException:
                     share.close()
@@ -208,15 +216,43 @@ class EmbeddedPostgres:
         share, self._share = self._share, None
         with _locked(self.data_dir / "postgres.lock"):
             share.close()
-            with (self.data_dir / "postgres.users").open("ab") as users:
-                try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return False
-                # Resolved, since the user that PostgreSQL runs as may not pass where the link is.
-                cluster = (self.data_dir / "postgres").resolve() / "data"
-                _shut_down(cluster, self._account, self._bin)
-        return True
+            return _stop_unused(self.data_dir, self._account, self._bin)
+
+    @property
+    def _home(self) -> Path:
+        # Resolved, since the user that PostgreSQL runs as may not pass where the link is.
+        return (self.data_dir / "postgres").resolve()
+
+    def is_alive(self) -> bool:
+        """Whether the server's process is there."""
+        return _server_pid(self._home / "data") is not None
+
+    def revive(self) -> None:
+        """Start the server again, at the same address, unless somebody else just did."""
+        with _locked(self.data_dir / "postgres.lock"):
+            if _found(self._home / "data", self._account, self._bin) is None:
+                _launch(self._home, self._account, self._bin, durable=self._durable)
+
+    @contextlib.contextmanager
+    def stopped_with_us(self) -> Iterator[None]:
+        """See to it that the server does not live on when this process is killed, if nobody else
+        uses it. A shell waits for that, and begins Python only then.
+        """
+        program = f"from db.embedded import stop_unused; stop_unused({str(self.data_dir)!r})"
+        script = 'read -r line || exec "$0" -c "$1"'
+        watcher = subprocess.Popen(
+            ["/bin/sh", "-c", script, sys.executable, program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).resolve().parent.parent,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                watcher.communicate(b"well\n")
 
     def _create_database(self) -> None:
         # Tried at every start: a kill between initdb and this must not leave a server without it.
@@ -250,6 +286,24 @@ class EmbeddedPostgres:
             cwd="/",
             start_new_session=True,
         )
+
+
+def stop_unused(data_dir: str | Path) -> bool:
+    """Stop the server of a data folder unless somebody uses it. True if it was stopped."""
+    data_dir = Path(data_dir)
+    account = _account()
+    with _locked(data_dir / "postgres.lock"):
+        return _stop_unused(data_dir, account, _binaries(account))
+
+
+def _stop_unused(data_dir: Path, account: _Account, binaries: Path) -> bool:
+    with (data_dir / "postgres.users").open("ab") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        _shut_down((data_dir / "postgres").resolve() / "data", account, binaries)
+    return True
 
 
 def destroy(data_dir: Path) -> None:
@@ -430,14 +484,16 @@ def _found(cluster: Path, account: _Account, binaries: Path) -> Path | None:
 
 def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> Path:
     cluster, log = home / "data", home / "server.log"
-    _forget_socket(cluster)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(home / "server.log.1")
-    # Short, since the path of a socket has at most 107 bytes, 103 on macOS.
-    socket_dir = Path(tempfile.mkdtemp(prefix="taskloom-pg-", dir="/tmp"))
-    if account.uid is not None and account.gid is not None:
-        os.chown(socket_dir, account.uid, account.gid)
-    (home / "socket").write_text(str(socket_dir))
+    socket_dir = _left_socket(cluster, account)
+    if socket_dir is None:
+        _forget_socket(cluster)
+        # Short, since the path of a socket has at most 107 bytes, 103 on macOS.
+        socket_dir = Path(tempfile.mkdtemp(prefix="taskloom-pg-", dir="/tmp"))
+        if account.uid is not None and account.gid is not None:
+            os.chown(socket_dir, account.uid, account.gid)
+        (home / "socket").write_text(str(socket_dir))
     settings = {**_SETTINGS, "unix_socket_directories": str(socket_dir)}
     if not durable:
         settings |= _THROWAWAY_SETTINGS
@@ -487,6 +543,25 @@ def _shut_down(cluster: Path, account: _Account, binaries: Path) -> None:
         if result.returncode != 0:
             raise EmbeddedError(f"The embedded PostgreSQL does not stop: {result.stdout.strip()}")
     _forget_socket(cluster)
+
+
+def _left_socket(cluster: Path, account: _Account) -> Path | None:
+    """The socket folder of a server that was killed, emptied: others still know it as the address.
+
+    Only if it is as we make them, since anybody may make a folder of that name once it is gone.
+    """
+    try:
+        left = Path((cluster.parent / "socket").read_text())
+        found = left.lstat()
+    except OSError:
+        return None
+    owner = os.geteuid() if account.uid is None else account.uid
+    private = stat.S_ISDIR(found.st_mode) and found.st_mode & 0o077 == 0
+    if left.parent != Path("/tmp") or found.st_uid != owner or not private:  # noqa: S108
+        return None
+    for file in left.iterdir():
+        file.unlink()
+    return left
 
 
 def _forget_socket(cluster: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -9,17 +10,34 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.models import Device, Platform
 from domain import locks, rules
+from domain.web_push import checked_keys
 from domain.work import Work
 from errors import ErrorCode, Failure, NotFound
 
 MAX_DEVICES = 50
 
 
-async def register(work: Work, token: str, platform: Platform, name: str | None) -> UUID:
-    """Remember a push token as the viewer's; one that is known already is theirs from now on."""
+@dataclass(frozen=True, slots=True)
+class WebKeys:
+    """With which messages to a browser are encrypted, as base64url."""
+
+    p256dh: str
+    auth: str
+
+
+async def register(
+    work: Work, token: str, platform: Platform, name: str | None, keys: WebKeys | None = None
+) -> UUID:
+    """Remember a push token as the viewer's; one that is known already is theirs from now on.
+
+    With `keys` the token is the endpoint of a browser's subscription to Web Push.
+    """
     user_id = work.viewer.require()
-    clean = rules.text(token, ("token",), least=1, most=4096)
+    field = "token" if keys is None else "endpoint"
+    # A token that is longer leaves no room for a message.
+    clean = rules.text(token, (field,), least=1, most=2_000)
     label = rules.optional_text(name, ("name",), most=100)
+    p256dh, auth = (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, ("keys",))
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).where(Device.user_id == user_id, Device.token != clean)
@@ -27,12 +45,14 @@ async def register(work: Work, token: str, platform: Platform, name: str | None)
     if (count or 0) >= MAX_DEVICES:
         raise Failure(
             f"At most {MAX_DEVICES} devices; unregister those that you do not use any more.",
-            path=("token",),
+            path=(field,),
             code=ErrorCode.LIMIT_EXCEEDED,
         )
     present = {
         "user_id": user_id,
         "platform": platform.value,
+        "p256dh": p256dh,
+        "auth": auth,
         "name": label,
         "seen_at": work.now,
     }

@@ -210,7 +210,7 @@ async def connect(
         progress={},
     )
     work.session.add(integration)
-    _record(
+    await _record(
         work,
         EventKind.INTEGRATION_CONNECTED,
         integration,
@@ -276,7 +276,7 @@ async def change(
         if "credentials" in values:
             changes.append(("credentials_changed_at", None, work.now))
         integration.last_error = None
-        _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+        await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
     await work.session.flush()
     if integration.status is IntegrationStatus.ACTIVE:
         await enqueue_sync(work, integration.id)
@@ -302,7 +302,7 @@ def _checked(
 async def disconnect(work: Work, integration_id: UUID) -> UUID:
     """Forget the other side, with the credentials. What was imported stays."""
     integration = await work.deletable(Integration, integration_id)
-    _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
+    await _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
     await work.session.flush()
     await work.session.execute(delete_rows(Integration).where(Integration.id == integration.id))
     return integration_id
@@ -326,7 +326,7 @@ async def set_status(
     integration.last_error = error
     changes = work.apply(integration, {"status": status})
     if changes:
-        _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+        await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
     await work.session.flush()
 
 
@@ -379,7 +379,13 @@ def _title_of(integration: Integration) -> str:
     return _TITLES[integration.connector]
 
 
-def _record(
+async def _record(
     work: Work, kind: EventKind, integration: Integration, changes: Sequence[Any] = ()
 ) -> None:
-    work.record(kind, integration, changes, audience=[integration.user_id])
+    event = work.record(kind, integration, changes, audience=[integration.user_id])
+    switched = kind is EventKind.INTEGRATION_CONNECTED or any(
+        change[0] == "status" for change in changes
+    )
+    if switched and integration.status is IntegrationStatus.ACTIVE:
+        await work.session.flush()
+        integration.since_position = event.position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -50,12 +51,19 @@ _STATE = Statement(
     )
 )
 _WORKERS_ALIVE = Statement(_WORKERS)
+_CIRCUITS = Statement(select(Worker.circuits).where(Worker.seen_at > _NOW - WORKER_LIVES))
 
 
 async def queue_state(reader: Reader, now: dt.datetime) -> QueueState:
     """How the queue stands, in one statement."""
     (row,) = await reader.fetch(_STATE, {"now": now})
     return QueueState(*row)
+
+
+async def open_circuits(reader: Reader, now: dt.datetime) -> Counter[str]:
+    """How many destinations hang and are left alone, by kind; each worker counts its own."""
+    rows = await reader.fetch(_CIRCUITS, {"now": now})
+    return sum((Counter(row.circuits) for row in rows), Counter())
 
 
 async def workers_alive(reader: Reader, now: dt.datetime) -> int:

@@ -11,7 +11,7 @@ Mail waits for a moment, so that what happens to one task within it makes one ma
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.models import (
     Channel,
+    Device,
     Notification,
     NotificationKind,
     NotificationPreferences,
@@ -31,23 +32,39 @@ from errors import NotFound
 from events.kinds import EventKind
 
 MAIL_JOB = "mail.notifications"
-PUSH_JOB = "push.notification"
+PUSH_JOB = "push.device"
 MAIL_DELAY = dt.timedelta(seconds=30)
 
 # What can be chosen, and whether it is on unless somebody chose otherwise; for all ways alike.
+# Every kind has its switches, so that the link of a mail can turn off its own kind alone.
 DEFAULTS: Mapping[NotificationKind, bool] = {
-    NotificationKind.TASK_SHARED_WITH_ME: True,
-    NotificationKind.TASK_ASSIGNED_TO_ME: True,
-    NotificationKind.TASK_COMPLETED: False,
-    NotificationKind.COMMENT_ON_MY_TASK: True,
-    NotificationKind.MENTIONED: True,
-    NotificationKind.TASK_DUE_SOON: True,
+    kind: kind is not NotificationKind.TASK_COMPLETED for kind in NotificationKind
 }
+
+
+# How the links of mails name what they turn off.
+_ABOUT: Mapping[NotificationKind, str] = {
+    NotificationKind.TASK_SHARED_WITH_ME: "tasks that are shared with you",
+    NotificationKind.TASK_ASSIGNED_TO_ME: "tasks that are assigned to you",
+    NotificationKind.TASK_COMPLETED: "completed tasks",
+    NotificationKind.COMMENT_ON_MY_TASK: "comments on your tasks",
+    NotificationKind.MENTIONED: "mentions of you",
+    NotificationKind.TASK_DUE_SOON: "tasks that are due soon",
+    NotificationKind.REMINDER: "your reminders",
+    NotificationKind.WEBHOOK_DISABLED: "webhooks that were turned off",
+    NotificationKind.INTEGRATION_FAILED: "integrations that failed",
+}
+
+
+def named(kinds: Iterable[NotificationKind]) -> str:
+    """Kinds in words, for "mail about …"."""
+    *words, last = [_ABOUT[kind] for kind in sorted(kinds)]
+    return f"{', '.join(words)} and {last}" if words else last
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell one person. `channels`: the ways, where not the preferences decide."""
+    """Something to tell one person. `channels`: by these ways at most, of those that they want."""
 
     recipient_id: UUID
     kind: NotificationKind
@@ -62,8 +79,6 @@ class Notice:
 
 def chosen_of(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
     """The ways that somebody has chosen for this kind, whether or not they want mail at all."""
-    if kind not in DEFAULTS:
-        return set(Channel)
     choices = {} if preferences is None else preferences.choices.get(kind.name, {})
     return {way for way in Channel if choices.get(way.value, DEFAULTS[kind])}
 
@@ -87,6 +102,7 @@ async def notify(
     if not wanted:
         return []
     people = await _people(work, {notice.recipient_id for notice in wanted})
+    devices = await _devices(work, people)
     made = []
     for notice in wanted:
         if notice.recipient_id not in people:
@@ -94,13 +110,12 @@ async def notify(
         user, preferences = people[notice.recipient_id]
         ways = chosen(preferences, notice.kind)
         if notice.channels is not None:
-            # Asked for by the person themselves; but no mail where they want none at all.
-            no_mail = preferences is not None and not preferences.email_enabled
-            ways = set(notice.channels - ({Channel.EMAIL} if no_mail else set()))
+            ways &= notice.channels
         if user.email_verified_at is None:
             ways.discard(Channel.EMAIL)
         if ways:
-            notification = await _tell(work, notice, ways, mail_delay)
+            theirs = devices.get(user.id, ())
+            notification = await _tell(work, notice, ways, theirs, mail_delay)
             if notification is not None:
                 made.append(notification)
     return made
@@ -118,8 +133,22 @@ async def _people(
     return {user.id: (user, preferences) for user, preferences in rows}
 
 
+async def _devices(work: Work, ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """The devices of people."""
+    found: dict[UUID, list[UUID]] = {}
+    for user_id, device_id in await work.session.execute(
+        select(Device.user_id, Device.id).where(Device.user_id.in_(ids)).order_by(Device.id)
+    ):
+        found.setdefault(user_id, []).append(device_id)
+    return found
+
+
 async def _tell(
-    work: Work, notice: Notice, ways: Collection[Channel], mail_delay: dt.timedelta
+    work: Work,
+    notice: Notice,
+    ways: Collection[Channel],
+    devices: Sequence[UUID],
+    mail_delay: dt.timedelta,
 ) -> Notification | None:
     """The notification with its mail and push, or None where it was there already."""
     id_ = work.new_id()
@@ -153,7 +182,8 @@ async def _tell(
             run_at=work.now + mail_delay,
         )
     if Channel.PUSH in ways:
-        await work.enqueue(PUSH_JOB, {"notification": made.id})
+        for device_id in devices:
+            await work.enqueue(PUSH_JOB, {"notification": made.id, "device": device_id})
     return made
 
 
@@ -231,13 +261,11 @@ async def update_preferences(
 async def stop_mail(work: Work, user_id: UUID, kinds: Collection[NotificationKind] | None) -> None:
     """Send somebody no more mail of these kinds, or none at all: what an unsubscribe link does."""
     preferences = await _own(work, user_id)
-    known = None if kinds is None else [kind for kind in kinds if kind in DEFAULTS]
-    if known is None or len(known) < len(kinds or ()):
-        # A kind that is not for choosing (a reminder) can only be turned off with all others.
+    if kinds is None:
         await _change(work, preferences, {"email_enabled": False}, None)
         return
     merged = {kind: dict(ways) for kind, ways in preferences.choices.items()}
-    for kind in known:
+    for kind in kinds:
         merged[kind.name] = {**merged.get(kind.name, {}), Channel.EMAIL.value: False}
     await _change(work, preferences, {"choices": _differing(merged)}, None)
 

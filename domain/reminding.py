@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, bindparam, literal_column, select
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from auth import access
@@ -68,6 +68,16 @@ def _visible(model: Any, key: Any) -> Select[Any]:
 # Built once: building the rule takes longer than asking it.
 _TASKS = _visible(Task, Reminder.task_id)
 _PROJECTS = _visible(Project, Reminder.project_id)
+# Reminders of archived projects, or of tasks in them: nothing is told of what is read-only.
+_ARCHIVED = (
+    select(Reminder.id)
+    .outerjoin(Task, Task.id == Reminder.task_id)
+    .join(Project, Project.id == func.coalesce(Reminder.project_id, Task.project_id))
+    .where(
+        Reminder.id == bindparam("ids", type_=ARRAY(Uuid())).any_(),
+        Project.archived_at.is_not(None),
+    )
+)
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -101,13 +111,15 @@ async def run(
     ids = {"ids": [reminder.id for reminder, _ in claimed]}
     tasks = {id_: task for id_, task in await work.session.execute(_TASKS, ids)}  # noqa: C416 - rows are no pairs
     projects = {id_: one for id_, one in await work.session.execute(_PROJECTS, ids)}  # noqa: C416 - as above
+    archived = set(await work.session.scalars(_ARCHIVED, ids))
     notices = []
     for reminder, active in claimed:
         task, project = tasks.get(reminder.id), projects.get(reminder.id)
         if (reminder.task_id and task is None) or (reminder.project_id and project is None):
             _turn_off(work, reminder)
             continue
-        if _comes_true(work, reminder, task) and active:
+        quiet = not active or reminder.id in archived
+        if _comes_true(work, reminder, task) and not quiet:
             notices.extend(_notices(work, reminder, project))
             reminder.last_run_at = work.now
         rule = rule_of(reminder)
@@ -211,7 +223,9 @@ async def tell_of_due(
     near = (
         select(Task.id, Task.due_at)
         .outerjoin(DueNotice, DueNotice.task_id == Task.id)
+        .outerjoin(Project, Project.id == Task.project_id)
         .where(
+            Project.archived_at.is_(None),
             Task.due_at > work.now,
             Task.due_at <= work.now + DUE_SOON,
             Task.status < TaskStatus.COMPLETED,

@@ -102,7 +102,11 @@ async def create(
     )
     work.session.add(webhook)
     host = addresses.parse(new.url).authority
-    work.record(EventKind.WEBHOOK_CREATED, webhook, [("url", None, host)], audience=[user_id])
+    event = work.record(
+        EventKind.WEBHOOK_CREATED, webhook, [("url", None, host)], audience=[user_id]
+    )
+    await work.session.flush()
+    webhook.since_position = event.position
     await work.session.flush()
     return webhook, secret
 
@@ -149,7 +153,10 @@ async def change(
         # Of an address the host alone, since many carry a secret in their path.
         told.append(("url", old_host, addresses.parse(webhook.url).authority))
     if changes or passed_on:
-        work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
+        event = work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
+        if wanted.get("status") is WebhookStatus.ACTIVE and "disabled_at" in wanted:
+            await work.session.flush()
+            webhook.since_position = event.position
     if webhook.status is WebhookStatus.DISABLED:
         await webhook_delivery.skip_pending(work, webhook.id, "The webhook is disabled.")
     await work.session.flush()

@@ -135,7 +135,9 @@ def _afresh(work: Work) -> dict[str, object]:
 
 async def _enqueue(work: Work, ids: Sequence[UUID]) -> None:
     for id_ in ids:
-        await work.enqueue(DELIVER_JOB, {"delivery": id_}, key=f"{DELIVER_JOB}:{id_.hex}")
+        # One job a delivery, however often it was attempted: asked for again, it is due now.
+        key = f"{DELIVER_JOB}:{id_.hex}"
+        await work.enqueue(DELIVER_JOB, {"delivery": id_}, key=key, one_at_a_time=True)
 
 
 def wait_after(tries: int, chance: float, asked: dt.timedelta | None) -> dt.timedelta | None:
@@ -218,6 +220,15 @@ async def disable(work: Work, webhook_id: UUID, reason: str) -> None:
     notice = Notice(webhook.user_id, NotificationKind.WEBHOOK_DISABLED, message=message)
     await notify(work, [notice])
     await work.session.flush()
+
+
+async def fail(work: Work, delivery_id: UUID, reason: str) -> None:
+    """No attempt follows any more, because its job was given up."""
+    await work.session.execute(
+        update(WebhookDelivery)
+        .where(WebhookDelivery.id == delivery_id, WebhookDelivery.state == DeliveryState.PENDING)
+        .values(state=DeliveryState.FAILED, next_attempt_at=None, error=reason[:_ERROR])
+    )
 
 
 async def skip(work: Work, delivery_id: UUID, reason: str) -> None:

@@ -150,16 +150,26 @@ class Work:
         *,
         key: str | None = None,
         run_at: dt.datetime | None = None,
+        one_at_a_time: bool = False,
     ) -> None:
         """Queue work for behind the scenes, in this transaction, by the name of its handler.
 
         `payload`: as `record` takes values. `run_at`: not before then; at once unless given. While
         a job of the same `key` waits for its first attempt no second one is queued; the waiting
         one runs at the earlier of both times, but not before this transaction has ended.
+        `one_at_a_time`: the key holds until the job is done or given up. One that waits, for
+        whichever attempt, is moved to the earlier time; one that runs is run again.
         """
         plain = {part: _plain(item) for part, item in (payload or {}).items()}
         await jobs.enqueue(
-            self.session, self.new_id(), name, plain, now=self.now, key=key, run_at=run_at
+            self.session,
+            self.new_id(),
+            name,
+            plain,
+            now=self.now,
+            key=key,
+            run_at=run_at,
+            one_at_a_time=one_at_a_time,
         )
 
     async def readable(

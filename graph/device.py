@@ -8,9 +8,11 @@ import strawberry
 
 from db import models
 from domain import device as domain
+from domain.addresses import check_new
 from domain.work import Work
 from errors import BadInput
 from graph import ids, ordering, paging
+from graph.context import Context
 from graph.enums import Platform
 from graph.fields import column
 from graph.inputs import MutationInput, given, optional, required
@@ -70,11 +72,24 @@ class DeviceQuery:
     )
 
 
-@strawberry.input(description="A device that push messages shall go to.")
+@strawberry.input(description="The keys of a browser's subscription, as `toJSON()` gives them.")
+class WebPushKeysInput:
+    """A part of `DeviceRegisterInput`."""
+
+    p256dh: str = required("The browser's public key: an uncompressed point of P-256, base64url.")
+    auth: str = required("Its secret: 16 bytes, base64url.")
+
+
+@strawberry.input(
+    description="A device that push messages shall go to: an app by its token, or a browser by the "
+    "endpoint and the keys of its `PushSubscription`, made with `serverInfo { webPushKey }`."
+)
 class DeviceRegisterInput(MutationInput):
     """Input of `deviceRegister`."""
 
-    token: str = required("The app's registration token of Firebase Cloud Messaging.")
+    token: str | None = optional("The app's registration token of Firebase Cloud Messaging.")
+    endpoint: str | None = optional("Of a browser: where its push service takes messages for it.")
+    keys: WebPushKeysInput | None = optional("Of a browser: its keys; given with `endpoint`.")
     platform: Platform = required("What the device runs.")
     name: str | None = optional("What to call it; up to 100 characters.")
 
@@ -84,7 +99,9 @@ class DeviceUnregisterInput(MutationInput):
     """Input of `deviceUnregister`."""
 
     id: strawberry.ID | None = optional("The device.")
-    token: str | None = optional("Its token, for an app that did not keep the id.")
+    token: str | None = optional(
+        "Its token, or a browser's endpoint, for an app that did not keep the id."
+    )
 
 
 @payload("The answer of `deviceRegister`.")
@@ -101,8 +118,20 @@ class DeviceUnregisterPayload(Payload):
     deleted_id: strawberry.ID | None = value("deleted_id", "The id that the device had.")
 
 
-async def _register(work: Work, data: DeviceRegisterInput) -> Refs:
-    id_ = await domain.register(work, data.token, data.platform, given(data.name))
+async def _register(context: Context, work: Work, data: DeviceRegisterInput) -> Refs:
+    token, endpoint, keys = given(data.token), given(data.endpoint), given(data.keys)
+    if (token is None) == (endpoint is None):
+        raise BadInput("Give token or endpoint, one of them.", path=("token",))
+    if (endpoint is None) != (keys is None):
+        raise BadInput("endpoint and keys are given together.", path=("keys",))
+    if endpoint is not None and data.platform is not Platform.WEB:
+        raise BadInput("A browser's endpoint goes with the platform WEB.", path=("platform",))
+    if endpoint is not None:
+        settings = context.services.settings
+        plain = not settings.server.production
+        check_new(endpoint, settings.webhooks.allowed_networks, plain=plain, path=("endpoint",))
+    web = None if keys is None else domain.WebKeys(keys.p256dh, keys.auth)
+    id_ = await domain.register(work, endpoint or token or "", data.platform, given(data.name), web)
     return {"device": id_}
 
 
@@ -125,6 +154,7 @@ class DeviceMutation:
         DeviceRegisterInput,
         "Have push messages sent to this device. Call it at each start of the app: a token that "
         "is known already is yours from now on.",
+        in_context=True,
     )
     device_unregister: DeviceUnregisterPayload = mutation(
         _unregister, DeviceUnregisterInput, "Send no more push messages to a device of yours."

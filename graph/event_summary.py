@@ -128,18 +128,19 @@ def _sentence(
 ) -> str:
     kind = EventKind(event.kind)
     people = _people(event)
-    person = users.get(people[-1], "somebody") if people else "somebody"
+    sentence = SENTENCES.get(kind, "{who}: " + kind.name.replace("_", " ").lower())
+    # A sentence begins with a capital letter, but a name stays as its owner writes it.
+    nameless = "Somebody" if sentence.startswith("{person}") else "somebody"
+    person = users.get(people[-1], nameless) if people else nameless
     if kind is EventKind.TASK_ASSIGNED and not _assigned(event):
         person = "nobody"
-    sentence = SENTENCES.get(kind, "{who}: " + kind.name.replace("_", " ").lower())
-    text = sentence.format(
-        who=users.get(event.actor_id, "somebody"),
+    return sentence.format(
+        who=users.get(event.actor_id, "Somebody"),
         person=person,
         task=_quoted(tasks.get(event.task_id), "a task"),
         project=_quoted(projects.get(event.project_id), "a project"),
         fields=_fields(event),
     )
-    return text[0].upper() + text[1:]
 
 
 def _people(event: Any) -> list[UUID]:

@@ -221,6 +221,17 @@ class NotificationPreferences:
     task_due_soon: NotificationChannels = _channels(
         NotificationKind.TASK_DUE_SOON, "A task that you are to do is due soon. On by default."
     )
+    reminder: NotificationChannels = _channels(
+        NotificationKind.REMINDER,
+        "The time of a reminder of yours has come; by those of its own channels that are on here. "
+        "On by default.",
+    )
+    webhook_disabled: NotificationChannels = _channels(
+        NotificationKind.WEBHOOK_DISABLED, "A webhook of yours was turned off. On by default."
+    )
+    integration_failed: NotificationChannels = _channels(
+        NotificationKind.INTEGRATION_FAILED, "An integration of yours failed. On by default."
+    )
     version: int = derived(
         (),
         lambda choices: 0 if choices.row is None else choices.row.version,
@@ -321,6 +332,13 @@ class NotificationPreferencesUpdateInput(UpdateInput):
     comment_on_my_task: NotificationChannelsInput | None = optional("Comments on your tasks.")
     mentioned: NotificationChannelsInput | None = optional("Mentions of you.")
     task_due_soon: NotificationChannelsInput | None = optional("Tasks that are due soon.")
+    reminder: NotificationChannelsInput | None = optional("Reminders of yours.")
+    webhook_disabled: NotificationChannelsInput | None = optional(
+        "Webhooks of yours that were turned off."
+    )
+    integration_failed: NotificationChannelsInput | None = optional(
+        "Integrations of yours that failed."
+    )
 
 
 async def _marked(parents: Sequence[Any], info: BatchInfo) -> Sequence[list[Any]]:

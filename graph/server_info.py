@@ -6,6 +6,7 @@ import datetime as dt
 
 import strawberry
 
+from domain.web_push import public_key
 from graph.fields import BatchInfo, attribute, root
 from settings import version
 
@@ -19,6 +20,10 @@ class ServerInfo:
     commit: str = attribute("The commit it was built from, if known.")
     environment: str = attribute("`development` or `production`.")
     now: dt.datetime = attribute("The server's clock.")
+    web_push_key: str | None = attribute(
+        "The `applicationServerKey` with which browsers subscribe to push messages; null where the "
+        "server sends none to browsers."
+    )
 
 
 async def _server_info(info: BatchInfo) -> ServerInfo:
@@ -29,6 +34,7 @@ async def _server_info(info: BatchInfo) -> ServerInfo:
         commit=server.commit,
         environment=server.env,
         now=info.context.now,
+        web_push_key=public_key(info.context.services.settings.push),
     )
 
 

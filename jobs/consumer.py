@@ -27,7 +27,7 @@ from db.models import LogConsumer
 from domain.work import Work
 from events.bus import EVENTS
 from events.cursor import Place
-from jobs.handlers import GiveUp, RunningJob, handler
+from jobs.handlers import GiveUp, RunningJob, handler, nothing_to_end
 from jobs.tools import Tools
 
 log = logging.getLogger("taskloom.jobs")
@@ -166,7 +166,7 @@ async def _put_aside(
     return await tools.do(wanted.name, act)
 
 
-@handler(EVENT_JOB)
+@handler(EVENT_JOB, on_given_up=nothing_to_end)
 async def act_on_one(tools: Tools, job: RunningJob) -> None:
     """An event that could not be acted on in its turn."""
     wanted = CONSUMERS.get(job.payload["consumer"])

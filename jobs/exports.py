@@ -46,9 +46,22 @@ class _Cancelled(Exception):  # noqa: N818 - nothing went wrong
     """Its owner has given it up."""
 
 
-@handler(domain.JOB, attempts=5, seconds=1_800)
+async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
+    # Of an exception its class alone: what it says may name files of the server.
+    name = reason.partition(":")[0]
+    what = name if name.isidentifier() else reason
+    await domain.fail(work, UUID(job.payload["export_id"]), f"It could not be made: {what}")
+
+
+@handler(domain.JOB, on_given_up=_given_up, attempts=5, seconds=1_800)
 async def export(tools: Tools, job: RunningJob) -> None:
     """Write the file of one export."""
+    # Exports take long; some places are left for everything else.
+    async with tools.outside("export", "files", "files", timed=False):
+        await _export(tools, job)
+
+
+async def _export(tools: Tools, job: RunningJob) -> None:
     export_id = UUID(job.payload["export_id"])
     if not await tools.do("export", lambda work: domain.advance(work, export_id, 0)):
         return

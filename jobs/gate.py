@@ -1,66 +1,131 @@
-"""Keeps one slow receiver from taking up the whole worker.
+"""Keeps slow receivers from taking up the whole worker, and from being asked again and again.
 
 A receiver that hangs would hold a place of the worker for as long as it may take to answer, and
-with some events at once all places, while mails wait. So only a few requests go to one receiver at
-a time, and to all of them together no more than half of what the worker does. Whoever is not let in
-is told when to come again. These appointments lie as far apart as requests have lately taken, so
-that a thousand waiting deliveries ask about once each, and not a thousand times a second.
+with some events at once all places, while mails wait. So there are bulkheads: a few requests at a
+time go to one destination, some more to all of one kind, and two places of the worker are left by
+all kinds together. Whoever is not let in is told when to come again. These appointments lie as far
+apart as requests have lately taken, so that a thousand waiting deliveries ask about once each, and
+not a thousand times a second.
+
+A destination that hangs several times running is left alone for a while (its *circuit* is open);
+then one request tries it, and the others follow when it answers in time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 EACH = 4
+"""Requests at once to one destination."""
+HANGS_AFTER = 5.0
+"""Seconds from which an answer counts as late."""
+OPENS_AFTER = 3
+"""So many late answers running open a circuit."""
+
 _LEAST_WAIT = 0.2
+_LONGEST_WAIT = 300.0
+_FIRST_BREAK = 30.0
+_LONGEST_BREAK = 600.0
 _FORGET_AFTER = 600.0
+
+Key = tuple[str, str]
+"""A kind of work, and the destination among those of its kind."""
 
 
 @dataclass(slots=True)
-class _Receiver:
-    running: int = 0
+class _Destination:
+    apart: bool = False
+    # When each running request began.
+    running: list[float] = field(default_factory=list)
     # What a request took lately, in seconds.
     duration: float = 0.1
     # The latest appointment that was given.
     booked: float = 0.0
+    late: int = 0
+    open_until: float = 0.0
+    pause: float = _FIRST_BREAK
+
+    @property
+    def is_broken(self) -> bool:
+        return self.late >= OPENS_AFTER
 
 
 class Gate:
-    """One a worker. `altogether`: requests at once to all receivers."""
+    """One a worker. `places`: what the worker does at once; `hangs_after`: see the constant."""
 
     def __init__(
-        self, altogether: int, *, each: int = EACH, clock: Callable[[], float] = time.monotonic
+        self,
+        places: int,
+        *,
+        each: int = EACH,
+        hangs_after: float = HANGS_AFTER,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._altogether = altogether
+        self._altogether = max(1, places - 2)
+        self._each_kind = max(1, places // 2)
         self._each = each
+        self._hangs_after = hangs_after
         self._clock = clock
-        self._running = 0
-        self._receivers: dict[Hashable, _Receiver] = {}
+        self._known: dict[Key, _Destination] = {}
 
-    def enter(self, key: Hashable) -> float | None:
-        """Let a request in (None, and `leave` must follow), or the seconds after which to ask."""
-        receiver = self._receivers.setdefault(key, _Receiver())
-        if receiver.running < self._each and self._running < self._altogether:
-            receiver.running += 1
-            self._running += 1
-            return None
+    def enter(self, key: Key, *, apart: bool = False) -> float | None:
+        """Let a request in (None, and `leave` must follow), or the seconds after which to ask.
+
+        `apart`: its kind has places of its own, beside those that all others share.
+        """
+        found = self._known.setdefault(key, _Destination())
         now = self._clock()
-        start = max(receiver.booked, now + _LEAST_WAIT)
-        receiver.booked = start + receiver.duration / self._each
-        return start - now
+        if now < found.open_until:
+            return self._appointment(found, found.open_until, now)
+        each = 1 if found.is_broken else self._each
+        if len(found.running) < each and (apart or self._has_room(key[0])):
+            found.apart = apart
+            found.running.append(now)
+            return None
+        return self._appointment(found, now + _LEAST_WAIT, now)
 
-    def leave(self, key: Hashable, seconds: float) -> None:
-        """A request that was let in is over, after so many seconds."""
-        receiver = self._receivers[key]
-        receiver.running -= 1
-        self._running -= 1
-        receiver.duration = 0.7 * receiver.duration + 0.3 * seconds
-        if len(self._receivers) > 1_000:
-            now = self._clock()
-            self._receivers = {
+    def _has_room(self, kind: str) -> bool:
+        running = {key: len(one.running) for key, one in self._known.items() if not one.apart}
+        of_kind = sum(count for key, count in running.items() if key[0] == kind)
+        return of_kind < self._each_kind and sum(running.values()) < self._altogether
+
+    def _appointment(self, found: _Destination, earliest: float, now: float) -> float:
+        start = max(found.booked, earliest)
+        # One that hangs is known to be slow before its first answer has come.
+        taken = max(found.duration, now - min(found.running, default=now))
+        found.booked = start + taken / self._each
+        return min(start - now, _LONGEST_WAIT)
+
+    def leave(self, key: Key, seconds: float, *, late: bool | None = None) -> None:
+        """A request that was let in is over, after so many seconds.
+
+        `late`: whether the destination hung; its time says so unless given.
+        """
+        found = self._known[key]
+        now = self._clock()
+        found.running.pop(0)
+        found.duration = 0.7 * found.duration + 0.3 * seconds
+        if late or (late is None and seconds >= self._hangs_after):
+            found.late += 1
+            if found.is_broken:
+                found.open_until = now + found.pause
+                found.pause = min(2 * found.pause, _LONGEST_BREAK)
+        else:
+            if found.is_broken:
+                # It answers again: those who wait need not keep to what was booked.
+                found.booked, found.duration = now, seconds
+            found.late, found.pause = 0, _FIRST_BREAK
+        if len(self._known) > 1_000:
+            self._known = {
                 known: one
-                for known, one in self._receivers.items()
-                if one.running or one.booked > now - _FORGET_AFTER
+                for known, one in self._known.items()
+                if one.running or max(one.booked, one.open_until) > now - _FORGET_AFTER
             }
+
+    def open_circuits(self) -> dict[str, int]:
+        """How many destinations are left alone at this moment, by kind."""
+        now = self._clock()
+        return dict(Counter(kind for (kind, _), one in self._known.items() if one.open_until > now))

@@ -32,7 +32,7 @@ from jobs.consumer import consumer
 from jobs.executing import viewer_of
 from jobs.handlers import Later, RunningJob, handler
 from jobs.outgoing import Outgoing
-from jobs.tools import Tools
+from jobs.tools import Request, Tools
 
 # After so long a run makes room for other jobs, and goes on behind them.
 _TURN_SECONDS = 60.0
@@ -43,10 +43,25 @@ _ATTEMPTS = 500
 _NO_OWNER = "The account of its owner is not active."
 
 
-@handler(SYNC_JOB, attempts=_ATTEMPTS, seconds=_SECONDS)
+async def _sync_given_up(work: Work, job: RunningJob, reason: str) -> None:
+    """Its next run would have been queued by this one."""
+    await _fail(UUID(job.payload["integration"]), f"Synchronising failed: {reason}"[:500], work)
+
+
+async def _tell_given_up(work: Work, job: RunningJob, reason: str) -> None:
+    text = f"Something could not be told there: {reason}"
+    await _note_error(UUID(job.payload["integration"]), text[:500], work)
+
+
+@handler(SYNC_JOB, on_given_up=_sync_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def sync(tools: Tools, job: RunningJob) -> None:
     """Bring what is new, and queue the next run."""
     id_ = UUID(job.payload["integration"])
+    async with tools.outside("integration", id_.hex, "sync", timed=False) as request:
+        await _sync(tools, id_, request)
+
+
+async def _sync(tools: Tools, id_: UUID, request: Request) -> None:
     begun = time.monotonic()
     wait, error, complete = dt.timedelta(), None, False
     try:
@@ -67,6 +82,7 @@ async def sync(tools: Tools, job: RunningJob) -> None:
         return
     except Trouble as trouble:
         error = str(trouble)
+        request.late = True
     await tools.do(SYNC_JOB, partial(_finish, id_, wait, error, complete))
 
 
@@ -83,6 +99,7 @@ async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
             Integration.project_id,
             Integration.connector,
             Integration.settings,
+            Integration.since_position,
         ).where(
             Integration.project_id.in_(projects), Integration.status == IntegrationStatus.ACTIVE
         )
@@ -92,6 +109,7 @@ async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
         for row in rows
         for event in events
         if event.project_id == row.project_id
+        and event.position > row.since_position
         and (key := CONNECTORS[row.connector].wants(row.settings, event)) is not None
     ]
     if not wanted:
@@ -102,7 +120,7 @@ async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
             await domain.enqueue_tell(work, row.id, key, event_id=event.id, task_id=event.task_id)
 
 
-@handler(TELL_JOB)
+@handler(TELL_JOB, on_given_up=_tell_given_up)
 async def tell(tools: Tools, job: RunningJob) -> None:
     """Take to the other service what has happened here."""
     id_ = UUID(job.payload["integration"])
@@ -114,7 +132,8 @@ async def tell(tools: Tools, job: RunningJob) -> None:
         if connection is None:
             return
         connector = CONNECTORS[connection.kind]
-        await connector.tell(connection, event_id, task_id)
+        async with tools.outside("integration", id_.hex, connection.kind.name.lower()):
+            await connector.tell(connection, event_id, task_id)
     except Gone:
         return
     except Wait as asked:

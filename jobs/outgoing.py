@@ -23,6 +23,7 @@ import httpx
 
 from domain import addresses
 from domain.addresses import Address, Network, Refused, Target
+from jobs import leases
 
 MOST_BYTES = 10_000
 """Of an answer's body, unless more is asked for; the rest is not read."""
@@ -139,6 +140,17 @@ class _Guard(httpcore.AsyncNetworkBackend):
             addresses.check(
                 self._target, address, self._outgoing.networks, plain=self._outgoing.plain
             )
+        stream = await self._connected(found, port, timeout)
+        # The last moment at which nothing has been sent yet.
+        leases.check()
+        return stream
+
+    async def _connected(
+        self,
+        found: list[Address],
+        port: int,
+        timeout: float | None,  # noqa: ASYNC109 - as above
+    ) -> httpcore.AsyncNetworkStream:
         for address in found[:-1]:
             try:
                 return await self._inner.connect_tcp(str(address), port, timeout)

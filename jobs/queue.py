@@ -5,7 +5,8 @@ neither can exist without the other. A worker takes what is due, in one statemen
 two workers take the same: the job's `due_at` moves to the end of a lease. While the worker lives
 it moves it on; when it is killed, the job is due again when the lease ends, and another one takes
 it. Whoever lost its lease can change nothing any more, since every statement about a running job
-names the worker and the attempt.
+names the worker and the attempt. All of these times are the database's: workers' clocks differ, and
+a lease that one of them writes must mean the same to all.
 
 A job of which a worker dies again and again is given up like one that fails again and again. What
 is given up is held, with the reason, until an administrator retries it.
@@ -15,10 +16,23 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import CursorResult, and_, delete, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
 from db.models import Job, JobState
@@ -43,19 +57,49 @@ def backoff(attempt: int, chance: float) -> dt.timedelta:
     return min(_FIRST_WAIT * doubled, _LONGEST_WAIT) * (1 + chance / 4)
 
 
-class Queue:
-    """The queue as one worker sees it. Every method is a transaction of one statement."""
+Moment = Callable[[], ColumnElement[dt.datetime]]
 
-    def __init__(self, database: Database, worker: str, lease: dt.timedelta) -> None:
+
+def database_now() -> ColumnElement[dt.datetime]:
+    """The database's clock; asked once by a statement, so that it can look into an index."""
+    return select(func.clock_timestamp()).scalar_subquery()
+
+
+class Queue:
+    """The queue as one worker sees it. Every method is a transaction of one statement.
+
+    `moment`: what the time is, in SQL; tests have a time of their own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        worker: str,
+        lease: dt.timedelta,
+        moment: Moment = database_now,
+    ) -> None:
         self._database = database
         self._worker = worker
         self._lease = lease
+        self._moment = moment
 
-    async def take(self, names: Collection[str], limit: int, now: dt.datetime) -> list[RunningJob]:
-        """Up to `limit` jobs that are due, and that this worker has handlers for."""
+    @property
+    def seconds(self) -> float:
+        """How long a lease holds."""
+        return self._lease.total_seconds()
+
+    async def take(
+        self, names: Collection[str], limit: int, without: Collection[UUID] = ()
+    ) -> list[RunningJob]:
+        """Up to `limit` jobs that are due, by these names, save those `without`."""
         due = (
             select(Job.id)
-            .where(_UNFINISHED, Job.due_at <= now, Job.name.in_(names))
+            .where(
+                _UNFINISHED,
+                Job.due_at <= self._moment(),
+                Job.name.in_(names),
+                Job.id.not_in(without),
+            )
             .order_by(Job.due_at, Job.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -69,8 +113,9 @@ class Queue:
                 state=JobState.RUNNING,
                 attempts=Job.attempts + 1,
                 worker=self._worker,
-                started_at=now,
-                due_at=now + self._lease,
+                started_at=self._moment(),
+                due_at=self._moment() + self._lease,
+                again=False,
             )
             .returning(Job.id, Job.name, Job.payload, Job.attempts, Job.created_at)
         )
@@ -78,35 +123,72 @@ class Queue:
             rows = (await session.execute(taken)).all()
         return [RunningJob(*row) for row in sorted(rows, key=lambda row: row.id)]
 
-    async def keep(self, jobs: Collection[RunningJob], now: dt.datetime) -> set[Any]:
-        """Move the leases of running jobs on; the ids of those that are still this worker's."""
+    async def keep(self, jobs: Collection[RunningJob]) -> set[UUID]:
+        """Move the leases of running jobs on; the ids of those that are still this worker's.
+
+        One that has ended is revived, if nobody has taken the job: whoever takes it changes what
+        the statement asks for.
+        """
         held = (
             update(Job)
             .where(or_(*(self._is(job) for job in jobs)))
-            .values(due_at=now + self._lease)
+            .values(due_at=self._moment() + self._lease)
             .returning(Job.id)
         )
         async with self._database.session() as session, session.begin():
             return set(await session.scalars(held))
 
-    async def done(self, job: RunningJob, now: dt.datetime) -> None:
-        """The job was done."""
-        await self._set(job, state=JobState.DONE, finished_at=now, reason=None)
+    async def is_held(self, session: AsyncSession, job: RunningJob) -> bool:
+        """Whether a job is still this worker's; it stays so until the transaction has ended."""
+        # Nobody refers to jobs, but whoever queues the same one again waits here.
+        mine = select(Job.id).where(self._is(job)).with_for_update(key_share=True)
+        return await session.scalar(mine) is not None
 
-    async def later(self, job: RunningJob, at: dt.datetime, reason: str) -> None:
-        """The job failed and waits until then, for another attempt."""
-        await self._set(job, state=JobState.WAITING, due_at=at, reason=reason[:_REASON])
+    async def done(self, job: RunningJob) -> None:
+        """The job was done; it runs once more if it was queued again meanwhile."""
+        waiting, done = (
+            literal(state, Job.state.type) for state in (JobState.WAITING, JobState.DONE)
+        )
+        await self._set(
+            job,
+            state=case((Job.again, waiting), else_=done),
+            attempts=case((Job.again, 0), else_=Job.attempts),
+            due_at=self._moment(),
+            finished_at=case((Job.again, None), else_=self._moment()),
+            reason=None,
+        )
 
-    async def put_off(self, job: RunningJob, at: dt.datetime, reason: str | None) -> None:
-        """The job waits until then, and this attempt was none. (The first one counts all the same:
-        a key is free for other jobs once its job was taken.)
+    async def later(self, job: RunningJob, after: dt.timedelta, reason: str) -> None:
+        """The job failed and waits so long, for another attempt."""
+        await self._set(
+            job, state=JobState.WAITING, due_at=self._moment() + after, reason=reason[:_REASON]
+        )
+
+    async def put_off(self, job: RunningJob, after: dt.timedelta, reason: str | None) -> None:
+        """The job waits so long, and this attempt was none. (The first one counts all the same: a
+        key is free for other jobs once its job was taken.)
         """
         attempts = max(job.attempt - 1, 1)
-        await self._set(job, state=JobState.WAITING, due_at=at, attempts=attempts, reason=reason)
+        await self._set(
+            job,
+            state=JobState.WAITING,
+            due_at=self._moment() + after,
+            attempts=attempts,
+            reason=reason,
+        )
 
-    async def failed(self, job: RunningJob, now: dt.datetime, reason: str) -> None:
-        """The job is held."""
-        await self._set(job, state=JobState.FAILED, finished_at=now, reason=reason[:_REASON])
+    async def failed(self, session: AsyncSession, job: RunningJob, reason: str) -> bool:
+        """The job is held, in the transaction of what that means; False if it is not this worker's
+        any more.
+        """
+        held = (
+            update(Job)
+            .where(self._is(job))
+            .values(state=JobState.FAILED, finished_at=self._moment(), reason=reason[:_REASON])
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        )
+        return await session.scalar(held) is not None
 
     def _is(self, job: RunningJob) -> Any:
         return and_(
@@ -118,7 +200,12 @@ class Queue:
 
     async def _set(self, job: RunningJob, **values: Any) -> None:
         async with self._database.session() as session, session.begin():
-            await session.execute(update(Job).where(self._is(job)).values(**values))
+            await session.execute(
+                update(Job)
+                .where(self._is(job))
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
 
 
 def wait_after(job: RunningJob) -> dt.timedelta:

@@ -1,7 +1,9 @@
 """Runs what the queue gives: several jobs at once, each under a lease that is kept alive.
 
-It looks twice a second whether something is due, and at once when it is woken. Asked to stop, it
-takes nothing more, lets what runs come to its end for a while, and gives the rest back.
+It looks twice a second whether something is due, and at once when it is woken. What somebody waits
+for in front of a screen (`Handler.first`) has places of its own, which are free whatever else goes
+on. Asked to stop, it takes nothing more, lets what runs come to its end for a while, and gives the
+rest back.
 """
 
 from __future__ import annotations
@@ -9,16 +11,22 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import time
 from dataclasses import dataclass, field
 
 from db.faults import described
+from domain.work import Work
+from errors import Failure
 from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
+from jobs.leases import CURRENT, Lease, LeaseLost
 from jobs.queue import Queue, wait_after
 from jobs.tools import Tools
 
 log = logging.getLogger("taskloom.jobs")
 
 _POLL_SECONDS = 0.5
+# Places for jobs that come first, beside the others.
+_FIRST_PLACES = 2
 _FAREWELL_SECONDS = 20.0
 # After a failure of the queue itself, such as a database that is away.
 _REST_SECONDS = 2.0
@@ -34,7 +42,7 @@ class Runner:
     lease: dt.timedelta
     farewell_seconds: float = _FAREWELL_SECONDS
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _running: dict[asyncio.Task[None], RunningJob] = field(default_factory=dict)
+    _running: dict[asyncio.Task[None], Lease] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set."""
@@ -56,19 +64,25 @@ class Runner:
 
     async def take(self) -> list[asyncio.Task[None]]:
         """Begin what is due, as far as there is room."""
-        room = self.concurrency - len(self._running)
-        try:
-            jobs = await self.queue.take(list(HANDLERS), room, self.tools.clock()) if room else []
-        except Exception:
-            log.exception("no job could be taken")
-            await asyncio.sleep(_REST_SECONDS)
-            return []
-        begun = []
-        for job in jobs:
-            task = asyncio.create_task(self._run(job), name=f"job: {job.name}")
-            self._running[task] = job
-            task.add_done_callback(self._ended)
-            begun.append(task)
+        begun: list[asyncio.Task[None]] = []
+        for first, places in ((True, _FIRST_PLACES), (False, self.concurrency)):
+            names = [name for name, one in HANDLERS.items() if one.first is first]
+            # Own jobs whose leases have ended are not taken a second time beside themselves.
+            mine = {lease.job.id for lease in self._running.values()}
+            room = places - sum(lease.job.name in names for lease in self._running.values())
+            asked = time.monotonic()
+            try:
+                jobs = await self.queue.take(names, room, mine) if room > 0 else []
+            except Exception:
+                log.exception("no job could be taken")
+                await asyncio.sleep(_REST_SECONDS)
+                return begun
+            for job in jobs:
+                lease = Lease(job, self.queue, asked + self.queue.seconds)
+                task = asyncio.create_task(self._run(lease), name=f"job: {job.name}")
+                self._running[task] = lease
+                task.add_done_callback(self._ended)
+                begun.append(task)
         return begun
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -84,11 +98,15 @@ class Runner:
         finally:
             woken.cancel()
 
-    async def _run(self, job: RunningJob) -> None:
+    async def _run(self, lease: Lease) -> None:
+        job = lease.job
+        CURRENT.set(lease)
         try:
             await self._judged(job)
         except asyncio.CancelledError:
             raise
+        except LeaseLost:
+            log.warning("job %s (%s) is another worker's", job.id, job.name)
         except Exception:
             # The note that it was done could not be made; its lease ends, and it is run again.
             log.exception("the queue could not be told of job %s (%s)", job.id, job.name)
@@ -96,54 +114,77 @@ class Runner:
     async def _judged(self, job: RunningJob) -> None:
         """Run one job, and tell the queue how it went."""
         handler = HANDLERS[job.name]
-        now = self.tools.clock
         if job.attempt > handler.attempts:
-            await self.queue.failed(job, now(), "The worker died in each attempt.")
+            await self._give_up(job, "The worker died in each attempt.")
             return
         try:
             async with asyncio.timeout(handler.seconds):
                 await handler.run(self.tools, job)
+        except LeaseLost:
+            raise
         except Later as later:
-            await self.queue.put_off(job, now() + later.after, str(later))
+            await self.queue.put_off(job, later.after, str(later))
         except GiveUp as end:
-            await self.queue.failed(job, now(), str(end))
+            await self._give_up(job, str(end))
         except Exception as error:
             reason = _reason(error, handler.seconds)
             if job.attempt >= handler.attempts:
                 log.exception("job %s (%s) is given up: %s", job.id, job.name, reason)
-                await self.queue.failed(job, now(), reason)
+                await self._give_up(job, reason)
             else:
                 log.warning("job %s (%s) failed, once more later: %s", job.id, job.name, reason)
-                await self.queue.later(job, now() + wait_after(job), reason)
+                await self.queue.later(job, wait_after(job), reason)
         else:
-            await self.queue.done(job, now())
+            await self.queue.done(job)
+
+    async def _give_up(self, job: RunningJob, reason: str) -> None:
+        """Hold the job, and end what waits for it, both or neither."""
+
+        async def act(work: Work) -> None:
+            await HANDLERS[job.name].on_given_up(work, job, reason)
+            await work.session.flush()
+            if not await self.queue.failed(work.session, job, reason):
+                raise LeaseLost
+
+        # The last statement is the fence here.
+        token = CURRENT.set(None)
+        try:
+            await self.tools.do(job.name, act)
+        finally:
+            CURRENT.reset(token)
 
     async def _keep_leases(self) -> None:
         """Move the leases on, three times in each; drop what another worker has taken over."""
         while True:
+            # After a suspension this is due at once.
             await asyncio.sleep(self.lease.total_seconds() / 3)
             running = dict(self._running)
             if not running:
                 continue
+            asked = time.monotonic()
             try:
-                kept = await self.queue.keep(list(running.values()), self.tools.clock())
+                kept = await self.queue.keep([lease.job for lease in running.values()])
             except Exception:
                 log.exception("leases could not be moved on")
                 continue
-            for task, job in running.items():
-                if job.id not in kept and not task.done():
+            for task, lease in running.items():
+                job = lease.job
+                if job.id in kept:
+                    lease.until = asked + self.queue.seconds
+                elif not task.done():
                     log.warning("job %s (%s) was taken over by another worker", job.id, job.name)
                     task.cancel()
 
     async def _farewell(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=self.farewell_seconds)
-        for task, job in list(self._running.items()):
+        for task, lease in list(self._running.items()):
+            job = lease.job
             task.cancel()
             # Not `await task`: that could not tell its cancellation from our own.
             await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
             try:
-                await self.queue.put_off(job, self.tools.clock(), "Its worker was stopped.")
+                await self.queue.put_off(job, dt.timedelta(), "Its worker was stopped.")
             except Exception:
                 log.exception("job %s (%s) is left to the end of its lease", job.id, job.name)
 
@@ -151,5 +192,7 @@ class Runner:
 def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"It took longer than {seconds:g} seconds."
+    if isinstance(error, Failure):
+        return error.message
     cause = error.__cause__
     return described(error) if cause is None else f"{described(error)} ({described(cause)})"

@@ -6,11 +6,11 @@ from functools import partial
 from uuid import UUID
 
 from domain import share
-from jobs.handlers import RunningJob, handler
+from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.tools import Tools
 
 
-@handler(share.END_JOB)
+@handler(share.END_JOB, on_given_up=nothing_to_end)
 async def end(tools: Tools, job: RunningJob) -> None:
     """Record what the recipient sees no longer."""
     await tools.do(job.name, partial(share.end, share_id=UUID(job.payload["share_id"])))

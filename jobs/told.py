@@ -1,12 +1,13 @@
 """What a notification says, in words, to the one it is for; in mail and push alike.
 
-It is read when it is said, as that person: what they may not see any more is not told.
+It is read when it is said, as that person: what they may not see any more is not told. What
+somebody wrote as Markdown is shown as HTML or as plain text (`quoted`), never as it was typed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,13 +15,12 @@ from sqlalchemy import select
 
 from auth import access
 from auth.viewer import Viewer
-from db.models import Comment, Notification, NotificationKind, Task, User
-from domain import timezones
+from db.models import Comment, Notification, NotificationKind, Project, Task, User
+from domain import markdown, timezones
 from domain.work import Work
 from graph import ids
 
 _TITLE = 80
-_QUOTE = 1_000
 
 _SENTENCES = {
     NotificationKind.TASK_SHARED_WITH_ME: "{who} shared {task} with you.",
@@ -31,16 +31,39 @@ _SENTENCES = {
     NotificationKind.TASK_DUE_SOON: "{task} is due {due}.",
     NotificationKind.REMINDER: "Reminder: {task}.",
 }
+# Not told of what is archived, and so read-only.
+_OF_TIME = {NotificationKind.TASK_DUE_SOON, NotificationKind.REMINDER}
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One notification in words. `quote` is what somebody wrote, as Markdown."""
+    """One notification in words. `comment` is what somebody wrote, as Markdown."""
 
     notification: Notification
     sentence: str
-    quote: str | None = None
+    comment: str | None = None
     task: Task | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What somebody wrote, for mail programs that show HTML, and for all others."""
+
+    html: str
+    text: str
+
+
+async def quoted(comment: str | None) -> Quote | None:
+    """What readers see of a comment."""
+    if comment is None:
+        return None
+    shown = await markdown.rendered(comment)
+    return Quote(shown.html, shown.text)
+
+
+def title_of(task: Task) -> str:
+    """A task's title within a sentence."""
+    return f"“{_cut(task.title, _TITLE)}”"
 
 
 async def in_words(
@@ -49,6 +72,7 @@ async def in_words(
     """What these notifications say to their recipient now; those that say nothing are left out."""
     viewer = Viewer(user_id=recipient.id, is_admin=False, timezone=recipient.timezone)
     tasks = await _tasks(work, viewer, {one.task_id for one in notifications if one.task_id})
+    archived = await _archived(work, tasks.values())
     comments = await _comments(
         work, viewer, {one.comment_id for one in notifications if one.comment_id}
     )
@@ -56,20 +80,22 @@ async def in_words(
     said = []
     for one in notifications:
         task = None if one.task_id is None else tasks.get(one.task_id)
-        quote = None if one.comment_id is None else comments.get(one.comment_id)
-        if (one.task_id and task is None) or (one.comment_id and quote is None):
+        comment = None if one.comment_id is None else comments.get(one.comment_id)
+        if (one.task_id and task is None) or (one.comment_id and comment is None):
+            continue
+        if one.task_id in archived and one.kind in _OF_TIME:
             continue
         if one.message is not None:
             sentence = one.message
         elif task is not None and one.kind in _SENTENCES:
             sentence = _SENTENCES[one.kind].format(
                 who="Somebody" if one.actor_id is None else actors.get(one.actor_id, "Somebody"),
-                task=f"“{_cut(task.title, _TITLE)}”",
+                task=title_of(task),
                 due=_due(task, recipient.timezone),
             )
         else:
             continue
-        said.append(Said(one, sentence, None if quote is None else _cut(quote, _QUOTE), task))
+        said.append(Said(one, sentence, comment, task))
     return said
 
 
@@ -81,6 +107,14 @@ def link_to(frontend_url: str, task: Task | None) -> str:
 async def _tasks(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, Task]:
     query = select(Task).where(Task.id.in_(keys), access.read(viewer, Task))
     return {task.id: task for task in await work.session.scalars(query, viewer.params)}
+
+
+async def _archived(work: Work, tasks: Collection[Task]) -> set[UUID]:
+    """Those of the tasks whose projects are archived."""
+    projects = {task.project_id for task in tasks} - {None}
+    query = select(Project.id).where(Project.id.in_(projects), Project.archived_at.is_not(None))
+    found = set(await work.session.scalars(query)) if projects else set()
+    return {task.id for task in tasks if task.project_id in found}
 
 
 async def _comments(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, str]:
@@ -101,11 +135,15 @@ async def _names(work: Work, keys: set[UUID]) -> dict[UUID, str]:
 
 def _due(task: Task, timezone: str) -> str:
     if task.due_on is not None:
-        return f"on {task.due_on:%A, %d %B %Y}"
+        return f"on {_day(task.due_on)}"
     if task.due_at is None:
         return "soon"
     moment: dt.datetime = task.due_at.astimezone(timezones.zone(timezone))
-    return f"on {moment:%A, %d %B %Y at %H:%M} ({timezone})"
+    return f"on {_day(moment)} at {moment:%H:%M} ({timezone})"
+
+
+def _day(day: dt.date) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}"
 
 
 def _cut(text: str, most: int) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +33,7 @@ from db.models import (
     WebhookStatus,
 )
 from domain import webhook_delivery
+from domain.addresses import parse
 from domain.by_key import reason_of_end
 from domain.webhook import REPLAY_JOB
 from domain.webhook_delivery import DELIVER_JOB
@@ -44,8 +44,7 @@ from graph.stored_input import from_json
 from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
-from jobs.gate import Gate
-from jobs.handlers import Later, RunningJob, handler
+from jobs.handlers import Later, RunningJob, handler, nothing_to_end
 from jobs.tools import Tools
 
 log = logging.getLogger("taskloom.jobs")
@@ -81,7 +80,8 @@ async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
         if reason is not None:
             await webhook_delivery.disable(work, webhook.id, reason)
             continue
-        found = await _wanted_by(tools, work, webhook, viewer_of(owner, key), events)
+        newer = [event for event in events if event.position > webhook.since_position]
+        found = await _wanted_by(tools, work, webhook, viewer_of(owner, key), newer)
         wanted.extend((webhook, event) for event in found)
     await webhook_delivery.add(work, await _visible(tools, wanted))
 
@@ -163,9 +163,13 @@ def _filters_of(tools: Tools) -> _Filters:
 # --- attempts ------------------------------------------------------------------------------------
 
 
-@handler(DELIVER_JOB, attempts=_ATTEMPTS, seconds=_SECONDS)
+async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
+    await webhook_delivery.fail(work, UUID(job.payload["delivery"]), reason)
+
+
+@handler(DELIVER_JOB, on_given_up=_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def deliver(tools: Tools, job: RunningJob) -> None:
-    """Make one attempt, unless it is not due or has become needless."""
+    """Make one attempt, unless it has become needless. When it is due, its job says."""
     delivery_id = UUID(job.payload["delivery"])
     async with tools.database.session() as session:
         found = (
@@ -183,9 +187,6 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
     if found is None:
         return
     webhook, owner, key, delivery, event = found
-    due = delivery.next_attempt_at
-    if due is not None and due > tools.clock():
-        raise Later(due - tools.clock(), "It is not due yet.")
     if webhook.status is not WebhookStatus.ACTIVE and not delivery.is_test:
         await _skip(tools, delivery_id, "The webhook is disabled.")
         return
@@ -201,15 +202,8 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
     if event is None:
         await _skip(tools, delivery_id, _NOT_READABLE)
         return
-    gate = _gate_of(tools)
-    wait = gate.enter(webhook.id)
-    if wait is not None:
-        raise Later(dt.timedelta(seconds=wait), "Others are being sent to this receiver.")
-    begun = time.monotonic()
-    try:
+    async with tools.outside("webhook", webhook.id.hex, parse(webhook.url).authority):
         made = await attempt(tools, webhook, viewer_of(owner, key), event)
-    finally:
-        gate.leave(webhook.id, time.monotonic() - begun)
     if made is None:
         await _skip(tools, delivery_id, _NOT_READABLE)
         return
@@ -225,17 +219,10 @@ async def _skip(tools: Tools, delivery_id: UUID, reason: str) -> None:
     await tools.do(DELIVER_JOB, skip)
 
 
-def _gate_of(tools: Tools) -> Gate:
-    made: Gate | None = tools.parts.get(Gate)
-    if made is None:
-        made = tools.parts[Gate] = Gate(max(1, tools.settings.jobs.concurrency // 2))
-    return made
-
-
 # --- replays -------------------------------------------------------------------------------------
 
 
-@handler(REPLAY_JOB, seconds=_REPLAY_SECONDS)
+@handler(REPLAY_JOB, on_given_up=nothing_to_end, seconds=_REPLAY_SECONDS)
 async def replay(tools: Tools, job: RunningJob) -> None:
     """Deliver the events of a time again. A replay that was interrupted repeats nothing."""
     start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))

@@ -41,7 +41,7 @@ from events.log import EventLog
 from jobs import periodic, reminders
 from jobs.consumer import CONSUMERS, follow
 from jobs.mail.sender import make_sender
-from jobs.push.service import make_push
+from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.tools import Clock, Tools
@@ -77,7 +77,7 @@ async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         event_log = EventLog(
             database.reader, may_read, replay=dt.timedelta(days=settings.events.replay_days)
         )
-        push = make_push(settings.push, clock)
+        push = make_push(settings, clock)
         stack.push_async_callback(push.close)
         tools = Tools(settings, database, event_log, bus, clock, make_sender(settings), push)
         stack.callback(tools.close)
@@ -113,8 +113,9 @@ async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
     started_at = tools.clock()
     while not stop.is_set():
         now = tools.clock()
-        alive = insert(Worker).values(name=name, started_at=started_at, seen_at=now)
-        alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_={"seen_at": now})
+        seen = {"seen_at": now, "circuits": tools.gate.open_circuits()}
+        alive = insert(Worker).values(name=name, started_at=started_at, **seen)
+        alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_=seen)
         try:
             async with tools.database.session() as session, session.begin():
                 await session.execute(alive)

@@ -27,7 +27,8 @@ from starlette.routing import BaseRoute, Route
 
 from db import revision
 from db.read import Statement
-from domain.job import queue_state, workers_alive
+from domain.job import open_circuits, queue_state, workers_alive
+from web import supervision
 from web.runtime import Runtime
 
 log = logging.getLogger("taskloom.web")
@@ -55,11 +56,15 @@ class _Status(StrEnum):
 class _Finding:
     status: _Status = _Status.OK
     detail: str | None = None
+    # How often the part was started again.
+    restarts: int = 0
 
     def payload(self) -> dict[str, Any]:
         found: dict[str, Any] = {"status": self.status}
         if self.detail:
             found["detail"] = self.detail
+        if self.restarts:
+            found["restarts"] = self.restarts
         return found
 
 
@@ -91,10 +96,21 @@ class Health:
                     checks["redis"] = _within(self._redis())
                 found = await asyncio.gather(*checks.values())
                 self._findings = dict(zip(checks, found, strict=True))
+                self._supervised()
                 if self._runtime.connections.stopping:
                     self._findings["server"] = _Finding(_Status.FAILING, "stopping")
                 self._checked_at = time.monotonic()
             return self._findings
+
+    def _supervised(self) -> None:
+        """What is known of the parts that the server itself has started."""
+        for name, (alive, restarts) in supervision.states().items():
+            finding = self._findings[name]
+            if not alive:
+                finding.status = max(finding.status, _Status.DEGRADED, key=list(_Status).index)
+                finding.detail = "it has died and is started again"
+            if restarts:
+                finding.restarts = restarts
 
     async def _database(self) -> _Finding:
         database = self._runtime.services.database
@@ -162,6 +178,7 @@ class _Figures:
                 self._asked_at = time.monotonic()
         for name, use in services.database.pools().items():
             metrics.pool(name, use)
+        metrics.parts(supervision.states())
         return metrics.render()
 
     async def _ask(self) -> None:
@@ -171,11 +188,13 @@ class _Figures:
             async with asyncio.timeout(_CHECK_SECONDS):
                 head = await services.live.log.head()
                 queue = await queue_state(services.database.reader, now)
+                circuits = await open_circuits(services.database.reader, now)
         except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
             log.warning("the event log and the queue cannot be measured: %s", error)
             return
         metrics.event_lag.set(head.lag)
         metrics.queue(queue, now)
+        metrics.circuits(circuits)
 
 
 class MetricsEndpoint:

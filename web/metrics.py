@@ -9,7 +9,7 @@ import datetime as dt
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, generate_latest
@@ -21,6 +21,7 @@ from prometheus_client.utils import floatToGoString
 from db.engine import PoolUse
 from domain.job import QueueState
 from graph.execution import Answer
+from web.supervision import State
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -100,6 +101,25 @@ class Metrics:
             "Workers that were seen within the last minute.",
             registry=self.registry,
         )
+        self._up = Gauge(
+            "taskloom_part_up",
+            "Whether a part that the server has started lives: its worker, its database.",
+            ("part",),
+            registry=self.registry,
+        )
+        self._restarts = Gauge(
+            "taskloom_part_restarts",
+            "How often such a part died and was started again.",
+            ("part",),
+            registry=self.registry,
+        )
+        self._circuits = Gauge(
+            "taskloom_circuits_open",
+            "Destinations that hang and are left alone for a while, by kind; each worker counts "
+            "its own.",
+            ("kind",),
+            registry=self.registry,
+        )
         self._connections = Gauge(
             "taskloom_database_connections",
             "Connections of this process that are in use, by pool.",
@@ -129,6 +149,18 @@ class Metrics:
         due = state.oldest_due
         self._job_wait.set(0 if due is None else (now - due).total_seconds())
         self._workers.set(state.workers)
+
+    def parts(self, states: Mapping[str, State]) -> None:
+        """The parts that the server has started."""
+        for name, (alive, restarts) in states.items():
+            self._up.labels(name).set(alive)
+            self._restarts.labels(name).set(restarts)
+
+    def circuits(self, found: Mapping[str, int]) -> None:
+        """Destinations that are left alone at this moment."""
+        self._circuits.clear()
+        for kind, count in found.items():
+            self._circuits.labels(kind).set(count)
 
     def pool(self, name: str, use: PoolUse) -> None:
         """How a pool of database connections stands."""

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ from db.faults import described
 from settings import LimitSettings, ServerSettings, Settings
 from web.protocol import LimitedWebSocket, http_protocol
 
+# For what runs when a parent was killed.
+_END_SECONDS = 30.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -104,6 +107,9 @@ def end_with_parent() -> None:
     def watch() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+        # Whatever hangs must not keep it: nobody is left who could end it.
+        time.sleep(_END_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 

@@ -17,19 +17,10 @@ from auth.links import UnsubscribeLinks, Unsubscription
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.models import NotificationKind
-from domain.notification import stop_mail
+from domain.notification import named, stop_mail
 from domain.work import begin
 from web.pages import button, page
 from web.runtime import Runtime
-
-_ABOUT = {
-    NotificationKind.TASK_SHARED_WITH_ME: "tasks that are shared with you",
-    NotificationKind.TASK_ASSIGNED_TO_ME: "tasks that are assigned to you",
-    NotificationKind.TASK_COMPLETED: "completed tasks",
-    NotificationKind.COMMENT_ON_MY_TASK: "comments on your tasks",
-    NotificationKind.MENTIONED: "mentions of you",
-    NotificationKind.TASK_DUE_SOON: "tasks that are due soon",
-}
 
 
 def unsubscribe_routes(runtime: Runtime) -> list[BaseRoute]:
@@ -59,9 +50,9 @@ def _kinds(wanted: Unsubscription) -> list[NotificationKind]:
 
 
 def _question(token: str, wanted: Unsubscription) -> str:
-    about = [_ABOUT[kind] for kind in _kinds(wanted) if kind in _ABOUT]
+    kinds = _kinds(wanted)
     address = f"/unsubscribe?{urlencode({'token': token})}"
-    some = button(f"No more mail about {' and '.join(about)}", address) if about else ""
+    some = button(f"No more mail about {named(kinds)}", address) if kinds else ""
     return some + button("No more notifications by mail at all", f"{address}&all=1")
 
 

@@ -22,13 +22,19 @@ class Platform(Enum):
 
 
 class Device(Identified, Base):
-    """A push token of one app on one device. It belongs to whoever signed in there last."""
+    """A push token of one app on one device. It belongs to whoever signed in there last.
+
+    Of a browser that is reached by Web Push the token is its endpoint, and there are keys with
+    which messages to it are encrypted (base64url).
+    """
 
     __tablename__ = "devices"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     token: Mapped[str] = mapped_column(unique=True)
     platform: Mapped[str]
+    p256dh: Mapped[str | None]
+    auth: Mapped[str | None]
     name: Mapped[str | None]
     created_at: Mapped[dt.datetime]
     # When the app last said that the token is the present one.

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -54,6 +54,8 @@ class Integration(Versioned, Base):
     target: Mapped[str | None]
     # How far the synchronisation has come: the connector's own, so that a killed one goes on.
     progress: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    # Where the log stood when it was connected or last switched on: it is told what came after.
+    since_position: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
     project: Mapped[Project] = relationship(lazy="raise")
     api_key: Mapped[ApiKey | None] = relationship(lazy="raise")

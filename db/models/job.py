@@ -37,6 +37,10 @@ class Job(Identified, Base):
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     # While a job of this key waits for its first attempt, no other one is queued.
     key: Mapped[str | None]
+    # Whether the key holds for longer, until the job is done or given up.
+    one_at_a_time: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+    # Whether it was queued again while it ran.
+    again: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     state: Mapped[JobState] = mapped_column(Ordered(JobState), default=JobState.WAITING)
     created_at: Mapped[dt.datetime]
     due_at: Mapped[dt.datetime]
@@ -53,7 +57,17 @@ class Job(Identified, Base):
             "uq_jobs_key",
             "key",
             unique=True,
-            postgresql_where=text("state = 1 AND attempts = 0"),
+            postgresql_where=text("state = 1 AND attempts = 0 AND NOT one_at_a_time"),
+        ),
+        Index(
+            "uq_jobs_key_one_at_a_time",
+            "key",
+            unique=True,
+            postgresql_where=text("state <= 2 AND one_at_a_time"),
+        ),
+        # For those that come first, which are looked for among all others.
+        Index(
+            "ix_jobs_name_due_at_id", "name", "due_at", "id", postgresql_where=text("state <= 2")
         ),
         Index("ix_jobs_due_at_id", "due_at", "id", postgresql_where=text("state <= 2")),
         Index("ix_jobs_state_created_at_id", "state", "created_at", "id"),
@@ -83,3 +97,5 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[dt.datetime]
     seen_at: Mapped[dt.datetime]
+    # How many destinations it leaves alone because they hang, by kind (`jobs.gate`).
+    circuits: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))

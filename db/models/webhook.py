@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     DateTime,
     ForeignKey,
     Index,
@@ -67,6 +68,8 @@ class Webhook(Versioned, Base):
     )
     # Since when no attempt has succeeded; null while they do.
     failing_since: Mapped[dt.datetime | None]
+    # Where the log stood when it was made or last switched on: it gets what came after.
+    since_position: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
     user: Mapped[User] = relationship(lazy="raise")
     api_key: Mapped[ApiKey | None] = relationship(lazy="raise")

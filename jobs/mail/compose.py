@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
+from email.policy import EmailPolicy, Policy
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,23 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+class _Plain(UnstructuredHeader, BaseHeader):
+    """A header that stands on the wire as it is written. The policies of the standard library fold
+    a long one into encoded words (RFC 2047), which are not allowed in an address: mail programs
+    would not find the link. A line may have 998 characters (RFC 5322), and an address has fewer.
+    """
+
+    def fold(self, *, policy: Policy[Any]) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+for _name in ("list-unsubscribe", "list-unsubscribe-post"):
+    _HEADERS.map_to_type(_name, _Plain)
+_POLICY = EmailPolicy(header_factory=_HEADERS)
+
 # Of a header; longer subjects are cut by the programs that show them anyway.
 _SUBJECT = 150
 
@@ -46,10 +64,11 @@ def compose(
     of RFC 8058's one click.
     """
     sender_name, sender = parseaddr(settings.mail.sender)
-    message = EmailMessage()
+    message = EmailMessage(_POLICY)
     message["From"] = _address(sender_name, sender)
     message["To"] = _address(name, to)
-    message["Subject"] = _line(subject)[:_SUBJECT]
+    line = _line(subject)
+    message["Subject"] = line if len(line) <= _SUBJECT else f"{line[: _SUBJECT - 1]}…"
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{id_.hex}@{sender.partition('@')[2]}>"
     # Out-of-office programs answer people, not these.

@@ -14,15 +14,15 @@ from sqlalchemy import select, update
 
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Notification, NotificationPreferences, User
-from domain.notification import MAIL_JOB, chosen
+from domain.notification import MAIL_JOB, chosen, named
 from domain.work import Work
-from jobs.handlers import RunningJob, handler
+from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.mail.compose import compose
-from jobs.told import Said, in_words, link_to
+from jobs.told import Said, in_words, link_to, quoted, title_of
 from jobs.tools import Tools
 
 
-@handler(MAIL_JOB)
+@handler(MAIL_JOB, on_given_up=nothing_to_end)
 async def send_mail(tools: Tools, job: RunningJob) -> None:
     """Tell one person by mail what is new about one task."""
 
@@ -42,11 +42,16 @@ async def send_mail(tools: Tools, job: RunningJob) -> None:
     first = said[0]
     subject = first.sentence
     if len(said) > 1 and first.task is not None:
-        subject = f"{len(said)} news about “{first.task.title}”"
+        subject = f"{len(said)} updates on {title_of(first.task)}"
+    items = [{"sentence": one.sentence, "quote": await quoted(one.comment)} for one in said]
     message = compose(
         settings,
         "notifications",
-        {"items": said, "link": link_to(settings.server.frontend_url, first.task)},
+        {
+            "items": items,
+            "link": link_to(settings.server.frontend_url, first.task),
+            "about": named(kinds),
+        },
         id_=job.id,
         to=user.email,
         name=user.full_name or user.username,
@@ -54,7 +59,8 @@ async def send_mail(tools: Tools, job: RunningJob) -> None:
         now=job.created_at,
         unsubscribe=UnsubscribeLinks(settings).link(user.id, kinds),
     )
-    await tools.sender.send(message)
+    async with tools.outside("mail", "smtp", tools.sender.host):
+        await tools.sender.send(message)
 
 
 async def _bind(work: Work, job: RunningJob) -> None:

@@ -10,9 +10,12 @@ from abc import ABC, abstractmethod
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from typing import Any
 
 import aiosmtplib
+from aiosmtplib import SMTPResponse
 
+from jobs import leases
 from jobs.handlers import GiveUp
 from settings import MailSettings, Settings
 
@@ -20,11 +23,22 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Sender(ABC):
-    """Sends one message to whom its headers name."""
+    """Sends one message to whom its headers name. `host`: where mails go first."""
+
+    host: str
 
     @abstractmethod
     async def send(self, message: EmailMessage) -> None:
         """Raises `GiveUp` where the server will never take it, anything else where it may later."""
+
+
+class _Client(aiosmtplib.SMTP):
+    """Hands a message over only while the job that sends it is this worker's."""
+
+    async def data(self, message: str | bytes, /, **options: Any) -> SMTPResponse:
+        """The last moment at which nothing has been sent yet."""
+        leases.check()
+        return await super().data(message, **options)
 
 
 class SmtpSender(Sender):
@@ -32,6 +46,7 @@ class SmtpSender(Sender):
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
+        self.host = settings.host or ""
         self._context = ssl.create_default_context(
             cafile=None if settings.ca_file is None else str(settings.ca_file)
         )
@@ -40,8 +55,7 @@ class SmtpSender(Sender):
         settings = self._settings
         encrypted = settings.tls != "none"
         try:
-            await aiosmtplib.send(
-                message,
+            client = _Client(
                 hostname=settings.host,
                 port=settings.port,
                 username=settings.user,
@@ -54,6 +68,8 @@ class SmtpSender(Sender):
                 tls_context=self._context if encrypted else None,
                 timeout=_TIMEOUT_SECONDS,
             )
+            async with client:
+                await client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             answers = [f"{answer.code} {answer.message}" for answer in refused.recipients]
             if all(answer.code >= 500 for answer in refused.recipients):
@@ -69,6 +85,8 @@ class SmtpSender(Sender):
 
 class FolderSender(Sender):
     """Writes .eml files, which mail programs open; for development."""
+
+    host = "folder"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

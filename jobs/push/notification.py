@@ -1,70 +1,59 @@
-"""The push messages about one notification: one for each device of its recipient."""
+"""The push message about one notification to one device."""
 
 from __future__ import annotations
 
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import select
-
 from db.models import Device, Notification, User
 from domain.device import forget
 from domain.notification import PUSH_JOB
 from domain.work import Work
 from graph import ids
-from jobs.handlers import RunningJob, handler
-from jobs.push.service import PushMessage, UnknownDevice
-from jobs.told import Said, in_words, link_to
+from jobs.handlers import RunningJob, handler, nothing_to_end
+from jobs.push.fitting import PushMessage
+from jobs.push.service import UnknownDevice
+from jobs.told import Said, in_words, link_to, quoted
 from jobs.tools import Tools
 
 
-@handler(PUSH_JOB, attempts=6)
+@handler(PUSH_JOB, on_given_up=nothing_to_end, attempts=6)
 async def send_push(tools: Tools, job: RunningJob) -> None:
-    """Tell all devices of the recipient; those that are no more are forgotten.
+    """Tell one device. Each has a job of its own, so that the failure of one repeats no other."""
 
-    When one of them fails, all are tried again: a device that shows a message twice replaces it.
-    """
+    async def read(work: Work) -> tuple[Device, Said] | None:
+        return await _read(work, UUID(job.payload["notification"]), UUID(job.payload["device"]))
 
-    async def read(work: Work) -> tuple[list[Device], Said | None]:
-        return await _read(work, UUID(job.payload["notification"]))
-
-    devices, said = await tools.do(PUSH_JOB, read)
-    if said is None:
+    found = await tools.do(PUSH_JOB, read)
+    if found is None:
         return
-    message = _message(said, tools.settings.server.frontend_url)
-    failures: list[Exception] = []
-    for device in devices:
-        try:
-            await tools.push.send(device.token, message)
-        except UnknownDevice:
-            await _forget(tools, device)
-        except Exception as error:  # noqa: BLE001 - the other devices are told all the same
-            failures.append(error)
-    if failures:
-        raise failures[0]
+    device, said = found
+    quote = await quoted(said.comment)
+    text = "" if quote is None else quote.text
+    message = _message(said, text, tools.settings.server.frontend_url)
+    try:
+        host = tools.push.destination(device)
+        async with tools.outside("push", host, host):
+            await tools.push.send(device, message)
+    except UnknownDevice:
+        await tools.do(PUSH_JOB, partial(forget, device_id=device.id, token=device.token))
 
 
-async def _forget(tools: Tools, device: Device) -> None:
-    await tools.do(PUSH_JOB, partial(forget, device_id=device.id, token=device.token))
-
-
-async def _read(work: Work, id_: UUID) -> tuple[list[Device], Said | None]:
+async def _read(work: Work, id_: UUID, device_id: UUID) -> tuple[Device, Said] | None:
+    """The device and what it is told; None where there is nothing to say (any more)."""
     notification = await work.session.get(Notification, id_)
-    if notification is None or notification.read_at is not None:
-        return [], None
+    device = await work.session.get(Device, device_id)
+    if notification is None or notification.read_at is not None or device is None:
+        return None
     user = await work.session.get_one(User, notification.recipient_id)
-    devices = list(
-        await work.session.scalars(
-            select(Device).where(Device.user_id == user.id).order_by(Device.id)
-        )
-    )
-    if not devices or not user.is_active:
-        return [], None
+    # Devices move with whoever signs in there.
+    if not user.is_active or device.user_id != user.id:
+        return None
     said = await in_words(work, user, [notification])
-    return devices, said[0] if said else None
+    return (device, said[0]) if said else None
 
 
-def _message(said: Said, frontend_url: str) -> PushMessage:
+def _message(said: Said, text: str, frontend_url: str) -> PushMessage:
     notification, task = said.notification, said.task
     data = {
         "notificationId": ids.encode(Notification, notification.id),
@@ -75,7 +64,7 @@ def _message(said: Said, frontend_url: str) -> PushMessage:
         data["taskId"] = ids.encode(type(task), task.id)
     return PushMessage(
         title=said.sentence,
-        body=said.quote or "",
+        body=text,
         data=data,
         collapse=(notification.task_id or notification.id).hex,
     )

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import httpx
 import jwt
+import orjson
 
-from jobs.handlers import Later
-from settings import PushSettings
+from db.models import Device
+from jobs.handlers import GiveUp, Later
+from jobs.push.fitting import MOST_BYTES, PushMessage, fitted
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -34,22 +34,18 @@ class UnknownDevice(Exception):  # noqa: N818 - an answer and not a fault
     """The service says that the app was removed, or has another token by now."""
 
 
-@dataclass(frozen=True, slots=True)
-class PushMessage:
-    """`collapse`: a later message with the same takes the place of this one on the device."""
-
-    title: str
-    body: str
-    data: Mapping[str, str]
-    collapse: str
-
-
 class Push(ABC):
     """Sends push messages."""
 
     @abstractmethod
-    async def send(self, token: str, message: PushMessage) -> None:
-        """Raises `UnknownDevice` where the token is dead, `Later` where the service says when."""
+    async def send(self, device: Device, message: PushMessage) -> None:
+        """Raises `UnknownDevice` where the token is dead, `Later` where the service says when, and
+        `GiveUp` where it will never take the message.
+        """
+
+    @abstractmethod
+    def destination(self, device: Device) -> str:
+        """Who is asked to deliver to this device."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -59,8 +55,12 @@ class Push(ABC):
 class NoPush(Push):
     """Where no service is configured, nothing is sent."""
 
-    async def send(self, token: str, message: PushMessage) -> None:
+    async def send(self, device: Device, message: PushMessage) -> None:
         """Does nothing."""
+
+    def destination(self, device: Device) -> str:
+        """Nobody."""
+        return "nobody"
 
     async def close(self) -> None:
         """There are none."""
@@ -83,17 +83,11 @@ class Fcm(Push):
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def send(self, token: str, message: PushMessage) -> None:
-        body = {
-            "message": {
-                "token": token,
-                "notification": {"title": message.title, "body": message.body},
-                "data": dict(message.data),
-                "android": {"collapse_key": message.collapse},
-                "apns": {"headers": {"apns-collapse-id": message.collapse}},
-                "webpush": {"headers": {"Topic": message.collapse}},
-            }
-        }
+    def destination(self, device: Device) -> str:
+        return "fcm"
+
+    async def send(self, device: Device, message: PushMessage) -> None:
+        body = fitted(message, partial(_encoded, device.token), MOST_BYTES)
         answer = await self._post(body)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             # Ended early, by a key that was rotated, say: once more with a fresh one.
@@ -104,17 +98,19 @@ class Fcm(Push):
         if _is_unknown(answer):
             raise UnknownDevice
         if answer.status_code in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}:
-            seconds = answer.headers.get("Retry-After", "")
-            if seconds.isdigit():
-                after = dt.timedelta(seconds=min(int(seconds), 3600))
-                raise Later(after, f"The push service asks to wait for {seconds} seconds.")
+            after = wait_asked(answer.headers.get("Retry-After", ""))
+            if after is not None:
+                raise Later(after, f"The push service asks to wait for {after}.")
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise GiveUp(f"The push service refuses the message: {answer.text[:500]}")
         answer.raise_for_status()
 
-    async def _post(self, body: Mapping[str, Any]) -> httpx.Response:
-        authorization = f"Bearer {await self._access_token()}"
-        return await self._http.post(
-            self._address, json=body, headers={"Authorization": authorization}
-        )
+    async def _post(self, body: bytes) -> httpx.Response:
+        headers = {
+            "Authorization": f"Bearer {await self._access_token()}",
+            "Content-Type": "application/json",
+        }
+        return await self._http.post(self._address, content=body, headers=headers)
 
     async def _access_token(self) -> str:
         async with self._renewing:
@@ -142,8 +138,36 @@ class Fcm(Push):
         return jwt.encode(claims, key, "RS256", headers={"kid": kid} if kid else None)
 
 
+def _encoded(token: str, message: PushMessage) -> bytes:
+    return orjson.dumps(
+        {
+            "message": {
+                "token": token,
+                "notification": {"title": message.title, "body": message.body},
+                "data": message.data,
+                "android": {"collapse_key": message.collapse},
+                "apns": {"headers": {"apns-collapse-id": message.collapse}},
+                "webpush": {"headers": {"Topic": message.collapse}},
+            }
+        }
+    )
+
+
+def wait_asked(header: str) -> dt.timedelta | None:
+    """How long a service asks to wait, an hour at most; None where it does not say in seconds."""
+    if not (header.isascii() and header.isdigit()):
+        return None
+    return dt.timedelta(seconds=min(int(header[:10]), 3600))
+
+
+# What FCM says of tokens that no message of ours will ever reach.
+_DEAD = {"UNREGISTERED", "SENDER_ID_MISMATCH"}
+
+
 def _is_unknown(answer: httpx.Response) -> bool:
-    """Whether the token is dead: UNREGISTERED, or an INVALID_ARGUMENT that is about the token."""
+    """Whether the token is dead: the app was removed, or belongs to somebody else's project, or an
+    argument is wrong that is the token.
+    """
     try:
         error = answer.json()["error"]
         details = error.get("details", [])
@@ -155,16 +179,4 @@ def _is_unknown(answer: httpx.Response) -> bool:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
-    return "UNREGISTERED" in codes or "message.token" in fields
-
-
-def make_push(settings: PushSettings, clock: Callable[[], dt.datetime]) -> Push:
-    """The service that is configured."""
-    if settings.credentials is None:
-        return NoPush()
-    return Fcm(_account(settings.credentials), settings.url, clock)
-
-
-def _account(path: Path) -> Mapping[str, Any]:
-    account: Mapping[str, Any] = json.loads(path.read_text())
-    return account
+    return bool(codes & _DEAD) or "message.token" in fields

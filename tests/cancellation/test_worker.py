@@ -8,6 +8,7 @@ that nobody disturbed.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -20,6 +21,7 @@ from db.held import Connections
 from jobs import periodic
 from jobs.consumer import CONSUMERS, advance
 from jobs.handlers import HANDLERS
+from jobs.leases import Lease
 from jobs.queue import Queue
 from jobs.reminders import remind, tell_of_due
 from jobs.runner import Runner
@@ -47,9 +49,9 @@ async def run_jobs(tools: Tools) -> None:
     """What is due, all in one task."""
     queue = Queue(tools.database, "one", LEASE)
     runner = Runner(tools, queue, 5, LEASE)
-    while jobs := await queue.take(list(HANDLERS), 5, tools.clock()):
+    while jobs := await queue.take(list(HANDLERS), 5):
         for job in jobs:
-            await runner._run(job)
+            await runner._run(Lease(job, queue, math.inf))
 
 
 async def tidy(tools: Tools) -> None:

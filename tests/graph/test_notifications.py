@@ -127,6 +127,8 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
       taskSharedWithMe { inApp email push } taskAssignedToMe { inApp email push }
       taskCompleted { inApp email push } commentOnMyTask { inApp email push }
       mentioned { inApp email push } taskDueSoon { inApp email push }
+      reminder { inApp email push } webhookDisabled { inApp email push }
+      integrationFailed { inApp email push }
     """
     on, off = ({"inApp": value, "email": value, "push": value} for value in (True, False))
     before = (await world.post(f"{{ notificationPreferences {{ {fields} }} }}", ada)).good
@@ -139,6 +141,9 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
         "commentOnMyTask": on,
         "mentioned": on,
         "taskDueSoon": on,
+        "reminder": on,
+        "webhookDisabled": on,
+        "integrationFailed": on,
     }
     changing = f"""
     mutation ($input: NotificationPreferencesUpdateInput!) {{

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope
-from sqlalchemy import select
+from sqlalchemy import literal, select
 
 from db.engine import Database
 from db.models import Worker
@@ -29,7 +29,7 @@ from events.epoch import ensure_epoch
 from events.log import EventLog
 from jobs.consumer import CONSUMERS, advance
 from jobs.mail.sender import SmtpSender, make_sender
-from jobs.push.service import make_push
+from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.tools import Tools
@@ -70,11 +70,11 @@ class Workshop:
             LocalBus(),
             house.clock,
             make_sender(house.settings),
-            make_push(house.settings.push, house.clock),
+            make_push(house.settings, house.clock),
         )
 
     def queue(self, worker: str = "one") -> Queue:
-        return Queue(self.house.database, worker, LEASE)
+        return Queue(self.house.database, worker, LEASE, lambda: literal(self.house.clock()))
 
     async def enqueue(self, name: str, payload: Any = None, **options: Any) -> None:
         async with self.house.work() as work:
@@ -113,10 +113,11 @@ def workshop(house: House) -> Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail as its server got it, with whom the envelope named."""
+    """A mail as its server got it, with whom the envelope named. `wire`: its bytes."""
 
     to: list[str]
     message: EmailMessage
+    wire: bytes
 
     @property
     def text(self) -> str:
@@ -145,7 +146,7 @@ class MailServer:
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(message, EmailMessage)
-        self.letters.append(Letter(list(envelope.rcpt_tos), message))
+        self.letters.append(Letter(list(envelope.rcpt_tos), message, envelope.content))
         return "250 OK"
 
     def authenticate(
@@ -160,10 +161,13 @@ class MailServer:
 
 @asynccontextmanager
 async def mail_server(
-    tls: ssl.SSLContext | None = None, *, implicit: bool = False
+    tls: ssl.SSLContext | None = None,
+    *,
+    implicit: bool = False,
+    handler: MailServer | None = None,
 ) -> AsyncIterator[tuple[MailServer, int]]:
     """The server and its port; with STARTTLS and a login where a certificate is given."""
-    handler = MailServer()
+    handler = handler or MailServer()
 
     def protocol() -> SMTP:
         with warnings.catch_warnings():

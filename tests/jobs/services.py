@@ -27,6 +27,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]
     json: Any
+    body: bytes = b""
 
 
 @dataclass
@@ -144,11 +145,13 @@ class Service:
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             parts = urlsplit(target)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            call = Call(method, parts.path, query, headers, orjson.loads(body) if body else None)
+            is_json = "json" in headers.get("content-type", "json")
+            content = orjson.loads(body) if body and is_json else None
+            call = Call(method, parts.path, query, headers, content, body)
             self.calls.append(call)
             await asyncio.sleep(self.delay)
-            status, extra, content = self.answer(call)
-            raw = orjson.dumps(content)
+            status, extra, answer = self.answer(call)
+            raw = orjson.dumps(answer)
             sent = {
                 "Content-Type": "application/json",
                 "Content-Length": str(len(raw)),
@@ -171,9 +174,9 @@ def _text(moment: dt.datetime) -> str:
 
 
 @asynccontextmanager
-async def service() -> AsyncIterator[Service]:
+async def service(made: Service | None = None) -> AsyncIterator[Service]:
     """A server on a free port of this machine."""
-    made = Service()
+    made = made or Service()
     tasks: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

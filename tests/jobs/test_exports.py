@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, literal, select, text, update
 
 from db import models
 from db.models import ExportState, Job, ReportExport
@@ -25,6 +26,8 @@ from domain import stored_file
 from domain.export import JOB, sweep
 from jobs.exports import export
 from jobs.handlers import RunningJob
+from jobs.queue import Queue
+from jobs.runner import Runner
 from jobs.tools import Tools
 from jobs.worker import equipped
 from tests.accounts import Person
@@ -473,3 +476,25 @@ async def test_what_is_no_file_of_entries_is_refused(world: World, content: str)
     ada = await world.person()
     reply = await world.run(IMPORT, ada, input={"csv": content})
     assert set(reply.codes) == {"BAD_USER_INPUT"}
+
+
+async def test_an_export_whose_job_is_given_up_has_failed(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    asked = await ask(world, ada, format="CSV", timezone="UTC")
+    full = tools.settings.model_copy(
+        update={
+            # A folder cannot be made below a file; a full disk fails no other way.
+            "storage": tools.settings.storage.model_copy(update={"url": "file:///dev/null/x"})
+        }
+    )
+    broken = replace(tools, settings=full)
+    clock = dt.datetime.now(dt.UTC)
+    queue = Queue(tools.database, "one", dt.timedelta(seconds=30), lambda: literal(clock))
+    for _ in range(6):
+        runner = Runner(broken, queue, concurrency=5, lease=dt.timedelta(seconds=30))
+        while begun := await runner.take():
+            await asyncio.wait(begun)
+        clock += dt.timedelta(hours=4)
+    read = (await world.run(READ, ada, id=asked)).good["reportExport"]
+    assert read["state"] == "FAILED"
+    assert read["reason"].startswith("It could not be made: The store of files does not answer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import ssl
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -26,7 +27,7 @@ from jobs.mail.compose import compose
 from jobs.mail.sender import FolderSender, SmtpSender
 from settings import Settings
 from tests.accounts import House
-from tests.jobs.conftest import MailServer, Workshop, mail_server
+from tests.jobs.conftest import Letter, MailServer, Workshop, mail_server
 from tests.jobs.test_notifications import Scene
 
 DELAY = 31
@@ -50,7 +51,7 @@ async def test_a_burst_on_one_task_is_one_mail(scene: Scene, mail: MailServer) -
     await scene.comment(scene.cem, task, "Shall I help?")
     await deliver(scene)
     (letter,) = mail.to(scene.ben.email)
-    assert letter.message["Subject"] == "3 news about “Dig <deep> & wide”"
+    assert letter.message["Subject"] == "3 updates on “Dig <deep> & wide”"
     for part in (letter.text, letter.html):
         assert "assigned" in part
         assert "mentioned you" in part
@@ -74,7 +75,7 @@ async def test_a_burst_on_one_task_is_one_mail(scene: Scene, mail: MailServer) -
         (NotificationKind.TASK_COMPLETED, "completed “Dig”"),
         (NotificationKind.COMMENT_ON_MY_TASK, "commented on “Dig”"),
         (NotificationKind.MENTIONED, "mentioned you on “Dig”"),
-        (NotificationKind.TASK_DUE_SOON, "“Dig” is due on Monday, 05 March 2040 at 19:30 (UTC)"),
+        (NotificationKind.TASK_DUE_SOON, "“Dig” is due on Monday, 5 March 2040 at 19:30 (UTC)"),
     ],
 )
 async def test_each_kind_has_its_words(
@@ -200,17 +201,89 @@ async def test_what_the_server_refuses_for_now_is_tried_again_and_for_good_is_he
     assert "554 Never" in (reason or "")
 
 
-async def test_a_mail_says_how_to_get_no_more(scene: Scene, mail: MailServer) -> None:
-    await scene.task(scene.ada, assignee_id=scene.ben.id)
+def wire_headers(letter: Letter) -> dict[str, bytes]:
+    """The headers as they stood on the wire, by name, with their line breaks."""
+    head, _, _ = letter.wire.partition(b"\r\n\r\n")
+    lines: list[bytes] = []
+    for line in head.split(b"\r\n"):
+        if line.startswith((b" ", b"\t")):
+            lines[-1] += b"\r\n" + line
+        else:
+            lines.append(line)
+    pairs = (line.split(b": ", 1) for line in lines)
+    return {name.decode().lower(): value for name, value in pairs}
+
+
+@pytest.mark.parametrize("host", ["http://localhost", f"https://{'long.' * 30}example"])
+async def test_the_link_of_a_mail_is_plain_and_turns_off_its_own_kind_alone(
+    scene: Scene, mail: MailServer, host: str
+) -> None:
+    settings = scene.house.settings
+    server = settings.server.model_copy(update={"public_url": host})
+    scene.workshop.tools.settings = settings.model_copy(update={"server": server})
+    every = {kind: dict.fromkeys(Channel, True) for kind in NotificationKind}
+    await scene.house.do(scene.ben.viewer, notifications.update_preferences, choices=every)
+
+    async def tell() -> dict[NotificationKind, Letter]:
+        """Something of each kind happens; the mails that come of it."""
+        mail.letters.clear()
+        async with scene.house.work() as work:
+            # Of what has no task there is a mail for each.
+            notices = [
+                notifications.Notice(scene.ben.id, kind, message=f"This is {kind.name}.")
+                for kind in NotificationKind
+            ]
+            await notifications.notify(work, notices)
+        await deliver(scene)
+        return {
+            NotificationKind[str(letter.message["Subject"]).removeprefix("This is ")]: letter
+            for letter in mail.to(scene.ben.email)
+        }
+
+    letters = await tell()
+    left = set(NotificationKind)
+    assert letters.keys() == left
+    for kind, letter in letters.items():
+        headers = wire_headers(letter)
+        assert headers["list-unsubscribe-post"] == b"List-Unsubscribe=One-Click"
+        # RFC 2369: an address in angle brackets, as it is; RFC 5322: 998 characters a line.
+        found = re.fullmatch(rb"<(https?://[!-;=?-~]+)>", headers["list-unsubscribe"])
+        assert found is not None
+        assert all(len(line) <= 998 for line in letter.wire.split(b"\r\n"))
+        address = found[1].decode()
+        assert address.startswith(f"{host}/unsubscribe?token=")
+        assert address in letter.text
+        said = UnsubscribeLinks(settings).verified(address.partition("token=")[2])
+        assert said is not None
+        assert said.user_id == scene.ben.id
+        stopped = [NotificationKind(number) for number in said.kinds]
+        async with scene.house.work() as work:
+            await notifications.stop_mail(work, said.user_id, stopped)
+        left.discard(kind)
+        if len(left) in {8, 4, 0}:
+            assert (await tell()).keys() == left
+    # What was turned off is mail, and nothing else.
+    told = await scene.told(scene.ben)
+    assert {kind: told.count(kind) for kind in NotificationKind} == dict.fromkeys(
+        NotificationKind, 4
+    )
+
+
+async def test_comments_are_rendered_in_html_and_plain_in_text(
+    scene: Scene, mail: MailServer
+) -> None:
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    body = "**Hi** [the plan](https://x.example/plan) `code`\n\n- one\n- two <script>x</script>"
+    await scene.comment(scene.cem, task, body)
     await deliver(scene)
     (letter,) = mail.to(scene.ben.email)
-    assert letter.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    address = str(letter.message["List-Unsubscribe"]).strip("<>")
-    assert address in letter.text
-    said = UnsubscribeLinks(scene.house.settings).verified(address.partition("token=")[2])
-    assert said is not None
-    assert said.user_id == scene.ben.id
-    assert said.kinds == (NotificationKind.TASK_ASSIGNED_TO_ME.value,)
+    assert "<strong>Hi</strong>" in letter.html
+    assert 'href="https://x.example/plan"' in letter.html
+    assert "<li>one</li>" in letter.html
+    assert "<script>" not in letter.html
+    quoted = [line for line in letter.text.splitlines() if line.startswith(">")]
+    assert quoted == ["> Hi the plan code", "> one", "> two <script>x</script>"]
+    assert "**" not in letter.text + letter.html
 
 
 # --- how it goes out -----------------------------------------------------------------------------

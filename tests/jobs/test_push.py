@@ -26,7 +26,7 @@ from db.models import Channel, Device, Job, JobState, NotificationKind, Platform
 from domain import device as devices
 from domain import notification as notifications
 from domain.notification import PUSH_JOB
-from jobs.push.service import make_push
+from jobs.push.services import make_push
 from settings import Settings
 from tests.accounts import House, Person
 from tests.jobs.conftest import Workshop
@@ -41,6 +41,8 @@ class Google:
         self.messages: list[dict[str, Any]] = []
         self.answers: dict[str, JSONResponse] = {}
         self.granted: list[str] = []
+        # Of the requests, in bytes.
+        self.sizes: list[int] = []
         self.url = ""
 
     async def grant(self, request: Request) -> Response:
@@ -62,7 +64,9 @@ class Google:
     async def send(self, request: Request) -> Response:
         if request.headers["Authorization"] != f"Bearer {self.granted[-1]}":
             return JSONResponse({"error": {"status": "UNAUTHENTICATED"}}, 401)
-        message = (await request.json())["message"]
+        body = await request.body()
+        self.sizes.append(len(body))
+        message = json.loads(body)["message"]
         refused = self.answers.get(message["token"])
         if refused is not None:
             return refused
@@ -111,7 +115,8 @@ async def google(settings: Settings, workshop: Workshop, tmp_path: Path) -> Asyn
         file = tmp_path / "account.json"
         file.write_text(json.dumps(made.account()))
         push = settings.push.model_copy(update={"credentials": file, "url": made.url})
-        workshop.tools.push = make_push(push, workshop.house.clock)
+        changed = settings.model_copy(update={"push": push})
+        workshop.tools.push = make_push(changed, workshop.house.clock)
         yield made
         await workshop.tools.push.close()
 
@@ -159,6 +164,62 @@ async def test_a_dead_device_is_forgotten_and_the_others_are_told(
     await scene.workshop.all_done()
     assert [message["token"] for message in google.messages] == ["there"]
     assert await tokens(scene, scene.ben) == ["there"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+async def test_a_refused_device_repeats_no_message_on_the_others(
+    scene: Scene, google: Google, status: int
+) -> None:
+    details = {403: "SENDER_ID_MISMATCH", 404: "UNREGISTERED"}.get(status, "INTERNAL")
+    error = {"code": status, "details": [{"errorCode": details}]}
+    google.answers["refused"] = JSONResponse({"error": error}, status)
+    for token in ("one", "refused", "two"):
+        await device(scene, scene.ben, token)
+    await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await scene.workshop.all_done()
+    for _ in range(8):
+        scene.house.clock.forward(hours=4)
+        await scene.workshop.run_due()
+    assert sorted(message["token"] for message in google.messages) == ["one", "two"]
+    # A token that can never be reached is forgotten; one that the service had trouble with is not.
+    left = ["one", "two"] if status in {403, 404} else ["one", "refused", "two"]
+    assert await tokens(scene, scene.ben) == left
+    assert len(google.sizes) == 2 + {500: 6}.get(status, 1)
+
+
+FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
+FLAG = "\U0001f1e9\U0001f1ea"
+# Without a form in one piece, so that normalisation leaves it as it is.
+ACCENT = "x\u0301"
+
+
+@pytest.mark.parametrize("unit", ["a", '"', FAMILY, FLAG, ACCENT, "\U0001f44d\U0001f3fd", "漢"])
+@pytest.mark.parametrize("shift", range(3))
+async def test_a_message_is_cut_by_bytes_and_between_characters(
+    scene: Scene, google: Google, unit: str, shift: int
+) -> None:
+    await device(scene, scene.ben, "phone" * (20 + shift))
+    task = await scene.task(scene.ada, "漢" * 200, assignee_id=scene.ben.id)
+    await scene.workshop.all_done()
+    google.messages.clear()
+    google.sizes.clear()
+    body = unit * (9_000 // len(unit))
+    await scene.comment(scene.cem, task, body)
+    await scene.workshop.all_done()
+    (message,) = google.messages
+    # Nothing is wasted either: one more would be too many.
+    assert 4_096 - 2 * len(unit.encode()) - 10 < google.sizes[0] <= 4_096
+    shown = message["notification"]["body"]
+    assert shown.endswith("…")
+    assert set(shown.removesuffix("…").split(unit)) == {""}
+
+
+async def test_push_shows_plain_text(scene: Scene, google: Google) -> None:
+    await device(scene, scene.ben, "plain")
+    task = await scene.task(scene.ada, assignee_id=scene.ben.id)
+    await scene.comment(scene.cem, task, "**Hi** [the plan](https://x.example/plan)")
+    await scene.workshop.all_done()
+    assert google.messages[-1]["notification"]["body"] == "Hi the plan"
 
 
 async def test_an_ended_access_token_is_renewed(scene: Scene, google: Google) -> None:

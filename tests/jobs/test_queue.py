@@ -7,7 +7,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from auth.viewer import NOBODY
 from db.models import Job, JobState
@@ -15,6 +15,7 @@ from domain.job import queue_state
 from domain.work import Work
 from jobs import handlers, queue
 from jobs.handlers import GiveUp, Handler, Later, RunningJob
+from jobs.leases import LeaseLost
 from jobs.runner import Runner
 from jobs.tools import Tools
 from tests.accounts import House
@@ -23,6 +24,12 @@ from tests.jobs.conftest import LEASE, Workshop
 
 class Noted(list[Any]):
     """What the handler `test.note` was run with; it fails in the ways that the payload says."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[Any, str]] = []
+
+    async def given_up(self, _work: Work, job: RunningJob, reason: str) -> None:
+        self.ended.append((job.payload.get("text"), reason))
 
     async def run(self, tools: Tools, job: RunningJob) -> None:
         self.append(job.payload.get("text"))
@@ -42,7 +49,7 @@ class Noted(list[Any]):
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
     made = Noted()
-    monkeypatch.setitem(handlers.HANDLERS, "test.note", Handler(made.run, attempts=3, seconds=60))
+    monkeypatch.setitem(handlers.HANDLERS, "test.note", Handler(made.run, 3, 60, made.given_up))
     return made
 
 
@@ -149,20 +156,90 @@ async def test_a_lost_worker_s_job_is_taken_over_and_the_lost_one_changes_nothin
 ) -> None:
     await workshop.enqueue("test.note", {"text": "left behind"})
     lost = workshop.queue("lost")
-    (job,) = await lost.take(["test.note"], 5, house.clock())
+    (job,) = await lost.take(["test.note"], 5)
     assert await workshop.run_due() == 0
     house.clock.forward(seconds=LEASE.total_seconds() - 1)
-    assert await lost.keep([job], house.clock()) == {job.id}
+    assert await lost.keep([job]) == {job.id}
     house.clock.forward(seconds=2)
     assert await workshop.run_due() == 0
     house.clock.forward(seconds=LEASE.total_seconds())
-    (again,) = await workshop.queue("other").take(["test.note"], 5, house.clock())
+    (again,) = await workshop.queue("other").take(["test.note"], 5)
     assert (again.id, again.attempt) == (job.id, 2)
-    await lost.done(job, house.clock())
-    assert await lost.keep([job], house.clock()) == set()
+    await lost.done(job)
+    assert await lost.keep([job]) == set()
     assert (await only(house, text="left behind")).state is JobState.RUNNING
-    await workshop.queue("other").done(again, house.clock())
+    await workshop.queue("other").done(again)
     assert (await only(house, text="left behind")).state is JobState.DONE
+
+
+async def test_a_worker_that_lost_its_job_changes_nothing_and_sends_nothing(
+    house: House, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended, say, and going on in the middle of a job that another one has taken over."""
+    reached: list[str] = []
+
+    async def handle(tools: Tools, job: RunningJob) -> None:
+        if job.attempt > 1:
+            return
+        house.clock.forward(seconds=LEASE.total_seconds() + 1)
+        assert len(await workshop.queue("other").take(["test.lost"], 5)) == 1
+
+        async def act(work: Work) -> None:
+            await work.enqueue("test.note", {"text": "by the lost one"})
+
+        with pytest.raises(LeaseLost):
+            await tools.do("test", act)
+        reached.append("fence")
+        async with tools.outside("test", "one", "one"):
+            reached.append("outside")
+
+    monkeypatch.setitem(
+        handlers.HANDLERS, "test.lost", Handler(handle, 3, 60, handlers.nothing_to_end)
+    )
+    await workshop.enqueue("test.lost", {"text": "lost"})
+    await workshop.run_due()
+    assert reached == ["fence"]
+    assert await jobs(house, text="by the lost one") == []
+    job = await only(house, text="lost")
+    assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "other", 2)
+
+
+async def test_what_waits_for_a_job_ends_with_it_or_not_at_all(
+    house: House, workshop: Workshop, noted: Noted
+) -> None:
+    await workshop.enqueue("test.note", {"text": "ended", "then": "give up"})
+    await workshop.run_due()
+    assert noted.ended == [("ended", "there is nobody there")]
+    for _ in range(3):
+        await workshop.enqueue("test.note", {"text": "failing", "then": "fail"}, key="once")
+    for _ in range(4):
+        await workshop.run_due()
+        house.clock.forward(hours=4)
+    assert noted.ended[1:] == [("failing", "ValueError: the moon is full")]
+
+
+async def test_account_mail_has_places_that_nothing_else_takes(
+    house: House, workshop: Workshop, noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        handlers.HANDLERS,
+        "test.first",
+        Handler(noted.run, 3, 60, handlers.nothing_to_end, first=True),
+    )
+    for number in range(20):
+        await workshop.enqueue("test.note", {"text": number, "then": "hang"})
+    runner = Runner(workshop.tools, workshop.queue(), concurrency=3, lease=LEASE)
+    hanging = await runner.take()
+    assert len(hanging) == 3
+    await workshop.enqueue("test.first", {"text": "first"})
+    (only_one,) = await runner.take()
+    await asyncio.wait([only_one])
+    assert noted[-1] == "first"
+    for task in hanging:
+        task.cancel()
+    await asyncio.wait(hanging)
+    async with house.work() as work:
+        await work.session.execute(update(Job).values(state=JobState.DONE))
 
 
 async def test_a_job_that_kills_its_workers_is_given_up(
@@ -170,7 +247,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(
 ) -> None:
     await workshop.enqueue("test.note", {"text": "deadly"})
     for number in range(3):
-        await workshop.queue(f"victim {number}").take(["test.note"], 5, house.clock())
+        await workshop.queue(f"victim {number}").take(["test.note"], 5)
         house.clock.forward(seconds=LEASE.total_seconds())
     await workshop.run_due()
     job = await only(house, text="deadly")
@@ -224,7 +301,7 @@ async def test_the_state_of_the_queue_and_what_is_forgotten(
     await workshop.enqueue("test.note", {"text": "well done"})
     await workshop.run_due()
     due = house.clock()
-    await workshop.enqueue("test.note", {"text": "waits"})
+    await workshop.enqueue("test.note", {"text": "waits"}, run_at=due)
     house.clock.forward(hours=1)
     state = await queue_state(house.database.reader, house.clock())
     assert (state.waiting, state.done, state.failed, state.oldest_due) == (1, 1, 1, due)

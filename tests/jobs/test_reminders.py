@@ -399,6 +399,30 @@ async def test_a_task_in_the_trash_turns_it_off(scene: Scene) -> None:
     assert (await scene.read(reminder)).disabled_reason == reminding.LOST
 
 
+async def test_nothing_is_told_of_an_archived_project(scene: Scene, mail: MailServer) -> None:
+    project = await scene.house.do(scene.ada.viewer, projects.create, NewProject("Garden"))
+    task = await scene.task(due_at=scene.clock() + 30 * HOUR, project_id=project.id)
+    rule = Daily((scene.clock() + HOUR).time().replace(second=0), "UTC")
+    for target in ({"task_id": task.id}, {"project_id": project.id}):
+        await scene.reminder(rule, channels=ALL, **target)
+    archive = projects.set_archived
+    await scene.house.do(scene.ada.viewer, archive, project.id, True, None)
+    scene.clock.forward(hours=10)
+    assert await scene.reminded() == 0
+    assert await scene.due_told() == 0
+    assert "REMINDER_DUE" not in await scene.house.kinds(scene.ada.id)
+    # Once it is open again both go on.
+    await scene.house.do(scene.ada.viewer, archive, project.id, False, None)
+    assert await scene.due_told() == 1
+    scene.clock.forward(hours=20)
+    assert await scene.reminded() == 2
+    # What was told just before it was archived is not mailed any more.
+    await scene.house.do(scene.ada.viewer, archive, project.id, True, None)
+    scene.clock.forward(minutes=5)
+    await scene.workshop.run_due()
+    assert "is due" not in "".join(letter.text for letter in mail.to(scene.ada.email))
+
+
 # --- due soon ------------------------------------------------------------------------------------
 
 

@@ -132,6 +132,22 @@ async def test_metrics_show_the_queue(settings: Settings) -> None:
         assert figures["taskloom_job_wait_seconds"] == 20 * 60
 
 
+async def test_metrics_show_what_workers_leave_alone(settings: Settings) -> None:
+    async with alone(settings) as server:
+        now, silent = utc_now(), utc_now() - dt.timedelta(minutes=2)
+        await server.rows(
+            Worker(name="one", started_at=now, seen_at=now, circuits={"webhook": 2}),
+            Worker(name="two", started_at=now, seen_at=now, circuits={"webhook": 1, "push": 1}),
+            Worker(name="gone", started_at=now, seen_at=silent, circuits={"mail": 1}),
+        )
+        figures = await server.figures()
+        found = {name: one for name, one in figures.items() if "circuits" in name}
+        assert found == {
+            'taskloom_circuits_open{kind="webhook"}': 3,
+            'taskloom_circuits_open{kind="push"}': 1,
+        }
+
+
 async def test_metrics_show_connections_and_subscriptions(settings: Settings) -> None:
     in_use, reads = (
         f'taskloom_database_connections{{pool="{pool}"}}' for pool in ("changes", "filtered_reads")

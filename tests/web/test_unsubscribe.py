@@ -70,11 +70,24 @@ async def test_all_mail_can_be_stopped(
     wanted = token(settings, ada, NotificationKind.MENTIONED)
     await client.post("/unsubscribe", params={"token": wanted, "all": "1"})
     assert (await chosen(world, ada))["emailEnabled"] is False
-    # Reminders have no choice of their own.
-    await client.post(
-        "/unsubscribe", params={"token": token(settings, ben, NotificationKind.REMINDER)}
-    )
-    assert (await chosen(world, ben))["emailEnabled"] is False
+    assert (await chosen(world, ben))["emailEnabled"] is True
+
+
+@pytest.mark.parametrize("kind", list(NotificationKind))
+async def test_the_page_names_what_it_turns_off(
+    world: World, client: httpx.AsyncClient, settings: Settings, kind: NotificationKind
+) -> None:
+    ada = await world.person()
+    first, *others = kind.name.lower().split("_")
+    field = first + "".join(word.capitalize() for word in others)
+    wanted = token(settings, ada, kind)
+    page = await client.get("/unsubscribe", params={"token": wanted})
+    assert "No more mail about" in page.text
+    asked = f"{{ notificationPreferences {{ emailEnabled {field} {{ inApp email push }} }} }}"
+    before = (await world.post(asked, ada)).good["notificationPreferences"]
+    await client.post("/unsubscribe", params={"token": wanted})
+    after = (await world.post(asked, ada)).good["notificationPreferences"]
+    assert after == before | {field: before[field] | {"email": False}}
 
 
 @pytest.mark.parametrize("how", ["cut", "forged", "nothing", "junk"])

@@ -1,0 +1,68 @@
+"""The keys of Web Push: the server's, with which requests are signed, and those of browsers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from errors import BadInput
+from settings import PushSettings
+
+_CURVE = ec.SECP256R1()
+_AUTH_BYTES = 16
+
+
+def new_signing_key() -> str:
+    """A fresh value of `TASKLOOM_VAPID_PRIVATE_KEY`."""
+    number = ec.generate_private_key(_CURVE).private_numbers().private_value
+    return _text(number.to_bytes(32, "big"))
+
+
+def signing_key(settings: PushSettings) -> ec.EllipticCurvePrivateKey | None:
+    """The server's key; None where there is none, and no Web Push."""
+    if settings.vapid_private_key is None:
+        return None
+    raw = decoded(settings.vapid_private_key.get_secret_value())
+    return ec.derive_private_key(int.from_bytes(raw, "big"), _CURVE)
+
+
+def public_key(settings: PushSettings) -> str | None:
+    """What browsers are given as `applicationServerKey`, as base64url."""
+    key = signing_key(settings)
+    if key is None:
+        return None
+    return _text(key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+
+
+def checked_keys(p256dh: str, auth: str, path: Sequence[str | int]) -> tuple[str, str]:
+    """The keys of a browser's subscription, checked. Raises `BadInput`."""
+    try:
+        ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, decoded(p256dh))
+    except ValueError:
+        raise BadInput("p256dh is no public key of P-256.", path=(*path, "p256dh")) from None
+    try:
+        length = len(decoded(auth))
+    except ValueError:
+        length = 0
+    if length != _AUTH_BYTES:
+        raise BadInput("auth must be 16 bytes as base64url.", path=(*path, "auth"))
+    return _text(decoded(p256dh)), _text(decoded(auth))
+
+
+def decoded(text: str) -> bytes:
+    """Bytes from base64url, with or without padding. Raises `ValueError`."""
+    bare = text.rstrip("=")
+    try:
+        return base64.b64decode(
+            bare.encode("ascii") + b"=" * (-len(bare) % 4), altchars=b"-_", validate=True
+        )
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise ValueError("not base64url") from error
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

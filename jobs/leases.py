@@ -1,0 +1,71 @@
+"""What a running job may still do: its lease, as far as this process knows of it.
+
+A worker can be suspended at any moment (a paused virtual machine, a debugger), and go on long after
+another one has taken its jobs over. It must not do then what the other one does. So whatever a job
+does is asked for first, by the one thing that both workers see, the job's row:
+
+- a transaction of a job commits only if the job is still this worker's (`fence`, in the
+  transaction itself, for every handler, since `Tools.work` does it);
+- before something leaves for the outside the lease is renewed (`hold`, by `Tools.outside`), and
+  once a connection stands, the process's own clock says whether that was long ago (`check`).
+
+Times are the database's; of its own clock a process uses only differences.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jobs.handlers import RunningJob
+
+if TYPE_CHECKING:
+    from jobs.queue import Queue
+
+
+class LeaseLost(Exception):  # noqa: N818 - a state, and nobody's fault
+    """Another worker has the job: nothing more is done about it here."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """Of one running job. `until`: by `time.monotonic`, up to when it surely holds."""
+
+    job: RunningJob
+    queue: Queue
+    until: float = field(default=0.0)
+
+
+CURRENT: ContextVar[Lease | None] = ContextVar("lease", default=None)
+"""Of the job that this task runs; none outside of jobs."""
+
+
+async def hold() -> None:
+    """Renew the lease before something is done that cannot be undone. Raises `LeaseLost`."""
+    lease = CURRENT.get()
+    while lease is not None:
+        asked = time.monotonic()
+        if not await lease.queue.keep([lease.job]):
+            raise LeaseLost
+        lease.until = asked + lease.queue.seconds
+        # Unless the process was suspended between the question and the answer.
+        if time.monotonic() < lease.until:
+            return
+
+
+async def fence(session: AsyncSession) -> None:
+    """Let the transaction commit only if the job is this worker's, and hold it until then."""
+    lease = CURRENT.get()
+    if lease is not None and not await lease.queue.is_held(session, lease.job):
+        raise LeaseLost
+
+
+def check() -> None:
+    """Raise `LeaseLost` if the lease may have ended meanwhile; without asking anybody."""
+    lease = CURRENT.get()
+    if lease is not None and time.monotonic() >= lease.until:
+        raise LeaseLost

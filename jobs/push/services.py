@@ -1,0 +1,45 @@
+"""Which service delivers to a device: FCM, or a browser's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+
+from db.models import Device
+from jobs.push.fitting import PushMessage
+from jobs.push.service import Fcm, NoPush, Push
+from jobs.push.web import WebPush
+from settings import Settings
+
+
+class Services(Push):
+    """Both, as far as they are configured."""
+
+    def __init__(self, apps: Push, browsers: Push) -> None:
+        self._apps = apps
+        self._browsers = browsers
+
+    def _of(self, device: Device) -> Push:
+        return self._apps if device.p256dh is None else self._browsers
+
+    def destination(self, device: Device) -> str:
+        return self._of(device).destination(device)
+
+    async def send(self, device: Device, message: PushMessage) -> None:
+        await self._of(device).send(device, message)
+
+    async def close(self) -> None:
+        for service in (self._apps, self._browsers):
+            await service.close()
+
+
+def make_push(settings: Settings, clock: Callable[[], dt.datetime]) -> Push:
+    """What is configured."""
+    push = settings.push
+    return Services(
+        NoPush()
+        if push.credentials is None
+        else Fcm(json.loads(push.credentials.read_text()), push.url, clock),
+        NoPush() if push.vapid_private_key is None else WebPush(settings, clock),
+    )

@@ -1,0 +1,135 @@
+"""The parts that `taskloom serve` has started, and starts again when they die.
+
+A thread of the first process looks at them twice a second. One that has died is started again at
+once, then after one second, two, four and so on up to a minute, until it has lived for a minute.
+How they stand is written into a file that the processes of the server read, for `/health/ready` and
+`/metrics`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+log = logging.getLogger("taskloom.supervision")
+
+_VARIABLE: Final = "_TASKLOOM_SUPERVISION"
+_EVERY: Final = 0.5
+_LONGEST_PAUSE: Final = 60.0
+# Whoever lives so long has recovered.
+_WELL_AFTER: Final = 60.0
+
+
+class State(NamedTuple):
+    """How one part stands: whether it lives, and how often it was started again."""
+
+    alive: bool
+    restarts: int
+
+
+@dataclass(slots=True)
+class _Part:
+    alive: Callable[[], bool]
+    start: Callable[[], None]
+    lives: bool = True
+    restarts: int = 0
+    pause: float = 0.0
+    not_before: float = 0.0
+    started_at: float = 0.0
+
+
+class Supervisor:
+    """One in the first process of a server; used as a context, in which the thread runs."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, _Part] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="taskloom-supervision-")
+        self._file = Path(self._folder.name) / "state.json"
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def __enter__(self) -> Self:
+        os.environ[_VARIABLE] = str(self._file)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        os.environ.pop(_VARIABLE, None)
+        self._folder.cleanup()
+
+    @contextlib.contextmanager
+    def watching(
+        self, name: str, alive: Callable[[], bool], start: Callable[[], None]
+    ) -> Iterator[None]:
+        """Start a part again whenever it is not alive, until the block ends."""
+        with self._lock:
+            self._parts[name] = _Part(alive, start, started_at=time.monotonic())
+            self._write()
+        try:
+            yield
+        finally:
+            # Waits for a start that is under way, so that none comes after the end.
+            with self._lock:
+                del self._parts[name]
+
+    def _run(self) -> None:
+        while not self._stop.wait(_EVERY):
+            with self._lock:
+                before = self._states()
+                for name, part in self._parts.items():
+                    self._look_at(name, part)
+                if self._states() != before:
+                    self._write()
+
+    def _look_at(self, name: str, part: _Part) -> None:
+        now = time.monotonic()
+        part.lives = part.alive()
+        if part.lives:
+            if now - part.started_at > _WELL_AFTER:
+                part.pause = 0.0
+            return
+        if now < part.not_before:
+            return
+        log.error("the %s has died and is started again", name)
+        part.restarts += 1
+        part.pause = min(max(1.0, 2 * part.pause), _LONGEST_PAUSE)
+        part.not_before = now + part.pause
+        self._write()
+        try:
+            part.start()
+        except Exception:
+            log.exception("the %s could not be started; once more in %g s", name, part.pause)
+        part.started_at = time.monotonic()
+        part.lives = part.alive()
+
+    def _states(self) -> dict[str, State]:
+        return {name: State(part.lives, part.restarts) for name, part in self._parts.items()}
+
+    def _write(self) -> None:
+        draft = self._file.with_suffix(".draft")
+        draft.write_text(json.dumps(self._states()))
+        draft.replace(self._file)
+
+
+def states() -> dict[str, State]:
+    """How the parts stand; nothing where this process belongs to no supervised server."""
+    file = os.environ.get(_VARIABLE)
+    if file is None:
+        return {}
+    try:
+        found = json.loads(Path(file).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: State(*state) for name, state in found.items()}
