@@ -22,6 +22,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from db.models import WeekDay
+
 _WIDTH, _HEIGHT = A4
 _MARGIN = 48.0
 _ROW = 15.0
@@ -54,6 +56,7 @@ class Paper:
     title: str
     about: Sequence[str]
     days: Sequence[tuple[dt.date, int]]
+    week_start: WeekDay
     groups: Sequence[Entry]
     total: Entry
 
@@ -74,7 +77,7 @@ def write(paper: Paper, file: BinaryIO) -> None:
         if number == 1:
             y = _heading(canvas, paper)
             if paper.days:
-                y = _chart(canvas, paper.days, y)
+                y = _chart(canvas, paper, y)
         y = _table_head(canvas, y)
         for index in range(count):
             row = next(rows)
@@ -106,8 +109,8 @@ def _heading(canvas: Any, paper: Paper) -> float:
     return y - 12
 
 
-def _chart(canvas: Any, days: Sequence[tuple[dt.date, int]], y: float) -> float:
-    unit, bars = _bars(days)
+def _chart(canvas: Any, paper: Paper, y: float) -> float:
+    unit, bars = _bars(paper.days, paper.week_start)
     _text(canvas, _MARGIN, y - 10, f"Hours by {unit}", bold=True, size=10)
     base, left, right = y - 10 - _CHART_HEIGHT, _MARGIN + 30, _WIDTH - _MARGIN
     most = max(seconds for _, seconds in bars) / 3600
@@ -133,7 +136,9 @@ def _chart(canvas: Any, days: Sequence[tuple[dt.date, int]], y: float) -> float:
     return base - 30
 
 
-def _bars(days: Sequence[tuple[dt.date, int]]) -> tuple[str, list[tuple[dt.date, int]]]:
+def _bars(
+    days: Sequence[tuple[dt.date, int]], week_start: WeekDay
+) -> tuple[str, list[tuple[dt.date, int]]]:
     """One bar a day, without gaps; a week or month each where there are too many."""
     found = dict(days)
     first, last = days[0][0], days[-1][0]
@@ -143,22 +148,24 @@ def _bars(days: Sequence[tuple[dt.date, int]]) -> tuple[str, list[tuple[dt.date,
         return "day", [(day, found.get(day, 0)) for day in every]
     unit = "week" if span <= _MOST_BARS * 7 else "month"
     sums: dict[dt.date, int] = {}
-    for day in _all_units(first, last, unit):
+    for day in _all_units(first, last, unit, week_start):
         sums.setdefault(day, 0)
     for day, seconds in days:
-        sums[_unit_of(day, unit)] += seconds
+        sums[_unit_of(day, unit, week_start)] += seconds
     return unit, sorted(sums.items())
 
 
-def _all_units(first: dt.date, last: dt.date, unit: str) -> Iterator[dt.date]:
-    day = _unit_of(first, unit)
+def _all_units(first: dt.date, last: dt.date, unit: str, week_start: WeekDay) -> Iterator[dt.date]:
+    day = _unit_of(first, unit, week_start)
     while day <= last:
         yield day
-        day = _unit_of(day + dt.timedelta(days=7 if unit == "week" else 31), unit)
+        day = _unit_of(day + dt.timedelta(days=7 if unit == "week" else 31), unit, week_start)
 
 
-def _unit_of(day: dt.date, unit: str) -> dt.date:
-    return day - dt.timedelta(days=day.weekday()) if unit == "week" else day.replace(day=1)
+def _unit_of(day: dt.date, unit: str, week_start: WeekDay) -> dt.date:
+    if unit == "month":
+        return day.replace(day=1)
+    return day - dt.timedelta(days=(day.isoweekday() - week_start) % 7)
 
 
 def _step(most: float) -> float:

@@ -201,7 +201,7 @@ def wanted_of(
     return Wanted(
         shape=domain.Shape(keys, first is not None, last is not None),
         timezone=zone,
-        week_start=week_start or WeekDay.MONDAY,
+        week_start=week_start or viewer.week_start,
         first=first,
         last=last,
         filter_shape=shaped,
@@ -314,7 +314,9 @@ async def _time_report(
         str | None,
         arg("The IANA zone whose midnights divide the days, such as Europe/Zurich; yours if not."),
     ] = None,
-    week_start: Annotated[WeekDay | None, arg("The day on which weeks begin; MONDAY.")] = None,
+    week_start: Annotated[
+        WeekDay | None, arg("The day on which weeks begin; that of your profile if left out.")
+    ] = None,
 ) -> _Report:
     viewer = info.viewer
     viewer.require()

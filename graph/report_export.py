@@ -12,7 +12,7 @@ import strawberry
 from sqlalchemy import Uuid, bindparam, func, select
 
 from db import models
-from db.models import ExportFormat, ExportState
+from db.models import ExportFormat, ExportState, WeekDay
 from db.read import Statement
 from domain import export as domain
 from domain.report import GroupBy
@@ -94,6 +94,9 @@ class ReportExport(Node):
     )
     timezone: str = column(
         models.ReportExport.timezone, "The zone whose midnights divide the days."
+    )
+    week_start: WeekDay = column(
+        models.ReportExport.week_start, "The day on which weeks begin.", convert=WeekDay
     )
     url: str | None = batch(
         _urls,
@@ -219,6 +222,9 @@ class TimeReportExportInput(MutationInput):
     timezone: str | None = optional(
         "The IANA zone whose midnights divide the days; yours if left out."
     )
+    week_start: WeekDay | None = optional(
+        "The day on which weeks begin; that of your profile if left out."
+    )
 
 
 @strawberry.input(description="The export to give up.")
@@ -248,12 +254,13 @@ class ReportExportCancelPayload(_ExportPayload):
 async def _create(work: Work, data: TimeReportExportInput) -> Refs:
     filter_ = given(data.filter)
     group_by = given(data.group_by) or []
-    wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), None)
+    wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), given(data.week_start))
     export = await domain.create(
         work,
         filter_json=None if filter_ is None else to_json(filter_),
         group_by=[by.name for by in group_by],
         timezone=wanted.timezone,
+        week_start=wanted.week_start,
         format_=data.format,
     )
     return {"report_export": export.id}

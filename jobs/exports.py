@@ -94,7 +94,7 @@ class _Maker:
         self.viewer = viewer
         filter_ = None if row.filter is None else from_json(schema, TimeReportFilter, row.filter)
         group_by = [GroupBy[name] for name in row.group_by]
-        self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, None)
+        self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, row.week_start)
         self.total = 0
         self.told = 0
 
@@ -161,6 +161,7 @@ class _Maker:
             title="Time report",
             about=self._about(),
             days=days,
+            week_start=self.wanted.week_start,
             groups=[entry(depth, _name(group, shown), group) for depth, group in _walk(report)],
             total=entry(0, "Total", report),
         )

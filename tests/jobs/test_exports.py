@@ -473,3 +473,52 @@ async def test_what_is_no_file_of_entries_is_refused(world: World, content: str)
     ada = await world.person()
     reply = await world.run(IMPORT, ada, input={"csv": content})
     assert set(reply.codes) == {"BAD_USER_INPUT"}
+
+
+# --- weeks ---------------------------------------------------------------------------------------
+
+
+async def test_weeks_begin_as_the_profile_says(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    # A Sunday: the first day of a week, or the last.
+    await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
+    key = await world.post(
+        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { key } }', ada
+    )
+    headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['key']}"]
+
+    async def begin_on(day: str) -> None:
+        change = """mutation ($day: WeekDay!) {
+          profileUpdate(input: {weekStart: $day}) { errors { code } }
+        }"""
+        assert (await world.post(change, ada, day=day)).good
+
+    async def weeks(given: str = "") -> list[list[str]]:
+        query = f"{{ timeReport(groupBy: [WEEK]{given}) {{ groups {{ week }} }} }}"
+        found = []
+        for header in headers:
+            response = await world.http.post(
+                "/graphql", json={"query": query}, headers={"Authorization": header}
+            )
+            groups = response.json()["data"]["timeReport"]["groups"]
+            found.append([group["week"] for group in groups])
+        return found
+
+    async def exported(**given: Any) -> list[str]:
+        reply = await world.post(
+            EXPORT, ada, input={"format": "JSON", "groupBy": ["WEEK"], **given}
+        )
+        export_id = reply.good["timeReportExport"]["reportExport"]["id"]
+        # What the profile says later does not change an export that was asked for before.
+        await begin_on("FRIDAY")
+        await make(tools, export_id)
+        made = orjson.loads((await fetched(world, ada, export_id))[1])
+        await begin_on("SUNDAY")
+        return [group["value"] for group in made["groups"]]
+
+    assert await weeks() == [["2026-03-02"]] * 2
+    await begin_on("SUNDAY")
+    assert await weeks() == [["2026-03-08"]] * 2
+    assert await weeks(", weekStart: MONDAY") == [["2026-03-02"]] * 2
+    assert await exported() == ["2026-03-08"]
+    assert await exported(weekStart="SATURDAY") == ["2026-03-07"]
