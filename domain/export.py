@@ -36,6 +36,7 @@ async def create(
     timezone: str,
     week_start: WeekDay,
     format_: ExportFormat,
+    bom: bool = False,
 ) -> ReportExport:
     """Ask for an export; the arguments of the report have been checked."""
     user_id = work.viewer.require()
@@ -60,6 +61,7 @@ async def create(
         timezone=timezone,
         week_start=week_start,
         format=format_,
+        bom=bom,
         state=ExportState.QUEUED,
         progress=0,
         created_at=work.now,

@@ -17,7 +17,7 @@ from db.read import Statement
 from domain import export as domain
 from domain.report import GroupBy
 from domain.work import Work
-from errors import NotFound
+from errors import BadInput, NotFound
 from events.filter import EventFilter
 from events.kinds import EventKind
 from events.subscription import Subscription as Source
@@ -36,7 +36,9 @@ described_enum(
     ExportFormat,
     "What kind of file an export is.",
     {
-        ExportFormat.CSV: "The entries, one a line (RFC 4180, UTF-8); `timeEntryImport` reads it.",
+        ExportFormat.CSV: "The entries, one a line (RFC 4180, UTF-8); `timeEntryImport` reads it. "
+        "Entries are cut to the days of the export; their own times are in `originalStart` and "
+        "`originalEnd`.",
         ExportFormat.JSON: "The groups and the entries.",
         ExportFormat.PDF: "For paper: a chart of hours, the groups, totals.",
     },
@@ -225,6 +227,11 @@ class TimeReportExportInput(MutationInput):
     week_start: WeekDay | None = optional(
         "The day on which weeks begin; that of your profile if left out."
     )
+    bom: bool = strawberry.field(
+        default=False,
+        description="True: a CSV file begins with a byte order mark, without which spreadsheet "
+        "programs may not read it as UTF-8.",
+    )
 
 
 @strawberry.input(description="The export to give up.")
@@ -253,6 +260,8 @@ class ReportExportCancelPayload(_ExportPayload):
 
 async def _create(work: Work, data: TimeReportExportInput) -> Refs:
     filter_ = given(data.filter)
+    if data.bom and data.format is not ExportFormat.CSV:
+        raise BadInput("bom is for CSV only.", path=("bom",))
     group_by = given(data.group_by) or []
     wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), given(data.week_start))
     export = await domain.create(
@@ -262,6 +271,7 @@ async def _create(work: Work, data: TimeReportExportInput) -> Refs:
         timezone=wanted.timezone,
         week_start=wanted.week_start,
         format_=data.format,
+        bom=data.bom,
     )
     return {"report_export": export.id}
 

@@ -8,6 +8,7 @@ next one begins it anew, and what the first had put into the store is swept.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import datetime as dt
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
@@ -117,6 +118,8 @@ class _Maker:
     # --- formats ---------------------------------------------------------------------------------
 
     async def _csv(self, file: BinaryIO) -> None:
+        if self.row.bom:
+            file.write(codecs.BOM_UTF8)
         file.write(export_csv.header().encode())
         async with aclosing(self._entries()) as portions:
             async for lines in portions:

@@ -55,6 +55,8 @@ class ReportExport(Versioned, Base):
     timezone: Mapped[str]
     week_start: Mapped[WeekDay] = mapped_column(Ordered(WeekDay), default=WeekDay.MONDAY)
     format: Mapped[ExportFormat] = mapped_column(Ordered(ExportFormat))
+    # Whether the file begins with a byte order mark.
+    bom: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     state: Mapped[ExportState] = mapped_column(Ordered(ExportState), default=ExportState.QUEUED)
     # In per cent.
     progress: Mapped[int] = mapped_column(SmallInteger, default=0)

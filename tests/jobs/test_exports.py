@@ -113,7 +113,8 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, tools: Tools) -
     assert (second["day"], second["start"], second["durationSeconds"]) == ("2026-03-04", "", "60")
     # The file can be read back: by somebody else's account nothing, by one's own everything.
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
-    assert {error["code"] for error in reply.user_errors} == {"ALREADY_EXISTS"}
+    assert [done["row"] for done in reply.good["timeEntryImport"]["results"]] == [2, 3]
+    assert reply.good["timeEntryImport"]["goodCount"] == 0
     async with world.database.session() as session, session.begin():
         await session.execute(
             text("DELETE FROM time_entries WHERE id = ANY(:ids)"), {"ids": [one.id, day.id]}
@@ -522,3 +523,22 @@ async def test_weeks_begin_as_the_profile_says(world: World, tools: Tools) -> No
     assert await weeks(", weekStart: MONDAY") == [["2026-03-02"]] * 2
     assert await exported() == ["2026-03-08"]
     assert await exported(weekStart="SATURDAY") == ["2026-03-07"]
+
+
+async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
+    world: World, tools: Tools
+) -> None:
+    ada = await world.person()
+    await world.rows(entry(ada, START, 60))
+    bodies = []
+    for bom in (False, True):
+        export_id = await ask(world, ada, format="CSV", bom=bom)
+        await make(tools, export_id)
+        bodies.append((await fetched(world, ada, export_id))[1])
+    assert bodies[1] == b"\xef\xbb\xbf" + bodies[0]
+    reply = await world.run(IMPORT, ada, input={"csv": bodies[1].decode()})
+    assert [row["row"] for row in reply.good["timeEntryImport"]["results"]] == [2]
+    refused = await world.run(EXPORT, ada, input={"format": "PDF", "bom": True})
+    assert [(error["code"], error["path"]) for error in refused.user_errors] == [
+        ("BAD_USER_INPUT", ["input", "bom"])
+    ]

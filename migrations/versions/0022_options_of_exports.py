@@ -1,4 +1,4 @@
-"""Exports keep the day on which their weeks begin."""
+"""Exports keep the day on which their weeks begin, and whether they have a byte order mark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ def upgrade() -> None:
         sa.Column("week_start", sa.SmallInteger(), nullable=False, server_default="1"),
     )
     op.alter_column("report_exports", "week_start", server_default=None)
+    op.add_column(
+        "report_exports",
+        sa.Column("bom", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_column("report_exports", "bom")
     op.drop_column("report_exports", "week_start")
