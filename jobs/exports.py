@@ -23,7 +23,7 @@ from graphql import GraphQLError
 from auth.viewer import Viewer
 from db import models
 from db.models import ExportFormat, ReportExport, User
-from db.read import Reader, Statement
+from db.read import Snapshot, Statement
 from domain import export as domain
 from domain import export_csv, export_pdf, export_rows, timezones
 from domain.report import Group, GroupBy, Shape
@@ -93,27 +93,27 @@ class _Maker:
         self.tools = tools
         self.row = row
         self.viewer = viewer
+        self.reader: Snapshot
         filter_ = None if row.filter is None else from_json(schema, TimeReportFilter, row.filter)
         group_by = [GroupBy[name] for name in row.group_by]
         self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, row.week_start)
         self.total = 0
         self.told = 0
 
-    @property
-    def reader(self) -> Reader:
-        return self.tools.database.reader
-
     async def write(self, file: BinaryIO) -> None:
-        """Write the whole file."""
-        # How many entries there are is what progress is measured by.
-        whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
-        self.total = (await whole.read(self.reader, self.viewer)).count
-        writers = {
-            ExportFormat.CSV: self._csv,
-            ExportFormat.JSON: self._json,
-            ExportFormat.PDF: self._pdf,
-        }
-        await writers[self.row.format](file)
+        """Write the whole file: all of it as it was at one moment."""
+        async with self.tools.database.reader.snapshot() as self.reader:
+            # How many entries there are is what progress is measured by.
+            whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
+            self.total = (await whole.read(self.reader, self.viewer)).count
+            if self.row.format is ExportFormat.CSV:
+                await self._csv(file)
+                return
+            if self.row.format is ExportFormat.JSON:
+                await self._json(file)
+                return
+            paper = await self._paper()
+        await asyncio.to_thread(export_pdf.write, paper, file)
 
     # --- formats ---------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class _Maker:
         report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
         shown = await self._shown(report)
         head = {
-            "generatedAt": self.tools.clock(),
+            "generatedAt": self.reader.moment,
             "timezone": self.wanted.timezone,
             "filter": self.row.filter,
             "groupBy": self.row.group_by,
@@ -145,10 +145,6 @@ class _Maker:
                     file.write(separator + orjson.dumps(_entry(line)))
                     separator = b",\n"
         file.write(b"\n]}\n")
-
-    async def _pdf(self, file: BinaryIO) -> None:
-        # The report is let go before its pages are drawn: the two are the largest things here.
-        await asyncio.to_thread(export_pdf.write, await self._paper(), file)
 
     async def _paper(self) -> export_pdf.Paper:
         report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
@@ -180,7 +176,7 @@ class _Maker:
             lines.append(f"Entries: {orjson.dumps(self.row.filter['entries']).decode()}")
         if self.row.group_by:
             lines.append(f"Grouped by {', '.join(name.lower() for name in self.row.group_by)}")
-        made = self.tools.clock().astimezone(timezones.zone(wanted.timezone))
+        made = self.reader.moment.astimezone(timezones.zone(wanted.timezone))
         lines.append(f"Made on {made:%Y-%m-%d %H:%M} ({wanted.timezone})")
         return lines
 

@@ -542,3 +542,33 @@ async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
     assert [(error["code"], error["path"]) for error in refused.user_errors] == [
         ("BAD_USER_INPUT", ["input", "bom"])
     ]
+
+
+async def test_an_export_is_of_one_moment(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    await many_entries(world, ada, 3_000)
+    await world.rows(entry(ada, dt.datetime.now(dt.UTC) - dt.timedelta(hours=1), None))
+    export_id = await ask(world, ada, format="JSON", groupBy=["DAY"])
+    making = asyncio.create_task(make(tools, export_id))
+    changes = 0
+    while not making.done():
+        async with world.database.session() as session, session.begin():
+            await session.execute(
+                text(
+                    "UPDATE time_entries SET ended_at = ended_at + interval '1 minute' "
+                    "WHERE user_id = :user"
+                ),
+                {"user": ada.id},
+            )
+        await world.rows(entry(ada, START + dt.timedelta(hours=changes), 7))
+        changes += 1
+    await making
+    assert changes > 1
+    made = orjson.loads((await fetched(world, ada, export_id))[1])
+    lengths = [one["durationSeconds"] for one in made["entries"]]
+    assert (made["count"], made["seconds"]) == (len(lengths), sum(lengths))
+    assert sum(group["seconds"] for group in made["groups"]) == made["seconds"]
+    (running,) = [one for one in made["entries"] if one["end"] is None]
+    began = dt.datetime.fromisoformat(running["start"])
+    until = dt.datetime.fromisoformat(made["generatedAt"]).replace(microsecond=0)
+    assert running["durationSeconds"] == (until - began).total_seconds()
