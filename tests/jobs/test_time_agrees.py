@@ -82,7 +82,8 @@ class Model:
                 if (self.first or one.day) <= one.day <= (self.last or one.day):
                     yield one, one.started_at, end
                 continue
-            left, right = max(one.started_at, opens or one.started_at), min(end, closes or end)
+            left = one.started_at if opens is None else max(one.started_at, opens)
+            right = end if closes is None else min(end, closes)
             is_inside = opens is None or one.started_at >= opens
             if left < right or (left == right == one.started_at and is_inside and left != closes):
                 yield one, left, right
