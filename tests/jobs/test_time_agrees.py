@@ -74,8 +74,8 @@ class Model:
 
     def cut(self) -> Iterator[tuple[models.TimeEntry, dt.datetime, dt.datetime]]:
         """The entries that have time on these days, with the start and end that are left."""
-        opens = self.first and self.begins(self.first)
-        closes = self.last and self.begins(self.last + DAY)
+        opens = None if self.first is None else self.begins(self.first)
+        closes = None if self.last is None else self.begins(self.last + DAY)
         for one in self.entries:
             end = one.ended_at or dt.datetime.now(UTC).replace(microsecond=0)
             if one.day is not None:
