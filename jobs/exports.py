@@ -11,6 +11,7 @@ import asyncio
 import codecs
 import datetime as dt
 import tempfile
+import textwrap
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,6 +23,7 @@ from graphql import GraphQLError
 
 from auth.viewer import Viewer
 from db import models
+from db.base import Base
 from db.models import ExportFormat, ReportExport, User
 from db.read import Snapshot, Statement
 from domain import export as domain
@@ -34,12 +36,15 @@ from graph import ids
 from graph.report import TimeReportFilter, names, predicates, wanted_of
 from graph.schema import schema
 from graph.stored_input import from_json
+from jobs import filter_text
 from jobs.executing import viewer_of
 from jobs.handlers import RunningJob, handler
 from jobs.tools import Tools
 
 MAX_GROUPS = 50_000
 _PORTION = 500
+# Letters in a line of the PDF's heading, and how many of these a filter takes.
+_LINE, _MOST_LINES = 105, 8
 _PREFIXES = {"time_entry": models.TimeEntry, "task": models.Task}
 
 
@@ -158,14 +163,16 @@ class _Maker:
 
         return export_pdf.Paper(
             title="Time report",
-            about=self._about(),
+            about=await self._about(),
             days=days,
+            first=self.wanted.first,
+            last=self.wanted.last,
             week_start=self.wanted.week_start,
             groups=[entry(depth, _name(group, shown), group) for depth, group in _walk(report)],
             total=entry(0, "Total", report),
         )
 
-    def _about(self) -> list[str]:
+    async def _about(self) -> list[str]:
         wanted = self.wanted
         first, last = wanted.first, wanted.last
         lines = [
@@ -173,12 +180,26 @@ class _Maker:
             f"Time zone: {wanted.timezone}",
         ]
         if self.row.filter and "entries" in self.row.filter:
-            lines.append(f"Entries: {orjson.dumps(self.row.filter['entries']).decode()}")
+            text = await self._filter_text(self.row.filter["entries"])
+            lines += textwrap.wrap(text, _LINE, max_lines=_MOST_LINES, placeholder=" …")
         if self.row.group_by:
             lines.append(f"Grouped by {', '.join(name.lower() for name in self.row.group_by)}")
         made = self.reader.moment.astimezone(timezones.zone(wanted.timezone))
         lines.append(f"Made on {made:%Y-%m-%d %H:%M} ({wanted.timezone})")
         return lines
+
+    async def _filter_text(self, entries: dict[str, Any]) -> str:
+        """The filter of entries as a sentence, with names in place of ids."""
+        keys: dict[type[Base], dict[UUID, str]] = {}
+        for text in filter_text.ids_in(entries):
+            model, key = ids.split(text, ())
+            if model in {models.Project, models.Task, models.User}:
+                keys.setdefault(model, {})[key] = text
+        shown: dict[str, str] = {}
+        for model, texts in keys.items():
+            named = await names(self.reader, self.viewer, model, texts)
+            shown |= {texts[key]: name for key, name in named.items()}
+        return filter_text.sentence(entries, shown.get)
 
     async def _days(self) -> list[tuple[dt.date, int]]:
         shape = Shape((GroupBy.DAY,), self.wanted.shape.has_first, self.wanted.shape.has_last)

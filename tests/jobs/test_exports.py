@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import insert, select, text, update
 
 from db import models
@@ -572,3 +573,66 @@ async def test_an_export_is_of_one_moment(world: World, tools: Tools) -> None:
     began = dt.datetime.fromisoformat(running["start"])
     until = dt.datetime.fromisoformat(made["generatedAt"]).replace(microsecond=0)
     assert running["durationSeconds"] == (until - began).total_seconds()
+
+
+# --- what a PDF says -----------------------------------------------------------------------------
+
+
+def words_of(body: bytes) -> str:
+    return " ".join(PdfReader(io.BytesIO(body)).pages[0].extract_text().split())
+
+
+@pytest.mark.parametrize(
+    ("days", "unit", "labels"),
+    [
+        # Not every bar has a label.
+        (("2026-02-20", "2026-03-20"), "day", ("02-20", "03-19")),
+        (("2025-06-04", "2026-03-20"), "week", ("06-02", "03-09")),
+        (("2022-01-05", "2026-03-20"), "month", ("2022-01", "2026-01")),
+        (("1990-01-05", "2026-03-20"), "year", ("1990", "2026")),
+    ],
+)
+async def test_the_chart_spans_the_days_that_were_asked_for(
+    world: World, tools: Tools, days: tuple[str, str], unit: str, labels: tuple[str, str]
+) -> None:
+    ada = await world.person()
+    await world.rows(entry(ada, START, 3600))
+    export_id = await ask(
+        world, ada, format="PDF", filter=dict(zip(("from", "to"), days, strict=True))
+    )
+    await make(tools, export_id)
+    text = words_of((await fetched(world, ada, export_id))[1])
+    chart = text.partition(f"Hours by {unit}")[2].partition("Time Billable")[0].split()
+    shown = [word for word in chart if word != "h" and len(word) > 3 and "." not in word]
+    assert (shown[0], shown[-1]) == labels
+
+
+async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, tools: Tools) -> None:
+    ada, bob = await world.people(2)
+    project = await world.project(ada, name="Bridge")
+    hidden = await world.project(bob)
+    task = await world.task(ada, "Dig", project_id=project.id)
+    entries = {
+        "projectId": {"in": [gid(project), gid(hidden)]},
+        "billable": True,
+        "tags": {"some": {"eq": "deep"}},
+        "durationSeconds": {"gte": 60},
+        "or": [{"taskId": {"isNull": True}}, {"taskId": {"eq": gid(task)}}],
+        "not": {"task": {"title": {"contains": "x"}}},
+        "startedAt": {"lt": "2026-06-01T00:00:00Z"},
+    }
+    export_id = await ask(world, ada, format="PDF", filter={"entries": entries})
+    await make(tools, export_id)
+    text = words_of((await fetched(world, ada, export_id))[1])
+    for part in (
+        "the project is “Bridge” or one that you cannot see",
+        "the entry is billable",
+        "a tag is “deep”",
+        "the duration in seconds is at least 60",
+        "(the task is not set or the task is “Dig”)",
+        "not (the task's title contains “x”)",
+        "the start is before 2026-06-01T00:00:00Z",
+    ):
+        assert part in text, (part, text)
+    assert "Only entries where" in text
+    assert "{" not in text
