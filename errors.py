@@ -85,12 +85,12 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of things is reached.",
     ErrorCode.ARCHIVED: "The project is archived and so read-only; unarchive it first.",
     ErrorCode.LOCKED: (
-        "The project's time is closed up to a day (`timeLockedBefore`), and this entry begins "
-        "before it."
+        "Time before the project's `timeLockedBefore` is locked, and a time entry of this change "
+        "begins before that day."
     ),
     ErrorCode.OVERLAP: (
-        "Two time entries of yours would overlap, and a project of theirs does not allow that "
-        "(`allowOverlaps`)."
+        "Two time entries of one person would overlap, and the project of one of them does not "
+        "allow that (`allowOverlaps`)."
     ),
     ErrorCode.FILE_EMPTY: "The file has no bytes.",
     ErrorCode.FILE_TOO_LARGE: "The file has more bytes than are taken.",

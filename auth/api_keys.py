@@ -48,6 +48,7 @@ _KEY = Statement(
         models.User.is_active,
         models.User.is_admin,
         models.User.timezone,
+        models.User.week_start,
         models.User.deleted_at,
     )
     .join(models.User, models.User.id == models.ApiKey.user_id)
@@ -76,8 +77,8 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def viewer_with(key: models.ApiKey | Any, *, is_admin: bool, timezone: str) -> Viewer:
-    """Whom a key (or a row of its columns) stands for: its user, of whom the rest is said."""
+def viewer_with(key: models.ApiKey | Any, user: Any) -> Viewer:
+    """Whom a key stands for: its user. `user`: a row of users, or a viewer."""
     projects = None if key.project_ids is None else tuple(key.project_ids)
     scopes = frozenset(key.scopes)
     administrates = any(scope.startswith(f"{ADMIN}:") for scope in scopes)
@@ -85,8 +86,9 @@ def viewer_with(key: models.ApiKey | Any, *, is_admin: bool, timezone: str) -> V
         user_id=key.user_id,
         api_key_id=key.id,
         # Broad scopes do not make a program an administrator.
-        is_admin=is_admin and projects is None and administrates,
-        timezone=timezone,
+        is_admin=user.is_admin and projects is None and administrates,
+        timezone=user.timezone,
+        week_start=models.WeekDay(user.week_start),
         expires_at=key.expires_at,
         scopes=scopes,
         projects=projects,
@@ -154,7 +156,7 @@ class ApiKeys:
             raise Unauthenticated("The API key has expired.")
         if not row.is_active:
             raise Unauthenticated("The account was deactivated by an administrator.")
-        viewer = viewer_with(row, is_admin=row.is_admin, timezone=row.timezone)
+        viewer = viewer_with(row, row)
         if generation == self._generation:
             until = now + self._recheck
             self._keep(hash_, _Known(viewer, min(until, row.expires_at or until)))

@@ -48,6 +48,7 @@ _STANDING = Statement(
         models.User.is_active,
         models.User.is_admin,
         models.User.timezone,
+        models.User.week_start,
         models.User.deleted_at,
     )
     .join(models.User, models.User.id == models.Session.user_id)
@@ -72,7 +73,7 @@ class _Standing:
     Tokens of one session share it, so that `forget` reaches all of them by one assignment.
     """
 
-    __slots__ = ("current", "is_admin", "refusal", "timezone", "until", "user_id")
+    __slots__ = ("current", "is_admin", "refusal", "timezone", "until", "user_id", "week_start")
 
     def __init__(self, row: Any, now: dt.datetime) -> None:
         self.current = True
@@ -80,6 +81,7 @@ class _Standing:
         self.user_id: UUID | None = None
         self.is_admin = False
         self.timezone = "UTC"
+        self.week_start = models.WeekDay.MONDAY
         self.refusal: str | None = None
         if row is None or row.deleted_at is not None:
             self.refusal = "The session does not exist any more; sign in again."
@@ -87,6 +89,7 @@ class _Standing:
         self.user_id = row.user_id
         self.is_admin = row.is_admin
         self.timezone = row.timezone
+        self.week_start = models.WeekDay(row.week_start)
         if not row.is_active:
             self.refusal = "The account was deactivated by an administrator."
         elif row.revoked_at is not None:
@@ -299,6 +302,7 @@ def _viewer_of(
         session_id=session_id,
         is_admin=standing.is_admin,
         timezone=standing.timezone,
+        week_start=standing.week_start,
         expires_at=expires_at,
     )
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, Uuid, bindparam
 
 from auth.scopes import readable_events
+from db.models import WeekDay
 from errors import Unauthenticated
 
 VIEWER_PARAM = "viewer_id"
@@ -47,6 +48,8 @@ class Viewer:
     is_admin: bool = False
     # The person's zone: all-day dates are meant in it.
     timezone: str = "UTC"
+    # The first day of the person's weeks, for reports.
+    week_start: WeekDay = WeekDay.MONDAY
     # When the credentials end.
     expires_at: dt.datetime | None = None
     # What an API key is good for; None with a session, which is good for everything.

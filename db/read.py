@@ -10,10 +10,12 @@ cost nothing to make.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import datetime as dt
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
@@ -165,6 +167,43 @@ class Statement:
         return [values[name] for name in self._names]
 
 
+class Fetching(Protocol):
+    """What reads rows: the `Reader`, or one `Snapshot` of it."""
+
+    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
+        """All rows of the statement."""
+
+
+class Snapshot:
+    """Reads of one transaction (`Reader.snapshot`), one after the other. `moment`: its `now()`."""
+
+    def __init__(
+        self, connection: Connection, moment: dt.datetime, on_statement: Callable[[str], None]
+    ) -> None:
+        self.moment = moment
+        self._connection = connection
+        self._on_statement = on_statement
+
+    async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
+        """All rows of the statement."""
+        self._on_statement(statement.text)
+        rows: list[Any] = await self._connection.fetch(
+            statement.text, *statement.arguments(params), record_class=statement.row
+        )
+        return rows
+
+    async def stream(
+        self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
+    ) -> AsyncGenerator[list[Any], None]:
+        """The rows in portions, by a cursor of the server: memory does not grow with them."""
+        self._on_statement(statement.text)
+        cursor = await self._connection.cursor(
+            statement.text, *statement.arguments(params), record_class=statement.row
+        )
+        while rows := await cursor.fetch(portion):
+            yield rows
+
+
 class Reader:
     """The connections that reads go through; one for each process.
 
@@ -197,21 +236,17 @@ class Reader:
         connections.discard_free()
         return await self._fetch(connections, statement, arguments)
 
-    async def stream(
-        self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
-    ) -> AsyncGenerator[list[Any], None]:
-        """The rows in portions, by a cursor of the server: memory does not grow with them. It holds
-        a connection, and its transaction, until it is closed.
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """Reads that all see the rows of one moment, which is also their `now()`. It holds a
+        connection, and its transaction, until the block ends.
         """
-        self._on_statement(statement.text)
-        arguments = statement.arguments(params)
         async with (
             self._by_values.taken() as connection,
-            connection.transaction(readonly=True),
+            connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            cursor = await connection.cursor(statement.text, *arguments, record_class=statement.row)
-            while rows := await cursor.fetch(portion):
-                yield rows
+            moment = await connection.fetchval("SELECT now()")
+            yield Snapshot(connection, moment, self._on_statement)
 
     async def _fetch(
         self, connections: Connections[Connection], statement: Statement, arguments: list[Any]

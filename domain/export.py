@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 
 from auth import access
-from db.models import ExportFormat, ExportState, ReportExport, StoredFile
+from db.models import ExportFormat, ExportState, ReportExport, StoredFile, WeekDay
 from domain import locks
 from domain.work import Work
 from errors import ErrorCode, Failure, Forbidden
@@ -34,7 +34,9 @@ async def create(
     filter_json: dict[str, Any] | None,
     group_by: Sequence[str],
     timezone: str,
+    week_start: WeekDay,
     format_: ExportFormat,
+    bom: bool = False,
 ) -> ReportExport:
     """Ask for an export; the arguments of the report have been checked."""
     user_id = work.viewer.require()
@@ -57,7 +59,9 @@ async def create(
         filter=filter_json,
         group_by=list(group_by),
         timezone=timezone,
+        week_start=week_start,
         format=format_,
+        bom=bom,
         state=ExportState.QUEUED,
         progress=0,
         created_at=work.now,

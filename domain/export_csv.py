@@ -1,4 +1,4 @@
-"""Entries as CSV (RFC 4180: comma, quotes where needed, CRLF), and back.
+"""Entries as CSV (RFC 4180: comma, quotes where needed, CRLF); `domain.import_csv` reads them.
 
 A cell that a spreadsheet would take for a formula gets an apostrophe in front, by which it stays
 text; so does one that only differs from such a cell by apostrophes, so that reading takes off
@@ -11,12 +11,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from domain.export_rows import Line
-from errors import BadInput, ErrorCode, Failure
 
 COLUMNS = (
     "id",
@@ -99,60 +97,3 @@ def tags_of(cell: str) -> list[str]:
             parts[-1].append(piece.removeprefix("\\"))
     found = ("".join(part).strip() for part in parts)
     return [tag for tag in found if tag]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line that was read; `number` is that of the spreadsheet, in which the header is 1."""
-
-    number: int
-    cells: dict[str, str]
-    # Why its cells cannot be told apart; None for a row as it should be.
-    fault: str | None = None
-
-    def get(self, name: str) -> str | None:
-        """A cell, or None where it is empty or there is no such column."""
-        return self.cells.get(name) or None
-
-
-def parsed(text: str, *, most: int) -> list[Row]:
-    """The rows of a file. Raises `BadInput` where it is no CSV, or lacks what an entry needs."""
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        _check_names(names)
-        return list(_rows(reader, names, most))
-    except csv.Error as error:
-        raise BadInput(
-            f"Line {reader.line_num} is not CSV as RFC 4180 has it: {error}.", path=("csv",)
-        ) from None
-
-
-def _check_names(names: list[str]) -> None:
-    unknown = [name for name in names if name not in COLUMNS]
-    if unknown:
-        raise BadInput(
-            f"There is no column “{unknown[0][:50]}”; columns are {', '.join(COLUMNS)}.",
-            path=("csv",),
-        )
-    if len(set(names)) != len(names):
-        raise BadInput("A column stands twice in the first line.", path=("csv",))
-    if not {"start", "day"} & set(names):
-        raise BadInput("The first line has neither a column start nor day.", path=("csv",))
-
-
-def _rows(reader: Iterator[list[str]], names: list[str], most: int) -> Iterator[Row]:
-    for number, cells in enumerate(reader, 2):
-        if not any(cells):
-            continue
-        if number > most + 1:
-            raise Failure(
-                f"At most {most:,} entries at once.", path=("csv",), code=ErrorCode.LIMIT_EXCEEDED
-            )
-        if len(cells) != len(names):
-            fault = f"The header has {len(names)} columns, and this row {len(cells)}."
-            yield Row(number, {}, fault)
-            continue
-        yield Row(
-            number, {name: meant(cell).strip() for name, cell in zip(names, cells, strict=True)}
-        )

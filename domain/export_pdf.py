@@ -22,6 +22,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 import texts
+from db.models import WeekDay
 
 _WIDTH, _HEIGHT = A4
 _MARGIN = 48.0
@@ -35,6 +36,9 @@ _HOURS, _BILLABLE, _COUNT = _WIDTH - _MARGIN - 110, _WIDTH - _MARGIN - 45, _WIDT
 _INK, _FAINT, _LINE = HexColor("#1f2937"), HexColor("#6b7280"), HexColor("#e5e7eb")
 _BAR, _SHADE = HexColor("#3b82f6"), HexColor("#f3f4f6")
 _MOST_BARS = 92
+_LABELS = {"month": "%Y-%m", "year": "%Y"}
+# The most days that each has.
+_UNITS = {"week": 7, "month": 31}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What is printed. `days` are the seconds of each day that has any, in order."""
+    """What is printed. `days` are the seconds of each day that has any, in order; the chart begins
+    and ends with `first` and `last`, or where these are None with the first and last of `days`.
+    """
 
     title: str
     about: Sequence[str]
     days: Sequence[tuple[dt.date, int]]
+    first: dt.date | None
+    last: dt.date | None
+    week_start: WeekDay
     groups: Sequence[Entry]
     total: Entry
 
@@ -75,7 +84,7 @@ def write(paper: Paper, file: BinaryIO) -> None:
         if number == 1:
             y = _heading(canvas, paper)
             if paper.days:
-                y = _chart(canvas, paper.days, y)
+                y = _chart(canvas, paper, y)
         y = _table_head(canvas, y)
         for index in range(count):
             row = next(rows)
@@ -107,8 +116,8 @@ def _heading(canvas: Any, paper: Paper) -> float:
     return y - 12
 
 
-def _chart(canvas: Any, days: Sequence[tuple[dt.date, int]], y: float) -> float:
-    unit, bars = _bars(days)
+def _chart(canvas: Any, paper: Paper, y: float) -> float:
+    unit, bars = _bars(paper)
     _text(canvas, _MARGIN, y - 10, f"Hours by {unit}", bold=True, size=10)
     base, left, right = y - 10 - _CHART_HEIGHT, _MARGIN + 30, _WIDTH - _MARGIN
     most = max(seconds for _, seconds in bars) / 3600
@@ -129,37 +138,42 @@ def _chart(canvas: Any, days: Sequence[tuple[dt.date, int]], y: float) -> float:
     every = -(-len(bars) // max(1, int((right - left) // 46)))
     for index in range(0, len(bars), every):
         day = bars[index][0]
-        shown = f"{day:%Y-%m}" if unit == "month" else f"{day:%m-%d}"
+        shown = f"{day:{_LABELS.get(unit, '%m-%d')}}"
         _text(canvas, left + slot * (index + 0.15), base - 10, shown, size=7, ink=_FAINT)
     return base - 30
 
 
-def _bars(days: Sequence[tuple[dt.date, int]]) -> tuple[str, list[tuple[dt.date, int]]]:
-    """One bar a day, without gaps; a week or month each where there are too many."""
+def _bars(paper: Paper) -> tuple[str, list[tuple[dt.date, int]]]:
+    """One bar a day, without gaps; a week, month or year each if there are too many."""
+    days, week_start = paper.days, paper.week_start
     found = dict(days)
-    first, last = days[0][0], days[-1][0]
+    first, last = paper.first or days[0][0], paper.last or days[-1][0]
     span = (last - first).days + 1
     if span <= _MOST_BARS:
         every = [first + dt.timedelta(days=n) for n in range(span)]
         return "day", [(day, found.get(day, 0)) for day in every]
-    unit = "week" if span <= _MOST_BARS * 7 else "month"
+    unit = next((unit for unit, length in _UNITS.items() if span <= _MOST_BARS * length), "year")
     sums: dict[dt.date, int] = {}
-    for day in _all_units(first, last, unit):
+    for day in _all_units(first, last, unit, week_start):
         sums.setdefault(day, 0)
     for day, seconds in days:
-        sums[_unit_of(day, unit)] += seconds
+        sums[_unit_of(day, unit, week_start)] += seconds
     return unit, sorted(sums.items())
 
 
-def _all_units(first: dt.date, last: dt.date, unit: str) -> Iterator[dt.date]:
-    day = _unit_of(first, unit)
+def _all_units(first: dt.date, last: dt.date, unit: str, week_start: WeekDay) -> Iterator[dt.date]:
+    day = _unit_of(first, unit, week_start)
     while day <= last:
         yield day
-        day = _unit_of(day + dt.timedelta(days=7 if unit == "week" else 31), unit)
+        day = _unit_of(day + dt.timedelta(days=_UNITS.get(unit, 366)), unit, week_start)
 
 
-def _unit_of(day: dt.date, unit: str) -> dt.date:
-    return day - dt.timedelta(days=day.weekday()) if unit == "week" else day.replace(day=1)
+def _unit_of(day: dt.date, unit: str, week_start: WeekDay) -> dt.date:
+    if unit == "year":
+        return day.replace(month=1, day=1)
+    if unit == "month":
+        return day.replace(day=1)
+    return day - dt.timedelta(days=(day.isoweekday() - week_start) % 7)
 
 
 def _step(most: float) -> float:

@@ -16,9 +16,10 @@ from sqlalchemy.orm import aliased
 
 from db.models import Project, Task
 from db.read import Statement
-from domain import locks, ranks, rights_change, rules
+from domain import locks, ranks, rights_change, rules, time_moves
 from domain.project import demand_editor, is_editor
 from domain.task_values import record
+from domain.time_moves import EntriesOfMoved
 from domain.work import Work
 from errors import BadInput, Conflict, ErrorCode, Failure, Forbidden
 from events.kinds import EventKind
@@ -178,11 +179,12 @@ async def move(
     project_id: UUID | None,
     to_personal: bool,
     if_version: int | None,
+    entries: EntriesOfMoved = EntriesOfMoved.MOVE,
 ) -> Task:
     """Move a task before or after another one, and into another project (or out of any).
 
     A subtask that changes its project becomes a task of its own; subtasks follow. In the new
-    project each gets a new number.
+    project each gets a new number. Time entries follow, unless `entries` says otherwise.
     """
     if before_id is not None and after_id is not None:
         raise BadInput("Give beforeId or afterId, not both.", path=("after_id",))
@@ -201,6 +203,8 @@ async def move(
         if task.project_id != target:
             raise Conflict("The task was moved at the same moment; try again.", path=("id",))
         return await _moved(work, task, target, neighbours, if_version)
+    follow = entries is EntriesOfMoved.MOVE
+    locked_for = await time_moves.lock(work, task_id) if follow else ()
     await locks.lock_tasks(
         work, [task_id], trees=True, projects=() if target is None else (target,)
     )
@@ -209,8 +213,11 @@ async def move(
         return await _moved(work, task, target, neighbours, if_version)
     await _demand_movable(work, task, target)
     # Out of a project nobody but its owner gets it, who must be able to share what goes along.
+    origin = task.project_id
     async with rights_change.guarded(work, [task.id], ("project_id",), by_move=target is not None):
         await _moved(work, task, target, neighbours, if_version)
+    if follow:
+        await time_moves.take_along(work, task, origin, locked_for)
     await work.session.flush()
     return task
 

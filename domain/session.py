@@ -465,6 +465,7 @@ def _grant(
         session_id=session.id,
         is_admin=user.is_admin,
         timezone=user.timezone,
+        week_start=user.week_start,
         expires_at=access.expires_at,
     )
     return Grant(viewer, access.token, refresh_token, access.expires_at)

@@ -70,7 +70,7 @@ async def sender_of(work: Work, row: models.Webhook | models.Integration) -> Vie
     if row.api_key_id in {None, viewer.api_key_id}:
         return viewer
     key = await work.session.get_one(models.ApiKey, row.api_key_id)
-    return viewer_with(key, is_admin=viewer.is_admin, timezone=viewer.timezone)
+    return viewer_with(key, viewer)
 
 
 @strawberry.type(description="An API key in a list.")

@@ -17,7 +17,7 @@ from auth.viewer import Viewer
 from db import models
 from db.base import Base
 from db.models import WeekDay
-from db.read import Reader, Statement
+from db.read import Fetching, Statement
 from domain import report as domain
 from domain import rules
 from domain.report import MAX_GROUPS, Group, GroupBy
@@ -82,7 +82,7 @@ class Wanted:
     filter_shape: Hashable
     filter_params: Mapping[str, Any]
 
-    async def rows(self, reader: Reader, viewer: Viewer, limit: int = MAX_GROUPS) -> list[Any]:
+    async def rows(self, reader: Fetching, viewer: Viewer, limit: int = MAX_GROUPS) -> list[Any]:
         """The innermost groups, as far as the viewer may read the entries. `LIMIT_EXCEEDED` where
         there are more than `limit`.
         """
@@ -104,7 +104,7 @@ class Wanted:
             **domain.parameters(self.timezone, self.week_start, self.first, self.last, limit),
         }
 
-    async def read(self, reader: Reader, viewer: Viewer, limit: int = MAX_GROUPS) -> Group:
+    async def read(self, reader: Fetching, viewer: Viewer, limit: int = MAX_GROUPS) -> Group:
         """The report. Projects and tasks that the viewer may not see are one group with none."""
         rows = await self.rows(reader, viewer, limit)
         visible: dict[GroupBy, Mapping[UUID, str]] = {}
@@ -159,7 +159,7 @@ def _names_statement(model: type[Base], viewer_shape: Shape) -> Statement:
 
 
 async def names(
-    reader: Reader, viewer: Viewer, model: type[Base], keys: Iterable[UUID | None]
+    reader: Fetching, viewer: Viewer, model: type[Base], keys: Iterable[UUID | None]
 ) -> dict[UUID, str]:
     """The names of those that the viewer may see among these."""
     wanted = [key for key in keys if key is not None]
@@ -201,7 +201,7 @@ def wanted_of(
     return Wanted(
         shape=domain.Shape(keys, first is not None, last is not None),
         timezone=zone,
-        week_start=week_start or WeekDay.MONDAY,
+        week_start=week_start or viewer.week_start,
         first=first,
         last=last,
         filter_shape=shaped,
@@ -314,7 +314,9 @@ async def _time_report(
         str | None,
         arg("The IANA zone whose midnights divide the days, such as Europe/Zurich; yours if not."),
     ] = None,
-    week_start: Annotated[WeekDay | None, arg("The day on which weeks begin; MONDAY.")] = None,
+    week_start: Annotated[
+        WeekDay | None, arg("The day on which weeks begin; that of your profile if left out.")
+    ] = None,
 ) -> _Report:
     viewer = info.viewer
     viewer.require()

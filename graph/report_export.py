@@ -12,12 +12,12 @@ import strawberry
 from sqlalchemy import Uuid, bindparam, func, select
 
 from db import models
-from db.models import ExportFormat, ExportState
+from db.models import ExportFormat, ExportState, WeekDay
 from db.read import Statement
 from domain import export as domain
 from domain.report import GroupBy
 from domain.work import Work
-from errors import NotFound
+from errors import BadInput, NotFound
 from events.filter import EventFilter
 from events.kinds import EventKind
 from events.subscription import Subscription as Source
@@ -36,7 +36,9 @@ described_enum(
     ExportFormat,
     "What kind of file an export is.",
     {
-        ExportFormat.CSV: "The entries, one a line (RFC 4180, UTF-8); `timeEntryImport` reads it.",
+        ExportFormat.CSV: "The entries, one a line (RFC 4180, UTF-8); `timeEntryImport` reads it. "
+        "Entries are cut to the days of the export; their own times are in `originalStart` and "
+        "`originalEnd`.",
         ExportFormat.JSON: "The groups and the entries.",
         ExportFormat.PDF: "For paper: a chart of hours, the groups, totals.",
     },
@@ -94,6 +96,9 @@ class ReportExport(Node):
     )
     timezone: str = column(
         models.ReportExport.timezone, "The zone whose midnights divide the days."
+    )
+    week_start: WeekDay = column(
+        models.ReportExport.week_start, "The day on which weeks begin.", convert=WeekDay
     )
     url: str | None = batch(
         _urls,
@@ -219,6 +224,14 @@ class TimeReportExportInput(MutationInput):
     timezone: str | None = optional(
         "The IANA zone whose midnights divide the days; yours if left out."
     )
+    week_start: WeekDay | None = optional(
+        "The day on which weeks begin; that of your profile if left out."
+    )
+    bom: bool = strawberry.field(
+        default=False,
+        description="True: a CSV file begins with a byte order mark, without which spreadsheet "
+        "programs may not read it as UTF-8.",
+    )
 
 
 @strawberry.input(description="The export to give up.")
@@ -247,14 +260,18 @@ class ReportExportCancelPayload(_ExportPayload):
 
 async def _create(work: Work, data: TimeReportExportInput) -> Refs:
     filter_ = given(data.filter)
+    if data.bom and data.format is not ExportFormat.CSV:
+        raise BadInput("bom is for CSV only.", path=("bom",))
     group_by = given(data.group_by) or []
-    wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), None)
+    wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), given(data.week_start))
     export = await domain.create(
         work,
         filter_json=None if filter_ is None else to_json(filter_),
         group_by=[by.name for by in group_by],
         timezone=wanted.timezone,
+        week_start=wanted.week_start,
         format_=data.format,
+        bom=data.bom,
     )
     return {"report_export": export.id}
 

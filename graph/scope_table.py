@@ -117,7 +117,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "files:read": "Attachment AttachmentUploadTarget",
     "time:read": (
         "TimeEntry TimerChange TimeReport TimeReportGroup ReportExport ReportExportProgress "
-        "TimeEntryBulkResult TimeEntryImportResult"
+        "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice"
     ),
     "people:read": "User",
     "events:read": (

@@ -462,6 +462,7 @@ async def _move(work: Work, data: TaskMoveInput) -> Refs:
         project_id=_id(models.Project, target, "project_id"),
         to_personal=target is None,
         if_version=given(data.if_version),
+        entries=data.time_entries,
     )
     return {"task": task.id}
 
@@ -508,5 +509,6 @@ class TaskMutation:
     task_move: TaskMovePayload = mutation(
         _move,
         TaskMoveInput,
-        "Put a task before or after another one, or into another project. Subtasks follow.",
+        "Put a task before or after another one, or into another project. Subtasks and time "
+        "entries follow.",
     )

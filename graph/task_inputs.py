@@ -14,6 +14,7 @@ from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
 from domain.task_values import Subtasks
+from domain.time_moves import EntriesOfMoved
 from graph import filtering, ordering
 from graph.attachment_inputs import (
     AttachmentFilter,
@@ -317,6 +318,17 @@ class TaskAssignInput(UpdateInput):
     assignee_id: strawberry.ID | None = optional("The person; nobody where null or left out.")
 
 
+described_enum(
+    EntriesOfMoved,
+    "What becomes of the time entries of a task that moves to another project.",
+    {
+        EntriesOfMoved.MOVE: "They move along.",
+        EntriesOfMoved.KEEP: "They stay in the project in which they are, on the task.",
+    },
+    name="TaskMoveTimeEntries",
+)
+
+
 @strawberry.input(description="Where a task is to stand.")
 class TaskMoveInput(UpdateInput):
     """See `domain.placement.move`."""
@@ -328,4 +340,10 @@ class TaskMoveInput(UpdateInput):
         "Another project; at the end where no neighbour is named. You need the role EDITOR or "
         "higher in both projects, or to be the owner of a personal task. Null takes a task of "
         "yours out of its project."
+    )
+    time_entries: EntriesOfMoved = strawberry.field(
+        default=EntriesOfMoved.MOVE,
+        description="What becomes of the time entries of the task and its subtasks, whoever's they "
+        "are, when the project changes. With MOVE, entries in a locked period of either project "
+        "make it `LOCKED`, and overlaps that the new project does not allow `OVERLAP`.",
     )

@@ -1,41 +1,71 @@
-"""Importing time entries from CSV: the columns that an export writes, a report for each row.
+"""Importing time entries from CSV, with a report for each row.
 
-Rows are checked and made by the rules of `timeEntryCreate`. An entry that was imported before has
-its id already, so that a file may be sent twice and nothing is there twice.
+Rows are checked and made by the rules of `timeEntryCreate`. An entry that is there already is a
+duplicate, so that a file may be sent twice and nothing is there twice.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import and_, or_, select
 
-from auth import access
 from db import models
-from domain import export_csv, rules, timezones
+from domain import import_csv, import_values, rules, timezones
 from domain import time_entry as domain
-from domain.export_csv import Row
-from domain.timezones import Zone
+from domain.import_csv import Row
+from domain.import_values import Notice, NoticeCode
+from domain.time_values import checked_words, new_span
 from domain.work import Work
-from errors import BadInput, Failure, NotFound, check, collecting, each, refuse
-from graph import ids
+from errors import Failure, collecting, each
 from graph.errors import UserError
 from graph.fields import BatchInfo, attribute, batch, derived
 from graph.inputs import MutationInput, given, optional, required
 from graph.loading import load_objects
 from graph.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.node import described_enum
 from graph.task_bulk import BulkOnError
 from graph.time_entry import TimeEntry
+from graph.time_import_rows import Reading, names_of
 
 MAX_ROWS = 2_000
-_KEY = re.compile(r"([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})")
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class Duplicates(Enum):
+    """What is done about rows whose entries are there already."""
+
+    SKIP = "SKIP"
+    KEEP = "KEEP"
+
+
+described_enum(
+    Duplicates,
+    "What an import does with duplicates: rows whose `id` is that of an entry of yours, or that "
+    "have the same times and description as one.",
+    {
+        Duplicates.SKIP: "Nothing is made from them.",
+        Duplicates.KEEP: "Entries are made from them, too, with new ids.",
+    },
+    name="TimeEntryImportDuplicates",
+)
+described_enum(
+    NoticeCode,
+    "What a notice of an import is about.",
+    {
+        NoticeCode.SKIPPED_TIME: "A local time that does not exist was moved forward.",
+        NoticeCode.REPEATED_TIME: "A local time that occurs twice was taken as one of the two.",
+        NoticeCode.DUPLICATE: "The entry is there already.",
+        NoticeCode.OTHER_USER: "The other program knows you by another name or address.",
+        NoticeCode.ACTIVITY_AS_TAG: "An activity that is not one of your tasks became a tag.",
+    },
+    name="TimeEntryImportNoticeCode",
+)
 
 
 @strawberry.input(description="Time entries in CSV.")
@@ -43,19 +73,28 @@ class TimeEntryImportInput(MutationInput):
     """See the module."""
 
     csv: str = required(
-        f"The file, at most {MAX_ROWS:,} rows, with the columns of an export in any order; needed "
-        "are `start` with `end` or `durationSeconds`, or `day` with `durationSeconds`. `project` "
-        "is a key, `task` a key like `WEB-42` or an id, `tags` are divided by semicolons. "
-        "`projectName` and `taskTitle` are not looked at; a `user` other than you is refused."
+        f"The file, at most {MAX_ROWS:,} rows, divided by commas, semicolons or tabs. Columns, in "
+        "any order and case, are those of an export: needed are `start` with `end` or "
+        "`durationSeconds`, or `day` with `durationSeconds`. `project` is a key or a name, `task` "
+        "a key like `WEB-42`, an id or a title, `tags` are divided by semicolons. `projectName` "
+        "and `taskTitle` are not read; a `user` other than you is refused. Exports of Clockify, "
+        "Toggl Track and Kimai (their activities are tasks, or else tags) are recognized by their "
+        "header. Durations are seconds, `1:30`, `1:30:00`, hours (`1.50`) or `18:25 min`."
     )
     timezone: str | None = optional(
-        "The IANA zone of moments without an offset; yours if left out."
+        "The IANA zone of moments without an offset; yours if left out. A local time that the "
+        "clock skips is moved forward by the gap, and one that occurs twice is the first unless "
+        "the duration says otherwise; the row has a notice."
     )
     dry_run: bool = strawberry.field(
         default=False, description="Only say for each row what would become of it."
     )
     on_error: BulkOnError = strawberry.field(
         default=BulkOnError.ROLLBACK, description="What is done where a row fails."
+    )
+    duplicates: Duplicates = strawberry.field(
+        default=Duplicates.SKIP,
+        description="What is done with rows whose entries are there already.",
     )
     force: bool | None = optional("True: let entries last more than 24 hours.")
 
@@ -65,6 +104,7 @@ class _Result:
     row: int
     entry_id: UUID | None
     errors: list[UserError]
+    notices: list[Notice]
 
 
 def _results(payload_: PayloadValue) -> list[_Result]:
@@ -73,13 +113,27 @@ def _results(payload_: PayloadValue) -> list[_Result]:
         if error.path[:2] == ["input", "csv"] and len(error.path) > 2:
             errors.setdefault(error.path[2], []).append(error)
     return [
-        _Result(row, None if key is None else UUID(str(key)), errors.get(str(row), []))
-        for row, key in payload_.refs.get("rows") or ()
+        _Result(
+            row,
+            None if key is None else UUID(str(key)),
+            errors.get(str(row), []),
+            [Notice(NoticeCode(code), *rest) for code, *rest in notices],
+        )
+        for row, key, notices in payload_.refs.get("rows") or ()
     ]
 
 
 async def _entries(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.TimeEntry, [parent.entry_id for parent in parents])
+
+
+@strawberry.type(description="Something about a row that is not an error.")
+class TimeEntryImportNotice:
+    """Reads from a `Notice`."""
+
+    code: NoticeCode = attribute("What it is about.")
+    column: str | None = attribute("The column, as the file's header has it; null for the row.")
+    message: str = attribute("For a person.")
 
 
 @strawberry.type(description="What became of one row, or would.")
@@ -90,7 +144,8 @@ class TimeEntryImportResult:
     time_entry: TimeEntry | None = batch(
         _entries, "The new entry; null where the row failed, or nothing was done."
     )
-    errors: list[UserError] = attribute("What stood in the way; empty where the row is good.")
+    errors: list[UserError] = attribute("Errors of the row; empty if it is good.")
+    notices: list[TimeEntryImportNotice] = attribute("What else there is to know about the row.")
 
 
 @payload("A result for each row. `errors` has those of all rows, with the row in their path.")
@@ -105,200 +160,167 @@ class TimeEntryImportPayload(Payload):
         lambda value: value.refs.get("good", 0),
         "The number of rows that are good; in a dry run, those that would be made.",
     )
+    duplicate_count: int = derived(
+        (),
+        lambda value: value.refs.get("duplicates", 0),
+        "The number of rows whose entries are there already; skipped ones are not among the good.",
+    )
     results: list[TimeEntryImportResult] = derived(
         (), _results, "One for each row, in their order; empty rows are passed over."
     )
 
 
-# --- reading rows --------------------------------------------------------------------------------
+# --- duplicates ----------------------------------------------------------------------------------
+
+_Mark = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """What the file's keys stand for, as far as the viewer sees it."""
-
-    username: str
-    projects: Mapping[str, UUID]
-    tasks: Mapping[tuple[str, int], UUID]
-
-
-async def _names(work: Work, rows: Sequence[Row]) -> _Names:
-    viewer = work.viewer
-    keys = {key for row in rows if (key := row.get("project"))}
-    matches = [match for row in rows if (match := _KEY.fullmatch(row.get("task") or ""))]
-    wanted = {(match[1], int(match[2])) for match in matches}
-    projects: dict[str, UUID] = {}
-    tasks: dict[tuple[str, int], UUID] = {}
-    project, task = models.Project, models.Task
-    if keys:
-        found = await work.session.execute(
-            select(project.key, project.id).where(
-                project.key.in_(keys), access.read(viewer, project)
-            )
+async def _duplicates(
+    work: Work, items: Sequence[domain.NewTimeEntry | Failure]
+) -> dict[int, UUID]:
+    """By index, the viewer's entry that an item is a duplicate of."""
+    entry = models.TimeEntry
+    marks = [None if isinstance(item, Failure) else _mark(work, item) for item in items]
+    wanted = {item.id for item in items if isinstance(item, domain.NewTimeEntry) and item.id}
+    starts = {mark[0] for mark in marks if mark is not None and mark[2] is None}
+    days = {mark[2] for mark in marks if mark is not None and mark[2] is not None}
+    rows = await work.session.execute(
+        select(entry.id, entry.started_at, entry.ended_at, entry.day, entry.description).where(
+            entry.user_id == work.viewer.require(),
+            or_(
+                entry.id.in_(wanted),
+                and_(entry.day.is_(None), entry.started_at.in_(starts)),
+                entry.day.in_(days),
+            ),
         )
-        projects = {row.key: row.id for row in found}
-    if wanted:
-        rows_ = await work.session.execute(
-            select(project.key, task.number, task.id)
-            .join(project, project.id == task.project_id)
-            .where(tuple_(project.key, task.number).in_(wanted), access.read(viewer, task))
-        )
-        tasks = {(key, number): id_ for key, number, id_ in rows_ if number is not None}
-    username = await work.session.scalar(
-        select(func.lower(models.User.username)).where(models.User.id == viewer.require())
     )
-    return _Names(username or "", projects, tasks)
-
-
-def _entry(row: Row, known: _Names, zone: Zone, *, force: bool) -> domain.NewTimeEntry:
-    if row.fault is not None:
-        raise BadInput(row.fault)
-    user = row.get("user")
-    if user is not None and user.lower() != known.username:
-        refuse(BadInput("This time is somebody else's.", path=("user",)))
-    day = _day(row.get("day"))
-    ended = _moment(row, "end", zone)
-    duration = _number(row)
-    return domain.NewTimeEntry(
-        project_id=_project(row.get("project"), known.projects),
-        task_id=_task(row.get("task"), known.tasks),
-        description=row.get("description"),
-        started_at=_moment(row, "start", zone),
-        ended_at=ended,
-        # An export says both; the end is what counts.
-        duration_seconds=None if ended is not None else duration,
-        day=day,
-        billable=_flag(row.get("billable")),
-        tags=export_csv.tags_of(row.get("tags") or ""),
-        id=ids.decode_new(models.TimeEntry, row.get("id"), ("id",)),
-        force=force,
-    )
-
-
-@check()
-def _moment(row: Row, name: str, zone: Zone) -> dt.datetime | None:
-    text = row.get(name)
-    if text is None:
-        return None
-    try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(
-            "This is no moment: write 2026-11-20T09:30:00+01:00, or 2026-11-20 09:30.",
-            path=(name,),
-        ) from None
-    return found if found.tzinfo is not None else timezones.moment_of(found, zone)
-
-
-@check()
-def _day(text: str | None) -> dt.date | None:
-    if text is None:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise BadInput("This is no date: write 2026-11-20.", path=("day",)) from None
-
-
-@check()
-def _number(row: Row) -> int | None:
-    text = row.get("durationSeconds")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise BadInput("This is no number of seconds.", path=("durationSeconds",))
-    return int(text)
-
-
-@check()
-def _flag(text: str | None) -> bool:
-    if text is None:
-        return False
-    try:
-        return _WORDS[text.lower()]
-    except KeyError:
-        raise BadInput("Write true or false.", path=("billable",)) from None
-
-
-@check()
-def _project(key: str | None, known: Mapping[str, UUID]) -> UUID | None:
-    if key is None:
-        return None
-    if key not in known:
-        raise NotFound("project", path=("project",))
-    return known[key]
-
-
-@check()
-def _task(text: str | None, known: Mapping[tuple[str, int], UUID]) -> UUID | None:
-    if text is None:
-        return None
-    match = _KEY.fullmatch(text)
-    if match is None:
-        return ids.decode(models.Task, text, ("task",))
-    found = known.get((match[1], int(match[2])))
-    if found is None:
-        raise NotFound("task", path=("task",))
+    by_id: dict[UUID, UUID] = {}
+    by_mark: dict[_Mark, UUID] = {}
+    for id_, start, end, day, description in rows:
+        by_id[id_] = id_
+        if end is not None:
+            by_mark[_marked(start, end, day, description)] = id_
+    found = {}
+    for index, (item, mark) in enumerate(zip(items, marks, strict=True)):
+        if isinstance(item, Failure):
+            continue
+        same = by_id.get(item.id) if item.id is not None else None
+        same = same or (by_mark.get(mark) if mark is not None else None)
+        if same is not None:
+            found[index] = same
     return found
+
+
+def _mark(work: Work, item: domain.NewTimeEntry) -> _Mark | None:
+    """What two entries of one user are equal by; None if the item is not valid."""
+    try:
+        span = new_span(work, item)
+        description = checked_words({"description": item.description})["description"]
+    except Failure:
+        return None
+    return _marked(span.started_at, span.ended_at, span.day, description)
+
+
+def _marked(start: Any, end: Any, day: dt.date | None, description: str | None) -> _Mark:
+    # An entry of a day has no start that means anything.
+    return (None if day else start, end - start, day, description)
 
 
 # --- the mutation --------------------------------------------------------------------------------
 
-# The columns that the domain's names of fields stand in.
-_COLUMNS = {
-    "started_at": "start",
-    "ended_at": "end",
-    "duration_seconds": "durationSeconds",
-    "project_id": "project",
-    "task_id": "task",
+# The columns that the domain's names of fields stand in, the first that a file has.
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "started_at": ("start", "startTime", "startDate"),
+    "ended_at": ("end", "endTime", "duration", "hours"),
+    "duration_seconds": ("duration", "hours"),
+    "day": ("day", "startDate"),
+    "project_id": ("project",),
+    "task_id": ("task", "activity"),
 }
 
 
 async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
     zone_name = given(data.timezone)
     zone = timezones.zone(rules.timezone(zone_name or work.viewer.timezone, ("timezone",)))
-    rows = export_csv.parsed(data.csv, most=MAX_ROWS)
-    known = await _names(work, rows)
+    rows = import_csv.parsed(data.csv, most=MAX_ROWS)
+    # From here on nobody else makes entries of the viewer's.
+    await domain.lock(work)
+    reading = Reading(
+        await names_of(work, rows), zone, import_values.is_day_first(rows), bool(given(data.force))
+    )
     items: list[domain.NewTimeEntry | Failure] = []
+    notices: list[list[Notice]] = []
     for row in rows:
         try:
             with collecting() as problems:
-                entry = _entry(row, known, zone, force=bool(given(data.force)))
+                item, told = reading.entry(row)
                 if problems:
-                    domain.check_values(work, entry)
-            items.append(entry)
+                    # The rules for values are asked below, but not for a row that failed.
+                    checked_words({"description": item.description, "tags": item.tags})
         except Failure as failure:
             items.append(failure)
+            notices.append([])
+        else:
+            items.append(item)
+            notices.append(told)
+    duplicates = await _duplicates(work, items)
+    skips = data.duplicates is Duplicates.SKIP
+    for index in duplicates:
+        notices[index].append(_duplicate(skipped=skips))
+        item_ = items[index]
+        if not skips and isinstance(item_, domain.NewTimeEntry) and item_.id in duplicates.values():
+            items[index] = replace(item_, id=None)
+    wanted = [index for index in range(len(rows)) if not (skips and index in duplicates)]
     all_or_nothing = data.on_error is BulkOnError.ROLLBACK
-    results = await domain.create_many(work, items, all_or_nothing=all_or_nothing)
+    made = await domain.create_many(
+        work, [items[index] for index in wanted], all_or_nothing=all_or_nothing
+    )
+    results = dict(zip(wanted, made, strict=True))
     failures = [
-        _placed(single, row.number)
-        for row, result in zip(rows, results, strict=True)
+        _placed(single, rows[index])
+        for index, result in results.items()
         if isinstance(result, Failure)
         for single in each(result)
     ]
     undone = data.dry_run or (bool(failures) and all_or_nothing)
-    made = [
-        (row.number, None if undone or isinstance(result, Failure) else result.id)
-        for row, result in zip(rows, results, strict=True)
-    ]
+    keys = {
+        index: None if undone or isinstance(result, Failure) else result.id
+        for index, result in results.items()
+    }
     refs = {
-        "rows": made,
-        "done": _count(key for _, key in made),
-        "good": len(results) - sum(isinstance(result, Failure) for result in results),
+        "rows": [
+            (
+                row.number,
+                keys.get(index),
+                [(one.code.value, one.column, one.message) for one in notices[index]],
+            )
+            for index, row in enumerate(rows)
+        ],
+        "done": _count(keys.values()),
+        "good": sum(not isinstance(result, Failure) for result in made),
+        "duplicates": len(duplicates),
     }
     return Outcome(refs, failures, undo=undone)
+
+
+def _duplicate(*, skipped: bool) -> Notice:
+    done = "it was skipped" if skipped else "it was made once more"
+    return Notice(NoticeCode.DUPLICATE, None, f"You have this entry already; {done}.")
 
 
 def _count(keys: Any) -> int:
     return sum(key is not None for key in keys)
 
 
-def _placed(failure: Failure, row: int) -> Failure:
-    """The failure with the row and column in which it stands."""
-    path: Collection[str] = failure.path
-    failure.path = tuple(_COLUMNS.get(part, part) for part in path)
-    return failure.under("csv", row)
+def _placed(failure: Failure, row: Row) -> Failure:
+    """The failure with the row and column in which it is."""
+    path: list[Any] = []
+    for part in failure.path:
+        columns = _COLUMNS.get(str(part), ())
+        column = next((name for name in columns if name in row.headers), None)
+        path.append(part if not columns else row.headers[column] if column else columns[0])
+    failure.path = tuple(path)
+    return failure.under("csv", row.number)
 
 
 @strawberry.type
@@ -308,5 +330,6 @@ class TimeEntryImportMutation:
     time_entry_import: TimeEntryImportPayload = mutation(
         _import,
         TimeEntryImportInput,
-        "Make time entries of your own from CSV, by the rules of `timeEntryCreate` for each row.",
+        "Make time entries of your own from CSV, by the rules of `timeEntryCreate` for each row. A "
+        "file can be sent again: what is there already is skipped.",
     )

@@ -83,8 +83,13 @@ class Graph:
 def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
     """Somebody as they are when they are signed in, or as a program that holds their key."""
     if key is not None:
-        return viewer_with(key, is_admin=user.is_admin, timezone=user.timezone)
-    return Viewer(user_id=user.id, is_admin=user.is_admin, timezone=user.timezone)
+        return viewer_with(key, user)
+    return Viewer(
+        user_id=user.id,
+        is_admin=user.is_admin,
+        timezone=user.timezone,
+        week_start=user.week_start,
+    )
 
 
 def graph_of(tools: Tools) -> Graph:

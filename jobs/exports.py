@@ -8,8 +8,10 @@ next one begins it anew, and what the first had put into the store is swept.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import datetime as dt
 import tempfile
+import textwrap
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -21,8 +23,9 @@ from graphql import GraphQLError
 
 from auth.viewer import Viewer
 from db import models
+from db.base import Base
 from db.models import ExportFormat, ReportExport, User
-from db.read import Reader, Statement
+from db.read import Snapshot, Statement
 from domain import export as domain
 from domain import export_csv, export_pdf, export_rows, timezones
 from domain.report import Group, GroupBy, Shape
@@ -33,12 +36,15 @@ from graph import ids
 from graph.report import TimeReportFilter, names, predicates, wanted_of
 from graph.schema import schema
 from graph.stored_input import from_json
+from jobs import filter_text
 from jobs.executing import viewer_of
 from jobs.handlers import RunningJob, handler
 from jobs.tools import Tools
 
 MAX_GROUPS = 50_000
 _PORTION = 500
+# Letters in a line of the PDF's heading, and how many of these a filter takes.
+_LINE, _MOST_LINES = 105, 8
 _PREFIXES = {"time_entry": models.TimeEntry, "task": models.Task}
 
 
@@ -105,31 +111,33 @@ class _Maker:
         self.tools = tools
         self.row = row
         self.viewer = viewer
+        self.reader: Snapshot
         filter_ = None if row.filter is None else from_json(schema, TimeReportFilter, row.filter)
         group_by = [GroupBy[name] for name in row.group_by]
-        self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, None)
+        self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, row.week_start)
         self.total = 0
         self.told = 0
 
-    @property
-    def reader(self) -> Reader:
-        return self.tools.database.reader
-
     async def write(self, file: BinaryIO) -> None:
-        """Write the whole file."""
-        # How many entries there are is what progress is measured by.
-        whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
-        self.total = (await whole.read(self.reader, self.viewer)).count
-        writers = {
-            ExportFormat.CSV: self._csv,
-            ExportFormat.JSON: self._json,
-            ExportFormat.PDF: self._pdf,
-        }
-        await writers[self.row.format](file)
+        """Write the whole file: all of it as it was at one moment."""
+        async with self.tools.database.reader.snapshot() as self.reader:
+            # How many entries there are is what progress is measured by.
+            whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
+            self.total = (await whole.read(self.reader, self.viewer)).count
+            if self.row.format is ExportFormat.CSV:
+                await self._csv(file)
+                return
+            if self.row.format is ExportFormat.JSON:
+                await self._json(file)
+                return
+            paper = await self._paper()
+        await asyncio.to_thread(export_pdf.write, paper, file)
 
     # --- formats ---------------------------------------------------------------------------------
 
     async def _csv(self, file: BinaryIO) -> None:
+        if self.row.bom:
+            file.write(codecs.BOM_UTF8)
         file.write(export_csv.header().encode())
         async with aclosing(self._entries()) as portions:
             async for lines in portions:
@@ -139,7 +147,7 @@ class _Maker:
         report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
         shown = await self._shown(report)
         head = {
-            "generatedAt": self.tools.clock(),
+            "generatedAt": self.reader.moment,
             "timezone": self.wanted.timezone,
             "filter": self.row.filter,
             "groupBy": self.row.group_by,
@@ -156,10 +164,6 @@ class _Maker:
                     separator = b",\n"
         file.write(b"\n]}\n")
 
-    async def _pdf(self, file: BinaryIO) -> None:
-        # The report is let go before its pages are drawn: the two are the largest things here.
-        await asyncio.to_thread(export_pdf.write, await self._paper(), file)
-
     async def _paper(self) -> export_pdf.Paper:
         report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
         await self._tell(30)
@@ -172,13 +176,16 @@ class _Maker:
 
         return export_pdf.Paper(
             title="Time report",
-            about=self._about(),
+            about=await self._about(),
             days=days,
+            first=self.wanted.first,
+            last=self.wanted.last,
+            week_start=self.wanted.week_start,
             groups=[entry(depth, _name(group, shown), group) for depth, group in _walk(report)],
             total=entry(0, "Total", report),
         )
 
-    def _about(self) -> list[str]:
+    async def _about(self) -> list[str]:
         wanted = self.wanted
         first, last = wanted.first, wanted.last
         lines = [
@@ -186,12 +193,26 @@ class _Maker:
             f"Time zone: {wanted.timezone}",
         ]
         if self.row.filter and "entries" in self.row.filter:
-            lines.append(f"Entries: {orjson.dumps(self.row.filter['entries']).decode()}")
+            text = await self._filter_text(self.row.filter["entries"])
+            lines += textwrap.wrap(text, _LINE, max_lines=_MOST_LINES, placeholder=" …")
         if self.row.group_by:
             lines.append(f"Grouped by {', '.join(name.lower() for name in self.row.group_by)}")
-        made = self.tools.clock().astimezone(timezones.zone(wanted.timezone))
+        made = self.reader.moment.astimezone(timezones.zone(wanted.timezone))
         lines.append(f"Made on {made:%Y-%m-%d %H:%M} ({wanted.timezone})")
         return lines
+
+    async def _filter_text(self, entries: dict[str, Any]) -> str:
+        """The filter of entries as a sentence, with names in place of ids."""
+        keys: dict[type[Base], dict[UUID, str]] = {}
+        for text in filter_text.ids_in(entries):
+            model, key = ids.split(text, ())
+            if model in {models.Project, models.Task, models.User}:
+                keys.setdefault(model, {})[key] = text
+        shown: dict[str, str] = {}
+        for model, texts in keys.items():
+            named = await names(self.reader, self.viewer, model, texts)
+            shown |= {texts[key]: name for key, name in named.items()}
+        return filter_text.sentence(entries, shown.get)
 
     async def _days(self) -> list[tuple[dt.date, int]]:
         shape = Shape((GroupBy.DAY,), self.wanted.shape.has_first, self.wanted.shape.has_last)

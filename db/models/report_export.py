@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Ordered, Versioned
+from db.models.user import WeekDay
 
 
 class ExportFormat(IntEnum):
@@ -52,7 +53,10 @@ class ReportExport(Versioned, Base):
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     group_by: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     timezone: Mapped[str]
+    week_start: Mapped[WeekDay] = mapped_column(Ordered(WeekDay), default=WeekDay.MONDAY)
     format: Mapped[ExportFormat] = mapped_column(Ordered(ExportFormat))
+    # Whether the file begins with a byte order mark.
+    bom: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     state: Mapped[ExportState] = mapped_column(Ordered(ExportState), default=ExportState.QUEUED)
     # In per cent.
     progress: Mapped[int] = mapped_column(SmallInteger, default=0)

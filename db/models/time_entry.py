@@ -38,9 +38,9 @@ LONG = "24 hours"
 class TimeEntry(Versioned, Base):
     """A stretch of one person's time; a running timer while `ended_at` is null.
 
-    An entry belongs to the project in which the time was spent: a task that is moved later leaves
-    it where it was. When the task or the project is deleted for good, the entry stays with its
-    user, without it.
+    An entry belongs to a project: that of its task, unless the task was moved and was to leave its
+    entries behind (`domain.time_moves`). When the task or the project is deleted for good, the
+    entry stays with its user, without it.
     """
 
     __tablename__ = "time_entries"

@@ -65,7 +65,7 @@ NOUNS = {
     "tasks comments projects": "Search SearchResult SearchFragment",
     # Items of bulk mutations.
     "tasks ": "TaskBulkResult TaskBulkDeleteResult",
-    "time ": "TimeEntryBulkResult TimeEntryImportResult",
+    "time ": "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice",
 }
 NOUN = {type_: nouns.split() for nouns, types in NOUNS.items() for type_ in types.split()}
 NOUN |= {type_: [NO_KEY] for type_ in NOUNS[NO_KEY].split()}

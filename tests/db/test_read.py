@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from sqlalchemy import ARRAY, Uuid, bindparam, column, func, select, table
+from sqlalchemy import ARRAY, Uuid, bindparam, column, func, select, table, text
 from sqlalchemy.orm import aliased
 
 from db.engine import Database
@@ -38,3 +38,36 @@ async def test_what_is_planned_once_is_not_planned_for_each_read(database: Datab
     )
     rows = await database.reader.fetch(plans, {})
     assert [row.custom_plans for row in rows] == [0]
+
+
+async def test_a_snapshot_reads_one_moment(database: Database) -> None:
+    name = f"moments_{uuid.uuid4().hex}"
+    numbers = table(name, column("n"))
+    count = Statement(
+        select(
+            func.count().label("count"),
+            func.now().label("now"),
+        ).select_from(numbers)
+    )
+    rows = Statement(select(numbers.c.n).order_by(numbers.c.n))
+
+    async def write(statement: str) -> None:
+        async with database.session() as session, session.begin():
+            await session.execute(text(statement))
+
+    await write(f"CREATE TABLE {name} (n int)")
+    await write(f"INSERT INTO {name} VALUES (1), (2), (3)")
+    async with database.reader.snapshot() as snapshot:
+        await write(f"INSERT INTO {name} VALUES (4)")
+        await write(f"DELETE FROM {name} WHERE n = 1")
+        first = await snapshot.fetch(count, {})
+        found = []
+        async for portion in snapshot.stream(rows, {}, portion=2):
+            found += [row.n for row in portion]
+            await write(f"UPDATE {name} SET n = n + 10")
+        assert found == [1, 2, 3]
+        assert await snapshot.fetch(count, {}) == first
+        assert (first[0].count, first[0].now) == (3, snapshot.moment)
+    (after,) = await database.reader.fetch(count, {})
+    assert after.count == 3
+    assert after.now > snapshot.moment

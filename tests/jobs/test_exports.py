@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import insert, literal, select, text, update
 
 from db import models
@@ -116,7 +117,8 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, tools: Tools) -
     assert (second["day"], second["start"], second["durationSeconds"]) == ("2026-03-04", "", "60")
     # The file can be read back: by somebody else's account nothing, by one's own everything.
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
-    assert {error["code"] for error in reply.user_errors} == {"ALREADY_EXISTS"}
+    assert [done["row"] for done in reply.good["timeEntryImport"]["results"]] == [2, 3]
+    assert reply.good["timeEntryImport"]["goodCount"] == 0
     async with world.database.session() as session, session.begin():
         await session.execute(
             text("DELETE FROM time_entries WHERE id = ANY(:ids)"), {"ids": [one.id, day.id]}
@@ -498,3 +500,164 @@ async def test_an_export_whose_job_is_given_up_has_failed(world: World, tools: T
     read = (await world.run(READ, ada, id=asked)).good["reportExport"]
     assert read["state"] == "FAILED"
     assert read["reason"].startswith("It could not be made: The store of files does not answer")
+
+
+# --- weeks ---------------------------------------------------------------------------------------
+
+
+async def test_weeks_begin_as_the_profile_says(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    # A Sunday: the first day of a week, or the last.
+    await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
+    key = await world.post(
+        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { key } }', ada
+    )
+    headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['key']}"]
+
+    async def begin_on(day: str) -> None:
+        change = """mutation ($day: WeekDay!) {
+          profileUpdate(input: {weekStart: $day}) { errors { code } }
+        }"""
+        assert (await world.post(change, ada, day=day)).good
+
+    async def weeks(given: str = "") -> list[list[str]]:
+        query = f"{{ timeReport(groupBy: [WEEK]{given}) {{ groups {{ week }} }} }}"
+        found = []
+        for header in headers:
+            response = await world.http.post(
+                "/graphql", json={"query": query}, headers={"Authorization": header}
+            )
+            groups = response.json()["data"]["timeReport"]["groups"]
+            found.append([group["week"] for group in groups])
+        return found
+
+    async def exported(**given: Any) -> list[str]:
+        reply = await world.post(
+            EXPORT, ada, input={"format": "JSON", "groupBy": ["WEEK"], **given}
+        )
+        export_id = reply.good["timeReportExport"]["reportExport"]["id"]
+        # What the profile says later does not change an export that was asked for before.
+        await begin_on("FRIDAY")
+        await make(tools, export_id)
+        made = orjson.loads((await fetched(world, ada, export_id))[1])
+        await begin_on("SUNDAY")
+        return [group["value"] for group in made["groups"]]
+
+    assert await weeks() == [["2026-03-02"]] * 2
+    await begin_on("SUNDAY")
+    assert await weeks() == [["2026-03-08"]] * 2
+    assert await weeks(", weekStart: MONDAY") == [["2026-03-02"]] * 2
+    assert await exported() == ["2026-03-08"]
+    assert await exported(weekStart="SATURDAY") == ["2026-03-07"]
+
+
+async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
+    world: World, tools: Tools
+) -> None:
+    ada = await world.person()
+    await world.rows(entry(ada, START, 60))
+    bodies = []
+    for bom in (False, True):
+        export_id = await ask(world, ada, format="CSV", bom=bom)
+        await make(tools, export_id)
+        bodies.append((await fetched(world, ada, export_id))[1])
+    assert bodies[1] == b"\xef\xbb\xbf" + bodies[0]
+    reply = await world.run(IMPORT, ada, input={"csv": bodies[1].decode()})
+    assert [row["row"] for row in reply.good["timeEntryImport"]["results"]] == [2]
+    refused = await world.run(EXPORT, ada, input={"format": "PDF", "bom": True})
+    assert [(error["code"], error["path"]) for error in refused.user_errors] == [
+        ("BAD_USER_INPUT", ["input", "bom"])
+    ]
+
+
+async def test_an_export_is_of_one_moment(world: World, tools: Tools) -> None:
+    ada = await world.person()
+    await many_entries(world, ada, 3_000)
+    await world.rows(entry(ada, dt.datetime.now(dt.UTC) - dt.timedelta(hours=1), None))
+    export_id = await ask(world, ada, format="JSON", groupBy=["DAY"])
+    making = asyncio.create_task(make(tools, export_id))
+    changes = 0
+    while not making.done():
+        async with world.database.session() as session, session.begin():
+            await session.execute(
+                text(
+                    "UPDATE time_entries SET ended_at = ended_at + interval '1 minute' "
+                    "WHERE user_id = :user"
+                ),
+                {"user": ada.id},
+            )
+        await world.rows(entry(ada, START + dt.timedelta(hours=changes), 7))
+        changes += 1
+    await making
+    assert changes > 1
+    made = orjson.loads((await fetched(world, ada, export_id))[1])
+    lengths = [one["durationSeconds"] for one in made["entries"]]
+    assert (made["count"], made["seconds"]) == (len(lengths), sum(lengths))
+    assert sum(group["seconds"] for group in made["groups"]) == made["seconds"]
+    (running,) = [one for one in made["entries"] if one["end"] is None]
+    began = dt.datetime.fromisoformat(running["start"])
+    until = dt.datetime.fromisoformat(made["generatedAt"]).replace(microsecond=0)
+    assert running["durationSeconds"] == (until - began).total_seconds()
+
+
+# --- what a PDF says -----------------------------------------------------------------------------
+
+
+def words_of(body: bytes) -> str:
+    return " ".join(PdfReader(io.BytesIO(body)).pages[0].extract_text().split())
+
+
+@pytest.mark.parametrize(
+    ("days", "unit", "labels"),
+    [
+        # Not every bar has a label.
+        (("2026-02-20", "2026-03-20"), "day", ("02-20", "03-19")),
+        (("2025-06-04", "2026-03-20"), "week", ("06-02", "03-09")),
+        (("2022-01-05", "2026-03-20"), "month", ("2022-01", "2026-01")),
+        (("1990-01-05", "2026-03-20"), "year", ("1990", "2026")),
+    ],
+)
+async def test_the_chart_spans_the_days_that_were_asked_for(
+    world: World, tools: Tools, days: tuple[str, str], unit: str, labels: tuple[str, str]
+) -> None:
+    ada = await world.person()
+    await world.rows(entry(ada, START, 3600))
+    export_id = await ask(
+        world, ada, format="PDF", filter=dict(zip(("from", "to"), days, strict=True))
+    )
+    await make(tools, export_id)
+    text = words_of((await fetched(world, ada, export_id))[1])
+    chart = text.partition(f"Hours by {unit}")[2].partition("Time Billable")[0].split()
+    shown = [word for word in chart if word != "h" and len(word) > 3 and "." not in word]
+    assert (shown[0], shown[-1]) == labels
+
+
+async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, tools: Tools) -> None:
+    ada, bob = await world.people(2)
+    project = await world.project(ada, name="Bridge")
+    hidden = await world.project(bob)
+    task = await world.task(ada, "Dig", project_id=project.id)
+    entries = {
+        "projectId": {"in": [gid(project), gid(hidden)]},
+        "billable": True,
+        "tags": {"some": {"eq": "deep"}},
+        "durationSeconds": {"gte": 60},
+        "or": [{"taskId": {"isNull": True}}, {"taskId": {"eq": gid(task)}}],
+        "not": {"task": {"title": {"contains": "x"}}},
+        "startedAt": {"lt": "2026-06-01T00:00:00Z"},
+    }
+    export_id = await ask(world, ada, format="PDF", filter={"entries": entries})
+    await make(tools, export_id)
+    text = words_of((await fetched(world, ada, export_id))[1])
+    for part in (
+        "the project is “Bridge” or one that you cannot see",
+        "the entry is billable",
+        "a tag is “deep”",
+        "the duration in seconds is at least 60",
+        "(the task is not set or the task is “Dig”)",
+        "not (the task's title contains “x”)",
+        "the start is before 2026-06-01T00:00:00Z",
+    ):
+        assert part in text, (part, text)
+    assert "Only entries where" in text
+    assert "{" not in text

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import literal, select
+from sqlalchemy import select
 
 from app import create_app
 from db.base import Base
 from db.embedded import EmbeddedPostgres
 from db.models import Job, JobState, Worker
-from db.read import Statement
 from events.filter import EventFilter
 from graph.context import Services, utc_now
 from jobs import worker
@@ -161,9 +160,7 @@ async def test_metrics_show_connections_and_subscriptions(settings: Settings) ->
             await session.execute(select(1))
             assert (await server.figures())[in_use] == 1
         assert (await server.figures())[in_use] == 0
-        portions = server.services.database.reader.stream(Statement(select(literal(1))), {})
-        async with aclosing(portions):
-            await anext(portions)
+        async with server.services.database.reader.snapshot():
             # The event log is read beside it, now and then.
             assert (await server.figures())[reads] >= 1
         events = await server.services.live.subscribe(uuid4(), EventFilter())
