@@ -47,6 +47,11 @@ def is_blank(text: str) -> bool:
     return _BLANK.fullmatch(text) is not None
 
 
+def visible(text: str) -> str:
+    """The text without white space and whatever else shows nothing."""
+    return _BLANK.sub("", text)
+
+
 @cache
 def _marks() -> frozenset[str]:
     """The characters that normalization sorts, or takes apart into such: it must see no long run

@@ -16,7 +16,9 @@ _FILE = Path(__file__).with_suffix(".txt")
 
 
 def is_common(password: str) -> bool:
-    """Whether it is in the list, in whichever case or width it is typed."""
+    """Whether it is in the list, in whichever case or width it is typed, and whatever stands in it
+    that nobody sees.
+    """
     return _folded(password) in _listed()
 
 
@@ -28,10 +30,10 @@ def is_name(password: str, names: Iterable[str | None]) -> bool:
 
 
 def _folded(text: str) -> str:
-    return texts.normalized(text, "NFKC").casefold().strip()
+    return texts.visible(texts.normalized(text, "NFKC")).casefold()
 
 
 @cache
 def _listed() -> frozenset[str]:
     lines = _FILE.read_text(encoding="utf-8").splitlines()
-    return frozenset(line for line in lines if not line.startswith("# "))
+    return frozenset(line.replace(" ", "") for line in lines if not line.startswith("# "))

@@ -67,6 +67,8 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     clean = normalized(password)
     if texts.CONTROL.search(clean):
         raise BadInput("A password must not contain control characters.", path=path)
+    if texts.is_blank(clean):
+        raise BadInput("A password must not have only spaces or invisible characters.", path=path)
     if len(clean) < SHORTEST:
         raise BadInput(f"A password must have at least {SHORTEST} characters.", path=path)
     if len(clean) > LONGEST:

@@ -215,9 +215,10 @@ class MetricsEndpoint:
 
     async def answer(self, request: Request) -> Response:
         """The figures, to whoever may have them."""
-        given = request.headers.get("authorization", "")
-        wanted = f"Bearer {self._token}"
-        if self._token is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if self._token is not None and not (
+            scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token.encode())
+        ):
             raise HTTPException(
                 401, "Send the token of TASKLOOM_METRICS_TOKEN.", {"WWW-Authenticate": "Bearer"}
             )

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from settings import MetricsSettings
 from web.health import MetricsEndpoint
+from web.protocol import http_protocol
 from web.runtime import Runtime
 
 
@@ -41,6 +42,8 @@ async def serving_metrics(runtime: Runtime) -> AsyncIterator[None]:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=http_protocol(runtime.settings.limits),
+            ws="none",
             lifespan="off",
             timeout_graceful_shutdown=5,
         )

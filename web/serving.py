@@ -54,7 +54,7 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         factory=True,
         workers=server.workers,
         reload=reload,
-        log_level=server.log_level,
+        log_level=_of_libraries(server),
         timeout_graceful_shutdown=server.shutdown_seconds,
         backlog=2048,
         # A busy machine may leave a process without an answer for longer than the five seconds that
@@ -148,9 +148,16 @@ class LogFormatter(logging.Formatter):
         return argument
 
 
+def _of_libraries(settings: ServerSettings) -> str:
+    return "info" if settings.log_level == "debug" else settings.log_level
+
+
 def configure_logging(settings: ServerSettings) -> None:
     """One line a message on standard error, in every process of ours alike. What users write is not
     in it; in production exceptions are told by their class and place alone.
+
+    The level `debug` is for our own messages: of libraries it would have the frames of WebSockets,
+    with tokens and texts in them, and hundred thousand lines for one long comment.
     """
     logging.config.dictConfig(
         {
@@ -164,8 +171,11 @@ def configure_logging(settings: ServerSettings) -> None:
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-            "root": {"level": settings.log_level.upper(), "handlers": ["stderr"]},
-            # Alembic tells each step as information; `migrate` tells what matters.
-            "loggers": {"alembic": {"level": "WARNING"}},
+            "root": {"level": _of_libraries(settings).upper(), "handlers": ["stderr"]},
+            "loggers": {
+                "taskloom": {"level": settings.log_level.upper()},
+                # Alembic tells each step as information; `migrate` tells what matters.
+                "alembic": {"level": "WARNING"},
+            },
         }
     )

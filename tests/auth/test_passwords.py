@@ -86,7 +86,10 @@ async def test_nobody_is_compared_with_at_the_cost_of_everybody(make: Make) -> N
     assert (await passwords.hash("correct horse")).text.startswith("$2b$05$")
 
 
-@pytest.mark.parametrize("password", ["seven77", "x" * 101, "tab\tin between", "nul\0nul nul"])
+@pytest.mark.parametrize(
+    "password",
+    ["seven77", "x" * 101, "tab\tin between", "nul\0nul nul", "\u200b" * 12, " \u3164" * 6],
+)
 def test_refused(password: str) -> None:
     with pytest.raises(BadInput) as refused:
         acceptable(password, ("new_password",))

@@ -103,7 +103,17 @@ async def test_whose_an_address_is_costs_an_account_to_find_out(house: House, fi
 
 @pytest.mark.parametrize(
     "password",
-    ["password1", "PassWord1", "qwertyuiop", "iloveyou2", "1q2w3e4r5t", "pass\uff57ord1"],
+    [
+        "password1",
+        "PassWord1",
+        "qwertyuiop",
+        "iloveyou2",
+        "1q2w3e4r5t",
+        "pass\uff57ord1",
+        " pass word1",
+        "passw\u200bord1",
+        "password1\u3164",
+    ],
 )
 async def test_common_passwords_are_refused(house: House, password: str) -> None:
     assert await _refused(house, password=password) == {("BAD_USER_INPUT", "password")}
