@@ -236,6 +236,19 @@ async def test_others_subtasks_do_not_become_personal(world: World, cast: Cast) 
     assert await may(world, owner, top) == NOTHING
 
 
+async def test_others_subtasks_in_the_trash_do_not_become_personal(
+    world: World, cast: Cast
+) -> None:
+    owner, editor, _, _, project = cast
+    own = await world.task(editor, project_id=project.id)
+    foreign = await world.task(owner, project_id=project.id, parent_id=own.id)
+    assert await codes(world, owner, DELETE, id=gid(foreign)) == []
+
+    assert await codes(world, editor, MOVE, id=gid(own), projectId=None) == ["FORBIDDEN"]
+    assert await codes(world, editor, RESTORE, id=gid(foreign)) == ["NOT_FOUND"]
+    assert await codes(world, owner, RESTORE, id=gid(foreign)) == []
+
+
 async def test_subtasks_of_others_are_in_the_way_or_move_up(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     top = await world.task(editor, project_id=project.id)
