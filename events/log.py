@@ -63,8 +63,8 @@ PAGE = 500
 # busy server costs little; the page then ends early, with a cursor to go on from.
 _WINDOW = 5_000
 
-# What readers of the log see of an event. Addresses are for the audit view alone; by session and
-# key a reader's own events are recognised (`graph.event`), and nobody is shown them.
+# What readers of the log see of an event. Session and address are shown to those who acted, and to
+# administrators (`graph.event`); by session and key a reader's own events are recognised.
 _COLUMNS = (
     Event.xid,
     Event.position,
@@ -72,6 +72,7 @@ _COLUMNS = (
     Event.at,
     Event.kind,
     Event.actor_id,
+    Event.ip,
     Event.session_id,
     Event.api_key_id,
     Event.request_id,

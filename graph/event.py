@@ -9,13 +9,14 @@ begins (`take_event_cursor`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
 from graphql import OperationType
-from sqlalchemy import case, null, select
+from sqlalchemy import select
 
 from auth.viewer import Viewer
 from db import models
@@ -36,7 +37,7 @@ from graph.event_summary import summaries
 from graph.fields import BatchInfo, arg, batch, column, derived, root
 from graph.inputs import given
 from graph.loading import load_objects
-from graph.node import EXPRESSIONS, Node, expression, node_id, node_type
+from graph.node import EXPRESSIONS, Node, node_id, node_type
 from graph.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
 from graph.project import Project, ProjectMember
 from graph.reminder import Reminder
@@ -64,10 +65,23 @@ def _subject_id(event: Any) -> str | None:
     return None if model is None else ids.encode(model, event.subject_id)
 
 
-def _of_oneself(viewer: Any, event: Any, value: Any) -> Any:
-    if viewer.is_admin:
-        return value
-    return case((event.actor_id == viewer.sql_id, value), else_=null())
+def _of_oneself(
+    key: str, description: str, convert: Callable[[Any], str] = lambda value: value
+) -> Any:
+    """What only the one who acted may know, and administrators. Not an expression of SQL: live
+    events and `changes` are rows of the log, which have its columns only.
+    """
+
+    async def values(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
+        viewer = info.viewer
+        found = []
+        for parent in parents:
+            own = viewer.user_id is not None and parent.actor_id == viewer.user_id
+            value = getattr(parent, key) if own or viewer.is_admin else None
+            found.append(None if value is None else convert(value))
+        return found
+
+    return batch(values, description, needs=(key, "actor_id"))
 
 
 async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
@@ -164,18 +178,14 @@ class TaskEvent(Node):
     summary: str = batch(
         summaries, "What happened, as a sentence in English.", needs=event_summary.NEEDS
     )
-    ip: str | None = expression(
-        models.Event,
-        "ip_of_actor",
-        lambda viewer, event: _of_oneself(viewer, event, event.ip),
+    ip: str | None = _of_oneself(
+        "ip",
         "The network address of the act. Null unless it is yours, or you are an administrator.",
     )
-    session_id: strawberry.ID | None = expression(
-        models.Event,
-        "session_of_actor",
-        lambda viewer, event: _of_oneself(viewer, event, event.session_id),
+    session_id: strawberry.ID | None = _of_oneself(
+        "session_id",
         "The session of the act. Null unless it is yours, or you are an administrator.",
-        convert=ids.Encoder(models.Session),
+        partial(ids.encode, models.Session),
     )
     changes: list[FieldChange] = field_changes()
 
