@@ -288,6 +288,25 @@ async def test_many_levels_move_up_at_once(world: World) -> None:
     assert new["errors"] == []
 
 
+async def test_what_is_below_a_subtask_that_moves_up_is_deleted(world: World) -> None:
+    ada = await world.person()
+    project = await world.project(ada)
+    top = await world.task(ada, project_id=project.id)
+    middle = await world.task(ada, project_id=project.id, parent_id=top.id)
+    lowest = await world.task(ada, project_id=project.id, parent_id=middle.id)
+    items = [{"id": gid(top), "subtasks": "MOVE_UP"}, {"id": gid(lowest)}]
+
+    assert (await do(world, ada, BULK_DELETE, items=items))["doneCount"] == 2
+    assert [await may(world, ada, one) for one in (top, middle, lowest)] == [
+        NOTHING,
+        "see edit delete share",
+        NOTHING,
+    ]
+    for deleted in (top, lowest):
+        assert await codes(world, ada, RESTORE, id=gid(deleted)) == []
+        assert await may(world, ada, deleted) != NOTHING
+
+
 async def test_the_trash_gives_nothing_back(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     task = await world.task(owner, project_id=project.id, assignee_id=editor.id)
