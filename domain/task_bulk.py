@@ -384,11 +384,8 @@ async def delete(
     if tasks:
         await placement.move_up(work, emptied, without=tasks)
         # Where they stand now: what stood between two of them may have moved up.
-        await _rows(
-            work,
-            emptied,
-            select(Task).where(Task.id.in_(tasks)).execution_options(populate_existing=True),
-        )
+        stand: Any = select(Task).where(Task.id.in_(tasks))
+        await _rows(work, emptied, stand.execution_options(populate_existing=True))
         await _put_into_trash(work, tasks)
     for task in tasks.values():
         record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
