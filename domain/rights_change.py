@@ -72,9 +72,9 @@ class Snapshot:
 
     def gains(self, after: Snapshot, assignees: Collection[UUID] = ()) -> set[UUID]:
         """The tasks on which somebody has a right after that they did not have here; of these
-        `assignees` only sight counts.
+        `assignees` only sight counts. Of a task in the trash that is the right to restore it.
         """
-        gained = set()
+        gained = {task_id for task_id, _ in after.managers - self.managers}
         for (task_id, person), rights in after.rights.items():
             before = self.rights.get((task_id, person), _NO_RIGHTS)
             more = any(now and not then for now, then in zip(rights, before, strict=True))

@@ -393,6 +393,9 @@ async def delete(
     tasks = {task.id: task for task in _good(results)}
     if tasks:
         await placement.move_up(work, emptied, without=tasks)
+        # Where they stand now: what stood between two of them may have moved up.
+        stand: Any = select(Task).where(Task.id.in_(tasks))
+        await _rows(work, emptied, stand.execution_options(populate_existing=True))
         await _put_into_trash(work, tasks)
     for task in tasks.values():
         record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])

@@ -72,6 +72,7 @@ COLUMNS = (
     Event.at,
     Event.kind,
     Event.actor_id,
+    Event.ip,
     Event.session_id,
     Event.api_key_id,
     Event.request_id,

@@ -236,6 +236,19 @@ async def test_others_subtasks_do_not_become_personal(world: World, cast: Cast) 
     assert await may(world, owner, top) == NOTHING
 
 
+async def test_others_subtasks_in_the_trash_do_not_become_personal(
+    world: World, cast: Cast
+) -> None:
+    owner, editor, _, _, project = cast
+    own = await world.task(editor, project_id=project.id)
+    foreign = await world.task(owner, project_id=project.id, parent_id=own.id)
+    assert await codes(world, owner, DELETE, id=gid(foreign)) == []
+
+    assert await codes(world, editor, MOVE, id=gid(own), projectId=None) == ["FORBIDDEN"]
+    assert await codes(world, editor, RESTORE, id=gid(foreign)) == ["NOT_FOUND"]
+    assert await codes(world, owner, RESTORE, id=gid(foreign)) == []
+
+
 async def test_subtasks_of_others_are_in_the_way_or_move_up(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     top = await world.task(editor, project_id=project.id)
@@ -273,6 +286,25 @@ async def test_many_levels_move_up_at_once(world: World) -> None:
     # A task with something below it can again have two levels below it.
     new = await do(world, ada, CREATE, title="t", parentId=gid(leaf))
     assert new["errors"] == []
+
+
+async def test_what_is_below_a_subtask_that_moves_up_is_deleted(world: World) -> None:
+    ada = await world.person()
+    project = await world.project(ada)
+    top = await world.task(ada, project_id=project.id)
+    middle = await world.task(ada, project_id=project.id, parent_id=top.id)
+    lowest = await world.task(ada, project_id=project.id, parent_id=middle.id)
+    items = [{"id": gid(top), "subtasks": "MOVE_UP"}, {"id": gid(lowest)}]
+
+    assert (await do(world, ada, BULK_DELETE, items=items))["doneCount"] == 2
+    assert [await may(world, ada, one) for one in (top, middle, lowest)] == [
+        NOTHING,
+        "see edit delete share",
+        NOTHING,
+    ]
+    for deleted in (top, lowest):
+        assert await codes(world, ada, RESTORE, id=gid(deleted)) == []
+        assert await may(world, ada, deleted) != NOTHING
 
 
 async def test_the_trash_gives_nothing_back(world: World, cast: Cast) -> None:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.orm import undefer
 
 from auth.viewer import NOBODY
 from db import models
@@ -71,8 +70,10 @@ async def test_nothing_says_who_it_was(house: House) -> None:
     person = await house.person()
     assert await _leave(house, person) == person.id
     async with house.work() as work:
-        row = await work.session.get_one(models.User, person.id, options=[undefer("*")])
-        texts = [str(getattr(row, column.key)) for column in models.User.__table__.columns]
+        # Of the table, so that the columns that the entity leaves out are read as well.
+        users = models.User.__table__
+        row = (await work.session.execute(select(users).where(users.c.id == person.id))).one()
+        texts = [str(value) for value in row]
         events = await work.session.scalars(
             select(models.Event).where(models.Event.actor_id == person.id)
         )

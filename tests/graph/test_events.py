@@ -9,12 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from graphql import get_named_type, is_leaf_type
 
 from auth.request import RequestInfo
 from domain import api_key
 from events.cursor import Cursor
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.execution import Answer, GraphQLRequest, Refused
+from graph.schema import schema
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, Reply, World, gid, missing
 
@@ -131,6 +133,31 @@ async def test_an_event_tells_who_did_what_to_which_task(world: World, engine: E
         event = await listener.event()
         assert event["kind"] == "TASK_ASSIGNED"
         assert event["changes"] == [{"field": "assignee", "from": None, "to": gid(bob)}]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_every_leaf_of_an_event_is_told_live_and_since_a_cursor(
+    world: World, engine: Engine
+) -> None:
+    ada, bob = await world.people(2)
+    session = ada.viewer.session_id
+    assert session is not None
+    task = await world.task(ada, project_id=(await world.project(ada, editors=[bob])).id)
+    fields: Any = schema._schema.type_map["TaskEvent"].fields  # type: ignore[attr-defined]
+    leaves = " ".join(
+        name for name, one in fields.items() if is_leaf_type(get_named_type(one.type))
+    )
+    listen = f"subscription {{ taskEvents {{ {leaves} }} }}"
+    changes = f"query ($since: String!) {{ changes(since: $since) {{ nodes {{ {leaves} }} }} }}"
+    for person, knows in ((ada, True), (bob, False)):
+        since = await _cursor(world, person)
+        async with listening(world, person, engine, document=listen) as listener:
+            await _rename(world, ada, task, f"as {person.username} sees it")
+            live = await listener.event()
+        reply = await world.run(changes, person, engine=engine, since=since)
+        assert reply.good["changes"]["nodes"] == [live]
+        assert (live["sessionId"] == f"session_{session.hex}") is knows
+        assert (live["ip"] is not None) is knows
 
 
 @pytest.mark.parametrize("engine", ENGINES)

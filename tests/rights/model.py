@@ -243,6 +243,15 @@ class Model:
             own = entry.person == person and not self.archived(entry.project)
             yield name, _verbs(self.sees_entry(person, entry), edit=own)
 
+    def may_restore(self) -> set[Right]:
+        """Rights on what is in the trash: who may delete a task may restore it."""
+        return {
+            Right(person, "delete", name)
+            for person in self.people
+            for name, task in self.tasks.items()
+            if task.trashed_with is not None and self.manages_task(person, name)
+        }
+
     def living(self) -> list[tuple[str, Task]]:
         """The tasks that are not in the trash."""
         return [(name, task) for name, task in self.tasks.items() if task.trashed_with is None]
@@ -280,7 +289,7 @@ class Model:
 
         Who sees a task may be made its assignee, and so edit it, by anybody who may edit it.
         """
-        gained = after.rights() - self.rights()
+        gained = (after.rights() | after.may_restore()) - (self.rights() | self.may_restore())
         return {
             right
             for right in gained
