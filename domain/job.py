@@ -89,6 +89,12 @@ async def retry(work: Work, job_id: UUID) -> Job:
         raise BadInput(
             f"Only a failed job can be run again; this one is {job.state.name}.", path=("id",)
         )
+    if job.one_at_a_time:
+        other = select(Job.id).where(
+            Job.key == job.key, Job.one_at_a_time, Job.state <= JobState.RUNNING
+        )
+        if await work.session.scalar(other.limit(1)) is not None:
+            raise BadInput("The same was queued again meanwhile.", path=("id",))
     job.state = JobState.WAITING
     job.due_at = work.now
     job.attempts = 1

@@ -71,16 +71,17 @@ class Gate:
         self._clock = clock
         self._known: dict[Key, _Destination] = {}
 
-    def enter(self, key: Key, *, apart: bool = False) -> float | None:
+    def enter(self, key: Key, *, apart: bool = False, by_kind: bool = False) -> float | None:
         """Let a request in (None, and `leave` must follow), or the seconds after which to ask.
 
-        `apart`: its kind has places of its own, beside those that all others share.
+        `apart`: its kind has places of its own, beside those that all others share. `by_kind`: its
+        kind has this one destination, so that the bulkhead of the kind is enough.
         """
         found = self._known.setdefault(key, _Destination())
         now = self._clock()
         if now < found.open_until:
             return self._appointment(found, found.open_until, now)
-        each = 1 if found.is_broken else self._each
+        each = 1 if found.is_broken else self._each_kind if by_kind else self._each
         if len(found.running) < each and (apart or self._has_room(key[0])):
             found.apart = apart
             found.running.append(now)

@@ -91,17 +91,24 @@ class Tools:
 
     @asynccontextmanager
     async def outside(
-        self, kind: str, destination: str, host: str, *, timed: bool = True, apart: bool = False
+        self,
+        kind: str,
+        destination: str,
+        host: str,
+        *,
+        timed: bool = True,
+        apart: bool = False,
+        by_kind: bool = False,
     ) -> AsyncIterator[Request]:
         """Whatever a job does outside of the database, past the bulkheads of its kind and of its
         destination, and with its lease renewed. See `jobs.gate`.
 
         `host`: what administrators know the destination by. `timed`: whether the time that it
-        takes says how the destination is; else `Request.late` does. `apart`: by places that all
-        other kinds leave to it. Raises `Later` and `LeaseLost`.
+        takes says how the destination is; else `Request.late` does. `apart` and
+        `by_kind`: as `Gate.enter` takes them. Raises `Later` and `LeaseLost`.
         """
         key = (kind, destination)
-        wait = self.gate.enter(key, apart=apart)
+        wait = self.gate.enter(key, apart=apart, by_kind=by_kind)
         if wait is not None:
             raise Later(dt.timedelta(seconds=wait), f"{host} is busy or does not answer in time.")
         begun = time.monotonic()

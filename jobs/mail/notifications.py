@@ -59,7 +59,7 @@ async def send_mail(tools: Tools, job: RunningJob) -> None:
         now=job.created_at,
         unsubscribe=UnsubscribeLinks(settings).link(user.id, kinds),
     )
-    async with tools.outside("mail", "smtp", tools.sender.host):
+    async with tools.outside("mail", "smtp", tools.sender.host, by_kind=True):
         await tools.sender.send(message)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select, update
@@ -12,8 +13,10 @@ from auth.viewer import NOBODY
 from db.models import DeliveryState, Job, JobState, WebhookStatus
 from domain import webhook as webhooks
 from domain import webhook_delivery
+from domain.job import retry
 from domain.webhook_delivery import DELIVER_JOB
 from domain.work import Work
+from errors import BadInput
 from events.kinds import EventKind
 from jobs.handlers import HANDLERS, nothing_to_end
 from tests.jobs.webhooks.conftest import Scene
@@ -155,6 +158,26 @@ async def test_a_delivery_whose_job_is_given_up_has_failed_with_the_reason(scene
     )
     assert delivery.next_attempt_at is None
     await queue.done(job)
+
+
+async def test_a_held_job_is_not_run_again_beside_another_one(scene: Scene) -> None:
+    webhook, _ = await scene.webhook()
+    await scene.task()
+    await scene.workshop.catch_up()
+    queue = scene.workshop.queue("other")
+    (job,) = await queue.take([DELIVER_JOB], 5)
+    async with scene.house.work() as work:
+        assert await queue.failed(work.session, job, "by hand")
+    await scene.house.do(scene.ada.viewer, webhooks.retry, (await scene.delivery(webhook)).id)
+    admin = replace(scene.ada.viewer, is_admin=True)
+    with pytest.raises(BadInput, match="queued again"):
+        await scene.house.do(admin, retry, job.id)
+    await scene.settle()
+    assert len(scene.receiver.requests) == 1
+    # With nothing beside it, it is.
+    assert (await scene.house.do(admin, retry, job.id)).state is JobState.WAITING
+    await scene.settle()
+    assert await unfinished(scene) == 0
 
 
 def test_what_has_a_state_of_its_own_says_how_it_ends() -> None:
