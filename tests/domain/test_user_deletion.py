@@ -197,13 +197,13 @@ async def test_what_nobody_else_can_see_goes_too(house: House) -> None:
         await work.enqueue("mail.reset", {"email": other.email})
     await _leave(house, person)
     async with house.work() as work:
-        words = await work.session.scalars(
+        kept = await work.session.scalars(
             select(models.TimeEntry.description).where(models.TimeEntry.user_id == person.id)
         )
         jobs = await work.session.scalars(
             select(models.Job.payload).where(models.Job.name.startswith("mail."))
         )
         payloads = [str(payload).lower() for payload in jobs]
-    assert list(words) == ["for the project"]
+    assert list(kept) == ["for the project"]
     assert not [one for one in payloads if person.email.lower() in one or person.id.hex in one]
     assert [one for one in payloads if other.email.lower() in one]
