@@ -11,10 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, Uuid, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy import (
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import aliased
 
-from db.models import Project, Task
+from db.models import Event, Project, Task
 from db.read import Statement
 from domain import locks, ranks, rights_change, rules, time_moves
 from domain.project import demand_editor, is_editor
@@ -251,7 +264,8 @@ async def _moved(
     neighbours.
     """
     moves = target != task.project_id
-    position = await _position(work, task, target, *neighbours)
+    below = await _below(work, task) if moves else []
+    position, *others = await _ranks(work, task, target, neighbours, 1 + len(below))
     values: dict[str, Any] = {"position": position}
     if moves:
         values |= {"project_id": target, "number": None, "parent_id": None, "root_id": None}
@@ -261,7 +275,7 @@ async def _moved(
     changes = work.apply(task, values, if_version=if_version, ref="task", ignore=("root_id",))
     await work.session.flush()
     if moves:
-        await _take_along(work, task, target)
+        await _take_along(work, task, target, dict(zip(below, others, strict=True)))
     if changes:
         shown = {"project_id": "project", "parent_id": "parent"}
         named = [(shown.get(name, name), old, new) for name, old, new in changes]
@@ -276,14 +290,26 @@ async def _moved(
     return task
 
 
-async def _take_along(work: Work, task: Task, target: UUID | None) -> None:
+async def _below(work: Work, task: Task) -> list[Task]:
+    """Everything below a task, locked, in the order in which it stands."""
     below = await work.session.scalars(
-        select(Task).where(Task.id.in_(tree(task.id)), Task.id != task.id).with_for_update()
+        select(Task)
+        .where(Task.id.in_(tree(task.id)), Task.id != task.id)
+        .order_by(Task.position, Task.id)
+        .with_for_update()
     )
-    for child in below:
+    return list(below)
+
+
+async def _take_along(
+    work: Work, task: Task, target: UUID | None, below: Mapping[Task, str]
+) -> None:
+    """Move what is below a task to the same list, with these ranks."""
+    for child, position in below.items():
         # Asking for a number writes what has changed so far, so the project must not change alone.
         number = None if target is None else await next_number(work, target)
         child.project_id, child.number = target, number
+        child.position = position
         child.root_id = task.id
         if target is None:
             # Personal tasks have the owner of the one above them.
@@ -293,15 +319,38 @@ async def _take_along(work: Work, task: Task, target: UUID | None) -> None:
     await work.session.flush()
 
 
-async def _position(
+async def _ranks(
+    work: Work,
+    task: Task,
+    project_id: UUID | None,
+    neighbours: tuple[UUID | None, UUID | None],
+    count: int,
+) -> list[str]:
+    """Ranks for a task, and for those that follow it, at a place in a list, which is locked.
+
+    Where they would be long the tasks around are given others first.
+    """
+    gap = await _gap(work, task, project_id, *neighbours)
+    found = ranks.several(*gap, count)
+    if max(map(len, found)) < ranks.LONG:
+        return found
+    await _respace(work, task, project_id, *gap)
+    return ranks.several(*await _gap(work, task, project_id, *neighbours), count)
+
+
+async def _gap(
     work: Work,
     task: Task,
     project_id: UUID | None,
     before_id: UUID | None,
     after_id: UUID | None,
-) -> str:
+) -> tuple[str | None, str | None]:
+    """The ranks between which the task is to stand."""
+    others = select(Task.position).where(*_in_list(project_id, task.owner_id), Task.id != task.id)
     if before_id is None and after_id is None:
-        return await at_end(work, project_id, task.owner_id)
+        await _lock_list(work, project_id, task.owner_id)
+        last = others.order_by(Task.position.desc()).limit(1)
+        return await work.session.scalar(last), None
     name = "before_id" if before_id is not None else "after_id"
     neighbour = await work.readable(Task, before_id or after_id, path=(name,))  # type: ignore[arg-type]
     if neighbour.id == task.id:
@@ -313,16 +362,61 @@ async def _position(
     )
     if not in_list:
         raise BadInput("The two tasks are not in the same list.", path=(name,))
-    others = select(Task.position).where(*_in_list(project_id, task.owner_id), Task.id != task.id)
     if before_id is not None:
-        low = await work.session.scalar(
-            others.where(Task.position < neighbour.position).order_by(Task.position.desc()).limit(1)
-        )
-        return ranks.between(low, neighbour.position)
-    high = await work.session.scalar(
-        others.where(Task.position > neighbour.position).order_by(Task.position).limit(1)
+        low = others.where(Task.position < neighbour.position).order_by(Task.position.desc())
+        return await work.session.scalar(low.limit(1)), neighbour.position
+    high = others.where(Task.position > neighbour.position).order_by(Task.position)
+    return neighbour.position, await work.session.scalar(high.limit(1))
+
+
+# So many tasks are spread on either side of a gap; more, until their ranks are short.
+_AROUND = (32, 128, 512, 2_048)
+
+
+async def _respace(
+    work: Work, task: Task, project_id: UUID | None, low: str | None, high: str | None
+) -> None:
+    """Give the tasks around a gap ranks that are short and far from each other, in their order.
+
+    Each one's `TASK_MOVED` says where it stands now. It was not changed by anybody, so its version
+    stays. The list is locked.
+    """
+    around = select(Task.id, Task.position, Task.deleted_at).where(
+        *_in_list(project_id, task.owner_id), Task.id != task.id
     )
-    return ranks.between(neighbour.position, high)
+    before = around.where(Task.position <= (low or "")).order_by(Task.position.desc())
+    behind = around.where(Task.position >= (high or "~")).order_by(Task.position)
+    for size in _AROUND:
+        lower = list(await work.session.execute(before.limit(size + 1)))[::-1]
+        upper = list(await work.session.execute(behind.limit(size + 1)))
+        # The outermost stay where they are, unless the list ends there.
+        bottom = lower.pop(0).position if len(lower) > size else None
+        top = upper.pop().position if len(upper) > size else None
+        rows = lower + upper
+        if not rows:
+            return
+        spread = ranks.spread(bottom, top or ranks.bound_after(rows[-1].position), len(rows))
+        if max(map(len, spread)) <= ranks.SPREAD:
+            break
+    moved = [(row, rank) for row, rank in zip(rows, spread, strict=True) if row.position != rank]
+    await work.session.execute(
+        update(Task).execution_options(synchronize_session=False),
+        [{"id": row.id, "position": rank} for row, rank in moved],
+    )
+    events = [
+        work.event(
+            EventKind.TASK_MOVED,
+            Task,
+            row.id,
+            [("position", row.position, rank)],
+            task_id=row.id,
+            project_id=project_id,
+        )
+        for row, rank in moved
+        if row.deleted_at is None
+    ]
+    if events:
+        await work.session.execute(insert(Event), events)
 
 
 def _in_list(project_id: Any, owner_id: Any) -> tuple[Any, ...]:

@@ -3,7 +3,9 @@
 A rank is a number written in base 36: eight digits, and further ones after an implied point where
 the eight no longer suffice. Compared byte by byte (collation "C"), ranks sort as their numbers.
 Putting something between two ranks changes no other row. New ranks at the ends step by a thousand,
-so that a list of appended rows keeps eight digits.
+so that a list of appended rows keeps eight digits. Where much is put into one gap its ranks grow a
+digit for every five rows; those that would be `LONG` make `domain.placement` spread the rows around
+them anew.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WIDTH = 8
 _STEP = 1_000
 _END = 36**_WIDTH
+# From so many characters on, rows are spread anew. No rank ever has more than 64.
+LONG = 48
+# Ranks of rows that are spread have at most so many, or more of them are spread.
+SPREAD = 32
 # So many digits hold any number of a task.
 _NUMBER_WIDTH = 6
 _SQL_DIGITS: ColumnElement[str] = literal_column(f"'{_DIGITS}'", Text())
@@ -49,6 +55,41 @@ def after(low: str | None, count: int) -> list[str]:
         low = between(low, None)
         ranks.append(low)
     return ranks
+
+
+def several(low: str | None, high: str | None, count: int) -> list[str]:
+    """Ranks for `count` rows between two (None: no bound on that side), in order."""
+    if high is None:
+        return after(low, count)
+    if low is None:
+        found: list[str] = []
+        for _ in range(count):
+            high = between(None, high)
+            found.insert(0, high)
+        return found
+    return [between(low, high)] if count == 1 else spread(low, high, count)
+
+
+def spread(low: str | None, high: str, count: int) -> list[str]:
+    """Ranks for `count` rows, as far from each other and from both ends as can be."""
+    low = low or ""
+    width = _WIDTH
+    while True:
+        start, end = _cut(low, width), _cut(high, width)
+        # Of ends that are cut the lower one counts as a step higher.
+        start += int(low[width:].strip("0") != "")
+        if end - start > 36 * (count + 1):
+            places = (start + (end - start) * place // (count + 1) for place in range(1, count + 1))
+            return [_shortened(_write(place, width)) for place in places]
+        width += 1
+
+
+def bound_after(last: str) -> str:
+    """Before this all rows of a list may be spread: what is appended at that moment, by a statement
+    that saw `last` (see `numbered_rank`), stands behind it.
+    """
+    whole = _whole(last) + _STEP
+    return _write(whole, _WIDTH) if whole < _END else "z" * (len(last) + 1)
 
 
 def next_whole(last: ColumnElement[Any]) -> ColumnElement[int]:
@@ -100,10 +141,17 @@ def _middle(low: str, high: str) -> str:
     while True:
         start, end = int(low.ljust(width, "0"), 36), int(high.ljust(width, "0"), 36)
         if end - start >= 2:
-            written = _write((start + end) // 2, width)
-            # "a" and "a0" are one number but two strings, so a fraction never ends with 0.
-            return written[:_WIDTH] + written[_WIDTH:].rstrip("0")
+            return _shortened(_write((start + end) // 2, width))
         width += 1
+
+
+def _shortened(written: str) -> str:
+    # "a" and "a0" are one number but two strings, so a fraction never ends with 0.
+    return written[:_WIDTH] + written[_WIDTH:].rstrip("0")
+
+
+def _cut(rank: str, width: int) -> int:
+    return int(rank[:width].ljust(width, "0"), 36)
 
 
 def _write(number: int, width: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from auth.authenticator import Authenticator
@@ -20,6 +20,7 @@ from db.models import (
     ApiKey,
     Device,
     Event,
+    Job,
     Notification,
     NotificationPreferences,
     Project,
@@ -30,6 +31,7 @@ from db.models import (
     Session,
     Task,
     TaskShare,
+    TimeEntry,
     User,
     WeekDay,
 )
@@ -215,7 +217,22 @@ async def _unassign(work: Work, user: User) -> None:
             task_values.record(work, EventKind.TASK_ASSIGNED, task, changes)
 
 
+async def _erase_unseen(work: Work, user: User) -> None:
+    """Delete what nobody else can see: time outside of projects, and jobs that name the person."""
+    await work.session.execute(
+        delete(TimeEntry).where(TimeEntry.user_id == user.id, TimeEntry.project_id.is_(None))
+    )
+    value = func.jsonb_each_text(Job.payload).table_valued("key", "value", name="part")
+    named = (
+        select(1)
+        .select_from(value)
+        .where(func.lower(value.c.value).in_([user.email.lower(), user.id.hex]))
+    )
+    await work.session.execute(delete(Job).where(named.exists()))
+
+
 async def _erase(work: Work, user: User) -> None:
+    await _erase_unseen(work, user)
     # A colon is in no username and no address has no @, so nobody can take these names before.
     nobody = f"deleted:{user.id.hex}"
     work.apply(

@@ -50,7 +50,7 @@ class AttachmentFilter:
     )
     search: str | None = filtering.by_search(
         (models.Attachment.filename,),
-        "Words that all occur in the file's name, without regard to case.",
+        "Words that all occur in the file's name, without regard to case and accents.",
     )
 
 

@@ -69,7 +69,8 @@ class CommentFilter:
         models.Comment.created_at, "When it was written."
     )
     search: str | None = filtering.by_search(
-        (models.Comment.body,), "Words that all occur in the text, without regard to case."
+        (models.Comment.body,),
+        "Words that all occur in the text, without regard to case and accents.",
     )
 
 

@@ -41,6 +41,13 @@ OPERATORS: dict[str, Operator] = {
     ),
     "starts_with": lambda column, value: func.lower(column).like(func.concat(_escaped(value), "%")),
 }
+
+
+def folded_contains(column: Any, folded: Any) -> ColumnElement[bool]:
+    """Whether a column, without case and accents, contains a text that has none."""
+    return func.taskloom_fold(column).like(func.concat("%", _escaped(folded), "%"))
+
+
 LISTS = frozenset({"in_", "not_in"})
 
 

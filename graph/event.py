@@ -31,7 +31,7 @@ from graph.comment import Comment
 from graph.context import Context
 from graph.enums import EventKind
 from graph.event_changes import FieldChange, field_changes, model_named
-from graph.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.event_filter import GONE, TaskEventFilter, Wanted, wanted_of
 from graph.event_summary import summaries
 from graph.fields import BatchInfo, arg, batch, column, derived, root
 from graph.inputs import given
@@ -105,6 +105,15 @@ _SUBJECTS = (
 )
 
 
+def _task_id(event: Any) -> Any:
+    """The task concerned; of what happens to a task it is that one, whatever project is told."""
+    return event.subject_id if event.subject_type == models.Task.__name__ else event.task_id
+
+
+async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+    return await load_objects(info, models.Task, [_task_id(parent) for parent in parents])
+
+
 def _by_key(model: type[Base], key: str, description: str) -> Any:
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
         return await load_objects(info, model, [getattr(parent, key) for parent in parents])
@@ -165,8 +174,15 @@ class TaskEvent(Node):
     subject_id: strawberry.ID | None = derived(
         ("subject_type", "subject_id"), _subject_id, "The id of what it is about, gone or not."
     )
-    task: Task | None = _by_key(
-        models.Task, "task_id", "The task concerned, as it is now; null if there is none to see."
+    task: Task | None = batch(
+        _tasks,
+        "The task concerned, as it is now; null if there is none to see.",
+        needs=("task_id", "subject_type", "subject_id"),
+    )
+    matches: bool = derived(
+        ("kind",),
+        lambda event: event.kind not in GONE and getattr(event, "matches", True),
+        "False: the task does not match the filter any more, or is gone, so take it off your list.",
     )
     project: Project | None = _by_key(
         models.Project, "project_id", "The project concerned; null if there is none to see."

@@ -3,10 +3,14 @@
 All but `task` is decided on the event alone (`events.filter`); what `task` says of the task is
 asked of the database for those events that passed everything else. So is what an API key may read
 of them, since the log knows people only.
+
+A task that does not match now may have matched before the event. Then the event is given too, as a
+`Stopped` row. What the task was is put together from what this event and all later ones changed.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +18,15 @@ from typing import Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy import ARRAY, BigInteger, Date, DateTime, Uuid, any_, bindparam, select
 from sqlalchemy.orm import aliased
 
 from auth import access
 from auth.viewer import Viewer
 from db import models
-from db.base import Base
+from db.base import Base, Ordered
 from db.read import Reader, Statement
+from domain import rules
 from errors import BadInput, NotFound
 from events.filter import EventFilter
 from graph import ids
@@ -35,6 +40,17 @@ from graph.task_inputs import TaskFilter
 
 MAX_IDS = 100
 _LOSS = EventKind.ACCESS_LOST.value
+# With these a task leaves every list.
+GONE = frozenset({_LOSS, EventKind.TASK_DELETED.value})
+# What a filter may say of things that hang on a task, by what events of them are about. What they
+# were before is not known, so each of their events may have ended a match.
+_HANGING = {
+    "Comment": {"comments"},
+    "Attachment": {"attachments"},
+    "TimeEntry": {"time_entries", "tracked_seconds"},
+    "TaskShare": {"shares", "shared_with_me"},
+}
+_COLUMNS = {column.key: column for column in models.Task.__table__.columns}
 
 
 @strawberry.input(
@@ -56,7 +72,8 @@ class TaskEventFilter:
     actors: list[strawberry.ID] | None = optional(f"Only what these people did, at most {MAX_IDS}.")
     exclude_own: bool | None = optional("True: leave out what you did yourself, on any device.")
     task: TaskFilter | None = optional(
-        "Only events of tasks that match this filter when the event is delivered."
+        "Only events of tasks that match this filter when the event is delivered, and those by "
+        "which a task stopped to match it (`matches: false`)."
     )
 
 
@@ -75,6 +92,80 @@ def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
     )
 
 
+@lru_cache(maxsize=500)
+def _matched(shape: Hashable, viewer_shape: Shape, changed: frozenset[str]) -> Statement:
+    """Whether a task matched when these columns of it had other values."""
+    viewer = viewer_of(viewer_shape)
+    row = aliased(models.Task)
+    former = select(
+        *(
+            (
+                bindparam(f"former_{name}", type_=column.type) if name in changed else row_column
+            ).label(name)
+            for name, column in _COLUMNS.items()
+            for row_column in [getattr(row, name)]
+        )
+    ).where(row.id == bindparam("key", type_=Uuid()), access.read(viewer, row, trashed=None))
+    task: Any = aliased(models.Task, former.subquery("former"), adapt_on_names=True)
+    return Statement(select(task.id).where(build_filter(TaskFilter, shape, task, viewer, Binds())))
+
+
+_LATER = Statement(
+    select(models.Event.changes)
+    .where(
+        models.Event.subject_id == bindparam("key", type_=Uuid()),
+        models.Event.position > bindparam("position", type_=BigInteger()),
+    )
+    .order_by(models.Event.position)
+)
+
+
+def _former(changes: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """The columns of a task before the first of these events, where they were others."""
+    found: dict[str, Any] = {}
+    for change in (change for of_event in changes for change in of_event):
+        shown = change["field"]
+        name = shown if shown in _COLUMNS else f"{shown}_id"
+        if name in _COLUMNS and name not in found:
+            found[name] = _stored(_COLUMNS[name].type, change["from"])
+            if name == "tags":
+                found["tag_keys"] = [rules.tag_key(tag) for tag in found[name] or ()]
+    return found
+
+
+def _stored(type_: Any, value: Any) -> Any:
+    """A value of the log as its column has it."""
+    if value is None or not isinstance(value, str):
+        return value
+    if isinstance(type_, Ordered):
+        return type_.enum[value]
+    if isinstance(type_, DateTime):
+        return dt.datetime.fromisoformat(value)
+    if isinstance(type_, Date):
+        return dt.date.fromisoformat(value)
+    return UUID(value) if isinstance(type_, Uuid) else value
+
+
+def _names_in(shape: Any) -> set[str]:
+    if isinstance(shape, str):
+        return {shape}
+    return set().union(*map(_names_in, shape)) if isinstance(shape, tuple) else set()
+
+
+class Stopped:
+    """An event by which its task stopped to match: its row, which is a record of the driver's."""
+
+    __slots__ = ("_row",)
+    model = models.Event
+    matches = False
+
+    def __init__(self, row: Any) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, name)
+
+
 @lru_cache(maxsize=8)
 def _readable(viewer_shape: Shape) -> Statement:
     event = aliased(models.Event)
@@ -90,27 +181,55 @@ class Wanted:
     events: EventFilter
     _reader: Reader
     _viewer: Viewer
-    _statement: Statement | None = None
+    _shape: Hashable = None
     _params: Mapping[str, Any] | None = None
 
     @property
     def asks_database(self) -> bool:
-        """Whether the database is to be asked about events."""
-        return self._statement is not None or self._viewer.scoped
+        """Whether more is to be asked about events than what they say themselves."""
+        named = self.events.projects is not None
+        return named or self._shape is not None or self._viewer.scoped
 
-    async def select(self, rows: Sequence[Any]) -> list[Any]:
-        """Those of these events that are wanted and that an API key may read, in order."""
+    async def select(self, rows: Sequence[Any], *, stopped: bool = True) -> list[Any]:
+        """Those of these events that are wanted and that an API key may read, in order.
+
+        `stopped`: also those by which a task stopped to match.
+        """
         found = [row for row in rows if self.events.matches(row)]
         if found and self._viewer.scoped:
             found = await self._readable(found)
-        if self._statement is None or not found:
+        if self.events.projects is not None:
+            # Of a task that left a project that project's own event tells.
+            found = [Stopped(row) if _task_of(row) != row.task_id else row for row in found]
+        if self._shape is None or not found:
             return found
-        keys = {row.task_id for row in found if row.task_id is not None}
+        keys = {key for row in found if (key := _task_of(row)) is not None}
         tasks = await self._reader.fetch(
-            self._statement, {**(self._params or {}), "keys": list(keys)}
+            _matching(self._shape, self._viewer.shape), {**(self._params or {}), "keys": list(keys)}
         )
         matching = {task.id for task in tasks}
-        return [row for row in found if row.kind == _LOSS or row.task_id in matching]
+        wanted = []
+        for row in found:
+            if row.kind == _LOSS or _task_of(row) in matching or isinstance(row, Stopped):
+                wanted.append(row)
+            elif stopped and await self._ended_match(row):
+                wanted.append(Stopped(row))
+        return wanted
+
+    async def _ended_match(self, row: Any) -> bool:
+        """Whether a task that does not match now did before this event."""
+        if row.subject_type != models.Task.__name__:
+            return bool(_HANGING.get(row.subject_type, set()) & _names_in(self._shape))
+        if not row.changes:
+            return False
+        params = {"key": row.subject_id, "position": row.position}
+        later = await self._reader.fetch(_LATER, params)
+        former = _former([row.changes, *(event.changes for event in later)])
+        statement = _matched(self._shape, self._viewer.shape, frozenset(former))
+        bound = {f"former_{name}": value for name, value in former.items()}
+        return bool(
+            await self._reader.fetch(statement, {**(self._params or {}), **params, **bound})
+        )
 
     async def _readable(self, rows: Sequence[Any]) -> list[Any]:
         events = await self._reader.fetch(
@@ -121,6 +240,12 @@ class Wanted:
         return [row for row in rows if row.id in readable]
 
 
+def _task_of(row: Any) -> UUID | None:
+    """The task that an event concerns, whatever project it belongs to."""
+    key: UUID | None = row.subject_id if row.subject_type == models.Task.__name__ else row.task_id
+    return key
+
+
 def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
     """Check a filter. Raises `BadInput` at its place under `filter`."""
     reader = context.services.database.reader
@@ -128,7 +253,8 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
     values: dict[str, Any] = {} if own is None else {"within": frozenset(own)}
     if given is None:
         return Wanted(EventFilter(work_only=True, **values), reader, context.viewer)
-    statement, params = None, None
+    shape: Hashable = None
+    params = None
     for name, value in given_fields(given, ("filter",)):
         path = ("filter", name)
         if name == "projects":
@@ -145,11 +271,9 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
         else:
             bound = Values()
             shape = filter_shape(value, bound, path)
-            if shape is not None:
-                statement = _matching(shape, context.viewer.shape)
-                params = {**context.viewer.params, **bound.params()}
+            params = {**context.viewer.params, **bound.params()}
     events = EventFilter(work_only=True, **values)
-    return Wanted(events, reader, context.viewer, statement, params)
+    return Wanted(events, reader, context.viewer, shape, params)
 
 
 async def demand_within(context: Context, wanted: Wanted) -> None:

@@ -41,9 +41,10 @@ import texts
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
+from domain.folding import fold
 from errors import BadInput, Problems, check, collecting, refuse, refuse_all
 from graph import ids
-from graph.comparing import LISTS, OPERATORS, array_of, contradiction
+from graph.comparing import LISTS, OPERATORS, array_of, contradiction, folded_contains
 from graph.inputs import optional
 
 T = TypeVar("T")
@@ -260,7 +261,7 @@ class Condition(Criterion):
 
 
 class Search(Criterion):
-    """Words that must all occur, without regard to case, in any of some columns."""
+    """Words that must all occur, without regard to case and accents, in any of some columns."""
 
     def __init__(self, columns: Sequence[InstrumentedAttribute[Any]]) -> None:
         self.columns = columns
@@ -275,7 +276,7 @@ class Search(Criterion):
             raise BadInput("The search text may have at most 10 words.", path=path)
         for word in words:
             values.count(path)
-            values.add(word)
+            values.add(fold(word))
         return len(words)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
@@ -284,12 +285,7 @@ class Search(Criterion):
         for _ in range(shape):
             word = bind(Text())
             parts.append(
-                or_(
-                    *(
-                        OPERATORS["contains"](_column_on(entity, column), word)
-                        for column in self.columns
-                    )
-                )
+                or_(*(folded_contains(_column_on(entity, column), word) for column in self.columns))
             )
         return and_(*parts)
 

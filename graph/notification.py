@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import func, select
@@ -179,6 +180,7 @@ class NotificationChannels:
 class _Choices:
     """What the fields of the preferences read from; `row` is None where nothing was chosen."""
 
+    user_id: UUID
     row: models.NotificationPreferences | None
 
     def of(self, kind: NotificationKind) -> NotificationChannels:
@@ -196,6 +198,11 @@ def _channels(kind: NotificationKind, description: str) -> Any:
 class NotificationPreferences:
     """See `domain.notification.DEFAULTS`."""
 
+    id: strawberry.ID = derived(
+        (),
+        lambda choices: f"notification_preferences_{choices.user_id.hex}",
+        "Always the same for you, so that caches keep one object. `node` does not know it.",
+    )
     email_enabled: bool = derived(
         (),
         lambda choices: True if choices.row is None else choices.row.email_enabled,
@@ -242,7 +249,7 @@ class NotificationPreferences:
 async def _preferences(info: BatchInfo) -> _Choices:
     user_id = info.viewer.require()
     async with info.context.services.database.session() as session:
-        return _Choices(await session.get(models.NotificationPreferences, user_id))
+        return _Choices(user_id, await session.get(models.NotificationPreferences, user_id))
 
 
 async def _preferences_of_payload(

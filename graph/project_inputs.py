@@ -68,7 +68,7 @@ class ProjectFilter:
     )
     search: str | None = filtering.by_search(
         (models.Project.name, models.Project.key, models.Project.description),
-        "Words that all occur in name, key or description, without regard to case.",
+        "Words that all occur in name, key or description, without regard to case and accents.",
     )
 
 

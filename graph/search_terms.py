@@ -1,18 +1,19 @@
 """From what a person types to a full-text query, and from a text to the parts that match it.
 
 All words must occur; the last one may be the beginning of a word, since it is still being typed.
-Case and accents do not count. Highlighting folds words as the database does (migration 0003), so
-that what was found is what is marked.
+Case and accents do not count (`domain.folding`). Words of Chinese, Japanese and Korean text may
+stand anywhere within it. Highlighting goes by the same rules, so that what was found is marked.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import texts
 from domain import rules
+from domain.folding import PAIRED, fold, pairs
 from errors import BadInput
 
 MAX_CHARACTERS = 200
@@ -20,7 +21,9 @@ MAX_WORDS = 10
 # Characters of a fragment: about two lines on a screen.
 FRAGMENT = 160
 
-_WORD = re.compile(r"\w+")
+# A run of characters that are searched by pairs, or else a word.
+_WORD = re.compile(rf"[{PAIRED}]+|(?:(?![{PAIRED}])\w)+")
+_RUN = re.compile(rf"[{PAIRED}]+")
 _QUOTED = re.compile(r"'(\w+)'")
 
 
@@ -33,24 +36,53 @@ class Terms:
     @property
     def query(self) -> str:
         """The words for `to_tsquery`: quoted, so that nothing in them is an operator."""
-        return " & ".join(f"'{word}'" for word in self.words[:-1]) + (
-            f"{' & ' if len(self.words) > 1 else ''}'{self.words[-1]}':*"
-        )
+        last = len(self.words) - 1
+        return " & ".join(_asked(word, place == last) for place, word in enumerate(self.words))
 
     @classmethod
     def of_query(cls, query: str) -> Terms:
         """The terms whose `query` this is."""
-        return cls(tuple(_QUOTED.findall(query)))
+        words = []
+        for part in query.split(" & "):
+            first, *others = _QUOTED.findall(part)
+            words.append(first + "".join(pair[-1] for pair in others))
+        return cls(tuple(words))
 
-    def matches(self, word: str) -> bool:
-        """Whether a folded word of a text is one of the terms."""
-        return word in self.words or word.startswith(self.words[-1])
+    def found_in(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where in a text the terms are, in order and apart."""
+        end = 0
+        for unit in _WORD.finditer(text):
+            folded, start = fold(unit[0]), unit.start()
+            if not _RUN.fullmatch(unit[0]):
+                if folded in self.words or folded.startswith(self.words[-1]):
+                    yield unit.span()
+                continue
+            # Characters of these scripts are folded one by one.
+            places = (
+                (start + found.start(), start + found.start() + len(word))
+                for word in self.words
+                for found in re.finditer(f"(?={re.escape(word)})", folded)
+            )
+            for begin, stop in sorted(places):
+                if stop > end:
+                    yield max(begin, end), stop
+                    end = stop
+
+
+def _asked(word: str, last: bool) -> str:
+    if not _RUN.fullmatch(word):
+        return f"'{word}':*" if last else f"'{word}'"
+    if len(word) == 1:
+        # It begins a pair, or is the last of its run.
+        return f"'{word}':*"
+    found = " <-> ".join(f"'{pair}'" for pair in pairs(word))
+    return f"({found})" if len(word) > 2 else found
 
 
 def terms_of(text: str, path: rules.Path) -> Terms:
     """The terms of a search text; `BadInput` where it has no word in it, or too many."""
     clean = rules.text(text, path, least=1, most=MAX_CHARACTERS)
-    words = tuple(fold(word) for word in _WORD.findall(clean) if word.strip("_"))
+    words = tuple(word for word in _WORD.findall(fold(clean)) if word.strip("_"))
     if not words:
         raise BadInput("The search text has no word in it, only signs.", path=path)
     if len(words) > MAX_WORDS:
@@ -58,31 +90,25 @@ def terms_of(text: str, path: rules.Path) -> Terms:
     return Terms(words)
 
 
-def fold(text: str) -> str:
-    """Without accents and case, as `taskloom_fold` does it."""
-    if text.isascii():
-        return text.lower()
-    decomposed = texts.normalized(text, "NFD")
-    return "".join(c for c in decomposed if not "\u0300" <= c <= "\u036f").lower()
-
-
 def highlight(text: str, terms: Terms) -> str | None:
     """The part of a text around the first match, as HTML with `<mark>`; None where none matches."""
-    found = [match for match in _WORD.finditer(text) if terms.matches(fold(match[0]))]
+    found = list(terms.found_in(text))
     if not found:
         return None
-    start = max(0, found[0].start() - FRAGMENT // 4)
+    begin, stop = found[0]
+    start = max(0, begin - FRAGMENT // 4)
     if start:
-        # Begin with a whole word.
-        start = text.find(" ", start, found[0].start()) + 1 or found[0].start()
+        # Begin with a whole word; where there are no spaces, with any character.
+        start = text.find(" ", start, begin) + 1 or (start if _RUN.match(text, start) else begin)
     end = min(len(text), start + FRAGMENT)
-    if end < len(text):
-        end = max(text.rfind(" ", found[0].end(), end), found[0].end())
+    if end < len(text) and not _RUN.match(text, end):
+        end = max(text.rfind(" ", stop, end), stop)
     parts, place = [], start
-    for match in found:
-        if match.end() > end:
+    for begin, stop in found:
+        if stop > end:
             break
-        parts += [html.escape(text[place : match.start()]), f"<mark>{html.escape(match[0])}</mark>"]
-        place = match.end()
+        marked = html.escape(text[begin:stop])
+        parts += [html.escape(text[place:begin]), f"<mark>{marked}</mark>"]
+        place = stop
     parts.append(html.escape(text[place:end]))
     return f"{'…' if start else ''}{''.join(parts)}{'…' if end < len(text) else ''}"

@@ -154,7 +154,7 @@ class TaskFilter:
     )
     search: str | None = filtering.by_search(
         (models.Task.title, models.Task.description, models.Task.notes),
-        "Words that all occur in title, description or notes, without regard to case.",
+        "Words that all occur in title, description or notes, without regard to case and accents.",
     )
 
 

@@ -127,7 +127,7 @@ class TimeEntryFilter:
     )
     search: str | None = filtering.by_search(
         (models.TimeEntry.description,),
-        "Words that all occur in the description, without regard to case.",
+        "Words that all occur in the description, without regard to case and accents.",
     )
 
 

@@ -189,7 +189,7 @@ class UserFilter:
     full_name: StringFilter | None = filtering.by(models.User.full_name, "The full name.")
     search: str | None = filtering.by_search(
         (models.User.username, models.User.full_name),
-        "Words that all occur in username or full name, without regard to case.",
+        "Words that all occur in username or full name, without regard to case and accents.",
     )
 
 

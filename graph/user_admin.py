@@ -48,7 +48,8 @@ class AdminUserFilter:
     )
     search: str | None = filtering.by_search(
         (models.User.username, models.User.full_name, models.User.email),
-        "Words that all occur in username, full name or e-mail address, without regard to case.",
+        "Words that all occur in username, full name or e-mail address, without regard to case and "
+        "accents.",
     )
 
 

@@ -105,7 +105,7 @@ async def _wanted_by(
         reason = f"Its filter does not fit the schema any more: {error}"
         await webhook_delivery.disable(work, webhook.id, reason[:500])
         return []
-    return await wanted.select(events)
+    return await wanted.select(events, stopped=False)
 
 
 async def _visible(tools: Tools, wanted: Sequence[tuple[Webhook, Any]]) -> Pairs:

@@ -174,3 +174,37 @@ async def test_what_was_shared_with_them_is_shared_no_more(house: House) -> None
     await _leave(house, person)
     async with house.work() as work:
         assert await work.session.get(models.TaskShare, share.id) is None
+
+
+async def test_what_nobody_else_can_see_goes_too(house: House) -> None:
+    person, other = await house.person(), await house.person()
+    project = await _project(house, other, person)
+    async with house.work(person.viewer) as work:
+        for where, words in ((None, "private words"), (project.id, "for the project")):
+            work.session.add(
+                models.TimeEntry(
+                    id=work.new_id(),
+                    user_id=person.id,
+                    project_id=where,
+                    description=words,
+                    started_at=work.now,
+                    ended_at=work.now,
+                    created_at=work.now,
+                    updated_at=work.now,
+                )
+            )
+        await work.enqueue("mail.reset", {"email": person.email.upper()})
+        await work.enqueue("mail.verification", {"user": person.id, "email": "new@example.com"})
+        await work.enqueue("mail.reset", {"email": other.email})
+    await _leave(house, person)
+    async with house.work() as work:
+        kept = await work.session.scalars(
+            select(models.TimeEntry.description).where(models.TimeEntry.user_id == person.id)
+        )
+        jobs = await work.session.scalars(
+            select(models.Job.payload).where(models.Job.name.startswith("mail."))
+        )
+        payloads = [str(payload).lower() for payload in jobs]
+    assert list(kept) == ["for the project"]
+    assert not [one for one in payloads if person.email.lower() in one or person.id.hex in one]
+    assert [one for one in payloads if other.email.lower() in one]

@@ -1,0 +1,62 @@
+"""Text without case and accents, as the database folds it (`taskloom_fold`, migration 0023).
+
+What is searched for is folded here and what it is compared with there, and sort keys are folded by
+the same table, so that `straße`, `STRASSE` and `Straße` are one word everywhere. Scripts without
+spaces are searched by pairs of characters (`taskloom_words`).
+"""
+
+from __future__ import annotations
+
+import re
+
+import texts
+
+# Alphabets whose letters have two cases, without those that are a letter and an accent.
+_ALPHABETS = (range(0x80, 0x300), range(0x370, 0x590), range(0x1C80, 0x2000))
+# Letters that are written as others where they are missing.
+_OTHERS = {
+    "ø": "o",
+    "đ": "d",
+    "ð": "d",
+    "ħ": "h",
+    "\u0131": "i",
+    "ł": "l",
+    "ŋ": "n",
+    "ŧ": "t",
+    "\u03c2": "\u03c3",
+}
+_SEVERAL = {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th", "ĳ": "ij"}
+_TABLE = str.maketrans(
+    {
+        letter: _OTHERS.get(letter.lower(), letter.lower())
+        for letter in map(chr, (code for alphabet in _ALPHABETS for code in alphabet))
+        if len(letter.lower()) == 1 and letter.lower() != letter
+    }
+    | _OTHERS
+)
+_SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_MARKS = re.compile("[\u0300-\u036f]")
+
+# Characters of scripts that put no space between words, for a class of a regular expression: kana
+# with the marks that belong to words, ideographs, and syllables of Hangul.
+PAIRED = (
+    "\u3005\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af"
+)
+
+
+def fold(text: str) -> str:
+    """Without accents and case, in NFC."""
+    if text.isascii():
+        return text.lower()
+    folded = _MARKS.sub("", texts.normalized(text, "NFD")).translate(_SMALL).translate(_TABLE)
+    for letter, several in _SEVERAL.items():
+        folded = folded.replace(letter, several)
+    return texts.normalized(folded)
+
+
+def pairs(run: str) -> list[str]:
+    """The overlapping pairs of a run of such characters; a single one as it is."""
+    if len(run) == 1:
+        return [run]
+    return [run[place : place + 2] for place in range(len(run) - 1)]
