@@ -54,6 +54,7 @@ class Connection:
     kind: Kind
     project_id: UUID
     owner: Viewer
+    external_id: str | None
     settings: dict[str, Any]
     progress: dict[str, Any]
     credentials: str = field(repr=False)
