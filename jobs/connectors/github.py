@@ -180,7 +180,7 @@ async def _renamed(connection: Connection) -> bool:
     if found is None:
         return False
     id_, name = str(found["id"]), str(found["full_name"])
-    before = connection.settings["repository"]
+    before: str = connection.settings["repository"]
     if id_ == known and name.lower() == before.lower():
         return False
 

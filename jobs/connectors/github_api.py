@@ -120,7 +120,10 @@ def used_up(connection: Connection, answer: Answer) -> Wait | None:
 
 
 def _target_of(connection: Connection, answer: Answer, url: str) -> str:
-    target = urljoin(url, answer.headers.get("location", ""))
+    try:
+        target = urljoin(url, answer.headers.get("location", ""))
+    except ValueError:
+        target = url
     if target == url or not on_same_server(connection, target):
         raise Refusal(answer.status, "GitHub redirects to another server.")
     return target

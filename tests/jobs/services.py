@@ -151,8 +151,8 @@ class Service:
                 return 304, headers, None
         return status, headers, content
 
-    def found(self, call: Call) -> tuple[int, dict[str, str], Any]:
-        missing = 404, {}, {"message": "Not Found"}
+    def found(self, call: Call) -> tuple[int, dict[str, str], Any]:  # noqa: PLR0911
+        missing: tuple[int, dict[str, str], Any] = (404, {}, {"message": "Not Found"})
         rest = _rest(call.path)
         place = call.path.removeprefix("/api/").removesuffix(rest)
         home = f"{self.api}/repositories/{self.repository_id}"
