@@ -27,10 +27,10 @@ from domain.work import Work
 from errors import Failure, Forbidden
 from graph.scopes import demand
 from jobs.connectors import CONNECTORS
-from jobs.connectors.base import Connection, Denied, Gone, Trouble, Wait
+from jobs.connectors.base import Connection, Denied, Gone, Rejected, Trouble, Wait
 from jobs.consumer import consumer
 from jobs.executing import viewer_of
-from jobs.handlers import Later, RunningJob, handler
+from jobs.handlers import GiveUp, Later, RunningJob, handler
 from jobs.outgoing import Outgoing
 from jobs.tools import Tools
 
@@ -120,6 +120,9 @@ async def tell(tools: Tools, job: RunningJob) -> None:
     except Wait as asked:
         await tools.do(TELL_JOB, partial(_note_wait, id_, asked))
         raise Later(asked.after, str(asked)) from None
+    except Rejected as rejected:
+        await tools.do(TELL_JOB, partial(_note_error, id_, str(rejected)))
+        raise GiveUp(str(rejected)) from None
     except (Denied, Forbidden) as denied:
         await tools.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
         return

@@ -29,7 +29,6 @@ _REDIRECTS = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS = 3
 # What GitHub asks for where it does not say how long it wants to be left alone.
 _PAUSE = dt.timedelta(minutes=1)
-_LONGEST_PAUSE = dt.timedelta(hours=2)
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
@@ -166,4 +165,4 @@ def _limited(connection: Connection, answer: Answer) -> Wait:
         known = used and reset.isascii() and reset.isdigit() and len(reset) < 12
         # A second more: the reset is a whole second, and may be rounded.
         wait = dt.datetime.fromtimestamp(int(reset) + 1, dt.UTC) - now if known else _PAUSE
-    return Wait(min(wait, _LONGEST_PAUSE), "GitHub takes no more requests for a while.")
+    return Wait(wait, "GitHub takes no more requests for a while.")
