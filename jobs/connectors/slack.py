@@ -28,7 +28,7 @@ _PAUSE = dt.timedelta(seconds=30)
 # What Slack answers where an address or its channel is no more.
 _GONE = frozenset({401, 403, 404, 410})
 _GONE_CODES = frozenset(
-    [
+    {
         "action_prohibited",
         "channel_is_archived",
         "channel_not_found",
@@ -39,7 +39,7 @@ _GONE_CODES = frozenset(
         "no_team",
         "posting_to_general_channel_denied",
         "team_disabled",
-    ]
+    }
 )
 _MOVED = frozenset({301, 308})
 # Too slow, or too early: not what was sent is wrong.

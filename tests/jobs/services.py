@@ -41,8 +41,9 @@ class Service:
     with 404, what has not changed since an ETag with 304, and a used-up limit with 403.
 
     `refuse`: what it answers in place of anything else, as status and headers. `fault`: the same
-    for single requests. `missing`: issues that were deleted. `read_only`: those that the token may
-    not change. `former`: names that the repository had. `next_page`: what it says to be the next
+    for single requests. `lost`: requests that are done, and answered with 502.
+    `missing`: issues that were deleted. `read_only`: those that the token may not change.
+    `former`: names that the repository had. `next_page`: what it says to be the next
     page of a list.
     """
 
@@ -53,6 +54,7 @@ class Service:
     calls: list[Call] = field(default_factory=list)
     refuse: tuple[int, dict[str, str]] | None = None
     fault: Callable[[Call], tuple[int, dict[str, str]] | None] = lambda _call: None
+    lost: Callable[[Call], bool] = lambda _call: False
     missing: set[int] = field(default_factory=set)
     read_only: set[int] = field(default_factory=set)
     repository: str = REPOSITORY
@@ -143,6 +145,8 @@ class Service:
             return 403, {}, {"message": "API rate limit exceeded"}
         self.remaining -= 1
         status, headers, content = self.found(call)
+        if self.lost(call):
+            return 502, {}, {"message": "Bad Gateway"}
         if call.method == "GET" and status == 200:
             etag = f'W/"{hashlib.sha256(orjson.dumps(content)).hexdigest()}"'
             headers["ETag"] = etag
