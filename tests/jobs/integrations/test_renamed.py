@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from db.models import Integration, IntegrationStatus, TaskStatus
 from domain import integration as integrations
 from domain import task as tasks
@@ -112,3 +114,30 @@ async def test_a_deleted_repository_ends_it(scene: Scene) -> None:
     row = await scene.fresh(integration)
     assert row.status is IntegrationStatus.FAILED
     assert row.last_error == "There is no such repository, or the token may not see its issues."
+
+
+async def test_what_was_known_by_its_number_is_found_again(scene: Scene) -> None:
+    """As the migration leaves what was imported by earlier versions."""
+    scene.other.issue(1)
+    scene.other.comment(1, "First")
+    integration = await scene.github()
+    await scene.later()
+    async with scene.house.work() as work:
+        await work.session.execute(
+            text(
+                "UPDATE external_links SET external_id = '#1@x'"
+                " WHERE kind = 'issue' AND integration_id = :id"
+            ),
+            {"id": integration.id},
+        )
+        await work.session.execute(text("UPDATE integrations SET progress = '{}'"))
+    task = (await scene.tasks())["Issue 1"]
+    await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    assert scene.other.issues[1]["state"] == "closed"
+    scene.other.issue(1, title="First")
+    await scene.later(minutes=11)
+    (task,) = await scene.all_tasks()
+    assert (task.title, task.status) == ("First", TaskStatus.COMPLETED)
+    assert len(await scene.comments(task)) == 1
+    assert (await scene.fresh(integration)).last_error is None
