@@ -85,9 +85,9 @@ class Slack:
         sent = await connection.request(
             "POST", connection.credentials, {"Content-Type": "application/json"}, body
         )
-        error = _meaning(sent, connection.tools.clock())
-        if error is not None:
-            raise error
+        meaning = _meaning(sent, connection.tools.clock())
+        if meaning is not None:
+            raise meaning
 
 
 def _meaning(sent: Answer, now: dt.datetime) -> Trouble | None:

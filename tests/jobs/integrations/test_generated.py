@@ -141,9 +141,13 @@ async def run(scene: Scene, seed: int) -> None:
     for _ in range(STEPS):
         await sequence.step(integration)
     sequence.faults(0.0)
-    # A transfer is in no list: it shows when something is to be told.
-    for number in list(scene.other.transferred):
-        await sequence.change_here(number)
+    # A transfer is in no list: it shows when something is to be told, which one of two changes is.
+    for _ in range(2):
+        await scene.later(hours=3)
+        await sequence.resume(integration)
+        await scene.later(seconds=1)
+        for number in list(scene.other.transferred):
+            await sequence.change_here(number)
     for _ in range(2):
         await scene.later(hours=3)
         await sequence.resume(integration)
