@@ -14,11 +14,18 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from auth.scopes import EVENT_SCOPES
 from auth.sealing import Sealer
-from db.models import Connector, Integration, IntegrationStatus, NotificationKind, Project
+from db.models import (
+    Connector,
+    ExternalLink,
+    Integration,
+    IntegrationStatus,
+    NotificationKind,
+    Project,
+)
 from domain import addresses, locks, rules
 from domain.by_key import demand_live_key, key_after
 from domain.notification import Notice, notify
@@ -72,7 +79,7 @@ class GitHubSettings:
     @property
     def target(self) -> str | None:
         """One repository makes one set of tasks in a project."""
-        return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository}".lower()
+        return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository.strip()}".lower()
 
     def checked(self, reach: Reach) -> dict[str, Any]:
         """As they are kept, save for the people. Refuses what no repository could have."""
@@ -244,14 +251,7 @@ async def change(
     if key_id != integration.api_key_id:
         values["api_key_id"] = key_id
     if settings is not None and checked is not None:
-        if settings.connector is not integration.connector:
-            name = integration.connector.name.lower()
-            raise BadInput(f"This integration takes `{name}`.", path=(_name_of(settings),))
-        if settings.target != integration.target:
-            raise BadInput(
-                "The repository stays what it is; connect another one, and disconnect this.",
-                path=("github", "repository"),
-            )
+        _demand_same_target(integration, settings)
         values["settings"] = await settings.kept(work, checked)
     if credentials is not None:
         _KINDS[integration.connector].check_credentials(credentials, reach)
@@ -276,9 +276,13 @@ async def change(
         if "credentials" in values:
             changes.append(("credentials_changed_at", None, work.now))
         integration.last_error = None
+        if "credentials" in values:
+            # Another token has limits of its own.
+            integration.wait_until = None
         await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
     await work.session.flush()
     if integration.status is IntegrationStatus.ACTIVE:
+        await _retry_problems(work, integration.id)
         await enqueue_sync(work, integration.id)
     return integration
 
@@ -299,8 +303,21 @@ def _checked(
     return settings.checked(reach)
 
 
+def _demand_same_target(integration: Integration, settings: Settings) -> None:
+    if settings.connector is not integration.connector:
+        name = integration.connector.name.lower()
+        raise BadInput(f"This integration takes `{name}`.", path=(_name_of(settings),))
+    if settings.target != _target_of(integration):
+        raise BadInput(
+            "The repository stays what it is; connect another one, and disconnect this.",
+            path=("github", "repository"),
+        )
+
+
 async def disconnect(work: Work, integration_id: UUID) -> UUID:
-    """Forget the other side, with the credentials. What was imported stays."""
+    """Forget the credentials. What was imported stays, and is known again if the same repository
+    is connected with the project once more.
+    """
     integration = await work.deletable(Integration, integration_id)
     await _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
     await work.session.flush()
@@ -309,14 +326,40 @@ async def disconnect(work: Work, integration_id: UUID) -> UUID:
 
 
 async def sync(work: Work, integration_id: UUID) -> Integration:
-    """Synchronise now; one that had failed is tried again."""
+    """Synchronise now; one that had failed is tried again, and so is what had a problem."""
     integration = await work.editable(Integration, integration_id)
     if integration.status is IntegrationStatus.PAUSED:
         raise BadInput("The integration is paused; set its status to ACTIVE.", path=("id",))
     await demand_live_key(work, integration.api_key_id, ("id",))
     await set_status(work, integration, IntegrationStatus.ACTIVE, integration.last_error)
+    await _retry_problems(work, integration.id)
     await enqueue_sync(work, integration.id)
     return integration
+
+
+async def identify(
+    work: Work, integration: Integration, external_id: str, repository: str
+) -> str | None:
+    """Note GitHub's id of the repository of a locked integration, and the name that it has now;
+    why it cannot be connected, if another integration of the project has it.
+    """
+    others = select(Integration.id).where(
+        Integration.project_id == integration.project_id, Integration.id != integration.id
+    )
+    if await work.session.scalar(others.where(Integration.external_id == external_id)):
+        return "This repository is connected with this project already."
+    integration.external_id = external_id
+    if repository.lower() != integration.settings["repository"].lower():
+        settings = {**integration.settings, "repository": repository}
+        target = GitHubSettings(repository, settings["baseUrl"]).target
+        values: dict[str, Any] = {"settings": settings}
+        # Somebody may have connected the new name, too: that one ends when it is identified.
+        if not await work.session.scalar(others.where(Integration.target == target)):
+            values["target"] = target
+        changes = work.apply(integration, values, ignore=("target",))
+        await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+    await work.session.flush()
+    return None
 
 
 async def set_status(
@@ -358,6 +401,14 @@ async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None
     await work.enqueue(SYNC_JOB, {"integration": integration_id}, key=key, **options)
 
 
+async def _retry_problems(work: Work, integration_id: UUID) -> None:
+    await work.session.execute(
+        update(ExternalLink)
+        .where(ExternalLink.integration_id == integration_id, ExternalLink.problem.is_not(None))
+        .values(retry_at=work.now)
+    )
+
+
 async def delete_all(work: Work, user_id: UUID) -> None:
     """What the deletion of an account does."""
     await work.session.execute(delete_rows(Integration).where(Integration.user_id == user_id))
@@ -369,6 +420,13 @@ async def reseal(work: Work, sealer: Sealer) -> int:
     for integration in rows:
         integration.credentials = sealer.reseal(integration.credentials)
     return len(rows)
+
+
+def _target_of(integration: Integration) -> str | None:
+    if integration.connector is not Connector.GITHUB:
+        return integration.target
+    settings = integration.settings
+    return GitHubSettings(settings["repository"], settings["baseUrl"]).target
 
 
 def _name_of(settings: Settings) -> str:

@@ -38,6 +38,7 @@ PREFIXES: dict[type[Base], str] = {
     models.Webhook: "webhook",
     models.WebhookDelivery: "webhook_delivery",
     models.Integration: "integration",
+    models.ExternalLink: "integration_problem",
     models.Job: "job",
 }
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
@@ -18,7 +19,7 @@ from graph import ids, ordering, paging
 from graph.api_key import BY_KEY, ApiKey, sender_of
 from graph.context import Context
 from graph.enums import Connector, IntegrationStatus
-from graph.fields import BatchInfo, arg, column, root
+from graph.fields import BatchInfo, arg, batch, column, root
 from graph.inputs import given
 from graph.integration_inputs import (
     GitHubSettingsInput,
@@ -28,15 +29,63 @@ from graph.integration_inputs import (
     IntegrationUpdateInput,
     SlackSettingsInput,
 )
-from graph.loading import load_object, to_one
+from graph.loading import load_object, load_objects, to_one
 from graph.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.node import Node, node_id, node_type
 from graph.ordering import Key
 from graph.paging import PageInfo
 from graph.project import Project
 from graph.scopes import demand
+from graph.task import Task
 
 # --- types ---------------------------------------------------------------------------------------
+
+
+async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+    return await load_objects(info, models.Task, [parent.local_id for parent in parents])
+
+
+@node_type(
+    models.ExternalLink,
+    "An issue or comment of the other service that could not be brought here, or that could not be "
+    "told of a change here. It stops nothing else, and ends as soon as a later attempt succeeds.",
+)
+class IntegrationProblem(Node):
+    """See `db.models.ExternalLink`."""
+
+    id: strawberry.ID = node_id(models.ExternalLink)
+    task: Task | None = batch(
+        _tasks,
+        "The task; null if there is none, if it is about a comment, or if you do not see it.",
+        needs=("local_id",),
+    )
+    message: str = column(models.ExternalLink.problem, "What is wrong, for people.")
+    url: str | None = column(
+        models.ExternalLink.page_url, "The page of the issue or comment; null if not known."
+    )
+    since: dt.datetime = column(models.ExternalLink.problem_at, "When this was first seen.")
+    retry_at: dt.datetime | None = column(
+        models.ExternalLink.retry_at,
+        "When it is tried again by itself, and at once after `integrationSync`; null if it is not.",
+    )
+
+
+@strawberry.type(description="A problem in a list.")
+class IntegrationProblemEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: IntegrationProblem = paging.edge_node()
+
+
+@strawberry.type(description="A page of problems.")
+class IntegrationProblemConnection:
+    """Relay connection."""
+
+    edges: list[IntegrationProblemEdge] = paging.edges()
+    nodes: list[IntegrationProblem] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
 
 
 @node_type(
@@ -66,7 +115,13 @@ class Integration(Node):
         "When a synchronisation was last complete, or a message last posted; null before that.",
     )
     last_error: str | None = column(
-        models.Integration.last_error, "What went wrong since; null if nothing did."
+        models.Integration.last_error,
+        "What went wrong since with the connection as a whole; null if nothing did.",
+    )
+    problems: IntegrationProblemConnection = paging.to_many(
+        models.Integration.problems,
+        "What is wrong with single issues and comments, the newest first.",
+        default_order=(Key(ordering.source(models.ExternalLink.problem_at), descending=True),),
     )
     api_key: ApiKey | None = to_one(models.Integration.api_key, BY_KEY)
     created_at: dt.datetime = column(models.Integration.created_at, "When it was made.")

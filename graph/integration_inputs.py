@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import strawberry
+from typing import Any
 
+import strawberry
+from sqlalchemy import select
+from sqlalchemy.orm import aliased
+
+from auth.viewer import Viewer
 from db import models
 from graph import ordering
 from graph.enums import EventKind, IntegrationStatus
@@ -14,6 +19,18 @@ _CREDENTIALS = (
     "GITHUB: a token that may read and write the repository's issues. SLACK: the address of the "
     "incoming webhook. Encrypted, and never shown again."
 )
+
+
+def sync_problem(_: Viewer, task: Any) -> Any:
+    """What is wrong between a task and its issue, for whoever sees the task."""
+    link = aliased(models.ExternalLink)
+    return (
+        select(link.problem)
+        .where(link.local_id == task.id, link.kind == "issue", link.integration_id.is_not(None))
+        .where(link.problem.is_not(None))
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 @ordering.order_input("One step of an ordering of integrations; give exactly one field.")

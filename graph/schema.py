@@ -21,7 +21,12 @@ from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevisio
 from graph.device import Device, DeviceMutation, DeviceQuery
 from graph.event import EventQuery
 from graph.fields import BatchInfo, arg, root
-from graph.integration import Integration, IntegrationMutation, IntegrationQuery
+from graph.integration import (
+    Integration,
+    IntegrationMutation,
+    IntegrationProblem,
+    IntegrationQuery,
+)
 from graph.job import Job, JobMutation, JobQuery
 from graph.loading import load_object, load_objects
 from graph.node import TYPE_NAMES, Node
@@ -193,6 +198,7 @@ def make_schema() -> strawberry.Schema:
             Webhook,
             WebhookDelivery,
             Integration,
+            IntegrationProblem,
             Job,
         ],
         config=CONFIG,

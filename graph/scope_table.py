@@ -132,7 +132,7 @@ _TYPES: Final[Mapping[str, str]] = {
         "ReminderMonthly"
     ),
     "webhooks:read": "Webhook WebhookDelivery",
-    "integrations:read": "Integration",
+    "integrations:read": "Integration IntegrationProblem",
     "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
     SESSION: "Session ApiKey Device",
 }
@@ -163,6 +163,7 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Task.commentCount": ("comments:read",),
     "Task.attachmentCount": ("files:read",),
     "Task.trackedSeconds": ("time:read",),
+    "Task.syncProblem": ("integrations:read",),
     "TaskFilter.trackedSeconds": ("time:read",),
     "TaskOrder.commentCount": ("comments:read",),
     "TaskOrder.attachmentCount": ("files:read",),

@@ -33,6 +33,7 @@ from graph.comment import OLDEST_FIRST, CommentConnection
 from graph.comment_inputs import CommentFilter, CommentOrder, comment_count
 from graph.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.inputs import changes_of, given
+from graph.integration_inputs import sync_problem
 from graph.loading import Shape, load_object, task_id_of, to_one, viewer_of
 from graph.mutation import ONLY_ID, Payload, Refs, Returned, mutation, payload, ref, value
 from graph.node import Node, expression, node_id, node_type, right
@@ -211,6 +212,14 @@ class Task(Node):
     )
     attachment_count: int = expression(
         models.Task, "attachment_count", attachment_count, "The number of files on it."
+    )
+    sync_problem: str | None = expression(
+        models.Task,
+        "sync_problem",
+        sync_problem,
+        "Why it is not as its issue is in a service that its project is connected with: what was "
+        "changed here could not be told there, or the other way round; null if nothing is wrong. "
+        "The change here stands, and is told as soon as that is possible.",
     )
     activity: ActivityConnection = task_activity()
     tracked_seconds: float = task_tracked()

@@ -27,10 +27,10 @@ from domain.work import Work
 from errors import Failure, Forbidden
 from graph.scopes import demand
 from jobs.connectors import CONNECTORS
-from jobs.connectors.base import Connection, Denied, Gone, Trouble, Wait
+from jobs.connectors.base import Connection, Denied, Gone, Rejected, Trouble, Wait
 from jobs.consumer import consumer
 from jobs.executing import viewer_of
-from jobs.handlers import Later, RunningJob, handler
+from jobs.handlers import GiveUp, Later, RunningJob, handler
 from jobs.outgoing import Outgoing
 from jobs.tools import Request, Tools
 
@@ -137,7 +137,11 @@ async def tell(tools: Tools, job: RunningJob) -> None:
     except Gone:
         return
     except Wait as asked:
+        await tools.do(TELL_JOB, partial(_note_wait, id_, asked))
         raise Later(asked.after, str(asked)) from None
+    except Rejected as rejected:
+        await tools.do(TELL_JOB, partial(_note_error, id_, str(rejected)))
+        raise GiveUp(str(rejected)) from None
     except (Denied, Forbidden) as denied:
         await tools.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
         return
@@ -174,6 +178,9 @@ async def _open(tools: Tools, id_: UUID) -> Connection | None:
         raise Denied(reason)
     viewer = viewer_of(owner, key)
     demand(viewer, domain.scopes_of(row))
+    if row.wait_until is not None and row.wait_until > tools.clock():
+        # Requests during the wait would make it longer.
+        raise Wait(row.wait_until - tools.clock(), row.last_error or "It is asked to wait.")
     try:
         credentials = Sealer(tools.settings).open(row.credentials).decode()
     except Unreadable:
@@ -184,6 +191,7 @@ async def _open(tools: Tools, id_: UUID) -> Connection | None:
         kind=row.connector,
         project_id=row.project_id,
         owner=viewer,
+        external_id=row.external_id,
         settings=row.settings,
         progress=row.progress,
         credentials=credentials,
@@ -208,6 +216,7 @@ async def _finish(
     if row is None or row.status is not IntegrationStatus.ACTIVE:
         return
     row.last_error = error
+    row.wait_until = work.now + wait if wait and error is not None else None
     if complete:
         row.last_sync_at = work.now
     await work.session.flush()
@@ -223,6 +232,14 @@ async def _fail(id_: UUID, reason: str, work: Work) -> None:
     row = await _locked(work, id_)
     if row is not None:
         await domain.fail(work, row, reason)
+
+
+async def _note_wait(id_: UUID, asked: Wait, work: Work) -> None:
+    row = await _locked(work, id_)
+    if row is not None and (row.wait_until is None or row.wait_until < work.now + asked.after):
+        row.wait_until = work.now + asked.after
+        row.last_error = str(asked)
+        await work.session.flush()
 
 
 async def _note_error(id_: UUID, reason: str, work: Work) -> None:

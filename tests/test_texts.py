@@ -16,7 +16,7 @@ from domain.export_csv import tags_of
 from errors import BadInput, Failure
 from files import names
 from graph.error_format import format_errors
-from jobs.connectors import github
+from jobs.connectors import github_issues
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 PATH = ("field_name",)
@@ -195,7 +195,7 @@ def test_what_a_connector_reads_is_made_to_fit(name: str) -> None:
     text = {**HOSTILE, "blank": "\u3164\u200b", "turned": "safe\u202egnp.exe"}[name]
     started = time.monotonic()
     for most, multiline in ((200, False), (10_000, True)):
-        clean = github._clean(text, most, multiline=multiline)
+        clean = github_issues._clean(text, most, multiline=multiline)
         if clean:
             assert rules.text(clean, PATH, most=most, multiline=multiline) == clean
     assert time.monotonic() - started < 5

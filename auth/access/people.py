@@ -96,6 +96,20 @@ RULES[models.WebhookDelivery] = Rule(
 )
 
 
+def _problem_of_own_integration(viewer: Who, link: Any) -> ColumnElement[bool]:
+    integration = aliased(models.Integration)
+    own = (
+        select(integration.id)
+        .where(integration.id == link.integration_id, _owned(viewer, integration))
+        .exists()
+    )
+    # All that is shown of what is known elsewhere is what is wrong with it.
+    return and_(link.problem.is_not(None), own)
+
+
+RULES[models.ExternalLink] = Rule(read=_problem_of_own_integration, noun="integration problem")
+
+
 def _administrators(viewer: Who, _: Any) -> ColumnElement[bool]:
     return true() if viewer.is_admin else false()
 

@@ -4,7 +4,7 @@ A connector knows the other service and nothing of queues. It brings what is new
 takes there what has happened here (`tell`). Both may be interrupted anywhere and are then begun
 anew, so a connector notes how far it has come in the transaction of what it brought.
 
-It says what went wrong by three exceptions. Their messages are shown to the integration's owner,
+It says what went wrong by four exceptions. Their messages are shown to the integration's owner,
 so nothing secret may stand in them.
 """
 
@@ -27,6 +27,8 @@ from settings import version
 
 T = TypeVar("T")
 
+_LONGEST_WAIT = dt.timedelta(hours=2)
+
 USER_AGENT = f"Taskloom/{version()} (integrations)"
 
 
@@ -39,7 +41,12 @@ class Wait(Trouble):
 
     def __init__(self, after: dt.timedelta, reason: str) -> None:
         super().__init__(reason)
-        self.after = max(after, dt.timedelta(seconds=1))
+        # Whatever the other service says, it is asked again on the same day.
+        self.after = min(max(after, dt.timedelta(seconds=1)), _LONGEST_WAIT)
+
+
+class Rejected(Trouble):
+    """The other service does not accept this one message, however often it is sent."""
 
 
 class Denied(Trouble):
@@ -54,6 +61,7 @@ class Connection:
     kind: Kind
     project_id: UUID
     owner: Viewer
+    external_id: str | None
     settings: dict[str, Any]
     progress: dict[str, Any]
     credentials: str = field(repr=False)

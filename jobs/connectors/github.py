@@ -1,68 +1,70 @@
 """Issues of GitHub (or of a GitHub Enterprise server) as tasks of a project.
 
-What is noted of an issue is what GitHub said of it last. Only what differs from that has changed
-there and is brought here, so that a title that was edited here stays until it is edited there. The
-same note keeps echoes away: an issue is closed or opened only while GitHub is not known to have it
-so already, whoever completed the task.
+A run asks what the repository is called now, reads the issues and then the comments that have
+changed, and reads once more by themselves the issues that had a problem, or were moved to another
+repository. What concerns one issue is noted at that issue and stops nothing else: only a refusal of
+the whole repository, or of the token, ends the integration.
 
 Lists are read in the order in which things were made. In that order what changes during the reading
 moves nothing to another page, where sorted by change it would pull others over to pages that were
 read before. The next reading asks for what has changed since this one began, by GitHub's own clock.
+Where nothing had changed it asks for the very same once more, with the ETag: a 304 is free.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
-from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
-import texts
 from auth import access
-from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
-from domain import addresses, rules
-from domain import comment as comments
-from domain import task as tasks
-from domain.integration import enqueue_tell
-from domain.task import NewTask
+from db.models import ExternalLink, Integration, Task, TaskStatus
+from domain.integration import enqueue_tell, identify
 from domain.work import Work
-from errors import NotFound
+from errors import Failure
 from jobs.connectors.base import Connection, Denied, Trouble, Wait
-from jobs.delivery import asked_wait
-from jobs.outgoing import Answer
+from jobs.connectors.github_api import GONE, Refusal, Reply, ask, moment_of, next_page, used_up
+from jobs.connectors.github_issues import (
+    COMMENT,
+    ISSUE,
+    Thing,
+    note_problem,
+    note_unreadable,
+    people_of,
+    settle,
+    take_comments,
+    take_issues,
+)
 
-ISSUE = "issue"
-COMMENT = "comment"
+log = logging.getLogger(__name__)
 
 PAGE = 100
+_EVERY = dt.timedelta(minutes=10)
 # Of a page in one transaction, which holds the readers of the log back for as long as it lasts.
 _PORTION = 25
-_MOST_BYTES = 50_000_000
 # Servers of GitHub may be behind one another by so much.
 _MARGIN = dt.timedelta(minutes=1)
-_PAUSE = dt.timedelta(minutes=1)
-_LONGEST_PAUSE = dt.timedelta(hours=2)
-# Headers with links are some hundred bytes long; in one of any length the search is quadratic.
-_LONGEST_LINK = 4_096
-_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
-_STAGES = {"issues": "issues", "comments": "issues/comments"}
-# A word that begins with @ would mention somebody of ours; an invisible character prevents it.
-_AT = re.compile(r"@(?=\w)")
+_ISSUES, _COMMENTS, _AGAIN = "issues", "comments", "again"
+_PATHS = {_ISSUES: "issues", _COMMENTS: "issues/comments"}
+# Statuses by which a whole repository is refused. All else is tried again.
+_REFUSED = frozenset({403, 404, 410, 451})
+# What one thing that GitHub sends, and nothing else, can raise.
+_OF_ONE_THING = (Failure, KeyError, TypeError, AttributeError, ValueError)
 
-Thing = Mapping[str, Any]
+Take = Callable[[Sequence[Thing], Work, Integration], Awaitable[int]]
 
 
 class GitHub:
     """See the module."""
 
-    every: dt.timedelta | None = dt.timedelta(minutes=10)
+    every: dt.timedelta | None = _EVERY
 
     def wants(self, settings: dict[str, Any], event: Any) -> str | None:
         """A task was completed, cancelled or opened again; several times are told as one."""
@@ -73,37 +75,46 @@ class GitHub:
         return None
 
     async def sync(self, connection: Connection) -> bool:
-        """Bring a page of issues, or of comments after the last page of issues."""
+        """Bring a page of issues, after the last one of comments, then what is to be read again."""
         progress = connection.progress
-        stage = progress.get("stage", "issues")
-        answer = await _ask(connection, "GET", progress.get("page") or _first(connection, stage))
-        things = _parsed(answer)
-        if not isinstance(things, list):
-            raise Trouble("GitHub's answer is not a list.")
-        take = (
-            _take_comments
-            if stage == "comments"
-            else partial(_take_issues, await _people(connection))
-        )
-        for start in range(0, len(things), _PORTION):
-            part = things[start : start + _PORTION]
-            await connection.do(partial(take, part))
-        started = progress.get("started") or _moment_of(connection, answer)
-        following = _next_page(connection, answer)
-        reached: dict[str, Any] = {"since": progress.get("since"), "started": started}
+        if "stage" not in progress and await _renamed(connection):
+            return True
+        stage = progress.get("stage", _ISSUES)
+        if stage == _AGAIN:
+            return await _read_again(connection)
+        etags = progress.get("etags", {})
+        asked_at = await _now(connection)
+        reply = await _list(connection, stage, progress.get("page"), etags.get(stage))
+        quiet = progress.get("quiet", True)
+        following = None
+        if not reply.unchanged:
+            things = reply.parsed()
+            if not isinstance(things, list):
+                raise Trouble("GitHub's answer is not a list.")
+            take = await _take_of(connection, stage, asked_at)
+            news = 0
+            for start in range(0, len(things), _PORTION):
+                news += await _bring(connection, stage, take, things[start : start + _PORTION])
+            following = next_page(connection, reply.answer)
+            quiet = quiet and not news and following is None and "page" not in progress
+            etags = {**etags, stage: reply.answer.headers.get("etag")}
+        reached = {
+            "since": progress.get("since"),
+            "started": progress.get("started") or _started(connection, reply),
+            "etags": etags,
+            "quiet": quiet,
+        }
         if following is not None:
             reached |= {"stage": stage, "page": following}
-        elif stage == "issues" and connection.settings["comments"]:
-            reached["stage"] = "comments"
+        elif stage == _ISSUES and connection.settings["comments"]:
+            reached["stage"] = _COMMENTS
         else:
-            reached = {"since": started}
+            reached["stage"] = _AGAIN
         await connection.do(partial(_note, progress, reached))
-        more = "started" in reached
-        if not more:
-            await connection.do(_queue_untold)
-        if more and answer.headers.get("x-ratelimit-remaining") == "0":
-            raise _limited(connection, answer)
-        return more
+        wait = used_up(connection, reply.answer)
+        if wait is not None:
+            raise wait
+        return True
 
     async def tell(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
@@ -113,9 +124,7 @@ class GitHub:
         async with connection.tools.database.session() as session:
             found = (
                 await session.execute(
-                    select(
-                        ExternalLink.id, ExternalLink.external_id, ExternalLink.seen, Task.status
-                    )
+                    select(ExternalLink, Task.status)
                     .join(Task, Task.id == ExternalLink.local_id)
                     .where(
                         ExternalLink.integration_id == connection.id,
@@ -127,231 +136,87 @@ class GitHub:
             ).one_or_none()
         if found is None:
             return
-        change = _state_of(found.status)
-        if found.seen["state"] == change["state"]:
+        link, status = found
+        change = _state_of(status)
+        if link.seen["state"] == change["state"]:
+            await connection.do(partial(_note_alike, link.id))
             return
-        url = f"{_base(connection)}/issues/{found.external_id}"
-        updated = None
         try:
-            issue = _parsed(await _ask(connection, "PATCH", url, orjson.dumps(change)))
-            updated = issue.get("updated_at") if isinstance(issue, dict) else None
-        except _Missing:
-            # It was deleted there, or moved to another repository; it is not to be tried for ever.
-            pass
-        await connection.do(partial(_note_state, found.id, change["state"], updated))
+            reply = await ask(connection, "PATCH", _url_of(connection, link), orjson.dumps(change))
+            reply.parsed()
+        except Refusal as refusal:
+            await connection.do(partial(_note_refusal, link.id, refusal))
+            return
+        except (Denied, Wait):
+            raise
+        except Trouble as trouble:
+            await connection.do(partial(_note_trouble, link.id, str(trouble)))
+            raise
+        await connection.do(partial(_note_told, link.id, change, reply))
 
 
-# --- from GitHub to us ---------------------------------------------------------------------------
+# --- the repository ------------------------------------------------------------------------------
 
 
-async def _take_issues(
-    people: Mapping[str, UUID], issues: Sequence[Thing], work: Work, integration: Integration
-) -> None:
-    # Pull requests are listed among the issues.
-    wanted = [issue for issue in issues if "pull_request" not in issue]
-    links = await _links(work, integration, ISSUE, [str(issue["number"]) for issue in wanted])
-    for issue in wanted:
-        number = str(issue["number"])
-        said = _said(issue)
-        link = links.get(number)
-        if link is None:
-            task = await tasks.create(
-                work, NewTask(project_id=integration.project_id, **_values(said, people))
-            )
-            _link(work, integration, ISSUE, number, local_id=task.id, seen=said)
-            continue
-        if issue["updated_at"] < link.seen.get("toldAt", ""):
-            # The list was made before GitHub was told of something; it comes again with that.
-            continue
-        changed = {name: value for name, value in said.items() if link.seen.get(name) != value}
-        if changed:
-            await _update_task(work, link, changed, people)
-            link.seen = said
-    await work.session.flush()
-
-
-async def _update_task(
-    work: Work, link: ExternalLink, changed: Thing, people: Mapping[str, UUID]
-) -> None:
+async def _renamed(connection: Connection) -> bool:
+    """Whether the repository has another name than the settings say; they say it from now on."""
     try:
-        task = await work.editable(Task, link.local_id)
-    except NotFound:
-        # In the trash, or gone for good: that was meant.
-        return
-    values = _values(changed, people)
-    status = values.get("status")
-    if status is not None and status.is_open == task.status.is_open:
-        # It is open, or not, as GitHub has it; in progress is open as well.
-        del values["status"]
-    await tasks.update_task(work, task.id, values, None)
-
-
-async def _take_comments(found: Sequence[Thing], work: Work, integration: Integration) -> None:
-    known = await _links(work, integration, COMMENT, [str(one["id"]) for one in found])
-    numbers = [one["issue_url"].rpartition("/")[2] for one in found]
-    issues = await _links(work, integration, ISSUE, numbers)
-    for one, number in zip(found, numbers, strict=True):
-        said = {"body": _comment_text(one)}
-        link = known.get(str(one["id"]))
+        found = (await ask(connection, "GET", _base(connection))).parsed()
+    except Refusal as refusal:
+        if refusal.status not in _REFUSED:
+            raise
+        # Some servers show lists of issues only: if the list is refused, too, that ends it.
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= {"id", "full_name"}:
+        found = None
+    known = connection.external_id
+    if known is not None and (found is None or str(found["id"]) != known):
+        # Deleted, or renamed without a redirect, because another repository has the name by now.
         try:
-            if link is not None and link.seen != said:
-                await comments.update(work, link.local_id, said["body"], None)
-                link.seen = said
-            elif link is None and number in issues:
-                made = await comments.create(work, issues[number].local_id, said["body"])
-                _link(work, integration, COMMENT, str(one["id"]), local_id=made.id, seen=said)
-        except NotFound:
-            # The comment or its task was deleted here.
-            continue
-    await work.session.flush()
+            url = f"{connection.settings['baseUrl']}/repositories/{known}"
+            found = (await ask(connection, "GET", url)).parsed()
+        except Refusal as refusal:
+            raise _no_repository(refusal) from None
+    if found is None:
+        return False
+    id_, name = str(found["id"]), str(found["full_name"])
+    before: str = connection.settings["repository"]
+    if id_ == known and name.lower() == before.lower():
+        return False
+
+    async def note(work: Work, integration: Integration) -> str | None:
+        return await identify(work, integration, id_, name)
+
+    taken = await connection.do(note)
+    if taken is not None:
+        raise Denied(taken)
+    return name.lower() != before.lower()
 
 
-def _said(issue: Thing) -> dict[str, Any]:
-    """What is brought of an issue, in the form in which it is compared and kept."""
-    labels = [one["name"] if isinstance(one, dict) else one for one in issue.get("labels") or ()]
-    tags: dict[str, str] = {}
-    for label in labels:
-        tag = _clean(str(label), 50)
-        if tag:
-            tags.setdefault(rules.tag_key(tag), tag)
-    return {
-        "title": _clean(issue["title"], 200) or f"Issue {issue['number']}",
-        "description": _clean(issue.get("body") or "", 10_000, multiline=True) or None,
-        "tags": list(tags.values())[:20],
-        "assignees": [one["login"].lower() for one in issue.get("assignees") or ()],
-        "state": issue["state"],
-        "dropped": issue["state"] == "closed" and issue.get("state_reason") == "not_planned",
-    }
+def _no_repository(refusal: Refusal) -> Denied:
+    if refusal.status == GONE:
+        return Denied("The repository has no issues: they are switched off, or it was deleted.")
+    if refusal.status in {403, 451}:
+        return Denied("The token may not do this at GitHub; it needs to read and write issues.")
+    return Denied("There is no such repository, or the token may not see its issues.")
 
 
-def _values(said: Thing, people: Mapping[str, UUID]) -> dict[str, Any]:
-    """The same as a task has it."""
-    values = {name: said[name] for name in ("title", "description", "tags") if name in said}
-    if "assignees" in said:
-        known = [people[login] for login in said["assignees"] if login in people]
-        if known or not said["assignees"]:
-            # Where all are strangers here, the assignee stays who it is.
-            values["assignee_id"] = known[0] if known else None
-    if "state" in said:
-        values["status"] = TaskStatus.TODO
-        if said["state"] == "closed":
-            dropped = said.get("dropped", False)
-            values["status"] = TaskStatus.CANCELLED if dropped else TaskStatus.COMPLETED
-    return values
-
-
-def _comment_text(comment: Thing) -> str:
-    author = (comment.get("user") or {}).get("login", "Somebody")
-    body = _AT.sub("@\u2060", _clean(comment.get("body") or "", 9_000, multiline=True))
-    return f"**{author}** on GitHub:\n\n{body}"[:10_000]
-
-
-def _clean(text: str, most: int, *, multiline: bool = False) -> str:
-    """Text that the rules for values take, however it was written there."""
-    forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
-    plain = texts.without_excess(texts.normalized(text.replace("\r\n", "\n")))
-    plain = forbidden.sub(" ", plain).strip()
-    if texts.is_blank(plain):
-        return ""
-    return plain if len(plain) <= most else plain[: most - 1].rstrip() + "…"
-
-
-async def _people(connection: Connection) -> dict[str, UUID]:
-    """Members of the project by their logins on GitHub."""
-    logins = {
-        one["username"].lower(): one["login"].lower() for one in connection.settings["assignees"]
-    }
-    if not logins:
-        return {}
-    async with connection.tools.database.session() as session:
-        rows = await session.execute(
-            select(func.lower(User.username), User.id)
-            .join(ProjectMember, ProjectMember.user_id == User.id)
-            .where(
-                ProjectMember.project_id == connection.project_id,
-                func.lower(User.username).in_(logins),
-                User.is_active,
-            )
-        )
-        return {logins[username]: id_ for username, id_ in rows}
-
-
-# --- what is noted -------------------------------------------------------------------------------
-
-
-async def _links(
-    work: Work, integration: Integration, kind: str, ids: Sequence[str]
-) -> dict[str, ExternalLink]:
-    rows = await work.session.scalars(
-        select(ExternalLink).where(
-            ExternalLink.integration_id == integration.id,
-            ExternalLink.kind == kind,
-            ExternalLink.external_id.in_(ids),
-        )
-    )
-    return {link.external_id: link for link in rows}
-
-
-def _link(
-    work: Work, integration: Integration, kind: str, external_id: str, *, local_id: UUID, seen: Any
-) -> None:
-    work.session.add(
-        ExternalLink(
-            id=work.new_id(),
-            integration_id=integration.id,
-            kind=kind,
-            external_id=external_id,
-            local_id=local_id,
-            seen=seen,
-        )
-    )
-
-
-async def _note(before: Any, reached: Any, _work: Work, integration: Integration) -> None:
-    # Unless it was set back meanwhile, or somebody else is at it as well.
-    if integration.progress == before:
-        integration.progress = reached
-
-
-async def _note_state(
-    link_id: UUID, state: str, updated: str | None, work: Work, _integration: Integration
-) -> None:
-    link = await work.session.get_one(ExternalLink, link_id)
-    told = {} if updated is None else {"toldAt": updated}
-    link.seen = {**link.seen, "state": state, **told}
-
-
-async def _queue_untold(work: Work, integration: Integration) -> None:
-    """Queue what GitHub should have been told and was not, while the integration was paused, or had
-    failed. What has changed on both sides is by now as GitHub has it.
-    """
-    known_open = ExternalLink.seen["state"].astext == "open"
-    different = (
-        select(Task.id)
-        .join(ExternalLink, ExternalLink.local_id == Task.id)
-        .where(
-            ExternalLink.integration_id == integration.id,
-            ExternalLink.kind == ISSUE,
-            known_open != (Task.status < TaskStatus.COMPLETED),
-            access.read(work.viewer, Task),
-        )
-    )
-    for task_id in list(await work.session.scalars(different, work.viewer.params)):
-        await enqueue_tell(work, integration.id, str(task_id), event_id=None, task_id=task_id)
-
-
-# --- requests ------------------------------------------------------------------------------------
-
-
-class _Missing(Denied):
-    """404 or 410."""
-
-
-def _state_of(status: TaskStatus) -> dict[str, str]:
-    if status.is_open:
-        return {"state": "open"}
-    reason = "completed" if status is TaskStatus.COMPLETED else "not_planned"
-    return {"state": "closed", "state_reason": reason}
+async def _list(connection: Connection, stage: str, page: str | None, etag: str | None) -> Reply:
+    try:
+        if page is not None:
+            return await ask(connection, "GET", page)
+        return await ask(connection, "GET", _first(connection, stage), etag=etag)
+    except Refusal as refusal:
+        if page is not None:
+            # The list may begin at another address by now.
+            restart = {"since": connection.progress.get("since")}
+            await connection.do(partial(_note, connection.progress, restart))
+            raise Trouble(
+                "A page of GitHub's list is gone; it is read from the beginning."
+            ) from None
+        if refusal.status in _REFUSED:
+            raise _no_repository(refusal) from None
+        raise
 
 
 def _base(connection: Connection) -> str:
@@ -361,84 +226,227 @@ def _base(connection: Connection) -> str:
 
 def _first(connection: Connection, stage: str) -> str:
     query = {"sort": "created", "direction": "asc", "per_page": str(PAGE)}
-    if stage == "issues":
+    if stage == _ISSUES:
         query["state"] = "all"
     since = connection.progress.get("since")
     if since is not None:
         query["since"] = since
-    return f"{_base(connection)}/{_STAGES[stage]}?{urlencode(query)}"
+    return f"{_base(connection)}/{_PATHS[stage]}?{urlencode(query)}"
 
 
-def _next_page(connection: Connection, answer: Answer) -> str | None:
-    """The next page, which must be on the same server: the token goes there."""
-    found = _NEXT.search(answer.headers.get("link", "")[:_LONGEST_LINK])
-    if found is None:
-        return None
-    if _server(found[1]) != _server(connection.settings["baseUrl"]):
-        raise Denied("The next page of the list is said to be on another server.")
-    return found[1]
+def _started(connection: Connection, reply: Reply) -> str:
+    moment = moment_of(connection, reply.answer) - _MARGIN
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _server(url: str) -> tuple[str, str]:
+async def _note(before: Any, reached: Any, _work: Work, integration: Integration) -> None:
+    # Unless it was set back meanwhile, or somebody else is at it as well.
+    if integration.progress == before:
+        integration.progress = reached
+
+
+# --- from GitHub to us ---------------------------------------------------------------------------
+
+
+async def _take_of(connection: Connection, stage: str, asked_at: dt.datetime) -> Take:
+    if stage == _COMMENTS:
+        return partial(take_comments, asked_at)
+    return partial(take_issues, await people_of(connection), asked_at)
+
+
+async def _bring(connection: Connection, stage: str, take: Take, things: Sequence[Any]) -> int:
+    """Bring things in one transaction; if one of them cannot be brought, each in its own, and what
+    is wrong with that one is noted.
+    """
     try:
-        target = addresses.parse(url)
-    except addresses.Refused as refused:
-        raise Denied(str(refused)) from None
-    return target.scheme, target.authority
-
-
-def _moment_of(connection: Connection, answer: Answer) -> str:
-    """When the answer was made, by GitHub's clock."""
+        return await connection.do(partial(take, things))
+    except _OF_ONE_THING as error:
+        if len(things) > 1:
+            return sum([await _bring(connection, stage, take, [one]) for one in things])
+        if isinstance(error, Failure):
+            reason = error.message
+        else:
+            log.warning("A thing of GitHub could not be read", exc_info=True)
+            reason = "GitHub's answer could not be read."
+    kind = COMMENT if stage == _COMMENTS else ISSUE
     try:
-        moment = parsedate_to_datetime(answer.headers.get("date", "")).astimezone(dt.UTC)
-    except ValueError:
-        moment = connection.tools.clock()
-    return (moment - _MARGIN).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await connection.do(partial(note_unreadable, kind, things[0], reason))
+    except _OF_ONE_THING:
+        log.warning("A thing of GitHub has no id")
+    return 1
 
 
-async def _ask(connection: Connection, method: str, url: str, body: bytes = b"") -> Answer:
-    """An answer with a status from 200 to 299; else `Denied`, `Wait` or `Trouble`."""
-    headers = {
-        "Accept": "application/vnd.github+json",
-        "Authorization": f"Bearer {connection.credentials}",
-        "X-GitHub-Api-Version": "2022-11-28",
-    }
-    if body:
-        headers["Content-Type"] = "application/json"
-    answer = await connection.request(method, url, headers, body, most_bytes=_MOST_BYTES)
-    status = answer.status
-    if 200 <= status < 300:
-        return answer
-    limited = (
-        answer.headers.get("x-ratelimit-remaining") == "0"
-        or "retry-after" in answer.headers
-        or b"rate limit" in answer.body[:1_000].lower()
+async def _read_again(connection: Connection) -> bool:
+    """Read some things by themselves that are due for it; whether there may be more."""
+    async with connection.tools.database.session() as session:
+        due = await session.scalars(
+            select(ExternalLink)
+            .outerjoin(Task, Task.id == ExternalLink.local_id)
+            .where(
+                ExternalLink.integration_id == connection.id,
+                ExternalLink.retry_at <= connection.tools.clock(),
+                # Not while its task is in the trash.
+                or_(
+                    ExternalLink.kind == COMMENT,
+                    ExternalLink.local_id.is_(None),
+                    Task.deleted_at.is_(None) & Task.id.is_not(None),
+                ),
+            )
+            .order_by(ExternalLink.retry_at)
+            .limit(_PORTION)
+        )
+        links = list(due)
+    for link in links:
+        await _read_one(connection, link)
+    if links:
+        return True
+    await connection.do(_queue_untold)
+    progress = connection.progress
+    quiet = progress.get("quiet", False)
+    reached = (
+        {"since": progress.get("since"), "etags": progress["etags"]}
+        if quiet
+        else {"since": progress["started"]}
     )
-    if status == 429 or (status == 403 and limited):
-        raise _limited(connection, answer)
-    if status == 401:
-        raise Denied("GitHub does not take the token: it is wrong, or has expired.")
-    if status == 403:
-        raise Denied("The token may not do this at GitHub; it needs to read and write issues.")
-    if status in {404, 410}:
-        raise _Missing("There is no such repository, or the token may not see its issues.")
-    if 300 <= status < 400:
-        raise Denied("The repository has another name now; connect it under that.")
-    raise Trouble(f"GitHub answered {status}.")
+    await connection.do(partial(_note, progress, reached))
+    return False
 
 
-def _limited(connection: Connection, answer: Answer) -> Wait:
-    now = connection.tools.clock()
-    wait = asked_wait(answer, now)
-    if wait is None:
-        reset = answer.headers.get("x-ratelimit-reset", "")
-        known = reset.isascii() and reset.isdigit() and len(reset) < 12
-        wait = dt.datetime.fromtimestamp(int(reset), dt.UTC) - now if known else _PAUSE
-    return Wait(min(wait, _LONGEST_PAUSE), "GitHub takes no more requests for a while.")
-
-
-def _parsed(answer: Answer) -> Any:
+async def _read_one(connection: Connection, link: ExternalLink) -> None:
+    """Read one issue or comment, and queue what GitHub is still to be told of it."""
+    asked_at = await _now(connection)
     try:
-        return orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        raise Trouble("GitHub's answer is not JSON, or too long.") from None
+        reply = await ask(connection, "GET", _url_of(connection, link))
+        thing = reply.parsed()
+    except Refusal as refusal:
+        await connection.do(partial(_note_refusal, link.id, refusal))
+        return
+    except (Denied, Wait):
+        raise
+    except Trouble as trouble:
+        await connection.do(partial(_note_trouble, link.id, str(trouble)))
+        return
+    stage = _ISSUES if link.kind == ISSUE else _COMMENTS
+    if stage == _ISSUES:
+        await connection.do(partial(_note_place, link.id, reply))
+    await _bring(connection, stage, await _take_of(connection, stage, asked_at), [thing])
+    await connection.do(partial(_note_read, link.id))
+
+
+async def _now(connection: Connection) -> dt.datetime:
+    """By the clock of the database."""
+    async with connection.tools.database.session() as session:
+        moment: dt.datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+        return moment
+
+
+# --- from us to GitHub ---------------------------------------------------------------------------
+
+
+def _state_of(status: TaskStatus) -> dict[str, str]:
+    if status.is_open:
+        return {"state": "open"}
+    reason = "completed" if status is TaskStatus.COMPLETED else "not_planned"
+    return {"state": "closed", "state_reason": reason}
+
+
+def _url_of(connection: Connection, link: ExternalLink) -> str:
+    if link.kind == COMMENT:
+        return f"{_base(connection)}/{_PATHS[_COMMENTS]}/{link.external_id}"
+    return link.url or f"{_base(connection)}/{_PATHS[_ISSUES]}/{link.number}"
+
+
+async def _note_alike(link_id: UUID, work: Work, _integration: Integration) -> None:
+    """Nothing is to be told any more, so that it is no problem that it could not be."""
+    link = await work.session.get_one(ExternalLink, link_id)
+    task = None if link.local_id is None else await work.session.get(Task, link.local_id)
+    if task is not None:
+        settle(link, open_here=task.status.is_open)
+
+
+async def _note_told(
+    link_id: UUID, change: Thing, reply: Reply, work: Work, integration: Integration
+) -> None:
+    link = await work.session.get_one(ExternalLink, link_id)
+    await _note_place(link_id, reply, work, integration)
+    issue = reply.parsed()
+    said = issue if isinstance(issue, dict) else {}
+    link.seen = {
+        **link.seen,
+        "state": change["state"],
+        "dropped": change.get("state_reason") == "not_planned",
+        "toldAt": said.get("updated_at") or link.seen.get("toldAt", ""),
+    }
+    link.written_at = (await work.session.execute(select(func.clock_timestamp()))).scalar_one()
+    settle(link, open_here=change["state"] == "open")
+
+
+async def _note_refusal(
+    link_id: UUID, refusal: Refusal, work: Work, _integration: Integration
+) -> None:
+    link = await work.session.get_one(ExternalLink, link_id)
+    gone = refusal.status == GONE
+    reasons = {
+        403: "GitHub refuses this: the token may not write to the issue, or it is locked.",
+        404: "GitHub answers that there is no such issue, or that the token may not change it.",
+        GONE: "The issue was deleted on GitHub.",
+        422: "GitHub refuses the change as invalid.",
+    }
+    note_problem(work, link, reasons.get(refusal.status, str(refusal)), again=not gone)
+
+
+async def _note_trouble(link_id: UUID, reason: str, work: Work, _integration: Integration) -> None:
+    link = await work.session.get_one(ExternalLink, link_id)
+    note_problem(work, link, reason)
+
+
+async def _note_place(link_id: UUID, reply: Reply, work: Work, _integration: Integration) -> None:
+    """Note where an issue is now, if the answer came from another repository."""
+    link = await work.session.get_one(ExternalLink, link_id)
+    issue = reply.parsed()
+    id_ = str(issue["id"]) if isinstance(issue, dict) and "id" in issue else link.external_id
+    if id_ == link.external_id or link.external_id.startswith("#"):
+        return
+    twin = select(ExternalLink.id).where(
+        ExternalLink.project_id == link.project_id,
+        ExternalLink.source == link.source,
+        ExternalLink.kind == ISSUE,
+        ExternalLink.external_id == id_,
+    )
+    if await work.session.scalar(twin):
+        note_problem(work, link, "The issue was moved, and is a task of its own.", again=False)
+        return
+    link.external_id, link.url, link.number = id_, reply.url, None
+    link.retry_at = work.now + _EVERY
+
+
+async def _note_read(link_id: UUID, work: Work, integration: Integration) -> None:
+    """After something was read by itself: when that happens next, and what is to be told."""
+    link = await work.session.get_one(ExternalLink, link_id)
+    if link.url is not None:
+        link.retry_at = work.now + _EVERY
+    elif link.problem is None or (link.retry_at is not None and link.retry_at <= work.now):
+        link.retry_at = None
+    task = None if link.local_id is None else await work.session.get(Task, link.local_id)
+    if task is not None and task.status.is_open != (link.seen.get("state") == "open"):
+        await enqueue_tell(work, integration.id, str(task.id), event_id=None, task_id=task.id)
+
+
+async def _queue_untold(work: Work, integration: Integration) -> None:
+    """Queue what GitHub should have been told and was not, while the integration was paused, or had
+    failed. What could not be told is tried again where it is read again.
+    """
+    known_open = ExternalLink.seen["state"].astext == "open"
+    different = (
+        select(Task.id)
+        .join(ExternalLink, ExternalLink.local_id == Task.id)
+        .where(
+            ExternalLink.integration_id == integration.id,
+            ExternalLink.kind == ISSUE,
+            ExternalLink.problem.is_(None),
+            known_open != (Task.status < TaskStatus.COMPLETED),
+            access.read(work.viewer, Task),
+        )
+    )
+    for task_id in list(await work.session.scalars(different, work.viewer.params)):
+        await enqueue_tell(work, integration.id, str(task_id), event_id=None, task_id=task_id)

@@ -8,6 +8,7 @@ is killed between sending and noting it, the message comes twice.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +16,10 @@ import orjson
 
 from errors import Failure
 from graph.execution import Refused
-from jobs.connectors.base import Connection, Denied, Trouble, Wait
+from jobs.connectors.base import Connection, Denied, Rejected, Trouble, Wait
 from jobs.delivery import asked_wait
 from jobs.executing import graph_of
+from jobs.outgoing import Answer
 
 _DOCUMENT = "subscription { taskEvents { summary project { name } } }"
 _FIELD = "taskEvents"
@@ -25,6 +27,26 @@ _MOST = 2_900  # of the 3,000 characters that a section may have
 _PAUSE = dt.timedelta(seconds=30)
 # What Slack answers where an address or its channel is no more.
 _GONE = frozenset({401, 403, 404, 410})
+_GONE_CODES = frozenset(
+    {
+        "action_prohibited",
+        "channel_is_archived",
+        "channel_not_found",
+        "invalid_token",
+        "no_active_hooks",
+        "no_service",
+        "no_service_id",
+        "no_team",
+        "posting_to_general_channel_denied",
+        "team_disabled",
+    }
+)
+_MOVED = frozenset({301, 308})
+# Too slow, or too early: not what was sent is wrong.
+_TRY_AGAIN = frozenset({408, 425})
+_CODE = re.compile(r"[a-z_]{1,60}")
+# Mattermost and Rocket.Chat call people by `@name`; an invisible character prevents it.
+_AT = re.compile(r"@(?=\w)")
 
 
 class Slack:
@@ -63,13 +85,29 @@ class Slack:
         sent = await connection.request(
             "POST", connection.credentials, {"Content-Type": "application/json"}, body
         )
-        if sent.status == 429:
-            now = connection.tools.clock()
-            raise Wait(asked_wait(sent, now) or _PAUSE, "The channel is sent too much at once.")
-        if sent.status in _GONE:
-            raise Denied(f"The channel's webhook is not valid any more: it answered {sent.status}.")
-        if not 200 <= sent.status < 300:
-            raise Trouble(f"The channel's webhook answered {sent.status}.")
+        meaning = _meaning(sent, connection.tools.clock())
+        if meaning is not None:
+            raise meaning
+
+
+def _meaning(sent: Answer, now: dt.datetime) -> Trouble | None:
+    """What an answer says of the message, or of the webhook; None if all is well."""
+    status = sent.status
+    if 200 <= status < 300:
+        return None
+    # Nothing else of the body is shown: it may repeat the address.
+    named = sent.body[:100].decode("utf-8", "replace").strip()
+    code = f"{status} {named}" if _CODE.fullmatch(named) else str(status)
+    if status in _GONE or named in _GONE_CODES:
+        return Denied(f"The channel's webhook is not valid any more: it answered {code}.")
+    if status in _MOVED:
+        return Denied(f"The channel's webhook has another address now: it answered {code}.")
+    wait = asked_wait(sent, now)
+    if status == 429 or (status >= 500 and wait is not None):
+        return Wait(wait or _PAUSE, "The channel is sent too much at once.")
+    if 400 <= status < 500 and status not in _TRY_AGAIN:
+        return Rejected(f"The channel's webhook does not accept a message: it answered {code}.")
+    return Trouble(f"The channel's webhook answered {code}.")
 
 
 def message(sentence: str, project: str | None) -> bytes:
@@ -84,5 +122,6 @@ def message(sentence: str, project: str | None) -> bytes:
 
 
 def _escaped(text: str) -> str:
-    """For the notification, whose text is marked up: `<!channel>` must stay what was typed."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """For the notification, whose text is marked up: `<!channel>` and `@all` call nobody."""
+    marked = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _AT.sub("@\u2060", marked)

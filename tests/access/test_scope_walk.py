@@ -58,7 +58,7 @@ NOUNS = {
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery",
-    "integrations": "Integration",
+    "integrations": "Integration IntegrationProblem",
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
     "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
@@ -85,6 +85,7 @@ ALSO = {
     "Task.commentCount": "comments",
     "Task.attachmentCount": "files",
     "Task.trackedSeconds": "time",
+    "Task.syncProblem": "integrations",
     "TaskFilter.trackedSeconds": "time",
     "TaskOrder.commentCount": "comments",
     "TaskOrder.attachmentCount": "files",

@@ -102,6 +102,13 @@ class Scene:
             query = select(Task).where(Task.project_id == self.project.id)
             return {task.title: task for task in await session.scalars(query)}
 
+    async def all_tasks(self) -> list[Task]:
+        """All tasks of the project, those of one title too."""
+        async with self.house.database.session() as session:
+            return list(
+                await session.scalars(select(Task).where(Task.project_id == self.project.id))
+            )
+
     async def comments(self, task: Task) -> list[str]:
         async with self.house.database.session() as session:
             query = select(Comment.body).where(Comment.task_id == task.id).order_by(Comment.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from db.models import (
     IntegrationStatus,
 )
@@ -31,9 +33,10 @@ async def test_a_channel_is_told_what_was_chosen(scene: Scene) -> None:
     assert (await scene.fresh(integration)).last_sync_at is not None
 
 
-async def test_a_channel_that_is_gone_is_told_nothing_more(scene: Scene) -> None:
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 410])
+async def test_a_channel_that_is_gone_is_told_nothing_more(scene: Scene, status: int) -> None:
     integration = await scene.slack()
-    scene.other.refuse = (404, {})
+    scene.other.refuse = (status, {})
     for title in ("One", "Two"):
         new = NewTask(title, project_id=scene.project.id)
         await scene.house.do(scene.ada.viewer, tasks.create, new)
@@ -45,9 +48,10 @@ async def test_a_channel_that_is_gone_is_told_nothing_more(scene: Scene) -> None
     assert len(scene.other.calls) == 1
 
 
-async def test_a_busy_channel_is_told_later(scene: Scene) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_channel_is_told_later(scene: Scene, status: int) -> None:
     await scene.slack()
-    scene.other.refuse = (429, {"Retry-After": "30"})
+    scene.other.refuse = (status, {"Retry-After": "30"})
     new = NewTask("One", project_id=scene.project.id)
     await scene.house.do(scene.ada.viewer, tasks.create, new)
     await scene.later()
@@ -56,3 +60,37 @@ async def test_a_busy_channel_is_told_later(scene: Scene) -> None:
     assert len(scene.other.calls) == 1
     await scene.later(seconds=20)
     assert len(scene.other.calls) == 2
+
+
+async def test_a_message_that_is_not_accepted_is_dropped_alone(scene: Scene) -> None:
+    integration = await scene.slack()
+    scene.other.refuse = (400, {})
+    new = NewTask("One", project_id=scene.project.id)
+    await scene.house.do(scene.ada.viewer, tasks.create, new)
+    await scene.later()
+    row = await scene.fresh(integration)
+    assert row.status is IntegrationStatus.ACTIVE
+    assert row.last_error == ("The channel's webhook does not accept a message: it answered 400.")
+    scene.other.refuse = None
+    await scene.house.do(
+        scene.ada.viewer, tasks.create, NewTask("Two", project_id=scene.project.id)
+    )
+    await scene.later(hours=2)
+    texts = [message["text"] for message in scene.other.messages[1:]]
+    assert ["Two" in text for text in texts] == [True]
+    assert (await scene.fresh(integration)).last_error is None
+
+
+async def test_what_fails_there_is_sent_again(scene: Scene) -> None:
+    integration = await scene.slack()
+    scene.other.refuse = (500, {})
+    new = NewTask("@all <@U1> & co", project_id=scene.project.id)
+    await scene.house.do(scene.ada.viewer, tasks.create, new)
+    await scene.later()
+    assert (await scene.fresh(integration)).status is IntegrationStatus.ACTIVE
+    scene.other.refuse = None
+    await scene.later(minutes=10)
+    assert len(scene.other.messages) == 2
+    text = scene.other.messages[-1]["text"]
+    assert "&lt;@\u2060U1&gt; &amp; co" in text
+    assert "@all" not in text

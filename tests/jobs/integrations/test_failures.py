@@ -18,14 +18,14 @@ async def test_a_used_up_limit_is_waited_for(scene: Scene) -> None:
     for number in range(1, 151):
         scene.other.issue(number)
     scene.other.now = scene.house.clock()
-    scene.other.remaining = 1
+    scene.other.remaining = 2
     integration = await scene.github()
     await scene.later()
     assert len(await scene.tasks()) == 100
-    assert len(scene.other.calls) == 1
+    assert len(scene.other.lists("issues")) == 1
     assert (await scene.fresh(integration)).last_error is not None
     await scene.later(seconds=30)
-    assert len(scene.other.calls) == 1
+    assert len(scene.other.lists("issues")) == 1
     scene.other.remaining = 5_000
     await scene.later(seconds=40)
     assert len(await scene.tasks()) == 150
@@ -74,7 +74,7 @@ async def test_the_next_page_must_be_on_the_same_server(scene: Scene, page: str)
     await scene.later()
     row = await scene.fresh(integration)
     assert row.status is IntegrationStatus.FAILED
-    assert len(scene.other.calls) == 1
+    assert len(scene.other.lists("issues")) == 1
     # What the first page had is kept.
     assert list(await scene.tasks()) == ["Issue 1"]
 

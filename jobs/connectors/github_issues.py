@@ -1,0 +1,352 @@
+"""Issues and comments as tasks and comments of a project, and what is noted of them.
+
+What is noted of an issue is what GitHub said of it last, or was told. Only what differs from that
+has changed there and is brought here, so that a title that was edited here stays until it is edited
+there. Whether a task is done is merged in three ways: where it is open here and was closed there
+(or the other way round) it has changed here, GitHub is still to be told, and until that has
+happened, however often it fails, what GitHub says of it changes nothing here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+
+import texts
+from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
+from domain import comment as comments
+from domain import rules
+from domain import task as tasks
+from domain.project import demand_editor
+from domain.task import NewTask
+from domain.work import Work
+from errors import Failure, NotFound
+from jobs.connectors.base import Connection, Denied
+
+ISSUE = "issue"
+COMMENT = "comment"
+
+# Problems that stay are tried again by themselves after so long.
+_RETRY = dt.timedelta(days=1)
+# A word that begins with @ would mention somebody of ours; an invisible character prevents it.
+_AT = re.compile(r"@(?=\w)")
+# External ids from before issues were known by GitHub's ids begin so.
+_BY_NUMBER = "#"
+
+Thing = Mapping[str, Any]
+
+
+async def take_issues(
+    people: Mapping[str, UUID],
+    asked_at: dt.datetime,
+    issues: Sequence[Thing],
+    work: Work,
+    integration: Integration,
+) -> int:
+    """Bring issues that were asked for at a time of the database's clock; how many were news."""
+    await _demand_project(work, integration)
+    # Pull requests are listed among the issues.
+    wanted = [issue for issue in issues if "pull_request" not in issue]
+    links = await _links_of(work, integration, wanted)
+    news = 0
+    for issue in wanted:
+        said = said_of(issue)
+        link = links.get(str(issue["id"]))
+        if link is not None and _told_since(link, issue, asked_at):
+            # It comes again, with what GitHub was told after it had said this.
+            news += 1
+            continue
+        if link is None or link.local_id is None:
+            link = link or link_of(work, integration, ISSUE, str(issue["id"]))
+            task = await tasks.create(
+                work, NewTask(project_id=integration.project_id, **values_of(said, people))
+            )
+            link.local_id, link.seen = task.id, said
+            settle(link, open_here=task.status.is_open)
+            news += 1
+        else:
+            news += await _update_task(work, link, said, people)
+        if link.url is None:
+            link.number = issue["number"]
+        link.page_url = issue.get("html_url")
+    await work.session.flush()
+    return news
+
+
+async def _update_task(
+    work: Work, link: ExternalLink, said: Thing, people: Mapping[str, UUID]
+) -> bool:
+    """Bring what has changed of an issue; whether anything had."""
+    assert link.local_id is not None
+    changed = {name: value for name, value in said.items() if link.seen.get(name) != value}
+    try:
+        task = await work.editable(Task, link.local_id)
+    except NotFound:
+        # In the trash, or gone for good: that was meant. If it is restored, this is made up.
+        link.retry_at = work.now if changed else link.retry_at
+        return False
+    if changed:
+        values = values_of(changed, people)
+        values.pop("status", None)
+        status = merged(task.status, before=link.seen, now=said)
+        if status is not None:
+            values["status"] = status
+        await tasks.update_task(work, task.id, values, None)
+        link.seen = dict(said)
+    settle(link, open_here=task.status.is_open)
+    return bool(changed)
+
+
+async def take_comments(
+    asked_at: dt.datetime, found: Sequence[Thing], work: Work, integration: Integration
+) -> int:
+    """Bring comments; how many were news."""
+    del asked_at
+    await _demand_project(work, integration)
+    known = await _links(work, integration, COMMENT, [str(one["id"]) for one in found])
+    numbers = [int(one["issue_url"].rpartition("/")[2]) for one in found]
+    issues = await _by_number(work, integration, numbers)
+    news = 0
+    for one, number in zip(found, numbers, strict=True):
+        said = {"body": comment_text(one)}
+        link = known.get(str(one["id"]))
+        issue = issues.get(number)
+        if issue is None or issue.local_id is None or (link is not None and link.seen == said):
+            continue
+        try:
+            if link is not None and link.local_id is not None:
+                await comments.update(work, link.local_id, said["body"], None)
+            else:
+                made = await comments.create(work, issue.local_id, said["body"])
+                link = link or link_of(work, integration, COMMENT, str(one["id"]))
+                link.local_id = made.id
+        except NotFound:
+            # The comment or its task was deleted here.
+            continue
+        link.seen, link.page_url = said, one.get("html_url")
+        link.problem = link.problem_at = link.retry_at = None
+        news += 1
+    await work.session.flush()
+    return news
+
+
+async def _demand_project(work: Work, integration: Integration) -> None:
+    """Else nothing can be brought at all, which is no problem of an issue."""
+    try:
+        await demand_editor(work, integration.project_id, ())
+    except Failure as failure:
+        raise Denied(failure.message) from None
+
+
+# --- what is noted -------------------------------------------------------------------------------
+
+
+def note_problem(work: Work, link: ExternalLink, reason: str, *, again: bool = True) -> None:
+    """Note why something is not as it is on the other side; `again`: whether to try it once more
+    by itself.
+    """
+    if link.problem != reason:
+        link.problem, link.problem_at = reason, work.now
+    link.retry_at = work.now + _RETRY if again else None
+
+
+def settle(link: ExternalLink, *, open_here: bool) -> None:
+    """Forget the problem if both sides are alike now."""
+    if open_here == (link.seen.get("state") == "open"):
+        link.problem = link.problem_at = None
+        # What was moved elsewhere is in no list.
+        link.retry_at = link.retry_at if link.url is not None else None
+
+
+async def note_unreadable(
+    kind: str, thing: Thing, reason: str, work: Work, integration: Integration
+) -> None:
+    """Note that an issue or a comment could not be brought."""
+    external_id = str(thing["id"])
+    links = await (
+        _links_of(work, integration, [thing])
+        if kind == ISSUE
+        else _links(work, integration, kind, [external_id])
+    )
+    link = links.get(external_id) or link_of(work, integration, kind, external_id)
+    if kind == ISSUE and link.url is None:
+        number = thing["number"]
+        link.number = number if isinstance(number, int) else None
+    page_url = thing.get("html_url")
+    link.page_url = page_url if isinstance(page_url, str) else None
+    note_problem(work, link, reason)
+    await work.session.flush()
+
+
+def _told_since(link: ExternalLink, issue: Thing, asked_at: dt.datetime) -> bool:
+    """Whether GitHub was told of something after it had said this. Its servers may be behind one
+    another, and its times are whole seconds, so that neither clock is enough alone.
+    """
+    if link.written_at is not None and link.written_at >= asked_at:
+        return True
+    told: bool = issue["updated_at"] < link.seen.get("toldAt", "")
+    return told
+
+
+async def _links_of(
+    work: Work, integration: Integration, issues: Sequence[Thing]
+) -> dict[str, ExternalLink]:
+    """Of issues, by GitHub's ids."""
+    links = await _links(work, integration, ISSUE, [str(issue["id"]) for issue in issues])
+    unknown = {
+        issue["number"]: str(issue["id"]) for issue in issues if str(issue["id"]) not in links
+    }
+    if unknown:
+        for number, link in (await _by_number(work, integration, list(unknown))).items():
+            if link.external_id.startswith(_BY_NUMBER):
+                link.external_id = unknown[number]
+                links[link.external_id] = link
+    return links
+
+
+async def _links(
+    work: Work, integration: Integration, kind: str, ids: Sequence[str]
+) -> dict[str, ExternalLink]:
+    """What is known of things in this project; what another integration knew is adopted."""
+    rows = await work.session.scalars(
+        select(ExternalLink).where(
+            ExternalLink.project_id == integration.project_id,
+            ExternalLink.source == source_of(integration),
+            ExternalLink.kind == kind,
+            ExternalLink.external_id.in_(ids),
+            or_(
+                ExternalLink.integration_id == integration.id,
+                ExternalLink.integration_id.is_(None),
+            ),
+        )
+    )
+    links = {link.external_id: link for link in rows}
+    for link in links.values():
+        if link.integration_id is None:
+            link.integration_id = integration.id
+            link.url = link.problem = link.problem_at = link.retry_at = None
+    return links
+
+
+async def _by_number(
+    work: Work, integration: Integration, numbers: Sequence[int]
+) -> dict[int, ExternalLink]:
+    rows = await work.session.scalars(
+        select(ExternalLink).where(
+            ExternalLink.integration_id == integration.id, ExternalLink.number.in_(numbers)
+        )
+    )
+    return {link.number: link for link in rows if link.number is not None}
+
+
+def source_of(integration: Integration) -> str:
+    """The server whose ids are meant."""
+    base: str = integration.settings["baseUrl"]
+    return base.lower()
+
+
+def link_of(work: Work, integration: Integration, kind: str, external_id: str) -> ExternalLink:
+    """A new one, without a thing of ours."""
+    link = ExternalLink(
+        id=work.new_id(),
+        integration_id=integration.id,
+        project_id=integration.project_id,
+        source=source_of(integration),
+        kind=kind,
+        external_id=external_id,
+        seen={},
+    )
+    work.session.add(link)
+    return link
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+def said_of(issue: Thing) -> dict[str, Any]:
+    """What is brought of an issue, in the form in which it is compared and kept."""
+    labels = [one["name"] if isinstance(one, dict) else one for one in issue.get("labels") or ()]
+    tags: dict[str, str] = {}
+    for label in labels:
+        tag = _clean(str(label), 50)
+        if tag:
+            tags.setdefault(rules.tag_key(tag), tag)
+    return {
+        "title": _clean(issue["title"], 200) or f"Issue {issue['number']}",
+        "description": _clean(issue.get("body") or "", 10_000, multiline=True) or None,
+        "tags": list(tags.values())[:20],
+        "assignees": [one["login"].lower() for one in issue.get("assignees") or ()],
+        "state": issue["state"],
+        "dropped": issue["state"] == "closed" and issue.get("state_reason") == "not_planned",
+    }
+
+
+def values_of(said: Thing, people: Mapping[str, UUID]) -> dict[str, Any]:
+    """The same as a task has it."""
+    values = {name: said[name] for name in ("title", "description", "tags") if name in said}
+    if "assignees" in said:
+        known = [people[login] for login in said["assignees"] if login in people]
+        if known or not said["assignees"]:
+            # Where all are strangers here, the assignee stays who it is.
+            values["assignee_id"] = known[0] if known else None
+    if "state" in said:
+        values["status"] = TaskStatus.TODO
+        if said["state"] == "closed":
+            dropped = said.get("dropped", False)
+            values["status"] = TaskStatus.CANCELLED if dropped else TaskStatus.COMPLETED
+    return values
+
+
+def merged(here: TaskStatus, *, before: Thing, now: Thing) -> TaskStatus | None:
+    """The status that a task gets by what GitHub says now and said before; None if it stays.
+
+    What is open here and was closed there, or the other way round, has changed here.
+    """
+    was, is_now = values_of(before, {})["status"], values_of(now, {})["status"]
+    if here.is_open != was.is_open:
+        return None
+    if is_now.is_open != here.is_open or (is_now != was and here == was):
+        return is_now  # type: ignore[no-any-return]
+    return None
+
+
+def comment_text(comment: Thing) -> str:
+    """With who wrote it there; mentions nobody here."""
+    author = (comment.get("user") or {}).get("login", "Somebody")
+    body = _AT.sub("@\u2060", _clean(comment.get("body") or "", 9_000, multiline=True))
+    return f"**{author}** on GitHub:\n\n{body}"[:10_000]
+
+
+def _clean(text: str, most: int, *, multiline: bool = False) -> str:
+    """Text that the rules for values take, however it was written there."""
+    forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
+    plain = texts.without_excess(texts.normalized(text.replace("\r\n", "\n")))
+    plain = forbidden.sub(" ", plain).strip()
+    if texts.is_blank(plain):
+        return ""
+    return plain if len(plain) <= most else plain[: most - 1].rstrip() + "…"
+
+
+async def people_of(connection: Connection) -> dict[str, UUID]:
+    """Members of the project by their logins on GitHub."""
+    logins = {
+        one["username"].lower(): one["login"].lower() for one in connection.settings["assignees"]
+    }
+    if not logins:
+        return {}
+    async with connection.tools.database.session() as session:
+        rows = await session.execute(
+            select(func.lower(User.username), User.id)
+            .join(ProjectMember, ProjectMember.user_id == User.id)
+            .where(
+                ProjectMember.project_id == connection.project_id,
+                func.lower(User.username).in_(logins),
+                User.is_active,
+            )
+        )
+        return {logins[username]: id_ for username, id_ in rows}
