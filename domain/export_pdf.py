@@ -1,8 +1,9 @@
 """A report for paper: title, what it is about, a chart of hours by day, the groups, totals.
 
 Drawn page by page onto a canvas: every row is one line high, so that the number of pages is known
-before the first is drawn, and no page waits for another. The font comes with the server, and
-letters that it lacks are shown as question marks.
+before the first is drawn, and no page waits for another. The fonts come with the server
+(`domain.pdf_text` for other scripts than Latin, Greek and Cyrillic), and letters that they lack are
+shown as question marks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 import texts
 from db.models import WeekDay
+from domain import pdf_text
 
 _WIDTH, _HEIGHT = A4
 _MARGIN = 48.0
@@ -240,10 +242,21 @@ def _text(
     ink: Any = _INK,
     right: bool = False,
 ) -> None:
-    canvas.setFont(_font(bold), size)
     canvas.setFillColor(ink)
-    draw = canvas.drawRightString if right else canvas.drawString
-    draw(x, y, _drawable(text))
+    text = _drawable(text)
+    if right:
+        x -= _width(text, size, bold)
+    for run in _runs(text):
+        if run.font is None:
+            canvas.setFont(_font(bold), size)
+            canvas.drawString(x, y, run.text)
+            x += _own_width(run.text, size, bold)
+            continue
+        shaped = pdf_text.shaped(run.text, run.font, bold=bold, is_rtl=run.is_rtl)
+        path = canvas.beginPath()
+        pdf_text.draw(path, shaped, x, y, size)
+        canvas.drawPath(path, stroke=0, fill=1)
+        x += shaped.advance * size / shaped.units
 
 
 def _fitted(text: str, size: float, width: float, *, bold: bool = False) -> str:
@@ -262,6 +275,24 @@ def _fitted(text: str, size: float, width: float, *, bold: bool = False) -> str:
 
 
 def _width(text: str, size: float, bold: bool) -> float:
+    total = 0.0
+    for run in _runs(text):
+        if run.font is None:
+            total += _own_width(run.text, size, bold)
+        else:
+            shaped = pdf_text.shaped(run.text, run.font, bold=bold, is_rtl=run.is_rtl)
+            total += shaped.advance * size / shaped.units
+    return total
+
+
+def _runs(text: str) -> list[pdf_text.Run]:
+    known = _letters()
+    if all(ord(letter) in known for letter in text):
+        return [pdf_text.Run(text, None, is_rtl=False)]
+    return pdf_text.runs(text, lambda letter: ord(letter) in known)
+
+
+def _own_width(text: str, size: float, bold: bool) -> float:
     return float(pdfmetrics.stringWidth(text, _font(bold), size))
 
 
@@ -270,11 +301,11 @@ def _font(bold: bool) -> str:
 
 
 def _drawable(text: str) -> str:
-    """A text in letters that the font has; accents of others are let go before the letter is."""
+    """A text in letters that a font has; accents of others are let go before the letter is."""
     known = _letters()
     found = []
     for letter in texts.normalized(text):
-        if ord(letter) in known:
+        if ord(letter) in known or pdf_text.has(letter):
             found.append(letter)
             continue
         plain = texts.normalized(letter, "NFD")[0]
