@@ -76,7 +76,6 @@ COLUMNS = (
     Event.session_id,
     Event.api_key_id,
     Event.request_id,
-    Event.ip,
     Event.subject_type,
     Event.subject_id,
     Event.task_id,
