@@ -441,6 +441,7 @@ async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None
         ("BAD_USER_INPUT", ["csv", "5", "start"]),
         ("BAD_USER_INPUT", ["csv", "6", "user"]),
         ("NOT_FOUND", ["csv", "7", "task"]),
+        ("BAD_USER_INPUT", ["csv", "7", "billable"]),
     ]
     data = reply.data["timeEntryImport"]
     assert [result["row"] for result in data["results"]] == [2, 3, 4, 5, 6, 7, 9]

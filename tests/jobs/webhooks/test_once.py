@@ -185,9 +185,11 @@ def test_what_has_a_state_of_its_own_says_how_it_ends() -> None:
     stateless = {
         "mail.password_reset",
         "mail.email_verification",
+        "mail.account_notice",
         "mail.notifications",
         "push.device",
         "log.event",
+        "share.end",
         "webhook.replay",
     }
     assert {DELIVER_JOB, "report_export", "integration.sync", "integration.tell"} <= ending

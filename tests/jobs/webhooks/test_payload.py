@@ -145,7 +145,8 @@ async def test_what_the_owner_may_not_see_any_more_is_not_sent(scene: Scene) -> 
         assert member is not None
         await projects.remove_member(work, member.id)
     await scene.settle()
-    assert [one.json["kind"] for one in scene.receiver.requests] == ["ACCESS_LOST"]
+    # Of the project, and of the task in it.
+    assert [one.json["kind"] for one in scene.receiver.requests] == ["ACCESS_LOST"] * 2
     skipped = (await scene.deliveries(webhook))[0]
     assert skipped.state is DeliveryState.SKIPPED
     assert skipped.request_body is None
