@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from errors import BadInput
+from errors import BadInput, check
 from settings import PushSettings
 
 _CURVE = ec.SECP256R1()
@@ -39,18 +39,28 @@ def public_key(settings: PushSettings) -> str | None:
 
 
 def checked_keys(p256dh: str, auth: str, path: Sequence[str | int]) -> tuple[str, str]:
-    """The keys of a browser's subscription, checked. Raises `BadInput`."""
+    """The keys of a browser's subscription, checked."""
+    return _public_key(p256dh, (*path, "p256dh")), _secret(auth, (*path, "auth"))
+
+
+@check("")
+def _public_key(p256dh: str, path: Sequence[str | int]) -> str:
     try:
         ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, decoded(p256dh))
     except ValueError:
-        raise BadInput("p256dh is no public key of P-256.", path=(*path, "p256dh")) from None
+        raise BadInput("p256dh must be a public key of P-256.", path=path) from None
+    return _text(decoded(p256dh))
+
+
+@check("")
+def _secret(auth: str, path: Sequence[str | int]) -> str:
     try:
         length = len(decoded(auth))
     except ValueError:
         length = 0
     if length != _AUTH_BYTES:
-        raise BadInput("auth must be 16 bytes as base64url.", path=(*path, "auth"))
-    return _text(decoded(p256dh)), _text(decoded(auth))
+        raise BadInput("auth must be 16 bytes as base64url.", path=path)
+    return _text(decoded(auth))
 
 
 def decoded(text: str) -> bytes:

@@ -10,7 +10,7 @@ from db import models
 from domain import device as domain
 from domain.addresses import check_new
 from domain.work import Work
-from errors import BadInput
+from errors import BadInput, refuse
 from graph import ids, ordering, paging
 from graph.context import Context
 from graph.enums import Platform
@@ -123,9 +123,9 @@ async def _register(context: Context, work: Work, data: DeviceRegisterInput) -> 
     if (token is None) == (endpoint is None):
         raise BadInput("Give token or endpoint, one of them.", path=("token",))
     if (endpoint is None) != (keys is None):
-        raise BadInput("endpoint and keys are given together.", path=("keys",))
+        refuse(BadInput("endpoint and keys are given together.", path=("keys",)))
     if endpoint is not None and data.platform is not Platform.WEB:
-        raise BadInput("A browser's endpoint goes with the platform WEB.", path=("platform",))
+        refuse(BadInput("A browser's endpoint goes with the platform WEB.", path=("platform",)))
     if endpoint is not None:
         settings = context.services.settings
         plain = not settings.server.production

@@ -38,6 +38,8 @@ EITHER = [
     {"day", "startedAt"},
     {"once", "daily"},
     {"code", "token"},
+    {"endpoint", "token"},
+    {"keys", "token"},
 ]
 # No value of these breaks a rule by itself: they are looked up, or anything may be written there.
 FREE = {
@@ -52,6 +54,7 @@ FREE = {
     "csv",
     "search",
     "until",
+    "DeviceRegisterInput.platform",
     "DeviceUnregisterInput.token",
     "EmailVerifyInput.token",
     "PasswordResetInput.token",
@@ -98,7 +101,8 @@ def bad_value(owner: str, name: str, type_: Any) -> tuple[Any, list[tuple[str, .
     if name == "idempotencyKey":
         return "", [(name,)]
     if name in FREE or f"{owner}.{name}" in FREE:
-        return (1 if named.name == "Int" else "x", []) if required else (MISSING, [])
+        any_value = 1 if named.name == "Int" else "WEB" if is_enum_type(named) else "x"
+        return (any_value, []) if required else (MISSING, [])
     if known is not MISSING:
         inside = isinstance(known, list) and known
         return known, [(name, str(len(known) - 1)) if inside else (name,)]
