@@ -67,7 +67,7 @@ _MARKS = {
     Layout.KIMAI: ({"date", "from"}, {"date", "begin"}, {"date", "duration", "activity"}),
 }
 _SEPARATORS = ",;\t"
-_BREAKS = re.compile(r"\s*[\t\r\n]\s*")
+_BREAKS = re.compile(r"[\t\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +187,11 @@ def _header(names: Sequence[str]) -> _Header:
     return _Header(layout, columns, called)
 
 
+def _one_line(cell: str) -> str:
+    """A cell without its line breaks, and without blanks around them."""
+    return " ".join(filter(None, map(str.strip, _BREAKS.split(cell))))
+
+
 def _rows(reader: Iterator[list[str]], header: _Header, first: int, most: int) -> Iterator[Row]:
     columns, layout = header.columns, header.layout
     count = 0
@@ -207,7 +212,7 @@ def _rows(reader: Iterator[list[str]], header: _Header, first: int, most: int) -
         clean = export_csv.meant if layout is Layout.TASKLOOM else str
         found = {
             # No text of an entry has several lines.
-            column: _BREAKS.sub(" ", clean(cell)).strip()
+            column: _one_line(clean(cell))
             for column, cell in zip(columns, cells, strict=True)
             if column is not None
         }

@@ -33,6 +33,9 @@ _UNITS = re.compile(
 )
 _DECIMAL = re.compile(r"(\d{1,5})[.,](\d{1,6})(?:\s*(?:h|hrs?|hours?))?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_TIME_COLUMNS = {*_DATE_COLUMNS, "startTime", "endTime", "duration", "hours"}
+# Names have at most 200 characters, which may be several code points each.
+_LONGEST_TIME, _LONGEST_NAME = 100, 1_000
 _MOST_SECONDS = 999_999_999
 
 
@@ -92,6 +95,20 @@ def _dates(row: Row) -> Iterator[str]:
     for column in _DATE_COLUMNS:
         if text := row.get(column):
             yield re.split(r"[T\s]", text, maxsplit=1)[0]
+
+
+def demand_short(row: Row) -> None:
+    """Raise `BadInput` for a cell that is too long to be what its column says, before anything else
+    reads it. Descriptions and tags have limits of their own.
+    """
+    for column, cell in row.cells.items():
+        most = _LONGEST_TIME if column in _TIME_COLUMNS else _LONGEST_NAME
+        if len(cell) > most and column not in {"description", "tags"}:
+            raise BadInput(
+                f"{row.header(column)} must have at most {most:,} characters; it has "
+                f"{len(cell):,}.",
+                path=row.path(column),
+            )
 
 
 @check(Times())

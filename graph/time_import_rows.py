@@ -114,6 +114,7 @@ class Reading:
         """The entry of a row, and what there is to say about it."""
         if row.fault is not None:
             raise BadInput(row.fault)
+        import_values.demand_short(row)
         notices = [*_of_user(row, self.known)]
         times = import_values.times(row, self.zone, day_first=self.day_first)
         notices += times.notices
