@@ -49,8 +49,7 @@ async def _sync_given_up(work: Work, job: RunningJob, reason: str) -> None:
 
 
 async def _tell_given_up(work: Work, job: RunningJob, reason: str) -> None:
-    text = f"Something could not be told there: {reason}"
-    await _note_error(UUID(job.payload["integration"]), text[:500], work)
+    await _note_error(UUID(job.payload["integration"]), reason[:500], work)
 
 
 @handler(SYNC_JOB, on_given_up=_sync_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)

@@ -161,8 +161,10 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
 
 
 async def test_who_leaves_lets_their_timer_end(world: World) -> None:
-    ada = await world.person()
-    await world.run(START, ada, input={})
+    ada, bob = await world.people(2)
+    # Time outside of projects is nobody else's to see, and goes with the account.
+    project = await world.project(bob, editors=[ada])
+    await world.run(START, ada, input={"projectId": gid(project)})
     reply = await world.run(
         'mutation { userDelete(input: {password: "correct horse battery", confirm: true}) '
         "{ deletedId errors { code } } }",
