@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,18 @@ KEPT = dt.timedelta(hours=24)
 REMEMBERED = dt.timedelta(days=30)
 MAX_UNFINISHED = 5
 _PORTION = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a file rests on, by ids; see `domain.export_rows.rights`."""
+
+    managed_project_ids: set[UUID]
+    seen_project_ids: set[UUID]
+    seen_task_ids: set[UUID]
+
+
+_RIGHTS = tuple(field.name for field in fields(Rights))
 
 
 async def create(
@@ -111,8 +124,10 @@ async def reserve(work: Work, export: ReportExport) -> UUID:
     return file.id
 
 
-async def finish(work: Work, export_id: UUID, file_id: UUID, size: int) -> None:
-    """The file is in the store; unless it was cancelled, in which case the sweep removes it."""
+async def finish(work: Work, export_id: UUID, file_id: UUID, size: int, rights: Rights) -> None:
+    """The file is in the store, to be fetched for as long as its owner has these rights; unless it
+    was cancelled, in which case the sweep removes it.
+    """
     export = await _unfinished(work, export_id)
     if export is None:
         return
@@ -127,6 +142,7 @@ async def finish(work: Work, export_id: UUID, file_id: UUID, size: int) -> None:
             "size": size,
             "finished_at": work.now,
             "expires_at": file.expires_at,
+            **{name: sorted(getattr(rights, name)) for name in _RIGHTS},
         },
     )
     await work.session.flush()
@@ -189,7 +205,7 @@ async def _unfinished(work: Work, export_id: UUID) -> ReportExport | None:
 
 
 def _change(work: Work, export: ReportExport, values: dict[str, Any]) -> None:
-    changed = work.apply(export, values, ignore=("file_id",))
+    changed = work.apply(export, values, ignore=("file_id", *_RIGHTS))
     if changed:
         _record(work, export, changed)
 

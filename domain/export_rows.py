@@ -13,16 +13,19 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     DateTime,
     Select,
     String,
+    Uuid,
     and_,
     bindparam,
     cast,
     func,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import aliased
@@ -118,6 +121,10 @@ class Days:
         )
 
 
+_ENTRY, _USER = aliased(TimeEntry, name="entry"), aliased(User, name="owner")
+_PROJECT, _TASK = aliased(Project, name="place"), aliased(Task, name="work")
+
+
 def statement(
     viewer: Viewer,
     where: Callable[[Any], Sequence[ColumnElement[bool]]],
@@ -126,31 +133,75 @@ def statement(
     has_last: bool,
 ) -> Select[*tuple[Any, ...]]:
     """The entries that `where(entity)` leaves, the oldest first; see `Days.params`."""
-    entry, user = aliased(TimeEntry, name="entry"), aliased(User, name="owner")
-    project, task = aliased(Project, name="place"), aliased(Task, name="work")
+    columns = (
+        _ENTRY.id,
+        _ENTRY.started_at,
+        _ENTRY.ended_at,
+        _ENTRY.day,
+        func.greatest(ends(_ENTRY), _ENTRY.started_at, type_=DateTime(True)).label("until"),
+        _ENTRY.billable,
+        _ENTRY.tags,
+        _ENTRY.description,
+        func.coalesce(_USER.full_name, _USER.username).label("full_name"),
+        _USER.username,
+        _PROJECT.key.label("project_key"),
+        _PROJECT.name.label("project_name"),
+        _TASK.id.label("task_id"),
+        (_PROJECT.key + "-" + cast(_TASK.number, String)).label("task_key"),
+        _TASK.title.label("task_title"),
+    )
+    query = _of_entries(columns, viewer, where(_ENTRY), has_first, has_last)
+    return query.order_by(_ENTRY.started_at, _ENTRY.id)
+
+
+def rights(
+    viewer: Viewer,
+    where: Callable[[Any], Sequence[ColumnElement[bool]]],
+    *,
+    has_first: bool,
+    has_last: bool,
+) -> Select[*tuple[Any, ...]]:
+    """One row: which rights `statement` rests on, as arrays of ids.
+
+    `managed_project_ids`: projects of other people's entries. `seen_project_ids`: projects whose
+    names are shown. `seen_task_ids`: tasks whose titles are shown, but for those that are seen with
+    such a project, and personal tasks of one's own. One's own entries rest on nothing.
+    """
+    others = _ENTRY.user_id != viewer.sql_id
+    seen_anyway = or_(
+        _TASK.project_id == _PROJECT.id,
+        and_(_TASK.project_id.is_(None), _TASK.owner_id == viewer.sql_id),
+    )
+    columns = (
+        _ids(_ENTRY.project_id, others).label("managed_project_ids"),
+        _ids(_PROJECT.id, _PROJECT.id.is_not(None)).label("seen_project_ids"),
+        _ids(_TASK.id, and_(_TASK.id.is_not(None), seen_anyway.is_not(true()))).label(
+            "seen_task_ids"
+        ),
+    )
+    return _of_entries(columns, viewer, where(_ENTRY), has_first, has_last)
+
+
+def _ids(key: Any, where: ColumnElement[bool]) -> ColumnElement[list[UUID]]:
+    found = func.array_agg(key.distinct(), type_=ARRAY(Uuid())).filter(where)
+    return func.coalesce(found, cast([], ARRAY(Uuid())))
+
+
+def _of_entries(
+    columns: Sequence[Any],
+    viewer: Viewer,
+    where: Sequence[ColumnElement[bool]],
+    has_first: bool,
+    has_last: bool,
+) -> Select[*tuple[Any, ...]]:
+    entry, project, task = _ENTRY, _PROJECT, _TASK
     query = (
-        select(
-            entry.id,
-            entry.started_at,
-            entry.ended_at,
-            entry.day,
-            func.greatest(ends(entry), entry.started_at, type_=DateTime(True)).label("until"),
-            entry.billable,
-            entry.tags,
-            entry.description,
-            func.coalesce(user.full_name, user.username).label("full_name"),
-            user.username,
-            project.key.label("project_key"),
-            project.name.label("project_name"),
-            task.id.label("task_id"),
-            (project.key + "-" + cast(task.number, String)).label("task_key"),
-            task.title.label("task_title"),
-        )
-        .join(user, user.id == entry.user_id)
+        select(*columns)
+        .select_from(entry)
+        .join(_USER, _USER.id == entry.user_id)
         .outerjoin(project, and_(project.id == entry.project_id, access.read(viewer, project)))
         .outerjoin(task, and_(task.id == entry.task_id, access.read(viewer, task)))
-        .where(*where(entry))
-        .order_by(entry.started_at, entry.id)
+        .where(*where)
     )
     if has_first:
         moment = bindparam("from_moment", type_=TIMESTAMP(timezone=True))

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
+from auth import access
 from db import models
 from db.models import ExportFormat, ExportState, WeekDay
 from db.read import Statement
@@ -64,19 +65,29 @@ def export_path(export_id: UUID) -> str:
     return f"/exports/{ids.encode(models.ReportExport, export_id)}"
 
 
+@lru_cache(maxsize=1)
+def _fetchable() -> Statement:
+    export = models.ReportExport
+    keys = bindparam("keys", type_=ARRAY(Uuid()))
+    query = select(export.id).where(export.id == keys.any_(), access.could_export_again())
+    return Statement(query, plan_once=True)
+
+
 async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
     context = info.context
     links = context.services.files.links
-    found: list[str | None] = []
-    for row in parents:
-        lives = row.state == ExportState.DONE and row.expires_at > context.now
-        path = export_path(row.id)
-        found.append(
-            links.sign("GET", path, context.now, row.expires_at - context.now).url
-            if lives
-            else None
-        )
-    return found
+    kept = {
+        row.id for row in parents if row.state == ExportState.DONE and row.expires_at > context.now
+    }
+    if kept:
+        rows = await context.services.database.reader.fetch(_fetchable(), {"keys": list(kept)})
+        kept = {row.id for row in rows}
+    return [
+        links.sign("GET", export_path(row.id), context.now, row.expires_at - context.now).url
+        if row.id in kept
+        else None
+        for row in parents
+    ]
 
 
 @node_type(models.ReportExport, "A report that is made into a file. Seen by who asked for it.")
@@ -103,7 +114,9 @@ class ReportExport(Node):
     url: str | None = batch(
         _urls,
         "Where the file is fetched from, without any header, until `expiresAt`, as long as your "
-        "account is active; null while there is no file.",
+        "account is active and you could make the same export again: you still manage the "
+        "projects of other people's entries in it, and see the projects and tasks that it names. "
+        "Null while there is no file, or none that you may fetch.",
         needs=("id", "state", "expires_at"),
     )
     size: int | None = column(models.ReportExport.size, "The size of the file in bytes.")

@@ -12,7 +12,7 @@ import codecs
 import datetime as dt
 import tempfile
 import textwrap
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -20,6 +20,7 @@ from uuid import UUID
 
 import orjson
 from graphql import GraphQLError
+from sqlalchemy import Select
 
 from auth.viewer import Viewer
 from db import models
@@ -99,7 +100,7 @@ async def _export(tools: Tools, job: RunningJob) -> None:
         await open_store(tools.settings).put(file_id, ORIGINAL, file)
 
     async def finish(work: Work) -> None:
-        await domain.finish(work, export_id, file_id, size)
+        await domain.finish(work, export_id, file_id, size, maker.rights)
 
     await tools.do("export", finish)
 
@@ -112,6 +113,7 @@ class _Maker:
         self.row = row
         self.viewer = viewer
         self.reader: Snapshot
+        self.rights: domain.Rights
         filter_ = None if row.filter is None else from_json(schema, TimeReportFilter, row.filter)
         group_by = [GroupBy[name] for name in row.group_by]
         self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, row.week_start)
@@ -124,6 +126,7 @@ class _Maker:
             # How many entries there are is what progress is measured by.
             whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
             self.total = (await whole.read(self.reader, self.viewer)).count
+            self.rights = await self._rights()
             if self.row.format is ExportFormat.CSV:
                 await self._csv(file)
                 return
@@ -211,6 +214,10 @@ class _Maker:
         shown: dict[str, str] = {}
         for model, texts in keys.items():
             named = await names(self.reader, self.viewer, model, texts)
+            if model is models.Project:
+                self.rights.seen_project_ids.update(named)
+            elif model is models.Task:
+                self.rights.seen_task_ids.update(named)
             shown |= {texts[key]: name for key, name in named.items()}
         return filter_text.sentence(entries, shown.get)
 
@@ -222,18 +229,33 @@ class _Maker:
 
     # --- entries ---------------------------------------------------------------------------------
 
-    async def _entries(self) -> AsyncGenerator[list[export_rows.Line], None]:
+    @property
+    def _days_wanted(self) -> export_rows.Days:
+        wanted = self.wanted
+        return export_rows.Days(wanted.first, wanted.last, timezones.zone(wanted.timezone))
+
+    def _of_entries(
+        self, query: Callable[..., Select[*tuple[Any, ...]]]
+    ) -> tuple[Statement, dict[str, Any]]:
+        """A query of `export_rows` about the entries that are wanted, with its parameters."""
         wanted, viewer = self.wanted, self.viewer
-        statement = Statement(
-            export_rows.statement(
-                viewer,
-                predicates(wanted.filter_shape, viewer.shape),
-                has_first=wanted.shape.has_first,
-                has_last=wanted.shape.has_last,
-            )
+        statement = query(
+            viewer,
+            predicates(wanted.filter_shape, viewer.shape),
+            has_first=wanted.shape.has_first,
+            has_last=wanted.shape.has_last,
         )
-        days = export_rows.Days(wanted.first, wanted.last, timezones.zone(wanted.timezone))
-        params = {**wanted.params(viewer), **days.params}
+        return Statement(statement), {**wanted.params(viewer), **self._days_wanted.params}
+
+    async def _rights(self) -> domain.Rights:
+        (row,) = await self.reader.fetch(*self._of_entries(export_rows.rights))
+        return domain.Rights(
+            set(row.managed_project_ids), set(row.seen_project_ids), set(row.seen_task_ids)
+        )
+
+    async def _entries(self) -> AsyncGenerator[list[export_rows.Line], None]:
+        statement, params = self._of_entries(export_rows.statement)
+        days = self._days_wanted
         written = 0
         async with aclosing(self.reader.stream(statement, params, portion=_PORTION)) as portions:
             async for rows in portions:

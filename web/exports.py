@@ -1,7 +1,8 @@
 """The files of exports over HTTP: `GET /exports/{id}`, by a signed address.
 
 The address lives for as long as the file does, a day. That it was signed says that its owner was
-given it; whether the account still holds, and the file is still there, is asked at each request.
+given it; whether they could still make the same export, and the file is still there, is asked at
+each request.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from auth import access
 from db import models
 from db.models import ExportFormat, ExportState
 from db.read import Statement
@@ -30,14 +32,13 @@ _EXPORT: Final = Statement(
         models.ReportExport.size,
         models.ReportExport.expires_at,
         models.ReportExport.created_at,
-    )
-    .join(models.User, models.User.id == models.ReportExport.user_id)
-    .where(
+    ).where(
         models.ReportExport.id == bindparam("export_id", type_=Uuid()),
         models.ReportExport.state == ExportState.DONE,
         models.ReportExport.file_id.is_not(None),
-        models.User.is_active,
-    )
+        access.could_export_again(),
+    ),
+    plan_once=True,
 )
 _TYPES: Final = {
     ExportFormat.CSV: ("csv", "text/csv; charset=utf-8; header=present"),

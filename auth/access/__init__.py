@@ -13,6 +13,7 @@ from __future__ import annotations
 # Importing them writes their rules into `RULES`.
 from auth.access import people, projects, tasks  # noqa: F401 - for their rules
 from auth.access.events import audit
+from auth.access.exports import could_export_again
 from auth.access.parts import member_projects, role_in
 from auth.access.rule import (
     RULES,
@@ -39,6 +40,7 @@ __all__ = [
     "Who",
     "archive",
     "audit",
+    "could_export_again",
     "delete",
     "edit",
     "holders",

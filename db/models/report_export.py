@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, text
+from sqlalchemy import ARRAY, ForeignKey, Index, SmallInteger, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -69,6 +69,10 @@ class ReportExport(Versioned, Base):
     size: Mapped[int | None]
     finished_at: Mapped[dt.datetime | None]
     expires_at: Mapped[dt.datetime | None]
+    # The rights that the file rests on (`domain.export_rows.rights`); NULL until there is one.
+    managed_project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
+    seen_project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
+    seen_task_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
 
     __table_args__ = (
         Index("ix_report_exports_user_id_created_at_id", "user_id", "created_at", "id"),

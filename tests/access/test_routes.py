@@ -180,6 +180,7 @@ async def export(world: World) -> tuple[Person, str]:
             id=export_id, user_id=owner.id, group_by=[], timezone="UTC", file_id=file_id, size=4,
             format=models.ExportFormat.CSV, state=models.ExportState.DONE, created_at=now,
             updated_at=now, version=1, expires_at=now + dt.timedelta(days=1),
+            managed_project_ids=[], seen_project_ids=[], seen_task_ids=[],
         ),
     )  # fmt: skip
     return owner, ids.encode(models.ReportExport, export_id)
