@@ -228,9 +228,10 @@ async def probe(settings: Settings, company: Scene) -> AsyncIterator[Probe]:
 async def test_some_operations_cancelled_everywhere(probe: Probe) -> None:
     found = [one for file in CORPUS.values() for one in file if one.name in SOME]
     assert {one.name for one in found} == SOME
-    for operation in found:
-        await probe.everywhere(operation, {strike.value: cancel(strike) for strike in Strike})
-    assert probe.count > 100
+    # One way each, in turn, and both by night.
+    for operation, strike in zip(found, itertools.cycle(Strike), strict=False):
+        await probe.everywhere(operation, {strike.value: cancel(strike)})
+    assert probe.count > 50
 
 
 @pytest.mark.nightly

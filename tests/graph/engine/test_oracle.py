@@ -358,8 +358,8 @@ async def check(stage: Stage, seed: int) -> bool:
 
 
 async def test_answers_are_what_the_oracle_says(stage: Stage) -> None:
-    done = [await check(stage, seed) for seed in range(120)]
-    assert sum(done) > 100
+    done = [await check(stage, seed) for seed in range(60)]
+    assert sum(done) > 50
 
 
 @pytest.mark.nightly
