@@ -32,6 +32,7 @@ from errors import Failure
 from jobs.connectors.base import Connection, Denied, Trouble, Wait
 from jobs.connectors.github_api import GONE, Refusal, Reply, ask, moment_of, next_page, used_up
 from jobs.connectors.github_issues import (
+    ATTEMPTED,
     COMMENT,
     ISSUE,
     Thing,
@@ -41,6 +42,7 @@ from jobs.connectors.github_issues import (
     settle,
     take_comments,
     take_issues,
+    without_attempts,
 )
 
 log = logging.getLogger(__name__)
@@ -138,18 +140,25 @@ class GitHub:
             return
         link, status = found
         change = _state_of(status)
-        if link.seen["state"] == change["state"]:
+        if link.seen["state"] == change["state"] and ATTEMPTED not in link.seen:
             await connection.do(partial(_note_alike, link.id))
             return
+        before = link.seen.get(ATTEMPTED, [])
+        attempted = sorted({*before, change["state"]})
+        await connection.do(partial(_note_attempted, link.id, attempted))
         try:
             reply = await ask(connection, "PATCH", _url_of(connection, link), orjson.dumps(change))
             reply.parsed()
         except Refusal as refusal:
+            await connection.do(partial(_note_attempted, link.id, before))
             await connection.do(partial(_note_refusal, link.id, refusal))
             return
         except (Denied, Wait):
+            await connection.do(partial(_note_attempted, link.id, before))
             raise
         except Trouble as trouble:
+            # Again, since what was read meanwhile may have ended it.
+            await connection.do(partial(_note_attempted, link.id, attempted))
             await connection.do(partial(_note_trouble, link.id, str(trouble)))
             raise
         await connection.do(partial(_note_told, link.id, change, reply))
@@ -361,7 +370,7 @@ async def _note_alike(link_id: UUID, work: Work, _integration: Integration) -> N
     link = await work.session.get_one(ExternalLink, link_id)
     task = None if link.local_id is None else await work.session.get(Task, link.local_id)
     if task is not None:
-        settle(link, open_here=task.status.is_open)
+        settle(work, link, open_here=task.status.is_open)
 
 
 async def _note_told(
@@ -372,13 +381,22 @@ async def _note_told(
     issue = reply.parsed()
     said = issue if isinstance(issue, dict) else {}
     link.seen = {
-        **link.seen,
+        **without_attempts(link.seen),
         "state": change["state"],
         "dropped": change.get("state_reason") == "not_planned",
         "toldAt": said.get("updated_at") or link.seen.get("toldAt", ""),
     }
     link.written_at = (await work.session.execute(select(func.clock_timestamp()))).scalar_one()
-    settle(link, open_here=change["state"] == "open")
+    settle(work, link, open_here=change["state"] == "open")
+
+
+async def _note_attempted(
+    link_id: UUID, states: Sequence[str], work: Work, _integration: Integration
+) -> None:
+    """Note the states that GitHub was asked for, and may have by now without our knowing."""
+    link = await work.session.get_one(ExternalLink, link_id)
+    link.seen = without_attempts(link.seen) | ({ATTEMPTED: list(states)} if states else {})
+    link.written_at = (await work.session.execute(select(func.clock_timestamp()))).scalar_one()
 
 
 async def _note_refusal(

@@ -30,6 +30,9 @@ from jobs.connectors.base import Connection, Denied
 
 ISSUE = "issue"
 COMMENT = "comment"
+# Beside what GitHub said: the states that it was asked for, while no answer has told which it has.
+# If it says one of them later, that may be our own change, and must not undo what is newer here.
+ATTEMPTED = "attempted"
 
 # Problems that stay are tried again by themselves after so long.
 _RETRY = dt.timedelta(days=1)
@@ -67,7 +70,7 @@ async def take_issues(
                 work, NewTask(project_id=integration.project_id, **values_of(said, people))
             )
             link.local_id, link.seen = task.id, said
-            settle(link, open_here=task.status.is_open)
+            settle(work, link, open_here=task.status.is_open)
             news += 1
         else:
             news += await _update_task(work, link, said, people)
@@ -90,6 +93,8 @@ async def _update_task(
         # In the trash, or gone for good: that was meant. If it is restored, this is made up.
         link.retry_at = work.now if changed else link.retry_at
         return False
+    if ATTEMPTED in link.seen and not changed:
+        link.seen = without_attempts(link.seen)
     if changed:
         values = values_of(changed, people)
         values.pop("status", None)
@@ -98,7 +103,7 @@ async def _update_task(
             values["status"] = status
         await tasks.update_task(work, task.id, values, None)
         link.seen = dict(said)
-    settle(link, open_here=task.status.is_open)
+    settle(work, link, open_here=task.status.is_open)
     return bool(changed)
 
 
@@ -155,12 +160,20 @@ def note_problem(work: Work, link: ExternalLink, reason: str, *, again: bool = T
     link.retry_at = work.now + _RETRY if again else None
 
 
-def settle(link: ExternalLink, *, open_here: bool) -> None:
+def settle(work: Work, link: ExternalLink, *, open_here: bool) -> None:
     """Forget the problem if both sides are alike now."""
     if open_here == (link.seen.get("state") == "open"):
+        if link.url is None:
+            link.retry_at = None
+        elif link.problem is not None and link.retry_at is not None:
+            # A moved issue is in no list: it is read by itself again, and not only after a day.
+            link.retry_at = work.now
         link.problem = link.problem_at = None
-        # What was moved elsewhere is in no list.
-        link.retry_at = link.retry_at if link.url is not None else None
+
+
+def without_attempts(seen: Thing) -> dict[str, Any]:
+    """What is noted of an issue as soon as it is known which state GitHub has."""
+    return {name: value for name, value in seen.items() if name != ATTEMPTED}
 
 
 async def note_unreadable(
@@ -308,7 +321,7 @@ def merged(here: TaskStatus, *, before: Thing, now: Thing) -> TaskStatus | None:
     What is open here and was closed there, or the other way round, has changed here.
     """
     was, is_now = values_of(before, {})["status"], values_of(now, {})["status"]
-    if here.is_open != was.is_open:
+    if here.is_open != was.is_open or now["state"] in before.get(ATTEMPTED, ()):
         return None
     if is_now.is_open != here.is_open or (is_now != was and here == was):
         return is_now  # type: ignore[no-any-return]

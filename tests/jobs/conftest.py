@@ -62,6 +62,8 @@ class Workshop:
 
     def __init__(self, house: House) -> None:
         self.house = house
+        # How many jobs at once; with 1 their order is always the same.
+        self.concurrency = 5
         event_log = EventLog(house.database.reader, may_read, replay=dt.timedelta(days=7))
         self.tools = Tools(
             house.settings,
@@ -82,7 +84,7 @@ class Workshop:
 
     async def run_due(self) -> int:
         """Run all jobs that are due, and what is due because of them; how many there were."""
-        runner = Runner(self.tools, self.queue(), concurrency=5, lease=LEASE)
+        runner = Runner(self.tools, self.queue(), concurrency=self.concurrency, lease=LEASE)
         count = 0
         while jobs := await runner.take():
             count += len(jobs)

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -43,6 +43,7 @@ class Service:
 
     `refuse`: what it answers in place of anything else, as status and headers. `fault`: the same
     for single requests. `lost`: requests that are done, and answered with 502.
+    `meanwhile`: what happens between the making of an answer and its sending.
     `missing`: issues that were deleted. `read_only`: those that the token may not change.
     `former`: names that the repository had. `next_page`: what it says to be the next
     page of a list.
@@ -56,6 +57,7 @@ class Service:
     refuse: tuple[int, dict[str, str]] | None = None
     fault: Callable[[Call], tuple[int, dict[str, str]] | None] = lambda _call: None
     lost: Callable[[Call], bool] = lambda _call: False
+    meanwhile: Callable[[Call], Awaitable[None]] | None = None
     missing: set[int] = field(default_factory=set)
     read_only: set[int] = field(default_factory=set)
     repository: str = REPOSITORY
@@ -232,6 +234,8 @@ class Service:
             await asyncio.sleep(self.delay)
             status, extra, content = self.answer(call)
             raw = b"" if status == 304 else orjson.dumps(content)
+            if self.meanwhile is not None:
+                await self.meanwhile(call)
             sent = {
                 "Content-Type": "application/json",
                 "Content-Length": str(len(raw)),

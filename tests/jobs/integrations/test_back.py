@@ -6,6 +6,7 @@ from db.models import IntegrationStatus, TaskStatus
 from domain import integration as integrations
 from domain import task as tasks
 from tests.jobs.integrations.conftest import Scene
+from tests.jobs.services import Call
 
 
 async def test_completing_a_task_closes_its_issue_and_back(scene: Scene) -> None:
@@ -134,3 +135,53 @@ async def test_a_list_from_before_a_change_does_not_undo_it(scene: Scene) -> Non
     await scene.later(minutes=11)
     assert (await scene.tasks())["First"].status is TaskStatus.COMPLETED
     assert (await scene.fresh(integration)).last_error is None
+
+
+async def test_an_answer_that_was_lost_is_not_mistaken_for_a_change_there(scene: Scene) -> None:
+    """GitHub did what it was told, answered 502, and meanwhile it was undone here."""
+    scene.other.issue(1)
+    await scene.github()
+    await scene.later()
+    task = (await scene.tasks())["Issue 1"]
+    await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
+    scene.other.lost = lambda call: call.method == "PATCH"
+    await scene.later()
+    assert scene.other.issues[1]["state"] == "closed"
+    await scene.house.do(scene.ben.viewer, tasks.reopen, task.id, None)
+    # What it is told now, it refuses; then it says in the list that the issue is closed.
+    scene.other.lost = lambda _call: False
+    scene.other.fault = lambda call: (422, {}) if call.method == "PATCH" else None
+    await scene.later(minutes=11)
+    assert (await scene.tasks())["Issue 1"].status.is_open
+    scene.other.fault = lambda _call: None
+    await scene.later(hours=25)
+    await scene.later(seconds=1)
+    assert (await scene.tasks())["Issue 1"].status.is_open
+    assert scene.other.issues[1]["state"] == "open"
+    # As soon as it is known which state it has, a change there counts again.
+    scene.other.issue(1, state="closed")
+    await scene.later(minutes=11)
+    assert not (await scene.tasks())["Issue 1"].status.is_open
+
+
+async def test_what_is_undone_while_github_is_told_of_it_stays_undone(scene: Scene) -> None:
+    """And GitHub lists what it was told before its answer to that has arrived."""
+    scene.other.issue(1)
+    integration = await scene.github()
+    await scene.later()
+    task = (await scene.tasks())["Issue 1"]
+
+    async def meanwhile(call: Call) -> None:
+        if call.method != "PATCH":
+            return
+        scene.other.meanwhile = None
+        await scene.house.do(scene.ben.viewer, tasks.reopen, task.id, None)
+        await scene.house.do(scene.ada.viewer, integrations.sync, integration.id)
+        await scene.workshop.all_done()
+
+    scene.other.meanwhile = meanwhile
+    await scene.house.do(scene.ben.viewer, tasks.complete, task.id, None)
+    await scene.later()
+    await scene.later(minutes=11)
+    assert (await scene.tasks())["Issue 1"].status.is_open
+    assert scene.other.issues[1]["state"] == "open"

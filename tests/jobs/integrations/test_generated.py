@@ -1,17 +1,31 @@
-"""Random changes on both sides, with random faults in between: in the end both sides agree.
+"""Random changes on both sides, with random faults in between: both sides agree in the end, and a
+task is open or done at every step exactly when a model of plain dictionaries says so.
 
-The oracle is a dictionary: what was done here stands as long as nobody changes the state there.
+The model hears on the wire what the connector is told, and merges it by the documented rule: what
+was changed here stands until GitHub has been told of it, and what GitHub says it has since is
+brought here. It tolerates two things, since no connector could know better:
+
+- A change there that is undone by us before it was read is lost, and so is one here that was undone
+  here before GitHub was told of it.
+- After a request without an answer (500, 502) GitHub may have what it was asked for. If it says so
+  next, what is newer here stands, even if somebody there did the same.
+
+A seed always gives the same sequence: jobs run one after the other, each fault is chosen by a hash
+of the seed, the step and the request, and what happens at the same time does so while an answer is
+under way (`meanwhile`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
-from db.models import Integration, IntegrationStatus, Task, TaskStatus
+from db.models import Integration, IntegrationStatus, Job, Task, TaskStatus
 from domain import integration as integrations
 from domain import task as tasks
 from tests.jobs.integrations.conftest import Scene
@@ -34,18 +48,55 @@ FAULTS: list[tuple[int, dict[str, str]]] = [
 
 
 class Run:
-    """One sequence. `done_here`: what was done here and must stand, by the number of the issue."""
+    """One sequence, and the model of it: what each issue's task must be, by the issue's number."""
 
     def __init__(self, scene: Scene, seed: int) -> None:
         self.scene = scene
         self.other = scene.other
+        self.seed = seed
         self.random = random.Random(seed)
+        self.steps = 0
+        self.asked: Counter[str] = Counter()
         self.skew = dt.timedelta(seconds=self.random.randint(-600, 600))
-        self.done_here: dict[int, bool] = {}
-        # How many synchronisations have ended since the state was changed there.
-        self.changed_there: dict[int, int] = {}
-        self.last_sync: dt.datetime | None = None
+        # Whether the task is open; what GitHub said last of its issue; what it may have been told.
+        self.is_open: dict[int, bool] = {}
+        self.said: dict[int, bool] = {}
+        self.doubtful: dict[int, set[bool]] = {}
         self.names = 0
+        self.nested = False
+        self.answer = scene.other.answer
+        scene.other.answer = self.heard  # type: ignore[method-assign]
+        scene.other.meanwhile = self.meanwhile
+
+    # --- the model -------------------------------------------------------------------------------
+
+    def heard(self, call: Call) -> tuple[int, dict[str, str], Any]:
+        """What the connector is told, and so may know, in the order in which it was true."""
+        status, headers, content = self.answer(call)
+        if call.method == "PATCH":
+            number = self.number_of(int(call.path.rpartition("/")[2]))
+            wanted = call.json["state"] == "open"
+            if status == 200:
+                self.said[number] = wanted
+                self.doubtful.pop(number, None)
+            elif status >= 500 and "Retry-After" not in headers:
+                self.doubtful.setdefault(number, set()).add(wanted)
+        elif status == 200:
+            found = content if isinstance(content, list) else [content]
+            for issue in found:
+                if "state" in issue:
+                    self.hear(self.number_of(issue["number"]), issue["state"] == "open")
+        return status, headers, content
+
+    def hear(self, number: int, is_open: bool) -> None:
+        # A change there, unless one here is still to be told, or it may be what was told.
+        doubtful = self.doubtful.pop(number, ())
+        if self.is_open.get(number) == self.said.get(number) and is_open not in doubtful:
+            self.is_open[number] = is_open
+        self.said[number] = is_open
+
+    def number_of(self, number: int) -> int:
+        return number - 400 if number > 400 else number
 
     # --- both sides ------------------------------------------------------------------------------
 
@@ -71,8 +122,7 @@ class Run:
         await self.scene.house.do(
             self.scene.ben.viewer, tasks.update_task, task.id, {"status": status}, None
         )
-        if number not in self.changed_there:
-            self.done_here[number] = status.is_open
+        self.is_open[number] = status.is_open
 
     def change_there(self, number: int) -> None:
         issue = self.issues()[number]
@@ -84,12 +134,11 @@ class Run:
             return
         issue["state"] = "open" if issue["state"] == "closed" else "closed"
         issue["state_reason"] = self.random.choice(["completed", "not_planned"])
-        self.done_here.pop(number, None)
-        self.changed_there[number] = 0
 
     # --- a sequence ------------------------------------------------------------------------------
 
     async def step(self, integration: Integration) -> None:
+        self.steps += 1
         self.other.now = max(self.other.now, self.scene.house.clock() + self.skew)
         number = self.random.choice(list(self.issues()))
         act = self.random.choice(["here", "here", "here", "there", "there", "new", "comment",
@@ -112,37 +161,63 @@ class Run:
         elif act == "again":
             await self.resume(integration)
         await self.scene.later(minutes=self.random.choice([0, 1, 5, 11]))
-        await self.check(integration)
+        await self.check()
 
     async def resume(self, integration: Integration) -> None:
         """What an owner does who sees that it has stopped."""
         await self.scene.house.do(self.scene.ada.viewer, integrations.sync, integration.id)
 
-    async def check(self, integration: Integration) -> None:
+    async def check(self) -> None:
         here = await self.tasks()
-        for number, is_open in self.done_here.items():
-            assert here[number].status.is_open == is_open, f"a change of {number} was undone"
-        ended = (await self.scene.fresh(integration)).last_sync_at
-        if ended != self.last_sync:
-            self.last_sync = ended
-            for number in self.changed_there:
-                self.changed_there[number] += 1
-        # Two: the first may have read the list before. What was moved may be in none.
-        self.changed_there = {
-            number: ends
-            for number, ends in self.changed_there.items()
-            if ends < 2 or number in self.other.transferred
-        }
+        assert {number: task.status.is_open for number, task in here.items()} == self.is_open
+
+    async def meanwhile(self, call: Call) -> None:
+        """Now and then something changes while an answer is under way, and is told before it."""
+        chance = self.chance(f"meanwhile {call.method} {call.path}")
+        if self.nested or not self.steps or chance.random() > 0.15:
+            return
+        self.nested = True
+        try:
+            number = chance.choice(list(self.issues()))
+            if chance.random() < 0.6:
+                await self.change_here(number)
+            else:
+                self.change_there(number)
+            await self.scene.workshop.all_done()
+        finally:
+            self.nested = False
+
+    def chance(self, about: str) -> random.Random:
+        """A source for one decision: it depends on nothing that happened elsewhere."""
+        name = f"{self.seed} {self.steps} {about}"
+        self.asked[name] += 1
+        return random.Random(f"{name} {self.asked[name]}")
 
     def faults(self, share: float) -> None:
-        def fault(_call: Call) -> tuple[int, dict[str, str]] | None:
-            return self.random.choice(FAULTS) if self.random.random() < share else None
+        def fault(call: Call) -> tuple[int, dict[str, str]] | None:
+            chance = self.chance(f"{call.method} {call.path}")
+            return chance.choice(FAULTS) if chance.random() < share else None
 
-        self.other.fault = fault
-        self.other.lost = lambda call: call.method == "PATCH" and self.random.random() < share
+        def lost(call: Call) -> bool:
+            chance = self.chance(f"lost {call.path}")
+            return call.method == "PATCH" and chance.random() < share
+
+        self.other.fault, self.other.lost = fault, lost
+
+
+async def forget_jobs(scene: Scene) -> None:
+    """Those that other tests have left."""
+    async with scene.house.database.session() as session, session.begin():
+        await session.execute(delete(Job))
 
 
 async def run(scene: Scene, seed: int) -> None:
+    scene.workshop.concurrency = 1
+    # Waits after failures have a part that is chosen by chance.
+    random.seed(seed)
+    await forget_jobs(scene)
+    # Ahead of the database's clock, so that jobs are due in the order in which they were queued.
+    scene.house.clock.now = scene.house.clock.now.replace(microsecond=0) + dt.timedelta(days=1)
     sequence = Run(scene, seed)
     for number in range(1, ISSUES + 1):
         scene.other.issue(number)
@@ -152,6 +227,7 @@ async def run(scene: Scene, seed: int) -> None:
     for _ in range(STEPS):
         await sequence.step(integration)
     sequence.faults(0.0)
+    scene.other.meanwhile = None
     # A transfer is in no list: it shows when something is to be told, which one of two changes is.
     for _ in range(2):
         await scene.later(hours=3)
@@ -163,16 +239,13 @@ async def run(scene: Scene, seed: int) -> None:
         await scene.later(hours=3)
         await sequence.resume(integration)
         await scene.later(seconds=1)
-        await sequence.check(integration)
+        await sequence.check()
     await scene.later(minutes=11)
     here, there = await sequence.tasks(), sequence.issues()
     assert here.keys() == there.keys()
     for number, issue in there.items():
         assert here[number].title == issue["title"]
         assert here[number].status.is_open == (issue["state"] == "open")
-        assert number not in sequence.done_here or (
-            here[number].status.is_open == sequence.done_here[number]
-        )
     row = await scene.fresh(integration)
     assert (row.status, row.last_error) == (IntegrationStatus.ACTIVE, None)
     assert row.settings["repository"] == scene.other.repository
@@ -185,7 +258,9 @@ async def run(scene: Scene, seed: int) -> None:
     assert len(said) <= len(comments) <= len(scene.other.comments)
 
 
-@pytest.mark.parametrize("seed", range(2))
+# Two that fail if a change here is overwritten, if an answer from before GitHub was told counts, or
+# if our own change, whose answer was lost, is taken for one there.
+@pytest.mark.parametrize("seed", [107, 125])
 async def test_in_the_end_both_sides_agree(scene: Scene, seed: int) -> None:
     await run(scene, seed)
 

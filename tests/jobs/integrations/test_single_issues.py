@@ -117,6 +117,24 @@ async def test_a_transferred_issue_is_followed(scene: Scene) -> None:
     assert await problems(scene, integration) == {}
 
 
+async def test_a_transferred_issue_is_followed_after_a_failure_too(scene: Scene) -> None:
+    integration = await connected(scene, 1)
+    scene.other.transfer(1)
+    await complete(scene, "Issue 1")
+    task = (await scene.tasks())["Issue 1"]
+    scene.other.fault = lambda call: (500, {}) if call.method == "PATCH" else None
+    await scene.house.do(scene.ben.viewer, tasks.reopen, task.id, None)
+    await scene.later()
+    assert await problems(scene, integration)
+    scene.other.fault = lambda _call: None
+    await scene.later(minutes=1)
+    assert scene.other.transferred[1]["state"] == "open"
+    assert await problems(scene, integration) == {}
+    scene.other.transferred[1] |= {"title": "Moved", "updated_at": "2027-02-01T00:00:00Z"}
+    await scene.later(minutes=22)
+    assert set(await scene.tasks()) == {"Moved"}
+
+
 @pytest.mark.parametrize("elsewhere", ["http://127.0.0.2:9/x", "https://127.0.0.1/x", "//[", ""])
 async def test_a_redirect_to_another_server_is_not_followed(scene: Scene, elsewhere: str) -> None:
     """Else the token would go there."""
