@@ -121,11 +121,7 @@ class Reading:
         project_id = _project(row, self.known)
         cell = row.get("tags") or ""
         own = row.layout is Layout.TASKLOOM
-        tags = (
-            export_csv.tags_of(cell)
-            if own
-            else [tag for tag in map(str.strip, cell.split(",")) if tag]
-        )
+        tags = export_csv.tags_of(cell) if own else _listed(cell)
         task_id = None
         if (activity := row.get("activity")) is not None:
             task_id = _activity(activity, project_id, self.known)
