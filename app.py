@@ -39,9 +39,9 @@ from events.epoch import ensure_epoch
 from events.live import LiveEvents
 from events.log import EventLog
 from files.service import Files
-from graph.context import Services, utc_now
-from graph.execution import Executor
-from graph.persisted import PersistedDocuments, RegisteredDocuments
+from graph.core.context import Services, utc_now
+from graph.request.execution import Executor
+from graph.request.persisted import PersistedDocuments, RegisteredDocuments
 from settings import Settings, load_settings, version
 from web.account import account_routes
 from web.connections import Connections
@@ -56,7 +56,7 @@ from web.metrics_server import serving_metrics
 from web.middleware import Faults, Gate
 from web.oauth import oauth_routes
 from web.runtime import Runtime
-from web.stopping import before_stopping
+from web.shutdown import before_stopping
 from web.unsubscribe import unsubscribe_routes
 from web.websocket import GraphQLOverWebSocket
 

@@ -346,7 +346,7 @@ def user_create(
         password = sys.stdin.readline().rstrip("\n")
 
     async def create(work: Work, auth: Authenticator) -> str:
-        from domain import user as users
+        from domain.accounts import user as users
 
         made = await users.create(
             work,
@@ -370,7 +370,7 @@ def user_activate(*, username: str) -> None:
     """Let a deactivated user sign in again."""
 
     async def activate(work: Work, _auth: Authenticator) -> str:
-        from domain import user as users
+        from domain.accounts import user as users
 
         await users.activate(work, await _user_id(work, username))
         return f"{username} may sign in."
@@ -385,7 +385,7 @@ def user_deactivate(*, username: str) -> None:
     """Shut a user out, within five seconds and everywhere."""
 
     async def deactivate(work: Work, auth: Authenticator) -> str:
-        from domain import user as users
+        from domain.accounts import user as users
 
         await users.deactivate(work, auth, await _user_id(work, username))
         return f"{username} is shut out."
@@ -400,7 +400,7 @@ def user_promote(*, username: str) -> None:
     """Make a user an administrator."""
 
     async def promote(work: Work, auth: Authenticator) -> str:
-        from domain import user as users
+        from domain.accounts import user as users
 
         await users.administer(work, auth, await _user_id(work, username), {"is_admin": True})
         return f"{username} is an administrator."
@@ -455,7 +455,7 @@ def secrets() -> None:
 @secrets.command("vapid")
 def secrets_vapid() -> None:
     """Make a key that signs push messages to browsers, for TASKLOOM_VAPID_PRIVATE_KEY."""
-    from domain.web_push import new_signing_key
+    from domain.notifications.web_push import new_signing_key
 
     click.echo(new_signing_key())
 
@@ -466,8 +466,8 @@ def secrets_reseal() -> None:
     """Encrypt all stored secrets anew with the first key, so that former ones can be taken out."""
 
     async def reseal(work: Work, auth: Authenticator) -> str:
-        from auth.sealing import Sealer, Unreadable
-        from domain import integration, webhook
+        from auth.encryption import Sealer, Unreadable
+        from domain.integrations import integration, webhook
 
         sealer = Sealer(auth.settings)
         try:
@@ -497,7 +497,7 @@ def documents_register(*, file: Path) -> None:
     They can then be sent by their SHA-256, and are free of the limits of documents. With
     TASKLOOM_DOCUMENTS=registered nothing else is run.
     """
-    from graph.persisted import read_documents, register
+    from graph.request.persisted import read_documents, register
     from graph.schema import schema as current
 
     try:

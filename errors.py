@@ -1,9 +1,9 @@
 """Everything that can be wrong with a request, in one vocabulary.
 
 An *expected* failure is a value with a code: domain functions raise a `Failure`, and one place
-(`graph.mutation` for payloads, `graph.execution` for top-level errors) turns it into what the
-client reads. Whatever else is raised is a fault: the client gets a request id and nothing of the
-inside.
+(`graph.kit.mutation` for payloads, `graph.request.execution` for top-level errors) turns it into
+what the client reads. Whatever else is raised is a fault: the client gets a request id and nothing
+of the inside.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ErrorCode(Enum):
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
 
-# Descriptions for the schema, one for every member (graph.scalars.error_code reads them).
+# Descriptions for the schema, one for every member (graph.core.scalars.error_code reads them).
 ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.UNAUTHENTICATED: (
         "No valid credentials came with the request: sign in with `sessionCreate`, or renew the "

@@ -113,7 +113,7 @@ class _Known:
 
 
 class Authenticator:
-    """One per process. `passwords` and `tokens` are what `domain.session` works with."""
+    """One per process. `passwords` and `tokens` are what `domain.accounts.session` works with."""
 
     def __init__(
         self,

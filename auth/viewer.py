@@ -153,6 +153,7 @@ class ViewerColumn:
     sql_id: ColumnElement[UUID]
     signed_in: bool = True
     is_admin: bool = False
-    # What a key listens to is asked again with its restrictions (`graph.event_filter`).
+    # What a key listens to is asked again with its restrictions
+    # (`graph.types.events.event_filter`).
     restricted: bool = False
     scoped: bool = False

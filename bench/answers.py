@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from db.models import TaskPriority, TaskStatus
-from graph.ids import split
+from graph.core.ids import split
 
 _ENUMS: Mapping[str, Any] = {"status": TaskStatus, "priority": TaskPriority}
 _MOMENTS = {"dueAt", "startAt", "createdAt"}

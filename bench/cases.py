@@ -17,7 +17,7 @@ import asyncpg
 from graphql import get_introspection_query
 
 from db import models
-from graph import ids
+from graph.core import ids
 
 Dialect = Literal["taskloom", "simple", "postgraphile", "floor"]
 Variables = Mapping[str, Any]

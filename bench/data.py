@@ -22,7 +22,7 @@ from db.base import new_id
 from db.embedded import EmbeddedPostgres
 from db.migrate import upgrade
 from db.models import Role, TaskPriority, TaskStatus
-from domain import ranks
+from domain.tasks import ranks
 from settings import Settings, load_settings
 
 LOGIN, PASSWORD = "bench", "measure-twice-cut-once"

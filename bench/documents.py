@@ -31,7 +31,7 @@ from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from demo.company import LOGIN
 from demo.seed import seed_demo
-from graph.execution import GraphQLRequest
+from graph.request.execution import GraphQLRequest
 from settings import Settings, load_settings
 
 DOCUMENTS, EVERY = 50_000, 5_000

@@ -20,7 +20,7 @@ from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from db.faults import DatabaseFault, database_fault
-from db.held import Connection, Connections
+from db.pool import Connection, Connections
 from db.read import PLAN_ONCE, Reader, connect_driver, connect_reader, held, with_settings
 from db.transaction import SessionConnection, Single, Transaction, begun, given_back
 from settings import DatabaseSettings

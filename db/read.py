@@ -2,7 +2,7 @@
 
 A `select()` is compiled to text, the order of its parameters and a record class of its own; after
 that, a read is one call of asyncpg on a connection that is not in a transaction: no BEGIN, no
-ROLLBACK, no reset, no pool's proxy (`db.held`). Nothing else in the house knows of this.
+ROLLBACK, no reset, no pool's proxy (`db.pool`). Nothing else in the house knows of this.
 
 Rows are `Row`s: asyncpg records whose columns are attributes too (by their label), so that they
 cost nothing to make.
@@ -26,15 +26,15 @@ from sqlalchemy.types import TypeEngine
 
 from db.base import Base, Ordered
 from db.faults import DatabaseFault, database_fault
-from db.held import Connection, Connections
+from db.pool import Connection, Connections
 
 
 def _dump_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-# What statements that write values as text rely on (`graph.sql_json`), whatever the operator has
-# set for the role or the database.
+# What statements that write values as text rely on (`graph.engine.sql_json`), whatever the operator
+# has set for the role or the database.
 AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
 # For connections: see `Statement`.
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}

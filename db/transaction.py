@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from db.faults import OutcomeUnknown
-from db.held import Connection, Connections
+from db.pool import Connection, Connections
 from db.read import Statement
 
 
@@ -47,15 +47,15 @@ class SessionConnection:
         return cls(connection, driver)
 
     def is_closed(self) -> bool:
-        """See `db.held.Pooled`."""
+        """See `db.pool.Pooled`."""
         return self.driver.is_closed() or self.sqlalchemy.invalidated
 
     def is_in_transaction(self) -> bool:
-        """See `db.held.Pooled`."""
+        """See `db.pool.Pooled`."""
         return self.driver.is_in_transaction() or self.sqlalchemy.in_transaction()
 
     def terminate(self) -> None:
-        """See `db.held.Pooled`. SQLAlchemy's connection is closed by its synchronous methods, which
+        """See `db.pool.Pooled`. SQLAlchemy's connection is closed by its synchronous methods, which
         outside of a greenlet wait for nothing.
         """
         self.driver.terminate()

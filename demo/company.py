@@ -1,6 +1,6 @@
 """Larkspur Cycles, a made-up maker of cargo bicycles in Ghent: its people and its projects.
 
-What the projects consist of stands in `demo.outlines`.
+What the projects consist of stands in `demo.tasks`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from db.models import Role, WeekDay
-from demo import outlines
+from demo import tasks as task_outlines
 
 DOMAIN = "larkspur-cycles.example"
 LOGIN = "ada"
@@ -85,7 +85,7 @@ STORIES = (
         "fifty** on the road.\n\nOnce a week on Tuesday: ride, measure, decide.",
         members={"ada": _O, "chiara": _A, "bram": _E, "farid": _E, "jun": _E, "lena": _V},
         began=90,
-        outline=outlines.WREN,
+        outline=task_outlines.WREN,
         why=(
             "Riders of the second prototype felt the front go light on steep starts.",
             "The lift at the town hall is 1.60 m deep; that is the length we have to beat.",
@@ -109,7 +109,7 @@ STORIES = (
         "a phone call.",
         members={"davi": _O, "ada": _A, "grace": _E, "hanna": _E, "eilidh": _E, "ines": _V},
         began=88,
-        outline=outlines.SHOP,
+        outline=task_outlines.SHOP,
         why=(
             "One in five visitors leaves at this step.",
             "Eilidh answers this question three times a day on the phone.",
@@ -133,7 +133,7 @@ STORIES = (
         "puts their name on it.",
         members={"bram": _O, "chiara": _E, "ada": _E, "kai": _E, "farid": _E, "lena": _V},
         began=90,
-        outline=outlines.WORK,
+        outline=task_outlines.WORK,
         why=(
             "The customer comes on Saturday morning and has a long way home.",
             "Third time this month; let us find the cause and not only mend it.",
@@ -156,7 +156,7 @@ STORIES = (
         "does not.",
         members={"farid": _O, "bram": _A, "ada": _E, "ines": _E, "jun": _E, "lena": _V},
         began=86,
-        outline=outlines.PARTS,
+        outline=task_outlines.PARTS,
         why=(
             "The lead time went from six weeks to fourteen.",
             "The last batch had 3 % that we could not use.",
@@ -179,7 +179,7 @@ STORIES = (
         "honest about what we do not know.",
         members={"eilidh": _O, "kai": _A, "hanna": _E, "bram": _E, "ada": _V},
         began=84,
-        outline=outlines.CARE,
+        outline=task_outlines.CARE,
         why=(
             "Wrote twice already and got an answer from two of us.",
             "Rides 40 km a day with two children; is without a bicycle until we answer.",
@@ -201,7 +201,7 @@ STORIES = (
         description="Four days, 36 m², three bicycles to ride. The stand has to fit into one van.",
         members={"hanna": _O, "ada": _A, "chiara": _E, "eilidh": _E, "jun": _V},
         began=62,
-        outline=outlines.FAIR,
+        outline=task_outlines.FAIR,
         why=(
             "Last year we noticed on the first morning that this was missing.",
             "The organiser's deadline is firm; late costs a third more.",
@@ -223,7 +223,7 @@ STORIES = (
         "where the bicycle stands. `main` is what the testers have.",
         members={"grace": _O, "davi": _A, "ada": _E, "jun": _E, "kai": _E},
         began=75,
-        outline=outlines.RIDE,
+        outline=task_outlines.RIDE,
         why=(
             "Seen on Grace's own bicycle, so it can be shown to anybody.",
             "About 2 % of rides are concerned, all on the older controller.",
@@ -247,7 +247,7 @@ STORIES = (
         members={"ines": _O, "bram": _A, "ada": _E, "farid": _E, "lena": _V},
         began=90,
         archived=21,
-        outline=outlines.MOVE,
+        outline=task_outlines.MOVE,
         why=(
             "The lease of the laundry ends with the month.",
             "The paint booth needs its permit before anything else may start.",

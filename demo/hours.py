@@ -9,8 +9,8 @@ from random import Random
 from uuid import UUID
 
 from demo.company import LOGIN
-from domain import time_entry, timer
-from domain.time_entry import NewTimeEntry
+from domain.time import time_entry, timer
+from domain.time.time_entry import NewTimeEntry
 from domain.work import Work
 
 Doing = tuple[dt.datetime, str, Callable[[Work], Awaitable[object]]]

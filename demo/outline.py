@@ -1,4 +1,4 @@
-"""Reading the outlines of `demo.outlines`: indented lines with choices and tags, to tasks."""
+"""Reading the outlines of `demo.tasks`: indented lines with choices and tags, to tasks."""
 
 from __future__ import annotations
 

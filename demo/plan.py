@@ -15,17 +15,20 @@ from typing import Any
 from uuid import UUID
 
 from auth.authenticator import Authenticator
-from auth.sealing import Sealer
+from auth.encryption import Sealer
 from db.base import new_id
 from db.models import Role, TaskPriority, TaskStatus
-from demo import company, desk, hours, outlines, talk
+from demo import comments as comment_texts
+from demo import company, hours
+from demo import reminders as reminder_texts
+from demo import tasks as task_outlines
 from demo.company import LOGIN, PASSWORD, PEOPLE, STORIES, Person, Story
 from demo.outline import Item, parse
-from domain import project as projects
-from domain import task as tasks
-from domain import user as users
-from domain.project import NewProject
-from domain.task import NewTask
+from domain.accounts import user as users
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from domain.work import Work
 
 # The moment before which everybody had joined, in days before now.
@@ -99,7 +102,7 @@ class _Planner:
         self.random = random
         self.auth = auth
         self.acts: list[Act] = []
-        self.topics: list[talk.Topic] = []
+        self.topics: list[comment_texts.Topic] = []
         self.pieces: list[hours.Piece] = []
         self.projects: dict[str, UUID] = {}
         # Ada's open tasks whose day has not come yet.
@@ -120,12 +123,12 @@ class _Planner:
             self._ago(70),
             self._ago(0.1),
         )
-        for item in parse(outlines.PERSONAL):
+        for item in parse(task_outlines.PERSONAL):
             self._task(own, item, None, own.begin, own.end)
 
     def talk(self, random: Random) -> None:
         """What is said about the tasks planned so far."""
-        for at, who, do in talk.doings(self.topics, random):
+        for at, who, do in comment_texts.doings(self.topics, random):
             self._alone(at, who, do)
 
     def hours(self, random: Random) -> None:
@@ -136,8 +139,8 @@ class _Planner:
     def desk(self) -> None:
         """What Ada keeps for herself."""
         ada = next(person for person in PEOPLE if person.username == LOGIN)
-        things = desk.Desk(ada.timezone, tuple(self.due), self.projects["PARTS"])
-        for at, who, do in desk.doings(things, Sealer(self.auth.settings), self.now):
+        things = reminder_texts.Desk(ada.timezone, tuple(self.due), self.projects["PARTS"])
+        for at, who, do in reminder_texts.doings(things, Sealer(self.auth.settings), self.now):
             self._alone(at, who, do)
 
     # --- people and projects ---------------------------------------------------------------------
@@ -253,7 +256,7 @@ class _Planner:
             self.due.append(task_id)
         if where.project_id is not None or maker == LOGIN:
             self.topics.append(
-                talk.Topic(
+                comment_texts.Topic(
                     task_id,
                     where.owner,
                     where.members,

@@ -20,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.base import new_id
 from db.models import Project, Role, TaskPriority, TaskStatus, User, WeekDay
-from demo import outlines, talk
+from demo import comments, tasks
 from demo.company import DOMAIN, LOGIN
 from demo.outline import Item, parse
-from domain import ranks, rules
+from domain import rules
+from domain.tasks import ranks
 from events.kinds import EventKind
 
 TASKS_PER_PROJECT = 400
@@ -125,7 +126,12 @@ class _Crowd:
         self.ids: list[UUID] = []
         self.titles: Sequence[Item] = [
             item
-            for outline in (outlines.WORK, outlines.CARE, outlines.PARTS, outlines.SHOP)
+            for outline in (
+                tasks.WORK,
+                tasks.CARE,
+                tasks.PARTS,
+                tasks.SHOP,
+            )
             for top in parse(outline)
             for item in top
         ]
@@ -258,7 +264,7 @@ class _Dealer:
             at = begin + (now - begin) * moment
             comment_id, author = self.crowd.id(at), random.choice(self.members)
             parent = first if random.random() < 0.3 else None
-            text = random.choice(talk.OPENINGS if parent is None else talk.ANSWERS)
+            text = random.choice(comments.OPENINGS if parent is None else comments.ANSWERS)
             # Nobody is mentioned, since rows of mentions would have to be made too.
             body = text.replace("@{other}", "everybody")
             row = (comment_id, at, at, 1, task_id, author, parent, body)

@@ -4,7 +4,7 @@ What is checked on another row (its project is open, its parent is not deleted, 
 editor) is locked before it is read, in one order everywhere:
 
 1. projects, by id;
-2. the order of a list or of its trees (advisory locks, by name; see `domain.placement`);
+2. the order of a list or of its trees (advisory locks, by name; see `domain.tasks.placement`);
 3. tasks, by id, all that an operation needs in one statement;
 4. what hangs on a task (comments, shares, attachments).
 

@@ -115,7 +115,8 @@ _ATTRIBUTES = {
 _SCHEMES = {"http", "https", "mailto"}
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}")
 
-# Usernames as domain.user allows them; a full stop at the end ends the sentence, not the name.
+# Usernames as domain.accounts.user allows them; a full stop at the end ends the sentence, not the
+# name.
 _MENTION = re.compile(r"(?<![\w@./-])@([A-Za-z0-9_.-]{2,49}[A-Za-z0-9_-])(?![\w@])")
 
 

@@ -3,7 +3,7 @@
 A domain function receives a `Work`, changes rows through `work.session` (or, where it knows its
 statements beforehand, by `work.fetch`), and says what happened with `work.record`. All are rows of
 the same transaction, so nothing is announced that did not happen and nothing happens unannounced.
-Whoever began the work commits it (`graph.mutation`, the command line, a test); domain functions
+Whoever began the work commits it (`graph.kit.mutation`, the command line, a test); domain functions
 never do.
 """
 

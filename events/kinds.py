@@ -66,7 +66,7 @@ class EventKind(Enum):
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a kind of event, not a password
 
 
-# Descriptions for the schema, one for every member (`graph.event` reads them).
+# Descriptions for the schema, one for every member (`graph.types.events.event` reads them).
 KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.PROJECT_CREATED: "A project was made.",
     EventKind.PROJECT_UPDATED: (

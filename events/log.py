@@ -64,7 +64,8 @@ PAGE = 500
 # busy server costs little; the page then ends early, with a cursor to go on from.
 _WINDOW = 5_000
 
-# Whatever a field of an event needs; `graph.event` shows address and session to whom they belong.
+# Whatever a field of an event needs; `graph.types.events.event` shows address and session to whom
+# they belong.
 COLUMNS = (
     Event.xid,
     Event.position,

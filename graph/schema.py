@@ -11,47 +11,52 @@ from strawberry.printer import print_schema
 
 from db.base import Base
 from errors import BadInput, Failure, NotFound
-from graph import ids, scopes
-from graph.account_mail import AccountMailMutation
-from graph.activity import ActivityQuery
-from graph.api_key import ApiKey, ApiKeyMutation
-from graph.attachment import Attachment, AttachmentMutation, AttachmentQuery
-from graph.avatar_change import AvatarMutation
-from graph.comment import Comment, CommentMutation, CommentQuery, CommentRevision
-from graph.device import Device, DeviceMutation, DeviceQuery
-from graph.event import EventQuery
-from graph.fields import BatchInfo, arg, root
-from graph.integration import (
+from graph.core import ids
+from graph.core.fields import BatchInfo, arg, root
+from graph.core.node import TYPE_NAMES, Node
+from graph.core.scalars import CONFIG
+from graph.kit.loading import load_object, load_objects
+from graph.request import scopes
+from graph.types.accounts.account_mail import AccountMailMutation
+from graph.types.accounts.api_key import ApiKey, ApiKeyMutation
+from graph.types.accounts.avatar_mutations import AvatarMutation
+from graph.types.accounts.session import Session, SessionMutation
+from graph.types.accounts.user import User, UserMutation, UserQuery
+from graph.types.admin.job import Job, JobMutation, JobQuery
+from graph.types.admin.user_admin import UserAdminMutation, UserAdminQuery
+from graph.types.events.activity import ActivityQuery
+from graph.types.events.event import EventQuery
+from graph.types.events.subscription import Subscription
+from graph.types.integrations.integration import (
     Integration,
     IntegrationMutation,
     IntegrationProblem,
     IntegrationQuery,
 )
-from graph.job import Job, JobMutation, JobQuery
-from graph.loading import load_object, load_objects
-from graph.node import TYPE_NAMES, Node
-from graph.notification import Notification, NotificationMutation, NotificationQuery
-from graph.project import Project, ProjectMember, ProjectMutation, ProjectQuery
-from graph.rate_limit import RateLimitQuery
-from graph.reminder import Reminder, ReminderMutation, ReminderQuery
-from graph.report import TimeReportQuery
-from graph.report_export import ReportExport, ReportExportMutation, ReportExportQuery
-from graph.scalars import CONFIG
-from graph.search import SearchQuery
-from graph.server_info import ServerQuery
-from graph.session import Session, SessionMutation
-from graph.share import TaskShare, TaskShareMutation, TaskShareQuery
-from graph.stats import StatsQuery
-from graph.subscription import Subscription
-from graph.tag import TagMutation, TagQuery
-from graph.task import Task, TaskMutation, TaskQuery
-from graph.task_bulk import TaskBulkMutation
-from graph.time_bulk import TimeEntryBulkMutation
-from graph.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
-from graph.time_import import TimeEntryImportMutation
-from graph.user import User, UserMutation, UserQuery
-from graph.user_admin import UserAdminMutation, UserAdminQuery
-from graph.webhook import Webhook, WebhookDelivery, WebhookMutation, WebhookQuery
+from graph.types.integrations.webhook import Webhook, WebhookDelivery, WebhookMutation, WebhookQuery
+from graph.types.notifications.device import Device, DeviceMutation, DeviceQuery
+from graph.types.notifications.notification import (
+    Notification,
+    NotificationMutation,
+    NotificationQuery,
+)
+from graph.types.projects.project import Project, ProjectMember, ProjectMutation, ProjectQuery
+from graph.types.rate_limit import RateLimitQuery
+from graph.types.search import SearchQuery
+from graph.types.server_info import ServerQuery
+from graph.types.tasks.attachment import Attachment, AttachmentMutation, AttachmentQuery
+from graph.types.tasks.comment import Comment, CommentMutation, CommentQuery, CommentRevision
+from graph.types.tasks.reminder import Reminder, ReminderMutation, ReminderQuery
+from graph.types.tasks.share import TaskShare, TaskShareMutation, TaskShareQuery
+from graph.types.tasks.stats import StatsQuery
+from graph.types.tasks.tag import TagMutation, TagQuery
+from graph.types.tasks.task import Task, TaskMutation, TaskQuery
+from graph.types.tasks.task_bulk import TaskBulkMutation
+from graph.types.time.report import TimeReportQuery
+from graph.types.time.report_export import ReportExport, ReportExportMutation, ReportExportQuery
+from graph.types.time.time_bulk import TimeEntryBulkMutation
+from graph.types.time.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
+from graph.types.time.time_import import TimeEntryImportMutation
 
 MAX_NODES = 100
 

@@ -28,7 +28,7 @@ from domain.work import Work
 from events.bus import EVENTS
 from events.cursor import Place
 from jobs.handlers import GiveUp, RunningJob, handler, nothing_to_end
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 log = logging.getLogger("taskloom.jobs")
 

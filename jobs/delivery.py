@@ -15,21 +15,21 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
+from auth.encryption import Sealer
 from auth.scopes import event_scope
-from auth.sealing import Sealer
 from auth.viewer import Viewer
 from db.models import Event, Webhook
-from domain.addresses import Refused
-from domain.webhook import SECRET_PREFIX, valid_old_secrets
-from domain.webhook_delivery import Attempt
+from domain.integrations.addresses import Refused
+from domain.integrations.webhook import SECRET_PREFIX, valid_old_secrets
+from domain.integrations.webhook_delivery import Attempt
 from errors import Failure
-from graph import ids
-from graph.execution import Answer as Executed
-from graph.execution import Refused as RefusedDocument
-from graph.webhook_payload import FIELD, body_of, document_of
+from graph.core import ids
+from graph.request.execution import Answer as Executed
+from graph.request.execution import Refused as RefusedDocument
+from graph.types.integrations.webhook_payload import FIELD, body_of, document_of
 from jobs.executing import graph_of
 from jobs.outgoing import Answer, Outgoing, Unreachable
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 from settings import version
 
 MOST_BYTES = 256_000

@@ -16,14 +16,14 @@ from db import models
 from db.models import ApiKey, User
 from events.live import LiveEvents
 from files.service import Files
-from graph import scopes
-from graph.context import Context, Services
-from graph.execution import Answer, Executor, GraphQLRequest, Prepared
-from graph.loading import read_by_keys
-from graph.node import TYPE_NAMES
+from graph.core.context import Context, Services
+from graph.core.node import TYPE_NAMES
+from graph.engine.sql_json import Columns
+from graph.kit.loading import read_by_keys
+from graph.request import scopes
+from graph.request.execution import Answer, Executor, GraphQLRequest, Prepared
 from graph.schema import schema as schema_of_taskloom
-from graph.sql_json import Columns
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 
 class Graph:
@@ -64,8 +64,8 @@ class Graph:
 
     async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
         """One delivery of a subscription to events; None where this person may not see the event,
-        or it is not in the log any more. Raises `graph.execution.Refused` for the document, and
-        `Forbidden` where an API key is not good for it.
+        or it is not in the log any more. Raises `graph.request.execution.Refused` for the document,
+        and `Forbidden` where an API key is not good for it.
         """
         context = self.context(viewer)
         prepared = await self._prepare(document, context.request.id)

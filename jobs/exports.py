@@ -27,20 +27,21 @@ from db import models
 from db.base import Base
 from db.models import ExportFormat, ReportExport, User
 from db.read import Snapshot, Statement
-from domain import export as domain
-from domain import export_csv, export_pdf, export_rows, timezones
-from domain.report import Group, GroupBy, Shape
+from domain import timezones
+from domain.time import export as domain
+from domain.time import export_csv, export_pdf, export_rows
+from domain.time.report import Group, GroupBy, Shape
 from domain.work import Work
 from errors import Failure
 from files.store import ORIGINAL, open_store
-from graph import ids
-from graph.report import TimeReportFilter, names, predicates, wanted_of
+from graph.core import ids
+from graph.kit.stored_input import from_json
 from graph.schema import schema
-from graph.stored_input import from_json
+from graph.types.time.report import TimeReportFilter, names, predicates, wanted_of
 from jobs import filter_text
 from jobs.executing import viewer_of
 from jobs.handlers import RunningJob, handler
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 MAX_GROUPS = 50_000
 _PORTION = 500

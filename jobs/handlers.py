@@ -21,7 +21,7 @@ from uuid import UUID
 from domain.work import Work
 
 if TYPE_CHECKING:
-    from jobs.tools import Tools
+    from jobs.worker_context import Tools
 
 
 class Later(Exception):  # noqa: N818 - it is an order, not an error

@@ -18,21 +18,21 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from auth.sealing import Sealer, Unreadable
+from auth.encryption import Sealer, Unreadable
 from db.models import ApiKey, Integration, IntegrationStatus, User
-from domain import integration as domain
-from domain.by_key import reason_of_end
-from domain.integration import SYNC_JOB, TELL_JOB
+from domain.accounts.by_key import reason_of_end
+from domain.integrations import integration as domain
+from domain.integrations.integration import SYNC_JOB, TELL_JOB
 from domain.work import Work
 from errors import Failure, Forbidden
-from graph.scopes import demand
+from graph.request.scopes import demand
 from jobs.connectors import CONNECTORS
 from jobs.connectors.base import Connection, Denied, Gone, Rejected, Trouble, Wait
 from jobs.consumer import consumer
 from jobs.executing import viewer_of
 from jobs.handlers import GiveUp, Later, RunningJob, handler
 from jobs.outgoing import Outgoing
-from jobs.tools import Request, Tools
+from jobs.worker_context import Request, Tools
 
 # After so long a run makes room for other jobs, and goes on behind them.
 _TURN_SECONDS = 60.0

@@ -1,8 +1,8 @@
 """From the log to the inbox: who is told of an event, and why.
 
 Each event becomes candidates by the table of rules below, one function a kind of event. Who may not
-see the task at this moment drops out, and the one who did it always does; `domain.notification`
-then asks what the others have chosen.
+see the task at this moment drops out, and the one who did it always does;
+`domain.notifications.notification` then asks what the others have chosen.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from uuid import UUID
 from sqlalchemy import select
 
 from db.models import Comment, Event, NotificationKind, Task
-from domain.notification import Notice, notify
+from domain.notifications.notification import Notice, notify
 from domain.work import Work
 from events.kinds import EventKind
 from jobs.consumer import consumer
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 Candidate = tuple[UUID, NotificationKind]
 Rule = Callable[[Any, Task], Iterator[Candidate]]

@@ -21,8 +21,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from domain import addresses
-from domain.addresses import Address, Network, Refused, Target
+from domain.integrations import addresses
+from domain.integrations.addresses import Address, Network, Refused, Target
 from jobs import leases
 
 MOST_BYTES = 10_000

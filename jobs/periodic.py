@@ -18,8 +18,11 @@ from uuid import uuid4
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.engine import Database
-from domain import account_mail, api_key, export, idempotency, stored_file, trash, webhook_delivery
-from domain import session as sessions
+from domain import idempotency, stored_file, trash
+from domain.accounts import account_mail, api_key
+from domain.accounts import session as sessions
+from domain.integrations import webhook_delivery
+from domain.time import export
 from domain.work import Work, begin
 from events import pruning
 from files.store import open_store

@@ -1,7 +1,7 @@
 """Reminders and due dates: looked for several times a minute, by every worker.
 
 Workers need not know of each other: what one has claimed the others pass over, and what is told is
-noted in the same transaction (`domain.reminding`).
+noted in the same transaction (`domain.tasks.reminding`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from uuid import UUID
 
 from db.faults import DatabaseFault, database_fault
 from db.models import Task
-from domain import reminding
+from domain.tasks import reminding
 from domain.work import Work
 from jobs.consumer import consumer
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 log = logging.getLogger("taskloom.jobs")
 

@@ -20,7 +20,7 @@ from errors import Failure
 from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
 from jobs.leases import CURRENT, Lease, LeaseLost
 from jobs.queue import Queue, wait_after
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 log = logging.getLogger("taskloom.jobs")
 

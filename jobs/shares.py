@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
-from domain import share
+from domain.tasks import share
 from jobs.handlers import RunningJob, handler, nothing_to_end
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 
 @handler(share.END_JOB, on_given_up=nothing_to_end)

@@ -32,20 +32,20 @@ from db.models import (
     WebhookDelivery,
     WebhookStatus,
 )
-from domain import webhook_delivery
-from domain.addresses import parse
-from domain.by_key import reason_of_end
-from domain.webhook import REPLAY_JOB
-from domain.webhook_delivery import DELIVER_JOB
+from domain.accounts.by_key import reason_of_end
+from domain.integrations import webhook_delivery
+from domain.integrations.addresses import parse
+from domain.integrations.webhook import REPLAY_JOB
+from domain.integrations.webhook_delivery import DELIVER_JOB
 from domain.work import Work
 from errors import Failure
-from graph.event_filter import TaskEventFilter, Wanted, wanted_of
-from graph.stored_input import from_json
+from graph.kit.stored_input import from_json
+from graph.types.events.event_filter import TaskEventFilter, Wanted, wanted_of
 from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
 from jobs.handlers import Later, RunningJob, handler, nothing_to_end
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 log = logging.getLogger("taskloom.jobs")
 

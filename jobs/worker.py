@@ -44,7 +44,7 @@ from jobs.mail.sender import make_sender
 from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
-from jobs.tools import Clock, Tools
+from jobs.worker_context import Clock, Tools
 from settings import Settings
 
 log = logging.getLogger("taskloom.jobs")

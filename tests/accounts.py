@@ -18,8 +18,8 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db import models
 from db.engine import Database
-from domain import session, user
-from domain.session import Grant
+from domain.accounts import session, user
+from domain.accounts.session import Grant
 from domain.work import Work, begin
 from settings import Settings
 

@@ -21,7 +21,7 @@ from db import migrate
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from demo.seed import seed_demo
-from graph.context import Services
+from graph.core.context import Services
 from settings import Settings, load_settings
 from tests import servers
 from tests.accounts import House

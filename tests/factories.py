@@ -31,15 +31,15 @@ from auth.viewer import NOBODY, Viewer
 from db import models
 from db.base import Base, new_id
 from db.models import Permission, Role
-from domain import project as projects
-from domain import ranks
-from domain import task as tasks
-from domain.project import NewProject
-from domain.task import NewTask
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import ranks
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from domain.work import begin
-from graph import ids
-from graph.context import Context
-from graph.execution import Executor, GraphQLRequest, Refused, refusal
+from graph.core import ids
+from graph.core.context import Context
+from graph.request.execution import Executor, GraphQLRequest, Refused, refusal
 from tests.accounts import House, Person
 
 Engine = Literal["batch", "standard"]
@@ -253,7 +253,7 @@ class World:
         return project
 
     async def task(self, owner: Person, title: str = "A task", **values: Any) -> models.Task:
-        """A task of that person's; `values` are those of `domain.task.NewTask`."""
+        """A task of that person's; `values` are those of `domain.tasks.task.NewTask`."""
         async with self._work(owner) as work:
             return await tasks.create(work, NewTask(title=title, **values))
 

@@ -11,9 +11,9 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
 from events.bus import LocalBus
 from files.service import Files
-from graph.context import Services
+from graph.core.context import Services
 from graph.engine.executor import execute
-from graph.execution import Executor, GraphQLRequest
+from graph.request.execution import Executor, GraphQLRequest
 from graph.schema import schema
 from tests.accounts import House, Person
 from tests.graph.engine.differential import read

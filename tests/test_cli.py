@@ -20,7 +20,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from auth.sealing import Sealer
+from auth.encryption import Sealer
 from cli import main
 from db import migrate
 from db.embedded import EmbeddedPostgres, destroy

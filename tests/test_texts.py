@@ -12,10 +12,10 @@ from graphql import GraphQLError
 import texts
 from auth.passwords import acceptable, normalized
 from domain import rules
-from domain.export_csv import tags_of
+from domain.time.export_csv import tags_of
 from errors import BadInput, Failure
 from files import names
-from graph.error_format import format_errors
+from graph.request.error_format import format_errors
 from jobs.connectors import github_issues
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from auth.limits import Rate, address_of
-from domain import account_mail
+from domain.accounts import account_mail
 from errors import Failure
 from web.changes import change
 from web.pages import PRIVATE, button, page

@@ -21,8 +21,8 @@ from starlette.types import Receive, Send
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
-from graph.context import Context
-from graph.execution import Answer, Prepared, Refused, refusal
+from graph.core.context import Context
+from graph.request.execution import Answer, Prepared, Refused, refusal
 from web.runtime import Runtime
 
 log = logging.getLogger("taskloom.streams")

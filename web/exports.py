@@ -18,11 +18,11 @@ from auth import access
 from db import models
 from db.models import ExportFormat, ExportState
 from db.read import Statement
-from domain.export import KEPT
+from domain.time.export import KEPT
 from errors import BadInput, Failure, Forbidden, NotFound
 from files.store import ORIGINAL
-from graph import ids
-from graph.execution import refusal
+from graph.core import ids
+from graph.request.execution import refusal
 from web.runtime import Runtime
 
 _EXPORT: Final = Statement(

@@ -23,16 +23,16 @@ from starlette.routing import BaseRoute, Route
 from auth.viewer import NOBODY, Viewer
 from db import models
 from db.read import Statement
-from domain import attachment as attachments
-from domain import avatar
+from domain.accounts import avatar
+from domain.tasks import attachment as attachments
 from domain.work import Work, begin
 from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound, Unauthenticated
 from files.images import AVATAR_SIZES, AVATAR_TYPES, THUMBNAIL_TYPE
 from files.store import ORIGINAL, THUMBNAIL
 from files.upload import Upload
-from graph import ids
-from graph.execution import refusal
-from graph.scopes import demand
+from graph.core import ids
+from graph.request.execution import refusal
+from graph.request.scopes import demand
 from web.requests import BadRequest
 from web.runtime import Runtime
 

@@ -23,8 +23,8 @@ from auth.limits import BUDGET_SECONDS, Budget
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from errors import ErrorCode, Unauthenticated
-from graph.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
-from web.accept import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
+from graph.request.execution import Answer, GraphQLRequest, Prepared, Refused, refusal
+from web.content_negotiation import EVENT_STREAM, PLAIN_JSON, RESPONSE_JSON, Wanted, wanted
 from web.event_stream import EventStream
 from web.multipart import check_preflight, is_multipart, read_multipart
 from web.requests import (

@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Route
 
 from db import revision
 from db.read import Statement
-from domain.job import open_circuits, queue_state, workers_alive
+from domain.admin.job import open_circuits, queue_state, workers_alive
 from web import supervision
 from web.runtime import Runtime
 

@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from db.engine import PoolUse
-from domain.job import QueueState
-from graph.execution import Answer
+from domain.admin.job import QueueState
+from graph.request.execution import Answer
 from web.supervision import State
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

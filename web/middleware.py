@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.request import RequestInfo
 from errors import ErrorCode
-from graph.error_format import format_errors
+from graph.request.error_format import format_errors
 from settings import ServerSettings
 from web.metrics import Metrics
 from web.origins import Origins

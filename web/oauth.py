@@ -19,8 +19,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth.limits import Rate, address_of
-from domain import session as sessions
-from domain.session import Grant
+from domain.accounts import session as sessions
+from domain.accounts.session import Grant
 from errors import ErrorCode, Failure, RateLimited
 from web.changes import change
 from web.requests import BadRequest, Disconnected, read_body

@@ -8,9 +8,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graph.context import Services
-from graph.deadlines import Deadlines
-from graph.execution import Executor
+from graph.core.context import Services
+from graph.request.deadlines import Deadlines
+from graph.request.execution import Executor
 from settings import Settings
 from web.connections import Connections
 from web.metrics import Metrics

@@ -17,7 +17,7 @@ from auth.links import UnsubscribeLinks, Unsubscription
 from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db.models import NotificationKind
-from domain.notification import named, stop_mail
+from domain.notifications.notification import named, stop_mail
 from domain.work import begin
 from web.pages import button, page
 from web.runtime import Runtime

@@ -26,8 +26,8 @@ from starlette.types import Message, Receive, Scope, Send
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Credentials
 from errors import ErrorCode, Failure, Unauthenticated
-from graph.context import Context
-from graph.execution import Answer, GraphQLRequest, Prepared, refusal
+from graph.core.context import Context
+from graph.request.execution import Answer, GraphQLRequest, Prepared, refusal
 from web.connections import TooManyConnections
 from web.origins import Origins
 from web.requests import BadRequest, header, parse_json, request_from_object

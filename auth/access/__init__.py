@@ -5,7 +5,7 @@ viewer. Roots, relations, mutations, subscriptions, downloads and exports put it
 statements; nobody restates it. A model without a rule raises.
 
 The table of rights is in docs/access.md; each rule is one row of it. How people come to rights on
-tasks and time entries is declared in `auth.access.ways`.
+tasks and time entries is declared in `auth.access.grants`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from auth.access import people, projects, tasks  # noqa: F401 - for their rules
 from auth.access.events import audit
 from auth.access.exports import could_export_again
+from auth.access.grants import TASK_WAYS, Who, holders
 from auth.access.parts import member_projects, role_in
 from auth.access.rule import (
     RULES,
@@ -29,7 +30,6 @@ from auth.access.rule import (
     share,
 )
 from auth.access.tasks import shared_tasks
-from auth.access.ways import TASK_WAYS, Who, holders
 
 __all__ = [
     "RULES",

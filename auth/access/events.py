@@ -26,11 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
+from auth.access.grants import Who
 from auth.access.parts import member_projects
 from auth.access.people import of_managed_project
 from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_projects, is_manager, task_read
-from auth.access.ways import Who
 from auth.scopes import LOSS
 from auth.viewer import Viewer
 from db import models

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, any_, func, literal_column, select
 from sqlalchemy.orm import aliased
 
+from auth.access.grants import BY_MANAGED_PROJECT, Right
 from auth.access.rule import read
-from auth.access.ways import BY_MANAGED_PROJECT, Right
 from auth.viewer import ViewerColumn
 from db.models import Project, ReportExport, Task, User
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, Select, select
 from sqlalchemy.orm import aliased
 
-from auth.access.ways import Who
+from auth.access.grants import Who
 from db import models
 from db.models import Role
 

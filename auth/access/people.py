@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import aliased
 
+from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_WAYS, Right, Who, allowed
 from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_open_project, in_projects
-from auth.access.ways import BY_MANAGED_PROJECT, TIME_ENTRY_WAYS, Right, Who, allowed
 from db import models
 
 

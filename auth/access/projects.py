@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, any_
 
+from auth.access.grants import Who
 from auth.access.parts import archived_projects, member_projects, trashed_projects
 from auth.access.rule import RULES, Predicate, Rule
 from auth.access.tasks import in_projects
-from auth.access.ways import Who
 from auth.viewer import Viewer
 from db import models
 from db.models import Role

@@ -15,7 +15,7 @@ from sqlalchemy import (
     inspect,
 )
 
-from auth.access.ways import Way, Who, candidates
+from auth.access.grants import Way, Who, candidates
 from auth.viewer import Viewer
 from db.base import Base
 

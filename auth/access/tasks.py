@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, any_, or_, select
 from sqlalchemy.orm import aliased
 
+from auth.access.grants import BY_SHARE, TASK_WAYS, Right, Who, allowed
 from auth.access.parts import archived_projects
 from auth.access.rule import RULES, Rule
-from auth.access.ways import BY_SHARE, TASK_WAYS, Right, Who, allowed
 from auth.viewer import Viewer
 from db import models
 

@@ -41,9 +41,9 @@ class Integration(Versioned, Base):
     api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     connector: Mapped[Connector] = mapped_column(Ordered(Connector))
-    # By the connector's names (`domain.integration`); nothing in it is secret.
+    # By the connector's names (`domain.integrations.integration`); nothing in it is secret.
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    # Sealed (`auth.sealing`).
+    # Sealed (`auth.encryption`).
     credentials: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[IntegrationStatus] = mapped_column(Ordered(IntegrationStatus))
     # When a synchronisation was last complete, and what went wrong since.

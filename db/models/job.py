@@ -97,5 +97,5 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[dt.datetime]
     seen_at: Mapped[dt.datetime]
-    # How many destinations it leaves alone because they hang, by kind (`jobs.gate`).
+    # How many destinations it leaves alone because they hang, by kind (`jobs.bulkheads`).
     circuits: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))

@@ -55,7 +55,7 @@ class Reminder(Versioned, Base):
     )
     message: Mapped[str | None]
     kind: Mapped[RuleKind] = mapped_column(Ordered(RuleKind))
-    # What the kind leaves open; see `domain.schedule.to_json`.
+    # What the kind leaves open; see `domain.tasks.schedule.to_json`.
     rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     channels: Mapped[list[str]]
     enabled: Mapped[bool] = mapped_column(default=True)

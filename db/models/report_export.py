@@ -69,7 +69,7 @@ class ReportExport(Versioned, Base):
     size: Mapped[int | None]
     finished_at: Mapped[dt.datetime | None]
     expires_at: Mapped[dt.datetime | None]
-    # The rights that the file rests on (`domain.export_rows.rights`); NULL until there is one.
+    # The rights that the file rests on (`domain.time.export_rows.rights`); NULL until there is one.
     managed_project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
     seen_project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
     seen_task_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))

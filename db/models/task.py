@@ -82,7 +82,7 @@ class Task(Versioned, Base):
     tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
     # The tags casefolded, in the same order: what filters and set semantics compare.
     tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
-    # A rank string, compared byte by byte; see domain.ranks.
+    # A rank string, compared byte by byte; see domain.tasks.ranks.
     position: Mapped[str] = mapped_column(Text(collation="C"))
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     assignee_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))

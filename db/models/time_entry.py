@@ -39,7 +39,7 @@ class TimeEntry(Versioned, Base):
     """A stretch of one person's time; a running timer while `ended_at` is null.
 
     An entry belongs to a project: that of its task, unless the task was moved and was to leave its
-    entries behind (`domain.time_moves`). When the task or the project is deleted for good, the
+    entries behind (`domain.time.time_moves`). When the task or the project is deleted for good, the
     entry stays with its user, without it.
     """
 

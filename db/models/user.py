@@ -49,7 +49,8 @@ class User(Versioned, Base):
     password_hash: Mapped[str]
     pepper_version: Mapped[int] = mapped_column(SmallInteger, default=1)
     password_changed_at: Mapped[dt.datetime]
-    # Codes and links that were asked for before this moment are void (`domain.credentials`).
+    # Codes and links that were asked for before this moment are void
+    # (`domain.accounts.credentials`).
     codes_voided_at: Mapped[dt.datetime | None]
     timezone: Mapped[str] = mapped_column(default="UTC", server_default=text("'UTC'"))
     week_start: Mapped[WeekDay] = mapped_column(Ordered(WeekDay), default=WeekDay.MONDAY)

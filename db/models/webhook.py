@@ -59,7 +59,7 @@ class Webhook(Versioned, Base):
     status: Mapped[WebhookStatus] = mapped_column(Ordered(WebhookStatus))
     disabled_reason: Mapped[str | None]
     disabled_at: Mapped[dt.datetime | None]
-    # Sealed (`auth.sealing`).
+    # Sealed (`auth.encryption`).
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     # Those before it, sealed, the latest first, each with the moment up to which it signs as well.
     old_secrets: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")

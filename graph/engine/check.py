@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from graphql import GraphQLNamedType, GraphQLSchema, get_named_type, is_list_type, is_non_null_type
 from strawberry.types.field import StrawberryField
 
-from graph.fields import BatchField
-from graph.selection import DEFINITION, concrete_types
+from graph.core.fields import BatchField
+from graph.core.selection import DEFINITION, concrete_types
 
 
 def unbatched_fields(schema: GraphQLSchema, allowed: Iterable[str] = ()) -> list[str]:

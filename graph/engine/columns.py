@@ -33,7 +33,7 @@ from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from db.read import labels_of
-from graph.engine.errors import Failed
+from graph.engine.replay import Failed
 
 Column = Sequence[Any]
 # Completes values, given the set of the types of those that are not null; None for a dirty column.

@@ -46,12 +46,12 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import VariableValues
 
-from graph.engine.batch import Arguments, Source, source_of
+from graph.core.selection import DEFINITION, Outline, Selection, concrete_types
 from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
 from graph.engine.inputs import Inputs
+from graph.engine.serialization import ObjectText, PlanColumns, object_text
+from graph.engine.sources import Arguments, Source, source_of
 from graph.engine.variables import Coercers, Variables
-from graph.engine.writing import ObjectText, PlanColumns, object_text
-from graph.selection import DEFINITION, Outline, Selection, concrete_types
 
 # Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
 # fields, and what the nodes that it keeps alive take for each character of the document.
@@ -257,7 +257,7 @@ class Planner:
         self.coercers = Coercers(schema)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
-        # After how many runs a plan is written; see graph.engine.writing.
+        # After how many runs a plan is written; see graph.engine.serialization.
         self.written_after = WRITTEN_AFTER
         self.bytes = 0
         # By the identity of the operation's node, which the entry keeps alive.

@@ -25,15 +25,15 @@ from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
 from graph.engine.columns import Column, Parents, by_identity, is_null, regroup, special, spread
-from graph.engine.errors import Failed, Replay, forbidden_null
-from graph.engine.writing import mark, text_of, texts_of
-from graph.sql_json import UNKNOWN, UNKNOWN_JSON
+from graph.engine.replay import Failed, Replay, forbidden_null
+from graph.engine.serialization import mark, text_of, texts_of
+from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON
 
 if TYPE_CHECKING:
-    from graph.context import Context
+    from graph.core.context import Context
     from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
-    from graph.engine.writing import ObjectText, Piece, TextAssembler
-    from graph.sql_json import Stretch
+    from graph.engine.serialization import ObjectText, Piece, TextAssembler
+    from graph.engine.sql_json import Stretch
 
 Data = dict[str, Any] | orjson.Fragment
 
@@ -66,7 +66,7 @@ class Run:
         written: bool = False,
     ) -> None:
         self.plan = plan
-        # Whether what can be is put together as text; see graph.engine.writing.
+        # Whether what can be is put together as text; see graph.engine.serialization.
         self.written = written
         self.context = context
         self.variables = variables
@@ -74,7 +74,7 @@ class Run:
         self._make_executor = executor
         self._executor: Executor[Any] | None = None
         self._observe: Observer | None = getattr(context, "observe", None)
-        # See graph.engine.errors.
+        # See graph.engine.replay.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
         # Failures in written parts, by what stands for them there.

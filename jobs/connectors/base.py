@@ -19,10 +19,10 @@ from uuid import UUID
 from auth.viewer import Viewer
 from db.models import Connector as Kind
 from db.models import Integration
-from domain.addresses import Refused
+from domain.integrations.addresses import Refused
 from domain.work import Work
 from jobs.outgoing import Answer, Outgoing, Unreachable
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 from settings import version
 
 T = TypeVar("T")
@@ -118,6 +118,7 @@ class Connector(Protocol):
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
         """Take there what has happened. There is no event where the connector itself has found that
-        something is still to be told, and queued it (`domain.integration.enqueue_tell`).
+        something is still to be told, and queued it
+        (`domain.integrations.integration.enqueue_tell`).
         """
         ...

@@ -26,7 +26,7 @@ from sqlalchemy import func, or_, select
 
 from auth import access
 from db.models import ExternalLink, Integration, Task, TaskStatus
-from domain.integration import enqueue_tell, identify
+from domain.integrations.integration import enqueue_tell, identify
 from domain.work import Work
 from errors import Failure
 from jobs.connectors.base import Connection, Denied, Trouble, Wait

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import orjson
 
-from domain import addresses
+from domain.integrations import addresses
 from jobs.connectors.base import Connection, Denied, Trouble, Wait
 from jobs.delivery import asked_wait
 from jobs.outgoing import Answer

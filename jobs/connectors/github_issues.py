@@ -19,11 +19,11 @@ from sqlalchemy import func, or_, select
 
 import texts
 from db.models import ExternalLink, Integration, ProjectMember, Task, TaskStatus, User
-from domain import comment as comments
 from domain import rules
-from domain import task as tasks
-from domain.project import demand_editor
-from domain.task import NewTask
+from domain.projects.project import demand_editor
+from domain.tasks import comment as comments
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from domain.work import Work
 from errors import Failure, NotFound
 from jobs.connectors.base import Connection, Denied

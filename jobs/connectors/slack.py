@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from errors import Failure
-from graph.execution import Refused
+from graph.request.execution import Refused
 from jobs.connectors.base import Connection, Denied, Rejected, Trouble, Wait
 from jobs.delivery import asked_wait
 from jobs.executing import graph_of

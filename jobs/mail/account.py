@@ -11,12 +11,12 @@ from uuid import UUID
 
 from auth.codes import AccountCodes
 from db.models import User
-from domain import account_mail
-from domain.credentials import EMAIL_JOB, NOTICE_JOB, RESET_JOB, UNDO_LIFE, Change
+from domain.accounts import account_mail
+from domain.accounts.credentials import EMAIL_JOB, NOTICE_JOB, RESET_JOB, UNDO_LIFE, Change
 from domain.work import Work
 from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.mail.compose import compose
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 # After that the link would be too old before it is read.
 _ATTEMPTS = 6

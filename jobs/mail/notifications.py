@@ -14,12 +14,12 @@ from sqlalchemy import select, update
 
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Notification, NotificationPreferences, User
-from domain.notification import MAIL_JOB, chosen, named
+from domain.notifications.notification import MAIL_JOB, chosen, named
 from domain.work import Work
 from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.mail.compose import compose
-from jobs.told import Said, in_words, link_to, quoted, title_of
-from jobs.tools import Tools
+from jobs.notification_text import Said, in_words, link_to, quoted, title_of
+from jobs.worker_context import Tools
 
 
 @handler(MAIL_JOB, on_given_up=nothing_to_end)

@@ -6,15 +6,15 @@ from functools import partial
 from uuid import UUID
 
 from db.models import Device, Notification, User
-from domain.device import forget
-from domain.notification import PUSH_JOB
+from domain.notifications.device import forget
+from domain.notifications.notification import PUSH_JOB
 from domain.work import Work
-from graph import ids
+from graph.core import ids
 from jobs.handlers import RunningJob, handler, nothing_to_end
+from jobs.notification_text import Said, in_words, link_to, quoted
 from jobs.push.fitting import PushMessage
 from jobs.push.service import UnknownDevice
-from jobs.told import Said, in_words, link_to, quoted
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 
 
 @handler(PUSH_JOB, on_given_up=nothing_to_end, attempts=6)

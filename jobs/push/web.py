@@ -17,8 +17,8 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from db.models import Device
-from domain.addresses import Refused, parse
-from domain.web_push import public_key, signing_key
+from domain.integrations.addresses import Refused, parse
+from domain.notifications.web_push import public_key, signing_key
 from jobs.handlers import GiveUp, Later
 from jobs.outgoing import Outgoing
 from jobs.push.fitting import MOST_BYTES, PushMessage, fitted

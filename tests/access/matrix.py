@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.access.stage import Part, Stage
+from tests.access.fixtures import Part, Stage
 
 Variables = Callable[[Stage], dict[str, Any]]
 

@@ -14,9 +14,9 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from db import models
-from domain import api_key as api_keys
+from domain.accounts import api_key as api_keys
+from tests.access.fixtures import Cast, Part
 from tests.access.matrix import CASES
-from tests.access.stage import Cast, Part
 from tests.access.test_matrix import BY_NAME, ask, outcome, same_as_nothing
 from tests.accounts import Person
 from tests.factories import World

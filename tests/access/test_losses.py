@@ -21,8 +21,8 @@ from auth.request import RequestInfo
 from auth.viewer import NOBODY
 from db import models
 from db.models import Permission
-from domain import share as shares
 from domain import trash
+from domain.tasks import share as shares
 from domain.work import begin
 from tests.access.test_structure import (
     BULK_DELETE,

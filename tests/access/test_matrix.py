@@ -23,8 +23,8 @@ from graphql import (
 
 from graph.schema import schema
 from tests import uploads
+from tests.access.fixtures import Cast, Part, Stage, absent, anonymous
 from tests.access.matrix import CASES, PUBLIC, UNADDRESSED, Case
-from tests.access.stage import Cast, Part, Stage, absent, anonymous
 from tests.factories import Reply, World
 
 SCHEMA: GraphQLSchema = schema._schema

@@ -19,7 +19,11 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from db import models
-from domain import api_key, device, export, reminder, webhook
+from domain.accounts import api_key
+from domain.integrations import webhook
+from domain.notifications import device
+from domain.tasks import reminder
+from domain.time import export
 from tests.accounts import Person
 from tests.factories import Reply, World, gid
 

@@ -17,12 +17,12 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from db import models
-from domain import api_key as api_keys
+from domain.accounts import api_key as api_keys
 from files.store import ORIGINAL
-from graph import ids
+from graph.core import ids
 from tests import uploads
+from tests.access.fixtures import Cast, Part, absent, anonymous
 from tests.access.matrix import SIGNED_IN, TASK_SEEN
-from tests.access.stage import Cast, Part, absent, anonymous
 from tests.access.test_keys import with_key
 from tests.accounts import PASSWORD, Person
 from tests.factories import World, fresh_id, gid

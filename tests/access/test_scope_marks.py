@@ -32,10 +32,10 @@ import graph.engine
 from auth.scopes import NOUNS, SCOPES
 from auth.viewer import Viewer
 from db import models
-from domain import api_key as api_keys
-from graph import ids
-from graph.execution import Executor, GraphQLRequest
-from graph.limits import DocumentLimits
+from domain.accounts import api_key as api_keys
+from graph.core import ids
+from graph.request.document_limits import DocumentLimits
+from graph.request.execution import Executor, GraphQLRequest
 from graph.schema import schema
 from tests.access.test_scope_walk import SCHEMA, missing, needs_of
 from tests.accounts import Person

@@ -1,9 +1,9 @@
 """Every field of the schema, asked for with API keys that have too little, exactly enough, and each
 scope alone.
 
-What a field needs is said here again, from the table of rights and not from `graph.scope_table`: a
-noun for each type, and the places that speak of another noun. A field, an argument or a field of a
-filter that stands in neither fails the test.
+What a field needs is said here again, from the table of rights and not from
+`graph.request.scope_table`: a noun for each type, and the places that speak of another noun. A
+field, an argument or a field of a filter that stands in neither fails the test.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from graphql import (
 
 from auth.scopes import SCOPES
 from auth.viewer import Viewer
-from graph.execution import GraphQLRequest, Prepared, Refused
+from graph.request.execution import GraphQLRequest, Prepared, Refused
 from graph.schema import schema
 from tests.factories import World
 

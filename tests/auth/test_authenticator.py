@@ -13,7 +13,7 @@ from sqlalchemy import update
 from auth.viewer import NOBODY
 from db import models
 from db.engine import Database
-from domain import session, user
+from domain.accounts import session, user
 from errors import Unauthenticated
 from events.bus import LocalBus
 from settings import Settings

@@ -14,10 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 from auth.codes import AccountCodes
+from auth.encryption import Sealer, Unreadable
 from auth.links import UnsubscribeLinks
-from auth.sealing import Sealer, Unreadable
 from db.engine import Database
-from domain import idempotency, session
+from domain import idempotency
+from domain.accounts import session
 from files.links import Links
 from settings import Settings
 from tests.accounts import House

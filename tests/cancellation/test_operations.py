@@ -21,16 +21,16 @@ from graphql import OperationDefinitionNode
 
 from app import create_app
 from auth.request import RequestInfo
-from db.held import Connections
-from graph.context import Context, Services
-from graph.execution import Answer, Executor, GraphQLRequest, Refused
+from db.pool import Connections
+from graph.core.context import Context, Services
+from graph.request.execution import Answer, Executor, GraphQLRequest, Refused
 from settings import Settings
 from tests.accounts import Clock
 from tests.cancellation.state import Difference, State, state_of
 from tests.cancelling import Blow, Strike, cancel, struck
 from tests.db.test_transaction import _ADD
+from tests.graph.engine.fixtures import Scene, _database, _first, codes, scene
 from tests.graph.engine.operations import FILES, CorpusOperation, at, read
-from tests.graph.engine.stage import Scene, _database, _first, codes, scene
 
 NAME = "cancelled"
 CORPUS = {path.stem: read(path) for path in FILES}

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from db.engine import Database
-from db.held import Connections
+from db.pool import Connections
 from jobs import periodic
 from jobs.consumer import CONSUMERS, advance
 from jobs.handlers import HANDLERS
@@ -25,13 +25,13 @@ from jobs.leases import Lease
 from jobs.queue import Queue
 from jobs.reminders import remind, tell_of_due
 from jobs.runner import Runner
-from jobs.tools import Tools
 from jobs.worker import equipped
+from jobs.worker_context import Tools
 from settings import Settings
 from tests.accounts import Clock
 from tests.cancellation.state import State, state_of
 from tests.cancelling import Blow, Strike, cancel, struck
-from tests.graph.engine.stage import _database, scene
+from tests.graph.engine.fixtures import _database, scene
 
 NAME = "worker"
 LEASE = dt.timedelta(seconds=30)

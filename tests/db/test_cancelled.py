@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, func, insert, literal, select
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import Database
-from db.held import Connection
 from db.models import LogEpoch
+from db.pool import Connection
 from db.read import Statement
 from settings import Settings
 from tests.cancelling import Strike, at_every_step, cancel

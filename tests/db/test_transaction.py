@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from db.engine import Database
 from db.models import LogEpoch
 from db.read import Statement
-from graph.context import Services
+from graph.core.context import Services
 
 EPOCH = UUID(int=7)
 

@@ -17,8 +17,8 @@ from db.models import Event, Project, ProjectMember, Role, Task, User
 from demo.scale import TASKS_PER_PROJECT, USERS_PER_PROJECT
 from demo.seed import seed_demo
 from domain import rules
-from domain import task as tasks
-from domain.task import NewTask
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from domain.work import begin
 from settings import Settings
 from tests.demo.conftest import Fresh

@@ -32,8 +32,8 @@ from db.models import (
 )
 from demo.company import LOGIN, PASSWORD, PEOPLE
 from demo.seed import DemoSummary, demo_exists, demo_login, seed_demo
-from domain import session as sessions
-from domain import user as users
+from domain.accounts import session as sessions
+from domain.accounts import user as users
 from domain.work import begin
 from errors import Failure
 from settings import Settings, load_settings

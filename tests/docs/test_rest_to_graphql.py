@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from auth.codes import AccountCodes
-from domain import account_mail
+from domain.accounts import account_mail
 from tests import uploads
 from tests.accounts import House
 from tests.conftest import PUBLIC_URL, LiveServer

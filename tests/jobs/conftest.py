@@ -32,8 +32,8 @@ from jobs.mail.sender import SmtpSender, make_sender
 from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
-from jobs.tools import Tools
 from jobs.worker import may_read  # with all handlers and consumers
+from jobs.worker_context import Tools
 from settings import Settings
 from tests.accounts import House
 from tests.databases import fresh_database

@@ -15,7 +15,7 @@ from events.bus import Announcement
 from events.kinds import EventKind
 from jobs import consumer
 from jobs.consumer import Consumer, advance, follow
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 from tests.accounts import House, Person
 from tests.jobs.conftest import Workshop
 

@@ -15,12 +15,12 @@ from sqlalchemy import text, update
 
 from db import models
 from db.models import Permission
-from jobs.tools import Tools
 from jobs.worker import equipped
+from jobs.worker_context import Tools
 from tests import uploads
 from tests.accounts import Person
 from tests.factories import World, gid
-from tests.graph.test_time_report import entry
+from tests.graph.time.test_time_report import entry
 from tests.jobs.test_exports import READ, START, ask, key_of, make
 
 FORMATS = ["CSV", "JSON", "PDF"]

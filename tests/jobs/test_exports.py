@@ -24,16 +24,16 @@ from sqlalchemy import insert, literal, select, text, update
 from db import models
 from db.models import ExportState, Job, ReportExport
 from domain import stored_file
-from domain.export import JOB, sweep
+from domain.time.export import JOB, sweep
 from jobs.exports import export
 from jobs.handlers import RunningJob
 from jobs.queue import Queue
 from jobs.runner import Runner
-from jobs.tools import Tools
 from jobs.worker import equipped
+from jobs.worker_context import Tools
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid
-from tests.graph.test_time_report import entry
+from tests.graph.time.test_time_report import entry
 
 EXPORT = """mutation ($input: TimeReportExportInput!) {
   timeReportExport(input: $input) {
@@ -66,7 +66,7 @@ async def ask(world: World, person: Person, **given: Any) -> str:
 
 
 def key_of(export_id: str) -> Any:
-    from graph import ids
+    from graph.core import ids
 
     return ids.decode(ReportExport, export_id, ())
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from db.models import Job, JobState, Notification, User
-from domain import comment as comments
-from domain import task as tasks
-from domain.task import NewTask
+from domain.tasks import comment as comments
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from tests.accounts import House
 from tests.databases import address_of
 from tests.jobs.conftest import killed_again_and_again, mail_server

@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Job, JobState, NotificationKind, Task
-from domain import notification as notifications
+from domain.notifications import notification as notifications
 from jobs.handlers import GiveUp
 from jobs.mail.compose import compose
 from jobs.mail.sender import FolderSender, SmtpSender

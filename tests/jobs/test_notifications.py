@@ -21,13 +21,13 @@ from db.models import (
     Task,
     User,
 )
-from domain import comment as comments
-from domain import notification as notifications
-from domain import project as projects
-from domain import share as shares
-from domain import task as tasks
-from domain.project import NewProject
-from domain.task import NewTask
+from domain.notifications import notification as notifications
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import comment as comments
+from domain.tasks import share as shares
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from events.epoch import ensure_epoch
 from jobs import consumer
 from jobs.consumer import CONSUMERS, Consumer, advance

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from domain.addresses import Refused
+from domain.integrations.addresses import Refused
 from jobs.outgoing import Outgoing, Unreachable
 from tests.receivers import Receiver, receiving
 

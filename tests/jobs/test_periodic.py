@@ -13,11 +13,11 @@ from sqlalchemy import select
 from db.engine import Database
 from db.models import IdempotencyKey, Project, ProjectMember, RefreshToken, Session, Task
 from domain import idempotency, trash
-from domain import project as projects
-from domain import session as sessions
-from domain import task as tasks
-from domain.project import NewProject
-from domain.task import NewTask
+from domain.accounts import session as sessions
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from jobs import periodic
 from settings import Settings
 from tests.accounts import House, Person

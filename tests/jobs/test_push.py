@@ -23,9 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from db.models import Channel, Device, Job, JobState, NotificationKind, Platform
-from domain import device as devices
-from domain import notification as notifications
-from domain.notification import PUSH_JOB
+from domain.notifications import device as devices
+from domain.notifications import notification as notifications
+from domain.notifications.notification import PUSH_JOB
 from jobs.push.services import make_push
 from settings import Settings
 from tests.accounts import House, Person

@@ -11,13 +11,13 @@ from sqlalchemy import delete, select
 
 from auth.viewer import NOBODY
 from db.models import Job, JobState
-from domain.job import queue_state
+from domain.admin.job import queue_state
 from domain.work import Work
 from jobs import handlers, queue
 from jobs.handlers import GiveUp, Handler, Later, RunningJob
 from jobs.leases import LeaseLost
 from jobs.runner import Runner
-from jobs.tools import Tools
+from jobs.worker_context import Tools
 from tests.accounts import House
 from tests.jobs.conftest import LEASE, Workshop
 

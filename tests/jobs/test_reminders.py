@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from auth.sealing import Sealer
+from auth.encryption import Sealer
 from db.models import (
     Channel,
     Event,
@@ -26,18 +26,18 @@ from db.models import (
     User,
     WebhookDelivery,
 )
-from domain import notification as notifications
-from domain import project as projects
-from domain import reminder as reminders
-from domain import reminding
-from domain import share as shares
-from domain import task as tasks
-from domain import webhook as webhooks
-from domain.project import NewProject
-from domain.reminder import NewReminder
-from domain.schedule import Anchor, Daily, Once, Relative, Rule
-from domain.task import NewTask
-from domain.webhook import NewWebhook, Receivers
+from domain.integrations import webhook as webhooks
+from domain.integrations.webhook import NewWebhook, Receivers
+from domain.notifications import notification as notifications
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import reminder as reminders
+from domain.tasks import reminding
+from domain.tasks import share as shares
+from domain.tasks import task as tasks
+from domain.tasks.reminder import NewReminder
+from domain.tasks.schedule import Anchor, Daily, Once, Relative, Rule
+from domain.tasks.task import NewTask
 from events.kinds import EventKind
 from jobs.reminders import remind, tell_of_due
 from tests.accounts import House, Person

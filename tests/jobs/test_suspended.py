@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from db.models import Job, JobState, NotificationKind, User
-from domain.notification import Notice, notify
+from domain.notifications.notification import Notice, notify
 from tests.accounts import House
 from tests.databases import address_of
 from tests.jobs.conftest import ROOT, MailServer, mail_server

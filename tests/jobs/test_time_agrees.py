@@ -24,13 +24,14 @@ from pypdf import PdfReader
 from sqlalchemy import delete
 
 from db import models
-from domain import schedule, timezones
-from jobs.tools import Tools
+from domain import timezones
+from domain.tasks import schedule
 from jobs.worker import equipped
+from jobs.worker_context import Tools
 from tests.accounts import Person
 from tests.domain.test_timezones import SOME, another
 from tests.factories import World
-from tests.graph.test_time_report import TURNS, ZONES, cases, entry, midnight
+from tests.graph.time.test_time_report import TURNS, ZONES, cases, entry, midnight
 from tests.jobs.test_exports import ask, fetched, make
 
 UTC = dt.UTC

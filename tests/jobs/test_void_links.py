@@ -14,8 +14,8 @@ from sqlalchemy import select
 from auth.codes import AccountCodes
 from auth.viewer import NOBODY
 from db import models
-from domain import account_mail, credentials, session, user
-from domain.account_mail import InvalidCode
+from domain.accounts import account_mail, credentials, session, user
+from domain.accounts.account_mail import InvalidCode
 from errors import AlreadyExists
 from tests.accounts import PASSWORD, House, Person
 from tests.factories import fresh_id

@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
 from db.models import Platform
-from domain import device as devices
-from domain import web_push
-from domain.device import WebKeys
+from domain.notifications import device as devices
+from domain.notifications import web_push
+from domain.notifications.device import WebKeys
 from jobs.push.services import make_push
 from settings import Settings
 from tests.accounts import House, Person

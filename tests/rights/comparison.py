@@ -9,8 +9,8 @@ from typing import Any
 
 from auth.viewer import Viewer
 from db import models
-from graph import ids
-from graph.execution import GraphQLRequest
+from graph.core import ids
+from graph.request.execution import GraphQLRequest
 from tests.factories import Reply, fresh_id
 from tests.rights.model import Model, Right
 from tests.rights.stage import Listener, Stage

@@ -18,10 +18,10 @@ from sqlalchemy import update
 
 from auth.viewer import NOBODY
 from db import models
-from domain import share as share_domain
 from domain import trash
+from domain.tasks import share as share_domain
 from domain.work import begin
-from graph import ids
+from graph.core import ids
 from tests.accounts import PASSWORD
 from tests.factories import fresh_id
 from tests.rights.comparison import Comparison

@@ -16,8 +16,8 @@ from sqlalchemy import insert
 from auth.viewer import Viewer
 from db import models
 from db.base import Base
-from domain import ranks
-from graph import ids
+from domain.tasks import ranks
+from graph.core import ids
 from tests.factories import World, fresh_id, new_key
 from tests.rights.model import Model
 
@@ -91,7 +91,9 @@ class Stage:
     # --- the first moment ------------------------------------------------------------------------
 
     def use_both_access_paths(self) -> None:
-        """Let every second person's lists be made of the rows within their reach (`graph.few`)."""
+        """Let every second person's lists be made of the rows within their reach
+        (`graph.core.access_paths`).
+        """
         ways = self.world.services.ways
         usual, ways.slow_seconds = ways.slow_seconds, 0
         for person in sorted(self.viewers)[::2]:

@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from auth.codes import AccountCodes
 from db import models
-from domain import account_mail, api_key, session, user, user_deletion
+from domain.accounts import account_mail, api_key, session, user, user_deletion
 from tests.accounts import PASSWORD, House, Person
 from tests.conftest import LiveServer
 from tests.factories import fresh_id

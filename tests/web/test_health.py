@@ -19,7 +19,7 @@ from db.base import Base
 from db.embedded import EmbeddedPostgres
 from db.models import Job, JobState, Worker
 from events.filter import EventFilter
-from graph.context import Services, utc_now
+from graph.core.context import Services, utc_now
 from jobs import worker
 from settings import Settings, load_settings
 from tests.databases import address_of, fresh_database

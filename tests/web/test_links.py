@@ -17,7 +17,7 @@ from auth.codes import AccountCodes
 from auth.links import UnsubscribeLinks
 from auth.viewer import NOBODY
 from db.models import EmailUndo, NotificationKind
-from domain import account_mail
+from domain.accounts import account_mail
 from tests.accounts import Person
 from tests.factories import World, fresh_id
 

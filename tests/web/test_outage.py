@@ -17,7 +17,7 @@ from starlette.routing import Route
 from app import Application, create_app
 from db import migrate
 from db.embedded import EmbeddedPostgres
-from domain import task_creation
+from domain.tasks import task_creation
 from settings import Settings
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, world_of
@@ -189,7 +189,7 @@ async def test_what_users_write_is_in_no_log_answer_or_metric(
             raise ValueError(f"unexpected: {mark}")
 
         monkeypatch.setattr(task_creation, "create", fails)
-        monkeypatch.setattr("domain.task.create", fails)
+        monkeypatch.setattr("domain.tasks.task.create", fails)
         replies.append(await broken.world.post(KEYED, broken.person, t=mark, k=mark))
     else:
         title, key = f"{mark} {fault}", secrets.token_hex(8)

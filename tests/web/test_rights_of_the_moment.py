@@ -21,10 +21,11 @@ from websockets.exceptions import ConnectionClosed
 
 from app import Application, create_app
 from db import models
-from domain import api_key, comment, session, user
-from domain.task_creation import create
-from domain.task_values import NewTask
-from graph import ids
+from domain.accounts import api_key, session, user
+from domain.tasks import comment
+from domain.tasks.task_creation import create
+from domain.tasks.task_values import NewTask
+from graph.core import ids
 from settings import Settings
 from tests.accounts import PASSWORD, House, Person
 from tests.servers import serving

@@ -27,7 +27,7 @@ from sqlalchemy import update
 
 from db import models
 from settings import Settings
-from tests.access.stage import Cast, Part
+from tests.access.fixtures import Cast, Part
 from tests.accounts import PASSWORD
 from tests.factories import World
 from tests.servers import process

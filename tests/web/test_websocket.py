@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from app import Application, create_app
-from graph.deadlines import Deadlines
+from graph.request.deadlines import Deadlines
 from settings import Settings
 from tests.accounts import House
 from tests.servers import serving
@@ -580,7 +580,7 @@ async def test_renewed_credentials_keep_it_open(ws: Open, house: House) -> None:
 
 
 async def test_a_revoked_session_ends_the_connection(ws: Open, house: House) -> None:
-    from domain import session
+    from domain.accounts import session
 
     person = await house.person()
     async with ws(init={"Authorization": person.header}) as client:

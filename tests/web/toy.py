@@ -11,7 +11,7 @@ import strawberry
 from strawberry.types import Info
 
 from errors import BadInput, CursorExpired, NotFound
-from graph.context import Context
+from graph.core.context import Context
 
 ToyInfo = Info[Context, None]
 

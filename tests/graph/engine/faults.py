@@ -15,8 +15,8 @@ from zlib import crc32
 
 from graphql import DocumentNode, GraphQLSchema, TypeInfo, TypeInfoVisitor, visit
 
-from graph.fields import BatchField, ColumnField
-from graph.selection import DEFINITION
+from graph.core.fields import BatchField, ColumnField
+from graph.core.selection import DEFINITION
 from tests.graph.engine.operations import Asked
 
 

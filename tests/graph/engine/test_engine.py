@@ -15,11 +15,11 @@ from prometheus_client import REGISTRY
 from strawberry.extensions import SchemaExtension
 from strawberry.permission import BasePermission
 
+from graph.core.fields import BatchFault, BatchInfo, arg, batch, root
+from graph.core.selection import Outline
 from graph.engine import BatchExecutor, Executed, execute, unbatched_fields
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
-from graph.fields import BatchFault, BatchInfo, arg, batch, root
-from graph.selection import Outline
 from tests.graph.engine.differential import compare
 from tests.graph.engine.toy import ODD, Role, ToyContext, World, make_schema
 

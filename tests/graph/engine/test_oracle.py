@@ -24,7 +24,7 @@ import pytest_asyncio
 from app import create_app
 from auth.viewer import Viewer
 from db import migrate
-from graph.few import Ways
+from graph.core.access_paths import Ways
 from settings import Settings
 from tests.factories import Engine, World, world_of
 from tests.graph.engine.oracle import Marked, Oracle, Row

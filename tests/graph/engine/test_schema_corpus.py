@@ -11,13 +11,13 @@ from random import Random
 import pytest
 from graphql import TypeInfo, TypeInfoVisitor, is_object_type, parse, validate, visit
 
-from graph.fields import BatchFault
+from graph.core.fields import BatchFault
 from graph.schema import schema
 from settings import Settings
 from tests.factories import ENGINES, Engine
 from tests.graph.engine.faults import SHORT, bent, plan
+from tests.graph.engine.fixtures import Scene, Twins, codes, scene, twins
 from tests.graph.engine.operations import FILES, Asked, CorpusOperation, read
-from tests.graph.engine.stage import Scene, Twins, codes, scene, twins
 
 SCHEMA = schema._schema
 CORPUS = {path.stem: read(path) for path in FILES}
@@ -28,7 +28,7 @@ READING = {
 
 # `Type.field`s that stand in no operation of the corpus, each with its reason.
 LEFT_OUT: dict[str, str] = {
-    "ApiKey.prefix": "made by chance, and too short to be renamed; see tests/graph/test_scopes.py",
+    "ApiKey.prefix": "random and short; see tests/graph/request/test_scopes.py",
 }
 
 

@@ -9,8 +9,8 @@ import pytest
 from graphql import GraphQLArgument, get_named_type, is_required_argument, parse, validate
 
 from db import models
-from graph import ids
-from graph.context import Context
+from graph.core import ids
+from graph.core.context import Context
 from graph.engine import unbatched_fields
 from graph.schema import schema
 from tests.factories import World

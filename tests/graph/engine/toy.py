@@ -20,8 +20,8 @@ from zlib import crc32
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
 from graph.engine import BatchExecutor
-from graph.fields import BatchInfo, arg, attribute, batch, column, derived, root
 
 
 class ToyRow(tuple[Any, ...]):

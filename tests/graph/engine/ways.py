@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auth.viewer import Viewer
-from graph.few import Ways
+from graph.core.access_paths import Ways
 
 
 class Counting(Ways):

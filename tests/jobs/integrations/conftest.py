@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from auth.sealing import Sealer
+from auth.encryption import Sealer
 from db.engine import Database
 from db.models import (
     Comment,
@@ -20,10 +20,10 @@ from db.models import (
     Role,
     Task,
 )
-from domain import integration as integrations
-from domain import project as projects
-from domain.integration import GitHubSettings, Reach, SlackSettings
-from domain.project import NewProject
+from domain.integrations import integration as integrations
+from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
+from domain.projects import project as projects
+from domain.projects.project import NewProject
 from events.kinds import EventKind
 from settings import Settings
 from tests.accounts import House

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from db.models import IntegrationStatus, TaskStatus
-from domain import integration as integrations
-from domain import task as tasks
+from domain.integrations import integration as integrations
+from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import Call
 

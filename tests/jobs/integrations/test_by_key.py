@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from db.models import Integration, IntegrationStatus
-from domain import api_key as api_keys
-from domain import comment as comments
-from domain import task as tasks
-from domain.task import NewTask
+from domain.accounts import api_key as api_keys
+from domain.tasks import comment as comments
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from events.kinds import EventKind
-from graph import ids
+from graph.core import ids
 from tests.factories import gid
 from tests.graph_api import Api
 from tests.jobs.integrations.conftest import Scene

@@ -7,9 +7,9 @@ import pytest
 from db.models import (
     IntegrationStatus,
 )
-from domain import comment as comments
-from domain import task as tasks
-from domain.task import NewTask
+from domain.tasks import comment as comments
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from events.kinds import EventKind
 from tests.jobs.integrations.conftest import Scene
 

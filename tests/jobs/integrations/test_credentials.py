@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from auth.sealing import Sealer
-from domain import integration as integrations
+from auth.encryption import Sealer
+from domain.integrations import integration as integrations
 from settings import load_settings
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import TOKEN

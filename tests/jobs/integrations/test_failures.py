@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from db.models import ExternalLink, IntegrationStatus, User
-from domain import integration as integrations
-from domain.integration import GitHubSettings
+from domain.integrations import integration as integrations
+from domain.integrations.integration import GitHubSettings
 from tests.jobs.conftest import MailServer
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import REPOSITORY, TOKEN

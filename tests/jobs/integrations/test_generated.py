@@ -26,8 +26,8 @@ import pytest
 from sqlalchemy import delete
 
 from db.models import Integration, IntegrationStatus, Job, Task, TaskStatus
-from domain import integration as integrations
-from domain import task as tasks
+from domain.integrations import integration as integrations
+from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import Call
 

@@ -8,9 +8,9 @@ from db.models import (
     CommentMention,
     TaskStatus,
 )
-from domain import integration as integrations
-from domain import task as tasks
-from domain.integration import GitHubSettings
+from domain.integrations import integration as integrations
+from domain.integrations.integration import GitHubSettings
+from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import REPOSITORY
 

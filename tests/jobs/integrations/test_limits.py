@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from db.models import IntegrationStatus
-from domain import task as tasks
+from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
 
 

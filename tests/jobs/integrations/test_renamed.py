@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from db.models import Integration, IntegrationStatus, TaskStatus
-from domain import integration as integrations
-from domain import task as tasks
-from domain.integration import GitHubSettings
+from domain.integrations import integration as integrations
+from domain.integrations.integration import GitHubSettings
+from domain.tasks import task as tasks
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import TOKEN
 

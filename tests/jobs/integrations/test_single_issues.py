@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from db.models import ExternalLink, Integration, IntegrationStatus, TaskStatus
-from domain import integration as integrations
-from domain import task as tasks
+from domain.integrations import integration as integrations
+from domain.tasks import task as tasks
 from tests.graph_api import Api
 from tests.jobs.integrations.conftest import Scene
 from tests.jobs.services import Call

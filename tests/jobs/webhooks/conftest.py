@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook as Verifier
 
-from auth.sealing import Sealer
+from auth.encryption import Sealer
 from db.engine import Database
 from db.models import (
     DeliveryState,
@@ -20,12 +20,12 @@ from db.models import (
     Webhook,
     WebhookDelivery,
 )
-from domain import project as projects
-from domain import task as tasks
-from domain import webhook as webhooks
-from domain.project import NewProject
-from domain.task import NewTask
-from domain.webhook import NewWebhook, Receivers
+from domain.integrations import webhook as webhooks
+from domain.integrations.webhook import NewWebhook, Receivers
+from domain.projects import project as projects
+from domain.projects.project import NewProject
+from domain.tasks import task as tasks
+from domain.tasks.task import NewTask
 from settings import Settings
 from tests.accounts import House, Person
 from tests.jobs.conftest import Workshop

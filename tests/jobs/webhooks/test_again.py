@@ -12,7 +12,7 @@ from db.models import (
     JobState,
     WebhookStatus,
 )
-from domain import webhook as webhooks
+from domain.integrations import webhook as webhooks
 from events.kinds import EventKind
 from jobs import periodic
 from tests.jobs.webhooks.conftest import Scene

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 from db.models import DeliveryState, Notification, NotificationKind, Webhook, WebhookStatus
-from domain import api_key as api_keys
-from domain import comment as comments
-from domain import webhook as webhooks
-from graph import ids
+from domain.accounts import api_key as api_keys
+from domain.integrations import webhook as webhooks
+from domain.tasks import comment as comments
+from graph.core import ids
 from jobs.periodic import run_once
 from tests.factories import gid
 from tests.graph_api import Api

@@ -12,8 +12,8 @@ from db.models import (
     NotificationKind,
     WebhookStatus,
 )
-from domain import webhook_delivery as deliveries
-from jobs.gate import Gate
+from domain.integrations import webhook_delivery as deliveries
+from jobs.bulkheads import Gate
 from tests.jobs.webhooks.conftest import Scene
 from tests.receivers import BIG, receiving
 

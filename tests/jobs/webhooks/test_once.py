@@ -11,10 +11,10 @@ from sqlalchemy import func, select, update
 
 from auth.viewer import NOBODY
 from db.models import DeliveryState, Job, JobState, WebhookStatus
-from domain import webhook as webhooks
-from domain import webhook_delivery
-from domain.job import retry
-from domain.webhook_delivery import DELIVER_JOB
+from domain.admin.job import retry
+from domain.integrations import webhook as webhooks
+from domain.integrations import webhook_delivery
+from domain.integrations.webhook_delivery import DELIVER_JOB
 from domain.work import Work
 from errors import BadInput
 from events.kinds import EventKind

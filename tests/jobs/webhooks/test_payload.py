@@ -15,12 +15,12 @@ from db.models import (
     ReminderChannel,
     User,
 )
-from domain import comment as comments
-from domain import project as projects
-from domain import reminder as reminders
-from domain import task as tasks
-from domain.reminder import NewReminder
-from domain.schedule import Once
+from domain.projects import project as projects
+from domain.tasks import comment as comments
+from domain.tasks import reminder as reminders
+from domain.tasks import task as tasks
+from domain.tasks.reminder import NewReminder
+from domain.tasks.schedule import Once
 from events.kinds import EventKind
 from jobs.reminders import remind
 from tests.jobs.webhooks.conftest import Scene

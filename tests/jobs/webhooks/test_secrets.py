@@ -6,7 +6,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from domain import webhook as webhooks
+from domain.integrations import webhook as webhooks
 from tests.jobs.webhooks.conftest import Scene
 
 

@@ -1,0 +1,83 @@
+"""What lies on Ada's desk: what she has herself reminded of, and a webhook that she turned off.
+
+Notifications are not made here: the worker makes them from the log, as it does for everybody.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from auth.encryption import Sealer
+from db.models import WebhookStatus
+from demo.company import LOGIN
+from domain.integrations import webhook as webhooks
+from domain.integrations.webhook import NewWebhook, Receivers
+from domain.tasks import reminder as reminders
+from domain.tasks.reminder import NewReminder
+from domain.tasks.schedule import Anchor, Monthly, Once, Relative, Weekly
+from domain.work import Work
+from events.kinds import EventKind
+
+Doing = tuple[dt.datetime, str, Callable[[Work], Awaitable[object]]]
+
+# Nobody answers there: the name is reserved (RFC 2606), and nothing is sent while it is disabled.
+_RECEIVER = "https://hooks.larkspur-cycles.example/taskloom"
+_KINDS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED)
+_FRIDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What Ada has to do with: tasks of hers that are due some day, and a project of parts."""
+
+    timezone: str
+    due: tuple[UUID, ...]
+    parts_id: UUID
+
+
+def doings(desk: Desk, sealer: Sealer, now: dt.datetime) -> Iterator[Doing]:
+    """When she writes what down."""
+    # All tasks are there by then.
+    at = now - dt.timedelta(minutes=30)
+    for minute, new in enumerate(_reminders(desk, now)):
+        yield at + dt.timedelta(minutes=minute), LOGIN, _noting(new)
+    yield now - dt.timedelta(minutes=20), LOGIN, _connecting(sealer)
+
+
+def _reminders(desk: Desk, now: dt.datetime) -> Iterator[NewReminder]:
+    yield NewReminder(
+        Weekly((_FRIDAY,), dt.time(16), desk.timezone),
+        message="Write down what is missing of this week's hours.",
+    )
+    yield NewReminder(
+        Monthly(None, dt.time(9), desk.timezone),
+        project_id=desk.parts_id,
+        message="Order what has run short.",
+    )
+    yield NewReminder(
+        Once(now + dt.timedelta(days=3)), message="Ring the tax adviser back.", enabled=False
+    )
+    for task_id in desk.due[:2]:
+        yield NewReminder(Relative(Anchor.DUE, offset_minutes=-24 * 60), task_id=task_id)
+
+
+def _noting(new: NewReminder) -> Callable[[Work], Awaitable[object]]:
+    async def note(work: Work) -> None:
+        await reminders.create(work, new)
+
+    return note
+
+
+def _connecting(sealer: Sealer) -> Callable[[Work], Awaitable[object]]:
+    async def connect(work: Work) -> None:
+        receivers = Receivers((), plain=False)
+        made, _secret = await webhooks.create(
+            work, sealer, receivers, NewWebhook(_RECEIVER, events=_KINDS)
+        )
+        off = {"status": WebhookStatus.DISABLED}
+        await webhooks.change(work, receivers, made.id, off, if_version=None)
+
+    return connect

@@ -1,0 +1,450 @@
+"""Integrations: what their owners do with them. What passes between the two sides is `jobs`.
+
+An integration acts as the one who made it: it imports what they could make themselves, and tells
+of what they can see. Its credentials go in and never come out again: they are sealed in the
+database, and neither events nor errors nor jobs name them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import func, select, update
+
+from auth.encryption import Sealer
+from auth.scopes import EVENT_SCOPES
+from db.models import (
+    Connector,
+    ExternalLink,
+    Integration,
+    IntegrationStatus,
+    NotificationKind,
+    Project,
+)
+from domain import locks, rules
+from domain.accounts.by_key import demand_live_key, key_after
+from domain.integrations import addresses
+from domain.notifications.notification import Notice, notify
+from domain.projects.project import checked_username, demand_editor, find_user
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure, NotFound, Problems, check, refuse
+from events.kinds import EventKind
+
+MAX_INTEGRATIONS = 50
+MAX_PEOPLE = 200
+SYNC_JOB = "integration.sync"
+TELL_JOB = "integration.tell"
+GITHUB_URL = "https://api.github.com"
+# What a channel is told of unless its owner chooses.
+SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
+# A channel is told what all members of the project may know.
+_TELLABLE = ("PROJECT_", "MEMBER_", "TASK_", "COMMENT_", "ATTACHMENT_")
+
+# Of a project's name in a message.
+_NAME = 80
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,1000}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which addresses the operator takes, and how secrets are sealed. `plain`: http:// too."""
+
+    sealer: Sealer
+    networks: Sequence[addresses.Network]
+    plain: bool
+
+    def check(self, url: str, path: rules.Path) -> None:
+        """Raise `BadInput` where nothing could be sent to an address."""
+        addresses.check_new(url, self.networks, plain=self.plain, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubSettings:
+    """`assignees`: usernames here by logins there. `base_url`: another than GitHub's own."""
+
+    repository: str
+    base_url: str | None = None
+    assignees: Sequence[tuple[str, str]] = ()
+    comments: bool = True
+
+    connector = Connector.GITHUB
+
+    @property
+    def target(self) -> str | None:
+        """One repository makes one set of tasks in a project."""
+        return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository.strip()}".lower()
+
+    def checked(self, reach: Reach) -> dict[str, Any]:
+        """As they are kept, save for the people. Refuses what no repository could have."""
+        path = ("github",)
+        repository = self.repository.strip()
+        if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
+            refuse(
+                BadInput(
+                    "repository must be an owner and a name, such as octocat/hello-world.",
+                    path=(*path, "repository"),
+                )
+            )
+        url = (self.base_url or GITHUB_URL).rstrip("/")
+        reach.check(url, (*path, "base_url"))
+        if "?" in url or "#" in url:
+            refuse(BadInput("baseUrl must have no query.", path=(*path, "base_url")))
+        if len(self.assignees) > MAX_PEOPLE:
+            refuse(BadInput(f"At most {MAX_PEOPLE} assignees.", path=(*path, "assignees")))
+        for index, (login, username) in enumerate(self.assignees):
+            place = (*path, "assignees", index)
+            if not _LOGIN.fullmatch(login):
+                refuse(BadInput("This is no login of GitHub.", path=(*place, "login")))
+            checked_username(username, place)
+        return {"repository": repository, "baseUrl": url, "comments": self.comments}
+
+    async def kept(self, work: Work, checked: dict[str, Any]) -> dict[str, Any]:
+        """Settings with the people in them. Raises `NotFound` for those that do not exist."""
+        people = []
+        missing = Problems()
+        for index, (login, username) in enumerate(self.assignees):
+            try:
+                user = await find_user(work, None, username, ("github", "assignees", index))
+            except NotFound as failure:
+                missing.add(failure)
+            else:
+                people.append({"login": login, "username": user.username})
+        missing.raise_any()
+        return checked | {"assignees": people}
+
+    @staticmethod
+    @check()
+    def check_credentials(secret: str, _reach: Reach) -> None:
+        """A token goes into a header, whatever its form."""
+        if not _PRINTABLE.fullmatch(secret):
+            raise BadInput("credentials must be a token of GitHub.", path=("credentials",))
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSettings:
+    """`events`: the kinds that the channel is told of; None for the usual ones."""
+
+    events: Sequence[EventKind] | None = None
+
+    connector = Connector.SLACK
+    target: str | None = None
+
+    def checked(self, _reach: Reach) -> dict[str, Any]:
+        """As they are kept. Refuses what a channel cannot be told of."""
+        path = ("slack", "events")
+        kinds = SLACK_EVENTS if self.events is None else self.events
+        if not kinds:
+            refuse(BadInput("This list must not be empty.", path=path))
+        for index, kind in enumerate(kinds):
+            if not kind.value.startswith(_TELLABLE):
+                refuse(BadInput(f"A channel cannot be told of {kind.value}.", path=(*path, index)))
+        return {"events": list(dict.fromkeys(kind.value for kind in kinds))}
+
+    async def kept(self, _work: Work, checked: dict[str, Any]) -> dict[str, Any]:
+        """Nothing in them has to be looked up."""
+        return checked
+
+    @staticmethod
+    def check_credentials(secret: str, reach: Reach) -> None:
+        """The address of an incoming webhook is its own secret."""
+        reach.check(secret, ("credentials",))
+
+
+Settings = GitHubSettings | SlackSettings
+
+
+def scopes_of(integration: Integration) -> tuple[str, ...]:
+    """What an API key needs for all that an integration does by its settings."""
+    settings = integration.settings
+    if integration.connector is Connector.GITHUB:
+        comments = ("comments:write",) if settings["comments"] else ()
+        return ("tasks:write", *comments)
+    told = (EVENT_SCOPES[kind] for kind in settings["events"])
+    return tuple(dict.fromkeys(("events:read", "projects:read", "tasks:read", *told)))
+
+
+_TITLES = {Connector.GITHUB: "GitHub", Connector.SLACK: "a channel"}
+_KINDS: Mapping[Connector, type[GitHubSettings | SlackSettings]] = {
+    Connector.GITHUB: GitHubSettings,
+    Connector.SLACK: SlackSettings,
+}
+
+
+async def connect(
+    work: Work, reach: Reach, project_id: UUID, settings: Settings, credentials: str
+) -> Integration:
+    """Connect a project in which the viewer may make tasks; the first synchronisation is queued."""
+    user_id = work.viewer.require()
+    settings.check_credentials(credentials, reach)
+    checked = settings.checked(reach)
+    await locks.lock_owner(work)
+    # Locked, so that two who connect the same thing at once wait for each other.
+    await work.readable(Project, project_id, lock=True, path=("project_id",))
+    await demand_editor(work, project_id, ("project_id",))
+    mine = select(func.count()).select_from(Integration).where(Integration.user_id == user_id)
+    if (await work.session.scalar(mine) or 0) >= MAX_INTEGRATIONS:
+        raise Failure(
+            f"You have {MAX_INTEGRATIONS} integrations; disconnect one first.",
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    kept = await settings.kept(work, checked)
+    if settings.target is not None and await work.session.scalar(
+        select(Integration.id).where(
+            Integration.project_id == project_id, Integration.target == settings.target
+        )
+    ):
+        raise rules.taken("repository in this project", ("github", "repository"))
+    integration = Integration(
+        id=work.new_id(),
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+        user_id=user_id,
+        api_key_id=work.viewer.api_key_id,
+        project_id=project_id,
+        connector=settings.connector,
+        settings=kept,
+        credentials=reach.sealer.seal(credentials.encode()),
+        status=IntegrationStatus.ACTIVE,
+        target=settings.target,
+        progress={},
+    )
+    work.session.add(integration)
+    await _record(
+        work,
+        EventKind.INTEGRATION_CONNECTED,
+        integration,
+        [("connector", None, settings.connector), ("project", None, project_id)],
+    )
+    await work.session.flush()
+    await enqueue_sync(work, integration.id)
+    return integration
+
+
+async def change(
+    work: Work,
+    reach: Reach,
+    integration_id: UUID,
+    *,
+    settings: Settings | None = None,
+    credentials: str | None = None,
+    status: IntegrationStatus | None = None,
+    if_version: int | None = None,
+    take_over: bool = False,
+) -> Integration:
+    """Change settings (all of them), credentials or status; what is None stays.
+
+    Whatever is changed, one that had failed is at work again, unless it is paused. One that an API
+    key changes is that key's; `take_over` makes it its owner's.
+    """
+    checked = _checked(reach, settings, credentials, status)
+    integration = await work.editable(Integration, integration_id)
+    values: dict[str, Any] = {}
+    key_id = key_after(work, integration, take_over=take_over)
+    if key_id != integration.api_key_id:
+        values["api_key_id"] = key_id
+    if settings is not None and checked is not None:
+        _demand_same_target(integration, settings)
+        values["settings"] = await settings.kept(work, checked)
+    if credentials is not None:
+        _KINDS[integration.connector].check_credentials(credentials, reach)
+        values["credentials"] = reach.sealer.seal(credentials.encode())
+    if status is not None:
+        values["status"] = status
+    elif values and integration.status is IntegrationStatus.FAILED:
+        values["status"] = IntegrationStatus.ACTIVE
+    if values.get("settings", integration.settings) != integration.settings:
+        # From the beginning, by the new settings; what is there already is found again.
+        values["progress"] = {}
+    if values.get("status", integration.status) is IntegrationStatus.ACTIVE:
+        await demand_live_key(work, key_id, ("take_over",))
+    changes = work.apply(
+        integration,
+        values,
+        if_version=if_version,
+        ref="integration",
+        ignore=("credentials", "progress", "api_key_id"),
+    )
+    if changes or values.keys() & {"credentials", "api_key_id"}:
+        if "credentials" in values:
+            changes.append(("credentials_changed_at", None, work.now))
+        integration.last_error = None
+        if "credentials" in values:
+            # Another token has limits of its own.
+            integration.wait_until = None
+        await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+    await work.session.flush()
+    if integration.status is IntegrationStatus.ACTIVE:
+        await _retry_problems(work, integration.id)
+        await enqueue_sync(work, integration.id)
+    return integration
+
+
+def _checked(
+    reach: Reach,
+    settings: Settings | None,
+    credentials: str | None,
+    status: IntegrationStatus | None,
+) -> dict[str, Any] | None:
+    """The new settings, and whether the rest could be that of any integration."""
+    if status is IntegrationStatus.FAILED:
+        refuse(BadInput("The status can be set to ACTIVE or PAUSED.", path=("status",)))
+    if settings is None:
+        return None
+    if credentials is not None:
+        settings.check_credentials(credentials, reach)
+    return settings.checked(reach)
+
+
+def _demand_same_target(integration: Integration, settings: Settings) -> None:
+    if settings.connector is not integration.connector:
+        name = integration.connector.name.lower()
+        raise BadInput(f"This integration takes `{name}`.", path=(_name_of(settings),))
+    if settings.target != _target_of(integration):
+        raise BadInput(
+            "The repository stays what it is; connect another one, and disconnect this.",
+            path=("github", "repository"),
+        )
+
+
+async def disconnect(work: Work, integration_id: UUID) -> UUID:
+    """Forget the credentials. What was imported stays, and is known again if the same repository
+    is connected with the project once more.
+    """
+    integration = await work.deletable(Integration, integration_id)
+    await _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
+    await work.session.flush()
+    await work.session.execute(delete_rows(Integration).where(Integration.id == integration.id))
+    return integration_id
+
+
+async def sync(work: Work, integration_id: UUID) -> Integration:
+    """Synchronise now; one that had failed is tried again, and so is what had a problem."""
+    integration = await work.editable(Integration, integration_id)
+    if integration.status is IntegrationStatus.PAUSED:
+        raise BadInput("The integration is paused; set its status to ACTIVE.", path=("id",))
+    await demand_live_key(work, integration.api_key_id, ("id",))
+    await set_status(work, integration, IntegrationStatus.ACTIVE, integration.last_error)
+    await _retry_problems(work, integration.id)
+    await enqueue_sync(work, integration.id)
+    return integration
+
+
+async def identify(
+    work: Work, integration: Integration, external_id: str, repository: str
+) -> str | None:
+    """Note GitHub's id of the repository of a locked integration, and the name that it has now;
+    why it cannot be connected, if another integration of the project has it.
+    """
+    others = select(Integration.id).where(
+        Integration.project_id == integration.project_id, Integration.id != integration.id
+    )
+    if await work.session.scalar(others.where(Integration.external_id == external_id)):
+        return "This repository is connected with this project already."
+    integration.external_id = external_id
+    if repository.lower() != integration.settings["repository"].lower():
+        settings = {**integration.settings, "repository": repository}
+        target = GitHubSettings(repository, settings["baseUrl"]).target
+        values: dict[str, Any] = {"settings": settings}
+        # Somebody may have connected the new name, too: that one ends when it is identified.
+        if not await work.session.scalar(others.where(Integration.target == target)):
+            values["target"] = target
+        changes = work.apply(integration, values, ignore=("target",))
+        await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+    await work.session.flush()
+    return None
+
+
+async def set_status(
+    work: Work, integration: Integration, status: IntegrationStatus, error: str | None
+) -> None:
+    """Note how a locked integration stands."""
+    integration.last_error = error
+    changes = work.apply(integration, {"status": status})
+    if changes:
+        await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
+    await work.session.flush()
+
+
+async def fail(work: Work, integration: Integration, reason: str) -> None:
+    """Stop a locked integration that cannot work as it is, and tell its owner why."""
+    if integration.status is not IntegrationStatus.ACTIVE:
+        return
+    await set_status(work, integration, IntegrationStatus.FAILED, reason)
+    project = await work.session.get_one(Project, integration.project_id)
+    names = f"Your integration of “{project.name[:_NAME]}” with {_title_of(integration)}"
+    message = f"{names} has stopped. {reason}"
+    notice = Notice(integration.user_id, NotificationKind.INTEGRATION_FAILED, message=message)
+    await notify(work, [notice])
+
+
+async def enqueue_tell(
+    work: Work, integration_id: UUID, key: str, *, event_id: UUID | None, task_id: UUID | None
+) -> None:
+    """Queue that the other service is told of an event, or of how a task stands now. While what has
+    the same key waits, nothing is added to it.
+    """
+    payload = {"integration": integration_id, "event": event_id, "task": task_id}
+    await work.enqueue(TELL_JOB, payload, key=f"{TELL_JOB}:{integration_id}:{key}")
+
+
+async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None:
+    """Queue the next synchronisation; one that waits already is moved to the earlier time."""
+    key = f"{SYNC_JOB}:{integration_id}"
+    await work.enqueue(SYNC_JOB, {"integration": integration_id}, key=key, **options)
+
+
+async def _retry_problems(work: Work, integration_id: UUID) -> None:
+    await work.session.execute(
+        update(ExternalLink)
+        .where(ExternalLink.integration_id == integration_id, ExternalLink.problem.is_not(None))
+        .values(retry_at=work.now)
+    )
+
+
+async def delete_all(work: Work, user_id: UUID) -> None:
+    """What the deletion of an account does."""
+    await work.session.execute(delete_rows(Integration).where(Integration.user_id == user_id))
+
+
+async def reseal(work: Work, sealer: Sealer) -> int:
+    """Seal all credentials anew with the first key; how many integrations there are."""
+    rows = list(await work.session.scalars(select(Integration).with_for_update()))
+    for integration in rows:
+        integration.credentials = sealer.reseal(integration.credentials)
+    return len(rows)
+
+
+def _target_of(integration: Integration) -> str | None:
+    if integration.connector is not Connector.GITHUB:
+        return integration.target
+    settings = integration.settings
+    return GitHubSettings(settings["repository"], settings["baseUrl"]).target
+
+
+def _name_of(settings: Settings) -> str:
+    return settings.connector.name.lower()
+
+
+def _title_of(integration: Integration) -> str:
+    return _TITLES[integration.connector]
+
+
+async def _record(
+    work: Work, kind: EventKind, integration: Integration, changes: Sequence[Any] = ()
+) -> None:
+    event = work.record(kind, integration, changes, audience=[integration.user_id])
+    switched = kind is EventKind.INTEGRATION_CONNECTED or any(
+        change[0] == "status" for change in changes
+    )
+    if switched and integration.status is IntegrationStatus.ACTIVE:
+        await work.session.flush()
+        integration.since_position = event.position

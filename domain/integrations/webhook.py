@@ -1,0 +1,292 @@
+"""Webhooks: what their owners do with them. What is sent, and when, is
+`domain.integrations.webhook_delivery`.
+
+Secrets exist in two places only: in the answer of the mutation that made them, and sealed in the
+database. While one is being rotated both sign every request, so that a receiver can change over
+when it likes within the time. That time stays what it was when the secret is rotated once more.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import func, select
+
+from auth.encryption import Sealer
+from db.models import Webhook, WebhookDelivery, WebhookStatus
+from domain import locks, rules
+from domain.accounts.by_key import demand_live_key, key_after
+from domain.integrations import addresses, webhook_delivery
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure, check, collecting, refuse
+from events.kinds import EventKind
+
+MAX_WEBHOOKS = 50
+MAX_OLD_SECRETS = 4
+SECRET_BYTES = 32
+SECRET_PREFIX = "whsec_"  # noqa: S105 - how every secret begins
+MAX_OVERLAP_HOURS = 168
+REPLAY_JOB = "webhook.replay"
+
+# What may be changed, and of which the log keeps old and new value.
+_LOGGED = ("events", "filter", "payload", "status")
+_BY_OWNER = "Its owner turned it off."
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """Which addresses the operator takes. `plain`: http:// to anywhere, as in development."""
+
+    networks: Sequence[addresses.Network]
+    plain: bool
+
+    def check(self, url: str | None) -> str:
+        """The address as it was given. Raises `BadInput`."""
+        if url is None:
+            return ""
+        addresses.check_new(url, self.networks, plain=self.plain, path=("url",))
+        return url
+
+
+@dataclass(frozen=True, slots=True)
+class NewWebhook:
+    """`events` None: of all kinds; `payload` None: the default one; `filter` as it is kept."""
+
+    url: str
+    events: Sequence[EventKind] | None = None
+    filter: Mapping[str, Any] | None = None
+    payload: str | None = None
+
+
+def new_secret() -> str:
+    """A fresh secret, as its owner gets it."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+async def create(
+    work: Work, sealer: Sealer, receivers: Receivers, new: NewWebhook
+) -> tuple[Webhook, str]:
+    """Make a webhook of the viewer's; it and its secret, which is not shown again.
+
+    Filter and payload are checked where they are understood, in `graph.types.integrations.webhook`.
+    """
+    user_id = work.viewer.require()
+    url, events = receivers.check(new.url), _kinds(new.events)
+    await locks.lock_owner(work)
+    count = await work.session.scalar(
+        select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
+    )
+    if (count or 0) >= MAX_WEBHOOKS:
+        raise Failure(
+            f"You have {MAX_WEBHOOKS} webhooks; delete one first.", code=ErrorCode.LIMIT_EXCEEDED
+        )
+    secret = new_secret()
+    webhook = Webhook(
+        id=work.new_id(),
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+        user_id=user_id,
+        api_key_id=work.viewer.api_key_id,
+        url=url,
+        events=events,
+        filter=None if new.filter is None else dict(new.filter),
+        payload=new.payload,
+        status=WebhookStatus.ACTIVE,
+        secret=sealer.seal(secret.encode()),
+    )
+    work.session.add(webhook)
+    host = addresses.parse(new.url).authority
+    event = work.record(
+        EventKind.WEBHOOK_CREATED, webhook, [("url", None, host)], audience=[user_id]
+    )
+    await work.session.flush()
+    webhook.since_position = event.position
+    await work.session.flush()
+    return webhook, secret
+
+
+async def change(
+    work: Work,
+    receivers: Receivers,
+    webhook_id: UUID,
+    values: Mapping[str, Any],
+    if_version: int | None,
+    *,
+    take_over: bool = False,
+) -> Webhook:
+    """Change `url`, `events`, `filter`, `payload` or `status`, whichever are among the values.
+
+    What is enabled again begins with what happens from then on; `replay` sends what it missed.
+    One that an API key changes is that key's; `take_over` makes it its owner's.
+    """
+    wanted = dict(values)
+    if "url" in wanted:
+        receivers.check(rules.not_null(wanted["url"], ("url",)))
+    if "status" in wanted:
+        rules.not_null(wanted["status"], ("status",))
+    if "events" in wanted:
+        wanted["events"] = _kinds(wanted["events"])
+    webhook = await work.editable(Webhook, webhook_id)
+    key_id = key_after(work, webhook, take_over=take_over)
+    passed_on = key_id != webhook.api_key_id
+    wanted["api_key_id"] = key_id
+    status = wanted.get("status", webhook.status)
+    if status is not webhook.status:
+        off = status is WebhookStatus.DISABLED
+        wanted["disabled_reason"] = _BY_OWNER if off else None
+        wanted["disabled_at"] = work.now if off else None
+        wanted["failing_since"] = None
+    if status is WebhookStatus.ACTIVE:
+        await demand_live_key(work, key_id, ("take_over",))
+    old_host = addresses.parse(webhook.url).authority
+    changes = work.apply(
+        webhook, wanted, if_version=if_version, ref="webhook", ignore=("api_key_id",)
+    )
+    told = [entry for entry in changes if entry[0] in _LOGGED]
+    if any(name == "url" for name, _, _ in changes):
+        # Of an address the host alone, since many carry a secret in their path.
+        told.append(("url", old_host, addresses.parse(webhook.url).authority))
+    if changes or passed_on:
+        event = work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
+        if wanted.get("status") is WebhookStatus.ACTIVE and "disabled_at" in wanted:
+            await work.session.flush()
+            webhook.since_position = event.position
+    if webhook.status is WebhookStatus.DISABLED:
+        await webhook_delivery.skip_pending(work, webhook.id, "The webhook is disabled.")
+    await work.session.flush()
+    return webhook
+
+
+async def delete(work: Work, webhook_id: UUID) -> UUID:
+    """Delete a webhook with its deliveries; nothing more is sent."""
+    webhook = await work.deletable(Webhook, webhook_id)
+    work.record(EventKind.WEBHOOK_DELETED, webhook, audience=[webhook.user_id])
+    await work.session.flush()
+    await work.session.execute(delete_rows(Webhook).where(Webhook.id == webhook.id))
+    return webhook_id
+
+
+def valid_old_secrets(webhook: Webhook, now: dt.datetime) -> list[tuple[bytes, dt.datetime]]:
+    """The former secrets (sealed) that sign at this moment as well, and until when."""
+    former = zip(webhook.old_secrets, webhook.old_secrets_until, strict=True)
+    return [(secret, until) for secret, until in former if now < until]
+
+
+async def rotate_secret(
+    work: Work,
+    sealer: Sealer,
+    webhook_id: UUID,
+    overlap_hours: int,
+    if_version: int | None = None,
+) -> tuple[Webhook, str]:
+    """Give a webhook a new secret; the old one goes on to sign for the hours given.
+
+    Those from earlier rotations sign for as long as they were given, unless there is to be no
+    overlap: then all of them end at once. At most four former ones can be valid.
+    """
+    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
+        refuse(
+            BadInput(
+                f"overlapHours must be from 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
+                path=("overlap_hours",),
+            )
+        )
+    webhook = await work.editable(Webhook, webhook_id)
+    secret = new_secret()
+    until = work.now + dt.timedelta(hours=overlap_hours)
+    former = [(webhook.secret, until), *valid_old_secrets(webhook, work.now)]
+    if overlap_hours == 0:
+        former = []
+    values = {
+        "api_key_id": key_after(work, webhook, take_over=False),
+        "old_secrets": [sealed for sealed, _ in former],
+        "old_secrets_until": [end for _, end in former],
+        "secret": sealer.seal(secret.encode()),
+    }
+    work.check_version(webhook, if_version, fields=(), ref="webhook")
+    if len(former) > MAX_OLD_SECRETS:
+        raise Failure(
+            f"{MAX_OLD_SECRETS} former secrets are still valid; wait until one has ended, or end "
+            "all of them with overlapHours: 0.",
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    work.apply(webhook, values)
+    told = [("secret_rotated_until", None, until)]
+    work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
+    await work.session.flush()
+    return webhook, secret
+
+
+async def test(work: Work, webhook_id: UUID) -> UUID:
+    """Send a test event, once and whatever the filter; the id of the delivery.
+
+    A disabled webhook can be tested too: that is how its owner sees that it can be enabled.
+    """
+    webhook = await work.editable(Webhook, webhook_id)
+    event = work.record(EventKind.WEBHOOK_TESTED, webhook, audience=[webhook.user_id])
+    await work.session.flush()
+    (delivery_id,) = await webhook_delivery.add(work, [(webhook.id, event.id)], is_test=True)
+    return delivery_id
+
+
+async def retry(work: Work, delivery_id: UUID) -> UUID:
+    """Send a delivery again, at once, whatever became of it; the schedule begins anew."""
+    delivery = await work.editable(WebhookDelivery, delivery_id)
+    webhook = await work.session.get_one(Webhook, delivery.webhook_id)
+    if not delivery.is_test:
+        _demand_active(webhook)
+    await webhook_delivery.again(work, delivery.id)
+    return delivery.id
+
+
+async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Webhook:
+    """Send the events of a time again: those that were sent, and those that were missed."""
+    with collecting():
+        rules.moment(start, ("from",))
+        rules.moment(end, ("to",))
+    if start >= end:
+        refuse(BadInput("`from` must be before `to`.", path=("from",)))
+    elif start < work.now - webhook_delivery.KEPT:
+        days = webhook_delivery.KEPT.days
+        refuse(BadInput(f"`from` must lie within the last {days} days.", path=("from",)))
+    webhook = await work.editable(Webhook, webhook_id)
+    _demand_active(webhook)
+    payload = {"webhook": webhook.id, "from": start, "to": min(end, work.now)}
+    await work.enqueue(REPLAY_JOB, payload)
+    return webhook
+
+
+async def delete_all(work: Work, user_id: UUID) -> None:
+    """What the deletion of an account does."""
+    await work.session.execute(delete_rows(Webhook).where(Webhook.user_id == user_id))
+
+
+async def reseal(work: Work, sealer: Sealer) -> int:
+    """Seal every secret anew with the first key; how many webhooks there are."""
+    webhooks = list(await work.session.scalars(select(Webhook).with_for_update()))
+    for webhook in webhooks:
+        webhook.secret = sealer.reseal(webhook.secret)
+        webhook.old_secrets = [sealer.reseal(old) for old in webhook.old_secrets]
+    return len(webhooks)
+
+
+def _demand_active(webhook: Webhook) -> None:
+    if webhook.status is not WebhookStatus.ACTIVE:
+        raise BadInput("The webhook is disabled; enable it first.", path=("id",))
+
+
+@check()
+def _kinds(kinds: Sequence[EventKind] | None) -> list[str] | None:
+    if kinds is None:
+        return None
+    if not kinds:
+        raise BadInput("This list must not be empty; leave it out for all.", path=("events",))
+    return list(dict.fromkeys(kind.value for kind in kinds))

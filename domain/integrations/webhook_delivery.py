@@ -1,0 +1,263 @@
+"""Deliveries: one row for each event that a webhook is to be told, and how its attempts went.
+
+The row is written in the transaction in which its event is acted on, with a job, and is unique, so
+that an event is due to a webhook once. The attempts are made by `jobs.webhooks`. Each is noted in
+one transaction together with when the next one follows. A receiver that fails is tried ten times in
+75.6 hours. One of which nothing is accepted for 120 hours is turned off, and its owner told.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import (
+    DeliveryState,
+    NotificationKind,
+    Webhook,
+    WebhookDelivery,
+    WebhookStatus,
+)
+from domain.integrations.addresses import parse
+from domain.notifications.notification import Notice, notify
+from domain.work import Work
+from events.kinds import EventKind
+
+DELIVER_JOB: Final = "webhook.deliver"
+
+# As Standard Webhooks proposes them. By chance up to a fifth is added, so that what failed together
+# comes back spread.
+SCHEDULE: Final = tuple(
+    dt.timedelta(seconds=seconds)
+    for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+)
+_JITTER = 0.2
+# The longest that a receiver can ask to be left alone.
+_LONGEST_WAIT = dt.timedelta(hours=24)
+GIVEN_UP_AFTER: Final = dt.timedelta(hours=120)
+KEPT: Final = dt.timedelta(days=30)
+_GONE = 410
+_PORTION = 2_000
+# In one statement, which takes 32,767 parameters at most.
+_ROWS = 1_000
+_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt went. `status` None: there was no answer, and `error` says why."""
+
+    at: dt.datetime
+    headers: dict[str, str] | None = None
+    body: str | None = None
+    # What an API key needs to read the body.
+    scopes: Sequence[str] = ()
+    status: int | None = None
+    response_body: str | None = None
+    duration_ms: int = 0
+    error: str | None = None
+    # How long the receiver asks to be left alone (`Retry-After`).
+    retry_after: dt.timedelta | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and 200 <= self.status < 300 and self.error is None
+
+
+async def add(
+    work: Work, pairs: Sequence[tuple[UUID, UUID]], *, is_test: bool = False
+) -> list[UUID]:
+    """Write deliveries of (webhook, event), each with its job; the ids of those that are new."""
+    if not pairs:
+        return []
+    rows = [
+        {
+            "id": work.new_id(),
+            "webhook_id": webhook_id,
+            "event_id": event_id,
+            "is_test": is_test,
+            "state": DeliveryState.PENDING,
+            "created_at": work.now,
+            "attempt": 0,
+            "tries": 0,
+            "next_attempt_at": work.now,
+        }
+        for webhook_id, event_id in pairs
+    ]
+    made: list[UUID] = []
+    for start in range(0, len(rows), _ROWS):
+        new = insert(WebhookDelivery).values(rows[start : start + _ROWS])
+        added = new.on_conflict_do_nothing().returning(WebhookDelivery.id)
+        made += await work.session.scalars(added)
+    await _enqueue(work, made)
+    return made
+
+
+async def again(work: Work, delivery_id: UUID) -> None:
+    """Make a delivery due now, as if it had not been attempted."""
+    await work.session.execute(
+        update(WebhookDelivery).where(WebhookDelivery.id == delivery_id).values(_afresh(work))
+    )
+    await _enqueue(work, [delivery_id])
+
+
+async def add_or_repeat(
+    work: Work, webhook_id: UUID, event_ids: Sequence[UUID], replay_id: UUID
+) -> None:
+    """Deliver events to a webhook, whether or not they were before; once for each replay."""
+    if not event_ids:
+        return
+    await add(work, [(webhook_id, event_id) for event_id in event_ids])
+    mine = (
+        WebhookDelivery.webhook_id == webhook_id,
+        WebhookDelivery.event_id.in_(event_ids),
+        WebhookDelivery.replay_id.is_distinct_from(replay_id),
+    )
+    repeated = await work.session.scalars(
+        update(WebhookDelivery)
+        .where(*mine)
+        .values(_afresh(work) | {"replay_id": replay_id})
+        .returning(WebhookDelivery.id)
+    )
+    await _enqueue(work, list(repeated))
+
+
+def _afresh(work: Work) -> dict[str, object]:
+    return {"state": DeliveryState.PENDING, "tries": 0, "next_attempt_at": work.now, "error": None}
+
+
+async def _enqueue(work: Work, ids: Sequence[UUID]) -> None:
+    for id_ in ids:
+        # One job a delivery, however often it was attempted: asked for again, it is due now.
+        key = f"{DELIVER_JOB}:{id_.hex}"
+        await work.enqueue(DELIVER_JOB, {"delivery": id_}, key=key, one_at_a_time=True)
+
+
+def wait_after(tries: int, chance: float, asked: dt.timedelta | None) -> dt.timedelta | None:
+    """The wait after this failed attempt, counted from 1; None where no more follows.
+
+    `chance` is from 0 to 1; `asked` is the receiver's wish, which can make the wait longer only.
+    """
+    if tries > len(SCHEDULE):
+        return None
+    wait = SCHEDULE[tries - 1] * (1 + _JITTER * chance)
+    return max(wait, min(asked, _LONGEST_WAIT)) if asked is not None else wait
+
+
+async def note(
+    work: Work, delivery_id: UUID, attempt: Attempt, chance: float
+) -> dt.timedelta | None:
+    """Note an attempt, and what follows from it: the wait until the next one, if there is one."""
+    delivery = await work.session.get(
+        WebhookDelivery, delivery_id, with_for_update=True, populate_existing=True
+    )
+    if delivery is None:
+        return None
+    delivery.attempt += 1
+    delivery.tries += 1
+    delivery.attempted_at = attempt.at
+    delivery.request_headers = attempt.headers
+    delivery.request_body = attempt.body
+    delivery.scopes = list(attempt.scopes)
+    delivery.response_status = attempt.status
+    delivery.response_body = attempt.response_body
+    delivery.duration_ms = attempt.duration_ms
+    delivery.error = None if attempt.error is None else attempt.error[:_ERROR]
+    wait = None
+    if attempt.succeeded:
+        delivery.state = DeliveryState.DELIVERED
+    else:
+        if not delivery.is_test and attempt.status != _GONE:
+            wait = wait_after(delivery.tries, chance, attempt.retry_after)
+        delivery.state = DeliveryState.FAILED if wait is None else DeliveryState.PENDING
+    delivery.next_attempt_at = None if wait is None else work.now + wait
+    await work.session.flush()
+    if not delivery.is_test:
+        await _judge(work, delivery.webhook_id, attempt)
+    return wait
+
+
+async def _judge(work: Work, webhook_id: UUID, attempt: Attempt) -> None:
+    """What an attempt says about the receiver."""
+    this = Webhook.id == webhook_id
+    if attempt.succeeded:
+        # Seldom: it holds nobody up while all is well.
+        well = update(Webhook).where(this, Webhook.failing_since.is_not(None))
+        await work.session.execute(well.values(failing_since=None))
+        return
+    failing_since = func.coalesce(Webhook.failing_since, work.now)
+    ill = update(Webhook).where(this).values(failing_since=failing_since)
+    since = await work.session.scalar(ill.returning(Webhook.failing_since))
+    if attempt.status == _GONE:
+        await disable(work, webhook_id, "Its receiver said that it is gone (410).")
+    elif since is not None and work.now - since >= GIVEN_UP_AFTER:
+        hours = int(GIVEN_UP_AFTER.total_seconds() // 3600)
+        await disable(work, webhook_id, f"Nothing was accepted for {hours} hours.")
+
+
+async def disable(work: Work, webhook_id: UUID, reason: str) -> None:
+    """Turn a webhook off, and tell its owner. Does nothing to one that is off."""
+    webhook = await work.session.get(
+        Webhook, webhook_id, with_for_update=True, populate_existing=True
+    )
+    if webhook is None or webhook.status is not WebhookStatus.ACTIVE:
+        return
+    changes = work.apply(
+        webhook,
+        {"status": WebhookStatus.DISABLED, "disabled_reason": reason, "disabled_at": work.now},
+        ignore=("disabled_at",),
+    )
+    work.record(EventKind.WEBHOOK_UPDATED, webhook, changes, audience=[webhook.user_id])
+    await skip_pending(work, webhook.id, "The webhook was disabled.")
+    message = f"Your webhook to {parse(webhook.url).authority} was turned off. {reason}"
+    notice = Notice(webhook.user_id, NotificationKind.WEBHOOK_DISABLED, message=message)
+    await notify(work, [notice])
+    await work.session.flush()
+
+
+async def fail(work: Work, delivery_id: UUID, reason: str) -> None:
+    """No attempt follows any more, because its job was given up."""
+    await work.session.execute(
+        update(WebhookDelivery)
+        .where(WebhookDelivery.id == delivery_id, WebhookDelivery.state == DeliveryState.PENDING)
+        .values(state=DeliveryState.FAILED, next_attempt_at=None, error=reason[:_ERROR])
+    )
+
+
+async def skip(work: Work, delivery_id: UUID, reason: str) -> None:
+    """Nothing is sent, for this reason."""
+    await _skip(work, WebhookDelivery.id == delivery_id, reason)
+
+
+async def skip_pending(work: Work, webhook_id: UUID, reason: str) -> None:
+    """Nothing of what waits is sent to a webhook."""
+    waits = WebhookDelivery.state == DeliveryState.PENDING
+    await _skip(work, (WebhookDelivery.webhook_id == webhook_id) & waits, reason)
+
+
+async def _skip(work: Work, which: object, reason: str) -> None:
+    await work.session.execute(
+        update(WebhookDelivery)
+        .where(which)  # type: ignore[arg-type]
+        .values(state=DeliveryState.SKIPPED, next_attempt_at=None, error=reason)
+    )
+
+
+async def prune(work: Work) -> int:
+    """Delete one portion of the deliveries that are older than 30 days; how many."""
+    some = (
+        select(WebhookDelivery.id)
+        .where(WebhookDelivery.created_at < work.now - KEPT)
+        .limit(_PORTION)
+        .scalar_subquery()
+    )
+    result = await work.session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(some)))
+    assert isinstance(result, CursorResult)
+    return result.rowcount

@@ -1,0 +1,1 @@
+"""Notifications, their preferences and the devices that receive them."""

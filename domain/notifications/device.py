@@ -1,0 +1,79 @@
+"""Devices for push messages: an app says where it can be reached, and when no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import Device, Platform
+from domain import locks, rules
+from domain.notifications.web_push import checked_keys
+from domain.work import Work
+from errors import ErrorCode, Failure, NotFound
+
+MAX_DEVICES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class WebKeys:
+    """With which messages to a browser are encrypted, as base64url."""
+
+    p256dh: str
+    auth: str
+
+
+async def register(
+    work: Work, token: str, platform: Platform, name: str | None, keys: WebKeys | None = None
+) -> UUID:
+    """Remember a push token as the viewer's; one that is known already is theirs from now on.
+
+    With `keys` the token is the endpoint of a browser's subscription to Web Push.
+    """
+    user_id = work.viewer.require()
+    field = "token" if keys is None else "endpoint"
+    # A token that is longer leaves no room for a message.
+    clean = rules.text(token, (field,), least=1, most=2_000)
+    label = rules.optional_text(name, ("name",), most=100)
+    p256dh, auth = (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, ("keys",))
+    await locks.lock_owner(work)
+    count = await work.session.scalar(
+        select(func.count()).where(Device.user_id == user_id, Device.token != clean)
+    )
+    if (count or 0) >= MAX_DEVICES:
+        raise Failure(
+            f"At most {MAX_DEVICES} devices; unregister those that you do not use any more.",
+            path=(field,),
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    present = {
+        "user_id": user_id,
+        "platform": platform.value,
+        "p256dh": p256dh,
+        "auth": auth,
+        "name": label,
+        "seen_at": work.now,
+    }
+    new = insert(Device).values(id=work.new_id(), token=clean, created_at=work.now, **present)
+    statement = new.on_conflict_do_update(index_elements=[Device.token], set_=present)
+    id_: UUID | None = await work.session.scalar(statement.returning(Device.id))
+    assert id_ is not None, "an upsert returns its row"
+    return id_
+
+
+async def unregister(work: Work, device_id: UUID | None, token: str | None) -> UUID:
+    """Forget one of the viewer's devices, by id or by token."""
+    by = Device.id == device_id if device_id is not None else Device.token == token
+    gone: UUID | None = await work.session.scalar(
+        delete(Device).where(by, Device.user_id == work.viewer.require()).returning(Device.id)
+    )
+    if gone is None:
+        raise NotFound("device", path=("id",) if device_id is not None else ("token",))
+    return gone
+
+
+async def forget(work: Work, device_id: UUID, token: str) -> None:
+    """Remove a token that the push service does not know any more, unless it was renewed."""
+    await work.session.execute(delete(Device).where(Device.id == device_id, Device.token == token))

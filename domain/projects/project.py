@@ -1,0 +1,431 @@
+"""Projects and their members."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, false, func, select, text, update
+
+import texts
+from auth import access
+from auth.viewer import Viewer
+from db.models import Project, ProjectMember, Role, Task, User
+from db.read import Statement
+from domain import locks, rights_change, rules
+from domain.tasks.task_values import record_restored
+from domain.work import Work, archived, stand_in
+from errors import AlreadyExists, BadInput, Forbidden, NotFound, check
+from events.kinds import EventKind
+
+_KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """What a project is made from; `key` is made from the name where it is None."""
+
+    name: str
+    description: str | None = None
+    key: str | None = None
+    color: str | None = None
+    id: UUID | None = None
+
+
+async def create(work: Work, new: NewProject) -> Project:
+    """Make a project; the viewer becomes its owner."""
+    user_id = work.viewer.require()
+    name = rules.text(new.name, ("name",), least=1, most=200)
+    description = rules.optional_text(new.description, ("description",), most=5_000, multiline=True)
+    color = rules.color(new.color, ("color",))
+    wanted = None if new.key is None else _checked_key(new.key)
+    key = await _free_key(work, name) if wanted is None else wanted
+    if wanted is not None and await _key_taken(work, wanted):
+        raise rules.taken("project key", ("key",))
+    if new.id is not None and await work.session.get(Project, new.id) is not None:
+        raise rules.taken("id", ("id",))
+    project = Project(
+        id=new.id or work.new_id(),
+        name=name,
+        description=description,
+        key=key,
+        color=color,
+        owner_id=user_id,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(project)
+    await work.session.flush()
+    _add_member(work, project.id, user_id, Role.OWNER)
+    work.record(EventKind.PROJECT_CREATED, project, project_id=project.id, audience=[user_id])
+    await work.session.flush()
+    return project
+
+
+async def update_project(
+    work: Work, project_id: UUID, changes: Mapping[str, Any], if_version: int | None
+) -> Project:
+    """Change name, description, key, color, or the settings of time entries."""
+    values: dict[str, Any] = {}
+    if "name" in changes:
+        values["name"] = rules.text(changes["name"], ("name",), least=1, most=200)
+    if "description" in changes:
+        values["description"] = rules.optional_text(
+            changes["description"], ("description",), most=5_000, multiline=True
+        )
+    if "color" in changes:
+        values["color"] = rules.color(changes["color"], ("color",))
+    if "key" in changes:
+        values["key"] = _checked_key(changes["key"])
+    if "time_locked_before" in changes:
+        day = changes["time_locked_before"]
+        if day is not None:
+            rules.end_of_day(day, "UTC", ("time_locked_before",))
+        values["time_locked_before"] = day
+    if "allow_overlaps" in changes:
+        values["allow_overlaps"] = rules.not_null(changes["allow_overlaps"], ("allow_overlaps",))
+    project = await work.editable(Project, project_id)
+    if values.get("key", project.key) != project.key and await _key_taken(work, values["key"]):
+        raise rules.taken("project key", ("key",))
+    changed = work.apply(project, values, if_version=if_version, ref="project")
+    if changed:
+        work.record(EventKind.PROJECT_UPDATED, project, changed, project_id=project.id)
+    return project
+
+
+async def set_archived(
+    work: Work, project_id: UUID, archived: bool, if_version: int | None
+) -> Project:
+    """Make a project read-only, or open it again."""
+    project = await work.permitted(Project, project_id, access.archive, "change")
+    wanted = (project.archived_at or work.now) if archived else None
+    changed = work.apply(project, {"archived_at": wanted}, if_version=if_version, ref="project")
+    if changed:
+        kind = EventKind.PROJECT_ARCHIVED if archived else EventKind.PROJECT_UNARCHIVED
+        work.record(kind, project, changed, project_id=project.id)
+    return project
+
+
+async def delete(work: Work, project_id: UUID, if_version: int | None) -> Project:
+    """Put a project and its tasks into the trash for 30 days."""
+    project = await work.deletable(Project, project_id)
+    changed = work.apply(project, {"deleted_at": work.now}, if_version=if_version, ref="project")
+    seen = await rights_change.seen_in_project(work, project.id)
+    await work.session.execute(
+        update(Task)
+        .where(Task.project_id == project.id, Task.deleted_at.is_(None))
+        .values(deleted_at=work.now, deleted_with=project.id)
+    )
+    work.record(EventKind.PROJECT_DELETED, project, changed, project_id=project.id)
+    await rights_change.record_lost(
+        work, [(task, project.id, people) for task, people in seen.items()]
+    )
+    return project
+
+
+async def restore(work: Work, project_id: UUID) -> Project:
+    """Take a project out of the trash, with the tasks that went with it."""
+    project = await work.session.scalar(
+        select(Project)
+        .where(Project.id == project_id, access.delete(work.viewer, Project, trashed=True))
+        .with_for_update()
+    )
+    if project is None:
+        raise NotFound("project in the trash", path=("id",))
+    deleted_at = project.deleted_at
+    changed = work.apply(project, {"deleted_at": None})
+    tasks = await work.session.scalars(
+        update(Task)
+        .where(Task.project_id == project.id, Task.deleted_with == project.id)
+        .values(deleted_at=None, deleted_with=None)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
+    )
+    work.record(EventKind.PROJECT_RESTORED, project, changed, project_id=project.id)
+    await record_restored(work, tasks.all(), project.id, deleted_at)
+    return project
+
+
+async def add_member(
+    work: Work, project_id: UUID, user_id: UUID | None, username: str | None, role: Role
+) -> ProjectMember:
+    """Let somebody take part."""
+    if username is not None:
+        checked_username(username)
+    _demand_grantable(role)
+    project = await work.shareable(Project, project_id, path=("project_id",))
+    user = await find_user(work, user_id, username)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=("user_id",))
+    existing = await _membership(work, project.id, user.id)
+    if existing is not None:
+        raise AlreadyExists(
+            f"{user.username} is a member already, as {existing.role.name}.",
+            path=("user_id",) if username is None else ("username",),
+        )
+    member = _add_member(work, project.id, user.id, role)
+    _membership_changed(work, project)
+    work.record(
+        EventKind.MEMBER_ADDED,
+        member,
+        [("user", None, user.id), ("role", None, role)],
+        project_id=project.id,
+        audience=[user.id],
+    )
+    await work.session.flush()
+    return member
+
+
+async def update_member(
+    work: Work, member_id: UUID, role: Role, if_version: int | None
+) -> ProjectMember:
+    """Give a member another role."""
+    project = await _lock_project_of(work, member_id)
+    member = await work.editable(ProjectMember, member_id)
+    _demand_grantable(role)
+    if member.role is Role.OWNER:
+        raise Forbidden("The owner's role changes by projectTransfer only.", path=("role",))
+    changed = work.apply(member, {"role": role}, if_version=if_version, ref="member")
+    if changed:
+        _membership_changed(work, project)
+        work.record(
+            EventKind.MEMBER_UPDATED,
+            member,
+            changed,
+            project_id=member.project_id,
+            audience=[member.user_id],
+        )
+    return member
+
+
+async def remove_member(work: Work, member_id: UUID) -> Project:
+    """Remove somebody, or leave. Their assignments in the project end, in its trash too, and so do
+    the rights that they have as owner of tasks; they receive `ACCESS_LOST` for the project and for
+    every task that they see no longer.
+    """
+    project = await _lock_project_of(work, member_id)
+    member = await work.readable(ProjectMember, member_id, lock=True)
+    if member.user_id != work.viewer.user_id:
+        await work.demand(member, access.delete, "remove")
+    if member.role is Role.OWNER:
+        raise Forbidden("The owner cannot leave; transfer the project first.", path=("id",))
+    before = await rights_change.seen_in_project(work, project.id, member.user_id)
+    await work.session.delete(member)
+    _membership_changed(work, project)
+    await _unassign(work, member)
+    work.record(
+        EventKind.MEMBER_REMOVED,
+        member,
+        [("user", member.user_id, None), ("role", member.role, None)],
+        project_id=member.project_id,
+    )
+    work.record(EventKind.ACCESS_LOST, project, project_id=project.id, audience=[member.user_id])
+    await work.session.flush()
+    after = await rights_change.seen_in_project(work, project.id, member.user_id)
+    await rights_change.record_lost(
+        work, [(task, project.id, people) for task, people in before.items() if task not in after]
+    )
+    return project
+
+
+async def _lock_project_of(work: Work, member_id: UUID) -> Project:
+    """The project of a member whom the viewer sees, locked before its members."""
+    seen = await work.readable(ProjectMember, member_id)
+    await locks.lock_projects(work, [seen.project_id], alone=True)
+    return await work.readable(Project, seen.project_id)
+
+
+def _membership_changed(work: Work, project: Project) -> None:
+    """Whoever adds to the project in one statement (`domain.tasks.task_creation`) notices it by
+    this.
+    """
+    project.updated_at = work.now
+
+
+async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int | None) -> Project:
+    """Make another member the owner; the owner until now becomes an admin."""
+    project = await work.permitted(Project, project_id, access.delete, "transfer")
+    heir = await _membership(work, project.id, user_id)
+    if heir is None:
+        raise BadInput("The new owner must be a member of the project.", path=("user_id",))
+    if heir.role is Role.OWNER:
+        raise BadInput("This member is the owner already.", path=("user_id",))
+    user = await work.session.get_one(User, user_id)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=("user_id",))
+    owner = await _membership(work, project.id, project.owner_id)
+    assert owner is not None, "a project has exactly one owner"
+    changed = work.apply(project, {"owner_id": user_id}, if_version=if_version, ref="project")
+    # One owner at each moment: the unique index would refuse two, so the old one steps down first.
+    work.apply(owner, {"role": Role.ADMIN})
+    await work.session.flush()
+    work.apply(heir, {"role": Role.OWNER})
+    _membership_changed(work, project)
+    work.record(
+        EventKind.PROJECT_TRANSFERRED,
+        project,
+        [("owner", old, new) for _, old, new in changed],
+        project_id=project.id,
+    )
+    return project
+
+
+def demand_open(project: Any, path: rules.Path = ("id",)) -> None:
+    """Raise `ARCHIVED` where the project is read-only."""
+    if project.archived_at is not None:
+        raise archived(path)
+
+
+async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
+    """Raise unless the viewer may make and change tasks in this project, which is kept as it is
+    until the commit.
+    """
+    await locks.lock_projects(work, [project_id])
+    rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
+    if not rows:
+        raise NotFound("project", path=path)
+    demand_editing(rows[0], editor=rows[0].editor, path=path)
+
+
+async def is_member(work: Work, project_id: UUID, user_id: UUID) -> bool:
+    """Whether somebody is a member of a project."""
+    found = await work.session.scalar(
+        select(ProjectMember.id).where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+        )
+    )
+    return found is not None
+
+
+async def is_editor(work: Work, project_id: UUID) -> bool:
+    """Whether the viewer is an editor, or more, of a project that is locked."""
+    rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
+    return bool(rows) and rows[0].editor
+
+
+@lru_cache(maxsize=4)
+def _editing(viewer: Viewer) -> Statement:
+    role = access.role_in(viewer, Project.id)
+    return Statement(
+        select(
+            Project.archived_at, func.coalesce(role >= Role.EDITOR, false()).label("editor")
+        ).where(Project.id == bindparam("project_id", type_=Uuid()), access.read(viewer, Project))
+    )
+
+
+def demand_editing(project: Any, *, editor: bool, path: rules.Path) -> None:
+    """Raise where tasks cannot be made in a project, the viewer being an editor of it or not."""
+    if not editor:
+        raise Forbidden("You may see this project, but not make tasks in it.", path=path)
+    demand_open(project, path)
+
+
+def checked_username(username: str, path: rules.Path = ()) -> str:
+    """A username to look for; whether it may be one is not said."""
+    return rules.text(username, (*path, "username"), most=100)
+
+
+async def find_user(
+    work: Work,
+    user_id: UUID | None,
+    username: str | None,
+    path: rules.Path = (),
+) -> User:
+    """A user by id or username; exactly one of them is to be given."""
+    if username is not None:
+        username = checked_username(username, path)
+    if (user_id is None) == (username is None):
+        raise BadInput("Give userId or username, and not both.", path=(*path, "user_id"))
+    wanted = (
+        User.id == user_id if username is None else func.lower(User.username) == username.lower()
+    )
+    user = await work.session.scalar(select(User).where(wanted, access.read(work.viewer, User)))
+    if user is None:
+        raise NotFound("user", path=(*path, "user_id" if username is None else "username"))
+    return user
+
+
+@check()
+def _demand_grantable(role: Role) -> None:
+    if role is Role.OWNER:
+        raise BadInput("A project has one owner; use projectTransfer to change it.", path=("role",))
+
+
+@check("")
+def _checked_key(given: str | None) -> str:
+    key = rules.not_null(given, ("key",))
+    if not _KEY.fullmatch(key):
+        raise BadInput(
+            "key must be 2 to 10 capital letters or digits, beginning with a letter.",
+            path=("key",),
+        )
+    return key
+
+
+async def _key_taken(work: Work, key: str) -> bool:
+    return await work.session.scalar(select(Project.id).where(Project.key == key)) is not None
+
+
+async def _free_key(work: Work, name: str) -> str:
+    """A key from a name: initials of several words, the beginning of one, a number if taken."""
+    ascii_name = texts.normalized(name, "NFKD").encode("ascii", "ignore").decode().upper()
+    words = re.findall(r"[A-Z][A-Z0-9]*", ascii_name)
+    stem = "".join(word[0] for word in words)[:4] if len(words) > 1 else "".join(words)[:4]
+    if len(stem) < 2:
+        stem = (stem + "PRJ")[:3]
+    # One transaction at a time for a stem: two that saw the same key free would both take it.
+    await work.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:stem, 2))"), {"stem": stem}
+    )
+    taken = set(
+        await work.session.scalars(
+            select(Project.key).where(Project.key.startswith(stem, autoescape=True))
+        )
+    )
+    if stem not in taken:
+        return stem
+    return next(key for n in range(2, len(taken) + 3) if (key := f"{stem}{n}") not in taken)
+
+
+async def _membership(work: Work, project_id: UUID, user_id: UUID) -> ProjectMember | None:
+    member: ProjectMember | None = await work.session.scalar(
+        select(ProjectMember)
+        .where(ProjectMember.project_id == project_id, ProjectMember.user_id == user_id)
+        .with_for_update()
+    )
+    return member
+
+
+def _add_member(work: Work, project_id: UUID, user_id: UUID, role: Role) -> ProjectMember:
+    member = ProjectMember(
+        id=work.new_id(),
+        project_id=project_id,
+        user_id=user_id,
+        role=role,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(member)
+    return member
+
+
+async def _unassign(work: Work, member: ProjectMember) -> None:
+    tasks = await work.session.scalars(
+        select(Task)
+        .where(Task.project_id == member.project_id, Task.assignee_id == member.user_id)
+        .order_by(Task.id)
+        .with_for_update()
+    )
+    for task in tasks:
+        work.apply(task, {"assignee_id": None})
+        work.record(
+            EventKind.TASK_ASSIGNED,
+            task,
+            [("assignee", member.user_id, None)],
+            task_id=task.id,
+            project_id=task.project_id,
+        )

@@ -1,0 +1,1 @@
+"""Tasks and what belongs to them: comments, attachments, shares, reminders, tags."""

@@ -1,0 +1,258 @@
+"""How reminders come to run, and how people hear of due dates that are near.
+
+A run is one transaction: it locks the reminder, tells its owner, and writes the next run. So each
+run happens once, with any number of workers that die at any moment. What was missed while none was
+there is made up by one run, late, since the next run is looked for from the present on.
+
+Reminders that are set by a task's times have their next run written anew when these change
+(`follow_tasks`, from the log of events). Until that is done the old moment stands there; so a run
+looks at the task again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, func, literal_column, select
+from sqlalchemy.dialects.postgresql import insert
+
+from auth import access
+from auth.viewer import ViewerColumn
+from db.models import (
+    Channel,
+    DueNotice,
+    NotificationKind,
+    Project,
+    Reminder,
+    ReminderChannel,
+    Task,
+    TaskStatus,
+    User,
+)
+from domain.notifications.notification import MAIL_DELAY, Notice, notify
+from domain.tasks import schedule
+from domain.tasks.reminder import anchor_of, record, rule_of
+from domain.tasks.schedule import Relative
+from domain.work import Work
+from events.kinds import EventKind
+
+PORTION = 50
+DUE_SOON = dt.timedelta(hours=24)
+"""How long before a task is due people hear of it."""
+
+LOST = "What it reminds you of is gone, or you may not see it any more."
+_WAYS = {
+    ReminderChannel.IN_APP.value: Channel.IN_APP,
+    ReminderChannel.EMAIL.value: Channel.EMAIL,
+    ReminderChannel.PUSH.value: Channel.PUSH,
+}
+_NAME = 80
+
+
+def _visible(model: Any, key: Any) -> Select[Any]:
+    """Targets of some reminders that their owners see."""
+    # Written as text, so that subqueries of the rule do not add the table afresh; see events.log.
+    owner = ViewerColumn(literal_column("reminders.user_id", Uuid()))
+    return (
+        select(Reminder.id, model)
+        .join(model, model.id == key)
+        .where(Reminder.id == bindparam("ids", type_=ARRAY(Uuid())).any_())
+        .where(access.read(owner, model))
+        .execution_options(populate_existing=True)
+    )
+
+
+# Built once: building the rule takes longer than asking it.
+_TASKS = _visible(Task, Reminder.task_id)
+_PROJECTS = _visible(Project, Reminder.project_id)
+# Reminders of archived projects, or of tasks in them: nothing is told of what is read-only.
+_ARCHIVED = (
+    select(Reminder.id)
+    .outerjoin(Task, Task.id == Reminder.task_id)
+    .join(Project, Project.id == func.coalesce(Reminder.project_id, Task.project_id))
+    .where(
+        Reminder.id == bindparam("ids", type_=ARRAY(Uuid())).any_(),
+        Project.archived_at.is_not(None),
+    )
+)
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+async def claim(
+    work: Work, *, limit: int = PORTION, without: Collection[UUID] = ()
+) -> list[tuple[Reminder, bool]]:
+    """Reminders whose time has come, locked, with whether their owner's account is active.
+
+    Those that another worker has at this moment are left to it.
+    """
+    rows = await work.session.execute(
+        select(Reminder, User.is_active)
+        .join(User, User.id == Reminder.user_id)
+        .where(Reminder.next_run_at <= work.now, Reminder.id.not_in(without))
+        .order_by(Reminder.next_run_at, Reminder.id)
+        .limit(limit)
+        .with_for_update(of=Reminder, skip_locked=True)
+    )
+    return [(reminder, active) for reminder, active in rows]
+
+
+async def run(
+    work: Work,
+    claimed: Sequence[tuple[Reminder, bool]],
+    *,
+    mail_delay: dt.timedelta = MAIL_DELAY,
+) -> None:
+    """Run claimed reminders: tell their owners, and write when each runs next."""
+    ids = {"ids": [reminder.id for reminder, _ in claimed]}
+    tasks = {id_: task for id_, task in await work.session.execute(_TASKS, ids)}  # noqa: C416 - rows are no pairs
+    projects = {id_: one for id_, one in await work.session.execute(_PROJECTS, ids)}  # noqa: C416 - as above
+    archived = set(await work.session.scalars(_ARCHIVED, ids))
+    notices = []
+    for reminder, active in claimed:
+        task, project = tasks.get(reminder.id), projects.get(reminder.id)
+        if (reminder.task_id and task is None) or (reminder.project_id and project is None):
+            _turn_off(work, reminder)
+            continue
+        quiet = not active or reminder.id in archived
+        if _comes_true(work, reminder, task) and not quiet:
+            notices.extend(_notices(work, reminder, project))
+            reminder.last_run_at = work.now
+        rule = rule_of(reminder)
+        reminder.next_run_at = schedule.next_run(rule, work.now, anchor_of(rule, task))
+    await work.session.flush()
+    await notify(work, notices, mail_delay=mail_delay)
+
+
+def _comes_true(work: Work, reminder: Reminder, task: Task | None) -> bool:
+    """Whether there is something to be reminded of now."""
+    if task is None:
+        return True
+    rule = rule_of(reminder)
+    if isinstance(rule, Relative):
+        # The task's time may have been moved a moment ago.
+        moment = schedule.moved(anchor_of(rule, task), rule)
+        if moment is None or moment > work.now:
+            return False
+    return task.status.is_open
+
+
+def _notices(work: Work, reminder: Reminder, project: Project | None) -> list[Notice]:
+    """What the owner is told. The event is what webhooks are sent, where they are asked for."""
+    event_id = None
+    if ReminderChannel.WEBHOOK.value in reminder.channels:
+        event_id = record(work, EventKind.REMINDER_DUE, reminder)
+    ways = frozenset(_WAYS[name] for name in reminder.channels if name in _WAYS)
+    if not ways:
+        return []
+    message = reminder.message
+    if message is None and project is not None:
+        message = f"Reminder: “{project.name[:_NAME]}”."
+    return [
+        Notice(
+            recipient_id=reminder.user_id,
+            kind=NotificationKind.REMINDER,
+            event_id=event_id,
+            task_id=reminder.task_id,
+            message=message,
+            channels=ways,
+        )
+    ]
+
+
+def _turn_off(work: Work, reminder: Reminder) -> None:
+    values = {"enabled": False, "disabled_reason": LOST, "next_run_at": None}
+    changed = work.apply(reminder, values, ignore=("next_run_at",))
+    record(work, EventKind.REMINDER_UPDATED, reminder, changed)
+
+
+# --- tasks whose times change --------------------------------------------------------------------
+
+
+async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
+    """Write the next runs anew of reminders that are set by the times of these tasks.
+
+    The moment is that of the change: a run that was to come then and is over by now was missed,
+    and is made up. One that was over already when the task was changed does not come back.
+    """
+    reminders = list(
+        await work.session.scalars(
+            select(Reminder)
+            .where(
+                Reminder.task_id.in_(changed),
+                Reminder.kind.in_(list(schedule.Anchor)),
+                Reminder.enabled,
+            )
+            .order_by(Reminder.id)
+            .with_for_update()
+        )
+    )
+    if not reminders:
+        return
+    # Read after the locks: whoever changes a task later finds the reminder in a later event.
+    rows = await work.session.execute(
+        select(Task.id, Task.due_at, Task.start_at).where(Task.id.in_(changed))
+    )
+    tasks = {row.id: row for row in rows}
+    for reminder in reminders:
+        assert reminder.task_id is not None, "asked for by task"
+        since = changed[reminder.task_id]
+        if reminder.last_run_at is not None:
+            since = max(since, reminder.last_run_at)
+        rule = rule_of(reminder)
+        anchor = anchor_of(rule, tasks.get(reminder.task_id))
+        reminder.next_run_at = schedule.next_run(rule, since, anchor)
+    await work.session.flush()
+
+
+# --- due soon ------------------------------------------------------------------------------------
+
+
+async def tell_of_due(
+    work: Work, *, limit: int = PORTION, mail_delay: dt.timedelta = MAIL_DELAY
+) -> int:
+    """Tell whoever is to do a task, or else its owner, that it is due within a day.
+
+    Once for each due date: the note of it is written in the same statement that finds the task, and
+    of two workers the second finds it there. The number of tasks.
+    """
+    near = (
+        select(Task.id, Task.due_at)
+        .outerjoin(DueNotice, DueNotice.task_id == Task.id)
+        .outerjoin(Project, Project.id == Task.project_id)
+        .where(
+            Project.archived_at.is_(None),
+            Task.due_at > work.now,
+            Task.due_at <= work.now + DUE_SOON,
+            Task.status < TaskStatus.COMPLETED,
+            Task.deleted_at.is_(None),
+            DueNotice.due_at.is_distinct_from(Task.due_at),
+        )
+        # In one order everywhere, so that two workers wait for each other and never in a circle.
+        .order_by(Task.id)
+        .limit(limit)
+    )
+    noted = insert(DueNotice).from_select(["task_id", "due_at"], near)
+    noted = noted.on_conflict_do_update(
+        index_elements=[DueNotice.task_id],
+        set_={"due_at": noted.excluded.due_at},
+        where=DueNotice.due_at.is_distinct_from(noted.excluded.due_at),
+    )
+    told = list(await work.session.scalars(noted.returning(DueNotice.task_id)))
+    tasks = await work.session.execute(
+        select(Task.id, Task.owner_id, Task.assignee_id).where(Task.id.in_(told)).order_by(Task.id)
+    )
+    notices = [
+        Notice(
+            recipient_id=task.assignee_id or task.owner_id,
+            kind=NotificationKind.TASK_DUE_SOON,
+            task_id=task.id,
+        )
+        for task in tasks
+    ]
+    await notify(work, notices, mail_delay=mail_delay)
+    return len(told)

@@ -1,0 +1,181 @@
+"""Showing a task to somebody who does not see it by a project."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth import access
+from db.models import Permission, Project, Task, TaskShare, User
+from domain import locks, rights_change, rules
+from domain.projects.project import checked_username, demand_open, find_user, is_member
+from domain.tasks import placement, visibility
+from domain.work import Work
+from errors import AlreadyExists, BadInput, ErrorCode, Failure, check
+from events.kinds import EventKind
+
+END_JOB = "share.end"
+
+
+async def create(
+    work: Work,
+    task_id: UUID,
+    *,
+    username: str | None = None,
+    user_id: UUID | None = None,
+    permission: Permission = Permission.VIEW,
+    expires_at: dt.datetime | None = None,
+) -> TaskShare:
+    """Share a task and its subtasks with a person, by username or id. A share that has expired
+    counts as none, and is replaced.
+    """
+    path = ("task_id",)
+    expires_at = _future(work, expires_at)
+    if username is not None:
+        checked_username(username)
+    await locks.lock_tasks(work, [task_id], trees=True)
+    task = await work.shareable(Task, task_id, path=path)
+    user = await find_user(work, user_id, username)
+    await _demand_sharable_with(work, task, user, ("user_id" if username is None else "username",))
+    share = TaskShare(
+        id=work.new_id(),
+        task_id=task.id,
+        user_id=user.id,
+        permission=permission,
+        shared_by_id=work.viewer.require(),
+        expires_at=expires_at,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    async with rights_change.guarded(work, [task.id], path):
+        work.session.add(share)
+    changes = [("user", None, user.id), ("permission", None, permission)]
+    await _end_in_time(work, share)
+    if share.expires_at is not None:
+        changes.append(("expires_at", None, share.expires_at))
+    _record(work, EventKind.SHARE_CREATED, share, task, changes)
+    await work.session.flush()
+    return share
+
+
+async def update(
+    work: Work, share_id: UUID, changes: Mapping[str, Any], if_version: int | None
+) -> TaskShare:
+    """Change permission or expiry (null: it does not expire)."""
+    values: dict[str, Any] = {}
+    if "permission" in changes:
+        values["permission"] = rules.not_null(changes["permission"], ("permission",))
+    if "expires_at" in changes:
+        values["expires_at"] = _future(work, changes["expires_at"])
+    share, task = await _locked(work, share_id)
+    await work.demand(share, access.edit, "change")
+    async with rights_change.guarded(work, [task.id]):
+        changed = work.apply(share, values, if_version=if_version, ref="share")
+    if changed:
+        await _end_in_time(work, share)
+        _record(work, EventKind.SHARE_UPDATED, share, task, changed)
+        await work.session.flush()
+    return share
+
+
+async def delete(work: Work, share_id: UUID) -> Task:
+    """Take a share back, or give up one's own. Who so loses sight of the task is told."""
+    share, task = await _locked(work, share_id)
+    await work.demand(share, access.delete, "delete")
+    async with rights_change.guarded(work, [task.id]):
+        await work.session.delete(share)
+        changes = [("user", share.user_id, None), ("permission", share.permission, None)]
+        _record(work, EventKind.SHARE_DELETED, share, task, changes)
+    return task
+
+
+async def end(work: Work, share_id: UUID) -> None:
+    """Tell the recipient of a share that has expired what they see no longer. Safe to repeat."""
+    share = await work.session.get(TaskShare, share_id)
+    if share is None or share.expires_at is None or share.expires_at > work.now:
+        return
+    below = await work.session.execute(
+        select(Task.id, Task.project_id)
+        .where(Task.id.in_(placement.tree(share.task_id)), Task.deleted_at.is_(None))
+        .order_by(Task.id)
+    )
+    tasks = below.all()
+    still = await visibility.seen(work, [(task.id, share.user_id) for task in tasks])
+    await rights_change.record_lost(
+        work,
+        [
+            (task.id, task.project_id, [share.user_id])
+            for task in tasks
+            if (task.id, share.user_id) not in still
+        ],
+    )
+
+
+async def _locked(work: Work, share_id: UUID) -> tuple[TaskShare, Task]:
+    """A share that the viewer sees and its task, which they need not see, locked."""
+    seen = await work.readable(TaskShare, share_id)
+    await locks.lock_tasks(work, [seen.task_id], trees=True)
+    share = await work.readable(TaskShare, share_id, lock=True)
+    return share, await work.session.get_one(Task, share.task_id)
+
+
+async def _end_in_time(work: Work, share: TaskShare) -> None:
+    if share.expires_at is not None:
+        await work.enqueue(END_JOB, {"share_id": share.id}, run_at=share.expires_at)
+
+
+async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:
+    """Raise `ARCHIVED` where the task's project is read-only."""
+    if task.project_id is not None:
+        demand_open(await work.session.get_one(Project, task.project_id), path)
+
+
+async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.Path) -> None:
+    is_viewer = user.id == work.viewer.user_id
+    # An owner who is no member of the project any more has no rights, and may be given some.
+    is_owner = user.id == task.owner_id and (
+        task.project_id is None or await is_member(work, task.project_id, user.id)
+    )
+    if is_viewer or is_owner:
+        who = "yourself" if is_viewer else "its owner"
+        raise Failure(f"You cannot share a task with {who}.", path=path, code=ErrorCode.SELF_SHARE)
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=path)
+    existing = await work.session.scalar(
+        select(TaskShare).where(TaskShare.task_id == task.id, TaskShare.user_id == user.id)
+    )
+    if existing is None:
+        return
+    if existing.expires_at is None or existing.expires_at > work.now:
+        raise AlreadyExists(
+            f"The task is shared with {user.username} already; change that share.", path=path
+        )
+    await work.session.delete(existing)
+    await work.session.flush()
+
+
+@check()
+def _future(work: Work, moment: dt.datetime | None) -> dt.datetime | None:
+    expires = rules.moment(moment, ("expires_at",))
+    if expires is not None and expires <= work.now:
+        raise BadInput("expiresAt must lie in the future.", path=("expires_at",))
+    return expires
+
+
+def _record(
+    work: Work, kind: EventKind, share: TaskShare, task: Task, changes: list[tuple[str, Any, Any]]
+) -> None:
+    work.record(
+        kind,
+        share,
+        changes,
+        task_id=task.id,
+        project_id=task.project_id,
+        # The person may know of their own share whether or not they see the task any more.
+        audience=[share.user_id],
+    )
+    work.touched_users.update((task.owner_id, share.shared_by_id))

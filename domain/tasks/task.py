@@ -1,0 +1,210 @@
+"""Tasks: what can be done with one. Where a task stands among others is `domain.tasks.placement`,
+how one is made `domain.tasks.task_creation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+
+from auth import access
+from db.models import Project, Task, TaskStatus
+from domain import locks, rights_change, rules
+from domain.tasks import placement
+from domain.tasks.task_creation import assignable, create, create_at_once
+from domain.tasks.task_values import (
+    Changes,
+    NewTask,
+    Subtasks,
+    apply,
+    checked,
+    kind_of,
+    record,
+    record_restored,
+)
+from domain.work import Work, archived
+from errors import BadInput, Forbidden, NotFound
+from events.kinds import EventKind
+
+__all__ = [
+    "NewTask",
+    "Subtasks",
+    "assign",
+    "complete",
+    "create",
+    "create_at_once",
+    "delete",
+    "reopen",
+    "restore",
+    "update_task",
+]
+
+
+async def update_task(
+    work: Work, task_id: UUID, changes: Mapping[str, Any], if_version: int | None
+) -> Task:
+    """Change fields; what is not among `changes` stays."""
+    values = checked(work, changes)
+    if "parent_id" in changes:
+        await _lock_tree(work, task_id, beside=changes["parent_id"])
+    task = await work.editable(Task, task_id)
+    if "assignee_id" in changes:
+        values["assignee_id"] = changes["assignee_id"]
+    if "parent_id" in changes:
+        parent = await placement.parent_for(work, changes["parent_id"], child=task)
+        values["parent_id"] = None if parent is None else parent.id
+        values["root_id"] = None if parent is None else parent.root_id or parent.id
+    await _apply(work, task, values, if_version)
+    return task
+
+
+async def complete(work: Work, task_id: UUID, if_version: int | None) -> Task:
+    """Set the status COMPLETED; a task that is completed stays as it is."""
+    return await update_task(work, task_id, {"status": TaskStatus.COMPLETED}, if_version)
+
+
+async def reopen(work: Work, task_id: UUID, if_version: int | None) -> Task:
+    """Set the status TODO again where the task is completed or cancelled."""
+    task = await work.editable(Task, task_id)
+    values = {} if task.status.is_open else checked(work, {"status": TaskStatus.TODO})
+    await _apply(work, task, values, if_version)
+    return task
+
+
+async def assign(
+    work: Work, task_id: UUID, assignee_id: UUID | None, if_version: int | None
+) -> Task:
+    """Give the task to somebody, or to nobody."""
+    return await update_task(work, task_id, {"assignee_id": assignee_id}, if_version)
+
+
+async def delete(
+    work: Work,
+    task_id: UUID,
+    if_version: int | None,
+    subtasks: Subtasks = Subtasks.DELETE,
+) -> Task:
+    """Put a task into the trash for 30 days: its subtasks with it, or they move up."""
+    await _lock_tree(work, task_id)
+    task = await work.deletable(Task, task_id)
+    work.check_version(task, if_version, fields=[], ref="task")
+    async with rights_change.guarded(work, [task.id], told=[task.id]) as before:
+        if subtasks is Subtasks.MOVE_UP:
+            await placement.move_up(work, {task.id: task}, without={task.id: task})
+        else:
+            demand_all_deletable(work, before, task.id)
+        await work.session.execute(
+            update(Task)
+            .where(Task.id.in_(placement.tree(task.id)), Task.deleted_at.is_(None))
+            .values(deleted_at=work.now, deleted_with=task.id)
+            .execution_options(synchronize_session=False)
+        )
+        await work.session.refresh(task)
+        task.version += 1
+        task.updated_at = work.now
+        record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
+    await work.session.flush()
+    return task
+
+
+def demand_all_deletable(
+    work: Work, before: rights_change.Snapshot, task_id: UUID, path: rules.Path = ("id",)
+) -> None:
+    """Raise `Forbidden` unless the viewer may delete everything below the task."""
+    viewer = work.viewer.require()
+    kept = [one for one in before.living_below(task_id) if (one, viewer) not in before.managers]
+    if kept:
+        what = "1 subtask" if len(kept) == 1 else f"{len(kept)} subtasks"
+        raise Forbidden(
+            f"You cannot delete {what} of this task. Leave them out with `subtasks: MOVE_UP`, "
+            "which moves all subtasks one level up.",
+            path=path,
+        )
+
+
+async def restore(work: Work, task_id: UUID) -> Task:
+    """Take a task out of the trash, with the subtasks that went with it."""
+    await locks.lock_tasks(work, [task_id], trees=True)
+    found = (
+        await work.session.execute(
+            select(Task, access.delete(work.viewer, Task, trashed=True)).where(
+                Task.id == task_id, access.delete(work.viewer, Task, trashed=True, archived=True)
+            )
+        )
+    ).first()
+    if found is None:
+        raise NotFound("task in the trash", path=("id",))
+    task, is_open = found
+    if not is_open:
+        raise archived()
+    if task.deleted_with != task.id:
+        raise BadInput(
+            "This task went into the trash with its project or parent; restore that.", path=("id",)
+        )
+    if await _hangs_on_trash(work, task):
+        raise BadInput(
+            "Its project or the task above it is in the trash; restore that first.", path=("id",)
+        )
+    deleted_at = task.deleted_at
+    async with rights_change.guarded(work, [task.id]):
+        restored = await work.session.scalars(
+            update(Task)
+            .where(Task.deleted_with == task.id)
+            .values(deleted_at=None, deleted_with=None)
+            .returning(Task.id)
+            .execution_options(synchronize_session=False)
+        )
+        below = [one for one in restored if one != task.id]
+        await work.session.refresh(task)
+        task.version += 1
+        task.updated_at = work.now
+        record(work, EventKind.TASK_RESTORED, task, [("deleted_at", deleted_at, None)])
+        await record_restored(work, below, task.project_id, deleted_at)
+    return task
+
+
+async def _lock_tree(work: Work, task_id: UUID, beside: UUID | None = None) -> None:
+    """Lock a task that the viewer sees, everything above and below it, and one beside."""
+    await work.readable(Task, task_id)
+    ids = [task_id] if beside is None else [task_id, beside]
+    await locks.lock_tasks(work, ids, trees=True)
+
+
+async def _hangs_on_trash(work: Work, task: Task) -> bool:
+    """Whether the task, brought back alone, would hang on something that nobody sees."""
+    parent = select(Task.id).where(Task.id == task.parent_id, Task.deleted_at.is_not(None))
+    project = select(Project.id).where(
+        Project.id == task.project_id, Project.deleted_at.is_not(None)
+    )
+    return bool(await work.session.scalar(select(or_(parent.exists(), project.exists()))))
+
+
+async def _apply(work: Work, task: Task, values: dict[str, Any], if_version: int | None) -> None:
+    nested = "parent_id" in values and values["parent_id"] != task.parent_id
+    reassigned = "assignee_id" in values and values["assignee_id"] != task.assignee_id
+    if not nested and not reassigned:
+        _record_changes(work, task, apply(work, task, values, if_version))
+        await work.session.flush()
+        return
+    assignee = values["assignee_id"] if reassigned else None
+    if assignee is not None:
+        await assignable(work, assignee)
+    async with rights_change.guarded(
+        work,
+        [task.id],
+        ("parent_id",) if nested else ("assignee_id",),
+        assignees=() if assignee is None else (assignee,),
+    ):
+        changes = apply(work, task, values, if_version)
+        if nested:
+            await placement.move_subtree(work, task)
+        _record_changes(work, task, changes)
+    await work.session.flush()
+
+
+def _record_changes(work: Work, task: Task, changes: Changes) -> None:
+    if changes:
+        record(work, kind_of(changes), task, changes)

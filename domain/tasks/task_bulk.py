@@ -1,0 +1,511 @@
+"""Many tasks at once: made, changed or deleted in a number of statements that does not grow.
+
+What is asked of the database about one item is asked about all of them in one statement; then each
+item is judged by itself, by the rules that single tasks are judged by; then all that are good are
+written in one statement, their events in another. An item that fails is a `Failure` in its place of
+the result, and takes nothing with it, unless the caller wants all or nothing (`all_or_nothing`):
+then nothing is written where any fails.
+
+Items come in as `Failure`s too, for those that could not even be read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Select,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from auth import access
+from db.models import Project, Role, Task, User
+from domain import locks, rights_change, rules
+from domain.projects.project import demand_editing
+from domain.tasks import placement, ranks, visibility
+from domain.tasks.task import demand_all_deletable
+from domain.tasks.task_creation import hidden_from_assignee
+from domain.tasks.task_values import (
+    Changes,
+    NewTask,
+    Subtasks,
+    apply,
+    checked,
+    checked_new,
+    kind_of,
+    record,
+)
+from domain.work import Work, archived
+from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound, collecting
+from events.kinds import EventKind
+
+MAX_ITEMS = 200
+
+T = TypeVar("T")
+# A task that the viewer sees, whether they have a right on it, and whether they would have it if
+# its project were not archived.
+Known = tuple[Task, bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Changes of one task, as `domain.tasks.task.update_task` takes them; not its parent."""
+
+    task_id: UUID
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A task to delete, as `domain.tasks.task.delete` takes it."""
+
+    task_id: UUID
+    if_version: int | None = None
+    subtasks: Subtasks = Subtasks.DELETE
+
+
+def check_values(work: Work, item: object) -> None:
+    """Refuse the values of an item that no task could have."""
+    if isinstance(item, NewTask):
+        checked_new(work, item)
+    elif isinstance(item, Edit):
+        checked(work, item.changes)
+
+
+def demand_size(items: Sequence[Any]) -> None:
+    """Raise where there are more items than one call takes, or none."""
+    if not items:
+        raise BadInput("There is no item.", path=("items",))
+    if len(items) > MAX_ITEMS:
+        raise Failure(
+            f"At most {MAX_ITEMS} items; there are {len(items)}.",
+            path=("items",),
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+
+
+# --- making --------------------------------------------------------------------------------------
+
+
+async def create(
+    work: Work, items: Sequence[NewTask | Failure], *, all_or_nothing: bool
+) -> list[Task | Failure]:
+    """Make tasks, in this order. An item's parent may be an earlier item, by an id of one's own."""
+    work.viewer.require()
+    known = await _known_to(work, [item for item in items if isinstance(item, NewTask)])
+    made: dict[UUID, Task] = {}
+    results: list[Task | Failure] = []
+    for item in items:
+        try:
+            with collecting():
+                task = _drafted(work, _taken(item), known, made)
+            _demand_shown_to(work, task, known, made)
+        except Failure as failure:
+            results.append(failure)
+        else:
+            made[task.id] = task
+            results.append(task)
+    if _stopped(results, all_or_nothing):
+        return results
+    tasks = _good(results)
+    if not tasks:
+        return results
+    # Ranks first: their locks are taken in one order by all, so that nobody who numbers the same
+    # projects in another order can be waited for.
+    await _rank(work, tasks)
+    await _number(work, tasks)
+    # Nulls are written too, so that all rows have the same columns and are one statement.
+    await work.session.execute(
+        insert(Task).execution_options(render_nulls=True), [_columns(task) for task in tasks]
+    )
+    for task in tasks:
+        record(work, EventKind.TASK_CREATED, task)
+    await work.session.flush()
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the database says about the things that new tasks name."""
+
+    # Projects and parents with whether the viewer may work on them.
+    projects: Mapping[UUID, tuple[Project, bool]]
+    parents: Mapping[UUID, Known]
+    people: Mapping[UUID, User]
+    taken: Collection[UUID]
+    # Projects of which the viewer is a member: they may share what they make there.
+    member_of: Collection[UUID]
+    # Parents and assignees who see them.
+    seen: Collection[visibility.TaskAndPerson]
+
+
+async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
+    own = {item.id for item in items if item.id is not None}
+    parents = {item.parent_id for item in items if item.parent_id is not None}
+    projects = {item.project_id for item in items if item.project_id is not None}
+    named = own | parents
+    await locks.lock_tasks(work, parents, projects=projects)
+    may = (
+        access.read(work.viewer, Task),
+        access.edit(work.viewer, Task),
+        access.edit(work.viewer, Task, archived=True),
+    )
+    query: Any = select(Task, *may).where(Task.id.in_(named))
+    tasks = await _rows(work, named, query)
+    role = access.role_in(work.viewer, Project.id)
+    return _Known(
+        projects={
+            project.id: (project, role is not None and role >= Role.EDITOR)
+            for project, role in await _rows(
+                work,
+                projects,
+                select(Project, role).where(
+                    Project.id.in_(projects), access.read(work.viewer, Project)
+                ),
+            )
+        },
+        parents={
+            task.id: (task, bool(edit), bool(held)) for task, read, edit, held in tasks if read
+        },
+        people=await _people(work, {item.assignee_id for item in items}),
+        taken=own & {task.id for task, *_ in tasks},
+        member_of=set(await work.session.scalars(access.member_projects(work.viewer)))
+        if parents
+        else projects,
+        seen=await visibility.seen(
+            work,
+            {
+                (parent_id, item.assignee_id)
+                for item in items
+                if item.assignee_id is not None
+                for parent_id in parents
+            },
+        ),
+    )
+
+
+def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, Task]) -> None:
+    """As in `domain.tasks.task_creation`: whom a task is assigned to sees it by its parent, or the
+    viewer may share it.
+    """
+    above = task.parent_id
+    while above is not None and above in made:
+        if made[above].assignee_id == task.assignee_id:
+            return
+        above = made[above].parent_id
+    if task.assignee_id is None or above is None or (above, task.assignee_id) in known.seen:
+        return
+    may_share = task.owner_id == work.viewer.user_id and (
+        task.project_id is None or task.project_id in known.member_of
+    )
+    if not may_share:
+        raise hidden_from_assignee()
+
+
+def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
+    """The task that an item asks for, without number and rank: as `domain.tasks.task.create` has
+    it.
+    """
+    values = checked_new(work, new)
+    parent = None
+    if new.parent_id is not None:
+        parent = made.get(new.parent_id) or _permitted(
+            known.parents, new.parent_id, "change", ("parent_id",)
+        )
+        placement.demand_depth(placement.level_below(parent) + 1, ("parent_id",))
+        if new.project_id not in {None, parent.project_id}:
+            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
+    elif new.project_id is not None:
+        if new.project_id not in known.projects:
+            raise NotFound("project", path=("project_id",))
+        project, editor = known.projects[new.project_id]
+        demand_editing(project, editor=editor, path=("project_id",))
+    if new.id in known.taken or new.id in made:
+        raise rules.taken("id", ("id",))
+    _demand_active(known.people, new.assignee_id)
+    # A microsecond apart, so that lists by time keep the order of the input.
+    moment = work.now + dt.timedelta(microseconds=len(made))
+    # A personal task's subtasks are its owner's, whoever makes them.
+    owner_id = work.viewer.require()
+    if parent is not None and parent.project_id is None:
+        owner_id = parent.owner_id
+    return Task(
+        **{"due_at": None, "due_on": None, "due_timezone": None, **values},
+        id=new.id or work.new_id(),
+        project_id=new.project_id if parent is None else parent.project_id,
+        owner_id=owner_id,
+        assignee_id=new.assignee_id,
+        parent_id=None if parent is None else parent.id,
+        root_id=None if parent is None else parent.root_id or parent.id,
+        created_at=moment,
+        updated_at=moment,
+        version=1,
+    )
+
+
+async def _number(work: Work, tasks: Sequence[Task]) -> None:
+    """Numbers for tasks in projects: a run for each project, taken in one statement."""
+    counts = Counter(task.project_id for task in tasks if task.project_id is not None)
+    if not counts:
+        return
+    wanted = (
+        func.unnest(
+            bindparam("projects", list(counts), ARRAY(Uuid())),
+            bindparam("counts", list(counts.values()), ARRAY(Integer())),
+        )
+        .table_valued(column("project_id", Uuid()), column("count", Integer()))
+        .render_derived(name="wanted")
+    )
+    rows = await work.session.execute(
+        update(Project)
+        .where(Project.id == wanted.c.project_id)
+        .values(last_number=Project.last_number + wanted.c.count)
+        .returning(Project.id, Project.last_number)
+        .execution_options(synchronize_session=False)
+    )
+    following = {project_id: last - counts[project_id] for project_id, last in rows}
+    for task in tasks:
+        if task.project_id is not None:
+            following[task.project_id] += 1
+            task.number = following[task.project_id]
+
+
+async def _rank(work: Work, tasks: Sequence[Task]) -> None:
+    """Ranks at the end of each list, in the order of the tasks; see `domain.tasks.placement`."""
+    lists: dict[placement.TaskList, list[Task]] = {}
+    for task in tasks:
+        whose = task.owner_id if task.project_id is None else None
+        lists.setdefault((task.project_id, whose), []).append(task)
+    last = await placement.lock_and_find_ends(work, list(lists))
+    for one, members in lists.items():
+        for task, rank in zip(members, ranks.after(last.get(one), len(members)), strict=True):
+            task.position = rank
+
+
+# --- changing ------------------------------------------------------------------------------------
+
+
+async def update_tasks(
+    work: Work, items: Sequence[Edit | Failure], *, all_or_nothing: bool
+) -> list[Task | Failure]:
+    """Change tasks, each by its own changes."""
+    work.viewer.require()
+    edits = [item for item in items if isinstance(item, Edit)]
+    named = {item.task_id for item in edits}
+    trees = any("assignee_id" in item.changes for item in edits)
+    await locks.lock_tasks(work, named, alone=True, trees=trees)
+    known = await _with_right(work, named, access.edit)
+    for task, *_ in known.values():
+        # They are written below, all in one statement, and not by the session one after the other.
+        work.session.expunge(task)
+    assignees = {item.changes.get("assignee_id") for item in edits}
+    people = await _people(work, assignees)
+    assigned = {item.task_id for item in edits if "assignee_id" in item.changes} & set(known)
+    before = await rights_change.snapshot(work, assigned)
+    results: list[Task | Failure] = []
+    changed: dict[UUID, Changes] = {}
+    for item in items:
+        try:
+            edit = _taken(item)
+            if edit.task_id in changed:
+                raise BadInput("This task stands in an earlier item already.", path=("id",))
+            task = _permitted(known, edit.task_id, "change", ("id",))
+            with collecting():
+                values = checked(work, edit.changes)
+            if "assignee_id" in edit.changes:
+                person = edit.changes["assignee_id"]
+                _demand_active(people, person)
+                if person is not None and person != task.assignee_id:
+                    hidden = [
+                        one
+                        for one in before.tree(task.id)
+                        if one in before.living and not before.sees(one, person)
+                    ]
+                    rights_change.demand_sharable(work, before, hidden, ("assignee_id",))
+                values["assignee_id"] = person
+            changed[task.id] = apply(work, task, values, edit.if_version)
+            results.append(task)
+        except Failure as failure:
+            results.append(failure)
+    if _stopped(results, all_or_nothing):
+        return results
+    written = [task for task in _good(results) if changed[task.id]]
+    if written:
+        await work.session.execute(
+            update(Task).execution_options(synchronize_session=False),
+            [_columns(task) for task in written],
+        )
+    for task in written:
+        record(work, kind_of(changed[task.id]), task, changed[task.id])
+    await work.session.flush()
+    after = await rights_change.snapshot(work, before.projects)
+    await rights_change.record_losses(work, before, after)
+    return results
+
+
+# --- deleting ------------------------------------------------------------------------------------
+
+
+async def delete(
+    work: Work, items: Sequence[Deletion | Failure], *, all_or_nothing: bool
+) -> list[Task | Failure]:
+    """Put tasks into the trash, and their subtasks unless these move up. A task that goes with one
+    of its ancestors in the list comes back with it.
+    """
+    work.viewer.require()
+    wanted = {item.task_id for item in items if isinstance(item, Deletion)}
+    await locks.lock_tasks(work, wanted, trees=True)
+    known = await _with_right(work, wanted, access.delete)
+    before = await rights_change.snapshot(work, known)
+    results: list[Task | Failure] = []
+    seen: set[UUID] = set()
+    emptied: dict[UUID, Task] = {}
+    for item in items:
+        try:
+            deletion = _taken(item)
+            if deletion.task_id in seen:
+                raise BadInput("This task stands in an earlier item already.", path=("id",))
+            seen.add(deletion.task_id)
+            task = _permitted(known, deletion.task_id, "delete", ("id",))
+            work.check_version(task, deletion.if_version, fields=[], ref="task")
+            if deletion.subtasks is Subtasks.MOVE_UP:
+                emptied[task.id] = task
+            else:
+                demand_all_deletable(work, before, task.id)
+            results.append(task)
+        except Failure as failure:
+            results.append(failure)
+    if _stopped(results, all_or_nothing):
+        return results
+    tasks = {task.id: task for task in _good(results)}
+    if tasks:
+        await placement.move_up(work, emptied, without=tasks)
+        # Where they stand now: what stood between two of them may have moved up.
+        stand: Any = select(Task).where(Task.id.in_(tasks))
+        await _rows(work, emptied, stand.execution_options(populate_existing=True))
+        await _put_into_trash(work, tasks)
+    for task in tasks.values():
+        record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
+    await work.session.flush()
+    after = await rights_change.snapshot(work, before.projects)
+    await rights_change.record_losses(work, before, after, told=tasks)
+    return results
+
+
+async def _put_into_trash(work: Work, tasks: Mapping[UUID, Task]) -> None:
+    tops = [
+        task.id
+        for task in tasks.values()
+        if task.parent_id not in tasks and task.root_id not in tasks
+    ]
+    named = Task.id.in_(tasks)
+    await work.session.execute(
+        update(Task)
+        .where(
+            or_(Task.id.in_(tops), Task.parent_id.in_(tops), Task.root_id.in_(tops)),
+            Task.deleted_at.is_(None),
+        )
+        .values(
+            deleted_at=work.now,
+            # Of a task and its ancestors exactly one is a top.
+            deleted_with=case(
+                (Task.id.in_(tops), Task.id),
+                (Task.parent_id.in_(tops), Task.parent_id),
+                else_=Task.root_id,
+            ),
+            version=Task.version + case((named, 1), else_=0),
+            updated_at=case((named, work.now), else_=Task.updated_at),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+# --- common --------------------------------------------------------------------------------------
+
+
+def _taken(item: T | Failure) -> T:
+    if isinstance(item, Failure):
+        raise item
+    return item
+
+
+def _good(results: Sequence[Task | Failure]) -> list[Task]:
+    return [result for result in results if isinstance(result, Task)]
+
+
+def _stopped(results: Sequence[Task | Failure], all_or_nothing: bool) -> bool:
+    return all_or_nothing and any(isinstance(result, Failure) for result in results)
+
+
+# What is written of a task: all but what the database computes.
+_WRITTEN = [
+    attribute.key
+    for attribute in Task.__mapper__.column_attrs
+    if attribute.columns[0].computed is None
+]
+
+
+def _columns(task: Task) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in _WRITTEN}
+
+
+async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> list[Any]:
+    """The rows of a query about these keys; none, without asking, where there is no key."""
+    return list((await work.session.execute(query)).all()) if keys else []
+
+
+async def _with_right(work: Work, ids: Collection[UUID], right: Any) -> dict[UUID, Known]:
+    """The tasks among these that the viewer sees, with what they may do."""
+    query = select(Task, right(work.viewer, Task), right(work.viewer, Task, archived=True)).where(
+        Task.id.in_(ids), access.read(work.viewer, Task)
+    )
+    return {
+        task.id: (task, bool(allowed), bool(held))
+        for task, allowed, held in await _rows(work, ids, query)
+    }
+
+
+async def _people(work: Work, ids: Collection[UUID | None]) -> dict[UUID, User]:
+    wanted = {person for person in ids if person is not None}
+    if not wanted:
+        return {}
+    found = await work.session.scalars(
+        select(User).where(User.id.in_(wanted), access.read(work.viewer, User))
+    )
+    return {user.id: user for user in found}
+
+
+def _permitted(known: Mapping[UUID, Known], task_id: UUID, verb: str, path: rules.Path) -> Task:
+    if task_id not in known:
+        raise NotFound("task", path=path)
+    task, allowed, held = known[task_id]
+    if held and not allowed:
+        raise archived(path)
+    if not allowed:
+        raise Forbidden(f"You may see this task, but not {verb} it.", path=path)
+    return task
+
+
+def _demand_active(people: Mapping[UUID, User], user_id: UUID | None) -> None:
+    if user_id is None:
+        return
+    if user_id not in people:
+        raise NotFound("user", path=("assignee_id",))
+    if not people[user_id].is_active:
+        raise BadInput("This account is deactivated.", path=("assignee_id",))

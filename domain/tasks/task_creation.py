@@ -1,0 +1,253 @@
+"""Making one task.
+
+`create` does it step by step, within a transaction, and can say of everything why it cannot be
+done. `create_at_once` does the most usual case - a task in a project - in one statement that is
+its own transaction: rights, number, rank, task and event. It writes nothing where anything stands
+in the way; then `create` finds out what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Insert,
+    bindparam,
+    exists,
+    false,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import Viewer
+from db.models import Event, Project, Role, Task, User
+from db.read import Row, Statement
+from domain import rules
+from domain.projects.project import demand_editor, is_member
+from domain.tasks import placement, ranks, visibility
+from domain.tasks.task_values import NewTask, checked_new, event_of_values
+from domain.work import Work, stand_in
+from errors import BadInput, Forbidden
+from events.kinds import EventKind
+
+
+async def create(work: Work, new: NewTask) -> Task:
+    """Make a task in a project, below another task, or a personal one.
+
+    The task that is returned tells what was written; it is no part of the session.
+    """
+    user_id = work.viewer.require()
+    values = checked_new(work, new)
+    parent = await placement.parent_for(work, new.parent_id)
+    project_id, owner_id = new.project_id, user_id
+    if parent is not None:
+        if new.project_id is not None and new.project_id != parent.project_id:
+            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
+        project_id = parent.project_id
+        if project_id is None:
+            # A personal task's subtasks are its owner's, whoever makes them.
+            owner_id = parent.owner_id
+    elif project_id is not None:
+        await demand_editor(work, project_id, ("project_id",))
+    if new.id is not None and await work.session.get(Task, new.id) is not None:
+        raise rules.taken("id", ("id",))
+    if new.assignee_id is not None:
+        await assignable(work, new.assignee_id)
+        if parent is not None:
+            await _demand_shown_to(work, parent, owner_id, new.assignee_id)
+    columns = _columns(work, new, values, owner_id) | {
+        "project_id": project_id,
+        "position": await placement.at_end(work, project_id, owner_id),
+        "parent_id": None if parent is None else parent.id,
+        "root_id": None if parent is None else parent.root_id or parent.id,
+    }
+    (row,) = await work.fetch(
+        _INSERT_PERSONAL if project_id is None else _INSERT_IN_PROJECT, _params(work, columns)
+    )
+    return Task(**columns | {"number": row.number})
+
+
+async def _demand_shown_to(work: Work, parent: Task, owner_id: UUID, assignee_id: UUID) -> None:
+    """Raise unless the viewer may share a new task below this parent, or the assignee sees it by
+    the parent anyway.
+    """
+    if await visibility.sees(work, parent.id, assignee_id):
+        return
+    if owner_id == work.viewer.user_id and (
+        parent.project_id is None or await is_member(work, parent.project_id, owner_id)
+    ):
+        return
+    raise hidden_from_assignee()
+
+
+def hidden_from_assignee() -> Forbidden:
+    """Refused: somebody who does not see a task cannot be assigned without the right to share."""
+    return Forbidden(
+        "You can see this task but cannot share it, and this person does not see it yet.",
+        path=("assignee_id",),
+    )
+
+
+async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row | None:
+    """The new task, with the columns that are wanted of it; None where nothing was done.
+
+    `work` is one of `domain.work.of_one_statement`. Raises what is wrong with the values
+    themselves, and `IntegrityError` where the id is taken.
+    """
+    own = work.viewer.projects
+    if new.project_id is None or new.parent_id is not None:
+        return None
+    if own is not None and new.project_id not in own:
+        return None
+    columns = _columns(work, new, checked_new(work, new), work.viewer.require())
+    given = {name: value for name, value in columns.items() if value is not None}
+    statement = _at_once(stand_in(work.viewer), tuple(given), returning)
+    event = event_of_values(work, EventKind.TASK_CREATED, columns)
+    params = {_TASK[name].key: value for name, value in given.items()}
+    for name, bind in _EVENT_AT_ONCE.items():
+        params[bind.key] = event[name]
+    rows: list[Row] = await work.fetch(statement, params)
+    return rows[0] if rows else None
+
+
+async def assignable(work: Work, user_id: UUID) -> User:
+    """The user, if tasks can be given to them."""
+    user = await work.readable(User, user_id, path=("assignee_id",))
+    if not user.is_active:
+        raise BadInput("This account is deactivated.", path=("assignee_id",))
+    return user
+
+
+def _columns(work: Work, new: NewTask, values: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+    return _EMPTY | {
+        **values,
+        "id": new.id or work.new_id(),
+        "project_id": new.project_id,
+        "owner_id": user_id,
+        "assignee_id": new.assignee_id,
+        "created_at": work.now,
+        "updated_at": work.now,
+        "version": 1,
+    }
+
+
+def _params(work: Work, columns: dict[str, Any]) -> dict[str, Any]:
+    event = event_of_values(work, EventKind.TASK_CREATED, columns)
+    return {f"task_{name}": value for name, value in columns.items()} | {
+        f"event_{name}": value for name, value in event.items()
+    }
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+_COLUMNS = tuple(column.key for column in Task.__table__.columns if column.computed is None)
+_EMPTY: dict[str, Any] = dict.fromkeys(_COLUMNS)
+_EVENT_COLUMNS = tuple(
+    column.key for column in Event.__table__.columns if column.key not in {"position", "xid"}
+)
+
+
+def _bound(table: Any, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    return {name: bindparam(f"{prefix}_{name}", type_=table.columns[name].type) for name in names}
+
+
+_TASK = _bound(Task.__table__, _COLUMNS, "task")
+_EVENT = _bound(Event.__table__, _EVENT_COLUMNS, "event")
+
+
+def _insertion(*, in_project: bool) -> Statement:
+    """A task, its number and its event, in one statement.
+
+    Numbering locks the project's row until the commit: no gap, no twin.
+    """
+    values = dict(_TASK)
+    if in_project:
+        numbered = _numbering().returning(Project.last_number).cte("numbered")
+        values["number"] = select(numbered.c.last_number).scalar_subquery()
+    logged = insert(Event).values(_EVENT).cte("logged")
+    return Statement(insert(Task).values(values).returning(Task.number).add_cte(logged))
+
+
+def _numbering() -> Any:
+    return (
+        update(Project)
+        .where(Project.id == _TASK["project_id"])
+        .values(last_number=Project.last_number + 1)
+    )
+
+
+_INSERT_PERSONAL = _insertion(in_project=False)
+_INSERT_IN_PROJECT = _insertion(in_project=True)
+
+
+# What an event of a new task has in common with the task.
+_SHARED = {
+    "at": "created_at",
+    "actor_id": "owner_id",
+    "subject_id": "id",
+    "task_id": "id",
+    "project_id": "project_id",
+}
+_EVENT_AT_ONCE = {name: bind for name, bind in _EVENT.items() if name not in _SHARED}
+# Says which columns of a table to give back; equal ones say the same.
+Returning = Callable[[Any], Sequence[Any]]
+
+
+@lru_cache(maxsize=500)
+def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> Statement:
+    """The project is numbered if all that `create` would demand holds; the rest follows from it.
+
+    `given` are the columns of the task that are not empty.
+    """
+    # Of the project's row the UPDATE reads the newest version, of its members those of its own
+    # snapshot. Whoever changed them meanwhile has changed this time as well, and `create` decides.
+    as_read = aliased(Project)
+    demands = [
+        Project.updated_at
+        == select(as_read.updated_at)
+        .where(as_read.id == _TASK["project_id"])
+        .correlate(None)
+        .scalar_subquery(),
+        access.read(viewer, Project),
+        Project.archived_at.is_(None),
+        func.coalesce(access.role_in(viewer, Project.id) >= Role.EDITOR, false()),
+    ]
+    if "assignee_id" in given:
+        demands.append(
+            exists()
+            .where(User.id == _TASK["assignee_id"], User.is_active)
+            .where(access.read(viewer, User))
+        )
+    numbered = _numbering().where(*demands).returning(Project.last_number).cte("numbered")
+    last = (
+        select(Task.position)
+        .where(Task.project_id == _TASK["project_id"])
+        .order_by(Task.position.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    placed = (
+        select(numbered.c.last_number, ranks.next_whole(last.c.position).label("whole"))
+        .select_from(numbered.outerjoin(last, true()))
+        .cte("placed")
+    )
+    values = {name: _TASK[name] for name in given} | {
+        "number": placed.c.last_number,
+        "position": ranks.numbered_rank(placed.c.whole, placed.c.last_number),
+    }
+    event = {name: _TASK[_SHARED[name]] if name in _SHARED else _EVENT[name] for name in _EVENT}
+    logged = _from(Event, event, numbered).cte("logged")
+    made = _from(Task, values, placed).add_cte(logged)
+    return Statement(made.returning(*returning(Task.__table__)), Task)
+
+
+def _from(model: Any, values: dict[str, Any], rows: Any) -> Insert:
+    return insert(model).from_select(list(values), select(*values.values()).select_from(rows))

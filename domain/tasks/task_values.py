@@ -1,0 +1,196 @@
+"""What a task's fields may hold, and how its changes are told: the same for one and for many.
+
+Nothing here asks the database. `domain.tasks.task` does one thing to one task,
+`domain.tasks.task_bulk` many things in few statements, and both check and tell by these rules.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+
+from db.models import Event, Task, TaskPriority, TaskStatus
+from domain import rules
+from domain.work import Work
+from errors import BadInput, refuse
+from events.kinds import EventKind
+
+# Attributes that follow from others; events do not list them.
+FOLLOWING = ("tag_keys", "due_timezone", "root_id", "completed_at")
+# How attributes are called in the schema, where it differs.
+SHOWN = {
+    "assignee_id": "assignee",
+    "project_id": "project",
+    "parent_id": "parent",
+    "owner_id": "owner",
+}
+
+
+class Subtasks(Enum):
+    """What becomes of a task's subtasks when it is deleted."""
+
+    DELETE = "delete"
+    MOVE_UP = "move up"
+
+
+Changes = list[tuple[str, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a task is made from."""
+
+    title: str
+    id: UUID | None = None
+    project_id: UUID | None = None
+    parent_id: UUID | None = None
+    assignee_id: UUID | None = None
+    description: str | None = None
+    notes: str | None = None
+    status: TaskStatus = TaskStatus.TODO
+    priority: TaskPriority = TaskPriority.NONE
+    due_at: dt.datetime | None = None
+    due_on: dt.date | None = None
+    start_at: dt.datetime | None = None
+    estimate_minutes: int | None = None
+    tags: Sequence[str] = field(default_factory=tuple)
+
+
+def checked_new(work: Work, new: NewTask) -> dict[str, Any]:
+    """The columns of a new task that it has from its maker."""
+    names = ("title", "description", "notes", "status", "priority", "start_at", "estimate_minutes")
+    values: dict[str, Any] = {name: getattr(new, name) for name in names}
+    values["tags"] = list(new.tags)
+    if new.due_at is not None:
+        values["due_at"] = new.due_at
+    if new.due_on is not None:
+        values["due_on"] = new.due_on
+    return checked(work, values)
+
+
+def checked(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given fields, each by its rule, and what follows from them."""
+    values: dict[str, Any] = {}
+    if "title" in given:
+        values["title"] = rules.text(given["title"], ("title",), least=1, most=200)
+    if "description" in given:
+        values["description"] = rules.optional_text(
+            given["description"], ("description",), most=10_000, multiline=True
+        )
+    if "notes" in given:
+        values["notes"] = rules.optional_text(given["notes"], ("notes",), most=500, multiline=True)
+    if "priority" in given:
+        values["priority"] = rules.not_null(given["priority"], ("priority",))
+    if "status" in given:
+        status: TaskStatus = rules.not_null(given["status"], ("status",))
+        values["status"] = status
+        values["completed_at"] = work.now if status is TaskStatus.COMPLETED else None
+    if "start_at" in given:
+        values["start_at"] = rules.moment(given["start_at"], ("start_at",))
+    if "estimate_minutes" in given:
+        values["estimate_minutes"] = rules.whole_number(
+            given["estimate_minutes"], ("estimate_minutes",), least=0, most=1_000_000
+        )
+    if "tags" in given:
+        values["tags"] = rules.tags(given["tags"], ("tags",))
+        values["tag_keys"] = [rules.tag_key(tag) for tag in values["tags"]]
+    values.update(_due(work, given))
+    return values
+
+
+def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`due_at` or `due_on`: setting one replaces the other, clearing either clears both."""
+    if "due_at" not in given and "due_on" not in given:
+        return {}
+    due_at, due_on = given.get("due_at"), given.get("due_on")
+    if due_at is not None and due_on is not None:
+        refuse(BadInput("Give dueAt or dueOn, not both.", path=("due_on",)))
+    if due_on is not None:
+        zone = work.viewer.timezone
+        return {
+            "due_at": rules.end_of_day(due_on, zone, ("due_on",)),
+            "due_on": due_on,
+            "due_timezone": zone,
+        }
+    return {"due_at": rules.moment(due_at, ("due_at",)), "due_on": None, "due_timezone": None}
+
+
+def apply(work: Work, task: Task, values: Mapping[str, Any], if_version: int | None) -> Changes:
+    """Set checked values; what really changed, for `record`. Raises `Conflict`."""
+    wanted = dict(values)
+    if task.status is wanted.get("status"):
+        # Completing what is completed keeps the moment of the first time.
+        wanted.pop("completed_at", None)
+    return work.apply(task, wanted, if_version=if_version, ref="task", ignore=FOLLOWING)
+
+
+def kind_of(changes: Changes) -> EventKind:
+    """The most telling kind for what changed."""
+    by_name = {name: (old, new) for name, old, new in changes}
+    if "status" in by_name:
+        old, new = by_name["status"]
+        if new is TaskStatus.COMPLETED:
+            return EventKind.TASK_COMPLETED
+        if not old.is_open and new.is_open:
+            return EventKind.TASK_REOPENED
+    if set(by_name) == {"assignee_id"}:
+        return EventKind.TASK_ASSIGNED
+    return EventKind.TASK_UPDATED
+
+
+def record(
+    work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
+) -> None:
+    """Append to the log what happened to a task; `changes` by the models' names."""
+    work.session.add(Event(**event_of(work, kind, task, changes)))
+
+
+async def record_restored(
+    work: Work, tasks: Sequence[UUID], project_id: UUID | None, deleted_at: dt.datetime | None
+) -> None:
+    """Record of tasks that came back along with something else that they are back: who sees one of
+    them need not see what they came with.
+    """
+    changes = [("deleted_at", deleted_at, None)]
+    events = [
+        work.event(
+            EventKind.TASK_RESTORED, Task, task, changes, task_id=task, project_id=project_id
+        )
+        for task in tasks
+    ]
+    if events:
+        await work.session.execute(insert(Event), events)
+
+
+def event_of(
+    work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
+) -> dict[str, Any]:
+    """The columns of the event that `record` would append."""
+    where = {name: getattr(task, name) for name in ("id", "project_id", "owner_id", "assignee_id")}
+    return event_of_values(work, kind, where, changes)
+
+
+def event_of_values(
+    work: Work,
+    kind: EventKind,
+    task: Mapping[str, Any],
+    changes: Sequence[tuple[str, Any, Any]] = (),
+) -> dict[str, Any]:
+    """The same of a task that is told by its columns."""
+    work.touched_users.update(
+        user for user in (task["owner_id"], task["assignee_id"]) if user is not None
+    )
+    return work.event(
+        kind,
+        Task,
+        task["id"],
+        [(SHOWN.get(name, name), old, new) for name, old, new in changes],
+        task_id=task["id"],
+        project_id=task["project_id"],
+    )

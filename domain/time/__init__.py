@@ -1,0 +1,1 @@
+"""Time entries, timers, reports, exports and imports."""

@@ -1,0 +1,214 @@
+"""Exports of reports: asked for by a person, made by a worker, kept for a day.
+
+Whoever makes one says how far it is, and hears by that whether it was cancelled meanwhile. Every
+step is a change of its own with an event to its owner, so that progress is told as all else is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+
+from auth import access
+from db.models import ExportFormat, ExportState, ReportExport, StoredFile, WeekDay
+from domain import locks
+from domain.work import Work
+from errors import ErrorCode, Failure, Forbidden
+from events.kinds import EventKind
+
+JOB = "report_export"
+KEPT = dt.timedelta(hours=24)
+# For how long one can still see that there was an export.
+REMEMBERED = dt.timedelta(days=30)
+MAX_UNFINISHED = 5
+_PORTION = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a file rests on, by ids; see `domain.time.export_rows.rights`."""
+
+    managed_project_ids: set[UUID]
+    seen_project_ids: set[UUID]
+    seen_task_ids: set[UUID]
+
+
+_RIGHTS = tuple(field.name for field in fields(Rights))
+
+
+async def create(
+    work: Work,
+    *,
+    filter_json: dict[str, Any] | None,
+    group_by: Sequence[str],
+    timezone: str,
+    week_start: WeekDay,
+    format_: ExportFormat,
+    bom: bool = False,
+) -> ReportExport:
+    """Ask for an export; the arguments of the report have been checked."""
+    user_id = work.viewer.require()
+    if work.viewer.restricted:
+        raise Forbidden("An API key that is restricted to projects cannot make exports.")
+    await locks.lock_owner(work)
+    unfinished = await work.session.scalar(
+        select(func.count()).where(
+            ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING
+        )
+    )
+    if unfinished is not None and unfinished >= MAX_UNFINISHED:
+        raise Failure(
+            f"{MAX_UNFINISHED} exports of yours are unfinished; wait for them, or cancel one.",
+            code=ErrorCode.LIMIT_EXCEEDED,
+        )
+    export = ReportExport(
+        id=work.new_id(),
+        user_id=user_id,
+        filter=filter_json,
+        group_by=list(group_by),
+        timezone=timezone,
+        week_start=week_start,
+        format=format_,
+        bom=bom,
+        state=ExportState.QUEUED,
+        progress=0,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(export)
+    await work.session.flush()
+    _record(work, export, [("state", None, export.state)])
+    await work.enqueue(JOB, {"export_id": export.id})
+    await work.session.flush()
+    return export
+
+
+async def cancel(work: Work, export_id: UUID, if_version: int | None) -> ReportExport:
+    """Stop an export that is not finished; one that is over stays as it is."""
+    export = await work.permitted(ReportExport, export_id, access.edit, "cancel")
+    work.check_version(export, if_version, fields=["state"], ref="report_export")
+    if not export.state.is_over:
+        _change(work, export, {"state": ExportState.CANCELLED, "finished_at": work.now})
+        await work.session.flush()
+    return export
+
+
+# --- for whoever makes it ------------------------------------------------------------------------
+
+
+async def advance(work: Work, export_id: UUID, progress: int) -> bool:
+    """Say that it runs and how far it is, in per cent; False where it is to be given up."""
+    export = await _unfinished(work, export_id)
+    if export is None:
+        return False
+    _change(work, export, {"state": ExportState.RUNNING, "progress": progress})
+    await work.session.flush()
+    return True
+
+
+async def reserve(work: Work, export: ReportExport) -> UUID:
+    """A place in the store for its file, from before its first byte."""
+    file = StoredFile(
+        id=work.new_id(),
+        uploader_id=export.user_id,
+        created_at=work.now,
+        expires_at=work.now + KEPT,
+    )
+    work.session.add(file)
+    await work.session.flush()
+    return file.id
+
+
+async def finish(work: Work, export_id: UUID, file_id: UUID, size: int, rights: Rights) -> None:
+    """The file is in the store, to be fetched for as long as its owner has these rights; unless it
+    was cancelled, in which case the sweep removes it.
+    """
+    export = await _unfinished(work, export_id)
+    if export is None:
+        return
+    file = await work.session.get_one(StoredFile, file_id, with_for_update=True)
+    _change(
+        work,
+        export,
+        {
+            "state": ExportState.DONE,
+            "progress": 100,
+            "file_id": file_id,
+            "size": size,
+            "finished_at": work.now,
+            "expires_at": file.expires_at,
+            **{name: sorted(getattr(rights, name)) for name in _RIGHTS},
+        },
+    )
+    await work.session.flush()
+
+
+async def fail(work: Work, export_id: UUID, reason: str) -> None:
+    """It cannot be made, and trying again is of no use."""
+    export = await _unfinished(work, export_id)
+    if export is not None:
+        _change(
+            work,
+            export,
+            {"state": ExportState.FAILED, "reason": reason, "finished_at": work.now},
+        )
+        await work.session.flush()
+
+
+async def sweep(work: Work) -> int:
+    """Let exports expire whose file is over, and forget old ones; how many there were.
+
+    The files are swept with all others (`domain.stored_file`).
+    """
+    expired = await work.session.scalars(
+        select(ReportExport)
+        .where(ReportExport.state == ExportState.DONE, ReportExport.expires_at <= work.now)
+        .order_by(ReportExport.id)
+        .limit(_PORTION)
+        .with_for_update(skip_locked=True)
+    )
+    count = 0
+    for export in expired:
+        _change(work, export, {"state": ExportState.EXPIRED})
+        count += 1
+    old = select(ReportExport.id).where(ReportExport.created_at <= work.now - REMEMBERED)
+    gone = await work.session.scalars(
+        delete(ReportExport)
+        .where(ReportExport.id.in_(old.limit(_PORTION)))
+        .returning(ReportExport.id)
+        .execution_options(synchronize_session=False)
+    )
+    count += len(gone.all())
+    await work.session.flush()
+    return count
+
+
+async def give_up_all(work: Work, user_id: UUID) -> None:
+    """Cancel what is unfinished of somebody who leaves."""
+    await work.session.execute(
+        update(ReportExport)
+        .where(ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING)
+        .values(state=ExportState.CANCELLED, finished_at=work.now)
+    )
+
+
+async def _unfinished(work: Work, export_id: UUID) -> ReportExport | None:
+    export = await work.session.get(
+        ReportExport, export_id, with_for_update=True, populate_existing=True
+    )
+    return None if export is None or export.state.is_over else export
+
+
+def _change(work: Work, export: ReportExport, values: dict[str, Any]) -> None:
+    changed = work.apply(export, values, ignore=("file_id", *_RIGHTS))
+    if changed:
+        _record(work, export, changed)
+
+
+def _record(work: Work, export: ReportExport, changes: Sequence[tuple[str, Any, Any]]) -> None:
+    work.record(EventKind.REPORT_EXPORT_UPDATED, export, changes, audience=[export.user_id])

@@ -1,0 +1,413 @@
+"""Time entries: making, changing and deleting them, one or many.
+
+All that writes the entries of one person does so one transaction at a time, under an advisory lock
+of that person's time: so there is never a second running timer, and entries of a project that
+allows no overlaps never overlap, whatever happens at one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Integer,
+    bindparam,
+    column,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.orm import aliased
+
+from auth import access
+from db.models import Project, Task, TimeEntry
+from db.models.time_entry import ends
+from domain import locks, rules
+from domain.time.time_values import (
+    LONGEST,
+    TIMES,
+    NewTimeEntry,
+    Span,
+    changed_span,
+    checked_words,
+    demand_good_times,
+    demand_unlocked,
+    new_span,
+    record,
+    span_of,
+    whole_second,
+)
+from domain.work import Work
+from errors import BadInput, ErrorCode, Failure, NotFound, collecting, demand_no_problems
+from events.kinds import EventKind
+
+MAX_ITEMS = 200
+
+__all__ = ["NewTimeEntry", "Place", "create", "create_many", "delete", "update_entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where time is spent. The project may be one that the viewer knows only by the task."""
+
+    project: Project | None = None
+    task: Task | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether entries here may overlap no others of the same person."""
+        return self.project is not None and not self.project.allow_overlaps
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The columns."""
+        return {
+            "project_id": self.project and self.project.id,
+            "task_id": self.task and self.task.id,
+        }
+
+
+# --- making --------------------------------------------------------------------------------------
+
+
+async def create(work: Work, new: NewTimeEntry) -> TimeEntry:
+    """Make an entry for time that was spent."""
+    check_values(work, new)
+    demand_no_problems()
+    (result,) = await create_many(work, [new], all_or_nothing=True)
+    if isinstance(result, Failure):
+        raise result
+    return result
+
+
+async def create_many(
+    work: Work, items: Sequence[NewTimeEntry | Failure], *, all_or_nothing: bool
+) -> list[TimeEntry | Failure]:
+    """Make entries in a number of statements that does not grow; a result for each, in order.
+
+    Items that could not even be read come as `Failure`s. With `all_or_nothing` nothing is written
+    where any fails.
+    """
+    await lock(work)
+    wanted = [item for item in items if isinstance(item, NewTimeEntry)]
+    places = await known_places(
+        work, {item.project_id for item in wanted}, {item.task_id for item in wanted}
+    )
+    taken = await _taken(work, {item.id for item in wanted if item.id is not None})
+    results: list[TimeEntry | Failure] = []
+    drafts: list[tuple[int, Span, Place]] = []
+    for item in items:
+        try:
+            if isinstance(item, Failure):
+                raise item
+            with collecting():
+                entry, span, place = _drafted(work, item, places, taken)
+            _demand_apart(work, span, place, drafts)
+        except Failure as failure:
+            results.append(failure)
+        else:
+            taken.add(entry.id)
+            drafts.append((len(results), span, place))
+            results.append(entry)
+    clashes = await _clashes(work, [(span, place.strict) for _, span, place in drafts])
+    for clash in clashes:
+        results[drafts[clash][0]] = _overlap()
+    if all_or_nothing and any(isinstance(result, Failure) for result in results):
+        return results
+    made = [result for result in results if isinstance(result, TimeEntry)]
+    if made:
+        await work.session.execute(insert(TimeEntry), [_columns(entry) for entry in made])
+    for entry in made:
+        record(work, EventKind.TIME_ENTRY_CREATED, entry)
+    await work.session.flush()
+    return results
+
+
+def check_values(work: Work, new: NewTimeEntry) -> None:
+    """Refuse the values of a new entry that no entry could have."""
+    checked_words({"description": new.description, "billable": new.billable, "tags": new.tags})
+    new_span(work, new)
+
+
+def _drafted(
+    work: Work, new: NewTimeEntry, places: Places, taken: Collection[UUID]
+) -> tuple[TimeEntry, Span, Place]:
+    words = checked_words(
+        {"description": new.description, "billable": new.billable, "tags": new.tags}
+    )
+    span = new_span(work, new)
+    place = places.of(new.project_id, new.task_id)
+    demand_unlocked(work, place.project, span, place=_named(new.task_id))
+    if new.id in taken:
+        raise rules.taken("id", ("id",))
+    entry = TimeEntry(
+        **words,
+        **span.values,
+        **place.values,
+        id=new.id or work.new_id(),
+        user_id=work.viewer.require(),
+        created_at=work.now,
+        updated_at=work.now,
+        version=1,
+    )
+    return entry, span, place
+
+
+def _demand_apart(
+    work: Work, span: Span, place: Place, drafts: Sequence[tuple[int, Span, Place]]
+) -> None:
+    """Raise where the span overlaps an earlier one of the same call, and one of them forbids it."""
+    for _, other, where in drafts:
+        if (place.strict or where.strict) and span.overlaps(other, work.now):
+            raise _overlap()
+
+
+# --- changing ------------------------------------------------------------------------------------
+
+
+async def update_entry(
+    work: Work,
+    entry_id: UUID,
+    changes: Mapping[str, Any],
+    if_version: int | None,
+    *,
+    force: bool = False,
+) -> TimeEntry:
+    """Change an entry of one's own. An end for a running one stops the timer."""
+    values = checked_words(changes)
+    demand_good_times(changes)
+    entry, place = await _own(work, entry_id, "change")
+    if changes.keys() & set(TIMES):
+        values |= changed_span(work, entry, changes, force=force).values
+    if "project_id" in changes or "task_id" in changes:
+        place = await _moved(work, entry, changes)
+        values |= place.values
+    span = Span(
+        values.get("started_at", entry.started_at),
+        values.get("ended_at", entry.ended_at),
+        values.get("day", entry.day),
+    )
+    demand_unlocked(work, place.project, span, place=_named(changes.get("task_id")))
+    moved = values.get("project_id", entry.project_id) != entry.project_id
+    if (moved or span != span_of(entry)) and await _clashes(
+        work, [(span, place.strict)], but=entry.id
+    ):
+        raise _overlap()
+    was_running = entry.ended_at is None
+    changed = work.apply(
+        entry, values, if_version=if_version, ref="time_entry", ignore=("tag_keys",)
+    )
+    if changed:
+        stopped = was_running and entry.ended_at is not None
+        kind = EventKind.TIMER_STOPPED if stopped else EventKind.TIME_ENTRY_UPDATED
+        record(work, kind, entry, changed)
+        await work.session.flush()
+    return entry
+
+
+async def delete(work: Work, entry_id: UUID, if_version: int | None) -> TimeEntry:
+    """Delete an entry of one's own for good; a running timer is thrown away."""
+    entry, _ = await _own(work, entry_id, "delete")
+    work.check_version(entry, if_version, fields=[], ref="time_entry")
+    await work.session.delete(entry)
+    record(work, EventKind.TIME_ENTRY_DELETED, entry)
+    await work.session.flush()
+    return entry
+
+
+async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]:
+    """The viewer's own entry, locked, where neither its project nor its time is closed."""
+    await lock(work)
+    entry = await work.readable(TimeEntry, entry_id, lock=True)
+    project = None
+    if entry.project_id is not None:
+        project = await work.session.get_one(Project, entry.project_id, populate_existing=True)
+    if entry.user_id == work.viewer.user_id:
+        demand_unlocked(work, project, span_of(entry), time=("id",))
+    right = access.edit if verb == "change" else access.delete
+    await work.demand(entry, right, verb)
+    return entry, Place(project)
+
+
+async def _moved(work: Work, entry: TimeEntry, changes: Mapping[str, Any]) -> Place:
+    """The place after changes of project or task. A project alone leaves the task only if it is
+    the task's own.
+    """
+    task_id = changes.get("task_id", entry.task_id)
+    project_id = changes.get("project_id")
+    if "project_id" not in changes and task_id is None:
+        project_id = entry.project_id
+    if "task_id" not in changes and task_id is not None:
+        task = await work.session.get(Task, task_id)
+        if task is not None and task.project_id != project_id:
+            raise BadInput(
+                "The entry's task is in another project; set taskId too.", path=("task_id",)
+            )
+    places = await known_places(work, {project_id}, {task_id})
+    return places.of(project_id, task_id)
+
+
+# --- common --------------------------------------------------------------------------------------
+
+
+async def lock(work: Work) -> None:
+    """One transaction at a time for the time of the viewer; until the commit."""
+    await work.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))"),
+        {"name": f"time of {work.viewer.require()}"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The projects and tasks that a call names, as far as the viewer sees them."""
+
+    projects: Mapping[UUID, Project]
+    visible: Collection[UUID]
+    tasks: Mapping[UUID, Task]
+
+    def of(self, project_id: UUID | None, task_id: UUID | None) -> Place:
+        """The place that an entry names. Raises `NotFound`, or `BadInput` if the two differ."""
+        if project_id is not None and project_id not in self.visible:
+            raise NotFound("project", path=("project_id",))
+        if task_id is None:
+            return Place(None if project_id is None else self.projects[project_id])
+        if task_id not in self.tasks:
+            raise NotFound("task", path=("task_id",))
+        task = self.tasks[task_id]
+        if project_id not in {None, task.project_id}:
+            raise BadInput("The task is in another project.", path=("project_id",))
+        return Place(None if task.project_id is None else self.projects[task.project_id], task)
+
+
+async def known_places(
+    work: Work, project_ids: Collection[UUID | None], task_ids: Collection[UUID | None]
+) -> Places:
+    """Read what is named, and what the named tasks belong to.
+
+    All is locked against change, so that a setting that closes a project comes before or after.
+    """
+    viewer = work.viewer
+    named = {id_ for id_ in task_ids if id_ is not None}
+    await locks.lock_tasks(work, named, projects={id_ for id_ in project_ids if id_ is not None})
+    tasks: dict[UUID, Task] = {}
+    if named:
+        query = select(Task).where(Task.id.in_(named), access.read(viewer, Task))
+        tasks = {task.id: task for task in await work.session.scalars(query)}
+    wanted = {*project_ids, *(task.project_id for task in tasks.values())} - {None}
+    projects: dict[UUID, Project] = {}
+    visible: set[UUID] = set()
+    if wanted:
+        rows = await work.session.execute(
+            select(Project, access.read(viewer, Project))
+            .where(Project.id.in_(wanted))
+            .execution_options(populate_existing=True)
+        )
+        for project, seen in rows:
+            projects[project.id] = project
+            if seen:
+                visible.add(project.id)
+    return Places(projects, visible, tasks)
+
+
+async def _taken(work: Work, ids: Collection[UUID]) -> set[UUID]:
+    if not ids:
+        return set()
+    return set(await work.session.scalars(select(TimeEntry.id).where(TimeEntry.id.in_(ids))))
+
+
+async def _clashes(
+    work: Work, spans: Sequence[tuple[Span, bool]], *, but: UUID | None = None
+) -> list[int]:
+    """Which of these spans (with whether their place forbids overlaps) may not stand beside the
+    viewer's other entries.
+    """
+    places = [index for index, (span, _) in enumerate(spans) if span.day is None]
+    if not places:
+        return []
+    now = whole_second(work.now)
+    wanted = (
+        func.unnest(
+            bindparam("places", places, ARRAY(Integer())),
+            bindparam("starts", [spans[i][0].started_at for i in places], ARRAY(DateTime(True))),
+            bindparam("ends", [spans[i][0].ended_at or now for i in places], ARRAY(DateTime(True))),
+            bindparam("strict", [spans[i][1] for i in places], ARRAY(Boolean())),
+        )
+        .table_valued(
+            column("place", Integer()),
+            column("starts", DateTime(True)),
+            column("ends", DateTime(True)),
+            column("strict", Boolean()),
+        )
+        .render_derived(name="wanted")
+    )
+
+    def other(entry: Any) -> list[ColumnElement[bool]]:
+        project = aliased(Project)
+        forbids = select(project.id).where(
+            project.id == entry.project_id, not_(project.allow_overlaps)
+        )
+        return [
+            entry.user_id == work.viewer.require(),
+            *([] if but is None else [entry.id != but]),
+            or_(wanted.c.strict, forbids.exists()),
+        ]
+
+    clash = overlapped(wanted.c.starts, wanted.c.ends, other)
+    return list(await work.session.scalars(select(wanted.c.place).where(clash)))
+
+
+def overlapped(
+    starts: Any, end: Any, where: Callable[[Any], Sequence[ColumnElement[bool]]]
+) -> ColumnElement[bool]:
+    """Whether an entry that `where(entry)` leaves has a moment in common with a stretch of time.
+
+    Looked for among those that began up to a day before, and those few that still run or last
+    longer than a day. Each of the three is a question of its own, as each has an index that answers
+    it: asked together, all of a person's past is read.
+    """
+
+    def exists(of: Callable[[Any], Sequence[ColumnElement[bool]]]) -> ColumnElement[bool]:
+        entry = aliased(TimeEntry)
+        return (
+            select(1)
+            .where(*where(entry), entry.day.is_(None), entry.started_at < end, *of(entry))
+            .exists()
+        )
+
+    return or_(
+        exists(lambda entry: [entry.started_at > starts - LONGEST, ends(entry) > starts]),
+        exists(lambda entry: [entry.ended_at.is_(None), ends(entry) > starts]),
+        exists(
+            lambda entry: [
+                entry.ended_at - entry.started_at > text("interval '24 hours'"),
+                entry.ended_at > starts,
+            ]
+        ),
+    )
+
+
+def _overlap() -> Failure:
+    return Failure(
+        "The entry overlaps another one of yours, which a project of the two does not allow.",
+        path=("started_at",),
+        code=ErrorCode.OVERLAP,
+    )
+
+
+def _named(task_id: Any) -> rules.Path:
+    return ("project_id",) if task_id is None else ("task_id",)
+
+
+def _columns(entry: TimeEntry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in TimeEntry.__mapper__.columns.keys()}  # noqa: SIM118

@@ -1,0 +1,115 @@
+"""The running timer: an entry without an end, at most one for each person.
+
+Starting one ends the other, at the same second and in the same transaction. Starting what runs
+already changes nothing, so that a client that got no answer may ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from db.models import TimeEntry
+from domain import rules
+from domain.time.time_entry import known_places, lock
+from domain.time.time_values import Span, checked_words, demand_unlocked, record, whole_second
+from domain.work import Work
+from errors import ErrorCode, Failure
+from events.kinds import EventKind
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+async def start(
+    work: Work, given: Mapping[str, Any] = _NOTHING, id_: UUID | None = None
+) -> TimeEntry:
+    """Start a timer, or answer the running one if everything that is given is equal to it.
+
+    `given`: any of project_id, task_id, description, billable and tags.
+    """
+    words = checked_words({"description": None, "billable": False, "tags": (), **given})
+    await lock(work)
+    project_id, task_id = given.get("project_id"), given.get("task_id")
+    place = (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)
+    running = await _running(work, work.viewer.require())
+    if (
+        running is not None
+        and id_ in {None, running.id}
+        and _is_same(running, {**words, **place.values}, given.keys())
+    ):
+        return running
+    started = whole_second(work.now)
+    if running is not None:
+        # Who waited for another start may have asked before that one began.
+        started = max(started, running.started_at)
+        _end(work, running, started)
+        await work.session.flush()
+    demand_unlocked(
+        work,
+        place.project,
+        Span(started, None),
+        place=("project_id",) if task_id is None else ("task_id",),
+        time=("project_id",),
+    )
+    if id_ is not None and await work.session.get(TimeEntry, id_) is not None:
+        raise rules.taken("id", ("id",))
+    entry = TimeEntry(
+        **words,
+        **place.values,
+        id=id_ or work.new_id(),
+        user_id=work.viewer.require(),
+        started_at=started,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+    work.session.add(entry)
+    await work.session.flush()
+    record(work, EventKind.TIMER_STARTED, entry)
+    await work.session.flush()
+    return entry
+
+
+async def stop(work: Work, if_version: int | None) -> TimeEntry:
+    """Stop the running timer. One can always stop, in a closed or archived project too."""
+    await lock(work)
+    running = await _running(work, work.viewer.require())
+    if running is None:
+        raise Failure("No timer of yours is running.", code=ErrorCode.NOT_FOUND)
+    work.check_version(running, if_version, fields=["ended_at"], ref="time_entry")
+    _end(work, running, max(whole_second(work.now), running.started_at))
+    await work.session.flush()
+    return running
+
+
+async def stop_for(work: Work, user_id: UUID) -> None:
+    """Stop somebody's timer where one runs, because they leave."""
+    running = await _running(work, user_id)
+    if running is not None:
+        _end(work, running, max(whole_second(work.now), running.started_at))
+        await work.session.flush()
+
+
+def _end(work: Work, entry: TimeEntry, at: Any) -> None:
+    record(work, EventKind.TIMER_STOPPED, entry, work.apply(entry, {"ended_at": at}))
+
+
+def _is_same(running: TimeEntry, values: Mapping[str, Any], given: Collection[str]) -> bool:
+    return all(
+        set(running.tag_keys) == set(values["tag_keys"])
+        if name == "tags"
+        else getattr(running, name) == values[name]
+        for name in given
+    )
+
+
+async def _running(work: Work, user_id: UUID) -> TimeEntry | None:
+    entry: TimeEntry | None = await work.session.scalar(
+        select(TimeEntry)
+        .where(TimeEntry.user_id == user_id, TimeEntry.ended_at.is_(None))
+        .with_for_update()
+    )
+    return entry

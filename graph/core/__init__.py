@@ -1,0 +1,1 @@
+"""Fields, context, selections, IDs, scalars, enums and errors."""

@@ -1,0 +1,106 @@
+"""What every resolver gets: who asks, when, and the services of the process.
+
+A `Context` lives for one operation (for a subscription: one delivery), and so do the loaders and
+the viewer in it. A connection that lives longer keeps `Credentials`, and finds out for each
+operation who they stand for (`Services.current_context`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from auth.limits import Budget, Limits
+from auth.request import RequestInfo
+from auth.viewer import Credentials, Viewer
+from db.engine import Database
+from graph.core.access_paths import Ways
+from graph.core.selection import Outline
+from settings import Settings
+
+if TYPE_CHECKING:
+    from auth.authenticator import Authenticator
+    from events.bus import Bus
+    from events.live import LiveEvents
+    from files.service import Files
+    from graph.engine.run import Observer
+    from graph.engine.serialization import PlanColumns
+    from graph.kit.page_rows import PageReader
+
+
+def utc_now() -> dt.datetime:
+    """The clock of a running server."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(slots=True)
+class Services:
+    """What a process has one of."""
+
+    settings: Settings
+    database: Database
+    authenticator: Authenticator
+    bus: Bus
+    live: LiveEvents
+    files: Files
+    clock: Callable[[], dt.datetime] = utc_now
+    limits: Limits = field(init=False)
+    ways: Ways = field(default_factory=Ways)
+
+    def __post_init__(self) -> None:
+        self.limits = Limits(self.settings, self.clock)
+
+    def context(self, viewer: Viewer, request: RequestInfo) -> Context:
+        """A fresh context for one operation."""
+        return Context(services=self, viewer=viewer, request=request, now=self.clock())
+
+    async def current_context(self, credentials: Credentials, request: RequestInfo) -> Context:
+        """A fresh context for one operation of an open connection, with the rights of this moment.
+
+        Raises `Unauthenticated` if the credentials are no longer valid.
+        """
+        return self.context(await self.authenticator.current(credentials), request)
+
+
+@dataclass(slots=True)
+class Context:
+    """See the module."""
+
+    services: Services
+    viewer: Viewer
+    request: RequestInfo
+    now: dt.datetime
+    # aiodataloader's loaders of the standard executor, by plan field and arguments.
+    loaders: dict[Any, Any] = field(default_factory=dict)
+    # graph.kit.loading's object loaders, by model.
+    objects: dict[Any, Any] = field(default_factory=dict)
+    # graph.kit.page_rows's reader of pages.
+    pages: PageReader | None = None
+    # How many fields the batch engine runs beside each other now; 0 where that is not known.
+    branches: int = 0
+    # The operation's outline, where the executor keeps one with the document.
+    outline: Outline | None = None
+    # What the batch engine reads for an operation that it writes; see `graph.engine.serialization`.
+    columns: PlanColumns | None = None
+    # Taken before anything else is read, where the operation asks for it; see
+    # `graph.types.events.event`.
+    event_cursor: str | None = None
+    # What is left of whose budget this operation is charged to; None where it is not charged.
+    budget: Budget | None = None
+    # Told of every plan field that the batch engine runs; see `graph.engine.run`.
+    observe: Observer | None = None
+    # What goes into the answer's `extensions`.
+    extensions: dict[str, Any] = field(default_factory=dict)
+    # Set by a mutation that gives credentials (`sessionRefresh`): a WebSocket of the same user on
+    # which it was sent goes on with them.
+    renewed: Credentials | None = None
+
+    def release(self) -> None:
+        """Let go of what was read. The loaders know the context as it knows them, and so would lie
+        about, with their rows, until the collector comes by.
+        """
+        self.objects.clear()
+        self.loaders.clear()
+        self.pages = None

@@ -1,0 +1,324 @@
+"""The kinds of fields that object types are made of.
+
+- `column`: a column of the row, or an SQL expression over it (`expression`). Nothing runs; the
+  field declares which columns it needs and they are read with the row.
+- `batch`: a function that takes *all* parents of its place in the operation and returns a value or
+  an exception for each. Relations are batches (`graph.kit.loading`, `graph.kit.paging`).
+- `root`: a batch with the one parent that root fields have.
+
+Each is an ordinary Strawberry field, so the schema is an ordinary Strawberry schema: the standard
+executor reaches a batch through aiodataloader, the batch engine calls it directly. The function is
+the same one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+
+import strawberry
+from aiodataloader import DataLoader
+from graphql import GraphQLResolveInfo, get_named_type
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+from auth.viewer import Viewer
+from graph.core.context import Context
+from graph.core.selection import Outline, Selection
+
+BatchFunction = Callable[..., Awaitable[Sequence[Any]]]
+Expression = Callable[[Viewer, Any], Any]
+
+
+class BatchInfo(NamedTuple):
+    """Where a batch function stands: the operation's context and what is asked below the field.
+
+    There is no path: a batch stands at many places of the answer at once.
+    """
+
+    context: Context
+    selection: Selection
+    field: BatchField
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who asks."""
+        return self.context.viewer
+
+
+class BatchFault(Exception):  # noqa: N818 - a fault of a resolver, reported with its name
+    """A batch function broke its contract; the message names it for the log."""
+
+
+class _Field(StrawberryField):
+    """What both kinds share: they survive Strawberry's copying with their own attributes."""
+
+    _own: tuple[str, ...] = ("needs",)
+    needs: tuple[str, ...] = ()
+
+    def __copy__(self) -> Any:
+        copied = super().__copy__()
+        for name in self._own:
+            setattr(copied, name, getattr(self, name))
+        return copied
+
+
+class ColumnField(_Field):
+    """A value of the parent row. `label` is the column, `convert` makes the API's value of it."""
+
+    _own = ("convert", "label", "needs", "whole_row")
+
+    label: str = ""
+    convert: Callable[[Any], Any] | None = None
+    # Whether `convert` takes the row and not the value.
+    whole_row: bool = False
+
+    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        """The value for one object (standard executor)."""
+        if self.whole_row:
+            assert self.convert is not None
+            return self.convert(source)
+        value = getattr(source, self.label)
+        return value if value is None or self.convert is None else self.convert(value)
+
+    def values(self, rows: Sequence[Any]) -> list[Any]:
+        """The values for many objects (batch engine)."""
+        convert = self.convert
+        if self.whole_row:
+            assert convert is not None
+            return [convert(row) for row in rows]
+        label = self.label
+        return list(self.converted([getattr(row, label) for row in rows]))
+
+    def converted(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The API's values for the column's (batch engine); not for `whole_row`."""
+        convert = self.convert
+        if convert is None:
+            return values
+        # One that can convert a whole column for less says so by a method of this name.
+        whole: Callable[[Sequence[Any]], Sequence[Any]] | None = getattr(convert, "column", None)
+        if whole is not None:
+            return whole(values)
+        return [None if value is None else convert(value) for value in values]
+
+
+class BatchField(_Field):
+    """A field resolved for all parents at once.
+
+    `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
+    """
+
+    _own = ("declared", "function", "needs", "public", "relation")
+
+    function: BatchFunction
+    # Whether it makes credentials, or mends them: a root field for whoever has none that are good.
+    public: bool = False
+    # The model's name of the to-one relation that the field shows, if it shows one.
+    relation: str | None = None
+    # Python names to (type annotation, description) of the arguments, or None: read them off the
+    # function's signature when the schema is built.
+    declared: Sequence[StrawberryArgument] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Always: the standard executor awaits the loader."""
+        return True
+
+    @property
+    def is_basic_field(self) -> bool:
+        """Never: the standard executor has to hand over `info`."""
+        return False
+
+    @property
+    def arguments(self) -> list[StrawberryArgument]:
+        """Built late, when every module's types can be named."""
+        if self._arguments is None:
+            declared = self.declared
+            self._arguments = list(arguments_of(self.function) if declared is None else declared)
+        return self._arguments
+
+    @arguments.setter
+    def arguments(self, value: list[StrawberryArgument]) -> None:
+        self._arguments = value
+
+    async def resolve_all(
+        self, parents: Sequence[Any], info: BatchInfo, arguments: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Call the function and hold it to its contract; `BatchFault` names the offender."""
+        values = await self.function(parents, info, **arguments)
+        if len(values) != len(parents):
+            raise BatchFault(
+                f"{self.qualified_name} gave {len(values)} results for {len(parents)} parents"
+            )
+        return values
+
+    @property
+    def qualified_name(self) -> str:
+        """`Type.field` for logs."""
+        origin = getattr(self.origin, "__name__", "?")
+        return f"{origin}.{self.python_name}"
+
+    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        """The value for one object, by way of a loader (standard executor)."""
+        raw: GraphQLResolveInfo[Context] = info._raw_info  # noqa: SLF001 - Strawberry's way to it
+        context: Context = raw.context
+        # Nodes at one place have one set of arguments, so the nodes are key enough.
+        key = (self, *(id(node) for node in raw.field_nodes))
+        loader = context.loaders.get(key)
+        if loader is None:
+            selection = outline_of(context, raw).selection(
+                raw.field_nodes, get_named_type(raw.return_type)
+            )
+            batch_info = BatchInfo(context, selection, self)
+
+            async def load(parents: list[Any]) -> list[Any]:
+                return list(await self.resolve_all(parents, batch_info, kwargs))
+
+            if source is None:
+                return _only(load([None]))
+            loader = context.loaders[key] = DataLoader(load, cache=False)
+        return loader.load(source)
+
+
+async def _only(values: Awaitable[list[Any]]) -> Any:
+    (value,) = await values
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def outline_of(context: Context, raw: GraphQLResolveInfo[Context]) -> Outline:
+    """The outline of the running operation, made where the executor did not bring one."""
+    if context.outline is None or context.outline.operation is not raw.operation:
+        context.outline = Outline(raw.schema, raw.operation, raw.fragments)
+    return context.outline
+
+
+# --- declaring fields ----------------------------------------------------------------------------
+# They return Any, so that the annotation of the class attribute is the field's GraphQL type.
+
+
+def column(
+    label: Any,
+    description: str,
+    *,
+    convert: Callable[[Any], Any] | None = None,
+    name: str | None = None,
+    deprecation_reason: str | None = None,
+) -> Any:
+    """A column of the model (`models.Task.title`) or of an `expression` (by its label)."""
+    field = ColumnField(
+        description=description, graphql_name=name, deprecation_reason=deprecation_reason
+    )
+    field.label = label if isinstance(label, str) else label.key
+    field.convert = convert
+    field.needs = (field.label,)
+    return field
+
+
+def derived(
+    needs: Sequence[Any], convert: Callable[[Any], Any], description: str, **options: Any
+) -> Any:
+    """A value computed from several columns of the row: `convert(row)`."""
+    field = ColumnField(description=description, **options)
+    field.convert = convert
+    field.whole_row = True
+    field.needs = tuple(need if isinstance(need, str) else need.key for need in needs)
+    return field
+
+
+def attribute(description: str, **options: Any) -> Any:
+    """A plain attribute of a parent that is not a row (payloads, pages)."""
+    return strawberry.field(description=description, **options)
+
+
+def batch(
+    function: BatchFunction,
+    description: str,
+    *,
+    needs: Sequence[Any] = (),
+    relation: str | None = None,
+    arguments: Sequence[StrawberryArgument] | None = None,
+    deprecation_reason: str | None = None,
+) -> Any:
+    """A field resolved by a batch function; its arguments are those after the first two."""
+    field = BatchField(description=description, deprecation_reason=deprecation_reason)
+    field.function = function
+    field.relation = relation
+    field.needs = tuple(need if isinstance(need, str) else need.key for need in needs)
+    field.declared = arguments
+    return field
+
+
+def root(
+    function: Callable[..., Awaitable[Any]],
+    description: str,
+    *,
+    arguments: Sequence[StrawberryArgument] | None = None,
+    deprecation_reason: str | None = None,
+) -> Any:
+    """A root field: `function(info, **arguments)` gives the one value."""
+
+    async def once(_: Sequence[Any], info: BatchInfo, **values: Any) -> Sequence[Any]:
+        return [await function(info, **values)]
+
+    # Where the arguments are read off a signature, it is the wrapped function's.
+    once.__wrapped_root__ = function  # type: ignore[attr-defined]
+    return batch(once, description, arguments=arguments, deprecation_reason=deprecation_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class arg:  # noqa: N801 - reads as a word inside Annotated
+    """`Annotated[str, arg("what it is")]`: an argument's description, and another name."""
+
+    description: str
+    name: str | None = None
+
+
+def arguments_of(function: Callable[..., Any]) -> list[StrawberryArgument]:
+    """A function's GraphQL arguments: every parameter after `parents` and `info`.
+
+    A default of None means "may be left out"; the schema then shows no default.
+    """
+    target = getattr(function, "__wrapped_root__", function)
+    skip = 1 if target is not function else 2
+    hints = get_type_hints(target, include_extras=True)
+    made = []
+    for name, parameter in list(inspect.signature(target).parameters.items())[skip:]:
+        annotation = hints[name]
+        note = None
+        if get_origin(annotation) is Annotated:
+            annotation, *extras = get_args(annotation)
+            note = next((extra for extra in extras if isinstance(extra, arg)), None)
+        if note is None:
+            raise TypeError(f"argument {name!r} of {target.__qualname__} has no description")
+        made.append(
+            argument(name, annotation, note.description, name=note.name, default=parameter.default)
+        )
+    return made
+
+
+def argument(
+    python_name: str,
+    annotation: Any,
+    description: str,
+    *,
+    name: str | None = None,
+    default: Any = None,
+) -> StrawberryArgument:
+    """One argument. `default`: None: may be left out; `inspect.Parameter.empty`: required."""
+    shown: Any = inspect.Parameter.empty
+    if default is None:
+        shown = strawberry.UNSET
+    elif default is not inspect.Parameter.empty:
+        shown = default
+    return StrawberryArgument(
+        python_name=python_name,
+        graphql_name=name,
+        type_annotation=StrawberryAnnotation(annotation),
+        description=description,
+        default=shown,
+    )

@@ -1,0 +1,125 @@
+"""Types that stand for rows: the `Node` interface, and which model a type shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import EnumMeta
+from typing import Any, TypeVar
+
+import strawberry
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.orm import InstrumentedAttribute
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from auth.viewer import Viewer
+from db.base import Base
+from graph.core import ids
+from graph.core.fields import ColumnField, Expression, column
+
+T = TypeVar("T")
+
+# The GraphQL type's name of each model, and SQL expressions that types added to models.
+TYPE_NAMES: dict[type[Base], str] = {}
+EXPRESSIONS: dict[tuple[type[Base], str], Expression] = {}
+
+
+def model_of(type_name: str) -> type[Base] | None:
+    """The model that a type shows, if it shows one."""
+    return next((model for model, name in TYPE_NAMES.items() if name == type_name), None)
+
+
+def foreign_key_of(relationship: InstrumentedAttribute[Any]) -> str:
+    """The column of a to-one relation."""
+    (foreign_key,) = (column.key for column in relationship.property.local_columns)
+    return str(foreign_key)
+
+
+def node_id(model: type[Base]) -> Any:
+    """The `id` field of a type."""
+    return column("id", "The global id; opaque.", convert=ids.Encoder(model))
+
+
+@strawberry.interface(description="Anything with a global id.")
+class Node:
+    """The Relay interface."""
+
+    id: strawberry.ID = strawberry.field(description="The global id; opaque.")
+
+
+def told_by_class(cls: type, fits: Callable[[type], bool]) -> None:
+    """Have a type tell its objects by their Python class alone.
+
+    It can then be asked once for all objects of a class, see `graph.engine.run`.
+    """
+
+    def is_type_of(_: type, value: Any, _info: Any = None) -> bool:
+        return fits(type(value))
+
+    is_type_of.by_class = fits  # type: ignore[attr-defined]
+    cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
+
+
+def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T]]:
+    """Declare an object type that shows rows of a model."""
+
+    def declare(cls: type[T]) -> type[T]:
+        told_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
+        TYPE_NAMES[model] = cls.__name__
+        declared: type[T] = strawberry.type(cls, description=description)
+        return declared
+
+    return declare
+
+
+def expression(
+    model: type[Base],
+    label: str,
+    sql: Expression,
+    description: str,
+    *,
+    convert: Callable[[Any], Any] | None = None,
+) -> Any:
+    """A field that is an SQL expression over the row: `sql(viewer, entity)`."""
+    EXPRESSIONS[model, label] = sql
+    return column(label, description, convert=convert)
+
+
+def right(
+    model: type[Base],
+    label: str,
+    allows: Callable[[Viewer, Any], ColumnElement[bool]],
+    description: str,
+) -> Any:
+    """A field that says whether the viewer has a right on the row (`auth.access.edit`, say).
+
+    A rule that compares with an empty column comes out as NULL, which is a no.
+    """
+    return expression(
+        model,
+        label,
+        lambda viewer, entity: func.coalesce(allows(viewer, entity), False),
+        description,
+    )
+
+
+def described_enum(
+    enum: EnumMeta, description: str, values: Mapping[Any, str], *, name: str | None = None
+) -> None:
+    """Show a Python enum in the schema, every member with its description."""
+    strawberry.enum(enum, description=description, name=name)
+    definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]
+    texts = {member.name: text for member, text in values.items()}
+    for value in definition.values:
+        value.description = texts[value.name]
+
+
+__all__ = [
+    "EXPRESSIONS",
+    "TYPE_NAMES",
+    "ColumnField",
+    "Node",
+    "expression",
+    "node_id",
+    "node_type",
+    "right",
+]

@@ -1,0 +1,300 @@
+"""Writing: parts of an answer that are text from the start.
+
+A place whose objects all have one type is put together as JSON and not as dicts: each field gives
+a column of texts, and one generated f-string makes an object's text of them. What gains by it is
+not the formatting (orjson does that as quickly) but that PostgreSQL can write the leaves: a
+`Stretch` (`graph.engine.sql_json`) of ten columns is then one text of the row, that nothing looks
+into.
+
+`ObjectText` says how the objects of a place are written, `PlanColumns` what is read for them. Rows
+that came another way, without their stretches, are written here field by field.
+
+A failure has to be found again in its place, by `graph.engine.replay`: it is written as a `mark`,
+a string that nothing else can be.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, reduce
+from itertools import groupby
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+
+from graph.core.selection import Selection, needs_of, relation_of
+from graph.engine.columns import Column, for_each
+from graph.engine.sql_json import (
+    KEY_ONLY,
+    Columns,
+    Part,
+    Stretch,
+    constant_part,
+    object_part_of,
+    part_of,
+)
+
+if TYPE_CHECKING:
+    from graph.engine.plan import FieldPlan, ObjectPlan, Shape
+
+# Of a place, so many objects at the most come within the texts of those that refer to them. A task
+# has four relations; under a hundred aliases they would make a statement that is long in planning.
+MOST_OBJECTS: Final = 8
+# Makes the objects' texts of the number of objects and the columns of texts.
+TextAssembler = Callable[[int, Sequence[Column]], list[str]]
+
+# Who could guess it could have an answer of theirs taken for a failure.
+_NONCE: Final = secrets.token_hex(8)
+
+
+def mark(number: int) -> tuple[str, str]:
+    """What stands for a failure: as JSON, and as it reads."""
+    return f'"\\u0000{_NONCE}{number}"', f"\0{_NONCE}{number}"
+
+
+# --- leaves --------------------------------------------------------------------------------------
+
+
+def _leaves(column: Column) -> list[str]:
+    """Completed leaves, or lists of them, as JSON."""
+    if set(map(type, column)) == {str}:
+        return list(map(encode_basestring, column))
+    return [orjson.dumps(value).decode() for value in column]
+
+
+def texts_of(shape: Shape, column: Column) -> list[str]:
+    """A completed column without failures as JSON; its objects are text already."""
+    if shape.plans_below is None:
+        return _leaves(column)
+    if shape.item is None:
+        if None not in column:
+            return cast("list[str]", column)
+        return ["null" if text is None else text for text in column]
+    if shape.item.item is None and shape.item.nonnull and None not in column:
+        return [f"[{','.join(texts)}]" for texts in column]
+    return [text_of(shape, value, None) for value in column]
+
+
+def text_of(shape: Shape, value: Any, marked: Callable[[Any], str | None] | None) -> str:
+    """One completed value; `marked` gives the mark of one that failed, None of others."""
+    if marked is not None and (text := marked(value)) is not None:
+        return text
+    if value is None:
+        return "null"
+    if shape.item is not None:
+        item = shape.item
+        return f"[{','.join([text_of(item, each, marked) for each in value])}]"
+    return cast("str", value) if shape.plans is not None else orjson.dumps(value).decode()
+
+
+# --- objects -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """A part of an object's text: one field, or a stretch of several that come as one."""
+
+    fields: tuple[FieldPlan, ...]
+    stretch: Stretch | None = None
+    # Of a stretch: makes its texts of its fields', where the rows have it not.
+    assemble: TextAssembler | None = None
+    # Whether the database's text may hold a value that the schema does not know.
+    doubtful: bool = field(init=False)
+    # All fields of a stretch, those of the objects in it among them.
+    told: tuple[FieldPlan, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.told = tuple(_all(self.fields))
+        parts = self.stretch.parts if self.stretch is not None else ()
+        self.doubtful = any(part.doubtful for part in parts)
+
+
+@dataclass(slots=True, eq=False)
+class ObjectText:
+    """How the objects of a place are written. `asked` counts the columns taken of their rows."""
+
+    pieces: tuple[Piece, ...]
+    assemble: TextAssembler
+    asked: int
+    # The fields to wait for: those of the plan that no stretch holds.
+    waiting: tuple[FieldPlan, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...] | None:
+        """All of the object, where it is one stretch."""
+        stretch = self.pieces[0].stretch if len(self.pieces) == 1 else None
+        return stretch.parts if stretch is not None and stretch.whole else None
+
+
+def object_text(
+    plan: ObjectPlan,
+    keys: Sequence[tuple[str, str | None]],
+    label: Callable[[Any], str],
+    *,
+    few: bool,
+) -> ObjectText | None:
+    """How to write the objects of a plan; None where there are such of several types below.
+
+    `keys` as for `columns.assembler`. `label` names a stretch, the same always the same. `few`:
+    there are not more of them than a page holds, so that what each refers to may come with it.
+    """
+    if any(field.plans is not None and not field.shape.is_text for field in plan.fields):
+        return None
+    fields = iter(plan.fields)
+    parts: list[tuple[FieldPlan | None, str, str | None, Part | None]] = []
+    objects = 0
+    for key, constant in keys:
+        each = next(fields) if constant is None else None
+        part = constant_part(key, constant or "") if each is None else _part(each, few=few)
+        if part is not None and part.objects:
+            objects += part.objects
+            part = part if objects <= MOST_OBJECTS else None
+        parts.append((each, key, constant, part))
+    whole = all(part is not None for *_, part in parts)
+    pieces: list[Piece] = []
+    template: list[tuple[str, str | None] | None] = []
+    for written, group in groupby(parts, lambda entry: entry[-1] is not None):
+        members = list(group)
+        inside: list[tuple[str, str | None] | None] = [entry[1:3] for entry in members]
+        own = tuple(each for each, *_ in members if each is not None)
+        if written and own:
+            found = tuple(part for *_, part in members if part is not None)
+            stretch = Stretch(label((plan.type.name, found, whole)), found, whole)
+            pieces.append(Piece(own, stretch, text_assembler(tuple(inside), whole)))
+            template.append(None)
+        else:
+            pieces += [Piece((each,)) for each in own]
+            template += inside
+    only = whole and bool(pieces)
+    plain = [piece.fields[0] for piece in pieces if piece.stretch is None]
+    asked = {each.source.column for each in plain} - {None}
+    return ObjectText(
+        tuple(pieces),
+        _as_is if only else text_assembler(tuple(template), True),
+        len(pieces) - len(plain) + len(asked),
+        tuple(each for each in plain if each.waits),
+    )
+
+
+def _part(field: FieldPlan, *, few: bool) -> Part | None:
+    if not field.waits:
+        return part_of(field.parent_type, field.name, field.key)
+    # Of many objects it is the same few over and over that they refer to.
+    below = field.shape.plan
+    parts = below.text.parts if few and below is not None and below.text is not None else None
+    if parts is None:
+        return None
+    return object_part_of(field.parent_type, field.name, field.key, parts)
+
+
+def _as_is(_: int, columns: Sequence[Column]) -> list[str]:
+    return cast("list[str]", columns[0])
+
+
+@lru_cache(maxsize=4096)
+def text_assembler(
+    entries: tuple[tuple[str, str | None] | None, ...], braces: bool
+) -> TextAssembler:
+    """A function of the number of objects and their columns of texts that makes the objects' texts.
+
+    `entries` are the response keys in their order, each with its constant (a `__typename`) or None
+    for the next column; an entry that is None is a column that brings its keys itself.
+    """
+    names: list[str] = []
+    written: list[str] = []
+    for entry in entries:
+        if entry is not None and entry[1] is not None:
+            written.append(f'"{entry[0]}":"{entry[1]}"')
+            continue
+        names.append(f"v{len(names)}")
+        value = f"{{{names[-1]}}}"
+        written.append(value if entry is None else f'"{entry[0]}":{value}')
+    # Keys and names of types are GraphQL names: letters, digits and underscores.
+    text = ("{{" if braces else "") + ",".join(written) + ("}}" if braces else "")
+    made: TextAssembler = for_each(f"f'{text}'", names)
+    return made
+
+
+# --- what is read --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class PlanColumns:
+    """What a plan reads of rows, where those that are written can be left to the database.
+
+    `objects`: by the type's name, of objects that are read once for all places; `relations`: the
+    to-one relations that are asked for of them; `pages`: by the selection of a list's field, of its
+    rows. `statements`: kept for the plan, as those of an outline are for the operation.
+    """
+
+    objects: Mapping[str, Columns]
+    relations: Mapping[str, tuple[str, ...]]
+    pages: Mapping[Selection, Columns]
+    statements: dict[Any, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, root: ObjectPlan) -> PlanColumns:
+        """Worked out by one walk over the plan."""
+        objects: dict[str, Columns] = {}
+        relations: dict[str, set[str]] = {}
+        pages: dict[Selection, Columns] = {}
+        for each in _all(root.fields):
+            relation = relation_of(each.definition)
+            if relation is not None:
+                relations.setdefault(each.parent_type.name, set()).add(relation)
+            for place in (each.plans or {}).values():
+                # Objects come from loaders to the fields that wait for them, and to others in ways
+                # that are not known here: these find all that they need as it is.
+                written = each.source.waits and each.shape.is_text
+                known = objects.get(place.type.name, KEY_ONLY)
+                objects[place.type.name] = _joined(known, _columns(place, written=written))
+            rows = _rows_of(each)
+            if rows:
+                places = (_columns(place, written=True) for place in rows)
+                pages[each.selection] = reduce(_joined, places, KEY_ONLY)
+        sorted_relations = {name: tuple(sorted(found)) for name, found in relations.items()}
+        return cls(objects, sorted_relations, pages)
+
+
+def _all(fields: Iterable[FieldPlan]) -> Iterator[FieldPlan]:
+    """They, and all that stand below them."""
+    for each in fields:
+        yield each
+        for place in (each.plans or {}).values():
+            yield from _all(place.fields)
+
+
+def _rows_of(field: FieldPlan) -> list[ObjectPlan]:
+    """The places of a connection's rows: `nodes`, and the `node` of its `edges`. None where one of
+    them is not written.
+    """
+    page = field.shape.plan
+    if page is None or not field.source.waits:
+        return []
+    below = [(inner.shape, inner.shape.item) for inner in page.fields if inner.name == "nodes"]
+    for edges in page.fields:
+        if edges.name == "edges" and edges.shape.item is not None:
+            edge = edges.shape.item.plan
+            nodes = () if edge is None else (each for each in edge.fields if each.name == "node")
+            below += [(each.shape, each.shape) for each in nodes]
+    places = [item.plan for shape, item in below if item is not None and shape.is_text]
+    return [place for place in places if place is not None] if len(places) == len(below) else []
+
+
+def _columns(plan: ObjectPlan, *, written: bool) -> Columns:
+    if not written or plan.text is None:
+        labels = frozenset(label for each in plan.fields for label in needs_of(each.definition))
+        return Columns(labels)
+    plain = (each for piece in plan.text.pieces if piece.stretch is None for each in piece.fields)
+    return Columns(
+        frozenset(label for each in plain for label in needs_of(each.definition)),
+        tuple(piece.stretch for piece in plan.text.pieces if piece.stretch is not None),
+    )
+
+
+def _joined(one: Columns, other: Columns) -> Columns:
+    stretches = dict.fromkeys([*one.stretches, *other.stretches])
+    return Columns(one.labels | other.labels, tuple(stretches))

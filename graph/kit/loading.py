@@ -1,0 +1,349 @@
+"""Reading rows for the graph: statements by shape, objects by key, and to-one relations.
+
+A statement is built and compiled once for its *shape* (model, columns, ordering, comparators used)
+and kept; values travel as parameters. Objects reached by key are read once per operation, whatever
+the number of places that ask for them: with the columns that any place of the operation asks for,
+and all places of one moment in one statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, inspect, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from auth import access
+from auth.viewer import NOBODY, Viewer
+from db import models
+from db.base import Base
+from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
+from graph.core.context import Context
+from graph.core.fields import BatchInfo, batch
+from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
+from graph.core.selection import Outline, Selection
+from graph.engine.sql_json import KEY_ONLY, Columns, written_columns
+
+if TYPE_CHECKING:
+    from graph.engine.serialization import PlanColumns
+
+T = TypeVar("T")
+Labels = frozenset[str]
+Shape = tuple[bool, bool, bool, bool]
+
+_SOMEBODY = UUID(int=0)
+
+
+def viewer_of(shape: Shape) -> Viewer:
+    """A stand-in with the same statements as every viewer of this shape."""
+    signed_in, is_admin, restricted, scoped = shape
+    if not signed_in:
+        return NOBODY
+    return Viewer(
+        user_id=_SOMEBODY,
+        is_admin=is_admin,
+        projects=() if restricted else None,
+        scopes=frozenset() if scoped else None,
+    )
+
+
+def columns_of(
+    model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer, prefix: str = ""
+) -> list[Any]:
+    """The labelled columns of a model (or alias of it); the id is always among them."""
+    mapped = inspect(model).columns
+    columns = []
+    for label in sorted({*labels, "id"}):
+        if label in mapped:
+            columns.append(getattr(entity, label).label(prefix + label))
+        else:
+            columns.append(EXPRESSIONS[model, label](viewer, entity).label(prefix + label))
+    return columns
+
+
+def _read_of(
+    model: type[Base], entity: Any, columns: Columns, viewer: Viewer, prefix: str = ""
+) -> list[Any]:
+    return [
+        *columns_of(model, entity, columns.labels, viewer, prefix),
+        *written_columns(partial(getattr, entity), columns.stretches, viewer, prefix),
+    ]
+
+
+@lru_cache(maxsize=2000)
+def _by_key(model: type[Base], columns: Columns, shape: Shape) -> Statement:
+    viewer = viewer_of(shape)
+    keys = bindparam("keys", type_=ARRAY(Uuid()))
+    query = select_from(model, *_read_of(model, model, columns, viewer)).where(
+        model.id == keys.any_(),  # type: ignore[attr-defined]
+        access.read(viewer, model),
+    )
+    return Statement(query, model, plan_once=True)
+
+
+class _Join(NamedTuple):
+    """Where in a row the columns of an object stand that is joined to it."""
+
+    foreign_key: str
+    model: type[Base]
+    columns: slice
+    row: type[PartRow]
+
+    def part(self, row: Row) -> PartRow | None:
+        """The object; None where there is none to see."""
+        part = self.row(row[self.columns])
+        return None if part.id is None else part  # type: ignore[attr-defined]
+
+
+def _target(model: type[Base], relation: str) -> type[Base]:
+    target: type[Base] = getattr(model, relation).property.mapper.class_
+    return target
+
+
+@lru_cache(maxsize=2000)
+def _one(
+    model: type[Base], asked: Columns, related: tuple[tuple[str, Columns], ...], shape: Shape
+) -> tuple[Statement, tuple[_Join, ...]]:
+    """One object, and those that its to-one relations lead to: each under its own rule, so that
+    one that is hidden does not hide what refers to it.
+    """
+    viewer = viewer_of(shape)
+    columns = _read_of(model, model, asked, viewer)
+    query = select_from(model, *columns)
+    size = len(columns)
+    joins = []
+    for name, of_related in related:
+        kind, foreign_key = _target(model, name), foreign_key_of(getattr(model, name))
+        target: Any = aliased(kind)
+        prefix = f"{name}__"
+        own = _read_of(kind, target, of_related, viewer, prefix)
+        query = query.add_columns(*own).outerjoin(
+            target,
+            and_(target.id == getattr(model, foreign_key), access.read(viewer, target)),
+        )
+        row = row_class(PartRow, kind, tuple(str(each.key).removeprefix(prefix) for each in own))
+        joins.append(_Join(foreign_key, kind, slice(size, size + len(own)), row))
+        size += len(own)
+    key = bindparam("key", type_=Uuid())
+    query = query.where(model.id == key, access.read(viewer, model))  # type: ignore[attr-defined]
+    return Statement(query, model, plan_once=True), tuple(joins)
+
+
+def columns_of_objects(model: type[Base], written: PlanColumns | None, outline: Outline) -> Columns:
+    """What is read of a row that is read once for all places of an operation."""
+    name = TYPE_NAMES[model]
+    if written is not None:
+        return written.objects.get(name, KEY_ONLY)
+    return Columns(outline.labels.get(name, frozenset()))
+
+
+class ObjectLoader:
+    """Rows of one model by key, for one operation.
+
+    Requests of one turn of the event loop become one statement, as with a data loader, but at the
+    price of a set union for many keys and not of a future for each. What a single object refers
+    to comes along by joins (`_one`); of many it would be the same few over and over.
+    """
+
+    def __init__(self, context: Context, model: type[Base], outline: Outline) -> None:
+        self._context = context
+        self._model = model
+        self._outline = outline
+        self._rows: dict[UUID, AnyRow | None] = {}
+        self._wanted: set[UUID] = set()
+        self._pending: asyncio.Future[None] | None = None
+        # What the statements that are running now will bring.
+        self._reading: dict[asyncio.Future[None], set[UUID]] = {}
+
+    @classmethod
+    def of(cls, context: Context, model: type[Base], outline: Outline) -> ObjectLoader:
+        """The operation's loader of this model."""
+        loader: ObjectLoader | None = context.objects.get(model)
+        if loader is None:
+            loader = context.objects[model] = cls(context, model, outline)
+        return loader
+
+    def _columns_of(self, model: type[Base]) -> Columns:
+        return columns_of_objects(model, self._context.columns, self._outline)
+
+    def know(self, key: UUID, row: AnyRow | None) -> None:
+        """A row that was read already, together with another one."""
+        self._rows.setdefault(key, row)
+
+    async def load(self, keys: set[UUID]) -> Mapping[UUID, AnyRow | None]:
+        """All rows read so far, these keys' among them; None where there is none to see."""
+        missing = keys - self._rows.keys()
+        waiting = []
+        for reading, under_way in self._reading.items():
+            if not missing.isdisjoint(under_way):
+                waiting.append(reading)
+                missing -= under_way
+        if missing:
+            self._wanted |= missing
+            if self._pending is None:
+                await self._lead()
+            else:
+                waiting.append(self._pending)
+        for reading in waiting:
+            await asyncio.shield(reading)
+        return self._rows
+
+    async def _lead(self) -> None:
+        """Read for all who ask within this turn of the loop: the first of them does it.
+
+        Should the operation be cancelled, so is what they wait for.
+        """
+        pending = self._pending = asyncio.get_running_loop().create_future()
+        try:
+            if self._context.branches != 1:
+                # Other fields of this level start within this turn; theirs come along.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        except BaseException:
+            pending.cancel()
+            raise
+        finally:
+            keys, self._wanted, self._pending = self._wanted, set(), None
+        self._reading[pending] = keys
+        try:
+            await self._read(keys)
+        except Exception as error:
+            pending.set_exception(error)
+            # The others may be none; then nobody else looks at it.
+            pending.exception()
+            raise
+        else:
+            pending.set_result(None)
+        finally:
+            del self._reading[pending]
+            pending.cancel()
+
+    async def _read(self, keys: set[UUID]) -> None:
+        if len(keys) == 1:
+            await self._read_one(*keys)
+            return
+        rows = await read_by_keys(self._context, self._model, self._columns_of(self._model), keys)
+        self._rows.update(dict.fromkeys(keys))
+        self._rows.update(rows)
+
+    async def _read_one(self, key: UUID) -> None:
+        context, outline = self._context, self._outline
+        place = (ObjectLoader, self._model, context.viewer.shape)
+        source = context.columns or outline
+        statements = source.statements
+        one = statements.get(place)
+        if one is None:
+            columns = self._columns_of(self._model)
+            related = tuple(
+                (relation, self._columns_of(_target(self._model, relation)))
+                for relation in source.relations.get(TYPE_NAMES[self._model], ())
+                # Else it comes within what is written of the row.
+                if foreign_key_of(getattr(self._model, relation)) in columns.labels
+            )
+            one = statements[place] = _one(self._model, columns, related, context.viewer.shape)
+        statement, joins = one
+        rows = await context.services.database.reader.fetch(
+            statement, {**context.viewer.params, "key": key}
+        )
+        self._rows[key] = row = rows[0] if rows else None
+        if row is not None:
+            for join in joins:
+                related = getattr(row, join.foreign_key)
+                if related is not None:
+                    ObjectLoader.of(context, join.model, outline).know(related, join.part(row))
+
+
+async def read_by_keys(
+    context: Context, model: type[Base], columns: Columns, keys: Iterable[UUID]
+) -> dict[UUID, Row]:
+    """The rows that the viewer may see among these keys, in one statement."""
+    statement = _by_key(model, columns, context.viewer.shape)
+    rows = await context.services.database.reader.fetch(
+        statement, {**context.viewer.params, "keys": list(keys)}
+    )
+    return dict(zip(values_of(rows, "id"), rows, strict=True))
+
+
+async def load_objects(
+    info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
+) -> list[AnyRow | None]:
+    """The row for each key, or None where there is none or it is hidden."""
+    wanted: set[Any] = set(keys)
+    wanted.discard(None)
+    if not wanted:
+        return [None] * len(keys)
+    rows = await ObjectLoader.of(info.context, model, info.selection.outline).load(wanted)
+    return list(map(rows.get, keys))  # type: ignore[arg-type]  # there is no row of the key None
+
+
+async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow | None:
+    """One row, or None where there is none or it is hidden."""
+    (row,) = await load_objects(info, model, [key])
+    return row
+
+
+@lru_cache(maxsize=8)
+def _by_project_key(shape: Shape) -> Statement:
+    key = bindparam("key", type_=Text())
+    return Statement(
+        select(models.Project.id).where(
+            models.Project.key == key, access.read(viewer_of(shape), models.Project)
+        )
+    )
+
+
+async def project_id_of(context: Context, key: str) -> UUID | None:
+    """The id of the project with this key, if the viewer may see it."""
+    return await _only_id(context, _by_project_key(context.viewer.shape), {"key": key})
+
+
+@lru_cache(maxsize=8)
+def _by_task_key(shape: Shape) -> Statement:
+    key, number = bindparam("key", type_=Text()), bindparam("number", type_=Integer())
+    return Statement(
+        select(models.Task.id)
+        .join(models.Project, models.Project.id == models.Task.project_id)
+        .where(
+            models.Project.key == key,
+            models.Task.number == number,
+            access.read(viewer_of(shape), models.Task),
+        )
+    )
+
+
+async def task_id_of(context: Context, key: str, number: int) -> UUID | None:
+    """The id of the task `KEY-number`, if the viewer may see it."""
+    return await _only_id(
+        context, _by_task_key(context.viewer.shape), {"key": key, "number": number}
+    )
+
+
+async def _only_id(context: Context, statement: Statement, params: dict[str, Any]) -> UUID | None:
+    rows = await context.services.database.reader.fetch(
+        statement, {**context.viewer.params, **params}
+    )
+    return rows[0].id if rows else None
+
+
+def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
+    """A relation to one row, by the model's foreign key. Null where the viewer may not see it."""
+    model: type[Base] = relationship.property.mapper.class_
+    foreign_key = foreign_key_of(relationship)
+
+    async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[AnyRow | None]:
+        return await load_objects(info, model, values_of(parents, foreign_key))
+
+    return batch(rows, description, needs=(foreign_key,), relation=relationship.key)
+
+
+def below(selection: Selection | None, *fields: str) -> Selection | None:
+    """The selection at the end of a chain of fields, or None where it is not asked for."""
+    for field in fields:
+        if selection is None:
+            return None
+        selection = selection.child(field)
+    return selection

@@ -1,0 +1,433 @@
+"""What every mutation shares, once: the transaction, idempotency, retries, failures, the payload.
+
+A mutation is a function of a `Work` and an input that returns what its payload refers to:
+
+    async def create(work: Work, data: TaskCreateInput) -> Refs:
+        task = await domain.tasks.task.create(work, ...)
+        return {"task": task.id}
+
+    task_create: TaskCreatePayload = mutation(create, TaskCreateInput, "Make a task.")
+
+A function that does its work in part, or only tries it, returns an `Outcome`. The payload's fields
+are read after the commit, through the access rules, like everything else. Several mutations in one
+document are one transaction each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache, partial
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import Table, literal_column
+from sqlalchemy import inspect as inspect_model
+from sqlalchemy.exc import DBAPIError
+from strawberry.types.maybe import Some
+
+from auth.viewer import NOBODY
+from db.base import Base
+from db.read import AnyRow, Row
+from domain import idempotency
+from domain.work import Work, begin, lost_races, of_one_statement
+from errors import ErrorCode, Failure, collecting, demand_no_problems, each
+from events.bus import Announcement
+from files.upload import Upload
+from graph.core.context import Context
+from graph.core.errors import UserError, camel, user_errors
+from graph.core.fields import BatchInfo, argument, batch, derived
+from graph.core.node import TYPE_NAMES, told_by_class
+from graph.engine.sql_json import KEY_ONLY, Columns, written_columns
+from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
+
+log = logging.getLogger("taskloom.mutation")
+
+Refs = Mapping[str, Any]
+
+# Where the failures of a mutation that was done in part stand in what is kept for a repeat.
+_FAILURES = "_failures"
+
+# serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
+_AGAIN = {"40001", "40P01"}
+_ATTEMPTS = 3
+# Of one input; a bulk says more, of each item so many.
+MAX_ERRORS = 20
+
+# Failures that are about the request and not about the input stand at the top level.
+_TOP_LEVEL = {
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.UNAVAILABLE,
+    ErrorCode.TIMEOUT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a mutation came to that was not simply done: in part, or only tried.
+
+    `failures` are what did not go, and stand in the payload beside the refs. `undo`: nothing stays
+    of what was done, nor of the idempotency key, so that it can be sent again.
+    """
+
+    refs: Refs
+    failures: Sequence[Failure] = ()
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The columns that a statement gives of a row that it made, of those of the row's table."""
+
+    columns: Columns
+    viewer: Shape
+
+    def __call__(self, table: Table) -> list[Any]:
+        """Them, labelled; the id is always among them."""
+
+        def value_of(label: str) -> Any:
+            # By name: within it, SQLAlchemy takes the table for one more to read from.
+            return literal_column(f"{table.name}.{label}", table.c[label].type)
+
+        labels = sorted({*self.columns.labels, "id"})
+        plain = [table.c[label].label(label) for label in labels]
+        viewer = viewer_of(self.viewer)
+        return [*plain, *written_columns(value_of, self.columns.stretches, viewer)]
+
+
+ONLY_ID = Returned(KEY_ONLY, NOBODY.shape)
+
+Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
+# Does the mutation in one statement, where it can be done so, or does nothing and returns None; the
+# function then does it. It is given the columns that the answer needs of the object, if those are
+# all that it needs, and may return a row with them in the place of its id: whoever made it sees it.
+AtOnce = Callable[[Work, Any, "Returned | None"], Awaitable[Refs | None]]
+# Raises `RateLimited` where this was done too often; see `graph.kit.rates`.
+Limit = Callable[[Context, Any], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class PayloadValue:
+    """What a payload's fields read from. `refs`: ids of rows, or plain values."""
+
+    refs: Refs = field(default_factory=dict)
+    errors: list[UserError] = field(default_factory=list)
+    replayed: bool = False
+
+
+@strawberry.interface(description="What every mutation answers.")
+class Payload:
+    """Fields that all payloads have."""
+
+    errors: list[UserError] = derived(
+        (), lambda value: value.errors, "What stood in the way; empty if the mutation was done."
+    )
+    replayed: bool = derived(
+        (),
+        lambda value: value.replayed,
+        "True if this idempotency key was done before, and this is the answer of that time. "
+        "Secrets are left out of a repeat.",
+    )
+
+
+def payload(description: str) -> Callable[[type[Any]], type[Any]]:
+    """Declare a payload type; payloads are told apart by the mutation, so none is probed."""
+
+    def declare(cls: type[Any]) -> type[Any]:
+        told_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
+        return strawberry.type(cls, description=description)
+
+    return declare
+
+
+def ref(model: type[Base], description: str, name: str | None = None) -> Any:
+    """A payload's object, read afresh; null where the mutation failed or the viewer lost sight.
+
+    A row that the mutation gave (see `AtOnce`) is taken as it is.
+    """
+    key = name or _snake(TYPE_NAMES.get(model, model.__name__))
+
+    async def rows(parents: Sequence[PayloadValue], info: BatchInfo) -> Sequence[AnyRow | None]:
+        refs = [parent.refs.get(key) for parent in parents]
+        if all(isinstance(given, Row) for given in refs):
+            return refs
+        return await load_objects(info, model, [_uuid(given) for given in refs])
+
+    return batch(rows, description)
+
+
+def value(key: str, description: str) -> Any:
+    """A plain value of a payload."""
+    return derived((), lambda source: source.refs.get(key), description)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _uuid(value: Any) -> UUID | None:
+    return UUID(value) if isinstance(value, str) else value
+
+
+def mutation(
+    function: Callable[..., Awaitable[Refs | Outcome]],
+    input_type: Any,
+    description: str,
+    *,
+    public: bool = False,
+    in_context: bool = False,
+    around: Callable[[Context, Any], AbstractAsyncContextManager[Any]] | None = None,
+    secrets: Sequence[str] = (),
+    limit: Limit | None = None,
+    at_once: tuple[type[Base], AtOnce] | None = None,
+    deprecation_reason: str | None = None,
+) -> Any:
+    """A root field of `Mutation`.
+
+    `public`: for the signed-out too, and for those whose credentials are no longer good, whatever
+    header they send. `in_context`: the function takes the operation's `Context`
+    before the work. `around`: what is done outside of the transaction, before and after it, because
+    it takes too long for one (bytes of a file); the function takes its value before the work.
+    `secrets`: keys of the refs that are never kept, so that a repeat does not
+    show them again. `limit`: how often it may be done, one of `graph.kit.rates`. `at_once`: another
+    way that is tried first where there is no idempotency key, with the model of what it gives.
+    """
+
+    async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:
+        context = info.context
+        if not public:
+            context.viewer.require()
+        data = arguments["input"]
+        name = info.field.python_name
+        try:
+            if limit is not None:
+                await limit(context, data)
+            call = partial(function, context) if in_context else function
+            async with AsyncExitStack() as stack:
+                # What is wrong with the input is collected until the first statement.
+                stack.enter_context(collecting())
+                if at_once is not None and not isinstance(_key(data), str):
+                    model, function_at_once = at_once
+                    done = await _at_once(context, function_at_once, data, _wanted(info, model))
+                    if done is not None:
+                        return [done]
+                if around is not None:
+                    call = partial(call, await stack.enter_async_context(around(context, data)))
+                return [await _attempts(context, call, name, data, secrets)]
+        except Failure as failure:
+            failures = _in_order(data, each(failure))
+            for single in failures:
+                if single.code in _TOP_LEVEL:
+                    raise single from None
+            return [PayloadValue(failure.refs, _shown(context, failures[:MAX_ERRORS]))]
+        finally:
+            # Whatever follows in this document reads what is true after this mutation.
+            context.objects.clear()
+            context.loaders.clear()
+
+    made = batch(
+        run,
+        description,
+        arguments=[argument("input", input_type, "What to do.", default=inspect.Parameter.empty)],
+        deprecation_reason=deprecation_reason,
+    )
+    made.public = public
+    return made
+
+
+def _in_order(data: Any, failures: Iterable[Failure]) -> list[Failure]:
+    return sorted(failures, key=lambda single: _place(data, single.path))
+
+
+def _place(data: Any, path: Sequence[str]) -> list[int]:
+    """Where a path leads in an input, by the order of fields and items."""
+    places: list[int] = []
+    for part in path:
+        if isinstance(data, Some):
+            data = data.value
+        if isinstance(data, list):
+            index = int(part) if part.isdigit() else len(data)
+            places.append(index)
+            data = data[index] if index < len(data) else None
+            continue
+        declared = getattr(data, "__strawberry_definition__", None)
+        names = [field.python_name for field in declared.fields] if declared else []
+        shown = [camel(name) for name in names]
+        index = shown.index(camel(part)) if camel(part) in shown else len(shown)
+        places.append(index)
+        data = getattr(data, names[index]) if index < len(names) else None
+    return places
+
+
+def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:
+    for single in failures:
+        if single.path and single.path[0] != "input":
+            single.under("input")
+    docs = f"{context.services.settings.server.public_url}/docs/errors"
+    return user_errors(failures, docs)
+
+
+async def _attempts(
+    context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
+) -> PayloadValue:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await _once(context, function, name, data, secrets)
+        except DBAPIError as error:
+            state = getattr(error.orig, "sqlstate", None)
+            if state not in _AGAIN or attempt == _ATTEMPTS:
+                raise
+            log.info("%s ran into %s, again (%d)", name, state, attempt)
+    raise AssertionError("unreachable")
+
+
+async def _at_once(
+    context: Context, function: AtOnce, data: Any, wanted: Returned | None
+) -> PayloadValue | None:
+    services = context.services
+    work = of_one_statement(
+        services.database, context.viewer, now=context.now, request=context.request
+    )
+    try:
+        with lost_races():
+            refs = await function(work, data, wanted)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _AGAIN:
+            return None
+        raise
+    if refs is None:
+        return None
+    await _tell(context, work)
+    return PayloadValue(refs)
+
+
+def _wanted(info: BatchInfo, model: type[Base]) -> Returned | None:
+    """The columns of this model that the operation needs; None where it needs more than columns."""
+    written, outline = info.context.columns, info.selection.outline
+    known = (written or outline).statements
+    place = (Returned, model, info.viewer.shape)
+    if place not in known:
+        columns = columns_of_objects(model, written, outline)
+        only = columns.labels <= _column_names(model)
+        known[place] = Returned(columns, info.viewer.shape) if only else None
+    found: Returned | None = known[place]
+    return found
+
+
+@cache
+def _column_names(model: type[Base]) -> frozenset[str]:
+    return frozenset(inspect_model(model).columns.keys())
+
+
+def _key(data: Any) -> Any:
+    return getattr(data, "idempotency_key", strawberry.UNSET)
+
+
+async def _once(
+    context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
+) -> PayloadValue:
+    key = _key(data)
+    keyed = idempotency.is_key(key)
+    services = context.services
+    outcome = Outcome({})
+    try:
+        async with begin(
+            services.database, context.viewer, now=context.now, request=context.request
+        ) as work:
+            if keyed:
+                earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
+                if earlier is not None:
+                    errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
+                    return PayloadValue(earlier, errors, replayed=True)
+            done = await function(work, data)
+            demand_no_problems()
+            outcome = done if isinstance(done, Outcome) else Outcome(done)
+            _leave_if(outcome.undo)
+            if keyed:
+                await idempotency.remember(work, key, _kept(outcome, secrets))
+    except _Undone:
+        pass
+    else:
+        await _tell(context, work)
+    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
+
+
+class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more
+    pass
+
+
+def _leave_if(undo: bool) -> None:
+    if undo:
+        raise _Undone
+
+
+def _hash(context: Context, name: str, data: Any) -> list[bytes]:
+    plain = _plain(data)
+    del plain["idempotency_key"]
+    return idempotency.hash_input(name, plain, context.services.settings.auth.secrets)
+
+
+def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:
+    """What a repeat is answered with."""
+    kept = {k: _plain(v) for k, v in outcome.refs.items() if k not in secrets}
+    if outcome.failures:
+        kept[_FAILURES] = [
+            [single.code.name, single.message, list(single.path), single.fields]
+            for single in outcome.failures
+        ]
+    return kept
+
+
+def _recalled(kept: Sequence[Any]) -> list[Failure]:
+    return [
+        Failure(message, path=path, code=ErrorCode[code], fields=fields)
+        for code, message, path, fields in kept
+    ]
+
+
+async def _tell(context: Context, work: Work) -> None:
+    """After the commit: the change is done, so a failure here is logged and not the client's."""
+    try:
+        for callback in work.after_commit:
+            waiting = callback()
+            if waiting is not None:
+                await waiting
+        if work.recorded:
+            await context.services.bus.announce(
+                Announcement(projects=work.touched_projects, users=work.touched_users)
+            )
+    except Exception:
+        log.exception("request %s: the change is committed, telling of it failed", work.request.id)
+
+
+def _plain(value: Any) -> Any:
+    """An input, or what a payload refers to, as JSON types."""
+    if isinstance(value, Some):
+        return {"some": _plain(value.value)}
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, Upload):
+        value = value.fingerprint
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return {
+            item.name: _plain(getattr(value, item.name))
+            for item in dataclasses.fields(value)
+            if getattr(value, item.name) is not strawberry.UNSET
+        }
+    return value

@@ -1,0 +1,399 @@
+"""Orderings and the cursors that keep a place in them.
+
+An ordering is a tuple of `Key`s that always ends with the id, so that it is total. A cursor holds
+the values of these keys for one row: the next page is "the rows after these values", which stays
+right while rows come and go. A cursor also carries a mark of its ordering, so that one of another
+ordering is refused instead of giving nonsense.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache, cached_property, lru_cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+import strawberry
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    SmallInteger,
+    Text,
+    and_,
+    bindparam,
+    false,
+    func,
+    inspect,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+from strawberry.utils.str_converters import to_camel_case
+
+from auth import access
+from auth.viewer import Viewer
+from errors import BadInput
+from graph.core.inputs import optional
+from graph.core.node import described_enum
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+MAX_KEYS = 5
+
+
+class OrderDirection(Enum):
+    """Ascending or descending."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+class NullsOrder(Enum):
+    """Where rows without a value go."""
+
+    FIRST = "FIRST"
+    LAST = "LAST"
+
+
+described_enum(
+    OrderDirection,
+    "Ascending or descending.",
+    {OrderDirection.ASC: "Smallest first.", OrderDirection.DESC: "Largest first."},
+)
+described_enum(
+    NullsOrder,
+    "Where rows without a value go.",
+    {
+        NullsOrder.FIRST: "Before all others.",
+        NullsOrder.LAST: "After all others.",
+    },
+)
+
+
+@strawberry.input(description="How to order by one value.")
+class OrderBy:
+    """Direction and place of nulls."""
+
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.ASC, description="Ascending or descending."
+    )
+    nulls: NullsOrder = strawberry.field(
+        default=NullsOrder.LAST, description="Where rows without a value go."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an ordering compares: SQL over an entity, and the kind of value."""
+
+    name: str
+    sql: Callable[[Viewer, Any], Any]
+    type: Any
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One step of an ordering."""
+
+    source: Source
+    descending: bool = False
+    nulls_first: bool = False
+
+    @property
+    def mark(self) -> str:
+        """The step as text, for the cursor's mark."""
+        return f"{self.source.name}{'-' if self.descending else '+'}{int(self.nulls_first)}"
+
+    def reversed(self) -> Key:
+        """The same step read backward."""
+        return Key(self.source, not self.descending, not self.nulls_first)
+
+    def sorted(self, expression: Any) -> Any:
+        """The ORDER BY term. Where there are no nulls none is said, so that an index serves."""
+        term = expression.desc() if self.descending else expression.asc()
+        if not self.source.nullable:
+            return term
+        return term.nulls_first() if self.nulls_first else term.nulls_last()
+
+
+@dataclass(frozen=True, eq=False)
+class Ordering:
+    """A total order: given keys, then the id in the direction of the last one.
+
+    Compared by identity, since equal keys have one ordering (`ordering_by`).
+    """
+
+    keys: tuple[Key, ...]
+
+    @cached_property
+    def mark(self) -> str:
+        """A short mark of the whole ordering."""
+        text = ",".join(key.mark for key in self.keys)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def reversed(self) -> Ordering:
+        """The same order read backward."""
+        return Ordering(tuple(key.reversed() for key in self.keys))
+
+    def cursor(self, values: Sequence[Any]) -> str:
+        """The cursor of a row with these key values."""
+        body = orjson.dumps([self.mark, *(_to_json(value) for value in values)])
+        return base64.urlsafe_b64encode(body).decode().rstrip("=")
+
+    def place(self, cursor: str, path: Path) -> tuple[Any, ...]:
+        """The key values in a cursor; `BadInput` for any text that is none of this ordering."""
+        try:
+            padded = cursor + "=" * (-len(cursor) % 4)
+            body = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            if body[0] == self.mark:
+                return tuple(
+                    _from_json(value, key.source)
+                    for key, value in zip(self.keys, body[1:], strict=True)
+                )
+        except (ValueError, TypeError, LookupError, OverflowError):
+            raise BadInput("This is no cursor of this list.", path=path) from None
+        raise BadInput("This cursor is of another list or ordering; begin without it.", path=path)
+
+    def after(
+        self,
+        expressions: Sequence[Any],
+        nulls: Sequence[bool],
+        prefix: str,
+        *,
+        inclusive: bool = False,
+    ) -> ColumnElement[bool]:
+        """The predicate "comes after the place whose values are bound as `prefix_0`…".
+
+        `nulls` says which of the place's values are null (a part of the statement's shape).
+        `inclusive`: or stands at that very place.
+        """
+        parameters = [
+            bindparam(f"{prefix}_{index}", type_=key.source.type)
+            for index, key in enumerate(self.keys)
+        ]
+        directions = {key.descending for key in self.keys}
+        if len(directions) == 1 and not any(key.source.nullable for key in self.keys):
+            # One comparison of rows, which one range of an index answers.
+            left, right = tuple_(*expressions), tuple_(*parameters)
+            if inclusive:
+                return left <= right if directions == {True} else left >= right
+            return left < right if directions == {True} else left > right
+        alternatives: list[ColumnElement[bool]] = []
+        equal: list[ColumnElement[bool]] = []
+        for key, expression, parameter, is_null in zip(
+            self.keys, expressions, parameters, nulls, strict=True
+        ):
+            alternatives.append(and_(*equal, _beyond(key, expression, parameter, is_null)))
+            equal.append(expression.is_(None) if is_null else expression == parameter)
+        if inclusive:
+            alternatives.append(and_(*equal))
+        return or_(false(), *alternatives)
+
+
+def _beyond(key: Key, expression: Any, parameter: Any, is_null: bool) -> ColumnElement[bool]:
+    if is_null:
+        # Beyond the nulls come the values, if nulls stand first; else nothing.
+        return expression.is_not(None) if key.nulls_first else false()
+    past: ColumnElement[bool] = expression < parameter if key.descending else expression > parameter
+    if key.source.nullable and not key.nulls_first:
+        return or_(past, expression.is_(None))
+    return past
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, Enum):
+        return value.value
+    return value
+
+
+def _from_json(value: Any, source: Source) -> Any:
+    if value is None:
+        if not source.nullable:
+            raise ValueError
+        return None
+    python_type = source.type.python_type
+    written_as = python_type if python_type in {bool, int, float} else str
+    # `type` and not `isinstance`, since True is an integer to Python.
+    if type(value) is not written_as:
+        raise ValueError
+    if python_type is dt.datetime:
+        moment = dt.datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(dt.UTC)
+    if python_type is dt.date:
+        return dt.date.fromisoformat(value)
+    if python_type is UUID:
+        return UUID(hex=value)
+    if python_type is str and "\0" in value:
+        raise ValueError
+    if python_type is int and abs(int(value)) > _largest(source.type):
+        raise ValueError
+    return value
+
+
+def _largest(type_: Any) -> int:
+    if isinstance(type_, SmallInteger):
+        return 2**15 - 1
+    return 2**63 - 1 if isinstance(type_, BigInteger) else 2**31 - 1
+
+
+# --- declaring -----------------------------------------------------------------------------------
+
+
+def source(attribute: InstrumentedAttribute[Any]) -> Source:
+    """A column of the model."""
+    column = attribute.property.columns[0]
+    type_ = column.type
+    return Source(
+        name=attribute.key,
+        sql=lambda _, entity: getattr(entity, attribute.key),
+        type=getattr(type_, "impl", type_) if hasattr(type_, "enum") else type_,
+        nullable=bool(column.nullable),
+    )
+
+
+def by(attribute: InstrumentedAttribute[Any], description: str) -> Any:
+    """Order by a column."""
+    return optional(description, metadata={"source": source(attribute)})
+
+
+def by_text(attribute: InstrumentedAttribute[Any], description: str) -> Any:
+    """Order by a name or title as people expect: by the column's sort key (`db.base.sort_key`)."""
+    key: InstrumentedAttribute[Any] = getattr(attribute.class_, f"{attribute.key}_key")
+    return by(
+        key, f"{description} Case and accents only decide between texts that are otherwise equal."
+    )
+
+
+def text_key(value: Any) -> ColumnElement[str]:
+    """The sort key of an SQL expression that has no column for it."""
+    return func.taskloom_sort_key(value, type_=Text()).collate("C")
+
+
+def by_expression(
+    name: str, sql: Callable[[Viewer, Any], Any], type_: Any, description: str, *, nullable: bool
+) -> Any:
+    """Order by an SQL expression: `sql(viewer, entity)`."""
+    return optional(description, metadata={"source": Source(name, sql, type_, nullable)})
+
+
+def by_relation(
+    relationship: InstrumentedAttribute[Any], order_type: Callable[[], Any], description: str
+) -> Any:
+    """Order by a value of the object at the end of a to-one relation, where the viewer sees it."""
+    return optional(description, metadata={"relation": (relationship, order_type)})
+
+
+def order_input(description: str) -> Callable[[type[T]], type[T]]:
+    """Declare an ordering's input: exactly one of its fields is given."""
+
+    def declare(cls: type[T]) -> type[T]:
+        return strawberry.input(cls, one_of=True, description=description)
+
+    return declare
+
+
+@cache
+def id_source(model: Any) -> Source:
+    """The last key of every ordering."""
+    return source(inspect(model).attrs["id"].class_attribute)
+
+
+def ordering_of(
+    model: Any, given: Sequence[Any] | None, default: Sequence[Key], path: Path
+) -> Ordering:
+    """The total order of an `orderBy` argument."""
+    return ordering_by(id_source(model), given, default, path)
+
+
+def ordering_by(
+    last: Source, given: Sequence[Any] | None, default: Sequence[Key], path: Path
+) -> Ordering:
+    """The same for things that have no id: `last` is unique among them."""
+    keys = list(default)
+    if given:
+        if len(given) > MAX_KEYS:
+            raise BadInput(f"At most {MAX_KEYS} orderings may be combined.", path=path)
+        keys = [_key(item, (*path, index)) for index, item in enumerate(given)]
+        names = [key.source.name for key in keys]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                message = f"orderBy contains {_words(given[index])} twice."
+                raise BadInput(message, path=(*path, index))
+    if all(key.source.name != last.name for key in keys):
+        keys.append(Key(last, descending=keys[-1].descending if keys else False))
+    return _only(tuple(keys))
+
+
+@lru_cache(maxsize=2000)
+def _only(keys: tuple[Key, ...]) -> Ordering:
+    return Ordering(keys)
+
+
+# Sources of relations are made once, so that equal orderings are equal (and statements are found).
+_THROUGH: dict[tuple[Any, str], Source] = {}
+
+
+def _key(item: Any, path: Path) -> Key:
+    for field in item.__strawberry_definition__.fields:
+        value = getattr(item, field.python_name)
+        if value is strawberry.UNSET:
+            continue
+        if value is None:
+            raise BadInput("An ordering must not be null.", path=(*path, field.python_name))
+        if "source" in field.metadata:
+            return Key(
+                field.metadata["source"],
+                descending=value.direction is OrderDirection.DESC,
+                nulls_first=value.nulls is NullsOrder.FIRST,
+            )
+        relationship, _ = field.metadata["relation"]
+        inner = _key(value, (*path, field.python_name))
+        return Key(_through(relationship, inner.source), inner.descending, inner.nulls_first)
+    raise BadInput("This ordering is empty.", path=path)
+
+
+def _words(item: Any) -> str:
+    """What is ordered by, as the client wrote it: `assignee.fullName`."""
+    for field in item.__strawberry_definition__.fields:
+        value = getattr(item, field.python_name)
+        if value is not strawberry.UNSET:
+            inner = "" if "source" in field.metadata else f".{_words(value)}"
+            return f"{to_camel_case(field.python_name)}{inner}"
+    return ""
+
+
+def _through(relationship: InstrumentedAttribute[Any], inner: Source) -> Source:
+    name = f"{relationship.key}.{inner.name}"
+    key = (relationship, inner.name)
+    if key not in _THROUGH:
+
+        def sql(viewer: Viewer, entity: Any) -> Any:
+            ((local, remote),) = relationship.property.local_remote_pairs
+            related = aliased(relationship.property.mapper.class_)
+            return (
+                select(inner.sql(viewer, related))
+                .where(
+                    getattr(related, remote.key) == getattr(entity, local.key),
+                    access.read(viewer, related),
+                )
+                .scalar_subquery()
+            )
+
+        _THROUGH[key] = Source(name, sql, inner.type, nullable=True)
+    return _THROUGH[key]

@@ -1,0 +1,408 @@
+"""The statements of pages, and the rows they read.
+
+One statement reads the pages of all parents of a place: a LATERAL query for each parent's rows,
+so that `first: 10` means ten for each parent and never ten for the batch.
+
+Pages that differ in nothing but values - the next windows of one list, the columns of a board, one
+list under many aliases - come from one statement as well: the values that differ become columns of
+the table that the LATERAL query is run for, beside the parent. So the number of statements grows
+with the different *shapes* of lists in an operation and not with the number of its fields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    FromClause,
+    Integer,
+    Select,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.visitors import replacement_traverse
+
+from auth import access
+from auth.viewer import Viewer
+from db.base import Base
+from db.read import Row, Statement, select_from
+from graph.core.access_paths import flag_of, reach_of
+from graph.engine.sql_json import Columns, written_columns
+from graph.kit.filtering import Binds, build_filter
+from graph.kit.loading import Shape, columns_of, viewer_of
+from graph.kit.ordering import Ordering
+
+if TYPE_CHECKING:
+    from graph.core.context import Context
+
+# Labels of the columns that hold a row's place in the ordering.
+KEY = "_key_"
+# The parent's key, as a parameter and in counts; where a row's page stands among the pages that
+# were asked for, from 1 on; what is asked for where pages have nothing else to tell them apart.
+PARENT, _PLACE, _NOTHING = "parent_key", "_place_", "_nothing_"
+# Labels of what rows are sorted by a second time; not among the columns that are read.
+_SORT = "_sort_"
+
+_Select = Select[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageShape:
+    """All that a page's statement depends on. `child` is the column that points to the parent."""
+
+    model: type[Base]
+    child: str | None
+    columns: Columns
+    ordering: Ordering
+    with_cursors: bool
+    backward: bool
+    after: tuple[bool, ...] | None
+    before: tuple[bool, ...] | None
+    filter_type: Any
+    filter: Any
+    viewer: Shape
+    where: Callable[[Viewer, Any], Any] | None
+    right: Callable[[Viewer, Any], Any]
+    # Whether it is looked first if the viewer sees few rows; see `graph.core.access_paths`.
+    counted: bool = False
+    # Whether the rows at `after` and `before` themselves belong to the page.
+    inclusive: bool = False
+
+    @property
+    def has_ways(self) -> bool:
+        """Whether there is more than one way to the rows."""
+        at_root = self.child is None and self.right is access.read
+        return at_root and access.rule_of(self.model).ways is not None
+
+
+@dataclass(slots=True)
+class PageRequest:
+    """One field's pages: the parents' keys (none at the root) and the values of the rest."""
+
+    parents: Sequence[Any]
+    params: Mapping[str, Any]
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
+    found = [shape.right(viewer, entity)]
+    if shape.where is not None:
+        found.append(shape.where(viewer, entity))
+    if shape.filter is not None:
+        found.append(build_filter(shape.filter_type, shape.filter, entity, viewer, Binds()))
+    return found
+
+
+class _Page:
+    """The rows of one page, before it is said in which order and how many."""
+
+    def __init__(self, shape: PageShape) -> None:
+        viewer = viewer_of(shape.viewer)
+        entity = aliased(shape.model, name="item")
+        ordering = shape.ordering
+        expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
+        # What is written is written of the rows that are left in the end.
+        read = shape.columns.labels | shape.columns.written
+        columns = columns_of(shape.model, entity, read, viewer)
+        if shape.with_cursors:
+            columns += [
+                expression.label(f"{KEY}{index}") for index, expression in enumerate(expressions)
+            ]
+        query = select_from(entity, *columns).where(*_predicates(shape, entity, viewer))
+        if shape.after is not None:
+            query = query.where(
+                ordering.after(expressions, shape.after, "after", inclusive=shape.inclusive)
+            )
+        if shape.before is not None:
+            backward = ordering.reversed()
+            query = query.where(
+                backward.after(expressions, shape.before, "before", inclusive=shape.inclusive)
+            )
+        self._columns = shape.columns
+        self._viewer = viewer
+        self.query: _Select = query
+        self.entity = entity
+        self.limit: Any = bindparam("limit", type_=Integer())
+        self._keys = (ordering.reversed() if shape.backward else ordering).keys
+        self._expressions = expressions
+        self._reach = reach_of(viewer, shape.model, counted=shape.counted)
+
+    def replace(self, replace: Callable[..., Any]) -> None:
+        """Put other things in the place of parameters."""
+        self.query = cast("_Select", replacement_traverse(self.query, {}, replace))
+        self.limit = replacement_traverse(self.limit, {}, replace)
+
+    def ordered(self, *outside: Any) -> _Select:
+        """The page. `outside`: what it takes values from."""
+        if self._reach is None:
+            return self._sorted(self.query, self._expressions)
+        labels = [f"{_SORT}{index}" for index in range(len(self._keys))]
+        keys = [
+            expression.label(label)
+            for label, expression in zip(labels, self._expressions, strict=True)
+        ]
+        ways = []
+        for taken in (self._reach.holds(self.entity), self._reach.is_many):
+            query = self.query.add_columns(*keys).where(taken).correlate(*outside)
+            ways.append(self._sorted(query, self._expressions).subquery())
+        rows = union_all(*(select_from(way, *way.c) for way in ways)).subquery("page_rows")
+        columns = (column for column in rows.c if column.key not in labels)
+        query = select_from(rows, *columns, *flag_of(self._reach))
+        return self._sorted(query, [rows.c[label] for label in labels])
+
+    def passed(self, rows: FromClause) -> list[Any]:
+        """The columns to read of the rows of `ordered`."""
+        columns = self._columns
+        if not columns.stretches:
+            return list(rows.c)
+        hidden = {"id", *columns.written} - columns.labels
+        plain = (column for column in rows.c if column.key not in hidden)
+        return [*plain, *written_columns(rows.c.__getitem__, columns.stretches, self._viewer)]
+
+    def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
+        order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
+        return query.order_by(*order).limit(self.limit)
+
+
+def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
+    found: dict[str, BindParameter[Any]] = {}
+
+    def note(element: Any, **_: Any) -> None:
+        if isinstance(element, BindParameter):
+            found[element.key] = element
+
+    replacement_traverse(query, {}, note)
+    return found
+
+
+@lru_cache(maxsize=2000)
+def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
+    """The pages of one request or, where `varying` names the values that differ, of several."""
+    page = _Page(shape)
+    given: list[tuple[str, Any]] = []
+    if shape.child is not None:
+        given.append((PARENT, Uuid()))
+    if varying:
+        binds = _binds(page.ordered())
+        given += [(name, binds[name].type) for name in varying]
+    if varying is not None and not given:
+        given.append((_NOTHING, Integer()))
+    if not given:
+        query = page.ordered()
+        if shape.columns.stretches:
+            rows = query.subquery("row")
+            query = select_from(rows, *page.passed(rows))
+    else:
+        # The pages to read, a row each.
+        pages = (
+            func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
+            .table_valued(
+                *(column(name, type_) for name, type_ in given),
+                with_ordinality=_PLACE,
+                name="page",
+            )
+            .render_derived()
+        )
+        if varying:
+            taken = frozenset(varying)
+
+            def replace(element: Any, **_: Any) -> Any:
+                if isinstance(element, BindParameter) and element.key in taken:
+                    return pages.c[element.key]
+                return None
+
+            page.replace(replace)
+        if shape.child is not None:
+            page.query = page.query.where(getattr(page.entity, shape.child) == pages.c[PARENT])
+        inner = page.ordered(pages).lateral("row")
+        passed = page.passed(inner)
+        query = select_from(pages, pages.c[_PLACE], *passed).join(inner, true())
+    return Statement(query, shape.model, plan_once=shape.filter is None, ordering=shape.ordering)
+
+
+@lru_cache(maxsize=500)
+def _count_statement(shape: PageShape) -> Statement:
+    viewer = viewer_of(shape.viewer)
+    entity = aliased(shape.model, name="item")
+    query = select_from(entity, func.count().label("total"))
+    query = query.where(*_predicates(shape, entity, viewer))
+    reach = reach_of(viewer, shape.model, counted=shape.counted)
+    if reach is not None:
+        few = query.where(reach.holds(entity)).scalar_subquery()
+        # Only the one that is asked for is counted.
+        total = case((reach.is_few, few), else_=query.scalar_subquery())
+        query = select(total.label("total"), *flag_of(reach))
+    if shape.child is not None:
+        child = getattr(entity, shape.child)
+        keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
+        query = query.add_columns(child.label(PARENT)).where(child == keys.any_())
+        query = query.group_by(child)
+    return Statement(query, plan_once=shape.filter is None)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+# Rows of pages, each page with its parent's key (None at the root) and in order.
+Pages = list[tuple[Any, list[Row]]]
+
+
+class _Turn:
+    """Requests of one shape that were made within one turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.requests: list[PageRequest] = []
+        self.rows: asyncio.Future[list[Pages]] = asyncio.get_running_loop().create_future()
+
+
+class PageReader:
+    """Reads pages for one operation."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reader = context.services.database.reader
+        self._turns: dict[PageShape, _Turn] = {}
+
+    async def rows(self, shape: PageShape, request: PageRequest) -> Pages:
+        """The request's pages, each with one row more than it may have, where there is one."""
+        if self._context.branches < 2:
+            return await self._alone(shape, request)
+        turn = self._turns.get(shape)
+        if turn is not None:
+            place = len(turn.requests)
+            turn.requests.append(request)
+            return (await asyncio.shield(turn.rows))[place]
+        turn = self._turns[shape] = _Turn()
+        turn.requests.append(request)
+        try:
+            # The fields beside this one start within this turn.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        except BaseException:
+            turn.rows.cancel()
+            raise
+        finally:
+            del self._turns[shape]
+        try:
+            found = await self._several(shape, turn.requests)
+        except Exception as error:
+            turn.rows.set_exception(error)
+            # There may be no others; then nobody else looks at it.
+            turn.rows.exception()
+            raise
+        else:
+            turn.rows.set_result(found)
+        finally:
+            turn.rows.cancel()
+        return found[0]
+
+    async def totals(self, shape: PageShape, request: PageRequest) -> list[Row]:
+        """How many rows all pages have together: `total`, by parent."""
+        return await self._fetch(
+            shape, _count_statement(shape), {**request.params, f"many_{PARENT}": request.parents}
+        )
+
+    async def _alone(self, shape: PageShape, request: PageRequest) -> Pages:
+        rows = await self._fetch(
+            shape, _statement(shape, None), {**request.params, f"many_{PARENT}": request.parents}
+        )
+        if shape.child is None:
+            return [(None, rows)]
+        return [(request.parents[place - 1], own) for place, own in _by_place(rows)]
+
+    async def _several(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[Pages]:
+        groups: list[list[int]] = []
+        for index, request in enumerate(requests):
+            for group in groups:
+                if _alike(request, requests[group[0]]):
+                    group.append(index)
+                    break
+            else:
+                groups.append([index])
+        found: list[Pages] = [[] for _ in requests]
+
+        async def read(group: list[int]) -> None:
+            if len(group) == 1:
+                found[group[0]] = await self._alone(shape, requests[group[0]])
+                return
+            united = await self._united(shape, [requests[index] for index in group])
+            for index, pages in zip(group, united, strict=True):
+                found[index] = pages
+
+        if len(groups) == 1:
+            await read(groups[0])
+        else:
+            await asyncio.gather(*map(read, groups))
+        return found
+
+    async def _united(self, shape: PageShape, requests: Sequence[PageRequest]) -> list[Pages]:
+        first = requests[0].params
+        varying = tuple(
+            name
+            for name, value in first.items()
+            if any(request.params[name] != value for request in requests)
+        )
+        wanted = [
+            (index, parent)
+            for index, request in enumerate(requests)
+            for parent in (request.parents if shape.child is not None else (None,))
+        ]
+        params = dict(first)
+        params[f"many_{_NOTHING}"] = [0] * len(wanted)
+        params[f"many_{PARENT}"] = [parent for _, parent in wanted]
+        for name in varying:
+            params[f"many_{name}"] = [requests[index].params[name] for index, _ in wanted]
+        found: list[Pages] = [[] for _ in requests]
+        for place, own in _by_place(await self._fetch(shape, _statement(shape, varying), params)):
+            index, parent = wanted[place - 1]
+            found[index].append((parent, own))
+        return found
+
+    async def _fetch(
+        self, shape: PageShape, statement: Statement, params: Mapping[str, Any]
+    ) -> list[Row]:
+        if not shape.has_ways:
+            return await self._reader.fetch(statement, params)
+        return await self._context.services.ways.read(
+            self._reader.fetch(statement, params),
+            self._context.viewer,
+            shape.model,
+            counted=shape.counted,
+        )
+
+
+def _by_place(rows: Sequence[Row]) -> Iterator[tuple[int, list[Row]]]:
+    """The pages of a statement of several; one may come in parts, but hardly does."""
+    return ((place, list(own)) for place, own in groupby(rows, itemgetter(0)))
+
+
+def page_reader(context: Context) -> PageReader:
+    """The operation's reader of pages."""
+    if context.pages is None:
+        context.pages = PageReader(context)
+    return context.pages
+
+
+def _alike(one: PageRequest, other: PageRequest) -> bool:
+    """Whether two requests can share a statement: a list cannot be a column of values."""
+    return all(
+        value == other.params[name] or not isinstance(value, list)
+        for name, value in one.params.items()
+    )

@@ -1,0 +1,410 @@
+"""Connections: pages of lists, at the root and under many parents at once.
+
+The rows of a page (`graph.kit.page_rows`) are the edges too: an edge's node is the row and its
+cursor comes from the row's ordering values. Counts are a statement of their own, made only when
+`totalCount` is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
+
+import strawberry
+from sqlalchemy.orm import InstrumentedAttribute
+from strawberry.types.arguments import StrawberryArgument
+
+from auth import access
+from auth.viewer import Viewer
+from db.base import Base
+from db.read import values_of
+from errors import BadInput
+from graph.core.fields import BatchInfo, argument, batch, derived
+from graph.core.node import TYPE_NAMES
+from graph.core.selection import Selection
+from graph.engine.sql_json import KEY_ONLY, Columns
+from graph.kit.filtering import Values, filter_shape
+from graph.kit.loading import below
+from graph.kit.ordering import Key, Ordering, ordering_of
+from graph.kit.page_rows import KEY, PageRequest, PageShape, page_reader
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 100
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    """The Relay type."""
+
+    has_next_page: bool = derived((), attrgetter("has_next"), "Whether rows follow this page.")
+    has_previous_page: bool = derived(
+        (), attrgetter("has_previous"), "Whether rows stand before this page."
+    )
+    start_cursor: str | None = derived(
+        (),
+        lambda page: page.cursor(page.rows[0]) if page.rows else None,
+        "Cursor of the first row.",
+    )
+    end_cursor: str | None = derived(
+        (),
+        attrgetter("end_cursor"),
+        "Cursor of the last row; the `after` of the next page.",
+    )
+
+
+@dataclass(slots=True)
+class Page:
+    """The rows of one parent's page."""
+
+    rows: list[Any]
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None
+
+    def cursor(self, row: Any) -> str:
+        """The cursor of a row of this page."""
+        return cursor_of(row)
+
+    @property
+    def end_cursor(self) -> str | None:
+        """Where the next page begins; None where there is no row."""
+        return self.cursor(self.rows[-1]) if self.rows else None
+
+
+def cursor_of(row: Any) -> str:
+    """The cursor of a row that a page statement read."""
+    ordering: Ordering = type(row).ordering
+    return ordering.cursor([getattr(row, f"{KEY}{i}") for i in range(len(ordering.keys))])
+
+
+# --- the fields of connection and edge types -----------------------------------------------------
+
+
+def edges() -> Any:
+    """`edges` of a connection."""
+    return derived((), attrgetter("rows"), "The rows of this page with their cursors.")
+
+
+def nodes() -> Any:
+    """`nodes` of a connection."""
+    return derived((), attrgetter("rows"), "The rows of this page.")
+
+
+def page_info() -> Any:
+    """`pageInfo` of a connection."""
+    return derived((), lambda page: page, "Where this page stands in the list.")
+
+
+def total_count() -> Any:
+    """`totalCount` of a connection."""
+    return derived(
+        (), attrgetter("total"), "The number of rows in all pages; counted only when asked for."
+    )
+
+
+def edge_node() -> Any:
+    """`node` of an edge."""
+    return derived((), lambda row: row, "The row.")
+
+
+def edge_cursor() -> Any:
+    """`cursor` of an edge."""
+    return derived((), cursor_of, "Pass it as `after` or `before` to go on from this row.")
+
+
+# --- arguments -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A checked `first`/`after`/`last`/`before`."""
+
+    limit: int
+    backward: bool
+    after: tuple[Any, ...] | None
+    before: tuple[Any, ...] | None
+    # Whether the rows at `after` and `before` themselves belong to it.
+    inclusive: bool = False
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of its statement. One row more is read, to know whether there is one."""
+        return {
+            **_bounds("after", self.after),
+            **_bounds("before", self.before),
+            "limit": self.limit + 1,
+        }
+
+
+def window_of(
+    ordering: Ordering,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> Window:
+    """Check the paging arguments of a field."""
+    if first is not None and last is not None:
+        raise BadInput("Give first or last, not both.", path=("last",))
+    for name, value in (("first", first), ("last", last)):
+        if value is not None and not 0 <= value <= MAX_PAGE:
+            raise BadInput(f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,))
+    size = first if first is not None else last if last is not None else DEFAULT_PAGE
+    return Window(
+        limit=size,
+        # "The rows before this one" means the nearest, as everybody who asks so expects.
+        backward=last is not None or (before is not None and first is None),
+        # An empty text is the beginning, or the end.
+        after=ordering.place(after, ("after",)) if after else None,
+        before=ordering.place(before, ("before",)) if before else None,
+    )
+
+
+def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[StrawberryArgument]:
+    """`filter`, `orderBy`, `first`, `after`, `last`, `before`."""
+    arguments = []
+    if filter_type is not None:
+        arguments.append(argument("filter", filter_type | None, "Only rows that match."))
+    if order_type is not None:
+        arguments.append(
+            argument(
+                "order_by",
+                list[order_type] | None,
+                "How to order; the id is always the last key.",
+            )
+        )
+    return [
+        *arguments,
+        argument(
+            "first",
+            int | None,
+            f"The number of rows from the start: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}.",
+        ),
+        argument(
+            "after", str | None, "Only rows after this cursor; an empty text is the beginning."
+        ),
+        argument("last", int | None, f"The number of rows from the end, at most {MAX_PAGE}."),
+        argument("before", str | None, "Only rows before this cursor; an empty text is the end."),
+    ]
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _bounds(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
+    return {f"{name}_{index}": value for index, value in enumerate(place or ())}
+
+
+def nulls_of(place: tuple[Any, ...] | None) -> tuple[bool, ...] | None:
+    """Which values of a place are null: a part of the statement's shape."""
+    return None if place is None else tuple(value is None for value in place)
+
+
+async def read_pages(
+    info: BatchInfo,
+    model: type[Base],
+    *,
+    child: str | None = None,
+    parents: Sequence[Any] = (),
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+    filter: Any = None,  # noqa: A002 - the argument's name in the schema
+    order_by: Sequence[Any] | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    right: Callable[[Viewer, Any], Any] = access.read,
+) -> dict[Any, Page]:
+    """The page of each parent key (of None where there is no parent).
+
+    `where(viewer, entity)` narrows the list for good (its parameters in `params`); it must be the
+    same function each time, as it is a part of the statement's key. `right` is the predicate of
+    `auth.access` that decides which rows there are for the viewer.
+    """
+    ordering = ordering_of(model, order_by, default_order, ("order_by",))
+    window = window_of(ordering, first, after, last, before)
+    values = Values()
+    filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
+    asked = _asked(info, model)
+    shape = PageShape(
+        model=model,
+        child=child,
+        columns=asked.columns,
+        ordering=ordering,
+        with_cursors=asked.cursors,
+        backward=window.backward,
+        after=nulls_of(window.after),
+        before=nulls_of(window.before),
+        filter_type=None if filter is None else type(filter),
+        filter=filter_shaped,
+        viewer=info.viewer.shape,
+        where=where,
+        right=right,
+    )
+    if info.context.services.ways.counts(info.viewer, model) and shape.has_ways:
+        shape = replace(shape, counted=True)
+    arguments = {
+        **info.viewer.params,
+        **values.params(),
+        **(params or {}),
+    }
+    request = PageRequest(parents, {**arguments, **window.params})
+
+    async def beyond(far: Window, keys: Sequence[Any]) -> list[Any]:
+        there = replace(
+            shape,
+            columns=KEY_ONLY,
+            with_cursors=False,
+            backward=far.backward,
+            after=nulls_of(far.after),
+            before=nulls_of(far.before),
+            inclusive=far.inclusive,
+        )
+        found = await reader.rows(there, PageRequest(keys, {**arguments, **far.params}))
+        return [parent for parent, rows in found if rows]
+
+    pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
+    reader = page_reader(info.context)
+    if asked.rows:
+        for parent, rows in await reader.rows(shape, request):
+            pages[parent].rows += rows
+        await cut(pages, window, info.selection, beyond)
+    if asked.total:
+        for page in pages.values():
+            page.total = 0
+        for row in await reader.totals(shape, request):
+            pages[row.parent_key if child is not None else None].total = row.total  # type: ignore[attr-defined]
+    return pages
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of a connection at one place: which columns of its rows, their cursors, rows
+    or what follows from them, the total.
+    """
+
+    columns: Columns
+    cursors: bool
+    rows: bool
+    total: bool
+
+
+def _asked(info: BatchInfo, model: type[Base]) -> _Asked:
+    selection, written = info.selection, info.context.columns
+    known = (written or selection.outline).statements
+    found: _Asked | None = known.get((selection, model))
+    if found is None:
+        object_type: Any = selection.outline.schema.get_type(TYPE_NAMES[model])
+        nodes = [below(selection, "nodes"), below(selection, "edges", "node")]
+        cursors = [
+            below(selection, "edges", "cursor"),
+            below(selection, "pageInfo", "startCursor"),
+            below(selection, "pageInfo", "endCursor"),
+        ]
+        columns = None if written is None else written.pages.get(selection)
+        if columns is None:
+            columns = Columns(
+                frozenset().union(
+                    *(place.labels(object_type) for place in nodes if place is not None)
+                )
+            )
+        found = known[selection, model] = _Asked(
+            columns=columns,
+            cursors=any(place is not None for place in cursors),
+            rows=any(selection.child(name) is not None for name in ("nodes", "edges", "pageInfo")),
+            total=selection.child("totalCount") is not None,
+        )
+    return found
+
+
+# Of the pages with these keys, those whose lists have rows in the window.
+Beyond = Callable[[Window, Sequence[Any]], Awaitable[Iterable[Any]]]
+
+
+async def cut(
+    pages: Mapping[Any, Page], window: Window, selection: Selection, beyond: Beyond
+) -> None:
+    """Put pages in order that were read with one row more than they may have, and find out what
+    comes before and after them.
+
+    On one side the row too many tells. On the other, and where there was none, there may still be
+    the rows that a cursor leaves out; these are looked for only where it is asked.
+    """
+    for page in pages.values():
+        more = len(page.rows) > window.limit
+        if more:
+            page.rows.pop()
+        if window.backward:
+            page.rows.reverse()
+        page.has_previous, page.has_next = more and window.backward, more and not window.backward
+    info = below(selection, "pageInfo")
+    if window.after is not None and below(info, "hasPreviousPage") is not None:
+        unknown = [key for key, page in pages.items() if not page.has_previous]
+        left_out = Window(0, True, after=None, before=window.after, inclusive=True)
+        for key in await beyond(left_out, unknown) if unknown else ():
+            pages[key].has_previous = True
+    if window.before is not None and below(info, "hasNextPage") is not None:
+        unknown = [key for key, page in pages.items() if not page.has_next]
+        left_out = Window(0, False, after=window.before, before=None, inclusive=True)
+        for key in await beyond(left_out, unknown) if unknown else ():
+            pages[key].has_next = True
+
+
+# --- declaring -----------------------------------------------------------------------------------
+
+
+def connection(
+    model: type[Base],
+    description: str,
+    *,
+    filter_type: Any = None,
+    order_type: Any = None,
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+) -> Any:
+    """A root list of all rows of a model that the viewer may see."""
+
+    async def pages(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
+        info.viewer.require()
+        found = await read_pages(info, model, default_order=default_order, where=where, **paging)
+        return [found[None]]
+
+    return batch(pages, description, arguments=paging_arguments(filter_type, order_type))
+
+
+def to_many(
+    relationship: InstrumentedAttribute[Any],
+    description: str,
+    *,
+    filter_type: Any = None,
+    order_type: Any = None,
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+) -> Any:
+    """A relation to many rows: a page of them under each parent, by the child's foreign key."""
+    prop = relationship.property
+    model: type[Base] = prop.mapper.class_
+    ((_, remote),) = prop.local_remote_pairs
+    child: str = remote.key
+
+    async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
+        ids = values_of(parents, "id")
+        keys = list(dict.fromkeys(ids))
+        found = await read_pages(
+            info,
+            model,
+            child=child,
+            parents=keys,
+            default_order=default_order,
+            where=where,
+            **paging,
+        )
+        return [found[id_] for id_ in ids]
+
+    return batch(
+        pages, description, needs=("id",), arguments=paging_arguments(filter_type, order_type)
+    )

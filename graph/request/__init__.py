@@ -1,0 +1,1 @@
+"""From a request to an answer: documents, limits, cost, scopes, execution."""

@@ -1,0 +1,273 @@
+"""Documents: parsed and validated once, then found again by their text.
+
+Clients send the same few documents over and over, and parsing and validating one costs more than
+executing it. Whatever follows from the text alone is kept with it: the tree, its operations, what
+they ask for (`graph.core.selection.Outline`), and the whole answer of an introspection query, which
+depends on nobody. Caches are bounded by an estimate of the bytes that they hold, so that somebody
+who sends a new document every time pushes out others' documents and no more than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from graphql import (
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    ValuesOfCorrectTypeRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.language import DocumentNode
+from graphql.validation import ASTValidationRule
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+
+from errors import ErrorCode
+from graph.core.selection import DEFINITION, Outline, fields_of
+from graph.request.cost import Pricing
+from graph.request.document_limits import DocumentLimits, check_document
+from graph.request.input_size import InputSize
+from graph.request.literals import LocatedValuesRule
+from graph.request.overlapping_fields import check_overlap
+from graph.request.scopes import scopes_of
+
+# At most so many errors are reported in one answer; the last one says that there were more.
+MAX_ERRORS: Final = 20
+
+# Measured: a tree of graphql-core takes about 100 times its text.
+_TREE_BYTES_PER_CHARACTER: Final = 100
+# Documents longer than this are validated in a thread, since the worst that the limits let
+# through take 150 ms, and no other request should wait for that. It is one thread: several would
+# take turns with each other at Python's lock, and the event loop would come last.
+_LONG: Final = 600
+
+
+class InvalidDocument(Exception):  # noqa: N818 - what the document is
+    """The document cannot be executed. `code` says what it failed at."""
+
+    def __init__(self, code: ErrorCode, errors: list[GraphQLError]) -> None:
+        super().__init__(code.value)
+        self.code = code
+        self.errors = errors
+
+
+class _NoNull(MaybeNullValidationRule):
+    """Strawberry's rule for fields that may be absent but not null, in words for a client: its
+    own speak of Python types.
+    """
+
+    def report_error(self, error: GraphQLError) -> None:
+        node = error.nodes[0] if error.nodes else None
+        name = getattr(getattr(node, "name", None), "value", None)
+        subject = f"'{name}'" if name else "The value"
+        super().report_error(
+            GraphQLError(f"{subject} cannot be null; leave it out instead.", nodes=error.nodes)
+        )
+
+
+_RULES: Final[tuple[type[ASTValidationRule], ...]] = (
+    *(LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules),
+    _NoNull,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation of a document, ready to run any number of times."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    outline: Outline
+    pricing: Pricing
+    inputs: InputSize
+    # What an API key must be good for.
+    scopes: tuple[str, ...]
+    # Does nothing but what the signed-out may do to become somebody: sign in, refresh, register.
+    public: bool
+    # Only asks about the schema, without variables: its answer is the same for everybody.
+    introspection: bool
+    # That answer's `data`, once it is known, as JSON.
+    answer: bytes | None = None
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.node.operation
+
+    @property
+    def name(self) -> str | None:
+        """The operation's name in the document, if it has one."""
+        return self.node.name.value if self.node.name else None
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """A valid document and its operations, by name and in order."""
+
+    operations: list[Operation]
+    size: int
+
+    def select(self, name: str | None) -> Operation:
+        """The operation of this name, or the only one. Raises `InvalidDocument`."""
+        if name is None:
+            if len(self.operations) == 1:
+                return self.operations[0]
+            message = (
+                "The document has no operation."
+                if not self.operations
+                else "The document has several operations; `operationName` must name one."
+            )
+        else:
+            for operation in self.operations:
+                if operation.name == name:
+                    return operation
+            message = "The document has no operation of the name in `operationName`."
+        raise InvalidDocument(ErrorCode.OPERATION_RESOLUTION_FAILURE, [GraphQLError(message)])
+
+
+class Documents:
+    """The documents of one schema that were used last."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: DocumentLimits,
+        *,
+        suggestions: bool,
+        introspection: bool = True,
+        max_bytes: int = 64_000_000,
+    ) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._suggestions = suggestions
+        self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
+        self._max_bytes = max_bytes
+        self._known: OrderedDict[str, Document] = OrderedDict()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="documents")
+        self.bytes = 0
+
+    async def get(self, text: str, *, trusted: bool = False) -> Document:
+        """The document of this text. Raises `InvalidDocument`, or
+        `graph.request.document_limits.TooLarge` unless it is trusted.
+        """
+        known = self._known.get(text)
+        if known is not None:
+            self._known.move_to_end(text)
+            return known
+        if not trusted:
+            check_document(text, self._limits)
+        if len(text) > _LONG:
+            loop = asyncio.get_running_loop()
+            document = await loop.run_in_executor(self._reader, self._read, text, trusted)
+        else:
+            document = self._read(text, trusted)
+        if text not in self._known:
+            self._known[text] = document
+            self._grow(document.size)
+        return document
+
+    def keep_answer(self, operation: Operation, answer: bytes) -> None:
+        """Keep the answer of an introspection query with its document."""
+        if operation.answer is None:
+            operation.answer = answer
+            for document in self._known.values():
+                if operation in document.operations:
+                    document.size += len(answer)
+                    self._grow(len(answer))
+                    break
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def _grow(self, by: int) -> None:
+        self.bytes += by
+        while self.bytes > self._max_bytes and len(self._known) > 1:
+            _, dropped = self._known.popitem(last=False)
+            self.bytes -= dropped.size
+
+    def _read(self, text: str, trusted: bool) -> Document:
+        try:
+            tree = parse(text, allow_empty_selection_sets=False)
+        except GraphQLError as error:
+            raise InvalidDocument(ErrorCode.GRAPHQL_PARSE_FAILED, [error]) from None
+        if not trusted:
+            check_overlap(tree, self._limits)
+        found = validate(
+            self._schema,
+            tree,
+            self._rules,
+            # One more is added where there are more, to say so.
+            max_errors=MAX_ERRORS - 1,
+            hide_suggestions=not self._suggestions,
+        )
+        if found:
+            raise InvalidDocument(ErrorCode.GRAPHQL_VALIDATION_FAILED, found)
+        _unlink_tokens(tree)
+        fragments = {
+            definition.name.value: definition
+            for definition in tree.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        operations = [
+            self._operation(tree, definition, fragments)
+            for definition in tree.definitions
+            if isinstance(definition, OperationDefinitionNode)
+        ]
+        return Document(operations, len(text) * _TREE_BYTES_PER_CHARACTER)
+
+    def _operation(
+        self,
+        tree: DocumentNode,
+        node: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+    ) -> Operation:
+        outline = Outline(self._schema, node, fragments)
+        kind, names = node.operation, _root_names(outline)
+        return Operation(
+            tree,
+            node,
+            outline,
+            Pricing(outline),
+            InputSize(outline),
+            scopes_of(outline),
+            public=kind is OperationType.MUTATION and all(map(self._is_public, names)),
+            introspection=kind is OperationType.QUERY
+            and not node.variable_definitions
+            and all(name.startswith("__") for name in names),
+        )
+
+    def _is_public(self, name: str) -> bool:
+        root = self._schema.mutation_type
+        field = None if root is None else root.fields.get(name)
+        if field is None:
+            return name == "__typename"
+        return getattr(field.extensions.get(DEFINITION), "public", False)
+
+
+def _unlink_tokens(tree: DocumentNode) -> None:
+    """Take the parser's tokens apart. Each refers to the next and to the one before: a cycle, by
+    which a tree that is given up would wait for the collector. Nothing reads them after parsing.
+    """
+    token = tree.loc and tree.loc.start_token
+    while token:
+        following = token.next
+        token.prev = token.next = None
+        token = following
+
+
+def _root_names(outline: Outline) -> list[str]:
+    root = outline.schema.get_root_type(outline.operation.operation)
+    assert root is not None  # of a valid document
+    return [
+        field.name.value for field in fields_of(outline, root, [outline.operation.selection_set])
+    ]

@@ -1,0 +1,449 @@
+"""From the text of a request to the answer: what every transport shares.
+
+An operation goes through three doors. `prepare` finds the document, holds it to the limits, chooses
+the operation. `admit` looks who asks, and charges what it costs. Whatever is wrong at these two
+*refuses* the request, and nothing has run. `execute` and `subscribe` then run it, and answer with
+data and errors however it went. What the server runs for itself, the payload of a webhook say, is
+not admitted by anybody. HTTP statuses, messages
+of sockets and frames of event streams are made from an `Answer` elsewhere (`web`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, NamedTuple
+
+import orjson
+from graphql import (
+    ExecutionResult,
+    GraphQLSchema,
+    OperationType,
+)
+from graphql.execution import Executor as CoreExecutor
+from graphql.execution import create_source_event_stream
+from strawberry import Schema
+
+from auth.limits import Budget, payer
+from auth.viewer import Viewer
+from errors import ErrorCode, Failure, Forbidden, RateLimited
+from graph.core.context import Context
+from graph.request import scopes
+from graph.request.concurrency import LARGE_POINTS, Turns
+from graph.request.deadlines import Deadlines
+from graph.request.document_limits import DocumentLimits, TooLarge
+from graph.request.documents import Documents, InvalidDocument, Operation
+from graph.request.error_format import first_code, format_errors
+from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
+from graph.request.single_flight import Shared
+from graph.types.events.event import take_event_cursor
+
+log = logging.getLogger("taskloom.graphql")
+
+# As `graph.engine.execute`: the batch engine takes the place of graphql-core's executor.
+Engine = Callable[..., Awaitable[ExecutionResult]]
+
+
+class GraphQLRequest(NamedTuple):
+    """What every transport brings; the types of its parts are checked already."""
+
+    query: str | None = None
+    variables: Mapping[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: Mapping[str, Any] | None = None
+
+
+class Prepared(NamedTuple):
+    """An operation of a valid document, with its variables."""
+
+    operation: Operation
+    variables: Mapping[str, Any]
+    # The client wants to know the cost, and nothing to be run.
+    cost_only: bool = False
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.operation.kind
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether it has many answers: a subscription that is to be run."""
+        return self.kind is OperationType.SUBSCRIPTION and not self.cost_only
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response. `executed` tells one that ran, whatever came of it, from one that was refused.
+
+    A refused request has no `data` at all; an executed one has it even where it is null.
+    """
+
+    data: Mapping[str, Any] | None = None
+    errors: Sequence[dict[str, Any]] = ()
+    extensions: dict[str, Any] = field(default_factory=dict)
+    executed: bool = True
+    # `data` as JSON, where it is known already.
+    raw_data: bytes | None = None
+    # What is left of the budget, for headers.
+    budget: Budget | None = None
+    # Which engine executed it, for those who look for operations that fall back.
+    engine: str | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The code of the first error."""
+        return first_code(self.errors)
+
+    def payload(self) -> dict[str, Any]:
+        """The response object, for orjson to write."""
+        made: dict[str, Any] = {}
+        if self.errors:
+            made["errors"] = self.errors
+        if self.executed:
+            made["data"] = self.data if self.raw_data is None else orjson.Fragment(self.raw_data)
+        if self.extensions:
+            made["extensions"] = self.extensions
+        return made
+
+    def body(self) -> bytes:
+        """The response object as JSON."""
+        return orjson.dumps(self.payload())
+
+
+class Refused(Exception):  # noqa: N818 - what became of the request
+    """The request was not executed; `answer` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.code)
+        self.answer = answer
+
+
+def refusal(error: Exception, request_id: str) -> Answer:
+    """The answer for a request that failed before execution, for whatever reason."""
+    if isinstance(error, Refused):
+        return error.answer
+    if isinstance(error, InvalidDocument):
+        errors = format_errors(error.errors, request_id, code=error.code)
+    else:
+        errors = format_errors([error], request_id)
+    return Answer(errors=errors, extensions={"requestId": request_id}, executed=False)
+
+
+class Executor:
+    """One a process. Holds the schema and what is remembered about documents."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        engine: Engine,
+        operation_seconds: float = 10.0,
+        limits: DocumentLimits | None = None,
+        suggestions: bool = False,
+        introspection: bool = True,
+        registered_only: bool = False,
+        persisted: PersistedDocuments | None = None,
+    ) -> None:
+        """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which tell
+        strangers names that they did not know. `registered_only`: nothing is run but what stands
+        in `registered`, which whoever connects to the database sets.
+        """
+        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
+        self.documents = Documents(
+            self.schema,
+            limits or DocumentLimits(),
+            suggestions=suggestions,
+            introspection=introspection,
+        )
+        self.persisted = persisted or PersistedDocuments()
+        self.registered: RegisteredDocuments | None = None
+        self._registered_only = registered_only
+        self._turns = Turns()
+        self._introspecting = asyncio.Lock()
+        # Faults are told to each with the id of their own request.
+        self._delivering = Shared[Answer](lambda answer: not answer.errors)
+        self._engine = engine
+        self._operation_seconds = operation_seconds
+        self._deadlines = Deadlines(operation_seconds)
+
+    async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
+        """The operation that is asked for. Raises `Refused`."""
+        try:
+            text, digest, trusted = await self._text(request)
+            document = await self.documents.get(text, trusted=trusted)
+            if digest is not None:
+                await self.persisted.keep(digest, text)
+            operation = document.select(request.operation_name)
+            operation.inputs.check(request.variables or {})
+            cost_only = _cost_only(request.extensions)
+        except Exception as error:
+            raise Refused(refusal(error, request_id)) from error
+        return Prepared(operation, request.variables or {}, cost_only)
+
+    async def admit(self, prepared: Prepared, context: Context) -> None:
+        """Hold the operation to the scopes of an API key, and charge it to whose it is.
+
+        Raises `Refused` where the key is not good for it, where it is too dear for one operation,
+        or for what is left; then nothing is charged.
+        """
+        services = context.services
+        if context.viewer.scopes is not None:
+            try:
+                operation = prepared.operation
+                scopes.demand(context.viewer, operation.scopes)
+                given = scopes.scopes_of_variables(operation.outline, prepared.variables)
+                scopes.demand(context.viewer, given)
+            except Forbidden as failure:
+                raise self._refused(context, failure) from None
+        points = prepared.operation.pricing.points(prepared.variables)
+        most = services.settings.limits.cost_operation
+        charged = 0 if prepared.cost_only or points > most else points
+        who = payer(context.viewer, context.request)
+        budget = await services.limits.spend(who, charged, context.now)
+        context.budget = budget
+        context.extensions["cost"] = {
+            "requested": points,
+            "charged": budget.charged,
+            "remaining": budget.remaining,
+            "resetAt": budget.reset_text,
+        }
+        if prepared.cost_only:
+            return
+        if points > most:
+            raise self._refused(context, TooLarge("points", points, most))
+        if budget.exceeded:
+            message = f"The operation costs {points:,} points; {budget.remaining:,} are left."
+            raise self._refused(context, RateLimited(message, retry_after=budget.reset_seconds))
+
+    @staticmethod
+    def _refused(context: Context, failure: Failure) -> Refused:
+        errors = format_errors([failure], context.request.id)
+        answer = Answer(errors=errors, extensions=_own(context), executed=False)
+        answer.budget = context.budget
+        return Refused(answer)
+
+    async def _text(self, request: GraphQLRequest) -> tuple[str, str | None, bool]:
+        """The document's text, the hash under which to keep it once it proved valid, and whether
+        the operator registered it.
+        """
+        text, digest = request.query, None
+        persisted = (request.extensions or {}).get("persistedQuery")
+        if text is None and persisted is not None:
+            text, trusted = await self._by_hash(digest_of(persisted))
+            return text, None, trusted
+        if text is None or not text.strip():
+            raise Failure("The request has no `query`.", code=ErrorCode.BAD_REQUEST)
+        if persisted is not None:
+            digest = self.persisted.verify(persisted, text)
+        if not self._registered_only:
+            return text, digest, False
+        if await self._registered(sha256_of(text)) is None:
+            raise Forbidden("This server runs only the documents that its operator registered.")
+        return text, None, True
+
+    async def _by_hash(self, digest: str) -> tuple[str, bool]:
+        text = None if self._registered_only else await self.persisted.find(digest)
+        if text is not None:
+            return text, False
+        text = await self._registered(digest)
+        if text is not None:
+            return text, True
+        # These very words: some clients (urql) look at them, and not at the code.
+        raise Failure("PersistedQueryNotFound", code=ErrorCode.PERSISTED_QUERY_NOT_FOUND)
+
+    async def _registered(self, digest: str) -> str | None:
+        return None if self.registered is None else await self.registered.find(digest)
+
+    async def execute(self, prepared: Prepared, context: Context) -> Answer:
+        """Run a query or a mutation to its end; never raises, save when it is cancelled."""
+        operation = prepared.operation
+        if prepared.cost_only:
+            return Answer(extensions=_own(context))
+        if operation.answer is not None:
+            return Answer(raw_data=operation.answer, extensions=_own(context))
+        if operation.introspection:
+            return await self._introspect(prepared, context)
+        if operation.pricing.points(prepared.variables) < LARGE_POINTS:
+            return await self._run(prepared, context, root_value=None)
+        async with self._turns.taken():
+            return await self._run(prepared, context, root_value=None)
+
+    async def _introspect(self, prepared: Prepared, context: Context) -> Answer:
+        """What says the same to all: it is large, so that those who ask at once wait for one."""
+        operation = prepared.operation
+        async with self._introspecting:
+            if operation.answer is not None:
+                return Answer(raw_data=operation.answer, extensions=_own(context))
+            answer = await self._run(prepared, context, root_value=None)
+            if not answer.errors:
+                answer.raw_data = orjson.dumps(answer.data)
+                self.documents.keep_answer(operation, answer.raw_data)
+            return answer
+
+    async def deliver(self, prepared: Prepared, context: Context, event: Any) -> Answer:
+        """One delivery of a subscription, for an event that somebody else read (a webhook's)."""
+        return await self._run(prepared, context, root_value=event, written=False)
+
+    async def subscribe(
+        self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
+    ) -> AsyncGenerator[Answer, None]:
+        """Open a subscription: one answer for each event. Raises `Refused` where it cannot begin.
+
+        `context` is the one that was admitted. `fresh` makes one for each delivery, with the rights
+        of that moment, so that nothing read for one event is believed for the next. An answer that
+        is not `executed` is the last: the stream has failed.
+        """
+        request_id = context.request.id
+        built = CoreExecutor.build(
+            self.schema,
+            prepared.operation.document,
+            context_value=context,
+            raw_variable_values=dict(prepared.variables),
+            operation_name=prepared.operation.name,
+            hide_suggestions=True,
+        )
+        if isinstance(built, list):
+            errors = format_errors(built, request_id)
+            raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
+        source = create_source_event_stream(built)
+        if isawaitable(source):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            errors = format_errors(source.errors or [], request_id)
+            raise Refused(Answer(errors=errors, extensions=_own(context), executed=False))
+        return self._deliveries(prepared, fresh, aiter(source), request_id, context.viewer.rights)
+
+    async def _deliveries(
+        self,
+        prepared: Prepared,
+        fresh: Callable[[], Awaitable[Context]],
+        source: AsyncIterator[Any],
+        request_id: str,
+        rights: object,
+    ) -> AsyncGenerator[Answer, None]:
+        asked = (prepared.operation, _comparable(prepared.variables))
+        try:
+            while True:
+                try:
+                    event = await anext(source)
+                    context = await fresh()
+                    _demand_unchanged(rights, context.viewer)
+                except StopAsyncIteration:
+                    return
+                except Exception as error:  # noqa: BLE001 - every fault becomes an answer
+                    yield refusal(error, request_id)
+                    return
+                yield await self._delivery(prepared, context, event, asked)
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _delivery(
+        self, prepared: Prepared, context: Context, event: Any, asked: tuple[Operation, bytes]
+    ) -> Answer:
+        """One answer for all subscriptions of a viewer that ask the same of the same event."""
+        # The event is alive for as long as it is the key of a run, so no other has its identity.
+        key = (id(event), *asked, context.viewer)
+        shared = await self._delivering.join(key)
+        if shared is None:
+            return await self._delivering.lead(
+                key, lambda: self._run(prepared, context, root_value=event)
+            )
+        if shared.raw_data is None:
+            shared.raw_data = orjson.dumps(shared.data)
+        return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
+
+    async def _run(
+        self, prepared: Prepared, context: Context, *, root_value: Any, written: bool = True
+    ) -> Answer:
+        """`written`: whether the answer is only for `Answer.body`, so that parts may be text."""
+        operation = prepared.operation
+        context.outline = operation.outline
+        request_id = context.request.id
+        try:
+            with self._deadlines.running() as deadline:
+                await take_event_cursor(context)
+                result = await self._engine(
+                    self.schema,
+                    operation.document,
+                    root_value=root_value,
+                    context_value=context,
+                    raw_variable_values=prepared.variables,
+                    operation_name=operation.name,
+                    operation=operation.node,
+                    written=written,
+                )
+        except Exception as error:  # noqa: BLE001 - every fault becomes an answer
+            if isinstance(error, TimeoutError) and deadline.expired:
+                error = self._cut(operation.kind)
+            errors = format_errors([error], request_id)
+            return Answer(errors=errors, extensions=_own(context))
+        finally:
+            context.release()
+        if not result.errors:
+            return Answer(data=result.data, extensions=_own(context), engine=_name(result))
+        return Answer(
+            data=result.data,
+            errors=format_errors(result.errors, request_id),
+            extensions=_own(context),
+            # Variables that do not fit end the operation before it begins; errors of fields
+            # have a path.
+            executed=result.data is not None or any(error.path for error in result.errors),
+            engine=_name(result),
+        )
+
+    def _cut(self, kind: OperationType) -> Failure:
+        seconds = self._operation_seconds
+        log.warning("an operation was cut after %s s", seconds)
+        message = f"The operation took longer than {seconds:g} seconds and was stopped."
+        if kind is OperationType.MUTATION:
+            message += " The change may have been made: repeat it with the same idempotencyKey."
+        return Failure(
+            message,
+            code=ErrorCode.TIMEOUT,
+            extra={"limit": "seconds", "maximum": seconds},
+        )
+
+
+def _demand_unchanged(rights: object, viewer: Viewer) -> None:
+    """Raise `Forbidden` where the subscriber's rights are not those of the beginning.
+
+    What a subscription listens to was decided with them: the filter, and whether its fields may be
+    asked for at all.
+    """
+    if viewer.rights != rights:
+        raise Forbidden(
+            "What you may do has changed since this subscription began. Subscribe again, with your "
+            "last cursor as `after`."
+        )
+
+
+def _cost_only(extensions: Mapping[str, Any] | None) -> bool:
+    wanted = (extensions or {}).get("costOnly", False)
+    if not isinstance(wanted, bool):
+        raise Failure("`extensions.costOnly` must be a boolean.", code=ErrorCode.BAD_REQUEST)
+    return wanted
+
+
+def _own(context: Context) -> dict[str, Any]:
+    """The answer's `extensions`: the request's id, and what resolvers left in the context."""
+    return {"requestId": context.request.id, **context.extensions}
+
+
+def _name(result: ExecutionResult) -> str | None:
+    """`batch` or `standard`, where the engine says so."""
+    return getattr(result, "engine", None)
+
+
+def _comparable(variables: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # A file, say. It is like nothing else.
+        return secrets.token_bytes(16)

@@ -1,0 +1,206 @@
+"""The scopes that the schema needs, field by field.
+
+Nothing is open to API keys unless it is written here: a type stands in `TYPES` with the scope that
+all of its fields need, and a field that shows something of another noun stands in `FIELDS` with
+what it needs beside that. `Task.commentCount` is a number of comments, and so needs both
+`tasks:read` and `comments:read`. Filters and orderings are declared in the same way, since what
+one may search in or order by one may as well read. `graph.request.scopes.check` runs when the
+schema is built, and refuses one with a field that declares nothing.
+
+A new field on a type inherits the type's scope. Ask of each: what does it show, whose noun is that?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from graphql import OperationType
+
+Scopes = tuple[str, ...]
+
+# For everybody, whatever their key is good for.
+FREE: Final[Scopes] = ()
+# What only a session may do: whatever is about the account and its credentials.
+SESSION: Final = "session"
+
+# --- root fields ---------------------------------------------------------------------------------
+# By what their names begin with, which is their noun; the longest match holds. `task` stands for
+# `task`, `tasks` and `taskStats`.
+
+_SEARCHED: Final[Scopes] = ("tasks:read", "comments:read", "projects:read")
+
+_QUERIES: Final[Mapping[str, Scopes]] = {
+    "serverInfo": FREE,
+    "rateLimit": FREE,
+    "viewer": FREE,
+    # Each object needs what its type needs; see `graph.schema`.
+    "node": FREE,
+    "search": _SEARCHED,
+    "task": ("tasks:read",),
+    "tag": ("tasks:read",),
+    "project": ("projects:read",),
+    "comment": ("comments:read",),
+    "attachment": ("files:read",),
+    "time": ("time:read",),
+    "report": ("time:read",),
+    "user": ("people:read",),
+    "activity": ("events:read",),
+    "changes": ("events:read",),
+    "event": ("events:read",),
+    "notification": ("notifications:read",),
+    "unreadNotification": ("notifications:read",),
+    "device": (SESSION,),
+    "reminder": ("reminders:read",),
+    "webhook": ("webhooks:read",),
+    "integration": ("integrations:read",),
+    "admin": ("admin:read",),
+    "audit": ("admin:read", "events:read"),
+    "job": ("admin:read",),
+}
+_MUTATIONS: Final[Mapping[str, Scopes]] = {
+    "task": ("tasks:write",),
+    "project": ("projects:write",),
+    "comment": ("comments:write",),
+    "attachment": ("files:write",),
+    "time": ("time:write",),
+    "timer": ("time:write",),
+    # The file names projects and tasks.
+    "timeReportExport": ("time:write", "projects:read", "tasks:read"),
+    "report": ("time:write",),
+    "notification": ("notifications:write",),
+    "reminder": ("reminders:write",),
+    # What webhooks and integrations send needs more, by their settings: see
+    # `graph.types.integrations.webhook` and `graph.types.integrations.integration`.
+    "webhook": ("webhooks:write",),
+    "integration": ("integrations:write",),
+    "job": ("admin:write",),
+    "userUpdate": ("admin:write",),
+    "userActivate": ("admin:write",),
+    "userDeactivate": ("admin:write",),
+    "userSessionsRevoke": ("admin:write",),
+    "userRegister": (SESSION,),
+    "userDelete": (SESSION,),
+    "session": (SESSION,),
+    "streamToken": (SESSION,),
+    "profile": (SESSION,),
+    "password": (SESSION,),
+    "email": (SESSION,),
+    "avatar": (SESSION,),
+    "apiKey": (SESSION,),
+    "device": (SESSION,),
+    "notificationPreferences": ("notifications:write",),
+}
+_SUBSCRIPTIONS: Final[Mapping[str, Scopes]] = {
+    "task": ("events:read",),
+    "notification": ("notifications:read",),
+    "timer": ("time:read",),
+    "report": ("time:read",),
+}
+ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
+    OperationType.QUERY: _QUERIES,
+    OperationType.MUTATION: _MUTATIONS,
+    OperationType.SUBSCRIPTION: _SUBSCRIPTIONS,
+}
+
+# --- types ---------------------------------------------------------------------------------------
+# `XConnection`, `XEdge`, `XFilter`, `XListFilter` and `XOrder` are declared by `X`, unless they
+# stand here themselves. Payloads and the inputs of mutations inherit from their mutation.
+
+_TYPES: Final[Mapping[str, str]] = {
+    "tasks:read": (
+        "Task TaskShare Tag SubtaskProgress TaskStats StatusCount PriorityCount TagCount "
+        "TaskBulkResult TaskBulkDeleteResult"
+    ),
+    "projects:read": "Project ProjectMember",
+    "comments:read": "Comment CommentRevision",
+    "files:read": "Attachment AttachmentUploadTarget",
+    "time:read": (
+        "TimeEntry TimerChange TimeReport TimeReportGroup ReportExport ReportExportProgress "
+        "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice"
+    ),
+    "people:read": "User",
+    "events:read": (
+        "TaskEvent EventConnection EventEdge FieldChange ActivityConnection ActivityEdge "
+        "ActivityFilter ActivityStats ActivityCount ResourceCount"
+    ),
+    "notifications:read": (
+        "Notification NotificationReceived NotificationPreferences NotificationChannels"
+    ),
+    "reminders:read": (
+        "Reminder ReminderRule ReminderOffset ReminderOnce ReminderDaily ReminderWeekly "
+        "ReminderMonthly"
+    ),
+    "webhooks:read": "Webhook WebhookDelivery",
+    "integrations:read": "Integration IntegrationProblem",
+    "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
+    SESSION: "Session ApiKey Device",
+}
+# What says nothing by itself: its place does.
+_NEUTRAL: Final = (
+    "Node Payload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
+    # Their subjects are declared by their own types.
+    "EventSubject SearchSubject "
+    # Filters and orderings by what everybody sees of a person.
+    "UserFilter UserOrder OrderBy "
+    # Comparators: the field that they stand at is declared.
+    "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStateFilter "
+    "NotificationKindFilter PermissionFilter ReminderRuleKindFilter RoleFilter StringFilter "
+    "TagListFilter TaskPriorityFilter TaskStatusFilter WebhookDeliveryStateFilter"
+)
+TYPES: Final[Mapping[str, Scopes]] = {
+    **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
+    **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchResult"], _SEARCHED),
+    "SearchFragment": _SEARCHED,
+    **dict.fromkeys(_NEUTRAL.split(), FREE),
+}
+
+# --- fields --------------------------------------------------------------------------------------
+
+FIELDS: Final[Mapping[str, Scopes]] = {
+    # What needs more than its type.
+    "Task.key": ("projects:read",),
+    "Task.commentCount": ("comments:read",),
+    "Task.attachmentCount": ("files:read",),
+    "Task.trackedSeconds": ("time:read",),
+    "Task.syncProblem": ("integrations:read",),
+    "TaskFilter.trackedSeconds": ("time:read",),
+    "TaskOrder.commentCount": ("comments:read",),
+    "TaskOrder.attachmentCount": ("files:read",),
+    "TaskOrder.trackedSeconds": ("time:read",),
+    "Project.trackedSeconds": ("time:read",),
+    "ProjectOrder.trackedSeconds": ("time:read",),
+    "TaskStats.commentsPosted": ("comments:read",),
+    # A file that names projects and tasks.
+    "ReportExport.url": ("projects:read", "tasks:read"),
+    # By a task's dates these are the task's dates.
+    "Reminder.nextRunAt": ("tasks:read",),
+    "Reminder.nextRuns": ("tasks:read",),
+    "Reminder.lastRunAt": ("tasks:read",),
+    "ReminderFilter.nextRunAt": ("tasks:read",),
+    "ReminderFilter.lastRunAt": ("tasks:read",),
+    "ReminderOrder.nextRunAt": ("tasks:read",),
+    "ReminderOrder.lastRunAt": ("tasks:read",),
+    # Of the session that acted.
+    "TaskEvent.ip": ("admin:read",),
+    "TaskEvent.sessionId": ("admin:read",),
+    "UserOrder.createdAt": ("people:read",),
+    # What everybody sees of a person, who stands at tasks, comments and events.
+    "User.__typename": FREE,
+    "User.id": FREE,
+    "User.username": FREE,
+    "User.fullName": FREE,
+    "User.avatarUrl": FREE,
+    # What is somebody's is declared by its own type.
+    "User.assignedTasks": FREE,
+    "User.runningTimer": FREE,
+    "User.sessions": FREE,
+    "User.apiKeys": FREE,
+}
+# Arguments that ask for something of another noun.
+ARGUMENTS: Final[Mapping[str, Scopes]] = {
+    # Whether there is a project with this key.
+    "Query.task(key:)": ("projects:read",),
+    # By a rule of the task's dates the answer is these dates.
+    "Query.reminderPreview(taskId:)": ("tasks:read",),
+}

@@ -1,0 +1,1 @@
+"""For administrators: users and background jobs."""

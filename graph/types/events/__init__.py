@@ -1,0 +1,1 @@
+"""Events, activity and subscriptions."""

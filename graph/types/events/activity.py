@@ -1,0 +1,213 @@
+"""Who did what: one's own acts, everybody's on a task, and the audit log.
+
+All three read the event log that feeds subscriptions; an entry is the same `TaskEvent` with the
+same id everywhere. The first two go through the access rule, so an entry goes out of sight with
+what it speaks of; the audit log is for administrators, and shows all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.read import Statement
+from errors import Forbidden
+from graph.core.enums import EventKind
+from graph.core.fields import BatchInfo, argument, attribute, batch, root
+from graph.core.inputs import optional
+from graph.kit import filtering, ordering, paging
+from graph.kit.comparators import DateTimeFilter, IDFilter
+from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.loading import Shape, viewer_of
+from graph.kit.ordering import Key
+from graph.kit.paging import Page, PageInfo, paging_arguments, read_pages
+
+if TYPE_CHECKING:
+    from graph.types.events.event import TaskEvent
+
+_TaskEvent = Annotated["TaskEvent", strawberry.lazy("graph.types.events.event")]
+
+_NEWEST_FIRST = (Key(ordering.source(models.Event.at), descending=True),)
+
+
+@strawberry.input(description="Compares kinds of events.")
+class EventKindFilter:
+    """Comparators of `EventKind`."""
+
+    eq: EventKind | None = optional("This kind.")
+    not_eq: EventKind | None = optional("Any other kind.")
+    in_: list[EventKind] | None = optional("One of these kinds.", name="in")
+    not_in: list[EventKind] | None = optional("None of these kinds.")
+
+
+@filtering.filter_input("Which entries of the activity.")
+class ActivityFilter:
+    """Criteria over events."""
+
+    kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
+    at: DateTimeFilter | None = filtering.by(models.Event.at, "When.")
+    actor_id: IDFilter | None = filtering.by_id(
+        models.Event.actor_id, models.User, "Who did it, by id.", audited=True
+    )
+    task_id: IDFilter | None = filtering.by_id(
+        models.Event.task_id, models.Task, "The task concerned, by id.", audited=True
+    )
+    project_id: IDFilter | None = filtering.by_id(
+        models.Event.project_id, models.Project, "The project concerned, by id.", audited=True
+    )
+
+
+@strawberry.type(description="An entry of the activity in a list.")
+class ActivityEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: _TaskEvent = paging.edge_node()
+
+
+@strawberry.type(description="A page of the activity, newest first.")
+class ActivityConnection:
+    """Relay connection."""
+
+    edges: list[ActivityEdge] = paging.edges()
+    nodes: list[_TaskEvent] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+@strawberry.type(description="How often something was done.")
+class ActivityCount:
+    """One bar."""
+
+    kind: EventKind = attribute("What was done.")
+    count: int = attribute("How often.")
+
+
+@strawberry.type(description="How often something was done to a type of thing.")
+class ResourceCount:
+    """One bar."""
+
+    resource: str = attribute("The type in the schema, such as `Task`.")
+    count: int = attribute("How often.")
+
+
+@strawberry.type(description="Numbers over your own acts.")
+class ActivityStats:
+    """See the module."""
+
+    total: int = attribute("All acts.")
+    by_action: list[ActivityCount] = attribute("By what was done, the most frequent first.")
+    by_resource: list[ResourceCount] = attribute("By type of thing, the most frequent first.")
+
+
+def _own(viewer: Viewer, event: Any) -> Any:
+    return event.actor_id == viewer.sql_id
+
+
+async def _activity(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
+    info.viewer.require()
+    pages = await read_pages(info, models.Event, default_order=_NEWEST_FIRST, where=_own, **options)
+    return [pages[None]]
+
+
+async def _task_activity(parents: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
+    keys = list(dict.fromkeys(parent.id for parent in parents))
+    pages = await read_pages(
+        info,
+        models.Event,
+        child="task_id",
+        parents=keys,
+        default_order=_NEWEST_FIRST,
+        **options,
+    )
+    return [pages[parent.id] for parent in parents]
+
+
+async def _audit_log(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
+    info.viewer.require()
+    if not info.viewer.is_admin:
+        raise Forbidden("The audit log is for administrators.")
+    pages = await read_pages(
+        info, models.Event, default_order=_NEWEST_FIRST, right=access.audit, **options
+    )
+    return [pages[None]]
+
+
+@lru_cache(maxsize=200)
+def _stats_statement(filter_shaped: Any, shape: Shape) -> Statement:
+    viewer = viewer_of(shape)
+    event = aliased(models.Event)
+    query = select(event.kind, event.subject_type, func.count().label("count")).where(
+        access.read(viewer, event), _own(viewer, event)
+    )
+    if filter_shaped is not None:
+        query = query.where(build_filter(ActivityFilter, filter_shaped, event, viewer, Binds()))
+    return Statement(query.group_by(event.kind, event.subject_type))
+
+
+async def _activity_stats(info: BatchInfo, filter_: Any = None) -> ActivityStats:
+    info.viewer.require()
+    values = Values()
+    shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
+    rows = await info.context.services.database.reader.fetch(
+        _stats_statement(shaped, info.viewer.shape), {**info.viewer.params, **values.params()}
+    )
+    by_kind: dict[str, int] = {}
+    by_type: dict[str, int] = {}
+    for row in rows:
+        by_kind[row.kind] = by_kind.get(row.kind, 0) + row.count
+        by_type[row.subject_type] = by_type.get(row.subject_type, 0) + row.count
+    return ActivityStats(
+        total=sum(by_kind.values()),
+        by_action=[
+            ActivityCount(kind=EventKind(kind), count=count) for kind, count in _most(by_kind)
+        ],
+        by_resource=[
+            ResourceCount(resource=resource, count=count) for resource, count in _most(by_type)
+        ],
+    )
+
+
+def _most(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def task_activity() -> Any:
+    """The field `Task.activity`."""
+    return batch(
+        _task_activity,
+        "What everybody did with the task, newest first.",
+        needs=("id",),
+        arguments=paging_arguments(ActivityFilter),
+    )
+
+
+@strawberry.type
+class ActivityQuery:
+    """Root fields."""
+
+    activity: ActivityConnection = batch(
+        _activity,
+        "What you did, newest first; as far as you may still see what it is about.",
+        arguments=paging_arguments(ActivityFilter),
+    )
+    activity_stats: ActivityStats = root(
+        _activity_stats,
+        "Numbers over what you did.",
+        arguments=[
+            argument("filter_", ActivityFilter | None, "Only entries that match.", name="filter")
+        ],
+    )
+    audit_log: ActivityConnection = batch(
+        _audit_log,
+        "What everybody did, newest first, with address and request. For administrators.",
+        arguments=paging_arguments(ActivityFilter),
+    )

@@ -1,0 +1,150 @@
+"""What an event says that changed: values as the schema shows them, as far as one may see them.
+
+The log keeps values as the database has them: they become the schema's when they are read, ids
+global and names in camel case. An event is read by people who see different things: one who sees
+the project that a task has left need not see the one that it went to. So the id of a project, task
+or comment is told only to who may see it, and with a hidden project goes what the task was there:
+its number, place and parent. People are no secret, since everybody's public profile is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ARRAY, Uuid, bindparam, select
+from strawberry.scalars import JSON
+
+from auth import access
+from db import models
+from db.base import Base
+from db.read import Statement
+from graph.core import ids
+from graph.core.errors import camel
+from graph.core.fields import BatchInfo, attribute, batch
+from graph.core.node import TYPE_NAMES
+from graph.kit.loading import Shape, viewer_of
+from graph.request.scopes import may, scopes_of_type
+
+# Fields whose values are ids, and of what; `parent` is of the subject's own type.
+_PEOPLE = frozenset({"owner", "assignee", "user", "author", "mentions"})
+_GUARDED: Mapping[str, type[Base]] = {"project": models.Project, "task": models.Task}
+# What a task is in its project. It goes out of sight with the project.
+_PLACE = frozenset({"number", "position", "parent"})
+
+_Side = str  # "from" or "to"
+_Known = Mapping[type[Base], frozenset[UUID]]
+
+
+@strawberry.type(description="One field that changed.")
+class FieldChange:
+    """Values are JSON: text, numbers, lists, null; ids are global, enum values by name."""
+
+    field: str = attribute("The field's name in the schema.")
+    from_: JSON | None = attribute(
+        "The value before; null if there was none, or it is something that you may not see.",
+        name="from",
+    )
+    to: JSON | None = attribute(
+        "The value after; null if there is none, or it is something that you may not see."
+    )
+
+
+def model_named(name: str) -> type[Base] | None:
+    """The model of a subject's type, if the schema has ids for it."""
+    return next((model for model in ids.PREFIXES if model.__name__ == name), None)
+
+
+def field_changes() -> Any:
+    """The field `TaskEvent.changes`."""
+    return batch(
+        _changes,
+        "The fields that changed; empty for what is new.",
+        needs=("changes", "subject_type"),
+    )
+
+
+async def _changes(parents: Sequence[Any], info: BatchInfo) -> list[list[FieldChange]]:
+    named: dict[type[Base], set[UUID]] = {}
+    for event in parents:
+        for model, key in _named(event):
+            named.setdefault(model, set()).add(key)
+    seen = {model: await _seen(info, model, keys) for model, keys in named.items()}
+    return [_shown(event, seen) for event in parents]
+
+
+def _named(event: Any) -> Iterator[tuple[type[Base], UUID]]:
+    """The guarded rows that an event's changes name."""
+    for change in event.changes:
+        model = _guarded(event, change["field"])
+        if model is not None:
+            for side in ("from", "to"):
+                if change[side] is not None:
+                    yield model, UUID(change[side])
+
+
+def _guarded(event: Any, field: str) -> type[Base] | None:
+    return model_named(event.subject_type) if field == "parent" else _GUARDED.get(field)
+
+
+async def _seen(info: BatchInfo, model: type[Base], keys: set[UUID]) -> frozenset[UUID]:
+    """Those of the keys whose rows the viewer may see; administrators see the whole log."""
+    if not may(info.viewer, *(scopes_of_type(TYPE_NAMES[model]) or ())):
+        return frozenset()
+    if info.viewer.is_admin:
+        return frozenset(keys)
+    rows = await info.context.services.database.reader.fetch(
+        _seen_statement(model, info.viewer.shape), {**info.viewer.params, "keys": list(keys)}
+    )
+    return frozenset(row.id for row in rows)
+
+
+@lru_cache(maxsize=20)
+def _seen_statement(model: type[Base], shape: Shape) -> Statement:
+    keys = bindparam("keys", None, ARRAY(Uuid()))
+    identity: Any = model.id  # type: ignore[attr-defined]
+    # The log goes on to name what is in the trash, to those who saw it.
+    visible = access.read(viewer_of(shape), model, trashed=None)
+    return Statement(select(identity).where(identity == keys.any_(), visible), plan_once=True)
+
+
+def _shown(event: Any, seen: _Known) -> list[FieldChange]:
+    unplaced = {side for side in ("from", "to") if _project_is_hidden(event, side, seen)}
+
+    def value(change: Mapping[str, Any], side: _Side) -> Any:
+        if side in unplaced and change["field"] in _PLACE:
+            return None
+        return _value(event, change["field"], change[side], seen)
+
+    return [
+        FieldChange(
+            field=camel(change["field"]), from_=value(change, "from"), to=value(change, "to")
+        )
+        for change in event.changes
+    ]
+
+
+def _project_is_hidden(event: Any, side: _Side, seen: _Known) -> bool:
+    return any(
+        change["field"] == "project"
+        and change[side] is not None
+        and UUID(change[side]) not in seen[models.Project]
+        for change in event.changes
+    )
+
+
+def _value(event: Any, field: str, value: Any, seen: _Known) -> Any:
+    if value is None:
+        return None
+    if field in _PEOPLE:
+        if isinstance(value, list):
+            return [ids.encode(models.User, UUID(one)) for one in value]
+        return ids.encode(models.User, UUID(value))
+    model = _guarded(event, field)
+    if model is None:
+        return value
+    key = UUID(value)
+    return ids.encode(model, key) if key in seen[model] else None

@@ -1,0 +1,308 @@
+"""Integrations in the schema. Credentials are taken and never shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+from strawberry.scalars import JSON
+
+from auth.encryption import Sealer
+from db import models
+from domain.integrations import integration as domain
+from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
+from domain.work import Work
+from errors import BadInput, NotFound
+from graph.core import ids
+from graph.core.context import Context
+from graph.core.enums import Connector, IntegrationStatus
+from graph.core.fields import BatchInfo, arg, batch, column, root
+from graph.core.inputs import given
+from graph.core.node import Node, node_id, node_type
+from graph.kit import ordering, paging
+from graph.kit.loading import load_object, load_objects, to_one
+from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.ordering import Key
+from graph.kit.paging import PageInfo
+from graph.request.scopes import demand
+from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
+from graph.types.integrations.integration_inputs import (
+    GitHubSettingsInput,
+    IntegrationConnectInput,
+    IntegrationInput,
+    IntegrationOrder,
+    IntegrationUpdateInput,
+    SlackSettingsInput,
+)
+from graph.types.projects.project import Project
+from graph.types.tasks.task import Task
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
+    return await load_objects(info, models.Task, [parent.local_id for parent in parents])
+
+
+@node_type(
+    models.ExternalLink,
+    "An issue or comment of the other service that could not be brought here, or that could not be "
+    "told of a change here. It stops nothing else, and ends as soon as a later attempt succeeds.",
+)
+class IntegrationProblem(Node):
+    """See `db.models.ExternalLink`."""
+
+    id: strawberry.ID = node_id(models.ExternalLink)
+    task: Task | None = batch(
+        _tasks,
+        "The task; null if there is none, if it is about a comment, or if you do not see it.",
+        needs=("local_id",),
+    )
+    message: str = column(models.ExternalLink.problem, "What is wrong, for people.")
+    url: str | None = column(
+        models.ExternalLink.page_url, "The page of the issue or comment; null if not known."
+    )
+    since: dt.datetime = column(models.ExternalLink.problem_at, "When this was first seen.")
+    retry_at: dt.datetime | None = column(
+        models.ExternalLink.retry_at,
+        "When it is tried again by itself, and at once after `integrationSync`; null if it is not.",
+    )
+
+
+@strawberry.type(description="A problem in a list.")
+class IntegrationProblemEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: IntegrationProblem = paging.edge_node()
+
+
+@strawberry.type(description="A page of problems.")
+class IntegrationProblemConnection:
+    """Relay connection."""
+
+    edges: list[IntegrationProblemEdge] = paging.edges()
+    nodes: list[IntegrationProblem] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+@node_type(
+    models.Integration,
+    "A project of yours connected with another service. It acts with your rights.",
+)
+class Integration(Node):
+    """See `db.models.Integration`."""
+
+    id: strawberry.ID = node_id(models.Integration)
+    connector: Connector = column(
+        models.Integration.connector, "The other service.", convert=Connector
+    )
+    project: Project | None = to_one(
+        models.Integration.project, "The project; null if you may not see it any more."
+    )
+    settings: JSON = column(
+        models.Integration.settings,
+        "As they were given. GITHUB: `repository`, `baseUrl`, `assignees`, `comments`; SLACK: "
+        "`events`.",
+    )
+    status: IntegrationStatus = column(
+        models.Integration.status, "Whether it is at work.", convert=IntegrationStatus
+    )
+    last_sync_at: dt.datetime | None = column(
+        models.Integration.last_sync_at,
+        "When a synchronisation was last complete, or a message last posted; null before that.",
+    )
+    last_error: str | None = column(
+        models.Integration.last_error,
+        "What went wrong since with the connection as a whole; null if nothing did.",
+    )
+    problems: IntegrationProblemConnection = paging.to_many(
+        models.Integration.problems,
+        "What is wrong with single issues and comments, the newest first.",
+        default_order=(Key(ordering.source(models.ExternalLink.problem_at), descending=True),),
+    )
+    api_key: ApiKey | None = to_one(models.Integration.api_key, BY_KEY)
+    created_at: dt.datetime = column(models.Integration.created_at, "When it was made.")
+    updated_at: dt.datetime = column(models.Integration.updated_at, "When it changed last.")
+    version: int = column(models.Integration.version, "Goes up with each change; for `ifVersion`.")
+
+
+@strawberry.type(description="An integration in a list.")
+class IntegrationEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Integration = paging.edge_node()
+
+
+@strawberry.type(description="A page of integrations.")
+class IntegrationConnection:
+    """Relay connection."""
+
+    edges: list[IntegrationEdge] = paging.edges()
+    nodes: list[Integration] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+async def _integration(
+    info: BatchInfo,
+    id: Annotated[strawberry.ID, arg("The integration's id.")],  # noqa: A002
+) -> Any:
+    info.viewer.require()
+    row = await load_object(info, models.Integration, ids.decode(models.Integration, id, ("id",)))
+    if row is None:
+        raise NotFound("integration", path=("id",))
+    return row
+
+
+@strawberry.type
+class IntegrationQuery:
+    """Root fields."""
+
+    integration: Integration | None = root(
+        _integration, "An integration of yours; null with `NOT_FOUND` if there is none."
+    )
+    integrations: IntegrationConnection = paging.connection(
+        models.Integration,
+        "Your integrations, the oldest first unless ordered otherwise.",
+        order_type=IntegrationOrder,
+        default_order=(Key(ordering.source(models.Integration.created_at)),),
+    )
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+@strawberry.type
+class _IntegrationPayload(Payload):
+    integration: Integration | None = ref(
+        models.Integration, "The integration; null if nothing was done."
+    )
+
+
+@payload("The answer of `integrationConnect`.")
+class IntegrationConnectPayload(_IntegrationPayload):
+    """`integrationConnect`."""
+
+
+@payload("The answer of `integrationUpdate`; with `CONFLICT`, the integration as it is.")
+class IntegrationUpdatePayload(_IntegrationPayload):
+    """`integrationUpdate`."""
+
+
+@payload("The answer of `integrationSync`.")
+class IntegrationSyncPayload(_IntegrationPayload):
+    """`integrationSync`."""
+
+
+@payload("The answer of `integrationDisconnect`.")
+class IntegrationDisconnectPayload(Payload):
+    """`integrationDisconnect`."""
+
+    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the integration had.")
+
+
+def _id(data: IntegrationInput | IntegrationUpdateInput) -> Any:
+    return ids.decode(models.Integration, data.id, ("id",))
+
+
+def _reach(context: Context) -> Reach:
+    settings = context.services.settings
+    return Reach(
+        Sealer(settings), settings.webhooks.allowed_networks, plain=not settings.server.production
+    )
+
+
+def _settings(
+    data: IntegrationConnectInput | IntegrationUpdateInput,
+) -> GitHubSettings | SlackSettings | None:
+    github: GitHubSettingsInput | None = given(data.github)
+    slack: SlackSettingsInput | None = given(data.slack)
+    if github is not None and slack is not None:
+        raise BadInput("Give github or slack, not both.", path=("slack",))
+    if github is not None:
+        with_comments = given(github.comments)
+        return GitHubSettings(
+            repository=github.repository,
+            base_url=given(github.base_url),
+            assignees=[(one.login, one.username) for one in given(github.assignees) or ()],
+            comments=True if with_comments is None else with_comments,
+        )
+    return None if slack is None else SlackSettings(events=given(slack.events))
+
+
+async def _check_scopes(work: Work, integration: models.Integration) -> None:
+    """An API key must not have itself told, elsewhere, what it may not read."""
+    demand(await sender_of(work, integration), domain.scopes_of(integration))
+
+
+async def _connect(context: Context, work: Work, data: IntegrationConnectInput) -> Refs:
+    settings = _settings(data)
+    project_id = ids.decode(models.Project, data.project_id, ("project_id",))
+    if settings is None:
+        raise BadInput("Give github or slack.", path=("github",))
+    made = await domain.connect(work, _reach(context), project_id, settings, data.credentials)
+    await _check_scopes(work, made)
+    return {"integration": made.id}
+
+
+async def _update(context: Context, work: Work, data: IntegrationUpdateInput) -> Refs:
+    changed = await domain.change(
+        work,
+        _reach(context),
+        _id(data),
+        settings=_settings(data),
+        credentials=given(data.credentials),
+        status=given(data.status),
+        if_version=given(data.if_version),
+        take_over=given(data.take_over) is True,
+    )
+    await _check_scopes(work, changed)
+    return {"integration": changed.id}
+
+
+async def _disconnect(work: Work, data: IntegrationInput) -> Refs:
+    gone = await domain.disconnect(work, _id(data))
+    return {"deleted_id": ids.encode(models.Integration, gone)}
+
+
+async def _sync(work: Work, data: IntegrationInput) -> Refs:
+    return {"integration": (await domain.sync(work, _id(data))).id}
+
+
+@strawberry.type
+class IntegrationMutation:
+    """Root fields."""
+
+    integration_connect: IntegrationConnectPayload = mutation(
+        _connect,
+        IntegrationConnectInput,
+        "Connect a project, in which you may make tasks, with another service. At most 50 of "
+        "yours; a repository once a project. An API key needs its scopes for all that passes: for "
+        "GITHUB `tasks:write` and `comments:write`, for SLACK `events:read`, `projects:read`, "
+        "`tasks:read` and those of the kinds of events.",
+        in_context=True,
+    )
+    integration_update: IntegrationUpdatePayload = mutation(
+        _update,
+        IntegrationUpdateInput,
+        "Change settings or credentials of an integration, pause it, or let it go on.",
+        in_context=True,
+    )
+    integration_disconnect: IntegrationDisconnectPayload = mutation(
+        _disconnect,
+        IntegrationInput,
+        "Delete an integration with its credentials. What was imported stays.",
+    )
+    integration_sync: IntegrationSyncPayload = mutation(
+        _sync,
+        IntegrationInput,
+        "Synchronise now, and not only at the next of the times that lie 10 minutes apart.",
+    )

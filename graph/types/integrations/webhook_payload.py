@@ -1,0 +1,151 @@
+"""The payload of a webhook: a GraphQL selection on an event, as its owner wrote it.
+
+`{ kind task { title } }` stands for the subscription `{ taskEvents { kind task { title } } }`, and
+is executed as one delivery of it. What was written is parsed and printed again within that frame,
+so that no text can reach out of it. Fragments may follow the selection; variables there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    NameNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    parse,
+    print_ast,
+)
+
+from auth.viewer import Viewer
+from errors import BadInput
+from graph.request.document_limits import DocumentLimits, TooLarge, check_document
+from graph.request.documents import Documents, InvalidDocument
+from graph.request.scope_table import TYPES
+from graph.request.scopes import demand, may, scopes_of
+
+FIELD: Final = "taskEvents"
+PATH: Final = ("payload",)
+
+# What the default one tells of the subject beside its id, by type. Tasks, projects and people stand
+# in fields of their own.
+_SUBJECTS: Final[Mapping[str, str]] = {
+    "ProjectMember": "role user { id username fullName }",
+    "TaskShare": "permission expiresAt user { id username fullName }",
+    "Comment": "body editedAt parent { id }",
+    "Attachment": "filename contentType size",
+    "TimeEntry": "description startedAt endedAt durationSeconds billable user { id username }",
+    "Reminder": "message task { id number title } project { id key name }",
+}
+# What these show of other nouns.
+_MORE: Final[Mapping[str, tuple[str, ...]]] = {"Reminder": ("projects:read", "tasks:read")}
+_THINGS: Final[Mapping[str, str]] = {
+    "Project": "id key name",
+    "Task": "id number title status",
+}
+
+
+def _default(readable: Callable[[str], bool]) -> str:
+    """`readable`: of the types that it shows, which."""
+    told = "".join(
+        f"\n    ... on {name} {{ {fields} }}"
+        for name, fields in _SUBJECTS.items()
+        if readable(name)
+    )
+    things = "".join(
+        f"\n  {name.lower()} {{ {fields} }}" for name, fields in _THINGS.items() if readable(name)
+    )
+    return f"""{{
+  id
+  kind
+  at
+  cursor
+  summary
+  requestId
+  subjectId
+  subject {{
+    __typename{told}
+  }}
+  actor {{ id username fullName }}{things}
+  changes {{ field from to }}
+}}"""
+
+
+DEFAULT: Final = _default(lambda _: True)
+
+
+def kept(selection: str | None, viewer: Viewer) -> str | None:
+    """What is kept for a selection, None being the default one. An API key that may not read all
+    that this tells of keeps one that tells of what it may read.
+    """
+    if selection is not None or viewer.scopes is None:
+        return selection
+    own = _default(lambda name: may(viewer, *TYPES[name], *_MORE.get(name, ())))
+    return None if own == DEFAULT else own
+
+
+@lru_cache(maxsize=1_000)
+def document_of(selection: str | None) -> str:
+    """The subscription that a selection stands for. Raises `BadInput`."""
+    check_document(selection or DEFAULT, DocumentLimits())
+    try:
+        first, *others = parse(selection or DEFAULT, allow_empty_selection_sets=False).definitions
+    except GraphQLError as error:
+        raise BadInput(f"The payload is no selection: {error.message}", path=PATH) from None
+    if (
+        not isinstance(first, OperationDefinitionNode)
+        or first.operation is not OperationType.QUERY
+        or first.name is not None
+        or first.variable_definitions
+        or first.directives
+        or not all(isinstance(other, FragmentDefinitionNode) for other in others)
+    ):
+        raise BadInput(
+            "The payload must be a selection on TaskEvent, such as { kind task { title } }, and "
+            "fragments that it uses.",
+            path=PATH,
+        )
+    field = FieldNode(name=NameNode(value=FIELD), selection_set=first.selection_set)
+    framed = OperationDefinitionNode(
+        operation=OperationType.SUBSCRIPTION,
+        selection_set=SelectionSetNode(selections=(field,)),
+    )
+    return "\n\n".join(print_ast(node) for node in (framed, *others))
+
+
+async def check(
+    schema: GraphQLSchema, selection: str | None, viewer: Viewer, most_points: int
+) -> None:
+    """Raise `Failure` unless the selection is valid, within the limits and not too dear, and, for
+    an API key, what the key could read itself: it must not have itself told more than that.
+    """
+    try:
+        document = await _documents(schema).get(document_of(selection))
+    except InvalidDocument as error:
+        messages = "; ".join(one.message for one in error.errors[:3])
+        raise BadInput(f"The payload does not fit the schema: {messages}", path=PATH) from None
+    except TooLarge as error:
+        raise error.under(*PATH) from None
+    operation = document.select(None)
+    demand(viewer, scopes_of(operation.outline))
+    points = operation.pricing.points({})
+    if points > most_points:
+        raise TooLarge("points", points, most_points).under(*PATH)
+
+
+@lru_cache(maxsize=4)
+def _documents(schema: GraphQLSchema) -> Documents:
+    return Documents(schema, DocumentLimits(), suggestions=True, max_bytes=2_000_000)
+
+
+def body_of(data: Any) -> bytes:
+    """The request's body: the event as it was selected."""
+    return orjson.dumps(data)

@@ -1,0 +1,311 @@
+"""Full-text search over tasks, comments and projects that the viewer may see.
+
+Each kind is asked with its access rule inside, the answers are ranked together, and a page is cut
+from them by rank and id. The objects and the texts for highlighting are read for that page alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Annotated, Any
+
+import strawberry
+from sqlalchemy import (
+    REAL,
+    Integer,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.base import Base
+from db.read import AnyRow, Statement, select_from
+from graph.core.fields import BatchInfo, argument, attribute, batch, column, derived
+from graph.core.node import described_enum
+from graph.kit.loading import Shape, below, load_objects, viewer_of
+from graph.kit.ordering import Key, Ordering, Source
+from graph.kit.paging import (
+    Page,
+    PageInfo,
+    Window,
+    cut,
+    edge_cursor,
+    edges,
+    nodes,
+    page_info,
+    total_count,
+    window_of,
+)
+from graph.types.projects.project import Project
+from graph.types.search_terms import Terms, highlight, terms_of
+from graph.types.tasks.comment import Comment
+from graph.types.tasks.task import Task
+
+
+class SearchKind(Enum):
+    """What can be found."""
+
+    TASK = "TASK"
+    COMMENT = "COMMENT"
+    PROJECT = "PROJECT"
+
+
+described_enum(
+    SearchKind,
+    "What can be found.",
+    {
+        SearchKind.TASK: "Tasks, by title, tags and description.",
+        SearchKind.COMMENT: "Comments on tasks.",
+        SearchKind.PROJECT: "Projects, by name, key and description.",
+    },
+)
+
+# For each kind its model, and the texts that may be highlighted, by field.
+_KINDS: dict[SearchKind, tuple[type[Base], dict[str, Any]]] = {
+    SearchKind.TASK: (
+        models.Task,
+        {
+            "title": lambda task: task.title,
+            "tags": lambda task: func.array_to_string(task.tags, ", "),
+            "description": lambda task: task.description,
+        },
+    ),
+    SearchKind.COMMENT: (models.Comment, {"body": lambda comment: comment.body}),
+    SearchKind.PROJECT: (
+        models.Project,
+        {
+            "name": lambda project: project.name,
+            "key": lambda project: project.key,
+            "description": lambda project: project.description,
+        },
+    ),
+}
+
+# Best first; equal ranks by id, newest first, since ids begin with their time.
+_ORDER = Ordering(
+    (
+        Key(Source("rank", lambda _v, found: found.c.rank, REAL(), nullable=False), True),
+        Key(Source("id", lambda _v, found: found.c.id, Uuid(), nullable=False), True),
+    )
+)
+
+SearchSubject = Annotated[
+    Task | Comment | Project,
+    strawberry.union(name="SearchSubject", description="What was found."),
+]
+
+
+@strawberry.type(description="A part of a text that matches.")
+class SearchFragment:
+    """For showing why something was found."""
+
+    field: str = attribute("The field that the text is from, such as `title`.")
+    html: str = attribute(
+        "Up to about 160 characters around the first match: escaped for HTML, the words that "
+        "match inside `<mark>`."
+    )
+
+
+async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[AnyRow | None]:
+    rows: list[AnyRow | None] = [None] * len(parents)
+    for kind in SearchKind:
+        places = [place for place, row in enumerate(parents) if row.kind == kind.value]
+        if places:
+            model = _KINDS[kind][0]
+            found = await load_objects(info, model, [parents[place].id for place in places])
+            for place, row in zip(places, found, strict=True):
+                rows[place] = row
+    return rows
+
+
+@lru_cache(maxsize=16)
+def _texts_statement(kind: SearchKind, shape: Shape) -> Statement:
+    model, texts = _KINDS[kind]
+    keys = bindparam("keys", None, func.array_agg(model.id).type)  # type: ignore[attr-defined]
+    return Statement(
+        select(model.id, *(sql(model).label(field) for field, sql in texts.items())).where(  # type: ignore[attr-defined]
+            model.id == keys.any_(),  # type: ignore[attr-defined]
+            access.read(viewer_of(shape), model),
+        )
+    )
+
+
+async def _fragments(parents: Sequence[Any], info: BatchInfo) -> list[list[SearchFragment]]:
+    reader = info.context.services.database.reader
+    texts: dict[Any, Any] = {}
+    for kind in SearchKind:
+        keys = [row.id for row in parents if row.kind == kind.value]
+        if not keys:
+            continue
+        rows = await reader.fetch(
+            _texts_statement(kind, info.viewer.shape), {**info.viewer.params, "keys": keys}
+        )
+        texts.update({row.id: row for row in rows})
+    found = []
+    for row in parents:
+        found.append(_marked(texts.get(row.id), row))
+        # The longest texts take some milliseconds each, and a page may have a hundred of them.
+        await asyncio.sleep(0)
+    return found
+
+
+def _marked(texts: Any, result: Any) -> list[SearchFragment]:
+    """The fragments of one result; none where the texts went away meanwhile."""
+    if texts is None:
+        return []
+    terms = Terms.of_query(result.asked)
+    fields = _KINDS[SearchKind(result.kind)][1]
+    marked = {field: highlight(getattr(texts, field) or "", terms) for field in fields}
+    return [SearchFragment(field=field, html=html) for field, html in marked.items() if html]
+
+
+@strawberry.type(description="Something that was found.")
+class SearchResult:
+    """See the module."""
+
+    kind: SearchKind = column("kind", "What it is.", convert=SearchKind)
+    rank: float = column("rank", "How well it matches; more is better. Comparable in one search.")
+    subject: SearchSubject | None = batch(
+        _subjects, "What was found; null if it went away meanwhile."
+    )
+    fragments: list[SearchFragment] = batch(
+        _fragments, "Where it matches, highlighted; for the texts that match."
+    )
+
+
+@strawberry.type(description="Something found, with its place in the list.")
+class SearchEdge:
+    """Relay edge."""
+
+    cursor: str = edge_cursor()
+    node: SearchResult = derived((), lambda row: row, "What was found.")
+
+
+@strawberry.type(description="A page of what was found, best first.")
+class SearchConnection:
+    """Relay connection."""
+
+    edges: list[SearchEdge] = edges()
+    nodes: list[SearchResult] = nodes()
+    page_info: PageInfo = page_info()
+    total_count: int = total_count()
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+def _matching(kind: SearchKind, viewer: Viewer) -> Any:
+    model = _KINDS[kind][0]
+    entity: Any = aliased(model)
+    query = func.to_tsquery(literal_column("'pg_catalog.simple'"), bindparam("query", None, Text()))
+    return select(
+        literal_column(f"'{kind.value}'", Text()).label("kind"),
+        entity.id,
+        # Divided by the logarithm of the length, so that long descriptions do not win by length.
+        cast(func.ts_rank(entity.search, query, 1), REAL).label("rank"),
+    ).where(entity.search.op("@@")(query), access.read(viewer, entity))
+
+
+def _found(kinds: frozenset[SearchKind], viewer: Viewer) -> Any:
+    chosen = [kind for kind in SearchKind if kind in kinds]
+    return union_all(*(_matching(kind, viewer) for kind in chosen)).subquery("found")
+
+
+@lru_cache(maxsize=64)
+def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shape) -> Statement:
+    """`bound`: what the values of a cursor are bound as, if only a part is read: those `after` it,
+    or those `before` it, the nearest first and its own row among them.
+    """
+    viewer = viewer_of(shape)
+    found = _found(kinds, viewer)
+    expressions = [key.source.sql(viewer, found) for key in _ORDER.keys]
+    query = select_from(
+        found,
+        *found.c,
+        # The fragments of a result are made from it; two searches may stand in one operation.
+        bindparam("query", None, Text()).label("asked"),
+        *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
+    )
+    backward = bound == "before"
+    order = _ORDER.reversed() if backward else _ORDER
+    if bound is not None:
+        query = query.where(order.after(expressions, (False, False), bound, inclusive=backward))
+    query = query.order_by(
+        *(key.sorted(by) for key, by in zip(order.keys, expressions, strict=True))
+    )
+    return Statement(query.limit(bindparam("limit", None, Integer())), ordering=_ORDER)
+
+
+@lru_cache(maxsize=64)
+def _count_statement(kinds: frozenset[SearchKind], shape: Shape) -> Statement:
+    found = _found(kinds, viewer_of(shape))
+    return Statement(select(func.count().label("total")).select_from(found))
+
+
+async def _search(
+    _: Sequence[Any],
+    info: BatchInfo,
+    *,
+    query: str,
+    kinds: list[SearchKind] | None = None,
+    first: int | None = None,
+    after: str | None = None,
+) -> list[Page]:
+    info.viewer.require()
+    terms = terms_of(query, ("query",))
+    chosen = frozenset(SearchKind if kinds is None else kinds)
+    window = window_of(_ORDER, first, after, None, None)
+    page = Page([])
+    if not chosen:
+        page.total = 0
+        return [page]
+    reader = info.context.services.database.reader
+    params = {**info.viewer.params, "query": terms.query}
+
+    async def read(part: Window) -> list[Any]:
+        bound = "before" if part.before is not None else "after" if part.after is not None else None
+        statement = _page_statement(chosen, bound, info.viewer.shape)
+        return await reader.fetch(statement, {**params, **part.params})
+
+    async def beyond(far: Window, keys: Sequence[None]) -> Sequence[None]:
+        return keys if await read(far) else ()
+
+    if any(below(info.selection, name) for name in ("nodes", "edges", "pageInfo")):
+        page.rows = await read(window)
+        await cut({None: page}, window, info.selection, beyond)
+    if below(info.selection, "totalCount"):
+        counted = await reader.fetch(_count_statement(chosen, info.viewer.shape), params)
+        page.total = counted[0].total
+    return [page]
+
+
+@strawberry.type
+class SearchQuery:
+    """Root fields."""
+
+    search: SearchConnection = batch(
+        _search,
+        "Full-text search over everything that you may see, best first. All words must occur, "
+        "the last may be a beginning; case and accents do not count.",
+        arguments=[
+            argument(
+                "query", str, "What to look for, up to 10 words.", default=inspect.Parameter.empty
+            ),
+            argument("kinds", list[SearchKind] | None, "What to find; everything where left out."),
+            argument("first", int | None, "The number of results: 50 unless given, at most 100."),
+            argument("after", str | None, "Only results after this cursor."),
+        ],
+    )

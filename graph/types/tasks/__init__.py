@@ -1,0 +1,1 @@
+"""Tasks, comments, attachments, shares, reminders, tags and statistics."""

@@ -1,0 +1,402 @@
+"""Statistics over the tasks that the viewer may see: one statement, kept for five minutes.
+
+The kept answer is checked against the event log before it is given again: if the log has, since
+the answer was computed, any event that the viewer may see, the answer is computed anew. That is
+enough because every change of what somebody sees is in the log where they may read it: what they
+gain by the event of the change itself, what they lose by `ACCESS_LOST` (`domain.rights_change`).
+Only time takes sight away without an event, so an answer is kept no longer than until the next
+share with the viewer expires. Three more kinds of events count whoever may see them: of shares,
+which the one who shared need not see any more, and of people, by whose names a filter may ask. For
+an API key that is restricted to projects nothing is kept: a task that leaves them is lost to the
+key and not to the person.
+
+So nobody is ever shown numbers from before a change, in any process, and no message has to arrive
+for that. The check reads only what was logged since the last one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.models import TaskPriority, TaskStatus
+from db.models.event import Xid8
+from db.models.task import is_overdue
+from db.read import Statement
+from events.kinds import EventKind
+from graph.core.access_paths import flag_of, gathered, reach_of
+from graph.core.fields import BatchInfo, argument, attribute, batch, root
+from graph.kit.filtering import Binds, Values, build_filter, filter_shape
+from graph.kit.loading import Shape, viewer_of
+from graph.kit.ordering import text_key
+
+if TYPE_CHECKING:
+    from graph.types.tasks.task_inputs import TaskFilter
+
+_TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
+
+_COUNT_ANYWAY = literal(
+    [kind.name for kind in EventKind if kind.name.startswith(("SHARE_", "USER_"))],
+    ARRAY(Text()),
+)
+KEPT = dt.timedelta(minutes=5)
+MAX_TAGS = 100
+_MAX_KEPT = 10_000
+
+
+@strawberry.type(description="How many tasks have a status.")
+class StatusCount:
+    """One bar."""
+
+    status: TaskStatus = attribute("The status.")
+    count: int = attribute("Tasks with it.")
+
+
+@strawberry.type(description="How many tasks have a priority.")
+class PriorityCount:
+    """One bar."""
+
+    priority: TaskPriority = attribute("The priority.")
+    count: int = attribute("Tasks with it.")
+
+
+@strawberry.type(description="How many tasks have a tag.")
+class TagCount:
+    """One bar."""
+
+    tag: str = attribute("The tag, in one of the ways in which it is written.")
+    count: int = attribute("Tasks with it, without regard to case.")
+
+
+@strawberry.type(
+    description="Numbers over the tasks that you may see, right at once after every change of "
+    "them or of what you see. At most five minutes old where only time went by (`overdue`)."
+)
+class TaskStats:
+    """See the module."""
+
+    total: int = attribute("All tasks.")
+    completed: int = attribute("Tasks with the status COMPLETED.")
+    incomplete: int = attribute("Tasks still to be done: TODO and IN_PROGRESS.")
+    overdue: int = attribute("Tasks due before now and still to be done.")
+    by_status: list[StatusCount] = attribute("By status, each status once, in its order.")
+    by_priority: list[PriorityCount] = attribute("By priority, each priority once, in its order.")
+    by_tag: list[TagCount] = attribute(f"By tag, the most frequent {MAX_TAGS}.")
+    shared_by_me: int = attribute("Tasks that you have shared with somebody.")
+    shared_with_me: int = attribute("Tasks that somebody has shared with you.")
+    comments_posted: int = attribute("Comments of yours on these tasks.")
+
+
+def _stats_of(row: Any) -> TaskStats:
+    statuses = [StatusCount(status=s, count=getattr(row, _column(s))) for s in TaskStatus]
+    open_statuses = {TaskStatus.TODO, TaskStatus.IN_PROGRESS}
+    return TaskStats(
+        total=row.total,
+        completed=getattr(row, _column(TaskStatus.COMPLETED)),
+        incomplete=sum(bar.count for bar in statuses if bar.status in open_statuses),
+        overdue=row.overdue,
+        by_status=statuses,
+        by_priority=[
+            PriorityCount(priority=p, count=getattr(row, _column(p))) for p in TaskPriority
+        ],
+        by_tag=[TagCount(tag=tag, count=count) for tag, count in row.tags or ()],
+        shared_by_me=row.shared_by_me,
+        shared_with_me=row.shared_with_me,
+        comments_posted=row.comments_posted,
+    )
+
+
+def _column(member: TaskStatus | TaskPriority) -> str:
+    return f"{type(member).__name__}_{member.name}".lower()
+
+
+_NOTHING = dict.fromkeys(
+    [
+        "total",
+        "overdue",
+        "shared_by_me",
+        "shared_with_me",
+        "comments_posted",
+        *map(_column, TaskStatus),
+        *map(_column, TaskPriority),
+    ],
+    0,
+)
+
+
+class _Empty:
+    """The row of a project without a task."""
+
+    tags = None
+
+    def __getattr__(self, name: str) -> int:
+        return _NOTHING[name]
+
+
+@lru_cache(maxsize=500)
+def _statement(
+    by_project: bool, filter_type: type[Any], filter_shaped: Hashable, shape: Shape, counted: bool
+) -> Statement:
+    """Totals by group: by project, or one group for all. `counted`: see
+    `graph.core.access_paths`.
+    """
+    viewer = viewer_of(shape)
+    task = aliased(models.Task)
+    group = task.project_id if by_project else literal(1, Integer())
+    query = select(
+        group.label("key"),
+        task.id,
+        task.status,
+        task.priority,
+        task.tags,
+        task.tag_keys,
+        is_overdue(task).label("overdue"),
+    ).where(access.read(viewer, task))
+    if by_project:
+        parents = bindparam("parents", type_=ARRAY(Uuid()))
+        query = query.where(task.project_id == parents.any_())
+    if filter_shaped is not None:
+        query = query.where(build_filter(filter_type, filter_shaped, task, viewer, Binds()))
+    reach = reach_of(viewer, models.Task, counted=counted)
+    visible = gathered(query, task, reach).cte("visible").prefix_with(text("MATERIALIZED"))
+    share = aliased(models.TaskShare)
+    by_me = select(share.task_id).where(share.shared_by_id == viewer.sql_id)
+    comment = aliased(models.Comment)
+    written = (
+        select(comment.task_id, func.count().label("count"))
+        .where(comment.author_id == viewer.sql_id, comment.removed_at.is_(None))
+        .group_by(comment.task_id)
+        .subquery()
+    )
+    totals = (
+        select(
+            visible.c.key,
+            func.count().label("total"),
+            func.count().filter(visible.c.overdue).label("overdue"),
+            func.count().filter(visible.c.id.in_(by_me)).label("shared_by_me"),
+            func.count()
+            .filter(visible.c.id.in_(access.shared_tasks(viewer)))
+            .label("shared_with_me"),
+            func.coalesce(func.sum(written.c.count), 0).cast(Integer).label("comments_posted"),
+            *(
+                func.count().filter(visible.c.status == status).label(_column(status))
+                for status in TaskStatus
+            ),
+            *(
+                func.count().filter(visible.c.priority == priority).label(_column(priority))
+                for priority in TaskPriority
+            ),
+        )
+        .select_from(visible.outerjoin(written, written.c.task_id == visible.c.id))
+        .group_by(visible.c.key)
+        .subquery("totals")
+    )
+    return Statement(
+        select(
+            *totals.c,
+            _tags(visible, totals.c.key).label("tags"),
+            _xmin().label("mark"),
+            _next_expiry(viewer).label("until"),
+            *flag_of(reach),
+        )
+    )
+
+
+def _next_expiry(viewer: Viewer) -> Any:
+    """When the next share with the viewer ends; NULL where none does."""
+    share = aliased(models.TaskShare)
+    return (
+        select(func.min(share.expires_at))
+        .where(share.user_id == viewer.sql_id, share.expires_at > func.now())
+        .scalar_subquery()
+    )
+
+
+def _tags(visible: Any, key: Any) -> Any:
+    """The most frequent tags of a group, as JSON pairs."""
+    spelled = (
+        func.unnest(visible.c.tags, visible.c.tag_keys)
+        .table_valued("tag", "folded")
+        .render_derived()
+        .lateral("spelled")
+    )
+    counted = (
+        select(func.min(spelled.c.tag).label("tag"), func.count().label("count"))
+        .select_from(visible.join(spelled, true()))
+        .where(visible.c.key == key)
+        .group_by(spelled.c.folded)
+        .order_by(func.count().desc(), text_key(spelled.c.folded))
+        .limit(MAX_TAGS)
+        .correlate_except(visible)
+        .subquery()
+    )
+    pair = func.jsonb_build_array(counted.c.tag, counted.c.count)
+    return select(func.jsonb_agg(pair)).select_from(counted).scalar_subquery()
+
+
+def _xmin() -> Any:
+    """Events of transactions from here on were not all visible to this statement."""
+    return literal_column("pg_snapshot_xmin(pg_current_snapshot())", Xid8())
+
+
+@lru_cache(maxsize=4)
+def _check_statement(shape: Shape) -> Statement:
+    event = aliased(models.Event)
+    since = cast(bindparam("mark", None, Xid8()), Xid8())
+    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(viewer_of(shape), event))
+    changed = exists(select(1).where(event.xid >= since, counts))
+    return Statement(select(changed.label("changed"), _xmin().label("mark")))
+
+
+@dataclass(slots=True)
+class _Kept:
+    value: TaskStats
+    mark: int
+    until: dt.datetime
+
+
+class StatsCache:
+    """Answers of one process, by viewer, filter and project; bounded."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+
+    def find(self, key: Hashable, now: dt.datetime) -> _Kept | None:
+        """What is kept and not too old; still to be checked against the log."""
+        kept = self._kept.get(key)
+        if kept is None or kept.until <= now:
+            return None
+        self._kept.move_to_end(key)
+        return kept
+
+    def drop(self, key: Hashable) -> None:
+        """Forget an answer."""
+        self._kept.pop(key, None)
+
+    def keep(
+        self,
+        key: Hashable,
+        value: TaskStats,
+        mark: int,
+        now: dt.datetime,
+        until: dt.datetime | None,
+    ) -> None:
+        """Keep an answer for `KEPT`, and not beyond `until`."""
+        end = now + KEPT
+        self._kept[key] = _Kept(value, mark, end if until is None else min(end, until))
+        self._kept.move_to_end(key)
+        if len(self._kept) > _MAX_KEPT:
+            self._kept.popitem(last=False)
+
+
+_CACHE = StatsCache()
+
+
+async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) -> list[TaskStats]:
+    """The statistics of each project, or of everything."""
+    values = Values()
+    shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
+    groups: Sequence[Any] = [1] if projects is None else projects
+    context = info.context
+    viewer = info.viewer
+    settled = (id(context.services), viewer.user_id, viewer.shape, shaped, _hashable(values.list))
+    kept = {group: _CACHE.find((*settled, group), context.now) for group in groups}
+    reader = context.services.database.reader
+    if all(kept.values()) and not viewer.restricted:
+        mark = min(entry.mark for entry in kept.values() if entry)
+        # A key does not hear of all that changes its numbers: that a task left its projects, say.
+        person = viewer.person
+        (check,) = await reader.fetch(
+            _check_statement(person.shape), {**person.params, "mark": mark}
+        )
+        if not check.changed:
+            for entry in kept.values():
+                assert entry is not None
+                entry.mark = check.mark
+            return [entry.value for entry in kept.values() if entry]
+    ways = context.services.ways
+    counted = projects is None and ways.counts(viewer, models.Task)
+    statement = _statement(
+        projects is not None,
+        type(filter_),  # type: ignore[arg-type]  # mypy does not see that classes are hashable
+        shaped,
+        info.viewer.shape,
+        counted,
+    )
+    reading = reader.fetch(
+        statement, {**info.viewer.params, **values.params(), "parents": list(projects or ())}
+    )
+    if projects is None:
+        reading = ways.read(reading, viewer, models.Task, counted=counted)
+    rows = await reading
+    found: dict[Any, Any] = {row.key: row for row in rows}
+    stats = [_stats_of(found.get(group, _Empty())) for group in groups]
+    for group, value in zip(groups, stats, strict=True):
+        if rows and not viewer.restricted:
+            _CACHE.keep((*settled, group), value, rows[0].mark, context.now, rows[0].until)
+        else:
+            # What was kept before is wrong, and the events that say so may become unreadable.
+            _CACHE.drop((*settled, group))
+    return stats
+
+
+def _hashable(values: Any) -> Hashable:
+    return tuple(_hashable(value) if isinstance(value, list) else value for value in values)
+
+
+async def _task_stats(info: BatchInfo, filter_: Any = None) -> TaskStats:
+    info.viewer.require()
+    (stats,) = await _read(info, None, filter_)
+    return stats
+
+
+async def _project_stats(parents: Sequence[Any], info: BatchInfo) -> list[TaskStats]:
+    keys = list(dict.fromkeys(parent.id for parent in parents))
+    by_key = dict(zip(keys, await _read(info, keys, None), strict=True))
+    return [by_key[parent.id] for parent in parents]
+
+
+def project_stats() -> Any:
+    """The field `Project.stats`."""
+    return batch(_project_stats, "Numbers over the project's tasks.", needs=("id",))
+
+
+@strawberry.type
+class StatsQuery:
+    """Root fields."""
+
+    task_stats: TaskStats = root(
+        _task_stats,
+        "Numbers over the tasks that you may see, all of them or those that match.",
+        arguments=[
+            argument("filter_", _TaskFilter | None, "Only tasks that match.", name="filter")
+        ],
+    )

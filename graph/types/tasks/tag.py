@@ -1,0 +1,369 @@
+"""Tags in the schema: adding and removing them, and which there are.
+
+A tag is no row of its own but a word on tasks, compared without regard to case. `tags` counts them
+over the tasks that the viewer sees, and shows each as most tasks write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ARRAY, BigInteger, Integer, Text, Uuid, bindparam, func, true
+from sqlalchemy import column as column_
+from sqlalchemy.orm import aliased
+
+from auth import access
+from db import models
+from db.read import Statement, select_from
+from domain import rules
+from domain.tasks import tags
+from domain.work import Work
+from graph.core import ids
+from graph.core.access_paths import Reach, flag_of, gathered, reach_of
+from graph.core.fields import BatchInfo, argument, batch, column
+from graph.core.inputs import UpdateInput, given, required
+from graph.kit import ordering, paging
+from graph.kit.loading import Shape, viewer_of
+from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref
+from graph.kit.ordering import Key, OrderBy, Ordering, Source
+from graph.kit.page_rows import KEY
+from graph.kit.paging import Page, PageInfo, Window, paging_arguments, window_of
+
+if TYPE_CHECKING:
+    from graph.types.tasks.task import Task
+
+_Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
+
+
+@strawberry.type(description="A tag, and how many tasks have it.")
+class Tag:
+    """Reads from a row of `_page_statement`."""
+
+    name: str = column("name", "The tag as most tasks write it.")
+    task_count: int = column("task_count", "The number of tasks with this tag that you may see.")
+
+
+@strawberry.type(description="A tag in a list.")
+class TagEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Tag = paging.edge_node()
+
+
+@strawberry.type(description="A page of tags.")
+class TagConnection:
+    """Relay connection."""
+
+    edges: list[TagEdge] = paging.edges()
+    nodes: list[Tag] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+def _of_groups(name: str) -> Any:
+    # What is ordered are groups and no rows of a model: `groups` is their subquery.
+    return lambda _viewer, groups: groups.c[name]
+
+
+_KEY = Source("tag_key", _of_groups("tag_key"), Text(), nullable=False)
+_NAME = Source(
+    "name_key", lambda _, groups: ordering.text_key(groups.c.tag_key), Text(), nullable=False
+)
+_COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=False)
+_MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
+
+
+@ordering.order_input("How to order tags; give one field.")
+class TagOrder:
+    """Keys of tags."""
+
+    name: OrderBy | None = ordering.by_expression(
+        _NAME.name, _NAME.sql, _NAME.type, "By name, without regard to case.", nullable=False
+    )
+    task_count: OrderBy | None = ordering.by_expression(
+        _COUNT.name, _COUNT.sql, _COUNT.type, "By number of tasks.", nullable=False
+    )
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All that a statement depends on."""
+
+    viewer: Shape
+    ordering: Ordering
+    backward: bool
+    after: tuple[bool, ...] | None
+    before: tuple[bool, ...] | None
+    searched: bool
+    by_project: bool
+    # See `graph.core.access_paths`.
+    counted: bool
+    # See `graph.kit.page_rows.PageShape`.
+    inclusive: bool = False
+
+
+def _groups(asked: _Asked, projects: Any, reach: Reach | None) -> Any:
+    """Each tag with its count; of each of the projects, where such are given."""
+    viewer, task = viewer_of(asked.viewer), aliased(models.Task)
+    pair = (
+        func.unnest(task.tag_keys, task.tags)
+        .table_valued(column_("tag_key", Text()), column_("tag", Text()))
+        .render_derived(name="pair")
+    )
+    query = select_from(task, pair.c.tag_key, pair.c.tag).join(pair, true())
+    query = query.where(access.read(viewer, task))
+    if projects is not None:
+        # Said, since it stands two levels below the projects; SQLAlchemy would go up one by itself,
+        # and read the projects again here.
+        query = query.where(task.project_id == projects.c.id).correlate(projects)
+    if asked.searched:
+        query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
+    if reach is None:
+        return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
+    tagged = gathered(query, task, reach).subquery("tagged")
+    return select_from(tagged, *_counted(tagged)).group_by(tagged.c.tag_key)
+
+
+def _counted(tagged: Any) -> list[Any]:
+    return [
+        tagged.c.tag_key,
+        func.mode().within_group(tagged.c.tag).label("name"),
+        func.count().label("task_count"),
+    ]
+
+
+def _reach(asked: _Asked) -> Reach | None:
+    return reach_of(viewer_of(asked.viewer), models.Task, counted=asked.counted)
+
+
+def _projects() -> Any:
+    return (
+        func.unnest(bindparam("parents", type_=ARRAY(Uuid())))
+        .table_valued("id", name="parent")
+        .render_derived()
+    )
+
+
+@lru_cache(maxsize=500)
+def _page_statement(asked: _Asked) -> Statement:
+    projects, reach = _projects() if asked.by_project else None, _reach(asked)
+    groups = _groups(asked, projects, reach).lateral("groups")
+    viewer, ordered = viewer_of(asked.viewer), asked.ordering
+    keys = [key.source.sql(viewer, groups) for key in ordered.keys]
+    query = select_from(
+        groups,
+        groups.c.name,
+        groups.c.task_count,
+        *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
+        *flag_of(reach),
+    )
+    if asked.after is not None:
+        query = query.where(ordered.after(keys, asked.after, "after", inclusive=asked.inclusive))
+    if asked.before is not None:
+        backward = ordered.reversed()
+        query = query.where(backward.after(keys, asked.before, "before", inclusive=asked.inclusive))
+    read = ordered.reversed() if asked.backward else ordered
+    query = query.order_by(
+        *(key.sorted(expression) for key, expression in zip(read.keys, keys, strict=True))
+    ).limit(bindparam("limit", type_=Integer()))
+    if projects is not None:
+        page = query.lateral("page")
+        query = select_from(projects.join(page, true()), projects.c.id.label("parent_key"), *page.c)
+    return Statement(query, ordering=ordered)
+
+
+@lru_cache(maxsize=100)
+def _count_statement(asked: _Asked) -> Statement:
+    if not asked.by_project:
+        reach = _reach(asked)
+        groups = _groups(asked, None, reach).subquery()
+        return Statement(select_from(groups, func.count().label("total"), *flag_of(reach)))
+    projects = _projects()
+    groups = _groups(asked, projects, None).lateral("groups")
+    return Statement(
+        select_from(
+            projects.join(groups, true()),
+            projects.c.id.label("parent_key"),
+            func.count().label("total"),
+        ).group_by(projects.c.id)
+    )
+
+
+async def _pages(
+    info: BatchInfo,
+    projects: Sequence[UUID] | None,
+    *,
+    search: str | None = None,
+    order_by: Sequence[Any] | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> dict[UUID | None, Page]:
+    """The page of each project, or of None for all tasks."""
+    ordered = ordering.ordering_by(_KEY, order_by, _MOST_USED_FIRST, ("order_by",))
+    window = window_of(ordered, first, after, last, before)
+    ways, reader = info.context.services.ways, info.context.services.database.reader
+    asked = _Asked(
+        viewer=info.viewer.shape,
+        ordering=ordered,
+        backward=window.backward,
+        after=paging.nulls_of(window.after),
+        before=paging.nulls_of(window.before),
+        searched=search is not None,
+        by_project=projects is not None,
+        counted=projects is None and ways.counts(info.viewer, models.Task),
+    )
+    params: dict[str, Any] = {
+        **info.viewer.params,
+        "pattern": None if search is None else _pattern(search),
+    }
+
+    async def read(
+        statement: Statement, place: Window, keys: Sequence[Any] | None
+    ) -> list[tuple[UUID | None, Any]]:
+        reading = reader.fetch(statement, {**params, **place.params, "parents": keys})
+        if projects is not None:
+            return [(row.parent_key, row) for row in await reading]
+        rows = await ways.read(reading, info.viewer, models.Task, counted=asked.counted)
+        return [(None, row) for row in rows]
+
+    async def beyond(far: Window, keys: Sequence[UUID | None]) -> set[UUID | None]:
+        there = replace(
+            asked,
+            backward=far.backward,
+            after=paging.nulls_of(far.after),
+            before=paging.nulls_of(far.before),
+            inclusive=far.inclusive,
+        )
+        return {key for key, _ in await read(_page_statement(there), far, keys)}
+
+    pages: dict[UUID | None, Page] = {key: Page([]) for key in projects or (None,)}
+    if any(info.selection.child(name) for name in ("nodes", "edges", "pageInfo")):
+        for key, row in await read(_page_statement(asked), window, projects):
+            pages[key].rows.append(row)
+        await paging.cut(pages, window, info.selection, beyond)
+    if info.selection.child("totalCount") is not None:
+        for page in pages.values():
+            page.total = 0
+        for key, row in await read(_count_statement(asked), window, projects):
+            pages[key].total = row.total
+    return pages
+
+
+def _pattern(search: str) -> str:
+    key = rules.tag_key(rules.text(search, ("search",), least=1, most=50))
+    for special in "\\%_":
+        key = key.replace(special, "\\" + special)
+    return f"%{key}%"
+
+
+# --- fields --------------------------------------------------------------------------------------
+
+_SEARCH = argument("search", str | None, "Part of the tag, without regard to case.")
+
+
+async def _tags(_: Sequence[Any], info: BatchInfo, **paging_: Any) -> list[Page]:
+    info.viewer.require()
+    return [(await _pages(info, None, **paging_))[None]]
+
+
+async def _tags_of_projects(parents: Sequence[Any], info: BatchInfo, **paging_: Any) -> list[Page]:
+    projects = list(dict.fromkeys(parent.id for parent in parents))
+    pages = await _pages(info, projects, **paging_)
+    return [pages[parent.id] for parent in parents]
+
+
+def project_tags() -> Any:
+    """`Project.tags`."""
+    return batch(
+        _tags_of_projects,
+        "The tags of its tasks with their counts, the most used first unless ordered otherwise.",
+        needs=("id",),
+        arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
+    )
+
+
+@strawberry.type
+class TagQuery:
+    """Root fields."""
+
+    tags: TagConnection = batch(
+        _tags,
+        "The tags of all tasks that you may see with their counts, the most used first unless "
+        "ordered otherwise.",
+        arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
+    )
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+@strawberry.input(description="Tags for a task.")
+class TaskTagsAddInput(UpdateInput):
+    """See `domain.tasks.tags.add`."""
+
+    id: strawberry.ID = required("The task.")
+    tags: list[str] = required("Tags of 1 to 50 characters; a task has at most 20.")
+
+
+@strawberry.input(description="Tags to take off a task.")
+class TaskTagsRemoveInput(UpdateInput):
+    """See `domain.tasks.tags.remove`."""
+
+    id: strawberry.ID = required("The task.")
+    tags: list[str] = required("Tags, without regard to case.")
+
+
+@strawberry.type
+class _TaggedPayload(Payload):
+    task: _Task | None = ref(models.Task, "The task; null if nothing was done.", "task")
+
+
+@payload("The task with its new tags.")
+class TaskTagsAddPayload(_TaggedPayload):
+    """`taskTagsAdd`."""
+
+
+@payload(
+    "The task with the tags that are left; `errors` has a `NOT_FOUND` for each that was not on it."
+)
+class TaskTagsRemovePayload(_TaggedPayload):
+    """`taskTagsRemove`."""
+
+
+async def _add(work: Work, data: TaskTagsAddInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await tags.add(work, task_id, data.tags, given(data.if_version))).id}
+
+
+async def _remove(work: Work, data: TaskTagsRemoveInput) -> Outcome:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    task, absent = await tags.remove(work, task_id, data.tags, given(data.if_version))
+    return Outcome({"task": task.id}, absent)
+
+
+@strawberry.type
+class TagMutation:
+    """Root fields."""
+
+    task_tags_add: TaskTagsAddPayload = mutation(
+        _add,
+        TaskTagsAddInput,
+        "Add tags to a task, whatever others add meanwhile. One that it has already, in whatever "
+        "case, stays as it is.",
+    )
+    task_tags_remove: TaskTagsRemovePayload = mutation(
+        _remove,
+        TaskTagsRemoveInput,
+        "Take tags off a task. One that is not on it is a `NOT_FOUND` at its place; the others go.",
+    )

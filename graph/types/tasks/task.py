@@ -1,0 +1,526 @@
+"""Tasks in the schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
+from sqlalchemy.orm import aliased
+from strawberry.types.maybe import Some
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.models import TaskPriority, TaskStatus
+from db.models.task import is_overdue
+from db.read import Statement
+from domain.tasks import placement
+from domain.tasks import task as domain
+from domain.work import Work
+from errors import BadInput, NotFound
+from graph.core import ids
+from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
+from graph.core.inputs import changes_of, given
+from graph.core.node import Node, expression, node_id, node_type, right
+from graph.kit import ordering, paging, rates
+from graph.kit.loading import Shape, load_object, task_id_of, to_one, viewer_of
+from graph.kit.mutation import ONLY_ID, Payload, Refs, Returned, mutation, payload, ref, value
+from graph.kit.ordering import Key
+from graph.kit.paging import PageInfo
+from graph.types.accounts.user import User
+from graph.types.events.activity import ActivityConnection, task_activity
+from graph.types.integrations.integration_inputs import sync_problem
+from graph.types.projects.project import Project
+from graph.types.tasks.attachment import NEWEST_FIRST as NEWEST_ATTACHMENT_FIRST
+from graph.types.tasks.attachment import AttachmentConnection
+from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder, attachment_count
+from graph.types.tasks.comment import OLDEST_FIRST, CommentConnection
+from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, comment_count
+from graph.types.tasks.share import TaskShareConnection
+from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareOrder
+from graph.types.tasks.task_inputs import (
+    NewTaskFields,
+    TaskAssignInput,
+    TaskChanges,
+    TaskCompleteInput,
+    TaskCreateInput,
+    TaskDeleteInput,
+    TaskFilter,
+    TaskMoveInput,
+    TaskOrder,
+    TaskReopenInput,
+    TaskRestoreInput,
+    TaskUpdateInput,
+)
+from graph.types.time.tracked_time import task_tracked
+
+if TYPE_CHECKING:
+    from graph.types.time.time_entry import TimeEntryConnection
+    from graph.types.time.time_inputs import TimeEntryFilter, TimeEntryOrder
+
+_KEY = re.compile(r"([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})")
+
+_NEWEST_FIRST = (Key(ordering.source(models.Task.created_at), descending=True),)
+_BY_POSITION = (Key(ordering.source(models.Task.position)),)
+_NEWEST_TIME_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
+_TimeEntryConnection = Annotated[
+    "TimeEntryConnection", strawberry.lazy("graph.types.time.time_entry")
+]
+_TimeEntryFilter = Annotated["TimeEntryFilter", strawberry.lazy("graph.types.time.time_inputs")]
+_TimeEntryOrder = Annotated["TimeEntryOrder", strawberry.lazy("graph.types.time.time_inputs")]
+_OLDEST_SHARE_FIRST = (Key(ordering.source(models.TaskShare.created_at)),)
+
+
+@strawberry.type(description="How many of a task's subtasks are done.")
+class SubtaskProgress:
+    """Counts of the subtasks directly below, as far as the viewer may see them."""
+
+    total: int = attribute("Subtasks, cancelled ones apart.")
+    completed: int = attribute("Completed ones among them.")
+
+
+@lru_cache(maxsize=8)
+def _progress_statement(shape: Shape) -> Statement:
+    viewer = viewer_of(shape)
+    child = aliased(models.Task)
+    parents = bindparam("parents", type_=ARRAY(Uuid()))
+    return Statement(
+        select(
+            child.parent_id,
+            func.count().filter(child.status != TaskStatus.CANCELLED).label("total"),
+            func.count().filter(child.status == TaskStatus.COMPLETED).label("completed"),
+        )
+        .where(child.parent_id == parents.any_(), access.read(viewer, child))
+        .group_by(child.parent_id)
+    )
+
+
+async def _progress(parents: Sequence[Any], info: BatchInfo) -> list[SubtaskProgress]:
+    rows = await info.context.services.database.reader.fetch(
+        _progress_statement(info.viewer.shape),
+        {**info.viewer.params, "parents": [parent.id for parent in parents]},
+    )
+    found = {
+        row.parent_id: SubtaskProgress(total=row.total, completed=row.completed) for row in rows
+    }
+    nothing = SubtaskProgress(total=0, completed=0)
+    return [found.get(parent.id, nothing) for parent in parents]
+
+
+def _key_of(viewer: Viewer, task: Any) -> Any:
+    project = aliased(models.Project)
+    return (
+        select(project.key + "-" + cast(task.number, String))
+        .where(project.id == task.project_id, access.read(viewer, project))
+        .scalar_subquery()
+    )
+
+
+@node_type(models.Task, "A piece of work.")
+class Task(Node):
+    """See `db.models.Task`."""
+
+    id: strawberry.ID = node_id(models.Task)
+    number: int | None = column(
+        models.Task.number, "The number within the project; null for a personal task."
+    )
+    key: str | None = expression(
+        models.Task,
+        "key",
+        _key_of,
+        "The project's key and the number, such as `WEB-42`; null for a personal task, or where "
+        "you do not see the project.",
+    )
+    title: str = column(models.Task.title, "The title, 1 to 200 characters.")
+    description: str | None = column(models.Task.description, "Markdown, up to 10,000 characters.")
+    notes: str | None = column(models.Task.notes, "Short notes, up to 500 characters.")
+    status: TaskStatus = column(models.Task.status, "Where it stands.", convert=TaskStatus)
+    priority: TaskPriority = column(
+        models.Task.priority, "How much it matters.", convert=TaskPriority
+    )
+    due_at: dt.datetime | None = column(
+        models.Task.due_at, "The moment it is due; for an all-day date the end of that day."
+    )
+    due_on: dt.date | None = column(
+        models.Task.due_on, "The all-day date it is due, in the time zone of whoever set it."
+    )
+    is_overdue: bool = expression(
+        models.Task,
+        "is_overdue",
+        lambda _, task: is_overdue(task),
+        "Whether it is due before now and neither completed nor cancelled.",
+    )
+    start_at: dt.datetime | None = column(models.Task.start_at, "When work may begin.")
+    estimate_minutes: int | None = column(
+        models.Task.estimate_minutes, "How long it will take, in minutes."
+    )
+    tags: list[str] = column(models.Task.tags, "Tags, in the order in which they were given.")
+    position: str = column(
+        models.Task.position, "The rank by which the list is ordered by hand; compare as text."
+    )
+    project: Project | None = to_one(
+        models.Task.project, "The project; null for a personal task, or where you do not see it."
+    )
+    owner: User | None = to_one(
+        models.Task.owner, "Who made it; null if their account was deleted."
+    )
+    assignee: User | None = to_one(models.Task.assignee, "Who is to do it.")
+    parent: Task | None = to_one(
+        models.Task.parent, "The task that this is a part of; null where you do not see it."
+    )
+    subtasks: TaskConnection = paging.to_many(
+        models.Task.subtasks,
+        "The tasks directly below, by position unless ordered otherwise.",
+        filter_type=TaskFilter,
+        order_type=TaskOrder,
+        default_order=_BY_POSITION,
+    )
+    subtask_progress: SubtaskProgress = batch(
+        _progress, "How many of the subtasks are done.", needs=("id",)
+    )
+    shares: TaskShareConnection = paging.to_many(
+        models.Task.shares,
+        "Who it is shared with, as far as you may see: all for those who may share it, else your "
+        "own. The first ones first unless ordered otherwise.",
+        filter_type=TaskShareFilter,
+        order_type=TaskShareOrder,
+        default_order=_OLDEST_SHARE_FIRST,
+    )
+    comments: CommentConnection = paging.to_many(
+        models.Task.comments,
+        "All its comments, answers among them, oldest first unless ordered otherwise. "
+        "`filter: {parentId: {isNull: true}}` leaves those that begin a thread.",
+        filter_type=CommentFilter,
+        order_type=CommentOrder,
+        default_order=OLDEST_FIRST,
+    )
+    comment_count: int = expression(
+        models.Task,
+        "comment_count",
+        comment_count,
+        "The number of its comments, answers included and deleted ones left out.",
+    )
+    attachments: AttachmentConnection = paging.to_many(
+        models.Task.attachments,
+        "The files on it, the newest first unless ordered otherwise.",
+        filter_type=AttachmentFilter,
+        order_type=AttachmentOrder,
+        default_order=NEWEST_ATTACHMENT_FIRST,
+    )
+    attachment_count: int = expression(
+        models.Task, "attachment_count", attachment_count, "The number of files on it."
+    )
+    sync_problem: str | None = expression(
+        models.Task,
+        "sync_problem",
+        sync_problem,
+        "Why it is not as its issue is in a service that its project is connected with: what was "
+        "changed here could not be told there, or the other way round; null if nothing is wrong. "
+        "The change here stands, and is told as soon as that is possible.",
+    )
+    activity: ActivityConnection = task_activity()
+    tracked_seconds: float = task_tracked()
+    time_entries: _TimeEntryConnection = paging.to_many(
+        models.Task.time_entries,
+        "The time spent on it, as far as you may see: your own, and everybody's if you are owner "
+        "or admin of the project. Newest first unless ordered otherwise.",
+        filter_type=_TimeEntryFilter,
+        order_type=_TimeEntryOrder,
+        default_order=_NEWEST_TIME_FIRST,
+    )
+    completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
+    viewer_can_edit: bool = right(
+        models.Task,
+        "viewer_can_edit",
+        access.edit,
+        "Whether you may change it.",
+    )
+    viewer_can_delete: bool = right(
+        models.Task,
+        "viewer_can_delete",
+        access.delete,
+        "Whether you may delete it.",
+    )
+    viewer_can_share: bool = right(
+        models.Task,
+        "viewer_can_share",
+        access.share,
+        "Whether you may show it to others.",
+    )
+    created_at: dt.datetime = column(models.Task.created_at, "When it was made.")
+    updated_at: dt.datetime = column(models.Task.updated_at, "When it changed last.")
+    version: int = column(models.Task.version, "Goes up with each change; for `ifVersion`.")
+
+
+@strawberry.type(description="A task in a list.")
+class TaskEdge:
+    """Relay edge."""
+
+    cursor: str = paging.edge_cursor()
+    node: Task = paging.edge_node()
+
+
+@strawberry.type(description="A page of tasks.")
+class TaskConnection:
+    """Relay connection."""
+
+    edges: list[TaskEdge] = paging.edges()
+    nodes: list[Task] = paging.nodes()
+    page_info: PageInfo = paging.page_info()
+    total_count: int = paging.total_count()
+
+
+# --- queries -------------------------------------------------------------------------------------
+
+
+async def _task(
+    info: BatchInfo,
+    id: Annotated[strawberry.ID | None, arg("The task's id.")] = None,  # noqa: A002
+    key: Annotated[str | None, arg("The project's key and the number: `WEB-42`.")] = None,
+) -> Any:
+    info.viewer.require()
+    if (id is None) == (key is None):
+        raise BadInput("Give id or key, and not both.", path=("id",))
+    if id is not None:
+        task_id: UUID | None = ids.decode(models.Task, id, ("id",))
+    else:
+        match = _KEY.fullmatch(key or "")
+        if match is None:
+            raise BadInput("A task's key looks like WEB-42.", path=("key",))
+        task_id = await task_id_of(info.context, match[1], int(match[2]))
+    task = task_id and await load_object(info, models.Task, task_id)
+    if task is None:
+        raise NotFound("task", path=("id" if id is not None else "key",))
+    return task
+
+
+@strawberry.type
+class TaskQuery:
+    """Root fields."""
+
+    task: Task | None = root(
+        _task, "One task by id or key; null with `NOT_FOUND` if there is none for you."
+    )
+    tasks: TaskConnection = paging.connection(
+        models.Task,
+        "All tasks that you may see, newest first unless ordered otherwise.",
+        filter_type=TaskFilter,
+        order_type=TaskOrder,
+        default_order=_NEWEST_FIRST,
+    )
+
+
+# --- payloads ------------------------------------------------------------------------------------
+
+
+@strawberry.type
+class _TaskPayload(Payload):
+    task: Task | None = ref(models.Task, "The task; null if nothing was done.")
+
+
+@payload("The new task.")
+class TaskCreatePayload(_TaskPayload):
+    """`taskCreate`."""
+
+
+@payload("The changed task; with `CONFLICT`, the task as it is.")
+class TaskUpdatePayload(_TaskPayload):
+    """`taskUpdate`."""
+
+
+@payload("The completed task.")
+class TaskCompletePayload(_TaskPayload):
+    """`taskComplete`."""
+
+
+@payload("The task, open again.")
+class TaskReopenPayload(_TaskPayload):
+    """`taskReopen`."""
+
+
+@payload("The task with its new assignee.")
+class TaskAssignPayload(_TaskPayload):
+    """`taskAssign`."""
+
+
+@payload("The task in its new place.")
+class TaskMovePayload(_TaskPayload):
+    """`taskMove`."""
+
+
+@payload("The task, out of the trash.")
+class TaskRestorePayload(_TaskPayload):
+    """`taskRestore`."""
+
+
+@payload("What was deleted.")
+class TaskDeletePayload(Payload):
+    """A deleted task cannot be read any more."""
+
+    task: Task | None = ref(models.Task, "With `CONFLICT`, the task as it is; else null.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the task, now in the trash.")
+
+
+# --- mutations -----------------------------------------------------------------------------------
+
+
+def new_task(data: NewTaskFields) -> domain.NewTask:
+    """The domain's words for an input of a new task."""
+    return domain.NewTask(
+        title=data.title,
+        id=ids.decode_new(models.Task, data.id, ("id",)),
+        project_id=_id(models.Project, data.project_id, "project_id"),
+        parent_id=_id(models.Task, data.parent_id, "parent_id"),
+        assignee_id=_id(models.User, data.assignee_id, "assignee_id"),
+        description=given(data.description),
+        notes=given(data.notes),
+        status=given(data.status) or TaskStatus.TODO,
+        priority=given(data.priority) or TaskPriority.NONE,
+        due_at=given(data.due_at),
+        due_on=given(data.due_on),
+        start_at=given(data.start_at),
+        estimate_minutes=given(data.estimate_minutes),
+        tags=given(data.tags) or (),
+    )
+
+
+CHANGEABLE = (
+    "title",
+    "description",
+    "notes",
+    "status",
+    "priority",
+    "due_at",
+    "due_on",
+    "start_at",
+    "estimate_minutes",
+    "tags",
+    "assignee_id",
+)
+
+
+def task_changes(data: TaskChanges, *more: str) -> dict[str, Any]:
+    """What an input changes: its fields that were given, with ids decoded."""
+    changes = changes_of(data, *CHANGEABLE, *more)
+    for name, model in (("assignee_id", models.User), ("parent_id", models.Task)):
+        if changes.get(name) is not None:
+            changes[name] = ids.decode(model, changes[name], (name,))
+    return changes
+
+
+async def _create(work: Work, data: TaskCreateInput) -> Refs:
+    return {"task": (await domain.create(work, new_task(data))).id}
+
+
+async def _create_at_once(
+    work: Work, data: TaskCreateInput, wanted: Returned | None
+) -> Refs | None:
+    task = await domain.create_at_once(work, new_task(data), wanted or ONLY_ID)
+    if task is None:
+        return None
+    return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
+
+
+async def _update(work: Work, data: TaskUpdateInput) -> Refs:
+    changes = task_changes(data, "parent_id")
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.update_task(work, task_id, changes, given(data.if_version))).id}
+
+
+async def _delete(work: Work, data: TaskDeleteInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    task = await domain.delete(work, task_id, given(data.if_version), data.subtasks)
+    return {"deleted_id": ids.encode(models.Task, task.id)}
+
+
+async def _restore(work: Work, data: TaskRestoreInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.restore(work, task_id)).id}
+
+
+async def _complete(work: Work, data: TaskCompleteInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.complete(work, task_id, given(data.if_version))).id}
+
+
+async def _reopen(work: Work, data: TaskReopenInput) -> Refs:
+    task_id = ids.decode(models.Task, data.id, ("id",))
+    return {"task": (await domain.reopen(work, task_id, given(data.if_version))).id}
+
+
+async def _assign(work: Work, data: TaskAssignInput) -> Refs:
+    task = await domain.assign(
+        work,
+        ids.decode(models.Task, data.id, ("id",)),
+        _id(models.User, data.assignee_id, "assignee_id"),
+        given(data.if_version),
+    )
+    return {"task": task.id}
+
+
+async def _move(work: Work, data: TaskMoveInput) -> Refs:
+    target = data.project_id.value if isinstance(data.project_id, Some) else strawberry.UNSET
+    task = await placement.move(
+        work,
+        ids.decode(models.Task, data.id, ("id",)),
+        before_id=_id(models.Task, data.before_id, "before_id"),
+        after_id=_id(models.Task, data.after_id, "after_id"),
+        project_id=_id(models.Project, target, "project_id"),
+        to_personal=target is None,
+        if_version=given(data.if_version),
+        entries=data.time_entries,
+    )
+    return {"task": task.id}
+
+
+def _id(model: Any, text: Any, name: str) -> UUID | None:
+    text = given(text)
+    return None if text is None else ids.decode(model, text, (name,))
+
+
+@strawberry.type
+class TaskMutation:
+    """Root fields."""
+
+    task_create: TaskCreatePayload = mutation(
+        _create,
+        TaskCreateInput,
+        "Make a task. In a project, for editors and up.",
+        limit=rates.new_task,
+        at_once=(models.Task, _create_at_once),
+    )
+    task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Change a task.")
+    task_delete: TaskDeletePayload = mutation(
+        _delete,
+        TaskDeleteInput,
+        "Put a task into the trash, by default with its subtasks; they are deleted for good after "
+        "30 days. For the project's owner and admins, and the task's owner (in a project, while "
+        "they are a member). Needs the right to delete each subtask, or `subtasks: MOVE_UP`.",
+    )
+    task_restore: TaskRestorePayload = mutation(
+        _restore,
+        TaskRestoreInput,
+        "Take a task out of the trash, with the subtasks that went with it. Needs the right to "
+        "delete each of them.",
+    )
+    task_complete: TaskCompletePayload = mutation(
+        _complete, TaskCompleteInput, "Set the status COMPLETED."
+    )
+    task_reopen: TaskReopenPayload = mutation(
+        _reopen, TaskReopenInput, "Set a completed or cancelled task to TODO again."
+    )
+    task_assign: TaskAssignPayload = mutation(
+        _assign, TaskAssignInput, "Give a task to somebody, or to nobody."
+    )
+    task_move: TaskMovePayload = mutation(
+        _move,
+        TaskMoveInput,
+        "Put a task before or after another one, or into another project. Subtasks and time "
+        "entries follow.",
+    )

@@ -1,0 +1,48 @@
+"""The running timer of whoever asks, read by itself in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import select
+
+from auth import access
+from db import models
+from db.read import Statement
+from graph.core.fields import BatchInfo, batch
+from graph.kit.loading import Labels, Shape, columns_of, viewer_of
+
+
+@lru_cache(maxsize=200)
+def _running_statement(labels: Labels, shape: Shape) -> Statement:
+    viewer, entry = viewer_of(shape), models.TimeEntry
+    query = select(*columns_of(entry, entry, labels, viewer)).where(
+        entry.user_id == viewer.sql_id, entry.ended_at.is_(None), access.read(viewer, entry)
+    )
+    return Statement(query, entry)
+
+
+async def read_running(info: BatchInfo) -> Any:
+    """The viewer's running timer, or None."""
+    object_type: Any = info.selection.type
+    statement = _running_statement(info.selection.labels(object_type), info.viewer.shape)
+    rows: list[Any] = await info.context.services.database.reader.fetch(
+        statement, info.viewer.params
+    )
+    return rows[0] if rows else None
+
+
+async def _running_of(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+    if all(parent.id != info.viewer.user_id for parent in parents):
+        return [None] * len(parents)
+    running = await read_running(info)
+    return [running if parent.id == info.viewer.user_id else None for parent in parents]
+
+
+def running_timer() -> Any:
+    """The field `User.runningTimer`."""
+    return batch(
+        _running_of, "The running timer; null if none runs, and unless this is you.", needs=("id",)
+    )

@@ -1,0 +1,336 @@
+"""Importing time entries from CSV, with a report for each row.
+
+Rows are checked and made by the rules of `timeEntryCreate`. An entry that is there already is a
+duplicate, so that a file may be sent twice and nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import and_, or_, select
+
+from db import models
+from domain import rules, timezones
+from domain.time import import_csv, import_values
+from domain.time import time_entry as domain
+from domain.time.import_csv import Row
+from domain.time.import_values import Notice, NoticeCode
+from domain.time.time_values import checked_words, new_span
+from domain.work import Work
+from errors import Failure, collecting, each
+from graph.core.errors import UserError
+from graph.core.fields import BatchInfo, attribute, batch, derived
+from graph.core.inputs import MutationInput, given, optional, required
+from graph.core.node import described_enum
+from graph.kit.loading import load_objects
+from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.types.tasks.task_bulk import BulkOnError
+from graph.types.time.time_entry import TimeEntry
+from graph.types.time.time_import_rows import Reading, names_of
+
+MAX_ROWS = 2_000
+
+
+class Duplicates(Enum):
+    """What is done about rows whose entries are there already."""
+
+    SKIP = "SKIP"
+    KEEP = "KEEP"
+
+
+described_enum(
+    Duplicates,
+    "What an import does with duplicates: rows whose `id` is that of an entry of yours, or that "
+    "have the same times and description as one.",
+    {
+        Duplicates.SKIP: "Nothing is made from them.",
+        Duplicates.KEEP: "Entries are made from them, too, with new ids.",
+    },
+    name="TimeEntryImportDuplicates",
+)
+described_enum(
+    NoticeCode,
+    "What a notice of an import is about.",
+    {
+        NoticeCode.SKIPPED_TIME: "A local time that does not exist was moved forward.",
+        NoticeCode.REPEATED_TIME: "A local time that occurs twice was taken as one of the two.",
+        NoticeCode.DUPLICATE: "The entry is there already.",
+        NoticeCode.OTHER_USER: "The other program knows you by another name or address.",
+        NoticeCode.ACTIVITY_AS_TAG: "An activity that is not one of your tasks became a tag.",
+    },
+    name="TimeEntryImportNoticeCode",
+)
+
+
+@strawberry.input(description="Time entries in CSV.")
+class TimeEntryImportInput(MutationInput):
+    """See the module."""
+
+    csv: str = required(
+        f"The file, at most {MAX_ROWS:,} rows, divided by commas, semicolons or tabs. Columns, in "
+        "any order and case, are those of an export: needed are `start` with `end` or "
+        "`durationSeconds`, or `day` with `durationSeconds`. `project` is a key or a name, `task` "
+        "a key like `WEB-42`, an id or a title, `tags` are divided by semicolons. `projectName` "
+        "and `taskTitle` are not read; a `user` other than you is refused. Exports of Clockify, "
+        "Toggl Track and Kimai (their activities are tasks, or else tags) are recognized by their "
+        "header. Durations are seconds, `1:30`, `1:30:00`, hours (`1.50`) or `18:25 min`."
+    )
+    timezone: str | None = optional(
+        "The IANA zone of moments without an offset; yours if left out. A local time that the "
+        "clock skips is moved forward by the gap, and one that occurs twice is the first unless "
+        "the duration says otherwise; the row has a notice."
+    )
+    dry_run: bool = strawberry.field(
+        default=False, description="Only say for each row what would become of it."
+    )
+    on_error: BulkOnError = strawberry.field(
+        default=BulkOnError.ROLLBACK, description="What is done where a row fails."
+    )
+    duplicates: Duplicates = strawberry.field(
+        default=Duplicates.SKIP,
+        description="What is done with rows whose entries are there already.",
+    )
+    force: bool | None = optional("True: let entries last more than 24 hours.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    row: int
+    entry_id: UUID | None
+    errors: list[UserError]
+    notices: list[Notice]
+
+
+def _results(payload_: PayloadValue) -> list[_Result]:
+    errors: dict[str, list[UserError]] = {}
+    for error in payload_.errors:
+        if error.path[:2] == ["input", "csv"] and len(error.path) > 2:
+            errors.setdefault(error.path[2], []).append(error)
+    return [
+        _Result(
+            row,
+            None if key is None else UUID(str(key)),
+            errors.get(str(row), []),
+            [Notice(NoticeCode(code), *rest) for code, *rest in notices],
+        )
+        for row, key, notices in payload_.refs.get("rows") or ()
+    ]
+
+
+async def _entries(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]:
+    return await load_objects(info, models.TimeEntry, [parent.entry_id for parent in parents])
+
+
+@strawberry.type(description="Something about a row that is not an error.")
+class TimeEntryImportNotice:
+    """Reads from a `Notice`."""
+
+    code: NoticeCode = attribute("What it is about.")
+    column: str | None = attribute("The column, as the file's header has it; null for the row.")
+    message: str = attribute("For a person.")
+
+
+@strawberry.type(description="What became of one row, or would.")
+class TimeEntryImportResult:
+    """Reads from a `_Result`."""
+
+    row: int = attribute("The row's number as a spreadsheet shows it; the header is row 1.")
+    time_entry: TimeEntry | None = batch(
+        _entries, "The new entry; null where the row failed, or nothing was done."
+    )
+    errors: list[UserError] = attribute("Errors of the row; empty if it is good.")
+    notices: list[TimeEntryImportNotice] = attribute("What else there is to know about the row.")
+
+
+@payload("A result for each row. `errors` has those of all rows, with the row in their path.")
+class TimeEntryImportPayload(Payload):
+    """`timeEntryImport`."""
+
+    done_count: int = derived(
+        (), lambda value: value.refs.get("done", 0), "The number of entries that were made."
+    )
+    good_count: int = derived(
+        (),
+        lambda value: value.refs.get("good", 0),
+        "The number of rows that are good; in a dry run, those that would be made.",
+    )
+    duplicate_count: int = derived(
+        (),
+        lambda value: value.refs.get("duplicates", 0),
+        "The number of rows whose entries are there already; skipped ones are not among the good.",
+    )
+    results: list[TimeEntryImportResult] = derived(
+        (), _results, "One for each row, in their order; empty rows are passed over."
+    )
+
+
+# --- duplicates ----------------------------------------------------------------------------------
+
+_Mark = tuple[Any, ...]
+
+
+async def _duplicates(
+    work: Work, items: Sequence[domain.NewTimeEntry | Failure]
+) -> dict[int, UUID]:
+    """By index, the viewer's entry that an item is a duplicate of."""
+    entry = models.TimeEntry
+    marks = [None if isinstance(item, Failure) else _mark(work, item) for item in items]
+    wanted = {item.id for item in items if isinstance(item, domain.NewTimeEntry) and item.id}
+    starts = {mark[0] for mark in marks if mark is not None and mark[2] is None}
+    days = {mark[2] for mark in marks if mark is not None and mark[2] is not None}
+    rows = await work.session.execute(
+        select(entry.id, entry.started_at, entry.ended_at, entry.day, entry.description).where(
+            entry.user_id == work.viewer.require(),
+            or_(
+                entry.id.in_(wanted),
+                and_(entry.day.is_(None), entry.started_at.in_(starts)),
+                entry.day.in_(days),
+            ),
+        )
+    )
+    by_id: dict[UUID, UUID] = {}
+    by_mark: dict[_Mark, UUID] = {}
+    for id_, start, end, day, description in rows:
+        by_id[id_] = id_
+        if end is not None:
+            by_mark[_marked(start, end, day, description)] = id_
+    found = {}
+    for index, (item, mark) in enumerate(zip(items, marks, strict=True)):
+        if isinstance(item, Failure):
+            continue
+        same = by_id.get(item.id) if item.id is not None else None
+        same = same or (by_mark.get(mark) if mark is not None else None)
+        if same is not None:
+            found[index] = same
+    return found
+
+
+def _mark(work: Work, item: domain.NewTimeEntry) -> _Mark | None:
+    """What two entries of one user are equal by; None if the item is not valid."""
+    try:
+        span = new_span(work, item)
+        description = checked_words({"description": item.description})["description"]
+    except Failure:
+        return None
+    return _marked(span.started_at, span.ended_at, span.day, description)
+
+
+def _marked(start: Any, end: Any, day: dt.date | None, description: str | None) -> _Mark:
+    # An entry of a day has no start that means anything.
+    return (None if day else start, end - start, day, description)
+
+
+# --- the mutation --------------------------------------------------------------------------------
+
+# The columns that the domain's names of fields stand in, the first that a file has.
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "started_at": ("start", "startTime", "startDate"),
+    "ended_at": ("end", "endTime", "duration", "hours"),
+    "duration_seconds": ("duration", "hours"),
+    "day": ("day", "startDate"),
+    "project_id": ("project",),
+    "task_id": ("task", "activity"),
+}
+
+
+async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
+    zone_name = given(data.timezone)
+    zone = timezones.zone(rules.timezone(zone_name or work.viewer.timezone, ("timezone",)))
+    rows = import_csv.parsed(data.csv, most=MAX_ROWS)
+    # From here on nobody else makes entries of the viewer's.
+    await domain.lock(work)
+    reading = Reading(
+        await names_of(work, rows), zone, import_values.is_day_first(rows), bool(given(data.force))
+    )
+    items: list[domain.NewTimeEntry | Failure] = []
+    notices: list[list[Notice]] = []
+    for row in rows:
+        try:
+            with collecting() as problems:
+                item, told = reading.entry(row)
+                if problems:
+                    # The rules for values are asked below, but not for a row that failed.
+                    checked_words({"description": item.description, "tags": item.tags})
+        except Failure as failure:
+            items.append(failure)
+            notices.append([])
+        else:
+            items.append(item)
+            notices.append(told)
+    duplicates = await _duplicates(work, items)
+    skips = data.duplicates is Duplicates.SKIP
+    for index in duplicates:
+        notices[index].append(_duplicate(skipped=skips))
+        item_ = items[index]
+        if not skips and isinstance(item_, domain.NewTimeEntry) and item_.id in duplicates.values():
+            items[index] = replace(item_, id=None)
+    wanted = [index for index in range(len(rows)) if not (skips and index in duplicates)]
+    all_or_nothing = data.on_error is BulkOnError.ROLLBACK
+    made = await domain.create_many(
+        work, [items[index] for index in wanted], all_or_nothing=all_or_nothing
+    )
+    results = dict(zip(wanted, made, strict=True))
+    failures = [
+        _placed(single, rows[index])
+        for index, result in results.items()
+        if isinstance(result, Failure)
+        for single in each(result)
+    ]
+    undone = data.dry_run or (bool(failures) and all_or_nothing)
+    keys = {
+        index: None if undone or isinstance(result, Failure) else result.id
+        for index, result in results.items()
+    }
+    refs = {
+        "rows": [
+            (
+                row.number,
+                keys.get(index),
+                [(one.code.value, one.column, one.message) for one in notices[index]],
+            )
+            for index, row in enumerate(rows)
+        ],
+        "done": _count(keys.values()),
+        "good": sum(not isinstance(result, Failure) for result in made),
+        "duplicates": len(duplicates),
+    }
+    return Outcome(refs, failures, undo=undone)
+
+
+def _duplicate(*, skipped: bool) -> Notice:
+    done = "it was skipped" if skipped else "it was made once more"
+    return Notice(NoticeCode.DUPLICATE, None, f"You have this entry already; {done}.")
+
+
+def _count(keys: Any) -> int:
+    return sum(key is not None for key in keys)
+
+
+def _placed(failure: Failure, row: Row) -> Failure:
+    """The failure with the row and column in which it is."""
+    path: list[Any] = []
+    for part in failure.path:
+        columns = _COLUMNS.get(str(part), ())
+        column = next((name for name in columns if name in row.headers), None)
+        path.append(part if not columns else row.headers[column] if column else columns[0])
+    failure.path = tuple(path)
+    return failure.under("csv", row.number)
+
+
+@strawberry.type
+class TimeEntryImportMutation:
+    """Root fields."""
+
+    time_entry_import: TimeEntryImportPayload = mutation(
+        _import,
+        TimeEntryImportInput,
+        "Make time entries of your own from CSV, by the rules of `timeEntryCreate` for each row. A "
+        "file can be sent again: what is there already is skipped.",
+    )

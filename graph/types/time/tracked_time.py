@@ -1,0 +1,115 @@
+"""Sums of tracked time on tasks and projects: as fields, and as what lists are ordered by.
+
+Sums go over the entries that the viewer may see; `all` gives everybody's, without saying whose, to
+whoever sees the task or project. Running timers count up to now. They are `Float`s that hold whole
+seconds, since a large team's sum does not fit into a GraphQL `Int`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Annotated, Any
+
+from sqlalchemy import ARRAY, BigInteger, Uuid, bindparam, cast, func, or_, select
+from sqlalchemy.orm import aliased
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.models.time_entry import seconds
+from db.read import Statement
+from graph.core.fields import BatchInfo, arg, batch
+from graph.kit.loading import Shape, viewer_of
+
+_All = Annotated[
+    bool,
+    arg("True: everybody's time, without saying whose. False: of the entries that you may see."),
+]
+
+
+def total(entry: Any) -> Any:
+    """The sum of entries, in whole seconds."""
+    return cast(func.coalesce(func.sum(seconds(entry)), 0), BigInteger)
+
+
+def _tracked_on(column: str) -> Callable[[Viewer, Any], Any]:
+    def sql(viewer: Viewer, parent: Any) -> Any:
+        entry = aliased(models.TimeEntry)
+        return (
+            select(total(entry))
+            .where(getattr(entry, column) == parent.id, access.read(viewer, entry))
+            .scalar_subquery()
+        )
+
+    return sql
+
+
+task_tracked_seconds = _tracked_on("task_id")
+project_tracked_seconds = _tracked_on("project_id")
+
+
+@lru_cache(maxsize=16)
+def _statement(column: str, everybody: bool, below: bool, shape: Shape) -> Statement:
+    entry = aliased(models.TimeEntry)
+    parents = bindparam("parents", type_=ARRAY(Uuid()))
+    key = getattr(entry, column)
+    query = select(key.label("key"), total(entry).label("total")).where(key == parents.any_())
+    if below:
+        task, top = aliased(models.Task), aliased(models.Task)
+        key = top.id
+        query = (
+            select(key.label("key"), total(entry).label("total"))
+            .select_from(top)
+            .join(task, or_(task.id == top.id, task.parent_id == top.id, task.root_id == top.id))
+            .join(entry, entry.task_id == task.id)
+            .where(top.id == parents.any_(), task.deleted_at.is_(None))
+        )
+    if not everybody:
+        query = query.where(access.read(viewer_of(shape), entry))
+    return Statement(query.group_by(key))
+
+
+async def _totals(parents: Sequence[Any], info: BatchInfo, statement: Statement) -> list[float]:
+    rows = await info.context.services.database.reader.fetch(
+        statement, {**info.viewer.params, "parents": [parent.id for parent in parents]}
+    )
+    found = {row.key: float(row.total) for row in rows}
+    return [found.get(parent.id, 0.0) for parent in parents]
+
+
+async def _of_tasks(
+    parents: Sequence[Any],
+    info: BatchInfo,
+    include_subtasks: Annotated[bool, arg("True: and on all tasks below it.")] = False,
+    all: _All = False,  # noqa: A002
+) -> list[float]:
+    shape = info.viewer.shape
+    return await _totals(parents, info, _statement("task_id", all, include_subtasks, shape))
+
+
+async def _of_projects(
+    parents: Sequence[Any],
+    info: BatchInfo,
+    all: _All = False,  # noqa: A002
+) -> list[float]:
+    shape = info.viewer.shape
+    return await _totals(parents, info, _statement("project_id", all, False, shape))
+
+
+def task_tracked() -> Any:
+    """The field `Task.trackedSeconds`."""
+    return batch(
+        _of_tasks,
+        "Whole seconds tracked on it; a running timer counts up to now.",
+        needs=("id",),
+    )
+
+
+def project_tracked() -> Any:
+    """The field `Project.trackedSeconds`."""
+    return batch(
+        _of_projects,
+        "Whole seconds tracked in it, on tasks and beside them; a running timer counts up to now.",
+        needs=("id",),
+    )

@@ -1,0 +1,150 @@
+"""What a notification says, in words, to the one it is for; in mail and push alike.
+
+It is read when it is said, as that person: what they may not see any more is not told. What
+somebody wrote as Markdown is shown as HTML or as plain text (`quoted`), never as it was typed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from auth import access
+from auth.viewer import Viewer
+from db.models import Comment, Notification, NotificationKind, Project, Task, User
+from domain import markdown, timezones
+from domain.work import Work
+from graph.core import ids
+
+_TITLE = 80
+
+_SENTENCES = {
+    NotificationKind.TASK_SHARED_WITH_ME: "{who} shared {task} with you.",
+    NotificationKind.TASK_ASSIGNED_TO_ME: "{who} assigned {task} to you.",
+    NotificationKind.TASK_COMPLETED: "{who} completed {task}.",
+    NotificationKind.COMMENT_ON_MY_TASK: "{who} commented on {task}.",
+    NotificationKind.MENTIONED: "{who} mentioned you on {task}.",
+    NotificationKind.TASK_DUE_SOON: "{task} is due {due}.",
+    NotificationKind.REMINDER: "Reminder: {task}.",
+}
+# Not told of what is archived, and so read-only.
+_OF_TIME = {NotificationKind.TASK_DUE_SOON, NotificationKind.REMINDER}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One notification in words. `comment` is what somebody wrote, as Markdown."""
+
+    notification: Notification
+    sentence: str
+    comment: str | None = None
+    task: Task | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What somebody wrote, for mail programs that show HTML, and for all others."""
+
+    html: str
+    text: str
+
+
+async def quoted(comment: str | None) -> Quote | None:
+    """What readers see of a comment."""
+    if comment is None:
+        return None
+    shown = await markdown.rendered(comment)
+    return Quote(shown.html, shown.text)
+
+
+def title_of(task: Task) -> str:
+    """A task's title within a sentence."""
+    return f"“{_cut(task.title, _TITLE)}”"
+
+
+async def in_words(
+    work: Work, recipient: User, notifications: Sequence[Notification]
+) -> list[Said]:
+    """What these notifications say to their recipient now; those that say nothing are left out."""
+    viewer = Viewer(user_id=recipient.id, is_admin=False, timezone=recipient.timezone)
+    tasks = await _tasks(work, viewer, {one.task_id for one in notifications if one.task_id})
+    archived = await _archived(work, tasks.values())
+    comments = await _comments(
+        work, viewer, {one.comment_id for one in notifications if one.comment_id}
+    )
+    actors = await _names(work, {one.actor_id for one in notifications if one.actor_id})
+    said = []
+    for one in notifications:
+        task = None if one.task_id is None else tasks.get(one.task_id)
+        comment = None if one.comment_id is None else comments.get(one.comment_id)
+        if (one.task_id and task is None) or (one.comment_id and comment is None):
+            continue
+        if one.task_id in archived and one.kind in _OF_TIME:
+            continue
+        if one.message is not None:
+            sentence = one.message
+        elif task is not None and one.kind in _SENTENCES:
+            sentence = _SENTENCES[one.kind].format(
+                who="Somebody" if one.actor_id is None else actors.get(one.actor_id, "Somebody"),
+                task=title_of(task),
+                due=_due(task, recipient.timezone),
+            )
+        else:
+            continue
+        said.append(Said(one, sentence, comment, task))
+    return said
+
+
+def link_to(frontend_url: str, task: Task | None) -> str:
+    """The page of the web application about a task, or its front page."""
+    return frontend_url if task is None else f"{frontend_url}/tasks/{ids.encode(Task, task.id)}"
+
+
+async def _tasks(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, Task]:
+    query = select(Task).where(Task.id.in_(keys), access.read(viewer, Task))
+    return {task.id: task for task in await work.session.scalars(query, viewer.params)}
+
+
+async def _archived(work: Work, tasks: Collection[Task]) -> set[UUID]:
+    """Those of the tasks whose projects are archived."""
+    projects = {task.project_id for task in tasks} - {None}
+    query = select(Project.id).where(Project.id.in_(projects), Project.archived_at.is_not(None))
+    found = set(await work.session.scalars(query)) if projects else set()
+    return {task.id for task in tasks if task.project_id in found}
+
+
+async def _comments(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, str]:
+    query = select(Comment.id, Comment.body).where(
+        Comment.id.in_(keys), Comment.removed_at.is_(None), access.read(viewer, Comment)
+    )
+    return {id_: body for id_, body in await work.session.execute(query, viewer.params)}  # noqa: C416 - rows are no pairs
+
+
+async def _names(work: Work, keys: set[UUID]) -> dict[UUID, str]:
+    rows = await work.session.execute(
+        select(User.id, User.full_name, User.username).where(
+            User.id.in_(keys), User.deleted_at.is_(None)
+        )
+    )
+    return {id_: full_name or username for id_, full_name, username in rows}
+
+
+def _due(task: Task, timezone: str) -> str:
+    if task.due_on is not None:
+        return f"on {_day(task.due_on)}"
+    if task.due_at is None:
+        return "soon"
+    moment: dt.datetime = task.due_at.astimezone(timezones.zone(timezone))
+    return f"on {_day(moment)} at {moment:%H:%M} ({timezone})"
+
+
+def _day(day: dt.date) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

@@ -1,0 +1,194 @@
+"""Connections handed from read to read: never to two at once, never a dead one, none lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from db.faults import PoolTimeout
+from db.pool import Connection, Connections
+from settings import Settings
+from tests.cancelling import Strike, cancel, struck
+
+SIZE = 2
+
+
+@pytest.fixture
+async def connections(settings: Settings) -> AsyncIterator[Connections[Connection]]:
+    async def connect() -> Connection:
+        made: Connection = await asyncpg.connect(**settings.database.connect_args)
+        return made
+
+    held = Connections(connect, SIZE)
+    yield held
+    async with asyncio.timeout(20):
+        await held.close()
+
+
+async def backend(
+    connections: Connections[Connection], statement: str = "SELECT pg_backend_pid()"
+) -> int:
+    connection = await connections.take()
+    try:
+        return int(await connection.fetchval(statement))
+    finally:
+        connections.give(connection)
+
+
+SLOW = "SELECT pg_backend_pid() FROM pg_sleep(0.05)"
+
+
+async def test_no_more_are_opened_than_may_be_and_each_serves_many(
+    connections: Connections[Connection],
+) -> None:
+    backends = await asyncio.gather(*(backend(connections, SLOW) for _ in range(9)))
+    assert len(set(backends)) == SIZE
+    assert await backend(connections) in backends
+
+
+async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
+    connections: Connections[Connection],
+) -> None:
+    held = [await connections.take() for _ in range(SIZE)]
+    waiting = [asyncio.create_task(backend(connections)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for connection in held:
+        connection.terminate()
+        connections.give(connection)
+    async with asyncio.timeout(20):
+        backends = await asyncio.gather(*waiting)
+    assert len(backends) == 3
+    idle = await connections.take()
+    connections.give(idle)
+    idle.terminate()
+    assert await backend(connections)
+
+
+async def test_who_gives_up_waiting_loses_nothing(connections: Connections[Connection]) -> None:
+    held = [await connections.take() for _ in range(SIZE)]
+    early, late = (asyncio.create_task(backend(connections)) for _ in range(2))
+    await asyncio.sleep(0)
+    early.cancel()
+    connections.give(held.pop())
+    # Handed over and given up in the same moment.
+    late.cancel()
+    connections.give(held.pop())
+    await asyncio.gather(early, late, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert len({await backend(connections) for _ in range(SIZE)}) >= 1
+        both = [await connections.take() for _ in range(SIZE)]
+    for connection in both:
+        connections.give(connection)
+
+
+async def test_the_next_is_not_disturbed_by_a_statement_that_was_cancelled(
+    connections: Connections[Connection],
+) -> None:
+    tasks = [
+        asyncio.create_task(backend(connections, "SELECT 1 FROM pg_sleep(30)")) for _ in range(SIZE)
+    ]
+    await asyncio.sleep(0.2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert all([await backend(connections) for _ in range(4)])
+
+
+async def test_that_none_can_be_opened_is_told_to_everybody(settings: Settings) -> None:
+    async def connect() -> Connection:
+        await asyncio.sleep(0)
+        raise ConnectionRefusedError
+
+    held = Connections(connect, 1)
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(*(held.take() for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionRefusedError] * 3
+
+
+# --- when the server refuses, fails or freezes ---------------------------------------------------
+
+
+class Server:
+    """Opens connections as long as it may; others are refused as PostgreSQL does."""
+
+    def __init__(self, settings: Settings, most: int) -> None:
+        self.settings = settings
+        self.most = most
+        self.asked = 0
+        self.made: list[Connection] = []
+
+    async def connect(self) -> Connection:
+        self.asked += 1
+        if sum(not one.is_closed() for one in self.made) >= self.most:
+            await asyncio.sleep(0)
+            raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+        connection: Connection = await asyncpg.connect(**self.settings.database.connect_args)
+        self.made.append(connection)
+        return connection
+
+
+@pytest.fixture
+async def server(settings: Settings) -> AsyncIterator[Server]:
+    made = Server(settings, most=1)
+    yield made
+    for connection in made.made:
+        connection.terminate()
+
+
+async def test_who_is_refused_waits_for_a_connection_that_exists(server: Server) -> None:
+    held = Connections(server.connect, 5, timeout=20)
+    first = await backend(held)
+    async with asyncio.timeout(20):
+        backends = await asyncio.gather(*(backend(held, SLOW) for _ in range(20)))
+    assert set(backends) == {first}
+    assert server.asked < 10, "the server is not asked again for each of them"
+    # Not longer than the pool's timeout.
+    short = Connections(server.connect, 2, timeout=0.2)
+    server.most = 2
+    only = await short.take()
+    with pytest.raises(PoolTimeout):
+        await short.take()
+    short.give(only)
+    assert await backend(short)
+    # If the one that exists is lost, another one is opened for those who wait.
+    only = await short.take()
+    waiting = asyncio.create_task(backend(short))
+    await asyncio.sleep(0.05)
+    short.discard(only)
+    async with asyncio.timeout(20):
+        assert await waiting
+    for pool in (held, short):
+        await pool.close()
+
+
+async def test_one_whose_opening_is_given_up_is_closed_and_its_place_free(server: Server) -> None:
+    held = Connections(server.connect, 1)
+    for place in range(1, 40):
+        stepped, _ = await struck(lambda: backend(held), place, cancel(Strike.WAITING))
+        async with asyncio.timeout(10):
+            while held.in_use or sum(not one.is_closed() for one in server.made) > 1:
+                await asyncio.sleep(0.01)
+            assert await backend(held)
+        if not stepped.struck:
+            break
+        held.discard(await held.take())
+    await held.close()
+
+
+async def test_closing_does_not_wait_for_ever(server: Server) -> None:
+    held = Connections(server.connect, 1)
+    taken = await held.take()
+    waiting = asyncio.create_task(held.take())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await held.close(seconds=0.1)
+        with pytest.raises(ConnectionError):
+            await waiting
+        with pytest.raises(ConnectionError):
+            await held.take()
+    assert taken.is_closed()
+    held.discard(taken)

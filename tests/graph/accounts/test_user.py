@@ -1,0 +1,296 @@
+"""People in the schema: who sees what of whom, and what their mutations answer."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from db import models
+from graph.core import ids
+from tests.accounts import PASSWORD, House, Person
+from tests.graph_api import Api
+
+PRIVATE = ("email", "timezone", "weekStart", "locale", "isActive", "isAdmin")
+PROFILE = f"id username fullName {' '.join(PRIVATE)} emailVerifiedAt sessions {{ totalCount }}"
+USER = f"""
+query ($id: ID, $username: String) {{ user(id: $id, username: $username) {{ {PROFILE} }} }}
+"""
+REGISTER = """
+mutation ($input: UserRegisterInput!) {
+  userRegister(input: $input) {
+    accessToken refreshToken expiresAt replayed
+    user { username email timezone sessions { nodes { isCurrent deviceName } } }
+    session { isCurrent user { username } }
+    errors { code path message }
+  }
+}
+"""
+PROFILE_UPDATE = """
+mutation ($input: ProfileUpdateInput!) {
+  profileUpdate(input: $input) {
+    user { version fullName timezone weekStart } errors { code path fields }
+  }
+}
+"""
+
+
+def gid(person: Person) -> str:
+    return ids.encode(models.User, person.id)
+
+
+def new_account(**changes: str) -> dict[str, str]:
+    name = f"p{uuid4().hex[:10]}"
+    return {"username": name, "email": f"{name}@example.com", "password": PASSWORD} | changes
+
+
+@pytest.fixture(params=["batch", "standard"])
+def api(request: pytest.FixtureRequest, house: House) -> Api:
+    return Api(house, engine=request.param)
+
+
+async def test_who_registers_is_signed_in_and_reads_the_answer_as_themselves(api: Api) -> None:
+    account = new_account(timezone="Europe/Zurich", deviceName="laptop")
+    done = (await api(REGISTER, input=account)).of("userRegister")
+    assert done["errors"] == []
+    assert done["user"] == {
+        "username": account["username"],
+        "email": account["email"],
+        "timezone": "Europe/Zurich",
+        "sessions": {"nodes": [{"isCurrent": True, "deviceName": "laptop"}]},
+    }
+    assert done["session"] == {"isCurrent": True, "user": {"username": account["username"]}}
+    me = await api("{ viewer { username } }", done["accessToken"])
+    assert me.of("viewer") == {"username": account["username"]}
+
+
+async def test_what_follows_in_the_same_request_is_done_as_who_registered(api: Api) -> None:
+    account = new_account()
+    query = """
+    mutation ($account: UserRegisterInput!, $profile: ProfileUpdateInput!) {
+      userRegister(input: $account) { user { id } }
+      profileUpdate(input: $profile) { user { fullName } errors { code } }
+    }
+    """
+    done = await api(query, account=account, profile={"fullName": "Ada"})
+    assert done.of("profileUpdate") == {"user": {"fullName": "Ada"}, "errors": []}
+
+
+async def test_a_failed_registration_signs_nobody_in(api: Api) -> None:
+    done = await api(REGISTER, input=new_account(username="a b", password="short"))
+    payload = done.of("userRegister")
+    assert {payload[name] for name in ("accessToken", "refreshToken", "user", "session")} == {None}
+    assert done.failures("userRegister") == [
+        ("BAD_USER_INPUT", "input.username"),
+        ("BAD_USER_INPUT", "input.password"),
+    ]
+
+
+async def test_of_ten_who_take_one_name_at_once_one_gets_it(api: Api) -> None:
+    name = f"p{uuid4().hex[:10]}"
+    replies = await asyncio.gather(
+        *(
+            api(REGISTER, input=new_account(username=name if index % 2 else name.upper()))
+            for index in range(10)
+        )
+    )
+    failures = sorted(reply.failures("userRegister") for reply in replies)
+    assert failures == [[], *[[("ALREADY_EXISTS", "input.username")]] * 9]
+
+
+async def test_a_repeat_of_a_registration_shows_no_secret(api: Api) -> None:
+    account = new_account(idempotencyKey=uuid4().hex)
+    first = (await api(REGISTER, input=account)).of("userRegister")
+    again = (await api(REGISTER, input=account)).of("userRegister")
+    assert (first["replayed"], again["replayed"]) == (False, True)
+    assert again["errors"] == []
+    for name in ("accessToken", "refreshToken", "expiresAt"):
+        assert first[name] is not None
+        assert again[name] is None
+    # Whoever repeats it is not signed in.
+    assert (again["user"], again["session"]) == (None, None)
+
+
+# --- who sees what -------------------------------------------------------------------------------
+
+
+async def test_one_sees_all_of_oneself(api: Api, house: House) -> None:
+    person = await house.person()
+    me = (await api(f"{{ viewer {{ {PROFILE} }} }}", person)).of("viewer")
+    assert me == {
+        "id": gid(person),
+        "username": person.username,
+        "fullName": f"Person {person.username}",
+        "email": person.email,
+        "timezone": "UTC",
+        "weekStart": "MONDAY",
+        "locale": "en",
+        "isActive": True,
+        "isAdmin": False,
+        "emailVerifiedAt": None,
+        "sessions": {"totalCount": 1},
+    }
+
+
+async def test_others_see_a_public_profile(api: Api, house: House) -> None:
+    person, other = await house.person(), await house.person()
+    for wanted in ({"id": gid(person)}, {"username": person.username.upper()}):
+        seen = (await api(USER, other, **wanted)).of("user")
+        assert (seen["username"], seen["id"]) == (person.username, gid(person))
+        assert {seen[name] for name in PRIVATE} == {None}
+        assert seen["sessions"] == {"totalCount": 0}
+
+
+async def test_administrators_see_everything_but_sessions(api: Api, house: House) -> None:
+    person, admin = await house.person(), await house.admin()
+    seen = (await api(USER, admin, id=gid(person))).of("user")
+    assert (seen["email"], seen["isActive"], seen["isAdmin"]) == (person.email, True, False)
+    assert seen["sessions"] == {"totalCount": 0}
+
+
+async def test_hidden_and_missing_look_the_same(api: Api, house: House) -> None:
+    person, gone = await house.person(), await house.person()
+    await api(
+        "mutation ($p: String!) { userDelete(input: {password: $p, confirm: true}) { deletedId } }",
+        gone,
+        p=PASSWORD,
+    )
+    missing = f"user_{uuid4().hex}"
+    messages = set()
+    for id_ in (gid(gone), missing):
+        reply = await api(USER, person, id=id_)
+        assert (reply.data, reply.codes) == ({"user": None}, ["NOT_FOUND"])
+        messages.add(reply.errors[0]["message"])
+    assert len(messages) == 1
+    assert (await api(USER, person, username=gone.username)).codes == ["NOT_FOUND"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"id": "user_1", "username": "x"}, {"id": "nonsense"}, {"id": f"task_{uuid4().hex}"}],
+)
+async def test_a_user_is_asked_for_in_one_way(
+    api: Api, house: House, wanted: dict[str, str]
+) -> None:
+    assert (await api(USER, await house.person(), **wanted)).codes == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ viewer { id } }",
+        '{ user(username: "ada") { id } }',
+        '{ users(search: "a") { nodes { id } } }',
+        "{ adminUsers { nodes { id } } }",
+        'mutation { profileUpdate(input: {locale: "fr"}) { user { id } } }',
+        "mutation { sessionsRevokeOthers(input: {}) { revokedCount } }",
+        "mutation { sessionRevoke(input: {}) { session { id } } }",
+        "mutation { streamTokenCreate(input: {}) { token } }",
+        'mutation { userDelete(input: {password: "x"}) { deletedId } }',
+        'mutation { userDeactivate(input: {id: "x"}) { user { id } } }',
+        'mutation { passwordChange(input: {currentPassword: "", newPassword: ""}) { replayed } }',
+    ],
+)
+async def test_nobody_is_told_to_sign_in(api: Api, query: str) -> None:
+    assert (await api(query)).codes == ["UNAUTHENTICATED"]
+
+
+# --- finding people ------------------------------------------------------------------------------
+
+SEARCH = """
+query ($search: String!, $first: Int, $after: String) {
+  users(search: $search, first: $first, after: $after) {
+    totalCount nodes { username email } pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+
+async def test_people_are_found_by_the_beginning_of_either_name(api: Api, house: House) -> None:
+    person, other = await house.person(), await house.person()
+    for search in (person.username[:12].upper(), f"person {person.username}"):
+        found = (await api(SEARCH, other, search=search)).of("users")
+        assert found["nodes"] == [{"username": person.username, "email": None}]
+    inside = (await api(SEARCH, other, search=person.username[1:])).of("users")
+    assert inside["totalCount"] == 0
+
+
+async def test_special_characters_of_a_search_are_searched_for(api: Api, house: House) -> None:
+    person = await house.person()
+    for search in ("%", "_", "\\", "p%"):
+        found = (await api(SEARCH, person, search=search)).of("users")
+        assert found["nodes"] == []
+    assert (await api(SEARCH, person, search="  ")).codes == ["BAD_USER_INPUT"]
+
+
+async def test_a_search_is_paged(api: Api, house: House) -> None:
+    stem = f"q{uuid4().hex[:10]}"
+    names = [f"{stem}{index}" for index in range(5)]
+    for name in names:
+        await api(REGISTER, input=new_account(username=name))
+    person, found, after = await house.person(), [], None
+    while True:
+        page = (await api(SEARCH, person, search=stem, first=2, after=after)).of("users")
+        found += [node["username"] for node in page["nodes"]]
+        assert page["totalCount"] == 5
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    assert found == names
+
+
+# --- changing oneself ----------------------------------------------------------------------------
+
+
+async def test_a_profile_changes_what_is_given_and_keeps_the_rest(api: Api, house: House) -> None:
+    person = await house.person()
+    await api(PROFILE_UPDATE, person, input={"timezone": "Asia/Tokyo"})
+    done = await api(PROFILE_UPDATE, person, input={"fullName": None, "weekStart": "SUNDAY"})
+    assert done.of("profileUpdate") == {
+        "user": {"version": 3, "fullName": None, "timezone": "Asia/Tokyo", "weekStart": "SUNDAY"},
+        "errors": [],
+    }
+
+
+async def test_a_conflict_carries_the_current_profile(api: Api, house: House) -> None:
+    person = await house.person()
+    await api(PROFILE_UPDATE, person, input={"fullName": "Ada", "ifVersion": 1})
+    late = await api(PROFILE_UPDATE, person, input={"fullName": "Eve", "ifVersion": 1})
+    payload = late.of("profileUpdate")
+    assert payload["user"]["fullName"] == "Ada"
+    assert payload["errors"] == [
+        {"code": "CONFLICT", "path": ["input", "ifVersion"], "fields": ["fullName"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"username": None}, "username"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"weekStart": None}, "weekStart"),
+        ({"fullName": "x" * 101}, "fullName"),
+    ],
+)
+async def test_values_that_break_a_rule(
+    api: Api, house: House, change: dict[str, str], place: str
+) -> None:
+    done = await api(PROFILE_UPDATE, await house.person(), input=change)
+    assert done.failures("profileUpdate") == [("BAD_USER_INPUT", f"input.{place}")]
+
+
+async def test_a_password_is_changed_knowing_the_present_one(api: Api, house: House) -> None:
+    person = await house.person()
+    query = """
+    mutation ($current: String!, $new: String!) {
+      passwordChange(input: {currentPassword: $current, newPassword: $new}) {
+        user { username } errors { code path }
+      }
+    }
+    """
+    wrong = await api(query, person, current="wrong password", new="a better password")
+    assert wrong.failures("passwordChange") == [("INVALID_CREDENTIALS", "input.currentPassword")]
+    done = await api(query, person, current=PASSWORD, new="a better password")
+    assert done.of("passwordChange") == {"user": {"username": person.username}, "errors": []}
+    await house.login(person, "a better password")

@@ -1,0 +1,198 @@
+"""Lists of those who see few of many rows: another way to them, and the same rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+
+from auth import access
+from auth.viewer import Viewer
+from db import models
+from db.models import Permission
+from graph.core import access_paths
+from graph.kit import page_rows
+from graph.types.tasks import stats, tag
+from tests.accounts import Person
+from tests.factories import ENGINES, Engine, World, gid
+from tests.graph.engine.ways import Counting
+
+PAGES = """
+query ($after: String, $before: String, $filter: TaskFilter) {
+  byAge: tasks(first: 3) { totalCount nodes { title } pageInfo { hasNextPage endCursor } }
+  next: tasks(first: 3, after: $after) { nodes { title } pageInfo { hasPreviousPage } }
+  last: tasks(last: 2) { edges { cursor node { title project { name } } } }
+  previous: tasks(first: 2, before: $before) { nodes { title } }
+  byDue: tasks(first: 50, orderBy: [{ dueAt: { direction: DESC } }, { title: {} }]) {
+    nodes { title viewerCanEdit commentCount }
+  }
+  byTime: tasks(first: 4, orderBy: [{ trackedSeconds: {} }]) { nodes { title } }
+  some: tasks(filter: $filter, first: 5) { totalCount nodes { title assignee { username } } }
+  none: tasks(first: 0) { totalCount nodes { title } }
+}
+"""
+GATHERED = """
+query ($filter: TaskFilter) {
+  taskStats(filter: $filter) {
+    total overdue sharedWithMe byStatus { status count } byTag { tag count }
+  }
+  tags(first: 2) { totalCount nodes { name taskCount } pageInfo { hasNextPage } }
+  byName: tags(orderBy: [{ name: {} }], search: "e") { nodes { name taskCount } }
+}
+"""
+TIMES = "{ timeEntries(first: 3) { totalCount nodes { durationSeconds user { username } } } }"
+LIST = "{ tasks(first: 2) { nodes { title } } }"
+# The words by which a statement that counts first is known.
+COUNTS = "WITH reach AS"
+
+
+@dataclass(slots=True)
+class Scene:
+    """People who come to what they see by different ways."""
+
+    everybody: dict[str, Person]
+    project: models.Project
+
+
+@pytest_asyncio.fixture(scope="module")
+async def scene(world: World) -> Scene:
+    names = ["owner", "member", "assignee", "friend", "heir", "stranger"]
+    everybody = dict(zip(names, await world.people(len(names)), strict=True))
+    owner, assignee, friend = (everybody[name] for name in ("owner", "assignee", "friend"))
+    project = await world.project(owner, viewers=[everybody["member"]])
+    other = await world.project(owner)
+    whole = await world.task(owner, "whole", project_id=project.id)
+    part = await world.task(owner, "part", project_id=project.id, parent_id=whole.id)
+    await world.task(owner, "piece", project_id=project.id, parent_id=part.id, tags=["red", "x"])
+    given = await world.task(owner, "given", project_id=other.id, assignee_id=assignee.id)
+    await world.task(owner, "below given", project_id=other.id, parent_id=given.id)
+    await world.share(whole, friend)
+    await world.share(part, everybody["heir"], Permission.EDIT)
+    for person in everybody.values():
+        for number in range(3):
+            await world.task(person, f"own {number}", tags=["Red", "even"][: number + 1])
+    gone = await world.task(friend, "gone")
+    delete = "mutation ($id: ID!) { taskDelete(input: {id: $id}) { errors { code } } }"
+    assert not (await world.run(delete, friend, id=gid(gone))).codes
+    worked = (
+        "mutation ($id: ID!) { timeEntryCreate(input: {taskId: $id, "
+        'startedAt: "2026-01-05T09:00:00Z", endedAt: "2026-01-05T10:00:00Z"}) { errors { code } } }'
+    )
+    for person in (owner, assignee):
+        for task in (given, given):
+            assert not (await world.run(worked, person, id=gid(task))).codes
+    return Scene(everybody, project)
+
+
+@pytest.fixture
+def take(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Have lists read by this way: `walk`, or counted first and found to be `few` or `many`."""
+
+    def way(name: str) -> None:
+        ways = access_paths.Ways(slow_seconds=math.inf) if name == "walk" else Counting()
+        monkeypatch.setattr(world.services, "ways", ways)
+        monkeypatch.setattr(access_paths, "MOST", 0 if name == "many" else 1_000)
+        forget()
+
+    def forget() -> None:
+        page_rows._statement.cache_clear()
+        page_rows._count_statement.cache_clear()
+        for module in (stats, tag):
+            for name in ("_statement", "_page_statement", "_count_statement"):
+                if hasattr(module, name):
+                    getattr(module, name).cache_clear()
+
+    yield way
+    monkeypatch.undo()
+    forget()
+
+
+async def _asked(world: World, person: Person, engine: Engine, filter_: dict[str, Any]) -> Any:
+    """All that the lists say, the last pages by the cursors of the first."""
+    first = (await world.run(PAGES, person, engine=engine, filter=filter_)).good
+    places = {
+        "after": first["byAge"]["pageInfo"]["endCursor"],
+        "before": first["last"]["edges"][0]["cursor"],
+    }
+    again = await world.run(PAGES, person, engine=engine, filter=filter_, **places)
+    # What is kept of statistics would be the same however it was read.
+    stats._CACHE = stats.StatsCache()
+    gathered = await world.run(GATHERED, person, engine=engine, filter=filter_)
+    times = await world.run(TIMES, person, engine=engine)
+    return first, again.good, gathered.good, times.good
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["owner", "member", "assignee", "friend", "heir", "stranger"])
+async def test_each_way_leads_to_the_same_rows(
+    world: World, scene: Scene, take: Callable[[str], None], name: str, engine: Engine
+) -> None:
+    person, owner = scene.everybody[name], scene.everybody["owner"]
+    filter_ = {"or": [{"assigneeId": {"isNull": True}}, {"ownerId": {"eq": gid(owner)}}]}
+    found = {}
+    for way in ("walk", "few", "many"):
+        take(way)
+        found[way] = await _asked(world, person, engine, filter_)
+    assert found["few"] == found["walk"]
+    assert found["many"] == found["walk"]
+    assert found["walk"][0]["byAge"]["totalCount"] >= 3
+
+
+async def test_everything_that_is_seen_is_within_reach(world: World, scene: Scene) -> None:
+    """Whoever adds a way to see a row adds it to both."""
+    for model in (models.Task, models.TimeEntry):
+        for name, person in scene.everybody.items():
+            ways = access.reach(person.viewer, model, most=1_000)
+            assert ways is not None
+            seen = select(model.id).where(access.read(person.viewer, model))
+            async with world.database.session() as session:
+                reached = set(await session.scalars(ways))
+                assert set(await session.scalars(seen)) <= reached, (model, name)
+
+
+async def test_a_restricted_key_sees_no_more(
+    world: World, scene: Scene, take: Callable[[str], None]
+) -> None:
+    owner = scene.everybody["owner"].viewer
+    viewer = Viewer(user_id=owner.user_id, projects=(scene.project.id,))
+    for way in ("walk", "few", "many"):
+        take(way)
+        reply = await world.run("{ tasks { totalCount nodes { title } } }", viewer)
+        assert reply.good["tasks"]["totalCount"] == 3
+        titles = {node["title"] for node in reply.good["tasks"]["nodes"]}
+        assert titles == {"whole", "part", "piece"}
+
+
+async def test_whoever_waited_is_counted_until_they_see_many(
+    world: World, scene: Scene, take: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger, owner = scene.everybody["stranger"], scene.everybody["owner"]
+    take("walk")
+    ways = world.services.ways
+    assert COUNTS not in (await world.run(LIST, stranger)).statements[0]
+    assert COUNTS not in (await world.run(LIST, stranger)).statements[0]
+
+    # From now on every walk is a slow one.
+    ways.slow_seconds = 0
+    for person in (stranger, owner):
+        assert COUNTS not in (await world.run(LIST, person)).statements[0]
+    monkeypatch.setattr(access_paths, "MOST", 5)
+    page_rows._statement.cache_clear()
+    for person in (stranger, owner):
+        assert COUNTS in (await world.run(LIST, person)).statements[0]
+    # The stranger's three own tasks are few, the owner's are not.
+    for _ in range(2):
+        assert COUNTS in (await world.run(LIST, stranger)).statements[0]
+        assert COUNTS not in (await world.run(LIST, owner)).statements[0]
+    # Another model of the same person is another matter.
+    assert COUNTS not in (await world.run(TIMES, stranger)).statements[0]
+
+    monkeypatch.setattr(access_paths, "REMEMBERED_SECONDS", -1)
+    ways.counted(owner.viewer, models.Task, few=False)
+    assert COUNTS not in (await world.run(LIST, owner)).statements[0]
+    assert COUNTS in (await world.run(LIST, owner)).statements[0]

@@ -1,0 +1,371 @@
+"""Every criterion of the lists beside tasks and projects: time, files, notices, jobs, deliveries,
+the activity. Each list has two to four entries, told apart by every column.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import delete
+
+from db import models
+from db.models import DeliveryState, JobState, NotificationKind, WebhookStatus
+from events.kinds import EventKind
+from graph.core import ids
+from tests.accounts import Person
+from tests.factories import World, fresh_id, gid, new_key
+from tests.graph.kit.criteria import named, short
+
+# How each list is asked for; the last word of a label is the letter of an entry.
+LISTS = {
+    "TimeEntryFilter": """query ($filter: TimeEntryFilter!) {
+      timeEntries(filter: $filter) { nodes { label: description } totalCount } }""",
+    "AttachmentFilter": """query ($filter: AttachmentFilter!, $task: ID!) {
+      task(id: $task) { attachments(filter: $filter) {
+        nodes { label: filename } totalCount } } }""",
+    "NotificationFilter": """query ($filter: NotificationFilter!) {
+      notifications(filter: $filter) { nodes { label: message } totalCount } }""",
+    "JobFilter": """query ($filter: JobFilter!) {
+      jobs(filter: $filter) { nodes { label: name } totalCount } }""",
+    "WebhookDeliveryFilter": """query ($filter: WebhookDeliveryFilter!, $webhook: ID!) {
+      webhook(id: $webhook) { deliveries(filter: $filter) {
+        nodes { label: error } totalCount } } }""",
+    "ActivityFilter": """query ($filter: ActivityFilter!) {
+      activity(filter: $filter) { nodes { label: requestId } totalCount } }""",
+    "TaskFilter": """query ($filter: TaskFilter!) {
+      tasks(filter: $filter) { nodes { label: title } totalCount } }""",
+}
+REPORT = """query ($filter: TimeReportFilter!) {
+  timeReport(filter: $filter, timezone: "UTC") { count seconds } }"""
+
+DAY = dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
+# A Sunday morning, long ago; `THEN + DAY` is told from it by `NEXT`.
+THEN = dt.datetime(2020, 1, 5, 9, tzinfo=dt.UTC)
+NEXT = "2020-01-06T00:00:00Z"
+
+
+class Stage:
+    """Who asks for each list, and what filters name."""
+
+    def __init__(self, owner: Person, admin: Person, names: dict[str, str]) -> None:
+        self.owner = owner
+        self.admin = admin
+        self.names = names
+
+
+def _common(at: dt.datetime = THEN) -> dict[str, Any]:
+    return {"id": fresh_id(), "created_at": at, "updated_at": at, "version": 1}
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stage(world: World) -> AsyncIterator[Stage]:
+    owner = await world.person(full_name="Olga Owner")
+    helper = await world.person(full_name="Hugo Helper")
+    project = await world.project(owner, name="Alpha ship", editors=[helper])
+    task = await world.task(owner, "task A", project_id=project.id)
+    other = await world.task(owner, "task B", project_id=project.id)
+    names = {"owner": gid(owner), "helper": gid(helper), "project": gid(project)}
+    names |= {"task": gid(task), "other": gid(other)}
+
+    on_task = {"project_id": project.id, "task_id": task.id}
+    entries = [
+        models.TimeEntry(
+            user_id=owner.id,
+            description="meeting A",
+            started_at=THEN,
+            ended_at=THEN + HOUR,
+            billable=True,
+            tags=["Red"],
+            tag_keys=["red"],
+            **on_task,
+            **_common(),
+        ),
+        models.TimeEntry(
+            user_id=owner.id,
+            description="call B",
+            started_at=THEN + HOUR / 2,
+            ended_at=THEN + 2 * HOUR,
+            project_id=project.id,
+            **_common(THEN + DAY),
+        ),
+        models.TimeEntry(
+            user_id=helper.id,
+            description="work C",
+            started_at=THEN.replace(hour=0) + DAY,
+            ended_at=THEN.replace(hour=0) + DAY + 2 * HOUR,
+            day=THEN.date() + DAY,
+            **on_task,
+            **_common(),
+        ),
+        models.TimeEntry(
+            user_id=owner.id,
+            description="timer D",
+            started_at=dt.datetime.now(dt.UTC).replace(microsecond=0) - HOUR,
+            **_common(),
+        ),
+    ]
+    await world.rows(*entries)
+    names["entry"] = gid(entries[0])
+
+    for letter, who, kind, at in (
+        ("A", owner, "image/png", THEN),
+        ("B", helper, "text/plain", THEN + DAY),
+    ):
+        file = models.StoredFile(
+            id=fresh_id(), uploader_id=who.id, created_at=THEN, expires_at=THEN + 100 * 365 * DAY
+        )
+        attachment = models.Attachment(
+            id=fresh_id(),
+            task_id=task.id,
+            uploader_id=who.id,
+            file_id=file.id,
+            filename=f"a file {letter}",
+            content_type=kind,
+            size=len(kind),
+            sha256="0" * 64,
+            has_thumbnail=False,
+            created_at=at,
+        )
+        await world.rows(file, attachment)
+        names[f"file{letter}"] = gid(attachment)
+
+    for letter, told, at, read in (
+        ("A", NotificationKind.REMINDER, THEN, THEN),
+        ("B", NotificationKind.WEBHOOK_DISABLED, THEN + DAY, None),
+    ):
+        notice = models.Notification(
+            id=fresh_id(),
+            recipient_id=owner.id,
+            kind=told,
+            message=f"notice {letter}",
+            created_at=at,
+            read_at=read,
+            in_app=True,
+            email=False,
+        )
+        await world.rows(notice)
+        names[f"notice{letter}"] = gid(notice)
+
+    webhook = models.Webhook(
+        user_id=owner.id,
+        url="https://example.com/",
+        status=WebhookStatus.ACTIVE,
+        secret=b"",
+        **_common(),
+    )
+    await world.rows(webhook)
+    names["webhook"] = gid(webhook)
+    for letter, sent, at, test in (
+        ("A", DeliveryState.DELIVERED, THEN, True),
+        ("B", DeliveryState.FAILED, THEN + DAY, False),
+    ):
+        event_id = fresh_id()
+        delivery = models.WebhookDelivery(
+            id=fresh_id(),
+            webhook_id=webhook.id,
+            event_id=event_id,
+            is_test=test,
+            state=sent,
+            created_at=at,
+            error=f"error {letter}",
+        )
+        await world.rows(delivery)
+        names[f"event{letter}"] = ids.encode(models.Event, event_id)
+
+    for letter, event, of, at in (
+        ("A", EventKind.TASK_UPDATED, task, THEN),
+        ("B", EventKind.TASK_COMPLETED, other, THEN + DAY),
+    ):
+        happened = models.Event(
+            id=fresh_id(),
+            at=at,
+            kind=event.value,
+            actor_id=owner.id,
+            request_id=f"filtered {letter}",
+            subject_type="Task",
+            subject_id=of.id,
+            task_id=of.id,
+            project_id=project.id if letter == "A" else None,
+        )
+        await world.rows(happened)
+
+    # Nobody knows these names, so none of them may be left for a worker to find.
+    prefix = f"filtered.{new_key()}"
+    names |= {"jobs": prefix}
+    jobs = [
+        models.Job(
+            id=fresh_id(),
+            name=f"{prefix} {letter}",
+            payload={},
+            state=state,
+            created_at=at,
+            due_at=at,
+            finished_at=at,
+        )
+        for letter, state, at in (
+            ("A", JobState.DONE, THEN),
+            ("B", JobState.FAILED, THEN + DAY),
+        )
+    ]
+    await world.rows(*jobs)
+    names |= {"jobA": gid(jobs[0]), "jobNameA": jobs[0].name}
+    yield Stage(owner, await world.house.admin(), names)
+    async with world.database.session() as session, session.begin():
+        await session.execute(delete(models.Job).where(models.Job.id.in_([job.id for job in jobs])))
+
+
+def _cases(filter_: str, *cases: tuple[dict[str, Any], str]) -> list[tuple[str, Any, str]]:
+    return [(filter_, *case) for case in cases]
+
+
+# What each filter finds in its list.
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    *_cases(
+        "TimeEntryFilter",
+        ({"id": {"eq": "$entry"}}, "A"),
+        ({"user": {"fullName": {"contains": "hugo"}}}, "C"),
+        ({"userId": {"eq": "$owner"}}, "ABD"),
+        ({"project": {"name": {"startsWith": "alpha"}}}, "ABC"),
+        ({"projectId": {"isNull": True}}, "D"),
+        ({"task": {"title": {"eq": "task A"}}}, "AC"),
+        ({"taskId": {"eq": "$task"}}, "AC"),
+        ({"taskId": {"isNull": True}}, "BD"),
+        ({"description": {"startsWith": "CALL"}}, "B"),
+        ({"startedAt": {"gt": NEXT}}, "D"),
+        ({"startedAt": {"lte": "2020-01-05T09:00:00Z"}}, "A"),
+        ({"endedAt": {"isNull": True}}, "D"),
+        ({"endedAt": {"lt": NEXT}}, "AB"),
+        ({"day": {"eq": "2020-01-06"}}, "C"),
+        ({"day": {"isNull": True}}, "ABD"),
+        ({"isRunning": True}, "D"),
+        ({"isRunning": False}, "ABC"),
+        ({"durationSeconds": {"eq": 5_400}}, "B"),
+        ({"durationSeconds": {"gt": 5_400}}, "C"),
+        ({"billable": True}, "A"),
+        ({"billable": False}, "BCD"),
+        ({"overlaps": True}, "AB"),
+        ({"overlaps": False}, "CD"),
+        ({"tags": {"some": {"eq": "RED"}}}, "A"),
+        ({"tags": {"none": {"eq": "red"}}}, "BCD"),
+        ({"createdAt": {"gt": NEXT}}, "B"),
+        ({"updatedAt": {"lt": NEXT}}, "ACD"),
+        ({"search": "A MEET"}, "A"),
+        ({"not": {"task": {"title": {"eq": "task A"}}}}, "BD"),
+    ),
+    *_cases(
+        "AttachmentFilter",
+        ({"id": {"eq": "$fileA"}}, "A"),
+        ({"filename": {"eq": "a file B"}}, "B"),
+        ({"contentType": {"startsWith": "image/"}}, "A"),
+        ({"size": {"lt": 10}}, "A"),
+        ({"uploader": {"fullName": {"contains": "hugo"}}}, "B"),
+        ({"uploaderId": {"eq": "$owner"}}, "A"),
+        ({"createdAt": {"gt": NEXT}}, "B"),
+        ({"search": "b FILE"}, "B"),
+        ({"not": {"size": {"lt": 10}}}, "B"),
+    ),
+    *_cases(
+        "NotificationFilter",
+        ({"id": {"eq": "$noticeA"}}, "A"),
+        ({"kind": {"eq": "REMINDER"}}, "A"),
+        ({"kind": {"notEq": "REMINDER"}}, "B"),
+        ({"kind": {"in": ["WEBHOOK_DISABLED", "MENTIONED"]}}, "B"),
+        ({"kind": {"notIn": ["WEBHOOK_DISABLED", "MENTIONED"]}}, "A"),
+        ({"isRead": True}, "A"),
+        ({"isRead": False}, "B"),
+        ({"createdAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
+        "JobFilter",
+        ({"id": {"eq": "$jobA"}}, "A"),
+        ({"name": {"eq": "$jobNameA"}}, "A"),
+        ({"state": {"eq": "DONE"}}, "A"),
+        ({"state": {"notEq": "DONE"}}, "B"),
+        ({"state": {"in": ["FAILED", "RUNNING"]}}, "B"),
+        ({"state": {"notIn": ["FAILED", "RUNNING"]}}, "A"),
+        ({"createdAt": {"gt": NEXT}}, "B"),
+    ),
+    *_cases(
+        "WebhookDeliveryFilter",
+        ({"eventId": {"eq": "$eventA"}}, "A"),
+        ({"state": {"eq": "FAILED"}}, "B"),
+        ({"state": {"notEq": "FAILED"}}, "A"),
+        ({"state": {"in": ["DELIVERED", "SKIPPED"]}}, "A"),
+        ({"state": {"notIn": ["DELIVERED", "SKIPPED"]}}, "B"),
+        ({"isTest": True}, "A"),
+        ({"isTest": False}, "B"),
+        ({"createdAt": {"lt": NEXT}}, "A"),
+    ),
+    *_cases(
+        "ActivityFilter",
+        ({"kind": {"eq": "TASK_UPDATED"}}, "A"),
+        ({"kind": {"notEq": "TASK_UPDATED"}}, "B"),
+        ({"kind": {"in": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "B"),
+        ({"kind": {"notIn": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "A"),
+        ({"at": {"lt": NEXT}}, "A"),
+        ({"actorId": {"eq": "$owner"}}, "AB"),
+        ({"actorId": {"eq": "$helper"}}, ""),
+        ({"taskId": {"eq": "$other"}}, "B"),
+        ({"projectId": {"eq": "$project"}}, "A"),
+        ({"projectId": {"isNull": True}}, "B"),
+    ),
+    *_cases(
+        "TaskFilter",
+        ({"timeEntries": {"some": {"billable": True}}}, "A"),
+        ({"timeEntries": {"none": {"billable": True}}}, "B"),
+        ({"timeEntries": {"every": {"day": {"isNull": False}}}}, "B"),
+        ({"trackedSeconds": {"gte": 3_600}}, "A"),
+        ({"trackedSeconds": {"eq": 0}}, "B"),
+        ({"attachments": {"some": {"search": "file"}}}, "A"),
+        ({"attachments": {"none": {"size": {"lt": 10}}}}, "B"),
+        ({"attachments": {"every": {"uploaderId": {"eq": "$owner"}}}}, "B"),
+    ),
+]
+
+# How many entries a report over each counts, of how many seconds.
+REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
+    ({"from": "2020-01-06", "to": "2020-01-06"}, (1, 7_200)),
+    ({"to": "2020-01-05"}, (2, 3_600 + 5_400)),
+    ({"to": "2020-01-06", "entries": {"taskId": {"eq": "$task"}}}, (2, 3_600 + 7_200)),
+]
+# What else of the same world would be found: events of the making, and other people's jobs.
+WITHIN: dict[str, dict[str, Any]] = {
+    "ActivityFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
+    "JobFilter": {"name": {"startsWith": "$jobs"}},
+}
+
+
+@pytest.mark.parametrize(("type_", "filter_", "found"), CASES, ids=short)
+async def test_lists(
+    world: World, stage: Stage, type_: str, filter_: dict[str, Any], found: str
+) -> None:
+    within = WITHIN.get(type_)
+    whole = {"and": [within, filter_]} if within else filter_
+    variables: dict[str, Any] = {"filter": named(whole, stage.names)}
+    variables |= {
+        name: stage.names[name]
+        for name in ("task", "webhook")
+        if re.search(rf"\${name}\b", LISTS[type_])
+    }
+    person = stage.admin if type_ == "JobFilter" else stage.owner
+    page = (await world.run(LISTS[type_], person, **variables)).good
+    while "nodes" not in page:
+        (page,) = page.values()
+    letters = sorted(node["label"][-1] for node in page["nodes"])
+    assert "".join(letters) == found
+    assert page["totalCount"] == len(found)
+
+
+@pytest.mark.parametrize(("filter_", "found"), REPORT_CASES, ids=short)
+async def test_reports(
+    world: World, stage: Stage, filter_: dict[str, Any], found: tuple[int, int]
+) -> None:
+    reply = await world.run(REPORT, stage.owner, filter=named(filter_, stage.names))
+    report = reply.good["timeReport"]
+    assert (report["count"], report["seconds"]) == found

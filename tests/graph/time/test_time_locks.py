@@ -1,0 +1,127 @@
+"""What changes the time of one person at one moment happens one after the other."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from db import models
+from domain.time import time_entry, timer
+from domain.time.time_values import NewTimeEntry
+from graph.core import ids
+from tests.accounts import Person
+from tests.factories import World, gid
+from tests.graph.time.time_calls import LIST, NOW, START, STOP, UPDATE, at, create, created, failure
+from tests.waiting import begun_beside
+
+EIGHT = NOW.replace(hour=8, microsecond=0)
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+async def ada(world: World) -> Person:
+    return await world.person()
+
+
+@pytest.fixture
+async def strict(world: World, ada: Person) -> models.Project:
+    """A project whose entries may not overlap."""
+    project = await world.project(ada)
+    query = """mutation ($input: ProjectUpdateInput!) {
+      projectUpdate(input: $input) { errors { code } }
+    }"""
+    values = {"id": gid(project), "allowOverlaps": False}
+    assert (await world.run(query, ada, input=values)).good
+    return project
+
+
+async def count(world: World, person: Person, **filter_: Any) -> int:
+    reply = await world.run(LIST, person, filter=filter_ or None)
+    found: int = reply.good["timeEntries"]["totalCount"]
+    return found
+
+
+async def test_an_entry_made_beside_another_sees_that_they_overlap(
+    world: World, ada: Person, strict: models.Project
+) -> None:
+    new = NewTimeEntry(project_id=strict.id, started_at=EIGHT, ended_at=EIGHT + HOUR)
+    async with world._work(ada) as work:
+        await time_entry.create(work, new)
+        later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
+        running = await begun_beside(world.database, work.session, later)
+    assert failure(await running) == ("OVERLAP", "input.startedAt")
+    assert await count(world, ada) == 1
+
+
+async def test_an_entry_changed_beside_another_sees_that_they_overlap(
+    world: World, ada: Person, strict: models.Project
+) -> None:
+    other = await created(world, ada, at(10), at(11), projectId=gid(strict))
+    new = NewTimeEntry(project_id=strict.id, started_at=EIGHT, ended_at=EIGHT + HOUR)
+    async with world._work(ada) as work:
+        await time_entry.create(work, new)
+        values = {"id": other["id"], "startedAt": at(8, 30)}
+        later = world.run(UPDATE, ada, at=NOW, input=values)
+        running = await begun_beside(world.database, work.session, later)
+    assert failure(await running) == ("OVERLAP", "input.startedAt")
+    assert await count(world, ada, overlaps=True) == 0
+
+
+async def test_an_entry_made_beside_a_change_sees_that_they_overlap(
+    world: World, ada: Person, strict: models.Project
+) -> None:
+    changed = await created(world, ada, at(10), at(11), projectId=gid(strict))
+    async with world._work(ada) as work:
+        changes = {"started_at": EIGHT, "ended_at": EIGHT + HOUR}
+        await time_entry.update_entry(
+            work, ids.decode(models.TimeEntry, changed["id"], ()), changes, None
+        )
+        later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
+        running = await begun_beside(world.database, work.session, later)
+    assert failure(await running) == ("OVERLAP", "input.startedAt")
+    assert await count(world, ada) == 1
+
+
+async def test_a_timer_started_beside_another_stops_it(world: World, ada: Person) -> None:
+    async with world._work(ada) as work:
+        await timer.start(work, {"description": "The first"})
+        later = world.run(START, ada, input={"description": "The second"})
+        running = await begun_beside(world.database, work.session, later)
+    assert (await running).good["timerStart"]["timeEntry"]["description"] == "The second"
+    assert (await count(world, ada), await count(world, ada, isRunning=True)) == (2, 1)
+
+
+async def test_a_stop_beside_a_start_stops_what_was_started(world: World, ada: Person) -> None:
+    async with world._work(ada) as work:
+        await timer.start(work)
+        running = await begun_beside(world.database, work.session, world.run(STOP, ada, input={}))
+    assert (await running).good
+    assert await count(world, ada, isRunning=True) == 0
+
+
+BULK = """mutation ($input: TimeEntryBulkCreateInput!) {
+  timeEntryBulkCreate(input: $input) {
+    doneCount results { errors { code path } } errors { code path message }
+  }
+}"""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_entries_of_one_call_do_not_overlap_where_either_project_forbids_it(
+    world: World, ada: Person, strict: models.Project, order: int
+) -> None:
+    here = {"startedAt": at(8), "endedAt": at(9), "projectId": gid(strict)}
+    over = {"startedAt": at(8, 59), "endedAt": at(10)}
+    beside = {"startedAt": at(10), "endedAt": at(11), "projectId": gid(strict)}
+    free = [{"startedAt": at(5), "endedAt": at(7)}, {"startedAt": at(6), "endedAt": at(7)}]
+    items = [*[here, over][::order], beside, *free]
+    reply = await world.run(BULK, ada, at=NOW, input={"items": items, "onError": "CONTINUE"})
+    results = reply.data["timeEntryBulkCreate"]["results"]
+    codes = [[error["code"] for error in result["errors"]] for result in results]
+    assert codes == [[], ["OVERLAP"], [], [], []]
+    assert results[1]["errors"][0]["path"] == ["input", "items", "1", "startedAt"]
+    reply = await world.run(BULK, ada, at=NOW, input={"items": items})
+    assert reply.data["timeEntryBulkCreate"]["doneCount"] == 0
+    assert await count(world, ada) == 4
