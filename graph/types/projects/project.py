@@ -305,7 +305,7 @@ class ProjectDeletePayload(Payload):
     """A deleted project can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value(
-        "deleted_id", "The id of the project, now in the trash."
+        "deleted_id", "The ID of the project that was moved to the trash."
     )
 
 

@@ -159,7 +159,7 @@ class ProjectUpdateInput(UpdateInput):
 
 @strawberry.input
 class _OneProject(UpdateInput):
-    """For operations that need the project alone."""
+    """Input of operations that need only the project."""
 
     id: strawberry.ID = required("The project's ID.")
 

@@ -100,7 +100,7 @@ class Attachment(Node):
     )
     thumbnail_url: str | None = batch(
         _thumbnail_urls,
-        "A signed URL of a thumbnail: a WebP image of at most 320 × 320 pixels. Null if the file "
+        "A signed URL of a thumbnail: a WebP image of at most 320 by 320 pixels. Null if the file "
         "is not an image.",
         needs=("id", "has_thumbnail"),
     )

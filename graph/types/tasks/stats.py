@@ -169,7 +169,7 @@ class _Empty:
 def _statement(
     by_project: bool, filter_type: type[Any], filter_shaped: Hashable, shape: Shape, counted: bool
 ) -> Statement:
-    """Totals by group: by project, or one group for all. `counted`: see `graph.core.access_paths`."""
+    """Totals by group: by project, or one for all. `counted`: see `graph.core.access_paths`."""
     viewer = viewer_of(shape)
     task = aliased(models.Task)
     group = task.project_id if by_project else literal(1, Integer())
