@@ -31,6 +31,7 @@ from graph.core.selection import Outline, Selection
 
 BatchFunction = Callable[..., Awaitable[Sequence[Any]]]
 Expression = Callable[[Viewer, Any], Any]
+Arguments = Sequence[StrawberryArgument] | Callable[[str], Sequence[StrawberryArgument]]
 
 
 class BatchInfo(NamedTuple):
@@ -118,8 +119,9 @@ class BatchField(_Field):
     public: bool = False
     # The model's name of the to-one relation that the field shows, if it shows one.
     relation: str | None = None
-    # The declared arguments, or None: read from the function's signature when the schema is built.
-    declared: Sequence[StrawberryArgument] | None = None
+    # The declared arguments, or a function that makes them from the field's Python name; None if
+    # they are read from the resolver's signature when the schema is built.
+    declared: Arguments | None = None
 
     @property
     def is_async(self) -> bool:
@@ -136,6 +138,8 @@ class BatchField(_Field):
         """Built late, when every module's types can be named."""
         if self._arguments is None:
             declared = self.declared
+            if callable(declared):
+                declared = declared(self.python_name)
             self._arguments = list(arguments_of(self.function) if declared is None else declared)
         return self._arguments
 
@@ -242,7 +246,7 @@ def batch(
     *,
     needs: Sequence[Any] = (),
     relation: str | None = None,
-    arguments: Sequence[StrawberryArgument] | None = None,
+    arguments: Arguments | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A field resolved by a batch function; its arguments are those after the first two."""
