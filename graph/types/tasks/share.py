@@ -78,10 +78,7 @@ class TaskShare(Node):
         models.TaskShare.expires_at, "When the share expires, in UTC. Null if it does not expire."
     )
     is_expired: bool = expression(
-        models.TaskShare,
-        "Whether the share has expired.",
-        is_expired,
-        "Whether it gives no right any more.",
+        models.TaskShare, "is_expired", is_expired, "Whether the share has expired."
     )
     viewer_can_edit: bool = right(
         models.TaskShare,

@@ -223,7 +223,7 @@ class Task(Node):
         default_order=NEWEST_ATTACHMENT_FIRST,
     )
     attachment_count: int = expression(
-        models.Task, "The number of attachments.", attachment_count, "The number of files on it."
+        models.Task, "attachment_count", attachment_count, "The number of attachments."
     )
     sync_problem: str | None = expression(
         models.Task,
@@ -386,7 +386,7 @@ class TaskDeletePayload(Payload):
 
     task: Task | None = ref(models.Task, "The current task on `CONFLICT`, otherwise null.")
     deleted_id: strawberry.ID | None = value(
-        "The ID of the task that was moved to the trash.", "The id of the task, now in the trash."
+        "deleted_id", "The ID of the task that was moved to the trash."
     )
 
 

@@ -182,8 +182,8 @@ class TaskBulkDeleteResult(TaskBulkResult):
 class _BulkPayload(Payload):
     done_count: int = derived(
         (),
-        lambda value: value.refs.get("The number of items that were changed.", 0),
-        "The number of items that were done.",
+        lambda value: value.refs.get("done", 0),
+        "The number of items that were changed.",
     )
 
 
