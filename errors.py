@@ -125,7 +125,10 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.RATE_LIMITED: (
         "Too many requests. Wait for the number of seconds in `extensions.retryAfter`."
     ),
-    ErrorCode.OPERATION_TOO_COMPLEX: "The operation exceeds the cost limit of a single operation.",
+    ErrorCode.OPERATION_TOO_COMPLEX: (
+        "The operation exceeds a limit on size or cost. "
+        "`extensions` has the limit's name and both numbers."
+    ),
     ErrorCode.TIMEOUT: "The operation exceeded the time limit and was stopped.",
     ErrorCode.UNAVAILABLE: (
         "The server cannot answer right now: it is stopping, or its database is unreachable. Try "

@@ -2,8 +2,9 @@
 
 A domain function receives a `Work`, changes rows through `work.session` (or, if it knows its
 statements beforehand, by `work.fetch`), and records events with `work.record`. All are rows of the
-same transaction, so every announced change happened and every change is announced. Whoever began
-the work commits it (`graph.kit.mutation`, the command line, a test); domain functions never do.
+same transaction, so every announced change happened and every change is announced. The caller that
+began the work commits it (`graph.kit.mutation`, the command line, a test); domain functions never
+do.
 """
 
 from __future__ import annotations

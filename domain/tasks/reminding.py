@@ -199,7 +199,7 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
     )
     tasks = {row.id: row for row in rows}
     for reminder in reminders:
-        assert reminder.task_id is not None, "asked for by task"
+        assert reminder.task_id is not None, "selected by task"
         since = changed[reminder.task_id]
         if reminder.last_run_at is not None:
             since = max(since, reminder.last_run_at)

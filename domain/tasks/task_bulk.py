@@ -243,7 +243,7 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
     _demand_active(known.people, new.assignee_id)
     # A microsecond apart, so that lists by time keep the order of the input.
     moment = work.now + dt.timedelta(microseconds=len(made))
-    # A personal task's subtasks belong to its owner, whoever creates them.
+    # A personal task's subtasks belong to its owner, even if created by others.
     owner_id = work.viewer.require()
     if parent is not None and parent.project_id is None:
         owner_id = parent.owner_id

@@ -55,7 +55,7 @@ async def create(work: Work, new: NewTask) -> Task:
             )
         project_id = parent.project_id
         if project_id is None:
-            # A personal task's subtasks belong to its owner, whoever creates them.
+            # A personal task's subtasks belong to its owner, even if created by others.
             owner_id = parent.owner_id
     elif project_id is not None:
         await demand_editor(work, project_id, ("project_id",))

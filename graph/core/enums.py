@@ -20,7 +20,9 @@ from db.models import (
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.core.node import described_enum
 
-described_enum(EventKind, "The kind of an event. New kinds may be added.", KIND_DESCRIPTIONS)
+described_enum(
+    EventKind, "The kind of an event. Kinds may be added, but are never removed.", KIND_DESCRIPTIONS
+)
 
 described_enum(
     TaskStatus,

@@ -124,7 +124,7 @@ class Selection:
 
     @property
     def outline(self) -> Outline:
-        """The operation's; held by whoever runs the operation."""
+        """The operation's index; held by the code that runs the operation."""
         outline = self._outline()
         assert outline is not None
         return outline

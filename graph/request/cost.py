@@ -51,7 +51,7 @@ from graph.core.selection import Outline, applies, concrete_types
 OBJECTS_PER_POINT: Final = 50
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 100
-# Items of a list that is no page and has no `ids`: more than most have.
+# Assumed items of a list without paging and without `ids`: more than most have.
 PLAIN_LIST: Final = 5
 MUTATION: Final = 50
 ITEM: Final = 5

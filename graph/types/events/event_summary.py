@@ -37,8 +37,8 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.PROJECT_RESTORED: "{who} restored {project}",
     EventKind.PROJECT_TRANSFERRED: "{who} transferred {project} to {person}",
     EventKind.MEMBER_ADDED: "{who} added {person} to {project}",
-    EventKind.MEMBER_UPDATED: "{who} changed somebody's role in {project}",
-    EventKind.MEMBER_REMOVED: "{person} left {project}",
+    EventKind.MEMBER_UPDATED: "{who} changed a member's role in {project}",
+    EventKind.MEMBER_REMOVED: "{who} removed {person} from {project}",
     EventKind.TASK_CREATED: "{who} created {task}",
     EventKind.TASK_UPDATED: "{who} changed {fields} of {task}",
     EventKind.TASK_COMPLETED: "{who} completed {task}",
@@ -87,6 +87,8 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.PASSWORD_CHANGED: "{who} changed their password",
 }
 
+# Of a member who removed themselves.
+_LEFT = "{who} left {project}"
 # Fields whose names differ from the everyday words. A word shared by several fields appears once.
 _WORDS = {
     "due_at": "due date",
@@ -129,9 +131,10 @@ def _sentence(
     kind = EventKind(event.kind)
     people = _people(event)
     sentence = SENTENCES.get(kind, "{who}: " + kind.name.replace("_", " ").lower())
+    if kind is EventKind.MEMBER_REMOVED and event.actor_id in people:
+        sentence = _LEFT
     # A sentence begins with a capital letter, but a name stays as its owner writes it.
-    nameless = "Somebody" if sentence.startswith("{person}") else "somebody"
-    person = users.get(people[-1], nameless) if people else nameless
+    person = users.get(people[-1], "somebody") if people else "somebody"
     if kind is EventKind.TASK_ASSIGNED and not _assigned(event):
         person = "nobody"
     return sentence.format(

@@ -1,7 +1,7 @@
 """Root fields of subscriptions: what a client can subscribe to.
 
 A subscription's source is a stream of event rows (`events.live`). The transport executes the
-client's selection for each of them, in a context of its own, so that every delivery is read anew
+client's selection for each of them, in a separate context, so that every delivery is read anew
 and through the access rules.
 """
 

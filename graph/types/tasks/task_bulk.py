@@ -57,7 +57,7 @@ described_enum(
 @strawberry.input
 class _BulkInput(MutationInput):
     on_error: BulkOnError = strawberry.field(
-        default=BulkOnError.ROLLBACK, description="What to do if an item fails."
+        default=BulkOnError.ROLLBACK, description="What happens if an item fails."
     )
     dry_run: bool = strawberry.field(
         default=False,
@@ -302,18 +302,18 @@ class TaskBulkMutation:
     task_bulk_create: TaskBulkCreatePayload = mutation(
         _create,
         TaskBulkCreateInput,
-        "Creates up to 200 tasks. The rules of `taskCreate` apply to each.",
+        f"Creates up to {domain.MAX_ITEMS} tasks. The rules of `taskCreate` apply to each.",
         limit=rates.new_tasks,
     )
     task_bulk_update: TaskBulkUpdatePayload = mutation(
         _update,
         TaskBulkUpdateInput,
-        "Updates up to 200 tasks, each with its own changes. The rules of `taskUpdate` apply to "
-        "each; the parent cannot be changed in bulk.",
+        f"Updates up to {domain.MAX_ITEMS} tasks, each with its own changes. The rules of "
+        "`taskUpdate` apply to each; the parent cannot be changed in bulk.",
     )
     task_bulk_delete: TaskBulkDeletePayload = mutation(
         _delete,
         TaskBulkDeleteInput,
-        "Moves up to 200 tasks to the trash. The rules of `taskDelete` apply to each. A subtask "
-        "deleted with its parent in the same call is restored with it.",
+        f"Moves up to {domain.MAX_ITEMS} tasks to the trash. The rules of `taskDelete` apply to "
+        "each. A subtask deleted with its parent in the same call is restored with it.",
     )
