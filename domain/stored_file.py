@@ -97,7 +97,7 @@ async def tidy(work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - what failed first is what the client reads
-            log.warning("a file is left to the sweep: %s", type(error).__name__)
+            log.warning("cleanup failed, the sweep will remove the file: %s", type(error).__name__)
 
     task = asyncio.create_task(quietly())
     _tidying.add(task)

@@ -367,7 +367,7 @@ def _checked_key(given: str | None) -> str:
     key = rules.not_null(given, ("key",))
     if not _KEY.fullmatch(key):
         raise BadInput(
-            "key must be 2 to 10 capital letters or digits, beginning with a letter.",
+            "key must be 2 to 10 capital letters or digits, starting with a letter.",
             path=("key",),
         )
     return key

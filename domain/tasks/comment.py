@@ -160,7 +160,7 @@ async def _keep(database: Database, comments: Sequence[Any], made: Sequence[Rend
             await session.execute(_KEEP, values)
             await session.commit()
     except Exception as error:  # noqa: BLE001 - the reader has what was requested
-        log.warning("rendered comments could not be kept: %s", type(error).__name__)
+        log.warning("rendered comments could not be stored: %s", type(error).__name__)
 
 
 def _kept(rendered: Rendered) -> dict[str, Any]:

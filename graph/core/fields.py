@@ -154,7 +154,7 @@ class BatchField(_Field):
         values = await self.function(parents, info, **arguments)
         if len(values) != len(parents):
             raise BatchFault(
-                f"{self.qualified_name} gave {len(values)} results for {len(parents)} parents"
+                f"{self.qualified_name} returned {len(values)} results for {len(parents)} parents"
             )
         return values
 

@@ -292,7 +292,7 @@ async def _attempts(
             state = getattr(error.orig, "sqlstate", None)
             if state not in _AGAIN or attempt == _ATTEMPTS:
                 raise
-            log.info("%s ran into %s, again (%d)", name, state, attempt)
+            log.info("%s failed with %s, trying again (%d)", name, state, attempt)
     raise AssertionError("unreachable")
 
 
@@ -412,7 +412,7 @@ async def _tell(context: Context, work: Work) -> None:
                 Announcement(projects=work.touched_projects, users=work.touched_users)
             )
     except Exception:
-        log.exception("request %s: the change is committed, telling of it failed", work.request.id)
+        log.exception("request %s: committed, but announcing it failed", work.request.id)
 
 
 def _plain(value: Any) -> Any:

@@ -69,7 +69,7 @@ class Deadline:
     def __enter__(self) -> Self:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a deadline is for tasks")
+            raise RuntimeError("a deadline needs a running task")
         self._task: asyncio.Task[Any] = task
         self._before = task.cancelling()
         self._all.add(self)

@@ -72,7 +72,7 @@ class Prepared(NamedTuple):
 
     @property
     def subscribes(self) -> bool:
-        """Whether it has many answers: a subscription that is to be run."""
+        """Whether it has many answers: a subscription that will be run."""
         return self.kind is OperationType.SUBSCRIPTION and not self.cost_only
 
 
@@ -406,7 +406,7 @@ class Executor:
 
     def _cut(self, kind: OperationType) -> Failure:
         seconds = self._operation_seconds
-        log.warning("an operation was cut after %s s", seconds)
+        log.warning("an operation was stopped after %s s", seconds)
         message = f"The operation took longer than {seconds:g} seconds and was stopped."
         if kind is OperationType.MUTATION:
             message += " The change may have been made. Repeat it with the same idempotencyKey."

@@ -144,13 +144,13 @@ class PersistedDocuments:
             try:
                 await self._redis.set(self._prefix + digest, text.encode(), ex=_REDIS_KEPT)
             except redis.failures() as error:
-                log.info("a persisted document is known to this process alone: %s", error)
+                log.info("a persisted document could not be stored in Redis: %s", error)
 
     async def _shared(self, digest: str) -> str | None:
         try:
             raw = await self._redis.get(self._prefix + digest)
         except redis.failures() as error:
-            log.info("persisted documents of other processes cannot be read: %s", error)
+            log.info("persisted documents in Redis cannot be read: %s", error)
             return None
         if not isinstance(raw, bytes):
             return None

@@ -44,7 +44,7 @@ _ENDINGS: Final = ("Connection", "Edge", "ListFilter", "Filter", "Order")
 _OF_MUTATIONS: Final = ("Input", "Item")
 
 
-# --- what is declared ----------------------------------------------------------------------------
+# --- declarations --------------------------------------------------------------------------------
 
 
 def scope_of(kind: OperationType, name: str) -> Scopes | None:
@@ -171,7 +171,7 @@ def _field(
         yield from _within(outline, get_named_type(field.type), node.selection_set, seen)
 
 
-# --- what a viewer may ---------------------------------------------------------------------------
+# --- scopes of a viewer --------------------------------------------------------------------------
 
 
 def may(viewer: Viewer, *needed: str) -> bool:
@@ -224,14 +224,14 @@ def _undeclared(schema: GraphQLSchema) -> Iterator[str]:
         if type_.name.startswith("__") or type_ in roots or not _has_parts(type_):
             continue
         if scopes_of_type(type_.name) is None and not _inherits(schema, type_.name):
-            yield f"{type_.name} declares none"
+            yield f"{type_.name} declares no scope"
     for kind in OperationType:
         root = schema.get_root_type(kind)
         for name in root.fields if root is not None else ():
             if scope_of(kind, name) is None:
-                yield f"{kind.value} {name} declares none"
+                yield f"{kind.value} {name} declares no scope"
     yield from (
-        f"the event {kind.name} declares none"
+        f"the event {kind.name} declares no scope"
         for kind in EventKind
         if kind.value != LOSS and kind.value not in EVENT_SCOPES
     )
