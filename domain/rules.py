@@ -202,10 +202,12 @@ def taken(noun: str, path: Path) -> AlreadyExists:
 
 
 def _name(path: Path) -> str:
-    """The field's name as the client wrote it."""
-    words = [str(part) for part in path if not str(part).isdigit()]
+    """The field's name as the client wrote it; `tags[2]` for an item of a list."""
+    words, index = [str(part) for part in path], ""
+    while words and words[-1].isdigit():
+        index = f"[{words.pop()}]{index}"
     head, *rest = (words[-1] if words else "value").split("_")
-    return head + "".join(word.title() for word in rest)
+    return head + "".join(word.title() for word in rest) + index
 
 
 # The field that a unique constraint protects, by the constraint's name in the database.
