@@ -166,7 +166,7 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
     """The fragments of one result; none where the texts went away meanwhile."""
     if texts is None:
         return []
-    terms = Terms.of_query(result.asked)
+    terms = Terms.of_query(result.requested)
     fields = _KINDS[SearchKind(result.kind)][1]
     marked = {field: highlight(getattr(texts, field) or "", terms) for field in fields}
     return [SearchFragment(field=field, html=html) for field, html in marked.items() if html]

@@ -162,7 +162,7 @@ class World:
 class ToyContext:
     world: World
     loaders: dict[Any, Any] = field(default_factory=dict)
-    outline: Any = None
+    selection_index: Any = None
     observe: Any = None
     log: list[str] = field(default_factory=list)
 
@@ -350,7 +350,7 @@ class Stats:
         return self.count * 2
 
     @strawberry.field
-    def spread(self, to: int = 2) -> list[Stats]:
+    def scatter(self, to: int = 2) -> list[Stats]:
         return [Stats(count=self.count + step) for step in range(to)]
 
     @strawberry.field

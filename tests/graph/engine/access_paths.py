@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from auth.viewer import Viewer
-from graph.core.access_paths import Ways
+from graph.core.access_paths import AccessPaths
 
 
-class Counting(Ways):
+class Counting(AccessPaths):
     """Always looks first how many rows the viewer sees."""
 
-    def counts(self, viewer: Viewer, model: Any) -> bool:
+    def uses_candidates(self, viewer: Viewer, model: Any) -> bool:
         return True
