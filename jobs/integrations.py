@@ -181,7 +181,7 @@ async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
         # Requests during the wait would make it longer.
         raise Wait(row.wait_until - context.clock(), row.last_error or "It is asked to wait.")
     try:
-        credentials = Encryption(context.settings).open(row.credentials).decode()
+        credentials = Encryption(context.settings).decrypt(row.credentials).decode()
     except Unreadable:
         raise Denied("The stored credentials cannot be read any more; give them again.") from None
     settings = context.settings

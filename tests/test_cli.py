@@ -374,5 +374,5 @@ async def test_stored_secrets_are_encrypted_anew(server: EmbeddedPostgres) -> No
     )
     assert "1 webhooks" in done.stdout, done.stderr
     alone = Encryption(load_settings({"TASKLOOM_SECRET": present}, env_file=None))
-    assert alone.open(await stored()) == b"whsec_x"
+    assert alone.decrypt(await stored()) == b"whsec_x"
     await connection.close()

@@ -107,7 +107,7 @@ async def execute(
     known = planner.operation(
         operation,
         lambda: fragments_of(schema, document),
-        getattr(context_value, "outline", None),
+        getattr(context_value, "selection_index", None),
     )
     variables = known.variables.coerced(given)
     if isinstance(variables, list):
@@ -142,7 +142,7 @@ async def execute(
 
 
 async def _run(run: Run) -> Executed:
-    if getattr(run.context, "outline", run) is None:
+    if getattr(run.context, "selection_index", run) is None:
         run.context.selection_index = run.plan.selection_index
     data, errors = await run.execute()
     return Executed(data, errors or None, "batch")
@@ -213,6 +213,8 @@ class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
             raise Unplannable("directive")
         planner = planner_of(self.schema)
         known = planner.operation(
-            self.operation, lambda: self.fragments, getattr(self.context_value, "outline", None)
+            self.operation,
+            lambda: self.fragments,
+            getattr(self.context_value, "selection_index", None),
         )
         return planner.plan(known, self.variable_values)

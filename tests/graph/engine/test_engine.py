@@ -288,7 +288,7 @@ async def test_plans_are_kept_by_the_variables_that_decide() -> None:
     assert len(planner) == 1
 
 
-async def test_documents_and_plans_share_an_outline() -> None:
+async def test_documents_and_plans_share_a_selection_index() -> None:
     schema = make_schema()
     document = parse("{ people { id } }")
     operation = document.definitions[0]

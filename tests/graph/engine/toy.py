@@ -350,7 +350,7 @@ class Stats:
         return self.count * 2
 
     @strawberry.field
-    def scatter(self, to: int = 2) -> list[Stats]:
+    def spread(self, to: int = 2) -> list[Stats]:
         return [Stats(count=self.count + step) for step in range(to)]
 
     @strawberry.field

@@ -31,7 +31,7 @@ async def test_keys_are_rotated_without_losing_credentials(scene: Scene) -> None
     secret = scene.house.settings.auth.secret.get_secret_value()
     first = {"TASKLOOM_SECRET": secret, "TASKLOOM_ENCRYPTION_KEYS": "k" * 40}
     rotated = Encryption(load_settings(first, env_file=None))
-    assert rotated.open(old).decode() == TOKEN
+    assert rotated.decrypt(old).decode() == TOKEN
     async with scene.house.work() as work:
         assert await integrations.reencrypt(work, rotated) >= 1
     new = (await scene.fresh(integration)).credentials
