@@ -56,7 +56,7 @@ class BatchFault(Exception):  # noqa: N818 - a fault of a resolver, reported wit
 class _Field(StrawberryField):
     """What both kinds share: they survive Strawberry's copying with their own attributes."""
 
-    _own: tuple[str, ...] = ("needs",)
+    _own: tuple[str, ...] = ("requires",)
     requires: tuple[str, ...] = ()
 
     def __copy__(self) -> Any:
@@ -69,7 +69,7 @@ class _Field(StrawberryField):
 class ColumnField(_Field):
     """A value of the parent row. `label` is the column, `convert` makes the API's value of it."""
 
-    _own = ("convert", "label", "needs", "whole_row")
+    _own = ("convert", "label", "requires", "whole_row")
 
     label: str = ""
     convert: Callable[[Any], Any] | None = None
@@ -111,7 +111,7 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "needs", "public", "relation")
+    _own = ("declared", "function", "requires", "public", "relation")
 
     function: BatchFunction
     # Whether it makes credentials, or mends them: a root field for whoever has none that are good.

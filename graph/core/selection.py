@@ -165,7 +165,7 @@ class Selection:
 def required_columns(field: Any) -> tuple[str, ...]:
     """Columns of the parent row that a schema field needs, as its definition declares."""
     definition = field.extensions.get(DEFINITION)
-    requires: tuple[str, ...] = getattr(definition, "needs", ())
+    requires: tuple[str, ...] = getattr(definition, "requires", ())
     return requires
 
 

@@ -236,7 +236,7 @@ def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shap
         found,
         *found.c,
         # The fragments of a result are made from it; two searches may stand in one operation.
-        bindparam("query", None, Text()).label("asked"),
+        bindparam("query", None, Text()).label("requested"),
         *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
     )
     backward = bound == "before"

@@ -93,7 +93,7 @@ class Twin:
 
     async def _caught(self, *arguments: Any, **options: Any) -> ExecutionResult:
         """Executors format errors for clients; the contract is about the errors themselves."""
-        result = await self._execute(*arguments, **{**options, "written": self.serialized})
+        result = await self._execute(*arguments, **{**options, "serialized": self.serialized})
         result.data = read(result.data) if self.serialized else result.data
         self.results.append(result)
         return result
