@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,3 +199,16 @@ def test_what_the_comments_of_the_configuration_name_exists() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     comments = "\n".join(re.findall(r"#(.*)$", text, re.MULTILINE))
     assert [*in_code(comments), *dangling(comments), *unknown_documents(comments)] == []
+
+
+def test_the_architecture_names_every_package_and_layer() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    tree = re.findall(r"^\| `(.*?)`", text, re.MULTILINE)
+    named = {name.rstrip("/").removesuffix(".py") for name in tree}
+    assert roots() - named == set()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(one for one in contracts["contracts"] if one["id"] == "layers")["layers"]
+    listed = re.findall(r"^\d+\. (`\w+`(?:, `\w+`)*)$", text, re.MULTILINE)
+    assert [re.findall(r"\w+", line) for line in listed] == [
+        re.findall(r"\w+", layer) for layer in layers
+    ]
