@@ -25,6 +25,7 @@ CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 PATH = re.compile(r"(?<![\w/.:@-])((?:[\w.-]+/)+[\w.-]*)")
 FILE = re.compile(r"[\w-]+\.(?:py|md|toml|graphql|txt|sh)")
 DOTTED = re.compile(r"(?<![\w./-])[a-z_]+(?:\.\w+)+(?![\w/-])")
+DOCUMENT = re.compile(r"(?<!/)\bdocs/[\w/-]+\.md\b")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MERMAID = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -185,19 +186,33 @@ def anchors(document: Path) -> set[str]:
 def test_what_the_code_names_exists() -> None:
     found = {}
     for path in sources():
+        text = path.read_text()
         missing = [
             name
-            for prose in comments_and_docstrings(path.read_text())
+            for prose in comments_and_docstrings(text)
             for name in (*in_code(prose), *dangling(prose), *unknown_documents(prose))
         ]
+        # In messages and descriptions too.
+        missing += [name for name in DOCUMENT.findall(text) if not (ROOT / name).is_file()]
         if missing:
             found[str(path.relative_to(ROOT))] = missing
     assert found == {}
 
 
-def test_what_the_comments_of_the_configuration_name_exists() -> None:
-    text = (ROOT / "pyproject.toml").read_text()
-    comments = "\n".join(re.findall(r"#(.*)$", text, re.MULTILINE))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pyproject.toml",
+        "Makefile",
+        "Dockerfile",
+        "compose.yaml",
+        ".ci/run",
+        "explorer/vite.config.ts",
+    ],
+)
+def test_what_the_comments_of_a_configuration_name_exists(name: str) -> None:
+    text = (ROOT / name).read_text()
+    comments = "\n".join(re.findall(r"(?:#|//) (.*)$", text, re.MULTILINE))
     assert [*in_code(comments), *dangling(comments), *unknown_documents(comments)] == []
 
 
