@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# Folders that are built or installed, and so are not in a clone.
 SKIPPED = {"node_modules", "dist", "__pycache__", "build"}
 # Names that are ours and also common names of variables: `settings.server` is an attribute.
 VARIABLES = {"settings", "app", "files", "texts"}
@@ -123,7 +124,8 @@ def dangling(text: str) -> Iterator[str]:
         top = path.partition("/")[0]
         if (top in roots() or top in {"docs", "clients", "explorer"}) and (ROOT / top).is_dir():
             cleaned = path.rstrip(".")
-            if not ((ROOT / cleaned).exists() or (ROOT / f"{cleaned}.py").exists()):
+            built = SKIPPED & set(cleaned.split("/"))
+            if not (built or (ROOT / cleaned).exists() or (ROOT / f"{cleaned}.py").exists()):
                 yield path
     for name in DOTTED.findall(text):
         top = name.partition(".")[0]
