@@ -233,7 +233,7 @@ class Work:
         if lock:
             # A separate statement: the next one sees what was committed while this one waited.
             await locks.lock_row(self, model, id_)
-        statement = _visible(model, stand_in(self.viewer), right)
+        statement = _visible(model, placeholder_viewer(self.viewer), right)
         found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=path)
@@ -247,7 +247,7 @@ class Work:
         """
         model = type(row)
         answer = await self.session.execute(
-            _allowed(model, stand_in(self.viewer), right),
+            _allowed(model, placeholder_viewer(self.viewer), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
         found = answer.one()
@@ -343,7 +343,7 @@ def of_one_statement(
 # the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
 
 
-def stand_in(viewer: Viewer) -> Viewer:
+def placeholder_viewer(viewer: Viewer) -> Viewer:
     """A placeholder viewer of the same shape, for whom a statement is built."""
     return _STAND_INS[viewer.shape]
 

@@ -1,6 +1,6 @@
 """Create one task.
 
-`create` does it step by step, within a transaction, and can report every error. `create_at_once`
+`create` does it step by step, within a transaction, and can report every error. `create_in_one_statement`
 does the most frequent case - a task in a project - in one statement that is its own transaction:
 rights, number, rank, task and event. If anything prevents it, it writes nothing; then `create`
 finds out what.
@@ -34,7 +34,7 @@ from domain import rules
 from domain.projects.project import demand_editor, is_member
 from domain.tasks import placement, ranks, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values
-from domain.work import Work, stand_in
+from domain.work import Work, placeholder_viewer
 from errors import BadInput, Forbidden
 from events.kinds import EventKind
 
@@ -99,7 +99,7 @@ def hidden_from_assignee() -> Forbidden:
     )
 
 
-async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row | None:
+async def create_in_one_statement(work: Work, new: NewTask, returning: Returning) -> Row | None:
     """The new task, with the requested columns; None if nothing was done.
 
     `work` is one of `domain.work.of_one_statement`. Raises the failures of the values themselves,
@@ -112,7 +112,7 @@ async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row 
         return None
     columns = _columns(work, new, checked_new(work, new), work.viewer.require())
     given = {name: value for name, value in columns.items() if value is not None}
-    statement = _at_once(stand_in(work.viewer), tuple(given), returning)
+    statement = _at_once(placeholder_viewer(work.viewer), tuple(given), returning)
     event = event_of_values(work, EventKind.TASK_CREATED, columns)
     params = {_TASK[name].key: value for name, value in given.items()}
     for name, bind in _EVENT_AT_ONCE.items():

@@ -3,12 +3,12 @@
 A list at the root scans the index of its ordering and tests the rights row by row; a count goes
 through all rows. For a viewer who sees most rows there is no faster way; a viewer who sees ten of a
 million pays for the million. For the latter, one statement holds two access paths. First the rows
-within the viewer's reach are counted, each through its own index (`auth.access.reach`), up to
+within the viewer's reach are counted, each through its own index (`auth.access.candidate_ids`), up to
 `MOST`. If there are no more, the result is made of these; otherwise it scans. PostgreSQL executes
 only the path that applies, since the other one's condition is false before it begins.
 
 Counting takes about 0.3 ms, and planning twice as long. So the server learns for whom to count
-(`Ways`): viewers who once waited for a scan, unless they turn out to see many rows. What it learns
+(`AccessPaths`): viewers who once waited for a scan, unless they turn out to see many rows. What it learns
 affects only the time, never the rows.
 """
 
@@ -50,15 +50,15 @@ FEW: Final = "_few_"
 _Select = Select[*tuple[Any, ...]]
 
 
-class Reach:
+class CandidateSet:
     """The rows within a viewer's reach, if they are few: part of one statement."""
 
     def __init__(self, rows: Any) -> None:
         """`rows`: a selection of ids."""
-        ids = rows.subquery("within_reach")
+        ids = rows.subquery("candidate_ids")
         enough = literal_column(str(MOST + 1), Integer())
-        self._rows = select(ids.c.id).limit(enough).cte("reach")
-        counted = select(func.count().label("rows")).select_from(self._rows).cte("reached")
+        self._rows = select(ids.c.id).limit(enough).cte("candidates")
+        counted = select(func.count().label("rows")).select_from(self._rows).cte("counted")
         rows_reached = select(counted.c.rows).scalar_subquery()
         most = literal_column(str(MOST), Integer())
         self.is_few: ColumnElement[bool] = rows_reached <= most
@@ -72,27 +72,27 @@ class Reach:
         return and_(self.is_few, entity.id == any_(array))
 
 
-def reach_of(viewer: Viewer, model: type[Base], *, counted: bool) -> Reach | None:
+def candidate_set(viewer: Viewer, model: type[Base], *, counted: bool) -> CandidateSet | None:
     """None if there is only one access path: the rows are not to be counted, or no rule says how
     else to find them.
     """
-    rows = access.reach(viewer, model, most=MOST + 1) if counted else None
-    return None if rows is None else Reach(rows)
+    rows = access.candidate_ids(viewer, model, most=MOST + 1) if counted else None
+    return None if rows is None else CandidateSet(rows)
 
 
-def gathered(query: _Select, entity: Any, reach: Reach | None) -> SelectBase:
+def by_access_path(query: _Select, entity: Any, candidates: CandidateSet | None) -> SelectBase:
     """All rows of the query, by the access path that applies."""
-    if reach is None:
+    if candidates is None:
         return query
-    return union_all(query.where(reach.holds(entity)), query.where(reach.is_many))
+    return union_all(query.where(candidates.holds(entity)), query.where(candidates.is_many))
 
 
-def flag_of(reach: Reach | None) -> list[ColumnElement[bool]]:
-    """The column to read beside the others, for `Ways.read`."""
-    return [] if reach is None else [reach.is_few.label(FEW)]
+def path_flag(candidates: CandidateSet | None) -> list[ColumnElement[bool]]:
+    """The column to read beside the others, for `AccessPaths.read`."""
+    return [] if candidates is None else [candidates.is_few.label(FEW)]
 
 
-class Ways:
+class AccessPaths:
     """Decides which access path to use for a viewer and a model. One per process."""
 
     def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
@@ -100,7 +100,7 @@ class Ways:
         # Until when they are known to see many rows; None if their rows are to be counted.
         self._known: OrderedDict[tuple[UUID | None, type[Base]], float | None] = OrderedDict()
 
-    def counts(self, viewer: Viewer, model: type[Base]) -> bool:
+    def uses_candidates(self, viewer: Viewer, model: type[Base]) -> bool:
         """Whether to count the rows first."""
         return self._known.get((viewer.user_id, model), 0.0) is None
 
@@ -118,18 +118,18 @@ class Ways:
         begun = time.perf_counter()
         rows = await fetch
         if not counted:
-            self.walked(viewer, model, time.perf_counter() - begun)
+            self.record_scan(viewer, model, time.perf_counter() - begun)
         elif rows:
-            self.counted(viewer, model, few=getattr(rows[0], FEW, True))
+            self.record_lookup(viewer, model, few=getattr(rows[0], FEW, True))
         return rows
 
-    def walked(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
+    def record_scan(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
         """Note that a scan for a list took this long."""
         key = (viewer.user_id, model)
         if seconds > self.slow_seconds and (self._known.get(key) or 0.0) < time.monotonic():
             self._learn(key, None)
 
-    def counted(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
+    def record_lookup(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
         """Note whether a counted list has few rows."""
         if not few:
             self._learn((viewer.user_id, model), time.monotonic() + REMEMBERED_SECONDS)

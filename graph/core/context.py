@@ -16,8 +16,8 @@ from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Credentials, Viewer
 from db.engine import Database
-from graph.core.access_paths import Ways
-from graph.core.selection import Outline
+from graph.core.access_paths import AccessPaths
+from graph.core.selection import SelectionIndex
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Services:
     files: Files
     clock: Callable[[], dt.datetime] = utc_now
     limits: Limits = field(init=False)
-    ways: Ways = field(default_factory=Ways)
+    access_paths: AccessPaths = field(default_factory=AccessPaths)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)
@@ -80,8 +80,8 @@ class Context:
     pages: PageReader | None = None
     # How many fields the batch engine runs concurrently now; 0 if that is not known.
     branches: int = 0
-    # The operation's outline, if the executor keeps one with the document.
-    outline: Outline | None = None
+    # The operation's selection index, if the executor keeps one with the document.
+    selection_index: SelectionIndex | None = None
     # What the batch engine reads for an operation that it serializes; see
     # `graph.engine.serialization`.
     columns: PlanColumns | None = None

@@ -45,8 +45,8 @@ from files.upload import Upload
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
-from graph.core.node import TYPE_NAMES, told_by_class
-from graph.engine.sql_json import KEY_ONLY, Columns, written_columns
+from graph.core.node import TYPE_NAMES, is_type_by_class
+from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
 
 log = logging.getLogger("taskloom.mutation")
@@ -85,7 +85,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ReturnedColumns:
     """The columns that a statement returns of a row that it inserted, of those of the row's
     table.
     """
@@ -104,10 +104,10 @@ class Returned:
         labels = sorted({*self.columns.labels, "id"})
         plain = [table.c[label].label(label) for label in labels]
         viewer = viewer_of(self.viewer)
-        return [*plain, *written_columns(value_of, self.columns.stretches, viewer)]
+        return [*plain, *serialized_columns(value_of, self.columns.spans, viewer)]
 
 
-ONLY_ID = Returned(KEY_ONLY, NOBODY.shape)
+ONLY_ID = ReturnedColumns(KEY_ONLY, NOBODY.shape)
 
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
 # Does the mutation in a single statement if that is possible; otherwise does nothing and returns
@@ -149,7 +149,7 @@ def payload(description: str) -> Callable[[type[Any]], type[Any]]:
     """Declare a payload type. The mutation decides which payload it is, so no type is probed."""
 
     def declare(cls: type[Any]) -> type[Any]:
-        told_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
+        is_type_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
         return strawberry.type(cls, description=description)
 
     return declare
@@ -195,7 +195,7 @@ def mutation(
     around: Callable[[Context, Any], AbstractAsyncContextManager[Any]] | None = None,
     secrets: Sequence[str] = (),
     limit: Limit | None = None,
-    at_once: tuple[type[Base], AtOnce] | None = None,
+    single_statement: tuple[type[Base], AtOnce] | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A root field of `Mutation`.
@@ -205,7 +205,7 @@ def mutation(
     work. `around`: what is done outside the transaction, before and after it, because it takes too
     long for one (bytes of a file); the function takes its value before the work. `secrets`: keys of
     the refs that are not stored, so that a repeat does not return them again. `limit`: how often it
-    may be done, one of `graph.kit.rates`. `at_once`: tried first if there is no idempotency key,
+    may be done, one of `graph.kit.rates`. `single_statement`: tried first if there is no idempotency key,
     with the model of what it returns.
     """
 
@@ -222,9 +222,9 @@ def mutation(
             async with AsyncExitStack() as stack:
                 # Problems of the input are collected until the first statement.
                 stack.enter_context(collecting())
-                if at_once is not None and not isinstance(_key(data), str):
-                    model, function_at_once = at_once
-                    done = await _at_once(context, function_at_once, data, _wanted(info, model))
+                if single_statement is not None and not isinstance(_key(data), str):
+                    model, function_at_once = single_statement
+                    done = await _immediate(context, function_at_once, data, _wanted(info, model))
                     if done is not None:
                         return [done]
                 if around is not None:
@@ -296,8 +296,8 @@ async def _attempts(
     raise AssertionError("unreachable")
 
 
-async def _at_once(
-    context: Context, function: AtOnce, data: Any, wanted: Returned | None
+async def _immediate(
+    context: Context, function: AtOnce, data: Any, wanted: ReturnedColumns | None
 ) -> PayloadValue | None:
     services = context.services
     work = of_one_statement(
@@ -316,16 +316,16 @@ async def _at_once(
     return PayloadValue(refs)
 
 
-def _wanted(info: BatchInfo, model: type[Base]) -> Returned | None:
+def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
     """The columns of this model that the operation needs; None if it needs more than columns."""
-    written, outline = info.context.columns, info.selection.outline
-    known = (written or outline).statements
-    place = (Returned, model, info.viewer.shape)
+    serialized, selection_index = info.context.columns, info.selection.selection_index
+    known = (serialized or selection_index).statements
+    place = (ReturnedColumns, model, info.viewer.shape)
     if place not in known:
-        columns = columns_of_objects(model, written, outline)
+        columns = columns_of_objects(model, serialized, selection_index)
         only = columns.labels <= _column_names(model)
-        known[place] = Returned(columns, info.viewer.shape) if only else None
-    found: Returned | None = known[place]
+        known[place] = ReturnedColumns(columns, info.viewer.shape) if only else None
+    found: ReturnedColumns | None = known[place]
     return found
 
 

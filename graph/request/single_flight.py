@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SingleFlight(Generic[T]):
     """Running calls, by key. `worth` says which results may be given to others."""
 
     def __init__(self, worth: Callable[[T], bool]) -> None:

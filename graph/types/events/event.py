@@ -123,7 +123,7 @@ def _by_key(model: type[Base], key: str, description: str) -> Any:
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
         return await load_objects(info, model, [getattr(parent, key) for parent in parents])
 
-    return batch(rows, description, needs=(key,))
+    return batch(rows, description, requires=(key,))
 
 
 async def _request_ids(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
@@ -168,7 +168,7 @@ class TaskEvent(Node):
         "response, so that you can recognize your own changes. Clients choose these IDs: those "
         "of other sessions, keys and users are returned with the actor in front (`user_…/…`) and "
         "never equal yours.",
-        needs=("request_id", "actor_id", "session_id", "api_key_id"),
+        requires=("request_id", "actor_id", "session_id", "api_key_id"),
     )
     actor: User | None = _by_key(
         models.User, "actor_id", "The user who caused the event. Null if the account was deleted."
@@ -177,7 +177,7 @@ class TaskEvent(Node):
         _subjects,
         "What the event is about, in its current state. Null if it was deleted or you can no "
         "longer see it.",
-        needs=("subject_type", "subject_id"),
+        requires=("subject_type", "subject_id"),
     )
     subject_id: strawberry.ID | None = derived(
         ("subject_type", "subject_id"),
@@ -187,7 +187,7 @@ class TaskEvent(Node):
     task: Task | None = batch(
         _tasks,
         "The task concerned, in its current state. Null if there is none or you cannot see it.",
-        needs=("task_id", "subject_type", "subject_id"),
+        requires=("task_id", "subject_type", "subject_id"),
     )
     matches: bool = derived(
         ("kind",),
@@ -200,19 +200,19 @@ class TaskEvent(Node):
         "The project concerned. Null if there is none or you cannot see it.",
     )
     summary: str = batch(
-        summaries, "What happened, as a sentence in English.", needs=event_summary.NEEDS
+        summaries, "What happened, as a sentence in English.", requires=event_summary.NEEDS
     )
     ip: str | None = batch(
         _of_oneself("ip"),
         "The network address that the event was caused from. Null unless you caused it or are an "
         "administrator.",
-        needs=("ip", "actor_id"),
+        requires=("ip", "actor_id"),
     )
     session_id: strawberry.ID | None = batch(
         _of_oneself("session_id", ids.Encoder(models.Session)),
         "The ID of the session that caused the event. Null unless you caused it or are an "
         "administrator.",
-        needs=("session_id", "actor_id"),
+        requires=("session_id", "actor_id"),
     )
     changes: list[FieldChange] = field_changes()
 
@@ -224,17 +224,17 @@ _ASKED = "eventCursor"
 
 async def take_event_cursor(context: Context) -> None:
     """Take `eventCursor` if the operation selects it; to be called before anything is read."""
-    outline = context.outline
-    if outline is None or outline.operation.operation is not OperationType.QUERY:
+    selection_index = context.selection_index
+    if selection_index is None or selection_index.operation.operation is not OperationType.QUERY:
         return
-    asked = outline.statements.get(_ASKED)
-    if asked is None:
-        query = outline.schema.query_type
+    requested = selection_index.statements.get(_ASKED)
+    if requested is None:
+        query = selection_index.schema.query_type
         assert query is not None
-        nodes = fields_of(outline, query, [outline.operation.selection_set])
-        asked = any(node.name.value == _ASKED for node in nodes)
-        outline.statements[_ASKED] = asked
-    if asked and context.viewer.signed_in:
+        nodes = fields_of(selection_index, query, [selection_index.operation.selection_set])
+        requested = any(node.name.value == _ASKED for node in nodes)
+        selection_index.statements[_ASKED] = requested
+    if requested and context.viewer.signed_in:
         context.event_cursor = str((await context.services.live.log.head()).cursor)
 
 
@@ -242,7 +242,7 @@ async def _event_cursor(info: BatchInfo) -> str:
     info.viewer.require()
     if info.context.event_cursor is None:
         await take_event_cursor(info.context)
-    assert info.context.event_cursor is not None, "the executor's outline has this field"
+    assert info.context.event_cursor is not None, "the executor's selection index has this field"
     return info.context.event_cursor
 
 

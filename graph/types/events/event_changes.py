@@ -63,7 +63,7 @@ def field_changes() -> Any:
     return batch(
         _changes,
         "The fields that changed. Empty for a newly created object.",
-        needs=("changes", "subject_type"),
+        requires=("changes", "subject_type"),
     )
 
 

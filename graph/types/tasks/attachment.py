@@ -96,13 +96,13 @@ class Attachment(Node):
         "A signed URL to download the file with GET. Anyone who has it can use it, for four to "
         "five minutes. Without its signature, the same URL serves users who can see the task "
         "(`Authorization: Bearer`).",
-        needs=("id",),
+        requires=("id",),
     )
     thumbnail_url: str | None = batch(
         _thumbnail_urls,
         "A signed URL of a thumbnail: a WebP image of at most 320 by 320 pixels. Null if the file "
         "is not an image.",
-        needs=("id", "has_thumbnail"),
+        requires=("id", "has_thumbnail"),
     )
     viewer_can_delete: bool = expression(
         models.Attachment,

@@ -28,7 +28,7 @@ from errors import NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, batch, column, derived, root
 from graph.core.inputs import given
-from graph.core.node import Node, node_id, node_type, right
+from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import Shape, load_object, load_objects, to_one, viewer_of
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
@@ -146,13 +146,13 @@ class Comment(Node):
         "and images, and with links to http, https and mailto only. Tables are not rendered if "
         f"they have more than {markdown.MOST_CELLS:,} cells together; bare links are not rendered "
         f"if a word of the text is longer than {markdown.LONGEST_WORD:,} characters.",
-        needs=("id", "body", "body_html", "rendered_version"),
+        requires=("id", "body", "body_html", "rendered_version"),
     )
     body_text: str = batch(
         _text,
         "The text without formatting, one line per block, for previews. It is not escaped for "
         "HTML.",
-        needs=("id", "body", "body_text", "rendered_version"),
+        requires=("id", "body", "body_text", "rendered_version"),
     )
     is_deleted: bool = derived(
         (models.Comment.removed_at,),
@@ -178,7 +178,7 @@ class Comment(Node):
         _mentions,
         "The users mentioned as `@username` who could see the task when the text was written, "
         "ordered by username.",
-        needs=("id",),
+        requires=("id",),
     )
     edited_at: dt.datetime | None = column(
         models.Comment.edited_at,
@@ -190,13 +190,13 @@ class Comment(Node):
         "them.",
         default_order=(Key(ordering.source(models.CommentRevision.replaced_at), descending=True),),
     )
-    viewer_can_edit: bool = right(
+    viewer_can_edit: bool = permission_field(
         models.Comment,
         "viewer_can_edit",
         access.edit,
         "Whether you can edit the comment.",
     )
-    viewer_can_delete: bool = right(
+    viewer_can_delete: bool = permission_field(
         models.Comment,
         "viewer_can_delete",
         access.delete,

@@ -211,7 +211,7 @@ class Reminder(Node):
     next_runs: list[dt.datetime] = batch(
         _next_runs,
         "The next runs, in UTC, by the current rule and task. Empty if the reminder is off.",
-        needs=("kind", "rule", "next_run_at"),
+        requires=("kind", "rule", "next_run_at"),
     )
     created_at: dt.datetime = column(
         models.Reminder.created_at, "When the reminder was created, in UTC."
