@@ -1,9 +1,9 @@
 """Create one task.
 
-`create` does it step by step, within a transaction, and can report every error. `create_in_one_statement`
-does the most frequent case - a task in a project - in one statement that is its own transaction:
-rights, number, rank, task and event. If anything prevents it, it writes nothing; then `create`
-finds out what.
+`create` does it step by step, within a transaction, and can report every error.
+`create_in_one_statement` does the most frequent case - a task in a project - in one statement that
+is its own transaction: rights, number, rank, task and event. If anything prevents it, it writes
+nothing; then `create` finds out what.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 A list at the root scans the index of its ordering and tests the rights row by row; a count goes
 through all rows. For a viewer who sees most rows there is no faster way; a viewer who sees ten of a
 million pays for the million. For the latter, one statement holds two access paths. First the rows
-within the viewer's reach are counted, each through its own index (`auth.access.candidate_ids`), up to
-`MOST`. If there are no more, the result is made of these; otherwise it scans. PostgreSQL executes
-only the path that applies, since the other one's condition is false before it begins.
+within the viewer's reach are counted, each through its own index (`auth.access.candidate_ids`), up
+to `MOST`. If there are no more, the result is made of these; otherwise it scans. PostgreSQL
+executes only the path that applies, since the other one's condition is false before it begins.
 
 Counting takes about 0.3 ms, and planning twice as long. So the server learns for whom to count
-(`AccessPaths`): viewers who once waited for a scan, unless they turn out to see many rows. What it learns
-affects only the time, never the rows.
+(`AccessPaths`): viewers who once waited for a scan, unless they turn out to see many rows. What it
+learns affects only the time, never the rows.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
 # None, and the function does it. Receives the columns that the response needs of the object, if it
 # needs nothing else, and may return a row with these columns instead of its id: the user who
 # created the object can see it.
-AtOnce = Callable[[Work, Any, "Returned | None"], Awaitable[Refs | None]]
+AtOnce = Callable[[Work, Any, "ReturnedColumns | None"], Awaitable[Refs | None]]
 # Raises `RateLimited` if the mutation was done too often; see `graph.kit.rates`.
 Limit = Callable[[Context, Any], Awaitable[None]]
 
@@ -205,8 +205,8 @@ def mutation(
     work. `around`: what is done outside the transaction, before and after it, because it takes too
     long for one (bytes of a file); the function takes its value before the work. `secrets`: keys of
     the refs that are not stored, so that a repeat does not return them again. `limit`: how often it
-    may be done, one of `graph.kit.rates`. `single_statement`: tried first if there is no idempotency key,
-    with the model of what it returns.
+    may be done, one of `graph.kit.rates`. `single_statement`: tried first if there is no
+    idempotency key, with the model of what it returns.
     """
 
     async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:

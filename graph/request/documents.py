@@ -2,9 +2,9 @@
 
 Clients send the same few documents over and over, and parsing and validating one costs more than
 executing it. Everything that follows from the text alone is kept with it: the tree, its operations,
-what they select (`graph.core.selection.SelectionIndex`), and the whole answer of an introspection query,
-which depends on no viewer. Caches are bounded by an estimate of the bytes that they hold, so that a
-client that sends a new document every time evicts other documents and does no other harm.
+what they select (`graph.core.selection.SelectionIndex`), and the whole answer of an introspection
+query, which depends on no viewer. Caches are bounded by an estimate of the bytes that they hold, so
+that a client that sends a new document every time evicts other documents and does no other harm.
 """
 
 from __future__ import annotations
