@@ -398,8 +398,9 @@ class TaskMoveInput(UpdateInput):
     )
     time_entries: EntriesOfMoved = strawberry.field(
         default=EntriesOfMoved.MOVE,
-        description="What happens to the time entries of the task and its subtasks, whoever "
-        "tracked them, when the project changes. With MOVE, the mutation fails with "
-        "`LOCKED` if an entry is in a locked period of either project, and with "
-        "`OVERLAP` if the new project does not allow the overlaps that would result.",
+        description="What happens to the time entries of the task and its subtasks, including "
+        "those of other users, when the project changes. With MOVE, the mutation "
+        "fails with `LOCKED` if an entry is in a locked period of either project, "
+        "and with `OVERLAP` if the new project does not allow the overlaps that "
+        "would result.",
     )
