@@ -182,7 +182,7 @@ def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[St
             argument(
                 "order_by",
                 list[order_type] | None,
-                "How to order the items. The ID is always the last key.",
+                "The sort keys, most significant first. The ID is always the last key.",
             )
         )
     return [

@@ -48,7 +48,7 @@ class EventKindFilter:
     not_in: list[EventKind] | None = optional("Equals none of these kinds.")
 
 
-@filtering.filter_input("Filters activity entries.")
+@filtering.filter_input("Filter for activity entries.")
 class ActivityFilter:
     """Conditions on events."""
 

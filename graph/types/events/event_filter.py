@@ -55,8 +55,8 @@ _COLUMNS = {column.key: column for column in models.Task.__table__.columns}
 
 
 @strawberry.input(
-    description="Filters events. All conditions that you set must hold. `ACCESS_LOST` events are "
-    "always delivered, regardless of `kinds`, `actors` and `task`."
+    description="Filter for events. All conditions that you set must hold. `ACCESS_LOST` events "
+    "are always delivered, regardless of `kinds`, `actors` and `task`."
 )
 class TaskEventFilter:
     """See the module."""

@@ -100,7 +100,7 @@ class Project(Node):
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Project.time_entries,
         "The time entries in the project that you can see: everyone's if you are its owner or an "
-        "admin, otherwise your own. Newest first unless ordered otherwise.",
+        "admin, otherwise your own. Newest first by default.",
         filter_type=_TimeEntryFilter,
         order_type=_TimeEntryOrder,
         default_order=_NEWEST_TIME_FIRST,
@@ -110,14 +110,14 @@ class Project(Node):
     )
     members: ProjectMemberConnection = paging.to_many(
         models.Project.members,
-        "The members of the project, earliest to join first unless ordered otherwise.",
+        "The members of the project, earliest to join first by default.",
         filter_type=ProjectMemberFilter,
         order_type=ProjectMemberOrder,
         default_order=_OLDEST_MEMBER_FIRST,
     )
     tasks: _TaskConnection = paging.to_many(
         models.Project.tasks,
-        "The project's tasks, by position unless ordered otherwise.",
+        "The project's tasks, by position by default.",
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=_BY_POSITION,
@@ -255,7 +255,7 @@ class ProjectQuery:
     )
     projects: ProjectConnection = paging.connection(
         models.Project,
-        "Lists the projects that you are a member of, newest first unless ordered otherwise.",
+        "Lists the projects that you are a member of, newest first by default.",
         filter_type=ProjectFilter,
         order_type=ProjectOrder,
         default_order=_NEWEST_FIRST,
@@ -270,37 +270,37 @@ class _ProjectPayload(Payload):
     project: Project | None = ref(models.Project, "The project. Null if the mutation failed.")
 
 
-@payload("Result of `projectCreate`.")
+@payload("Payload of `projectCreate`.")
 class ProjectCreatePayload(_ProjectPayload):
     """`projectCreate`."""
 
 
-@payload("Result of `projectUpdate`. On `CONFLICT`, `project` is the current project.")
+@payload("Payload of `projectUpdate`. On `CONFLICT`, `project` is the current project.")
 class ProjectUpdatePayload(_ProjectPayload):
     """`projectUpdate`."""
 
 
-@payload("Result of `projectArchive`. On `CONFLICT`, `project` is the current project.")
+@payload("Payload of `projectArchive`. On `CONFLICT`, `project` is the current project.")
 class ProjectArchivePayload(_ProjectPayload):
     """`projectArchive`."""
 
 
-@payload("Result of `projectUnarchive`. On `CONFLICT`, `project` is the current project.")
+@payload("Payload of `projectUnarchive`. On `CONFLICT`, `project` is the current project.")
 class ProjectUnarchivePayload(_ProjectPayload):
     """`projectUnarchive`."""
 
 
-@payload("Result of `projectRestore`.")
+@payload("Payload of `projectRestore`.")
 class ProjectRestorePayload(_ProjectPayload):
     """`projectRestore`."""
 
 
-@payload("Result of `projectTransfer`. On `CONFLICT`, `project` is the current project.")
+@payload("Payload of `projectTransfer`. On `CONFLICT`, `project` is the current project.")
 class ProjectTransferPayload(_ProjectPayload):
     """`projectTransfer`."""
 
 
-@payload("Result of `projectDelete`.")
+@payload("Payload of `projectDelete`.")
 class ProjectDeletePayload(Payload):
     """A deleted project can no longer be read, so the payload has its ID."""
 
@@ -316,17 +316,17 @@ class _MemberPayload(Payload):
     )
 
 
-@payload("Result of `projectMemberAdd`.")
+@payload("Payload of `projectMemberAdd`.")
 class ProjectMemberAddPayload(_MemberPayload):
     """`projectMemberAdd`."""
 
 
-@payload("Result of `projectMemberUpdate`. On `CONFLICT`, `member` is the current membership.")
+@payload("Payload of `projectMemberUpdate`. On `CONFLICT`, `member` is the current membership.")
 class ProjectMemberUpdatePayload(_MemberPayload):
     """`projectMemberUpdate`."""
 
 
-@payload("Result of `projectMemberRemove`.")
+@payload("Payload of `projectMemberRemove`.")
 class ProjectMemberRemovePayload(Payload):
     """The membership no longer exists; members can still read the project."""
 

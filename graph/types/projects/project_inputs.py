@@ -19,7 +19,7 @@ from graph.types.time.tracked_time import project_tracked_seconds
 # --- filters and orderings -----------------------------------------------------------------------
 
 
-@filtering.filter_input("Filters project members.")
+@filtering.filter_input("Filter for project members.")
 class ProjectMemberFilter:
     """Conditions on members."""
 
@@ -35,7 +35,7 @@ class ProjectMemberFilter:
     )
 
 
-@strawberry.input(description="Filters a project's members.")
+@strawberry.input(description="Filter for a project's members.")
 class ProjectMemberListFilter:
     """`some`, `none`, `every`."""
 
@@ -44,7 +44,7 @@ class ProjectMemberListFilter:
     every: ProjectMemberFilter | None = optional("Every member matches.")
 
 
-@filtering.filter_input("Filters projects.")
+@filtering.filter_input("Filter for projects.")
 class ProjectFilter:
     """Conditions on projects."""
 
@@ -76,41 +76,41 @@ class ProjectFilter:
     )
 
 
-@ordering.order_input("Orders projects. Set exactly one field.")
+@ordering.order_input("Sort key for projects. Provide exactly one field.")
 class ProjectOrder:
     """Order keys of projects."""
 
-    name: OrderBy | None = ordering.by_text(models.Project.name, "Orders by name.")
-    key: OrderBy | None = ordering.by(models.Project.key, "Orders by key.")
-    created_at: OrderBy | None = ordering.by(models.Project.created_at, "Orders by creation time.")
+    name: OrderBy | None = ordering.by_text(models.Project.name, "Sorts by name.")
+    key: OrderBy | None = ordering.by(models.Project.key, "Sorts by key.")
+    created_at: OrderBy | None = ordering.by(models.Project.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(
-        models.Project.updated_at, "Orders by the time of the last change."
+        models.Project.updated_at, "Sorts by the time of the last change."
     )
     archived_at: OrderBy | None = ordering.by(
-        models.Project.archived_at, "Orders by the time of archiving."
+        models.Project.archived_at, "Sorts by the time of archiving."
     )
     tracked_seconds: OrderBy | None = ordering.by_expression(
         "tracked_seconds",
         project_tracked_seconds,
         BigInteger(),
-        "Orders by the tracked time that you can see.",
+        "Sorts by the tracked time that you can see.",
         nullable=False,
     )
     owner: UserOrder | None = ordering.by_relation(
-        models.Project.owner, lambda: UserOrder, "Orders by owner."
+        models.Project.owner, lambda: UserOrder, "Sorts by owner."
     )
 
 
-@ordering.order_input("Orders project members. Set exactly one field.")
+@ordering.order_input("Sort key for project members. Provide exactly one field.")
 class ProjectMemberOrder:
     """Order keys of members."""
 
-    role: OrderBy | None = ordering.by(models.ProjectMember.role, "Orders by role.")
+    role: OrderBy | None = ordering.by(models.ProjectMember.role, "Sorts by role.")
     created_at: OrderBy | None = ordering.by(
-        models.ProjectMember.created_at, "Orders by the time of joining."
+        models.ProjectMember.created_at, "Sorts by the time of joining."
     )
     user: UserOrder | None = ordering.by_relation(
-        models.ProjectMember.user, lambda: UserOrder, "Orders by user."
+        models.ProjectMember.user, lambda: UserOrder, "Sorts by user."
     )
 
 
@@ -123,7 +123,7 @@ class ProjectCreateInput(MutationInput):
 
     name: str = required("The name, 1 to 200 characters.")
     id: strawberry.ID | None = optional(
-        "An ID chosen by the client: `project_` and a UUIDv7 in 32 hexadecimal digits."
+        "An ID that you generate: `project_` followed by a UUIDv7 in 32 hexadecimal digits."
     )
     description: str | None = optional("The description, up to 5,000 characters.")
     key: str | None = optional(
@@ -134,8 +134,7 @@ class ProjectCreateInput(MutationInput):
 
 
 @strawberry.input(
-    description="Input for `projectUpdate`. Fields that you omit stay unchanged; "
-    "null clears a field."
+    description="Input for `projectUpdate`. Omitted fields stay unchanged; null clears a field."
 )
 class ProjectUpdateInput(UpdateInput):
     """See `domain.projects.project.update_project`."""

@@ -198,12 +198,12 @@ class _AttachmentPayload(Payload):
     )
 
 
-@payload("Result of `attachmentUpload`.")
+@payload("Payload of `attachmentUpload`.")
 class AttachmentUploadPayload(_AttachmentPayload):
     """`attachmentUpload`."""
 
 
-@payload("Result of `attachmentUploadStart`.")
+@payload("Payload of `attachmentUploadStart`.")
 class AttachmentUploadStartPayload(Payload):
     """`attachmentUploadStart`."""
 
@@ -212,12 +212,12 @@ class AttachmentUploadStartPayload(Payload):
     )
 
 
-@payload("Result of `attachmentUploadFinish`.")
+@payload("Payload of `attachmentUploadFinish`.")
 class AttachmentUploadFinishPayload(_AttachmentPayload):
     """`attachmentUploadFinish`."""
 
 
-@payload("Result of `attachmentDelete`.")
+@payload("Payload of `attachmentDelete`.")
 class AttachmentDeletePayload(Payload):
     """A deleted attachment can no longer be read, so the payload has its ID."""
 

@@ -29,7 +29,7 @@ def attachment_count(_: Viewer, task: Any) -> Any:
     )
 
 
-@filtering.filter_input("Filters attachments.")
+@filtering.filter_input("Filter for attachments.")
 class AttachmentFilter:
     """Conditions on attachments."""
 
@@ -56,7 +56,7 @@ class AttachmentFilter:
     )
 
 
-@strawberry.input(description="Filters a task's attachments.")
+@strawberry.input(description="Filter for a task's attachments.")
 class AttachmentListFilter:
     """`some`, `none`, `every`."""
 
@@ -65,21 +65,21 @@ class AttachmentListFilter:
     every: AttachmentFilter | None = optional("Every attachment matches.")
 
 
-@ordering.order_input("Orders attachments. Set exactly one field.")
+@ordering.order_input("Sort key for attachments. Provide exactly one field.")
 class AttachmentOrder:
     """Order keys of attachments."""
 
     created_at: OrderBy | None = ordering.by(
-        models.Attachment.created_at, "Orders by the time when the file was attached."
+        models.Attachment.created_at, "Sorts by the time when the file was attached."
     )
-    filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "Orders by file name.")
-    size: OrderBy | None = ordering.by(models.Attachment.size, "Orders by size.")
+    filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
+    size: OrderBy | None = ordering.by(models.Attachment.size, "Sorts by size.")
     uploader: UserOrder | None = ordering.by_relation(
-        models.Attachment.uploader, lambda: UserOrder, "Orders by the user who uploaded the file."
+        models.Attachment.uploader, lambda: UserOrder, "Sorts by the user who uploaded the file."
     )
 
 
-_ID = "An ID chosen by the client: `attachment_` and a UUIDv7 in 32 hexadecimal digits."
+_ID = "An ID that you generate: `attachment_` followed by a UUIDv7 in 32 hexadecimal digits."
 
 
 @strawberry.input(description="Input for `attachmentUpload`.")

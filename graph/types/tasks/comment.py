@@ -169,7 +169,7 @@ class Comment(Node):
     )
     replies: CommentConnection = paging.to_many(
         models.Comment.replies,
-        "The replies to the comment, oldest first unless ordered otherwise.",
+        "The replies to the comment, oldest first by default.",
         filter_type=CommentFilter,
         order_type=CommentOrder,
         default_order=OLDEST_FIRST,
@@ -265,17 +265,17 @@ class _CommentPayload(Payload):
     comment: Comment | None = ref(models.Comment, "The comment. Null if the mutation failed.")
 
 
-@payload("Result of `commentCreate`.")
+@payload("Payload of `commentCreate`.")
 class CommentCreatePayload(_CommentPayload):
     """`commentCreate`."""
 
 
-@payload("Result of `commentUpdate`. On `CONFLICT`, `comment` is the current comment.")
+@payload("Payload of `commentUpdate`. On `CONFLICT`, `comment` is the current comment.")
 class CommentUpdatePayload(_CommentPayload):
     """`commentUpdate`."""
 
 
-@payload("Result of `commentDelete`.")
+@payload("Payload of `commentDelete`.")
 class CommentDeletePayload(Payload):
     """A deleted comment can be read only if it remains as a placeholder."""
 

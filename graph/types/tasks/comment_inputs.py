@@ -41,7 +41,7 @@ def comment_count(_: Viewer, task: Any) -> Any:
     )
 
 
-@filtering.filter_input("Filters comments.")
+@filtering.filter_input("Filter for comments.")
 class CommentFilter:
     """Conditions on comments."""
 
@@ -79,7 +79,7 @@ class CommentFilter:
     )
 
 
-@strawberry.input(description="Filters a task's comments.")
+@strawberry.input(description="Filter for a task's comments.")
 class CommentListFilter:
     """`some`, `none`, `every`."""
 
@@ -88,16 +88,16 @@ class CommentListFilter:
     every: CommentFilter | None = optional("Every comment matches.")
 
 
-@ordering.order_input("Orders comments. Set exactly one field.")
+@ordering.order_input("Sort key for comments. Provide exactly one field.")
 class CommentOrder:
     """Order keys of comments."""
 
-    created_at: OrderBy | None = ordering.by(models.Comment.created_at, "Orders by creation time.")
+    created_at: OrderBy | None = ordering.by(models.Comment.created_at, "Sorts by creation time.")
     edited_at: OrderBy | None = ordering.by(
-        models.Comment.edited_at, "Orders by the time of the last edit."
+        models.Comment.edited_at, "Sorts by the time of the last edit."
     )
     author: UserOrder | None = ordering.by_relation(
-        models.Comment.author, lambda: UserOrder, "Orders by author."
+        models.Comment.author, lambda: UserOrder, "Sorts by author."
     )
 
 
@@ -113,7 +113,7 @@ class CommentCreateInput(MutationInput):
         "The ID of the comment to reply to. It must start a thread on the same task."
     )
     id: strawberry.ID | None = optional(
-        "An ID chosen by the client: `comment_` and a UUIDv7 in 32 hexadecimal digits."
+        "An ID that you generate: `comment_` followed by a UUIDv7 in 32 hexadecimal digits."
     )
 
 

@@ -313,7 +313,7 @@ class ReminderQuery:
     )
     reminders: ReminderConnection = paging.connection(
         models.Reminder,
-        "Lists your reminders, newest first unless ordered otherwise.",
+        "Lists your reminders, newest first by default.",
         filter_type=ReminderFilter,
         order_type=ReminderOrder,
         default_order=(Key(ordering.source(models.Reminder.created_at), descending=True),),
@@ -333,17 +333,17 @@ class _ReminderPayload(Payload):
     reminder: Reminder | None = ref(models.Reminder, "The reminder. Null if the mutation failed.")
 
 
-@payload("Result of `reminderCreate`.")
+@payload("Payload of `reminderCreate`.")
 class ReminderCreatePayload(_ReminderPayload):
     """`reminderCreate`."""
 
 
-@payload("Result of `reminderUpdate`. On `CONFLICT`, `reminder` is the current reminder.")
+@payload("Payload of `reminderUpdate`. On `CONFLICT`, `reminder` is the current reminder.")
 class ReminderUpdatePayload(_ReminderPayload):
     """`reminderUpdate`."""
 
 
-@payload("Result of `reminderDelete`.")
+@payload("Payload of `reminderDelete`.")
 class ReminderDeletePayload(Payload):
     """A deleted reminder cannot be restored."""
 

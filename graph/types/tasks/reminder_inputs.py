@@ -53,7 +53,7 @@ class ReminderRuleKindFilter:
     not_in: list[RuleKind] | None = optional("Equals none of these kinds.")
 
 
-@filtering.filter_input("Filters reminders.")
+@filtering.filter_input("Filter for reminders.")
 class ReminderFilter:
     """Conditions on the viewer's reminders."""
 
@@ -95,20 +95,16 @@ class ReminderFilter:
     )
 
 
-@ordering.order_input("Orders reminders. Set exactly one field.")
+@ordering.order_input("Sort key for reminders. Provide exactly one field.")
 class ReminderOrder:
     """Order keys of reminders."""
 
-    created_at: OrderBy | None = ordering.by(models.Reminder.created_at, "Orders by creation time.")
+    created_at: OrderBy | None = ordering.by(models.Reminder.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(
-        models.Reminder.updated_at, "Orders by the time of the last change."
+        models.Reminder.updated_at, "Sorts by the time of the last change."
     )
-    next_run_at: OrderBy | None = ordering.by(
-        models.Reminder.next_run_at, "Orders by the next run."
-    )
-    last_run_at: OrderBy | None = ordering.by(
-        models.Reminder.last_run_at, "Orders by the last run."
-    )
+    next_run_at: OrderBy | None = ordering.by(models.Reminder.next_run_at, "Sorts by the next run.")
+    last_run_at: OrderBy | None = ordering.by(models.Reminder.last_run_at, "Sorts by the last run.")
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -169,7 +165,7 @@ class ReminderMonthlyInput:
     timezone: str | None = optional(_ZONE)
 
 
-@strawberry.input(one_of=True, description="When a reminder runs. Set exactly one field.")
+@strawberry.input(one_of=True, description="When a reminder runs. Provide exactly one field.")
 class ReminderRuleInput:
     """See `domain.tasks.schedule`."""
 
@@ -230,7 +226,7 @@ class ReminderCreateInput(MutationInput):
     """See `domain.tasks.reminder.create`."""
 
     id: strawberry.ID | None = optional(
-        "An ID chosen by the client: `reminder_` and a UUIDv7 in 32 hexadecimal digits."
+        "An ID that you generate: `reminder_` followed by a UUIDv7 in 32 hexadecimal digits."
     )
     rule: ReminderRuleInput = required("When the reminder runs.")
     task_id: strawberry.ID | None = optional(
@@ -245,7 +241,7 @@ class ReminderCreateInput(MutationInput):
     enabled: bool | None = optional("Whether the reminder is on; true by default.")
 
 
-@strawberry.input(description="Input for `reminderUpdate`. Fields that you omit stay unchanged.")
+@strawberry.input(description="Input for `reminderUpdate`. Omitted fields stay unchanged.")
 class ReminderUpdateInput(UpdateInput):
     """See `domain.tasks.reminder.update`."""
 

@@ -132,8 +132,8 @@ class TaskShareQuery:
 
     tasks_shared_with_me: TaskShareConnection = paging.connection(
         models.TaskShare,
-        "Lists the shares that other users gave you, newest first unless ordered otherwise. "
-        "Expired shares are not included.",
+        "Lists the shares that other users gave you, newest first by default. Expired shares are "
+        "not included.",
         filter_type=TaskShareFilter,
         order_type=TaskShareOrder,
         default_order=(Key(ordering.source(models.TaskShare.created_at), descending=True),),
@@ -151,17 +151,17 @@ class _SharePayload(Payload):
     )
 
 
-@payload("Result of `taskShareCreate`.")
+@payload("Payload of `taskShareCreate`.")
 class TaskShareCreatePayload(_SharePayload):
     """`taskShareCreate`."""
 
 
-@payload("Result of `taskShareUpdate`. On `CONFLICT`, `share` is the current share.")
+@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `share` is the current share.")
 class TaskShareUpdatePayload(_SharePayload):
     """`taskShareUpdate`."""
 
 
-@payload("Result of `taskShareDelete`.")
+@payload("Payload of `taskShareDelete`.")
 class TaskShareDeletePayload(Payload):
     """A deleted share can no longer be read, so the payload has its ID."""
 

@@ -40,7 +40,7 @@ def is_expired(_: object, share: Any) -> Any:
     return func.coalesce(share.expires_at <= func.now(), False)
 
 
-@filtering.filter_input("Filters shares.")
+@filtering.filter_input("Filter for shares.")
 class TaskShareFilter:
     """Conditions on shares."""
 
@@ -73,7 +73,7 @@ class TaskShareFilter:
     )
 
 
-@strawberry.input(description="Filters a task's shares, as far as you can see them.")
+@strawberry.input(description="Filter for a task's shares, as far as you can see them.")
 class TaskShareListFilter:
     """`some`, `none`, `every`."""
 
@@ -82,22 +82,22 @@ class TaskShareListFilter:
     every: TaskShareFilter | None = optional("Every share matches.")
 
 
-@ordering.order_input("Orders shares. Set exactly one field.")
+@ordering.order_input("Sort key for shares. Provide exactly one field.")
 class TaskShareOrder:
     """Order keys of shares."""
 
     created_at: OrderBy | None = ordering.by(
-        models.TaskShare.created_at, "Orders by the time when the task was shared."
+        models.TaskShare.created_at, "Sorts by the time when the task was shared."
     )
-    expires_at: OrderBy | None = ordering.by(models.TaskShare.expires_at, "Orders by expiry.")
+    expires_at: OrderBy | None = ordering.by(models.TaskShare.expires_at, "Sorts by expiry.")
     permission: OrderBy | None = ordering.by(
-        models.TaskShare.permission, "Orders by permission, VIEW first."
+        models.TaskShare.permission, "Sorts by permission, VIEW first."
     )
     user: UserOrder | None = ordering.by_relation(
-        models.TaskShare.user, lambda: UserOrder, "Orders by the user the task is shared with."
+        models.TaskShare.user, lambda: UserOrder, "Sorts by the user the task is shared with."
     )
     task: _TaskOrder | None = ordering.by_relation(
-        models.TaskShare.task, _task_order, "Orders by task."
+        models.TaskShare.task, _task_order, "Sorts by task."
     )
 
 
@@ -118,7 +118,7 @@ class TaskShareCreateInput(MutationInput):
     )
 
 
-@strawberry.input(description="Input for `taskShareUpdate`. Fields that you omit stay unchanged.")
+@strawberry.input(description="Input for `taskShareUpdate`. Omitted fields stay unchanged.")
 class TaskShareUpdateInput(UpdateInput):
     """See `domain.tasks.share.update`."""
 

@@ -79,15 +79,15 @@ _COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=F
 _MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 
-@ordering.order_input("Orders tags. Set exactly one field.")
+@ordering.order_input("Sort key for tags. Provide exactly one field.")
 class TagOrder:
     """Order keys of tags."""
 
     name: OrderBy | None = ordering.by_expression(
-        _NAME.name, _NAME.sql, _NAME.type, "Orders by name. Case-insensitive.", nullable=False
+        _NAME.name, _NAME.sql, _NAME.type, "Sorts by name. Case-insensitive.", nullable=False
     )
     task_count: OrderBy | None = ordering.by_expression(
-        _COUNT.name, _COUNT.sql, _COUNT.type, "Orders by the number of tasks.", nullable=False
+        _COUNT.name, _COUNT.sql, _COUNT.type, "Sorts by the number of tasks.", nullable=False
     )
 
 
@@ -293,8 +293,7 @@ def project_tags() -> Any:
     """`Project.tags`."""
     return batch(
         _tags_of_projects,
-        "The tags of the project's tasks with their counts, most frequent first unless ordered "
-        "otherwise.",
+        "The tags of the project's tasks with their counts, most frequent first by default.",
         requires=("id",),
         arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
     )
@@ -306,8 +305,8 @@ class TagQuery:
 
     tags: TagConnection = batch(
         _tags,
-        "Lists the tags of all tasks that you can see with their counts, most frequent first "
-        "unless ordered otherwise.",
+        "Lists the tags of all tasks that you can see with their counts, most frequent first by "
+        "default.",
         arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
     )
 
@@ -338,13 +337,13 @@ class _TaggedPayload(Payload):
     task: _Task | None = ref(models.Task, "The task. Null if the mutation failed.", "task")
 
 
-@payload("Result of `taskTagsAdd`. On `CONFLICT`, `task` is the current task.")
+@payload("Payload of `taskTagsAdd`. On `CONFLICT`, `task` is the current task.")
 class TaskTagsAddPayload(_TaggedPayload):
     """`taskTagsAdd`."""
 
 
 @payload(
-    "Result of `taskTagsRemove`. `errors` has a `NOT_FOUND` for each tag that the task did not "
+    "Payload of `taskTagsRemove`. `errors` has a `NOT_FOUND` for each tag that the task did not "
     "have. On `CONFLICT`, `task` is the current task."
 )
 class TaskTagsRemovePayload(_TaggedPayload):

@@ -194,7 +194,7 @@ class Task(Node):
     )
     subtasks: TaskConnection = paging.to_many(
         models.Task.subtasks,
-        "The direct subtasks, by position unless ordered otherwise.",
+        "The direct subtasks, by position by default.",
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_BY_POSITION,
@@ -205,15 +205,15 @@ class Task(Node):
     shares: TaskShareConnection = paging.to_many(
         models.Task.shares,
         "The task's shares. Users who can share the task see all of them; others see only their "
-        "own. Oldest first unless ordered otherwise.",
+        "own. Oldest first by default.",
         filter_type=TaskShareFilter,
         order_type=TaskShareOrder,
         default_order=_OLDEST_SHARE_FIRST,
     )
     comments: CommentConnection = paging.to_many(
         models.Task.comments,
-        "All comments on the task, including replies, oldest first unless ordered otherwise. To "
-        "get only the comments that start a thread, use `filter: {parentId: {isNull: true}}`.",
+        "All comments on the task, including replies, oldest first by default. To get only the "
+        "comments that start a thread, use `filter: {parentId: {isNull: true}}`.",
         filter_type=CommentFilter,
         order_type=CommentOrder,
         default_order=OLDEST_FIRST,
@@ -226,7 +226,7 @@ class Task(Node):
     )
     attachments: AttachmentConnection = paging.to_many(
         models.Task.attachments,
-        "The task's attachments, newest first unless ordered otherwise.",
+        "The task's attachments, newest first by default.",
         filter_type=AttachmentFilter,
         order_type=AttachmentOrder,
         default_order=NEWEST_ATTACHMENT_FIRST,
@@ -247,7 +247,7 @@ class Task(Node):
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Task.time_entries,
         "The time entries on the task that you can see: your own and, if you are an owner or "
-        "admin of the project, everyone's. Newest first unless ordered otherwise.",
+        "admin of the project, everyone's. Newest first by default.",
         filter_type=_TimeEntryFilter,
         order_type=_TimeEntryOrder,
         default_order=_NEWEST_TIME_FIRST,
@@ -339,7 +339,7 @@ class TaskQuery:
     )
     tasks: TaskConnection = paging.connection(
         models.Task,
-        "Lists the tasks that you can see, newest first unless ordered otherwise.",
+        "Lists the tasks that you can see, newest first by default.",
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_NEWEST_FIRST,
@@ -354,42 +354,42 @@ class _TaskPayload(Payload):
     task: Task | None = ref(models.Task, "The task. Null if the mutation failed.")
 
 
-@payload("Result of `taskCreate`.")
+@payload("Payload of `taskCreate`.")
 class TaskCreatePayload(_TaskPayload):
     """`taskCreate`."""
 
 
-@payload("Result of `taskUpdate`. On `CONFLICT`, `task` is the current task.")
+@payload("Payload of `taskUpdate`. On `CONFLICT`, `task` is the current task.")
 class TaskUpdatePayload(_TaskPayload):
     """`taskUpdate`."""
 
 
-@payload("Result of `taskComplete`. On `CONFLICT`, `task` is the current task.")
+@payload("Payload of `taskComplete`. On `CONFLICT`, `task` is the current task.")
 class TaskCompletePayload(_TaskPayload):
     """`taskComplete`."""
 
 
-@payload("Result of `taskReopen`. On `CONFLICT`, `task` is the current task.")
+@payload("Payload of `taskReopen`. On `CONFLICT`, `task` is the current task.")
 class TaskReopenPayload(_TaskPayload):
     """`taskReopen`."""
 
 
-@payload("Result of `taskAssign`. On `CONFLICT`, `task` is the current task.")
+@payload("Payload of `taskAssign`. On `CONFLICT`, `task` is the current task.")
 class TaskAssignPayload(_TaskPayload):
     """`taskAssign`."""
 
 
-@payload("Result of `taskMove`. On `CONFLICT`, `task` is the current task.")
+@payload("Payload of `taskMove`. On `CONFLICT`, `task` is the current task.")
 class TaskMovePayload(_TaskPayload):
     """`taskMove`."""
 
 
-@payload("Result of `taskRestore`.")
+@payload("Payload of `taskRestore`.")
 class TaskRestorePayload(_TaskPayload):
     """`taskRestore`."""
 
 
-@payload("Result of `taskDelete`.")
+@payload("Payload of `taskDelete`.")
 class TaskDeletePayload(Payload):
     """A deleted task can no longer be read, so the payload has its ID."""
 

@@ -82,8 +82,8 @@ class TaskBulkCreateInput(_BulkInput):
 
 
 @strawberry.input(
-    description="Changes to one task, in `TaskBulkUpdateInput`. Fields that you "
-    "omit stay unchanged; null clears a field."
+    description="Changes to one task, in `TaskBulkUpdateInput`. Omitted fields stay unchanged; "
+    "null clears a field."
 )
 class TaskBulkUpdateItem(TaskChanges):
     """See `domain.tasks.task_bulk.update_tasks`."""
@@ -188,8 +188,8 @@ class _BulkPayload(Payload):
 
 
 @payload(
-    "Result of `taskBulkCreate`: one result per item. `errors` has the errors of all items, each "
-    "with the item's index in its path."
+    "Payload of `taskBulkCreate`: one result per item. `errors` has the errors of all items, "
+    "each with the item's index in its path."
 )
 class TaskBulkCreatePayload(_BulkPayload):
     """`taskBulkCreate`."""
@@ -200,7 +200,7 @@ class TaskBulkCreatePayload(_BulkPayload):
 
 
 @payload(
-    "Result of `taskBulkUpdate`: one result per item. `errors` has the errors of all items, "
+    "Payload of `taskBulkUpdate`: one result per item. `errors` has the errors of all items, "
     "each with the item's index in its path."
 )
 class TaskBulkUpdatePayload(_BulkPayload):
@@ -212,7 +212,7 @@ class TaskBulkUpdatePayload(_BulkPayload):
 
 
 @payload(
-    "Result of `taskBulkDelete`: one result per item. `errors` has the errors of all items, "
+    "Payload of `taskBulkDelete`: one result per item. `errors` has the errors of all items, "
     "each with the item's index in its path."
 )
 class TaskBulkDeletePayload(_BulkPayload):

@@ -53,7 +53,7 @@ def _time_entry_filter() -> Any:
     return TimeEntryFilter
 
 
-@strawberry.input(description="Filters a task's tags. Tags are compared case-insensitively.")
+@strawberry.input(description="Filter for a task's tags. Tags are compared case-insensitively.")
 class TagListFilter:
     """`some`, `none`, `every`."""
 
@@ -62,7 +62,7 @@ class TagListFilter:
     every: StringFilter | None = optional("Every tag matches.")
 
 
-@strawberry.input(description="Filters a task's direct subtasks.")
+@strawberry.input(description="Filter for a task's direct subtasks.")
 class TaskListFilter:
     """`some`, `none`, `every`."""
 
@@ -71,7 +71,7 @@ class TaskListFilter:
     every: TaskFilter | None = optional("Every subtask matches.")
 
 
-@filtering.filter_input("Filters tasks.")
+@filtering.filter_input("Filter for tasks.")
 class TaskFilter:
     """Conditions on tasks."""
 
@@ -173,65 +173,65 @@ class TaskFilter:
     )
 
 
-@ordering.order_input("Orders tasks. Set exactly one field.")
+@ordering.order_input("Sort key for tasks. Provide exactly one field.")
 class TaskOrder:
     """Order keys of tasks."""
 
-    created_at: OrderBy | None = ordering.by(models.Task.created_at, "Orders by creation time.")
+    created_at: OrderBy | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(
-        models.Task.updated_at, "Orders by the time of the last change."
+        models.Task.updated_at, "Sorts by the time of the last change."
     )
     completed_at: OrderBy | None = ordering.by(
-        models.Task.completed_at, "Orders by completion time."
+        models.Task.completed_at, "Sorts by completion time."
     )
-    due_at: OrderBy | None = ordering.by(models.Task.due_at, "Orders by due time.")
+    due_at: OrderBy | None = ordering.by(models.Task.due_at, "Sorts by due time.")
     start_at: OrderBy | None = ordering.by(
-        models.Task.start_at, "Orders by the earliest time to start work."
+        models.Task.start_at, "Sorts by the earliest time to start work."
     )
-    title: OrderBy | None = ordering.by_text(models.Task.title, "Orders by title.")
-    number: OrderBy | None = ordering.by(models.Task.number, "Orders by number within the project.")
+    title: OrderBy | None = ordering.by_text(models.Task.title, "Sorts by title.")
+    number: OrderBy | None = ordering.by(models.Task.number, "Sorts by number within the project.")
     status: OrderBy | None = ordering.by(
-        models.Task.status, "Orders by status, from TODO to CANCELLED."
+        models.Task.status, "Sorts by status, from TODO to CANCELLED."
     )
     priority: OrderBy | None = ordering.by(
-        models.Task.priority, "Orders by priority, from NONE to URGENT."
+        models.Task.priority, "Sorts by priority, from NONE to URGENT."
     )
     position: OrderBy | None = ordering.by(
-        models.Task.position, "Orders by the manual order that `taskMove` sets."
+        models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
     estimate_minutes: OrderBy | None = ordering.by(
-        models.Task.estimate_minutes, "Orders by estimate."
+        models.Task.estimate_minutes, "Sorts by estimate."
     )
     comment_count: OrderBy | None = ordering.by_expression(
         "comment_count",
         comment_count,
         Integer(),
-        "Orders by the number of comments.",
+        "Sorts by the number of comments.",
         nullable=False,
     )
     attachment_count: OrderBy | None = ordering.by_expression(
         "attachment_count",
         attachment_count,
         Integer(),
-        "Orders by the number of attachments.",
+        "Sorts by the number of attachments.",
         nullable=False,
     )
     tracked_seconds: OrderBy | None = ordering.by_expression(
         "tracked_seconds",
         task_tracked_seconds,
         BigInteger(),
-        "Orders by the seconds tracked on the task, without its subtasks, in entries that you "
-        "can see.",
+        "Sorts by the seconds tracked on the task, without its subtasks, in entries that you can "
+        "see.",
         nullable=False,
     )
     owner: UserOrder | None = ordering.by_relation(
-        models.Task.owner, lambda: UserOrder, "Orders by owner."
+        models.Task.owner, lambda: UserOrder, "Sorts by owner."
     )
     assignee: UserOrder | None = ordering.by_relation(
-        models.Task.assignee, lambda: UserOrder, "Orders by assignee."
+        models.Task.assignee, lambda: UserOrder, "Sorts by assignee."
     )
     project: ProjectOrder | None = ordering.by_relation(
-        models.Task.project, lambda: ProjectOrder, "Orders by project."
+        models.Task.project, lambda: ProjectOrder, "Sorts by project."
     )
 
 
@@ -241,7 +241,7 @@ class NewTaskFields:
 
     title: str = required("The title, 1 to 200 characters.")
     id: strawberry.ID | None = optional(
-        "An ID chosen by the client: `task_` and a UUIDv7 in 32 hexadecimal digits."
+        "An ID that you generate: `task_` followed by a UUIDv7 in 32 hexadecimal digits."
     )
     project_id: strawberry.ID | None = optional(
         "The project's ID. Without it, the task is personal."
@@ -302,7 +302,7 @@ class TaskChanges:
 
 
 @strawberry.input(
-    description="Input for `taskUpdate`. Fields that you omit stay unchanged; null clears a field."
+    description="Input for `taskUpdate`. Omitted fields stay unchanged; null clears a field."
 )
 class TaskUpdateInput(TaskChanges, UpdateInput):
     """See `domain.tasks.task.update_task`."""
