@@ -117,7 +117,7 @@ class Project(Node):
     )
     tasks: _TaskConnection = paging.to_many(
         models.Project.tasks,
-        "The project's tasks, by position by default.",
+        "The project's tasks, in manual order (`position`) by default.",
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=_BY_POSITION,

@@ -194,7 +194,7 @@ class Task(Node):
     )
     subtasks: TaskConnection = paging.to_many(
         models.Task.subtasks,
-        "The direct subtasks, by position by default.",
+        "The direct subtasks, in manual order (`position`) by default.",
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_BY_POSITION,
