@@ -316,7 +316,7 @@ class NotFound(Failure):
     code = ErrorCode.NOT_FOUND
 
     def __init__(self, noun: str = "object", *, path: Sequence[str | int] = ()) -> None:
-        super().__init__(f"This {noun} does not exist or you cannot see it.", path=path)
+        super().__init__(f"There is no such {noun}, or you cannot see it.", path=path)
 
 
 class Forbidden(Failure):
