@@ -1,4 +1,4 @@
-"""The running timer of whoever asks, read by itself in one statement."""
+"""The viewer's running timer, read in a single statement."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ async def _running_of(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
 def running_timer() -> Any:
     """The field `User.runningTimer`."""
     return batch(
-        _running_of, "The running timer; null if none runs, and unless this is you.", needs=("id",)
+        _running_of, "The running timer. Null if none is running or this is not you.", needs=("id",)
     )
