@@ -186,8 +186,8 @@ class UserConnection:
 
 
 # --- filters and orderings -----------------------------------------------------------------------
-# They name public fields only: a filter on a hidden field would tell its value. Administrators
-# have their own (graph.types.admin.user_admin).
+# Public fields only: a filter on a hidden field would reveal its value. Administrators have filters
+# of their own (`graph.types.admin.user_admin`).
 
 
 @filtering.filter_input("Filter for users, on public fields.")

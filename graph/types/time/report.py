@@ -326,9 +326,7 @@ class TimeReport:
 
 async def _time_report(
     info: BatchInfo,
-    filter: Annotated[
-        TimeReportFilter | None, arg("The time to include; all time by default.")
-    ] = None,  # noqa: A002
+    filter: Annotated[TimeReportFilter | None, arg("All time by default.")] = None,  # noqa: A002
     group_by: Annotated[
         list[GroupBy] | None,
         arg(

@@ -63,7 +63,7 @@ described_enum(
         NoticeCode.REPEATED_TIME: "A local time that occurs twice was resolved to one of the two.",
         NoticeCode.DUPLICATE: "The entry already exists.",
         NoticeCode.OTHER_USER: "The other program uses a different name or address for you.",
-        NoticeCode.ACTIVITY_AS_TAG: "An activity that does not match one of your tasks was imported as a tag.",
+        NoticeCode.ACTIVITY_AS_TAG: "An activity that is not one of your tasks became a tag.",
     },
     name="TimeEntryImportNoticeCode",
 )
@@ -90,7 +90,7 @@ class TimeEntryImportInput(MutationInput):
     )
     dry_run: bool = strawberry.field(
         default=False,
-        description="Whether to only validate: returns the result of each row without creating anything.",
+        description="Whether to only validate the rows, without creating anything.",
     )
     on_error: BulkOnError = strawberry.field(
         default=BulkOnError.ROLLBACK, description="What happens if a row fails."

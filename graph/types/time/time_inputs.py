@@ -224,7 +224,7 @@ class TimeEntryCreateInput(NewTimeEntryFields, MutationInput):
 
 
 @strawberry.input(
-    description="A new time entry in `timeEntryBulkCreate`; the same fields as `TimeEntryCreateInput`."
+    description="A new entry in `timeEntryBulkCreate`; the same fields as `TimeEntryCreateInput`."
 )
 class TimeEntryBulkCreateItem(NewTimeEntryFields):
     """See `domain.time.time_entry.create_many`."""
@@ -273,7 +273,7 @@ class TimeEntryUpdateInput(UpdateInput):
         "one with a start and an end."
     )
     billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
-    tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags." + _TAGS)
+    tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags. " + _TAGS)
     force: bool | None = optional(_FORCE)
 
 

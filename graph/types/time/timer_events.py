@@ -31,7 +31,7 @@ KINDS = frozenset(
 
 
 def own_time(viewer: Viewer) -> EventFilter:
-    """The events about one user's timer: those caused by the user, since no one else can change it."""
+    """The events about one user's timer: those caused by the user; no one else can change it."""
     within = None if viewer.projects is None else frozenset(viewer.projects)
     return EventFilter(kinds=KINDS, actors=frozenset({viewer.require()}), within=within)
 
