@@ -67,7 +67,7 @@ class Session(Node):
         models.Session.revoked_at, "When the session was revoked."
     )
     revoked_reason: str | None = column(
-        models.Session.revoked_reason, "Why the session was revoked, as a sentence."
+        models.Session.revoked_reason, "Why the session was revoked, for display."
     )
     created_at: dt.datetime = column(models.Session.created_at, "When the user signed in.")
     updated_at: dt.datetime = column(models.Session.updated_at, "When the session last changed.")

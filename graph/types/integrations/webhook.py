@@ -85,8 +85,8 @@ def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden
 
 @node_type(
     models.WebhookDelivery,
-    "An event for a webhook: what was sent at the latest attempt, and what came back. Kept for 30 "
-    "days.",
+    "The delivery of one event to a webhook: the request of the latest attempt and its "
+    "response. Kept for 30 days.",
 )
 class WebhookDelivery(Node):
     """See `db.models.WebhookDelivery`."""
@@ -167,7 +167,7 @@ def _rotating_until(_viewer: Any, webhook: Any) -> Any:
 
 @node_type(
     models.Webhook,
-    "An address that events are sent to, signed as Standard Webhooks (standardwebhooks.com) says.",
+    "A URL that events are sent to, signed according to Standard Webhooks (standardwebhooks.com).",
 )
 class Webhook(Node):
     """See `db.models.Webhook`. Secrets are not shown again."""
