@@ -76,8 +76,9 @@ async def workers_alive(reader: Reader, now: dt.datetime) -> int:
 
 
 async def retry(work: Work, job_id: UUID) -> Job:
-    """Run a failed job again, with one attempt less than a new one: its key counts the first one.
-    Administrators only.
+    """Run a failed job again, as an administrator.
+
+    Its attempts start at 1, one less than for a new job: at 0 it would claim its key again.
     """
     work.viewer.require()
     if not work.viewer.is_admin:

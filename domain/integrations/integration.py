@@ -106,7 +106,8 @@ class GitHubSettings:
         if len(self.assignees) > MAX_PEOPLE:
             refuse(
                 BadInput(
-                    f"assignees can contain at most {MAX_PEOPLE} pairs; it has {len(self.assignees)}.",
+                    f"assignees must have at most {MAX_PEOPLE} pairs; it has "
+                    f"{len(self.assignees):,}.",
                     path=(*path, "assignees"),
                 )
             )
