@@ -161,14 +161,14 @@ def rights(
     has_first: bool,
     has_last: bool,
 ) -> Select[*tuple[Any, ...]]:
-    """One row: the rights that the result of `statement` depends on, as arrays of IDs.
+    """One row: the permissions that the result of `statement` depends on, as arrays of IDs.
 
     - `managed_project_ids`: projects of other users' entries.
     - `seen_project_ids`: projects whose names are shown.
     - `seen_task_ids`: tasks whose titles are shown, except tasks in such a project and the viewer's
       own personal tasks.
 
-    The viewer's own entries need no right.
+    The viewer's own entries need no permission.
     """
     others = _ENTRY.user_id != viewer.sql_id
     seen_anyway = or_(
