@@ -3,7 +3,7 @@
 Access to the database alone reveals nothing. The keys are derived from `TASKLOOM_ENCRYPTION_KEYS`,
 or from `TASKLOOM_SECRET` if that is not set. The first key encrypts; all of them decrypt, previous
 secrets too, so that a new key can be put first while old data stays readable. `taskloom secrets
-reseal` encrypts everything again with the first key.
+reencrypt` encrypts everything again with the first key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Unreadable(Exception):  # noqa: N818 - a state of the data, for the operat
         )
 
 
-class Sealer:
+class Encryption:
     """Encrypts and decrypts, authenticated (Fernet: AES-128-CBC with HMAC-SHA256)."""
 
     def __init__(self, settings: Settings) -> None:
@@ -38,21 +38,21 @@ class Sealer:
             [_fernet(key) for key in (*(key.encode() for key in keys), *settings.auth.secrets)]
         )
 
-    def seal(self, secret: bytes) -> bytes:
+    def encrypt(self, secret: bytes) -> bytes:
         """Encrypt a secret for storage."""
         return self._fernet.encrypt(secret)
 
-    def open(self, sealed: bytes) -> bytes:
+    def decrypt(self, encrypted: bytes) -> bytes:
         """Decrypt a stored secret. Raises `Unreadable`."""
         try:
-            return self._fernet.decrypt(sealed)
+            return self._fernet.decrypt(encrypted)
         except InvalidToken:
             raise Unreadable from None
 
-    def reseal(self, sealed: bytes) -> bytes:
+    def reencrypt(self, encrypted: bytes) -> bytes:
         """Encrypt a stored secret again with the first key. Raises `Unreadable`."""
         try:
-            return self._fernet.rotate(sealed)
+            return self._fernet.rotate(encrypted)
         except InvalidToken:
             raise Unreadable from None
 

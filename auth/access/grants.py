@@ -1,11 +1,11 @@
-"""How users get permissions on tasks and time entries, each way declared once.
+"""How users get permissions on tasks and time entries, each source declared once.
 
-A way says which rows give a permission to whom (`Grants`): a membership on what is in the project,
+A source says which rows give a permission to whom (`Grants`): a membership on what is in the project,
 a share on the task and everything below it, the column `assignee_id` on the task itself. Three
-things are derived from the same list of ways, so that they cannot differ:
+things are derived from the same list of sources, so that they cannot differ:
 
-- `allowed`: the predicate "this viewer has the permission on this row", the OR of all ways;
-- `candidates`: the IDs of the rows that a viewer can see, each way through its own index;
+- `allowed`: the predicate "this viewer has the permission on this row", the OR of all sources;
+- `candidates`: the IDs of the rows that a viewer can see, each source through its own index;
 - `holders`: all users with permissions on some tasks (`domain.rights_change`).
 
 Subtasks nest three levels at most, so the ancestors of a task are `parent_id` and `root_id`, and no
@@ -43,7 +43,7 @@ Who = Viewer | ViewerColumn
 
 
 class Right(Enum):
-    """The permissions that a way can give. `MANAGE` means deleting and sharing."""
+    """The permissions that a source can give. `MANAGE` means deleting and sharing."""
 
     SEE = "see"
     EDIT = "edit"
@@ -73,7 +73,7 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class ByRow:
-    """A way through rows of another table, whose key is the task's ID or its project."""
+    """A source in rows of another table, whose key is the task's ID or its project."""
 
     grants: Callable[[], Grants]
     on: str = "id"
@@ -126,7 +126,7 @@ class ByRow:
 
 @dataclass(frozen=True, slots=True)
 class ByColumn:
-    """A way through a column of the row itself."""
+    """A source in a column of the row itself."""
 
     grants: Callable[[Any], Grants]
     model: Any
@@ -157,15 +157,17 @@ class ByColumn:
         return found
 
 
-Way = ByRow | ByColumn
+GrantSource = ByRow | ByColumn
 
 
-def allowed(ways: Sequence[Way], viewer: Who, thing: Any, right: Right) -> ColumnElement[bool]:
-    """Whether the viewer has the permission on the row by any way."""
-    found = [way.itself(viewer, thing, right) for way in ways]
+def allowed(
+    sources: Sequence[GrantSource], viewer: Who, thing: Any, right: Right
+) -> ColumnElement[bool]:
+    """Whether the viewer has the permission on the row by any source."""
+    found = [source.itself(viewer, thing, right) for source in sources]
     above = []
-    for way in ways:
-        keys = way.keys(viewer, right) if way.below else None
+    for source in sources:
+        keys = source.keys(viewer, right) if source.below else None
         if keys is not None:
             above += [thing.parent_id.in_(keys), thing.root_id.in_(keys)]
     if above:
@@ -175,33 +177,35 @@ def allowed(ways: Sequence[Way], viewer: Who, thing: Any, right: Right) -> Colum
 
 
 def candidates(
-    ways: Sequence[Way], viewer: Viewer, model: Any, *, most: int
+    sources: Sequence[GrantSource], viewer: Viewer, model: Any, *, most: int
 ) -> CompoundSelect[UUID]:
-    """The IDs of all rows that the viewer can see by any way, with duplicates."""
-    found = [way.ids(viewer, model, Right.SEE, most) for way in ways]
+    """The IDs of all rows that the viewer can see from any source, with duplicates."""
+    found = [source.ids(viewer, model, Right.SEE, most) for source in sources]
     found += [
-        _ids_below(ways, viewer, model, ancestor)
+        _ids_below(sources, viewer, model, ancestor)
         for ancestor in ("parent_id", "root_id")
-        if any(way.below for way in ways)
+        if any(source.below for source in sources)
     ]
     return union_all(*(ids for ids in found if ids is not None))
 
 
-def _ids_below(ways: Sequence[Way], viewer: Viewer, model: Any, ancestor: str) -> Select[UUID]:
-    keys = [way.keys(viewer, Right.SEE) for way in ways if way.below]
+def _ids_below(
+    sources: Sequence[GrantSource], viewer: Viewer, model: Any, ancestor: str
+) -> Select[UUID]:
+    keys = [source.keys(viewer, Right.SEE) for source in sources if source.below]
     above = union_all(*(ids for ids in keys if ids is not None)).subquery()
     task = aliased(model)
     below = select(task.id).where(getattr(task, ancestor) == above.c[0]).lateral()
     return select(below.c.id).select_from(above).join(below, true())
 
 
-def holders(ways: Sequence[Way], task: Any, among: ColumnElement[bool]) -> Select[Any]:
+def holders(sources: Sequence[GrantSource], task: Any, among: ColumnElement[bool]) -> Select[Any]:
     """All users with permissions on the tasks that match `among`: `task_id`, `person_id`, `sees`,
     `edits`, `manages`; one row per pair.
     """
     rows = []
-    for way in ways:
-        for grants, join in way.pairs(task):
+    for source in sources:
+        for grants, join in source.pairs(task):
             given = [
                 (false() if getattr(grants, right.value) is None else getattr(grants, right.value))
                 for right in Right
@@ -282,7 +286,7 @@ def shares() -> Grants:
 
 
 BY_SHARE = ByRow(shares, below=True)
-TASK_WAYS: tuple[Way, ...] = (
+TASK_GRANTS: tuple[GrantSource, ...] = (
     ByRow(_members, on="project_id"),
     ByColumn(_owners_of_personal, models.Task),
     ByColumn(_owners_who_are_members, models.Task),
@@ -312,7 +316,7 @@ def _managers_of_projects() -> Grants:
 
 
 BY_MANAGED_PROJECT = ByRow(_managers_of_projects, on="project_id")
-TIME_ENTRY_WAYS: tuple[Way, ...] = (
+TIME_ENTRY_GRANTS: tuple[GrantSource, ...] = (
     ByColumn(_own_entries, models.TimeEntry),
     BY_MANAGED_PROJECT,
 )

@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.models import Webhook, WebhookDelivery, WebhookStatus
 from domain import locks, rules
 from domain.accounts.by_key import demand_live_key, key_after
@@ -71,7 +71,7 @@ def new_secret() -> str:
 
 
 async def create(
-    work: Work, sealer: Sealer, receivers: Receivers, new: NewWebhook
+    work: Work, encryption: Encryption, receivers: Receivers, new: NewWebhook
 ) -> tuple[Webhook, str]:
     """Create a webhook for the viewer. Returns it with its secret, which is not shown again.
 
@@ -101,7 +101,7 @@ async def create(
         filter=None if new.filter is None else dict(new.filter),
         payload=new.payload,
         status=WebhookStatus.ACTIVE,
-        secret=sealer.seal(secret.encode()),
+        secret=encryption.encrypt(secret.encode()),
     )
     work.session.add(webhook)
     host = addresses.parse(new.url).authority
@@ -183,7 +183,7 @@ def valid_old_secrets(webhook: Webhook, now: dt.datetime) -> list[tuple[bytes, d
 
 async def rotate_secret(
     work: Work,
-    sealer: Sealer,
+    encryption: Encryption,
     webhook_id: UUID,
     overlap_hours: int,
     if_version: int | None = None,
@@ -210,7 +210,7 @@ async def rotate_secret(
         "api_key_id": key_after(work, webhook, take_over=False),
         "old_secrets": [sealed for sealed, _ in former],
         "old_secrets_until": [end for _, end in former],
-        "secret": sealer.seal(secret.encode()),
+        "secret": encryption.encrypt(secret.encode()),
     }
     work.check_version(webhook, if_version, fields=(), ref="webhook")
     if len(former) > MAX_OLD_SECRETS:
@@ -270,12 +270,12 @@ async def delete_all(work: Work, user_id: UUID) -> None:
     await work.session.execute(delete_rows(Webhook).where(Webhook.user_id == user_id))
 
 
-async def reseal(work: Work, sealer: Sealer) -> int:
+async def reencrypt(work: Work, encryption: Encryption) -> int:
     """Encrypt every secret again with the first key. Returns the number of webhooks."""
     webhooks = list(await work.session.scalars(select(Webhook).with_for_update()))
     for webhook in webhooks:
-        webhook.secret = sealer.reseal(webhook.secret)
-        webhook.old_secrets = [sealer.reseal(old) for old in webhook.old_secrets]
+        webhook.secret = encryption.reencrypt(webhook.secret)
+        webhook.old_secrets = [encryption.reencrypt(old) for old in webhook.old_secrets]
     return len(webhooks)
 
 

@@ -27,7 +27,7 @@ KEPT = dt.timedelta(hours=24)
 # How long a finished export stays in the list.
 REMEMBERED = dt.timedelta(days=30)
 MAX_UNFINISHED = 5
-_PORTION = 1_000
+_CHUNK_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ async def sweep(work: Work) -> int:
         select(ReportExport)
         .where(ReportExport.state == ExportState.DONE, ReportExport.expires_at <= work.now)
         .order_by(ReportExport.id)
-        .limit(_PORTION)
+        .limit(_CHUNK_SIZE)
         .with_for_update(skip_locked=True)
     )
     count = 0
@@ -183,7 +183,7 @@ async def sweep(work: Work) -> int:
     old = select(ReportExport.id).where(ReportExport.created_at <= work.now - REMEMBERED)
     gone = await work.session.scalars(
         delete(ReportExport)
-        .where(ReportExport.id.in_(old.limit(_PORTION)))
+        .where(ReportExport.id.in_(old.limit(_CHUNK_SIZE)))
         .returning(ReportExport.id)
         .execution_options(synchronize_session=False)
     )

@@ -49,7 +49,7 @@ class Session(Node):
     ip: str | None = column(models.Session.ip, "The IP address at login.")
     user_agent: str | None = column(models.Session.user_agent, "The `User-Agent` header at login.")
     is_current: bool = batch(
-        _is_current, "Whether this request belongs to the session.", needs=("id",)
+        _is_current, "Whether this request belongs to the session.", requires=("id",)
     )
     is_active: bool = expression(
         models.Session,

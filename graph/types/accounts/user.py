@@ -120,7 +120,7 @@ class User(Node):
         "URL of the avatar as a WebP image of 256 x 256 pixels. Anyone can load and cache it; a "
         "new avatar has a new URL. Append `?size=64` or `?size=128` for smaller images, or "
         "replace `.webp` by `.png` or `.jpg` for other formats.",
-        needs=("id", "avatar_id"),
+        requires=("id", "avatar_id"),
     )
     email: str | None = _private(models.User.email, "The email address.")
     timezone: str | None = _private(
@@ -256,7 +256,7 @@ def _username_statement(labels: Labels, shape: Shape) -> Statement:
 
 
 async def _by_username(info: BatchInfo, username: str) -> Row | None:
-    labels = info.selection.outline.labels.get(TYPE_NAMES[models.User], frozenset())
+    labels = info.selection.selection_index.labels.get(TYPE_NAMES[models.User], frozenset())
     rows: list[Row] = await info.context.services.database.reader.fetch(
         _username_statement(labels, info.viewer.shape),
         {**info.viewer.params, "username": username.lower()},

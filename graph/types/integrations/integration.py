@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.scalars import JSON
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db import models
 from domain.integrations import integration as domain
 from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
@@ -59,7 +59,7 @@ class IntegrationProblem(Node):
         _tasks,
         "The task; null if there is none, if the problem is about a comment or if you cannot "
         "see the task.",
-        needs=("local_id",),
+        requires=("local_id",),
     )
     message: str = column(models.ExternalLink.problem, "The problem, as a sentence.")
     url: str | None = column(
@@ -225,7 +225,9 @@ def _id(data: IntegrationInput | IntegrationUpdateInput) -> Any:
 def _reach(context: Context) -> Reach:
     settings = context.services.settings
     return Reach(
-        Sealer(settings), settings.webhooks.allowed_networks, plain=not settings.server.production
+        Encryption(settings),
+        settings.webhooks.allowed_networks,
+        plain=not settings.server.production,
     )
 
 

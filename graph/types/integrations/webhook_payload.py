@@ -55,7 +55,7 @@ _THINGS: Final[Mapping[str, str]] = {
 
 def _default(readable: Callable[[str], bool]) -> str:
     """The default selection, with only the types for which `readable` is true."""
-    told = "".join(
+    covered = "".join(
         f"\n    ... on {name} {{ {fields} }}"
         for name, fields in _SUBJECTS.items()
         if readable(name)
@@ -72,7 +72,7 @@ def _default(readable: Callable[[str], bool]) -> str:
   requestId
   subjectId
   subject {{
-    __typename{told}
+    __typename{covered}
   }}
   actor {{ id username fullName }}{things}
   changes {{ field from to }}
@@ -135,7 +135,7 @@ async def check(
     except TooLarge as error:
         raise error.under(*PATH) from None
     operation = document.select(None)
-    demand(viewer, scopes_of(operation.outline))
+    demand(viewer, scopes_of(operation.selection_index))
     points = operation.pricing.points({})
     if points > most_points:
         raise TooLarge("points", points, most_points).under(*PATH)

@@ -87,7 +87,7 @@ class Notification(Node):
     event: TaskEvent | None = batch(
         _events,
         "The event that caused it; null if there was none or you can no longer see it.",
-        needs=("event_id",),
+        requires=("event_id",),
     )
     actor: User | None = to_one(
         models.Notification.actor,
@@ -100,13 +100,13 @@ class Notification(Node):
     comment: Comment | None = batch(
         _comments,
         "The comment it is about; null if there is none or you can no longer see it.",
-        needs=("comment_id",),
+        requires=("comment_id",),
     )
     message: str | None = batch(
         _messages,
         "The text of a notification that is not about a task; null otherwise. Also null for an "
         "API key that lacks the scopes to read what it is about.",
-        needs=("kind", "message"),
+        requires=("kind", "message"),
     )
     is_read: bool = expression(
         models.Notification, "is_read", _is_read, "Whether you have read it."
@@ -501,7 +501,7 @@ class NotificationReceived:
     notification: Notification | None = batch(
         _received,
         "The notification; null if it was deleted in the meantime.",
-        needs=("subject_id",),
+        requires=("subject_id",),
     )
     unread_count: int = batch(
         _unread_now, "The number of your unread notifications, including this one."

@@ -121,7 +121,7 @@ class ReportExport(Node):
         "as your account is active and you could still create the same export: you manage the "
         "projects of other users' entries in it, and can see the projects and tasks it names. "
         "Null if there is no file or you cannot download it.",
-        needs=("id", "state", "expires_at"),
+        requires=("id", "state", "expires_at"),
     )
     size: int | None = column(models.ReportExport.size, "The size of the file, in bytes.")
     reason: str | None = column(models.ReportExport.reason, "Why the export failed.")

@@ -107,7 +107,7 @@ def task_tracked() -> Any:
     return batch(
         _of_tasks,
         "The time tracked on the task, in whole seconds; a running timer counts up to now.",
-        needs=("id",),
+        requires=("id",),
     )
 
 
@@ -117,5 +117,5 @@ def project_tracked() -> Any:
         _of_projects,
         "The time tracked in the project, on its tasks and directly, in whole seconds; a "
         "running timer counts up to now.",
-        needs=("id",),
+        requires=("id",),
     )
