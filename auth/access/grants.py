@@ -1,8 +1,8 @@
 """How users get permissions on tasks and time entries, each source declared once.
 
-A source says which rows give a permission to whom (`Grants`): a membership on what is in the project,
-a share on the task and everything below it, the column `assignee_id` on the task itself. Three
-things are derived from the same list of sources, so that they cannot differ:
+A source says which rows give a permission to whom (`Grants`): a membership gives it on what is in
+the project, a share on the task and everything below it, the column `assignee_id` on the task
+itself. Three things are derived from the same list of sources, so that they cannot differ:
 
 - `allowed`: the predicate "this viewer has the permission on this row", the OR of all sources;
 - `candidates`: the IDs of the rows that a viewer can see, each source through its own index;
@@ -231,7 +231,7 @@ def holders(sources: Sequence[GrantSource], task: Any, among: ColumnElement[bool
     )
 
 
-# --- the ways ------------------------------------------------------------------------------------
+# --- the sources ---------------------------------------------------------------------------------
 
 
 def _members() -> Grants:
