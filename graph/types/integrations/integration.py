@@ -201,7 +201,7 @@ class IntegrationConnectPayload(_IntegrationPayload):
     """`integrationConnect`."""
 
 
-@payload("Payload of `integrationUpdate`. With `CONFLICT`, `integration` is the current one.")
+@payload("Payload of `integrationUpdate`. On `CONFLICT`, `integration` is the current one.")
 class IntegrationUpdatePayload(_IntegrationPayload):
     """`integrationUpdate`."""
 

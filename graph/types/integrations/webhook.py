@@ -299,7 +299,7 @@ class WebhookCreatePayload(_SecretPayload):
     """`webhookCreate`."""
 
 
-@payload("Payload of `webhookUpdate`. With `CONFLICT`, `webhook` is the current one.")
+@payload("Payload of `webhookUpdate`. On `CONFLICT`, `webhook` is the current one.")
 class WebhookUpdatePayload(_WebhookPayload):
     """`webhookUpdate`."""
 

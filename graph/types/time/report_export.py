@@ -254,7 +254,7 @@ class TimeReportExportInput(MutationInput):
     bom: bool = strawberry.field(
         default=False,
         description=(
-            "Whether a CSV file starts with a byte order mark, which some spreadsheet programs "
+            "Starts a CSV file with a byte order mark, which some spreadsheet programs "
             "need to read it as UTF-8."
         ),
     )

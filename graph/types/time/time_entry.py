@@ -184,7 +184,7 @@ class TimeEntryCreatePayload(_EntryPayload):
     """`timeEntryCreate`."""
 
 
-@payload("Payload of `timeEntryUpdate`. With `CONFLICT`, `timeEntry` is the current entry.")
+@payload("Payload of `timeEntryUpdate`. On `CONFLICT`, `timeEntry` is the current entry.")
 class TimeEntryUpdatePayload(_EntryPayload):
     """`timeEntryUpdate`."""
 
@@ -194,7 +194,7 @@ class TimerStartPayload(_EntryPayload):
     """`timerStart`."""
 
 
-@payload("Payload of `timerStop`. With `CONFLICT`, `timeEntry` is the running timer.")
+@payload("Payload of `timerStop`. On `CONFLICT`, `timeEntry` is the running timer.")
 class TimerStopPayload(_EntryPayload):
     """`timerStop`."""
 

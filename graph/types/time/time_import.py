@@ -90,7 +90,7 @@ class TimeEntryImportInput(MutationInput):
     )
     dry_run: bool = strawberry.field(
         default=False,
-        description="Whether to only validate the rows, without creating anything.",
+        description="Only checks the rows, without creating anything.",
     )
     on_error: BulkOnError = strawberry.field(
         default=BulkOnError.ROLLBACK, description="What happens if a row fails."
@@ -99,7 +99,7 @@ class TimeEntryImportInput(MutationInput):
         default=Duplicates.SKIP,
         description="How to treat rows whose entries already exist.",
     )
-    force: bool | None = optional("Whether entries can last more than 24 hours.")
+    force: bool | None = optional("Allows entries to last more than 24 hours, up to 366 days.")
 
 
 @dataclass(frozen=True, slots=True)

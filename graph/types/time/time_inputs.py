@@ -176,7 +176,7 @@ class TimeEntryOrder:
 
 _ID = "An ID that you generate: `time_entry_` followed by a UUIDv7 in 32 hexadecimal digits."
 _TAGS = "Up to 20 tags of 1 to 50 characters each; duplicates are removed."
-_FORCE = "Whether the entry can last more than 24 hours, up to 366 days."
+_FORCE = "Allows the entry to last more than 24 hours, up to 366 days."
 
 
 @strawberry.input
@@ -240,7 +240,7 @@ class TimeEntryBulkCreateInput(MutationInput):
     )
     dry_run: bool = strawberry.field(
         default=False,
-        description="Whether to only try: everything is checked and written, then rolled back.",
+        description="Only tries it: everything is checked and written, then rolled back.",
     )
 
 
