@@ -23,7 +23,7 @@ class Names(Enum):
     NEW = "NEW"
     # A user, by username.
     USERNAME = "USERNAME"
-    # Something in the trash, which is found by a rule of its own.
+    # Something in the trash.
     TRASHED = "TRASHED"
 
 

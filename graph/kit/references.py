@@ -60,31 +60,31 @@ async def broken(
     else those of the input but for its items, none of which has been looked at.
     """
     known = {failure.path for failure in failures}
-    found = list(islice(references(data), _MOST))
+    named = list(islice(references(data), _MOST))
     if items:
         failed = {path[:2] for path in known}
-        found = [one for one in found if one.path[:2] in failed]
-        made = {one.key for one in found if one.names is Names.NEW}
-        # An item may name one before it, which is not there yet or no more.
-        found = [one for one in found if one.names is Names.NEW or one.key not in made]
+        made = {one.key for one in named if one.names is Names.NEW}
+        # An item may name one before it, which is not there yet, or no more.
+        named = [
+            one
+            for one in named
+            if one.path[:2] in failed and (one.names is Names.NEW or one.key not in made)
+        ]
     else:
-        found = [one for one in found if one.path[0] != "items"]
+        named = [one for one in named if one.path[0] != "items"]
     # Of a value one thing is said: nothing of the members of a list that is too long.
-    found = [
-        one for one in found if not any(one.path[: n + 1] in known for n in range(len(one.path)))
+    named = [
+        one for one in named if not any(one.path[: n + 1] in known for n in range(len(one.path)))
     ]
     wanted: dict[tuple[type[Base], Names], set[UUID | str]] = defaultdict(set)
-    for one in found:
+    for one in named:
         wanted[one.model, one.names].add(one.key)
-    there = {
-        kind: {row.key for row in await fetch(_statement(*kind, stand_in(viewer)), {"keys": keys})}
-        for kind, keys in ((kind, list(keys)) for kind, keys in wanted.items())
-    }
-    return [
-        failure
-        for one in found
-        if (failure := _failure(one, is_there=one.key in there[one.model, one.names])) is not None
-    ]
+    there: dict[tuple[type[Base], Names], set[UUID | str]] = {}
+    for kind, keys in wanted.items():
+        rows = await fetch(_statement(*kind, stand_in(viewer)), {"keys": list(keys)})
+        there[kind] = {row.key for row in rows}
+    found = [_failure(one, is_there=one.key in there[one.model, one.names]) for one in named]
+    return [failure for failure in found if failure is not None]
 
 
 def references(data: Any, path: tuple[str, ...] = ()) -> Iterator[Reference]:
@@ -100,8 +100,9 @@ def references(data: Any, path: tuple[str, ...] = ()) -> Iterator[Reference]:
             if has_object_definition(value):
                 yield from references(value, place)
             elif isinstance(value, str) and names is Names.USERNAME:
-                yield Reference(place, models.User, names, value.lower())
-            elif isinstance(value, str) and names is not Names.TRASHED and _is_id(field.type):
+                if value.isprintable():
+                    yield Reference(place, models.User, names, value.lower())
+            elif isinstance(value, str) and _is_id(field.type):
                 try:
                     model, key = ids.split(value, place)
                 except BadInput:
@@ -126,7 +127,10 @@ def _is_id(type_: Any) -> bool:
 def _failure(one: Reference, *, is_there: bool) -> Failure | None:
     if one.names is Names.NEW:
         return rules.taken("id", one.path) if is_there else None
-    return None if is_there else NotFound(access.rule_of(one.model).noun, path=one.path)
+    if is_there:
+        return None
+    noun = access.rule_of(one.model).noun
+    return NotFound(f"{noun} in the trash" if one.names is Names.TRASHED else noun, path=one.path)
 
 
 @lru_cache(maxsize=200)
@@ -137,6 +141,8 @@ def _statement(model: type[Base], names: Names, viewer: Viewer) -> Statement:
         key = func.lower(models.User.username)
     keys = bindparam("keys", type_=ARRAY(Text() if names is Names.USERNAME else Uuid()))
     query = select(key.label("key")).where(key == keys.any_())
-    if names is not Names.NEW:
+    if names is Names.TRASHED:
+        query = query.where(access.delete(viewer, model, trashed=True, archived=True))
+    elif names is not Names.NEW:
         query = query.where(access.read(viewer, model))
     return Statement(query, model)
