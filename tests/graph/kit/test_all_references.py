@@ -294,3 +294,69 @@ async def test_what_is_hidden_is_answered_as_what_is_not_there(
     invisible = await world.post(case.document, eve, input=json.loads(text))
     assert not unknown.errors, unknown.errors
     assert invisible.data == unknown.data
+
+
+# --- beside the generated ones -------------------------------------------------------------------
+
+BULK_CREATE = """
+mutation ($input: TaskBulkCreateInput!) { it: taskBulkCreate(input: $input) {
+  doneCount replayed errors { code path } } }
+"""
+
+
+async def test_an_id_that_is_taken_is_said_with_the_rest(world: World, eve: Person) -> None:
+    task = await world.task(eve)
+    given = {
+        "id": gid(task),
+        "title": "",
+        "assigneeId": missing(models.User),
+        "projectId": missing(models.Project),
+    }
+    create = "mutation ($input: TaskCreateInput!) { it: taskCreate(input: $input) { %s } }"
+    reply = await world.post(create % "errors { code path }", eve, input=given)
+    assert [(error["code"], error["path"][-1]) for error in reply.data["it"]["errors"]] == [
+        ("BAD_USER_INPUT", "title"),
+        ("ALREADY_EXISTS", "id"),
+        ("NOT_FOUND", "projectId"),
+        ("NOT_FOUND", "assigneeId"),
+    ]
+
+
+@pytest.mark.parametrize("on_error", ["ROLLBACK", "CONTINUE"])
+async def test_items_of_a_bulk_are_judged_by_themselves(
+    world: World, eve: Person, on_error: str
+) -> None:
+    project = await world.project(eve)
+    good = missing(models.Task)
+    items = [
+        {"title": "good", "id": good, "projectId": gid(project)},
+        # It names the one before, which is not there yet.
+        {"title": "", "parentId": good, "assigneeId": missing(models.User)},
+        {"title": "good", "projectId": gid(project), "assigneeId": missing(models.User)},
+        {"title": "", "projectId": gid(project)},
+    ]
+    given = {"items": items, "onError": on_error, "idempotencyKey": fresh_id().hex}
+    expected = [
+        ("BAD_USER_INPUT", ["input", "items", "1", "title"]),
+        ("NOT_FOUND", ["input", "items", "1", "assigneeId"]),
+        ("NOT_FOUND", ["input", "items", "2", "assigneeId"]),
+        ("BAD_USER_INPUT", ["input", "items", "3", "title"]),
+    ]
+    for replayed in (False, on_error == "CONTINUE"):
+        reply = await world.post(BULK_CREATE, eve, input=given)
+        data = reply.data["it"]
+        assert [(error["code"], error["path"]) for error in data["errors"]] == expected
+        assert (data["doneCount"], data["replayed"]) == (int(on_error == "CONTINUE"), replayed)
+
+
+async def test_a_list_that_is_too_long_is_one_problem(world: World, eve: Person) -> None:
+    ids_ = [missing(models.Notification) for _ in range(101)]
+    mark = "mutation ($ids: [ID!]!) { it: notificationMarkRead(input: {ids: $ids}) { %s } }"
+    reply = await world.post(mark % "errors { code path }", eve, ids=ids_)
+    assert reply.data["it"]["errors"] == [{"code": "BAD_USER_INPUT", "path": ["input", "ids"]}]
+
+
+async def test_who_may_not_do_it_at_all_is_told_that_alone(world: World, eve: Person) -> None:
+    retry = "mutation ($id: ID!) { it: jobRetry(input: {id: $id}) { errors { code path } } }"
+    reply = await world.post(retry, eve, id=missing(models.Job))
+    assert [error["code"] for error in reply.data["it"]["errors"]] == ["FORBIDDEN"]
