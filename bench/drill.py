@@ -459,8 +459,9 @@ def frozen(pids: list[int]) -> Iterator[None]:
 
 def children_of(parent: int) -> list[int]:
     """The processes that a process has started."""
-    path = Path(f"/proc/{parent}/task/{parent}/children")
-    return [int(pid) for pid in path.read_text().split()]
+    # Each thread has its own.
+    lists = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(pid) for path in lists for pid in path.read_text().split()]
 
 
 def _valkey() -> str:
