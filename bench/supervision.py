@@ -183,7 +183,9 @@ class Record:
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A receiver of webhooks: one request for each connection."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        # At the end, connections on which nothing was sent are cancelled.
+        ended = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with contextlib.suppress(*ended):
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.partition("content-length: ")[2].split("\r\n")[0])
             title = json.loads(await reader.readexactly(length))["task"]["title"]

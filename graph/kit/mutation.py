@@ -249,7 +249,11 @@ def mutation(
 
 
 def _is_refusal(failure: Failure) -> bool:
-    """Whether the viewer may not do this at all, whatever the input is."""
+    """Whether nothing else of the input matters: the viewer may not do this at all, or the key was
+    used for something else.
+    """
+    if failure.code is ErrorCode.IDEMPOTENCY_MISMATCH:
+        return True
     return failure.code is ErrorCode.FORBIDDEN and not failure.path
 
 
