@@ -56,7 +56,7 @@ from web.metrics_server import serving_metrics
 from web.middleware import Faults, Gate
 from web.oauth import oauth_routes
 from web.runtime import Runtime
-from web.shutdown import before_stopping
+from web.shutdown import before_shutdown
 from web.unsubscribe import unsubscribe_routes
 from web.websocket import GraphQLOverWebSocket
 
@@ -110,7 +110,7 @@ class Application:
             log.exception("the application cannot start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        with before_stopping(self.runtime.connections.stop):
+        with before_shutdown(self.runtime.connections.stop):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await lifespan.__aexit__(None, None, None)

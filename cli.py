@@ -460,23 +460,26 @@ def secrets_vapid() -> None:
     click.echo(new_signing_key())
 
 
-@secrets.command("reseal")
+@secrets.command("reencrypt")
 @_explained
-def secrets_reseal() -> None:
+def secrets_reencrypt() -> None:
     """Encrypt all stored secrets anew with the first key, so that former ones can be taken out."""
 
-    async def reseal(work: Work, auth: Authenticator) -> str:
-        from auth.encryption import Sealer, Unreadable
+    async def reencrypt(work: Work, auth: Authenticator) -> str:
+        from auth.encryption import Encryption, Unreadable
         from domain.integrations import integration, webhook
 
-        sealer = Sealer(auth.settings)
+        encryption = Encryption(auth.settings)
         try:
-            counts = await webhook.reseal(work, sealer), await integration.reseal(work, sealer)
+            counts = (
+                await webhook.reencrypt(work, encryption),
+                await integration.reencrypt(work, encryption),
+            )
         except Unreadable as error:
             raise click.ClickException(f"{error}; nothing was changed") from error
         return f"Encrypted anew: the secrets of {counts[0]} webhooks, {counts[1]} integrations."
 
-    _administer(reseal)
+    _administer(reencrypt)
 
 
 # Documents, the schema and the settings

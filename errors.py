@@ -65,7 +65,7 @@ class ErrorCode(Enum):
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
 
-# Descriptions for the schema, one for every member (graph.core.scalars.error_code reads them).
+# Descriptions for the schema, one for every member (`graph.core.errors` reads them).
 ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.UNAUTHENTICATED: (
         "No valid credentials came with the request: sign in with `sessionCreate`, or renew the "

@@ -3,7 +3,7 @@
 Whoever reads the database alone learns nothing. The key is made from `TASKLOOM_ENCRYPTION_KEYS`, or
 from `TASKLOOM_SECRET` where that is not set. The first key seals; all of them open, former secrets
 too, so that a new one can be put in front while what the old ones sealed is still read.
-`taskloom secrets reseal` seals everything anew with the first.
+`taskloom secrets reencrypt` seals everything anew with the first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Unreadable(Exception):  # noqa: N818 - a state of the data, for the operat
         )
 
 
-class Sealer:
+class Encryption:
     """Seals and opens, authenticated (Fernet: AES-128-CBC with HMAC-SHA256)."""
 
     def __init__(self, settings: Settings) -> None:
@@ -38,21 +38,21 @@ class Sealer:
             [_fernet(key) for key in (*(key.encode() for key in keys), *settings.auth.secrets)]
         )
 
-    def seal(self, secret: bytes) -> bytes:
+    def encrypt(self, secret: bytes) -> bytes:
         """The secret as it may be stored."""
         return self._fernet.encrypt(secret)
 
-    def open(self, sealed: bytes) -> bytes:
+    def decrypt(self, encrypted: bytes) -> bytes:
         """The secret that was sealed. Raises `Unreadable`."""
         try:
-            return self._fernet.decrypt(sealed)
+            return self._fernet.decrypt(encrypted)
         except InvalidToken:
             raise Unreadable from None
 
-    def reseal(self, sealed: bytes) -> bytes:
+    def reencrypt(self, encrypted: bytes) -> bytes:
         """The same secret under the first key. Raises `Unreadable`."""
         try:
-            return self._fernet.rotate(sealed)
+            return self._fernet.rotate(encrypted)
         except InvalidToken:
             raise Unreadable from None
 

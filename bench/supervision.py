@@ -108,7 +108,7 @@ class Server:
 
     async def kill_worker(self) -> None:
         """The worker alone."""
-        os.kill(self._worker(), signal.SIGKILL)
+        os.kill(await self._worker(), signal.SIGKILL)
 
     async def kill_database(self) -> None:
         """The postmaster; its children end with it."""
@@ -116,12 +116,12 @@ class Server:
 
     async def kill_both(self) -> None:
         """Both at one moment."""
-        for pid in (self._worker(), self._postmaster()):
+        for pid in (await self._worker(), self._postmaster()):
             os.kill(pid, signal.SIGKILL)
 
     async def freeze_worker(self) -> None:
         """The worker stands still, and does not know it."""
-        with frozen([self._worker()]):
+        with frozen([await self._worker()]):
             await asyncio.sleep(FROZEN_SECONDS)
 
     async def freeze_database(self) -> None:
@@ -130,13 +130,15 @@ class Server:
         with frozen([postmaster, *children_of(postmaster)]):
             await asyncio.sleep(FROZEN_SECONDS)
 
-    def _worker(self) -> int:
-        (found,) = [
-            pid
-            for pid in children_of(self._process.pid)
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        return found
+    async def _worker(self) -> int:
+        """The worker, once there is one: after several deaths the supervisor waits a little."""
+        for _ in range(_START_SECONDS):
+            for pid in children_of(self._process.pid):
+                with contextlib.suppress(OSError):
+                    if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        return pid
+            await asyncio.sleep(1)
+        raise SystemExit("There is no worker.")
 
     def _postmaster(self) -> int:
         file = (self.folder / "data" / "postgres").resolve() / "data" / "postmaster.pid"

@@ -1,7 +1,7 @@
 """What all models share: naming, ids, ordered enums, versions.
 
 Constraint names are fixed by convention, so that a migration can name them and an integrity error
-can be traced to the rule that it broke (`db.violations`).
+can be traced to the rule that it broke (`domain.work.lost_races`).
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from db.faults import DatabaseFault, database_fault
-from db.pool import Connection, Connections
-from db.read import PLAN_ONCE, Reader, connect_driver, connect_reader, held, with_settings
-from db.transaction import SessionConnection, Single, Transaction, begun, given_back
+from db.pool import Connection, Pool
+from db.read import PLAN_ONCE, Reader, acquired, connect_driver, connect_reader, with_settings
+from db.transaction import SessionConnection, Single, Transaction, begun, released
 from settings import DatabaseSettings
 
 StatementListener = Callable[[str], None]
@@ -44,9 +44,9 @@ class Database:
     def __init__(
         self,
         engine: AsyncEngine,
-        changes: Connections[SessionConnection],
+        changes: Pool[SessionConnection],
         reader: Reader,
-        singles: Connections[Connection],
+        singles: Pool[Connection],
         listeners: list[StatementListener],
     ) -> None:
         self.reader = reader
@@ -74,9 +74,7 @@ class Database:
         }
         engine = _engine(with_settings(arguments, **timeouts), heard)
         wait = settings.pool_timeout_seconds
-        changes = Connections(
-            partial(SessionConnection.opened, engine), settings.pool_size, timeout=wait
-        )
+        changes = Pool(partial(SessionConnection.opened, engine), settings.pool_size, timeout=wait)
         reader = await connect_reader(
             arguments,
             max_size=settings.pool_size,
@@ -85,7 +83,7 @@ class Database:
             on_statement=heard,
         )
         size = min(_SINGLES, settings.pool_size)
-        singles = held(arguments, max_size=size, timeout=wait, **timeouts, **PLAN_ONCE)
+        singles = acquired(arguments, max_size=size, timeout=wait, **timeouts, **PLAN_ONCE)
         return cls(engine, changes, reader, singles, listeners)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
@@ -97,23 +95,23 @@ class Database:
         """A session by itself, for what looks after the server and not for an operation's work. It
         commits what it is told to commit, and has its connection until the block ends.
         """
-        connection = await self._changes.take()
+        connection = await self._changes.acquire()
         session = connection.session()
-        async with given_back(self._changes, connection, session.close):
+        async with released(self._changes, connection, session.close):
             yield session
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """The driver's connection, outside of a transaction; closed if the block fails."""
-        async with self._changes.taken() as connection:
+        async with self._changes.acquired() as connection:
             yield connection.driver
 
     def pools(self) -> dict[str, PoolUse]:
         """How the pools stand, by what their connections are for."""
-        held = {**self.reader.pools(), **self.single.pools()}
+        acquired = {**self.reader.pools(), **self.single.pools()}
         return {
             "changes": PoolUse(self._changes.in_use, self._changes.size),
-            **{name: PoolUse(pool.in_use, pool.size) for name, pool in held.items()},
+            **{name: PoolUse(pool.in_use, pool.size) for name, pool in acquired.items()},
         }
 
     def _heard(self, text: str) -> None:

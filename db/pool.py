@@ -48,7 +48,7 @@ class Pooled(Protocol):
 C = TypeVar("C", bound=Pooled)
 
 
-class Connections(Generic[C]):
+class Pool(Generic[C]):
     """At most `size` of them, each opened when there is first need of it.
 
     `timeout`: how many seconds somebody waits for one before `PoolTimeout` is raised.
@@ -83,8 +83,8 @@ class Connections(Generic[C]):
     def _open(self) -> int:
         return len(self._all) + self._opening
 
-    async def take(self) -> C:
-        """A connection for one's own use: end with `give` or `discard`.
+    async def acquire(self) -> C:
+        """A connection for one's own use: end with `release` or `discard`.
 
         Where the server accepts no more connections (or none at present), one of those that exist
         is waited for; if there are none, its error is raised. Raises `PoolTimeout`.
@@ -94,9 +94,9 @@ class Connections(Generic[C]):
             if not connection.is_closed():
                 return connection
             self.discard(connection)
-        return await self._opened_or_given()
+        return await self._opened_or_released()
 
-    def give(self, connection: C) -> None:
+    def release(self, connection: C) -> None:
         """Back, after the last statement was answered (with rows or with an error)."""
         if self._closed or connection.is_closed() or connection.is_in_transaction():
             self.discard(connection)
@@ -131,23 +131,23 @@ class Connections(Generic[C]):
             if error.severity is None:
                 self.discard(connection)
             else:
-                self.give(connection)
+                self.release(connection)
             raise
         except BaseException:
             self.discard(connection)
             raise
-        self.give(connection)
+        self.release(connection)
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[C]:
+    async def acquired(self) -> AsyncIterator[C]:
         """One for as long as the block lasts; given back if the block ends well."""
-        connection = await self.take()
+        connection = await self.acquire()
         try:
             yield connection
         except BaseException:
             self.discard(connection)
             raise
-        self.give(connection)
+        self.release(connection)
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Close all; those in use when they come back, and after so many seconds whatever they do.
@@ -161,11 +161,11 @@ class Connections(Generic[C]):
             async with asyncio.timeout(seconds):
                 while self._open:
                     with contextlib.suppress(ConnectionError):
-                        await self._given()
+                        await self._released()
         for connection in tuple(self._all):
             self.discard(connection)
 
-    async def _opened_or_given(self) -> C:
+    async def _opened_or_released(self) -> C:
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._timeout
         while True:
@@ -183,7 +183,7 @@ class Connections(Generic[C]):
                     self._refused_until = loop.time() + _REFUSED_SECONDS
             try:
                 async with asyncio.timeout_at(ends):
-                    connection = await self._given()
+                    connection = await self._released()
             except TimeoutError as error:
                 raise PoolTimeout(self._size, self._timeout) from error
             if connection is not None:
@@ -213,7 +213,7 @@ class Connections(Generic[C]):
             raise _closed()
         return connection
 
-    async def _given(self) -> C | None:
+    async def _released(self) -> C | None:
         future: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
@@ -225,7 +225,7 @@ class Connections(Generic[C]):
                 if connection is None:
                     self._hand(None)
                 else:
-                    self.give(connection)
+                    self.release(connection)
             raise
 
     def _fail(self, error: Exception) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeEngine
 
 from db.base import Base, Ordered
 from db.faults import DatabaseFault, database_fault
-from db.pool import Connection, Connections
+from db.pool import Connection, Pool
 
 
 def _dump_json(value: Any) -> str:
@@ -193,14 +193,14 @@ class Snapshot:
         return rows
 
     async def stream(
-        self, statement: Statement, params: Mapping[str, Any], *, portion: int = 1_000
+        self, statement: Statement, params: Mapping[str, Any], *, chunk: int = 1_000
     ) -> AsyncGenerator[list[Any], None]:
         """The rows in portions, by a cursor of the server: memory does not grow with them."""
         self._on_statement(statement.text)
         cursor = await self._connection.cursor(
             statement.text, *statement.arguments(params), record_class=statement.row
         )
-        while rows := await cursor.fetch(portion):
+        while rows := await cursor.fetch(chunk):
             yield rows
 
 
@@ -213,8 +213,8 @@ class Reader:
 
     def __init__(
         self,
-        once: Connections[Connection],
-        by_values: Connections[Connection],
+        once: Pool[Connection],
+        by_values: Pool[Connection],
         *,
         on_statement: Callable[[str], None],
     ) -> None:
@@ -242,20 +242,20 @@ class Reader:
         connection, and its transaction, until the block ends.
         """
         async with (
-            self._by_values.taken() as connection,
+            self._by_values.acquired() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             moment = await connection.fetchval("SELECT now()")
             yield Snapshot(connection, moment, self._on_statement)
 
     async def _fetch(
-        self, connections: Connections[Connection], statement: Statement, arguments: list[Any]
+        self, connections: Pool[Connection], statement: Statement, arguments: list[Any]
     ) -> list[Any]:
-        connection = await connections.take()
+        connection = await connections.acquire()
         with connections.answering(connection):
             return await connection.fetch(statement.text, *arguments, record_class=statement.row)
 
-    def pools(self) -> dict[str, Connections[Connection]]:
+    def pools(self) -> dict[str, Pool[Connection]]:
         """The connections, by what they are for."""
         return {"reads": self._once, "filtered_reads": self._by_values}
 
@@ -293,15 +293,17 @@ async def connect_reader(
         "statement_timeout": str(statement_timeout_ms),
         "default_transaction_read_only": "on",
     }
-    once = held(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
-    by_values = held(connect_args, max_size=(max_size + 1) // 2, timeout=pool_timeout, **read_only)
-    once.give(await once.take())
+    once = acquired(connect_args, max_size=max_size, timeout=pool_timeout, **read_only, **PLAN_ONCE)
+    by_values = acquired(
+        connect_args, max_size=(max_size + 1) // 2, timeout=pool_timeout, **read_only
+    )
+    once.release(await once.acquire())
     return Reader(once, by_values, on_statement=on_statement)
 
 
-def held(
+def acquired(
     connect_args: Mapping[str, Any], *, max_size: int, timeout: float, **server_settings: str
-) -> Connections[Connection]:
+) -> Pool[Connection]:
     """Connections that keep what they prepared; none is opened yet."""
     arguments = with_settings(connect_args, **AS_WRITTEN, **server_settings)
 
@@ -321,7 +323,7 @@ def held(
             raise
         return connection
 
-    return Connections(connect, max_size, timeout=timeout)
+    return Pool(connect, max_size, timeout=timeout)
 
 
 def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> dict[str, Any]:

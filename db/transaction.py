@@ -22,12 +22,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from db.faults import OutcomeUnknown
-from db.pool import Connection, Connections
+from db.pool import Connection, Pool
 from db.read import Statement
 
 
 class SessionConnection:
-    """A connection of the driver, and SQLAlchemy's sight of the same; for `Connections`.
+    """A connection of the driver, and SQLAlchemy's sight of the same; for `Pool`.
 
     SQLAlchemy's own pool is not used: it hands a connection on whatever the driver has left on it.
     """
@@ -138,7 +138,7 @@ class Single:
 
     def __init__(
         self,
-        connections: Connections[Connection],
+        connections: Pool[Connection],
         heard: Callable[[str], None],
         failed: Callable[[Exception], None],
     ) -> None:
@@ -157,7 +157,7 @@ class Single:
         """
         arguments = statement.arguments(params)
         self._heard(statement.text)
-        connection = await self._connections.take()
+        connection = await self._connections.acquire()
         with _as_sqlalchemy(statement), self._connections.answering(connection):
             try:
                 return await connection.fetch(
@@ -169,7 +169,7 @@ class Single:
                     raise OutcomeUnknown from error
                 raise
 
-    def pools(self) -> dict[str, Connections[Connection]]:
+    def pools(self) -> dict[str, Pool[Connection]]:
         """The connections, by what they are for."""
         return {"single_changes": self._connections}
 
@@ -191,7 +191,7 @@ def _as_sqlalchemy(statement: Statement) -> Iterator[None]:
 
 @asynccontextmanager
 async def begun(
-    connections: Connections[SessionConnection],
+    connections: Pool[SessionConnection],
     heard: Callable[[str], None],
     failed: Callable[[Exception], None],
 ) -> AsyncIterator[Transaction]:
@@ -202,7 +202,7 @@ async def begun(
     """
     connection = await _begin(connections)
     transaction = Transaction(connection, heard)
-    async with given_back(connections, connection, transaction.close):
+    async with released(connections, connection, transaction.close):
         try:
             yield transaction
             await transaction.commit()
@@ -212,8 +212,8 @@ async def begun(
 
 
 @asynccontextmanager
-async def given_back(
-    connections: Connections[SessionConnection],
+async def released(
+    connections: Pool[SessionConnection],
     connection: SessionConnection,
     close: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[None]:
@@ -231,18 +231,18 @@ async def given_back(
         closed = True
     finally:
         if closed:
-            connections.give(connection)
+            connections.release(connection)
         else:
             connections.discard(connection)
 
 
-async def _begin(connections: Connections[SessionConnection]) -> SessionConnection:
+async def _begin(connections: Pool[SessionConnection]) -> SessionConnection:
     """A connection within a transaction. One that the server has closed meanwhile is replaced:
     nothing has been done yet, so that it can be done on a new one.
     """
     lost = False
     while True:
-        connection = await connections.take()
+        connection = await connections.acquire()
         try:
             await connection.begin()
         except BaseException as error:

@@ -23,7 +23,7 @@ _RUNNING_SINCE = dt.timedelta(minutes=38)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextSegment:
     """Work on a task by one person, between two moments; `is_open` where it goes on."""
 
     task_id: UUID
@@ -33,7 +33,7 @@ class Piece:
     is_open: bool
 
 
-def doings(pieces: Sequence[Piece], random: Random, now: dt.datetime) -> Iterator[Doing]:
+def doings(pieces: Sequence[TextSegment], random: Random, now: dt.datetime) -> Iterator[Doing]:
     """When who writes down what. Nobody is at two things at once."""
     busy: dict[str, list[tuple[dt.datetime, dt.datetime]]] = {}
     for piece in pieces:
@@ -61,7 +61,7 @@ def doings(pieces: Sequence[Piece], random: Random, now: dt.datetime) -> Iterato
         yield now - _RUNNING_SINCE, LOGIN, _starting(ada[-1].task_id)
 
 
-def _working_hour(piece: Piece, random: Random) -> dt.datetime:
+def _working_hour(piece: TextSegment, random: Random) -> dt.datetime:
     at = piece.begin
     for _ in range(12):
         at = piece.begin + (piece.end - piece.begin) * random.random()

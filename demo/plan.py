@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from auth.authenticator import Authenticator
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.base import new_id
 from db.models import Role, TaskPriority, TaskStatus
 from demo import comments as comment_texts
@@ -89,9 +89,9 @@ def make(now: dt.datetime, seed: str, auth: Authenticator) -> list[Act]:
     """All acts, in the order in which they happened."""
     planner = _Planner(now, Random(seed), auth)  # noqa: S311 - a story, not a secret
     planner.plan()
-    planner.talk(Random(f"{seed} talk"))  # noqa: S311 - as above
+    planner.comments(Random(f"{seed} talk"))  # noqa: S311 - as above
     planner.hours(Random(f"{seed} hours"))  # noqa: S311 - as above
-    planner.desk()
+    planner.reminders()
     # Stable, so that acts of one moment stay in the order in which they were thought of.
     return sorted(planner.acts, key=lambda act: act.at)
 
@@ -103,7 +103,7 @@ class _Planner:
         self.auth = auth
         self.acts: list[Act] = []
         self.topics: list[comment_texts.Topic] = []
-        self.pieces: list[hours.Piece] = []
+        self.pieces: list[hours.TextSegment] = []
         self.projects: dict[str, UUID] = {}
         # Ada's open tasks whose day has not come yet.
         self.due: list[UUID] = []
@@ -126,7 +126,7 @@ class _Planner:
         for item in parse(task_outlines.PERSONAL):
             self._task(own, item, None, own.begin, own.end)
 
-    def talk(self, random: Random) -> None:
+    def comments(self, random: Random) -> None:
         """What is said about the tasks planned so far."""
         for at, who, do in comment_texts.doings(self.topics, random):
             self._alone(at, who, do)
@@ -136,11 +136,11 @@ class _Planner:
         for at, who, do in hours.doings(self.pieces, random, self.now):
             self._alone(at, who, do)
 
-    def desk(self) -> None:
+    def reminders(self) -> None:
         """What Ada keeps for herself."""
         ada = next(person for person in PEOPLE if person.username == LOGIN)
-        things = reminder_texts.Desk(ada.timezone, tuple(self.due), self.projects["PARTS"])
-        for at, who, do in reminder_texts.doings(things, Sealer(self.auth.settings), self.now):
+        things = reminder_texts.Reminders(ada.timezone, tuple(self.due), self.projects["PARTS"])
+        for at, who, do in reminder_texts.doings(things, Encryption(self.auth.settings), self.now):
             self._alone(at, who, do)
 
     # --- people and projects ---------------------------------------------------------------------
@@ -304,7 +304,7 @@ class _Planner:
         """What happens to a task after it was made, up to its fate."""
         if where.project_id is not None and fate is not TaskStatus.TODO:
             going_on = fate is TaskStatus.IN_PROGRESS and not where.archived
-            self.pieces.append(hours.Piece(task_id, hand, at, end, is_open=going_on))
+            self.pieces.append(hours.TextSegment(task_id, hand, at, end, is_open=going_on))
         if fate is TaskStatus.COMPLETED:
             if self.random.random() < 0.35:
                 self._update(task_id, hand, {"status": TaskStatus.IN_PROGRESS}, at + (end - at) / 2)

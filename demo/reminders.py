@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.models import WebhookStatus
 from demo.company import LOGIN
 from domain.integrations import webhook as webhooks
@@ -30,7 +30,7 @@ _FRIDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Reminders:
     """What Ada has to do with: tasks of hers that are due some day, and a project of parts."""
 
     timezone: str
@@ -38,29 +38,29 @@ class Desk:
     parts_id: UUID
 
 
-def doings(desk: Desk, sealer: Sealer, now: dt.datetime) -> Iterator[Doing]:
+def doings(reminders: Reminders, encryption: Encryption, now: dt.datetime) -> Iterator[Doing]:
     """When she writes what down."""
     # All tasks are there by then.
     at = now - dt.timedelta(minutes=30)
-    for minute, new in enumerate(_reminders(desk, now)):
+    for minute, new in enumerate(_reminders(reminders, now)):
         yield at + dt.timedelta(minutes=minute), LOGIN, _noting(new)
-    yield now - dt.timedelta(minutes=20), LOGIN, _connecting(sealer)
+    yield now - dt.timedelta(minutes=20), LOGIN, _connecting(encryption)
 
 
-def _reminders(desk: Desk, now: dt.datetime) -> Iterator[NewReminder]:
+def _reminders(reminders: Reminders, now: dt.datetime) -> Iterator[NewReminder]:
     yield NewReminder(
-        Weekly((_FRIDAY,), dt.time(16), desk.timezone),
+        Weekly((_FRIDAY,), dt.time(16), reminders.timezone),
         message="Write down what is missing of this week's hours.",
     )
     yield NewReminder(
-        Monthly(None, dt.time(9), desk.timezone),
-        project_id=desk.parts_id,
+        Monthly(None, dt.time(9), reminders.timezone),
+        project_id=reminders.parts_id,
         message="Order what has run short.",
     )
     yield NewReminder(
         Once(now + dt.timedelta(days=3)), message="Ring the tax adviser back.", enabled=False
     )
-    for task_id in desk.due[:2]:
+    for task_id in reminders.due[:2]:
         yield NewReminder(Relative(Anchor.DUE, offset_minutes=-24 * 60), task_id=task_id)
 
 
@@ -71,11 +71,11 @@ def _noting(new: NewReminder) -> Callable[[Work], Awaitable[object]]:
     return note
 
 
-def _connecting(sealer: Sealer) -> Callable[[Work], Awaitable[object]]:
+def _connecting(encryption: Encryption) -> Callable[[Work], Awaitable[object]]:
     async def connect(work: Work) -> None:
         receivers = Receivers((), plain=False)
         made, _secret = await webhooks.create(
-            work, sealer, receivers, NewWebhook(_RECEIVER, events=_KINDS)
+            work, encryption, receivers, NewWebhook(_RECEIVER, events=_KINDS)
         )
         off = {"status": WebhookStatus.DISABLED}
         await webhooks.change(work, receivers, made.id, off, if_version=None)

@@ -117,7 +117,7 @@ async def guarded(
     after = await snapshot(work, before.projects)
     if not by_move:
         demand_sharable(work, before, before.gains(after, assignees), path)
-    await record_losses(work, before, after, told=told)
+    await record_lost_access(work, before, after, told=told)
 
 
 async def snapshot(work: Work, tasks: Iterable[UUID]) -> Snapshot:
@@ -156,7 +156,7 @@ def demand_sharable(
         )
 
 
-async def record_losses(
+async def record_lost_access(
     work: Work, before: Snapshot, after: Snapshot, *, told: Collection[UUID] = ()
 ) -> None:
     """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after."""
@@ -203,7 +203,7 @@ def _trees() -> Statement:
     )
     ids = among.cte("trees").prefix_with(text("MATERIALIZED"))
     task = aliased(Task)
-    everyone = access.holders(access.TASK_WAYS, task, task.id.in_(select(ids.c.id))).subquery(
+    everyone = access.holders(access.TASK_GRANTS, task, task.id.in_(select(ids.c.id))).subquery(
         "everyone"
     )
     shown = aliased(Task)
@@ -228,7 +228,7 @@ def _trees() -> Statement:
 def _seen(*, by_one: bool) -> Statement:
     task = aliased(Task)
     among = and_(task.project_id == bindparam("project", type_=Uuid()), task.deleted_at.is_(None))
-    everyone = access.holders(access.TASK_WAYS, task, among).subquery("everyone")
+    everyone = access.holders(access.TASK_GRANTS, task, among).subquery("everyone")
     query = (
         select(everyone.c.task_id, func.array_agg(everyone.c.person_id).label("people"))
         .where(everyone.c.sees)

@@ -31,7 +31,7 @@ BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
 RESERVED = dt.timedelta(hours=1)
 # A change that began before the end may commit a little after it.
 _GRACE = dt.timedelta(minutes=10)
-_PORTION = 100
+_CHUNK_SIZE = 100
 
 
 async def reserve(
@@ -58,8 +58,8 @@ async def reserve(
     return file
 
 
-async def sweep(begin_work: BeginWork, store: FileStore, *, portion: int = _PORTION) -> int:
-    """Remove up to `portion` files that nothing refers to any more; how many there were.
+async def sweep(begin_work: BeginWork, store: FileStore, *, chunk: int = _CHUNK_SIZE) -> int:
+    """Remove up to `chunk` files that nothing refers to any more; how many there were.
 
     To be called again until it finds nothing. The bytes go first: where that fails the row stays,
     and the next sweep tries again. No transaction is open meanwhile; none is needed, since after
@@ -71,7 +71,7 @@ async def sweep(begin_work: BeginWork, store: FileStore, *, portion: int = _PORT
                 select(StoredFile.id)
                 .where(StoredFile.expires_at <= work.now - _GRACE, _unused())
                 .order_by(StoredFile.id)
-                .limit(portion)
+                .limit(chunk)
             )
         )
     for file_id in over:

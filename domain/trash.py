@@ -18,7 +18,7 @@ from db.models import Project, Task
 from domain.work import Work
 
 KEPT = dt.timedelta(days=30)
-PORTION = 1_000
+CHUNK_SIZE = 1_000
 
 
 class Purged(NamedTuple):
@@ -28,8 +28,8 @@ class Purged(NamedTuple):
     tasks: int
 
 
-async def purge(work: Work, *, portion: int = PORTION) -> Purged:
-    """Delete up to `portion` tasks and `portion` projects whose time in the trash is over.
+async def purge(work: Work, *, chunk: int = CHUNK_SIZE) -> Purged:
+    """Delete up to `chunk` tasks and `chunk` projects whose time in the trash is over.
 
     To be called again, in another work, until it finds nothing. Projects go once none of the tasks
     that went into the trash with them is left.
@@ -49,7 +49,7 @@ async def purge(work: Work, *, portion: int = PORTION) -> Purged:
                 select(Task.id)
                 .where(Task.deleted_at <= over, not_(holds_another))
                 .order_by(_level().desc(), Task.id)
-                .limit(portion)
+                .limit(chunk)
                 .with_for_update(skip_locked=True)
             )
         )
@@ -57,7 +57,7 @@ async def purge(work: Work, *, portion: int = PORTION) -> Purged:
         .execution_options(synchronize_session=False)
     )
     gone = len(tasks.all())
-    if gone == portion:
+    if gone == chunk:
         return Purged(projects=0, tasks=gone)
     projects = await work.session.scalars(
         delete(Project)
@@ -69,7 +69,7 @@ async def purge(work: Work, *, portion: int = PORTION) -> Purged:
                     not_(select(below.id).where(below.project_id == Project.id).exists()),
                 )
                 .order_by(Project.id)
-                .limit(portion)
+                .limit(chunk)
             )
         )
         .returning(Project.id)

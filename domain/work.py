@@ -228,7 +228,7 @@ class Work:
         if lock:
             # A statement of its own: what follows sees what those have written who were waited for.
             await locks.lock_row(self, model, id_)
-        statement = _visible(model, stand_in(self.viewer), right)
+        statement = _visible(model, placeholder_viewer(self.viewer), right)
         found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=path)
@@ -242,7 +242,7 @@ class Work:
         """
         model = type(row)
         answer = await self.session.execute(
-            _allowed(model, stand_in(self.viewer), right),
+            _allowed(model, placeholder_viewer(self.viewer), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
         found = answer.one()
@@ -338,7 +338,7 @@ def of_one_statement(
 # the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
 
 
-def stand_in(viewer: Viewer) -> Viewer:
+def placeholder_viewer(viewer: Viewer) -> Viewer:
     """One viewer of the same shape, for whom a statement is built in place of this one."""
     return _STAND_INS[viewer.shape]
 

@@ -175,7 +175,7 @@ class LiveEvents:
         receivers = [
             (row, [one for one in self._joined if one.wanted.matches(row)]) for row in page.rows
         ]
-        for part in _portions(receivers):
+        for part in _chunks(receivers):
             await self._deliver(part)
         return page
 
@@ -270,19 +270,19 @@ def _stopping() -> Unavailable:
     )
 
 
-def _portions(
+def _chunks(
     receivers: Iterable[tuple[Any, list[Subscription]]],
 ) -> Iterable[list[tuple[Any, list[Subscription]]]]:
     """The events that anybody wants, in order, by portions for one statement each."""
-    portion: list[tuple[Any, list[Subscription]]] = []
+    chunk: list[tuple[Any, list[Subscription]]] = []
     size = 0
     for row, some in receivers:
         if not some:
             continue
-        portion.append((row, some))
+        chunk.append((row, some))
         size += len(some)
         if size >= _PAIRS:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

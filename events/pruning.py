@@ -18,7 +18,7 @@ from db.models.event import Xid8
 from settings import EventSettings
 
 # Rows for one transaction, which holds readers of events back for as long as it lasts.
-_PORTION = 2_000
+_CHUNK_SIZE = 2_000
 
 
 async def prune(database: Database, settings: EventSettings, now: dt.datetime) -> int:
@@ -47,7 +47,7 @@ async def prune(database: Database, settings: EventSettings, now: dt.datetime) -
         ).first()
     if mark is None:
         return 0
-    old = select(Event.position).where(_before(mark)).order_by(*order).limit(_PORTION)
+    old = select(Event.position).where(_before(mark)).order_by(*order).limit(_CHUNK_SIZE)
     deleted = 0
     while True:
         async with database.session() as session, session.begin():
@@ -56,7 +56,7 @@ async def prune(database: Database, settings: EventSettings, now: dt.datetime) -
             )
             count = len(gone.all())
         deleted += count
-        if count < _PORTION:
+        if count < _CHUNK_SIZE:
             return deleted
 
 

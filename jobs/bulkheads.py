@@ -53,7 +53,7 @@ class _Destination:
         return self.late >= OPENS_AFTER
 
 
-class Gate:
+class Bulkheads:
     """One a worker. `places`: what the worker does at once; `hangs_after`: see the constant."""
 
     def __init__(

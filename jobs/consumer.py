@@ -28,7 +28,7 @@ from domain.work import Work
 from events.bus import EVENTS
 from events.cursor import Place
 from jobs.handlers import GiveUp, RunningJob, handler, nothing_to_end
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -39,7 +39,7 @@ _POLL_SECONDS = 1.0
 _REST_SECONDS = 2.0
 EVENT_JOB = "log.event"
 
-Act = Callable[[Tools, Work, Sequence[Any]], Awaitable[None]]
+Act = Callable[[WorkerContext, Work, Sequence[Any]], Awaitable[None]]
 """What is done about events (rows as `events.log` gives them, in order), in one transaction."""
 
 
@@ -68,17 +68,17 @@ def consumer(name: str) -> Callable[[Act], Act]:
     return register
 
 
-async def follow(tools: Tools, wanted: Consumer, stop: asyncio.Event) -> None:
+async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) -> None:
     """Act on events as they come, until `stop` is set."""
     woken = asyncio.Event()
-    unsubscribe = tools.bus.subscribe(EVENTS, lambda _: woken.set())
+    unsubscribe = context.bus.subscribe(EVENTS, lambda _: woken.set())
     stopping = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
             woken.clear()
             pause = _POLL_SECONDS
             try:
-                if await advance(tools, wanted):
+                if await advance(context, wanted):
                     continue
             except Exception:
                 log.exception("the consumer %s could not go on", wanted.name)
@@ -95,15 +95,15 @@ async def follow(tools: Tools, wanted: Consumer, stop: asyncio.Event) -> None:
         stopping.cancel()
 
 
-async def advance(tools: Tools, wanted: Consumer, *, limit: int = BATCH) -> bool:
+async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATCH) -> bool:
     """Act on the next events, if there are any; whether there may be more at once."""
-    place = await _place(tools, wanted)
-    page = await tools.log.read_after(place, limit=limit)
+    place = await _place(context, wanted)
+    page = await context.log.read_after(place, limit=limit)
     if not page.rows:
         # The place stays where it is: moving it would write a row each second for nothing.
         return False
     try:
-        return await _step(tools, wanted, place, page.rows, page.cursor.place) and page.more
+        return await _step(context, wanted, place, page.rows, page.cursor.place) and page.more
     except Exception as error:
         if _is_outage(error):
             raise
@@ -111,12 +111,12 @@ async def advance(tools: Tools, wanted: Consumer, *, limit: int = BATCH) -> bool
     for row in page.rows:
         end = (row.xid, row.position)
         try:
-            went_on = await _step(tools, wanted, place, [row], end)
+            went_on = await _step(context, wanted, place, [row], end)
         except Exception as error:
             if _is_outage(error):
                 raise
             log.exception("the consumer %s puts an event aside", wanted.name)
-            went_on = await _put_aside(tools, wanted, place, row, error)
+            went_on = await _put_aside(context, wanted, place, row, error)
         if not went_on:
             return False
         place = end
@@ -124,7 +124,7 @@ async def advance(tools: Tools, wanted: Consumer, *, limit: int = BATCH) -> bool
 
 
 async def _step(
-    tools: Tools, wanted: Consumer, place: Place, rows: Sequence[Any], end: Place
+    context: WorkerContext, wanted: Consumer, place: Place, rows: Sequence[Any], end: Place
 ) -> bool:
     """One transaction: act, and move the place. False where another worker is at it."""
 
@@ -132,11 +132,11 @@ async def _step(
         row = await _locked(work.session, wanted.name)
         if row is None or (row.xid, row.position) != place:
             return False
-        await wanted.act(tools, work, rows)
+        await wanted.act(context, work, rows)
         row.xid, row.position = end
         return True
 
-    return await tools.do(wanted.name, act)
+    return await context.do(wanted.name, act)
 
 
 def _is_outage(error: Exception) -> bool:
@@ -145,7 +145,7 @@ def _is_outage(error: Exception) -> bool:
 
 
 async def _put_aside(
-    tools: Tools, wanted: Consumer, place: Place, event: Any, error: Exception
+    context: WorkerContext, wanted: Consumer, place: Place, event: Any, error: Exception
 ) -> bool:
     """Make a job of the event, and move the place past it. False as for `_step`."""
 
@@ -163,24 +163,24 @@ async def _put_aside(
         row.xid, row.position = event.xid, event.position
         return True
 
-    return await tools.do(wanted.name, act)
+    return await context.do(wanted.name, act)
 
 
 @handler(EVENT_JOB, on_given_up=nothing_to_end)
-async def act_on_one(tools: Tools, job: RunningJob) -> None:
+async def act_on_one(context: WorkerContext, job: RunningJob) -> None:
     """An event that could not be acted on in its turn."""
     wanted = CONSUMERS.get(job.payload["consumer"])
     if wanted is None:
         raise GiveUp("There is no such consumer any more.")
-    row = await tools.log.read_at(int(job.payload["position"]))
+    row = await context.log.read_at(int(job.payload["position"]))
     if row is None:
         raise GiveUp("The event is not in the log any more.")
     act, rows = wanted.act, [row]
 
     async def once(work: Work) -> None:
-        await act(tools, work, rows)
+        await act(context, work, rows)
 
-    await tools.do(wanted.name, once)
+    await context.do(wanted.name, once)
 
 
 async def _locked(session: AsyncSession, name: str) -> LogConsumer | None:
@@ -191,14 +191,14 @@ async def _locked(session: AsyncSession, name: str) -> LogConsumer | None:
     return found
 
 
-async def _place(tools: Tools, wanted: Consumer) -> Place:
+async def _place(context: WorkerContext, wanted: Consumer) -> Place:
     """Where the consumer goes on; the present for one that starts for the first time."""
-    async with tools.database.session() as session:
+    async with context.database.session() as session:
         row = await session.get(LogConsumer, wanted.name)
     if row is not None:
         return row.xid, row.position
-    head = await tools.log.head()
-    async with tools.database.session() as session, session.begin():
+    head = await context.log.head()
+    async with context.database.session() as session, session.begin():
         first = LogConsumer(name=wanted.name, xid=head.cursor.xid, position=head.cursor.position)
         await session.merge(first)
     return head.cursor.place

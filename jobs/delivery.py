@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from auth.scopes import event_scope
 from auth.viewer import Viewer
 from db.models import Event, Webhook
@@ -29,7 +29,7 @@ from graph.request.execution import Refused as RefusedDocument
 from graph.types.integrations.webhook_payload import FIELD, body_of, document_of
 from jobs.executing import graph_of
 from jobs.outgoing import Answer, Outgoing, Unreachable
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 from settings import version
 
 MOST_BYTES = 256_000
@@ -63,7 +63,7 @@ def headers_of(
 
 
 async def payload_of(
-    tools: Tools, webhook: Webhook, viewer: Viewer, event_id: UUID
+    context: WorkerContext, webhook: Webhook, viewer: Viewer, event_id: UUID
 ) -> tuple[bytes, Sequence[str]] | None:
     """What is sent about an event, made with the rights of the webhook's owner or key, and what an
     API key needs to read it; None where they may not see the event.
@@ -72,8 +72,8 @@ async def payload_of(
     """
     try:
         document = document_of(webhook.payload)
-        answer = await graph_of(tools).deliver(viewer, document, event_id)
-        scopes = await graph_of(tools).scopes_of(document)
+        answer = await graph_of(context).deliver(viewer, document, event_id)
+        scopes = await graph_of(context).scopes_of(document)
     except RefusedDocument as refused:
         raise Unpayable(_reason(refused.answer)) from None
     except Failure as failure:
@@ -89,19 +89,21 @@ async def payload_of(
     return body, scopes
 
 
-async def attempt(tools: Tools, webhook: Webhook, viewer: Viewer, event: Event) -> Attempt | None:
+async def attempt(
+    context: WorkerContext, webhook: Webhook, viewer: Viewer, event: Event
+) -> Attempt | None:
     """Send an event, and say how it went; None where the viewer may not see it any more."""
-    now = tools.clock()
+    now = context.clock()
     try:
-        made = await payload_of(tools, webhook, viewer, event.id)
+        made = await payload_of(context, webhook, viewer, event.id)
     except Unpayable as reason:
         return Attempt(now, error=f"The payload could not be made: {reason}")
     if made is None:
         return None
     body, scopes = made
-    headers = headers_of(ids.encode(Event, event.id), now, body, _secrets(tools, webhook, now))
+    headers = headers_of(ids.encode(Event, event.id), now, body, _secrets(context, webhook, now))
     shown = {name: value for name, value in headers.items() if name != "webhook-signature"}
-    settings = tools.settings
+    settings = context.settings
     outgoing = Outgoing(
         settings.webhooks.allowed_networks,
         plain=not settings.server.production,
@@ -149,11 +151,11 @@ def _meaning(status: int) -> str | None:
     return f"The receiver answered {status}."
 
 
-def _secrets(tools: Tools, webhook: Webhook, now: dt.datetime) -> list[str]:
+def _secrets(context: WorkerContext, webhook: Webhook, now: dt.datetime) -> list[str]:
     """Those that are valid, the newest first."""
-    sealer = Sealer(tools.settings)
+    encryption = Encryption(context.settings)
     sealed = [webhook.secret, *(old for old, _ in valid_old_secrets(webhook, now))]
-    return [sealer.open(one).decode() for one in sealed]
+    return [encryption.decrypt(one).decode() for one in sealed]
 
 
 def _text(body: bytes) -> str:

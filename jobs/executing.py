@@ -23,29 +23,29 @@ from graph.kit.loading import read_by_keys
 from graph.request import scopes
 from graph.request.execution import Answer, Executor, GraphQLRequest, Prepared
 from graph.schema import schema as schema_of_taskloom
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 
 class Graph:
     """One a worker. Nothing that it executes is charged to anybody."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, context: WorkerContext) -> None:
         self.schema: strawberry.Schema = schema_of_taskloom
         self._executor = Executor(
             self.schema,
             engine=graph.engine.execute,
-            operation_seconds=tools.settings.graphql.operation_seconds,
+            operation_seconds=context.settings.graphql.operation_seconds,
         )
-        self._authenticator = Authenticator(tools.settings, tools.database, clock=tools.clock)
+        self._authenticator = Authenticator(context.settings, context.database, clock=context.clock)
         self._services = Services(
-            settings=tools.settings,
-            database=tools.database,
+            settings=context.settings,
+            database=context.database,
             authenticator=self._authenticator,
-            bus=tools.bus,
+            bus=context.bus,
             # Not started: the worker has consumers for what others listen to.
-            live=LiveEvents(tools.log, tools.bus, tools.clock),
-            files=Files(tools.settings),
-            clock=tools.clock,
+            live=LiveEvents(context.log, context.bus, context.clock),
+            files=Files(context.settings),
+            clock=context.clock,
         )
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Graph:
     async def scopes_of(self, document: str) -> tuple[str, ...]:
         """What an API key needs to read what a document gives, beside the noun of its event."""
         prepared = await self._prepare(document, "worker")
-        return scopes.scopes_of_delivery(prepared.operation.outline)
+        return scopes.scopes_of_delivery(prepared.operation.selection_index)
 
     async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
         """One delivery of a subscription to events; None where this person may not see the event,
@@ -70,7 +70,9 @@ class Graph:
         context = self.context(viewer)
         prepared = await self._prepare(document, context.request.id)
         scopes.demand(viewer, prepared.operation.scopes)
-        labels = prepared.operation.outline.labels.get(TYPE_NAMES[models.Event], frozenset())
+        labels = prepared.operation.selection_index.labels.get(
+            TYPE_NAMES[models.Event], frozenset()
+        )
         rows = await read_by_keys(context, models.Event, Columns(labels), [event_id])
         if event_id not in rows:
             return None
@@ -92,10 +94,10 @@ def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
     )
 
 
-def graph_of(tools: Tools) -> Graph:
+def graph_of(context: WorkerContext) -> Graph:
     """The worker's own, made when it is first needed."""
-    made: Any = tools.parts.get(Graph)
+    made: Any = context.parts.get(Graph)
     if made is None:
-        made = tools.parts[Graph] = Graph(tools)
-        tools.closing.append(made.close)
+        made = context.parts[Graph] = Graph(context)
+        context.closing.append(made.close)
     return made  # type: ignore[no-any-return]

@@ -41,11 +41,11 @@ from graph.types.time.report import TimeReportFilter, names, predicates, wanted_
 from jobs import filter_text
 from jobs.executing import viewer_of
 from jobs.handlers import RunningJob, handler
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 from settings import font_files
 
 MAX_GROUPS = 50_000
-_PORTION = 500
+_CHUNK_SIZE = 500
 # Letters in a line of the PDF's heading, and how many of these a filter takes.
 _LINE, _MOST_LINES = 105, 8
 _PREFIXES = {"time_entry": models.TimeEntry, "task": models.Task}
@@ -63,18 +63,18 @@ async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
 
 
 @handler(domain.JOB, on_given_up=_given_up, attempts=5, seconds=1_800)
-async def export(tools: Tools, job: RunningJob) -> None:
+async def export(context: WorkerContext, job: RunningJob) -> None:
     """Write the file of one export."""
     # Exports take long; some places are left for everything else.
-    async with tools.outside("export", "files", "files", timed=False):
-        await _export(tools, job)
+    async with context.outside("export", "files", "files", timed=False):
+        await _export(context, job)
 
 
-async def _export(tools: Tools, job: RunningJob) -> None:
+async def _export(context: WorkerContext, job: RunningJob) -> None:
     export_id = UUID(job.payload["export_id"])
-    if not await tools.do("export", lambda work: domain.advance(work, export_id, 0)):
+    if not await context.do("export", lambda work: domain.advance(work, export_id, 0)):
         return
-    async with tools.work("export") as work:
+    async with context.work("export") as work:
         row = await work.session.get_one(ReportExport, export_id)
         user = await work.session.get_one(User, row.user_id)
         if user.is_active:
@@ -83,10 +83,10 @@ async def _export(tools: Tools, job: RunningJob) -> None:
             await domain.fail(work, export_id, "The account was deactivated.")
             return
     try:
-        maker = _Maker(tools, row, viewer_of(user))
+        maker = _Maker(context, row, viewer_of(user))
     except (Failure, GraphQLError) as error:
         reason = f"The filter is not understood any more: {error}"
-        await tools.do("export", lambda work: domain.fail(work, export_id, reason))
+        await context.do("export", lambda work: domain.fail(work, export_id, reason))
         return
     with tempfile.TemporaryFile() as file:
         try:
@@ -95,23 +95,23 @@ async def _export(tools: Tools, job: RunningJob) -> None:
             return
         except Failure as failure:
             reason = failure.message
-            await tools.do("export", lambda work: domain.fail(work, export_id, reason))
+            await context.do("export", lambda work: domain.fail(work, export_id, reason))
             return
         size = file.tell()
         file.seek(0)
-        await open_store(tools.settings).put(file_id, ORIGINAL, file)
+        await open_store(context.settings).put(file_id, ORIGINAL, file)
 
     async def finish(work: Work) -> None:
         await domain.finish(work, export_id, file_id, size, maker.rights)
 
-    await tools.do("export", finish)
+    await context.do("export", finish)
 
 
 class _Maker:
     """One export that is being written."""
 
-    def __init__(self, tools: Tools, row: ReportExport, viewer: Viewer) -> None:
-        self.tools = tools
+    def __init__(self, context: WorkerContext, row: ReportExport, viewer: Viewer) -> None:
+        self.context = context
         self.row = row
         self.viewer = viewer
         self.reader: Snapshot
@@ -124,7 +124,7 @@ class _Maker:
 
     async def write(self, file: BinaryIO) -> None:
         """Write the whole file: all of it as it was at one moment."""
-        async with self.tools.database.reader.snapshot() as self.reader:
+        async with self.context.database.reader.snapshot() as self.reader:
             # How many entries there are is what progress is measured by.
             whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
             self.total = (await whole.read(self.reader, self.viewer)).count
@@ -136,7 +136,7 @@ class _Maker:
                 await self._json(file)
                 return
             paper = await self._paper()
-        folder = self.tools.settings.exports.fonts_dir
+        folder = self.context.settings.exports.fonts_dir
         fonts = [] if folder is None else font_files(folder)
         await asyncio.to_thread(export_pdf.write, paper, file, fonts)
 
@@ -146,8 +146,8 @@ class _Maker:
         if self.row.bom:
             file.write(codecs.BOM_UTF8)
         file.write(export_csv.header().encode())
-        async with aclosing(self._entries()) as portions:
-            async for lines in portions:
+        async with aclosing(self._entries()) as chunks:
+            async for lines in chunks:
                 file.write(export_csv.lines(lines, _id_of).encode())
 
     async def _json(self, file: BinaryIO) -> None:
@@ -164,8 +164,8 @@ class _Maker:
         # The entries follow inside the same object, so its closing brace is put off.
         file.write(orjson.dumps(head)[:-1] + b',"entries":[')
         separator = b"\n"
-        async with aclosing(self._entries()) as portions:
-            async for lines in portions:
+        async with aclosing(self._entries()) as chunks:
+            async for lines in chunks:
                 for line in lines:
                     file.write(separator + orjson.dumps(_entry(line)))
                     separator = b",\n"
@@ -173,10 +173,10 @@ class _Maker:
 
     async def _paper(self) -> export_pdf.Paper:
         report = await self.wanted.read(self.reader, self.viewer, MAX_GROUPS)
-        await self._tell(30)
+        await self._notify(30)
         days = await self._days()
         shown = await self._shown(report)
-        await self._tell(50)
+        await self._notify(50)
 
         def entry(depth: int, name: str, group: Group) -> export_pdf.Entry:
             return export_pdf.Entry(depth, name, group.seconds, group.billable_seconds, group.count)
@@ -261,19 +261,19 @@ class _Maker:
         statement, params = self._of_entries(export_rows.statement)
         days = self._days_wanted
         written = 0
-        async with aclosing(self.reader.stream(statement, params, portion=_PORTION)) as portions:
-            async for rows in portions:
+        async with aclosing(self.reader.stream(statement, params, chunk=_CHUNK_SIZE)) as chunks:
+            async for rows in chunks:
                 yield [days.line(row) for row in rows]
                 written += len(rows)
-                await self._tell(min(99, 100 * written // max(self.total, 1)))
+                await self._notify(min(99, 100 * written // max(self.total, 1)))
 
-    async def _tell(self, progress: int) -> None:
+    async def _notify(self, progress: int) -> None:
         """Say how far it is, at every tenth, and hear whether it was cancelled."""
         if progress < self.told + 10:
             return
         self.told = progress
         export_id = self.row.id
-        if not await self.tools.do(
+        if not await self.context.do(
             "export", lambda work: domain.advance(work, export_id, progress)
         ):
             raise _Cancelled

@@ -21,7 +21,7 @@ from uuid import UUID
 from domain.work import Work
 
 if TYPE_CHECKING:
-    from jobs.worker_context import Tools
+    from jobs.worker_context import WorkerContext
 
 
 class Later(Exception):  # noqa: N818 - it is an order, not an error
@@ -47,7 +47,7 @@ class RunningJob:
     created_at: dt.datetime
 
 
-Run = Callable[["Tools", RunningJob], Awaitable[None]]
+Run = Callable[["WorkerContext", RunningJob], Awaitable[None]]
 GivenUp = Callable[[Work, RunningJob, str], Awaitable[None]]
 """What is done in the transaction in which a job is held, for the given reason."""
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from auth.encryption import Sealer, Unreadable
+from auth.encryption import Encryption, Unreadable
 from db.models import ApiKey, Integration, IntegrationStatus, User
 from domain.accounts.by_key import reason_of_end
 from domain.integrations import integration as domain
@@ -32,7 +32,7 @@ from jobs.consumer import consumer
 from jobs.executing import viewer_of
 from jobs.handlers import GiveUp, Later, RunningJob, handler
 from jobs.outgoing import Outgoing
-from jobs.worker_context import Request, Tools
+from jobs.worker_context import Request, WorkerContext
 
 # After so long a run makes room for other jobs, and goes on behind them.
 _TURN_SECONDS = 60.0
@@ -53,19 +53,19 @@ async def _tell_given_up(work: Work, job: RunningJob, reason: str) -> None:
 
 
 @handler(SYNC_JOB, on_given_up=_sync_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
-async def sync(tools: Tools, job: RunningJob) -> None:
+async def sync(context: WorkerContext, job: RunningJob) -> None:
     """Bring what is new, and queue the next run."""
     id_ = UUID(job.payload["integration"])
-    async with tools.outside("integration", id_.hex, "sync", timed=False) as request:
-        await _sync(tools, id_, request)
+    async with context.outside("integration", id_.hex, "sync", timed=False) as request:
+        await _sync(context, id_, request)
 
 
-async def _sync(tools: Tools, id_: UUID, request: Request) -> None:
+async def _sync(context: WorkerContext, id_: UUID, request: Request) -> None:
     begun = time.monotonic()
     wait, error, complete = dt.timedelta(), None, False
     try:
         while not complete and time.monotonic() - begun < _TURN_SECONDS:
-            connection = await _open(tools, id_)
+            connection = await _open(context, id_)
             if connection is None:
                 # If that is because of the owner's account, it is looked at again later.
                 error = _NO_OWNER
@@ -77,16 +77,16 @@ async def _sync(tools: Tools, id_: UUID, request: Request) -> None:
     except Wait as asked:
         wait, error = asked.after, str(asked)
     except (Denied, Failure) as denied:
-        await tools.do(SYNC_JOB, partial(_fail, id_, _reason(denied)))
+        await context.do(SYNC_JOB, partial(_fail, id_, _reason(denied)))
         return
     except Trouble as trouble:
         error = str(trouble)
         request.late = True
-    await tools.do(SYNC_JOB, partial(_finish, id_, wait, error, complete))
+    await context.do(SYNC_JOB, partial(_finish, id_, wait, error, complete))
 
 
 @consumer("integrations")
-async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
+async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Queue what other services are to be told, where the integration's owner may see it."""
     projects = {event.project_id for event in events if event.project_id is not None}
     if not projects:
@@ -113,49 +113,49 @@ async def listen(tools: Tools, work: Work, events: Sequence[Any]) -> None:
     ]
     if not wanted:
         return
-    allowed = await tools.log.allowed({(event.position, row.user_id) for row, event, _ in wanted})
+    allowed = await context.log.allowed({(event.position, row.user_id) for row, event, _ in wanted})
     for row, event, key in wanted:
         if (event.position, row.user_id) in allowed:
             await domain.enqueue_tell(work, row.id, key, event_id=event.id, task_id=event.task_id)
 
 
 @handler(TELL_JOB, on_given_up=_tell_given_up)
-async def tell(tools: Tools, job: RunningJob) -> None:
+async def tell(context: WorkerContext, job: RunningJob) -> None:
     """Take to the other service what has happened here."""
     id_ = UUID(job.payload["integration"])
     event_id, task_id = (
         None if job.payload[name] is None else UUID(job.payload[name]) for name in ("event", "task")
     )
     try:
-        connection = await _open(tools, id_)
+        connection = await _open(context, id_)
         if connection is None:
             return
         connector = CONNECTORS[connection.kind]
-        async with tools.outside("integration", id_.hex, connection.kind.name.lower()):
+        async with context.outside("integration", id_.hex, connection.kind.name.lower()):
             await connector.tell(connection, event_id, task_id)
     except Gone:
         return
     except Wait as asked:
-        await tools.do(TELL_JOB, partial(_note_wait, id_, asked))
+        await context.do(TELL_JOB, partial(_note_wait, id_, asked))
         raise Later(asked.after, str(asked)) from None
     except Rejected as rejected:
-        await tools.do(TELL_JOB, partial(_note_error, id_, str(rejected)))
+        await context.do(TELL_JOB, partial(_note_error, id_, str(rejected)))
         raise GiveUp(str(rejected)) from None
     except (Denied, Forbidden) as denied:
-        await tools.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
+        await context.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
         return
     except Trouble as trouble:
-        await tools.do(TELL_JOB, partial(_note_error, id_, str(trouble)))
+        await context.do(TELL_JOB, partial(_note_error, id_, str(trouble)))
         raise
     if connector.every is None:
-        await tools.do(TELL_JOB, partial(_finish, id_, dt.timedelta(), None, True))
+        await context.do(TELL_JOB, partial(_finish, id_, dt.timedelta(), None, True))
 
 
-async def _open(tools: Tools, id_: UUID) -> Connection | None:
+async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
     """The integration as it is now, with the rights of its owner or of the key that made it; None
     where it is not at work. Raises `Denied`, and `Forbidden` where the key is not good for it.
     """
-    async with tools.database.session() as session:
+    async with context.database.session() as session:
         found = (
             await session.execute(
                 select(Integration, User, ApiKey)
@@ -172,19 +172,19 @@ async def _open(tools: Tools, id_: UUID) -> Connection | None:
     if found is None:
         return None
     row, owner, key = found
-    reason = reason_of_end(key, tools.clock())
+    reason = reason_of_end(key, context.clock())
     if reason is not None:
         raise Denied(reason)
     viewer = viewer_of(owner, key)
     demand(viewer, domain.scopes_of(row))
-    if row.wait_until is not None and row.wait_until > tools.clock():
+    if row.wait_until is not None and row.wait_until > context.clock():
         # Requests during the wait would make it longer.
-        raise Wait(row.wait_until - tools.clock(), row.last_error or "It is asked to wait.")
+        raise Wait(row.wait_until - context.clock(), row.last_error or "It is asked to wait.")
     try:
-        credentials = Sealer(tools.settings).open(row.credentials).decode()
+        credentials = Encryption(context.settings).decrypt(row.credentials).decode()
     except Unreadable:
         raise Denied("The stored credentials cannot be read any more; give them again.") from None
-    settings = tools.settings
+    settings = context.settings
     return Connection(
         id=row.id,
         kind=row.connector,
@@ -194,7 +194,7 @@ async def _open(tools: Tools, id_: UUID) -> Connection | None:
         settings=row.settings,
         progress=row.progress,
         credentials=credentials,
-        tools=tools,
+        context=context,
         outgoing=Outgoing(
             settings.webhooks.allowed_networks,
             plain=not settings.server.production,

@@ -36,7 +36,7 @@ _OF_TIME = {NotificationKind.TASK_DUE_SOON, NotificationKind.REMINDER}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NotificationText:
     """One notification in words. `comment` is what somebody wrote, as Markdown."""
 
     notification: Notification
@@ -66,9 +66,9 @@ def title_of(task: Task) -> str:
     return f"“{_cut(task.title, _TITLE)}”"
 
 
-async def in_words(
+async def describe(
     work: Work, recipient: User, notifications: Sequence[Notification]
-) -> list[Said]:
+) -> list[NotificationText]:
     """What these notifications say to their recipient now; those that say nothing are left out."""
     viewer = Viewer(user_id=recipient.id, is_admin=False, timezone=recipient.timezone)
     tasks = await _tasks(work, viewer, {one.task_id for one in notifications if one.task_id})
@@ -95,7 +95,7 @@ async def in_words(
             )
         else:
             continue
-        said.append(Said(one, sentence, comment, task))
+        said.append(NotificationText(one, sentence, comment, task))
     return said
 
 

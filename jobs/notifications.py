@@ -19,14 +19,14 @@ from domain.notifications.notification import Notice, notify
 from domain.work import Work
 from events.kinds import EventKind
 from jobs.consumer import consumer
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 Candidate = tuple[UUID, NotificationKind]
 Rule = Callable[[Any, Task], Iterator[Candidate]]
 
 
 @consumer("notifications")
-async def tell_people(tools: Tools, work: Work, events: Sequence[Any]) -> None:
+async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the notifications of these events, with their mails and push messages."""
     wanted = [event for event in events if event.task_id and EventKind(event.kind) in _RULES]
     if not wanted:
@@ -42,7 +42,7 @@ async def tell_people(tools: Tools, work: Work, events: Sequence[Any]) -> None:
         candidates.extend((event, one) for one in _RULES[EventKind(event.kind)](event, task))
         if (assignee := first_assignees.get(event.id)) is not None:
             candidates.append((event, (assignee, NotificationKind.TASK_ASSIGNED_TO_ME)))
-    seeing = await tools.log.readable(
+    seeing = await context.log.readable(
         Task, {(event.task_id, person) for event, (person, _) in candidates}
     )
     notices = [
@@ -58,7 +58,9 @@ async def tell_people(tools: Tools, work: Work, events: Sequence[Any]) -> None:
         for event, (person, kind) in candidates
         if (event.task_id, person) in seeing
     ]
-    await notify(work, notices, mail_delay=dt.timedelta(seconds=tools.settings.mail.delay_seconds))
+    await notify(
+        work, notices, mail_delay=dt.timedelta(seconds=context.settings.mail.delay_seconds)
+    )
 
 
 async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Task]:

@@ -45,7 +45,7 @@ _LONGEST_WAIT = dt.timedelta(hours=3)
 
 KEEP_DONE = dt.timedelta(days=1)
 KEEP_FAILED = dt.timedelta(days=90)
-_PORTION = 2_000
+_CHUNK_SIZE = 2_000
 _REASON = 2_000
 
 _UNFINISHED = Job.state <= JobState.RUNNING
@@ -221,10 +221,10 @@ async def prune(database: Database, now: dt.datetime) -> int:
     )
     pruned = 0
     while True:
-        some = select(Job.id).where(old).limit(_PORTION).scalar_subquery()
+        some = select(Job.id).where(old).limit(_CHUNK_SIZE).scalar_subquery()
         async with database.session() as session, session.begin():
             result = await session.execute(delete(Job).where(Job.id.in_(some)))
             assert isinstance(result, CursorResult)
         pruned += result.rowcount
-        if result.rowcount < _PORTION:
+        if result.rowcount < _CHUNK_SIZE:
             return pruned

@@ -19,7 +19,7 @@ from db.models import Task
 from domain.tasks import reminding
 from domain.work import Work
 from jobs.consumer import consumer
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -31,7 +31,7 @@ _TIMES = frozenset({"due_at", "due_on", "start_at"})
 
 
 @consumer(_NAME)
-async def follow_tasks(_tools: Tools, work: Work, events: Sequence[Any]) -> None:
+async def follow_tasks(_tools: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Move reminders along with the due and start times that they are set by."""
     changed = {
         event.task_id: event.at
@@ -43,12 +43,14 @@ async def follow_tasks(_tools: Tools, work: Work, events: Sequence[Any]) -> None
         await reminding.follow_tasks(work, changed)
 
 
-async def run_forever(tools: Tools, stop: asyncio.Event, *, every: dt.timedelta = EVERY) -> None:
+async def run_forever(
+    context: WorkerContext, stop: asyncio.Event, *, every: dt.timedelta = EVERY
+) -> None:
     """Look now, and again each time `every` has passed, until `stop` is set."""
     while not stop.is_set():
-        for part in (remind, tell_of_due):
+        for part in (remind, notify_of_due):
             try:
-                await part(tools)
+                await part(context)
             except Exception:
                 log.exception("%s could not be done", part.__name__)
         with contextlib.suppress(TimeoutError):
@@ -56,18 +58,18 @@ async def run_forever(tools: Tools, stop: asyncio.Event, *, every: dt.timedelta 
                 await stop.wait()
 
 
-async def remind(tools: Tools) -> int:
+async def remind(context: WorkerContext) -> int:
     """Run all reminders whose time has come; how many there were.
 
     When a portion fails its reminders are taken one by one, and one that fails then is left for the
     next time, so that it stops no other.
     """
-    size, count = reminding.PORTION, 0
+    size, count = reminding.CHUNK_SIZE, 0
     broken: set[UUID] = set()
     while True:
         claimed: list[UUID] = []
         try:
-            await _portion(tools, size, broken, claimed)
+            await _chunk(context, size, broken, claimed)
         except Exception as error:
             if not claimed or _is_outage(error):
                 raise
@@ -81,16 +83,16 @@ async def remind(tools: Tools) -> int:
             return count
 
 
-async def _portion(tools: Tools, size: int, broken: set[UUID], claimed: list[UUID]) -> None:
+async def _chunk(context: WorkerContext, size: int, broken: set[UUID], claimed: list[UUID]) -> None:
     """One transaction. `claimed` is told of what was begun, however it ends."""
 
     async def act(work: Work) -> None:
         found = await reminding.claim(work, limit=size, without=broken)
         claimed[:] = [reminder.id for reminder, _ in found]
         if found:
-            await reminding.run(work, found, mail_delay=_mail_delay(tools))
+            await reminding.run(work, found, mail_delay=_mail_delay(context))
 
-    await tools.do(_NAME, act)
+    await context.do(_NAME, act)
 
 
 def _is_outage(error: Exception) -> bool:
@@ -98,17 +100,17 @@ def _is_outage(error: Exception) -> bool:
     return database_fault(error) in {DatabaseFault.UNREACHABLE, DatabaseFault.BUSY}
 
 
-async def tell_of_due(tools: Tools) -> int:
+async def notify_of_due(context: WorkerContext) -> int:
     """Tell people of all that is due within a day and was not told; the number of tasks."""
 
     async def act(work: Work) -> int:
-        return await reminding.tell_of_due(work, mail_delay=_mail_delay(tools))
+        return await reminding.notify_of_due(work, mail_delay=_mail_delay(context))
 
     count = 0
-    while told := await tools.do(_NAME, act):
+    while told := await context.do(_NAME, act):
         count += told
     return count
 
 
-def _mail_delay(tools: Tools) -> dt.timedelta:
-    return dt.timedelta(seconds=tools.settings.mail.delay_seconds)
+def _mail_delay(context: WorkerContext) -> dt.timedelta:
+    return dt.timedelta(seconds=context.settings.mail.delay_seconds)

@@ -20,7 +20,7 @@ from errors import Failure
 from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
 from jobs.leases import CURRENT, Lease, LeaseLost
 from jobs.queue import Queue, wait_after
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -36,7 +36,7 @@ _REST_SECONDS = 2.0
 class Runner:
     """One a worker. `wake` may be set by whoever knows that something is due."""
 
-    tools: Tools
+    context: WorkerContext
     queue: Queue
     concurrency: int
     lease: dt.timedelta
@@ -119,7 +119,7 @@ class Runner:
             return
         try:
             async with asyncio.timeout(handler.seconds):
-                await handler.run(self.tools, job)
+                await handler.run(self.context, job)
         except LeaseLost:
             raise
         except Later as later:
@@ -149,7 +149,7 @@ class Runner:
         # The last statement is the fence here.
         token = CURRENT.set(None)
         try:
-            await self.tools.do(job.name, act)
+            await self.context.do(job.name, act)
         finally:
             CURRENT.reset(token)
 

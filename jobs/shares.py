@@ -7,10 +7,10 @@ from uuid import UUID
 
 from domain.tasks import share
 from jobs.handlers import RunningJob, handler, nothing_to_end
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 
 @handler(share.END_JOB, on_given_up=nothing_to_end)
-async def end(tools: Tools, job: RunningJob) -> None:
+async def end(context: WorkerContext, job: RunningJob) -> None:
     """Record what the recipient sees no longer."""
-    await tools.do(job.name, partial(share.end, share_id=UUID(job.payload["share_id"])))
+    await context.do(job.name, partial(share.end, share_id=UUID(job.payload["share_id"])))

@@ -45,7 +45,7 @@ from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
 from jobs.handlers import Later, RunningJob, handler, nothing_to_end
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")
 
@@ -67,7 +67,7 @@ Pairs = list[tuple[UUID, UUID]]
 
 
 @consumer("webhooks")
-async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
+async def fan_out(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the deliveries of these events."""
     rows = await work.session.execute(
         _webhooks().where(
@@ -81,9 +81,9 @@ async def fan_out(tools: Tools, work: Work, events: Sequence[Any]) -> None:
             await webhook_delivery.disable(work, webhook.id, reason)
             continue
         newer = [event for event in events if event.position > webhook.since_position]
-        found = await _wanted_by(tools, work, webhook, viewer_of(owner, key), newer)
+        found = await _wanted_by(context, work, webhook, viewer_of(owner, key), newer)
         wanted.extend((webhook, event) for event in found)
-    await webhook_delivery.add(work, await _visible(tools, wanted))
+    await webhook_delivery.add(work, await _visible(context, wanted))
 
 
 def _webhooks() -> Select[Webhook, User, ApiKey | None]:
@@ -93,13 +93,13 @@ def _webhooks() -> Select[Webhook, User, ApiKey | None]:
 
 
 async def _wanted_by(
-    tools: Tools, work: Work, webhook: Webhook, viewer: Viewer, events: Sequence[Any]
+    context: WorkerContext, work: Work, webhook: Webhook, viewer: Viewer, events: Sequence[Any]
 ) -> list[Any]:
     """The events that pass a webhook's filter and that its key, if it has one, may read. A filter
     that is not valid any more turns it off.
     """
     try:
-        wanted = _filters_of(tools).of(tools, webhook, viewer)
+        wanted = _filters_of(context).of(context, webhook, viewer)
     except (GraphQLError, Failure) as error:
         log.warning("the filter of webhook %s is not valid: %s", webhook.id, error)
         reason = f"Its filter does not fit the schema any more: {error}"
@@ -108,12 +108,12 @@ async def _wanted_by(
     return await wanted.select(events, stopped=False)
 
 
-async def _visible(tools: Tools, wanted: Sequence[tuple[Webhook, Any]]) -> Pairs:
+async def _visible(context: WorkerContext, wanted: Sequence[tuple[Webhook, Any]]) -> Pairs:
     """Webhook and event, where the webhook's owner may see the event now."""
     found: Pairs = []
     for start in range(0, len(wanted), _PAIRS):
         part = wanted[start : start + _PAIRS]
-        allowed = await tools.log.allowed(
+        allowed = await context.log.allowed(
             {(event.position, webhook.user_id) for webhook, event in part}
         )
         found += [
@@ -130,19 +130,19 @@ class _Filters:
     def __init__(self) -> None:
         self._known: OrderedDict[Any, Wanted] = OrderedDict()
 
-    def of(self, tools: Tools, webhook: Webhook, viewer: Viewer) -> Wanted:
+    def of(self, context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
         """Raises `GraphQLError` or `Failure` where the filter is not valid any more."""
         key = (webhook.id, webhook.version, viewer)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._read(tools, webhook, viewer)
+            known = self._known[key] = self._read(context, webhook, viewer)
             if len(self._known) > _MOST_FILTERS:
                 self._known.popitem(last=False)
         return known
 
     @staticmethod
-    def _read(tools: Tools, webhook: Webhook, viewer: Viewer) -> Wanted:
-        executing = graph_of(tools)
+    def _read(context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
+        executing = graph_of(context)
         kept = webhook.filter
         given = None if kept is None else from_json(executing.schema, TaskEventFilter, kept)
         wanted = wanted_of(executing.context(viewer), given)
@@ -155,8 +155,8 @@ class _Filters:
         return replace(wanted, events=replace(wanted.events, kinds=kinds, losses=False))
 
 
-def _filters_of(tools: Tools) -> _Filters:
-    made: _Filters = tools.parts.setdefault(_Filters, _Filters())
+def _filters_of(context: WorkerContext) -> _Filters:
+    made: _Filters = context.parts.setdefault(_Filters, _Filters())
     return made
 
 
@@ -168,10 +168,10 @@ async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
 
 
 @handler(DELIVER_JOB, on_given_up=_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
-async def deliver(tools: Tools, job: RunningJob) -> None:
+async def deliver(context: WorkerContext, job: RunningJob) -> None:
     """Make one attempt, unless it has become needless. When it is due, its job says."""
     delivery_id = UUID(job.payload["delivery"])
-    async with tools.database.session() as session:
+    async with context.database.session() as session:
         found = (
             await session.execute(
                 _webhooks()
@@ -188,55 +188,59 @@ async def deliver(tools: Tools, job: RunningJob) -> None:
         return
     webhook, owner, key, delivery, event = found
     if webhook.status is not WebhookStatus.ACTIVE and not delivery.is_test:
-        await _skip(tools, delivery_id, "The webhook is disabled.")
+        await _skip(context, delivery_id, "The webhook is disabled.")
         return
     if not owner.is_active or owner.deleted_at is not None:
-        await _skip(tools, delivery_id, "The account of the webhook's owner is not active.")
+        await _skip(context, delivery_id, "The account of the webhook's owner is not active.")
         return
-    reason = reason_of_end(key, tools.clock())
+    reason = reason_of_end(key, context.clock())
     if reason is not None:
         disable = partial(webhook_delivery.disable, webhook_id=webhook.id, reason=reason)
-        await tools.do(DELIVER_JOB, disable)
-        await _skip(tools, delivery_id, reason)
+        await context.do(DELIVER_JOB, disable)
+        await _skip(context, delivery_id, reason)
         return
     if event is None:
-        await _skip(tools, delivery_id, _NOT_READABLE)
+        await _skip(context, delivery_id, _NOT_READABLE)
         return
-    async with tools.outside("webhook", webhook.id.hex, parse(webhook.url).authority):
-        made = await attempt(tools, webhook, viewer_of(owner, key), event)
+    async with context.outside("webhook", webhook.id.hex, parse(webhook.url).authority):
+        made = await attempt(context, webhook, viewer_of(owner, key), event)
     if made is None:
-        await _skip(tools, delivery_id, _NOT_READABLE)
+        await _skip(context, delivery_id, _NOT_READABLE)
         return
     chance = random.random()  # noqa: S311 - spreads load, hides nothing
     note = partial(webhook_delivery.note, delivery_id=delivery_id, attempt=made, chance=chance)
-    again = await tools.do(DELIVER_JOB, note)
+    again = await context.do(DELIVER_JOB, note)
     if again is not None:
         raise Later(again, made.error or "The receiver did not take it.")
 
 
-async def _skip(tools: Tools, delivery_id: UUID, reason: str) -> None:
+async def _skip(context: WorkerContext, delivery_id: UUID, reason: str) -> None:
     skip = partial(webhook_delivery.skip, delivery_id=delivery_id, reason=reason)
-    await tools.do(DELIVER_JOB, skip)
+    await context.do(DELIVER_JOB, skip)
 
 
 # --- replays -------------------------------------------------------------------------------------
 
 
 @handler(REPLAY_JOB, on_given_up=nothing_to_end, seconds=_REPLAY_SECONDS)
-async def replay(tools: Tools, job: RunningJob) -> None:
+async def replay(context: WorkerContext, job: RunningJob) -> None:
     """Deliver the events of a time again. A replay that was interrupted repeats nothing."""
     start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))
     place: tuple[dt.datetime, UUID] = (start, UUID(int=0))
     while True:
-        step = partial(_replay_step, tools=tools, job=job, place=place, end=end)
-        last = await tools.do(REPLAY_JOB, step)
+        step = partial(_replay_step, context=context, job=job, place=place, end=end)
+        last = await context.do(REPLAY_JOB, step)
         if last is None:
             return
         place = last
 
 
 async def _replay_step(
-    work: Work, tools: Tools, job: RunningJob, place: tuple[dt.datetime, UUID], end: dt.datetime
+    work: Work,
+    context: WorkerContext,
+    job: RunningJob,
+    place: tuple[dt.datetime, UUID],
+    end: dt.datetime,
 ) -> tuple[dt.datetime, UUID] | None:
     """Deliver the next events after a place again; the place behind them, if there may be more."""
     webhook_id = UUID(job.payload["webhook"])
@@ -259,8 +263,10 @@ async def _replay_step(
         )
     )
     viewer = viewer_of(owner, key)
-    wanted = [(webhook, event) for event in await _wanted_by(tools, work, webhook, viewer, events)]
-    visible = await _visible(tools, wanted)
+    wanted = [
+        (webhook, event) for event in await _wanted_by(context, work, webhook, viewer, events)
+    ]
+    visible = await _visible(context, wanted)
     await webhook_delivery.add_or_repeat(
         work, webhook_id, [event_id for _, event_id in visible], job.id
     )

@@ -44,7 +44,7 @@ from jobs.mail.sender import make_sender
 from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
-from jobs.worker_context import Clock, Tools
+from jobs.worker_context import Clock, WorkerContext
 from settings import Settings
 
 log = logging.getLogger("taskloom.jobs")
@@ -60,12 +60,14 @@ def utc_now() -> dt.datetime:
 
 async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
     """Work until `stop` is set; then finish what runs, and leave."""
-    async with equipped(settings, clock=clock) as tools:
-        await work(tools, stop)
+    async with worker_context(settings, clock=clock) as context:
+        await work(context, stop)
 
 
 @contextlib.asynccontextmanager
-async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Tools]:
+async def worker_context(
+    settings: Settings, *, clock: Clock = utc_now
+) -> AsyncIterator[WorkerContext]:
     """The tools of a worker, opened and closed."""
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.connect(settings.database)
@@ -79,45 +81,47 @@ async def equipped(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterat
         )
         push = make_push(settings, clock)
         stack.push_async_callback(push.close)
-        tools = Tools(settings, database, event_log, bus, clock, make_sender(settings), push)
-        stack.callback(tools.close)
-        yield tools
+        context = WorkerContext(
+            settings, database, event_log, bus, clock, make_sender(settings), push
+        )
+        stack.callback(context.close)
+        yield context
 
 
-async def work(tools: Tools, stop: asyncio.Event) -> None:
+async def work(context: WorkerContext, stop: asyncio.Event) -> None:
     """Everything at once, with these tools, until `stop` is set."""
-    settings = tools.settings.jobs
+    settings = context.settings.jobs
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     lease = dt.timedelta(seconds=settings.lease_seconds)
-    runner = Runner(tools, Queue(tools.database, name, lease), settings.concurrency, lease)
-    tools.wake = runner.wake.set
+    runner = Runner(context, Queue(context.database, name, lease), settings.concurrency, lease)
+    context.wake = runner.wake.set
     log.info("the worker %s begins", name)
     try:
         async with asyncio.TaskGroup() as together:
             together.create_task(runner.run(stop))
             for consumer in CONSUMERS.values():
-                together.create_task(follow(tools, consumer, stop))
+                together.create_task(follow(context, consumer, stop))
             together.create_task(
-                periodic.run_forever(tools.database, tools.settings, stop, clock=tools.clock)
+                periodic.run_forever(context.database, context.settings, stop, clock=context.clock)
             )
-            together.create_task(reminders.run_forever(tools, stop))
-            together.create_task(_be_seen(tools, name, stop))
+            together.create_task(reminders.run_forever(context, stop))
+            together.create_task(_be_seen(context, name, stop))
     except BaseExceptionGroup as group:
         # Whoever runs a worker wants to read what went wrong, and not of a group.
         raise group.exceptions[0] from group
     log.info("the worker %s has stopped", name)
 
 
-async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
+async def _be_seen(context: WorkerContext, name: str, stop: asyncio.Event) -> None:
     """Say every few seconds that this worker lives, and forget those that have long been silent."""
-    started_at = tools.clock()
+    started_at = context.clock()
     while not stop.is_set():
-        now = tools.clock()
-        seen = {"seen_at": now, "circuits": tools.gate.open_circuits()}
+        now = context.clock()
+        seen = {"seen_at": now, "circuits": context.bulkheads.open_circuits()}
         alive = insert(Worker).values(name=name, started_at=started_at, **seen)
         alive = alive.on_conflict_do_update(index_elements=[Worker.name], set_=seen)
         try:
-            async with tools.database.session() as session, session.begin():
+            async with context.database.session() as session, session.begin():
                 await session.execute(alive)
                 await session.execute(delete(Worker).where(Worker.seen_at < now - FORGET_AFTER))
         except Exception:
@@ -126,7 +130,7 @@ async def _be_seen(tools: Tools, name: str, stop: asyncio.Event) -> None:
             async with asyncio.timeout(_SEEN_EVERY):
                 await stop.wait()
     with contextlib.suppress(Exception):
-        async with tools.database.session() as session, session.begin():
+        async with context.database.session() as session, session.begin():
             await session.execute(delete(Worker).where(Worker.name == name))
 
 

@@ -19,7 +19,7 @@ from domain.work import Work, begin
 from events.bus import Announcement, Bus
 from events.log import EventLog
 from jobs import leases
-from jobs.bulkheads import Gate
+from jobs.bulkheads import Bulkheads
 from jobs.handlers import Later
 from jobs.mail.sender import Sender
 from jobs.push.service import Push
@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Tools:
+class WorkerContext:
     """See the module. `wake` says that jobs were enqueued here, which need not wait."""
 
     settings: Settings
@@ -55,13 +55,13 @@ class Tools:
     push: Push
     wake: Callable[[], None] = field(default=lambda: None)
     # Past which requests to the outside go; made with as many places as the worker has.
-    gate: Gate = field(init=False)
+    bulkheads: Bulkheads = field(init=False)
     # What single handlers keep from one job to the next, by its type, and how it is closed.
     parts: dict[type, Any] = field(default_factory=dict)
     closing: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.settings.jobs.concurrency)
+        self.bulkheads = Bulkheads(self.settings.jobs.concurrency)
 
     def close(self) -> None:
         """Let go of what was made along the way."""
@@ -105,10 +105,10 @@ class Tools:
 
         `host`: what administrators know the destination by. `timed`: whether the time that it
         takes says how the destination is; else `Request.late` does. `apart` and
-        `by_kind`: as `Gate.enter` takes them. Raises `Later` and `LeaseLost`.
+        `by_kind`: as `Bulkheads.enter` takes them. Raises `Later` and `LeaseLost`.
         """
         key = (kind, destination)
-        wait = self.gate.enter(key, apart=apart, by_kind=by_kind)
+        wait = self.bulkheads.enter(key, apart=apart, by_kind=by_kind)
         if wait is not None:
             raise Later(dt.timedelta(seconds=wait), f"{host} is busy or does not answer in time.")
         begun = time.monotonic()
@@ -117,7 +117,7 @@ class Tools:
             await leases.hold()
             yield request
         finally:
-            self.gate.leave(key, time.monotonic() - begun, late=request.late)
+            self.bulkheads.leave(key, time.monotonic() - begun, late=request.late)
 
     async def do(
         self, name: str, act: Callable[[Work], Awaitable[T]], viewer: Viewer = NOBODY

@@ -103,7 +103,7 @@ class World:
         self.services = app.runtime.services
         self.database = self.services.database
         # By which way a list is read must not depend on how busy the machine is.
-        self.services.ways.slow_seconds = math.inf
+        self.services.access_paths.slow_seconds = math.inf
         settings = self.services.settings
         self.house = House(settings, self.database, bus=self.services.bus)
         # One authenticator, so that whom one half of the process forgets the other does too.

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from cli import main
 from db import migrate
 from db.embedded import EmbeddedPostgres, destroy
@@ -379,7 +379,8 @@ async def test_stored_secrets_are_encrypted_anew(server: EmbeddedPostgres) -> No
         TASKLOOM_BCRYPT_ROUNDS="4",
         **schema,
     )
-    sealed = Sealer(load_settings({"TASKLOOM_SECRET": former}, env_file=None)).seal(b"whsec_x")
+    before = load_settings({"TASKLOOM_SECRET": former}, env_file=None)
+    sealed = Encryption(before).encrypt(b"whsec_x")
     connection = await asyncpg.connect(server.dsn())
     await connection.execute(
         "INSERT INTO sealed.webhooks (id, user_id, url, status, secret, created_at, updated_at, "
@@ -391,14 +392,14 @@ async def test_stored_secrets_are_encrypted_anew(server: EmbeddedPostgres) -> No
         found: bytes = await connection.fetchval("SELECT secret FROM sealed.webhooks")
         return found
 
-    lost = taskloom("secrets", "reseal", TASKLOOM_SECRET=present, **schema)
+    lost = taskloom("secrets", "reencrypt", TASKLOOM_SECRET=present, **schema)
     assert lost.returncode == 1
     assert "TASKLOOM_SECRETS_OLD" in lost.stderr
     assert await stored() == sealed
     done = taskloom(
-        "secrets", "reseal", TASKLOOM_SECRET=present, TASKLOOM_SECRETS_OLD=former, **schema
+        "secrets", "reencrypt", TASKLOOM_SECRET=present, TASKLOOM_SECRETS_OLD=former, **schema
     )
     assert "1 webhooks" in done.stdout, done.stderr
-    alone = Sealer(load_settings({"TASKLOOM_SECRET": present}, env_file=None))
-    assert alone.open(await stored()) == b"whsec_x"
+    alone = Encryption(load_settings({"TASKLOOM_SECRET": present}, env_file=None))
+    assert alone.decrypt(await stored()) == b"whsec_x"
     await connection.close()

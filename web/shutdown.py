@@ -16,7 +16,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def before_stopping(stop: Callable[[], None]) -> Iterator[None]:
+def before_shutdown(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` in the loop as soon as the process is asked to end."""
     loop = asyncio.get_running_loop()
     previous: dict[int, Any] = {}

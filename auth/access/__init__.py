@@ -14,7 +14,7 @@ from __future__ import annotations
 from auth.access import people, projects, tasks  # noqa: F401 - for their rules
 from auth.access.events import audit
 from auth.access.exports import could_export_again
-from auth.access.grants import TASK_WAYS, Who, holders
+from auth.access.grants import TASK_GRANTS, Who, holders
 from auth.access.parts import member_projects, role_in
 from auth.access.rule import (
     RULES,
@@ -22,9 +22,9 @@ from auth.access.rule import (
     Predicate,
     Rule,
     archive,
+    candidate_ids,
     delete,
     edit,
-    reach,
     read,
     rule_of,
     share,
@@ -33,19 +33,19 @@ from auth.access.tasks import shared_tasks
 
 __all__ = [
     "RULES",
-    "TASK_WAYS",
+    "TASK_GRANTS",
     "Entity",
     "Predicate",
     "Rule",
     "Who",
     "archive",
     "audit",
+    "candidate_ids",
     "could_export_again",
     "delete",
     "edit",
     "holders",
     "member_projects",
-    "reach",
     "read",
     "role_in",
     "rule_of",

@@ -157,15 +157,17 @@ class ByColumn:
         return found
 
 
-Way = ByRow | ByColumn
+GrantSource = ByRow | ByColumn
 
 
-def allowed(ways: Sequence[Way], viewer: Who, thing: Any, right: Right) -> ColumnElement[bool]:
+def allowed(
+    sources: Sequence[GrantSource], viewer: Who, thing: Any, right: Right
+) -> ColumnElement[bool]:
     """Whether the viewer has the right on the row by any of the ways."""
-    found = [way.itself(viewer, thing, right) for way in ways]
+    found = [source.itself(viewer, thing, right) for source in sources]
     above = []
-    for way in ways:
-        keys = way.keys(viewer, right) if way.below else None
+    for source in sources:
+        keys = source.keys(viewer, right) if source.below else None
         if keys is not None:
             above += [thing.parent_id.in_(keys), thing.root_id.in_(keys)]
     if above:
@@ -175,33 +177,35 @@ def allowed(ways: Sequence[Way], viewer: Who, thing: Any, right: Right) -> Colum
 
 
 def candidates(
-    ways: Sequence[Way], viewer: Viewer, model: Any, *, most: int
+    sources: Sequence[GrantSource], viewer: Viewer, model: Any, *, most: int
 ) -> CompoundSelect[UUID]:
     """The ids of all rows that the viewer sees by any of the ways, some of them more than once."""
-    found = [way.ids(viewer, model, Right.SEE, most) for way in ways]
+    found = [source.ids(viewer, model, Right.SEE, most) for source in sources]
     found += [
-        _ids_below(ways, viewer, model, ancestor)
+        _ids_below(sources, viewer, model, ancestor)
         for ancestor in ("parent_id", "root_id")
-        if any(way.below for way in ways)
+        if any(source.below for source in sources)
     ]
     return union_all(*(ids for ids in found if ids is not None))
 
 
-def _ids_below(ways: Sequence[Way], viewer: Viewer, model: Any, ancestor: str) -> Select[UUID]:
-    keys = [way.keys(viewer, Right.SEE) for way in ways if way.below]
+def _ids_below(
+    sources: Sequence[GrantSource], viewer: Viewer, model: Any, ancestor: str
+) -> Select[UUID]:
+    keys = [source.keys(viewer, Right.SEE) for source in sources if source.below]
     above = union_all(*(ids for ids in keys if ids is not None)).subquery()
     task = aliased(model)
     below = select(task.id).where(getattr(task, ancestor) == above.c[0]).lateral()
     return select(below.c.id).select_from(above).join(below, true())
 
 
-def holders(ways: Sequence[Way], task: Any, among: ColumnElement[bool]) -> Select[Any]:
+def holders(sources: Sequence[GrantSource], task: Any, among: ColumnElement[bool]) -> Select[Any]:
     """All people who have rights on the tasks of which `among` holds: `task_id`, `person_id`,
     `sees`, `edits`, `manages`; one row for each pair.
     """
     rows = []
-    for way in ways:
-        for grants, join in way.pairs(task):
+    for source in sources:
+        for grants, join in source.pairs(task):
             given = [
                 (false() if getattr(grants, right.value) is None else getattr(grants, right.value))
                 for right in Right
@@ -282,7 +286,7 @@ def shares() -> Grants:
 
 
 BY_SHARE = ByRow(shares, below=True)
-TASK_WAYS: tuple[Way, ...] = (
+TASK_GRANTS: tuple[GrantSource, ...] = (
     ByRow(_members, on="project_id"),
     ByColumn(_owners_of_personal, models.Task),
     ByColumn(_owners_who_are_members, models.Task),
@@ -312,7 +316,7 @@ def _managers_of_projects() -> Grants:
 
 
 BY_MANAGED_PROJECT = ByRow(_managers_of_projects, on="project_id")
-TIME_ENTRY_WAYS: tuple[Way, ...] = (
+TIME_ENTRY_GRANTS: tuple[GrantSource, ...] = (
     ByColumn(_own_entries, models.TimeEntry),
     BY_MANAGED_PROJECT,
 )

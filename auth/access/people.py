@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import aliased
 
-from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_WAYS, Right, Who, allowed
+from auth.access.grants import BY_MANAGED_PROJECT, TIME_ENTRY_GRANTS, Right, Who, allowed
 from auth.access.rule import RULES, Rule
 from auth.access.tasks import in_open_project, in_projects
 from db import models
@@ -42,7 +42,7 @@ RULES[models.ApiKey] = Rule(read=_owned, edit=_owned, delete=_owned, noun="API k
 
 
 def _entry_read(viewer: Who, entry: Any) -> ColumnElement[bool]:
-    return allowed(TIME_ENTRY_WAYS, viewer, entry, Right.SEE)
+    return allowed(TIME_ENTRY_GRANTS, viewer, entry, Right.SEE)
 
 
 def of_managed_project(viewer: Who, thing: Any) -> ColumnElement[bool]:
@@ -58,7 +58,7 @@ RULES[models.TimeEntry] = Rule(
     open=in_open_project,
     open_to_delete=in_open_project,
     within=in_projects,
-    ways=TIME_ENTRY_WAYS,
+    sources=TIME_ENTRY_GRANTS,
     noun="time entry",
 )
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
     inspect,
 )
 
-from auth.access.grants import Way, Who, candidates
+from auth.access.grants import GrantSource, Who, candidates
 from auth.viewer import Viewer
 from db.base import Base
 
@@ -39,7 +39,7 @@ class Rule:
     # of this model is seen by an API key that was restricted to projects.
     within: Predicate | None = None
     # The list from which `read` is made, if it is: the candidate rows come from it too.
-    ways: Sequence[Way] | None = None
+    sources: Sequence[GrantSource] | None = None
     noun: str = "object"
 
 
@@ -90,12 +90,12 @@ def archive(viewer: Who, entity: Entity, **_: bool) -> ColumnElement[bool]:
     return edit(viewer, entity, archived=True)
 
 
-def reach(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSelect[UUID] | None:
+def candidate_ids(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSelect[UUID] | None:
     """The ids of all rows that the viewer may see, and perhaps of some more; where there are many,
     not of all, but of `most` at the least. None where the rule does not say.
     """
-    ways = rule_of(model).ways
-    return candidates(ways, viewer, model, most=most) if ways and viewer.signed_in else None
+    sources = rule_of(model).sources
+    return candidates(sources, viewer, model, most=most) if sources and viewer.signed_in else None
 
 
 def _predicate(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, any_, or_, select
 from sqlalchemy.orm import aliased
 
-from auth.access.grants import BY_SHARE, TASK_WAYS, Right, Who, allowed
+from auth.access.grants import BY_SHARE, TASK_GRANTS, Right, Who, allowed
 from auth.access.parts import archived_projects
 from auth.access.rule import RULES, Rule
 from auth.viewer import Viewer
@@ -17,15 +17,15 @@ from db import models
 
 
 def task_read(viewer: Who, task: Any) -> ColumnElement[bool]:
-    return allowed(TASK_WAYS, viewer, task, Right.SEE)
+    return allowed(TASK_GRANTS, viewer, task, Right.SEE)
 
 
 def _task_edit(viewer: Who, task: Any) -> ColumnElement[bool]:
-    return allowed(TASK_WAYS, viewer, task, Right.EDIT)
+    return allowed(TASK_GRANTS, viewer, task, Right.EDIT)
 
 
 def is_manager(viewer: Who, task: Any) -> ColumnElement[bool]:
-    return allowed(TASK_WAYS, viewer, task, Right.MANAGE)
+    return allowed(TASK_GRANTS, viewer, task, Right.MANAGE)
 
 
 def shared_tasks(viewer: Who) -> Select[UUID]:
@@ -70,7 +70,7 @@ RULES[models.Task] = Rule(
     open=in_open_project,
     open_to_delete=in_open_project,
     within=in_projects,
-    ways=TASK_WAYS,
+    sources=TASK_GRANTS,
     noun="task",
 )
 

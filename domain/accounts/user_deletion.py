@@ -174,7 +174,7 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     await work.session.execute(delete(TaskShare).where(TaskShare.user_id == user.id))
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_losses(work, before, after, told=set(own) - set(kept))
+    await rights_change.record_lost_access(work, before, after, told=set(own) - set(kept))
     return {task for task, who in before.losses(after).items() if set(who) - {user.id}}
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select, update
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from auth.scopes import EVENT_SCOPES
 from db.models import (
     Connector,
@@ -57,7 +57,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]{1,1000}")
 class Reach:
     """Which addresses the operator takes, and how secrets are sealed. `plain`: http:// too."""
 
-    sealer: Sealer
+    encryption: Encryption
     networks: Sequence[addresses.Network]
     plain: bool
 
@@ -212,7 +212,7 @@ async def connect(
         project_id=project_id,
         connector=settings.connector,
         settings=kept,
-        credentials=reach.sealer.seal(credentials.encode()),
+        credentials=reach.encryption.encrypt(credentials.encode()),
         status=IntegrationStatus.ACTIVE,
         target=settings.target,
         progress={},
@@ -256,7 +256,7 @@ async def change(
         values["settings"] = await settings.kept(work, checked)
     if credentials is not None:
         _KINDS[integration.connector].check_credentials(credentials, reach)
-        values["credentials"] = reach.sealer.seal(credentials.encode())
+        values["credentials"] = reach.encryption.encrypt(credentials.encode())
     if status is not None:
         values["status"] = status
     elif values and integration.status is IntegrationStatus.FAILED:
@@ -415,11 +415,11 @@ async def delete_all(work: Work, user_id: UUID) -> None:
     await work.session.execute(delete_rows(Integration).where(Integration.user_id == user_id))
 
 
-async def reseal(work: Work, sealer: Sealer) -> int:
+async def reencrypt(work: Work, encryption: Encryption) -> int:
     """Seal all credentials anew with the first key; how many integrations there are."""
     rows = list(await work.session.scalars(select(Integration).with_for_update()))
     for integration in rows:
-        integration.credentials = sealer.reseal(integration.credentials)
+        integration.credentials = encryption.reencrypt(integration.credentials)
     return len(rows)
 
 

@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.models import Webhook, WebhookDelivery, WebhookStatus
 from domain import locks, rules
 from domain.accounts.by_key import demand_live_key, key_after
@@ -71,7 +71,7 @@ def new_secret() -> str:
 
 
 async def create(
-    work: Work, sealer: Sealer, receivers: Receivers, new: NewWebhook
+    work: Work, encryption: Encryption, receivers: Receivers, new: NewWebhook
 ) -> tuple[Webhook, str]:
     """Make a webhook of the viewer's; it and its secret, which is not shown again.
 
@@ -100,7 +100,7 @@ async def create(
         filter=None if new.filter is None else dict(new.filter),
         payload=new.payload,
         status=WebhookStatus.ACTIVE,
-        secret=sealer.seal(secret.encode()),
+        secret=encryption.encrypt(secret.encode()),
     )
     work.session.add(webhook)
     host = addresses.parse(new.url).authority
@@ -182,7 +182,7 @@ def valid_old_secrets(webhook: Webhook, now: dt.datetime) -> list[tuple[bytes, d
 
 async def rotate_secret(
     work: Work,
-    sealer: Sealer,
+    encryption: Encryption,
     webhook_id: UUID,
     overlap_hours: int,
     if_version: int | None = None,
@@ -209,7 +209,7 @@ async def rotate_secret(
         "api_key_id": await key_after(work, webhook, take_over=False),
         "old_secrets": [sealed for sealed, _ in former],
         "old_secrets_until": [end for _, end in former],
-        "secret": sealer.seal(secret.encode()),
+        "secret": encryption.encrypt(secret.encode()),
     }
     work.check_version(webhook, if_version, fields=(), ref="webhook")
     if len(former) > MAX_OLD_SECRETS:
@@ -269,12 +269,12 @@ async def delete_all(work: Work, user_id: UUID) -> None:
     await work.session.execute(delete_rows(Webhook).where(Webhook.user_id == user_id))
 
 
-async def reseal(work: Work, sealer: Sealer) -> int:
+async def reencrypt(work: Work, encryption: Encryption) -> int:
     """Seal every secret anew with the first key; how many webhooks there are."""
     webhooks = list(await work.session.scalars(select(Webhook).with_for_update()))
     for webhook in webhooks:
-        webhook.secret = sealer.reseal(webhook.secret)
-        webhook.old_secrets = [sealer.reseal(old) for old in webhook.old_secrets]
+        webhook.secret = encryption.reencrypt(webhook.secret)
+        webhook.old_secrets = [encryption.reencrypt(old) for old in webhook.old_secrets]
     return len(webhooks)
 
 

@@ -43,7 +43,7 @@ _LONGEST_WAIT = dt.timedelta(hours=24)
 GIVEN_UP_AFTER: Final = dt.timedelta(hours=120)
 KEPT: Final = dt.timedelta(days=30)
 _GONE = 410
-_PORTION = 2_000
+_CHUNK_SIZE = 2_000
 # In one statement, which takes 32,767 parameters at most.
 _ROWS = 1_000
 _ERROR = 500
@@ -255,7 +255,7 @@ async def prune(work: Work) -> int:
     some = (
         select(WebhookDelivery.id)
         .where(WebhookDelivery.created_at < work.now - KEPT)
-        .limit(_PORTION)
+        .limit(_CHUNK_SIZE)
         .scalar_subquery()
     )
     result = await work.session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(some)))

@@ -18,7 +18,7 @@ from db.models import Project, ProjectMember, Role, Task, User
 from db.read import Statement
 from domain import locks, rights_change, rules
 from domain.tasks.task_values import record_restored
-from domain.work import Work, archived, stand_in
+from domain.work import Work, archived, placeholder_viewer
 from errors import AlreadyExists, BadInput, Forbidden, NotFound, check
 from events.kinds import EventKind
 
@@ -285,7 +285,7 @@ async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
     until the commit.
     """
     await locks.lock_projects(work, [project_id])
-    rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
+    rows = await work.fetch(_editing(placeholder_viewer(work.viewer)), {"project_id": project_id})
     if not rows:
         raise NotFound("project", path=path)
     demand_editing(rows[0], editor=rows[0].editor, path=path)
@@ -303,7 +303,7 @@ async def is_member(work: Work, project_id: UUID, user_id: UUID) -> bool:
 
 async def is_editor(work: Work, project_id: UUID) -> bool:
     """Whether the viewer is an editor, or more, of a project that is locked."""
-    rows = await work.fetch(_editing(stand_in(work.viewer)), {"project_id": project_id})
+    rows = await work.fetch(_editing(placeholder_viewer(work.viewer)), {"project_id": project_id})
     return bool(rows) and rows[0].editor
 
 

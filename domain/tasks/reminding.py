@@ -39,12 +39,12 @@ from domain.tasks.schedule import Relative
 from domain.work import Work
 from events.kinds import EventKind
 
-PORTION = 50
+CHUNK_SIZE = 50
 DUE_SOON = dt.timedelta(hours=24)
 """How long before a task is due people hear of it."""
 
 LOST = "What it reminds you of is gone, or you may not see it any more."
-_WAYS = {
+_CHANNELS_BY_NAME = {
     ReminderChannel.IN_APP.value: Channel.IN_APP,
     ReminderChannel.EMAIL.value: Channel.EMAIL,
     ReminderChannel.PUSH.value: Channel.PUSH,
@@ -84,7 +84,7 @@ _ARCHIVED = (
 
 
 async def claim(
-    work: Work, *, limit: int = PORTION, without: Collection[UUID] = ()
+    work: Work, *, limit: int = CHUNK_SIZE, without: Collection[UUID] = ()
 ) -> list[tuple[Reminder, bool]]:
     """Reminders whose time has come, locked, with whether their owner's account is active.
 
@@ -146,7 +146,9 @@ def _notices(work: Work, reminder: Reminder, project: Project | None) -> list[No
     event_id = None
     if ReminderChannel.WEBHOOK.value in reminder.channels:
         event_id = record(work, EventKind.REMINDER_DUE, reminder)
-    ways = frozenset(_WAYS[name] for name in reminder.channels if name in _WAYS)
+    ways = frozenset(
+        _CHANNELS_BY_NAME[name] for name in reminder.channels if name in _CHANNELS_BY_NAME
+    )
     if not ways:
         return []
     message = reminder.message
@@ -212,8 +214,8 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
 # --- due soon ------------------------------------------------------------------------------------
 
 
-async def tell_of_due(
-    work: Work, *, limit: int = PORTION, mail_delay: dt.timedelta = MAIL_DELAY
+async def notify_of_due(
+    work: Work, *, limit: int = CHUNK_SIZE, mail_delay: dt.timedelta = MAIL_DELAY
 ) -> int:
     """Tell whoever is to do a task, or else its owner, that it is due within a day.
 

@@ -14,7 +14,7 @@ from auth import access
 from db.models import Project, Task, TaskStatus
 from domain import locks, rights_change, rules
 from domain.tasks import placement
-from domain.tasks.task_creation import assignable, create, create_at_once
+from domain.tasks.task_creation import assignable, create, create_in_one_statement
 from domain.tasks.task_values import (
     Changes,
     NewTask,
@@ -35,7 +35,7 @@ __all__ = [
     "assign",
     "complete",
     "create",
-    "create_at_once",
+    "create_in_one_statement",
     "delete",
     "reopen",
     "restore",

@@ -355,7 +355,7 @@ async def update_tasks(
         record(work, kind_of(changed[task.id]), task, changed[task.id])
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_losses(work, before, after)
+    await rights_change.record_lost_access(work, before, after)
     return results
 
 
@@ -404,7 +404,7 @@ async def delete(
         record(work, EventKind.TASK_DELETED, task, [("deleted_at", None, work.now)])
     await work.session.flush()
     after = await rights_change.snapshot(work, before.projects)
-    await rights_change.record_losses(work, before, after, told=tasks)
+    await rights_change.record_lost_access(work, before, after, told=tasks)
     return results
 
 

@@ -1,9 +1,9 @@
 """Making one task.
 
 `create` does it step by step, within a transaction, and can say of everything why it cannot be
-done. `create_at_once` does the most usual case - a task in a project - in one statement that is
-its own transaction: rights, number, rank, task and event. It writes nothing where anything stands
-in the way; then `create` finds out what.
+done. `create_in_one_statement` does the most usual case - a task in a project - in one statement
+that is its own transaction: rights, number, rank, task and event. It writes nothing where anything
+stands in the way; then `create` finds out what.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from domain import rules
 from domain.projects.project import demand_editor, is_member
 from domain.tasks import placement, ranks, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values
-from domain.work import Work, stand_in
+from domain.work import Work, placeholder_viewer
 from errors import BadInput, Forbidden
 from events.kinds import EventKind
 
@@ -96,7 +96,7 @@ def hidden_from_assignee() -> Forbidden:
     )
 
 
-async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row | None:
+async def create_in_one_statement(work: Work, new: NewTask, returning: Returning) -> Row | None:
     """The new task, with the columns that are wanted of it; None where nothing was done.
 
     `work` is one of `domain.work.of_one_statement`. Raises what is wrong with the values
@@ -109,7 +109,7 @@ async def create_at_once(work: Work, new: NewTask, returning: Returning) -> Row 
         return None
     columns = _columns(work, new, checked_new(work, new), work.viewer.require())
     given = {name: value for name, value in columns.items() if value is not None}
-    statement = _at_once(stand_in(work.viewer), tuple(given), returning)
+    statement = _at_once(placeholder_viewer(work.viewer), tuple(given), returning)
     event = event_of_values(work, EventKind.TASK_CREATED, columns)
     params = {_TASK[name].key: value for name, value in given.items()}
     for name, bind in _EVENT_AT_ONCE.items():

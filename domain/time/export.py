@@ -26,7 +26,7 @@ KEPT = dt.timedelta(hours=24)
 # For how long one can still see that there was an export.
 REMEMBERED = dt.timedelta(days=30)
 MAX_UNFINISHED = 5
-_PORTION = 1_000
+_CHUNK_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ async def sweep(work: Work) -> int:
         select(ReportExport)
         .where(ReportExport.state == ExportState.DONE, ReportExport.expires_at <= work.now)
         .order_by(ReportExport.id)
-        .limit(_PORTION)
+        .limit(_CHUNK_SIZE)
         .with_for_update(skip_locked=True)
     )
     count = 0
@@ -179,7 +179,7 @@ async def sweep(work: Work) -> int:
     old = select(ReportExport.id).where(ReportExport.created_at <= work.now - REMEMBERED)
     gone = await work.session.scalars(
         delete(ReportExport)
-        .where(ReportExport.id.in_(old.limit(_PORTION)))
+        .where(ReportExport.id.in_(old.limit(_CHUNK_SIZE)))
         .returning(ReportExport.id)
         .execution_options(synchronize_session=False)
     )

@@ -4,13 +4,13 @@ A list at the root walks the index of its ordering and tests the rights row by r
 over all rows goes through all of them. For somebody who sees most rows there is no quicker way;
 somebody who sees ten of a million pays for the million. For them there are two ways in one
 statement. First the rows within the viewer's reach are counted, each through its own index
-(`auth.access.reach`), and no further than `MOST`. Where that is all there is, it is made of these;
-else it walks. PostgreSQL executes only the way that is taken, since the other one's condition is
-false before it begins.
+(`auth.access.candidate_ids`), and no further than `MOST`. Where that is all there is, it is made of
+these; else it walks. PostgreSQL executes only the way that is taken, since the other one's
+condition is false before it begins.
 
-To count takes some 0.3 ms, and twice as long to plan. So for whom it is done is learned (`Ways`):
-for whoever once waited for a walk, unless it then turns out that they see many. What is learned
-decides about the time alone, and never about the rows.
+To count takes some 0.3 ms, and twice as long to plan. So for whom it is done is learned
+(`AccessPaths`): for whoever once waited for a walk, unless it then turns out that they see many.
+What is learned decides about the time alone, and never about the rows.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ FEW: Final = "_few_"
 _Select = Select[*tuple[Any, ...]]
 
 
-class Reach:
+class CandidateSet:
     """The rows within somebody's reach, where they are few: a part of one statement."""
 
     def __init__(self, rows: Any) -> None:
         """`rows`: a selection of ids."""
-        ids = rows.subquery("within_reach")
+        ids = rows.subquery("candidate_ids")
         enough = literal_column(str(MOST + 1), Integer())
-        self._rows = select(ids.c.id).limit(enough).cte("reach")
-        counted = select(func.count().label("rows")).select_from(self._rows).cte("reached")
+        self._rows = select(ids.c.id).limit(enough).cte("candidates")
+        counted = select(func.count().label("rows")).select_from(self._rows).cte("counted")
         rows_reached = select(counted.c.rows).scalar_subquery()
         most = literal_column(str(MOST), Integer())
         self.is_few: ColumnElement[bool] = rows_reached <= most
@@ -71,27 +71,27 @@ class Reach:
         return and_(self.is_few, entity.id == any_(array))
 
 
-def reach_of(viewer: Viewer, model: type[Base], *, counted: bool) -> Reach | None:
+def candidate_set(viewer: Viewer, model: type[Base], *, counted: bool) -> CandidateSet | None:
     """None where there is but one way: it is not to be counted, or no rule says how else to find
     the rows.
     """
-    rows = access.reach(viewer, model, most=MOST + 1) if counted else None
-    return None if rows is None else Reach(rows)
+    rows = access.candidate_ids(viewer, model, most=MOST + 1) if counted else None
+    return None if rows is None else CandidateSet(rows)
 
 
-def gathered(query: _Select, entity: Any, reach: Reach | None) -> SelectBase:
+def by_access_path(query: _Select, entity: Any, candidates: CandidateSet | None) -> SelectBase:
     """All rows of the query, by the way that is taken."""
-    if reach is None:
+    if candidates is None:
         return query
-    return union_all(query.where(reach.holds(entity)), query.where(reach.is_many))
+    return union_all(query.where(candidates.holds(entity)), query.where(candidates.is_many))
 
 
-def flag_of(reach: Reach | None) -> list[ColumnElement[bool]]:
-    """What to read beside the other columns, for `Ways.read`."""
-    return [] if reach is None else [reach.is_few.label(FEW)]
+def path_flag(candidates: CandidateSet | None) -> list[ColumnElement[bool]]:
+    """What to read beside the other columns, for `AccessPaths.read`."""
+    return [] if candidates is None else [candidates.is_few.label(FEW)]
 
 
-class Ways:
+class AccessPaths:
     """By which way to read what somebody sees of a model. One a process."""
 
     def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
@@ -99,7 +99,7 @@ class Ways:
         # Until when they are known to see many; None where their rows are to be counted.
         self._known: OrderedDict[tuple[UUID | None, type[Base]], float | None] = OrderedDict()
 
-    def counts(self, viewer: Viewer, model: type[Base]) -> bool:
+    def uses_candidates(self, viewer: Viewer, model: type[Base]) -> bool:
         """Whether the rows are to be counted first."""
         return self._known.get((viewer.user_id, model), 0.0) is None
 
@@ -115,18 +115,18 @@ class Ways:
         begun = time.perf_counter()
         rows = await fetch
         if not counted:
-            self.walked(viewer, model, time.perf_counter() - begun)
+            self.record_scan(viewer, model, time.perf_counter() - begun)
         elif rows:
-            self.counted(viewer, model, few=getattr(rows[0], FEW, True))
+            self.record_lookup(viewer, model, few=getattr(rows[0], FEW, True))
         return rows
 
-    def walked(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
+    def record_scan(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
         """A list was read by a walk that took so long."""
         key = (viewer.user_id, model)
         if seconds > self.slow_seconds and (self._known.get(key) or 0.0) < time.monotonic():
             self._learn(key, None)
 
-    def counted(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
+    def record_lookup(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
         """A list was read, and it was seen whether there are few."""
         if not few:
             self._learn((viewer.user_id, model), time.monotonic() + REMEMBERED_SECONDS)

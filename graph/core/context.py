@@ -16,8 +16,8 @@ from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Credentials, Viewer
 from db.engine import Database
-from graph.core.access_paths import Ways
-from graph.core.selection import Outline
+from graph.core.access_paths import AccessPaths
+from graph.core.selection import SelectionIndex
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Services:
     files: Files
     clock: Callable[[], dt.datetime] = utc_now
     limits: Limits = field(init=False)
-    ways: Ways = field(default_factory=Ways)
+    access_paths: AccessPaths = field(default_factory=AccessPaths)
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)
@@ -81,7 +81,7 @@ class Context:
     # How many fields the batch engine runs beside each other now; 0 where that is not known.
     branches: int = 0
     # The operation's outline, where the executor keeps one with the document.
-    outline: Outline | None = None
+    selection_index: SelectionIndex | None = None
     # What the batch engine reads for an operation that it writes; see `graph.engine.serialization`.
     columns: PlanColumns | None = None
     # Taken before anything else is read, where the operation asks for it; see

@@ -27,7 +27,7 @@ from strawberry.types.field import StrawberryField
 
 from auth.viewer import Viewer
 from graph.core.context import Context
-from graph.core.selection import Outline, Selection
+from graph.core.selection import Selection, SelectionIndex
 
 BatchFunction = Callable[..., Awaitable[Sequence[Any]]]
 Expression = Callable[[Viewer, Any], Any]
@@ -56,8 +56,8 @@ class BatchFault(Exception):  # noqa: N818 - a fault of a resolver, reported wit
 class _Field(StrawberryField):
     """What both kinds share: they survive Strawberry's copying with their own attributes."""
 
-    _own: tuple[str, ...] = ("needs",)
-    needs: tuple[str, ...] = ()
+    _own: tuple[str, ...] = ("requires",)
+    requires: tuple[str, ...] = ()
 
     def __copy__(self) -> Any:
         copied = super().__copy__()
@@ -69,7 +69,7 @@ class _Field(StrawberryField):
 class ColumnField(_Field):
     """A value of the parent row. `label` is the column, `convert` makes the API's value of it."""
 
-    _own = ("convert", "label", "needs", "whole_row")
+    _own = ("convert", "label", "requires", "whole_row")
 
     label: str = ""
     convert: Callable[[Any], Any] | None = None
@@ -111,7 +111,7 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "needs", "public", "relation")
+    _own = ("declared", "function", "requires", "public", "relation")
 
     function: BatchFunction
     # Whether it makes credentials, or mends them: a root field for whoever has none that are good.
@@ -169,7 +169,7 @@ class BatchField(_Field):
         key = (self, *(id(node) for node in raw.field_nodes))
         loader = context.loaders.get(key)
         if loader is None:
-            selection = outline_of(context, raw).selection(
+            selection = selection_index_of(context, raw).selection(
                 raw.field_nodes, get_named_type(raw.return_type)
             )
             batch_info = BatchInfo(context, selection, self)
@@ -190,11 +190,11 @@ async def _only(values: Awaitable[list[Any]]) -> Any:
     return value
 
 
-def outline_of(context: Context, raw: GraphQLResolveInfo[Context]) -> Outline:
+def selection_index_of(context: Context, raw: GraphQLResolveInfo[Context]) -> SelectionIndex:
     """The outline of the running operation, made where the executor did not bring one."""
-    if context.outline is None or context.outline.operation is not raw.operation:
-        context.outline = Outline(raw.schema, raw.operation, raw.fragments)
-    return context.outline
+    if context.selection_index is None or context.selection_index.operation is not raw.operation:
+        context.selection_index = SelectionIndex(raw.schema, raw.operation, raw.fragments)
+    return context.selection_index
 
 
 # --- declaring fields ----------------------------------------------------------------------------
@@ -215,18 +215,18 @@ def column(
     )
     field.label = label if isinstance(label, str) else label.key
     field.convert = convert
-    field.needs = (field.label,)
+    field.requires = (field.label,)
     return field
 
 
 def derived(
-    needs: Sequence[Any], convert: Callable[[Any], Any], description: str, **options: Any
+    requires: Sequence[Any], convert: Callable[[Any], Any], description: str, **options: Any
 ) -> Any:
     """A value computed from several columns of the row: `convert(row)`."""
     field = ColumnField(description=description, **options)
     field.convert = convert
     field.whole_row = True
-    field.needs = tuple(need if isinstance(need, str) else need.key for need in needs)
+    field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
     return field
 
 
@@ -239,7 +239,7 @@ def batch(
     function: BatchFunction,
     description: str,
     *,
-    needs: Sequence[Any] = (),
+    requires: Sequence[Any] = (),
     relation: str | None = None,
     arguments: Sequence[StrawberryArgument] | None = None,
     deprecation_reason: str | None = None,
@@ -248,7 +248,7 @@ def batch(
     field = BatchField(description=description, deprecation_reason=deprecation_reason)
     field.function = function
     field.relation = relation
-    field.needs = tuple(need if isinstance(need, str) else need.key for need in needs)
+    field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
     field.declared = arguments
     return field
 

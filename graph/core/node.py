@@ -46,7 +46,7 @@ class Node:
     id: strawberry.ID = strawberry.field(description="The global id; opaque.")
 
 
-def told_by_class(cls: type, fits: Callable[[type], bool]) -> None:
+def is_type_by_class(cls: type, fits: Callable[[type], bool]) -> None:
     """Have a type tell its objects by their Python class alone.
 
     It can then be asked once for all objects of a class, see `graph.engine.run`.
@@ -63,7 +63,7 @@ def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T
     """Declare an object type that shows rows of a model."""
 
     def declare(cls: type[T]) -> type[T]:
-        told_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
+        is_type_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
         TYPE_NAMES[model] = cls.__name__
         declared: type[T] = strawberry.type(cls, description=description)
         return declared
@@ -84,7 +84,7 @@ def expression(
     return column(label, description, convert=convert)
 
 
-def right(
+def permission_field(
     model: type[Base],
     label: str,
     allows: Callable[[Viewer, Any], ColumnElement[bool]],
@@ -121,5 +121,5 @@ __all__ = [
     "expression",
     "node_id",
     "node_type",
-    "right",
+    "permission_field",
 ]

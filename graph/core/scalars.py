@@ -40,8 +40,8 @@ class _DateTimeWriter:
             return [None if value is None else self(value) for value in values]
         if b'0Z"' in text and b"." in text:
             text = _ZEROS.sub(rb'\1Z"', text)
-        written: list[str | None] = orjson.loads(text)
-        return written
+        serialized: list[str | None] = orjson.loads(text)
+        return serialized
 
 
 write_date_time = _DateTimeWriter()

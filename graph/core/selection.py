@@ -33,7 +33,7 @@ from graphql import (
 DEFINITION = "strawberry-definition"
 
 
-class Outline:
+class SelectionIndex:
     """One operation of a document, for whole-operation questions; kept with the document."""
 
     def __init__(
@@ -63,15 +63,15 @@ class Outline:
 
         To-one objects are read with these, so that one read serves every level.
         """
-        return {name: frozenset(labels) for name, (labels, _) in self._asked.items()}
+        return {name: frozenset(labels) for name, (labels, _) in self._requested.items()}
 
     @cached_property
     def relations(self) -> Mapping[str, tuple[str, ...]]:
         """For each object type, the to-one relations asked for anywhere, by the model's names."""
-        return {name: tuple(sorted(relations)) for name, (_, relations) in self._asked.items()}
+        return {name: tuple(sorted(relations)) for name, (_, relations) in self._requested.items()}
 
     @cached_property
-    def _asked(self) -> dict[str, tuple[set[str], set[str]]]:
+    def _requested(self) -> dict[str, tuple[set[str], set[str]]]:
         root = self.schema.get_root_type(self.operation.operation)
         found: dict[str, tuple[set[str], set[str]]] = {}
         if root is not None:
@@ -91,7 +91,7 @@ class Outline:
                 field = object_type.fields.get(node.name.value)
                 if field is None:
                     continue
-                labels.update(needs_of(field))
+                labels.update(required_columns(field))
                 relation = relation_of(field)
                 if relation is not None:
                     relations.add(relation)
@@ -105,25 +105,25 @@ class Outline:
 class Selection:
     """The field nodes of one place (one response key, merged) and what is asked below them."""
 
-    __slots__ = ("_children", "_labels", "_outline", "nodes", "type")
+    __slots__ = ("_children", "_labels", "_selection_index", "nodes", "type")
 
     def __init__(
-        self, outline: Outline, nodes: tuple[FieldNode, ...], type_: GraphQLNamedType
+        self, selection_index: SelectionIndex, nodes: tuple[FieldNode, ...], type_: GraphQLNamedType
     ) -> None:
         # The outline keeps its selections. Were it kept by them too, an operation that is given up
         # would wait for the collector.
-        self._outline = ref(outline)
+        self._selection_index = ref(selection_index)
         self.nodes = nodes
         self.type = type_
         self._labels: dict[str, frozenset[str]] = {}
         self._children: dict[str, Selection | None] = {}
 
     @property
-    def outline(self) -> Outline:
+    def selection_index(self) -> SelectionIndex:
         """The operation's; it is kept by whoever runs the operation."""
-        outline = self._outline()
-        assert outline is not None
-        return outline
+        selection_index = self._selection_index()
+        assert selection_index is not None
+        return selection_index
 
     def child(self, field_name: str) -> Selection | None:
         """The selection below a field (schema name, under any alias), or None if not asked for."""
@@ -134,39 +134,39 @@ class Selection:
     def _child(self, field_name: str) -> Selection | None:
         nodes: list[FieldNode] = []
         inner: GraphQLNamedType | None = None
-        for object_type in concrete_types(self.outline.schema, self.type):
+        for object_type in concrete_types(self.selection_index.schema, self.type):
             field = object_type.fields.get(field_name)
             if field is None:
                 continue
             inner = get_named_type(field.type)
-            for node in fields_of(self.outline, object_type, self._sets()):
+            for node in fields_of(self.selection_index, object_type, self._sets()):
                 if node.name.value == field_name and not any(node is seen for seen in nodes):
                     nodes.append(node)
         if not nodes or inner is None:
             return None
-        return self.outline.selection(nodes, inner)
+        return self.selection_index.selection(nodes, inner)
 
     def labels(self, object_type: GraphQLObjectType) -> frozenset[str]:
         """Columns that the fields asked of this type need."""
         found = self._labels.get(object_type.name)
         if found is None:
-            needs: set[str] = set()
-            for node in fields_of(self.outline, object_type, self._sets()):
+            requires: set[str] = set()
+            for node in fields_of(self.selection_index, object_type, self._sets()):
                 field = object_type.fields.get(node.name.value)
                 if field is not None:
-                    needs.update(needs_of(field))
-            found = self._labels[object_type.name] = frozenset(needs)
+                    requires.update(required_columns(field))
+            found = self._labels[object_type.name] = frozenset(requires)
         return found
 
     def _sets(self) -> list[SelectionSetNode]:
         return [node.selection_set for node in self.nodes if node.selection_set]
 
 
-def needs_of(field: Any) -> tuple[str, ...]:
+def required_columns(field: Any) -> tuple[str, ...]:
     """Columns of the parent row that a schema field needs, as its definition declares."""
     definition = field.extensions.get(DEFINITION)
-    needs: tuple[str, ...] = getattr(definition, "needs", ())
-    return needs
+    requires: tuple[str, ...] = getattr(definition, "requires", ())
+    return requires
 
 
 def relation_of(field: Any) -> str | None:
@@ -185,7 +185,9 @@ def concrete_types(schema: GraphQLSchema, type_: GraphQLNamedType) -> Sequence[G
 
 
 def fields_of(
-    outline: Outline, object_type: GraphQLObjectType, sets: Sequence[SelectionSetNode]
+    selection_index: SelectionIndex,
+    object_type: GraphQLObjectType,
+    sets: Sequence[SelectionSetNode],
 ) -> Iterator[FieldNode]:
     """Every field node that applies to an object of this type, fragments opened."""
     for selection_set in sets:
@@ -194,23 +196,25 @@ def fields_of(
                 yield node
             elif isinstance(node, InlineFragmentNode):
                 condition = node.type_condition
-                if condition is None or applies(outline, condition.name.value, object_type):
-                    yield from fields_of(outline, object_type, [node.selection_set])
+                if condition is None or applies(selection_index, condition.name.value, object_type):
+                    yield from fields_of(selection_index, object_type, [node.selection_set])
             elif isinstance(node, FragmentSpreadNode):
-                fragment = outline.fragments.get(node.name.value)
+                fragment = selection_index.fragments.get(node.name.value)
                 if fragment is not None and applies(
-                    outline, fragment.type_condition.name.value, object_type
+                    selection_index, fragment.type_condition.name.value, object_type
                 ):
-                    yield from fields_of(outline, object_type, [fragment.selection_set])
+                    yield from fields_of(selection_index, object_type, [fragment.selection_set])
 
 
-def applies(outline: Outline, condition: str, object_type: GraphQLObjectType) -> bool:
+def applies(
+    selection_index: SelectionIndex, condition: str, object_type: GraphQLObjectType
+) -> bool:
     """Whether a fragment on the type `condition` is for objects of this type."""
     if condition == object_type.name:
         return True
-    type_ = outline.schema.get_type(condition)
+    type_ = selection_index.schema.get_type(condition)
     return (
         type_ is not None
         and is_abstract_type(type_)
-        and outline.schema.is_sub_type(type_, object_type)
+        and selection_index.schema.is_sub_type(type_, object_type)
     )

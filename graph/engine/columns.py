@@ -46,15 +46,15 @@ _LISTS = frozenset({list, tuple})
 class Parents:
     """The objects of a place, seen as columns.
 
-    `asked` says how many different columns will be taken: for many, all columns of a table of
+    `requested` says how many different columns will be taken: for many, all columns of a table of
     rows are had at once; for few, one by one.
     """
 
-    __slots__ = ("_asked", "_columns", "_labels", "rows")
+    __slots__ = ("_columns", "_labels", "_requested", "rows")
 
-    def __init__(self, rows: Column, asked: int) -> None:
+    def __init__(self, rows: Column, requested: int) -> None:
         self.rows = rows
-        self._asked = asked
+        self._requested = requested
         self._columns: list[tuple[Any, ...]] | None = None
         self._labels = labels_of(rows) if len(rows) > 1 else ()
 
@@ -68,7 +68,7 @@ class Parents:
         index = labels.index(name)
         # Measured: all at once costs what two columns by their index do, and a quarter of one for
         # each column that there is.
-        if self._columns is None and self._asked * 4 <= len(labels) + 8:
+        if self._columns is None and self._requested * 4 <= len(labels) + 8:
             return list(map(itemgetter(index), rows))
         if self._columns is None:
             self._columns = list(zip(*rows, strict=True))
@@ -99,7 +99,7 @@ class LeafColumn:
         done = self._complete(types, present)
         if done is None:
             return None
-        return column if done is present else spread(column, done)
+        return column if done is present else scatter(column, done)
 
 
 def complete_lists(
@@ -121,17 +121,17 @@ def complete_lists(
         return None
     if done is flat and tuple not in types:
         return column
-    lists = regroup(present, done)
-    return lists if present is column else spread(column, lists)
+    lists = unflatten(present, done)
+    return lists if present is column else scatter(column, lists)
 
 
-def spread(column: Column, done: Column) -> list[Any]:
+def scatter(column: Column, done: Column) -> list[Any]:
     """Put results for the values that are not null back between the nulls."""
     results = iter(done)
     return [None if value is None else next(results) for value in column]
 
 
-def regroup(lists: Column, flat: Column) -> list[list[Any]]:
+def unflatten(lists: Column, flat: Column) -> list[list[Any]]:
     """Cut a flat column into lists as long as `lists`."""
     if len(lists) == 1:
         return [list(flat)]
@@ -282,6 +282,6 @@ def is_null(value: Any) -> bool:
     return value is None or value is Undefined
 
 
-def by_identity(column: Column) -> Mapping[int, Any]:
+def deduplicate(column: Column) -> Mapping[int, Any]:
     """The different objects of a column, by `id`."""
     return dict(zip(map(id, column), column, strict=True))

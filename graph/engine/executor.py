@@ -78,15 +78,15 @@ async def execute(
     operation_name: str | None = None,
     operation: OperationDefinitionNode | None = None,
     standard: bool = False,
-    written: bool = False,
+    serialized: bool = False,
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
     The document must have been validated; `operation` is that of `operation_name`, for those who
     know it. Failures of fields are errors of the result, as are
     variables that do not fit and an operation that is not there; then `data` is None. No message
-    suggests a name of the schema. `standard` turns the batch engine off. `written`: `data` may be
-    an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
+    suggests a name of the schema. `standard` turns the batch engine off. `serialized`: `data` may
+    be an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
     """
     given = raw_variable_values or {}
 
@@ -107,7 +107,7 @@ async def execute(
     known = planner.operation(
         operation,
         lambda: fragments_of(schema, document),
-        getattr(context_value, "outline", None),
+        getattr(context_value, "selection_index", None),
     )
     variables = known.variables.coerced(given)
     if isinstance(variables, list):
@@ -135,13 +135,15 @@ async def execute(
         )
 
     plan.uses += 1
-    written = written and plan.uses > planner.written_after
-    return await _run(Run(plan, context_value, variables, root_value, executor, written=written))
+    serialized = serialized and plan.uses > planner.serialized_after
+    return await _run(
+        Run(plan, context_value, variables, root_value, executor, serialized=serialized)
+    )
 
 
 async def _run(run: Run) -> Executed:
-    if getattr(run.context, "outline", run) is None:
-        run.context.outline = run.plan.outline
+    if getattr(run.context, "selection_index", run) is None:
+        run.context.selection_index = run.plan.selection_index
     data, errors = await run.execute()
     return Executed(data, errors or None, "batch")
 
@@ -211,6 +213,8 @@ class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
             raise Unplannable("directive")
         planner = planner_of(self.schema)
         known = planner.operation(
-            self.operation, lambda: self.fragments, getattr(self.context_value, "outline", None)
+            self.operation,
+            lambda: self.fragments,
+            getattr(self.context_value, "selection_index", None),
         )
         return planner.plan(known, self.variable_values)

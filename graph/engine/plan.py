@@ -46,7 +46,7 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import VariableValues
 
-from graph.core.selection import DEFINITION, Outline, Selection, concrete_types
+from graph.core.selection import DEFINITION, Selection, SelectionIndex, concrete_types
 from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
 from graph.engine.inputs import Inputs
 from graph.engine.serialization import ObjectText, PlanColumns, object_text
@@ -61,7 +61,7 @@ BYTES_PER_CHARACTER: Final = 80
 CACHE_BYTES: Final = 16 * 2**20
 # Written plans have statements of their own, by their aliases and the order of their fields. Those
 # of an operation that does not come again are not worth PostgreSQL's planning, nor their memory.
-WRITTEN_AFTER: Final = 3
+SERIALIZED_AFTER: Final = 3
 # Two variables that decide about fields make four plans; more of an operation are not kept.
 PLANS_PER_OPERATION: Final = 16
 
@@ -139,12 +139,14 @@ class FieldPlan:
 
 @dataclass(slots=True, eq=False)
 class ObjectPlan:
-    """The objects of one type at one place. `asked` counts the different columns taken of them."""
+    """The objects of one type at one place. `requested` counts the different columns taken of
+    them.
+    """
 
     type: GraphQLObjectType
     fields: tuple[FieldPlan, ...]
     assemble: Assembler
-    asked: int
+    requested: int
     waits: bool
     # How they are written; None where objects of several types stand at one place below.
     text: ObjectText | None = None
@@ -164,7 +166,7 @@ class Plan:
     root: ObjectPlan
     # Of the operation, which keeps its plans: were it kept by them too, what is given up would wait
     # for the collector.
-    outline: Outline
+    selection_index: SelectionIndex
     definitions: dict[str, FragmentDefinitionNode]
     fragments: dict[str, FragmentDetails]
     serial: bool
@@ -193,15 +195,15 @@ class PlannedOperation:
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDetails],
         coercers: Coercers,
-        outline: Outline | None = None,
+        selection_index: SelectionIndex | None = None,
     ) -> None:
         self.node = operation
         self.fragments = dict(fragments)
         definitions = {name: fragment.definition for name, fragment in fragments.items()}
         self.definitions = definitions
-        if outline is None or outline.operation is not operation:
-            outline = Outline(schema, operation, definitions)
-        self.outline = outline
+        if selection_index is None or selection_index.operation is not operation:
+            selection_index = SelectionIndex(schema, operation, definitions)
+        self.selection_index = selection_index
         source = operation.loc and operation.loc.source
         self.size = BYTES_PER_CHARACTER * len(source.body) if source else BYTES_PER_FIELD
         self.deciding: tuple[str, ...] = ()
@@ -258,7 +260,7 @@ class Planner:
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
         # After how many runs a plan is written; see graph.engine.serialization.
-        self.written_after = WRITTEN_AFTER
+        self.serialized_after = SERIALIZED_AFTER
         self.bytes = 0
         # By the identity of the operation's node, which the entry keeps alive.
         self._operations: OrderedDict[int, PlannedOperation] = OrderedDict()
@@ -267,12 +269,14 @@ class Planner:
         self,
         operation: OperationDefinitionNode,
         fragments: Callable[[], Mapping[str, FragmentDetails]],
-        outline: Outline | None = None,
+        selection_index: SelectionIndex | None = None,
     ) -> PlannedOperation:
         """What is known of an operation, from its first execution on."""
         known = self._operations.get(id(operation))
         if known is None:
-            known = PlannedOperation(self.schema, operation, fragments(), self.coercers, outline)
+            known = PlannedOperation(
+                self.schema, operation, fragments(), self.coercers, selection_index
+            )
             self._operations[id(operation)] = known
             self.bytes += known.size
             self._make_room(known)
@@ -351,7 +355,9 @@ class _Builder:
             raise Unplannable("depth") from error
         serial = node.operation is OperationType.MUTATION
         known = self.operation
-        return Plan(root, known.outline, known.definitions, known.fragments, serial, self.size)
+        return Plan(
+            root, known.selection_index, known.definitions, known.fragments, serial, self.size
+        )
 
     def _object(
         self, type_: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]]
@@ -375,13 +381,13 @@ class _Builder:
             type_,
             tuple(fields),
             assembler(tuple(keys)),
-            asked=len({field.source.column for field in fields if field.source.column}),
+            requested=len({field.source.column for field in fields if field.source.column}),
             waits=any(field.waits for field in fields),
         )
-        plan.text = object_text(plan, keys, self._stretch, few=self._lists <= 1)
+        plan.text = object_text(plan, keys, self._span, few=self._lists <= 1)
         return plan
 
-    def _stretch(self, content: tuple[str, Any, bool]) -> str:
+    def _span(self, content: tuple[str, Any, bool]) -> str:
         of_type = [known for known in self._stretches if known[0] == content[0]]
         return self._stretches.setdefault(content, f"written_{len(of_type)}")
 
@@ -394,7 +400,7 @@ class _Builder:
         details: list[FieldDetails],
     ) -> FieldPlan:
         nodes = [detail.node for detail in details]
-        selection = self.operation.outline.selection(nodes, get_named_type(definition.type))
+        selection = self.operation.selection_index.selection(nodes, get_named_type(definition.type))
         source = source_of(definition, selection)
         if source is None:
             raise Unplannable("field")

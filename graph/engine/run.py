@@ -24,7 +24,7 @@ from graphql.pyutils import Path, is_iterable
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
-from graph.engine.columns import Column, Parents, by_identity, is_null, regroup, special, spread
+from graph.engine.columns import Column, Parents, deduplicate, is_null, scatter, special, unflatten
 from graph.engine.replay import Failed, Replay, forbidden_null
 from graph.engine.serialization import mark, text_of, texts_of
 from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON
@@ -32,8 +32,8 @@ from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON
 if TYPE_CHECKING:
     from graph.core.context import Context
     from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
-    from graph.engine.serialization import ObjectText, Piece, TextAssembler
-    from graph.engine.sql_json import Stretch
+    from graph.engine.serialization import ObjectText, TextAssembler, TextSegment
+    from graph.engine.sql_json import JsonSpan
 
 Data = dict[str, Any] | orjson.Fragment
 
@@ -51,7 +51,7 @@ _MOST_CLASSES = 64
 class Run:
     """One execution of a plan. `executor` makes graphql-core's, for what only that can give.
 
-    Where it is `written`, objects are texts in place of dicts wherever they can be, and stand in
+    Where it is `serialized`, objects are texts in place of dicts wherever they can be, and stand in
     the answer as `orjson.Fragment`s; the answer itself may be one.
     """
 
@@ -63,11 +63,11 @@ class Run:
         root_value: Any,
         executor: Callable[[], Executor[Any]],
         *,
-        written: bool = False,
+        serialized: bool = False,
     ) -> None:
         self.plan = plan
         # Whether what can be is put together as text; see graph.engine.serialization.
-        self.written = written
+        self.serialized = serialized
         self.context = context
         self.variables = variables
         self._root_value = root_value
@@ -84,12 +84,12 @@ class Run:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
         self.context.branches = 1
-        if self.written:
+        if self.serialized:
             self.context.columns = self.plan.columns
         if self.plan.serial:
             return await self._serially(root)
         data: Data
-        if self.written and root.text is not None:
+        if self.serialized and root.text is not None:
             (text,) = await self._texts(root, root.text, [self._root_value])
             data = orjson.Fragment(text)
         else:
@@ -108,8 +108,8 @@ class Run:
         columns: list[Column] = []
         errors: list[GraphQLError] = []
         for field in root.fields:
-            column = await self._field(field, Parents([self._root_value], root.asked))
-            if self.written and field.shape.is_text:
+            column = await self._field(field, Parents([self._root_value], root.requested))
+            if self.serialized and field.shape.is_text:
                 column = self._fragments(field, column)
             if self._failing:
                 replay = Replay(self._failing, self._abstract, self._marked)
@@ -127,28 +127,28 @@ class Run:
     # --- objects and fields ----------------------------------------------------------------------
 
     async def _objects(self, plan: ObjectPlan, rows: Column) -> list[dict[str, Any]]:
-        parents = Parents(rows, plan.asked)
+        parents = Parents(rows, plan.requested)
         columns = await self._waited(plan.waiting, parents)
         for field in plan.fields:
             if not field.waits:
-                columns[field] = await self._at_once(field, parents)
-            if self.written and field.shape.is_text:
+                columns[field] = await self._immediate(field, parents)
+            if self.serialized and field.shape.is_text:
                 columns[field] = self._fragments(field, columns[field])
         return plan.assemble(len(rows), [columns[field] for field in plan.fields])
 
     async def _texts(self, plan: ObjectPlan, text: ObjectText, rows: Column) -> list[str]:
         """The same objects as JSON."""
-        parents = Parents(rows, text.asked)
+        parents = Parents(rows, text.requested)
         columns = await self._waited(text.waiting, parents)
-        written: list[Column] = []
-        for piece in text.pieces:
-            if piece.stretch is not None:
-                written.append(await self._stretch(piece, parents))
+        serialized: list[Column] = []
+        for segment in text.segments:
+            if segment.span is not None:
+                serialized.append(await self._span(segment, parents))
                 continue
-            (field,) = piece.fields
-            column = columns[field] if field.waits else await self._at_once(field, parents)
-            written.append(self._written(field, column))
-        return text.assemble(len(rows), written)
+            (field,) = segment.fields
+            column = columns[field] if field.waits else await self._immediate(field, parents)
+            serialized.append(self._serialized(field, column))
+        return text.assemble(len(rows), serialized)
 
     async def _waited(
         self, fields: Sequence[FieldPlan], parents: Parents
@@ -163,10 +163,10 @@ class Run:
         waited = await self._together([self._field(field, parents) for field in fields])
         return dict(zip(fields, waited, strict=True))
 
-    async def _at_once(self, field: FieldPlan, parents: Parents) -> Column:
+    async def _immediate(self, field: FieldPlan, parents: Parents) -> Column:
         return await self._completed(field, self._values(field, parents))
 
-    def _written(self, field: FieldPlan, column: Column) -> list[str]:
+    def _serialized(self, field: FieldPlan, column: Column) -> list[str]:
         """A completed column as JSON."""
         if field not in self._failing:
             try:
@@ -178,7 +178,7 @@ class Run:
 
     def _fragments(self, field: FieldPlan, column: Column) -> Column:
         """The same, for an object that is a dict."""
-        return list(map(orjson.Fragment, self._written(field, column)))
+        return list(map(orjson.Fragment, self._serialized(field, column)))
 
     def _writable(self, field: FieldPlan, value: Any) -> Any:
         try:
@@ -194,27 +194,27 @@ class Run:
         self._marked[read] = value
         return text
 
-    async def _stretch(self, piece: Piece, parents: Parents) -> Column:
+    async def _span(self, segment: TextSegment, parents: Parents) -> Column:
         """The texts of neighbouring fields, as the rows bring them."""
-        stretch = cast("Stretch", piece.stretch)
+        span = cast("JsonSpan", segment.span)
         try:
-            texts = parents.column(stretch.label)
+            texts = parents.column(span.label)
         except AttributeError:
             # These rows came another way.
-            columns = [await self._field(field, parents) for field in piece.fields]
+            columns = [await self._field(field, parents) for field in segment.fields]
         else:
             if self._observe is not None:
-                for field in piece.told:
+                for field in segment.covered:
                     self._observe(field, len(texts), 0.0)
-            if not piece.doubtful or UNKNOWN_JSON not in "".join(texts):
+            if not segment.may_be_unknown or UNKNOWN_JSON not in "".join(texts):
                 return texts
-            read = [orjson.loads(text if stretch.whole else f"{{{text}}}") for text in texts]
-            columns = [self._looked_into(field, read) for field in piece.fields]
-        assemble = cast("TextAssembler", piece.assemble)
-        written = map(self._written, piece.fields, columns)
-        return assemble(len(parents.rows), list(written))
+            read = [orjson.loads(text if span.whole else f"{{{text}}}") for text in texts]
+            columns = [self._parsed(field, read) for field in segment.fields]
+        assemble = cast("TextAssembler", segment.assemble)
+        serialized = map(self._serialized, segment.fields, columns)
+        return assemble(len(parents.rows), list(serialized))
 
-    def _looked_into(self, field: FieldPlan, rows: Sequence[Mapping[str, Any]]) -> Column:
+    def _parsed(self, field: FieldPlan, rows: Sequence[Mapping[str, Any]]) -> Column:
         """One field's values out of what texts read as, some of which tell of values that are not
         in the schema. They fail here as they do where values are completed one by one.
         """
@@ -231,7 +231,7 @@ class Run:
 
     async def _field(self, field: FieldPlan, parents: Parents) -> Column:
         if not field.source.waits:
-            return await self._at_once(field, parents)
+            return await self._immediate(field, parents)
         return await self._completed(field, await self._fetched(field, parents))
 
     async def _completed(self, field: FieldPlan, column: Column) -> Column:
@@ -267,7 +267,9 @@ class Run:
             return await self._complete(field, shape, await _settled(column))
         if kinds == {type(None)} and not shape.nonnull:
             present = [value for value in column if value is not None]
-            return spread(column, await self._present(field, shape, present)) if present else column
+            return (
+                scatter(column, await self._present(field, shape, present)) if present else column
+            )
         results: list[Any] = []
         places: list[int] = []
         for index, value in enumerate(column):
@@ -297,7 +299,7 @@ class Run:
             return [self._leaf(field, shape, value) for value in values]
         if shape is field.shape and len(values) >= _MANY:
             # Under a to-one field the same object often stands again and again.
-            different = by_identity(values)
+            different = deduplicate(values)
             if len(different) * 2 <= len(values):
                 rows = await self._typed(field, shape, list(different.values()))
                 by_id = dict(zip(different, rows, strict=True))
@@ -319,7 +321,7 @@ class Run:
         done = item.complete(flat)
         if done is None:
             done = await self._complete(field, item, flat)
-        grouped = iter(regroup(good, done))
+        grouped = iter(unflatten(good, done))
         return [value if type(value) is Failed else next(grouped) for value in lists]
 
     async def _listed(self, field: FieldPlan, value: Any) -> Sequence[Any] | Failed:
@@ -364,7 +366,7 @@ class Run:
             rows = await self._objects(plan, values)
             self._abstract.append((plan, rows))
             return rows
-        if self.written and plan.text is not None:
+        if self.serialized and plan.text is not None:
             return await self._texts(plan, plan.text, values)
         return await self._objects(plan, values)
 

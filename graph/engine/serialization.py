@@ -3,7 +3,7 @@
 A place whose objects all have one type is put together as JSON and not as dicts: each field gives
 a column of texts, and one generated f-string makes an object's text of them. What gains by it is
 not the formatting (orjson does that as quickly) but that PostgreSQL can write the leaves: a
-`Stretch` (`graph.engine.sql_json`) of ten columns is then one text of the row, that nothing looks
+`JsonSpan` (`graph.engine.sql_json`) of ten columns is then one text of the row, that nothing looks
 into.
 
 `ObjectText` says how the objects of a place are written, `PlanColumns` what is read for them. Rows
@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from graph.core.selection import Selection, needs_of, relation_of
+from graph.core.selection import Selection, relation_of, required_columns
 from graph.engine.columns import Column, for_each
 from graph.engine.sql_json import (
     KEY_ONLY,
     Columns,
+    JsonSpan,
     Part,
-    Stretch,
     constant_part,
     object_part_of,
     part_of,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # Of a place, so many objects at the most come within the texts of those that refer to them. A task
 # has four relations; under a hundred aliases they would make a statement that is long in planning.
-MOST_OBJECTS: Final = 8
+MAX_OBJECTS: Final = 8
 # Makes the objects' texts of the number of objects and the columns of texts.
 TextAssembler = Callable[[int, Sequence[Column]], list[str]]
 
@@ -94,39 +94,41 @@ def text_of(shape: Shape, value: Any, marked: Callable[[Any], str | None] | None
 
 
 @dataclass(slots=True, eq=False)
-class Piece:
+class TextSegment:
     """A part of an object's text: one field, or a stretch of several that come as one."""
 
     fields: tuple[FieldPlan, ...]
-    stretch: Stretch | None = None
+    span: JsonSpan | None = None
     # Of a stretch: makes its texts of its fields', where the rows have it not.
     assemble: TextAssembler | None = None
     # Whether the database's text may hold a value that the schema does not know.
-    doubtful: bool = field(init=False)
+    may_be_unknown: bool = field(init=False)
     # All fields of a stretch, those of the objects in it among them.
-    told: tuple[FieldPlan, ...] = field(init=False)
+    covered: tuple[FieldPlan, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.told = tuple(_all(self.fields))
-        parts = self.stretch.parts if self.stretch is not None else ()
-        self.doubtful = any(part.doubtful for part in parts)
+        self.covered = tuple(_all(self.fields))
+        parts = self.span.parts if self.span is not None else ()
+        self.may_be_unknown = any(part.may_be_unknown for part in parts)
 
 
 @dataclass(slots=True, eq=False)
 class ObjectText:
-    """How the objects of a place are written. `asked` counts the columns taken of their rows."""
+    """How the objects of a place are written. `requested` counts the columns taken of their
+    rows.
+    """
 
-    pieces: tuple[Piece, ...]
+    segments: tuple[TextSegment, ...]
     assemble: TextAssembler
-    asked: int
+    requested: int
     # The fields to wait for: those of the plan that no stretch holds.
     waiting: tuple[FieldPlan, ...]
 
     @property
     def parts(self) -> tuple[Part, ...] | None:
         """All of the object, where it is one stretch."""
-        stretch = self.pieces[0].stretch if len(self.pieces) == 1 else None
-        return stretch.parts if stretch is not None and stretch.whole else None
+        span = self.segments[0].span if len(self.segments) == 1 else None
+        return span.parts if span is not None and span.whole else None
 
 
 def object_text(
@@ -151,30 +153,30 @@ def object_text(
         part = constant_part(key, constant or "") if each is None else _part(each, few=few)
         if part is not None and part.objects:
             objects += part.objects
-            part = part if objects <= MOST_OBJECTS else None
+            part = part if objects <= MAX_OBJECTS else None
         parts.append((each, key, constant, part))
     whole = all(part is not None for *_, part in parts)
-    pieces: list[Piece] = []
+    segments: list[TextSegment] = []
     template: list[tuple[str, str | None] | None] = []
-    for written, group in groupby(parts, lambda entry: entry[-1] is not None):
+    for serialized, group in groupby(parts, lambda entry: entry[-1] is not None):
         members = list(group)
         inside: list[tuple[str, str | None] | None] = [entry[1:3] for entry in members]
         own = tuple(each for each, *_ in members if each is not None)
-        if written and own:
+        if serialized and own:
             found = tuple(part for *_, part in members if part is not None)
-            stretch = Stretch(label((plan.type.name, found, whole)), found, whole)
-            pieces.append(Piece(own, stretch, text_assembler(tuple(inside), whole)))
+            span = JsonSpan(label((plan.type.name, found, whole)), found, whole)
+            segments.append(TextSegment(own, span, text_assembler(tuple(inside), whole)))
             template.append(None)
         else:
-            pieces += [Piece((each,)) for each in own]
+            segments += [TextSegment((each,)) for each in own]
             template += inside
-    only = whole and bool(pieces)
-    plain = [piece.fields[0] for piece in pieces if piece.stretch is None]
-    asked = {each.source.column for each in plain} - {None}
+    only = whole and bool(segments)
+    plain = [segment.fields[0] for segment in segments if segment.span is None]
+    requested = {each.source.column for each in plain} - {None}
     return ObjectText(
-        tuple(pieces),
+        tuple(segments),
         _as_is if only else text_assembler(tuple(template), True),
-        len(pieces) - len(plain) + len(asked),
+        len(segments) - len(plain) + len(requested),
         tuple(each for each in plain if each.waits),
     )
 
@@ -204,16 +206,16 @@ def text_assembler(
     for the next column; an entry that is None is a column that brings its keys itself.
     """
     names: list[str] = []
-    written: list[str] = []
+    serialized: list[str] = []
     for entry in entries:
         if entry is not None and entry[1] is not None:
-            written.append(f'"{entry[0]}":"{entry[1]}"')
+            serialized.append(f'"{entry[0]}":"{entry[1]}"')
             continue
         names.append(f"v{len(names)}")
         value = f"{{{names[-1]}}}"
-        written.append(value if entry is None else f'"{entry[0]}":{value}')
+        serialized.append(value if entry is None else f'"{entry[0]}":{value}')
     # Keys and names of types are GraphQL names: letters, digits and underscores.
-    text = ("{{" if braces else "") + ",".join(written) + ("}}" if braces else "")
+    text = ("{{" if braces else "") + ",".join(serialized) + ("}}" if braces else "")
     made: TextAssembler = for_each(f"f'{text}'", names)
     return made
 
@@ -248,12 +250,12 @@ class PlanColumns:
             for place in (each.plans or {}).values():
                 # Objects come from loaders to the fields that wait for them, and to others in ways
                 # that are not known here: these find all that they need as it is.
-                written = each.source.waits and each.shape.is_text
+                serialized = each.source.waits and each.shape.is_text
                 known = objects.get(place.type.name, KEY_ONLY)
-                objects[place.type.name] = _joined(known, _columns(place, written=written))
+                objects[place.type.name] = _joined(known, _columns(place, serialized=serialized))
             rows = _rows_of(each)
             if rows:
-                places = (_columns(place, written=True) for place in rows)
+                places = (_columns(place, serialized=True) for place in rows)
                 pages[each.selection] = reduce(_joined, places, KEY_ONLY)
         sorted_relations = {name: tuple(sorted(found)) for name, found in relations.items()}
         return cls(objects, sorted_relations, pages)
@@ -284,17 +286,21 @@ def _rows_of(field: FieldPlan) -> list[ObjectPlan]:
     return [place for place in places if place is not None] if len(places) == len(below) else []
 
 
-def _columns(plan: ObjectPlan, *, written: bool) -> Columns:
-    if not written or plan.text is None:
-        labels = frozenset(label for each in plan.fields for label in needs_of(each.definition))
+def _columns(plan: ObjectPlan, *, serialized: bool) -> Columns:
+    if not serialized or plan.text is None:
+        labels = frozenset(
+            label for each in plan.fields for label in required_columns(each.definition)
+        )
         return Columns(labels)
-    plain = (each for piece in plan.text.pieces if piece.stretch is None for each in piece.fields)
+    plain = (
+        each for segment in plan.text.segments if segment.span is None for each in segment.fields
+    )
     return Columns(
-        frozenset(label for each in plain for label in needs_of(each.definition)),
-        tuple(piece.stretch for piece in plan.text.pieces if piece.stretch is not None),
+        frozenset(label for each in plain for label in required_columns(each.definition)),
+        tuple(segment.span for segment in plan.text.segments if segment.span is not None),
     )
 
 
 def _joined(one: Columns, other: Columns) -> Columns:
-    stretches = dict.fromkeys([*one.stretches, *other.stretches])
-    return Columns(one.labels | other.labels, tuple(stretches))
+    spans = dict.fromkeys([*one.spans, *other.spans])
+    return Columns(one.labels | other.labels, tuple(spans))

@@ -2,7 +2,7 @@
 
 To take ten columns of a thousand rows apart into objects of Python, only to write them again, is
 most of what a list costs. Where a field is nothing but a column, the statement can write it, key
-and all; neighbouring fields come as one text, a `Stretch`:
+and all; neighbouring fields come as one text, a `JsonSpan`:
 
     "title":"Weigh the frame","status":"COMPLETED","dueAt":null
 
@@ -247,7 +247,7 @@ class Part(NamedTuple):
         return 1 + objects_in(write.parts) if isinstance(write, _Object) else 0
 
     @property
-    def doubtful(self) -> bool:
+    def may_be_unknown(self) -> bool:
         """Whether the text may tell of an `UNKNOWN` value."""
         return isinstance(self.write, _Name)
 
@@ -293,14 +293,14 @@ def object_part_of(
     model, relation = model_of(type_.name), relation_of(definition)
     if model is None or relation is None or is_non_null_type(definition.type):
         return None
-    if any(part.doubtful for part in parts):
+    if any(part.may_be_unknown for part in parts):
         return None
     relationship = getattr(model, relation)
     target = relationship.property.mapper.class_
     return Part(key, foreign_key_of(relationship), _Object(target, parts))
 
 
-class Stretch(NamedTuple):
+class JsonSpan(NamedTuple):
     """Neighbouring fields. `label` is the column that their text comes in; `whole`: there are no
     others, and the text is the object.
     """
@@ -347,20 +347,20 @@ class Columns:
     """What is read of a row: columns as they are, and such that are written."""
 
     labels: frozenset[str]
-    stretches: tuple[Stretch, ...] = ()
+    spans: tuple[JsonSpan, ...] = ()
     # They are looked up by with each statement, and hashing a stretch is no trifle.
     _hash: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.labels, self.stretches)))
+        object.__setattr__(self, "_hash", hash((self.labels, self.spans)))
 
     def __hash__(self) -> int:
         return self._hash
 
     @property
-    def written(self) -> frozenset[str]:
+    def serialized(self) -> frozenset[str]:
         """The columns that the stretches are written from."""
-        parts = (part for stretch in self.stretches for part in stretch.parts)
+        parts = (part for span in self.spans for part in span.parts)
         return frozenset(part.label for part in parts if part.label is not None)
 
 
@@ -368,8 +368,8 @@ class Columns:
 KEY_ONLY: Final = Columns(frozenset())
 
 
-def written_columns(
-    value_of: Callable[[str], Any], stretches: Iterable[Stretch], viewer: Viewer, prefix: str = ""
+def serialized_columns(
+    value_of: Callable[[str], Any], spans: Iterable[JsonSpan], viewer: Viewer, prefix: str = ""
 ) -> list[Any]:
     """The stretches as columns of a statement, given those of the row by their names."""
-    return [stretch.text(value_of, viewer).label(prefix + stretch.label) for stretch in stretches]
+    return [span.text(value_of, viewer).label(prefix + span.label) for span in spans]

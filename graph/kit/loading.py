@@ -25,8 +25,8 @@ from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, val
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch
 from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
-from graph.core.selection import Outline, Selection
-from graph.engine.sql_json import KEY_ONLY, Columns, written_columns
+from graph.core.selection import Selection, SelectionIndex
+from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 
 if TYPE_CHECKING:
     from graph.engine.serialization import PlanColumns
@@ -70,7 +70,7 @@ def _read_of(
 ) -> list[Any]:
     return [
         *columns_of(model, entity, columns.labels, viewer, prefix),
-        *written_columns(partial(getattr, entity), columns.stretches, viewer, prefix),
+        *serialized_columns(partial(getattr, entity), columns.spans, viewer, prefix),
     ]
 
 
@@ -106,13 +106,13 @@ def _target(model: type[Base], relation: str) -> type[Base]:
 
 @lru_cache(maxsize=2000)
 def _one(
-    model: type[Base], asked: Columns, related: tuple[tuple[str, Columns], ...], shape: Shape
+    model: type[Base], requested: Columns, related: tuple[tuple[str, Columns], ...], shape: Shape
 ) -> tuple[Statement, tuple[_Join, ...]]:
     """One object, and those that its to-one relations lead to: each under its own rule, so that
     one that is hidden does not hide what refers to it.
     """
     viewer = viewer_of(shape)
-    columns = _read_of(model, model, asked, viewer)
+    columns = _read_of(model, model, requested, viewer)
     query = select_from(model, *columns)
     size = len(columns)
     joins = []
@@ -133,12 +133,14 @@ def _one(
     return Statement(query, model, plan_once=True), tuple(joins)
 
 
-def columns_of_objects(model: type[Base], written: PlanColumns | None, outline: Outline) -> Columns:
+def columns_of_objects(
+    model: type[Base], serialized: PlanColumns | None, selection_index: SelectionIndex
+) -> Columns:
     """What is read of a row that is read once for all places of an operation."""
     name = TYPE_NAMES[model]
-    if written is not None:
-        return written.objects.get(name, KEY_ONLY)
-    return Columns(outline.labels.get(name, frozenset()))
+    if serialized is not None:
+        return serialized.objects.get(name, KEY_ONLY)
+    return Columns(selection_index.labels.get(name, frozenset()))
 
 
 class ObjectLoader:
@@ -149,10 +151,12 @@ class ObjectLoader:
     to comes along by joins (`_one`); of many it would be the same few over and over.
     """
 
-    def __init__(self, context: Context, model: type[Base], outline: Outline) -> None:
+    def __init__(
+        self, context: Context, model: type[Base], selection_index: SelectionIndex
+    ) -> None:
         self._context = context
         self._model = model
-        self._outline = outline
+        self._selection_index = selection_index
         self._rows: dict[UUID, AnyRow | None] = {}
         self._wanted: set[UUID] = set()
         self._pending: asyncio.Future[None] | None = None
@@ -160,17 +164,19 @@ class ObjectLoader:
         self._reading: dict[asyncio.Future[None], set[UUID]] = {}
 
     @classmethod
-    def of(cls, context: Context, model: type[Base], outline: Outline) -> ObjectLoader:
+    def of(
+        cls, context: Context, model: type[Base], selection_index: SelectionIndex
+    ) -> ObjectLoader:
         """The operation's loader of this model."""
         loader: ObjectLoader | None = context.objects.get(model)
         if loader is None:
-            loader = context.objects[model] = cls(context, model, outline)
+            loader = context.objects[model] = cls(context, model, selection_index)
         return loader
 
     def _columns_of(self, model: type[Base]) -> Columns:
-        return columns_of_objects(model, self._context.columns, self._outline)
+        return columns_of_objects(model, self._context.columns, self._selection_index)
 
-    def know(self, key: UUID, row: AnyRow | None) -> None:
+    def prime(self, key: UUID, row: AnyRow | None) -> None:
         """A row that was read already, together with another one."""
         self._rows.setdefault(key, row)
 
@@ -231,9 +237,9 @@ class ObjectLoader:
         self._rows.update(rows)
 
     async def _read_one(self, key: UUID) -> None:
-        context, outline = self._context, self._outline
+        context, selection_index = self._context, self._selection_index
         place = (ObjectLoader, self._model, context.viewer.shape)
-        source = context.columns or outline
+        source = context.columns or selection_index
         statements = source.statements
         one = statements.get(place)
         if one is None:
@@ -254,7 +260,9 @@ class ObjectLoader:
             for join in joins:
                 related = getattr(row, join.foreign_key)
                 if related is not None:
-                    ObjectLoader.of(context, join.model, outline).know(related, join.part(row))
+                    ObjectLoader.of(context, join.model, selection_index).prime(
+                        related, join.part(row)
+                    )
 
 
 async def read_by_keys(
@@ -276,7 +284,7 @@ async def load_objects(
     wanted.discard(None)
     if not wanted:
         return [None] * len(keys)
-    rows = await ObjectLoader.of(info.context, model, info.selection.outline).load(wanted)
+    rows = await ObjectLoader.of(info.context, model, info.selection.selection_index).load(wanted)
     return list(map(rows.get, keys))  # type: ignore[arg-type]  # there is no row of the key None
 
 
@@ -337,7 +345,7 @@ def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[AnyRow | None]:
         return await load_objects(info, model, values_of(parents, foreign_key))
 
-    return batch(rows, description, needs=(foreign_key,), relation=relationship.key)
+    return batch(rows, description, requires=(foreign_key,), relation=relationship.key)
 
 
 def below(selection: Selection | None, *fields: str) -> Selection | None:

@@ -44,8 +44,8 @@ from files.upload import Upload
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
-from graph.core.node import TYPE_NAMES, told_by_class
-from graph.engine.sql_json import KEY_ONLY, Columns, written_columns
+from graph.core.node import TYPE_NAMES, is_type_by_class
+from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.kit import references
 from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
 
@@ -85,7 +85,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class ReturnedColumns:
     """The columns that a statement gives of a row that it made, of those of the row's table."""
 
     columns: Columns
@@ -101,16 +101,16 @@ class Returned:
         labels = sorted({*self.columns.labels, "id"})
         plain = [table.c[label].label(label) for label in labels]
         viewer = viewer_of(self.viewer)
-        return [*plain, *written_columns(value_of, self.columns.stretches, viewer)]
+        return [*plain, *serialized_columns(value_of, self.columns.spans, viewer)]
 
 
-ONLY_ID = Returned(KEY_ONLY, NOBODY.shape)
+ONLY_ID = ReturnedColumns(KEY_ONLY, NOBODY.shape)
 
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
 # Does the mutation in one statement, where it can be done so, or does nothing and returns None; the
 # function then does it. It is given the columns that the answer needs of the object, if those are
 # all that it needs, and may return a row with them in the place of its id: whoever made it sees it.
-AtOnce = Callable[[Work, Any, "Returned | None"], Awaitable[Refs | None]]
+AtOnce = Callable[[Work, Any, "ReturnedColumns | None"], Awaitable[Refs | None]]
 # Raises `RateLimited` where this was done too often; see `graph.kit.rates`.
 Limit = Callable[[Context, Any], Awaitable[None]]
 
@@ -143,7 +143,7 @@ def payload(description: str) -> Callable[[type[Any]], type[Any]]:
     """Declare a payload type; payloads are told apart by the mutation, so none is probed."""
 
     def declare(cls: type[Any]) -> type[Any]:
-        told_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
+        is_type_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
         return strawberry.type(cls, description=description)
 
     return declare
@@ -188,7 +188,7 @@ def mutation(
     around: Callable[[Context, Any], AbstractAsyncContextManager[Any]] | None = None,
     secrets: Sequence[str] = (),
     limit: Limit | None = None,
-    at_once: tuple[type[Base], AtOnce] | None = None,
+    single_statement: tuple[type[Base], AtOnce] | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A root field of `Mutation`.
@@ -198,8 +198,9 @@ def mutation(
     before the work. `around`: what is done outside of the transaction, before and after it, because
     it takes too long for one (bytes of a file); the function takes its value before the work.
     `secrets`: keys of the refs that are never kept, so that a repeat does not
-    show them again. `limit`: how often it may be done, one of `graph.kit.rates`. `at_once`: another
-    way that is tried first where there is no idempotency key, with the model of what it gives.
+    show them again. `limit`: how often it may be done, one of `graph.kit.rates`.
+    `single_statement`: another way that is tried first where there is no idempotency key, with the
+    model of what it gives.
     """
 
     async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:
@@ -215,9 +216,9 @@ def mutation(
             async with AsyncExitStack() as stack:
                 # What is wrong with the input is collected until the first statement.
                 stack.enter_context(collecting())
-                if at_once is not None and not isinstance(_key(data), str):
-                    model, function_at_once = at_once
-                    done = await _at_once(context, function_at_once, data, _wanted(info, model))
+                if single_statement is not None and not isinstance(_key(data), str):
+                    model, function_at_once = single_statement
+                    done = await _immediate(context, function_at_once, data, _wanted(info, model))
                     if done is not None:
                         return [done]
                 if around is not None:
@@ -309,8 +310,8 @@ async def _attempts(
     raise AssertionError("unreachable")
 
 
-async def _at_once(
-    context: Context, function: AtOnce, data: Any, wanted: Returned | None
+async def _immediate(
+    context: Context, function: AtOnce, data: Any, wanted: ReturnedColumns | None
 ) -> PayloadValue | None:
     services = context.services
     work = of_one_statement(
@@ -329,16 +330,16 @@ async def _at_once(
     return PayloadValue(refs)
 
 
-def _wanted(info: BatchInfo, model: type[Base]) -> Returned | None:
+def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
     """The columns of this model that the operation needs; None where it needs more than columns."""
-    written, outline = info.context.columns, info.selection.outline
-    known = (written or outline).statements
-    place = (Returned, model, info.viewer.shape)
+    serialized, selection_index = info.context.columns, info.selection.selection_index
+    known = (serialized or selection_index).statements
+    place = (ReturnedColumns, model, info.viewer.shape)
     if place not in known:
-        columns = columns_of_objects(model, written, outline)
+        columns = columns_of_objects(model, serialized, selection_index)
         only = columns.labels <= _column_names(model)
-        known[place] = Returned(columns, info.viewer.shape) if only else None
-    found: Returned | None = known[place]
+        known[place] = ReturnedColumns(columns, info.viewer.shape) if only else None
+    found: ReturnedColumns | None = known[place]
     return found
 
 

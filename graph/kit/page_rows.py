@@ -41,8 +41,8 @@ from auth import access
 from auth.viewer import Viewer
 from db.base import Base
 from db.read import Row, Statement, select_from
-from graph.core.access_paths import flag_of, reach_of
-from graph.engine.sql_json import Columns, written_columns
+from graph.core.access_paths import candidate_set, path_flag
+from graph.engine.sql_json import Columns, serialized_columns
 from graph.kit.filtering import Binds, build_filter
 from graph.kit.loading import Shape, columns_of, viewer_of
 from graph.kit.ordering import Ordering
@@ -84,10 +84,10 @@ class PageShape:
     inclusive: bool = False
 
     @property
-    def has_ways(self) -> bool:
+    def has_candidates(self) -> bool:
         """Whether there is more than one way to the rows."""
         at_root = self.child is None and self.right is access.read
-        return at_root and access.rule_of(self.model).ways is not None
+        return at_root and access.rule_of(self.model).sources is not None
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class _Page:
         ordering = shape.ordering
         expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
         # What is written is written of the rows that are left in the end.
-        read = shape.columns.labels | shape.columns.written
+        read = shape.columns.labels | shape.columns.serialized
         columns = columns_of(shape.model, entity, read, viewer)
         if shape.with_cursors:
             columns += [
@@ -142,7 +142,7 @@ class _Page:
         self.limit: Any = bindparam("limit", type_=Integer())
         self._keys = (ordering.reversed() if shape.backward else ordering).keys
         self._expressions = expressions
-        self._reach = reach_of(viewer, shape.model, counted=shape.counted)
+        self._candidates = candidate_set(viewer, shape.model, counted=shape.counted)
 
     def replace(self, replace: Callable[..., Any]) -> None:
         """Put other things in the place of parameters."""
@@ -151,30 +151,30 @@ class _Page:
 
     def ordered(self, *outside: Any) -> _Select:
         """The page. `outside`: what it takes values from."""
-        if self._reach is None:
+        if self._candidates is None:
             return self._sorted(self.query, self._expressions)
         labels = [f"{_SORT}{index}" for index in range(len(self._keys))]
         keys = [
             expression.label(label)
             for label, expression in zip(labels, self._expressions, strict=True)
         ]
-        ways = []
-        for taken in (self._reach.holds(self.entity), self._reach.is_many):
+        pages = []
+        for taken in (self._candidates.holds(self.entity), self._candidates.is_many):
             query = self.query.add_columns(*keys).where(taken).correlate(*outside)
-            ways.append(self._sorted(query, self._expressions).subquery())
-        rows = union_all(*(select_from(way, *way.c) for way in ways)).subquery("page_rows")
+            pages.append(self._sorted(query, self._expressions).subquery())
+        rows = union_all(*(select_from(page, *page.c) for page in pages)).subquery("page_rows")
         columns = (column for column in rows.c if column.key not in labels)
-        query = select_from(rows, *columns, *flag_of(self._reach))
+        query = select_from(rows, *columns, *path_flag(self._candidates))
         return self._sorted(query, [rows.c[label] for label in labels])
 
     def passed(self, rows: FromClause) -> list[Any]:
         """The columns to read of the rows of `ordered`."""
         columns = self._columns
-        if not columns.stretches:
+        if not columns.spans:
             return list(rows.c)
-        hidden = {"id", *columns.written} - columns.labels
+        hidden = {"id", *columns.serialized} - columns.labels
         plain = (column for column in rows.c if column.key not in hidden)
-        return [*plain, *written_columns(rows.c.__getitem__, columns.stretches, self._viewer)]
+        return [*plain, *serialized_columns(rows.c.__getitem__, columns.spans, self._viewer)]
 
     def _sorted(self, query: _Select, expressions: Sequence[Any]) -> _Select:
         order = (key.sorted(by) for key, by in zip(self._keys, expressions, strict=True))
@@ -206,7 +206,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
         given.append((_NOTHING, Integer()))
     if not given:
         query = page.ordered()
-        if shape.columns.stretches:
+        if shape.columns.spans:
             rows = query.subquery("row")
             query = select_from(rows, *page.passed(rows))
     else:
@@ -243,12 +243,12 @@ def _count_statement(shape: PageShape) -> Statement:
     entity = aliased(shape.model, name="item")
     query = select_from(entity, func.count().label("total"))
     query = query.where(*_predicates(shape, entity, viewer))
-    reach = reach_of(viewer, shape.model, counted=shape.counted)
-    if reach is not None:
-        few = query.where(reach.holds(entity)).scalar_subquery()
+    candidates = candidate_set(viewer, shape.model, counted=shape.counted)
+    if candidates is not None:
+        few = query.where(candidates.holds(entity)).scalar_subquery()
         # Only the one that is asked for is counted.
-        total = case((reach.is_few, few), else_=query.scalar_subquery())
-        query = select(total.label("total"), *flag_of(reach))
+        total = case((candidates.is_few, few), else_=query.scalar_subquery())
+        query = select(total.label("total"), *path_flag(candidates))
     if shape.child is not None:
         child = getattr(entity, shape.child)
         keys = bindparam(f"many_{PARENT}", type_=ARRAY(Uuid()))
@@ -278,18 +278,18 @@ class PageReader:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._reader = context.services.database.reader
-        self._turns: dict[PageShape, _Turn] = {}
+        self._concurrency: dict[PageShape, _Turn] = {}
 
     async def rows(self, shape: PageShape, request: PageRequest) -> Pages:
         """The request's pages, each with one row more than it may have, where there is one."""
         if self._context.branches < 2:
             return await self._alone(shape, request)
-        turn = self._turns.get(shape)
+        turn = self._concurrency.get(shape)
         if turn is not None:
             place = len(turn.requests)
             turn.requests.append(request)
             return (await asyncio.shield(turn.rows))[place]
-        turn = self._turns[shape] = _Turn()
+        turn = self._concurrency[shape] = _Turn()
         turn.requests.append(request)
         try:
             # The fields beside this one start within this turn.
@@ -299,7 +299,7 @@ class PageReader:
             turn.rows.cancel()
             raise
         finally:
-            del self._turns[shape]
+            del self._concurrency[shape]
         try:
             found = await self._several(shape, turn.requests)
         except Exception as error:
@@ -378,9 +378,9 @@ class PageReader:
     async def _fetch(
         self, shape: PageShape, statement: Statement, params: Mapping[str, Any]
     ) -> list[Row]:
-        if not shape.has_ways:
+        if not shape.has_candidates:
             return await self._reader.fetch(statement, params)
-        return await self._context.services.ways.read(
+        return await self._context.services.access_paths.read(
             self._reader.fetch(statement, params),
             self._context.viewer,
             shape.model,

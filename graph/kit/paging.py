@@ -229,13 +229,13 @@ async def read_pages(
     window = window_of(ordering, first, after, last, before)
     values = Values()
     filter_shaped = None if filter is None else filter_shape(filter, values, ("filter",))
-    asked = _asked(info, model)
+    requested = _requested(info, model)
     shape = PageShape(
         model=model,
         child=child,
-        columns=asked.columns,
+        columns=requested.columns,
         ordering=ordering,
-        with_cursors=asked.cursors,
+        with_cursors=requested.cursors,
         backward=window.backward,
         after=nulls_of(window.after),
         before=nulls_of(window.before),
@@ -245,7 +245,10 @@ async def read_pages(
         where=where,
         right=right,
     )
-    if info.context.services.ways.counts(info.viewer, model) and shape.has_ways:
+    if (
+        info.context.services.access_paths.uses_candidates(info.viewer, model)
+        and shape.has_candidates
+    ):
         shape = replace(shape, counted=True)
     arguments = {
         **info.viewer.params,
@@ -269,11 +272,11 @@ async def read_pages(
 
     pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
     reader = page_reader(info.context)
-    if asked.rows:
+    if requested.rows:
         for parent, rows in await reader.rows(shape, request):
             pages[parent].rows += rows
         await cut(pages, window, info.selection, beyond)
-    if asked.total:
+    if requested.total:
         for page in pages.values():
             page.total = 0
         for row in await reader.totals(shape, request):
@@ -282,7 +285,7 @@ async def read_pages(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Requested:
     """What is asked of a connection at one place: which columns of its rows, their cursors, rows
     or what follows from them, the total.
     """
@@ -293,26 +296,26 @@ class _Asked:
     total: bool
 
 
-def _asked(info: BatchInfo, model: type[Base]) -> _Asked:
-    selection, written = info.selection, info.context.columns
-    known = (written or selection.outline).statements
-    found: _Asked | None = known.get((selection, model))
+def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
+    selection, serialized = info.selection, info.context.columns
+    known = (serialized or selection.selection_index).statements
+    found: _Requested | None = known.get((selection, model))
     if found is None:
-        object_type: Any = selection.outline.schema.get_type(TYPE_NAMES[model])
+        object_type: Any = selection.selection_index.schema.get_type(TYPE_NAMES[model])
         nodes = [below(selection, "nodes"), below(selection, "edges", "node")]
         cursors = [
             below(selection, "edges", "cursor"),
             below(selection, "pageInfo", "startCursor"),
             below(selection, "pageInfo", "endCursor"),
         ]
-        columns = None if written is None else written.pages.get(selection)
+        columns = None if serialized is None else serialized.pages.get(selection)
         if columns is None:
             columns = Columns(
                 frozenset().union(
                     *(place.labels(object_type) for place in nodes if place is not None)
                 )
             )
-        found = known[selection, model] = _Asked(
+        found = known[selection, model] = _Requested(
             columns=columns,
             cursors=any(place is not None for place in cursors),
             rows=any(selection.child(name) is not None for name in ("nodes", "edges", "pageInfo")),
@@ -406,5 +409,5 @@ def to_many(
         return [found[id_] for id_ in ids]
 
     return batch(
-        pages, description, needs=("id",), arguments=paging_arguments(filter_type, order_type)
+        pages, description, requires=("id",), arguments=paging_arguments(filter_type, order_type)
     )

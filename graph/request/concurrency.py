@@ -21,7 +21,7 @@ _AT_ONCE: Final = 2
 _SECONDS: Final = 0.5
 
 
-class Turns:
+class ConcurrencyLimit:
     """One for each process."""
 
     def __init__(self, at_once: int = _AT_ONCE, seconds: float = _SECONDS) -> None:

@@ -46,7 +46,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from graph.core.selection import Outline, applies, concrete_types
+from graph.core.selection import SelectionIndex, applies, concrete_types
 
 OBJECTS_PER_POINT: Final = 50
 DEFAULT_PAGE: Final = 50
@@ -79,10 +79,10 @@ _MOST_KEPT: Final = 64
 class Pricing:
     """The cost of one operation, by the variables that decide it."""
 
-    __slots__ = ("_deciding", "_defaults", "_known", "_outline")
+    __slots__ = ("_deciding", "_defaults", "_known", "_selection_index")
 
-    def __init__(self, outline: Outline) -> None:
-        self._outline = outline
+    def __init__(self, selection_index: SelectionIndex) -> None:
+        self._selection_index = selection_index
         self._deciding: tuple[str, ...] | None = None
         self._defaults: dict[str, Any] = {}
         self._known: dict[tuple[Any, ...], int] = {}
@@ -97,19 +97,19 @@ class Pricing:
         if points is None:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
-            counted = _Counting(self._outline, {**self._defaults, **variables}).operation()
+            counted = _Counting(self._selection_index, {**self._defaults, **variables}).operation()
             points = self._known[key] = 1 + counted // OBJECTS_PER_POINT
         return points
 
     def _read(self) -> None:
-        operation = self._outline.operation
+        operation = self._selection_index.operation
         for definition in operation.variable_definitions or ():
             if definition.default_value is not None:
                 name = definition.variable.name.value
                 self._defaults[name] = value_from_ast_untyped(definition.default_value)
         names: set[str] = set()
         sets = [operation.selection_set]
-        sets += [fragment.selection_set for fragment in self._outline.fragments.values()]
+        sets += [fragment.selection_set for fragment in self._selection_index.fragments.values()]
         for selection_set in sets:
             names.update(_variables_in(selection_set))
         self._deciding = tuple(sorted(names))
@@ -153,15 +153,15 @@ def _named(values: Iterable[ValueNode]) -> Iterator[str]:
 class _Counting:
     """Counts once, with all variables known."""
 
-    def __init__(self, outline: Outline, variables: Mapping[str, Any]) -> None:
-        self.outline = outline
-        self.schema = outline.schema
+    def __init__(self, selection_index: SelectionIndex, variables: Mapping[str, Any]) -> None:
+        self.selection_index = selection_index
+        self.schema = selection_index.schema
         self.variables = variables
         # By type, selection sets and the size of the lists at that place.
         self._known: dict[tuple[str, tuple[int, ...], int], int] = {}
 
     def operation(self) -> int:
-        node = self.outline.operation
+        node = self.selection_index.operation
         root = self.schema.get_root_type(node.operation)
         if root is None:
             return 0
@@ -268,12 +268,14 @@ class _Counting:
                 grouped.setdefault(key, []).append(node)
             elif isinstance(node, InlineFragmentNode):
                 condition = node.type_condition
-                if condition is None or applies(self.outline, condition.name.value, type_):
+                if condition is None or applies(self.selection_index, condition.name.value, type_):
                     self._collect(type_, node.selection_set, grouped, seen)
             elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
                 seen.add(node.name.value)
-                fragment = self.outline.fragments.get(node.name.value)
-                if fragment and applies(self.outline, fragment.type_condition.name.value, type_):
+                fragment = self.selection_index.fragments.get(node.name.value)
+                if fragment and applies(
+                    self.selection_index, fragment.type_condition.name.value, type_
+                ):
                     self._collect(type_, fragment.selection_set, grouped, seen)
 
     def _included(self, directives: Sequence[DirectiveNode]) -> bool:

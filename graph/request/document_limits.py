@@ -45,8 +45,8 @@ _MANY: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """The most that one document may have; product.md, "Limits". The standard introspection query
-    passes them all, its deepest leaf on level 15.
+    """The most that one document may have (docs/limits.md). The standard introspection query passes
+    them all; its deepest leaf is on level 15.
     """
 
     levels: int = 15

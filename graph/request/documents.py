@@ -2,9 +2,10 @@
 
 Clients send the same few documents over and over, and parsing and validating one costs more than
 executing it. Whatever follows from the text alone is kept with it: the tree, its operations, what
-they ask for (`graph.core.selection.Outline`), and the whole answer of an introspection query, which
-depends on nobody. Caches are bounded by an estimate of the bytes that they hold, so that somebody
-who sends a new document every time pushes out others' documents and no more than that.
+they ask for (`graph.core.selection.SelectionIndex`), and the whole answer of an introspection
+query, which depends on nobody. Caches are bounded by an estimate of the bytes that they hold, so
+that somebody who sends a new document every time pushes out others' documents and no more than
+that.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from graphql.validation import ASTValidationRule
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from errors import ErrorCode
-from graph.core.selection import DEFINITION, Outline, fields_of
+from graph.core.selection import DEFINITION, SelectionIndex, fields_of
 from graph.request.cost import Pricing
 from graph.request.document_limits import DocumentLimits, check_document
 from graph.request.input_size import InputSize
@@ -87,7 +88,7 @@ class Operation:
 
     document: DocumentNode
     node: OperationDefinitionNode
-    outline: Outline
+    selection_index: SelectionIndex
     pricing: Pricing
     inputs: InputSize
     # What an API key must be good for.
@@ -231,15 +232,15 @@ class Documents:
         node: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
     ) -> Operation:
-        outline = Outline(self._schema, node, fragments)
-        kind, names = node.operation, _root_names(outline)
+        selection_index = SelectionIndex(self._schema, node, fragments)
+        kind, names = node.operation, _root_names(selection_index)
         return Operation(
             tree,
             node,
-            outline,
-            Pricing(outline),
-            InputSize(outline),
-            scopes_of(outline),
+            selection_index,
+            Pricing(selection_index),
+            InputSize(selection_index),
+            scopes_of(selection_index),
             public=kind is OperationType.MUTATION and all(map(self._is_public, names)),
             introspection=kind is OperationType.QUERY
             and not node.variable_definitions
@@ -265,9 +266,10 @@ def _unlink_tokens(tree: DocumentNode) -> None:
         token = following
 
 
-def _root_names(outline: Outline) -> list[str]:
-    root = outline.schema.get_root_type(outline.operation.operation)
+def _root_names(selection_index: SelectionIndex) -> list[str]:
+    root = selection_index.schema.get_root_type(selection_index.operation.operation)
     assert root is not None  # of a valid document
     return [
-        field.name.value for field in fields_of(outline, root, [outline.operation.selection_set])
+        field.name.value
+        for field in fields_of(selection_index, root, [selection_index.operation.selection_set])
     ]

@@ -33,13 +33,13 @@ from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
 from graph.request import scopes
-from graph.request.concurrency import LARGE_POINTS, Turns
+from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
 from graph.request.deadlines import Deadlines
 from graph.request.document_limits import DocumentLimits, TooLarge
 from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
-from graph.request.single_flight import Shared
+from graph.request.single_flight import SingleFlight
 from graph.types.events.event import take_event_cursor
 
 log = logging.getLogger("taskloom.graphql")
@@ -163,10 +163,10 @@ class Executor:
         self.persisted = persisted or PersistedDocuments()
         self.registered: RegisteredDocuments | None = None
         self._registered_only = registered_only
-        self._turns = Turns()
+        self._concurrency = ConcurrencyLimit()
         self._introspecting = asyncio.Lock()
         # Faults are told to each with the id of their own request.
-        self._delivering = Shared[Answer](lambda answer: not answer.errors)
+        self._delivering = SingleFlight[Answer](lambda answer: not answer.errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
         self._deadlines = Deadlines(operation_seconds)
@@ -196,7 +196,7 @@ class Executor:
             try:
                 operation = prepared.operation
                 scopes.demand(context.viewer, operation.scopes)
-                given = scopes.scopes_of_variables(operation.outline, prepared.variables)
+                given = scopes.scopes_of_variables(operation.selection_index, prepared.variables)
                 scopes.demand(context.viewer, given)
             except Forbidden as failure:
                 raise self._refused(context, failure) from None
@@ -270,7 +270,7 @@ class Executor:
             return await self._introspect(prepared, context)
         if operation.pricing.points(prepared.variables) < LARGE_POINTS:
             return await self._run(prepared, context, root_value=None)
-        async with self._turns.taken():
+        async with self._concurrency.taken():
             return await self._run(prepared, context, root_value=None)
 
     async def _introspect(self, prepared: Prepared, context: Context) -> Answer:
@@ -287,7 +287,7 @@ class Executor:
 
     async def deliver(self, prepared: Prepared, context: Context, event: Any) -> Answer:
         """One delivery of a subscription, for an event that somebody else read (a webhook's)."""
-        return await self._run(prepared, context, root_value=event, written=False)
+        return await self._run(prepared, context, root_value=event, serialized=False)
 
     async def subscribe(
         self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
@@ -326,7 +326,7 @@ class Executor:
         request_id: str,
         rights: object,
     ) -> AsyncGenerator[Answer, None]:
-        asked = (prepared.operation, _comparable(prepared.variables))
+        requested = (prepared.operation, _comparable(prepared.variables))
         try:
             while True:
                 try:
@@ -338,18 +338,18 @@ class Executor:
                 except Exception as error:  # noqa: BLE001 - every fault becomes an answer
                     yield refusal(error, request_id)
                     return
-                yield await self._delivery(prepared, context, event, asked)
+                yield await self._delivery(prepared, context, event, requested)
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
     async def _delivery(
-        self, prepared: Prepared, context: Context, event: Any, asked: tuple[Operation, bytes]
+        self, prepared: Prepared, context: Context, event: Any, requested: tuple[Operation, bytes]
     ) -> Answer:
         """One answer for all subscriptions of a viewer that ask the same of the same event."""
         # The event is alive for as long as it is the key of a run, so no other has its identity.
-        key = (id(event), *asked, context.viewer)
+        key = (id(event), *requested, context.viewer)
         shared = await self._delivering.join(key)
         if shared is None:
             return await self._delivering.lead(
@@ -360,11 +360,11 @@ class Executor:
         return Answer(shared.data, (), _own(context), raw_data=shared.raw_data)
 
     async def _run(
-        self, prepared: Prepared, context: Context, *, root_value: Any, written: bool = True
+        self, prepared: Prepared, context: Context, *, root_value: Any, serialized: bool = True
     ) -> Answer:
-        """`written`: whether the answer is only for `Answer.body`, so that parts may be text."""
+        """`serialized`: whether the answer is only for `Answer.body`, so that parts may be text."""
         operation = prepared.operation
-        context.outline = operation.outline
+        context.selection_index = operation.selection_index
         request_id = context.request.id
         try:
             with self._deadlines.running() as deadline:
@@ -377,7 +377,7 @@ class Executor:
                     raw_variable_values=prepared.variables,
                     operation_name=operation.name,
                     operation=operation.node,
-                    written=written,
+                    serialized=serialized,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:

@@ -24,7 +24,7 @@ from graphql import (
     VariableNode,
 )
 
-from graph.core.selection import Outline
+from graph.core.selection import SelectionIndex
 from graph.request.document_limits import TooLarge
 
 MOST: Final = 1_000
@@ -47,16 +47,16 @@ class _Part:
 class InputSize:
     """The measure of one operation; kept with it, and asked with the variables of each request."""
 
-    __slots__ = ("_defaults", "_fragments", "_outline", "_uses", "_values")
+    __slots__ = ("_defaults", "_fragments", "_selection_index", "_uses", "_values")
 
-    def __init__(self, outline: Outline) -> None:
-        self._outline = outline
+    def __init__(self, selection_index: SelectionIndex) -> None:
+        self._selection_index = selection_index
         self._fragments: dict[str, _Part] = {}
-        part = self._selections(outline.operation.selection_set)
+        part = self._selections(selection_index.operation.selection_set)
         self._values, self._uses = part.values, dict(part.uses)
         self._defaults = {
             definition.variable.name.value: _of_node(definition.default_value).values
-            for definition in outline.operation.variable_definitions or ()
+            for definition in selection_index.operation.variable_definitions or ()
             if definition.default_value is not None
         }
 
@@ -90,7 +90,7 @@ class InputSize:
         part = self._fragments.get(name)
         if part is None:
             # A valid document has all its fragments, and none within itself.
-            selections = self._outline.fragments[name].selection_set
+            selections = self._selection_index.fragments[name].selection_set
             part = self._fragments[name] = self._selections(selections)
         return part
 

@@ -4,7 +4,7 @@ Nothing is open to API keys unless it is written here: a type stands in `TYPES` 
 all of its fields need, and a field that shows something of another noun stands in `FIELDS` with
 what it needs beside that. `Task.commentCount` is a number of comments, and so needs both
 `tasks:read` and `comments:read`. Filters and orderings are declared in the same way, since what
-one may search in or order by one may as well read. `graph.request.scopes.check` runs when the
+one may search in or order by one may as well read. `graph.request.scopes.complete` runs when the
 schema is built, and refuses one with a field that declares nothing.
 
 A new field on a type inherits the type's scope. Ask of each: what does it show, whose noun is that?

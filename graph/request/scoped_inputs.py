@@ -23,7 +23,7 @@ from graphql import (
     type_from_ast,
 )
 
-from graph.core.selection import Outline
+from graph.core.selection import SelectionIndex
 from graph.request.scope_table import ARGUMENTS
 
 # The scopes of a type, or of one field of it.
@@ -41,12 +41,14 @@ def in_document(type_: GraphQLNamedType, node: FieldNode, declared: Declared) ->
             yield from _in_literal(taken.type, argument.value, declared)
 
 
-def in_variables(outline: Outline, values: Mapping[str, Any], declared: Declared) -> Iterator[str]:
+def in_variables(
+    selection_index: SelectionIndex, values: Mapping[str, Any], declared: Declared
+) -> Iterator[str]:
     """The same of the values of variables, and of their defaults. The values may be anything, since
     nobody has looked at them yet.
     """
-    for definition in outline.operation.variable_definitions or ():
-        type_ = type_from_ast(outline.schema, definition.type)
+    for definition in selection_index.operation.variable_definitions or ():
+        type_ = type_from_ast(selection_index.schema, definition.type)
         if type_ is None:
             continue
         yield from in_value(type_, values.get(definition.variable.name.value), declared)

@@ -32,7 +32,7 @@ from auth.scopes import EVENT_SCOPES, LOSS, holds
 from auth.viewer import Viewer
 from errors import Forbidden
 from events.kinds import EventKind
-from graph.core.selection import Outline
+from graph.core.selection import SelectionIndex
 from graph.request.scope_table import ARGUMENTS, FIELDS, FREE, ROOTS, SESSION, TYPES, Scopes
 from graph.request.scoped_inputs import in_document, in_value, in_variables
 
@@ -93,28 +93,36 @@ def _inherits(schema: GraphQLSchema, name: str) -> bool:
 # --- what an operation needs ---------------------------------------------------------------------
 
 
-def scopes_of(outline: Outline) -> tuple[str, ...]:
+def scopes_of(selection_index: SelectionIndex) -> tuple[str, ...]:
     """All that an operation's document needs, with `@skip` and `@include` disregarded; in its
     order.
     """
-    root = outline.schema.get_root_type(outline.operation.operation)
+    root = selection_index.schema.get_root_type(selection_index.operation.operation)
     if root is None:
         return (SESSION,)
-    needed = _within(outline, root, outline.operation.selection_set, set())
+    needed = _within(selection_index, root, selection_index.operation.selection_set, set())
     return tuple(dict.fromkeys(needed))
 
 
-def scopes_of_variables(outline: Outline, values: Mapping[str, Any]) -> tuple[str, ...]:
+def scopes_of_variables(
+    selection_index: SelectionIndex, values: Mapping[str, Any]
+) -> tuple[str, ...]:
     """What the filters and orderings need that come in variables."""
-    return tuple(dict.fromkeys(in_variables(outline, values, partial(_declared, outline.schema))))
+    return tuple(
+        dict.fromkeys(
+            in_variables(selection_index, values, partial(_declared, selection_index.schema))
+        )
+    )
 
 
-def scopes_of_delivery(outline: Outline) -> tuple[str, ...]:
+def scopes_of_delivery(selection_index: SelectionIndex) -> tuple[str, ...]:
     """What an API key needs to read an event that was delivered with the rights of somebody else:
     its texts name tasks and projects.
     """
-    texts = ("tasks:read", "projects:read") if "changes" in outline.labels["TaskEvent"] else ()
-    return tuple(dict.fromkeys((*scopes_of(outline), *texts)))
+    texts = (
+        ("tasks:read", "projects:read") if "changes" in selection_index.labels["TaskEvent"] else ()
+    )
+    return tuple(dict.fromkeys((*scopes_of(selection_index), *texts)))
 
 
 def scopes_of_value(schema: GraphQLSchema, type_name: str, value: Any) -> tuple[str, ...]:
@@ -124,7 +132,7 @@ def scopes_of_value(schema: GraphQLSchema, type_name: str, value: Any) -> tuple[
 
 
 def _within(
-    outline: Outline,
+    selection_index: SelectionIndex,
     type_: GraphQLNamedType,
     selections: SelectionSetNode,
     seen: set[tuple[str, str]],
@@ -132,29 +140,32 @@ def _within(
     """What is needed by the fields of a set, and by the types that its fragments are on."""
     for node in selections.selections:
         if isinstance(node, FieldNode):
-            yield from _field(outline, type_, node, seen)
+            yield from _field(selection_index, type_, node, seen)
             continue
         if isinstance(node, InlineFragmentNode):
             condition, below = node.type_condition, node.selection_set
         else:
             name = node.name.value  # type: ignore[attr-defined]  # a spread is what is left
-            fragment = outline.fragments.get(name)
+            fragment = selection_index.fragments.get(name)
             if fragment is None or (name, type_.name) in seen:
                 continue
             seen.add((name, type_.name))
             condition, below = fragment.type_condition, fragment.selection_set
-        on = None if condition is None else outline.schema.get_type(condition.name.value)
+        on = None if condition is None else selection_index.schema.get_type(condition.name.value)
         if on is None or (is_abstract_type(on) and is_object_type(type_)):
             # What an interface has of a task is the task's.
             on = type_
-        yield from _within(outline, on, below, seen)
+        yield from _within(selection_index, on, below, seen)
 
 
 def _field(
-    outline: Outline, type_: GraphQLNamedType, node: FieldNode, seen: set[tuple[str, str]]
+    selection_index: SelectionIndex,
+    type_: GraphQLNamedType,
+    node: FieldNode,
+    seen: set[tuple[str, str]],
 ) -> Iterator[str]:
-    name, schema = node.name.value, outline.schema
-    kind = outline.operation.operation
+    name, schema = node.name.value, selection_index.schema
+    kind = selection_index.operation.operation
     if type_ is schema.get_root_type(kind):
         if name.startswith("__"):
             return
@@ -167,7 +178,7 @@ def _field(
         return
     yield from in_document(type_, node, partial(_declared, schema))
     if node.selection_set is not None:
-        yield from _within(outline, get_named_type(field.type), node.selection_set, seen)
+        yield from _within(selection_index, get_named_type(field.type), node.selection_set, seen)
 
 
 # --- what a viewer may ---------------------------------------------------------------------------

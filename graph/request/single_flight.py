@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SingleFlight(Generic[T]):
     """Runs under way, by what was asked. `worth` says which results may be given to others."""
 
     def __init__(self, worth: Callable[[T], bool]) -> None:

@@ -166,7 +166,7 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
     """The fragments of one result; none where the texts went away meanwhile."""
     if texts is None:
         return []
-    terms = Terms.of_query(result.asked)
+    terms = Terms.of_query(result.requested)
     fields = _KINDS[SearchKind(result.kind)][1]
     marked = {field: highlight(getattr(texts, field) or "", terms) for field in fields}
     return [SearchFragment(field=field, html=html) for field, html in marked.items() if html]
@@ -236,7 +236,7 @@ def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shap
         found,
         *found.c,
         # The fragments of a result are made from it; two searches may stand in one operation.
-        bindparam("query", None, Text()).label("asked"),
+        bindparam("query", None, Text()).label("requested"),
         *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
     )
     backward = bound == "before"

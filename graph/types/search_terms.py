@@ -37,7 +37,7 @@ class Terms:
     def query(self) -> str:
         """The words for `to_tsquery`: quoted, so that nothing in them is an operator."""
         last = len(self.words) - 1
-        return " & ".join(_asked(word, place == last) for place, word in enumerate(self.words))
+        return " & ".join(_requested(word, place == last) for place, word in enumerate(self.words))
 
     @classmethod
     def of_query(cls, query: str) -> Terms:
@@ -69,7 +69,7 @@ class Terms:
                     end = stop
 
 
-def _asked(word: str, last: bool) -> str:
+def _requested(word: str, last: bool) -> str:
     if not _RUN.fullmatch(word):
         return f"'{word}':*" if last else f"'{word}'"
     if len(word) == 1:

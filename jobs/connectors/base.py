@@ -22,7 +22,7 @@ from db.models import Integration
 from domain.integrations.addresses import Refused
 from domain.work import Work
 from jobs.outgoing import Answer, Outgoing, Unreachable
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 from settings import version
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Connection:
     settings: dict[str, Any]
     progress: dict[str, Any]
     credentials: str = field(repr=False)
-    tools: Tools
+    context: WorkerContext
     outgoing: Outgoing
 
     async def do(self, act: Callable[[Work, Integration], Awaitable[T]]) -> T:
@@ -79,7 +79,7 @@ class Connection:
                 raise Gone
             return await act(work, row)
 
-        return await self.tools.do("integration", locked, self.owner)
+        return await self.context.do("integration", locked, self.owner)
 
     async def request(
         self, method: str, url: str, headers: dict[str, str], body: bytes = b"", **options: Any

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 PAGE = 100
 _EVERY = dt.timedelta(minutes=10)
 # Of a page in one transaction, which holds the readers of the log back for as long as it lasts.
-_PORTION = 25
+_CHUNK_SIZE = 25
 # Servers of GitHub may be behind one another by so much.
 _MARGIN = dt.timedelta(minutes=1)
 _ISSUES, _COMMENTS, _AGAIN = "issues", "comments", "again"
@@ -95,8 +95,8 @@ class GitHub:
                 raise Trouble("GitHub's answer is not a list.")
             take = await _take_of(connection, stage, asked_at)
             news = 0
-            for start in range(0, len(things), _PORTION):
-                news += await _bring(connection, stage, take, things[start : start + _PORTION])
+            for start in range(0, len(things), _CHUNK_SIZE):
+                news += await _bring(connection, stage, take, things[start : start + _CHUNK_SIZE])
             following = next_page(connection, reply.answer)
             quiet = quiet and not news and following is None and "page" not in progress
             etags = {**etags, stage: reply.answer.headers.get("etag")}
@@ -123,7 +123,7 @@ class GitHub:
     ) -> None:
         """Close or open the issue, if GitHub does not have it so."""
         del event_id
-        async with connection.tools.database.session() as session:
+        async with connection.context.database.session() as session:
             found = (
                 await session.execute(
                     select(ExternalLink, Task.status)
@@ -287,13 +287,13 @@ async def _bring(connection: Connection, stage: str, take: Take, things: Sequenc
 
 async def _read_again(connection: Connection) -> bool:
     """Read some things by themselves that are due for it; whether there may be more."""
-    async with connection.tools.database.session() as session:
+    async with connection.context.database.session() as session:
         due = await session.scalars(
             select(ExternalLink)
             .outerjoin(Task, Task.id == ExternalLink.local_id)
             .where(
                 ExternalLink.integration_id == connection.id,
-                ExternalLink.retry_at <= connection.tools.clock(),
+                ExternalLink.retry_at <= connection.context.clock(),
                 # Not while its task is in the trash.
                 or_(
                     ExternalLink.kind == COMMENT,
@@ -302,7 +302,7 @@ async def _read_again(connection: Connection) -> bool:
                 ),
             )
             .order_by(ExternalLink.retry_at)
-            .limit(_PORTION)
+            .limit(_CHUNK_SIZE)
         )
         links = list(due)
     for link in links:
@@ -344,7 +344,7 @@ async def _read_one(connection: Connection, link: ExternalLink) -> None:
 
 async def _now(connection: Connection) -> dt.datetime:
     """By the clock of the database."""
-    async with connection.tools.database.session() as session:
+    async with connection.context.database.session() as session:
         moment: dt.datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
         return moment
 

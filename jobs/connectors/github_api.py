@@ -109,7 +109,7 @@ def moment_of(connection: Connection, answer: Answer) -> dt.datetime:
     try:
         moment = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:
-        return connection.tools.clock()
+        return connection.context.clock()
     return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
 
 

@@ -352,7 +352,7 @@ async def people_of(connection: Connection) -> dict[str, UUID]:
     }
     if not logins:
         return {}
-    async with connection.tools.database.session() as session:
+    async with connection.context.database.session() as session:
         rows = await session.execute(
             select(func.lower(User.username), User.id)
             .join(ProjectMember, ProjectMember.user_id == User.id)

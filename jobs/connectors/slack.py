@@ -69,7 +69,7 @@ class Slack:
         del task_id
         assert event_id is not None, "it tells of events alone"
         try:
-            graph = graph_of(connection.tools)
+            graph = graph_of(connection.context)
             answer = await graph.deliver(connection.owner, _DOCUMENT, event_id)
         except (Refused, Failure) as error:
             raise Trouble(f"The message could not be made: {error}") from None
@@ -85,7 +85,7 @@ class Slack:
         sent = await connection.request(
             "POST", connection.credentials, {"Content-Type": "application/json"}, body
         )
-        meaning = _meaning(sent, connection.tools.clock())
+        meaning = _meaning(sent, connection.context.clock())
         if meaning is not None:
             raise meaning
 

@@ -16,24 +16,24 @@ from domain.accounts.credentials import EMAIL_JOB, NOTICE_JOB, RESET_JOB, UNDO_L
 from domain.work import Work
 from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.mail.compose import compose
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 # After that the link would be too old before it is read.
 _ATTEMPTS = 6
 
 
 @handler(RESET_JOB, on_given_up=nothing_to_end, attempts=_ATTEMPTS, first=True)
-async def send_reset(tools: Tools, job: RunningJob) -> None:
+async def send_reset(context: WorkerContext, job: RunningJob) -> None:
     """The link with which a new password can be set. Nothing where there is no such account."""
 
     async def begin(work: Work) -> User | None:
         email = job.payload["email"]
         return await account_mail.begin_reset(work, job.id, email, job.created_at)
 
-    user = await tools.do(job.name, begin)
+    user = await context.do(job.name, begin)
     if user is None:
         return
-    settings = tools.settings
+    settings = context.settings
     token = AccountCodes(settings).token(job.id)
     message = compose(
         settings,
@@ -48,11 +48,11 @@ async def send_reset(tools: Tools, job: RunningJob) -> None:
         subject="Choose a new password",
         now=job.created_at,
     )
-    await _send(tools, message)
+    await _send(context, message)
 
 
 @handler(EMAIL_JOB, on_given_up=nothing_to_end, attempts=_ATTEMPTS, first=True)
-async def send_verification(tools: Tools, job: RunningJob) -> None:
+async def send_verification(context: WorkerContext, job: RunningJob) -> None:
     """A code and a link; to the address that they verify."""
     address = job.payload["email"]
 
@@ -60,10 +60,10 @@ async def send_verification(tools: Tools, job: RunningJob) -> None:
         user_id = UUID(job.payload["user"])
         return await account_mail.begin_verification(work, job.id, user_id, address, job.created_at)
 
-    user = await tools.do(job.name, begin)
+    user = await context.do(job.name, begin)
     if user is None:
         return
-    settings = tools.settings
+    settings = context.settings
     codes = AccountCodes(settings)
     link = f"{settings.server.public_url}/auth/verify-email?token={codes.token(job.id)}"
     message = compose(
@@ -80,7 +80,7 @@ async def send_verification(tools: Tools, job: RunningJob) -> None:
         subject="Confirm your e-mail address",
         now=job.created_at,
     )
-    await _send(tools, message)
+    await _send(context, message)
 
 
 _NOTICES = {
@@ -112,7 +112,7 @@ _NOTICES = {
 
 
 @handler(NOTICE_JOB, on_given_up=nothing_to_end, attempts=_ATTEMPTS, first=True)
-async def send_notice(tools: Tools, job: RunningJob) -> None:
+async def send_notice(context: WorkerContext, job: RunningJob) -> None:
     """What changed, to the address that the account had before; with the link that undoes a change
     of address.
     """
@@ -121,10 +121,10 @@ async def send_notice(tools: Tools, job: RunningJob) -> None:
     async def read(work: Work) -> User | None:
         return await work.session.get(User, UUID(payload["user"]))
 
-    user = await tools.do(job.name, read)
+    user = await context.do(job.name, read)
     if user is None or user.deleted_at is not None:
         return
-    settings = tools.settings
+    settings = context.settings
     change = Change(payload["change"])
     subject, what = _NOTICES[change]
     undo = None
@@ -146,10 +146,10 @@ async def send_notice(tools: Tools, job: RunningJob) -> None:
         subject=subject,
         now=job.created_at,
     )
-    await _send(tools, message)
+    await _send(context, message)
 
 
-async def _send(tools: Tools, message: EmailMessage) -> None:
+async def _send(context: WorkerContext, message: EmailMessage) -> None:
     """By a bulkhead of their own: many other mails on a slow server hold none of these up."""
-    async with tools.outside("account mail", "smtp", tools.sender.host, apart=True):
-        await tools.sender.send(message)
+    async with context.outside("account mail", "smtp", context.sender.host, apart=True):
+        await context.sender.send(message)

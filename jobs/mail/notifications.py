@@ -18,26 +18,26 @@ from domain.notifications.notification import MAIL_JOB, chosen, named
 from domain.work import Work
 from jobs.handlers import RunningJob, handler, nothing_to_end
 from jobs.mail.compose import compose
-from jobs.notification_text import Said, in_words, link_to, quoted, title_of
-from jobs.worker_context import Tools
+from jobs.notification_text import NotificationText, describe, link_to, quoted, title_of
+from jobs.worker_context import WorkerContext
 
 
 @handler(MAIL_JOB, on_given_up=nothing_to_end)
-async def send_mail(tools: Tools, job: RunningJob) -> None:
+async def send_mail(context: WorkerContext, job: RunningJob) -> None:
     """Tell one person by mail what is new about one task."""
 
     async def bind(work: Work) -> None:
         await _bind(work, job)
 
-    async def read(work: Work) -> tuple[User, list[Said]] | None:
+    async def read(work: Work) -> tuple[User, list[NotificationText]] | None:
         return await _letter(work, job)
 
-    await tools.do(MAIL_JOB, bind)
-    letter = await tools.do(MAIL_JOB, read)
+    await context.do(MAIL_JOB, bind)
+    letter = await context.do(MAIL_JOB, read)
     if letter is None:
         return
     user, said = letter
-    settings = tools.settings
+    settings = context.settings
     kinds = {one.notification.kind for one in said}
     first = said[0]
     subject = first.sentence
@@ -59,8 +59,8 @@ async def send_mail(tools: Tools, job: RunningJob) -> None:
         now=job.created_at,
         unsubscribe=UnsubscribeLinks(settings).link(user.id, kinds),
     )
-    async with tools.outside("mail", "smtp", tools.sender.host, by_kind=True):
-        await tools.sender.send(message)
+    async with context.outside("mail", "smtp", context.sender.host, by_kind=True):
+        await context.sender.send(message)
 
 
 async def _bind(work: Work, job: RunningJob) -> None:
@@ -83,7 +83,7 @@ async def _bind(work: Work, job: RunningJob) -> None:
     )
 
 
-async def _letter(work: Work, job: RunningJob) -> tuple[User, list[Said]] | None:
+async def _letter(work: Work, job: RunningJob) -> tuple[User, list[NotificationText]] | None:
     """To whom, and what; None where there is nothing to say to them (any more)."""
     user = await work.session.get(User, UUID(job.payload["recipient"]))
     if user is None or not user.is_active or user.email_verified_at is None:
@@ -95,7 +95,7 @@ async def _letter(work: Work, job: RunningJob) -> tuple[User, list[Said]] | None
         .order_by(Notification.created_at, Notification.id)
     )
     wanted = [one for one in notifications if _still_wanted(preferences, one)]
-    said = await in_words(work, user, wanted)
+    said = await describe(work, user, wanted)
     return (user, said) if said else None
 
 

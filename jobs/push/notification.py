@@ -11,35 +11,35 @@ from domain.notifications.notification import PUSH_JOB
 from domain.work import Work
 from graph.core import ids
 from jobs.handlers import RunningJob, handler, nothing_to_end
-from jobs.notification_text import Said, in_words, link_to, quoted
+from jobs.notification_text import NotificationText, describe, link_to, quoted
 from jobs.push.fitting import PushMessage
 from jobs.push.service import UnknownDevice
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 
 
 @handler(PUSH_JOB, on_given_up=nothing_to_end, attempts=6)
-async def send_push(tools: Tools, job: RunningJob) -> None:
+async def send_push(context: WorkerContext, job: RunningJob) -> None:
     """Tell one device. Each has a job of its own, so that the failure of one repeats no other."""
 
-    async def read(work: Work) -> tuple[Device, Said] | None:
+    async def read(work: Work) -> tuple[Device, NotificationText] | None:
         return await _read(work, UUID(job.payload["notification"]), UUID(job.payload["device"]))
 
-    found = await tools.do(PUSH_JOB, read)
+    found = await context.do(PUSH_JOB, read)
     if found is None:
         return
     device, said = found
     quote = await quoted(said.comment)
     text = "" if quote is None else quote.text
-    message = _message(said, text, tools.settings.server.frontend_url)
+    message = _message(said, text, context.settings.server.frontend_url)
     try:
-        host = tools.push.destination(device)
-        async with tools.outside("push", host, host):
-            await tools.push.send(device, message)
+        host = context.push.destination(device)
+        async with context.outside("push", host, host):
+            await context.push.send(device, message)
     except UnknownDevice:
-        await tools.do(PUSH_JOB, partial(forget, device_id=device.id, token=device.token))
+        await context.do(PUSH_JOB, partial(forget, device_id=device.id, token=device.token))
 
 
-async def _read(work: Work, id_: UUID, device_id: UUID) -> tuple[Device, Said] | None:
+async def _read(work: Work, id_: UUID, device_id: UUID) -> tuple[Device, NotificationText] | None:
     """The device and what it is told; None where there is nothing to say (any more)."""
     notification = await work.session.get(Notification, id_)
     device = await work.session.get(Device, device_id)
@@ -49,11 +49,11 @@ async def _read(work: Work, id_: UUID, device_id: UUID) -> tuple[Device, Said] |
     # Devices move with whoever signs in there.
     if not user.is_active or device.user_id != user.id:
         return None
-    said = await in_words(work, user, [notification])
+    said = await describe(work, user, [notification])
     return (device, said[0]) if said else None
 
 
-def _message(said: Said, text: str, frontend_url: str) -> PushMessage:
+def _message(said: NotificationText, text: str, frontend_url: str) -> PushMessage:
     notification, task = said.notification, said.task
     data = {
         "notificationId": ids.encode(Notification, notification.id),

@@ -28,7 +28,7 @@ MEMBERS = frozenset({Part.OWNER, Part.ADMIN, Part.EDITOR, Part.VIEWER})
 EDITORS = MEMBERS - {Part.VIEWER}
 ADMINS = frozenset({Part.OWNER, Part.ADMIN})
 OWNER = frozenset({Part.OWNER})
-# The rows of product.md, "Who may do what".
+# The rows of the table in docs/access.md.
 TASK_SEEN = MEMBERS | {Part.ASSIGNEE, Part.SHARED_EDIT, Part.SHARED_VIEW}
 TASK_EDITED = EDITORS | {Part.ASSIGNEE, Part.SHARED_EDIT}
 TASK_MANAGED = ADMINS

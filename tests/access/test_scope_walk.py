@@ -40,7 +40,7 @@ SCHEMA: GraphQLSchema = schema._schema
 NO_KEY = "a session"
 
 # --- the oracle ----------------------------------------------------------------------------------
-# Nouns of types, as product.md names things. "" says nothing by itself.
+# The noun of each type (docs/access.md, "API keys"). "" says nothing by itself.
 
 NOUNS = {
     "tasks": "Task TaskShare Tag TagCount TaskStats StatusCount PriorityCount SubtaskProgress",

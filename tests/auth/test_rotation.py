@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from auth.codes import AccountCodes
-from auth.encryption import Sealer, Unreadable
+from auth.encryption import Encryption, Unreadable
 from auth.links import UnsubscribeLinks
 from db.engine import Database
 from domain import idempotency
@@ -108,9 +108,9 @@ def test_what_stands_in_mails_and_addresses_holds(both: Both) -> None:
 
 def test_what_was_sealed_is_opened_and_sealed_anew(both: Both, settings: Settings) -> None:
     before, after = both
-    sealed = Sealer(before).seal(b"a token")
-    assert Sealer(after).open(sealed) == b"a token"
-    anew = Sealer(after).reseal(sealed)
-    assert Sealer(with_secrets(settings, PRESENT)).open(anew) == b"a token"
+    sealed = Encryption(before).encrypt(b"a token")
+    assert Encryption(after).decrypt(sealed) == b"a token"
+    anew = Encryption(after).reencrypt(sealed)
+    assert Encryption(with_secrets(settings, PRESENT)).decrypt(anew) == b"a token"
     with pytest.raises(Unreadable):
-        Sealer(with_secrets(settings, PRESENT)).open(sealed)
+        Encryption(with_secrets(settings, PRESENT)).decrypt(sealed)

@@ -21,7 +21,7 @@ from graphql import OperationDefinitionNode
 
 from app import create_app
 from auth.request import RequestInfo
-from db.pool import Connections
+from db.pool import Pool
 from graph.core.context import Context, Services
 from graph.request.execution import Answer, Executor, GraphQLRequest, Refused
 from settings import Settings
@@ -146,7 +146,7 @@ class Probe:
 
     def _connections(self) -> int:
         database = self.services.database
-        pools: list[Connections[Any]] = [database._changes]
+        pools: list[Pool[Any]] = [database._changes]
         pools += [*database.reader.pools().values(), *database.single.pools().values()]
         return sum(not one.is_closed() for pool in pools for one in pool._all)
 
@@ -180,7 +180,7 @@ class Probe:
         assert {use.in_use for use in self.services.database.pools().values()} == {0}, where
         assert executor._deadlines._running == {}, where
         assert executor._delivering._running == {}, where
-        assert executor._turns._free._value == 2, where
+        assert executor._concurrency._free._value == 2, where
         assert not executor._introspecting.locked(), where
         assert self.services.live.listeners == 0, where
 

@@ -17,16 +17,16 @@ import asyncpg
 import pytest
 
 from db.engine import Database
-from db.pool import Connections
+from db.pool import Pool
 from jobs import periodic
 from jobs.consumer import CONSUMERS, advance
 from jobs.handlers import HANDLERS
 from jobs.leases import Lease
 from jobs.queue import Queue
-from jobs.reminders import remind, tell_of_due
+from jobs.reminders import notify_of_due, remind
 from jobs.runner import Runner
-from jobs.worker import equipped
-from jobs.worker_context import Tools
+from jobs.worker import worker_context
+from jobs.worker_context import WorkerContext
 from settings import Settings
 from tests.accounts import Clock
 from tests.cancellation.state import State, state_of
@@ -38,39 +38,39 @@ LEASE = dt.timedelta(seconds=30)
 _MOST = 40
 
 
-async def consume(tools: Tools) -> None:
+async def consume(context: WorkerContext) -> None:
     """What follows from the events."""
     for consumer in CONSUMERS.values():
-        while await advance(tools, consumer):
+        while await advance(context, consumer):
             pass
 
 
-async def run_jobs(tools: Tools) -> None:
+async def run_jobs(context: WorkerContext) -> None:
     """What is due, all in one task."""
-    queue = Queue(tools.database, "one", LEASE)
-    runner = Runner(tools, queue, 5, LEASE)
+    queue = Queue(context.database, "one", LEASE)
+    runner = Runner(context, queue, 5, LEASE)
     while jobs := await queue.take(list(HANDLERS), 5):
         for job in jobs:
             await runner._run(Lease(job, queue, math.inf))
 
 
-async def tidy(tools: Tools) -> None:
+async def tidy(context: WorkerContext) -> None:
     """The periodic work."""
-    await periodic.run_once(tools.database, tools.settings, clock=tools.clock)
+    await periodic.run_once(context.database, context.settings, clock=context.clock)
 
 
-Step = Callable[[Tools], Coroutine[Any, Any, Any]]
+Step = Callable[[WorkerContext], Coroutine[Any, Any, Any]]
 STEPS: list[Step] = [
     consume,
     run_jobs,
     remind,
-    tell_of_due,
+    notify_of_due,
     tidy,
 ]
 
 
 @pytest.fixture
-async def worker(settings: Settings) -> AsyncIterator[tuple[Tools, Clock, State]]:
+async def worker(settings: Settings) -> AsyncIterator[tuple[WorkerContext, Clock, State]]:
     """A worker with pools of two, that has everything to do yet."""
     async with AsyncExitStack() as stack:
         company = await stack.enter_async_context(scene(settings))
@@ -81,20 +81,20 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[Tools, Clock, State]
         small = own.database.model_copy(update={"pool_size": 2})
         clock = Clock()
         clock.now = company.now
-        tools = await stack.enter_async_context(
-            equipped(own.model_copy(update={"database": small}), clock=clock)
+        context = await stack.enter_async_context(
+            worker_context(own.model_copy(update={"database": small}), clock=clock)
         )
-        yield tools, clock, await stack.enter_async_context(state_of(url, NAME))
+        yield context, clock, await stack.enter_async_context(state_of(url, NAME))
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 async def test_steps_of_a_worker_cancelled_everywhere(
-    worker: tuple[Tools, Clock, State], step: Step
+    worker: tuple[WorkerContext, Clock, State], step: Step
 ) -> None:
-    tools, clock, state = worker
+    context, clock, state = worker
     if step is run_jobs:
-        await consume(tools)
+        await consume(context)
     blows: dict[str, Blow] = {strike.value: cancel(strike) for strike in Strike}
     blows["ended"] = lambda _task, _future: state.end_connections()
     await state.keep()
@@ -103,9 +103,9 @@ async def test_steps_of_a_worker_cancelled_everywhere(
     async def again() -> None:
         # By then the leases of what was broken off have ended.
         clock.forward(minutes=10)
-        await step(tools)
+        await step(context)
 
-    await step(tools)
+    await step(context)
     await again()
     expected = await state.difference()
     for name, blow in blows.items():
@@ -113,9 +113,9 @@ async def test_steps_of_a_worker_cancelled_everywhere(
         for place in range(1, _MOST):
             await state.restore()
             clock.now = begun
-            stepped, result = await struck(lambda: step(tools), place, blow)
+            stepped, result = await struck(lambda: step(context), place, blow)
             where = f"{name} at {place}: {result!r}"
-            await state.settled(_connections(tools.database))
+            await state.settled(_connections(context.database))
             await again()
             assert await state.difference() == expected, where
             if not stepped.struck:
@@ -123,6 +123,6 @@ async def test_steps_of_a_worker_cancelled_everywhere(
 
 
 def _connections(database: Database) -> int:
-    pools: list[Connections[Any]] = [database._changes]
+    pools: list[Pool[Any]] = [database._changes]
     pools += [*database.reader.pools().values(), *database.single.pools().values()]
     return sum(not one.is_closed() for pool in pools for one in pool._all)

@@ -1,4 +1,4 @@
-"""Connections handed from read to read: never to two at once, never a dead one, none lost."""
+"""Pool handed from read to read: never to two at once, never a dead one, none lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from db.faults import PoolTimeout
-from db.pool import Connection, Connections
+from db.pool import Connection, Pool
 from settings import Settings
 from tests.cancelling import Strike, cancel, struck
 
@@ -17,32 +17,30 @@ SIZE = 2
 
 
 @pytest.fixture
-async def connections(settings: Settings) -> AsyncIterator[Connections[Connection]]:
+async def connections(settings: Settings) -> AsyncIterator[Pool[Connection]]:
     async def connect() -> Connection:
         made: Connection = await asyncpg.connect(**settings.database.connect_args)
         return made
 
-    held = Connections(connect, SIZE)
-    yield held
+    pool = Pool(connect, SIZE)
+    yield pool
     async with asyncio.timeout(20):
-        await held.close()
+        await pool.close()
 
 
-async def backend(
-    connections: Connections[Connection], statement: str = "SELECT pg_backend_pid()"
-) -> int:
-    connection = await connections.take()
+async def backend(connections: Pool[Connection], statement: str = "SELECT pg_backend_pid()") -> int:
+    connection = await connections.acquire()
     try:
         return int(await connection.fetchval(statement))
     finally:
-        connections.give(connection)
+        connections.release(connection)
 
 
 SLOW = "SELECT pg_backend_pid() FROM pg_sleep(0.05)"
 
 
 async def test_no_more_are_opened_than_may_be_and_each_serves_many(
-    connections: Connections[Connection],
+    connections: Pool[Connection],
 ) -> None:
     backends = await asyncio.gather(*(backend(connections, SLOW) for _ in range(9)))
     assert len(set(backends)) == SIZE
@@ -50,42 +48,42 @@ async def test_no_more_are_opened_than_may_be_and_each_serves_many(
 
 
 async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
-    connections: Connections[Connection],
+    connections: Pool[Connection],
 ) -> None:
-    held = [await connections.take() for _ in range(SIZE)]
+    pool = [await connections.acquire() for _ in range(SIZE)]
     waiting = [asyncio.create_task(backend(connections)) for _ in range(3)]
     await asyncio.sleep(0)
-    for connection in held:
+    for connection in pool:
         connection.terminate()
-        connections.give(connection)
+        connections.release(connection)
     async with asyncio.timeout(20):
         backends = await asyncio.gather(*waiting)
     assert len(backends) == 3
-    idle = await connections.take()
-    connections.give(idle)
+    idle = await connections.acquire()
+    connections.release(idle)
     idle.terminate()
     assert await backend(connections)
 
 
-async def test_who_gives_up_waiting_loses_nothing(connections: Connections[Connection]) -> None:
-    held = [await connections.take() for _ in range(SIZE)]
+async def test_who_gives_up_waiting_loses_nothing(connections: Pool[Connection]) -> None:
+    pool = [await connections.acquire() for _ in range(SIZE)]
     early, late = (asyncio.create_task(backend(connections)) for _ in range(2))
     await asyncio.sleep(0)
     early.cancel()
-    connections.give(held.pop())
+    connections.release(pool.pop())
     # Handed over and given up in the same moment.
     late.cancel()
-    connections.give(held.pop())
+    connections.release(pool.pop())
     await asyncio.gather(early, late, return_exceptions=True)
     async with asyncio.timeout(20):
         assert len({await backend(connections) for _ in range(SIZE)}) >= 1
-        both = [await connections.take() for _ in range(SIZE)]
+        both = [await connections.acquire() for _ in range(SIZE)]
     for connection in both:
-        connections.give(connection)
+        connections.release(connection)
 
 
 async def test_the_next_is_not_disturbed_by_a_statement_that_was_cancelled(
-    connections: Connections[Connection],
+    connections: Pool[Connection],
 ) -> None:
     tasks = [
         asyncio.create_task(backend(connections, "SELECT 1 FROM pg_sleep(30)")) for _ in range(SIZE)
@@ -103,9 +101,9 @@ async def test_that_none_can_be_opened_is_told_to_everybody(settings: Settings) 
         await asyncio.sleep(0)
         raise ConnectionRefusedError
 
-    held = Connections(connect, 1)
+    pool = Pool(connect, 1)
     async with asyncio.timeout(20):
-        results = await asyncio.gather(*(held.take() for _ in range(3)), return_exceptions=True)
+        results = await asyncio.gather(*(pool.acquire() for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [ConnectionRefusedError] * 3
 
 
@@ -140,55 +138,55 @@ async def server(settings: Settings) -> AsyncIterator[Server]:
 
 
 async def test_who_is_refused_waits_for_a_connection_that_exists(server: Server) -> None:
-    held = Connections(server.connect, 5, timeout=20)
-    first = await backend(held)
+    pool = Pool(server.connect, 5, timeout=20)
+    first = await backend(pool)
     async with asyncio.timeout(20):
-        backends = await asyncio.gather(*(backend(held, SLOW) for _ in range(20)))
+        backends = await asyncio.gather(*(backend(pool, SLOW) for _ in range(20)))
     assert set(backends) == {first}
     assert server.asked < 10, "the server is not asked again for each of them"
     # Not longer than the pool's timeout.
-    short = Connections(server.connect, 2, timeout=0.2)
+    short = Pool(server.connect, 2, timeout=0.2)
     server.most = 2
-    only = await short.take()
+    only = await short.acquire()
     with pytest.raises(PoolTimeout):
-        await short.take()
-    short.give(only)
+        await short.acquire()
+    short.release(only)
     assert await backend(short)
     # If the one that exists is lost, another one is opened for those who wait.
-    only = await short.take()
+    only = await short.acquire()
     waiting = asyncio.create_task(backend(short))
     await asyncio.sleep(0.05)
     short.discard(only)
     async with asyncio.timeout(20):
         assert await waiting
-    for pool in (held, short):
-        await pool.close()
+    for each in (pool, short):
+        await each.close()
 
 
 async def test_one_whose_opening_is_given_up_is_closed_and_its_place_free(server: Server) -> None:
-    held = Connections(server.connect, 1)
+    pool = Pool(server.connect, 1)
     for place in range(1, 40):
-        stepped, _ = await struck(lambda: backend(held), place, cancel(Strike.WAITING))
+        stepped, _ = await struck(lambda: backend(pool), place, cancel(Strike.WAITING))
         async with asyncio.timeout(10):
-            while held.in_use or sum(not one.is_closed() for one in server.made) > 1:
+            while pool.in_use or sum(not one.is_closed() for one in server.made) > 1:
                 await asyncio.sleep(0.01)
-            assert await backend(held)
+            assert await backend(pool)
         if not stepped.struck:
             break
-        held.discard(await held.take())
-    await held.close()
+        pool.discard(await pool.acquire())
+    await pool.close()
 
 
 async def test_closing_does_not_wait_for_ever(server: Server) -> None:
-    held = Connections(server.connect, 1)
-    taken = await held.take()
-    waiting = asyncio.create_task(held.take())
+    pool = Pool(server.connect, 1)
+    taken = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await held.close(seconds=0.1)
+        await pool.close(seconds=0.1)
         with pytest.raises(ConnectionError):
             await waiting
         with pytest.raises(ConnectionError):
-            await held.take()
+            await pool.acquire()
     assert taken.is_closed()
-    held.discard(taken)
+    pool.discard(taken)

@@ -62,8 +62,8 @@ async def test_a_snapshot_reads_one_moment(database: Database) -> None:
         await write(f"DELETE FROM {name} WHERE n = 1")
         first = await snapshot.fetch(count, {})
         found = []
-        async for portion in snapshot.stream(rows, {}, portion=2):
-            found += [row.n for row in portion]
+        async for chunk in snapshot.stream(rows, {}, chunk=2):
+            found += [row.n for row in chunk]
             await write(f"UPDATE {name} SET n = n + 10")
         assert found == [1, 2, 3]
         assert await snapshot.fetch(count, {}) == first

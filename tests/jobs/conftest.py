@@ -33,7 +33,7 @@ from jobs.push.services import make_push
 from jobs.queue import Queue
 from jobs.runner import Runner
 from jobs.worker import may_read  # with all handlers and consumers
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 from settings import Settings
 from tests.accounts import House
 from tests.databases import fresh_database
@@ -65,7 +65,7 @@ class Workshop:
         # How many jobs at once; with 1 their order is always the same.
         self.concurrency = 5
         event_log = EventLog(house.database.reader, may_read, replay=dt.timedelta(days=7))
-        self.tools = Tools(
+        self.context = WorkerContext(
             house.settings,
             house.database,
             event_log,
@@ -84,7 +84,7 @@ class Workshop:
 
     async def run_due(self) -> int:
         """Run all jobs that are due, and what is due because of them; how many there were."""
-        runner = Runner(self.tools, self.queue(), concurrency=self.concurrency, lease=LEASE)
+        runner = Runner(self.context, self.queue(), concurrency=self.concurrency, lease=LEASE)
         count = 0
         while jobs := await runner.take():
             count += len(jobs)
@@ -95,11 +95,11 @@ class Workshop:
         """Let every consumer act on all that has happened."""
         for consumer in CONSUMERS.values():
             while True:
-                head = await self.tools.log.head()
+                head = await self.context.log.head()
                 if not head.lag:
                     break
                 await asyncio.sleep(0.01)
-            while await advance(self.tools, consumer):
+            while await advance(self.context, consumer):
                 pass
 
     async def all_done(self) -> None:
@@ -198,7 +198,7 @@ async def mail(settings: Settings, workshop: Workshop) -> AsyncIterator[MailServ
     """What the workshop sends arrives here."""
     async with mail_server() as (server, port):
         changed = {"host": "127.0.0.1", "port": port, "tls": "none"}
-        workshop.tools.sender = SmtpSender(settings.mail.model_copy(update=changed))
+        workshop.context.sender = SmtpSender(settings.mail.model_copy(update=changed))
         yield server
 
 

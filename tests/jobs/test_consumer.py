@@ -15,7 +15,7 @@ from events.bus import Announcement
 from events.kinds import EventKind
 from jobs import consumer
 from jobs.consumer import Consumer, advance, follow
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 from tests.accounts import House, Person
 from tests.jobs.conftest import Workshop
 
@@ -23,20 +23,20 @@ PATIENCE = 20
 
 
 class Follower:
-    """Follows the log, and counts the events that it acted on. A closed `gate` holds it up."""
+    """Follows the log, and counts the events that it acted on. A closed `bulkheads` holds it up."""
 
     def __init__(self, house: House, workshop: Workshop, ada: Person) -> None:
         self.house = house
-        self.tools = workshop.tools
+        self.context = workshop.context
         self.ada = ada
         self.acted = 0
         self.begun = asyncio.Event()
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.bulkheads = asyncio.Event()
+        self.bulkheads.set()
 
-    async def act(self, _tools: Tools, _work: Work, events: Sequence[Any]) -> None:
+    async def act(self, _tools: WorkerContext, _work: Work, events: Sequence[Any]) -> None:
         self.begun.set()
-        await self.gate.wait()
+        await self.bulkheads.wait()
         self.acted += len(events)
 
     async def happens(self) -> None:
@@ -47,12 +47,12 @@ class Follower:
 
     async def announced(self) -> None:
         """The bus tells of it."""
-        await self.tools.bus.announce(Announcement(users=[self.ada.id]))
+        await self.context.bus.announce(Announcement(users=[self.ada.id]))
 
     async def readable(self) -> None:
         """No open transaction holds events back."""
         async with asyncio.timeout(PATIENCE):
-            while (await self.tools.log.head()).lag:
+            while (await self.context.log.head()).lag:
                 await asyncio.sleep(0.005)
 
     async def has_acted(self, count: int) -> None:
@@ -72,11 +72,11 @@ async def follower(
     wanted = Consumer(f"follower of {made.ada.username}", made.act)
     await made.readable()
     # The first time it only notes where it begins.
-    assert not await advance(made.tools, wanted)
+    assert not await advance(made.context, wanted)
     stop = asyncio.Event()
-    running = asyncio.create_task(follow(made.tools, wanted, stop))
+    running = asyncio.create_task(follow(made.context, wanted, stop))
     yield made
-    made.gate.set()
+    made.bulkheads.set()
     stop.set()
     async with asyncio.timeout(PATIENCE):
         await running
@@ -93,14 +93,14 @@ async def test_news_are_acted_on_when_they_are_announced(follower: Follower) -> 
 async def test_news_that_come_while_it_acts_do_not_wait_for_its_next_look(
     follower: Follower,
 ) -> None:
-    follower.gate.clear()
+    follower.bulkheads.clear()
     await follower.happens()
     await follower.readable()
     await follower.announced()
     await follower.begun.wait()
     await follower.happens()
     await follower.announced()
-    follower.gate.set()
+    follower.bulkheads.set()
     await follower.has_acted(2)
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import text, update
 
 from db import models
 from db.models import Permission
-from jobs.worker import equipped
-from jobs.worker_context import Tools
+from jobs.worker import worker_context
+from jobs.worker_context import WorkerContext
 from tests import uploads
 from tests.accounts import Person
 from tests.factories import World, gid
@@ -27,9 +27,9 @@ FORMATS = ["CSV", "JSON", "PDF"]
 
 
 @pytest.fixture(scope="module")
-async def tools(world: World) -> AsyncIterator[Tools]:
+async def context(world: World) -> AsyncIterator[WorkerContext]:
     """A worker's, of the application's own database."""
-    async with equipped(world.services.settings) as made:
+    async with worker_context(world.services.settings) as made:
         yield made
 
 
@@ -60,12 +60,12 @@ class File:
 
 
 @pytest.fixture
-def exported(world: World, tools: Tools) -> Any:
+def exported(world: World, context: WorkerContext) -> Any:
     """Have somebody make an export."""
 
     async def made(owner: Person, **given: Any) -> File:
         export_id = await ask(world, owner, **({"format": "CSV"} | given))
-        await make(tools, export_id)
+        await make(context, export_id)
         url = (await world.run(READ, owner, id=export_id)).good["reportExport"]["url"]
         file = File(world, owner, export_id, uploads.local(url))
         assert await file.answers()
@@ -172,10 +172,10 @@ async def test_who_hands_a_project_over_manages_it_until_lowered(
 
 
 async def test_a_right_that_is_lost_before_the_address_is_asked_for_counts(
-    world: World, tools: Tools, team: Team
+    world: World, context: WorkerContext, team: Team
 ) -> None:
     export_id = await ask(world, team.admin, format="CSV")
-    await make(tools, export_id)
+    await make(context, export_id)
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberUpdate", id=member, role="EDITOR")
     found = (await world.run(READ, team.admin, id=export_id)).good["reportExport"]

@@ -31,8 +31,8 @@ from jobs.exports import export
 from jobs.handlers import RunningJob
 from jobs.queue import Queue
 from jobs.runner import Runner
-from jobs.worker import equipped
-from jobs.worker_context import Tools
+from jobs.worker import worker_context
+from jobs.worker_context import WorkerContext
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid
 from tests.graph.time.test_time_report import entry
@@ -56,9 +56,9 @@ START = dt.datetime(2026, 3, 2, 22, 30, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-async def tools(world: World) -> AsyncIterator[Tools]:
+async def context(world: World) -> AsyncIterator[WorkerContext]:
     """A worker's, of the application's own database."""
-    async with equipped(world.services.settings) as made:
+    async with worker_context(world.services.settings) as made:
         yield made
 
 
@@ -73,10 +73,10 @@ def key_of(export_id: str) -> Any:
     return ids.decode(ReportExport, export_id, ())
 
 
-async def make(tools: Tools, export_id: str) -> None:
+async def make(context: WorkerContext, export_id: str) -> None:
     """What the worker does."""
-    now = tools.clock()
-    await export(tools, RunningJob(fresh_id(), JOB, {"export_id": key_of(export_id).hex}, 1, now))
+    now = context.clock()
+    await export(context, RunningJob(fresh_id(), JOB, {"export_id": key_of(export_id).hex}, 1, now))
 
 
 async def fetched(world: World, person: Person, export_id: str) -> tuple[Any, bytes]:
@@ -92,7 +92,7 @@ async def fetched(world: World, person: Person, export_id: str) -> tuple[Any, by
 # --- what they say -------------------------------------------------------------------------------
 
 
-async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, tools: Tools) -> None:
+async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     project = await world.project(ada, name='The "big", one')
     task = await world.task(ada, "=1+1", project_id=project.id)
@@ -102,7 +102,7 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, tools: Tools) -
     day = entry(ada, START + dt.timedelta(days=1), 60, day=dt.date(2026, 3, 4))
     await world.rows(one, day)
     export_id = await ask(world, ada, format="CSV", timezone="Europe/Zurich")
-    await make(tools, export_id)
+    await make(context, export_id)
     response, body = await fetched(world, ada, export_id)
     assert response.headers["content-type"].startswith("text/csv; charset=utf-8")
     assert "attachment" in response.headers["content-disposition"]
@@ -136,11 +136,11 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, tools: Tools) -
     assert back["description"] == one.description
     assert back["task"] == {"title": "=1+1"}
     again = await ask(world, ada, format="CSV", timezone="Europe/Zurich")
-    await make(tools, again)
+    await make(context, again)
     assert (await fetched(world, ada, again))[1] == body
 
 
-async def test_json_has_groups_and_entries(world: World, tools: Tools) -> None:
+async def test_json_has_groups_and_entries(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     project = await world.project(ada, name="Bridge")
     await world.rows(
@@ -154,7 +154,7 @@ async def test_json_has_groups_and_entries(world: World, tools: Tools) -> None:
         groupBy=["PROJECT", "DAY"],
         filter={"from": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
     )
-    await make(tools, export_id)
+    await make(context, export_id)
     made = orjson.loads((await fetched(world, ada, export_id))[1])
     assert (made["seconds"], made["billableSeconds"], made["count"]) == (7260, 60, 2)
     names = [(group["name"], group["seconds"]) for group in made["groups"]]
@@ -165,13 +165,13 @@ async def test_json_has_groups_and_entries(world: World, tools: Tools) -> None:
 
 
 @pytest.mark.parametrize("projects", [1, 40])
-async def test_pdf_is_a_document(world: World, tools: Tools, projects: int) -> None:
+async def test_pdf_is_a_document(world: World, context: WorkerContext, projects: int) -> None:
     ada = await world.person()
     for n in range(projects):
         project = await world.project(ada, name=f"Project {n} Żółć")
         await world.rows(entry(ada, START + dt.timedelta(days=n), 7200, project=project))
     export_id = await ask(world, ada, format="PDF", groupBy=["PROJECT", "DAY"])
-    await make(tools, export_id)
+    await make(context, export_id)
     response, body = await fetched(world, ada, export_id)
     assert response.headers["content-type"] == "application/pdf"
     assert body.startswith(b"%PDF-")
@@ -179,14 +179,14 @@ async def test_pdf_is_a_document(world: World, tools: Tools, projects: int) -> N
     assert body.count(b"/Type /Page\n") == (1 if projects == 1 else 3)
 
 
-async def test_an_export_holds_what_its_owner_sees(world: World, tools: Tools) -> None:
+async def test_an_export_holds_what_its_owner_sees(world: World, context: WorkerContext) -> None:
     owner, editor = await world.people(2)
     project = await world.project(owner, editors=[editor])
     await world.rows(entry(editor, START, 5, project=project), entry(owner, START, 7))
     lengths = {}
     for person in (owner, editor):
         export_id = await ask(world, person, format="JSON")
-        await make(tools, export_id)
+        await make(context, export_id)
         made = orjson.loads((await fetched(world, person, export_id))[1])
         lengths[person.username] = sorted(one["durationSeconds"] for one in made["entries"])
     assert list(lengths.values()) == [[5, 7], [5]]
@@ -195,7 +195,7 @@ async def test_an_export_holds_what_its_owner_sees(world: World, tools: Tools) -
 # --- their lives ---------------------------------------------------------------------------------
 
 
-async def test_an_export_is_its_owners_alone(world: World, tools: Tools) -> None:
+async def test_an_export_is_its_owners_alone(world: World, context: WorkerContext) -> None:
     ada, bob = await world.people(2)
     export_id = await ask(world, ada, format="CSV")
     assert (await world.run(READ, bob, id=export_id)).codes == ["NOT_FOUND"]
@@ -204,11 +204,11 @@ async def test_an_export_is_its_owners_alone(world: World, tools: Tools) -> None
     assert (await world.run(cancel, bob, id=export_id)).codes == ["NOT_FOUND"]
     query = "subscription ($id: ID!) { reportExportProgress(id: $id) { at } }"
     assert (await world.first_delivery(query, bob, id=export_id)).codes == ["NOT_FOUND"]
-    await make(tools, export_id)
+    await make(context, export_id)
     url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
     parts = urlsplit(url)
     other = await ask(world, ada, format="CSV")
-    await make(tools, other)
+    await make(context, other)
     for address in (
         parts.path,
         f"{parts.path}?{parts.query[:-3]}abc",
@@ -221,7 +221,7 @@ async def test_an_export_is_its_owners_alone(world: World, tools: Tools) -> None
     assert (await world.http.get(f"{parts.path}?{parts.query}")).status_code == 404
 
 
-async def test_progress_is_told_until_it_is_over(world: World, tools: Tools) -> None:
+async def test_progress_is_told_until_it_is_over(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     await world.rows(*(entry(ada, START + dt.timedelta(hours=n), 60) for n in range(30)))
     export_id = await ask(world, ada, format="CSV")
@@ -238,7 +238,7 @@ async def test_progress_is_told_until_it_is_over(world: World, tools: Tools) -> 
     async with asyncio.timeout(30):
         listening = asyncio.create_task(listen())
         await asyncio.sleep(0.2)
-        await make(tools, export_id)
+        await make(context, export_id)
         heard = await listening
         # Who comes late hears how it ended.
         assert await listen() == ["DONE"]
@@ -246,7 +246,7 @@ async def test_progress_is_told_until_it_is_over(world: World, tools: Tools) -> 
     assert heard[-1] == "DONE"
 
 
-async def test_a_cancelled_export_is_not_made(world: World, tools: Tools) -> None:
+async def test_a_cancelled_export_is_not_made(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     export_id = await ask(world, ada, format="CSV")
     cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
@@ -254,7 +254,7 @@ async def test_a_cancelled_export_is_not_made(world: World, tools: Tools) -> Non
     for _ in range(2):
         reply = await world.run(cancel, ada, id=export_id)
         assert reply.good["reportExportCancel"]["reportExport"]["state"] == "CANCELLED"
-    await make(tools, export_id)
+    await make(context, export_id)
     found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
     assert (found["state"], found["url"]) == ("CANCELLED", None)
 
@@ -267,10 +267,10 @@ async def test_few_exports_wait_at_a_time(world: World) -> None:
     assert reply.codes == ["LIMIT_EXCEEDED"]
 
 
-async def test_an_export_expires_and_its_file_goes(world: World, tools: Tools) -> None:
+async def test_an_export_expires_and_its_file_goes(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     export_id = await ask(world, ada, format="CSV")
-    await make(tools, export_id)
+    await make(context, export_id)
     _, body = await fetched(world, ada, export_id)
     assert body
     url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
@@ -298,7 +298,7 @@ async def many_entries(world: World, person: Person, count: int) -> None:
     now = dt.datetime.now(dt.UTC)
     first = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
     async with world.database.session() as session, session.begin():
-        for portion in range(0, count, 5_000):
+        for chunk in range(0, count, 5_000):
             await session.execute(
                 insert(models.TimeEntry),
                 [
@@ -315,7 +315,7 @@ async def many_entries(world: World, person: Person, count: int) -> None:
                         "updated_at": now,
                         "version": 1,
                     }
-                    for n in range(portion, min(portion + 5_000, count))
+                    for n in range(chunk, min(chunk + 5_000, count))
                 ],
             )
 
@@ -326,21 +326,21 @@ def resident() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def memory_stays_flat(world: World, tools: Tools, count: int) -> None:
+async def memory_stays_flat(world: World, context: WorkerContext, count: int) -> None:
     ada = await world.person()
     small = await world.person()
     await many_entries(world, small, 10)
     await many_entries(world, ada, count)
     for format_ in ("CSV", "JSON", "PDF"):
         # What a first export of this kind loads is not what one of many entries takes.
-        await make(tools, await ask(world, small, format=format_, groupBy=["DAY"]))
+        await make(context, await ask(world, small, format=format_, groupBy=["DAY"]))
     gc.collect()
     idle = resident()
     most = idle
     made: dict[str, str] = {}
     for format_ in ("CSV", "JSON", "PDF"):
         export_id = await ask(world, ada, format=format_, groupBy=["DAY"])
-        task = asyncio.create_task(make(tools, export_id))
+        task = asyncio.create_task(make(context, export_id))
         while not task.done():
             most = max(most, resident())
             await asyncio.sleep(0.02)
@@ -354,14 +354,16 @@ async def memory_stays_flat(world: World, tools: Tools, count: int) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-async def test_many_entries_take_little_memory(world: World, tools: Tools) -> None:
-    await memory_stays_flat(world, tools, 20_000)
+async def test_many_entries_take_little_memory(world: World, context: WorkerContext) -> None:
+    await memory_stays_flat(world, context, 20_000)
 
 
 @pytest.mark.nightly
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-async def test_a_hundred_thousand_entries_take_little_memory(world: World, tools: Tools) -> None:
-    await memory_stays_flat(world, tools, 100_000)
+async def test_a_hundred_thousand_entries_take_little_memory(
+    world: World, context: WorkerContext
+) -> None:
+    await memory_stays_flat(world, context, 100_000)
 
 
 async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
@@ -483,18 +485,20 @@ async def test_what_is_no_file_of_entries_is_refused(world: World, content: str)
     assert set(reply.codes) == {"BAD_USER_INPUT"}
 
 
-async def test_an_export_whose_job_is_given_up_has_failed(world: World, tools: Tools) -> None:
+async def test_an_export_whose_job_is_given_up_has_failed(
+    world: World, context: WorkerContext
+) -> None:
     ada = await world.person()
     asked = await ask(world, ada, format="CSV", timezone="UTC")
-    full = tools.settings.model_copy(
+    full = context.settings.model_copy(
         update={
             # A folder cannot be made below a file; a full disk fails no other way.
-            "storage": tools.settings.storage.model_copy(update={"url": "file:///dev/null/x"})
+            "storage": context.settings.storage.model_copy(update={"url": "file:///dev/null/x"})
         }
     )
-    broken = replace(tools, settings=full)
+    broken = replace(context, settings=full)
     clock = dt.datetime.now(dt.UTC)
-    queue = Queue(tools.database, "one", dt.timedelta(seconds=30), lambda: literal(clock))
+    queue = Queue(context.database, "one", dt.timedelta(seconds=30), lambda: literal(clock))
     for _ in range(6):
         runner = Runner(broken, queue, concurrency=5, lease=dt.timedelta(seconds=30))
         while begun := await runner.take():
@@ -509,7 +513,7 @@ async def test_an_export_whose_job_is_given_up_has_failed(world: World, tools: T
 # --- weeks ---------------------------------------------------------------------------------------
 
 
-async def test_weeks_begin_as_the_profile_says(world: World, tools: Tools) -> None:
+async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     # A Sunday: the first day of a week, or the last.
     await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
@@ -542,7 +546,7 @@ async def test_weeks_begin_as_the_profile_says(world: World, tools: Tools) -> No
         export_id = reply.good["timeReportExport"]["reportExport"]["id"]
         # What the profile says later does not change an export that was asked for before.
         await begin_on("FRIDAY")
-        await make(tools, export_id)
+        await make(context, export_id)
         made = orjson.loads((await fetched(world, ada, export_id))[1])
         await begin_on("SUNDAY")
         return [group["value"] for group in made["groups"]]
@@ -556,14 +560,14 @@ async def test_weeks_begin_as_the_profile_says(world: World, tools: Tools) -> No
 
 
 async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
-    world: World, tools: Tools
+    world: World, context: WorkerContext
 ) -> None:
     ada = await world.person()
     await world.rows(entry(ada, START, 60))
     bodies = []
     for bom in (False, True):
         export_id = await ask(world, ada, format="CSV", bom=bom)
-        await make(tools, export_id)
+        await make(context, export_id)
         bodies.append((await fetched(world, ada, export_id))[1])
     assert bodies[1] == b"\xef\xbb\xbf" + bodies[0]
     reply = await world.run(IMPORT, ada, input={"csv": bodies[1].decode()})
@@ -574,12 +578,12 @@ async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
     ]
 
 
-async def test_an_export_is_of_one_moment(world: World, tools: Tools) -> None:
+async def test_an_export_is_of_one_moment(world: World, context: WorkerContext) -> None:
     ada = await world.person()
     await many_entries(world, ada, 3_000)
     await world.rows(entry(ada, dt.datetime.now(dt.UTC) - dt.timedelta(hours=1), None))
     export_id = await ask(world, ada, format="JSON", groupBy=["DAY"])
-    making = asyncio.create_task(make(tools, export_id))
+    making = asyncio.create_task(make(context, export_id))
     changes = 0
     while not making.done():
         async with world.database.session() as session, session.begin():
@@ -622,14 +626,14 @@ def words_of(body: bytes) -> str:
     ],
 )
 async def test_the_chart_spans_the_days_that_were_asked_for(
-    world: World, tools: Tools, days: tuple[str, str], unit: str, labels: tuple[str, str]
+    world: World, context: WorkerContext, days: tuple[str, str], unit: str, labels: tuple[str, str]
 ) -> None:
     ada = await world.person()
     await world.rows(entry(ada, START, 3600))
     export_id = await ask(
         world, ada, format="PDF", filter=dict(zip(("from", "to"), days, strict=True))
     )
-    await make(tools, export_id)
+    await make(context, export_id)
     text = words_of((await fetched(world, ada, export_id))[1])
     chart = text.partition(f"Hours by {unit}")[2].partition("Time Billable")[0].split()
     shown = [word for word in chart if word != "h" and len(word) > 3 and "." not in word]
@@ -637,7 +641,7 @@ async def test_the_chart_spans_the_days_that_were_asked_for(
 
 
 async def test_a_pdf_is_written_with_the_operator_s_fonts(
-    world: World, tools: Tools, tmp_path: Path
+    world: World, context: WorkerContext, tmp_path: Path
 ) -> None:
     spec = find_spec("justmytype_intl_sea")
     assert spec is not None
@@ -649,17 +653,17 @@ async def test_a_pdf_is_written_with_the_operator_s_fonts(
     await world.rows(entry(ada, START, 3600, project=project))
 
     async def text(fonts_dir: Path | None) -> str:
-        exports = tools.settings.exports.model_copy(update={"fonts_dir": fonts_dir})
-        settings = tools.settings.model_copy(update={"exports": exports})
+        exports = context.settings.exports.model_copy(update={"fonts_dir": fonts_dir})
+        settings = context.settings.model_copy(update={"exports": exports})
         export_id = await ask(world, ada, format="PDF", groupBy=["PROJECT"])
-        await make(replace(tools, settings=settings), export_id)
+        await make(replace(context, settings=settings), export_id)
         return words_of((await fetched(world, ada, export_id))[1])
 
     assert "?" in await text(None)
     assert "?" not in await text(tmp_path)
 
 
-async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, tools: Tools) -> None:
+async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, context: WorkerContext) -> None:
     ada, bob = await world.people(2)
     project = await world.project(ada, name="Bridge")
     hidden = await world.project(bob)
@@ -674,7 +678,7 @@ async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, tools: Tools
         "startedAt": {"lt": "2026-06-01T00:00:00Z"},
     }
     export_id = await ask(world, ada, format="PDF", filter={"entries": entries})
-    await make(tools, export_id)
+    await make(context, export_id)
     text = words_of((await fetched(world, ada, export_id))[1])
     for part in (
         "the project is “Bridge” or one that you cannot see",

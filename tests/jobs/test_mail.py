@@ -220,7 +220,7 @@ async def test_the_link_of_a_mail_is_plain_and_turns_off_its_own_kind_alone(
 ) -> None:
     settings = scene.house.settings
     server = settings.server.model_copy(update={"public_url": host})
-    scene.workshop.tools.settings = settings.model_copy(update={"server": server})
+    scene.workshop.context.settings = settings.model_copy(update={"server": server})
     every = {kind: dict.fromkeys(Channel, True) for kind in NotificationKind}
     await scene.house.do(scene.ben.viewer, notifications.update_preferences, choices=every)
 

@@ -238,12 +238,12 @@ async def test_of_several_workers_one_acts_on_an_event(scene: Scene) -> None:
         acted.extend(event.position for event in events)
 
     counting = Consumer("counting", act)
-    await advance(scene.workshop.tools, counting)
+    await advance(scene.workshop.context, counting)
     await scene.task(scene.ada)
     await scene.workshop.catch_up()
     others = [Workshop(scene.house) for _ in range(4)]
     for _ in range(3):
-        await asyncio.gather(*(advance(other.tools, counting) for other in others))
+        await asyncio.gather(*(advance(other.context, counting) for other in others))
     assert len(acted) == len(set(acted)) > 0
 
 
@@ -261,7 +261,7 @@ async def test_an_event_that_cannot_be_acted_on_is_put_aside_and_stops_nobody(
 
     clumsy = Consumer("clumsy", act)
     monkeypatch.setitem(CONSUMERS, "clumsy", clumsy)
-    await advance(scene.workshop.tools, clumsy)
+    await advance(scene.workshop.context, clumsy)
     task = await scene.task(scene.ada)
     await scene.house.do(scene.ada.viewer, tasks.complete, task.id, None)
     await scene.house.do(scene.ada.viewer, tasks.reopen, task.id, None)

@@ -92,7 +92,7 @@ async def test_purging_in_portions_counts_each_task_once(house: House) -> None:
     await house.do(person.viewer, projects.delete, project.id, None)
     house.clock.forward(days=30)
     counts = []
-    while any(gone := await house.do(person.viewer, trash.purge, portion=2)):
+    while any(gone := await house.do(person.viewer, trash.purge, chunk=2)):
         counts.append(tuple(gone))
     assert sum(tasks_gone for _, tasks_gone in counts) == 3
     assert sum(projects_gone for projects_gone, _ in counts) == 1

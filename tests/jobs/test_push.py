@@ -116,9 +116,9 @@ async def google(settings: Settings, workshop: Workshop, tmp_path: Path) -> Asyn
         file.write_text(json.dumps(made.account()))
         push = settings.push.model_copy(update={"credentials": file, "url": made.url})
         changed = settings.model_copy(update={"push": push})
-        workshop.tools.push = make_push(changed, workshop.house.clock)
+        workshop.context.push = make_push(changed, workshop.house.clock)
         yield made
-        await workshop.tools.push.close()
+        await workshop.context.push.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from jobs import handlers, queue
 from jobs.handlers import GiveUp, Handler, Later, RunningJob
 from jobs.leases import LeaseLost
 from jobs.runner import Runner
-from jobs.worker_context import Tools
+from jobs.worker_context import WorkerContext
 from tests.accounts import House
 from tests.jobs.conftest import LEASE, Workshop
 
@@ -31,7 +31,7 @@ class Noted(list[Any]):
     async def given_up(self, _work: Work, job: RunningJob, reason: str) -> None:
         self.ended.append((job.payload.get("text"), reason))
 
-    async def run(self, tools: Tools, job: RunningJob) -> None:
+    async def run(self, context: WorkerContext, job: RunningJob) -> None:
         self.append(job.payload.get("text"))
         match job.payload.get("then"):
             case "fail":
@@ -178,7 +178,7 @@ async def test_a_worker_that_lost_its_job_changes_nothing_and_sends_nothing(
     """Suspended, say, and going on in the middle of a job that another one has taken over."""
     reached: list[str] = []
 
-    async def handle(tools: Tools, job: RunningJob) -> None:
+    async def handle(context: WorkerContext, job: RunningJob) -> None:
         if job.attempt > 1:
             return
         house.clock.forward(seconds=LEASE.total_seconds() + 1)
@@ -188,9 +188,9 @@ async def test_a_worker_that_lost_its_job_changes_nothing_and_sends_nothing(
             await work.enqueue("test.note", {"text": "by the lost one"})
 
         with pytest.raises(LeaseLost):
-            await tools.do("test", act)
+            await context.do("test", act)
         reached.append("fence")
-        async with tools.outside("test", "one", "one"):
+        async with context.outside("test", "one", "one"):
             reached.append("outside")
 
     monkeypatch.setitem(
@@ -228,7 +228,7 @@ async def test_account_mail_has_places_that_nothing_else_takes(
     )
     for number in range(20):
         await workshop.enqueue("test.note", {"text": number, "then": "hang"})
-    runner = Runner(workshop.tools, workshop.queue(), concurrency=3, lease=LEASE)
+    runner = Runner(workshop.context, workshop.queue(), concurrency=3, lease=LEASE)
     hanging = await runner.take()
     assert len(hanging) == 3
     await workshop.enqueue("test.first", {"text": "first"})
@@ -262,7 +262,7 @@ async def test_no_job_is_taken_twice(house: House, workshop: Workshop, noted: No
     for number in range(60):
         await workshop.enqueue("test.note", {"text": number})
     runners = [
-        Runner(workshop.tools, workshop.queue(f"worker {number}"), concurrency=7, lease=LEASE)
+        Runner(workshop.context, workshop.queue(f"worker {number}"), concurrency=7, lease=LEASE)
         for number in range(3)
     ]
 
@@ -278,7 +278,7 @@ async def test_a_stopped_worker_gives_back_what_it_cannot_finish(
     house: House, workshop: Workshop, noted: Noted
 ) -> None:
     await workshop.enqueue("test.note", {"text": "endless", "then": "hang"})
-    runner = Runner(workshop.tools, workshop.queue(), 5, LEASE, farewell_seconds=0.05)
+    runner = Runner(workshop.context, workshop.queue(), 5, LEASE, farewell_seconds=0.05)
     stop = asyncio.Event()
     running = asyncio.create_task(runner.run(stop))
     async with asyncio.timeout(30):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.models import (
     Channel,
     Event,
@@ -39,7 +39,7 @@ from domain.tasks.reminder import NewReminder
 from domain.tasks.schedule import Anchor, Daily, Once, Relative, Rule
 from domain.tasks.task import NewTask
 from events.kinds import EventKind
-from jobs.reminders import remind, tell_of_due
+from jobs.reminders import notify_of_due, remind
 from tests.accounts import House, Person
 from tests.jobs.conftest import MailServer, Workshop
 
@@ -96,11 +96,11 @@ class Scene:
     async def reminded(self, person: Person | None = None) -> int:
         """How often, once everything that is due was done."""
         await self.workshop.catch_up()
-        await remind(self.workshop.tools)
+        await remind(self.workshop.context)
         return [kind for kind, _ in await self.told(person)].count(Kind.REMINDER)
 
     async def due_told(self, person: Person | None = None) -> int:
-        await tell_of_due(self.workshop.tools)
+        await notify_of_due(self.workshop.context)
         return [kind for kind, _ in await self.told(person)].count(Kind.TASK_DUE_SOON)
 
 
@@ -145,7 +145,7 @@ async def test_of_many_workers_one_runs_a_reminder(scene: Scene) -> None:
         await scene.reminder(Once(scene.clock() + HOUR))
     scene.clock.forward(hours=1)
     crew = [Workshop(scene.house) for _ in range(6)]
-    counts = await asyncio.gather(*(remind(one.tools) for one in crew))
+    counts = await asyncio.gather(*(remind(one.context) for one in crew))
     assert sum(counts) == 120
     assert await scene.reminded() == 120
 
@@ -164,7 +164,7 @@ async def test_a_run_that_fails_leaves_nothing_behind_and_is_done_again(
     with monkeypatch.context() as patched:
         patched.setattr(reminding, "notify", die)
         with pytest.raises(KeyboardInterrupt):
-            await remind(scene.workshop.tools)
+            await remind(scene.workshop.context)
     assert await scene.told() == []
     assert await scene.reminded() == 1
 
@@ -234,7 +234,7 @@ async def test_webhooks_are_sent_what_is_meant_for_them(scene: Scene) -> None:
         webhook, _ = await scene.house.do(
             person.viewer,
             webhooks.create,
-            Sealer(scene.house.settings),
+            Encryption(scene.house.settings),
             Receivers((ip_network("127.0.0.0/8"),), plain=True),
             NewWebhook("http://127.0.0.1:8099/hook", events=[EventKind.REMINDER_DUE]),
         )
@@ -290,7 +290,7 @@ async def test_a_due_time_that_was_moved_a_moment_ago_is_looked_at(scene: Scene)
     await scene.workshop.catch_up()
     scene.clock.forward(hours=1)
     await scene.change(task, due_at=due + HOUR)
-    await remind(scene.workshop.tools)
+    await remind(scene.workshop.context)
     assert await scene.told() == []
     assert (await scene.read(reminder)).next_run_at == due
     scene.clock.forward(hours=1)
@@ -474,5 +474,5 @@ async def test_of_many_workers_one_tells_of_a_due_date(scene: Scene) -> None:
     for _ in range(80):
         await scene.task(due_at=scene.clock() + HOUR)
     crew = [Workshop(scene.house) for _ in range(6)]
-    await asyncio.gather(*(tell_of_due(one.tools) for one in crew))
+    await asyncio.gather(*(notify_of_due(one.context) for one in crew))
     assert await scene.due_told() == 80

@@ -26,8 +26,8 @@ from sqlalchemy import delete
 from db import models
 from domain import timezones
 from domain.tasks import schedule
-from jobs.worker import equipped
-from jobs.worker_context import Tools
+from jobs.worker import worker_context
+from jobs.worker_context import WorkerContext
 from tests.accounts import Person
 from tests.domain.test_timezones import SOME, another
 from tests.factories import World
@@ -44,8 +44,8 @@ REPORT = """query ($filter: TimeReportFilter, $zone: String) {
 
 
 @pytest.fixture(scope="module")
-async def tools(world: World) -> AsyncIterator[Tools]:
-    async with equipped(world.services.settings) as made:
+async def context(world: World) -> AsyncIterator[WorkerContext]:
+    async with worker_context(world.services.settings) as made:
         yield made
 
 
@@ -120,9 +120,11 @@ async def reported(world: World, ada: Person, filter_: Any, zone: str) -> tuple[
     return Sums(made["seconds"], made["billableSeconds"], made["count"]), days
 
 
-async def exported(world: World, tools: Tools, ada: Person, format_: str, **given: Any) -> bytes:
+async def exported(
+    world: World, context: WorkerContext, ada: Person, format_: str, **given: Any
+) -> bytes:
     export_id = await ask(world, ada, format=format_, **given)
-    await make(tools, export_id)
+    await make(context, export_id)
     return (await fetched(world, ada, export_id))[1]
 
 
@@ -159,7 +161,7 @@ def pdf_sums(body: bytes) -> Sums:
 
 
 async def all_agree(
-    world: World, tools: Tools, ada: Person, model: Model, *, zone: str, group_by: str
+    world: World, context: WorkerContext, ada: Person, model: Model, *, zone: str, group_by: str
 ) -> list[dict[str, str]]:
     """Compare the report, CSV, JSON and PDF with the model. Returns the rows of the CSV."""
     days = {"from": model.first and str(model.first), "to": model.last and str(model.last)}
@@ -167,12 +169,12 @@ async def all_agree(
     given = {"filter": filter_, "timezone": zone, "groupBy": [group_by]}
     wanted = model.sums()
     assert await reported(world, ada, filter_, zone) == (wanted, model.days())
-    rows = rows_of(await exported(world, tools, ada, "CSV", **given))
+    rows = rows_of(await exported(world, context, ada, "CSV", **given))
     assert csv_sums(rows) == wanted
-    made = orjson.loads(await exported(world, tools, ada, "JSON", **given))
+    made = orjson.loads(await exported(world, context, ada, "JSON", **given))
     assert json_sums(made) == wanted
     assert sum(group["seconds"] for group in made["groups"]) == wanted.seconds
-    assert pdf_sums(await exported(world, tools, ada, "PDF", **given)) == wanted
+    assert pdf_sums(await exported(world, context, ada, "PDF", **given)) == wanted
     return rows
 
 
@@ -186,7 +188,7 @@ async def all_agree(
 )
 @given(case=cases(), timer=st.none() | st.sampled_from(TURNS))
 async def test_reports_and_exports_agree(
-    world: World, tools: Tools, author: Person, case: Any, timer: dt.date | None
+    world: World, context: WorkerContext, author: Person, case: Any, timer: dt.date | None
 ) -> None:
     made, _, zone, first, last, _ = case
     entries = [
@@ -209,7 +211,7 @@ async def test_reports_and_exports_agree(
         await session.execute(delete(models.TimeEntry).where(mine))
         session.add_all(entries)
     model = Model(entries, another(zone), first, last)
-    rows = await all_agree(world, tools, author, model, zone=zone, group_by="DAY")
+    rows = await all_agree(world, context, author, model, zone=zone, group_by="DAY")
     for row in rows:
         if row["start"] and row["end"]:
             start, end = (dt.datetime.fromisoformat(row[name]) for name in ("start", "end"))
@@ -222,7 +224,7 @@ async def test_reports_and_exports_agree(
                 rows_of(
                     await exported(
                         world,
-                        tools,
+                        context,
                         author,
                         "CSV",
                         timezone=zone,
@@ -272,12 +274,12 @@ async def ages(world: World) -> tuple[Person, list[models.TimeEntry]]:
 
 
 async def agrees(
-    world: World, tools: Tools, ages: tuple[Person, list[models.TimeEntry]], name: str
+    world: World, context: WorkerContext, ages: tuple[Person, list[models.TimeEntry]], name: str
 ) -> None:
     ada, made = ages
     theirs = another(name)
     model = Model(made, theirs, dt.date(1994, 12, 1), dt.date(2037, 2, 1))
-    rows = await all_agree(world, tools, ada, model, zone=name, group_by="MONTH")
+    rows = await all_agree(world, context, ada, model, zone=name, group_by="MONTH")
     by_start = sorted(made, key=lambda one: (one.started_at, one.id))
     zone = timezones.zone(name)
     reminder = schedule.Daily(dt.time(2, 30), name)
@@ -297,14 +299,14 @@ async def agrees(
 
 @pytest.mark.parametrize("name", ODD)
 async def test_odd_zones_agree(
-    world: World, tools: Tools, ages: tuple[Person, list[models.TimeEntry]], name: str
+    world: World, context: WorkerContext, ages: tuple[Person, list[models.TimeEntry]], name: str
 ) -> None:
-    await agrees(world, tools, ages, name)
+    await agrees(world, context, ages, name)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", sorted(timezones.accepted() - set(ODD)))
 async def test_every_zone_agrees(
-    world: World, tools: Tools, ages: tuple[Person, list[models.TimeEntry]], name: str
+    world: World, context: WorkerContext, ages: tuple[Person, list[models.TimeEntry]], name: str
 ) -> None:
-    await agrees(world, tools, ages, name)
+    await agrees(world, context, ages, name)

@@ -99,8 +99,8 @@ async def pushes(settings: Settings, workshop: Workshop) -> AsyncIterator[PushSe
         networks = (IPv4Network("127.0.0.0/8"),)
         webhooks = settings.webhooks.model_copy(update={"allowed_networks": networks})
         changed = settings.model_copy(update={"push": push, "webhooks": webhooks})
-        workshop.tools.push = make_push(changed, workshop.house.clock)
-        with contextlib.closing(workshop.tools):
+        workshop.context.push = make_push(changed, workshop.house.clock)
+        with contextlib.closing(workshop.context):
             yield made
 
 

@@ -94,11 +94,11 @@ class Stage:
         """Let every second person's lists be made of the rows within their reach
         (`graph.core.access_paths`).
         """
-        ways = self.world.services.ways
+        ways = self.world.services.access_paths
         usual, ways.slow_seconds = ways.slow_seconds, 0
         for person in sorted(self.viewers)[::2]:
             for model in (models.Task, models.TimeEntry):
-                ways.walked(self.viewers[person], model, 1.0)
+                ways.record_scan(self.viewers[person], model, 1.0)
         ways.slow_seconds = usual
 
     async def write(self) -> None:

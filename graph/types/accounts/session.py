@@ -52,7 +52,7 @@ class Session(Node):
     user_agent: str | None = column(
         models.Session.user_agent, "What the program called itself at the login."
     )
-    is_current: bool = batch(_is_current, "Whether this request belongs to it.", needs=("id",))
+    is_current: bool = batch(_is_current, "Whether this request belongs to it.", requires=("id",))
     is_active: bool = expression(
         models.Session, "is_active", _is_active, "Whether it is neither ended nor expired."
     )

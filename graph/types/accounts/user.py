@@ -123,7 +123,7 @@ class User(Node):
         "Address of their picture as a WebP of 256 by 256 pixels, which anybody may load and keep; "
         "another picture has another address. `?size=64` and `128` give smaller ones, `.png` and "
         "`.jpg` in place of `.webp` other types.",
-        needs=("id", "avatar_id"),
+        requires=("id", "avatar_id"),
     )
     email: str | None = _private(models.User.email, "The e-mail address.")
     timezone: str | None = _private(
@@ -253,7 +253,7 @@ def _username_statement(labels: Labels, shape: Shape) -> Statement:
 
 
 async def _by_username(info: BatchInfo, username: str) -> Row | None:
-    labels = info.selection.outline.labels.get(TYPE_NAMES[models.User], frozenset())
+    labels = info.selection.selection_index.labels.get(TYPE_NAMES[models.User], frozenset())
     rows: list[Row] = await info.context.services.database.reader.fetch(
         _username_statement(labels, info.viewer.shape),
         {**info.viewer.params, "username": username.lower()},

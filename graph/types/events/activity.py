@@ -185,7 +185,7 @@ def task_activity() -> Any:
     return batch(
         _task_activity,
         "What everybody did with the task, newest first.",
-        needs=("id",),
+        requires=("id",),
         arguments=paging_arguments(ActivityFilter),
     )
 

@@ -119,7 +119,7 @@ def _by_key(model: type[Base], key: str, description: str) -> Any:
     async def rows(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
         return await load_objects(info, model, [getattr(parent, key) for parent in parents])
 
-    return batch(rows, description, needs=(key,))
+    return batch(rows, description, requires=(key,))
 
 
 async def _request_ids(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
@@ -162,7 +162,7 @@ class TaskEvent(Node):
         "The request that did it, as its answer says in `extensions.requestId`, so that you know "
         "the echo of your own changes. Clients choose these ids, so those of other sessions, keys "
         "and people are given with the actor in front (`user_…/…`) and are never equal to yours.",
-        needs=("request_id", "actor_id", "session_id", "api_key_id"),
+        requires=("request_id", "actor_id", "session_id", "api_key_id"),
     )
     actor: User | None = _by_key(
         models.User, "actor_id", "Who did it; null if the account was deleted since."
@@ -170,7 +170,7 @@ class TaskEvent(Node):
     subject: EventSubject | None = batch(
         _subjects,
         "What it is about, as it is now; null if it is gone, or you may not see it any more.",
-        needs=("subject_type", "subject_id"),
+        requires=("subject_type", "subject_id"),
     )
     subject_id: strawberry.ID | None = derived(
         ("subject_type", "subject_id"), _subject_id, "The id of what it is about, gone or not."
@@ -178,7 +178,7 @@ class TaskEvent(Node):
     task: Task | None = batch(
         _tasks,
         "The task concerned, as it is now; null if there is none to see.",
-        needs=("task_id", "subject_type", "subject_id"),
+        requires=("task_id", "subject_type", "subject_id"),
     )
     matches: bool = derived(
         ("kind",),
@@ -189,17 +189,17 @@ class TaskEvent(Node):
         models.Project, "project_id", "The project concerned; null if there is none to see."
     )
     summary: str = batch(
-        summaries, "What happened, as a sentence in English.", needs=event_summary.NEEDS
+        summaries, "What happened, as a sentence in English.", requires=event_summary.NEEDS
     )
     ip: str | None = batch(
         _of_oneself("ip"),
         "The network address of the act. Null unless it is yours, or you are an administrator.",
-        needs=("ip", "actor_id"),
+        requires=("ip", "actor_id"),
     )
     session_id: strawberry.ID | None = batch(
         _of_oneself("session_id", ids.Encoder(models.Session)),
         "The session of the act. Null unless it is yours, or you are an administrator.",
-        needs=("session_id", "actor_id"),
+        requires=("session_id", "actor_id"),
     )
     changes: list[FieldChange] = field_changes()
 
@@ -211,17 +211,17 @@ _ASKED = "eventCursor"
 
 async def take_event_cursor(context: Context) -> None:
     """Take `eventCursor` where the operation asks for it; to be called before anything is read."""
-    outline = context.outline
-    if outline is None or outline.operation.operation is not OperationType.QUERY:
+    selection_index = context.selection_index
+    if selection_index is None or selection_index.operation.operation is not OperationType.QUERY:
         return
-    asked = outline.statements.get(_ASKED)
-    if asked is None:
-        query = outline.schema.query_type
+    requested = selection_index.statements.get(_ASKED)
+    if requested is None:
+        query = selection_index.schema.query_type
         assert query is not None
-        nodes = fields_of(outline, query, [outline.operation.selection_set])
-        asked = any(node.name.value == _ASKED for node in nodes)
-        outline.statements[_ASKED] = asked
-    if asked and context.viewer.signed_in:
+        nodes = fields_of(selection_index, query, [selection_index.operation.selection_set])
+        requested = any(node.name.value == _ASKED for node in nodes)
+        selection_index.statements[_ASKED] = requested
+    if requested and context.viewer.signed_in:
         context.event_cursor = str((await context.services.live.log.head()).cursor)
 
 

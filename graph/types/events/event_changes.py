@@ -63,7 +63,7 @@ def field_changes() -> Any:
     return batch(
         _changes,
         "The fields that changed; empty for what is new.",
-        needs=("changes", "subject_type"),
+        requires=("changes", "subject_type"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.scalars import JSON
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db import models
 from domain.integrations import integration as domain
 from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
@@ -58,7 +58,7 @@ class IntegrationProblem(Node):
     task: Task | None = batch(
         _tasks,
         "The task; null if there is none, if it is about a comment, or if you do not see it.",
-        needs=("local_id",),
+        requires=("local_id",),
     )
     message: str = column(models.ExternalLink.problem, "What is wrong, for people.")
     url: str | None = column(
@@ -216,7 +216,9 @@ def _id(data: IntegrationInput | IntegrationUpdateInput) -> Any:
 def _reach(context: Context) -> Reach:
     settings = context.services.settings
     return Reach(
-        Sealer(settings), settings.webhooks.allowed_networks, plain=not settings.server.production
+        Encryption(settings),
+        settings.webhooks.allowed_networks,
+        plain=not settings.server.production,
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from strawberry.scalars import JSON
 from strawberry.types.maybe import Some
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from auth.scopes import EVENT_SCOPES, LOSS
 from auth.viewer import Viewer
 from db import models
@@ -68,9 +68,9 @@ def _of_those_scopes(column_: Any, description: str) -> Any:
     async def texts(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
         return [_guarded(info.viewer, parent, getattr(parent, label)) for parent in parents]
 
-    needs = (label, models.WebhookDelivery.scopes)
+    requires = (label, models.WebhookDelivery.scopes)
     more = "An API key needs the scopes of all that was sent."
-    return batch(texts, f"{description} {more}", needs=needs)
+    return batch(texts, f"{description} {more}", requires=requires)
 
 
 def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden | None:
@@ -100,7 +100,7 @@ class WebhookDelivery(Node):
         convert=ids.Encoder(models.Event),
     )
     event: TaskEvent | None = batch(
-        _events, "The event; null if you may not see it any more.", needs=("event_id",)
+        _events, "The event; null if you may not see it any more.", requires=("event_id",)
     )
     state: DeliveryState = column(
         models.WebhookDelivery.state, "What has become of it.", convert=DeliveryState
@@ -341,8 +341,8 @@ async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
     """Whatever was changed: with another address, too, a payload goes to somebody else. An API key
     must not have itself told, by payload, kinds or filter, what it may not read.
     """
-    assert context.outline is not None, "the executor keeps one with the document"
-    schema = context.outline.schema
+    assert context.selection_index is not None, "the executor keeps one with the document"
+    schema = context.selection_index.schema
     most = context.services.settings.limits.cost_operation
     sender = await sender_of(work, webhook)
     await webhook_payload.check(schema, webhook.payload, sender, most)
@@ -351,9 +351,9 @@ async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
 
 
 async def _kept_payload(context: Context, selection: str | None) -> str | None:
-    assert context.outline is not None, "the executor keeps one with the document"
+    assert context.selection_index is not None, "the executor keeps one with the document"
     most = context.services.settings.limits.cost_operation
-    await webhook_payload.check_value(context.outline.schema, selection, most)
+    await webhook_payload.check_value(context.selection_index.schema, selection, most)
     return webhook_payload.kept(selection, context.viewer)
 
 
@@ -364,8 +364,8 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
         filter=_checked_filter(context, given(data.filter)),
         payload=await _kept_payload(context, given(data.payload)),
     )
-    sealer = Sealer(context.services.settings)
-    webhook, secret = await domain.create(work, sealer, _receivers(context), new)
+    encryption = Encryption(context.services.settings)
+    webhook, secret = await domain.create(work, encryption, _receivers(context), new)
     await _check(context, work, webhook)
     return {"webhook": webhook.id, "secret": secret}
 
@@ -399,7 +399,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
     hours = given(data.overlap_hours)
     webhook, secret = await domain.rotate_secret(
         work,
-        Sealer(context.services.settings),
+        Encryption(context.services.settings),
         _id(data),
         OVERLAP_HOURS if hours is None else hours,
         given(data.if_version),

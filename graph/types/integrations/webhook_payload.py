@@ -55,7 +55,7 @@ _THINGS: Final[Mapping[str, str]] = {
 
 def _default(readable: Callable[[str], bool]) -> str:
     """`readable`: of the types that it shows, which."""
-    told = "".join(
+    covered = "".join(
         f"\n    ... on {name} {{ {fields} }}"
         for name, fields in _SUBJECTS.items()
         if readable(name)
@@ -72,7 +72,7 @@ def _default(readable: Callable[[str], bool]) -> str:
   requestId
   subjectId
   subject {{
-    __typename{told}
+    __typename{covered}
   }}
   actor {{ id username fullName }}{things}
   changes {{ field from to }}
@@ -128,7 +128,7 @@ async def check(
     an API key, what the key could read itself: it must not have itself told more than that.
     """
     operation = await _valid(schema, selection, most_points)
-    demand(viewer, scopes_of(operation.outline))
+    demand(viewer, scopes_of(operation.selection_index))
 
 
 async def check_value(schema: GraphQLSchema, selection: str | None, most_points: int) -> None:

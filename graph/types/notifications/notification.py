@@ -85,7 +85,7 @@ class Notification(Node):
     event: TaskEvent | None = batch(
         _events,
         "The event that it tells of; null where there was none, or you may not see it any more.",
-        needs=("event_id",),
+        requires=("event_id",),
     )
     actor: User | None = to_one(
         models.Notification.actor, "Who did it; null if nobody did, or their account was deleted."
@@ -97,13 +97,13 @@ class Notification(Node):
     comment: Comment | None = batch(
         _comments,
         "The comment that it is about; null if there is none to see.",
-        needs=("comment_id",),
+        requires=("comment_id",),
     )
     message: str | None = batch(
         _messages,
         "What there is to say, where no task speaks for it. Null for an API key that may not read "
         "what it speaks of.",
-        needs=("kind", "message"),
+        requires=("kind", "message"),
     )
     is_read: bool = expression(models.Notification, "is_read", _is_read, "Whether you read it.")
     read_at: dt.datetime | None = column(models.Notification.read_at, "When you read it.")
@@ -467,7 +467,7 @@ class NotificationReceived:
         "Pass it as `after` to go on from here after the stream was cut.",
     )
     notification: Notification | None = batch(
-        _received, "The notification; null if it is gone meanwhile.", needs=("subject_id",)
+        _received, "The notification; null if it is gone meanwhile.", requires=("subject_id",)
     )
     unread_count: int = batch(_unread_now, "How many you have not read, with this one.")
 

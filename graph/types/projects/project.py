@@ -17,7 +17,7 @@ from errors import BadInput, NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, column, root
 from graph.core.inputs import changes_of, given
-from graph.core.node import Node, expression, node_id, node_type, right
+from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import load_object, project_id_of, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
@@ -128,19 +128,19 @@ class Project(Node):
         "Your role in the project.",
         convert=Role,
     )
-    viewer_can_edit: bool = right(
+    viewer_can_edit: bool = permission_field(
         models.Project,
         "viewer_can_edit",
         access.edit,
         "Whether you may change the project.",
     )
-    viewer_can_delete: bool = right(
+    viewer_can_delete: bool = permission_field(
         models.Project,
         "viewer_can_delete",
         access.delete,
         "Whether you may delete or transfer the project.",
     )
-    viewer_can_share: bool = right(
+    viewer_can_share: bool = permission_field(
         models.Project,
         "viewer_can_share",
         access.share,

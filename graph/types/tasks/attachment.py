@@ -93,12 +93,12 @@ class Attachment(Node):
         "A signed address of the file, for GET by anybody who has it, for four to five minutes. "
         "Without the signature the same address serves those who may see the task "
         "(`Authorization: Bearer`).",
-        needs=("id",),
+        requires=("id",),
     )
     thumbnail_url: str | None = batch(
         _thumbnail_urls,
         "The same for a WebP of at most 320 by 320 pixels; null where the file is no image.",
-        needs=("id", "has_thumbnail"),
+        requires=("id", "has_thumbnail"),
     )
     viewer_can_delete: bool = expression(
         models.Attachment,

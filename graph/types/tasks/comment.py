@@ -28,7 +28,7 @@ from errors import NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, batch, column, derived, root
 from graph.core.inputs import given
-from graph.core.node import Node, node_id, node_type, right
+from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import Shape, load_object, load_objects, to_one, viewer_of
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
@@ -142,12 +142,12 @@ class Comment(Node):
         "no pictures, links to http, https and mailto only. Tables stay as they "
         f"were written if they have more than {markdown.MOST_CELLS:,} cells together, and bare "
         f"links if the text has a word of more than {markdown.LONGEST_WORD:,} characters.",
-        needs=("id", "body", "body_html", "rendered_version"),
+        requires=("id", "body", "body_html", "rendered_version"),
     )
     body_text: str = batch(
         _text,
         "The words alone, a line for each block; for previews. Not escaped for HTML.",
-        needs=("id", "body", "body_text", "rendered_version"),
+        requires=("id", "body", "body_text", "rendered_version"),
     )
     is_deleted: bool = derived(
         (models.Comment.removed_at,),
@@ -171,7 +171,7 @@ class Comment(Node):
     mentions: list[User] = batch(
         _mentions,
         "The people named by `@username` who saw the task when the text was written; by username.",
-        needs=("id",),
+        requires=("id",),
     )
     edited_at: dt.datetime | None = column(
         models.Comment.edited_at, "When its author changed it last; null if never."
@@ -181,13 +181,13 @@ class Comment(Node):
         "What it said before each edit, the newest first. Deleting a comment deletes them.",
         default_order=(Key(ordering.source(models.CommentRevision.replaced_at), descending=True),),
     )
-    viewer_can_edit: bool = right(
+    viewer_can_edit: bool = permission_field(
         models.Comment,
         "viewer_can_edit",
         access.edit,
         "Whether you may change it.",
     )
-    viewer_can_delete: bool = right(
+    viewer_can_delete: bool = permission_field(
         models.Comment,
         "viewer_can_delete",
         access.delete,

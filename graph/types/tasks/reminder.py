@@ -202,7 +202,7 @@ class Reminder(Node):
     next_runs: list[dt.datetime] = batch(
         _next_runs,
         "The next runs as things stand; empty while it is off.",
-        needs=("kind", "rule", "next_run_at"),
+        requires=("kind", "rule", "next_run_at"),
     )
     created_at: dt.datetime = column(models.Reminder.created_at, "When it was made.")
     updated_at: dt.datetime = column(

@@ -19,7 +19,7 @@ from graph.core import ids
 from graph.core.enums import Permission
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import changes_of, given
-from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, right
+from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
@@ -69,7 +69,7 @@ class TaskShare(Node):
         models.TaskShare.user, "Who the task is shared with; null if their account was deleted."
     )
     owner: User | None = batch(
-        _owners, "The task's owner; null if their account was deleted.", needs=("task_owner_id",)
+        _owners, "The task's owner; null if their account was deleted.", requires=("task_owner_id",)
     )
     shared_by: User | None = to_one(
         models.TaskShare.shared_by, "Who shared it; null if their account was deleted."
@@ -80,13 +80,13 @@ class TaskShare(Node):
     is_expired: bool = expression(
         models.TaskShare, "is_expired", is_expired, "Whether it gives no right any more."
     )
-    viewer_can_edit: bool = right(
+    viewer_can_edit: bool = permission_field(
         models.TaskShare,
         "viewer_can_edit",
         access.edit,
         "Whether you may change the share.",
     )
-    viewer_can_delete: bool = right(
+    viewer_can_delete: bool = permission_field(
         models.TaskShare,
         "viewer_can_delete",
         access.delete,

@@ -52,7 +52,7 @@ from db.models.event import Xid8
 from db.models.task import is_overdue
 from db.read import Statement
 from events.kinds import EventKind
-from graph.core.access_paths import flag_of, gathered, reach_of
+from graph.core.access_paths import by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.loading import Shape, viewer_of
@@ -185,12 +185,14 @@ def _statement(
         query = query.where(task.project_id == parents.any_())
     if filter_shaped is not None:
         query = query.where(build_filter(filter_type, filter_shaped, task, viewer, Binds()))
-    reach = reach_of(viewer, models.Task, counted=counted)
-    visible = gathered(query, task, reach).cte("visible").prefix_with(text("MATERIALIZED"))
+    candidates = candidate_set(viewer, models.Task, counted=counted)
+    visible = (
+        by_access_path(query, task, candidates).cte("visible").prefix_with(text("MATERIALIZED"))
+    )
     share = aliased(models.TaskShare)
     by_me = select(share.task_id).where(share.shared_by_id == viewer.sql_id)
     comment = aliased(models.Comment)
-    written = (
+    serialized = (
         select(comment.task_id, func.count().label("count"))
         .where(comment.author_id == viewer.sql_id, comment.removed_at.is_(None))
         .group_by(comment.task_id)
@@ -205,7 +207,7 @@ def _statement(
             func.count()
             .filter(visible.c.id.in_(access.shared_tasks(viewer)))
             .label("shared_with_me"),
-            func.coalesce(func.sum(written.c.count), 0).cast(Integer).label("comments_posted"),
+            func.coalesce(func.sum(serialized.c.count), 0).cast(Integer).label("comments_posted"),
             *(
                 func.count().filter(visible.c.status == status).label(_column(status))
                 for status in TaskStatus
@@ -215,7 +217,7 @@ def _statement(
                 for priority in TaskPriority
             ),
         )
-        .select_from(visible.outerjoin(written, written.c.task_id == visible.c.id))
+        .select_from(visible.outerjoin(serialized, serialized.c.task_id == visible.c.id))
         .group_by(visible.c.key)
         .subquery("totals")
     )
@@ -225,7 +227,7 @@ def _statement(
             _tags(visible, totals.c.key).label("tags"),
             _xmin().label("mark"),
             _next_expiry(viewer).label("until"),
-            *flag_of(reach),
+            *path_flag(candidates),
         )
     )
 
@@ -342,8 +344,8 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
                 assert entry is not None
                 entry.mark = check.mark
             return [entry.value for entry in kept.values() if entry]
-    ways = context.services.ways
-    counted = projects is None and ways.counts(viewer, models.Task)
+    paths = context.services.access_paths
+    counted = projects is None and paths.uses_candidates(viewer, models.Task)
     statement = _statement(
         projects is not None,
         type(filter_),  # type: ignore[arg-type]  # mypy does not see that classes are hashable
@@ -355,7 +357,7 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
         statement, {**info.viewer.params, **values.params(), "parents": list(projects or ())}
     )
     if projects is None:
-        reading = ways.read(reading, viewer, models.Task, counted=counted)
+        reading = paths.read(reading, viewer, models.Task, counted=counted)
     rows = await reading
     found: dict[Any, Any] = {row.key: row for row in rows}
     stats = [_stats_of(found.get(group, _Empty())) for group in groups]
@@ -386,7 +388,7 @@ async def _project_stats(parents: Sequence[Any], info: BatchInfo) -> list[TaskSt
 
 def project_stats() -> Any:
     """The field `Project.stats`."""
-    return batch(_project_stats, "Numbers over the project's tasks.", needs=("id",))
+    return batch(_project_stats, "Numbers over the project's tasks.", requires=("id",))
 
 
 @strawberry.type

@@ -24,7 +24,7 @@ from domain import rules
 from domain.tasks import tags
 from domain.work import Work
 from graph.core import ids
-from graph.core.access_paths import Reach, flag_of, gathered, reach_of
+from graph.core.access_paths import CandidateSet, by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import ordering, paging
@@ -95,7 +95,7 @@ class TagOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Requested:
     """All that a statement depends on."""
 
     viewer: Shape
@@ -111,9 +111,9 @@ class _Asked:
     inclusive: bool = False
 
 
-def _groups(asked: _Asked, projects: Any, reach: Reach | None) -> Any:
+def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | None) -> Any:
     """Each tag with its count; of each of the projects, where such are given."""
-    viewer, task = viewer_of(asked.viewer), aliased(models.Task)
+    viewer, task = viewer_of(requested.viewer), aliased(models.Task)
     pair = (
         func.unnest(task.tag_keys, task.tags)
         .table_valued(column_("tag_key", Text()), column_("tag", Text()))
@@ -125,11 +125,11 @@ def _groups(asked: _Asked, projects: Any, reach: Reach | None) -> Any:
         # Said, since it stands two levels below the projects; SQLAlchemy would go up one by itself,
         # and read the projects again here.
         query = query.where(task.project_id == projects.c.id).correlate(projects)
-    if asked.searched:
+    if requested.searched:
         query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
-    if reach is None:
+    if candidates is None:
         return query.with_only_columns(*_counted(pair)).group_by(pair.c.tag_key)
-    tagged = gathered(query, task, reach).subquery("tagged")
+    tagged = by_access_path(query, task, candidates).subquery("tagged")
     return select_from(tagged, *_counted(tagged)).group_by(tagged.c.tag_key)
 
 
@@ -141,8 +141,8 @@ def _counted(tagged: Any) -> list[Any]:
     ]
 
 
-def _reach(asked: _Asked) -> Reach | None:
-    return reach_of(viewer_of(asked.viewer), models.Task, counted=asked.counted)
+def _candidates(requested: _Requested) -> CandidateSet | None:
+    return candidate_set(viewer_of(requested.viewer), models.Task, counted=requested.counted)
 
 
 def _projects() -> Any:
@@ -154,24 +154,28 @@ def _projects() -> Any:
 
 
 @lru_cache(maxsize=500)
-def _page_statement(asked: _Asked) -> Statement:
-    projects, reach = _projects() if asked.by_project else None, _reach(asked)
-    groups = _groups(asked, projects, reach).lateral("groups")
-    viewer, ordered = viewer_of(asked.viewer), asked.ordering
+def _page_statement(requested: _Requested) -> Statement:
+    projects, candidates = _projects() if requested.by_project else None, _candidates(requested)
+    groups = _groups(requested, projects, candidates).lateral("groups")
+    viewer, ordered = viewer_of(requested.viewer), requested.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
     query = select_from(
         groups,
         groups.c.name,
         groups.c.task_count,
         *(key.label(f"{KEY}{index}") for index, key in enumerate(keys)),
-        *flag_of(reach),
+        *path_flag(candidates),
     )
-    if asked.after is not None:
-        query = query.where(ordered.after(keys, asked.after, "after", inclusive=asked.inclusive))
-    if asked.before is not None:
+    if requested.after is not None:
+        query = query.where(
+            ordered.after(keys, requested.after, "after", inclusive=requested.inclusive)
+        )
+    if requested.before is not None:
         backward = ordered.reversed()
-        query = query.where(backward.after(keys, asked.before, "before", inclusive=asked.inclusive))
-    read = ordered.reversed() if asked.backward else ordered
+        query = query.where(
+            backward.after(keys, requested.before, "before", inclusive=requested.inclusive)
+        )
+    read = ordered.reversed() if requested.backward else ordered
     query = query.order_by(
         *(key.sorted(expression) for key, expression in zip(read.keys, keys, strict=True))
     ).limit(bindparam("limit", type_=Integer()))
@@ -182,13 +186,13 @@ def _page_statement(asked: _Asked) -> Statement:
 
 
 @lru_cache(maxsize=100)
-def _count_statement(asked: _Asked) -> Statement:
-    if not asked.by_project:
-        reach = _reach(asked)
-        groups = _groups(asked, None, reach).subquery()
-        return Statement(select_from(groups, func.count().label("total"), *flag_of(reach)))
+def _count_statement(requested: _Requested) -> Statement:
+    if not requested.by_project:
+        candidates = _candidates(requested)
+        groups = _groups(requested, None, candidates).subquery()
+        return Statement(select_from(groups, func.count().label("total"), *path_flag(candidates)))
     projects = _projects()
-    groups = _groups(asked, projects, None).lateral("groups")
+    groups = _groups(requested, projects, None).lateral("groups")
     return Statement(
         select_from(
             projects.join(groups, true()),
@@ -212,8 +216,8 @@ async def _pages(
     """The page of each project, or of None for all tasks."""
     ordered = ordering.ordering_by(_KEY, order_by, _MOST_USED_FIRST, ("order_by",))
     window = window_of(ordered, first, after, last, before)
-    ways, reader = info.context.services.ways, info.context.services.database.reader
-    asked = _Asked(
+    paths, reader = info.context.services.access_paths, info.context.services.database.reader
+    requested = _Requested(
         viewer=info.viewer.shape,
         ordering=ordered,
         backward=window.backward,
@@ -221,7 +225,7 @@ async def _pages(
         before=paging.nulls_of(window.before),
         searched=search is not None,
         by_project=projects is not None,
-        counted=projects is None and ways.counts(info.viewer, models.Task),
+        counted=projects is None and paths.uses_candidates(info.viewer, models.Task),
     )
     params: dict[str, Any] = {
         **info.viewer.params,
@@ -234,12 +238,12 @@ async def _pages(
         reading = reader.fetch(statement, {**params, **place.params, "parents": keys})
         if projects is not None:
             return [(row.parent_key, row) for row in await reading]
-        rows = await ways.read(reading, info.viewer, models.Task, counted=asked.counted)
+        rows = await paths.read(reading, info.viewer, models.Task, counted=requested.counted)
         return [(None, row) for row in rows]
 
     async def beyond(far: Window, keys: Sequence[UUID | None]) -> set[UUID | None]:
         there = replace(
-            asked,
+            requested,
             backward=far.backward,
             after=paging.nulls_of(far.after),
             before=paging.nulls_of(far.before),
@@ -249,13 +253,13 @@ async def _pages(
 
     pages: dict[UUID | None, Page] = {key: Page([]) for key in projects or (None,)}
     if any(info.selection.child(name) for name in ("nodes", "edges", "pageInfo")):
-        for key, row in await read(_page_statement(asked), window, projects):
+        for key, row in await read(_page_statement(requested), window, projects):
             pages[key].rows.append(row)
         await paging.cut(pages, window, info.selection, beyond)
     if info.selection.child("totalCount") is not None:
         for page in pages.values():
             page.total = 0
-        for key, row in await read(_count_statement(asked), window, projects):
+        for key, row in await read(_count_statement(requested), window, projects):
             pages[key].total = row.total
     return pages
 
@@ -288,7 +292,7 @@ def project_tags() -> Any:
     return batch(
         _tags_of_projects,
         "The tags of its tasks with their counts, the most used first unless ordered otherwise.",
-        needs=("id",),
+        requires=("id",),
         arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
     )
 

@@ -27,10 +27,19 @@ from errors import BadInput, NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.core.inputs import changes_of, given
-from graph.core.node import Node, expression, node_id, node_type, right
+from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging, rates
 from graph.kit.loading import Shape, load_object, task_id_of, to_one, viewer_of
-from graph.kit.mutation import ONLY_ID, Payload, Refs, Returned, mutation, payload, ref, value
+from graph.kit.mutation import (
+    ONLY_ID,
+    Payload,
+    Refs,
+    ReturnedColumns,
+    mutation,
+    payload,
+    ref,
+    value,
+)
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
@@ -182,7 +191,7 @@ class Task(Node):
         default_order=_BY_POSITION,
     )
     subtask_progress: SubtaskProgress = batch(
-        _progress, "How many of the subtasks are done.", needs=("id",)
+        _progress, "How many of the subtasks are done.", requires=("id",)
     )
     shares: TaskShareConnection = paging.to_many(
         models.Task.shares,
@@ -235,19 +244,19 @@ class Task(Node):
         default_order=_NEWEST_TIME_FIRST,
     )
     completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
-    viewer_can_edit: bool = right(
+    viewer_can_edit: bool = permission_field(
         models.Task,
         "viewer_can_edit",
         access.edit,
         "Whether you may change it.",
     )
-    viewer_can_delete: bool = right(
+    viewer_can_delete: bool = permission_field(
         models.Task,
         "viewer_can_delete",
         access.delete,
         "Whether you may delete it.",
     )
-    viewer_can_share: bool = right(
+    viewer_can_share: bool = permission_field(
         models.Task,
         "viewer_can_share",
         access.share,
@@ -418,10 +427,10 @@ async def _create(work: Work, data: TaskCreateInput) -> Refs:
     return {"task": (await domain.create(work, new_task(data))).id}
 
 
-async def _create_at_once(
-    work: Work, data: TaskCreateInput, wanted: Returned | None
+async def _create_in_one_statement(
+    work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
-    task = await domain.create_at_once(work, new_task(data), wanted or ONLY_ID)
+    task = await domain.create_in_one_statement(work, new_task(data), wanted or ONLY_ID)
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
@@ -493,7 +502,7 @@ class TaskMutation:
         TaskCreateInput,
         "Make a task. In a project, for editors and up.",
         limit=rates.new_task,
-        at_once=(models.Task, _create_at_once),
+        single_statement=(models.Task, _create_in_one_statement),
     )
     task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Change a task.")
     task_delete: TaskDeletePayload = mutation(

@@ -117,7 +117,7 @@ class ReportExport(Node):
         "account is active and you could make the same export again: you still manage the "
         "projects of other people's entries in it, and see the projects and tasks that it names. "
         "Null while there is no file, or none that you may fetch.",
-        needs=("id", "state", "expires_at"),
+        requires=("id", "state", "expires_at"),
     )
     size: int | None = column(models.ReportExport.size, "The size of the file in bytes.")
     reason: str | None = column(models.ReportExport.reason, "Why it failed.")

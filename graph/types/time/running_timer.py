@@ -44,5 +44,7 @@ async def _running_of(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
 def running_timer() -> Any:
     """The field `User.runningTimer`."""
     return batch(
-        _running_of, "The running timer; null if none runs, and unless this is you.", needs=("id",)
+        _running_of,
+        "The running timer; null if none runs, and unless this is you.",
+        requires=("id",),
     )

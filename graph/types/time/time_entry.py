@@ -19,7 +19,7 @@ from errors import NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, column, derived, root
 from graph.core.inputs import changes_of, given, is_given
-from graph.core.node import Node, expression, node_id, node_type, right
+from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import load_object, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
@@ -102,7 +102,7 @@ class TimeEntry(Node):
         overlaps,
         "Whether another entry of the same person, one that you may see, is at the same time.",
     )
-    viewer_can_edit: bool = right(
+    viewer_can_edit: bool = permission_field(
         models.TimeEntry,
         "viewer_can_edit",
         access.edit,
@@ -271,8 +271,8 @@ async def _start(work: Work, data: TimerStartInput) -> Refs:
         "billable": bool(given(data.billable)),
         "tags": given(data.tags) or (),
     }
-    asked = {name: value for name, value in values.items() if is_given(getattr(data, name))}
-    entry = await timer.start(work, asked, ids.decode_new(models.TimeEntry, data.id, ("id",)))
+    requested = {name: value for name, value in values.items() if is_given(getattr(data, name))}
+    entry = await timer.start(work, requested, ids.decode_new(models.TimeEntry, data.id, ("id",)))
     return {"time_entry": entry.id}
 
 

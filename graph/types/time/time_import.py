@@ -254,7 +254,7 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
     for row in rows:
         try:
             with collecting() as problems:
-                item, told = reading.entry(row)
+                item, covered = reading.entry(row)
                 if problems:
                     # The rules for values are asked below, but not for a row that failed.
                     checked_words({"description": item.description, "tags": item.tags})
@@ -263,7 +263,7 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
             notices.append([])
         else:
             items.append(item)
-            notices.append(told)
+            notices.append(covered)
     duplicates = await _duplicates(work, items)
     skips = data.duplicates is Duplicates.SKIP
     for index in duplicates:

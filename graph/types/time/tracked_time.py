@@ -102,7 +102,7 @@ def task_tracked() -> Any:
     return batch(
         _of_tasks,
         "Whole seconds tracked on it; a running timer counts up to now.",
-        needs=("id",),
+        requires=("id",),
     )
 
 
@@ -111,5 +111,5 @@ def project_tracked() -> Any:
     return batch(
         _of_projects,
         "Whole seconds tracked in it, on tasks and beside them; a running timer counts up to now.",
-        needs=("id",),
+        requires=("id",),
     )

@@ -39,9 +39,9 @@ async def compare(
     """
     if isinstance(document, str):
         document = parse(document)
-    planner_of(schema).written_after = 0  # What is written has to agree from its first run on.
+    planner_of(schema).serialized_after = 0  # What is written has to agree from its first run on.
 
-    async def run(*, standard: bool = False, written: bool = False) -> Executed:
+    async def run(*, standard: bool = False, serialized: bool = False) -> Executed:
         return await execute(
             schema,
             document,
@@ -50,7 +50,7 @@ async def compare(
             raw_variable_values=variables,
             operation_name=operation_name,
             standard=standard,
-            written=written,
+            serialized=serialized,
         )
 
     standard, batch = await run(standard=True), await run()
@@ -61,9 +61,9 @@ async def compare(
         data = read(standard.data)
     except TypeError:
         return batch  # There are values in it that no client can be sent.
-    written = await run(written=True)
+    serialized = await run(serialized=True)
     assert_agree(
-        Executed(read(written.data), written.errors, written.engine),
+        Executed(read(serialized.data), serialized.errors, serialized.engine),
         Executed(data, standard.errors, standard.engine),
     )
     return batch
@@ -106,13 +106,13 @@ def split(result: ExecutionResult) -> tuple[list[Any], dict[Path, dict[Path, Any
         path = tuple(error.path or ())
         nulled = nulled_at(result.data, path)
         if nulled == path:
-            exact.append(told(error))
+            exact.append(covered(error))
         else:
-            inside.setdefault(nulled, {})[path] = told(error)
+            inside.setdefault(nulled, {})[path] = covered(error)
     return sorted(exact, key=repr), inside
 
 
-def told(error: GraphQLError) -> tuple[Any, ...]:
+def covered(error: GraphQLError) -> tuple[Any, ...]:
     """What counts of an error."""
     original = error.original_error
     return (

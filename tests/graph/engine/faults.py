@@ -40,9 +40,9 @@ KINDS: Final = (RAISES, NULLS, WRONG, BREAKS)
 def plan(schema: GraphQLSchema, document: DocumentNode, random: Random) -> dict[str, str]:
     """One to three fields of the operation that can be bent, each with what happens to it."""
     info = TypeInfo(schema)
-    asked = Asked(info)
-    visit(document, TypeInfoVisitor(info, asked))
-    fields = sorted(place for place in asked.found if _definition(schema, place) is not None)
+    requested = Asked(info)
+    visit(document, TypeInfoVisitor(info, requested))
+    fields = sorted(place for place in requested.found if _definition(schema, place) is not None)
     chosen = random.sample(fields, min(len(fields), random.randint(1, 3)))
     return {place: random.choice(KINDS) for place in chosen}
 

@@ -87,14 +87,14 @@ class Twin:
         self.names = dict(names)
         self.results: list[ExecutionResult] = []
         # Whether what it executes is written, from the first run on.
-        self.written = False
+        self.serialized = False
         self._execute = partial(execute, standard=engine == "standard")
         self._executor = Executor(schema, engine=self._caught)
 
     async def _caught(self, *arguments: Any, **options: Any) -> ExecutionResult:
         """Executors format errors for clients; the contract is about the errors themselves."""
-        result = await self._execute(*arguments, **{**options, "written": self.written})
-        result.data = read(result.data) if self.written else result.data
+        result = await self._execute(*arguments, **{**options, "serialized": self.serialized})
+        result.data = read(result.data) if self.serialized else result.data
         self.results.append(result)
         return result
 
@@ -144,10 +144,10 @@ class Twins:
         self._number = 0
         self._names: dict[str, str] = {}
 
-    async def compare(self, operation: CorpusOperation, *, written: bool = True) -> list[Answer]:
+    async def compare(self, operation: CorpusOperation, *, serialized: bool = True) -> list[Answer]:
         """Run it by both engines and hold them to the contract; the batch engine's answers.
 
-        `written`: queries also as the batch engine writes them.
+        `serialized`: queries also as the batch engine writes them.
         """
         self._number += 1
         self._clock.forward(seconds=1)
@@ -159,7 +159,7 @@ class Twins:
             assert result.engine == "batch" or _introspects(operation)
             renamed = self._renamed(other.data, result.data)
             assert_agree(result, Executed(renamed, other.errors, "standard"))
-        if written and operation.kind == "query":
+        if serialized and operation.kind == "query":
             await self._compare_written(operation, results)
         if not results:
             assert [_codes(answer) for answer in answers] == [_codes(other) for other in others]
@@ -168,11 +168,11 @@ class Twins:
     async def _compare_written(
         self, operation: CorpusOperation, plain: list[ExecutionResult]
     ) -> None:
-        self._twins["batch"].written = True
+        self._twins["batch"].serialized = True
         try:
             _, results = await self._run("batch", operation)
         finally:
-            self._twins["batch"].written = False
+            self._twins["batch"].serialized = False
         if not results:
             return  # The answer was remembered.
         for result, other in zip(results, plain, strict=True):
@@ -219,8 +219,8 @@ async def twins(settings: Settings, scene: Scene) -> AsyncIterator[Twins]:
             app = create_app(settings.with_database(url), clock=clock)
             services = await stack.enter_async_context(app.lifespan())
             made[engine] = Twin(engine, services, scene.names)
-        stack.callback(setattr, planner, "written_after", planner.written_after)
-        planner.written_after = 0
+        stack.callback(setattr, planner, "serialized_after", planner.serialized_after)
+        planner.serialized_after = 0
         yield Twins(scene, made, clock)
 
 

@@ -383,10 +383,10 @@ class Oracle:
         return 0
 
     def connection(
-        self, kind: str, rows: Iterable[Row], default: tuple[Key, ...], asked: Field
+        self, kind: str, rows: Iterable[Row], default: tuple[Key, ...], requested: Field
     ) -> dict[str, Any]:
         """A page of these rows and what is asked of it."""
-        page = asked.page or Page()
+        page = requested.page or Page()
         order = page.order or default
         whole = [row for row in rows if page.matches is None or page.matches(self, row)]
         whole.sort(key=cmp_to_key(lambda a, b: self.compare(kind, order, a, b)))
@@ -439,9 +439,9 @@ class Oracle:
                     }
             return f"{kind}Connection"
 
-        return {each.key: answer(each) for each in asked.below}
+        return {each.key: answer(each) for each in requested.below}
 
-    def tags(self, asked: Field, project: UUID | None = None) -> dict[str, Any]:
+    def tags(self, requested: Field, project: UUID | None = None) -> dict[str, Any]:
         """The tags of the tasks that I see, the most used first."""
         spelled: dict[str, Counter[str]] = {}
         for task in self.rows("Task"):
@@ -455,7 +455,7 @@ class Oracle:
         ]
         groups.sort(key=lambda tag: (-tag["taskCount"], _as_people_expect(tag["name"].casefold())))
         found: dict[str, Any] = {}
-        for each in asked.below:
+        for each in requested.below:
             if each.name == "totalCount":
                 found[each.key] = len(groups)
             else:
@@ -466,12 +466,12 @@ class Oracle:
 
     # --- objects -----------------------------------------------------------------------------
 
-    def object(self, kind: str, row: Row, asked: Sequence[Field]) -> dict[str, Any]:
+    def object(self, kind: str, row: Row, requested: Sequence[Field]) -> dict[str, Any]:
         """What is asked of a row."""
-        return {each.key: self._field(kind, row, each) for each in asked}
+        return {each.key: self._field(kind, row, each) for each in requested}
 
-    def _field(self, kind: str, row: Row, asked: Field) -> Any:
-        spec, name = KINDS[kind], asked.name
+    def _field(self, kind: str, row: Row, requested: Field) -> Any:
+        spec, name = KINDS[kind], requested.name
         if name == "__typename":
             return kind
         if name == "id":
@@ -480,7 +480,7 @@ class Oracle:
             return spec.leaves[name](row)
         if name in spec.one:
             end = self.end(kind, name, row)
-            return None if end is None else self.object(spec.one[name][1], end, asked.below)
+            return None if end is None else self.object(spec.one[name][1], end, requested.below)
         if name in spec.many:
             target, column, default = spec.many[name]
             below = [
@@ -488,14 +488,14 @@ class Oracle:
                 for child in self.rows(target)
                 if child[column] == row["id"] and self.sees(target, child)
             ]
-            return self.connection(target, below, default, asked)
+            return self.connection(target, below, default, requested)
         assert name == "tags"
-        return self.tags(asked, row["id"])
+        return self.tags(requested, row["id"])
 
-    def answer(self, asked: Sequence[Field]) -> dict[str, Any]:
+    def answer(self, requested: Sequence[Field]) -> dict[str, Any]:
         """The data of an operation."""
         found: dict[str, Any] = {}
-        for each in asked:
+        for each in requested:
             if each.name == "__typename":
                 found[each.key] = "Query"
             elif each.name == "tags":

@@ -16,7 +16,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.permission import BasePermission
 
 from graph.core.fields import BatchFault, BatchInfo, arg, batch, root
-from graph.core.selection import Outline
+from graph.core.selection import SelectionIndex
 from graph.engine import BatchExecutor, Executed, execute, unbatched_fields
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
@@ -95,7 +95,7 @@ class LeafQuery:
 class LeafContext:
     def __init__(self) -> None:
         self.loaders: dict[Any, Any] = {}
-        self.outline = None
+        self.selection_index = None
         self.calls: list[tuple[str, int]] = []
         self.barrier = asyncio.Barrier(2)
 
@@ -288,27 +288,27 @@ async def test_plans_are_kept_by_the_variables_that_decide() -> None:
     assert len(planner) == 1
 
 
-async def test_documents_and_plans_share_an_outline() -> None:
+async def test_documents_and_plans_share_a_selection_index() -> None:
     schema = make_schema()
     document = parse("{ people { id } }")
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     context = ToyContext(World())
-    context.outline = Outline(schema._schema, operation, {})
+    context.selection_index = SelectionIndex(schema._schema, operation, {})
     await run(document, schema, context)
     planner = planner_of(schema._schema)
     plan = planner.plan(planner.operation(operation, dict), VariableValues({}, {}))
-    assert plan.outline is context.outline
+    assert plan.selection_index is context.selection_index
 
 
 async def test_an_observer_is_told_of_each_field_once_for_all_its_objects() -> None:
-    told: list[tuple[str, int]] = []
+    covered: list[tuple[str, int]] = []
     context = ToyContext(World(1))
-    context.observe = lambda field, parents, _: told.append((field.place, parents))
+    context.observe = lambda field, parents, _: covered.append((field.place, parents))
     result = await run("{ people(first: 3) { name tasks(first: 1) { title } } }", context=context)
     assert result.data is not None
     tasks = sum(len(person["tasks"]) for person in result.data["people"])
-    assert sorted(told) == [
+    assert sorted(covered) == [
         ("Person.name", 3),
         ("Person.tasks", 3),
         ("Query.people", 1),

@@ -24,12 +24,12 @@ import pytest_asyncio
 from app import create_app
 from auth.viewer import Viewer
 from db import migrate
-from graph.core.access_paths import Ways
+from graph.core.access_paths import AccessPaths
 from settings import Settings
 from tests.factories import Engine, World, world_of
+from tests.graph.engine.access_paths import Counting
 from tests.graph.engine.oracle import Marked, Oracle, Row
 from tests.graph.engine.selections import Drawn, Selections
-from tests.graph.engine.ways import Counting
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 WORDS = ["apple", "Apple", "Ärger", "arger", "zebra", "Zürich", "Strasse", "Straße", "b", "Élan"]
@@ -341,12 +341,16 @@ async def check(stage: Stage, seed: int) -> bool:
     }
     expected = oracle.answer(drawn.fields)
     cursors: dict[Marked, str] = {}
-    learned, walk, count = Ways(slow_seconds=0), Ways(slow_seconds=math.inf), Counting()
+    learned, walk, count = (
+        AccessPaths(slow_seconds=0),
+        AccessPaths(slow_seconds=math.inf),
+        Counting(),
+    )
     ways = [walk, walk, count, learned, walk, walk, count, count, learned]
     random.shuffle(ways)
     for run, way in enumerate([*ways, None]):
         if way is not None:
-            world.services.ways = way
+            world.services.access_paths = way
         engine: Engine = "standard" if way is None else "batch"
         reply = await world.run(drawn.text, viewer, engine=engine, **variables)
         if run == 0 and set(reply.codes) & {"OPERATION_TOO_COMPLEX", "DOCUMENT_TOO_COMPLEX"}:

@@ -92,17 +92,19 @@ def test_documents_are_valid(path: Path) -> None:
 def test_every_field_of_the_schema_is_asked_for() -> None:
     """A new field or type needs an operation in `corpus/`, or a reason in `LEFT_OUT`."""
     info = TypeInfo(SCHEMA)
-    asked = Asked(info)
+    requested = Asked(info)
     for path in FILES:
-        visit(parse(path.read_text("utf-8")), TypeInfoVisitor(info, asked))
+        visit(parse(path.read_text("utf-8")), TypeInfoVisitor(info, requested))
     every = {
         f"{name}.{field}"
         for name, type_ in SCHEMA.type_map.items()
         if is_object_type(type_) and not name.startswith("__")
         for field in type_.fields
     }
-    assert sorted(every - asked.found - LEFT_OUT.keys()) == []
-    assert sorted(LEFT_OUT.keys() - (every - asked.found)) == [], "left out for no reason any more"
+    assert sorted(every - requested.found - LEFT_OUT.keys()) == []
+    assert sorted(LEFT_OUT.keys() - (every - requested.found)) == [], (
+        "left out for no reason any more"
+    )
 
 
 # --- faults --------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ async def with_faults(operations: list[CorpusOperation], both: Twins, seed: int)
         # A text of its own, since plans are made for the resolvers as they are.
         bad = replace(operation, text=f"# {seed}: {faults}\n{operation.text}", keep={})
         with bent(SCHEMA, faults, seed):
-            (answer,) = await both.compare(bad, written=False)
+            (answer,) = await both.compare(bad, serialized=False)
         failed += bool(answer.errors)
     return failed
 

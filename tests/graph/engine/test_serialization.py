@@ -14,7 +14,7 @@ from sqlalchemy import text, update
 
 from app import create_app
 from db import models
-from graph.engine.plan import WRITTEN_AFTER
+from graph.engine.plan import SERIALIZED_AFTER
 from graph.request.execution import GraphQLRequest
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, missing, world_of
@@ -37,35 +37,35 @@ ROWS = """
 """
 
 
-async def written(world: World, query: str, person: Person, **variables: Any) -> Reply:
+async def serialized(world: World, query: str, person: Person, **variables: Any) -> Reply:
     """The answer as PostgreSQL wrote it, which has to be the first one."""
-    replies = [await world.run(query, person, **variables) for _ in range(WRITTEN_AFTER + 1)]
+    replies = [await world.run(query, person, **variables) for _ in range(SERIALIZED_AFTER + 1)]
     first, last = replies[0], replies[-1]
     assert not any("concat(" in statement for statement in first.statements)
     assert any("concat(" in statement for statement in last.statements), "it was not written"
     assert len(last.statements) <= len(first.statements)
     assert last.data == first.data
-    assert told(last) == told(first)
-    assert list(walked(last.data)) == list(walked(first.data)), "keys in another order"
+    assert covered(last) == covered(first)
+    assert list(record_scan(last.data)) == list(record_scan(first.data)), "keys in another order"
     return last
 
 
-def told(reply: Reply) -> list[Any]:
+def covered(reply: Reply) -> list[Any]:
     """The errors, save for the ids of requests."""
     return [
         (error["message"], error["path"], error["extensions"]["code"]) for error in reply.errors
     ]
 
 
-def walked(value: Any) -> Any:
+def record_scan(value: Any) -> Any:
     """All keys and leaves in their order."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key
-            yield from walked(inner)
+            yield from record_scan(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from walked(inner)
+            yield from record_scan(inner)
     else:
         yield value
 
@@ -122,7 +122,7 @@ async def project(world: World, ada: Person) -> models.Project:
 async def test_every_kind_of_value_is_written_as_python_writes_it(
     world: World, ada: Person, project: models.Project
 ) -> None:
-    reply = await written(
+    reply = await serialized(
         world,
         f"query Values($id: ID!) {{ project(id: $id) {{ name tasks {{ {ROWS} totalCount }} }} }}",
         ada,
@@ -139,7 +139,7 @@ async def test_fields_between_others_and_under_other_names(
     world: World, ada: Person, project: models.Project
 ) -> None:
     long = "a" * 100
-    reply = await written(
+    reply = await serialized(
         world,
         f"""query Names($id: ID!, $no: Boolean = false) {{ project(id: $id) {{
             __typename
@@ -170,7 +170,7 @@ async def test_a_relation_under_many_names_makes_no_long_statement(
     for count in (2, 25):
         nodes = f"{{ nodes {{ {' '.join(names[:count])} }} }}"
         query = f"query Many($id: ID!) {{ project(id: $id) {{ tasks {nodes} }} }}"
-        reply = await written(world, query, ada, id=gid(project))
+        reply = await serialized(world, query, ada, id=gid(project))
         node = reply.good["project"]["tasks"]["nodes"][0]
         assert len(node) == count
         assert node["a1"] == {"name": "Bridges", "owner": {"username": ada.username}}
@@ -182,7 +182,7 @@ async def test_what_only_looks_like_a_failure_is_none(
     world: World, ada: Person, project: models.Project
 ) -> None:
     """The number of an unknown status is told after a character that JSON writes so."""
-    reply = await written(
+    reply = await serialized(
         world,
         """query Looks($id: ID!) { project(id: $id) { tasks { nodes {
             status title assignee { username fullName } parent { title } notes
@@ -198,7 +198,7 @@ async def test_what_only_looks_like_a_failure_is_none(
 async def test_objects_of_several_types_hold_written_ones(
     world: World, ada: Person, project: models.Project
 ) -> None:
-    reply = await written(
+    reply = await serialized(
         world,
         """query Kinds($ids: [ID!]!) { nodes(ids: $ids) {
             id
@@ -217,7 +217,7 @@ async def test_what_fails_is_told_where_it_failed(
     world: World, ada: Person, project: models.Project
 ) -> None:
     hidden = await world.task(await world.person(), "Not for Ada")
-    reply = await written(
+    reply = await serialized(
         world,
         """query Failing($id: ID!, $hidden: ID!) {
             project(id: $id) {
@@ -232,7 +232,7 @@ async def test_what_fails_is_told_where_it_failed(
         hidden=gid(hidden),
     )
     assert reply.data == {"project": None, "task": None}
-    assert [path for _, path, _ in told(reply)] == [
+    assert [path for _, path, _ in covered(reply)] == [
         ["project", "some", "nodes", 0, "comments"],
         ["task"],
     ]
@@ -241,7 +241,7 @@ async def test_what_fails_is_told_where_it_failed(
 async def test_a_failure_beside_what_is_written_takes_nothing_else_with_it(
     world: World, ada: Person, project: models.Project
 ) -> None:
-    reply = await written(
+    reply = await serialized(
         world,
         """query Beside($id: ID!, $missing: ID!) {
             one: project(id: $id) { name tasks(first: 1) { nodes { title } } }
@@ -270,7 +270,7 @@ async def test_a_number_that_the_enum_does_not_have_fails_its_own_field(
     query = """query Odd($id: ID!) { task(id: $id) { project { tasks { nodes {
         title status dueAt assignee { username }
     } } } } }"""
-    reply = await written(world, query, ada, id=gid(tasks[0]))
+    reply = await serialized(world, query, ada, id=gid(tasks[0]))
     assert reply.data == {"task": {"project": None}}
     assert reply.errors[0]["path"] == ["task", "project", "tasks", "nodes", 1, "status"]
 
@@ -281,7 +281,7 @@ async def test_nobody_is_written_what_they_may_not_see(
     bob = await world.person()
     (shared, *_) = await world.tasks(ada, ["shown", "not shown"], project_id=project.id)
     await world.share(shared, bob)
-    reply = await written(
+    reply = await serialized(
         world,
         "query Shown { tasks { nodes { title project { name } owner { username } } totalCount } }",
         bob,
@@ -300,14 +300,14 @@ async def test_an_observer_is_told_of_the_same_fields(
     } } } }"""
     executor = world.executors["batch"]
     turns: list[set[str]] = []
-    for _ in range(WRITTEN_AFTER + 1):
-        told: set[str] = set()
+    for _ in range(SERIALIZED_AFTER + 1):
+        covered: set[str] = set()
         context = world.context(ada)
-        context.observe = lambda field, _, __, told=told: told.add(field.place)
+        context.observe = lambda field, _, __, covered=covered: covered.add(field.place)
         request = GraphQLRequest(query=query, variables={"id": gid(project)})
         prepared = await executor.prepare(request, request_id=context.request.id)
         assert not (await executor.execute(prepared, context)).errors
-        turns.append(told)
+        turns.append(covered)
     assert "User.username" in turns[0]
     assert turns[-1] == turns[0]
 
@@ -319,7 +319,7 @@ async def test_a_session_of_another_time_zone_and_style_is_no_matter(
     query = """query Zone($id: ID!) {
         project(id: $id) { createdAt tasks { nodes { dueAt dueOn status } } }
     }"""
-    before = await written(world, query, ada, id=gid(project))
+    before = await serialized(world, query, ada, id=gid(project))
     personal = await world.project(ada)
     async with world.database.session() as session, session.begin():
         name = await session.scalar(text("SELECT current_database()"))
@@ -332,8 +332,8 @@ async def test_a_session_of_another_time_zone_and_style_is_no_matter(
     try:
         app = create_app(world.services.settings)
         async with app.lifespan(), world_of(app) as other:
-            reply = await written(other, query, ada, id=gid(project))
-            made = [await create(other, ada, personal) for _ in range(WRITTEN_AFTER + 1)]
+            reply = await serialized(other, query, ada, id=gid(project))
+            made = [await create(other, ada, personal) for _ in range(SERIALIZED_AFTER + 1)]
     finally:
         async with world.database.session() as session, session.begin():
             await session.execute(text(f'ALTER DATABASE "{name}" RESET ALL'))
@@ -344,7 +344,7 @@ async def test_a_session_of_another_time_zone_and_style_is_no_matter(
 async def test_what_a_mutation_made_is_written(
     world: World, ada: Person, project: models.Project
 ) -> None:
-    made = [await create(world, ada, project) for _ in range(WRITTEN_AFTER + 2)]
+    made = [await create(world, ada, project) for _ in range(SERIALIZED_AFTER + 2)]
     assert len({task.pop("id") for task in made}) == len(made)
     numbers = [task.pop("number") for task in made]
     assert numbers == list(range(numbers[0], numbers[0] + len(made)))
@@ -366,7 +366,7 @@ async def test_what_stands_in_the_way_of_a_mutation_is_told_beside_what_is_writt
             task { title } errors { code }
         }
     }"""
-    for turn in range(WRITTEN_AFTER + 2):
+    for turn in range(SERIALIZED_AFTER + 2):
         reply = await world.run(update, ada, id=gid(task), title=f"turn {turn}", version=99)
         data = reply.data
         assert data["one"]["task"]["title"] == f"turn {turn}"

@@ -14,9 +14,9 @@ from graph.core.context import Context
 from graph.engine import unbatched_fields
 from graph.schema import schema
 from tests.factories import World
+from tests.graph.engine.access_paths import Counting
 from tests.graph.engine.differential import compare
 from tests.graph.engine.generate import Generator
-from tests.graph.engine.ways import Counting
 
 SCHEMA = schema._schema
 NOW = dt.datetime.now(dt.UTC)
@@ -58,7 +58,7 @@ async def operations(world: World, *, count: int, depth: int, seed: int) -> int:
             return {"String": '"a"', "Int": "1", "Boolean": "true"}.get(kind, "{}")
         return None
 
-    valid, walking = 0, world.services.ways
+    valid, walking = 0, world.services.access_paths
     for number in range(count):
         generator = Generator(SCHEMA, Random(seed + number), argument, depth=depth)
         assert SCHEMA.query_type is not None
@@ -66,9 +66,9 @@ async def operations(world: World, *, count: int, depth: int, seed: int) -> int:
         if validate(SCHEMA, document):
             continue
         valid += 1
-        world.services.ways = (walking, Counting())[number % 2]
+        world.services.access_paths = (walking, Counting())[number % 2]
         await compare(SCHEMA, document, generator.variables, lambda: at(world.context(ada), NOW))
-    world.services.ways = walking
+    world.services.access_paths = walking
     return valid
 
 

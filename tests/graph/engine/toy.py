@@ -162,7 +162,7 @@ class World:
 class ToyContext:
     world: World
     loaders: dict[Any, Any] = field(default_factory=dict)
-    outline: Any = None
+    selection_index: Any = None
     observe: Any = None
     log: list[str] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from graph.request.execution import Answer, GraphQLRequest
-from graph.request.single_flight import Shared
+from graph.request.single_flight import SingleFlight
 from tests.accounts import Person
 from tests.factories import World, gid
 
@@ -64,7 +64,7 @@ async def test_a_viewers_subscriptions_share_the_reading_and_others_do_not(world
 
 
 async def test_who_led_may_leave_and_the_others_go_on() -> None:
-    shared: Shared[str] = Shared(lambda result: result != "bad")
+    shared: SingleFlight[str] = SingleFlight(lambda result: result != "bad")
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def slow() -> str:
@@ -88,7 +88,7 @@ async def test_who_led_may_leave_and_the_others_go_on() -> None:
 
 @pytest.mark.parametrize(("result", "told"), [("good", "good"), ("bad", None)])
 async def test_only_what_is_worth_it_is_shared(result: str, told: str | None) -> None:
-    shared: Shared[str] = Shared(lambda one: one != "bad")
+    shared: SingleFlight[str] = SingleFlight(lambda one: one != "bad")
     ended = asyncio.Event()
 
     async def run() -> str:

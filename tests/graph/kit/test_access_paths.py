@@ -20,7 +20,7 @@ from graph.kit import page_rows
 from graph.types.tasks import stats, tag
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
-from tests.graph.engine.ways import Counting
+from tests.graph.engine.access_paths import Counting
 
 PAGES = """
 query ($after: String, $before: String, $filter: TaskFilter) {
@@ -48,12 +48,12 @@ query ($filter: TaskFilter) {
 TIMES = "{ timeEntries(first: 3) { totalCount nodes { durationSeconds user { username } } } }"
 LIST = "{ tasks(first: 2) { nodes { title } } }"
 # The words by which a statement that counts first is known.
-COUNTS = "WITH reach AS"
+COUNTS = "WITH candidates AS"
 
 
 @dataclass(slots=True)
 class Scene:
-    """People who come to what they see by different ways."""
+    """People who come to what they see by different paths."""
 
     everybody: dict[str, Person]
     project: models.Project
@@ -94,8 +94,8 @@ def take(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     """Have lists read by this way: `walk`, or counted first and found to be `few` or `many`."""
 
     def way(name: str) -> None:
-        ways = access_paths.Ways(slow_seconds=math.inf) if name == "walk" else Counting()
-        monkeypatch.setattr(world.services, "ways", ways)
+        paths = access_paths.AccessPaths(slow_seconds=math.inf) if name == "walk" else Counting()
+        monkeypatch.setattr(world.services, "access_paths", paths)
         monkeypatch.setattr(access_paths, "MOST", 0 if name == "many" else 1_000)
         forget()
 
@@ -112,7 +112,7 @@ def take(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     forget()
 
 
-async def _asked(world: World, person: Person, engine: Engine, filter_: dict[str, Any]) -> Any:
+async def _requested(world: World, person: Person, engine: Engine, filter_: dict[str, Any]) -> Any:
     """All that the lists say, the last pages by the cursors of the first."""
     first = (await world.run(PAGES, person, engine=engine, filter=filter_)).good
     places = {
@@ -122,9 +122,9 @@ async def _asked(world: World, person: Person, engine: Engine, filter_: dict[str
     again = await world.run(PAGES, person, engine=engine, filter=filter_, **places)
     # What is kept of statistics would be the same however it was read.
     stats._CACHE = stats.StatsCache()
-    gathered = await world.run(GATHERED, person, engine=engine, filter=filter_)
+    by_access_path = await world.run(GATHERED, person, engine=engine, filter=filter_)
     times = await world.run(TIMES, person, engine=engine)
-    return first, again.good, gathered.good, times.good
+    return first, again.good, by_access_path.good, times.good
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -137,7 +137,7 @@ async def test_each_way_leads_to_the_same_rows(
     found = {}
     for way in ("walk", "few", "many"):
         take(way)
-        found[way] = await _asked(world, person, engine, filter_)
+        found[way] = await _requested(world, person, engine, filter_)
     assert found["few"] == found["walk"]
     assert found["many"] == found["walk"]
     assert found["walk"][0]["byAge"]["totalCount"] >= 3
@@ -147,11 +147,11 @@ async def test_everything_that_is_seen_is_within_reach(world: World, scene: Scen
     """Whoever adds a way to see a row adds it to both."""
     for model in (models.Task, models.TimeEntry):
         for name, person in scene.everybody.items():
-            ways = access.reach(person.viewer, model, most=1_000)
-            assert ways is not None
+            paths = access.candidate_ids(person.viewer, model, most=1_000)
+            assert paths is not None
             seen = select(model.id).where(access.read(person.viewer, model))
             async with world.database.session() as session:
-                reached = set(await session.scalars(ways))
+                reached = set(await session.scalars(paths))
                 assert set(await session.scalars(seen)) <= reached, (model, name)
 
 
@@ -173,12 +173,12 @@ async def test_whoever_waited_is_counted_until_they_see_many(
 ) -> None:
     stranger, owner = scene.everybody["stranger"], scene.everybody["owner"]
     take("walk")
-    ways = world.services.ways
+    paths = world.services.access_paths
     assert COUNTS not in (await world.run(LIST, stranger)).statements[0]
     assert COUNTS not in (await world.run(LIST, stranger)).statements[0]
 
     # From now on every walk is a slow one.
-    ways.slow_seconds = 0
+    paths.slow_seconds = 0
     for person in (stranger, owner):
         assert COUNTS not in (await world.run(LIST, person)).statements[0]
     monkeypatch.setattr(access_paths, "MOST", 5)
@@ -193,6 +193,6 @@ async def test_whoever_waited_is_counted_until_they_see_many(
     assert COUNTS not in (await world.run(TIMES, stranger)).statements[0]
 
     monkeypatch.setattr(access_paths, "REMEMBERED_SECONDS", -1)
-    ways.counted(owner.viewer, models.Task, few=False)
+    paths.record_lookup(owner.viewer, models.Task, few=False)
     assert COUNTS not in (await world.run(LIST, owner)).statements[0]
     assert COUNTS in (await world.run(LIST, owner)).statements[0]

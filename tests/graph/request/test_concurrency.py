@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 
-from graph.request.concurrency import Turns
+from graph.request.concurrency import ConcurrencyLimit
 
 
 async def test_so_many_at_once_and_no_more() -> None:
-    turns = Turns(at_once=2, seconds=60)
+    turns = ConcurrencyLimit(at_once=2, seconds=60)
     under_way = most = done = 0
 
     async def one() -> None:
@@ -23,7 +23,7 @@ async def test_so_many_at_once_and_no_more() -> None:
 
 
 async def test_who_takes_long_does_not_hold_up_the_others() -> None:
-    turns = Turns(at_once=1, seconds=0.02)
+    turns = ConcurrencyLimit(at_once=1, seconds=0.02)
     ended = asyncio.Event()
 
     async def slow() -> None:
@@ -47,7 +47,7 @@ async def test_who_takes_long_does_not_hold_up_the_others() -> None:
 
 
 async def test_a_turn_is_given_back_by_whoever_is_cancelled() -> None:
-    turns = Turns(at_once=1, seconds=60)
+    turns = ConcurrencyLimit(at_once=1, seconds=60)
 
     async def forever() -> None:
         async with turns.taken():

@@ -11,10 +11,10 @@ from graphql import Token
 
 from db.read import Row
 from graph.core.context import Context
-from graph.core.selection import Outline, Selection
+from graph.core.selection import Selection, SelectionIndex
 from graph.engine import execute
 from graph.engine.executor import planner_of
-from graph.engine.plan import WRITTEN_AFTER, FieldPlan, ObjectPlan, Plan, PlannedOperation
+from graph.engine.plan import SERIALIZED_AFTER, FieldPlan, ObjectPlan, Plan, PlannedOperation
 from graph.request.document_limits import DocumentLimits
 from graph.request.documents import Documents
 from graph.schema import schema
@@ -53,7 +53,7 @@ async def test_nothing_of_an_operation_is_left_to_the_collector(world: World, wh
             assert (await world.run(QUERY, await world.person(), id=gid(project))).errors
 
     # Often enough that a query is written (`graph.engine.serialization`), as it is in a server.
-    for _ in range(WRITTEN_AFTER + 1):
+    for _ in range(SERIALIZED_AFTER + 1):
         await ask()
     gc.collect()
     gc.disable()
@@ -82,14 +82,14 @@ async def test_nothing_of_a_document_that_is_given_up_is_left_to_the_collector(
 
     async def ask(alias: str) -> None:
         text = f"{{ {alias}: tasks(first: 2) {{ nodes {{ title project {{ {alias}: name }} }} }} }}"
-        for _ in range(WRITTEN_AFTER + 1):
+        for _ in range(SERIALIZED_AFTER + 1):
             operation = (await documents.get(text)).select(None)
             result = await execute(
                 core,
                 operation.document,
                 context_value=world.context(ada),
                 operation=operation.node,
-                written=True,
+                serialized=True,
             )
             assert not result.errors
 
@@ -103,7 +103,7 @@ async def test_nothing_of_a_document_that_is_given_up_is_left_to_the_collector(
         await documents.get("{ serverInfo { version } }")
         planner_of(core).operation((await documents.get("{ __typename }")).select(None).node, dict)
         gc.collect()
-        kept = (Plan, PlannedOperation, ObjectPlan, FieldPlan, Outline, Selection)
+        kept = (Plan, PlannedOperation, ObjectPlan, FieldPlan, SelectionIndex, Selection)
         left = {type(each) for each in gc.garbage if isinstance(each, kept)}
         tokens = [each for each in gc.garbage if isinstance(each, Token) and each.value == "third"]
     finally:

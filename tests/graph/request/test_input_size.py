@@ -8,7 +8,7 @@ import pytest
 from graphql import GraphQLSchema, OperationDefinitionNode, parse
 from graphql.language import FragmentDefinitionNode
 
-from graph.core.selection import Outline
+from graph.core.selection import SelectionIndex
 from graph.request.document_limits import TooLarge
 from graph.request.input_size import MOST, InputSize
 from graph.schema import schema
@@ -23,7 +23,7 @@ def size(text: str) -> InputSize:
     fragments = {
         one.name.value: one for one in tree.definitions if isinstance(one, FragmentDefinitionNode)
     }
-    return InputSize(Outline(SCHEMA, operation, fragments))
+    return InputSize(SelectionIndex(SCHEMA, operation, fragments))
 
 
 def objects(text: str, **variables: Any) -> int | None:

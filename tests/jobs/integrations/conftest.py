@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.engine import Database
 from db.models import (
     Comment,
@@ -50,7 +50,7 @@ class Scene:
         self.house = house
         self.workshop = workshop
         self.other = other
-        self.reach = Reach(Sealer(house.settings), (HOME,), plain=False)
+        self.reach = Reach(Encryption(house.settings), (HOME,), plain=False)
 
     async def set(self) -> Scene:
         self.ada, self.ben = [await self.house.person() for _ in range(2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from domain.integrations import integration as integrations
 from settings import load_settings
 from tests.jobs.integrations.conftest import Scene
@@ -30,12 +30,12 @@ async def test_keys_are_rotated_without_losing_credentials(scene: Scene) -> None
     old = (await scene.fresh(integration)).credentials
     secret = scene.house.settings.auth.secret.get_secret_value()
     first = {"TASKLOOM_SECRET": secret, "TASKLOOM_ENCRYPTION_KEYS": "k" * 40}
-    rotated = Sealer(load_settings(first, env_file=None))
-    assert rotated.open(old).decode() == TOKEN
+    rotated = Encryption(load_settings(first, env_file=None))
+    assert rotated.decrypt(old).decode() == TOKEN
     async with scene.house.work() as work:
-        assert await integrations.reseal(work, rotated) >= 1
+        assert await integrations.reencrypt(work, rotated) >= 1
     new = (await scene.fresh(integration)).credentials
     assert new != old
     # The key that sealed it before is not needed any more.
     alone = {"TASKLOOM_SECRET": "s" * 40, "TASKLOOM_ENCRYPTION_KEYS": "k" * 40}
-    assert Sealer(load_settings(alone, env_file=None)).open(new).decode() == TOKEN
+    assert Encryption(load_settings(alone, env_file=None)).decrypt(new).decode() == TOKEN

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks import Webhook as Verifier
 
-from auth.encryption import Sealer
+from auth.encryption import Encryption
 from db.engine import Database
 from db.models import (
     DeliveryState,
@@ -57,7 +57,7 @@ class Scene:
         self.house = house
         self.workshop = workshop
         self.receiver = receiver
-        self.sealer = Sealer(house.settings)
+        self.encryption = Encryption(house.settings)
         self.receivers = Receivers((HOME,), plain=False)
 
     async def set(self) -> Scene:
@@ -74,7 +74,7 @@ class Scene:
     ) -> tuple[Webhook, str]:
         new = NewWebhook(self.receiver.url(path), **values)
         owner = (person or self.ada).viewer
-        return await self.house.do(owner, webhooks.create, self.sealer, self.receivers, new)
+        return await self.house.do(owner, webhooks.create, self.encryption, self.receivers, new)
 
     async def task(self, title: str = "Dig", person: Person | None = None, **values: Any) -> Task:
         self.house.clock.forward(seconds=1)

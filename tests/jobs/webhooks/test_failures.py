@@ -13,7 +13,7 @@ from db.models import (
     WebhookStatus,
 )
 from domain.integrations import webhook_delivery as deliveries
-from jobs.bulkheads import Gate
+from jobs.bulkheads import Bulkheads
 from tests.jobs.webhooks.conftest import Scene
 from tests.receivers import BIG, receiving
 
@@ -133,53 +133,53 @@ async def test_after_120_hours_of_failure_it_is_disabled_and_its_owner_told(scen
 
 async def test_a_slow_receiver_leaves_room_for_others() -> None:
     time = 0.0
-    gate = Gate(9, each=2, clock=lambda: time)
+    bulkheads = Bulkheads(9, each=2, clock=lambda: time)
     slow, quick = ("webhook", "slow"), ("webhook", "quick")
-    assert [gate.enter(slow) for _ in range(2)] == [None, None]
-    assert gate.enter(quick) is None
-    waits = [gate.enter(slow) for _ in range(3)]
+    assert [bulkheads.enter(slow) for _ in range(2)] == [None, None]
+    assert bulkheads.enter(quick) is None
+    waits = [bulkheads.enter(slow) for _ in range(3)]
     assert all(wait is not None for wait in waits)
     assert waits == sorted(waits, key=lambda wait: wait or 0)
-    gate.leave(slow, 4.0)
-    assert gate.enter(slow) is None
+    bulkheads.leave(slow, 4.0)
+    assert bulkheads.enter(slow) is None
     # Of one kind at most half of all places are taken, and two are left by all kinds together.
-    assert gate.enter(("webhook", "third")) is None
-    assert gate.enter(("webhook", "fourth")) is not None
-    entered = [gate.enter(("push", str(number))) for number in range(4)]
+    assert bulkheads.enter(("webhook", "third")) is None
+    assert bulkheads.enter(("webhook", "fourth")) is not None
+    entered = [bulkheads.enter(("push", str(number))) for number in range(4)]
     assert entered[:3] == [None, None, None]
     assert entered[3] is not None
     # Mails of accounts have places beside these, and take none of them.
     account = ("account mail", "smtp")
-    assert [gate.enter(account, apart=True) for _ in range(2)] == [None, None]
-    gate.leave(("push", "0"), 0.1)
-    assert gate.enter(("push", "0")) is None
+    assert [bulkheads.enter(account, apart=True) for _ in range(2)] == [None, None]
+    bulkheads.leave(("push", "0"), 0.1)
+    assert bulkheads.enter(("push", "0")) is None
 
 
 async def test_a_circuit_opens_on_what_hangs_and_closes_when_it_answers() -> None:
     time = 0.0
-    gate = Gate(10, clock=lambda: time)
+    bulkheads = Bulkheads(10, clock=lambda: time)
     key = ("webhook", "one")
 
     def ask(seconds: float) -> float | None:
         nonlocal time
-        wait = gate.enter(key)
+        wait = bulkheads.enter(key)
         if wait is None:
             time += seconds
-            gate.leave(key, seconds)
+            bulkheads.leave(key, seconds)
         return wait
 
     assert [ask(14) for _ in range(3)] == [None] * 3
-    assert gate.open_circuits() == {"webhook": 1}
+    assert bulkheads.open_circuits() == {"webhook": 1}
     assert ask(14) is not None
     time += 31
     # One tries; as long as it runs no other one does, and when it hangs the break is longer.
-    assert gate.enter(key) is None
-    assert gate.enter(key) is not None
+    assert bulkheads.enter(key) is None
+    assert bulkheads.enter(key) is not None
     time += 14
-    gate.leave(key, 14)
+    bulkheads.leave(key, 14)
     time += 31
     assert ask(14) is not None
     time += 30
     assert ask(0.1) is None
-    assert gate.open_circuits() == {}
+    assert bulkheads.open_circuits() == {}
     assert [ask(0.1) for _ in range(3)] == [None] * 3

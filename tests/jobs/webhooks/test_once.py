@@ -96,7 +96,7 @@ async def test_what_is_asked_for_while_it_runs_is_done_once_more(scene: Scene) -
     await scene.workshop.catch_up()
     queue = scene.workshop.queue("other")
     (job,) = await queue.take([DELIVER_JOB], 5)
-    await HANDLERS[DELIVER_JOB].run(scene.workshop.tools, job)
+    await HANDLERS[DELIVER_JOB].run(scene.workshop.context, job)
     delivery = await scene.delivery(webhook)
     assert delivery.state is DeliveryState.DELIVERED
     await scene.house.do(scene.ada.viewer, webhooks.retry, delivery.id)

@@ -78,7 +78,7 @@ async def test_the_default_payload_says_what_the_event_is_about(scene: Scene) ->
     )
     await scene.house.do(scene.ada.viewer, reminders.create, reminder)
     scene.house.clock.forward(hours=2)
-    await remind(scene.workshop.tools)
+    await remind(scene.workshop.context)
     await scene.settle()
     subjects = {one.json["kind"]: one.json["subject"] for one in scene.receiver.requests}
     assert subjects["TASK_CREATED"] == {"__typename": "Task"}

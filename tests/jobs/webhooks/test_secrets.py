@@ -13,7 +13,7 @@ from tests.jobs.webhooks.conftest import Scene
 async def test_while_a_secret_is_rotated_both_verify(scene: Scene) -> None:
     webhook, old = await scene.webhook()
     _, new = await scene.house.do(
-        scene.ada.viewer, webhooks.rotate_secret, scene.sealer, webhook.id, 24
+        scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, 24
     )
     await scene.task()
     await scene.settle()
@@ -34,7 +34,7 @@ async def test_each_rotation_gives_the_time_that_it_promised(scene: Scene) -> No
 
     async def rotate(hours: int) -> str:
         _, secret = await scene.house.do(
-            scene.ada.viewer, webhooks.rotate_secret, scene.sealer, webhook.id, hours
+            scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, hours
         )
         return secret
 
@@ -57,7 +57,7 @@ async def test_each_rotation_gives_the_time_that_it_promised(scene: Scene) -> No
 async def test_without_overlap_the_old_secret_ends_at_once(scene: Scene) -> None:
     webhook, old = await scene.webhook()
     _, new = await scene.house.do(
-        scene.ada.viewer, webhooks.rotate_secret, scene.sealer, webhook.id, 0
+        scene.ada.viewer, webhooks.rotate_secret, scene.encryption, webhook.id, 0
     )
     await scene.task()
     await scene.settle()
@@ -70,4 +70,4 @@ async def test_the_database_does_not_tell_a_secret(scene: Scene) -> None:
     webhook, secret = await scene.webhook()
     stored = (await scene.fresh(webhook)).secret
     assert secret.encode() not in stored
-    assert scene.sealer.open(stored) == secret.encode()
+    assert scene.encryption.decrypt(stored) == secret.encode()
