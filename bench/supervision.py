@@ -89,7 +89,8 @@ class Server:
             while time.monotonic() < deadline:
                 with contextlib.suppress(httpx.HTTPError):
                     found: dict[str, Any] = (await http.get("/health/ready")).json()
-                    if found["status"] == "ok":
+                    # After several deaths the supervisor waits before it starts a worker again.
+                    if found["status"] == "ok" and self._worker() is not None:
                         return found
                 await asyncio.sleep(0.2)
         raise SystemExit(f"The server is not ready:\n{(self.folder / 'log').read_text()[-2000:]}")
@@ -108,20 +109,19 @@ class Server:
 
     async def kill_worker(self) -> None:
         """The worker alone."""
-        os.kill(await self._worker(), signal.SIGKILL)
+        self._kill(self._worker())
 
     async def kill_database(self) -> None:
         """The postmaster; its children end with it."""
-        os.kill(self._postmaster(), signal.SIGKILL)
+        self._kill(self._postmaster())
 
     async def kill_both(self) -> None:
         """Both at one moment."""
-        for pid in (await self._worker(), self._postmaster()):
-            os.kill(pid, signal.SIGKILL)
+        self._kill(self._worker(), self._postmaster())
 
     async def freeze_worker(self) -> None:
         """The worker stands still, and does not know it."""
-        with frozen([await self._worker()]):
+        with frozen([pid for pid in [self._worker()] if pid is not None]):
             await asyncio.sleep(FROZEN_SECONDS)
 
     async def freeze_database(self) -> None:
@@ -130,15 +130,17 @@ class Server:
         with frozen([postmaster, *children_of(postmaster)]):
             await asyncio.sleep(FROZEN_SECONDS)
 
-    async def _worker(self) -> int:
-        """The worker, once there is one: after several deaths the supervisor waits a little."""
-        for _ in range(_START_SECONDS):
-            for pid in children_of(self._process.pid):
-                with contextlib.suppress(OSError):
-                    if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                        return pid
-            await asyncio.sleep(1)
-        raise SystemExit("There is no worker.")
+    def _kill(self, *pids: int | None) -> None:
+        for pid in pids:
+            assert pid is not None, "the server was ready"
+            os.kill(pid, signal.SIGKILL)
+
+    def _worker(self) -> int | None:
+        for pid in children_of(self._process.pid):
+            with contextlib.suppress(OSError):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+        return None
 
     def _postmaster(self) -> int:
         file = (self.folder / "data" / "postgres").resolve() / "data" / "postmaster.pid"
