@@ -28,20 +28,32 @@ def reason_of_end(key: ApiKey | None, now: dt.datetime) -> str | None:
     return None
 
 
-def key_after(work: Work, row: Webhook | Integration, *, take_over: bool) -> UUID | None:
-    """The key that a row belongs to after the viewer changed it; None for its owner's session."""
+async def key_after(work: Work, row: Webhook | Integration, *, take_over: bool) -> UUID | None:
+    """The key that a row belongs to after the viewer changed it; None for its owner's session.
+
+    What an ended key created can be changed in a session only: another key does not reactivate it.
+    """
     if work.viewer.api_key_id is None:
         return None if take_over else row.api_key_id
     if take_over:
         raise Forbidden(
             "takeOver requires a signed-in session; API keys cannot do it.", path=("take_over",)
         )
+    if row.api_key_id != work.viewer.api_key_id:
+        reason = await _reason_of_end(work, row.api_key_id)
+        if reason is not None:
+            raise Forbidden(f"{reason} Change it in a signed-in session.", path=("id",))
     return work.viewer.api_key_id
 
 
 async def demand_live_key(work: Work, key_id: UUID | None, path: Sequence[str | int]) -> None:
     """Raise `BadInput` if the key is revoked or expired."""
-    key = None if key_id is None else await work.session.get(ApiKey, key_id)
-    reason = reason_of_end(key, work.now)
+    reason = await _reason_of_end(work, key_id)
     if reason is not None:
         raise BadInput(f"{reason} Take it over with takeOver: true.", path=path)
+
+
+async def _reason_of_end(work: Work, key_id: UUID | None) -> str | None:
+    return reason_of_end(
+        None if key_id is None else await work.session.get(ApiKey, key_id), work.now
+    )

@@ -11,7 +11,15 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from graph.core.enums import EventKind, IntegrationStatus
-from graph.core.inputs import TAKE_OVER, MutationInput, UpdateInput, optional, required
+from graph.core.inputs import (
+    NAMES,
+    TAKE_OVER,
+    MutationInput,
+    Names,
+    UpdateInput,
+    optional,
+    required,
+)
 from graph.kit import ordering
 from graph.kit.ordering import OrderBy
 
@@ -47,7 +55,7 @@ class GitHubAssigneeInput:
     """A pair of names."""
 
     login: str = required("The login on GitHub.")
-    username: str = required("The username in Taskloom.")
+    username: str = required("The username in Taskloom.", metadata={NAMES: Names.USERNAME})
 
 
 @strawberry.input(description="Settings of a GITHUB integration.")
