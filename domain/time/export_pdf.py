@@ -70,7 +70,7 @@ class Paper:
 
 
 def write(paper: Paper, file: BinaryIO, fonts: Sequence[Path] = ()) -> None:
-    """Write the document. `fonts`: looked into before those of the server."""
+    """Write the document. `fonts` are searched before those of the server."""
     with pdf_text.using(fonts):
         _write(paper, file)
 

@@ -37,7 +37,7 @@ _FILES = {
     "chinese": ("justmytype_intl_cjk", "notosanssc/NotoSansSC[wght].ttf"),
     "japanese": ("justmytype_intl_cjk", "notosansjp/NotoSansJP[wght].ttf"),
 }
-# The operator's fonts, in the order in which they are looked into.
+# The operator's fonts, in search order.
 _own: ContextVar[tuple[str, ...]] = ContextVar("fonts", default=())
 _KANA = range(0x3040, 0x3100)
 _HANGUL = range(0xAC00, 0xD7B0)
@@ -73,7 +73,7 @@ class Shaped:
 
 @contextmanager
 def using(fonts: Sequence[Path]) -> Iterator[None]:
-    """Look into these fonts first, within the block."""
+    """Search these fonts first, within the block."""
     token = _own.set(tuple(map(str, fonts)))
     try:
         yield
@@ -82,7 +82,7 @@ def using(fonts: Sequence[Path]) -> Iterator[None]:
 
 
 def has(letter: str) -> bool:
-    """Whether another font than the document's has a letter."""
+    """Whether a font other than the document's has a letter."""
     return any(ord(letter) in _letters(name) for name in (*_own.get(), *_FILES))
 
 
