@@ -1,15 +1,17 @@
-"""Text of any script on a page: runs that the document's font lacks are drawn as outlines.
+"""Text of any script in a PDF: runs that the document's font lacks are drawn as outlines.
 
 HarfBuzz shapes a run (Arabic letters join, Devanagari vowels move), and its glyphs are drawn as
-paths by the fonts of the Noto family. Runs of both directions are put in the order of the Unicode
-Bidirectional Algorithm, as far as names need it: without embeddings. Text in outlines can be read
-but not selected.
+paths, from the operator's fonts (`using`) and those of the Noto family. Runs of both directions
+follow the Unicode Bidirectional Algorithm as far as names need it, without embeddings. Outlined
+text can be read but not selected.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -19,7 +21,7 @@ from typing import Any
 
 import uharfbuzz as hb  # type: ignore[import-untyped]  # it has no annotations
 
-# By package and folder. Han is drawn as in Chinese, and as in Japanese beside kana.
+# By package and folder. Han characters use the Chinese font, or the Japanese one beside kana.
 _FILES = {
     "arabic": ("justmytype_intl_rtl", "notosansarabic/NotoSansArabic[wdth,wght].ttf"),
     "hebrew": ("justmytype_intl_rtl", "notosanshebrew/NotoSansHebrew[wdth,wght].ttf"),
@@ -35,6 +37,8 @@ _FILES = {
     "chinese": ("justmytype_intl_cjk", "notosanssc/NotoSansSC[wght].ttf"),
     "japanese": ("justmytype_intl_cjk", "notosansjp/NotoSansJP[wght].ttf"),
 }
+# The operator's fonts, in search order.
+_own: ContextVar[tuple[str, ...]] = ContextVar("fonts", default=())
 _KANA = range(0x3040, 0x3100)
 _HANGUL = range(0xAC00, 0xD7B0)
 _RIGHT_TO_LEFT = {"R", "AL"}
@@ -44,7 +48,9 @@ _MARKS = {"Mn", "Mc", "Me", "Cf"}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Letters of one font and direction; `font` is None for the document's own."""
+    """Letters of one font and direction; `font` is None for the document's own, a script, or the
+    path of a font of the operator's.
+    """
 
     text: str
     font: str | None
@@ -61,17 +67,27 @@ class Shaped:
 
     @property
     def advance(self) -> int:
-        """How wide all of them are."""
+        """The total width."""
         return sum(advance for *_, advance in self.glyphs)
 
 
+@contextmanager
+def using(fonts: Sequence[Path]) -> Iterator[None]:
+    """Search these fonts first, within the block."""
+    token = _own.set(tuple(map(str, fonts)))
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
 def has(letter: str) -> bool:
-    """Whether a font of another script has a letter."""
-    return any(ord(letter) in _letters(name) for name in _FILES)
+    """Whether a font other than the document's has a letter."""
+    return any(ord(letter) in _letters(name) for name in (*_own.get(), *_FILES))
 
 
 def runs(text: str, is_own: Callable[[str], bool]) -> list[Run]:
-    """The runs of a line in the order in which they are drawn, from the left."""
+    """The runs of a line in drawing order, from the left."""
     fonts = _fonts(text, is_own)
     levels = _levels(text)
     found: list[tuple[int, Run]] = []
@@ -97,12 +113,12 @@ def _reversed_from(found: list[tuple[int, Run]], level: int) -> Iterator[tuple[i
 
 
 def _levels(text: str) -> list[int]:
-    """Of each letter, its embedding level: odd ones are read from the right."""
+    """The embedding level of each letter; odd levels read from right to left."""
     kinds = [unicodedata.bidirectional(letter) for letter in text]
     strong = [kind for kind in kinds if kind == "L" or kind in _RIGHT_TO_LEFT]
     base = int(bool(strong) and strong[0] in _RIGHT_TO_LEFT)
     levels: list[int | None] = []
-    # Which way each letter reads, as its neutral neighbours see it.
+    # The direction of each letter, as neutral neighbors see it.
     is_rtl: list[bool | None] = []
     last = "L" if not base else "R"
     for kind in kinds:
@@ -150,11 +166,13 @@ def _order(text: str) -> list[str]:
     has_kana = any(ord(letter) in _KANA for letter in text)
     has_hangul = any(ord(letter) in _HANGUL for letter in text)
     first = "japanese" if has_kana else "korean" if has_hangul else "chinese"
-    return [*list(_FILES)[:-3], first, *list(_FILES)[-3:]]
+    return [*_own.get(), *list(_FILES)[:-3], first, *list(_FILES)[-3:]]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _face(name: str) -> Any:
+    if name not in _FILES:
+        return hb.Face(hb.Blob.from_file_path(name))
     package, file = _FILES[name]
     spec = find_spec(package)
     assert spec is not None, f"{package} is installed with the server"
@@ -163,12 +181,12 @@ def _face(name: str) -> Any:
     return hb.Face(hb.Blob.from_file_path(str(path)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _letters(name: str) -> frozenset[int]:
     return frozenset(_face(name).unicodes)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def _font(name: str, bold: bool) -> Any:
     font = hb.Font(_face(name))
     font.set_variations({"wght": 700 if bold else 400})
@@ -192,7 +210,7 @@ def shaped(text: str, name: str, *, bold: bool, is_rtl: bool) -> Shaped:
 
 
 def draw(path: Any, run: Shaped, x: float, y: float, size: float) -> None:
-    """Add the outlines of a run to a path of ReportLab's."""
+    """Add the outlines of a run to a ReportLab path."""
     scale = size / run.units
     for glyph, x_offset, y_offset, advance in run.glyphs:
         pen = _Pen(path, x + x_offset * scale, y + y_offset * scale, scale)
@@ -201,7 +219,7 @@ def draw(path: Any, run: Shaped, x: float, y: float, size: float) -> None:
 
 
 class _Pen:
-    """Receives a glyph's outline in units of its font (the protocol of fontTools' pens)."""
+    """Receives a glyph's outline in units of its font (the pen protocol of fontTools)."""
 
     def __init__(self, path: Any, x: float, y: float, scale: float) -> None:
         self._path = path
@@ -220,7 +238,7 @@ class _Pen:
         self._path.lineTo(*self._point(point))
 
     def qCurveTo(self, control: tuple[float, float], end: tuple[float, float]) -> None:  # noqa: N802
-        """PDF has cubic curves only."""
+        """Convert to a cubic curve; PDF has no others."""
         start = self._last
         first = tuple(a + 2 / 3 * (b - a) for a, b in zip(start, control, strict=True))
         second = tuple(a + 2 / 3 * (b - a) for a, b in zip(end, control, strict=True))
@@ -233,4 +251,4 @@ class _Pen:
         self._path.close()
 
     def endPath(self) -> None:  # noqa: N802
-        """Nothing is left to do."""
+        """Nothing to do."""

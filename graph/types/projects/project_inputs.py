@@ -9,7 +9,16 @@ from sqlalchemy import BigInteger
 
 from db import models
 from db.models import Role
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import (
+    NAMES,
+    MutationInput,
+    Names,
+    UpdateInput,
+    change,
+    new_id,
+    optional,
+    required,
+)
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, RoleFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -122,9 +131,7 @@ class ProjectCreateInput(MutationInput):
     """See `domain.projects.project.NewProject`."""
 
     name: str = required("The name, 1 to 200 characters.")
-    id: strawberry.ID | None = optional(
-        "An ID that you generate: `project_` followed by a UUIDv7 in 32 hexadecimal digits."
-    )
+    id: strawberry.ID | None = new_id("project")
     description: str | None = optional("The description, up to 5,000 characters.")
     key: str | None = optional(
         "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the "
@@ -182,7 +189,7 @@ class ProjectDeleteInput(_OneProject):
 class ProjectRestoreInput(MutationInput):
     """See `domain.projects.project.restore`."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID.", metadata={NAMES: Names.TRASHED})
 
 
 @strawberry.input(
@@ -193,7 +200,9 @@ class ProjectMemberAddInput(MutationInput):
 
     project_id: strawberry.ID = required("The project's ID.")
     user_id: strawberry.ID | None = optional("The ID of the user to add.")
-    username: str | None = optional("The username of the user to add. Case-insensitive.")
+    username: str | None = optional(
+        "The username of the user to add. Case-insensitive.", metadata={NAMES: Names.USERNAME}
+    )
     role: Role = required("The member's role; not OWNER.")
 
 

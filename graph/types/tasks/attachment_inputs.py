@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from files.upload import Upload
-from graph.core.inputs import MutationInput, optional, required
+from graph.core.inputs import MutationInput, new_id, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -79,9 +79,6 @@ class AttachmentOrder:
     )
 
 
-_ID = "An ID that you generate: `attachment_` followed by a UUIDv7 in 32 hexadecimal digits."
-
-
 @strawberry.input(description="Input for `attachmentUpload`.")
 class AttachmentUploadInput(MutationInput):
     """See `domain.tasks.attachment.create`."""
@@ -91,7 +88,7 @@ class AttachmentUploadInput(MutationInput):
         "The file, up to 10 MB. Allowed extensions are .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc "
         "and .docx; the content must match the extension."
     )
-    id: strawberry.ID | None = optional(_ID)
+    id: strawberry.ID | None = new_id("attachment")
 
 
 @strawberry.input(description="Input for `attachmentUploadStart`.")
@@ -111,7 +108,7 @@ class AttachmentUploadFinishInput(MutationInput):
     """See `domain.tasks.attachment.finish`."""
 
     upload_id: strawberry.ID = required("The upload's ID, as returned by `attachmentUploadStart`.")
-    id: strawberry.ID | None = optional(_ID)
+    id: strawberry.ID | None = new_id("attachment")
 
 
 @strawberry.input(description="Input for `attachmentDelete`.")

@@ -13,7 +13,7 @@ from db.models import WeekDay
 from domain.tasks.schedule import Anchor, Daily, Monthly, Once, Relative, Rule, Weekly
 from errors import BadInput, check
 from graph.core.enums import ReminderChannel, RuleKind
-from graph.core.inputs import MutationInput, UpdateInput, change, given, optional, required
+from graph.core.inputs import MutationInput, UpdateInput, change, given, new_id, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -225,9 +225,7 @@ _MESSAGE = "The text of the reminder, up to 500 characters"
 class ReminderCreateInput(MutationInput):
     """See `domain.tasks.reminder.create`."""
 
-    id: strawberry.ID | None = optional(
-        "An ID that you generate: `reminder_` followed by a UUIDv7 in 32 hexadecimal digits."
-    )
+    id: strawberry.ID | None = new_id("reminder")
     rule: ReminderRuleInput = required("When the reminder runs.")
     task_id: strawberry.ID | None = optional(
         "The ID of the task that the reminder is about. The reminder does not run while the task "

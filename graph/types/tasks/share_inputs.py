@@ -10,7 +10,7 @@ from sqlalchemy import func
 
 from db import models
 from graph.core.enums import Permission
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import NAMES, MutationInput, Names, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, PermissionFilter
 from graph.kit.ordering import OrderBy
@@ -108,7 +108,10 @@ class TaskShareCreateInput(MutationInput):
     """See `domain.tasks.share.create`."""
 
     task_id: strawberry.ID = required("The task's ID.")
-    username: str | None = optional("The username of the user to share with. Case-insensitive.")
+    username: str | None = optional(
+        "The username of the user to share with. Case-insensitive.",
+        metadata={NAMES: Names.USERNAME},
+    )
     user_id: strawberry.ID | None = optional("The ID of the user to share with.")
     permission: Permission = strawberry.field(
         default=Permission.VIEW, description="What the user can do with the task."
