@@ -99,11 +99,11 @@ REPORT: Final = """query ($filter: TimeReportFilter, $zone: String!) {
 }"""
 _LISTS: Final = {
     "100 entries, whether each overlaps, their tasks": "{ timeEntries(first: 100) "
-    "{ nodes { id startedAt durationSeconds overlaps task { title trackedSeconds } } } }",
+    "{ nodes { id startedAt durationSeconds overlaps task { title tracked } } } }",
     "100 of those that overlap": "{ timeEntries(first: 100, filter: {overlaps: true}) "
     "{ nodes { id } } }",
-    "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{trackedSeconds: "
-    "{direction: DESC}}]) { nodes { title trackedSeconds } } }",
+    "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{tracked: "
+    "{direction: DESC}}]) { nodes { title tracked } } }",
 }
 _WORDS: Final = {
     "lot123": "rare",

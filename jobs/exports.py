@@ -330,7 +330,7 @@ def _name(group: Group, shown: dict[tuple[GroupBy, Any], str]) -> str:
 def _sums(group: Group) -> dict[str, int]:
     return {
         "seconds": group.seconds,
-        "billableSeconds": group.billable_seconds,
+        "billable": group.billable_seconds,
         "count": group.count,
     }
 

@@ -170,7 +170,7 @@ async def add_member(
     member = _add_member(work, project.id, user.id, role)
     _membership_changed(work, project)
     work.record(
-        EventKind.MEMBER_ADDED,
+        EventKind.PROJECT_MEMBER_ADDED,
         member,
         [("user", None, user.id), ("role", None, role)],
         project_id=project.id,
@@ -193,7 +193,7 @@ async def update_member(
     if changed:
         _membership_changed(work, project)
         work.record(
-            EventKind.MEMBER_UPDATED,
+            EventKind.PROJECT_MEMBER_UPDATED,
             member,
             changed,
             project_id=member.project_id,
@@ -218,7 +218,7 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
     _membership_changed(work, project)
     await _unassign(work, member)
     work.record(
-        EventKind.MEMBER_REMOVED,
+        EventKind.PROJECT_MEMBER_REMOVED,
         member,
         [("user", member.user_id, None), ("role", member.role, None)],
         project_id=member.project_id,
@@ -277,7 +277,7 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
 
 
 def demand_open(project: Any, path: rules.Path = ("id",)) -> None:
-    """Raise `ARCHIVED` if the project is read-only."""
+    """Raise `PROJECT_ARCHIVED` if the project is read-only."""
     if project.archived_at is not None:
         raise archived(path)
 

@@ -410,7 +410,7 @@ def _overlap() -> Failure:
         "The entry overlaps another one of yours, and the project of one of the two does not "
         "allow overlaps. Change startedAt or the duration.",
         path=("started_at",),
-        code=ErrorCode.OVERLAP,
+        code=ErrorCode.TIME_OVERLAP,
     )
 
 

@@ -237,7 +237,7 @@ def demand_unlocked(
     place: rules.Path = ("id",),
     time: rules.Path = (),
 ) -> None:
-    """Raise `ARCHIVED` or `LOCKED` if the project or the period is closed to the viewer's changes.
+    """Raise `PROJECT_ARCHIVED` or `TIME_LOCKED` if the project or the period is closed to the viewer's changes.
 
     `place`, `time`: the paths of these errors; `time` defaults to the field with the entry's start.
     """
@@ -250,7 +250,7 @@ def demand_unlocked(
             f"Time before {before.isoformat()} is locked in this project; its owner and admins "
             "can change timeLockedBefore.",
             path=time or ("day" if span.day else "started_at",),
-            code=ErrorCode.LOCKED,
+            code=ErrorCode.TIME_LOCKED,
         )
 
 

@@ -93,9 +93,9 @@ def listed(name: str, filter_type: str) -> str:
 def does(mutation: str, result: str = "task { id }") -> str:
     """A mutation with its input in one variable."""
     type_ = mutation[0].upper() + mutation[1:] + "Input"
-    if mutation in {"userActivate", "userDeactivate", "userSessionsRevoke"}:
+    if mutation in {"adminUserActivate", "adminUserDeactivate", "adminUserSessionsRevoke"}:
         type_ = "UserInput"
-    if mutation in {"integrationSync", "integrationDisconnect"}:
+    if mutation in {"integrationSync", "integrationDelete"}:
         type_ = "IntegrationInput"
     return (
         f"mutation ($input: {type_}!) "
@@ -237,7 +237,7 @@ CASES: list[Case] = [
             path="projectId",
             more=lambda s: {"id": s.task},
         ),
-        instead={"ARCHIVED": EDITORS},
+        instead={"PROJECT_ARCHIVED": EDITORS},
     ),
     replace(
         mutates(
@@ -248,7 +248,7 @@ CASES: list[Case] = [
             suffix=" archived",
             more=lambda _: {"title": "x"},
         ),
-        instead={"ARCHIVED": EDITORS | {AccessRole.ASSIGNEE}},
+        instead={"PROJECT_ARCHIVED": EDITORS | {AccessRole.ASSIGNEE}},
     ),
     # --- shares
     Case("Query.node share", one("node"), by_id("share"), "share", SHARE_SEEN),
@@ -312,7 +312,7 @@ CASES: list[Case] = [
             path="taskId",
             more=lambda _: {"body": "x"},
         ),
-        instead={"ARCHIVED": MEMBERS | {AccessRole.ASSIGNEE}},
+        instead={"PROJECT_ARCHIVED": MEMBERS | {AccessRole.ASSIGNEE}},
     ),
     # The editor wrote it.
     mutates(
@@ -410,7 +410,7 @@ CASES: list[Case] = [
     ),
     # An export holds what its owner may see, so anybody may ask for one.
     mutates(
-        "timeReportExport",
+        "reportExportCreate",
         "entry",
         SIGNED_IN,
         NOBODY,
@@ -422,8 +422,8 @@ CASES: list[Case] = [
     Case("Query.node export", one("node"), by_id("export"), "export", OWNER),
     mutates("reportExportCancel", "export", OWNER, NOBODY, result="reportExport { id }"),
     Case(
-        "Subscription.reportExportProgress",
-        "subscription ($id: ID!) { reportExportProgress(id: $id) { at } }",
+        "Subscription.reportExportChanged",
+        "subscription ($id: ID!) { reportExportChanged(id: $id) { at } }",
         by_id("export"),
         "export",
         OWNER,
@@ -569,7 +569,7 @@ CASES: list[Case] = [
         NOT_ADMINISTRATORS,
     ),
     mutates(
-        "userUpdate",
+        "adminUserUpdate",
         "target",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -578,7 +578,7 @@ CASES: list[Case] = [
     ),
     *(
         mutates(name, "target", ADMINISTRATOR, NOT_ADMINISTRATORS, result=USER)
-        for name in ("userActivate", "userDeactivate", "userSessionsRevoke")
+        for name in ("adminUserActivate", "adminUserDeactivate", "adminUserSessionsRevoke")
     ),
     # --- what is told of them
     Case(
@@ -616,8 +616,8 @@ CASES: list[Case] = [
         hidden="EMPTY",
     ),
     Case(
-        "Query.auditLog",
-        "query ($filter: ActivityFilter) { auditLog(filter: $filter) { totalCount nodes { id } } }",
+        "Query.adminAuditLog",
+        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) { totalCount nodes { id } } }",
         lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
         ADMINISTRATOR,
@@ -625,7 +625,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.changes",
-        "query ($since: String!, $filter: TaskEventFilter) "
+        "query ($since: String!, $filter: EventFilter) "
         "{ changes(since: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
         lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
@@ -634,7 +634,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Subscription.taskEvents",
-        "subscription ($after: String, $filter: TaskEventFilter) "
+        "subscription ($after: String, $filter: EventFilter) "
         "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
         lambda fixtures: {"after": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
@@ -658,7 +658,7 @@ CASES: list[Case] = [
         OWNER,
     ),
     Case("Query.node device", one("node"), by_id("device"), "device", OWNER),
-    mutates("deviceUnregister", "device", OWNER, NOBODY, result="deletedId"),
+    mutates("deviceDelete", "device", OWNER, NOBODY, result="deletedId"),
     # --- reminders
     Case("Query.reminder", one("reminder"), by_id("reminder"), "reminder", OWNER),
     Case("Query.node reminder", one("node"), by_id("reminder"), "reminder", OWNER),
@@ -734,8 +734,8 @@ CASES: list[Case] = [
     Case("Query.integration", one("integration"), by_id("integration"), "integration", OWNER),
     Case("Query.node integration", one("node"), by_id("integration"), "integration", OWNER),
     Case(
-        "Mutation.integrationConnect",
-        does("integrationConnect", "integration { id }"),
+        "Mutation.integrationCreate",
+        does("integrationCreate", "integration { id }"),
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
@@ -752,7 +752,7 @@ CASES: list[Case] = [
         for name, result in (
             ("integrationUpdate", "integration { id }"),
             ("integrationSync", "integration { id }"),
-            ("integrationDisconnect", "deletedId"),
+            ("integrationDelete", "deletedId"),
         )
     ),
     Case("Query.node job", one("node"), by_id("job"), "job", ADMINISTRATOR),
@@ -764,10 +764,10 @@ CASES: list[Case] = [
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
     ),
-    mutates("jobRetry", "job", ADMINISTRATOR, NOT_ADMINISTRATORS, result="job { id }"),
+    mutates("adminJobRetry", "job", ADMINISTRATOR, NOT_ADMINISTRATORS, result="job { id }"),
     Case(
-        "Query.jobQueue",
-        "{ jobQueue { waiting } }",
+        "Query.adminJobQueue",
+        "{ adminJobQueue { waiting } }",
         lambda _: {},
         None,
         ADMINISTRATOR,
@@ -803,21 +803,21 @@ UNADDRESSED: dict[str, str] = {
     "Query.webhooks": "is about whoever asks",
     "Mutation.notificationMarkAllRead": "is about whoever asks",
     "Mutation.notificationPreferencesUpdate": "is about whoever asks",
-    "Mutation.deviceRegister": "is about whoever asks",
+    "Mutation.deviceCreate": "is about whoever asks",
     "Subscription.notificationReceived": "is about whoever asks",
     "Query.eventCursor": "is the same place for everybody",
     "Query.rateLimit": "is about whoever asks",
     "Query.serverInfo": "says the same to everybody",
     "Mutation.userRegister": "names nothing that exists",
-    "Mutation.profileUpdate": "is about whoever asks",
+    "Mutation.accountUpdate": "is about whoever asks",
     "Mutation.passwordChange": "is about whoever asks",
     "Mutation.avatarUpload": "is about whoever asks",
     "Mutation.avatarDelete": "is about whoever asks",
-    "Mutation.userDelete": "is about whoever asks",
+    "Mutation.accountDelete": "is about whoever asks",
     "Mutation.projectCreate": "names nothing that exists; the id is of the client's making",
     "Mutation.sessionCreate": "answers INVALID_CREDENTIALS, whoever is meant",
     "Mutation.sessionRefresh": "is about who holds the token",
-    "Mutation.sessionsRevokeOthers": "is about whoever asks",
+    "Mutation.sessionRevokeOthers": "is about whoever asks",
     "Mutation.streamTokenCreate": "is about whoever asks",
     "Mutation.passwordResetRequest": "answers the same for everybody",
     "Mutation.passwordReset": "is about who holds the token",

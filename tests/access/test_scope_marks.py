@@ -135,7 +135,7 @@ async def scene(world: World) -> Scene:
     )["webhook"]["id"]
     integration = (
         await _does(
-            world, ada, "integrationConnect", "integration { id }",
+            world, ada, "integrationCreate", "integration { id }",
             projectId=project, github={"repository": "mark-integrations/repo"}, credentials="x",
         )
     )["integration"]["id"]  # fmt: skip

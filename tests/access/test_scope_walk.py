@@ -43,18 +43,18 @@ NO_KEY = "a session"
 # The noun of each type (docs/access.md, "API keys"). "" says nothing by itself.
 
 NOUNS = {
-    "tasks": "Task TaskShare Tag TagCount TaskStats StatusCount PriorityCount SubtaskProgress",
+    "tasks": "Task TaskShare Tag TagCount TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
-    "time": ("TimeEntry TimeReport TimeReportGroup TimerChange ReportExport ReportExportProgress"),
+    "time": ("TimeEntry TimeReport TimeReportGroup TimerEvent ReportExport ReportExportEvent"),
     "people": "User",
-    "events": ("TaskEvent Event FieldChange Activity ActivityStats ActivityCount ResourceCount"),
+    "events": ("Event Event FieldChange Activity EventStats EventKindCount EventSubjectTypeCount"),
     "notifications": (
-        "Notification NotificationReceived NotificationPreferences NotificationChannels"
+        "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders": (
-        "Reminder ReminderRule ReminderOffset ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery",
@@ -84,14 +84,14 @@ ALSO = {
     "Task.key": "projects",
     "Task.commentCount": "comments",
     "Task.attachmentCount": "files",
-    "Task.trackedSeconds": "time",
+    "Task.tracked": "time",
     "Task.syncProblem": "integrations",
-    "TaskFilter.trackedSeconds": "time",
+    "TaskFilter.tracked": "time",
     "TaskOrder.commentCount": "comments",
     "TaskOrder.attachmentCount": "files",
-    "TaskOrder.trackedSeconds": "time",
-    "Project.trackedSeconds": "time",
-    "ProjectOrder.trackedSeconds": "time",
+    "TaskOrder.tracked": "time",
+    "Project.tracked": "time",
+    "ProjectOrder.tracked": "time",
     "TaskStats.commentsPosted": "comments",
     "ReportExport.url": "projects tasks",
     "Reminder.nextRunAt": "tasks",
@@ -101,11 +101,11 @@ ALSO = {
     "ReminderFilter.lastRunAt": "tasks",
     "ReminderOrder.nextRunAt": "tasks",
     "ReminderOrder.lastRunAt": "tasks",
-    "TaskEvent.ip": "admin",
-    "TaskEvent.sessionId": "admin",
+    "Event.ip": "admin",
+    "Event.sessionId": "admin",
     "Query.task(key)": "projects",
     "Query.reminderPreview(taskId)": "tasks",
-    "Mutation.timeReportExport": "projects tasks",
+    "Mutation.reportExportCreate": "projects tasks",
 }
 # Root fields by the noun of what they give; those that give plain values, or another noun's.
 GIVES = {
@@ -119,7 +119,7 @@ GIVES = {
     "reminderPreview": "reminders",
     "users": "people",
     "adminUsers": "admin",
-    "auditLog": "admin events",
+    "adminAuditLog": "admin events",
     "taskEvents": "events",
 }
 # Of mutations by what their names begin with, the longest first.
@@ -127,8 +127,8 @@ WRITES = {
     "time": "time", "timer": "time", "report": "time", "task": "tasks", "project": "projects",
     "comment": "comments", "attachment": "files", "notification": "notifications",
     "reminder": "reminders", "webhook": "webhooks", "integration": "integrations", "job": "admin",
-    "userUpdate": "admin", "userActivate": "admin", "userDeactivate": "admin",
-    "userSessionsRevoke": "admin", "userRegister": NO_KEY, "userDelete": NO_KEY,
+    "adminUserUpdate": "admin", "adminUserActivate": "admin", "adminUserDeactivate": "admin",
+    "adminUserSessionsRevoke": "admin", "userRegister": NO_KEY, "accountDelete": NO_KEY,
     "session": NO_KEY, "streamToken": NO_KEY, "profile": NO_KEY, "password": NO_KEY,
     "email": NO_KEY, "avatar": NO_KEY, "apiKey": NO_KEY, "device": NO_KEY,
 }  # fmt: skip

@@ -368,7 +368,10 @@ async def test_an_archived_project_is_one_reason_with_one_code(world: World, cas
         (BULK_DELETE, {"items": [id_]}),
     ]
     for document, fields in tries:
-        assert await codes(world, owner, document, **fields) == ["ARCHIVED"], (document, fields)
+        assert await codes(world, owner, document, **fields) == ["PROJECT_ARCHIVED"], (
+            document,
+            fields,
+        )
     # Who might not do it otherwise either is told that.
     assert await codes(world, viewer, UPDATE, **id_, title="x") == ["FORBIDDEN"]
     shown = """
@@ -385,7 +388,7 @@ async def test_an_archived_project_is_one_reason_with_one_code(world: World, cas
     give_back = """
     mutation ($input: TaskShareDeleteInput!) { taskShareDelete(input: $input) { errors { code } } }
     """
-    assert await codes(world, owner, give_back, id=gid(share)) == ["ARCHIVED"]
+    assert await codes(world, owner, give_back, id=gid(share)) == ["PROJECT_ARCHIVED"]
     assert await codes(world, stranger, give_back, id=gid(share)) == []
     again = "mutation ($id: ID!) { projectUnarchive(input: {id: $id}) { errors { code } } }"
     assert (await world.run(again, owner, id=gid(project))).good["projectUnarchive"]["errors"] == []
@@ -409,8 +412,8 @@ async def test_the_holder_of_an_ended_share_sees_it_and_may_not_change_it(world:
 
 
 USER_DELETE = """
-mutation ($input: UserDeleteInput!) {
-  userDelete(input: $input) { deletedId tasksLostByOthers errors { code path } }
+mutation ($input: AccountDeleteInput!) {
+  accountDelete(input: $input) { deletedId tasksLostByOthers errors { code path } }
 }
 """
 
@@ -441,11 +444,11 @@ async def test_an_account_hands_over_what_somebody_sees(world: World) -> None:
     leaf = await world.task(owner, parent_id=middle.id)
     await world.share(middle, heir)
     give = {"password": PASSWORD, "confirm": True}
-    refused = await do(world, owner, USER_DELETE, **give, transferTo=gid(stranger))
+    refused = await do(world, owner, USER_DELETE, **give, transferToId=gid(stranger))
     assert [(e["code"], e["path"]) for e in refused["errors"]] == [
-        ("BAD_USER_INPUT", ["input", "transferTo"])
+        ("BAD_USER_INPUT", ["input", "transferToId"])
     ]
-    done = await do(world, owner, USER_DELETE, **give, transferTo=gid(heir))
+    done = await do(world, owner, USER_DELETE, **give, transferToId=gid(heir))
     assert (done["tasksLostByOthers"], done["errors"]) == (0, [])
     assert await may(world, heir, middle) == "see edit delete share"
     assert await may(world, heir, leaf) == "see edit delete share"

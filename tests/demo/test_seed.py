@@ -98,7 +98,7 @@ async def test_the_log_tells_the_same_story(company: Database) -> None:
     created = {row.subject_id for row in events if row.kind == "TASK_CREATED"}
     assert created == {row.id for row in await all_of(company, Task.id)}
     kinds = Counter(row.kind for row in events)
-    for kind in ("TASK_ASSIGNED", "TASK_COMPLETED", "TASK_REOPENED", "MEMBER_ADDED"):
+    for kind in ("TASK_ASSIGNED", "TASK_COMPLETED", "TASK_REOPENED", "PROJECT_MEMBER_ADDED"):
         assert kinds[kind] > 1
 
 

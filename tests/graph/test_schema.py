@@ -124,7 +124,7 @@ UNVERSIONED = {
     "AttachmentDeleteInput": "an attachment never changes",
     "CommentDeleteInput": "ends it, whatever was changed",
     "IntegrationInput": "ends it, or has its worker look now: changes nothing that was typed in",
-    "JobRetryInput": "a job has no version; only one that failed is queued again",
+    "AdminJobRetryInput": "a job has no version; only one that failed is queued again",
     "ProjectMemberRemoveInput": "ends it, whatever was changed",
     "ProjectRestoreInput": "what is in the trash does not change",
     "TaskRestoreInput": "what is in the trash does not change",

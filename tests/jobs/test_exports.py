@@ -37,8 +37,8 @@ from tests.accounts import Person
 from tests.factories import World, fresh_id, gid
 from tests.graph.time.test_time_report import entry
 
-EXPORT = """mutation ($input: TimeReportExportInput!) {
-  timeReportExport(input: $input) {
+EXPORT = """mutation ($input: ReportExportCreateInput!) {
+  reportExportCreate(input: $input) {
     reportExport { id state progress url } errors { code path message }
   }
 }"""
@@ -47,7 +47,7 @@ READ = """query ($id: ID!) { reportExport(id: $id) {
 } }"""
 IMPORT = """mutation ($input: TimeEntryImportInput!) {
   timeEntryImport(input: $input) {
-    doneCount goodCount errors { code path }
+    doneCount validCount errors { code path }
     results { row timeEntry { durationSeconds tags description day task { title } }
       errors { code } }
   }
@@ -64,7 +64,7 @@ async def context(world: World) -> AsyncIterator[WorkerContext]:
 
 async def ask(world: World, person: Person, **given: Any) -> str:
     reply = await world.run(EXPORT, person, input=given)
-    return str(reply.good["timeReportExport"]["reportExport"]["id"])
+    return str(reply.good["reportExportCreate"]["reportExport"]["id"])
 
 
 def key_of(export_id: str) -> Any:
@@ -120,13 +120,13 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: Worker
     # The file can be read back: by somebody else's account nothing, by one's own everything.
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
     assert [done["row"] for done in reply.good["timeEntryImport"]["results"]] == [2, 3]
-    assert reply.good["timeEntryImport"]["goodCount"] == 0
+    assert reply.good["timeEntryImport"]["validCount"] == 0
     async with world.database.session() as session, session.begin():
         await session.execute(
             text("DELETE FROM time_entries WHERE id = ANY(:ids)"), {"ids": [one.id, day.id]}
         )
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
-    assert reply.good["timeEntryImport"]["goodCount"] == 2
+    assert reply.good["timeEntryImport"]["validCount"] == 2
     assert reply.good["timeEntryImport"]["doneCount"] == 0
     reply = await world.run(IMPORT, ada, input={"csv": content})
     done = reply.good["timeEntryImport"]
@@ -156,7 +156,7 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
     )
     await make(context, export_id)
     made = orjson.loads((await fetched(world, ada, export_id))[1])
-    assert (made["seconds"], made["billableSeconds"], made["count"]) == (7260, 60, 2)
+    assert (made["seconds"], made["billable"], made["count"]) == (7260, 60, 2)
     names = [(group["name"], group["seconds"]) for group in made["groups"]]
     assert names == [("Bridge", 7200), ("No project", 60)]
     days = [(day["name"], day["seconds"]) for day in made["groups"][0]["groups"]]
@@ -202,7 +202,7 @@ async def test_an_export_is_its_owners_alone(world: World, context: WorkerContex
     cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
       reportExport { state } errors { code } } }"""
     assert (await world.run(cancel, bob, id=export_id)).codes == ["NOT_FOUND"]
-    query = "subscription ($id: ID!) { reportExportProgress(id: $id) { at } }"
+    query = "subscription ($id: ID!) { reportExportChanged(id: $id) { at } }"
     assert (await world.first_delivery(query, bob, id=export_id)).codes == ["NOT_FOUND"]
     await make(context, export_id)
     url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
@@ -226,12 +226,12 @@ async def test_progress_is_told_until_it_is_over(world: World, context: WorkerCo
     await world.rows(*(entry(ada, START + dt.timedelta(hours=n), 60) for n in range(30)))
     export_id = await ask(world, ada, format="CSV")
     query = """subscription ($id: ID!) {
-      reportExportProgress(id: $id) { reportExport { state progress } }
+      reportExportChanged(id: $id) { reportExport { state progress } }
     }"""
 
     async def listen() -> list[str]:
         return [
-            reply.good["reportExportProgress"]["reportExport"]["state"]
+            reply.good["reportExportChanged"]["reportExport"]["state"]
             async for reply in world.deliveries(query, ada, id=export_id)
         ]
 
@@ -449,7 +449,7 @@ async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None
     ]
     data = reply.data["timeEntryImport"]
     assert [result["row"] for result in data["results"]] == [2, 3, 4, 5, 6, 7, 9]
-    assert (data["goodCount"], data["doneCount"]) == (2, 0)
+    assert (data["validCount"], data["doneCount"]) == (2, 0)
     reply = await world.run(IMPORT, ada, input=given)
     assert reply.data["timeEntryImport"]["doneCount"] == 0
     reply = await world.run(IMPORT, ada, input=given | {"onError": "CONTINUE"})
@@ -470,7 +470,7 @@ async def test_a_row_with_too_few_or_too_many_cells_fails_alone(world: World) ->
     found = [(error["code"], error["path"][1:]) for error in reply.user_errors]
     assert found == [("BAD_USER_INPUT", ["csv", "3"]), ("BAD_USER_INPUT", ["csv", "4"])]
     data = reply.data["timeEntryImport"]
-    assert (data["goodCount"], data["doneCount"]) == (1, 1)
+    assert (data["validCount"], data["doneCount"]) == (1, 1)
     assert [result["row"] for result in data["results"]] == [2, 3, 4]
 
 
@@ -524,7 +524,7 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
 
     async def begin_on(day: str) -> None:
         change = """mutation ($day: WeekDay!) {
-          profileUpdate(input: {weekStart: $day}) { errors { code } }
+          accountUpdate(input: {weekStart: $day}) { errors { code } }
         }"""
         assert (await world.post(change, ada, day=day)).good
 
@@ -543,7 +543,7 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
         reply = await world.post(
             EXPORT, ada, input={"format": "JSON", "groupBy": ["WEEK"], **given}
         )
-        export_id = reply.good["timeReportExport"]["reportExport"]["id"]
+        export_id = reply.good["reportExportCreate"]["reportExport"]["id"]
         # What the profile says later does not change an export that was asked for before.
         await begin_on("FRIDAY")
         await make(context, export_id)

@@ -14,7 +14,7 @@ from tests.factories import World, gid
 
 IMPORT = """mutation ($input: TimeEntryImportInput!) {
   timeEntryImport(input: $input) {
-    doneCount goodCount duplicateCount errors { code path message }
+    doneCount validCount duplicateCount errors { code path message }
     results { row
       timeEntry { id startedAt endedAt day durationSeconds description billable tags
         task { title } project { name } }
@@ -240,7 +240,7 @@ async def test_a_file_that_is_sent_again_makes_nothing_twice(world: World) -> No
     text = table(rows)
     assert (await imported(world, ada, text))["doneCount"] == 3
     again = await imported(world, ada, text, dryRun=True)
-    assert (again["goodCount"], again["duplicateCount"]) == (0, 3)
+    assert (again["validCount"], again["duplicateCount"]) == (0, 3)
     assert [[n["code"] for n in r["notices"]] for r in again["results"]] == [["DUPLICATE"]] * 3
     # A new row among known ones is made; another description or length is another entry.
     more = table(

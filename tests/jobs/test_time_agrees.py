@@ -38,7 +38,7 @@ UTC = dt.UTC
 DAY = dt.timedelta(days=1)
 REPORT = """query ($filter: TimeReportFilter, $zone: String) {
   timeReport(filter: $filter, groupBy: [DAY], timezone: $zone) {
-    seconds billableSeconds count groups { day seconds }
+    seconds billable count groups { day seconds }
   }
 }"""
 
@@ -117,7 +117,7 @@ async def reported(world: World, ada: Person, filter_: Any, zone: str) -> tuple[
     reply = await world.run(REPORT, ada, filter=filter_, zone=zone)
     made = reply.good["timeReport"]
     days = Counter({group["day"]: int(group["seconds"]) for group in made["groups"]})
-    return Sums(made["seconds"], made["billableSeconds"], made["count"]), days
+    return Sums(made["seconds"], made["billable"], made["count"]), days
 
 
 async def exported(
@@ -143,7 +143,7 @@ def json_sums(made: Any) -> Sums:
     total = sum(one["durationSeconds"] for one in entries)
     billable = sum(one["durationSeconds"] for one in entries if one["billable"])
     sums = Sums(total, billable, len(entries))
-    assert sums == Sums(made["seconds"], made["billableSeconds"], made["count"])
+    assert sums == Sums(made["seconds"], made["billable"], made["count"])
     return sums
 
 

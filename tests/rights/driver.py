@@ -197,13 +197,15 @@ class Driver(Comparison):
 
     async def _user_delete(self, actor: str, heir: str | None = None) -> set[str]:
         """First without `confirm`, which changes nothing and tells how much others would lose."""
-        values = {"password": PASSWORD} | ({"transferTo": self.gid(heir)} if heir else {})
+        values = {"password": PASSWORD} | ({"transferToId": self.gid(heir)} if heir else {})
         result = "deletedId tasksLostByOthers"
-        codes, payload = await self.mutate(actor, "userDelete", result, **values)
+        codes, payload = await self.mutate(actor, "accountDelete", result, **values)
         if not codes:
             self.same("deletedId without confirm", payload["deletedId"], None)
             asked = payload["tasksLostByOthers"]
-            codes, payload = await self.mutate(actor, "userDelete", result, confirm=True, **values)
+            codes, payload = await self.mutate(
+                actor, "accountDelete", result, confirm=True, **values
+            )
             self.same("deletedId", payload["deletedId"], self.gid(actor))
             self.same("tasksLostByOthers", payload["tasksLostByOthers"], asked)
             self.lost_by_others = asked

@@ -109,7 +109,7 @@ def document_of(selection: str | None) -> str:
         or not all(isinstance(other, FragmentDefinitionNode) for other in others)
     ):
         raise BadInput(
-            "payload must be a selection on TaskEvent, such as { kind task { title } }, "
+            "payload must be a selection on Event, such as { kind task { title } }, "
             "followed only by fragments that it uses.",
             path=PATH,
         )

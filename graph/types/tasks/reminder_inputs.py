@@ -58,8 +58,10 @@ class ReminderFilter:
     """Conditions on the viewer's reminders."""
 
     id: IDFilter | None = filtering.by_id(models.Reminder.id, models.Reminder, "The reminder's ID.")
-    kind: ReminderRuleKindFilter | None = filtering.by(models.Reminder.kind, "The kind of rule.")
-    enabled: bool | None = filtering.by_condition(
+    rule_kind: ReminderRuleKindFilter | None = filtering.by(
+        models.Reminder.kind, "The kind of rule."
+    )
+    is_enabled: bool | None = filtering.by_condition(
         lambda _, reminder: reminder.enabled, "Whether the reminder is on."
     )
     message: StringFilter | None = filtering.by(models.Reminder.message, "The text.")
@@ -236,7 +238,7 @@ class ReminderCreateInput(MutationInput):
     channels: list[ReminderChannel] | None = optional(
         "The channels through which the reminder notifies you; IN_APP by default."
     )
-    enabled: bool | None = optional("Whether the reminder is on; true by default.")
+    is_enabled: bool | None = optional("Whether the reminder is on; true by default.")
 
 
 @strawberry.input(description="Input for `reminderUpdate`. Omitted fields stay unchanged.")
@@ -251,7 +253,7 @@ class ReminderUpdateInput(UpdateInput):
     channels: strawberry.Maybe[list[ReminderChannel] | None] = change(
         "All channels through which the reminder notifies you."
     )
-    enabled: strawberry.Maybe[bool | None] = change(
+    is_enabled: strawberry.Maybe[bool | None] = change(
         "Whether the reminder is on. To turn it on, you must be able to see its task or project."
     )
 

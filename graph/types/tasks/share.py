@@ -22,7 +22,7 @@ from graph.core.inputs import changes_of, given
 from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import load_objects, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
@@ -145,8 +145,8 @@ class TaskShareQuery:
 
 
 @strawberry.type
-class _SharePayload(Payload):
-    share: TaskShare | None = ref(
+class _SharePayload(MutationPayload):
+    task_share: TaskShare | None = ref(
         models.TaskShare, "The share. Null if the mutation failed.", "share"
     )
 
@@ -162,7 +162,7 @@ class TaskShareUpdatePayload(_SharePayload):
 
 
 @payload("Payload of `taskShareDelete`.")
-class TaskShareDeletePayload(Payload):
+class TaskShareDeletePayload(MutationPayload):
     """A deleted share can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The deleted share's ID.")

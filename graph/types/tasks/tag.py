@@ -29,7 +29,7 @@ from graph.core.fields import BatchInfo, argument, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import ordering, paging
 from graph.kit.loading import Shape, viewer_of
-from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref
+from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy, Ordering, Source
 from graph.kit.page_rows import KEY
 from graph.kit.paging import Page, PageInfo, Window, paging_arguments, window_of
@@ -333,7 +333,7 @@ class TaskTagsRemoveInput(UpdateInput):
 
 
 @strawberry.type
-class _TaggedPayload(Payload):
+class _TaggedPayload(MutationPayload):
     task: _Task | None = ref(models.Task, "The task. Null if the mutation failed.", "task")
 
 

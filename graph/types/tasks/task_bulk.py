@@ -27,7 +27,7 @@ from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit import rates
 from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.kit.mutation import MutationPayload, Outcome, PayloadValue, mutation, payload
 from graph.types.tasks.task import Task, new_task, task_changes
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
@@ -179,7 +179,7 @@ class TaskBulkDeleteResult(TaskBulkResult):
 
 
 @strawberry.type
-class _BulkPayload(Payload):
+class _BulkPayload(MutationPayload):
     done_count: int = derived(
         (),
         lambda value: value.refs.get("done", 0),

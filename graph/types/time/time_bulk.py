@@ -17,7 +17,7 @@ from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
 from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.kit.mutation import MutationPayload, Outcome, PayloadValue, mutation, payload
 from graph.types.tasks.task_bulk import BulkOnError
 from graph.types.time.time_entry import TimeEntry, new_entry
 from graph.types.time.time_inputs import TimeEntryBulkCreateInput
@@ -62,7 +62,7 @@ class TimeEntryBulkResult:
     "Payload of `timeEntryBulkCreate`, with a result per item. `errors` contains the errors of "
     "all items, each with the item's index in its path."
 )
-class TimeEntryBulkCreatePayload(Payload):
+class TimeEntryBulkCreatePayload(MutationPayload):
     """`timeEntryBulkCreate`."""
 
     done_count: int = derived(

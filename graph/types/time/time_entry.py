@@ -22,7 +22,7 @@ from graph.core.inputs import changes_of, given, is_given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.loading import load_object, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
 from graph.types.time.time_inputs import (
@@ -85,7 +85,7 @@ class TimeEntry(Node):
         "The day of an entry that was given as a day and a duration; null if it has a start and "
         "an end.",
     )
-    duration_seconds: int = expression(
+    duration: int = expression(
         models.TimeEntry,
         "duration_seconds",
         lambda _, entry: cast(func.least(seconds(entry), 2**31 - 1), BigInteger),
@@ -96,11 +96,11 @@ class TimeEntry(Node):
         lambda entry: entry.ended_at is None,
         "Whether the entry is a running timer.",
     )
-    billable: bool = column(models.TimeEntry.billable, "Whether the time is billable.")
+    is_billable: bool = column(models.TimeEntry.billable, "Whether the time is billable.")
     tags: list[str] = column(
         models.TimeEntry.tags, "The tags, in the order in which they were given."
     )
-    overlaps: bool = expression(
+    has_overlap: bool = expression(
         models.TimeEntry,
         "overlaps",
         overlaps,
@@ -173,7 +173,7 @@ class TimeEntryQuery:
 
 
 @strawberry.type
-class _EntryPayload(Payload):
+class _EntryPayload(MutationPayload):
     time_entry: TimeEntry | None = ref(
         models.TimeEntry, "The time entry; null if nothing was changed."
     )
@@ -200,7 +200,7 @@ class TimerStopPayload(_EntryPayload):
 
 
 @payload("Payload of `timeEntryDelete`.")
-class TimeEntryDeletePayload(Payload):
+class TimeEntryDeletePayload(MutationPayload):
     """Deletion is permanent."""
 
     time_entry: TimeEntry | None = ref(
@@ -227,10 +227,10 @@ def new_entry(data: NewTimeEntryFields) -> domain.NewTimeEntry:
         ended_at=given(data.ended_at),
         duration_seconds=given(data.duration_seconds),
         day=given(data.day),
-        billable=bool(given(data.billable)),
+        billable=bool(given(data.is_billable)),
         tags=given(data.tags) or (),
         id=ids.decode_new(models.TimeEntry, data.id, ("id",)),
-        force=bool(given(data.force)),
+        force=bool(given(data.allow_over_24_hours)),
     )
 
 
@@ -248,7 +248,7 @@ async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
         "ended_at",
         "duration_seconds",
         "day",
-        "billable",
+        "is_billable",
         "tags",
     )
     for name, model in (("project_id", models.Project), ("task_id", models.Task)):
@@ -259,7 +259,7 @@ async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
         ids.decode(models.TimeEntry, data.id, ("id",)),
         changes,
         given(data.if_version),
-        force=bool(given(data.force)),
+        force=bool(given(data.allow_over_24_hours)),
     )
     return {"time_entry": entry.id}
 
@@ -275,7 +275,7 @@ async def _start(work: Work, data: TimerStartInput) -> Refs:
         "project_id": _id(models.Project, data.project_id, "project_id"),
         "task_id": _id(models.Task, data.task_id, "task_id"),
         "description": given(data.description),
-        "billable": bool(given(data.billable)),
+        "billable": bool(given(data.is_billable)),
         "tags": given(data.tags) or (),
     }
     requested = {name: value for name, value in values.items() if is_given(getattr(data, name))}

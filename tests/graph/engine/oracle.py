@@ -208,7 +208,7 @@ KINDS: Mapping[str, Kind] = {
     "Integration": Kind(
         "integrations",
         "integration",
-        {"lastError": _plain("last_error")},
+        {"failureReason": _plain("last_error")},
         {"project": ("project_id", "Project")},
     ),
     "Webhook": Kind("webhooks", "webhook", {"url": _plain("url")}),

@@ -28,12 +28,12 @@ EVENT = """
   changes { field from to }
 """
 LISTEN = f"""
-subscription ($filter: TaskEventFilter, $after: String) {{
+subscription ($filter: EventFilter, $after: String) {{
   taskEvents(filter: $filter, after: $after) {{ {EVENT} }}
 }}
 """
 CHANGES = f"""
-query ($since: String!, $first: Int, $filter: TaskEventFilter) {{
+query ($since: String!, $first: Int, $filter: EventFilter) {{
   changes(since: $since, first: $first, filter: $filter) {{
     nodes {{ {EVENT} }}
     edges {{ cursor node {{ id }} }}
@@ -143,7 +143,7 @@ async def test_every_leaf_of_an_event_is_told_live_and_since_a_cursor(
     session = ada.viewer.session_id
     assert session is not None
     task = await world.task(ada, project_id=(await world.project(ada, editors=[bob])).id)
-    fields: Any = schema._schema.type_map["TaskEvent"].fields  # type: ignore[attr-defined]
+    fields: Any = schema._schema.type_map["Event"].fields  # type: ignore[attr-defined]
     leaves = " ".join(
         name for name, one in fields.items() if is_leaf_type(get_named_type(one.type))
     )
@@ -262,7 +262,7 @@ async def test_what_is_gone_is_null_and_what_it_was_is_still_told(
     assert event["task"] is None
     assert event["subjectId"] == gid(task)
     # An event is a node like any other.
-    query = "query ($id: ID!) { node(id: $id) { id ... on TaskEvent { kind cursor } } }"
+    query = "query ($id: ID!) { node(id: $id) { id ... on Event { kind cursor } } }"
     node = (await world.run(query, ada, engine=engine, id=event["id"])).good["node"]
     assert node == {"id": event["id"], "kind": "TASK_DELETED", "cursor": event["cursor"]}
     stranger = await world.person()
@@ -377,13 +377,13 @@ async def test_a_parent_is_named_only_to_those_who_see_it(world: World, engine: 
     # The audit log hides nothing of what was written.
     audited = await world.run(
         "query ($task: ID!) {"
-        " auditLog(filter: {taskId: {eq: $task}, kind: {eq: TASK_UPDATED}}) {"
+        " adminAuditLog(filter: {taskId: {eq: $task}, kind: {eq: TASK_UPDATED}}) {"
         " nodes { changes { to } } } }",
         admin,
         engine=engine,
         task=gid(task),
     )
-    (entry,) = audited.good["auditLog"]["nodes"]
+    (entry,) = audited.good["adminAuditLog"]["nodes"]
     assert entry["changes"] == [{"to": gid(parent)}]
 
 

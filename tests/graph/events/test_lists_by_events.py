@@ -13,7 +13,7 @@ from tests.factories import World, gid
 LIST = """query ($filter: TaskFilter) {
   tasks(filter: $filter, first: 100) { nodes { id title } }
 }"""
-EVENTS = """query ($since: String!, $filter: TaskEventFilter) {
+EVENTS = """query ($since: String!, $filter: EventFilter) {
   changes(since: $since, first: 30, filter: $filter) {
     nodes { kind matches subjectId subject { __typename } task { id title } }
     pageInfo { hasNextPage endCursor }

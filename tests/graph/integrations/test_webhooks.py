@@ -125,7 +125,7 @@ async def test_payloads_that_cannot_be_made_are_refused(
 
 
 async def test_a_payload_may_have_fragments(world: World, ada: Person) -> None:
-    text = "{ kind ...F } fragment F on TaskEvent { task { title } }"
+    text = "{ kind ...F } fragment F on Event { task { title } }"
     assert (await create(world, ada, payload=text))["webhook"]["payload"] == text
 
 

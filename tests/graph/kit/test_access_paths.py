@@ -31,7 +31,7 @@ query ($after: String, $before: String, $filter: TaskFilter) {
   byDue: tasks(first: 50, orderBy: [{ dueAt: { direction: DESC } }, { title: {} }]) {
     nodes { title viewerCanEdit commentCount }
   }
-  byTime: tasks(first: 4, orderBy: [{ trackedSeconds: {} }]) { nodes { title } }
+  byTime: tasks(first: 4, orderBy: [{ tracked: {} }]) { nodes { title } }
   some: tasks(filter: $filter, first: 5) { totalCount nodes { title assignee { username } } }
   none: tasks(first: 0) { totalCount nodes { title } }
 }

@@ -41,7 +41,7 @@ NAMED: dict[str, type[Any]] = {
     "afterId": models.Task,
     "assigneeId": models.User,
     "userId": models.User,
-    "transferTo": models.User,
+    "transferToId": models.User,
     "uploadId": models.StoredFile,
     "ids": models.Notification,
 }
@@ -357,6 +357,6 @@ async def test_a_list_that_is_too_long_is_one_problem(world: World, eve: Person)
 
 
 async def test_who_may_not_do_it_at_all_is_told_that_alone(world: World, eve: Person) -> None:
-    retry = "mutation ($id: ID!) { it: jobRetry(input: {id: $id}) { errors { code path } } }"
+    retry = "mutation ($id: ID!) { it: adminJobRetry(input: {id: $id}) { errors { code path } } }"
     reply = await world.post(retry, eve, id=missing(models.Job))
     assert [error["code"] for error in reply.data["it"]["errors"]] == ["FORBIDDEN"]

@@ -40,8 +40,8 @@ def reminder(ada: Person, number: int) -> models.Reminder:
     )  # fmt: skip
 
 
-DEVICE = """mutation ($input: DeviceRegisterInput!) {
-  deviceRegister(input: $input) { device { id } errors { code } }
+DEVICE = """mutation ($input: DeviceCreateInput!) {
+  deviceCreate(input: $input) { device { id } errors { code } }
 }"""
 API_KEY = """mutation ($input: ApiKeyCreateInput!) {
   apiKeyCreate(input: $input) { apiKey { id } errors { code } }
@@ -103,8 +103,8 @@ async def test_there_are_fifty_integrations_and_no_more(world: World) -> None:
             for _ in range(49)
         )
     )
-    connect = """mutation ($input: IntegrationConnectInput!) {
-      integrationConnect(input: $input) { integration { id } errors { code } }
+    connect = """mutation ($input: IntegrationCreateInput!) {
+      integrationCreate(input: $input) { integration { id } errors { code } }
     }"""
     values = {
         "projectId": gid(project), "slack": {}, "credentials": "https://hooks.example.com/x/y/z",
@@ -117,8 +117,8 @@ async def test_there_are_fifty_integrations_and_no_more(world: World) -> None:
 async def test_people_of_a_repository(world: World, count: int, codes: list[str]) -> None:
     ada = await world.person()
     project = await world.project(ada)
-    connect = """mutation ($input: IntegrationConnectInput!) {
-      integrationConnect(input: $input) { integration { id } errors { code } }
+    connect = """mutation ($input: IntegrationCreateInput!) {
+      integrationCreate(input: $input) { integration { id } errors { code } }
     }"""
     people = [{"login": f"login-{number}", "username": ada.username} for number in range(count)]
     github = {"repository": "octocat/hello-world", "assignees": people}

@@ -23,7 +23,7 @@ WORDS = [
     "борода", "ящик", "日本", "한국",
 ]  # fmt: skip
 TASKS = """
-query ($id: ID!, $direction: OrderDirection!, $first: Int, $last: Int, $a: String, $b: String) {
+query ($id: ID!, $direction: SortOrder!, $first: Int, $last: Int, $a: String, $b: String) {
   project(id: $id) {
     tasks(orderBy: [{ title: { direction: $direction } }], first: $first, after: $a, last: $last,
           before: $b) {

@@ -216,7 +216,7 @@ async def test_who_is_removed_loses_assignments_and_is_told(world: World, owner:
     await do(world, owner, "projectMemberRemove", id=await membership(world, project, person))
     told = await changes(world, person, since)
     assert "ACCESS_LOST" in told
-    assert "MEMBER_REMOVED" not in told
+    assert "PROJECT_MEMBER_REMOVED" not in told
     seen = await world.run(
         "query ($a: ID!, $b: ID!) { a: task(id: $a) { id } b: task(id: $b) { id } }",
         person,
@@ -229,7 +229,7 @@ async def test_who_is_removed_loses_assignments_and_is_told(world: World, owner:
         "query ($id: ID!) { task(id: $id) { assignee { id } } }", owner, id=gid(task)
     )
     assert reply.good["task"]["assignee"] is None
-    assert {"MEMBER_REMOVED", "TASK_ASSIGNED"} <= set(await changes(world, owner, since))
+    assert {"PROJECT_MEMBER_REMOVED", "TASK_ASSIGNED"} <= set(await changes(world, owner, since))
 
 
 async def test_everybody_may_leave_but_the_owner(world: World, owner: Person) -> None:
@@ -380,8 +380,10 @@ async def test_an_archived_project_opens_again(world: World, owner: Person) -> N
     assert (again["archivedAt"], again["version"]) == (first["archivedAt"], first["version"])
     person = await world.person()
     member = {"projectId": gid(project), "userId": gid(person), "role": "VIEWER"}
-    assert (await failed(world, owner, "projectUpdate", id=gid(project), name="x"))[0] == "ARCHIVED"
-    assert (await failed(world, owner, "projectMemberAdd", **member))[0] == "ARCHIVED"
+    assert (await failed(world, owner, "projectUpdate", id=gid(project), name="x"))[
+        0
+    ] == "PROJECT_ARCHIVED"
+    assert (await failed(world, owner, "projectMemberAdd", **member))[0] == "PROJECT_ARCHIVED"
     opened = await done(world, owner, "projectUnarchive", id=gid(project))
     assert opened["archivedAt"] is None
     await done(world, owner, "projectMemberAdd", **member)

@@ -264,9 +264,9 @@ async def test_no_key_can_do_what_is_about_the_account(world: World) -> None:
     key = await key_of(world, ada, "read", "write")
     for operation in (
         'mutation { apiKeyCreate(input: {name: "x", scopes: ["read"]}) { key } }',
-        'mutation { profileUpdate(input: {fullName: "x"}) { user { id } } }',
-        "mutation { sessionsRevokeOthers(input: {}) { revokedCount } }",
-        'mutation { userDelete(input: {password: "x"}) { deletedId } }',
+        'mutation { accountUpdate(input: {fullName: "x"}) { user { id } } }',
+        "mutation { sessionRevokeOthers(input: {}) { revokedCount } }",
+        'mutation { accountDelete(input: {password: "x"}) { deletedId } }',
         MINE,
         "{ viewer { sessions { nodes { id } } } }",
     ):
@@ -453,7 +453,7 @@ async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world
         kinds = [node["kind"] for node in nodes if node["subjectId"] == gid(moved)]
         assert kinds == ["TASK_MOVED"]
         assert gid(outside) not in str(nodes)
-    event = "query ($id: ID!) { node(id: $id) { ... on TaskEvent { summary } } }"
+    event = "query ($id: ID!) { node(id: $id) { ... on Event { summary } } }"
     async with world.database.session() as session:
         past = await session.scalars(select(models.Event).where(models.Event.task_id == moved.id))
         for one in past.all():
@@ -511,14 +511,14 @@ async def test_a_key_hears_of_the_nouns_that_it_may_read(world: World) -> None:
     asked = """
     query ($since: String!) {
       changes(since: $since) { nodes { kind summary changes { field to } } }
-      activityStats { byAction { kind count } } }
+      activityStats { byKind { kind count } } }
     """
 
     async def kinds(*scopes: str) -> Reply:
         return await ask(world, await key_of(world, ada, *scopes), asked, since=since)
 
     alone = (await kinds("events:read")).good
-    assert alone == {"changes": {"nodes": []}, "activityStats": {"byAction": []}}
+    assert alone == {"changes": {"nodes": []}, "activityStats": {"byKind": []}}
     some = await kinds("events:read", "comments:read")
     (event,) = some.good["changes"]["nodes"]
     assert event["kind"] == "COMMENT_CREATED"
@@ -535,12 +535,12 @@ async def test_whose_time_it_is_stays_closed_to_tasks(world: World) -> None:
     ada = await world.person()
     key = await key_of(world, ada, "tasks:read", "projects:read")
     for asked, scope in (
-        ("{ tasks { nodes { trackedSeconds(all: true) } } }", "time:read"),
-        ("{ tasks(filter: {trackedSeconds: {gt: 1}}) { totalCount } }", "time:read"),
-        ("{ tasks(orderBy: [{trackedSeconds: {}}]) { edges { cursor } } }", "time:read"),
+        ("{ tasks { nodes { tracked(all: true) } } }", "time:read"),
+        ("{ tasks(filter: {tracked: {gt: 1}}) { totalCount } }", "time:read"),
+        ("{ tasks(orderBy: [{tracked: {}}]) { edges { cursor } } }", "time:read"),
         ("{ tasks { nodes { commentCount } } }", "comments:read"),
         ("{ tasks(orderBy: [{attachmentCount: {}}]) { totalCount } }", "files:read"),
-        ("{ projects { nodes { trackedSeconds(all: true) } } }", "time:read"),
+        ("{ projects { nodes { tracked(all: true) } } }", "time:read"),
         ("{ taskStats { commentsPosted } }", "comments:read"),
         ("{ viewer { email } }", "people:read"),
         ("{ viewer { timezone isAdmin } }", "people:read"),

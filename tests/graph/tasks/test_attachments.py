@@ -184,9 +184,9 @@ async def test_an_archived_project_takes_no_files_and_gives_none_up(world: World
             .where(models.Project.id == project.id)
             .values(archived_at=func.now())
         )
-    assert (await attach(world.http, ada, gid(task), "a.txt", b"x")).codes == ["ARCHIVED"]
+    assert (await attach(world.http, ada, gid(task), "a.txt", b"x")).codes == ["PROJECT_ARCHIVED"]
     gone = await world.post(uploads.DELETE, ada, input={"id": made["id"]})
-    assert gone.codes == ["ARCHIVED"]
+    assert gone.codes == ["PROJECT_ARCHIVED"]
 
 
 async def test_lists_take_the_same_statements_for_one_task_and_for_many(world: World) -> None:

@@ -161,7 +161,7 @@ async def bad_items(world: World, ada: Person) -> tuple[list[Any], list[tuple[st
         ({"title": "x", "projectId": gid(hidden)}, ("NOT_FOUND", "projectId")),
         ({"title": "x", "projectId": missing(gid(hidden))}, ("NOT_FOUND", "projectId")),
         ({"title": "x", "projectId": gid(seen)}, ("FORBIDDEN", "projectId")),
-        ({"title": "x", "projectId": gid(archived)}, ("ARCHIVED", "projectId")),
+        ({"title": "x", "projectId": gid(archived)}, ("PROJECT_ARCHIVED", "projectId")),
         ({"title": "x", "projectId": gid(task)}, ("BAD_USER_INPUT", "projectId")),
         ({"title": "x", "parentId": gid(read_only)}, ("FORBIDDEN", "parentId")),
         (

@@ -247,9 +247,11 @@ async def test_an_archived_project_takes_no_comments(world: World) -> None:
     comment = await written(world, ada, task, "before")
     async with world.database.session() as session, session.begin():
         (await session.get_one(models.Project, project.id)).archived_at = dt.datetime.now(dt.UTC)
-    assert (await write(world, ada, task, "after")).codes == ["ARCHIVED"]
-    assert (await world.run(UPDATE, ada, input={"id": comment, "body": "x"})).codes == ["ARCHIVED"]
-    assert (await world.run(DELETE, ada, input={"id": comment})).codes == ["ARCHIVED"]
+    assert (await write(world, ada, task, "after")).codes == ["PROJECT_ARCHIVED"]
+    assert (await world.run(UPDATE, ada, input={"id": comment, "body": "x"})).codes == [
+        "PROJECT_ARCHIVED"
+    ]
+    assert (await world.run(DELETE, ada, input={"id": comment})).codes == ["PROJECT_ARCHIVED"]
     assert (await world.run(COMMENT, ada, id=comment)).good["comment"]["body"] == "before"
 
 

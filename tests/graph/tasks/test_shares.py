@@ -224,10 +224,10 @@ async def test_an_archived_project_keeps_its_shares_as_they_are(world: World) ->
     async with world.database.session() as session, session.begin():
         (await session.get_one(models.Project, project.id)).archived_at = dt.datetime.now(dt.UTC)
     assert (await world.run(SHARES, ada, id=gid(task))).good["task"]["shares"]["totalCount"] == 1
-    assert (await create(world, ada, task, username=cy.username)).codes == ["ARCHIVED"]
+    assert (await create(world, ada, task, username=cy.username)).codes == ["PROJECT_ARCHIVED"]
     change = {"id": gid(share), "permission": "EDIT"}
-    assert (await world.run(UPDATE, ada, input=change)).codes == ["ARCHIVED"]
-    assert (await world.run(DELETE, ada, input={"id": gid(share)})).codes == ["ARCHIVED"]
+    assert (await world.run(UPDATE, ada, input=change)).codes == ["PROJECT_ARCHIVED"]
+    assert (await world.run(DELETE, ada, input={"id": gid(share)})).codes == ["PROJECT_ARCHIVED"]
     assert (await world.run(DELETE, bob, input={"id": gid(share)})).codes == []
 
 
@@ -265,7 +265,7 @@ async def test_who_loses_sight_is_told_and_others_hear_nothing_of_shares(world: 
         share = (await create(world, owner, task, username=who.username)).good["taskShareCreate"]
         reply = await world.run(DELETE, owner, input={"id": share["share"]["id"]})
         assert reply.codes == []
-    told = ["SHARE_CREATED", "SHARE_DELETED"]
+    told = ["TASK_SHARE_CREATED", "TASK_SHARE_DELETED"]
     assert await kinds(world, bob, starts[bob.id]) == [*told, "ACCESS_LOST"]
     # A member of the project sees the task all the same.
     assert await kinds(world, member, starts[member.id]) == told
@@ -286,7 +286,7 @@ async def test_shares_of_many_tasks_are_one_statement(world: World) -> None:
 
 
 LISTEN = """
-subscription ($filter: TaskEventFilter) { taskEvents(filter: $filter) { kind } }
+subscription ($filter: EventFilter) { taskEvents(filter: $filter) { kind } }
 """
 
 

@@ -52,7 +52,7 @@ async def kinds(world: World, person: Person, since: str, **filter_: Any) -> lis
     """The kinds of events that the person sees since a cursor."""
     variables: dict[str, Any] = {"filter": filter_} if filter_ else {}
     reply = await world.run(
-        """query ($since: String!, $filter: TaskEventFilter) {
+        """query ($since: String!, $filter: EventFilter) {
           changes(since: $since, filter: $filter) { nodes { kind } }
         }""",
         person,
@@ -304,7 +304,7 @@ async def test_a_deactivated_person_is_given_nothing(
     gone = await world.person(is_active=True)
     admin = await world.house.admin()
     reply = await world.run(
-        "mutation ($input: UserInput!) { userDeactivate(input: $input) { errors { code } } }",
+        "mutation ($input: UserInput!) { adminUserDeactivate(input: $input) { errors { code } } }",
         admin,
         input={"id": gid(gone)},
     )
@@ -404,7 +404,7 @@ async def test_an_archived_project_is_read_only(
     ):
         for person in (owner, editor):
             code, _ = await failed(world, person, name, **fields)
-            assert code in {"ARCHIVED", "FORBIDDEN"}, (name, code)
+            assert code in {"PROJECT_ARCHIVED", "FORBIDDEN"}, (name, code)
     seen = await world.run(
         "query ($id: ID!) { task(id: $id) { title viewerCanEdit viewerCanDelete } }",
         editor,

@@ -87,23 +87,25 @@ async def test_a_strict_project_refuses_overlaps(world: World) -> None:
     project = await world.project(ada, editors=[bob])
     await world.run(
         """mutation ($input: ProjectUpdateInput!) {
-          projectUpdate(input: $input) { project { allowOverlaps } errors { code } }
+          projectUpdate(input: $input) { project { isOverlapAllowed } errors { code } }
         }""",
         ada,
-        input={"id": gid(project), "allowOverlaps": False},
+        input={"id": gid(project), "isOverlapAllowed": False},
     )
     here = {"projectId": gid(project)}
     first = await created(world, ada, at(8), at(9), **here)
     assert failure(
         await create(world, ada, startedAt=at(8, 59, 59), durationSeconds=5, **here)
-    ) == ("OVERLAP", "input.startedAt")
+    ) == ("TIME_OVERLAP", "input.startedAt")
     # Nor may time elsewhere be put over it.
-    assert failure(await create(world, ada, startedAt=at(8), durationSeconds=5))[0] == "OVERLAP"
+    assert (
+        failure(await create(world, ada, startedAt=at(8), durationSeconds=5))[0] == "TIME_OVERLAP"
+    )
     # Others have time of their own; touching is no overlap.
     await created(world, bob, at(8), at(9), **here)
     second = await created(world, ada, at(9), at(10), **here)
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": second["id"], "startedAt": at(8, 30)})
-    assert failure(reply) == ("OVERLAP", "input.startedAt")
+    assert failure(reply) == ("TIME_OVERLAP", "input.startedAt")
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": first["id"], "endedAt": at(8, 30)})
     assert reply.good
     # Of many at one moment one is made.
@@ -128,13 +130,18 @@ async def test_closed_time_stays_as_it_is(world: World) -> None:
         "timeLockedBefore": "2026-11-17"
     }
     reply = await create(world, bob, startedAt=at(23, 59, 59, day=16), durationSeconds=5, **here)
-    assert failure(reply) == ("LOCKED", "input.startedAt")
+    assert failure(reply) == ("TIME_LOCKED", "input.startedAt")
     change = {"id": old["id"], "description": "x"}
-    assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == ("LOCKED", "input.id")
-    assert failure(await world.run(DELETE, bob, at=NOW, input={"id": old["id"]}))[0] == "LOCKED"
+    assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == (
+        "TIME_LOCKED",
+        "input.id",
+    )
+    assert (
+        failure(await world.run(DELETE, bob, at=NOW, input={"id": old["id"]}))[0] == "TIME_LOCKED"
+    )
     change = {"id": new["id"], "startedAt": at(23, day=16)}
     assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == (
-        "LOCKED",
+        "TIME_LOCKED",
         "input.startedAt",
     )
     change = {"id": new["id"], "description": "x"}
@@ -155,8 +162,8 @@ async def test_an_archived_project_takes_no_time_but_lets_a_timer_stop(world: Wo
         id=gid(project),
     )
     reply = await create(world, ada, startedAt=at(8), durationSeconds=5, projectId=gid(project))
-    assert failure(reply) == ("ARCHIVED", "input.projectId")
-    assert failure(await world.run(DELETE, ada, input={"id": entry["id"]}))[0] == "ARCHIVED"
+    assert failure(reply) == ("PROJECT_ARCHIVED", "input.projectId")
+    assert failure(await world.run(DELETE, ada, input={"id": entry["id"]}))[0] == "PROJECT_ARCHIVED"
     assert (await world.run(STOP, ada, input={})).good
 
 
@@ -301,12 +308,12 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
     await created(world, editor, at(9), at(9, 16), projectId=gid(project))
     query = """query ($id: ID!) {
       project(id: $id) {
-        mine: trackedSeconds all: trackedSeconds(all: true)
+        mine: tracked all: tracked(all: true)
         tasks(orderBy: [{number: {}}]) { nodes {
-          mine: trackedSeconds
-          all: trackedSeconds(all: true)
-          below: trackedSeconds(includeSubtasks: true)
-          everything: trackedSeconds(includeSubtasks: true, all: true)
+          mine: tracked
+          all: tracked(all: true)
+          below: tracked(includeSubtasks: true)
+          everything: tracked(includeSubtasks: true, all: true)
         } }
       }
     }"""
@@ -322,11 +329,11 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
       tasks(filter: $filter, orderBy: $orderBy, first: 2) { nodes { title } }
     }"""
     here = {"projectId": {"eq": gid(project)}}
-    order = [{"trackedSeconds": {"direction": "DESC"}}]
+    order = [{"tracked": {"direction": "DESC"}}]
     reply = await world.run(tasks, owner, engine=engine, filter=here, orderBy=order)
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["lowest", "below"]
     reply = await world.run(
-        tasks, editor, engine=engine, filter=here | {"trackedSeconds": {"gte": 120}}, orderBy=order
+        tasks, editor, engine=engine, filter=here | {"tracked": {"gte": 120}}, orderBy=order
     )
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["below", "top"]
     mine = {"timeEntries": {"some": {"userId": {"eq": gid(other)}}}}
@@ -375,8 +382,8 @@ async def test_a_lock_compares_days_as_the_entrys_user_sees_them(
     )
     here = {"projectId": gid(project)}
     reply = await create(world, bob, startedAt=start, durationSeconds=5, **here)
-    assert (reply.codes == ["LOCKED"]) is is_locked
+    assert (reply.codes == ["TIME_LOCKED"]) is is_locked
     # An entry of a day has no other day than that.
     assert not (await create(world, bob, day="2026-11-17", durationSeconds=5, **here)).codes
     reply = await create(world, bob, day="2026-11-16", durationSeconds=5, **here)
-    assert failure(reply) == ("LOCKED", "input.day")
+    assert failure(reply) == ("TIME_LOCKED", "input.day")

@@ -21,13 +21,13 @@ from tests.factories import ENGINES, Engine, World, fresh_id, gid
 REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
                   $weekStart: WeekDay) {
   timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
-    timezone seconds billableSeconds count
+    timezone seconds billable count
     groups { ...G groups { ...G groups { ...G } } }
   }
 }
 fragment G on TimeReportGroup {
   by project { name } task { title } user { username } tag day week month billable
-  seconds billableSeconds count
+  seconds billable count
 }"""
 
 # Zones whose clocks change at midnight, twice strike it, shift by half an hour, or skip a day.
@@ -158,7 +158,7 @@ def told(report: Any, projects: dict[str, Any]) -> Sums:
     found: Sums = {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> None:
-        found[path] = (node["seconds"], node["billableSeconds"], node["count"])
+        found[path] = (node["seconds"], node["billable"], node["count"])
         for group in node.get("groups", ()):
             value = group[group["by"].lower()]
             if group["by"] == "PROJECT":

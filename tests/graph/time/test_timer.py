@@ -155,8 +155,8 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
     task = await world.task(ada)
     hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     await world.run(START, ada, at=hour_ago, input={"taskId": gid(task)})
-    query = "query ($id: ID!) { task(id: $id) { trackedSeconds } }"
-    seconds = (await world.run(query, ada, id=gid(task))).good["task"]["trackedSeconds"]
+    query = "query ($id: ID!) { task(id: $id) { tracked } }"
+    seconds = (await world.run(query, ada, id=gid(task))).good["task"]["tracked"]
     assert 3600 <= seconds < 3700
 
 
@@ -166,7 +166,7 @@ async def test_who_leaves_lets_their_timer_end(world: World) -> None:
     project = await world.project(bob, editors=[ada])
     await world.run(START, ada, input={"projectId": gid(project)})
     reply = await world.run(
-        'mutation { userDelete(input: {password: "correct horse battery", confirm: true}) '
+        'mutation { accountDelete(input: {password: "correct horse battery", confirm: true}) '
         "{ deletedId errors { code } } }",
         ada,
     )

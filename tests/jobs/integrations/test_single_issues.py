@@ -208,7 +208,7 @@ async def test_an_issue_that_always_fails_does_not_hold_up_the_rest(scene: Scene
     assert list((await problems(scene, integration)).values()) == ["GitHub answered 500."]
 
 
-SHOWN = """{ integrations { nodes { lastError problems { totalCount nodes {
+SHOWN = """{ integrations { nodes { failureReason problems { totalCount nodes {
   message since retryAt url task { title syncProblem } } } } } }"""
 
 
@@ -218,7 +218,7 @@ async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scen
     await complete(scene, "Issue 1")
     api = Api(scene.house)
     (shown,) = (await api(SHOWN, scene.ada)).data["integrations"]["nodes"]
-    assert (shown["lastError"], shown["problems"]["totalCount"]) == (None, 1)
+    assert (shown["failureReason"], shown["problems"]["totalCount"]) == (None, 1)
     (problem,) = shown["problems"]["nodes"]
     message = "The issue was deleted on GitHub."
     assert problem["message"] == message
