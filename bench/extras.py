@@ -94,13 +94,13 @@ _TABLES: Final = ("tasks", "project_members", "time_entries")
 SEARCH: Final = "query ($words: String!) { search(query: $words) { nodes { kind rank } } }"
 REPORT: Final = """query ($filter: TimeReportFilter, $zone: String!) {
   timeReport(filter: $filter, groupBy: [PROJECT, DAY], timezone: $zone) {
-    seconds count groups { seconds groups { day seconds } }
+    total count groups { total groups { day total } }
   }
 }"""
 _LISTS: Final = {
     "100 entries, whether each overlaps, their tasks": "{ timeEntries(first: 100) "
-    "{ nodes { id startedAt durationSeconds overlaps task { title tracked } } } }",
-    "100 of those that overlap": "{ timeEntries(first: 100, filter: {overlaps: true}) "
+    "{ nodes { id startedAt duration hasOverlap task { title tracked } } } }",
+    "100 of those that overlap": "{ timeEntries(first: 100, filter: {hasOverlap: true}) "
     "{ nodes { id } } }",
     "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{tracked: "
     "{direction: DESC}}]) { nodes { title tracked } } }",

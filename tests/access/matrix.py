@@ -99,7 +99,7 @@ def does(mutation: str, result: str = "task { id }") -> str:
         type_ = "IntegrationInput"
     return (
         f"mutation ($input: {type_}!) "
-        f"{{ {mutation}(input: $input) {{ {result} errors {{ code path message fields }} }} }}"
+        f"{{ {mutation}(input: $input) {{ {result} errors {{ code path message conflictingFields }} }} }}"
     )
 
 
@@ -147,12 +147,12 @@ def in_bulk(
     )
 
 
-SHARE = "share { id }"
+SHARE = "taskShare { id }"
 COMMENT = "comment { id }"
 ATTACHMENT = "attachment { id }"
 ENTRY = "timeEntry { id }"
 PROJECT = "project { id }"
-MEMBER = "member { id }"
+MEMBER = "projectMember { id }"
 USER = "user { id }"
 NOT_ADMINISTRATORS = SIGNED_IN - {AccessRole.ADMINISTRATOR}
 ADMINISTRATOR = frozenset({AccessRole.ADMINISTRATOR})
@@ -402,7 +402,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.timeReport",
-        "query ($filter: TimeReportFilter) { timeReport(filter: $filter) { total: seconds } }",
+        "query ($filter: TimeReportFilter) { timeReport(filter: $filter) { total: total } }",
         lambda s: {"filter": {"entries": {"id": {"eq": s.entry}}}},
         "entry",
         TIME_SEEN,
@@ -626,7 +626,7 @@ CASES: list[Case] = [
     Case(
         "Query.changes",
         "query ($since: String!, $filter: EventFilter) "
-        "{ changes(since: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
+        "{ events(after: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
         lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
         TASK_SEEN,
@@ -720,8 +720,8 @@ CASES: list[Case] = [
         more=lambda _: {"payload": "{ kind }"},
     ),
     mutates("webhookSecretRotate", "webhook", OWNER, NOBODY, result="webhook { id }"),
-    mutates("webhookTest", "webhook", OWNER, NOBODY, result="delivery { id }"),
-    mutates("webhookDeliveryRetry", "delivery", OWNER, NOBODY, result="delivery { id }"),
+    mutates("webhookTest", "webhook", OWNER, NOBODY, result="webhookDelivery { id }"),
+    mutates("webhookDeliveryRetry", "delivery", OWNER, NOBODY, result="webhookDelivery { id }"),
     mutates(
         "webhookReplay",
         "webhook",

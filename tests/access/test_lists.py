@@ -17,7 +17,7 @@ TASKS = """
 query ($filter: TaskFilter, $order: [TaskOrder!]) {
   tasks(filter: $filter, orderBy: $order, first: 100) {
     totalCount
-    edges { cursor node { id title key number project { id } parent { id } viewerCanEdit } }
+    edges { cursor node { id title identifier number project { id } parent { id } viewerCanEdit } }
   }
 }
 """
@@ -73,9 +73,9 @@ async def test_only_what_is_seen_is_listed_and_counted(world: World, scene: Scen
 async def test_what_a_seen_task_hangs_on_stays_hidden(world: World, scene: Scene) -> None:
     page = await tasks(world, scene.helper)
     nodes = {edge["node"]["title"]: edge["node"] for edge in page["edges"]}
-    assert nodes["in mmm"]["key"] == f"{scene.own.key}-1"
+    assert nodes["in mmm"]["identifier"] == f"{scene.own.key}-1"
     for title in ("in aaa", "in zzz"):
-        assert nodes[title]["key"] is None
+        assert nodes[title]["identifier"] is None
         assert nodes[title]["project"] is None
         assert nodes[title]["parent"] is None
         assert nodes[title]["viewerCanEdit"] is True
@@ -100,8 +100,8 @@ RIGHT_AND_WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"parent": {"subtasks": {"some": {"title": {"eq": "no such"}}}}},
     ),
     (
-        {"owner": {"username": {"startsWith": "p"}}, "project": {"key": {"contains": "Q"}}},
-        {"owner": {"username": {"startsWith": "p"}}, "project": {"key": {"startsWith": "Q"}}},
+        {"owner": {"username": {"startsWith": "p"}}, "project": {"identifier": {"contains": "Q"}}},
+        {"owner": {"username": {"startsWith": "p"}}, "project": {"identifier": {"startsWith": "Q"}}},
     ),
 ]
 

@@ -38,7 +38,7 @@ from tests.accounts import PASSWORD, Person
 from tests.factories import World, gid
 
 STATS = """
-{ taskStats { total byTag { tag count } } tasks { totalCount nodes { id tags } } }
+{ taskStats { total byTag { name taskCount } } tasks { totalCount nodes { id tags } } }
 """
 LISTEN = "subscription { taskEvents { kind subject { ... on Task { id } } } }"
 
@@ -74,14 +74,14 @@ async def numbers(world: World, person: Person, at: dt.datetime | None = None) -
     """The total that the statistics and the list give, with the tags of each."""
     found = (await world.run(STATS, person, at=at)).good
     tags = sorted(tag for node in found["tasks"]["nodes"] for tag in node["tags"])
-    shown = sorted(bar["tag"] for bar in found["taskStats"]["byTag"] for _ in range(bar["count"]))
+    shown = sorted(bar["name"] for bar in found["taskStats"]["byTag"] for _ in range(bar["taskCount"]))
     return (found["taskStats"]["total"], shown), (found["tasks"]["totalCount"], tags)
 
 
 async def lost(world: World, person: Person, since: str) -> set[str]:
     """The ids of what the log says that the person lost."""
-    query = "query ($c: String!) { changes(since: $c) { nodes { kind subjectId } } }"
-    events = (await world.run(query, person, c=since)).good["changes"]["nodes"]
+    query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
+    events = (await world.run(query, person, c=since)).good["events"]["nodes"]
     return {event["subjectId"] for event in events if event["kind"] == "ACCESS_LOST"}
 
 
@@ -216,10 +216,10 @@ async def test_a_stream_says_it_too_and_to_the_one_who_did_it(world: World) -> N
 
 async def test_what_comes_back_is_told_to_those_who_see_a_part_of_it(world: World) -> None:
     s = await scene(world)
-    query = "query ($c: String!) { changes(since: $c) { nodes { kind subjectId } } }"
+    query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
 
     async def told(since: str) -> set[str]:
-        found = (await world.run(query, s.guest, c=since)).good["changes"]["nodes"]
+        found = (await world.run(query, s.guest, c=since)).good["events"]["nodes"]
         return {event["subjectId"] for event in found if event["kind"] == "TASK_RESTORED"}
 
     for away, back in (
@@ -253,7 +253,7 @@ async def test_a_share_that_ends_by_time(world: World) -> None:
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)
     create = """
     mutation ($input: TaskShareCreateInput!) {
-      taskShareCreate(input: $input) { share { id } errors { code } }
+      taskShareCreate(input: $input) { taskShare { id } errors { code } }
     }
     """
     fields = {"taskId": gid(task), "userId": gid(guest), "expiresAt": soon.isoformat()}

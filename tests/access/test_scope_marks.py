@@ -95,7 +95,7 @@ async def scene(world: World) -> Scene:
         )
     )["project"]["id"]  # fmt: skip
     await _does(
-        world, ada, "projectMemberAdd", "member { id }",
+        world, ada, "projectMemberAdd", "projectMember { id }",
         projectId=project, username=bob.username, role="EDITOR",
     )  # fmt: skip
     task = (

@@ -375,7 +375,7 @@ async def test_an_archived_project_is_one_reason_with_one_code(world: World, cas
     # Who might not do it otherwise either is told that.
     assert await codes(world, viewer, UPDATE, **id_, title="x") == ["FORBIDDEN"]
     shown = """
-    query ($id: ID!) { project(id: $id) { viewerCanEdit viewerCanDelete viewerCanShare } }
+    query ($id: ID!) { project(id: $id) { viewerCanEdit viewerCanDelete viewerCanManageMembers } }
     """
     project_flags = (await world.run(shown, owner, id=gid(project))).good["project"]
     assert project_flags == {

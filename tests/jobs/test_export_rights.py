@@ -52,7 +52,7 @@ class File:
         shown = await self.world.run(READ, self.owner, id=self.id)
         if shown.data is not None:
             export = shown.good["reportExport"]
-            assert (export["url"] is not None) == (status == 200)
+            assert (export["downloadUrl"] is not None) == (status == 200)
             assert export["state"] == "DONE"
         if status == 404:
             assert b"start" not in replies[0].content
@@ -66,7 +66,7 @@ def exported(world: World, context: WorkerContext) -> Any:
     async def made(owner: Person, **given: Any) -> File:
         export_id = await ask(world, owner, **({"format": "CSV"} | given))
         await make(context, export_id)
-        url = (await world.run(READ, owner, id=export_id)).good["reportExport"]["url"]
+        url = (await world.run(READ, owner, id=export_id)).good["reportExport"]["downloadUrl"]
         file = File(world, owner, export_id, uploads.local(url))
         assert await file.answers()
         return file
@@ -179,7 +179,7 @@ async def test_a_right_that_is_lost_before_the_address_is_asked_for_counts(
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberUpdate", id=member, role="EDITOR")
     found = (await world.run(READ, team.admin, id=export_id)).good["reportExport"]
-    assert (found["state"], found["url"]) == ("DONE", None)
+    assert (found["state"], found["downloadUrl"]) == ("DONE", None)
 
 
 # --- one's own -----------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ async def test_a_list_tells_each_export_apart(world: World, team: Team, exported
     own = await exported(team.admin, filter={"from": "2027-01-01"})
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
-    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ReportExport { url } } }"
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ReportExport { downloadUrl } } }"
     reply = await world.run(query, team.admin, ids=[theirs.id, own.id, theirs.id])
-    shown = [one["url"] is not None for one in reply.good["nodes"]]
+    shown = [one["downloadUrl"] is not None for one in reply.good["nodes"]]
     assert shown == [False, True, False]

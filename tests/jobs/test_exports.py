@@ -39,16 +39,16 @@ from tests.graph.time.test_time_report import entry
 
 EXPORT = """mutation ($input: ReportExportCreateInput!) {
   reportExportCreate(input: $input) {
-    reportExport { id state progress url } errors { code path message }
+    reportExport { id status progress downloadUrl } errors { code path message }
   }
 }"""
 READ = """query ($id: ID!) { reportExport(id: $id) {
-  state progress url size reason groupBy timezone format expiresAt
+  status progress downloadUrl byteSize failureReason groupBy timezone format expiresAt
 } }"""
 IMPORT = """mutation ($input: TimeEntryImportInput!) {
   timeEntryImport(input: $input) {
     doneCount validCount errors { code path }
-    results { row timeEntry { durationSeconds tags description day task { title } }
+    results { row timeEntry { duration tags description day task { title } }
       errors { code } }
   }
 }"""
@@ -81,11 +81,11 @@ async def make(context: WorkerContext, export_id: str) -> None:
 
 async def fetched(world: World, person: Person, export_id: str) -> tuple[Any, bytes]:
     found = (await world.run(READ, person, id=export_id)).good["reportExport"]
-    assert found["state"] == "DONE", found
-    parts = urlsplit(found["url"])
+    assert found["status"] == "DONE", found
+    parts = urlsplit(found["downloadUrl"])
     response = await world.http.get(f"{parts.path}?{parts.query}")
     assert response.status_code == 200
-    assert len(response.content) == found["size"]
+    assert len(response.content) == found["byteSize"]
     return response, response.content
 
 
@@ -111,12 +111,12 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: Worker
     first, second = csv.DictReader(io.StringIO(content, newline=""))
     assert first["start"] == "2026-03-02T23:30:00+01:00"
     assert first["end"] == "2026-03-03T01:00:00+01:00"
-    assert first["durationSeconds"] == "5400"
+    assert first["duration"] == "5400"
     assert (first["project"], first["projectName"]) == (project.key, 'The "big", one')
     assert (first["task"], first["taskTitle"]) == (f"{project.key}-1", "'=1+1")
     assert first["description"] == '\'@SUM(A1), "said" Żółć 日本'
     assert first["tags"] == "a\\;b;-c;\\\\d"
-    assert (second["day"], second["start"], second["durationSeconds"]) == ("2026-03-04", "", "60")
+    assert (second["day"], second["start"], second["duration"]) == ("2026-03-04", "", "60")
     # The file can be read back: by somebody else's account nothing, by one's own everything.
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
     assert [done["row"] for done in reply.good["timeEntryImport"]["results"]] == [2, 3]
@@ -161,7 +161,7 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
     assert names == [("Bridge", 7200), ("No project", 60)]
     days = [(day["name"], day["seconds"]) for day in made["groups"][0]["groups"]]
     assert days == [("2026-03-02", 1800), ("2026-03-03", 5400)]
-    assert sum(one["durationSeconds"] for one in made["entries"]) == 7260
+    assert sum(one["duration"] for one in made["entries"]) == 7260
 
 
 @pytest.mark.parametrize("projects", [1, 40])
@@ -188,7 +188,7 @@ async def test_an_export_holds_what_its_owner_sees(world: World, context: Worker
         export_id = await ask(world, person, format="JSON")
         await make(context, export_id)
         made = orjson.loads((await fetched(world, person, export_id))[1])
-        lengths[person.username] = sorted(one["durationSeconds"] for one in made["entries"])
+        lengths[person.username] = sorted(one["duration"] for one in made["entries"])
     assert list(lengths.values()) == [[5, 7], [5]]
 
 
@@ -200,12 +200,12 @@ async def test_an_export_is_its_owners_alone(world: World, context: WorkerContex
     export_id = await ask(world, ada, format="CSV")
     assert (await world.run(READ, bob, id=export_id)).codes == ["NOT_FOUND"]
     cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
-      reportExport { state } errors { code } } }"""
+      reportExport { status } errors { code } } }"""
     assert (await world.run(cancel, bob, id=export_id)).codes == ["NOT_FOUND"]
     query = "subscription ($id: ID!) { reportExportChanged(id: $id) { at } }"
     assert (await world.first_delivery(query, bob, id=export_id)).codes == ["NOT_FOUND"]
     await make(context, export_id)
-    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
+    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["downloadUrl"]
     parts = urlsplit(url)
     other = await ask(world, ada, format="CSV")
     await make(context, other)
@@ -226,12 +226,12 @@ async def test_progress_is_told_until_it_is_over(world: World, context: WorkerCo
     await world.rows(*(entry(ada, START + dt.timedelta(hours=n), 60) for n in range(30)))
     export_id = await ask(world, ada, format="CSV")
     query = """subscription ($id: ID!) {
-      reportExportChanged(id: $id) { reportExport { state progress } }
+      reportExportChanged(id: $id) { reportExport { status progress } }
     }"""
 
     async def listen() -> list[str]:
         return [
-            reply.good["reportExportChanged"]["reportExport"]["state"]
+            reply.good["reportExportChanged"]["reportExport"]["status"]
             async for reply in world.deliveries(query, ada, id=export_id)
         ]
 
@@ -250,13 +250,13 @@ async def test_a_cancelled_export_is_not_made(world: World, context: WorkerConte
     ada = await world.person()
     export_id = await ask(world, ada, format="CSV")
     cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
-      reportExport { state url } errors { code } } }"""
+      reportExport { status downloadUrl } errors { code } } }"""
     for _ in range(2):
         reply = await world.run(cancel, ada, id=export_id)
-        assert reply.good["reportExportCancel"]["reportExport"]["state"] == "CANCELLED"
+        assert reply.good["reportExportCancel"]["reportExport"]["status"] == "CANCELLED"
     await make(context, export_id)
     found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
-    assert (found["state"], found["url"]) == ("CANCELLED", None)
+    assert (found["status"], found["downloadUrl"]) == ("CANCELLED", None)
 
 
 async def test_few_exports_wait_at_a_time(world: World) -> None:
@@ -273,11 +273,11 @@ async def test_an_export_expires_and_its_file_goes(world: World, context: Worker
     await make(context, export_id)
     _, body = await fetched(world, ada, export_id)
     assert body
-    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
+    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["downloadUrl"]
     parts = urlsplit(url)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)
     found = (await world.run(READ, ada, id=export_id, at=later)).good["reportExport"]
-    assert found["url"] is None
+    assert found["downloadUrl"] is None
     house = world.house
     before = house.clock.now
     house.clock.now = later
@@ -290,7 +290,7 @@ async def test_an_export_expires_and_its_file_goes(world: World, context: Worker
     finally:
         house.clock.now = before
     found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
-    assert found["state"] == "EXPIRED"
+    assert found["status"] == "EXPIRED"
     assert (await world.http.get(f"{parts.path}?{parts.query}")).status_code == 404
 
 
@@ -346,7 +346,7 @@ async def memory_stays_flat(world: World, context: WorkerContext, count: int) ->
             await asyncio.sleep(0.02)
         await task
         found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
-        assert found["state"] == "DONE", found
+        assert found["status"] == "DONE", found
         made[format_] = export_id
     assert most - idle < 64 * 2**20, f"{(most - idle) / 2**20:.0f} MiB above idle"
     _, body = await fetched(world, ada, made["CSV"])
@@ -455,7 +455,7 @@ async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None
     reply = await world.run(IMPORT, ada, input=given | {"onError": "CONTINUE"})
     data = reply.data["timeEntryImport"]
     assert data["doneCount"] == 2
-    lengths = [one["timeEntry"]["durationSeconds"] for one in data["results"] if one["timeEntry"]]
+    lengths = [one["timeEntry"]["duration"] for one in data["results"] if one["timeEntry"]]
     assert lengths == [60, 7200]
     times = await world.run("{ timeEntries { nodes { startedAt } } }", ada)
     starts = {node["startedAt"] for node in times.good["timeEntries"]["nodes"]}
@@ -493,7 +493,7 @@ async def test_an_export_whose_job_is_given_up_has_failed(
     full = context.settings.model_copy(
         update={
             # A folder cannot be made below a file; a full disk fails no other way.
-            "storage": context.settings.storage.model_copy(update={"url": "file:///dev/null/x"})
+            "storage": context.settings.storage.model_copy(update={"downloadUrl": "file:///dev/null/x"})
         }
     )
     broken = replace(context, settings=full)
@@ -505,9 +505,9 @@ async def test_an_export_whose_job_is_given_up_has_failed(
             await asyncio.wait(begun)
         clock += dt.timedelta(hours=4)
     read = (await world.run(READ, ada, id=asked)).good["reportExport"]
-    assert read["state"] == "FAILED"
-    assert read["reason"].startswith("It could not be made: ")
-    assert "/dev" not in read["reason"]
+    assert read["status"] == "FAILED"
+    assert read["failureReason"].startswith("It could not be made: ")
+    assert "/dev" not in read["failureReason"]
 
 
 # --- weeks ---------------------------------------------------------------------------------------
@@ -518,9 +518,9 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
     # A Sunday: the first day of a week, or the last.
     await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
     key = await world.post(
-        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { key } }', ada
+        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { secret } }', ada
     )
-    headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['key']}"]
+    headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['secret']}"]
 
     async def begin_on(day: str) -> None:
         change = """mutation ($day: WeekDay!) {
@@ -566,13 +566,13 @@ async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
     await world.rows(entry(ada, START, 60))
     bodies = []
     for bom in (False, True):
-        export_id = await ask(world, ada, format="CSV", bom=bom)
+        export_id = await ask(world, ada, format="CSV", includeBom=bom)
         await make(context, export_id)
         bodies.append((await fetched(world, ada, export_id))[1])
     assert bodies[1] == b"\xef\xbb\xbf" + bodies[0]
     reply = await world.run(IMPORT, ada, input={"csv": bodies[1].decode()})
     assert [row["row"] for row in reply.good["timeEntryImport"]["results"]] == [2]
-    refused = await world.run(EXPORT, ada, input={"format": "PDF", "bom": True})
+    refused = await world.run(EXPORT, ada, input={"format": "PDF", "includeBom": True})
     assert [(error["code"], error["path"]) for error in refused.user_errors] == [
         ("BAD_USER_INPUT", ["input", "bom"])
     ]
@@ -599,13 +599,13 @@ async def test_an_export_is_of_one_moment(world: World, context: WorkerContext) 
     await making
     assert changes > 1
     made = orjson.loads((await fetched(world, ada, export_id))[1])
-    lengths = [one["durationSeconds"] for one in made["entries"]]
+    lengths = [one["duration"] for one in made["entries"]]
     assert (made["count"], made["seconds"]) == (len(lengths), sum(lengths))
     assert sum(group["seconds"] for group in made["groups"]) == made["seconds"]
     (running,) = [one for one in made["entries"] if one["end"] is None]
     began = dt.datetime.fromisoformat(running["start"])
     until = dt.datetime.fromisoformat(made["generatedAt"]).replace(microsecond=0)
-    assert running["durationSeconds"] == (until - began).total_seconds()
+    assert running["duration"] == (until - began).total_seconds()
 
 
 # --- what a PDF says -----------------------------------------------------------------------------
@@ -672,7 +672,7 @@ async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, context: Wor
         "projectId": {"in": [gid(project), gid(hidden)]},
         "billable": True,
         "tags": {"some": {"eq": "deep"}},
-        "durationSeconds": {"gte": 60},
+        "duration": {"gte": 60},
         "or": [{"taskId": {"isNull": True}}, {"taskId": {"eq": gid(task)}}],
         "not": {"task": {"title": {"contains": "x"}}},
         "startedAt": {"lt": "2026-06-01T00:00:00Z"},

@@ -114,13 +114,13 @@ class Driver(Comparison):
         codes, payload = await self.mutate(
             actor,
             "taskShareCreate",
-            "share { id }",
+            "taskShare { id }",
             taskId=self.gid(name),
             userId=self.gid(person),
             permission="EDIT" if edit else "VIEW",
         )
         if not codes:
-            self.know(new, ids.decode(models.TaskShare, payload["share"]["id"], ()))
+            self.know(new, ids.decode(models.TaskShare, payload["taskShare"]["id"], ()))
         return codes
 
     async def _share_update(self, actor: str, key: str, *, edit: bool) -> set[str]:
@@ -135,13 +135,13 @@ class Driver(Comparison):
         codes, payload = await self.mutate(
             actor,
             "projectMemberAdd",
-            "member { id }",
+            "projectMember { id }",
             projectId=self.gid(name),
             userId=self.gid(person),
             role=role.name,
         )
         if not codes:
-            member = payload["member"]["id"]
+            member = payload["projectMember"]["id"]
             self.members[name, person] = ids.decode(models.ProjectMember, member, ())
         return codes
 

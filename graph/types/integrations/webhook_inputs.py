@@ -138,6 +138,5 @@ class WebhookReplayInput(WebhookInput):
 
     after: dt.datetime = required(
         "The start of the period, within the last 30 days; events at this time are included.",
-        name="from",
     )
     before: dt.datetime = required("The end of the period; events at this time are not included.")

@@ -20,7 +20,7 @@ query ($id: ID, $username: String) {{ user(id: $id, username: $username) {{ {PRO
 REGISTER = """
 mutation ($input: UserRegisterInput!) {
   userRegister(input: $input) {
-    accessToken refreshToken expiresAt replayed
+    accessToken refreshToken accessTokenExpiresAt replayed
     user { username email timezone sessions { nodes { isCurrent deviceName } } }
     session { isCurrent user { username } }
     errors { code path message }
@@ -30,7 +30,7 @@ mutation ($input: UserRegisterInput!) {
 PROFILE_UPDATE = """
 mutation ($input: AccountUpdateInput!) {
   accountUpdate(input: $input) {
-    user { version fullName timezone weekStart } errors { code path fields }
+    user { version fullName timezone weekStart } errors { code path conflictingFields }
   }
 }
 """

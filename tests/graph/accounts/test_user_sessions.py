@@ -13,7 +13,7 @@ from tests.accounts import PASSWORD, House
 from tests.graph_api import Api
 
 GRANT = (
-    "accessToken refreshToken expiresAt replayed session { id isCurrent } "
+    "accessToken refreshToken accessTokenExpiresAt replayed session { id isCurrent } "
     "user { username email } errors { code path message }"
 )
 SIGN_IN = f"mutation ($input: SessionCreateInput!) {{ sessionCreate(input: $input) {{ {GRANT} }} }}"

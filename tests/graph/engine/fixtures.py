@@ -283,10 +283,10 @@ class _Company:
         kind = f"{mutation[0].upper()}{mutation[1:]}Input"
         below = {
             "project": "project { id key }",
-            "task": "task { id key version }",
-            "projectMember": "member { id }",
+            "task": "task { id identifier version }",
+            "projectMember": "projectMember { id }",
             "comment": "comment { id version }",
-            "taskShare": "share { id }",
+            "taskShare": "taskShare { id }",
             "attachment": "attachment { id }",
         }
         noun = re.match(r"projectMember|taskShare|[a-z]+", mutation)
@@ -346,7 +346,7 @@ class _Company:
                 userId=self.names[who],
                 role=role,
             )
-            self.names[f"{project}.{who}"] = payload["member"]["id"]
+            self.names[f"{project}.{who}"] = payload["projectMember"]["id"]
 
     async def _tasks(self) -> None:
         late = (self.clock.now - dt.timedelta(days=3)).isoformat()
@@ -389,7 +389,7 @@ class _Company:
             payload = await self.do(
                 owner, "taskShareCreate", taskId=self.names[name], userId=self.names[who], **values
             )
-            self.names[f"{name}.{who}"] = payload["share"]["id"]
+            self.names[f"{name}.{who}"] = payload["taskShare"]["id"]
 
     async def _task(self, name: str, owner: str, values: dict[str, Any]) -> None:
         payload = await self.do(owner, "taskCreate", **values)

@@ -32,7 +32,7 @@ TEXTS = [
 ROWS = """
     nodes {
       id number title description notes status priority dueAt dueOn startAt estimateMinutes tags
-      position completedAt createdAt updatedAt version isOverdue key commentCount viewerCanEdit
+      position completedAt createdAt updatedAt version isOverdue identifier commentCount viewerCanEdit
     }
 """
 
@@ -296,7 +296,7 @@ async def test_an_observer_is_told_of_the_same_fields(
     world: World, ada: Person, project: models.Project
 ) -> None:
     query = """query Told($id: ID!) { project(id: $id) { name tasks { nodes {
-        title status key assignee { username }
+        title status identifier assignee { username }
     } } } }"""
     executor = world.executors["batch"]
     turns: list[set[str]] = []

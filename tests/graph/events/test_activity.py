@@ -65,8 +65,8 @@ async def test_a_removal_is_told_from_leaving(world: World) -> None:
     for person, name in ((ada, "Ben"), (cleo, "Cleo")):
         reply = await world.run(remove, person, id=ids[name])
         assert reply.good["projectMemberRemove"]["errors"] == []
-    query = "query ($since: String!) { changes(since: $since) { nodes { kind summary } } }"
-    nodes = (await world.run(query, ada, since=since)).good["changes"]["nodes"]
+    query = "query ($since: String!) { events(after: $since) { nodes { kind summary } } }"
+    nodes = (await world.run(query, ada, since=since)).good["events"]["nodes"]
     assert [node["summary"] for node in nodes if node["kind"] == "PROJECT_MEMBER_REMOVED"] == [
         "Ada Lovelace removed Ben from “Bicycle”",
         "Cleo left “Bicycle”",
@@ -84,10 +84,10 @@ async def test_the_activity_is_ones_own_and_filtered(world: World) -> None:
     reply = await world.run(MINE, ben, filter=only)
     (node,) = reply.good["activity"]["nodes"]
     assert node["changes"] == [{"field": "title", "from": "A task", "to": "other"}]
-    stats = "{ activityStats { total byKind { kind count } bySubjectType { resource count } } }"
+    stats = "{ activityStats { total byKind { kind count } bySubjectType { subjectType count } } }"
     stats_of = (await world.run(stats, ben)).good["activityStats"]
     assert {"kind": "TASK_UPDATED", "count": 1} in stats_of["byKind"]
-    assert {"resource": "Task", "count": 1} in stats_of["bySubjectType"]
+    assert {"subjectType": "Task", "count": 1} in stats_of["bySubjectType"]
     assert stats_of["total"] == sum(bar["count"] for bar in stats_of["byKind"])
 
 

@@ -57,8 +57,8 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
         ways[name] = (await asked(f"{{ {name}({only}) {{ nodes {{ {ALL} }} }} }}"))[name]["nodes"]
     of_task = f"query ($id: ID!) {{ task(id: $id) {{ activity {{ nodes {{ {ALL} }} }} }} }}"
     ways["Task.activity"] = (await asked(of_task, id=gid(task)))["task"]["activity"]["nodes"]
-    changes = f"query ($c: String!) {{ changes(since: $c) {{ nodes {{ {ALL} }} }} }}"
-    ways["changes"] = (await asked(changes, c=cursor))["changes"]["nodes"]
+    changes = f"query ($c: String!) {{ events(after: $c) {{ nodes {{ {ALL} }} }} }}"
+    ways["events"] = (await asked(changes, c=cursor))["events"]["nodes"]
     node = f"query ($id: ID!) {{ node(id: $id) {{ ... on Event {{ {ALL} }} }} }}"
     ways["node"] = [(await asked(node, id=event["id"]))["node"]]
     for name, events in ways.items():

@@ -89,7 +89,7 @@ GOOD: dict[str, Any] = {
     "name": "A name",
     "body": "Some words",
     "filename": "a.txt",
-    "size": 1,
+    "byteSize": 1,
     "tags": ["a"],
     "role": "EDITOR",
     "scopes": ["tasks:read"],
@@ -272,7 +272,7 @@ mutation ($task: ID!, $project: ID!) {
     input: {taskId: $task, rule: {daily: {time: "10:00", timezone: "UTC"}}}
   ) { reminder { id } errors { code } }
   upload: attachmentUploadStart(
-    input: {taskId: $task, filename: "a.txt", size: 1}
+    input: {taskId: $task, filename: "a.txt", byteSize: 1}
   ) { upload { id } errors { code } }
   project: projectUpdate(input: {id: $project}) {
     project { id members(first: 1) { nodes { id } } } errors { code }

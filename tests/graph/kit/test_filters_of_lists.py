@@ -31,17 +31,17 @@ LISTS = {
     "NotificationFilter": """query ($filter: NotificationFilter!) {
       notifications(filter: $filter) { nodes { label: message } totalCount } }""",
     "JobFilter": """query ($filter: JobFilter!) {
-      jobs(filter: $filter) { nodes { label: name } totalCount } }""",
+      adminJobs(filter: $filter) { nodes { label: name } totalCount } }""",
     "WebhookDeliveryFilter": """query ($filter: WebhookDeliveryFilter!, $webhook: ID!) {
       webhook(id: $webhook) { deliveries(filter: $filter) {
-        nodes { label: error } totalCount } } }""",
+        nodes { label: failureReason } totalCount } } }""",
     "ActivityFilter": """query ($filter: ActivityFilter!) {
       activity(filter: $filter) { nodes { label: requestId } totalCount } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
       tasks(filter: $filter) { nodes { label: title } totalCount } }""",
 }
 REPORT = """query ($filter: TimeReportFilter!) {
-  timeReport(filter: $filter, timezone: "UTC") { count seconds } }"""
+  timeReport(filter: $filter, timezone: "UTC") { count total } }"""
 
 DAY = dt.timedelta(days=1)
 HOUR = dt.timedelta(hours=1)
@@ -197,7 +197,7 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
 
     # Nobody knows these names, so none of them may be left for a worker to find.
     prefix = f"filtered.{new_key()}"
-    names |= {"jobs": prefix}
+    names |= {"adminJobs": prefix}
     jobs = [
         models.Job(
             id=fresh_id(),
@@ -368,4 +368,4 @@ async def test_reports(
 ) -> None:
     reply = await world.run(REPORT, fixtures.owner, filter=named(filter_, fixtures.names))
     report = reply.good["timeReport"]
-    assert (report["count"], report["seconds"]) == found
+    assert (report["count"], report["total"]) == found

@@ -196,11 +196,11 @@ KEYS = ("createdAt", "updatedAt", "completedAt", "dueAt", "startAt", "title")
         (100, "query ($x: [ID!]!) { nodes(ids: $x) { id } }", tasks),
         (100, "query ($x: Int) { tasks(first: $x) { totalCount } }", int),
         (100, "query ($x: Int) { tasks(last: $x) { totalCount } }", int),
-        (100, "query ($x: Int) { changes(since: $cursor, first: $x) { nodes { id } } }", int),
+        (100, "query ($x: Int) { events(after: $cursor, first: $x) { nodes { id } } }", int),
         (
             100,
             """query ($x: [ID!]) {
-              changes(since: $cursor, filter: {tasks: $x}) { nodes { id } }
+              events(after: $cursor, filter: {tasks: $x}) { nodes { id } }
             }""",
             tasks,
         ),

@@ -154,7 +154,7 @@ async def test_one_task_comes_with_all_that_it_refers_to(
 AROUND = """
 query Around($project: ID!) {
   project(id: $project) {
-    tags { nodes { name taskCount } }
+    tagUsage { nodes { name taskCount } }
     stats { total completed }
     tasks(first: 20) { nodes {
       tracked
@@ -163,7 +163,7 @@ query Around($project: ID!) {
         bodyHtml author { username } mentions { username } replies(first: 2) { nodes { body } }
       } }
       attachments(first: 2) { totalCount nodes { filename uploader { username } } }
-      timeEntries(first: 2) { totalCount nodes { durationSeconds overlaps user { username } } }
+      timeEntries(first: 2) { totalCount nodes { duration hasOverlap user { username } } }
       activity(first: 2) { nodes { summary } }
     } }
   }

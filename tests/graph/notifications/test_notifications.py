@@ -148,7 +148,7 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
     changing = f"""
     mutation ($input: NotificationPreferencesUpdateInput!) {{
       notificationPreferencesUpdate(input: $input) {{
-        preferences {{ {fields} }} errors {{ code path }}
+        notificationPreferences {{ {fields} }} errors {{ code path }}
       }}
     }}
     """
@@ -159,17 +159,17 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
 
     changed = await choose(taskCompleted={"email": True}, mentioned={"push": False}, ifVersion=0)
     assert changed["errors"] == []
-    assert changed["preferences"]["taskCompleted"] == off | {"email": True}
-    assert changed["preferences"]["mentioned"] == on | {"push": False}
-    assert changed["preferences"]["version"] == 1
+    assert changed["notificationPreferences"]["taskCompleted"] == off | {"email": True}
+    assert changed["notificationPreferences"]["mentioned"] == on | {"push": False}
+    assert changed["notificationPreferences"]["version"] == 1
     late = await choose(isEmailEnabled=False, ifVersion=0)
-    assert late["preferences"] is None
+    assert late["notificationPreferences"] is None
     assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
     back = await choose(taskCompleted={"email": False}, isEmailEnabled=False)
-    assert back["preferences"]["taskCompleted"] == off
-    assert back["preferences"]["isEmailEnabled"] is False
+    assert back["notificationPreferences"]["taskCompleted"] == off
+    assert back["notificationPreferences"]["isEmailEnabled"] is False
     # The choices stay beneath.
-    assert back["preferences"]["mentioned"] == on | {"push": False}
+    assert back["notificationPreferences"]["mentioned"] == on | {"push": False}
 
 
 RECEIVED = """
@@ -252,22 +252,22 @@ async def test_administrators_see_the_queue_and_run_failed_jobs_again(
     await world.rows(job)
     asked = """
     query ($filter: JobFilter) {
-      jobs(filter: $filter) { nodes { id state attempts reason } }
+      adminJobs(filter: $filter) { nodes { id status attemptCount failureReason } }
       adminJobQueue { waiting running done failed oldestRunAt workers }
     }
     """
     found = (await world.post(asked, admin, filter={"name": {"eq": job.name}})).good
-    assert found["jobs"]["nodes"] == [
-        {"id": gid(job), "state": state, "attempts": 12, "reason": "ConnectError: nobody listens"}
+    assert found["adminJobs"]["nodes"] == [
+        {"id": gid(job), "status": state, "attemptCount": 12, "failureReason": "ConnectError: nobody listens"}
     ]
     assert found["adminJobQueue"][state.lower()] >= 1
     retry = """
     mutation ($input: AdminJobRetryInput!) {
-      adminJobRetry(input: $input) { job { state attempts } errors { code } }
+      adminJobRetry(input: $input) { job { status attemptCount } errors { code } }
     }
     """
     done = (await world.post(retry, admin, input={"id": gid(job)})).data["adminJobRetry"]
     if state == "FAILED":
-        assert done == {"job": {"state": "WAITING", "attempts": 1}, "errors": []}
+        assert done == {"job": {"status": "WAITING", "attemptCount": 1}, "errors": []}
     else:
         assert done == {"job": None, "errors": [{"code": "BAD_USER_INPUT"}]}

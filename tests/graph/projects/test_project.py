@@ -14,8 +14,8 @@ from tests.accounts import Person
 from tests.factories import Reply, World, fresh_id, gid, new_key
 
 PROJECT = "project { id name key description color archivedAt version viewerRole owner { id } }"
-MEMBER = "member { id role user { id } version }"
-ERRORS = "replayed errors { code path message fields }"
+MEMBER = "projectMember { id role user { id } version }"
+ERRORS = "replayed errors { code path message conflictingFields }"
 
 
 async def do(world: World, person: Person, name: str, /, **fields: Any) -> Reply:
@@ -31,7 +31,7 @@ async def do(world: World, person: Person, name: str, /, **fields: Any) -> Reply
 
 async def done(world: World, person: Person, name: str, /, **fields: Any) -> Any:
     payload = (await do(world, person, name, **fields)).good[name]
-    return payload.get("project") or payload.get("member") or payload.get("deletedId")
+    return payload.get("project") or payload.get("projectMember") or payload.get("deletedId")
 
 
 async def failed(
@@ -68,11 +68,11 @@ async def membership(world: World, project: models.Project, person: Person) -> s
 
 async def changes(world: World, person: Person, since: str) -> list[str]:
     reply = await world.run(
-        "query ($since: String!) { changes(since: $since) { nodes { kind } } }",
+        "query ($since: String!) { events(after: $since) { nodes { kind } } }",
         person,
         since=since,
     )
-    return [node["kind"] for node in reply.good["changes"]["nodes"]]
+    return [node["kind"] for node in reply.good["events"]["nodes"]]
 
 
 async def cursor(world: World, person: Person) -> str:

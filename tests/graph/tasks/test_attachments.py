@@ -25,7 +25,7 @@ query ($ids: [ID!]!) {
   nodes(ids: $ids) { ... on Task {
     attachmentCount
     attachments(first: 2) {
-      totalCount nodes { id filename size viewerCanDelete uploader { username } }
+      totalCount nodes { id filename byteSize viewerCanDelete uploader { username } }
     }
   } }
 }
@@ -52,7 +52,7 @@ async def test_a_file_is_attached_listed_fetched_and_taken_off(world: World) -> 
         "id": "",
         "filename": "plan.png",
         "contentType": "image/png",
-        "size": len(PNG),
+        "byteSize": len(PNG),
         "sha256": hashlib.sha256(PNG).hexdigest(),
         "url": "",
         "thumbnailUrl": "",
@@ -80,11 +80,11 @@ async def test_what_happens_to_attachments_is_in_the_log(world: World) -> None:
     made = await attached(world, ada, task)
     await world.post(uploads.DELETE, ada, input={"id": made["id"]})
     query = """
-    query ($since: String!) { changes(since: $since) { nodes {
+    query ($since: String!) { events(after: $since) { nodes {
       kind subjectId subject { __typename } task { id } changes { field from to }
     } } }
     """
-    events = (await world.post(query, ada, since=since)).good["changes"]["nodes"]
+    events = (await world.post(query, ada, since=since)).good["events"]["nodes"]
     assert [event["kind"] for event in events] == ["ATTACHMENT_CREATED", "ATTACHMENT_DELETED"]
     assert [event["subjectId"] for event in events] == [made["id"]] * 2
     assert [event["task"]["id"] for event in events] == [gid(task)] * 2
@@ -125,7 +125,7 @@ async def test_the_largest_file_that_is_taken(world: World) -> None:
     data = b"x" * (10 * 1024 * 1024)
     reply = await attach(world.http, ada, gid(task), "big.txt", data)
     made = reply.good["attachmentUpload"]["attachment"]
-    assert (made["size"], made["thumbnailUrl"]) == (len(data), None)
+    assert (made["byteSize"], made["thumbnailUrl"]) == (len(data), None)
     assert (await world.http.get(local(made["url"]))).content == data
 
 
@@ -219,7 +219,7 @@ async def test_filters_orderings_and_uploads_in_both_engines(world: World, engin
     query = """
     { tasks(filter: {attachments: {some: {contentType: {startsWith: "image/"}}}},
             orderBy: [{attachmentCount: {direction: DESC}}]) {
-        nodes { title attachments(filter: {size: {lt: 100}}, orderBy: [{filename: {}}]) {
+        nodes { title attachments(filter: {byteSize: {lt: 100}}, orderBy: [{filename: {}}]) {
           nodes { filename } } } } }
     """
     found = (await world.run(query, ada, engine=engine)).good["tasks"]["nodes"]

@@ -27,7 +27,7 @@ mutation ($input: CommentUpdateInput!) {
   commentUpdate(input: $input) {
     comment { body editedAt version mentions { username }
               revisions { nodes { body } totalCount } }
-    errors { code path fields }
+    errors { code path conflictingFields }
   }
 }
 """
@@ -59,7 +59,7 @@ query ($id: ID!) {
 """
 EVENTS = """
 query ($since: String!) {
-  changes(since: $since) {
+  events(after: $since) {
     nodes { kind task { id } subject { __typename } changes { field from to } }
   }
 }
@@ -293,7 +293,7 @@ async def test_the_log_tells_of_comments_without_their_words(world: World) -> No
     await world.run(UPDATE, ada, input={"id": top, "body": "sesame"})
     await world.run(DELETE, ada, input={"id": top})
     reply = await world.run(EVENTS, bob, since=since)
-    created, updated, deleted = reply.good["changes"]["nodes"]
+    created, updated, deleted = reply.good["events"]["nodes"]
     assert [created["kind"], updated["kind"], deleted["kind"]] == [
         "COMMENT_CREATED",
         "COMMENT_UPDATED",

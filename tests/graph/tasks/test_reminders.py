@@ -16,7 +16,7 @@ RULE = """rule {
   due { offsetMinutes } start { offsetMinutes } once { at } daily { time timezone }
   weekly { days time timezone } monthly { day time timezone }
 }"""
-FIELDS = f"""id kind {RULE} message channels enabled disabledReason nextRunAt lastRunAt
+FIELDS = f"""id kind {RULE} message channels isEnabled disabledReason nextRunAt lastRunAt
   nextRuns(first: 3) version owner {{ id }} task {{ id }} project {{ id }}"""
 CREATE = f"""mutation ($input: ReminderCreateInput!) {{
   reminderCreate(input: $input) {{
@@ -25,7 +25,7 @@ CREATE = f"""mutation ($input: ReminderCreateInput!) {{
 }}"""
 UPDATE = f"""mutation ($input: ReminderUpdateInput!) {{
   reminderUpdate(input: $input) {{
-    reminder {{ {FIELDS} }} errors {{ code path message fields }}
+    reminder {{ {FIELDS} }} errors {{ code path message conflictingFields }}
   }}
 }}"""
 DELETE = """mutation ($input: ReminderDeleteInput!) {
@@ -248,7 +248,7 @@ async def test_a_change_of_an_older_version_is_a_conflict(world: World) -> None:
     ("given", "path"),
     [
         ({"rule": None}, "rule"),
-        ({"enabled": None}, "enabled"),
+        ({"isEnabled": None}, "enabled"),
         ({"channels": None}, "channels"),
         ({"message": None}, "message"),
         ({"rule": {"due": {"offsetMinutes": 0}}}, "rule"),
@@ -327,7 +327,7 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     by_run: list[Any] = [{"nextRunAt": {}}]
     assert await found(orderBy=by_run) == ["once", "daily", "due", "off"]
     cases: list[tuple[dict[str, Any], list[str]]] = [
-        ({"enabled": False}, ["off"]),
+        ({"isEnabled": False}, ["off"]),
         ({"kind": {"in": ["ONCE", "DUE"]}}, ["once", "due"]),
         ({"kind": {"eq": "ONCE"}}, ["once"]),
         ({"kind": {"notEq": "DAILY"}}, ["once", "due"]),
@@ -343,8 +343,8 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
         ({"nextRunAt": {"isNull": True}}, ["off"]),
         ({"nextRunAt": {"lt": "2026-11-18T14:00:00Z"}}, ["once"]),
         ({"lastRunAt": {"isNull": False}}, []),
-        ({"message": {"contains": "D"}, "not": {"enabled": False}}, ["daily", "due"]),
-        ({"or": [{"message": {"eq": "once"}}, {"enabled": False}]}, ["once", "off"]),
+        ({"message": {"contains": "D"}, "not": {"isEnabled": False}}, ["daily", "due"]),
+        ({"or": [{"message": {"eq": "once"}}, {"isEnabled": False}]}, ["once", "off"]),
     ]
     for filter_, expected in cases:
         assert await found(orderBy=by_run, filter=filter_) == expected, filter_

@@ -14,7 +14,7 @@ from tests.factories import ENGINES, Engine, Reply, World, fresh_id, gid
 
 CREATE = """mutation ($input: TaskCreateInput!) {
   taskCreate(input: $input) {
-    task { id number key position title status priority tags version createdAt dueAt }
+    task { id number identifier position title status priority tags version createdAt dueAt }
     errors { code path message }
   }
 }"""

@@ -28,14 +28,14 @@ from tests.graph.time.time_calls import (
 async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
     ada = await world.person()
     whole = await created(world, ada, at(8), at(9, 30), billable=True, tags=["a", "A", "b"])
-    assert whole["durationSeconds"] == 5400
+    assert whole["duration"] == 5400
     assert whole["billable"]
     assert whole["tags"] == ["a", "b"]
     reply = await create(world, ada, startedAt=at(10), durationSeconds=60)
     assert reply.good["timeEntryCreate"]["timeEntry"]["endedAt"] == at(10, 1)
     reply = await create(world, ada, day="2026-11-17", durationSeconds=3 * 3600)
     entry = reply.good["timeEntryCreate"]["timeEntry"]
-    assert (entry["day"], entry["durationSeconds"]) == ("2026-11-17", 10_800)
+    assert (entry["day"], entry["duration"]) == ("2026-11-17", 10_800)
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
     [
         ({}, "startedAt"),
         ({"startedAt": at(8)}, "endedAt"),
-        ({"startedAt": at(8), "endedAt": at(9), "durationSeconds": 1}, "endedAt"),
+        ({"startedAt": at(8), "endedAt": at(9), "duration": 1}, "endedAt"),
         ({"startedAt": at(9), "endedAt": at(8)}, "endedAt"),
-        ({"startedAt": at(9), "durationSeconds": -1}, "durationSeconds"),
+        ({"startedAt": at(9), "duration": -1}, "durationSeconds"),
         ({"startedAt": at(11), "endedAt": at(12, 0, 1)}, "endedAt"),
         ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "force"),
         ({"day": "2026-11-17"}, "durationSeconds"),
-        ({"day": "2026-11-19", "durationSeconds": 5}, "day"),
-        ({"day": "2026-11-17", "startedAt": at(8), "durationSeconds": 5}, "day"),
-        ({"startedAt": at(8), "durationSeconds": 5, "tags": [""]}, "tags.0"),
-        ({"startedAt": at(8), "durationSeconds": 5, "description": "x" * 501}, "description"),
+        ({"day": "2026-11-19", "duration": 5}, "day"),
+        ({"day": "2026-11-17", "startedAt": at(8), "duration": 5}, "day"),
+        ({"startedAt": at(8), "duration": 5, "tags": [""]}, "tags.0"),
+        ({"startedAt": at(8), "duration": 5, "description": "x" * 501}, "description"),
     ],
     ids=str,
 )
@@ -64,7 +64,7 @@ async def test_what_cannot_be_is_refused(world: World, given: dict[str, Any], pa
 async def test_a_day_and_more_needs_force(world: World) -> None:
     ada = await world.person()
     entry = await created(world, ada, at(8, day=16), at(8, 0, 1), force=True)
-    assert entry["durationSeconds"] == 2 * 86_400 + 1
+    assert entry["duration"] == 2 * 86_400 + 1
 
 
 async def test_overlaps_are_flagged(world: World) -> None:
@@ -74,11 +74,11 @@ async def test_overlaps_are_flagged(world: World) -> None:
     await create(world, ada, day="2026-11-18", durationSeconds=86_400)
     long = await created(world, ada, at(8, day=2), at(8, day=4), force=True)
     inside = await created(world, ada, at(9, day=3), at(10, day=3))
-    assert inside["overlaps"]
+    assert inside["hasOverlap"]
     order: Any = [{"startedAt": {}}]
     reply = await world.run(LIST, ada, orderBy=order, filter={"day": {"isNull": True}})
     nodes = reply.good["timeEntries"]["nodes"]
-    assert [node["overlaps"] for node in nodes] == [True, True, False, False, True, True]
+    assert [node["hasOverlap"] for node in nodes] == [True, True, False, False, True, True]
     assert nodes[0]["id"] == long["id"]
 
 
@@ -173,7 +173,7 @@ async def test_an_entry_goes_with_its_task(world: World) -> None:
     task = await world.task(ada, project_id=here.id)
     entry = await created(world, ada, at(8), at(9), taskId=gid(task))
     assert entry["project"] == {"id": gid(here)}
-    wrong = {"startedAt": at(8), "durationSeconds": 1, "projectId": gid(there)}
+    wrong = {"startedAt": at(8), "duration": 1, "projectId": gid(there)}
     assert failure(await create(world, ada, taskId=gid(task), **wrong)) == (
         "BAD_USER_INPUT",
         "input.projectId",
@@ -196,8 +196,8 @@ async def test_an_entry_goes_with_its_task(world: World) -> None:
         ada,
         id=gid(task),
     )
-    query = "query ($id: ID!) { timeEntry(id: $id) { durationSeconds task { id } } }"
-    gone = {"durationSeconds": 3600, "task": None}
+    query = "query ($id: ID!) { timeEntry(id: $id) { duration task { id } } }"
+    gone = {"duration": 3600, "task": None}
     assert (await world.run(query, ada, id=entry["id"])).good["timeEntry"] == gone
     async with world.database.session() as session, session.begin():
         await session.delete(await session.get_one(models.Task, task.id))
@@ -217,12 +217,12 @@ async def test_changes_of_time(world: World) -> None:
         reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], **given})
         return reply.good["timeEntryUpdate"]["timeEntry"]
 
-    assert (await change(startedAt=at(8, 30)))["durationSeconds"] == 1800
+    assert (await change(startedAt=at(8, 30)))["duration"] == 1800
     assert (await change(durationSeconds=60))["endedAt"] == at(8, 31)
     moved = await change(day="2026-11-10")
-    assert (moved["day"], moved["durationSeconds"]) == ("2026-11-10", 60)
+    assert (moved["day"], moved["duration"]) == ("2026-11-10", 60)
     longer = await change(durationSeconds=120)
-    assert (longer["day"], longer["durationSeconds"]) == ("2026-11-10", 120)
+    assert (longer["day"], longer["duration"]) == ("2026-11-10", 120)
     back = await change(startedAt=at(7), day=None)
     assert (back["day"], back["endedAt"]) == (None, at(7, 2))
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], "ifVersion": 1})
@@ -235,11 +235,11 @@ async def test_many_are_entered_at_once(world: World) -> None:
     query = """mutation ($input: TimeEntryBulkCreateInput!) {
       timeEntryBulkCreate(input: $input) {
         doneCount errors { code path }
-        results { index timeEntry { durationSeconds } errors { code path } }
+        results { index timeEntry { duration } errors { code path } }
       }
     }"""
-    good = {"startedAt": at(8), "durationSeconds": 60, "projectId": gid(project)}
-    bad = {"startedAt": at(8), "durationSeconds": -1}
+    good = {"startedAt": at(8), "duration": 60, "projectId": gid(project)}
+    bad = {"startedAt": at(8), "duration": -1}
     hidden = good | {"projectId": missing(gid(project))}
     items = [good, bad, hidden, good]
     reply = await world.run(query, ada, at=NOW, input={"items": items})
@@ -271,16 +271,16 @@ async def test_owner_and_admins_read_the_time_of_their_project(world: World) -> 
     project = await world.project(owner, admins=[admin], editors=[editor, other])
     entry = await created(world, editor, at(8), at(9), projectId=gid(project))
     elsewhere = await created(world, editor, at(8), at(9))
-    query = "query ($id: ID!) { timeEntry(id: $id) { viewerCanEdit overlaps } }"
+    query = "query ($id: ID!) { timeEntry(id: $id) { viewerCanEdit hasOverlap } }"
     seen = {}
     for person in (owner, admin, editor, other, stranger):
         reply = await world.run(query, person, id=entry["id"])
         seen[person.username] = reply.data["timeEntry"] or reply.codes
     assert list(seen.values()) == [
         # That the editor did something else at that time is not theirs to know.
-        {"viewerCanEdit": False, "overlaps": False},
-        {"viewerCanEdit": False, "overlaps": False},
-        {"viewerCanEdit": True, "overlaps": True},
+        {"viewerCanEdit": False, "hasOverlap": False},
+        {"viewerCanEdit": False, "hasOverlap": False},
+        {"viewerCanEdit": True, "hasOverlap": True},
         ["NOT_FOUND"],
         ["NOT_FOUND"],
     ]
@@ -352,7 +352,7 @@ async def test_a_list_takes_the_same_statements_however_long(world: World, engin
     for hour in range(8):
         await created(world, ada, at(hour), at(hour + 1), taskId=gid(task))
     query = """{ timeEntries(orderBy: [{startedAt: {}}]) { nodes {
-      id startedAt durationSeconds overlaps viewerCanEdit
+      id startedAt duration hasOverlap viewerCanEdit
       user { username } project { name } task { title }
     } } }"""
     reply = await world.run(query, ada, engine=engine)

@@ -72,12 +72,12 @@ async def test_time_follows_a_task_and_its_subtasks(world: World) -> None:
     first, second = await tracked(world, ada, here, there)
     assert first == 24 * 60
     assert 7 * 60 <= second < 8 * 60
-    query = """query ($after: String!) { changes(since: $after) { nodes {
+    query = """query ($after: String!) { events(after: $after) { nodes {
       kind project { id } changes { field from to } } } }"""
     reply = await world.run(query, ada, after=cursor)
     told = [
         (event["project"]["id"], *event["changes"][0].values())
-        for event in reply.good["changes"]["nodes"]
+        for event in reply.good["events"]["nodes"]
         if event["kind"] == "TIME_ENTRY_UPDATED"
     ]
     change = ("project", gid(here), gid(there))

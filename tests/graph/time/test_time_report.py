@@ -21,13 +21,13 @@ from tests.factories import ENGINES, Engine, World, fresh_id, gid
 REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
                   $weekStart: WeekDay) {
   timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
-    timezone seconds billable count
+    timezone total billable count
     groups { ...G groups { ...G groups { ...G } } }
   }
 }
 fragment G on TimeReportGroup {
-  by project { name } task { title } user { username } tag day week month billable
-  seconds billable count
+  by project { name } task { title } user { username } tag day week month isBillable
+  total isBillable count
 }"""
 
 # Zones whose clocks change at midnight, twice strike it, shift by half an hour, or skip a day.
@@ -158,7 +158,7 @@ def told(report: Any, projects: dict[str, Any]) -> Sums:
     found: Sums = {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> None:
-        found[path] = (node["seconds"], node["billable"], node["count"])
+        found[path] = (node["total"], node["billable"], node["count"])
         for group in node.get("groups", ()):
             value = group[group["by"].lower()]
             if group["by"] == "PROJECT":
@@ -267,7 +267,7 @@ async def test_days_of_23_and_25_hours(world: World) -> None:
     await world.rows(entry(ada, spring, 26 * 3600), entry(ada, autumn, 27 * 3600))
     reply = await world.run(REPORT, ada, groupBy=["DAY"], zone="Europe/Zurich")
     report = reply.good["timeReport"]
-    days = {group["day"]: group["seconds"] / 3600 for group in report["groups"]}
+    days = {group["day"]: group["total"] / 3600 for group in report["groups"]}
     assert days == {
         "2024-03-30": 1,
         "2024-03-31": 23,
@@ -276,7 +276,7 @@ async def test_days_of_23_and_25_hours(world: World) -> None:
         "2024-10-27": 25,
         "2024-10-28": 1,
     }
-    assert report["seconds"] == sum(days.values()) * 3600
+    assert report["total"] == sum(days.values()) * 3600
     assert (report["count"], [group["count"] for group in report["groups"]]) == (2, [1] * 6)
 
 
@@ -294,16 +294,16 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     totals = {}
     for person in (owner, admin, editor, stranger):
         reply = await world.run(REPORT, person, engine=engine, groupBy=["USER", "PROJECT", "DAY"])
-        totals[person.username] = reply.good["timeReport"]["seconds"]
+        totals[person.username] = reply.good["timeReport"]["total"]
     assert list(totals.values()) == [3, 3, 6, 8]
     reply = await world.run(REPORT, owner, engine=engine, groupBy=["PROJECT", "TAG"])
     (group,) = reply.good["timeReport"]["groups"]
-    assert (group["project"]["name"], group["seconds"], group["count"]) == ("Bridge", 3, 2)
-    by_tag = [(inner["tag"].lower(), inner["seconds"]) for inner in group["groups"]]
+    assert (group["project"]["name"], group["total"], group["count"]) == ("Bridge", 3, 2)
+    by_tag = [(inner["tag"].lower(), inner["total"]) for inner in group["groups"]]
     assert by_tag == [("x", 3), ("y", 2)]
     entries = {"entries": {"tags": {"some": {"eq": "y"}}, "userId": {"eq": gid(editor)}}}
     reply = await world.run(REPORT, owner, engine=engine, filter=entries, groupBy=["BILLABLE"])
-    assert reply.good["timeReport"]["seconds"] == 2
+    assert reply.good["timeReport"]["total"] == 2
     assert reply.good["timeReport"]["groups"][0]["billable"] is True
     # Time in a project that one has left is still one's own, but the project is not.
     await world.run(
@@ -313,7 +313,7 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     )
     reply = await world.run(REPORT, editor, engine=engine, groupBy=["PROJECT"])
     (group,) = reply.good["timeReport"]["groups"]
-    assert (group["project"], group["seconds"], group["count"]) == (None, 6, 2)
+    assert (group["project"], group["total"], group["count"]) == (None, 6, 2)
 
 
 async def membership(world: World, owner: Person, project: models.Project, member: Person) -> str:
@@ -330,8 +330,8 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
     await world.rows(entry(ada, started, None))
     reply = await world.run(REPORT, ada, groupBy=["DAY"], zone="Pacific/Apia")
     report = reply.good["timeReport"]
-    assert 30 * 3600 <= report["seconds"] < 30 * 3600 + 100
-    assert sum(group["seconds"] for group in report["groups"]) == report["seconds"]
+    assert 30 * 3600 <= report["total"] < 30 * 3600 + 100
+    assert sum(group["total"] for group in report["groups"]) == report["total"]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
     assert kinds == ["TIMER_STARTED", "TIMER_STOPPED"]
     # Owner and admins of the project hear of it as of other events; members and strangers do not.
     query = """query ($since: String!) {
-      changes(since: $since, filter: {kinds: [TIMER_STARTED, TIMER_STOPPED]}) {
+      events(after: $since, filter: {kinds: [TIMER_STARTED, TIMER_STOPPED]}) {
         nodes { kind subject { ... on TimeEntry { id } } task { id } }
       }
     }"""
@@ -146,7 +146,7 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
     heard = {}
     for person in (ada, bob, member):
         reply = await world.run(query, person, since=cursor)
-        heard[person.username] = len(reply.good["changes"]["nodes"])
+        heard[person.username] = len(reply.good["events"]["nodes"])
     assert heard == {ada.username: 2, bob.username: 2, member.username: 0}
 
 

@@ -209,7 +209,7 @@ async def test_an_issue_that_always_fails_does_not_hold_up_the_rest(scene: Scene
 
 
 SHOWN = """{ integrations { nodes { failureReason problems { totalCount nodes {
-  message since retryAt url task { title syncProblem } } } } } }"""
+  failureReason since retryAt externalUrl task { title syncProblem } } } } } }"""
 
 
 async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scene) -> None:
@@ -221,9 +221,9 @@ async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scen
     assert (shown["failureReason"], shown["problems"]["totalCount"]) == (None, 1)
     (problem,) = shown["problems"]["nodes"]
     message = "The issue was deleted on GitHub."
-    assert problem["message"] == message
+    assert problem["failureReason"] == message
     assert problem["task"] == {"title": "Issue 1", "syncProblem": message}
-    assert problem["url"].endswith("/issues/1")
+    assert problem["externalUrl"].endswith("/issues/1")
     assert problem["retryAt"] is None
     # The integration is its owner's alone; what is wrong with a task shows to all who see it.
     assert (await api(SHOWN, scene.ben)).data["integrations"]["nodes"] == []

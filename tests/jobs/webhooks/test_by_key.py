@@ -248,7 +248,7 @@ async def test_bodies_are_for_keys_that_may_read_what_is_in_them(scene: Scene) -
     await scene.settle()
     asked = """
     query ($id: ID!) { webhook(id: $id) { deliveries { nodes {
-      state requestBody responseBody } } } }
+      status requestBody responseBody } } } }
     """
 
     async def bodies(*scopes: str) -> tuple[str, list[str]]:
