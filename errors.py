@@ -104,7 +104,7 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.UPLOAD_INCOMPLETE: "The file of this upload has not been sent to its URL yet.",
     ErrorCode.CONFLICT: (
         "The object has changed since the version in `ifVersion`. The payload has the current "
-        "object, and `fields` names the fields that differ from what you sent."
+        "object, and `conflictingFields` names the fields that differ from what you sent."
     ),
     ErrorCode.IDEMPOTENCY_MISMATCH: "The idempotency key was already used with a different input.",
     ErrorCode.CURSOR_EXPIRED: (

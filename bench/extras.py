@@ -72,7 +72,7 @@ FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM tasks) AS placed
 WHERE placed.id = tasks.id;
 
 SELECT setseed(0.5);
-INSERT INTO time_entries (id, user_id, project_id, task_id, started_at, ended_at, billable,
+INSERT INTO time_entries (id, user_id, project_id, task_id, started_at, ended_at, is_billable,
     tags, tag_keys, created_at, updated_at, version)
 SELECT uuidv7(), user_id, project_id, task_id, starts, starts + random() * interval '3 hours',
     random() < 0.5, tags, tags, starts, starts, 1

@@ -366,7 +366,7 @@ def _entry(line: export_rows.Line) -> dict[str, Any]:
         "taskTitle": line.task,
         "user": line.user,
         "description": line.description,
-        "billable": line.billable,
+        "billable": line.is_billable,
         "tags": line.tags,
     }
 

@@ -29,12 +29,12 @@ _EXPORT: Final = Statement(
     select(
         models.ReportExport.file_id,
         models.ReportExport.format,
-        models.ReportExport.size,
+        models.ReportExport.byte_size,
         models.ReportExport.expires_at,
         models.ReportExport.created_at,
     ).where(
         models.ReportExport.id == bindparam("export_id", type_=Uuid()),
-        models.ReportExport.state == ExportState.DONE,
+        models.ReportExport.status == ExportState.DONE,
         models.ReportExport.file_id.is_not(None),
         access.could_export_again(),
     ),

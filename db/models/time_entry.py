@@ -55,7 +55,7 @@ class TimeEntry(Versioned, Base):
     # overlaps nothing, since nobody said when it was. `started_at` is then the day's midnight in
     # the zone of its user, and says no more than the day does.
     day: Mapped[dt.date | None]
-    billable: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    is_billable: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
     # The tags casefolded, in the same order: what filters and groups compare.
     tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))

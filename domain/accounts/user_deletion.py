@@ -79,7 +79,7 @@ async def delete_oneself(
 
 
 async def _heir(work: Work, user: User, heir_id: UUID) -> User:
-    path = ("transfer_to",)
+    path = ("transfer_to_id",)
     heir = await work.readable(User, heir_id, path=path)
     if heir.id == user.id:
         raise BadInput("transferToId must be another user.", path=path)
@@ -163,7 +163,7 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     if heir is not None and own and not kept:
         raise BadInput(
             "transferToId must be a user who can see your personal tasks; share the tasks first.",
-            path=("transfer_to",),
+            path=("transfer_to_id",),
         )
     if heir is not None and kept:
         await _hand_over(work, kept, heir)

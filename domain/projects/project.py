@@ -86,8 +86,8 @@ async def update_project(
         if day is not None:
             rules.end_of_day(day, "UTC", ("time_locked_before",))
         values["time_locked_before"] = day
-    if "allow_overlaps" in changes:
-        values["allow_overlaps"] = rules.not_null(changes["allow_overlaps"], ("allow_overlaps",))
+    if "is_overlap_allowed" in changes:
+        values["is_overlap_allowed"] = rules.not_null(changes["is_overlap_allowed"], ("is_overlap_allowed",))
     project = await work.editable(Project, project_id)
     if values.get("key", project.key) != project.key and await _key_taken(work, values["key"]):
         raise rules.taken("project key", ("key",))

@@ -33,7 +33,7 @@ class NewReminder:
     project_id: UUID | None = None
     message: str | None = None
     channels: Sequence[ReminderChannel] = (ReminderChannel.IN_APP,)
-    enabled: bool = True
+    is_enabled: bool = True
     id: UUID | None = None
 
 
@@ -66,9 +66,9 @@ async def create(work: Work, new: NewReminder) -> Reminder:
         kind=rule.kind,
         rule=schedule.to_json(rule),
         channels=channels,
-        enabled=new.enabled,
+        is_enabled=new.is_enabled,
         next_run_at=schedule.next_run(rule, work.now, anchor_of(rule, task))
-        if new.enabled
+        if new.is_enabled
         else None,
         created_at=work.now,
         updated_at=work.now,
@@ -83,17 +83,17 @@ async def create(work: Work, new: NewReminder) -> Reminder:
 async def update(
     work: Work, reminder_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Reminder:
-    """Change the rule, message, channels or `enabled` of the viewer's own reminder.
+    """Change the rule, message, channels or `is_enabled` of the viewer's own reminder.
 
     To turn it on, its target must be visible. A new rule applies from now on.
     """
     values = _checked_changes(work, changes)
     reminder = await work.editable(Reminder, reminder_id)
     _demand_fitting(reminder, values, changes.get("rule"))
-    enabled = values.get("enabled", reminder.enabled)
+    enabled = values.get("is_enabled", reminder.is_enabled)
     if not enabled:
         values["next_run_at"] = None
-    elif "rule" in values or enabled != reminder.enabled:
+    elif "rule" in values or enabled != reminder.is_enabled:
         task = await _target(work, reminder.task_id, reminder.project_id, path=("id",))
         rule = rule_of(reminder) if "rule" not in values else checked(changes["rule"])
         values["next_run_at"] = schedule.next_run(rule, work.now, anchor_of(rule, task))
@@ -203,8 +203,8 @@ def _checked_changes(work: Work, changes: Mapping[str, Any]) -> dict[str, Any]:
         values["message"] = _message(changes["message"])
     if "channels" in changes:
         values["channels"] = _channels(changes["channels"])
-    if "enabled" in changes:
-        values["enabled"] = rules.not_null(changes["enabled"], ("enabled",))
+    if "is_enabled" in changes:
+        values["is_enabled"] = rules.not_null(changes["is_enabled"], ("is_enabled",))
     return values
 
 

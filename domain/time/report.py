@@ -212,7 +212,7 @@ def _chosen(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]])
         for by in (GroupBy.PROJECT, GroupBy.TASK, GroupBy.USER)
         if by in shape.group_by
     ]
-    query = select(*keys, entry.billable, *by_tag).where(*where(entry))
+    query = select(*keys, entry.is_billable, *by_tag).where(*where(entry))
     # A day of any zone is within one day of the same day in UTC. This coarse limit uses an index;
     # the slices cut exactly.
     if shape.has_first:

@@ -66,7 +66,7 @@ class Place:
     @property
     def strict(self) -> bool:
         """Whether entries here must not overlap others of the same user."""
-        return self.project is not None and not self.project.allow_overlaps
+        return self.project is not None and not self.project.is_overlap_allowed
 
     @property
     def values(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ async def create_many(
 
 def check_values(work: Work, new: NewTimeEntry) -> None:
     """Raise for values that no entry can have."""
-    checked_words({"description": new.description, "billable": new.billable, "tags": new.tags})
+    checked_words({"description": new.description, "is_billable": new.is_billable, "tags": new.tags})
     new_span(work, new)
 
 
@@ -143,7 +143,7 @@ def _drafted(
     work: Work, new: NewTimeEntry, places: Places, taken: Collection[UUID]
 ) -> tuple[TimeEntry, Span, Place]:
     words = checked_words(
-        {"description": new.description, "billable": new.billable, "tags": new.tags}
+        {"description": new.description, "is_billable": new.is_billable, "tags": new.tags}
     )
     span = new_span(work, new)
     place = places.of(new.project_id, new.task_id)
@@ -363,7 +363,7 @@ async def _clashes(
     def other(entry: Any) -> list[ColumnElement[bool]]:
         project = aliased(Project)
         forbids = select(project.id).where(
-            project.id == entry.project_id, not_(project.allow_overlaps)
+            project.id == entry.project_id, not_(project.is_overlap_allowed)
         )
         return [
             entry.user_id == work.viewer.require(),

@@ -83,7 +83,7 @@ async def take_along(
     for project in projects:
         for entry, zone in entries:
             _demand_unlocked(project, entry, zone)
-        if project.id == task.project_id and not project.allow_overlaps:
+        if project.id == task.project_id and not project.is_overlap_allowed:
             await _demand_apart(work, [entry.id for entry, _ in entries])
     for entry, _ in entries:
         changes = work.apply(entry, {"project_id": task.project_id})

@@ -20,7 +20,7 @@ from errors import BadInput, ErrorCode, Failure, check, collecting
 from events.kinds import EventKind
 
 LONGEST = dt.timedelta(hours=24)
-# The limit with `force`; longer entries are typing errors.
+# The limit with `allowOver24Hours`; longer entries are typing errors.
 LONGEST_FORCED = dt.timedelta(days=366)
 _MOST_SECONDS = int(LONGEST_FORCED.total_seconds())
 # Placeholder for an invalid time until the error is reported.
@@ -43,7 +43,7 @@ class NewTimeEntry:
     ended_at: dt.datetime | None = None
     duration_seconds: int | None = None
     day: dt.date | None = None
-    billable: bool = False
+    is_billable: bool = False
     tags: Sequence[str] = field(default_factory=tuple)
     id: UUID | None = None
     force: bool = False
@@ -208,21 +208,21 @@ def _checked(work: Work, span: Span, *, force: bool) -> Span:
     # A forgotten timer can run for any length of time, until its user sets the end.
     if length > LONGEST and span.ended_at is not None and not force:
         raise BadInput(
-            "The entry lasts more than 24 hours; pass `force: true` if this is intended.",
-            path=("force",),
+            "The entry lasts more than 24 hours; pass `allowOver24Hours: true` if this is intended.",
+            path=("allow_over_24_hours",),
         )
     return span
 
 
 def checked_words(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns for description, billable and tags, if given."""
+    """The columns for description, is_billable and tags, if given."""
     values: dict[str, Any] = {}
     if "description" in changes:
         values["description"] = rules.optional_text(
             changes["description"], ("description",), most=500
         )
-    if "billable" in changes:
-        values["billable"] = rules.not_null(changes["billable"], ("billable",))
+    if "is_billable" in changes:
+        values["is_billable"] = rules.not_null(changes["is_billable"], ("is_billable",))
     if "tags" in changes:
         values["tags"] = rules.tags(changes["tags"] or (), ("tags",))
         values["tag_keys"] = [rules.tag_key(tag) for tag in values["tags"]]

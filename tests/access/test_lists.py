@@ -100,8 +100,8 @@ RIGHT_AND_WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"parent": {"subtasks": {"some": {"title": {"eq": "no such"}}}}},
     ),
     (
-        {"owner": {"username": {"startsWith": "p"}}, "project": {"identifier": {"contains": "Q"}}},
-        {"owner": {"username": {"startsWith": "p"}}, "project": {"identifier": {"startsWith": "Q"}}},
+        {"owner": {"username": {"startsWith": "p"}}, "project": {"key": {"contains": "Q"}}},
+        {"owner": {"username": {"startsWith": "p"}}, "project": {"key": {"startsWith": "Q"}}},
     ),
 ]
 

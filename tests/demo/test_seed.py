@@ -239,7 +239,7 @@ async def test_ada_has_reminders_to_come_and_a_webhook_that_sends_nothing(
     }
     for reminder in reminders:
         assert reminder.next_run_at is None or reminder.next_run_at > NOW
-        assert (reminder.next_run_at is None) is not reminder.enabled
+        assert (reminder.next_run_at is None) is not reminder.is_enabled
     ((webhook,),) = await all_of(company, Webhook)
     assert (webhook.user_id, webhook.status) == (ada, WebhookStatus.DISABLED)
     assert await all_of(company, WebhookDelivery.id) == []

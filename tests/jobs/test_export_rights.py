@@ -212,7 +212,7 @@ async def test_ones_own_time_in_a_project_needs_only_to_see_it(
 async def test_a_project_that_the_heading_alone_names_counts(
     world: World, team: Team, exported: Any
 ) -> None:
-    filter_ = {"entries": {"projectId": {"in": [gid(team.project)]}, "billable": True}}
+    filter_ = {"entries": {"projectId": {"in": [gid(team.project)]}, "isBillable": True}}
     file = await exported(team.admin, format="PDF", filter=filter_)
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)

@@ -96,7 +96,7 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: Worker
     ada = await world.person()
     project = await world.project(ada, name='The "big", one')
     task = await world.task(ada, "=1+1", project_id=project.id)
-    one = entry(ada, START, 5400, project=project, tags=["a;b", "-c", "\\d"], billable=True)
+    one = entry(ada, START, 5400, project=project, tags=["a;b", "-c", "\\d"], is_billable=True)
     one.task_id = task.id
     one.description = '@SUM(A1), "said" Żółć 日本'
     day = entry(ada, START + dt.timedelta(days=1), 60, day=dt.date(2026, 3, 4))
@@ -111,12 +111,12 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: Worker
     first, second = csv.DictReader(io.StringIO(content, newline=""))
     assert first["start"] == "2026-03-02T23:30:00+01:00"
     assert first["end"] == "2026-03-03T01:00:00+01:00"
-    assert first["duration"] == "5400"
+    assert first["durationSeconds"] == "5400"
     assert (first["project"], first["projectName"]) == (project.key, 'The "big", one')
     assert (first["task"], first["taskTitle"]) == (f"{project.key}-1", "'=1+1")
     assert first["description"] == '\'@SUM(A1), "said" Żółć 日本'
     assert first["tags"] == "a\\;b;-c;\\\\d"
-    assert (second["day"], second["start"], second["duration"]) == ("2026-03-04", "", "60")
+    assert (second["day"], second["start"], second["durationSeconds"]) == ("2026-03-04", "", "60")
     # The file can be read back: by somebody else's account nothing, by one's own everything.
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
     assert [done["row"] for done in reply.good["timeEntryImport"]["results"]] == [2, 3]
@@ -144,7 +144,7 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
     ada = await world.person()
     project = await world.project(ada, name="Bridge")
     await world.rows(
-        entry(ada, START, 7200, project=project, tags=["x"]), entry(ada, START, 60, billable=True)
+        entry(ada, START, 7200, project=project, tags=["x"]), entry(ada, START, 60, is_billable=True)
     )
     export_id = await ask(
         world,
@@ -161,7 +161,7 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
     assert names == [("Bridge", 7200), ("No project", 60)]
     days = [(day["name"], day["seconds"]) for day in made["groups"][0]["groups"]]
     assert days == [("2026-03-02", 1800), ("2026-03-03", 5400)]
-    assert sum(one["duration"] for one in made["entries"]) == 7260
+    assert sum(one["durationSeconds"] for one in made["entries"]) == 7260
 
 
 @pytest.mark.parametrize("projects", [1, 40])
@@ -188,7 +188,7 @@ async def test_an_export_holds_what_its_owner_sees(world: World, context: Worker
         export_id = await ask(world, person, format="JSON")
         await make(context, export_id)
         made = orjson.loads((await fetched(world, person, export_id))[1])
-        lengths[person.username] = sorted(one["duration"] for one in made["entries"])
+        lengths[person.username] = sorted(one["durationSeconds"] for one in made["entries"])
     assert list(lengths.values()) == [[5, 7], [5]]
 
 
@@ -308,7 +308,7 @@ async def many_entries(world: World, person: Person, count: int) -> None:
                         "description": f"Entry number {n}",
                         "started_at": first + dt.timedelta(minutes=n * 5),
                         "ended_at": first + dt.timedelta(minutes=n * 5 + 4),
-                        "billable": n % 2 == 0,
+                        "is_billable": n % 2 == 0,
                         "tags": ["one", "two"],
                         "tag_keys": ["one", "two"],
                         "created_at": now,
@@ -392,7 +392,7 @@ async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
     async def state() -> tuple[ExportState, int]:
         async with world.database.session() as session:
             rows = await session.execute(
-                select(ReportExport.state, ReportExport.progress).where(
+                select(ReportExport.status, ReportExport.progress).where(
                     ReportExport.id == key_of(export_id)
                 )
             )
@@ -599,13 +599,13 @@ async def test_an_export_is_of_one_moment(world: World, context: WorkerContext) 
     await making
     assert changes > 1
     made = orjson.loads((await fetched(world, ada, export_id))[1])
-    lengths = [one["duration"] for one in made["entries"]]
+    lengths = [one["durationSeconds"] for one in made["entries"]]
     assert (made["count"], made["seconds"]) == (len(lengths), sum(lengths))
     assert sum(group["seconds"] for group in made["groups"]) == made["seconds"]
     (running,) = [one for one in made["entries"] if one["end"] is None]
     began = dt.datetime.fromisoformat(running["start"])
     until = dt.datetime.fromisoformat(made["generatedAt"]).replace(microsecond=0)
-    assert running["duration"] == (until - began).total_seconds()
+    assert running["durationSeconds"] == (until - began).total_seconds()
 
 
 # --- what a PDF says -----------------------------------------------------------------------------
@@ -670,7 +670,7 @@ async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, context: Wor
     task = await world.task(ada, "Dig", project_id=project.id)
     entries = {
         "projectId": {"in": [gid(project), gid(hidden)]},
-        "billable": True,
+        "isBillable": True,
         "tags": {"some": {"eq": "deep"}},
         "duration": {"gte": 60},
         "or": [{"taskId": {"isNull": True}}, {"taskId": {"eq": gid(task)}}],

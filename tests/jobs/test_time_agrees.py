@@ -91,7 +91,7 @@ class Model:
 
     def sums(self) -> Sums:
         cut = [(one, int((end - start).total_seconds())) for one, start, end in self.cut()]
-        billable = sum(seconds for one, seconds in cut if one.billable)
+        billable = sum(seconds for one, seconds in cut if one.is_billable)
         return Sums(sum(seconds for _, seconds in cut), billable, len(cut))
 
     def days(self) -> Counter[str]:
@@ -198,7 +198,7 @@ async def test_reports_and_exports_agree(
             start if day is None else midnight(day, ZONES[seconds % len(ZONES)]),
             seconds,
             tags=tags,
-            billable=billable,
+            is_billable=billable,
             day=day,
         )
         for start, seconds, _, tags, billable, day in made
@@ -265,7 +265,7 @@ async def ages(world: World) -> tuple[Person, list[models.TimeEntry]]:
             ada,
             first + dt.timedelta(seconds=dice.randrange(span)),
             dice.choice([1, 3600, 7200, 40_000, 90_000]),
-            billable=dice.random() < 0.5,
+            is_billable=dice.random() < 0.5,
         )
         for _ in range(300)
     ]

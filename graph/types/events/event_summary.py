@@ -98,7 +98,9 @@ _WORDS = {
     "ended_at": "end",
     "estimate_minutes": "estimate",
     "full_name": "name",
-    "allow_overlaps": "rule about overlaps",
+    "is_billable": "billable",
+    "is_enabled": "enabled",
+    "is_overlap_allowed": "rule about overlaps",
     "time_locked_before": "end of the locked time",
 }
 # Changes that name a user.

@@ -211,7 +211,7 @@ class NotificationPreferences:
     )
     is_email_enabled: bool = derived(
         (),
-        lambda choices: True if choices.row is None else choices.row.email_enabled,
+        lambda choices: True if choices.row is None else choices.row.is_email_enabled,
         "Whether you receive notifications by email at all. Turning it off keeps the choices "
         "below.",
     )
@@ -445,10 +445,10 @@ async def _update_preferences(work: Work, data: NotificationPreferencesUpdateInp
         choices[kind] = {way: on for way, on in named.items() if on is not None}
     enabled = data.is_email_enabled
     if isinstance(enabled, Some) and enabled.value is None:
-        refuse(BadInput("isEmailEnabled must not be null.", path=("email_enabled",)))
+        refuse(BadInput("isEmailEnabled must not be null.", path=("is_email_enabled",)))
     await domain.update_preferences(
         work,
-        email_enabled=enabled.value if isinstance(enabled, Some) else None,
+        is_email_enabled=enabled.value if isinstance(enabled, Some) else None,
         choices=choices,
         if_version=given(data.if_version),
     )

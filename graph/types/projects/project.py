@@ -93,7 +93,7 @@ class Project(Node):
         "changed or deleted.",
     )
     is_overlap_allowed: bool = column(
-        models.Project.allow_overlaps,
+        models.Project.is_overlap_allowed,
         "Whether time entries in this project may overlap other entries of the same user.",
     )
     tracked: float = project_tracked()
@@ -321,7 +321,7 @@ class ProjectMemberAddPayload(_MemberPayload):
     """`projectMemberAdd`."""
 
 
-@payload("Payload of `projectMemberUpdate`. On `CONFLICT`, `member` is the current membership.")
+@payload("Payload of `projectMemberUpdate`. On `CONFLICT`, `projectMember` is the current membership.")
 class ProjectMemberUpdatePayload(_MemberPayload):
     """`projectMemberUpdate`."""
 

@@ -195,7 +195,7 @@ class Reminder(Node):
         lambda reminder: [ReminderChannel(name) for name in reminder.channels],
         "The channels through which the reminder notifies you.",
     )
-    is_enabled: bool = column(models.Reminder.enabled, "Whether the reminder is on.")
+    is_enabled: bool = column(models.Reminder.is_enabled, "Whether the reminder is on.")
     disabled_reason: str | None = column(
         models.Reminder.disabled_reason,
         "Why the server turned the reminder off. Null if it is on or you turned it off.",
@@ -369,7 +369,7 @@ async def _create(work: Work, data: ReminderCreateInput) -> Refs:
         project_id=_id(models.Project, data.project_id, "project_id"),
         message=given(data.message),
         channels=(ReminderChannel.IN_APP,) if channels is None else channels,
-        enabled=enabled is not False,
+        is_enabled=enabled is not False,
         id=ids.decode_new(models.Reminder, data.id, ("id",)),
     )
     return {"reminder": (await domain.create(work, new)).id}

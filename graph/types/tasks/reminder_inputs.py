@@ -62,7 +62,7 @@ class ReminderFilter:
         models.Reminder.kind, "The kind of rule."
     )
     is_enabled: bool | None = filtering.by_condition(
-        lambda _, reminder: reminder.enabled, "Whether the reminder is on."
+        lambda _, reminder: reminder.is_enabled, "Whether the reminder is on."
     )
     message: StringFilter | None = filtering.by(models.Reminder.message, "The text.")
     task: _TaskFilter | None = filtering.by_relation(

@@ -156,7 +156,7 @@ class TaskShareCreatePayload(_SharePayload):
     """`taskShareCreate`."""
 
 
-@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `share` is the current share.")
+@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `taskShare` is the current share.")
 class TaskShareUpdatePayload(_SharePayload):
     """`taskShareUpdate`."""
 

@@ -79,7 +79,7 @@ async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
     context = info.context
     links = context.services.files.links
     kept = {
-        row.id for row in parents if row.state == ExportState.DONE and row.expires_at > context.now
+        row.id for row in parents if row.status == ExportState.DONE and row.expires_at > context.now
     }
     if kept:
         rows = await context.services.database.reader.fetch(_fetchable(), {"keys": list(kept)})
@@ -98,7 +98,7 @@ class ReportExport(Node):
 
     id: strawberry.ID = node_id(models.ReportExport)
     status: ExportState = column(
-        models.ReportExport.state, "The status of the export.", convert=ExportState
+        models.ReportExport.status, "The status of the export.", convert=ExportState
     )
     format: ExportFormat = column(
         models.ReportExport.format, "The file format.", convert=ExportFormat
@@ -121,10 +121,10 @@ class ReportExport(Node):
         "as your account is active and you could still create the same export: you manage the "
         "projects of other users' entries in it, and can see the projects and tasks it names. "
         "Null if there is no file or you cannot download it.",
-        requires=("id", "state", "expires_at"),
+        requires=("id", "status", "expires_at"),
     )
-    byte_size: int | None = column(models.ReportExport.size, "The size of the file, in bytes.")
-    failure_reason: str | None = column(models.ReportExport.reason, "Why the export failed.")
+    byte_size: int | None = column(models.ReportExport.byte_size, "The size of the file, in bytes.")
+    failure_reason: str | None = column(models.ReportExport.failure_reason, "Why the export failed.")
     finished_at: dt.datetime | None = column(
         models.ReportExport.finished_at, "When the export was done, failed or was cancelled."
     )
@@ -216,7 +216,7 @@ async def _steps(source: Source, export_id: UUID, latest: Any) -> AsyncGenerator
 
 
 def _ends(event: Any) -> bool:
-    return any(change["field"] == "state" and change["to"] in _OVER for change in event.changes)
+    return any(change["field"] == "status" and change["to"] in _OVER for change in event.changes)
 
 
 async def _of_event(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:

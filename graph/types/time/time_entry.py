@@ -96,7 +96,7 @@ class TimeEntry(Node):
         lambda entry: entry.ended_at is None,
         "Whether the entry is a running timer.",
     )
-    is_billable: bool = column(models.TimeEntry.billable, "Whether the time is billable.")
+    is_billable: bool = column(models.TimeEntry.is_billable, "Whether the time is billable.")
     tags: list[str] = column(
         models.TimeEntry.tags, "The tags, in the order in which they were given."
     )
@@ -227,7 +227,7 @@ def new_entry(data: NewTimeEntryFields) -> domain.NewTimeEntry:
         ended_at=given(data.ended_at),
         duration_seconds=given(data.duration_seconds),
         day=given(data.day),
-        billable=bool(given(data.is_billable)),
+        is_billable=bool(given(data.is_billable)),
         tags=given(data.tags) or (),
         id=ids.decode_new(models.TimeEntry, data.id, ("id",)),
         force=bool(given(data.allow_over_24_hours)),
@@ -275,7 +275,7 @@ async def _start(work: Work, data: TimerStartInput) -> Refs:
         "project_id": _id(models.Project, data.project_id, "project_id"),
         "task_id": _id(models.Task, data.task_id, "task_id"),
         "description": given(data.description),
-        "billable": bool(given(data.is_billable)),
+        "is_billable": bool(given(data.is_billable)),
         "tags": given(data.tags) or (),
     }
     requested = {name: value for name, value in values.items() if is_given(getattr(data, name))}

@@ -146,7 +146,7 @@ class Reading:
             # If a file has both, they were compared before.
             duration_seconds=None if times.end is not None else times.duration,
             day=times.day,
-            billable=_flag(row),
+            is_billable=_flag(row),
             tags=tags,
             id=ids.decode_new(models.TimeEntry, row.get("id"), row.path("id")),
             force=self.force,

@@ -117,7 +117,7 @@ class TimeEntryFilter:
         lambda _, entry: seconds(entry), BigInteger(), "The duration in seconds."
     )
     is_billable: bool | None = filtering.by_condition(
-        lambda _, entry: entry.billable, "Whether the time is billable."
+        lambda _, entry: entry.is_billable, "Whether the time is billable."
     )
     has_overlap: bool | None = filtering.by_condition(
         overlaps, "Whether the entry overlaps another entry of the same user that you can see."

@@ -36,7 +36,7 @@ def api_key(ada: Person, number: int) -> models.ApiKey:
 def reminder(ada: Person, number: int) -> models.Reminder:
     return models.Reminder(
         **NEW, id=fresh_id(), user_id=ada.id, kind=RuleKind.DAILY, channels=["IN_APP"],
-        rule={"time": "09:00", "timezone": "UTC"}, message=f"No. {number}", enabled=False,
+        rule={"time": "09:00", "timezone": "UTC"}, message=f"No. {number}", is_enabled=False,
     )  # fmt: skip
 
 

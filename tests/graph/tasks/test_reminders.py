@@ -226,11 +226,11 @@ async def test_a_reminder_is_changed_turned_off_and_on_again(world: World) -> No
     assert (changed["kind"], changed["nextRunAt"]) == ("ONCE", "2026-12-01T00:00:00Z")
     assert (changed["message"], changed["channels"]) == ("Tulips", ["EMAIL", "WEBHOOK"])
     assert changed["version"] == 2
-    off = (await update(world, ada, id=made["id"], enabled=False)).good["reminderUpdate"]
+    off = (await update(world, ada, id=made["id"], isEnabled=False)).good["reminderUpdate"]
     assert (off["reminder"]["nextRunAt"], off["reminder"]["nextRuns"]) == (None, [])
-    on = (await update(world, ada, id=made["id"], enabled=True)).good["reminderUpdate"]
+    on = (await update(world, ada, id=made["id"], isEnabled=True)).good["reminderUpdate"]
     assert on["reminder"]["nextRuns"] == ["2026-12-01T00:00:00Z"]
-    same = (await update(world, ada, id=made["id"], enabled=True)).good["reminderUpdate"]
+    same = (await update(world, ada, id=made["id"], isEnabled=True)).good["reminderUpdate"]
     assert same["reminder"]["version"] == on["reminder"]["version"] == 4
 
 
@@ -248,7 +248,7 @@ async def test_a_change_of_an_older_version_is_a_conflict(world: World) -> None:
     ("given", "path"),
     [
         ({"rule": None}, "rule"),
-        ({"isEnabled": None}, "enabled"),
+        ({"isEnabled": None}, "isEnabled"),
         ({"channels": None}, "channels"),
         ({"message": None}, "message"),
         ({"rule": {"due": {"offsetMinutes": 0}}}, "rule"),
@@ -265,11 +265,11 @@ async def test_what_cannot_be_changed_so_is_refused(world: World, given: Any, pa
 async def test_it_cannot_be_turned_on_for_what_is_out_of_sight(world: World) -> None:
     ada, bob = await world.people(2)
     project = await world.project(ada, viewers=[bob])
-    made = await created(world, bob, rule=DAILY, projectId=gid(project), enabled=False)
+    made = await created(world, bob, rule=DAILY, projectId=gid(project), isEnabled=False)
     assert made["project"] == {"id": gid(project)}
     gone = "mutation ($input: ProjectDeleteInput!) { projectDelete(input: $input) { deletedId } }"
     await world.run(gone, ada, input={"id": gid(project)})
-    reply = await update(world, bob, id=made["id"], enabled=True)
+    reply = await update(world, bob, id=made["id"], isEnabled=True)
     assert failure(reply) == ("NOT_FOUND", "input.id")
     # What is left of it can be changed and deleted.
     reply = await update(world, bob, id=made["id"], message="Never mind")
@@ -317,7 +317,7 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     await created(world, ada, message="daily", rule=DAILY)
     once = await created(world, ada, message="once", rule={"once": {"at": "2026-11-18T13:00:00Z"}})
     project = await world.project(ada, name="Garden")
-    await created(world, ada, message="off", rule=DAILY, enabled=False, projectId=gid(project))
+    await created(world, ada, message="off", rule=DAILY, isEnabled=False, projectId=gid(project))
     await created(world, ada, message="due", rule={"due": {"offsetMinutes": 0}}, taskId=gid(task))
 
     async def found(**options: Any) -> list[str]:

@@ -27,9 +27,9 @@ from tests.graph.time.time_calls import (
 
 async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
     ada = await world.person()
-    whole = await created(world, ada, at(8), at(9, 30), billable=True, tags=["a", "A", "b"])
+    whole = await created(world, ada, at(8), at(9, 30), isBillable=True, tags=["a", "A", "b"])
     assert whole["duration"] == 5400
-    assert whole["billable"]
+    assert whole["isBillable"]
     assert whole["tags"] == ["a", "b"]
     reply = await create(world, ada, startedAt=at(10), durationSeconds=60)
     assert reply.good["timeEntryCreate"]["timeEntry"]["endedAt"] == at(10, 1)
@@ -43,16 +43,16 @@ async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
     [
         ({}, "startedAt"),
         ({"startedAt": at(8)}, "endedAt"),
-        ({"startedAt": at(8), "endedAt": at(9), "duration": 1}, "endedAt"),
+        ({"startedAt": at(8), "endedAt": at(9), "durationSeconds": 1}, "endedAt"),
         ({"startedAt": at(9), "endedAt": at(8)}, "endedAt"),
-        ({"startedAt": at(9), "duration": -1}, "durationSeconds"),
+        ({"startedAt": at(9), "durationSeconds": -1}, "durationSeconds"),
         ({"startedAt": at(11), "endedAt": at(12, 0, 1)}, "endedAt"),
         ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "force"),
         ({"day": "2026-11-17"}, "durationSeconds"),
-        ({"day": "2026-11-19", "duration": 5}, "day"),
-        ({"day": "2026-11-17", "startedAt": at(8), "duration": 5}, "day"),
-        ({"startedAt": at(8), "duration": 5, "tags": [""]}, "tags.0"),
-        ({"startedAt": at(8), "duration": 5, "description": "x" * 501}, "description"),
+        ({"day": "2026-11-19", "durationSeconds": 5}, "day"),
+        ({"day": "2026-11-17", "startedAt": at(8), "durationSeconds": 5}, "day"),
+        ({"startedAt": at(8), "durationSeconds": 5, "tags": [""]}, "tags.0"),
+        ({"startedAt": at(8), "durationSeconds": 5, "description": "x" * 501}, "description"),
     ],
     ids=str,
 )
@@ -173,7 +173,7 @@ async def test_an_entry_goes_with_its_task(world: World) -> None:
     task = await world.task(ada, project_id=here.id)
     entry = await created(world, ada, at(8), at(9), taskId=gid(task))
     assert entry["project"] == {"id": gid(here)}
-    wrong = {"startedAt": at(8), "duration": 1, "projectId": gid(there)}
+    wrong = {"startedAt": at(8), "durationSeconds": 1, "projectId": gid(there)}
     assert failure(await create(world, ada, taskId=gid(task), **wrong)) == (
         "BAD_USER_INPUT",
         "input.projectId",
@@ -238,8 +238,8 @@ async def test_many_are_entered_at_once(world: World) -> None:
         results { index timeEntry { duration } errors { code path } }
       }
     }"""
-    good = {"startedAt": at(8), "duration": 60, "projectId": gid(project)}
-    bad = {"startedAt": at(8), "duration": -1}
+    good = {"startedAt": at(8), "durationSeconds": 60, "projectId": gid(project)}
+    bad = {"startedAt": at(8), "durationSeconds": -1}
     hidden = good | {"projectId": missing(gid(project))}
     items = [good, bad, hidden, good]
     reply = await world.run(query, ada, at=NOW, input={"items": items})

@@ -64,7 +64,7 @@ def entry(
     *,
     project: models.Project | None = None,
     tags: Sequence[str] = (),
-    billable: bool = False,
+    is_billable: bool = False,
     day: dt.date | None = None,
 ) -> models.TimeEntry:
     now = dt.datetime.now(dt.UTC)
@@ -75,7 +75,7 @@ def entry(
         started_at=start,
         ended_at=None if seconds is None else start + dt.timedelta(seconds=seconds),
         day=day,
-        billable=billable,
+        is_billable=is_billable,
         tags=list(tags),
         tag_keys=[tag.casefold() for tag in tags],
         created_at=now,
@@ -118,7 +118,7 @@ def keys_of(by: str, one: models.TimeEntry, day: dt.date, week_start: int) -> li
     if by == "MONTH":
         return [day.replace(day=1).isoformat()]
     if by == "BILLABLE":
-        return [one.billable]
+        return [one.is_billable]
     assert by == "PROJECT"
     return [one.project_id]
 
@@ -148,7 +148,7 @@ def expected(
                 choices = [keys_of(by, one, day, week_start) for by in group_by[:level]]
                 for path in itertools.product(*choices):
                     seconds[path] += length
-                    billable[path] += length if one.billable else 0
+                    billable[path] += length if one.is_billable else 0
                     seen[path].add(one.id)
     return {path: (seconds[path], billable[path], len(seen[path])) for path in seen}
 
@@ -237,7 +237,7 @@ async def test_a_report_says_what_a_plain_model_says(
             seconds,
             project=projects[n],
             tags=tags,
-            billable=billable,
+            is_billable=billable,
             day=day,
         )
         for start, seconds, n, tags, billable, day in made
@@ -287,7 +287,7 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
     await world.rows(
         entry(owner, start, 1, project=project, tags=["x"]),
-        entry(editor, start, 2, project=project, tags=["X", "y"], billable=True),
+        entry(editor, start, 2, project=project, tags=["X", "y"], is_billable=True),
         entry(editor, start, 4),
         entry(stranger, start, 8),
     )
@@ -304,7 +304,7 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     entries = {"entries": {"tags": {"some": {"eq": "y"}}, "userId": {"eq": gid(editor)}}}
     reply = await world.run(REPORT, owner, engine=engine, filter=entries, groupBy=["BILLABLE"])
     assert reply.good["timeReport"]["total"] == 2
-    assert reply.good["timeReport"]["groups"][0]["billable"] is True
+    assert reply.good["timeReport"]["groups"][0]["isBillable"] is True
     # Time in a project that one has left is still one's own, but the project is not.
     await world.run(
         """mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { code } } }""",

@@ -183,7 +183,7 @@ async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_eq
 ) -> None:
     ada = await world.person()
     task = await world.task(ada)
-    full = {"taskId": gid(task), "description": "Weld", "billable": True, "tags": ["Iron", "hot"]}
+    full = {"taskId": gid(task), "description": "Weld", "isBillable": True, "tags": ["Iron", "hot"]}
 
     async def start(**given: object) -> str:
         reply = await world.run(START, ada, input=given)
@@ -193,10 +193,10 @@ async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_eq
     # Equal in all that is given, however much that is; tags are a set without regard to case.
     assert await start(**full | {"tags": ["HOT", "iron"]}) == first
     assert await start(taskId=gid(task)) == first
-    assert await start(billable=True) == first
+    assert await start(isBillable=True) == first
     seen = {first}
     for name, value in (
-        ("billable", False),
+        ("isBillable", False),
         ("tags", ["iron"]),
         ("tags", []),
         ("description", None),
