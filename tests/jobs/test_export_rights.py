@@ -53,7 +53,7 @@ class File:
         if shown.data is not None:
             export = shown.good["reportExport"]
             assert (export["downloadUrl"] is not None) == (status == 200)
-            assert export["state"] == "DONE"
+            assert export["status"] == "DONE"
         if status == 404:
             assert b"start" not in replies[0].content
         return status == 200
@@ -179,7 +179,7 @@ async def test_a_right_that_is_lost_before_the_address_is_asked_for_counts(
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberUpdate", id=member, role="EDITOR")
     found = (await world.run(READ, team.admin, id=export_id)).good["reportExport"]
-    assert (found["state"], found["downloadUrl"]) == ("DONE", None)
+    assert (found["status"], found["downloadUrl"]) == ("DONE", None)
 
 
 # --- one's own -----------------------------------------------------------------------------------

@@ -260,7 +260,7 @@ async def test_a_conflict_carries_the_current_profile(api: Api, house: House) ->
     payload = late.of("accountUpdate")
     assert payload["user"]["fullName"] == "Ada"
     assert payload["errors"] == [
-        {"code": "CONFLICT", "path": ["input", "ifVersion"], "fields": ["fullName"]}
+        {"code": "CONFLICT", "path": ["input", "ifVersion"], "conflictingFields": ["fullName"]}
     ]
 
 

@@ -159,7 +159,7 @@ async def test_updates_versions_and_keys(world: World, owner: Person) -> None:
     )
     payload = reply.data["projectUpdate"]
     assert payload["errors"][0]["code"] == "CONFLICT"
-    assert sorted(payload["errors"][0]["fields"]) == ["color", "name"]
+    assert sorted(payload["errors"][0]["conflictingFields"]) == ["color", "name"]
     assert payload["project"]["name"] == "new"
     taken = (await world.project(owner)).key
     assert await failed(world, owner, "projectUpdate", id=gid(project), key=taken) == (

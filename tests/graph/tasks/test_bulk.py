@@ -349,7 +349,7 @@ async def test_changes_are_judged_one_by_one(world: World) -> None:
     assert [results[0]["task"]["title"], results[2]["task"]["title"]] == ["new", "once"]
     # A conflict comes with the task as it is, and the fields that differ.
     assert results[1]["task"]["title"] == "stale"
-    assert results[1]["errors"][0]["fields"] == ["title"]
+    assert results[1]["errors"][0]["conflictingFields"] == ["title"]
     assert found["doneCount"] == 2
     undone = payload(await bulk(world, ada, UPDATE, [items[8], {**items[0], "ifVersion": 2}]))
     assert [code for code, _ in places(undone)] == ["NOT_FOUND"]

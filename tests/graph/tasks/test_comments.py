@@ -161,7 +161,7 @@ async def test_an_edit_keeps_what_was_said(world: World) -> None:
     reply = await world.run(UPDATE, ada, input={"id": comment, "body": "x", "ifVersion": 1})
     assert reply.codes == ["CONFLICT"]
     assert reply.data["commentUpdate"]["comment"]["body"] == "third"
-    assert reply.data["commentUpdate"]["errors"][0]["fields"] == ["body"]
+    assert reply.data["commentUpdate"]["errors"][0]["conflictingFields"] == ["body"]
     reply = await world.run(UPDATE, ada, input={"id": comment, "body": "third"})
     assert reply.good["commentUpdate"]["comment"]["revisions"]["totalCount"] == 2
 

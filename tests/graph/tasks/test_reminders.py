@@ -240,7 +240,7 @@ async def test_a_change_of_an_older_version_is_a_conflict(world: World) -> None:
     await update(world, ada, id=made["id"], message="Tulips")
     reply = await update(world, ada, id=made["id"], message="Poppies", ifVersion=1)
     assert failure(reply) == ("CONFLICT", "input.ifVersion")
-    assert reply.user_errors[0]["fields"] == ["message"]
+    assert reply.user_errors[0]["conflictingFields"] == ["message"]
     assert reply.data["reminderUpdate"]["reminder"]["message"] == "Tulips"
 
 

@@ -251,7 +251,7 @@ async def test_a_change_names_its_version(world: World) -> None:
     )
     assert reply.codes == ["CONFLICT"]
     assert reply.data["taskShareUpdate"]["taskShare"]["version"] == 2
-    assert reply.data["taskShareUpdate"]["errors"][0]["fields"] == ["expiresAt"]
+    assert reply.data["taskShareUpdate"]["errors"][0]["conflictingFields"] == ["expiresAt"]
     reply = await world.run(UPDATE, ada, input={"id": gid(share), "expiresAt": None})
     assert reply.good["taskShareUpdate"]["taskShare"]["expiresAt"] is None
 

@@ -184,7 +184,7 @@ async def test_a_stale_version_conflicts_and_names_the_fields(
     (error,) = payload["errors"]
     assert error["code"] == "CONFLICT"
     assert error["path"] == ["input", "ifVersion"]
-    assert sorted(error["fields"]) == ["estimateMinutes", "title"]
+    assert sorted(error["conflictingFields"]) == ["estimateMinutes", "title"]
     assert error["docsUrl"].endswith("#CONFLICT")
     # The current object comes along, unchanged.
     assert payload["task"]["title"] == "theirs"

@@ -54,7 +54,7 @@ async def test_a_start_stops_the_other_timer_and_is_safe_to_repeat(world: World)
     other = await world.run(START, ada, at=later, input={"description": "Something else"})
     assert other.good["timerStart"]["timeEntry"]["id"] != first["timeEntry"]["id"]
     nodes = (await world.run(LIST, ada)).good["timeEntries"]["nodes"]
-    assert [node["durationSeconds"] for node in nodes[1:]] == [60]
+    assert [node["duration"] for node in nodes[1:]] == [60]
 
 
 async def test_of_twenty_starts_at_once_one_timer_runs(world: World) -> None:
@@ -66,7 +66,7 @@ async def test_of_twenty_starts_at_once_one_timer_runs(world: World) -> None:
     reply = await world.run(LIST, ada, filter={"isRunning": True})
     assert reply.good["timeEntries"]["totalCount"] == 1
     assert (await world.run(LIST, ada)).good["timeEntries"]["totalCount"] == 20
-    reply = await world.run(LIST, ada, filter={"overlaps": True})
+    reply = await world.run(LIST, ada, filter={"hasOverlap": True})
     assert reply.good["timeEntries"]["totalCount"] == 0
 
 
@@ -105,7 +105,7 @@ async def test_an_end_stops_a_timer_and_cannot_be_taken_back(world: World) -> No
     later = NOW + dt.timedelta(hours=1)
     given = {"id": entry["id"], "endedAt": at(12, 30)}
     changed = (await world.run(UPDATE, ada, at=later, input=given)).good["timeEntryUpdate"]
-    assert changed["timeEntry"]["durationSeconds"] == 1800
+    assert changed["timeEntry"]["duration"] == 1800
     assert not changed["timeEntry"]["isRunning"]
     given = {"id": entry["id"], "endedAt": None}
     assert failure(await world.run(UPDATE, ada, at=later, input=given)) == (
