@@ -73,7 +73,6 @@ class PageShape:
     backward: bool
     after: tuple[bool, ...] | None
     before: tuple[bool, ...] | None
-    filter_type: Any
     filter: Any
     viewer: Shape
     where: Callable[[Viewer, Any], Any] | None
@@ -106,7 +105,7 @@ def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
     if shape.where is not None:
         found.append(shape.where(viewer, entity))
     if shape.filter is not None:
-        found.append(build_filter(shape.filter_type, shape.filter, entity, viewer, Binds()))
+        found.append(build_filter(shape.filter, entity, viewer, Binds()))
     return found
 
 

@@ -239,7 +239,6 @@ async def read_pages(
         backward=window.backward,
         after=nulls_of(window.after),
         before=nulls_of(window.before),
-        filter_type=None if filter is None else type(filter),
         filter=filter_shaped,
         viewer=info.viewer.shape,
         where=where,

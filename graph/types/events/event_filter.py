@@ -87,7 +87,7 @@ def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
             task.id == any_(keys),
             # In the trash as well: that a task was deleted has to be told.
             access.read(viewer, task, trashed=None),
-            build_filter(TaskFilter, shape, task, viewer, Binds()),
+            build_filter(shape, task, viewer, Binds()),
         )
     )
 
@@ -107,7 +107,7 @@ def _matched(shape: Hashable, viewer_shape: Shape, changed: frozenset[str]) -> S
         )
     ).where(row.id == bindparam("key", type_=Uuid()), access.read(viewer, row, trashed=None))
     task: Any = aliased(models.Task, former.subquery("former"), adapt_on_names=True)
-    return Statement(select(task.id).where(build_filter(TaskFilter, shape, task, viewer, Binds())))
+    return Statement(select(task.id).where(build_filter(shape, task, viewer, Binds())))
 
 
 _LATER = Statement(

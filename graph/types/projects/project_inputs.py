@@ -25,9 +25,7 @@ class ProjectMemberFilter:
 
     id: IDFilter | None = filtering.by_id(models.ProjectMember.id, models.ProjectMember, "Id.")
     role: RoleFilter | None = filtering.by(models.ProjectMember.role, "Role.")
-    user: UserFilter | None = filtering.by_relation(
-        models.ProjectMember.user, lambda: UserFilter, "The person."
-    )
+    user: UserFilter | None = filtering.by_relation(models.ProjectMember.user, "The person.")
     created_at: DateTimeFilter | None = filtering.by(
         models.ProjectMember.created_at, "When they joined."
     )
@@ -50,11 +48,9 @@ class ProjectFilter:
     name: StringFilter | None = filtering.by(models.Project.name, "Name.")
     key: StringFilter | None = filtering.by(models.Project.key, "Key, such as `WEB`.")
     description: StringFilter | None = filtering.by(models.Project.description, "Description.")
-    owner: UserFilter | None = filtering.by_relation(
-        models.Project.owner, lambda: UserFilter, "The owner."
-    )
+    owner: UserFilter | None = filtering.by_relation(models.Project.owner, "The owner.")
     members: ProjectMemberListFilter | None = filtering.by_relations(
-        models.Project.members, lambda: ProjectMemberFilter, "The members."
+        models.Project.members, "The members."
     )
     is_archived: bool | None = filtering.by_condition(
         lambda _, project: project.archived_at.is_not(None), "Whether the project is read-only."
@@ -88,9 +84,7 @@ class ProjectOrder:
         "By the time tracked that you may see.",
         nullable=False,
     )
-    owner: UserOrder | None = ordering.by_relation(
-        models.Project.owner, lambda: UserOrder, "By the owner."
-    )
+    owner: UserOrder | None = ordering.by_relation(models.Project.owner, "By the owner.")
 
 
 @ordering.order_input("How to order project members; give one field.")
@@ -99,9 +93,7 @@ class ProjectMemberOrder:
 
     role: OrderBy | None = ordering.by(models.ProjectMember.role, "By role.")
     created_at: OrderBy | None = ordering.by(models.ProjectMember.created_at, "By time of joining.")
-    user: UserOrder | None = ordering.by_relation(
-        models.ProjectMember.user, lambda: UserOrder, "By the person."
-    )
+    user: UserOrder | None = ordering.by_relation(models.ProjectMember.user, "By the person.")
 
 
 # --- inputs --------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class AttachmentFilter:
     )
     size: IntFilter | None = filtering.by(models.Attachment.size, "The size in bytes.")
     uploader: UserFilter | None = filtering.by_relation(
-        models.Attachment.uploader, lambda: UserFilter, "Who uploaded it."
+        models.Attachment.uploader, "Who uploaded it."
     )
     uploader_id: IDFilter | None = filtering.by_id(
         models.Attachment.uploader_id, models.User, "The id of who uploaded it."
@@ -73,7 +73,7 @@ class AttachmentOrder:
     filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "By name.")
     size: OrderBy | None = ordering.by(models.Attachment.size, "By size.")
     uploader: UserOrder | None = ordering.by_relation(
-        models.Attachment.uploader, lambda: UserOrder, "By who uploaded them."
+        models.Attachment.uploader, "By who uploaded them."
     )
 
 

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
-
-
 def comment_count(_: Viewer, task: Any) -> Any:
     """How many comments a task has, without placeholders. Who sees the task sees them all."""
     comment = aliased(models.Comment)
@@ -45,9 +39,7 @@ class CommentFilter:
 
     id: IDFilter | None = filtering.by_id(models.Comment.id, models.Comment, "Id.")
     body: StringFilter | None = filtering.by(models.Comment.body, "The Markdown text.")
-    author: UserFilter | None = filtering.by_relation(
-        models.Comment.author, lambda: UserFilter, "Who wrote it."
-    )
+    author: UserFilter | None = filtering.by_relation(models.Comment.author, "Who wrote it.")
     author_id: IDFilter | None = filtering.by_id(
         models.Comment.author_id, models.User, "The id of who wrote it."
     )
@@ -57,7 +49,7 @@ class CommentFilter:
         "The id of the comment that it answers; `isNull: true` for those that begin a thread.",
         seen_with_row=True,
     )
-    task: _TaskFilter | None = filtering.by_relation(models.Comment.task, _task_filter, "The task.")
+    task: _TaskFilter | None = filtering.by_relation(models.Comment.task, "The task.")
     is_deleted: bool | None = filtering.by_condition(
         lambda _, comment: comment.removed_at.is_not(None),
         "Whether it is only a placeholder for its answers.",
@@ -89,9 +81,7 @@ class CommentOrder:
 
     created_at: OrderBy | None = ordering.by(models.Comment.created_at, "By time of writing.")
     edited_at: OrderBy | None = ordering.by(models.Comment.edited_at, "By time of the last edit.")
-    author: UserOrder | None = ordering.by_relation(
-        models.Comment.author, lambda: UserOrder, "By author."
-    )
+    author: UserOrder | None = ordering.by_relation(models.Comment.author, "By author.")
 
 
 @strawberry.input(description="A new comment.")

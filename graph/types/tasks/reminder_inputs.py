@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -26,18 +26,6 @@ _ProjectFilter = Annotated["ProjectFilter", strawberry.lazy("graph.types.project
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
-
-
-def _project_filter() -> Any:
-    from graph.types.projects.project_inputs import ProjectFilter
-
-    return ProjectFilter
-
-
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
 
 
 # --- filters and orderings -----------------------------------------------------------------------
@@ -66,13 +54,13 @@ class ReminderFilter:
     )
     message: StringFilter | None = filtering.by(models.Reminder.message, "What they say.")
     task: _TaskFilter | None = filtering.by_relation(
-        models.Reminder.task, _task_filter, "The task that they are about."
+        models.Reminder.task, "The task that they are about."
     )
     task_id: IDFilter | None = filtering.by_id(
         models.Reminder.task_id, models.Task, "The task's id; `isNull` for none."
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.Reminder.project, _project_filter, "The project that they are about."
+        models.Reminder.project, "The project that they are about."
     )
     project_id: IDFilter | None = filtering.by_id(
         models.Reminder.project_id, models.Project, "The project's id; `isNull` for none."

@@ -23,18 +23,6 @@ _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_in
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
-
-
-def _task_order() -> Any:
-    from graph.types.tasks.task_inputs import TaskOrder
-
-    return TaskOrder
-
-
 def is_expired(_: object, share: Any) -> Any:
     """Whether it gives no right any more."""
     return func.coalesce(share.expires_at <= func.now(), False)
@@ -49,20 +37,18 @@ class TaskShareFilter:
         models.TaskShare.permission, "What it allows."
     )
     user: UserFilter | None = filtering.by_relation(
-        models.TaskShare.user, lambda: UserFilter, "Who the task is shared with."
+        models.TaskShare.user, "Who the task is shared with."
     )
     user_id: IDFilter | None = filtering.by_id(
         models.TaskShare.user_id, models.User, "The id of who the task is shared with."
     )
     shared_by: UserFilter | None = filtering.by_relation(
-        models.TaskShare.shared_by, lambda: UserFilter, "Who shared it."
+        models.TaskShare.shared_by, "Who shared it."
     )
     shared_by_id: IDFilter | None = filtering.by_id(
         models.TaskShare.shared_by_id, models.User, "The id of who shared it."
     )
-    task: _TaskFilter | None = filtering.by_relation(
-        models.TaskShare.task, _task_filter, "The task."
-    )
+    task: _TaskFilter | None = filtering.by_relation(models.TaskShare.task, "The task.")
     expires_at: DateTimeFilter | None = filtering.by(
         models.TaskShare.expires_at, "When it ends; `isNull` for shares that stay."
     )
@@ -93,11 +79,9 @@ class TaskShareOrder:
     expires_at: OrderBy | None = ordering.by(models.TaskShare.expires_at, "By when they end.")
     permission: OrderBy | None = ordering.by(models.TaskShare.permission, "VIEW first.")
     user: UserOrder | None = ordering.by_relation(
-        models.TaskShare.user, lambda: UserOrder, "By who the task is shared with."
+        models.TaskShare.user, "By who the task is shared with."
     )
-    task: _TaskOrder | None = ordering.by_relation(
-        models.TaskShare.task, _task_order, "By the task."
-    )
+    task: _TaskOrder | None = ordering.by_relation(models.TaskShare.task, "By the task.")
 
 
 @strawberry.input(description="Who is to see a task.")

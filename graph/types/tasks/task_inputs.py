@@ -31,12 +31,11 @@ from graph.kit.ordering import OrderBy
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
 from graph.types.tasks.attachment_inputs import (
-    AttachmentFilter,
     AttachmentListFilter,
     attachment_count,
 )
-from graph.types.tasks.comment_inputs import CommentFilter, CommentListFilter, comment_count
-from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareListFilter
+from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.share_inputs import TaskShareListFilter
 from graph.types.time.tracked_time import task_tracked_seconds
 
 if TYPE_CHECKING:
@@ -45,12 +44,6 @@ if TYPE_CHECKING:
 _TimeEntryListFilter = Annotated[
     "TimeEntryListFilter", strawberry.lazy("graph.types.time.time_inputs")
 ]
-
-
-def _time_entry_filter() -> Any:
-    from graph.types.time.time_inputs import TimeEntryFilter
-
-    return TimeEntryFilter
 
 
 @strawberry.input(description="Quantifies over tags, compared without regard to case.")
@@ -99,45 +92,37 @@ class TaskFilter:
         models.Task.estimate_minutes, "Estimate in minutes."
     )
     tags: TagListFilter | None = filtering.by_elements(models.Task.tag_keys, rules.tag_key, "Tags.")
-    project: ProjectFilter | None = filtering.by_relation(
-        models.Task.project, lambda: ProjectFilter, "The project."
-    )
+    project: ProjectFilter | None = filtering.by_relation(models.Task.project, "The project.")
     project_id: IDFilter | None = filtering.by_id(
         models.Task.project_id, models.Project, "The project's id; `isNull` for personal tasks."
     )
-    owner: UserFilter | None = filtering.by_relation(
-        models.Task.owner, lambda: UserFilter, "Who made it."
-    )
+    owner: UserFilter | None = filtering.by_relation(models.Task.owner, "Who made it.")
     owner_id: IDFilter | None = filtering.by_id(
         models.Task.owner_id, models.User, "The id of who made it."
     )
-    assignee: UserFilter | None = filtering.by_relation(
-        models.Task.assignee, lambda: UserFilter, "Who is to do it."
-    )
+    assignee: UserFilter | None = filtering.by_relation(models.Task.assignee, "Who is to do it.")
     assignee_id: IDFilter | None = filtering.by_id(
         models.Task.assignee_id, models.User, "The id of who is to do it; `isNull` for nobody."
     )
-    parent: TaskFilter | None = filtering.by_relation(
-        models.Task.parent, lambda: TaskFilter, "The task above."
-    )
+    parent: TaskFilter | None = filtering.by_relation(models.Task.parent, "The task above.")
     parent_id: IDFilter | None = filtering.by_id(
         models.Task.parent_id, models.Task, "The id of the task above; `isNull` for top tasks."
     )
     subtasks: TaskListFilter | None = filtering.by_relations(
-        models.Task.subtasks, lambda: TaskFilter, "The tasks directly below."
+        models.Task.subtasks, "The tasks directly below."
     )
     shares: TaskShareListFilter | None = filtering.by_relations(
-        models.Task.shares, lambda: TaskShareFilter, "The shares that you may see."
+        models.Task.shares, "The shares that you may see."
     )
     shared_with_me: bool | None = filtering.by_condition(
         lambda viewer, task: task.id.in_(access.shared_tasks(viewer)),
         "Whether somebody shared it with you, itself and not a task above it.",
     )
     comments: CommentListFilter | None = filtering.by_relations(
-        models.Task.comments, lambda: CommentFilter, "The comments."
+        models.Task.comments, "The comments."
     )
     attachments: AttachmentListFilter | None = filtering.by_relations(
-        models.Task.attachments, lambda: AttachmentFilter, "The attachments."
+        models.Task.attachments, "The attachments."
     )
     tracked_seconds: IntFilter | None = filtering.by_expression(
         task_tracked_seconds,
@@ -145,7 +130,7 @@ class TaskFilter:
         "Seconds tracked on it (not on its subtasks) in entries that you may see.",
     )
     time_entries: _TimeEntryListFilter | None = filtering.by_relations(
-        models.Task.time_entries, _time_entry_filter, "The time entries that you may see."
+        models.Task.time_entries, "The time entries that you may see."
     )
     completed_at: DateTimeFilter | None = filtering.by(
         models.Task.completed_at, "When it was completed."
@@ -192,15 +177,9 @@ class TaskOrder:
         "By the seconds tracked on it (not on its subtasks) in entries that you may see.",
         nullable=False,
     )
-    owner: UserOrder | None = ordering.by_relation(
-        models.Task.owner, lambda: UserOrder, "By who made them."
-    )
-    assignee: UserOrder | None = ordering.by_relation(
-        models.Task.assignee, lambda: UserOrder, "By who is to do them."
-    )
-    project: ProjectOrder | None = ordering.by_relation(
-        models.Task.project, lambda: ProjectOrder, "By project."
-    )
+    owner: UserOrder | None = ordering.by_relation(models.Task.owner, "By who made them.")
+    assignee: UserOrder | None = ordering.by_relation(models.Task.assignee, "By who is to do them.")
+    project: ProjectOrder | None = ordering.by_relation(models.Task.project, "By project.")
 
 
 @strawberry.input

@@ -32,30 +32,6 @@ _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inpu
 _TagListFilter = Annotated["TagListFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-def _project_filter() -> Any:
-    from graph.types.projects.project_inputs import ProjectFilter
-
-    return ProjectFilter
-
-
-def _project_order() -> Any:
-    from graph.types.projects.project_inputs import ProjectOrder
-
-    return ProjectOrder
-
-
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
-
-
-def _task_order() -> Any:
-    from graph.types.tasks.task_inputs import TaskOrder
-
-    return TaskOrder
-
-
 def overlaps(viewer: Viewer, entry: Any) -> Any:
     """Whether another entry of the same person, which the viewer may see, is at the same time."""
 
@@ -74,14 +50,12 @@ class TimeEntryFilter:
     """Criteria over time entries."""
 
     id: IDFilter | None = filtering.by_id(models.TimeEntry.id, models.TimeEntry, "Id.")
-    user: UserFilter | None = filtering.by_relation(
-        models.TimeEntry.user, lambda: UserFilter, "Whose time it is."
-    )
+    user: UserFilter | None = filtering.by_relation(models.TimeEntry.user, "Whose time it is.")
     user_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.user_id, models.User, "The id of whose time it is."
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.TimeEntry.project, _project_filter, "The project in which it was spent."
+        models.TimeEntry.project, "The project in which it was spent."
     )
     project_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.project_id,
@@ -89,7 +63,7 @@ class TimeEntryFilter:
         "The id of the project in which it was spent; `isNull` for none.",
     )
     task: _TaskFilter | None = filtering.by_relation(
-        models.TimeEntry.task, _task_filter, "The task on which it was spent."
+        models.TimeEntry.task, "The task on which it was spent."
     )
     task_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.task_id,
@@ -155,13 +129,9 @@ class TimeEntryOrder:
     )
     created_at: OrderBy | None = ordering.by(models.TimeEntry.created_at, "By time of entering.")
     updated_at: OrderBy | None = ordering.by(models.TimeEntry.updated_at, "By last change.")
-    user: UserOrder | None = ordering.by_relation(
-        models.TimeEntry.user, lambda: UserOrder, "By whose time it is."
-    )
-    project: _ProjectOrder | None = ordering.by_relation(
-        models.TimeEntry.project, _project_order, "By project."
-    )
-    task: _TaskOrder | None = ordering.by_relation(models.TimeEntry.task, _task_order, "By task.")
+    user: UserOrder | None = ordering.by_relation(models.TimeEntry.user, "By whose time it is.")
+    project: _ProjectOrder | None = ordering.by_relation(models.TimeEntry.project, "By project.")
+    task: _TaskOrder | None = ordering.by_relation(models.TimeEntry.task, "By task.")
 
 
 # --- inputs of mutations -------------------------------------------------------------------------
