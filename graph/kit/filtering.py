@@ -519,7 +519,7 @@ def _criteria(filter_type: Any) -> dict[str, Criterion]:
 
 def _shape(value: Any, values: Values, path: Path) -> Hashable:
     """Pairs of a criterion (or `and_`, `or_`, `not_`) and what it looks like."""
-    criteria = _criteria(type(value))
+    criteria = _criteria(type(value))  # type: ignore[arg-type]  # classes are hashable
     found: list[Hashable] = []
     values.count(path)
     for name, inner in given_fields(value, path):
