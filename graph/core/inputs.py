@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import strawberry
 from strawberry.types.maybe import Some
+
+from graph.core.node import described_enum
 
 TAKE_OVER = (
     "True: it is yours, and no longer an API key's: it acts with your rights and does not end with "
@@ -67,3 +70,20 @@ class UpdateInput(MutationInput):
         "Change only if the object is still at this `version`; otherwise `CONFLICT`, with the "
         "current object in the payload."
     )
+
+
+class BulkOnError(Enum):
+    """What is done where an item fails."""
+
+    ROLLBACK = "ROLLBACK"
+    CONTINUE = "CONTINUE"
+
+
+described_enum(
+    BulkOnError,
+    "What a bulk mutation does where an item fails.",
+    {
+        BulkOnError.ROLLBACK: "Nothing at all is done.",
+        BulkOnError.CONTINUE: "The other items are done.",
+    },
+)

@@ -33,7 +33,6 @@ from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from db.read import labels_of
-from graph.engine.replay import Failed
 
 Column = Sequence[Any]
 # Completes values, given the set of the types of those that are not null; None for a dirty column.
@@ -41,6 +40,15 @@ Completer = Callable[[set[type], Column], Column | None]
 Assembler = Callable[[int, Sequence[Column]], list[dict[str, Any]]]
 
 _LISTS = frozenset({list, tuple})
+
+
+class Failed:
+    """Stands in a column for a value that could not be had. Never leaves the engine."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Parents:

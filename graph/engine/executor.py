@@ -1,9 +1,4 @@
-"""The way in: run an operation by the batch engine where it can, else by the standard executor.
-
-- `execute` is the server's own entry: a validated document in, a result out.
-- `BatchExecutor` is the entry through Strawberry itself (`strawberry.Schema(...,
-  execution_context_class=BatchExecutor)`), so that `schema.execute` and each delivery of
-  `schema.subscribe` take the same way.
+"""The way in: run an operation by the batch engine if it can, else by the standard executor.
 
 An operation falls back as a whole, before anything of it has run, and visibly: each is counted by
 its reason, and every result says which engine made it.
@@ -11,9 +6,8 @@ its reason, and every result says which engine made it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
 from graphql import (
     DocumentNode,
@@ -27,13 +21,13 @@ from graphql import execute as execute_standard
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor import Executor, default_field_resolver, default_type_resolver
 from graphql.execution.get_variable_signature import get_variable_signature
-from graphql.pyutils import AwaitableOrValue
 from prometheus_client import Counter
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.engine.plan import Plan, Planner, Unplannable
-from graph.engine.run import Data, Run
+from graph.core.executed import Executed
+from graph.engine.planning import Planner, Unplannable
+from graph.engine.run import Run
 
 FALLBACKS: Final = Counter(
     "taskloom_engine_fallbacks",
@@ -44,20 +38,6 @@ _PLANNER: Final = "taskloom-planner"
 
 # Strawberry's is quicker and right, but not annotated as graphql-core wants it.
 _is_awaitable: Final = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
-
-Engine = Literal["batch", "standard"]
-
-
-class Executed(ExecutionResult):
-    """A result that says which engine made it."""
-
-    __slots__ = ("engine",)
-
-    def __init__(
-        self, data: Data | None, errors: list[GraphQLError] | None, engine: Engine
-    ) -> None:
-        super().__init__(cast("dict[str, Any] | None", data), errors)
-        self.engine: Engine = engine
 
 
 def planner_of(schema: GraphQLSchema) -> Planner:
@@ -185,36 +165,3 @@ def fragments_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, Fra
                     signatures[signature.name] = signature
             fragments[node.name.value] = FragmentDetails(node, signatures or None)
     return fragments
-
-
-class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor for Strawberry, with the batch engine in the place of its heart."""
-
-    def execute_operation(self, serially: bool | None = None) -> AwaitableOrValue[Any]:
-        """An awaitable of the result; what the standard executor gives where it has to help."""
-        try:
-            plan = self._plan()
-        except Unplannable as error:
-            FALLBACKS.labels(error.reason).inc()
-            return super().execute_operation(serially)
-        run = Run(plan, self.context_value, self.variable_values, self.root_value, lambda: self)
-        return _run(run)
-
-    def _plan(self) -> Plan:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise Unplannable("synchronous") from None
-        if self.middleware_manager is not None and self.middleware_manager.middlewares:
-            raise Unplannable("middleware")
-        if self.abort_signal is not None or self.hooks is not None:
-            raise Unplannable("hooks")
-        if not self.error_propagation:
-            raise Unplannable("directive")
-        planner = planner_of(self.schema)
-        known = planner.operation(
-            self.operation,
-            lambda: self.fragments,
-            getattr(self.context_value, "selection_index", None),
-        )
-        return planner.plan(known, self.variable_values)

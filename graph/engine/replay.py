@@ -11,24 +11,15 @@ failed in. Parts of the answer without a failure are taken as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from graphql import GraphQLError
 from graphql.error import located_error
 from graphql.pyutils import Path
 
-if TYPE_CHECKING:
-    from graph.engine.plan import FieldPlan, ObjectPlan, Shape
-
-
-class Failed:
-    """Stands in a column for a value that could not be had. Never leaves the engine."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+from graph.engine.columns import Failed
+from graph.engine.plan import FieldPlan, ObjectPlan, Shape
 
 
 def forbidden_null(field: FieldPlan) -> TypeError:

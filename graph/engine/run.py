@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import orjson
 from graphql import GraphQLAbstractType, GraphQLError, GraphQLResolveInfo
@@ -24,23 +24,31 @@ from graphql.pyutils import Path, is_iterable
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
-from graph.engine.columns import Column, Parents, deduplicate, is_null, scatter, special, unflatten
-from graph.engine.replay import Failed, Replay, forbidden_null
-from graph.engine.serialization import mark, text_of, texts_of
-from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON
-
-if TYPE_CHECKING:
-    from graph.core.context import Context
-    from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
-    from graph.engine.serialization import ObjectText, TextAssembler, TextSegment
-    from graph.engine.sql_json import JsonSpan
-
-Data = dict[str, Any] | orjson.Fragment
-
-# Told of each plan field, once for all objects of its place: the field, how many objects there
-# were, and the seconds that having their values took, those of fields below not among them. This is
-# where spans and counters attach; `Context.observe` brings one for an operation.
-Observer = Callable[["FieldPlan", int, float], None]
+from graph.core.context import Context
+from graph.core.executed import Data
+from graph.engine.columns import (
+    Column,
+    Failed,
+    Parents,
+    deduplicate,
+    is_null,
+    scatter,
+    special,
+    unflatten,
+)
+from graph.engine.plan import (
+    FieldPlan,
+    ObjectPlan,
+    ObjectText,
+    Plan,
+    Shape,
+    TextAssembler,
+    TextSegment,
+)
+from graph.engine.replay import Replay, forbidden_null
+from graph.engine.serialization import mark, plan_columns, text_of, texts_of
+from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON, JsonSpan
+from graph.engine.state import EngineState
 
 # From so many objects on it is looked whether they are the same few over and over.
 _MANY = 16
@@ -73,7 +81,8 @@ class Run:
         self._root_value = root_value
         self._make_executor = executor
         self._executor: Executor[Any] | None = None
-        self._observe: Observer | None = getattr(context, "observe", None)
+        self._state = context.of(EngineState)
+        self._observe = self._state.observe
         # See graph.engine.replay.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
@@ -83,9 +92,11 @@ class Run:
     async def execute(self) -> tuple[Data | None, list[GraphQLError]]:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
-        self.context.branches = 1
+        self._state.branches = 1
         if self.serialized:
-            self.context.columns = self.plan.columns
+            if self.plan.columns is None:
+                self.plan.columns = plan_columns(self.plan.root)
+            self._state.columns = self.plan.columns
         if self.plan.serial:
             return await self._serially(root)
         data: Data
@@ -434,7 +445,7 @@ class Run:
         """Run them beside each other; should one break, the others do not go on alone."""
         if len(coroutines) == 1:
             return [await coroutines[0]]
-        self.context.branches += len(coroutines) - 1
+        self._state.branches += len(coroutines) - 1
         tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
         try:
             return await asyncio.gather(*tasks)
@@ -443,7 +454,7 @@ class Run:
                 task.cancel()
             raise
         finally:
-            self.context.branches -= len(coroutines) - 1
+            self._state.branches -= len(coroutines) - 1
 
     # --- what the parts need ---------------------------------------------------------------------
 

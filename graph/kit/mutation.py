@@ -46,7 +46,8 @@ from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
-from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
+from graph.engine.state import EngineState
+from graph.kit.loading import ObjectLoaders, Shape, columns_of_objects, load_objects, viewer_of
 
 log = logging.getLogger("taskloom.mutation")
 
@@ -231,7 +232,7 @@ def mutation(
             return [PayloadValue(failure.refs, _shown(context, failures[:MAX_ERRORS]))]
         finally:
             # Whatever follows in this document reads what is true after this mutation.
-            context.objects.clear()
+            context.of(ObjectLoaders).clear()
             context.loaders.clear()
 
     made = batch(
@@ -312,7 +313,10 @@ async def _immediate(
 
 def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
     """The columns of this model that the operation needs; None where it needs more than columns."""
-    serialized, selection_index = info.context.columns, info.selection.selection_index
+    serialized, selection_index = (
+        info.context.of(EngineState).columns,
+        info.selection.selection_index,
+    )
     known = (serialized or selection_index).statements
     place = (ReturnedColumns, model, info.viewer.shape)
     if place not in known:

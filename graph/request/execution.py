@@ -32,20 +32,21 @@ from auth.limits import Budget, payer
 from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
+from graph.core.executed import Data, Executed
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
 from graph.request.deadlines import Deadlines
 from graph.request.document_limits import DocumentLimits, TooLarge
 from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
+from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
 from graph.request.single_flight import SingleFlight
-from graph.types.events.event import take_event_cursor
 
 log = logging.getLogger("taskloom.graphql")
 
 # As `graph.engine.execute`: the batch engine takes the place of graphql-core's executor.
-Engine = Callable[..., Awaitable[ExecutionResult]]
+Engine = Callable[..., Awaitable[Executed]]
 
 
 class GraphQLRequest(NamedTuple):
@@ -83,7 +84,7 @@ class Answer:
     A refused request has no `data` at all; an executed one has it even where it is null.
     """
 
-    data: Mapping[str, Any] | None = None
+    data: Data | None = None
     errors: Sequence[dict[str, Any]] = ()
     extensions: dict[str, Any] = field(default_factory=dict)
     executed: bool = True
@@ -93,6 +94,12 @@ class Answer:
     budget: Budget | None = None
     # Which engine executed it, for those who look for operations that fall back.
     engine: str | None = None
+
+    @property
+    def values(self) -> dict[str, Any] | None:
+        """`data` of an operation that was not serialized (`Executor.deliver`)."""
+        assert not isinstance(self.data, orjson.Fragment)
+        return self.data
 
     @property
     def code(self) -> str | None:
@@ -387,7 +394,7 @@ class Executor:
         finally:
             context.release()
         if not result.errors:
-            return Answer(data=result.data, extensions=_own(context), engine=_name(result))
+            return Answer(data=result.data, extensions=_own(context), engine=result.engine)
         return Answer(
             data=result.data,
             errors=format_errors(result.errors, request_id),
@@ -395,7 +402,7 @@ class Executor:
             # Variables that do not fit end the operation before it begins; errors of fields
             # have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
-            engine=_name(result),
+            engine=result.engine,
         )
 
     def _cut(self, kind: OperationType) -> Failure:
@@ -434,11 +441,6 @@ def _cost_only(extensions: Mapping[str, Any] | None) -> bool:
 def _own(context: Context) -> dict[str, Any]:
     """The answer's `extensions`: the request's id, and what resolvers left in the context."""
     return {"requestId": context.request.id, **context.extensions}
-
-
-def _name(result: ExecutionResult) -> str | None:
-    """`batch` or `standard`, where the engine says so."""
-    return getattr(result, "engine", None)
 
 
 def _comparable(variables: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,8 +22,7 @@ from errors import Failure, collecting, each
 from graph.core import ids
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
-from graph.core.inputs import MutationInput, given, optional, required
-from graph.core.node import described_enum
+from graph.core.inputs import BulkOnError, MutationInput, given, optional, required
 from graph.kit import rates
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
@@ -32,23 +30,6 @@ from graph.types.tasks.task import Task, new_task, task_changes
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
 T = TypeVar("T")
-
-
-class BulkOnError(Enum):
-    """What is done where an item fails."""
-
-    ROLLBACK = "ROLLBACK"
-    CONTINUE = "CONTINUE"
-
-
-described_enum(
-    BulkOnError,
-    "What a bulk mutation does where an item fails.",
-    {
-        BulkOnError.ROLLBACK: "Nothing at all is done.",
-        BulkOnError.CONTINUE: "The other items are done.",
-    },
-)
 
 
 # --- inputs --------------------------------------------------------------------------------------

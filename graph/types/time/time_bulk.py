@@ -16,9 +16,9 @@ from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
+from graph.core.inputs import BulkOnError
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
-from graph.types.tasks.task_bulk import BulkOnError
 from graph.types.time.time_entry import TimeEntry, new_entry
 from graph.types.time.time_inputs import TimeEntryBulkCreateInput
 

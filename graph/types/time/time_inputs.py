@@ -14,12 +14,11 @@ from db import models
 from db.models.time_entry import ends, seconds
 from domain import rules
 from domain.time.time_entry import MAX_ITEMS, overlapped
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import BulkOnError, MutationInput, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
 from graph.types.accounts.user import UserFilter, UserOrder
-from graph.types.tasks.task_bulk import BulkOnError
 
 if TYPE_CHECKING:
     from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder

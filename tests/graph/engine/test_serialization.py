@@ -14,7 +14,8 @@ from sqlalchemy import text, update
 
 from app import create_app
 from db import models
-from graph.engine.plan import SERIALIZED_AFTER
+from graph.engine.planning import SERIALIZED_AFTER
+from graph.engine.state import EngineState
 from graph.request.execution import GraphQLRequest
 from tests.accounts import Person
 from tests.factories import Reply, World, gid, missing, world_of
@@ -303,7 +304,9 @@ async def test_an_observer_is_told_of_the_same_fields(
     for _ in range(SERIALIZED_AFTER + 1):
         covered: set[str] = set()
         context = world.context(ada)
-        context.observe = lambda field, _, __, covered=covered: covered.add(field.place)
+        context.of(EngineState).observe = lambda field, _, __, covered=covered: covered.add(
+            field.place
+        )
         request = GraphQLRequest(query=query, variables={"id": gid(project)})
         prepared = await executor.prepare(request, request_id=context.request.id)
         assert not (await executor.execute(prepared, context)).errors
