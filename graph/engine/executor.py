@@ -26,8 +26,10 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from graph.core.executed import Executed
+from graph.engine.explain import Explanation
 from graph.engine.planning import Planner, Unplannable
 from graph.engine.run import Run
+from graph.engine.state import EngineState
 
 FALLBACKS: Final = Counter(
     "taskloom_engine_fallbacks",
@@ -59,6 +61,7 @@ async def execute(
     operation: OperationDefinitionNode | None = None,
     standard: bool = False,
     serialized: bool = False,
+    explain: bool = False,
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
@@ -67,7 +70,24 @@ async def execute(
     variables that do not fit and an operation that is not there; then `data` is None. No message
     suggests a name of the schema. `standard` turns the batch engine off. `serialized`: `data` may
     be an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
+    `explain`: note in the context's `extensions` what the run did (`graph.engine.explain`).
     """
+    if explain:
+        explanation = context_value.of(EngineState).explanation = Explanation()
+        with explanation.hearing(context_value.services.database):
+            executed = await execute(
+                schema,
+                document,
+                context_value=context_value,
+                root_value=root_value,
+                raw_variable_values=raw_variable_values,
+                operation_name=operation_name,
+                operation=operation,
+                standard=standard,
+                serialized=serialized,
+            )
+        context_value.extensions["explain"] = explanation.report(executed.engine)
+        return executed
     given = raw_variable_values or {}
 
     def by_standard() -> Awaitable[Executed]:
@@ -96,6 +116,8 @@ async def execute(
         plan = planner.plan(known, variables)
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
+        if (explanation := context_value.of(EngineState).explanation) is not None:
+            explanation.reason = error.reason
         return await by_standard()
 
     def executor() -> Executor[Any]:

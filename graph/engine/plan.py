@@ -51,6 +51,8 @@ class Source(ABC):
     """See the module. `waits`: whether `fetch` is the way, and not `values`."""
 
     waits: bool = False
+    # What it is, in one word, for `graph.engine.explain`.
+    kind: str
     # The attribute that the values come from, for those that come from one.
     column: str | None = None
 

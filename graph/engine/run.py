@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from time import perf_counter
 from typing import Any, cast
 
 import orjson
@@ -82,7 +81,7 @@ class Run:
         self._make_executor = executor
         self._executor: Executor[Any] | None = None
         self._state = context.of(EngineState)
-        self._observe = self._state.observe
+        self._explanation = self._state.explanation
         # See graph.engine.replay.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
@@ -93,6 +92,9 @@ class Run:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
         self._state.branches = 1
+        if self._explanation is not None:
+            self._explanation.plan = self.plan
+            self._explanation.serialized = self.serialized
         if self.serialized:
             if self.plan.columns is None:
                 self.plan.columns = plan_columns(self.plan.root)
@@ -214,9 +216,9 @@ class Run:
             # These rows came another way.
             columns = [await self._field(field, parents) for field in segment.fields]
         else:
-            if self._observe is not None:
+            if self._explanation is not None:
                 for field in segment.covered:
-                    self._observe(field, len(texts), 0.0)
+                    self._explanation.covered(field, len(texts))
             if not segment.may_be_unknown or UNKNOWN_JSON not in "".join(texts):
                 return texts
             read = [orjson.loads(text if span.whole else f"{{{text}}}") for text in texts]
@@ -250,22 +252,16 @@ class Run:
         return await self._complete(field, field.shape, column) if done is None else done
 
     def _values(self, field: FieldPlan, parents: Parents) -> Column:
-        if self._observe is None:
+        if self._explanation is None:
             return field.source.values(self, field, parents)
-        started = perf_counter()
-        try:
+        with self._explanation.field(field, len(parents.rows)):
             return field.source.values(self, field, parents)
-        finally:
-            self._observe(field, len(parents.rows), perf_counter() - started)
 
     async def _fetched(self, field: FieldPlan, parents: Parents) -> Column:
-        if self._observe is None:
+        if self._explanation is None:
             return await field.source.fetch(self, field, parents)
-        started = perf_counter()
-        try:
+        with self._explanation.field(field, len(parents.rows)):
             return await field.source.fetch(self, field, parents)
-        finally:
-            self._observe(field, len(parents.rows), perf_counter() - started)
 
     # --- completing ------------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ def _each(function: Callable[[Any], Any], rows: Column) -> Iterator[Any]:
 
 
 class _Column(Source):
+    kind = "column"
+
     def __init__(self, field: ColumnField) -> None:
         self._field = field
         self.column = None if field.whole_row else field.label
@@ -78,6 +80,8 @@ class _EnumColumn(_Column):
 
 
 class _Attribute(Source):
+    kind = "attribute"
+
     def __init__(self, field: StrawberryField) -> None:
         self._field = field
         if field.default_resolver is getattr:
@@ -94,11 +98,15 @@ class _Attribute(Source):
 
 
 class _Event(Source):
+    kind = "event"
+
     def values(self, run: Execution, field: FieldPlan, parents: Parents) -> Column:
         return parents.rows
 
 
 class _Plain(Source):
+    kind = "resolver"
+
     def __init__(self, field: StrawberryField) -> None:
         self.waits = field.is_async
 
@@ -113,6 +121,7 @@ class _Plain(Source):
 
 
 class _Batch(Source):
+    kind = "batch"
     waits = True
 
     def __init__(self, field: BatchField, selection: Selection) -> None:

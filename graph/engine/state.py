@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from graph.engine.plan import FieldPlan, PlanColumns
-
-# Told of each plan field, once for all objects of its place: the field, how many objects there
-# were, and the seconds that having their values took, those of fields below not among them.
-Observer = Callable[[FieldPlan, int, float], None]
+from graph.engine.explain import Explanation
+from graph.engine.plan import PlanColumns
 
 
 class EngineState:
@@ -20,4 +16,5 @@ class EngineState:
         self.branches = 0
         # What is read for an operation that is serialized.
         self.columns: PlanColumns | None = None
-        self.observe: Observer | None = None
+        # Notes what the run does, if the client asked for it.
+        self.explanation: Explanation | None = None

@@ -65,6 +65,8 @@ class Prepared(NamedTuple):
     variables: Mapping[str, Any]
     # The client wants to know the cost, and nothing to be run.
     cost_only: bool = False
+    # The client wants to know how it was run; see `graph.engine.explain`.
+    explain: bool = False
 
     @property
     def kind(self) -> OperationType:
@@ -155,10 +157,12 @@ class Executor:
         introspection: bool = True,
         registered_only: bool = False,
         persisted: PersistedDocuments | None = None,
+        explain: bool = False,
     ) -> None:
         """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which tell
         strangers names that they did not know. `registered_only`: nothing is run but what stands
-        in `registered`, which whoever connects to the database sets.
+        in `registered`, which whoever connects to the database sets. `explain`: whether clients may
+        ask how their operation was run.
         """
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
         self.documents = Documents(
@@ -170,6 +174,7 @@ class Executor:
         self.persisted = persisted or PersistedDocuments()
         self.registered: RegisteredDocuments | None = None
         self._registered_only = registered_only
+        self._explain = explain
         self._concurrency = ConcurrencyLimit()
         self._introspecting = asyncio.Lock()
         # Faults are told to each with the id of their own request.
@@ -187,10 +192,24 @@ class Executor:
                 await self.persisted.keep(digest, text)
             operation = document.select(request.operation_name)
             operation.inputs.check(request.variables or {})
-            cost_only = _cost_only(request.extensions)
+            cost_only = _flag(request.extensions, "costOnly")
+            explain = self._explained(operation, request.extensions)
         except Exception as error:
             raise Refused(refusal(error, request_id)) from error
-        return Prepared(operation, request.variables or {}, cost_only)
+        return Prepared(operation, request.variables or {}, cost_only, explain)
+
+    def _explained(self, operation: Operation, extensions: Mapping[str, Any] | None) -> bool:
+        wanted = _flag(extensions, "explain")
+        if wanted and not self._explain:
+            raise Failure(
+                "`extensions.explain` works in development only (TASKLOOM_ENV=development).",
+                code=ErrorCode.BAD_REQUEST,
+            )
+        if wanted and operation.kind is OperationType.SUBSCRIPTION:
+            raise Failure(
+                "`extensions.explain` is for queries and mutations.", code=ErrorCode.BAD_REQUEST
+            )
+        return wanted
 
     async def admit(self, prepared: Prepared, context: Context) -> None:
         """Hold the operation to the scopes of an API key, and charge it to whose it is.
@@ -271,6 +290,9 @@ class Executor:
         operation = prepared.operation
         if prepared.cost_only:
             return Answer(extensions=_own(context))
+        if prepared.explain:
+            # What is kept would have nothing to explain.
+            return await self._run(prepared, context, root_value=None)
         if operation.answer is not None:
             return Answer(raw_data=operation.answer, extensions=_own(context))
         if operation.introspection:
@@ -385,6 +407,7 @@ class Executor:
                     operation_name=operation.name,
                     operation=operation.node,
                     serialized=serialized,
+                    explain=prepared.explain,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
@@ -431,10 +454,10 @@ def _demand_unchanged(rights: object, viewer: Viewer) -> None:
         )
 
 
-def _cost_only(extensions: Mapping[str, Any] | None) -> bool:
-    wanted = (extensions or {}).get("costOnly", False)
+def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:
+    wanted = (extensions or {}).get(name, False)
     if not isinstance(wanted, bool):
-        raise Failure("`extensions.costOnly` must be a boolean.", code=ErrorCode.BAD_REQUEST)
+        raise Failure(f"`extensions.{name}` must be a boolean.", code=ErrorCode.BAD_REQUEST)
     return wanted
 
 

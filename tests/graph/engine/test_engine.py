@@ -20,6 +20,7 @@ from graph.core.selection import SelectionIndex
 from graph.engine import execute
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
+from graph.engine.explain import Explanation
 from graph.engine.state import EngineState
 from tests.graph.engine.differential import compare
 from tests.graph.engine.toy import ODD, Parts, Role, ToyContext, World, make_schema
@@ -285,20 +286,18 @@ async def test_documents_and_plans_share_a_selection_index() -> None:
     assert plan.selection_index is context.selection_index
 
 
-async def test_an_observer_is_told_of_each_field_once_for_all_its_objects() -> None:
-    covered: list[tuple[str, int]] = []
+async def test_each_field_is_explained_once_for_all_its_objects() -> None:
     context = ToyContext(World(1))
-    context.of(EngineState).observe = lambda field, parents, _: covered.append(
-        (field.place, parents)
-    )
+    explanation = context.of(EngineState).explanation = Explanation()
     result = await run("{ people(first: 3) { name tasks(first: 1) { title } } }", context=context)
     assert isinstance(result.data, dict)
     tasks = sum(len(person["tasks"]) for person in result.data["people"])
-    assert sorted(covered) == [
-        ("Person.name", 3),
-        ("Person.tasks", 3),
-        ("Query.people", 1),
-        ("Task.title", tasks),
+    explained = sorted((field.place, run.batches) for field, run in explanation.runs.items())
+    assert explained == [
+        ("Person.name", [3]),
+        ("Person.tasks", [3]),
+        ("Query.people", [1]),
+        ("Task.title", [tasks]),
     ]
 
 
