@@ -67,11 +67,6 @@ class Encoder:
         """One id."""
         return self.head + value.hex
 
-    def column(self, values: Sequence[UUID | None]) -> list[str | None]:
-        """Many at once (batch engine); what is null stays so."""
-        head = self.head
-        return [None if value is None else head + value.hex for value in values]
-
 
 def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:
     """The model and UUID of any global id."""

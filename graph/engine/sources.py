@@ -12,16 +12,13 @@ whole fails for all its parents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from enum import EnumMeta
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from graphql import (
     GraphQLField,
-    get_nullable_type,
 )
 from graphql.execution.executor import default_field_resolver
-from strawberry.schema.schema_converter import CustomGraphQLEnumType
 from strawberry.types.field import StrawberryField
 
 from graph.core.fields import BatchField, BatchInfo, ColumnField
@@ -54,29 +51,6 @@ class _Column(Source):
         except Exception:  # noqa: BLE001 - one of them failed; which one is found singly
             rows = parents.rows
             return list(_each(lambda row: column.get_result(row, None, [], {}), rows))
-
-
-class _EnumColumn(_Column):
-    """A column whose converter makes members of the very enum that is then written by name.
-
-    Completion knows the names of the values as well, and hashing a member costs five times as much
-    as hashing a string; so values that all have a member stay what they are.
-    """
-
-    def __init__(self, field: ColumnField, enum: EnumMeta) -> None:
-        super().__init__(field)
-        members: Iterable[Any] = enum
-        hashable = (member.value for member in members if isinstance(member.value, Hashable))
-        self._allowed = {None, *hashable}
-
-    def values(self, run: Execution, field: FieldPlan, parents: Parents) -> Column:
-        try:
-            column = parents.column(self._field.label)
-            if self._allowed.issuperset(column):
-                return column
-        except Exception:  # noqa: BLE001, S110 - told below
-            pass
-        return super().values(run, field, parents)
 
 
 class _Attribute(Source):
@@ -152,9 +126,6 @@ def source_of(definition: GraphQLField, selection: Selection) -> Source | None:
     if isinstance(field, BatchField):
         return _Batch(field, selection)
     if isinstance(field, ColumnField):
-        leaf = get_nullable_type(definition.type)
-        if isinstance(leaf, CustomGraphQLEnumType) and field.convert is leaf.wrapped_cls:
-            return _EnumColumn(field, leaf.wrapped_cls)
         return _Column(field)
     if field.is_basic_field:
         return _Attribute(field)
