@@ -327,7 +327,7 @@ class ReminderDeletePayload(Payload):
     """A deleted reminder is gone for good."""
 
     reminder: Reminder | None = ref(
-        models.Reminder, "With `CONFLICT`, the reminder as it is; else null."
+        models.Reminder, "On `CONFLICT`, the reminder as it is; else null."
     )
     deleted_id: strawberry.ID | None = value("deleted_id", "The id of the reminder that was.")
 

@@ -372,7 +372,7 @@ class TaskRestorePayload(_TaskPayload):
 class TaskDeletePayload(Payload):
     """A deleted task cannot be read any more."""
 
-    task: Task | None = ref(models.Task, "With `CONFLICT`, the task as it is; else null.")
+    task: Task | None = ref(models.Task, "On `CONFLICT`, the task as it is; else null.")
     deleted_id: strawberry.ID | None = value("deleted_id", "The id of the task, now in the trash.")
 
 
