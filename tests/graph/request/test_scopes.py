@@ -92,9 +92,9 @@ def test_a_schema_that_declares_no_scope_is_not_built() -> None:
         complete(made)
     message = str(refused_.value)
     for said in (
-        "Invoice declares none",
-        "InvoiceFilter declares none",
-        "query invoices declares none",
+        "Invoice declares no scope",
+        "InvoiceFilter declares no scope",
+        "query invoices declares no scope",
         "there is no Task.commentCount",
     ):
         assert said in message
