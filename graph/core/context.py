@@ -86,11 +86,11 @@ class Context:
     # that sent it continues with them.
     renewed: Credentials | None = None
 
-    # What other layers keep for the operation, by its class; see `of`.
+    # Objects of other layers, by their class; see `of`.
     _parts: dict[Any, Any] = field(default_factory=dict)
 
     def of(self, kind: Callable[[Context], T]) -> T:
-        """The operation's one object of a class, made when it is first asked for."""
+        """The operation's single object of this class, made on first use."""
         part = self._parts.get(kind)
         if part is None:
             part = self._parts[kind] = kind(self)

@@ -1,4 +1,4 @@
-"""What executing an operation gives, whichever engine does it."""
+"""The result of executing an operation, the same for both engines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any, Literal
 import orjson
 from graphql import GraphQLError
 
-# The answer's `data`. A fragment is JSON that PostgreSQL wrote; a dict may hold fragments, too.
-# Only orjson looks into them.
+# A fragment is JSON that PostgreSQL made; a dict may contain fragments. Only orjson can read them.
 Data = dict[str, Any] | orjson.Fragment
 
 Engine = Literal["batch", "standard"]
@@ -17,7 +16,7 @@ Engine = Literal["batch", "standard"]
 
 @dataclass(slots=True)
 class Executed:
-    """A result, and which engine made it."""
+    """A result, and the engine that made it."""
 
     data: Data | None
     errors: list[GraphQLError] | None

@@ -1,7 +1,7 @@
-"""What happened below the field that runs now, for `graph.engine.explain`.
+"""What the running field did, for `graph.engine.explain`.
 
-The field is found by a context variable, which tasks inherit; so nobody hands anything on, and
-outside of an operation that is explained every call is one look at that variable.
+The field is in a context variable, which tasks inherit, so no function has to pass it on. If the
+operation is not explained, a note costs one look at that variable.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 class FieldRun:
     """All runs of one field of an operation's plan."""
 
-    # How many objects each run was for.
+    # The number of objects of each run.
     batches: list[int] = field(default_factory=list)
     seconds: float = 0.0
     # The texts of the statements, in order.
     statements: list[str] = field(default_factory=list)
-    # Which rows were looked at for a list, and why; see `graph.core.access_paths`.
+    # How a list at the root found its rows, and why; see `graph.core.access_paths`.
     access_path: dict[str, Any] | None = None
-    # Whether PostgreSQL wrote the field as JSON, with the object that it belongs to.
+    # Whether PostgreSQL serialized the field, together with its object.
     serialized: bool = False
 
 
@@ -30,7 +30,7 @@ RUNNING: ContextVar[FieldRun | None] = ContextVar("explained field", default=Non
 
 
 def note_access_path(path: str, why: str) -> None:
-    """Say by which access path the running field reads a list."""
+    """Note the access path by which the running field reads a list."""
     running = RUNNING.get()
     if running is not None:
         running.access_path = {"path": path, "why": why}

@@ -1,4 +1,4 @@
-"""Arguments: what a field is given, from its document and its variables."""
+"""Arguments: the values that a field gets from its document and its variables."""
 
 from __future__ import annotations
 

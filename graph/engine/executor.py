@@ -74,23 +74,27 @@ async def execute(
     """
     if explain:
         explanation = context_value.of(EngineState).explanation = Explanation()
-        with explanation.hearing(context_value.services.database):
-            executed = await execute(
-                schema,
-                document,
-                context_value=context_value,
-                root_value=root_value,
-                raw_variable_values=raw_variable_values,
-                operation_name=operation_name,
-                operation=operation,
-                standard=standard,
-                serialized=serialized,
-            )
-        context_value.extensions["explain"] = explanation.report(executed.engine)
-        return executed
+        try:
+            with explanation.hearing(context_value.services.database):
+                return await execute(
+                    schema,
+                    document,
+                    context_value=context_value,
+                    root_value=root_value,
+                    raw_variable_values=raw_variable_values,
+                    operation_name=operation_name,
+                    operation=operation,
+                    standard=standard,
+                    serialized=serialized,
+                )
+        finally:
+            # Also of an operation that was stopped by its time limit.
+            context_value.extensions["explain"] = explanation.report()
     given = raw_variable_values or {}
 
-    def by_standard() -> Awaitable[Executed]:
+    def by_standard(reason: str | None = None) -> Awaitable[Executed]:
+        if (explanation := context_value.of(EngineState).explanation) is not None:
+            explanation.engine, explanation.reason = "standard", reason
         return _standard(
             schema,
             document,
@@ -116,9 +120,7 @@ async def execute(
         plan = planner.plan(known, variables)
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
-        if (explanation := context_value.of(EngineState).explanation) is not None:
-            explanation.reason = error.reason
-        return await by_standard()
+        return await by_standard(error.reason)
 
     def executor() -> Executor[Any]:
         return StrawberryGraphQLCoreExecutionContext(

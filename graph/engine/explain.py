@@ -1,7 +1,7 @@
 """What a run of an operation did, field by field: the answer's `extensions.explain`.
 
-For developers only (`graph.request.execution` refuses it in production). Statements are shown by
-their text, which holds no value, and the types of their parameters, never by the parameters.
+For developers only (`graph.request.execution` refuses it in production). It shows the text of each
+statement, which contains no values, and the types of its parameters, but never the parameters.
 
     {"engine": "batch", "serialized": true, "runs": 4, "fields": [
         {"path": "project.tasks", "field": "Project.tasks", "source": "batch", "batches": [1],
@@ -9,8 +9,8 @@ their text, which holds no value, and the types of their parameters, never by th
          "accessPath": null, "statements": [{"text": "SELECT …", "parameters": ["UUID[]"]}]},
         {"path": "project.tasks.nodes.title", "field": "Task.title", "source": "column", …}]}
 
-A statement is shown at the field that sent it. Fields beside each other share statements where they
-can: then the first of them sends it, and the others have none.
+A statement is shown at the field that sent it. If several fields share a statement, the first of
+them sends it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from db.engine import Database
+from graph.core.executed import Engine
 from graph.core.explain import RUNNING, FieldRun
 from graph.engine.plan import FieldPlan, ObjectPlan, Plan
 
@@ -30,12 +31,14 @@ _PARAMETER: Final = re.compile(r"\$(\d+)::([A-Z]+(?: [A-Z]+)*(?:\(\d+\))?(?:\[\]
 
 
 class Explanation:
-    """Of one execution. `reason`: why the batch engine did not do it, if it did not."""
+    """Of one execution."""
 
     def __init__(self) -> None:
         self.runs: dict[FieldPlan, FieldRun] = {}
+        self.engine: Engine = "batch"
+        # Why the batch engine could not run the operation.
         self.reason: str | None = None
-        # What was sent outside of fields, and by the standard executor.
+        # Statements outside of fields, and all of the standard executor.
         self.others = FieldRun()
         self.plan: Plan | None = None
         self.serialized = False
@@ -43,7 +46,7 @@ class Explanation:
 
     @contextmanager
     def hearing(self, database: Database) -> Iterator[None]:
-        """Hear of all statements of this operation."""
+        """Record the statements of this operation."""
         token = RUNNING.set(self.others)
         database.listeners.append(self._heard)
         try:
@@ -82,9 +85,9 @@ class Explanation:
         run.batches.append(objects)
         return run
 
-    def report(self, engine: str) -> dict[str, Any]:
-        """The whole, as JSON."""
-        found: dict[str, Any] = {"engine": engine}
+    def report(self) -> dict[str, Any]:
+        """The whole explanation, as JSON."""
+        found: dict[str, Any] = {"engine": self.engine}
         if self.reason is not None:
             found["reason"] = self.reason
         if self.plan is not None:

@@ -33,25 +33,25 @@ TextAssembler = Callable[[int, Sequence[Column]], list[str]]
 
 
 class Execution(Protocol):
-    """What a source is given of the run that asks it for values."""
+    """The part of a run that sources need."""
 
     @property
     def context(self) -> Context:
-        """The operation's."""
+        """The operation's context."""
 
     @property
     def variables(self) -> VariableValues:
-        """The operation's, coerced."""
+        """The operation's variables, coerced."""
 
     def info(self, field: FieldPlan) -> GraphQLResolveInfo[Any]:
-        """What an ordinary resolver gets."""
+        """The `info` of an ordinary resolver."""
 
 
 class Source(ABC):
-    """See the module. `waits`: whether `fetch` is the way, and not `values`."""
+    """Where the values of a field come from. `waits`: from `fetch`, and not from `values`."""
 
     waits: bool = False
-    # What it is, in one word, for `graph.engine.explain`.
+    # The kind of source, in one word, for `graph.engine.explain`.
     kind: str
     # The attribute that the values come from, for those that come from one.
     column: str | None = None

@@ -1,4 +1,4 @@
-"""What the engine lets others know of the operation that it runs."""
+"""The engine's state of a running operation, as other layers see it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from graph.engine.plan import PlanColumns
 
 
 class EngineState:
-    """One an operation, by `Context.of`."""
+    """One per operation; `Context.of` returns it."""
 
     def __init__(self, _: Any) -> None:
-        # How many fields run beside each other now; 0 if the engine does not run the operation.
+        # How many fields run concurrently now; 0 if the engine does not run the operation.
         self.branches = 0
         # What is read for an operation that is serialized.
         self.columns: PlanColumns | None = None

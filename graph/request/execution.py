@@ -65,7 +65,7 @@ class Prepared(NamedTuple):
     variables: Mapping[str, Any]
     # The client asks only for the cost; nothing is run.
     cost_only: bool = False
-    # The client wants to know how it was run; see `graph.engine.explain`.
+    # The client asks how it was run; see `graph.engine.explain`.
     explain: bool = False
 
     @property
@@ -294,7 +294,7 @@ class Executor:
         if prepared.cost_only:
             return Answer(extensions=_own(context))
         if prepared.explain:
-            # What is kept would have nothing to explain.
+            # For a cached answer nothing would run.
             return await self._run(prepared, context, root_value=None)
         if operation.answer is not None:
             return Answer(raw_data=operation.answer, extensions=_own(context))

@@ -15,10 +15,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from app import create_app
+from graph.engine import execute
 from graph.engine.planning import SERIALIZED_AFTER
-from graph.request.execution import GraphQLRequest, Refused
+from graph.request.execution import Executor, GraphQLRequest, Refused
+from graph.schema import schema
 from settings import Settings
 from tests.accounts import Person
 from tests.factories import World, gid, world_of
@@ -222,3 +225,21 @@ async def test_what_cannot_be_explained_is_refused(
     with pytest.raises(Refused) as refused:
         await observed.world.executors["batch"].prepare(request, request_id="explained")
     assert message in refused.value.answer.errors[0]["message"]
+
+
+async def test_an_operation_that_is_stopped_is_explained(observed: Observed) -> None:
+    world = observed.world
+    ada = await world.person()
+    executor = Executor(schema, engine=execute, operation_seconds=0.5, explain=True)
+    context = world.context(ada)
+    request = GraphQLRequest("{ tasks(first: 1) { nodes { id } } }", extensions={"explain": True})
+    prepared = await executor.prepare(request, request_id=context.request.id)
+    async with world.database.session() as session, session.begin():
+        await session.execute(text("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE"))
+        answer = await executor.execute(prepared, context)
+    assert answer.code == "TIMEOUT"
+    (field,) = answer.extensions["explain"]["fields"]
+    assert field["path"] == "tasks"
+    assert field["milliseconds"] > 400
+    assert "FROM tasks" in field["statements"][0]["text"]
+    assert not world.database.listeners
