@@ -26,8 +26,10 @@ from graph.core.executed import Engine
 from graph.core.explain import RUNNING, FieldRun
 from graph.engine.plan import FieldPlan, ObjectPlan, Plan
 
-# SQLAlchemy casts each parameter in the statement's text.
-_PARAMETER: Final = re.compile(r"\$(\d+)::([A-Z]+(?: [A-Z]+)*(?:\(\d+\))?(?:\[\])*)")
+# SQLAlchemy casts parameters in the statement's text, except those of types that are not its own.
+_PARAMETER: Final = re.compile(
+    r"\$(\d+)(?:::(\w+(?: (?:WITH|WITHOUT) TIME ZONE| PRECISION)?(?:\[\])*))?"
+)
 
 
 class Explanation:
@@ -121,5 +123,7 @@ def _statements(run: FieldRun) -> list[dict[str, Any]]:
 
 
 def _parameters(text: str) -> list[str]:
-    types = {int(number): type_ for number, type_ in _PARAMETER.findall(text)}
+    types: dict[int, str] = {}
+    for number, type_ in _PARAMETER.findall(text):
+        types[int(number)] = type_ or types.get(int(number), "unknown")
     return [types[number] for number in sorted(types)]

@@ -30,6 +30,8 @@ from tests.factories import World, gid, world_of
 FRAME = re.compile(
     r"^(BEGIN|COMMIT|ROLLBACK)|typeinfo_tree|pg_catalog\.pg_type|set_config\('jit'", re.IGNORECASE
 )
+# Where PostgreSQL's name of a type is not SQLAlchemy's.
+TYPES = {"VARCHAR": "character varying"}
 
 
 @dataclass
@@ -57,7 +59,21 @@ class Observed:
         await asyncio.sleep(0.01)
         sent = [text for text in self.sent if not FRAME.search(text)]
         assert Counter(statements(explained)) == Counter(sent)
+        await self._compare_types(explained)
         return explained
+
+    async def _compare_types(self, explained: Any) -> None:
+        """Hold the types of the parameters to those that PostgreSQL finds."""
+        found = [each for run in explained.get("fields", ()) for each in run["statements"]]
+        async with self.world.database.connection() as connection:
+            for statement in found + explained.get("statements", []):
+                prepared = await connection.prepare(statement["text"])
+                shown = [TYPES.get(name, name.lower()) for name in statement["parameters"]]
+                for name, type_ in zip(shown, prepared.get_parameters(), strict=True):
+                    assert name in {
+                        "unknown" if type_.name == "xid8" else None,
+                        await connection.fetchval("SELECT format_type($1, NULL)", type_.oid),
+                    }
 
 
 @pytest.fixture
