@@ -57,10 +57,10 @@ function Summary({ report }: { report: Report }) {
 }
 
 function Field({ field }: { field: ExplainedField }) {
-  const objects = field.batches.length === 1 ? `${field.batches[0]}` : field.batches.join(" + ");
+  const objects = field.batches.join(" + ");
   const facts = [
     field.source,
-    `for ${objects}`,
+    `${objects} ${objects === "1" ? "object" : "objects"}`,
     field.serialized ? "as JSON with its object" : `${field.milliseconds.toFixed(2)} ms`,
   ];
   return (
