@@ -37,7 +37,7 @@ _IMMUTABLE: Final = (
 class Arguments:
     """The arguments of a plan field: coerced by graphql-core, then converted by Strawberry.
 
-    What stands in the document is converted once, with the plan. Variables of scalar types have
+    Constants of the document are converted once, with the plan. Variables of scalar types have
     been coerced by the time they come here, and are taken as they are.
     """
 

@@ -43,7 +43,7 @@ _LISTS = frozenset({list, tuple})
 
 
 class Failed:
-    """Stands in a column for a value that could not be had. Never leaves the engine."""
+    """Takes the place of a value that failed in a column. Never leaves the engine."""
 
     __slots__ = ("error",)
 
@@ -222,7 +222,7 @@ def _enum(type_: GraphQLEnumType) -> Completer:
 
 def _scalar(coerce: Callable[[Any], Any]) -> tuple[Completer, bool]:
     passes = coerce is GraphQLScalarType.serialize
-    # A serializer that can write a whole column for less, nulls and all, has this method.
+    # A serializer that can convert a whole column faster, including nulls, has this method.
     nullable: Callable[[Column], Column] | None = getattr(coerce, "nullable_column", None)
     whole = nullable or partial(_one_by_one, coerce)
 

@@ -65,8 +65,8 @@ async def execute(
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
-    The document must have been validated; `operation` is that of `operation_name`, for those who
-    know it. Failures of fields are errors of the result, as are
+    The document must have been validated; `operation` is that of `operation_name`, if the
+    caller knows it. Failures of fields are errors of the result, as are
     variables that do not fit and an operation that is not there; then `data` is None. No message
     suggests a name of the schema. `standard` turns the batch engine off. `serialized`: `data` may
     be an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
@@ -167,7 +167,7 @@ async def _standard(schema: GraphQLSchema, document: DocumentNode, **given: Any)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
-    """The operation to run; None where there is not exactly one, which is told elsewhere."""
+    """The operation to run; None if there is not exactly one, which is reported elsewhere."""
     found = [
         node
         for node in document.definitions

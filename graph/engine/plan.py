@@ -97,7 +97,7 @@ class Shape:
 
     @property
     def is_text(self) -> bool:
-        """Whether the objects inside all lists can be written."""
+        """Whether the objects inside all lists can be serialized."""
         if self.item is not None:
             return self.item.is_text
         return self.plan is not None and self.plan.text is not None
@@ -139,7 +139,7 @@ class ObjectPlan:
     assemble: Assembler
     requested: int
     waits: bool
-    # How they are written; None where objects of several types stand at one place below.
+    # How they are serialized; None if a position below has objects of several types.
     text: ObjectText | None = None
     by_key: dict[str, FieldPlan] = field(init=False)
     # Those of the fields that have to be waited for.
@@ -152,15 +152,15 @@ class ObjectPlan:
 
 @dataclass(slots=True, eq=False)
 class TextSegment:
-    """A part of an object's text: one field, or a stretch of several that come as one."""
+    """A part of an object's text: one field, or a span of several that come as one text."""
 
     fields: tuple[FieldPlan, ...]
     span: JsonSpan | None = None
-    # Of a stretch: makes its texts of its fields', where the rows have it not.
+    # Of a span: assembles its texts from its fields' if the rows do not have it.
     assemble: TextAssembler | None = None
     # Whether the database's text may hold a value that the schema does not know.
     may_be_unknown: bool = field(init=False)
-    # All fields of a stretch, those of the objects in it among them.
+    # All fields of a span, including those of the objects in it.
     covered: tuple[FieldPlan, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,30 +171,30 @@ class TextSegment:
 
 @dataclass(slots=True, eq=False)
 class ObjectText:
-    """How the objects of a place are written. `requested` counts the columns taken of their
-    rows.
+    """How the objects of a position are serialized. `requested`: how many columns of their rows
+    are read.
     """
 
     segments: tuple[TextSegment, ...]
     assemble: TextAssembler
     requested: int
-    # The fields to wait for: those of the plan that no stretch holds.
+    # The fields to wait for: those of the plan that are in no span.
     waiting: tuple[FieldPlan, ...]
 
     @property
     def parts(self) -> tuple[Part, ...] | None:
-        """All of the object, where it is one stretch."""
+        """The whole object, if it is a single span."""
         span = self.segments[0].span if len(self.segments) == 1 else None
         return span.parts if span is not None and span.whole else None
 
 
 @dataclass(slots=True)
 class PlanColumns:
-    """What a plan reads of rows, where those that are written can be left to the database.
+    """What a serialized run of a plan reads of rows.
 
     `objects`: by the type's name, of objects that are read once for all places; `relations`: the
     to-one relations that are asked for of them; `pages`: by the selection of a list's field, of its
-    rows. `statements`: kept for the plan, as those of an outline are for the operation.
+    rows. `statements`: kept for the plan, like those of a selection index for the operation.
     """
 
     objects: Mapping[str, Columns]

@@ -3,7 +3,7 @@
 A plan (`graph.engine.plan`) is made with graphql-core's own `collect_fields`, so fragments,
 merging, `@skip` and `@include` are the specification's; hence it depends on the operation and on
 the variables that decide those two directives, and on nothing else. Arguments are read from the
-variables at every execution, save those made of constants alone.
+variables at every execution, except those made of constants alone.
 
 What the engine does not do makes the operation `Unplannable`; the standard executor then runs it.
 """
@@ -58,8 +58,8 @@ BYTES_PER_FIELD: Final = 2_048
 BYTES_PER_CHARACTER: Final = 80
 # Sixteen MiB of plans for each schema.
 CACHE_BYTES: Final = 16 * 2**20
-# Written plans have statements of their own, by their aliases and the order of their fields. Those
-# of an operation that does not come again are not worth PostgreSQL's planning, nor their memory.
+# Serialized plans have statements of their own, by their aliases and the order of their fields. For
+# an operation that does not come again, they are not worth PostgreSQL's planning and memory.
 SERIALIZED_AFTER: Final = 3
 # Two variables that decide about fields make four plans; more of an operation are not kept.
 PLANS_PER_OPERATION: Final = 16
@@ -74,9 +74,9 @@ class Unplannable(Exception):  # noqa: N818 - no error: the standard executor do
 
 
 class PlannedOperation:
-    """An operation with its outline and its plans, by the values of the deciding variables.
+    """An operation with its selection index and its plans, by the values of the deciding variables.
 
-    The outline is the one that is kept with the document, where there is one, so that statements
+    The selection index is the one kept with the document, if there is one, so that statements
     are built once for both.
     """
 
@@ -150,7 +150,7 @@ class Planner:
         self.coercers = Coercers(schema)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
-        # After how many runs a plan is written; see graph.engine.serialization.
+        # After how many runs a plan is serialized; see graph.engine.serialization.
         self.serialized_after = SERIALIZED_AFTER
         self.bytes = 0
         # By the identity of the operation's node, which the entry keeps alive.
@@ -221,9 +221,9 @@ class _Builder:
         self.variables = variables
         self.size = 0
         self._objects: dict[tuple[str, tuple[int, ...]], ObjectPlan] = {}
-        # The names of stretches. Numbers, so that plans that write the same have the same
+        # The labels of spans. Numbers, so that plans that serialize the same have the same
         # statements.
-        self._stretches: dict[Any, str] = {}
+        self._labels: dict[Any, str] = {}
         # How many lists are around the place that is planned now.
         self._lists = 0
 
@@ -240,7 +240,7 @@ class _Builder:
             ).grouped_field_set
             root = self._object(root_type, grouped)
         except GraphQLError as error:
-            # The standard executor finds it again, and tells it in its words.
+            # The standard executor finds it again and reports it.
             raise Unplannable("invalid") from error
         except RecursionError as error:
             raise Unplannable("depth") from error
@@ -279,8 +279,8 @@ class _Builder:
         return plan
 
     def _span(self, content: tuple[str, Any, bool]) -> str:
-        of_type = [known for known in self._stretches if known[0] == content[0]]
-        return self._stretches.setdefault(content, f"written_{len(of_type)}")
+        of_type = [known for known in self._labels if known[0] == content[0]]
+        return self._labels.setdefault(content, f"written_{len(of_type)}")
 
     def _field(
         self,

@@ -1,4 +1,4 @@
-"""Failures: remembered where they happened, told with their paths only when there are any.
+"""Failures: recorded where they happen, and reported with their paths only if there are any.
 
 While an operation runs, a value that failed is a `Failed` in its column, and nothing else happens:
 no path exists in a column. If anything failed at all, the finished answer is walked once, depth
@@ -28,16 +28,16 @@ def forbidden_null(field: FieldPlan) -> TypeError:
 
 
 def _read(value: Any) -> Any:
-    """What was written, as objects again."""
+    """What was serialized, as objects again."""
     return orjson.loads(orjson.dumps(value)) if type(value) is orjson.Fragment else value
 
 
 class Replay:
     """One walk over an answer with failures; `errors` fills in the order of the answer.
 
-    `failing` are the plan fields below which a `Failed` stands, `objects` the answer's objects of
-    abstract types with the plan that each was made by, `marked` the failures in written parts
-    (`graph.engine.serialization`), by what stands for them there.
+    `failing` are the plan fields with a `Failed` below them, `objects` the answer's objects of
+    abstract types with the plan that each was made by, `marked` the failures in serialized parts
+    (`graph.engine.serialization`), by their marks there.
     """
 
     def __init__(

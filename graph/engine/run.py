@@ -3,7 +3,7 @@
 `objects` is the heart: given all objects of a place, it has each field's column (`batch`),
 completes it, and puts the objects of the answer together (`columns`). Completing a column of
 objects comes back to `objects` with all of them, however many lists they came in. Fields that wait
-run beside each other, and each goes on to its own children as soon as it has its values.
+run concurrently, and each goes on to its own children as soon as it has its values.
 
 `complete` follows graphql-core's `complete_value` rule by rule, with its words for what goes wrong;
 what was clean as a column has been completed before it is called.
@@ -85,7 +85,7 @@ class Run:
         # See graph.engine.replay.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
-        # Failures in written parts, by what stands for them there.
+        # Failures in serialized parts, by their marks there.
         self._marked: dict[str, Failed] = {}
 
     async def execute(self) -> tuple[Data | None, list[GraphQLError]]:
@@ -305,7 +305,7 @@ class Run:
         if shape.plans is None:
             return [self._leaf(field, shape, value) for value in values]
         if shape is field.shape and len(values) >= _MANY:
-            # Under a to-one field the same object often stands again and again.
+            # Under a to-one field the same object often repeats.
             different = deduplicate(values)
             if len(different) * 2 <= len(values):
                 rows = await self._typed(field, shape, list(different.values()))
@@ -438,7 +438,7 @@ class Run:
         return cast("Mapping[str, ObjectPlan]", shape.plans)[object_type.name]
 
     async def _together(self, coroutines: Sequence[Coroutine[Any, Any, Column]]) -> list[Column]:
-        """Run them beside each other; should one break, the others do not go on alone."""
+        """Run them concurrently; if one fails, the others are cancelled."""
         if len(coroutines) == 1:
             return [await coroutines[0]]
         self._state.branches += len(coroutines) - 1

@@ -2,14 +2,14 @@
 
 A place whose objects all have one type is put together as JSON and not as dicts: each field gives
 a column of texts, and one generated f-string makes an object's text of them. What gains by it is
-not the formatting (orjson does that as quickly) but that PostgreSQL can write the leaves: a
+not the formatting (orjson does that as quickly) but that PostgreSQL can serialize the leaves: a
 `JsonSpan` (`graph.engine.sql_json`) of ten columns is then one text of the row, that nothing looks
 into.
 
-`ObjectText` says how the objects of a place are written, `PlanColumns` what is read for them. Rows
-that came another way, without their stretches, are written here field by field.
+`ObjectText` says how the objects of a position are serialized, `PlanColumns` what is read for them.
+Rows that were read another way, without their spans, are serialized here field by field.
 
-A failure has to be found again in its place, by `graph.engine.replay`: it is written as a `mark`,
+`graph.engine.replay` has to find a failure again in its position: it is serialized as a `mark`,
 a string that nothing else can be.
 """
 
@@ -55,7 +55,7 @@ _NONCE: Final = secrets.token_hex(8)
 
 
 def mark(number: int) -> tuple[str, str]:
-    """What stands for a failure: as JSON, and as it reads."""
+    """The mark of a failure: as JSON, and as it reads."""
     return f'"\\u0000{_NONCE}{number}"', f"\0{_NONCE}{number}"
 
 
@@ -104,9 +104,9 @@ def object_text(
     *,
     few: bool,
 ) -> ObjectText | None:
-    """How to write the objects of a plan; None where there are such of several types below.
+    """How to serialize the objects of a plan; None if there are objects of several types below.
 
-    `keys` as for `columns.assembler`. `label` names a stretch, the same always the same. `few`:
+    `keys` as for `columns.assembler`. `label` names a span, equal ones alike. `few`:
     there are not more of them than a page holds, so that what each refers to may come with it.
     """
     if any(field.plans is not None and not field.shape.is_text for field in plan.fields):
@@ -214,7 +214,7 @@ def plan_columns(root: ObjectPlan) -> PlanColumns:
 
 def _rows_of(field: FieldPlan) -> list[ObjectPlan]:
     """The places of a connection's rows: `nodes`, and the `node` of its `edges`. None where one of
-    them is not written.
+    them is not serialized.
     """
     page = field.shape.plan
     if page is None or not field.source.waits:

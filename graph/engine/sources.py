@@ -1,10 +1,10 @@
-"""Sources: how the values of one field are had for all objects of a place.
+"""Sources: where the values of one field come from, for all objects of a position.
 
 - `_Column`, `_Attribute`: columns of rows and attributes of other objects; nothing runs.
 - `_Batch`: one call of the batch function with all parents.
 - `_Event`: the root field of a subscription, whose value is the event itself.
 - `_Plain`: any other Strawberry field. Its resolver is called for each object as the standard
-  executor would call it, save that `info.path` has the field's own key only: a place has no path.
+  executor would call it, except that `info.path` has the field's own key only: a place has no path.
 
 An exception is the value of the object that it was raised for; a batch function that fails as a
 whole fails for all its parents.
