@@ -8,15 +8,18 @@ are stated.
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import texts
 from domain import timezones
 from errors import AlreadyExists, BadInput, check, refuse
 
 Path = Sequence[str | int]
+# Cleans a value, or refuses it with this path.
+Rule = Callable[[Any, Path], Any]
 T = TypeVar("T")
 
 # A list of tags may name each as often as this, on average. A longer one is not looked at.
@@ -27,6 +30,28 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 # Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
 # than what every client's date type can hold.
 _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+
+
+def checked(table: Mapping[str, Rule], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given fields that have a rule in the table, each by its rule."""
+    return {name: rule(given[name], (name,)) for name, rule in table.items() if name in given}
+
+
+def given_by(command: Any, table: Mapping[str, Rule]) -> dict[str, Any]:
+    """The fields of a command that have a rule in the table, as they were given."""
+    names = inspect.signature(type(command)).parameters
+    return {name: getattr(command, name) for name in table if name in names}
+
+
+def demand_all_used(
+    command: type[Any], table: Mapping[str, Rule], besides: Collection[str]
+) -> None:
+    """Raise if a command has a field that neither has a rule in the table nor is among `besides`,
+    which the code around it reads. To be called at import.
+    """
+    unused = inspect.signature(command).parameters.keys() - table.keys() - set(besides)
+    if unused:
+        raise TypeError(f"{command.__qualname__} has {sorted(unused)}, which nothing uses.")
 
 
 @check("")

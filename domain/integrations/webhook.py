@@ -35,8 +35,10 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - how every secret begins
 MAX_OVERLAP_HOURS = 168
 REPLAY_JOB = "webhook.replay"
 
-# What may be changed, and of which the log keeps old and new value.
+# Of what the log keeps the old and the new value.
 _LOGGED = ("events", "filter", "payload", "status")
+# What an update may name.
+CHANGEABLE = frozenset({"url", *_LOGGED})
 _BY_OWNER = "Its owner turned it off."
 
 

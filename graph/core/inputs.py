@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import strawberry
-from strawberry.types.maybe import Some
 
 TAKE_OVER = (
     "True: it is yours, and no longer an API key's: it acts with your rights and does not end with "
@@ -36,16 +35,6 @@ def is_given(value: Any) -> bool:
 def given(value: Any) -> Any:
     """None for what was left out, else the value."""
     return None if value is strawberry.UNSET else value
-
-
-def changes_of(data: Any, *names: str) -> dict[str, Any]:
-    """The fields of an update that were given (`Maybe` fields that are `Some`), by name."""
-    found = {}
-    for name in names:
-        value = getattr(data, name)
-        if isinstance(value, Some):
-            found[name] = value.value
-    return found
 
 
 @strawberry.input

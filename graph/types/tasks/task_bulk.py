@@ -17,7 +17,7 @@ import strawberry
 
 from db import models
 from domain.tasks import task_bulk as domain
-from domain.tasks.task_values import Subtasks
+from domain.tasks.task_values import CHANGEABLE, Subtasks
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core import ids
@@ -26,9 +26,10 @@ from graph.core.fields import BatchInfo, attribute, batch, derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit import rates
+from graph.kit.commands import changes_of
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
-from graph.types.tasks.task import Task, new_task, task_changes
+from graph.types.tasks.task import Task, new_task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
 T = TypeVar("T")
@@ -249,9 +250,12 @@ async def _bulk(
     return Outcome(refs, failures, undo=undone)
 
 
+_changes = changes_of(TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User})
+
+
 def _edit(item: TaskBulkUpdateItem) -> domain.Edit:
     task_id = ids.decode(models.Task, item.id, ("id",))
-    return domain.Edit(task_id, task_changes(item), given(item.if_version))
+    return domain.Edit(task_id, _changes(item), given(item.if_version))
 
 
 def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
