@@ -1,10 +1,10 @@
 """From a mutation's input to what the domain takes, by matching names.
 
     _new = arguments_of(TaskCreateInput, NewTask, ids={"project_id": models.Project, ...})
-    _changes = changes_of(TaskUpdateInput, domain.CHANGEABLE, ids={...})
+    _changes = changes_of(TaskUpdateInput, CHANGEABLE, ids={"parent_id": models.Task, ...})
 
-    await domain.create(work, NewTask(**_new(data)))
-    await domain.update_task(work, task_id, _changes(data), ...)
+    await create(work, NewTask(**_new(data)))
+    await update_task(work, task_id, _changes(data), ...)
 
 An input is looked at when its module is imported. A field that the domain does not take raises
 `UnusedFieldError` then, so that no value is accepted from clients and dropped.

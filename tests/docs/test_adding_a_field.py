@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDE = ROOT / "docs" / "adding-a-field.md"
-# A file, the line above which something goes, and what.
+FIELD, NOUN = (ROOT / "docs" / "adding-a-field.md").read_text().split("\n## A noun\n")
+# A file, the line above which something goes (none: the file is new), and what.
 STEP = re.compile(
-    r"`([\w/.]+)`,\s+above\s+`([^`\n]+)`:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE
+    r"(?:`([\w/.]+)`,\s+above\s+`([^`\n]+)`|[Nn]ew file \*\*([\w/.]+)\*\*)"
+    r":\n\n```\w+\n(.*?)^```",
+    re.DOTALL | re.MULTILINE,
 )
+CODE = re.compile(r"^```(?:python|graphql)$", re.MULTILINE)
 MIGRATION = re.compile(r'scripts/new_migration\.py "([^"\n]+)"')
-TESTS = ["tests/graph/test_every_input_field.py", "tests/graph/engine/test_schema_corpus.py"]
 
 
 @pytest.fixture
@@ -39,12 +41,22 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def add(copy: Path, name: str, above: str, text: str) -> None:
-    """Do one step of the guide."""
-    path = copy / name
+def follow(copy: Path, guide: str, ending: str = "") -> None:
+    """Do the steps of a guide, or those on files whose names end so."""
+    steps = STEP.findall(guide)
+    assert len(steps) == len(CODE.findall(guide)), "each piece of code has its place"
+    for name, above, new, text in steps:
+        if new.endswith(ending) and new:
+            (copy / new).write_text(text)
+        elif name.endswith(ending) and name:
+            add(copy / name, above, text)
+
+
+def add(path: Path, above: str, text: str) -> None:
+    """Insert lines above the one that begins so."""
     lines = path.read_text().splitlines(keepends=True)
     places = [number for number, line in enumerate(lines) if line.startswith(above)]
-    assert len(places) == 1, f"{name} has {len(places)} lines that begin with {above!r}"
+    assert len(places) == 1, f"{path} has {len(places)} lines that begin with {above!r}"
     lines.insert(places[0], text)
     path.write_text("".join(lines))
 
@@ -63,39 +75,46 @@ def run(copy: Path, *command: str, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
-def test_each_step_has_its_place(copy: Path) -> None:
-    steps = STEP.findall(GUIDE.read_text())
-    for step in steps:
-        add(copy, *step)
-    assert len(steps) == GUIDE.read_text().count("above\n") + GUIDE.read_text().count("above `")
+@pytest.mark.parametrize("guide", [FIELD, NOUN], ids=["field", "noun"])
+def test_each_step_has_its_place(copy: Path, guide: str) -> None:
+    follow(copy, guide)
 
 
 def test_an_input_without_its_command_does_not_start(copy: Path) -> None:
-    for name, above, text in STEP.findall(GUIDE.read_text()):
-        if name.endswith("_inputs.py"):
-            add(copy, name, above, text)
-    said = run(
-        copy,
-        "-c",
-        "import db.models; db.models.Task.effort = db.models.Task.number\nimport graph.schema",
-        fails=True,
-    )
+    follow(copy, FIELD, "models/task.py")
+    follow(copy, FIELD, "_inputs.py")
+    said = run(copy, "-c", "import graph.schema", fails=True)
     assert "NewTaskFields has ['effort'], which NewTask does not have." in said
 
 
+def test_a_noun_without_scopes_does_not_start(copy: Path) -> None:
+    follow(copy, NOUN, "")
+    kept = ROOT / "graph" / "request" / "scope_table.py"
+    (copy / kept.relative_to(ROOT)).write_text(kept.read_text())
+    said = run(copy, "-c", "import graph.schema", fails=True)
+    for missing in ("Milestone declares none", "query milestones declares none"):
+        assert missing in said
+
+
 @pytest.mark.nightly
-def test_the_guide_is_true(copy: Path) -> None:
-    guide = GUIDE.read_text()
-    for step in STEP.findall(guide):
-        add(copy, *step)
+@pytest.mark.parametrize(
+    ("guide", "tests"),
+    [
+        (FIELD, "tests/graph/test_every_input_field.py tests/graph/engine/test_schema_corpus.py"),
+        (NOUN, "tests/graph tests/access"),
+    ],
+    ids=["field", "noun"],
+)
+def test_the_guide_is_true(copy: Path, guide: str, tests: str) -> None:
+    follow(copy, guide)
     (message,) = MIGRATION.findall(guide)
     run(copy, "scripts/new_migration.py", message)
-    schema = run(copy, "-m", "cli", "schema")
-    (copy / "schema.graphql").write_text(schema)
-    assert schema.count("  effort: ") == 8
+    if "ruff format ." in guide:
+        run(copy, "-m", "ruff", "format", ".")
+    (copy / "schema.graphql").write_text(run(copy, "-m", "cli", "schema"))
     run(copy, "-m", "ruff", "check", ".")
     run(copy, "-m", "ruff", "format", "--check", ".")
     run(copy, "-m", "mypy")
     run(copy, "scripts/check_layers.py")
     run(copy, "scripts/check_migrations.py")
-    run(copy, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *TESTS)
+    run(copy, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *tests.split())
