@@ -21,7 +21,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, partial
 from typing import Any
@@ -35,7 +35,7 @@ from strawberry.types.maybe import Some
 
 from auth.viewer import NOBODY
 from db.base import Base
-from db.read import AnyRow, Row
+from db.read import AnyRow, Row, Statement
 from domain import idempotency
 from domain.work import Work, begin, lost_races, of_one_statement
 from errors import ErrorCode, Failure, collecting, demand_no_problems, each
@@ -46,6 +46,7 @@ from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
+from graph.kit import references
 from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
 
 log = logging.getLogger("taskloom.mutation")
@@ -224,11 +225,15 @@ def mutation(
                     call = partial(call, await stack.enter_async_context(around(context, data)))
                 return [await _attempts(context, call, name, data, secrets)]
         except Failure as failure:
-            failures = _in_order(data, each(failure))
+            failures = list(each(failure))
             for single in failures:
                 if single.code in _TOP_LEVEL:
                     raise single from None
-            return [PayloadValue(failure.refs, _shown(context, failures[:MAX_ERRORS]))]
+            if not any(_is_refusal(single) for single in failures):
+                fetch = partial(_read, context)
+                failures += await references.broken(context.viewer, fetch, data, failures)
+            shown = _shown(context, _in_order(data, failures)[:MAX_ERRORS])
+            return [PayloadValue(failure.refs, shown)]
         finally:
             # Whatever follows in this document reads what is true after this mutation.
             context.objects.clear()
@@ -242,6 +247,21 @@ def mutation(
     )
     made.public = public
     return made
+
+
+def _is_refusal(failure: Failure) -> bool:
+    """Whether nothing else of the input matters: the viewer may not do this at all, or the key was
+    used for something else.
+    """
+    if failure.code is ErrorCode.IDEMPOTENCY_MISMATCH:
+        return True
+    return failure.code is ErrorCode.FORBIDDEN and not failure.path
+
+
+async def _read(context: Context, statement: Statement, params: Mapping[str, Any]) -> list[Row]:
+    params = {**context.viewer.params, **params}
+    rows: list[Row] = await context.services.database.reader.fetch(statement, params)
+    return rows
 
 
 def _in_order(data: Any, failures: Iterable[Failure]) -> list[Failure]:
@@ -351,6 +371,11 @@ async def _once(
             done = await function(work, data)
             demand_no_problems()
             outcome = done if isinstance(done, Outcome) else Outcome(done)
+            if outcome.failures:
+                broken = await references.broken(
+                    work.viewer, work.fetch, data, outcome.failures, items=True
+                )
+                outcome = replace(outcome, failures=[*outcome.failures, *broken])
             _leave_if(outcome.undo)
             if keyed:
                 await idempotency.remember(work, key, _kept(outcome, secrets))

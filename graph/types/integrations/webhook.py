@@ -354,18 +354,25 @@ _new = arguments_of(WebhookCreateInput, NewWebhook)
 _changes = changes_of(WebhookUpdateInput, domain.CHANGEABLE, options=("take_over",))
 
 
-def _checked_values(context: Context, values: dict[str, Any]) -> dict[str, Any]:
+async def _checked_values(context: Context, values: dict[str, Any]) -> dict[str, Any]:
     """The values with filter and payload as they are kept."""
     if "filter" in values:
         values["filter"] = _checked_filter(context, values["filter"])
     if "payload" in values:
-        values["payload"] = webhook_payload.kept(values["payload"], context.viewer)
+        values["payload"] = await _kept_payload(context, values["payload"])
     return values
+
+
+async def _kept_payload(context: Context, selection: str | None) -> str | None:
+    assert context.selection_index is not None, "the executor keeps one with the document"
+    most = context.services.settings.limits.cost_operation
+    await webhook_payload.check_value(context.selection_index.schema, selection, most)
+    return webhook_payload.kept(selection, context.viewer)
 
 
 async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Refs:
     # A payload that is left out is the default of the viewer, which an API key's scopes limit.
-    new = NewWebhook(**_checked_values(context, {"payload": None} | _new(data)))
+    new = NewWebhook(**await _checked_values(context, {"payload": None} | _new(data)))
     encryption = Encryption(context.services.settings)
     webhook, secret = await domain.create(work, encryption, _receivers(context), new)
     await _check(context, work, webhook)
@@ -377,7 +384,7 @@ async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Ref
         work,
         _receivers(context),
         _id(data),
-        _checked_values(context, _changes(data)),
+        await _checked_values(context, _changes(data)),
         given(data.if_version),
         take_over=given(data.take_over) is True,
     )
