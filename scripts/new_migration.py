@@ -26,7 +26,7 @@ def _tidy(path: Path) -> None:
     """As `make check` wants it: without Alembic's own comments, and formatted."""
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if "# ### " not in line))
-    for command in (["check", "--fix", "--exit-zero", "--quiet"], ["format", "--quiet"]):
+    for command in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, str(path)], check=True)
 
 
