@@ -105,11 +105,11 @@ def test_a_bad_id_in_a_list_has_its_place() -> None:
     data = Input(name="x", task_ids=[strawberry.ID(f"task_{TASK.hex}"), strawberry.ID("nonsense")])
     with pytest.raises(BadInput) as raised, collecting():
         read(data)
-    assert raised.value.path == ("task_ids", 1)
+    assert raised.value.path == ("task_ids", "1")
 
 
 def test_a_command_with_a_field_that_nothing_uses_is_refused() -> None:
-    table = {"name": rules.text, "color": rules.color}
+    table: dict[str, rules.Rule] = {"name": rules.not_null, "color": rules.color}
     rules.demand_all_used(New, table, ("id", "owner_id", "task_ids"))
     with pytest.raises(TypeError, match=r"New has \['owner_id'\], which nothing uses"):
         rules.demand_all_used(New, table, ("id", "task_ids"))
