@@ -132,6 +132,14 @@ def _profile() -> dict[str, Any]:
 
 
 _RULE = {"once": {"at": _moment(5)}}
+_CLOCK = {"time": "07:30", "timezone": "Asia/Kolkata"}
+_RULES: list[dict[str, Any]] = [
+    {"due": {"offsetMinutes": -30}},
+    {"start": {"offsetMinutes": 10}},
+    {"daily": _CLOCK},
+    {"weekly": {"days": ["TUESDAY", "SUNDAY"], **_CLOCK}},
+    {"monthly": {"day": 31, **_CLOCK}},
+]
 _SLACK = {"events": ["PROJECT_UPDATED", "COMMENT_DELETED"]}
 _HOOK = "https://hooks.example.com/services/T1"
 # No kind comes by these alone, unless somebody chooses so.
@@ -416,6 +424,7 @@ CASES = [
                 "enabled": False,
             },
             {"rule": _RULE, "projectId": stage.project},
+            *({"rule": rule, "taskId": stage.task} for rule in _RULES),
         ],
     ),
     Case(
@@ -428,9 +437,12 @@ CASES = [
                 "message": "Look at the fence",
                 "channels": ["EMAIL"],
                 "enabled": False,
-            }
+            },
+            *({"rule": rule} for rule in _RULES),
         ],
-        lambda _: {"reminderCreate": {"rule": {"once": {"at": _moment(1)}}, "message": "old"}},
+        lambda stage: {
+            "reminderCreate": {"rule": {"once": {"at": _moment(1)}}, "taskId": stage.task}
+        },
     ),
     Case("webhookCreate", "webhook", models.Webhook, lambda _: [_webhook()]),
     Case(
