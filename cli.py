@@ -522,9 +522,9 @@ def documents_register(*, file: Path) -> None:
 @click.option("--check", is_flag=True, help="Fail when schema.graphql is not what the code says.")
 def schema(*, check: bool) -> None:
     """Print the GraphQL schema, as it is checked in at schema.graphql."""
-    from graph.schema import schema as current
+    from graph.schema import sdl
 
-    printed = f"{current.as_str().rstrip()}\n"
+    printed = sdl()
     if not check:
         click.echo(printed, nl=False)
         return

@@ -1,9 +1,9 @@
-"""One run for all who ask the same while it lasts.
+"""Single flight: one run for all who request the same while it lasts.
 
 An event reaches its subscribers in one turn of the event loop, and many of them may be one viewer
-who asks for the same: tabs of a browser, connections of an integrator's gateway. The first of them
-executes the operation, those who come while it runs wait for its result, and whoever comes later
-runs it afresh, so that nothing is kept.
+with the same operation: tabs of a browser, connections of an integrator's gateway. The first one
+executes the operation, those who come while it runs wait for its result, and later ones run it
+again, so nothing is cached.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs under way, by what was asked. `worth` says which results may be given to others."""
+    """Running calls, by key. `worth` says which results may be given to others."""
 
     def __init__(self, worth: Callable[[T], bool]) -> None:
         self._worth = worth
-        # Who waits for each of them.
+        # The futures that wait for each of them.
         self._running: dict[Hashable, list[asyncio.Future[T | None]]] = {}
 
     async def join(self, key: Hashable) -> T | None:
-        """The result of a run that is under way; None where there is none, or it is of no use."""
+        """The result of a running call; None if there is none, or its result is not shared."""
         waiting = self._running.get(key)
         if waiting is None:
             return None
@@ -33,7 +33,9 @@ class SingleFlight(Generic[T]):
         return await mine
 
     async def lead(self, key: Hashable, run: Callable[[], Awaitable[T]]) -> T:
-        """Run it, for whoever else comes meanwhile too. Where somebody does already, by oneself."""
+        """Run it for everyone who joins meanwhile. If the key is already running, run
+        separately.
+        """
         if key in self._running:
             return await run()
         waiting = self._running[key] = []
@@ -44,7 +46,7 @@ class SingleFlight(Generic[T]):
                 found = result
             return result
         finally:
-            # Whatever became of it, those who wait go on.
+            # Whatever the result, the waiting callers continue.
             del self._running[key]
             for future in waiting:
                 if not future.done():

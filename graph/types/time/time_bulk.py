@@ -1,4 +1,4 @@
-"""Many time entries at once, with a result for each; by the same rules as bulks of tasks."""
+"""Bulk creation of time entries, with a result per item; follows the rules of the task bulks."""
 
 from __future__ import annotations
 
@@ -47,27 +47,30 @@ async def _entries(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]
     return await load_objects(info, models.TimeEntry, [parent.entry_id for parent in parents])
 
 
-@strawberry.type(description="What became of one time entry of a bulk.")
+@strawberry.type(description="The result of one item of a bulk.")
 class TimeEntryBulkResult:
     """Reads from a `_Result`."""
 
-    index: int = attribute("The item's place in the input, from 0.")
+    index: int = attribute("The item's index in the input, from 0.")
     time_entry: TimeEntry | None = batch(
-        _entries, "The new entry; null where the item failed, or nothing was done."
+        _entries, "The new entry. Null if the item failed or nothing was created."
     )
-    errors: list[UserError] = attribute("What stood in the way; empty where the item is good.")
+    errors: list[UserError] = attribute("Errors of this item; empty if it is valid.")
 
 
 @payload(
-    "A result for each item. `errors` has those of all items, each with its place in the input."
+    "Payload of `timeEntryBulkCreate`, with a result per item. `errors` contains the errors of "
+    "all items, each with the item's index in its path."
 )
 class TimeEntryBulkCreatePayload(Payload):
     """`timeEntryBulkCreate`."""
 
     done_count: int = derived(
-        (), lambda value: value.refs.get("done", 0), "The number of entries that were made."
+        (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
-    results: list[TimeEntryBulkResult] = derived((), _results, "One for each item, in their order.")
+    results: list[TimeEntryBulkResult] = derived(
+        (), _results, "One result per item, in the order of the input."
+    )
 
 
 async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
@@ -101,5 +104,5 @@ class TimeEntryBulkMutation:
     time_entry_bulk_create: TimeEntryBulkCreatePayload = mutation(
         _create,
         TimeEntryBulkCreateInput,
-        "Enter many stretches of time, by the rules of `timeEntryCreate` for each.",
+        "Creates many time entries; the rules of `timeEntryCreate` apply to each.",
     )
