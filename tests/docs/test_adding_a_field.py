@@ -93,7 +93,7 @@ def test_a_noun_without_scopes_does_not_start(copy: Path) -> None:
     kept = ROOT / "graph" / "request" / "scope_table.py"
     (copy / kept.relative_to(ROOT)).write_text(kept.read_text())
     said = run(copy, "-c", "import graph.schema", fails=True)
-    for missing in ("Milestone declares none", "query milestones declares none"):
+    for missing in ("Milestone declares no scope", "query milestones declares no scope"):
         assert missing in said
 
 
