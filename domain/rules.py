@@ -7,9 +7,9 @@ Lengths count Unicode characters after NFC normalization and trimming, like the 
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import texts
@@ -17,7 +17,7 @@ from domain import timezones
 from errors import AlreadyExists, BadInput, check, refuse
 
 Path = Sequence[str | int]
-# Cleans a value, or refuses it with this path.
+# Cleans a value, or raises `BadInput` with this path.
 Rule = Callable[[Any, Path], Any]
 T = TypeVar("T")
 
@@ -33,23 +33,22 @@ _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1
 
 
 def checked(table: Mapping[str, Rule], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the given fields that have a rule in the table, each by its rule."""
+    """The given fields that have a rule in the table, each cleaned by its rule."""
     return {name: rule(given[name], (name,)) for name, rule in table.items() if name in given}
 
 
 def given_by(command: Any, table: Mapping[str, Rule]) -> dict[str, Any]:
-    """The fields of a command that have a rule in the table, as they were given."""
-    names = inspect.signature(type(command)).parameters
-    return {name: getattr(command, name) for name in table if name in names}
+    """The fields of a command that have a rule in the table, not yet cleaned."""
+    return {name: getattr(command, name) for name in table if hasattr(command, name)}
 
 
 def demand_all_used(
     command: type[Any], table: Mapping[str, Rule], besides: Collection[str]
 ) -> None:
-    """Raise if a command has a field that neither has a rule in the table nor is among `besides`,
-    which the code around it reads. To be called at import.
+    """Raise if a command (a dataclass) has a field that is neither in the table nor in `besides`,
+    which other code reads. Called at import.
     """
-    unused = inspect.signature(command).parameters.keys() - table.keys() - set(besides)
+    unused = {field.name for field in fields(command)} - table.keys() - set(besides)
     if unused:
         raise TypeError(f"{command.__qualname__} has {sorted(unused)}, which nothing uses.")
 

@@ -85,7 +85,7 @@ def test_an_input_without_its_command_does_not_start(copy: Path) -> None:
     follow(copy, FIELD, "models/task.py")
     follow(copy, FIELD, "_inputs.py")
     said = run(copy, "-c", "import graph.schema", fails=True)
-    assert "NewTaskFields has ['effort'], which NewTask does not have." in said
+    assert "TaskCreateInput has ['effort'], which NewTask does not have." in said
 
 
 def test_a_noun_without_scopes_does_not_start(copy: Path) -> None:

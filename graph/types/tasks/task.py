@@ -55,7 +55,6 @@ from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, commen
 from graph.types.tasks.share import TaskShareConnection
 from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareOrder
 from graph.types.tasks.task_inputs import (
-    NewTaskFields,
     TaskAssignInput,
     TaskCompleteInput,
     TaskCreateInput,
@@ -402,16 +401,14 @@ class TaskDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-_new = arguments_of(
-    NewTaskFields,
-    domain.NewTask,
-    ids={
-        "id": models.Task,
-        "project_id": models.Project,
-        "parent_id": models.Task,
-        "assignee_id": models.User,
-    },
-)
+# Whose IDs the fields of a new task hold.
+NEW_TASK_IDS = {
+    "id": models.Task,
+    "project_id": models.Project,
+    "parent_id": models.Task,
+    "assignee_id": models.User,
+}
+_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS)
 _changes = changes_of(
     TaskUpdateInput,
     domain.CHANGEABLE,
@@ -419,19 +416,16 @@ _changes = changes_of(
 )
 
 
-def new_task(data: NewTaskFields) -> domain.NewTask:
-    """Convert the input of a new task to the domain's type."""
-    return domain.NewTask(**_new(data))
-
-
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    return {"task": (await domain.create(work, new_task(data))).id}
+    return {"task": (await domain.create(work, domain.NewTask(**_new(data)))).id}
 
 
 async def _create_in_one_statement(
     work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
-    task = await domain.create_in_one_statement(work, new_task(data), wanted or ONLY_ID)
+    task = await domain.create_in_one_statement(
+        work, domain.NewTask(**_new(data)), wanted or ONLY_ID
+    )
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]

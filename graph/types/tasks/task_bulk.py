@@ -17,7 +17,7 @@ import strawberry
 
 from db import models
 from domain.tasks import task_bulk as domain
-from domain.tasks.task_values import CHANGEABLE, Subtasks
+from domain.tasks.task_values import CHANGEABLE, NewTask, Subtasks
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core import ids
@@ -26,10 +26,10 @@ from graph.core.fields import BatchInfo, attribute, batch, derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit import rates
-from graph.kit.commands import changes_of
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
-from graph.types.tasks.task import Task, new_task
+from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
 T = TypeVar("T")
@@ -274,6 +274,7 @@ async def _bulk(
     return Outcome(refs, failures, undo=undone)
 
 
+_new = arguments_of(TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS)
 _changes = changes_of(TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User})
 
 
@@ -288,7 +289,7 @@ def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
 
 
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:
-    return await _bulk(work, data, new_task, domain.create)
+    return await _bulk(work, data, lambda item: NewTask(**_new(item)), domain.create)
 
 
 async def _update(work: Work, data: TaskBulkUpdateInput) -> Outcome:

@@ -27,7 +27,6 @@ from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
 from graph.types.time.time_inputs import (
-    NewTimeEntryFields,
     TimeEntryCreateInput,
     TimeEntryDeleteInput,
     TimeEntryFilter,
@@ -214,20 +213,15 @@ class TimeEntryDeletePayload(Payload):
 
 
 _PLACE = {"project_id": models.Project, "task_id": models.Task}
-_new = arguments_of(NewTimeEntryFields, domain.NewTimeEntry, ids={**_PLACE, "id": models.TimeEntry})
+# Whose IDs the fields of a new entry hold.
+NEW_ENTRY_IDS = {**_PLACE, "id": models.TimeEntry}
+_new = arguments_of(TimeEntryCreateInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
 _changes = changes_of(TimeEntryUpdateInput, CHANGEABLE, ids=_PLACE, options=("force",))
-_started = arguments_of(
-    TimerStartInput, domain.NewTimeEntry, ids={**_PLACE, "id": models.TimeEntry}
-)
-
-
-def new_entry(data: NewTimeEntryFields) -> domain.NewTimeEntry:
-    """Convert the input of a new entry for the domain."""
-    return domain.NewTimeEntry(**_new(data))
+_started = arguments_of(TimerStartInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
 
 
 async def _create(work: Work, data: TimeEntryCreateInput) -> Refs:
-    return {"time_entry": (await domain.create(work, new_entry(data))).id}
+    return {"time_entry": (await domain.create(work, domain.NewTimeEntry(**_new(data)))).id}
 
 
 async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
