@@ -323,7 +323,8 @@ def _secrets(target: Target) -> dict[str, Secret]:
         "node(id:)": about(f"query {by_id} {{ node(id: $x) {{ id }} }}", ids),
         "task(id:)": about(f"query {by_id} {{ task(id: $x) {{ id title }} }}", ids),
         "task(key:)": about(
-            "query ($x: String!) { task(key: $x) { id title } }", [task["identifier"] for task in tasks]
+            "query ($x: String!) { task(key: $x) { id title } }",
+            [task["identifier"] for task in tasks],
         ),
         "project(id:)": about(
             f"query {by_id} {{ project(id: $x) {{ id }} }}",

@@ -36,6 +36,7 @@ from domain import locks, rules
 from domain.time.time_values import (
     LONGEST,
     TIMES,
+    WORDS,
     NewTimeEntry,
     Span,
     changed_span,
@@ -135,16 +136,14 @@ async def create_many(
 
 def check_values(work: Work, new: NewTimeEntry) -> None:
     """Raise for values that no entry can have."""
-    checked_words({"description": new.description, "is_billable": new.is_billable, "tags": new.tags})
+    checked_words(rules.given_by(new, WORDS))
     new_span(work, new)
 
 
 def _drafted(
     work: Work, new: NewTimeEntry, places: Places, taken: Collection[UUID]
 ) -> tuple[TimeEntry, Span, Place]:
-    words = checked_words(
-        {"description": new.description, "is_billable": new.is_billable, "tags": new.tags}
-    )
+    words = checked_words(rules.given_by(new, WORDS))
     span = new_span(work, new)
     place = places.of(new.project_id, new.task_id)
     demand_unlocked(work, place.project, span, place=_named(new.task_id))
@@ -181,14 +180,14 @@ async def update_entry(
     changes: Mapping[str, Any],
     if_version: int | None,
     *,
-    force: bool = False,
+    allow_over_24_hours: bool = False,
 ) -> TimeEntry:
     """Change one of the viewer's entries. Setting the end of a running one stops the timer."""
     values = checked_words(changes)
     demand_good_times(changes)
     entry, place = await _own(work, entry_id, "change")
     if changes.keys() & set(TIMES):
-        values |= changed_span(work, entry, changes, force=force).values
+        values |= changed_span(work, entry, changes, allow_over_24_hours=allow_over_24_hours).values
     if "project_id" in changes or "task_id" in changes:
         place = await _moved(work, entry, changes)
         values |= place.values

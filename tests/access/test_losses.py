@@ -74,7 +74,9 @@ async def numbers(world: World, person: Person, at: dt.datetime | None = None) -
     """The total that the statistics and the list give, with the tags of each."""
     found = (await world.run(STATS, person, at=at)).good
     tags = sorted(tag for node in found["tasks"]["nodes"] for tag in node["tags"])
-    shown = sorted(bar["name"] for bar in found["taskStats"]["byTag"] for _ in range(bar["taskCount"]))
+    shown = sorted(
+        bar["name"] for bar in found["taskStats"]["byTag"] for _ in range(bar["taskCount"])
+    )
     return (found["taskStats"]["total"], shown), (found["tasks"]["totalCount"], tags)
 
 

@@ -192,7 +192,9 @@ async def test_exports_are_fetched_by_their_signed_address(
 ) -> None:
     owner, id_ = export
     query = "query ($id: ID!) { reportExport(id: $id) { downloadUrl } }"
-    url = uploads.local((await world.post(query, owner, id=id_)).good["reportExport"]["downloadUrl"])
+    url = uploads.local(
+        (await world.post(query, owner, id=id_)).good["reportExport"]["downloadUrl"]
+    )
     for who in (owner, *(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         # Nobody's credentials open it, the owner's neither, and they tell nothing.
         for bare in (id_, absent(id_)):

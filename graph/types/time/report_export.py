@@ -124,7 +124,9 @@ class ReportExport(Node):
         requires=("id", "status", "expires_at"),
     )
     byte_size: int | None = column(models.ReportExport.byte_size, "The size of the file, in bytes.")
-    failure_reason: str | None = column(models.ReportExport.failure_reason, "Why the export failed.")
+    failure_reason: str | None = column(
+        models.ReportExport.failure_reason, "Why the export failed."
+    )
     finished_at: dt.datetime | None = column(
         models.ReportExport.finished_at, "When the export was done, failed or was cancelled."
     )

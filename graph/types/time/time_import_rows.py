@@ -108,7 +108,7 @@ class Reading:
     known: Names
     zone: Zone
     day_first: bool | None
-    force: bool
+    allow_over_24_hours: bool
 
     def entry(self, row: Row) -> tuple[domain.NewTimeEntry, list[Notice]]:
         """The entry of a row, and its notices."""
@@ -149,7 +149,7 @@ class Reading:
             is_billable=_flag(row),
             tags=tags,
             id=ids.decode_new(models.TimeEntry, row.get("id"), row.path("id")),
-            force=self.force,
+            allow_over_24_hours=self.allow_over_24_hours,
         )
         return entry, notices
 

@@ -193,8 +193,14 @@ async def test_at_most_four_former_secrets_are_valid(world: World, ada: Person) 
 
 async def test_a_test_is_a_delivery_of_its_own(world: World, ada: Person) -> None:
     id_ = (await create(world, ada))["webhook"]["id"]
-    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"]["webhookDelivery"]
-    assert (delivery["status"], delivery["isTest"], delivery["attemptCount"]) == ("PENDING", True, 0)
+    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"][
+        "webhookDelivery"
+    ]
+    assert (delivery["status"], delivery["isTest"], delivery["attemptCount"]) == (
+        "PENDING",
+        True,
+        0,
+    )
     assert delivery["event"] == {"kind": "WEBHOOK_TESTED"}
     assert delivery["webhook"] == {"id": id_}
     query = """
@@ -227,7 +233,9 @@ async def test_a_replay_has_a_beginning_and_an_end(
 async def test_webhooks_are_their_owners_alone(world: World, ada: Person) -> None:
     ben = await world.person()
     id_ = (await create(world, ada))["webhook"]["id"]
-    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"]["webhookDelivery"]["id"]
+    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"][
+        "webhookDelivery"
+    ]["id"]
     listed = "{ webhooks { totalCount nodes { id } } }"
     assert (await world.run(listed, ada)).good["webhooks"]["totalCount"] == 1
     assert (await world.run(listed, ben)).good["webhooks"] == {"totalCount": 0, "nodes": []}
@@ -242,7 +250,9 @@ async def test_webhooks_are_their_owners_alone(world: World, ada: Person) -> Non
 
 async def test_a_deleted_webhook_takes_its_deliveries_along(world: World, ada: Person) -> None:
     id_ = (await create(world, ada))["webhook"]["id"]
-    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"]["webhookDelivery"]["id"]
+    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"][
+        "webhookDelivery"
+    ]["id"]
     delete = "mutation ($i: WebhookDeleteInput!) { webhookDelete(input: $i) { deletedId } }"
     gone = await world.run(delete, ada, i={"id": id_})
     assert gone.good["webhookDelete"]["deletedId"] == id_

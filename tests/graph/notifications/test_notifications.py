@@ -258,7 +258,12 @@ async def test_administrators_see_the_queue_and_run_failed_jobs_again(
     """
     found = (await world.post(asked, admin, filter={"name": {"eq": job.name}})).good
     assert found["adminJobs"]["nodes"] == [
-        {"id": gid(job), "status": state, "attemptCount": 12, "failureReason": "ConnectError: nobody listens"}
+        {
+            "id": gid(job),
+            "status": state,
+            "attemptCount": 12,
+            "failureReason": "ConnectError: nobody listens",
+        }
     ]
     assert found["adminJobQueue"][state.lower()] >= 1
     retry = """

@@ -245,7 +245,9 @@ async def test_a_change_names_its_version(world: World) -> None:
     share = await world.share(await world.task(ada), bob)
     tomorrow = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
     given = {"id": gid(share), "expiresAt": tomorrow, "ifVersion": 1}
-    assert (await world.run(UPDATE, ada, input=given)).good["taskShareUpdate"]["taskShare"]["expiresAt"]
+    assert (await world.run(UPDATE, ada, input=given)).good["taskShareUpdate"]["taskShare"][
+        "expiresAt"
+    ]
     reply = await world.run(
         UPDATE, ada, input={"id": gid(share), "expiresAt": None, "ifVersion": 1}
     )

@@ -47,7 +47,7 @@ async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
         ({"startedAt": at(9), "endedAt": at(8)}, "endedAt"),
         ({"startedAt": at(9), "durationSeconds": -1}, "durationSeconds"),
         ({"startedAt": at(11), "endedAt": at(12, 0, 1)}, "endedAt"),
-        ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "force"),
+        ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "allowOver24Hours"),
         ({"day": "2026-11-17"}, "durationSeconds"),
         ({"day": "2026-11-19", "durationSeconds": 5}, "day"),
         ({"day": "2026-11-17", "startedAt": at(8), "durationSeconds": 5}, "day"),
@@ -63,7 +63,7 @@ async def test_what_cannot_be_is_refused(world: World, given: dict[str, Any], pa
 
 async def test_a_day_and_more_needs_force(world: World) -> None:
     ada = await world.person()
-    entry = await created(world, ada, at(8, day=16), at(8, 0, 1), force=True)
+    entry = await created(world, ada, at(8, day=16), at(8, 0, 1), allowOver24Hours=True)
     assert entry["duration"] == 2 * 86_400 + 1
 
 
@@ -72,7 +72,7 @@ async def test_overlaps_are_flagged(world: World) -> None:
     for start, end in ((8, 9), (9, 10), (10, 12), (11, 12)):
         await created(world, ada, at(start), at(end))
     await create(world, ada, day="2026-11-18", durationSeconds=86_400)
-    long = await created(world, ada, at(8, day=2), at(8, day=4), force=True)
+    long = await created(world, ada, at(8, day=2), at(8, day=4), allowOver24Hours=True)
     inside = await created(world, ada, at(9, day=3), at(10, day=3))
     assert inside["hasOverlap"]
     order: Any = [{"startedAt": {}}]
