@@ -85,7 +85,9 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.ALREADY_EXISTS: "A value that must be unique is already in use.",
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
     ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of objects is reached.",
-    ErrorCode.PROJECT_ARCHIVED: "The project is archived and therefore read-only. Unarchive it first.",
+    ErrorCode.PROJECT_ARCHIVED: (
+        "The project is archived and therefore read-only. Unarchive it first."
+    ),
     ErrorCode.TIME_LOCKED: (
         "Time before the project's `timeLockedBefore` is locked, and a time entry of this change "
         "begins before that day."

@@ -20,7 +20,8 @@ PREFLIGHT = {"Apollo-Require-Preflight": "1"}
 UPLOAD = """
 mutation ($input: AttachmentUploadInput!) {
   attachmentUpload(input: $input) {
-    attachment { id filename contentType byteSize sha256 downloadUrl thumbnailUrl uploader { id } task { id } }
+    attachment { id filename contentType byteSize sha256 downloadUrl thumbnailUrl
+      uploader { id } task { id } }
     errors { code path message }
     replayed
   }

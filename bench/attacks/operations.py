@@ -134,7 +134,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     ),
     "as many fields as there may be": Attack(
         "{ tasks { nodes { "
-        + " ".join(f"subtasks(first: 1) {{ nodes {{ id title a{n}: identifier }} }}" for n in range(29))
+        + " ".join(
+            f"subtasks(first: 1) {{ nodes {{ id title a{n}: identifier }} }}" for n in range(29)
+        )
         + " } } }",
         None,
     ),

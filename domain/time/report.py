@@ -193,7 +193,7 @@ def _sum(label: str, columns: Mapping[str, Any], tag_no: Any) -> Any:
     }
     wanted = [conditions[word]() for word in words]
     if what == "billed":
-        wanted.append(columns["billable"])
+        wanted.append(columns["is_billable"])
     total: Any = func.count() if what == "count" else func.sum(columns["seconds"])
     if wanted:
         total = total.filter(and_(*wanted))

@@ -57,8 +57,8 @@ async def take_along(
     """Move the entries of a moved task and its subtasks from `origin` to the task's project.
 
     `locked_for` is what `lock` returned. Raises `TIME_LOCKED` if an entry is in a locked period of
-    either project, and `TIME_OVERLAP` if it would overlap another one of its user and the new project
-    does not allow that.
+    either project, and `TIME_OVERLAP` if it would overlap another one of its user and the new
+    project does not allow that.
     """
     if not await _people(work, task.id) <= set(locked_for):
         raise Conflict(

@@ -230,7 +230,8 @@ def _checked(work: Work, span: Span, *, allow_over_24_hours: bool) -> Span:
     # A forgotten timer can run for any length of time, until its user sets the end.
     if length > LONGEST and span.ended_at is not None and not allow_over_24_hours:
         raise BadInput(
-            "The entry lasts more than 24 hours; pass `allowOver24Hours: true` if this is intended.",
+            "The entry lasts more than 24 hours; pass `allowOver24Hours: true` if this is "
+            "intended.",
             path=("allow_over_24_hours",),
         )
     return span
@@ -252,7 +253,8 @@ def demand_unlocked(
     place: rules.Path = ("id",),
     time: rules.Path = (),
 ) -> None:
-    """Raise `PROJECT_ARCHIVED` or `TIME_LOCKED` if the project or the period is closed to the viewer's changes.
+    """Raise `PROJECT_ARCHIVED` or `TIME_LOCKED` if the project or the period is closed to the
+    viewer's changes.
 
     `place`, `time`: the paths of these errors; `time` defaults to the field with the entry's start.
     """

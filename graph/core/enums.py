@@ -100,7 +100,9 @@ described_enum(
         JobState.WAITING: "The job waits for its scheduled time, or for another attempt.",
         JobState.RUNNING: "A worker is running the job.",
         JobState.DONE: "The job completed less than a day ago.",
-        JobState.FAILED: "The job failed permanently and is kept for inspection; see `adminJobRetry`.",
+        JobState.FAILED: (
+            "The job failed permanently and is kept for inspection; see `adminJobRetry`."
+        ),
     },
     name="JobStatus",
 )

@@ -139,8 +139,8 @@ _NEUTRAL: Final = (
     "UserFilter UserOrder OrderBy "
     # Comparators are declared by the field that they appear at.
     "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStatusFilter "
-    "NotificationKindFilter TaskSharePermissionFilter ReminderRuleKindFilter ProjectRoleFilter StringFilter "
-    "TagListFilter TaskPriorityFilter TaskStatusFilter WebhookDeliveryStatusFilter"
+    "NotificationKindFilter ProjectRoleFilter ReminderRuleKindFilter StringFilter TagListFilter "
+    "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter"
 )
 TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},

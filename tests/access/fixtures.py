@@ -222,7 +222,7 @@ class Cast:
                 timezone="UTC",
                 format=models.ExportFormat.CSV,
                 # Of those that are unfinished one may have but a few.
-                state=models.ExportState.FAILED,
+                status=models.ExportState.FAILED,
                 created_at=now,
                 updated_at=now,
                 version=1,

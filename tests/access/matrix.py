@@ -93,13 +93,10 @@ def listed(name: str, filter_type: str) -> str:
 def does(mutation: str, result: str = "task { id }") -> str:
     """A mutation with its input in one variable."""
     type_ = mutation[0].upper() + mutation[1:] + "Input"
-    if mutation in {"adminUserActivate", "adminUserDeactivate", "adminUserSessionsRevoke"}:
-        type_ = "UserInput"
-    if mutation in {"integrationSync", "integrationDelete"}:
-        type_ = "IntegrationInput"
     return (
         f"mutation ($input: {type_}!) "
-        f"{{ {mutation}(input: $input) {{ {result} errors {{ code path message conflictingFields }} }} }}"
+        f"{{ {mutation}(input: $input) {{ {result} "
+        "errors { code path message conflictingFields } } }"
     )
 
 
@@ -617,7 +614,8 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.adminAuditLog",
-        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) { totalCount nodes { id } } }",
+        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
+        "{ totalCount nodes { id } } }",
         lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
         ADMINISTRATOR,

@@ -291,7 +291,10 @@ async def test_emptying_the_trash_takes_nothing_that_somebody_sees(world: World)
     create = "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { errors { code } } }"
     assert await codes(world, helper, create, title="below", parentId=gid(top)) == []
     mine = await world.task(helper, "mine")
-    leave = "mutation ($input: AccountDeleteInput!) { accountDelete(input: $input) { errors { code } } }"
+    leave = (
+        "mutation ($input: AccountDeleteInput!) "
+        "{ accountDelete(input: $input) { errors { code } } }"
+    )
     assert await codes(world, owner, leave, password=PASSWORD, confirm=True) == []
     # A row that an earlier version left alive below a deleted one: it stays, and holds that one.
     gone = await world.task(helper, "gone")

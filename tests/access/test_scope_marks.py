@@ -192,7 +192,7 @@ async def _more_rows(
     )  # fmt: skip
     export = models.ReportExport(
         id=fresh_id(), user_id=ada.id, group_by=[], timezone="UTC", filter=None,
-        format=models.ExportFormat.CSV, state=models.ExportState.FAILED, **both,
+        format=models.ExportFormat.CSV, status=models.ExportState.FAILED, **both,
     )  # fmt: skip
     delivery = models.WebhookDelivery(
         id=fresh_id(), webhook_id=webhook_id, event_id=fresh_id(), is_test=False,
@@ -249,7 +249,8 @@ def selection(type_: Any, scopes: set[str], depth: int) -> str:
         parts = [
             f"... on {one.name} {{ {selection(one, scopes, depth)} }}"
             for one in SCHEMA.get_possible_types(type_)
-            if not missing(scopes, needs_of(one.name, "__typename")) and one.name != "Payload"
+            if not missing(scopes, needs_of(one.name, "__typename"))
+            and one.name != "MutationPayload"
         ]
         return " ".join(["__typename", *parts])
     assert isinstance(type_, GraphQLObjectType)

@@ -43,13 +43,13 @@ NO_KEY = "a session"
 # The noun of each type (docs/access.md, "API keys"). "" says nothing by itself.
 
 NOUNS = {
-    "tasks": "Task TaskShare Tag TagCount TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
+    "tasks": "Task TaskShare Tag TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
     "time": ("TimeEntry TimeReport TimeReportGroup TimerEvent ReportExport ReportExportEvent"),
     "people": "User",
-    "events": ("Event Event FieldChange Activity EventStats EventKindCount EventSubjectTypeCount"),
+    "events": ("Event FieldChange Activity EventStats EventKindCount EventSubjectTypeCount"),
     "notifications": (
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
@@ -81,7 +81,7 @@ PUBLIC = {
 }
 # Places that speak of another noun as well.
 ALSO = {
-    "Task.key": "projects",
+    "Task.identifier": "projects",
     "Task.commentCount": "comments",
     "Task.attachmentCount": "files",
     "Task.tracked": "time",
@@ -93,7 +93,7 @@ ALSO = {
     "Project.tracked": "time",
     "ProjectOrder.tracked": "time",
     "TaskStats.commentsPosted": "comments",
-    "ReportExport.url": "projects tasks",
+    "ReportExport.downloadUrl": "projects tasks",
     "Reminder.nextRunAt": "tasks",
     "Reminder.nextRuns": "tasks",
     "Reminder.lastRunAt": "tasks",
@@ -126,10 +126,9 @@ GIVES = {
 WRITES = {
     "time": "time", "timer": "time", "report": "time", "task": "tasks", "project": "projects",
     "comment": "comments", "attachment": "files", "notification": "notifications",
-    "reminder": "reminders", "webhook": "webhooks", "integration": "integrations", "job": "admin",
-    "adminUserUpdate": "admin", "adminUserActivate": "admin", "adminUserDeactivate": "admin",
-    "adminUserSessionsRevoke": "admin", "userRegister": NO_KEY, "accountDelete": NO_KEY,
-    "session": NO_KEY, "streamToken": NO_KEY, "profile": NO_KEY, "password": NO_KEY,
+    "reminder": "reminders", "webhook": "webhooks", "integration": "integrations",
+    "admin": "admin", "userRegister": NO_KEY, "account": NO_KEY, "session": NO_KEY,
+    "streamToken": NO_KEY, "password": NO_KEY,
     "email": NO_KEY, "avatar": NO_KEY, "apiKey": NO_KEY, "device": NO_KEY,
 }  # fmt: skip
 
@@ -163,7 +162,7 @@ def needs_of(type_name: str, field: str) -> Needs:
         fields = type_.fields
         nouns = noun_of(get_named_type(fields[field].type).name) if gives is None else gives.split()
         return more | read(nouns)
-    if is_object_type(type_) and SCHEMA.type_map["Payload"] in type_.interfaces:
+    if is_object_type(type_) and SCHEMA.type_map["MutationPayload"] in type_.interfaces:
         return frozenset()
     if is_input_object_type(type_) and type_name.endswith(("Input", "Item")):
         return frozenset()

@@ -111,7 +111,7 @@ def _new_entries(stage: Stage) -> list[dict[str, Any]]:
             "projectId": stage.project,
             "taskId": stage.task,
             "description": "Scraping",
-            "billable": True,
+            "isBillable": True,
             "tags": ["garden"],
             "startedAt": _moment(-9),
             "durationSeconds": 600,
@@ -171,7 +171,7 @@ def _github(stage: Stage) -> dict[str, Any]:
         "repository": "octocat/garden",
         "baseUrl": "https://github.example.com/api/v3",
         "assignees": [{"login": "octobob", "username": stage.bob.username}],
-        "comments": False,
+        "hasComments": False,
     }
 
 
@@ -213,7 +213,12 @@ CASES = [
         "timeEntry",
         models.TimeEntry,
         lambda stage: [
-            {"description": "Sanding", "billable": True, "tags": ["x"], "projectId": stage.project},
+            {
+                "description": "Sanding",
+                "isBillable": True,
+                "tags": ["x"],
+                "projectId": stage.project,
+            },
             {"taskId": stage.task},
             {"startedAt": _moment(-3), "endedAt": _moment(-2)},
             {"durationSeconds": 120},
@@ -231,7 +236,7 @@ CASES = [
                 "projectId": stage.project,
                 "taskId": stage.task,
                 "description": "Painting",
-                "billable": True,
+                "isBillable": True,
                 "tags": ["garden"],
             }
         ],
@@ -268,7 +273,7 @@ CASES = [
     ),
     Case(
         "projectMemberAdd",
-        "member",
+        "projectMember",
         models.ProjectMember,
         lambda stage: [
             {"projectId": stage.made["p1"], "userId": gid(stage.bob), "role": "ADMIN"},
@@ -277,7 +282,7 @@ CASES = [
     ),
     Case(
         "projectMemberUpdate",
-        "member",
+        "projectMember",
         models.ProjectMember,
         lambda _: [{"role": "ADMIN"}],
         lambda stage: {
@@ -290,7 +295,7 @@ CASES = [
     ),
     Case(
         "taskShareCreate",
-        "share",
+        "taskShare",
         models.TaskShare,
         lambda stage: [
             {
@@ -304,7 +309,7 @@ CASES = [
     ),
     Case(
         "taskShareUpdate",
-        "share",
+        "taskShare",
         models.TaskShare,
         lambda _: [{"permission": "EDIT", "expiresAt": _moment(9)}],
         lambda stage: {"taskShareCreate": {"taskId": stage.made["t1"], "userId": gid(stage.bob)}},
@@ -421,7 +426,7 @@ CASES = [
                 "taskId": stage.task,
                 "message": "Look at the fence",
                 "channels": ["EMAIL"],
-                "enabled": False,
+                "isEnabled": False,
             },
             {"rule": _RULE, "projectId": stage.project},
             *({"rule": rule, "taskId": stage.task} for rule in _RULES),
@@ -436,7 +441,7 @@ CASES = [
                 "rule": _RULE,
                 "message": "Look at the fence",
                 "channels": ["EMAIL"],
-                "enabled": False,
+                "isEnabled": False,
             },
             *({"rule": rule} for rule in _RULES),
         ],
@@ -488,7 +493,7 @@ CASES = [
     ),
     Case(
         "notificationPreferencesUpdate",
-        "preferences",
+        "notificationPreferences",
         models.NotificationPreferences,
         lambda _: [{"isEmailEnabled": False, **dict.fromkeys(KINDS, _CHANNELS)}],
     ),

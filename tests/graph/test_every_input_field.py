@@ -26,7 +26,7 @@ from graph.schema import schema
 from tests.factories import World, gid
 from tests.graph.input_cases import CASES, KINDS, Case, Stage
 
-_MAKES_OR_CHANGES = re.compile(r"(Create|Update|Add|Assign|Register|Connect)$|^timerStart$")
+_MAKES_OR_CHANGES = re.compile(r"(Create|Update|Add|Assign|Register)$|^timerStart$")
 _OF_EVERY_MUTATION = {"idempotencyKey", "ifVersion"}
 
 # Fields that are kept nowhere by themselves.
@@ -37,9 +37,9 @@ NOT_KEPT = {
     "taskBulkUpdate.dryRun": "says whether it is done at all",
     "timeEntryBulkCreate.onError": "says what is done with the other items",
     "timeEntryBulkCreate.dryRun": "says whether it is done at all",
-    "timeEntryCreate.force": "permits a long entry",
-    "timeEntryBulkCreate.items.force": "permits a long entry",
-    "timeEntryUpdate.force": "permits a long entry",
+    "timeEntryCreate.allowOver24Hours": "permits a long entry",
+    "timeEntryBulkCreate.items.allowOver24Hours": "permits a long entry",
+    "timeEntryUpdate.allowOver24Hours": "permits a long entry",
     "webhookUpdate.takeOver": "needs a webhook of an API key",
     "integrationUpdate.takeOver": "needs an integration of an API key",
     "userRegister.password": "a secret: only its hash is kept",
@@ -67,7 +67,7 @@ class Place:
 
 
 # Fields that are found elsewhere than under their own name.
-_LENGTH = Place(None, "durationSeconds", None)
+_LENGTH = Place(None, "duration", None)
 _PERSON = Place(None, "user { username }", None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
@@ -92,11 +92,11 @@ ELSEWHERE = {
     "reminderUpdate.rule": _RULE,
     **{
         f"integration{verb}.{service}": Place("settings", "settings", "settings")
-        for verb in ("Connect", "Update")
+        for verb in ("Create", "Update")
         for service in ("github", "slack")
     },
     "notificationPreferencesUpdate.isEmailEnabled": Place(
-        "email_enabled", "isEmailEnabled", "notification_email_enabled"
+        "is_email_enabled", "isEmailEnabled", "notification_is_email_enabled"
     ),
     **{
         f"notificationPreferencesUpdate.{kind}": Place(

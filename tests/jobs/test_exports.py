@@ -143,7 +143,8 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
     ada = await world.person()
     project = await world.project(ada, name="Bridge")
     await world.rows(
-        entry(ada, START, 7200, project=project, tags=["x"]), entry(ada, START, 60, is_billable=True)
+        entry(ada, START, 7200, project=project, tags=["x"]),
+        entry(ada, START, 60, is_billable=True),
     )
     export_id = await ask(
         world,
@@ -492,7 +493,9 @@ async def test_an_export_whose_job_is_given_up_has_failed(
     full = context.settings.model_copy(
         update={
             # A folder cannot be made below a file; a full disk fails no other way.
-            "storage": context.settings.storage.model_copy(update={"downloadUrl": "file:///dev/null/x"})
+            "storage": context.settings.storage.model_copy(
+                update={"downloadUrl": "file:///dev/null/x"}
+            )
         }
     )
     broken = replace(context, settings=full)

@@ -331,7 +331,7 @@ class Model:
         return task
 
     def _demand(self, allowed: bool, project: str | None) -> None:
-        """`FORBIDDEN` without the right, `PROJECT_ARCHIVED` where only the archive stands against it."""
+        """`FORBIDDEN` without the right, `PROJECT_ARCHIVED` if only the archive is against it."""
         if not allowed:
             raise Refused("FORBIDDEN")
         if self.archived(project):

@@ -2,8 +2,8 @@
 
 There are two ways to upload. `attachmentUpload` takes the file in a multipart request. A client
 that shows progress, or retries after a failure, calls `attachmentUploadStart`, sends the bytes by
-PUT to the URL that it returns, and calls `attachmentUploadFinish`. To download, `downloadUrl` is a signed
-URL, fresh in each answer, that a page can link to as it is.
+PUT to the URL that it returns, and calls `attachmentUploadFinish`. To download, `downloadUrl` is a
+signed URL, fresh in each answer, that a page can link to as it is.
 """
 
 from __future__ import annotations

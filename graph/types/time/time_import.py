@@ -172,7 +172,8 @@ class TimeEntryImportPayload(MutationPayload):
     duplicate_count: int = derived(
         (),
         lambda value: value.refs.get("duplicates", 0),
-        "The number of rows whose entries already exist. Skipped rows do not count in `validCount`.",
+        "The number of rows whose entries already exist. Skipped rows do not count in "
+        "`validCount`.",
     )
     results: list[TimeEntryImportResult] = derived(
         (), _results, "One result per row, in the order of the file. Empty rows are ignored."

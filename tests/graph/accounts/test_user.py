@@ -152,7 +152,8 @@ async def test_administrators_see_everything_but_sessions(api: Api, house: House
 async def test_hidden_and_missing_look_the_same(api: Api, house: House) -> None:
     person, gone = await house.person(), await house.person()
     await api(
-        "mutation ($p: String!) { accountDelete(input: {password: $p, confirm: true}) { deletedId } }",
+        "mutation ($p: String!) "
+        "{ accountDelete(input: {password: $p, confirm: true}) { deletedId } }",
         gone,
         p=PASSWORD,
     )

@@ -34,7 +34,8 @@ TEXTS = [
 ROWS = """
     nodes {
       id number title description notes status priority dueAt dueOn startAt estimateMinutes tags
-      position completedAt createdAt updatedAt version isOverdue identifier commentCount viewerCanEdit
+      position completedAt createdAt updatedAt version isOverdue identifier commentCount
+      viewerCanEdit
     }
 """
 

@@ -127,7 +127,7 @@ async def export(scene: Scene) -> Any:
         user_id=scene.ada.id,
         timezone="UTC",
         format=ExportFormat.CSV,
-        state=ExportState.QUEUED,
+        status=ExportState.QUEUED,
     )
     await scene.world.rows(made)
     return made

@@ -147,7 +147,7 @@ async def test_a_key_is_shown_once(world: World) -> None:
     assert (await world.post(REVOKE, bob, id=first["apiKey"]["id"])).codes == ["NOT_FOUND"]
     # It is in no table and no event.
     async with world.database.session() as session:
-        dump = (await session.execute(text_of_everything(), {"secret": first["secret"]})).scalar()
+        dump = (await session.execute(text_of_everything(), {"key": first["secret"]})).scalar()
     assert dump == 0
 
 
@@ -448,7 +448,7 @@ async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world
     assert after.good["activityStats"]["total"] == after.good["activity"]["totalCount"] == 3
     assert "secret plan" not in after.body.decode()
     # All that is left is the project's own event, by which programs learn that the task went.
-    for part in ("changes", "activity"):
+    for part in ("events", "activity"):
         nodes = after.good[part]["nodes"]
         kinds = [node["kind"] for node in nodes if node["subjectId"] == gid(moved)]
         assert kinds == ["TASK_MOVED"]
@@ -518,7 +518,7 @@ async def test_a_key_hears_of_the_nouns_that_it_may_read(world: World) -> None:
         return await ask(world, await key_of(world, ada, *scopes), asked, since=since)
 
     alone = (await kinds("events:read")).good
-    assert alone == {"changes": {"nodes": []}, "activityStats": {"byKind": []}}
+    assert alone == {"events": {"nodes": []}, "activityStats": {"byKind": []}}
     some = await kinds("events:read", "comments:read")
     (event,) = some.good["events"]["nodes"]
     assert event["kind"] == "COMMENT_CREATED"

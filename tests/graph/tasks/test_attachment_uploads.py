@@ -64,7 +64,7 @@ async def test_an_upload_in_three_steps(world: World) -> None:
     done = await world.post(uploads.FINISH, ada, input=finish)
     made = done.good["attachmentUploadFinish"]["attachment"]
     assert (made["filename"], made["byteSize"]) == ("plan.png", len(PNG))
-    assert (await world.http.get(local(made["url"]))).content == PNG
+    assert (await world.http.get(local(made["downloadUrl"]))).content == PNG
     assert (await world.http.get(local(made["thumbnailUrl"]))).status_code == 200
     again = await world.post(uploads.FINISH, ada, input=finish)
     assert again.good["attachmentUploadFinish"]["attachment"]["id"] == made["id"]
@@ -75,9 +75,9 @@ async def test_an_upload_in_three_steps(world: World) -> None:
     [
         ("a.html", 5, "FILE_TYPE_NOT_ALLOWED", "filename"),
         ("..", 5, "FILE_NAME_INVALID", "filename"),
-        ("a.txt", 0, "FILE_EMPTY", "size"),
-        ("a.txt", -1, "FILE_EMPTY", "size"),
-        ("a.txt", 10 * 1024 * 1024 + 1, "FILE_TOO_LARGE", "size"),
+        ("a.txt", 0, "FILE_EMPTY", "byteSize"),
+        ("a.txt", -1, "FILE_EMPTY", "byteSize"),
+        ("a.txt", 10 * 1024 * 1024 + 1, "FILE_TOO_LARGE", "byteSize"),
     ],
 )
 async def test_starts_that_cannot_end_well(
@@ -230,7 +230,7 @@ async def test_uploads_that_came_to_nothing_are_swept_and_others_stay(
     await swept(world, stored_file.RESERVED + dt.timedelta(minutes=11))
     left = await objects(world, settings)
     assert not left - before
-    assert (await world.http.get(local(kept["url"]))).content == PNG
+    assert (await world.http.get(local(kept["downloadUrl"]))).content == PNG
     late = await world.post(uploads.FINISH, ada, input={"uploadId": target["id"]})
     assert late.codes == ["NOT_FOUND"]
 

@@ -48,18 +48,18 @@ async def test_a_file_is_attached_listed_fetched_and_taken_off(world: World) -> 
     task = await world.task(ada)
     reply = await attach(world.http, ada, gid(task), "../../plan.png", PNG)
     made = reply.good["attachmentUpload"]["attachment"]
-    assert made | {"id": "", "url": "", "thumbnailUrl": ""} == {
+    assert made | {"id": "", "downloadUrl": "", "thumbnailUrl": ""} == {
         "id": "",
         "filename": "plan.png",
         "contentType": "image/png",
         "byteSize": len(PNG),
         "sha256": hashlib.sha256(PNG).hexdigest(),
-        "url": "",
+        "downloadUrl": "",
         "thumbnailUrl": "",
         "uploader": {"id": gid(ada)},
         "task": {"id": gid(task)},
     }
-    fetched = await world.http.get(local(made["url"]))
+    fetched = await world.http.get(local(made["downloadUrl"]))
     assert (fetched.status_code, fetched.content) == (200, PNG)
     small = await world.http.get(local(made["thumbnailUrl"]))
     assert (small.status_code, small.headers["content-type"]) == (200, "image/webp")
@@ -68,7 +68,7 @@ async def test_a_file_is_attached_listed_fetched_and_taken_off(world: World) -> 
     assert listed["attachments"]["nodes"][0]["viewerCanDelete"] is True
     gone = await world.post(uploads.DELETE, ada, input={"id": made["id"]})
     assert gone.good["attachmentDelete"]["deletedId"] == made["id"]
-    assert (await world.http.get(local(made["url"]))).status_code == 404
+    assert (await world.http.get(local(made["downloadUrl"]))).status_code == 404
     listed = (await world.run(LIST, ada, ids=[gid(task)])).good["nodes"][0]
     assert listed["attachmentCount"] == 0
 
@@ -126,7 +126,7 @@ async def test_the_largest_file_that_is_taken(world: World) -> None:
     reply = await attach(world.http, ada, gid(task), "big.txt", data)
     made = reply.good["attachmentUpload"]["attachment"]
     assert (made["byteSize"], made["thumbnailUrl"]) == (len(data), None)
-    assert (await world.http.get(local(made["url"]))).content == data
+    assert (await world.http.get(local(made["downloadUrl"]))).content == data
 
 
 async def test_who_may_upload_see_and_delete(world: World) -> None:

@@ -328,10 +328,10 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     assert await found(orderBy=by_run) == ["once", "daily", "due", "off"]
     cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"isEnabled": False}, ["off"]),
-        ({"kind": {"in": ["ONCE", "DUE"]}}, ["once", "due"]),
-        ({"kind": {"eq": "ONCE"}}, ["once"]),
-        ({"kind": {"notEq": "DAILY"}}, ["once", "due"]),
-        ({"kind": {"notIn": ["DAILY", "DUE"]}}, ["once"]),
+        ({"ruleKind": {"in": ["ONCE", "DUE"]}}, ["once", "due"]),
+        ({"ruleKind": {"eq": "ONCE"}}, ["once"]),
+        ({"ruleKind": {"notEq": "DAILY"}}, ["once", "due"]),
+        ({"ruleKind": {"notIn": ["DAILY", "DUE"]}}, ["once"]),
         ({"id": {"eq": once["id"]}}, ["once"]),
         ({"project": {"name": {"contains": "Garden"}}}, ["off"]),
         ({"projectId": {"eq": gid(project)}}, ["off"]),

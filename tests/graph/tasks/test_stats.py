@@ -51,7 +51,7 @@ async def test_the_numbers_are_those_of_the_tasks(world: World, engine: Engine) 
         "NONE": 3,
         "URGENT": 1,
     }
-    assert [(bar["name"].lower(), bar["count"]) for bar in stats["byTag"]] == [
+    assert [(bar["name"].lower(), bar["taskCount"]) for bar in stats["byTag"]] == [
         ("red", 3),
         ("blue", 1),
     ]

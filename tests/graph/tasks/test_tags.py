@@ -103,7 +103,7 @@ async def test_tags_are_counted_over_what_one_sees(world: World, engine: Engine)
         assert (await world.run(TAGS, ada, search=search)).good["tags"]["nodes"] == []
     query = "{ projects { nodes { tagUsage(first: 1) { nodes { name taskCount } totalCount } } } }"
     (node,) = (await world.run(query, ada, engine=engine)).good["projects"]["nodes"]
-    assert node["tags"] == {"nodes": [{"name": "red", "taskCount": 3}], "totalCount": 2}
+    assert node["tagUsage"] == {"nodes": [{"name": "red", "taskCount": 3}], "totalCount": 2}
 
 
 @pytest.mark.parametrize(

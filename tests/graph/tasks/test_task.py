@@ -14,8 +14,8 @@ from tests.accounts import Person
 from tests.factories import Reply, World, fresh_id, gid
 
 FIELDS = """
-  id number identifier title description notes status priority dueAt dueOn startAt estimateMinutes tags
-  completedAt isOverdue version owner { id } assignee { id } project { id } parent { id }
+  id number identifier title description notes status priority dueAt dueOn startAt estimateMinutes
+  tags completedAt isOverdue version owner { id } assignee { id } project { id } parent { id }
   viewerCanEdit viewerCanDelete viewerCanShare subtaskProgress { total completed }
 """
 PAYLOAD = f"task {{ {FIELDS} }} replayed errors {{ code path message conflictingFields docsUrl }}"
@@ -304,7 +304,8 @@ async def test_a_deactivated_person_is_given_nothing(
     gone = await world.person(is_active=True)
     admin = await world.house.admin()
     reply = await world.run(
-        "mutation ($input: AdminUserDeactivateInput!) { adminUserDeactivate(input: $input) { errors { code } } }",
+        "mutation ($input: AdminUserDeactivateInput!) "
+        "{ adminUserDeactivate(input: $input) { errors { code } } }",
         admin,
         input={"id": gid(gone)},
     )

@@ -66,7 +66,7 @@ async def test_an_entry_changed_beside_another_sees_that_they_overlap(
         later = world.run(UPDATE, ada, at=NOW, input=values)
         running = await begun_beside(world.database, work.session, later)
     assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
-    assert await count(world, ada, overlaps=True) == 0
+    assert await count(world, ada, hasOverlap=True) == 0
 
 
 async def test_an_entry_made_beside_a_change_sees_that_they_overlap(

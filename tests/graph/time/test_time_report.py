@@ -339,7 +339,7 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
     [
         ({"zone": "Mars/Olympus"}, ["timezone"]),
         ({"groupBy": ["DAY", "DAY"]}, ["groupBy", "1"]),
-        ({"filter": {"from": "2026-02-02", "to": "2026-02-01"}}, ["filter", "to"]),
+        ({"filter": {"firstDay": "2026-02-02", "lastDay": "2026-02-01"}}, ["filter", "lastDay"]),
     ],
     ids=str,
 )

@@ -35,7 +35,7 @@ async def test_a_timer_is_started_and_stopped(world: World) -> None:
     assert stopped == {
         "id": entry["id"],
         "endedAt": at(12, 5, 30),
-        "durationSeconds": 330,
+        "duration": 330,
         "isRunning": False,
     }
     assert (await world.run(RUNNING, ada)).good["viewer"]["runningTimer"] is None
