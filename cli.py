@@ -419,29 +419,31 @@ async def _user_id(work: Work, username: str) -> UUID:
 
 
 def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
-    """Do something to a user as the operator of the machine, in one transaction."""
+    """Run `act` as the operator of the machine, in one transaction."""
     from auth.authenticator import Authenticator
     from auth.request import RequestInfo
     from auth.viewer import Viewer
-    from domain.work import begin
+    from domain.work import Transactions
+    from events.bus import make_bus
 
     # Not a person: the log shows a nameless author, as it does for those who were deleted.
     operator = Viewer(user_id=UUID(int=0), is_admin=True)
 
     async def run(settings: Settings) -> str:
         async with _connected(settings) as database:
-            auth = Authenticator(settings, database)
+            bus = make_bus(settings.redis)
+            auth = Authenticator(settings, database, bus)
+            await bus.start()
             try:
-                async with begin(
-                    database,
+                return await Transactions(database, bus).run(
+                    lambda work: act(work, auth),
                     operator,
                     now=dt.datetime.now(dt.UTC),
                     request=RequestInfo(id=f"cli-{uuid4().hex}"),
-                ) as work:
-                    # Servers that run look again every few seconds and need not be told.
-                    return await act(work, auth)
+                )
             finally:
                 auth.close()
+                await bus.close()
 
     with _database(load_settings()) as ready:
         click.echo(asyncio.run(run(ready)))

@@ -3,23 +3,26 @@
 A domain function receives a `Work`, changes rows through `work.session` (or, where it knows its
 statements beforehand, by `work.fetch`), and says what happened with `work.record`. All are rows of
 the same transaction, so nothing is announced that did not happen and nothing happens unannounced.
-Whoever began the work commits it (`graph.kit.mutation`, the command line, a test); domain functions
-never do.
+Domain functions never commit. Every change, whether from GraphQL, a route, a job or the command
+line, goes through `Transactions`, which commits, retries after a deadlock, and does what follows
+a commit.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from inspect import isawaitable
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth import access
@@ -32,10 +35,29 @@ from db.read import Statement
 from db.transaction import Single, Transaction
 from domain import locks, rules
 from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound, demand_no_problems
+from events.bus import JOBS, Announcement, Bus
 from events.kinds import EventKind
 
 M = TypeVar("M", bound=Base)
 V = TypeVar("V", bound=Versioned)
+T = TypeVar("T")
+
+log = logging.getLogger("taskloom.work")
+
+# serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
+_RETRIED = frozenset({"40001", "40P01"})
+_ATTEMPTS = 3
+
+Act = Callable[["Work"], Awaitable[T]]
+
+
+class Transact(Protocol):
+    """Runs a function in a transaction of its own: `Transactions.run` for one viewer, moment and
+    request. For operations that need several transactions, with slow work between them.
+    """
+
+    def __call__(self, act: Act[T], /) -> Awaitable[T]:
+        """What `act` returns, once it is committed."""
 
 
 @dataclass(slots=True)
@@ -46,10 +68,13 @@ class Work:
     viewer: Viewer
     now: dt.datetime
     request: RequestInfo
-    # What the bus is told after the commit; filled by `record`.
+    transactions: Transactions
+    # What is announced on the bus after the commit; filled by `record`.
     touched_projects: set[UUID] = field(default_factory=set)
     touched_users: set[UUID] = field(default_factory=set)
     recorded: int = 0
+    # Whether a job was queued that is due now, so that a worker is woken after the commit.
+    enqueued: bool = False
     # Run once the transaction has committed, in order (forgetting cached sessions, say). What
     # must not get lost is an event or a job, not one of these.
     after_commit: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
@@ -67,6 +92,13 @@ class Work:
         """
         demand_no_problems()
         return await self.transaction.fetch(statement, {**self.viewer.params, **params})
+
+    async def separately(self, act: Act[T], viewer: Viewer = NOBODY) -> T:
+        """What `act` returns, committed in a transaction of its own, whatever becomes of this one.
+
+        It must not wait for rows that this transaction has locked.
+        """
+        return await self.transactions.run(act, viewer, now=self.now, request=self.request)
 
     def new_id(self) -> UUID:
         """A fresh UUIDv7 of this moment."""
@@ -160,6 +192,7 @@ class Work:
         `one_at_a_time`: the key holds until the job is done or given up. One that waits, for
         whichever attempt, is moved to the earlier time; one that runs is run again.
         """
+        self.enqueued |= run_at is None or run_at <= self.now
         plain = {part: _plain(item) for part, item in (payload or {}).items()}
         await jobs.enqueue(
             self.session,
@@ -313,25 +346,73 @@ def lost_races() -> Iterator[None]:
         raise failure from error
 
 
-@asynccontextmanager
-async def begin(
-    database: Database,
-    viewer: Viewer,
-    *,
-    now: dt.datetime,
-    request: RequestInfo,
-) -> AsyncIterator[Work]:
-    """A work whose transaction commits when the block ends well, and rolls back otherwise."""
-    with lost_races():
-        async with database.transaction() as transaction:
-            yield Work(transaction=transaction, viewer=viewer, now=now, request=request)
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """Where changes begin: the database, and the bus that hears of what was committed."""
+
+    database: Database
+    bus: Bus
+
+    async def run(
+        self, act: Act[T], viewer: Viewer = NOBODY, *, now: dt.datetime, request: RequestInfo
+    ) -> T:
+        """What `act` returns, once it is committed. It is rolled back if `act` raises, and run
+        again from the beginning, up to twice, if PostgreSQL aborts it because of another one.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self.begin(viewer, now=now, request=request) as work:
+                    return await act(work)
+            except DBAPIError as error:
+                if not is_retried(error) or attempt == _ATTEMPTS:
+                    raise
+                log.info("request %s met another change and is retried (%d)", request.id, attempt)
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def begin(
+        self, viewer: Viewer = NOBODY, *, now: dt.datetime, request: RequestInfo
+    ) -> AsyncIterator[Work]:
+        """A work whose transaction commits when the block ends well, and rolls back otherwise.
+
+        One attempt: prefer `run`.
+        """
+        with lost_races():
+            async with self.database.transaction() as transaction:
+                work = Work(transaction, viewer, now, request, self)
+                yield work
+        await self._finish(work)
+
+    @asynccontextmanager
+    async def single(
+        self, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
+    ) -> AsyncIterator[Work]:
+        """A work that is one statement, committed with it: it has no session."""
+        work = Work(self.database.single, viewer, now, request, self)
+        with lost_races():
+            yield work
+        await self._finish(work)
+
+    async def _finish(self, work: Work) -> None:
+        """What follows a commit. The change is done, so a failure here is logged and no more."""
+        steps = list(work.after_commit)
+        if work.recorded:
+            news = Announcement(projects=work.touched_projects, users=work.touched_users)
+            steps.append(partial(self.bus.announce, news))
+        if work.enqueued:
+            steps.append(partial(self.bus.publish, JOBS, {}))
+        for step in steps:
+            try:
+                waiting = step()
+                if isawaitable(waiting):
+                    await waiting
+            except Exception:
+                log.exception("request %s is committed; a step after it failed", work.request.id)
 
 
-def of_one_statement(
-    database: Database, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
-) -> Work:
-    """A work that is one statement, committed with it: it has no session, and is never begun."""
-    return Work(transaction=database.single, viewer=viewer, now=now, request=request)
+def is_retried(error: DBAPIError) -> bool:
+    """Whether the same transaction, run again, is likely to succeed."""
+    return getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
 # Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
@@ -411,4 +492,4 @@ def _plain(value: Any) -> Any:
     return value
 
 
-__all__ = ["Failure", "Work", "archived", "begin", "of_one_statement"]
+__all__ = ["Failure", "Transact", "Transactions", "Work", "archived", "is_retried"]

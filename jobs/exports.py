@@ -73,14 +73,18 @@ async def _export(context: WorkerContext, job: RunningJob) -> None:
     export_id = UUID(job.payload["export_id"])
     if not await context.do("export", lambda work: domain.advance(work, export_id, 0)):
         return
-    async with context.work("export") as work:
+
+    async def reserve(work: Work) -> tuple[ReportExport, User, UUID | None]:
         row = await work.session.get_one(ReportExport, export_id)
         user = await work.session.get_one(User, row.user_id)
         if user.is_active:
-            file_id = await domain.reserve(work, row)
-        else:
-            await domain.fail(work, export_id, "The account was deactivated.")
-            return
+            return row, user, await domain.reserve(work, row)
+        await domain.fail(work, export_id, "The account was deactivated.")
+        return row, user, None
+
+    row, user, file_id = await context.do("export", reserve)
+    if file_id is None:
+        return
     try:
         maker = _Maker(context, row, viewer_of(user))
     except (Failure, GraphQLError) as error:

@@ -5,7 +5,7 @@ another one has taken its jobs over. It must not do then what the other one does
 does is asked for first, by the one thing that both workers see, the job's row:
 
 - a transaction of a job commits only if the job is still this worker's (`fence`, in the
-  transaction itself, for every handler, since `WorkerContext.work` does it);
+  transaction itself, for every handler, since `WorkerContext.do` does it);
 - before something leaves for the outside the lease is renewed (`hold`, by `WorkerContext.outside`),
 and
   once a connection stands, the process's own clock says whether that was long ago (`check`).

@@ -13,17 +13,17 @@ import contextlib
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 from uuid import uuid4
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY
 from db.engine import Database
 from domain import idempotency, stored_file, trash
 from domain.accounts import account_mail, api_key
 from domain.accounts import session as sessions
 from domain.integrations import webhook_delivery
 from domain.time import export
-from domain.work import Work, begin
+from domain.work import Act, Transactions
 from events import pruning
 from files.store import open_store
 from jobs import queue
@@ -34,6 +34,7 @@ log = logging.getLogger("taskloom.periodic")
 EVERY = dt.timedelta(hours=1)
 _LOCK = int.from_bytes(b"periodic", "big", signed=True)
 
+T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
 
 
@@ -42,7 +43,7 @@ def _utc_now() -> dt.datetime:
 
 
 async def run_forever(
-    database: Database,
+    transactions: Transactions,
     settings: Settings,
     stop: asyncio.Event,
     *,
@@ -55,7 +56,7 @@ async def run_forever(
     """
     while not stop.is_set():
         try:
-            await run_once(database, settings, stop=stop, clock=clock)
+            await run_once(transactions, settings, stop=stop, clock=clock)
         except Exception:
             log.exception("a pass of the periodic work failed")
         with contextlib.suppress(TimeoutError):
@@ -64,7 +65,7 @@ async def run_forever(
 
 
 async def run_once(
-    database: Database,
+    transactions: Transactions,
     settings: Settings,
     *,
     stop: asyncio.Event | None = None,
@@ -74,8 +75,8 @@ async def run_once(
 
     When one kind of work fails, the others are done all the same.
     """
-    pass_ = _Pass(database, settings, stop or asyncio.Event(), clock)
-    async with _alone(database) as mine:
+    pass_ = _Pass(transactions, settings, stop or asyncio.Event(), clock)
+    async with _alone(transactions.database) as mine:
         if mine:
             await pass_.run()
     return mine
@@ -99,9 +100,9 @@ class _Pass:
     """One pass; its parts are methods, so that each can be logged and fail by itself."""
 
     def __init__(
-        self, database: Database, settings: Settings, stop: asyncio.Event, clock: Clock
+        self, transactions: Transactions, settings: Settings, stop: asyncio.Event, clock: Clock
     ) -> None:
-        self.database = database
+        self.transactions = transactions
         self.settings = settings
         self.stop = stop
         self.clock = clock
@@ -131,63 +132,55 @@ class _Pass:
     async def trash(self) -> None:
         projects = tasks = 0
         while not self.stop.is_set():
-            async with self._work() as work:
-                gone = await trash.purge(work)
+            gone = await self._run(trash.purge)
             if not any(gone):
                 break
             projects, tasks = projects + gone.projects, tasks + gone.tasks
         _report("%d projects and %d tasks left the trash for good", projects, tasks)
 
     async def exports(self) -> None:
-        async with self._work() as work:
-            _report("%d exports expired or were forgotten", await export.sweep(work))
+        _report("%d exports expired or were forgotten", await self._run(export.sweep))
 
     async def files(self) -> None:
         store = open_store(self.settings)
         swept = 0
-        while not self.stop.is_set() and (found := await stored_file.sweep(self._work, store)):
+        while not self.stop.is_set() and (found := await stored_file.sweep(self._run, store)):
             swept += found
         _report("removed %d files that nothing refers to", swept)
 
     async def idempotency_keys(self) -> None:
-        async with self._work() as work:
-            _report("forgot %d idempotency keys", await idempotency.prune(work))
+        _report("forgot %d idempotency keys", await self._run(idempotency.prune))
 
     async def sessions(self) -> None:
-        async with self._work() as work:
-            _report("forgot %d ended sessions", await sessions.prune(work))
+        _report("forgot %d ended sessions", await self._run(sessions.prune))
 
     async def account_codes(self) -> None:
-        async with self._work() as work:
-            _report("forgot %d codes that came by mail", await account_mail.prune(work))
+        _report("forgot %d codes that came by mail", await self._run(account_mail.prune))
 
     async def api_keys(self) -> None:
-        async with self._work() as work:
-            _report("stopped what %d expired API keys had made", await api_key.end_expired(work))
+        ended = await self._run(api_key.end_expired)
+        _report("stopped what %d expired API keys had made", ended)
 
     async def webhook_deliveries(self) -> None:
         pruned = 0
         while not self.stop.is_set():
-            async with self._work() as work:
-                found = await webhook_delivery.prune(work)
+            found = await self._run(webhook_delivery.prune)
             if not found:
                 break
             pruned += found
         _report("forgot %d deliveries of webhooks", pruned)
 
     async def jobs(self) -> None:
-        pruned = await queue.prune(self.database, self.clock())
+        pruned = await queue.prune(self.transactions.database, self.clock())
         _report("forgot %d jobs", pruned)
 
     async def events(self) -> None:
-        pruned = await pruning.prune(self.database, self.settings.events, self.clock())
+        pruned = await pruning.prune(self.transactions.database, self.settings.events, self.clock())
         _report("deleted %d old events", pruned)
 
-    @contextlib.asynccontextmanager
-    async def _work(self) -> AsyncIterator[Work]:
+    async def _run(self, act: Act[T]) -> T:
         request = RequestInfo(id=f"periodic-{uuid4().hex}")
-        async with begin(self.database, NOBODY, now=self.clock(), request=request) as work:
-            yield work
+        return await self.transactions.run(act, now=self.clock(), request=request)
 
 
 def _report(message: str, *counts: int) -> None:

@@ -35,7 +35,7 @@ from auth import access
 from auth.viewer import ViewerColumn
 from db.engine import Database
 from db.models import Worker
-from events.bus import make_bus
+from events.bus import JOBS, make_bus
 from events.epoch import ensure_epoch
 from events.log import EventLog
 from jobs import periodic, reminders
@@ -94,7 +94,7 @@ async def work(context: WorkerContext, stop: asyncio.Event) -> None:
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     lease = dt.timedelta(seconds=settings.lease_seconds)
     runner = Runner(context, Queue(context.database, name, lease), settings.concurrency, lease)
-    context.wake = runner.wake.set
+    unsubscribe = context.bus.subscribe(JOBS, lambda _: runner.wake.set())
     log.info("the worker %s begins", name)
     try:
         async with asyncio.TaskGroup() as together:
@@ -102,13 +102,17 @@ async def work(context: WorkerContext, stop: asyncio.Event) -> None:
             for consumer in CONSUMERS.values():
                 together.create_task(follow(context, consumer, stop))
             together.create_task(
-                periodic.run_forever(context.database, context.settings, stop, clock=context.clock)
+                periodic.run_forever(
+                    context.transactions, context.settings, stop, clock=context.clock
+                )
             )
             together.create_task(reminders.run_forever(context, stop))
             together.create_task(_be_seen(context, name, stop))
     except BaseExceptionGroup as group:
         # Whoever runs a worker wants to read what went wrong, and not of a group.
         raise group.exceptions[0] from group
+    finally:
+        unsubscribe()
     log.info("the worker %s has stopped", name)
 
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy.exc import DBAPIError
-
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db.engine import Database
-from domain.work import Work, begin
-from events.bus import Announcement, Bus
+from domain.work import Transactions, Work
+from events.bus import Bus
 from events.log import EventLog
 from jobs import leases
 from jobs.bulkheads import Bulkheads
@@ -27,10 +25,6 @@ from settings import Settings
 
 T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
-
-# Serialization failure and deadlock: the same again is likely to succeed.
-_AGAIN = frozenset({"40001", "40P01"})
-_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -44,7 +38,7 @@ class Request:
 
 @dataclass(slots=True)
 class WorkerContext:
-    """See the module. `wake` says that jobs were enqueued here, which need not wait."""
+    """See the module."""
 
     settings: Settings
     database: Database
@@ -53,7 +47,6 @@ class WorkerContext:
     clock: Clock
     sender: Sender
     push: Push
-    wake: Callable[[], None] = field(default=lambda: None)
     # Past which requests to the outside go; made with as many places as the worker has.
     bulkheads: Bulkheads = field(init=False)
     # What single handlers keep from one job to the next, by its type, and how it is closed.
@@ -63,31 +56,15 @@ class WorkerContext:
     def __post_init__(self) -> None:
         self.bulkheads = Bulkheads(self.settings.jobs.concurrency)
 
+    @property
+    def transactions(self) -> Transactions:
+        """Where the worker's changes begin; `do` for those of a job."""
+        return Transactions(self.database, self.bus)
+
     def close(self) -> None:
         """Let go of what was made along the way."""
         for close in self.closing:
             close()
-
-    @asynccontextmanager
-    async def work(self, name: str, viewer: Viewer = NOBODY) -> AsyncIterator[Work]:
-        """A unit of work of the worker's own; what it records is announced after the commit.
-
-        Within a job it commits only if the job is still this worker's. Raises `LeaseLost`.
-        """
-        request = RequestInfo(id=f"{name}-{uuid4().hex}")
-        async with begin(self.database, viewer, now=self.clock(), request=request) as work:
-            yield work
-            # Last, so that rows are locked in the order in which others lock them.
-            await leases.fence(work.session)
-        for callback in work.after_commit:
-            waiting = callback()
-            if waiting is not None:
-                await waiting
-        if work.recorded:
-            await self.bus.announce(
-                Announcement(projects=work.touched_projects, users=work.touched_users)
-            )
-        self.wake()
 
     @asynccontextmanager
     async def outside(
@@ -122,13 +99,16 @@ class WorkerContext:
     async def do(
         self, name: str, act: Callable[[Work], Awaitable[T]], viewer: Viewer = NOBODY
     ) -> T:
-        """A whole unit of work, done again where it met another one (deadlock)."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with self.work(name, viewer) as work:
-                    return await act(work)
-            except DBAPIError as error:
-                state = getattr(error.orig, "sqlstate", None)
-                if state not in _AGAIN or attempt == _ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+        """A whole unit of work of the worker's own; see `Transactions.run`.
+
+        Within a job it commits only if the job is still this worker's. Raises `LeaseLost`.
+        """
+
+        async def fenced(work: Work) -> T:
+            result = await act(work)
+            # Last, so that rows are locked in the order in which others lock them.
+            await leases.fence(work.session)
+            return result
+
+        request = RequestInfo(id=f"{name}-{uuid4().hex}")
+        return await self.transactions.run(fenced, viewer, now=self.clock(), request=request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from urllib.parse import urlencode
 
@@ -19,7 +20,6 @@ from starlette.routing import BaseRoute, Route
 from auth.limits import Rate, address_of
 from domain.accounts import account_mail
 from errors import Failure
-from web.changes import change
 from web.pages import PRIVATE, button, page
 from web.runtime import Runtime
 
@@ -71,14 +71,15 @@ def _route(runtime: Runtime, link: _Link) -> Callable[[Request], Awaitable[Respo
         found = {"status": "success"}
         try:
             await services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(info))
-            async with change(runtime, info) as work:
-                if request.method == "POST":
-                    await link.use(work, services.authenticator, token=token)
-                elif await account_mail.is_pending(work, services.authenticator, token):
-                    body = f"<p>{escape(link.text)}</p>{button(link.label)}"
-                    return page(link.title, body, leads_to=front)
-                else:
+            if request.method == "POST":
+                use = partial(link.use, auth=services.authenticator, token=token)
+                await runtime.change(use, info)
+            else:
+                ask = partial(account_mail.is_pending, auth=services.authenticator, token=token)
+                if not await runtime.change(ask, info):
                     raise account_mail.invalid("token")
+                body = f"<p>{escape(link.text)}</p>{button(link.label)}"
+                return page(link.title, body, leads_to=front)
         except Failure as failure:
             found = {"status": "error", "code": failure.code.value}
         return RedirectResponse(f"{front}{link.leads_to}?{urlencode(found)}", 303, headers=PRIVATE)

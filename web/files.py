@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -25,7 +25,7 @@ from db import models
 from db.read import Statement
 from domain.accounts import avatar
 from domain.tasks import attachment as attachments
-from domain.work import Work, begin
+from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound, Unauthenticated
 from files.images import AVATAR_SIZES, AVATAR_TYPES, THUMBNAIL_TYPE
 from files.store import ORIGINAL, THUMBNAIL
@@ -127,13 +127,16 @@ class _Routes:
             viewer.require()
             demand(viewer, (_SCOPE,))
         attachment_id = _uuid(models.Attachment, request.path_params["id"])
-        async with self._work(request, viewer) as work:
-            if not signed:
-                try:
-                    return await work.readable(models.Attachment, attachment_id)
-                except NotFound:
-                    raise NotFound("file") from None
-            found = await work.session.get(models.Attachment, attachment_id)
+
+        async def find(work: Work) -> models.Attachment | None:
+            if signed:
+                return await work.session.get(models.Attachment, attachment_id)
+            try:
+                return await work.readable(models.Attachment, attachment_id)
+            except NotFound:
+                return None
+
+        found = await self._runtime.change(find, request.scope["taskloom.request"], viewer)
         if found is None:
             raise NotFound("file")
         return found
@@ -150,9 +153,8 @@ class _Routes:
                 await upload.write(chunk)
                 if upload.size > upload.limit * _PATIENCE:
                     services.files.check_size(upload.size)
-            await attachments.receive(
-                lambda: self._work(request, NOBODY), services.files, upload_id, upload
-            )
+            transact = partial(self._runtime.change, request=request.scope["taskloom.request"])
+            await attachments.receive(transact, services.files, upload_id, upload)
         except ClientDisconnect:
             return Response(status_code=400)
         except Failure as failure:
@@ -219,15 +221,6 @@ class _Routes:
     async def _viewer(self, request: Request) -> Viewer:
         authorization = request.headers.get("authorization")
         return await self._runtime.services.authenticator.viewer(authorization)
-
-    def _work(self, request: Request, viewer: Viewer) -> AbstractAsyncContextManager[Work]:
-        services = self._runtime.services
-        return begin(
-            services.database,
-            viewer,
-            now=services.clock(),
-            request=request.scope["taskloom.request"],
-        )
 
     async def _send(
         self,

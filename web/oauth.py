@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,7 +23,6 @@ from auth.limits import Rate, address_of
 from domain.accounts import session as sessions
 from domain.accounts.session import Grant
 from errors import ErrorCode, Failure, RateLimited
-from web.changes import change
 from web.requests import BadRequest, Disconnected, read_body
 from web.runtime import Runtime
 
@@ -80,8 +80,8 @@ def oauth_routes(runtime: Runtime) -> list[BaseRoute]:
     async def revoke(request: Request) -> Response:
         form = await _form(request)
         text = _field(form, "token")
-        async with change(runtime, request.scope["taskloom.request"]) as work:
-            await sessions.revoke_by_token(work, runtime.services.authenticator, text)
+        revoked = partial(sessions.revoke_by_token, auth=runtime.services.authenticator, token=text)
+        await runtime.change(revoked, request.scope["taskloom.request"])
         # A token that is not known is as good as revoked (RFC 7009, 2.2).
         return Response(status_code=200, headers=_HEADERS)
 
@@ -97,22 +97,22 @@ async def _by_password(runtime: Runtime, request: Request, form: Form) -> Grant:
     await services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(info))
     account = await sessions.account_of(services.authenticator, login)
     await services.limits.take(Rate.LOGIN_OF_ACCOUNT, account)
-    async with change(runtime, info) as work:
-        return await sessions.create(
-            work,
-            services.authenticator,
-            login=login,
-            password=password,
-            device_name=form.get("device_name"),
-        )
+    created = partial(
+        sessions.create,
+        auth=services.authenticator,
+        login=login,
+        password=password,
+        device_name=form.get("device_name"),
+    )
+    return await runtime.change(created, info)
 
 
 async def _by_refresh_token(runtime: Runtime, request: Request, form: Form) -> Grant:
     refresh_token = _field(form, "refresh_token")
-    async with change(runtime, request.scope["taskloom.request"]) as work:
-        return await sessions.refresh(
-            work, runtime.services.authenticator, refresh_token=refresh_token
-        )
+    refreshed = partial(
+        sessions.refresh, auth=runtime.services.authenticator, refresh_token=refresh_token
+    )
+    return await runtime.change(refreshed, request.scope["taskloom.request"])
 
 
 async def _form(request: Request) -> Form:

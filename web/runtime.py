@@ -6,8 +6,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from domain.work import Act
 from graph.core.context import Services
 from graph.request.deadlines import Deadlines
 from graph.request.execution import Executor
@@ -19,6 +22,8 @@ from web.metrics import Metrics
 SEND_SECONDS: Final = 45.0
 # How long a task that was cancelled is waited for.
 _END_SECONDS: Final = 5.0
+
+T = TypeVar("T")
 
 log = logging.getLogger("taskloom.web")
 
@@ -52,6 +57,12 @@ class Runtime:
     @services.setter
     def services(self, value: Services | None) -> None:
         self._services = value
+
+    async def change(self, act: Act[T], request: RequestInfo, viewer: Viewer = NOBODY) -> T:
+        """What `act` returns, committed in a transaction: for routes other than GraphQL."""
+        services = self.services
+        now = services.clock()
+        return await services.transactions.run(act, viewer, now=now, request=request)
 
     async def finish(self) -> None:
         """End the streams, and wait for what goes on without its client."""

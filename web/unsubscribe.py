@@ -15,10 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from auth.links import UnsubscribeLinks, Unsubscription
 from auth.request import RequestInfo
-from auth.viewer import NOBODY
 from db.models import NotificationKind
 from domain.notifications.notification import named, stop_mail
-from domain.work import begin
 from web.pages import button, page
 from web.runtime import Runtime
 
@@ -36,9 +34,7 @@ def unsubscribe_routes(runtime: Runtime) -> list[BaseRoute]:
             return _page(_question(token, wanted))
         kinds = None if request.query_params.get("all") == "1" else _kinds(wanted)
         info = RequestInfo(id=uuid4().hex)
-        services = runtime.services
-        async with begin(services.database, NOBODY, now=services.clock(), request=info) as work:
-            await stop_mail(work, wanted.user_id, kinds)
+        await runtime.change(lambda work: stop_mail(work, wanted.user_id, kinds), info)
         return _page("<p>You will get no more of these mails.</p>")
 
     return [Route("/unsubscribe", unsubscribe, methods=["GET", "POST"])]

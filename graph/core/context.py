@@ -10,12 +10,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Credentials, Viewer
 from db.engine import Database
+from domain.work import Act, Transactions
 from graph.core.access_paths import AccessPaths
 from graph.core.selection import SelectionIndex
 from settings import Settings
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from graph.engine.run import Observer
     from graph.engine.serialization import PlanColumns
     from graph.kit.page_rows import PageReader
+
+T = TypeVar("T")
 
 
 def utc_now() -> dt.datetime:
@@ -51,6 +54,11 @@ class Services:
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)
+
+    @property
+    def transactions(self) -> Transactions:
+        """Where changes begin."""
+        return Transactions(self.database, self.bus)
 
     def context(self, viewer: Viewer, request: RequestInfo) -> Context:
         """A fresh context for one operation."""
@@ -96,6 +104,11 @@ class Context:
     # Set by a mutation that gives credentials (`sessionRefresh`): a WebSocket of the same user on
     # which it was sent goes on with them.
     renewed: Credentials | None = None
+
+    async def transact(self, act: Act[T]) -> T:
+        """What `act` returns, committed in a transaction of this operation's viewer."""
+        transactions = self.services.transactions
+        return await transactions.run(act, self.viewer, now=self.now, request=self.request)
 
     def release(self) -> None:
         """Let go of what was read. The loaders know the context as it knows them, and so would lie

@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
@@ -37,9 +36,8 @@ from auth.viewer import NOBODY
 from db.base import Base
 from db.read import AnyRow, Row
 from domain import idempotency
-from domain.work import Work, begin, lost_races, of_one_statement
+from domain.work import Work, is_retried
 from errors import ErrorCode, Failure, collecting, demand_no_problems, each
-from events.bus import Announcement
 from files.upload import Upload
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
@@ -48,16 +46,11 @@ from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
 
-log = logging.getLogger("taskloom.mutation")
-
 Refs = Mapping[str, Any]
 
 # Where the failures of a mutation that was done in part stand in what is kept for a repeat.
 _FAILURES = "_failures"
 
-# serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
-_AGAIN = {"40001", "40P01"}
-_ATTEMPTS = 3
 # Of one input; a bulk says more, of each item so many.
 MAX_ERRORS = 20
 
@@ -222,7 +215,7 @@ def mutation(
                         return [done]
                 if around is not None:
                     call = partial(call, await stack.enter_async_context(around(context, data)))
-                return [await _attempts(context, call, name, data, secrets)]
+                return [await _in_transaction(context, call, name, data, secrets)]
         except Failure as failure:
             failures = _in_order(data, each(failure))
             for single in failures:
@@ -276,38 +269,20 @@ def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:
     return user_errors(failures, docs)
 
 
-async def _attempts(
-    context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
-) -> PayloadValue:
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return await _once(context, function, name, data, secrets)
-        except DBAPIError as error:
-            state = getattr(error.orig, "sqlstate", None)
-            if state not in _AGAIN or attempt == _ATTEMPTS:
-                raise
-            log.info("%s ran into %s, again (%d)", name, state, attempt)
-    raise AssertionError("unreachable")
-
-
 async def _immediate(
     context: Context, function: AtOnce, data: Any, wanted: ReturnedColumns | None
 ) -> PayloadValue | None:
-    services = context.services
-    work = of_one_statement(
-        services.database, context.viewer, now=context.now, request=context.request
+    begun = context.services.transactions.single(
+        context.viewer, now=context.now, request=context.request
     )
     try:
-        with lost_races():
+        async with begun as work:
             refs = await function(work, data, wanted)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _AGAIN:
+        if is_retried(error):
             return None
         raise
-    if refs is None:
-        return None
-    await _tell(context, work)
-    return PayloadValue(refs)
+    return None if refs is None else PayloadValue(refs)
 
 
 def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
@@ -332,42 +307,38 @@ def _key(data: Any) -> Any:
     return getattr(data, "idempotency_key", strawberry.UNSET)
 
 
-async def _once(
+async def _in_transaction(
     context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
 ) -> PayloadValue:
     key = _key(data)
     keyed = idempotency.is_key(key)
-    services = context.services
-    outcome = Outcome({})
+
+    async def act(work: Work) -> PayloadValue:
+        if keyed:
+            earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
+            if earlier is not None:
+                errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
+                return PayloadValue(earlier, errors, replayed=True)
+        done = await function(work, data)
+        demand_no_problems()
+        outcome = done if isinstance(done, Outcome) else Outcome(done)
+        value = PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
+        if outcome.undo:
+            raise _Undone(value)
+        if keyed:
+            await idempotency.remember(work, key, _kept(outcome, secrets))
+        return value
+
     try:
-        async with begin(
-            services.database, context.viewer, now=context.now, request=context.request
-        ) as work:
-            if keyed:
-                earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
-                if earlier is not None:
-                    errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
-                    return PayloadValue(earlier, errors, replayed=True)
-            done = await function(work, data)
-            demand_no_problems()
-            outcome = done if isinstance(done, Outcome) else Outcome(done)
-            _leave_if(outcome.undo)
-            if keyed:
-                await idempotency.remember(work, key, _kept(outcome, secrets))
-    except _Undone:
-        pass
-    else:
-        await _tell(context, work)
-    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
+        return await context.transact(act)
+    except _Undone as undone:
+        return undone.value
 
 
-class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more
-    pass
-
-
-def _leave_if(undo: bool) -> None:
-    if undo:
-        raise _Undone
+class _Undone(Exception):  # noqa: N818 - rolls the transaction back; the payload is the answer
+    def __init__(self, value: PayloadValue) -> None:
+        super().__init__()
+        self.value = value
 
 
 def _hash(context: Context, name: str, data: Any) -> list[bytes]:
@@ -392,21 +363,6 @@ def _recalled(kept: Sequence[Any]) -> list[Failure]:
         Failure(message, path=path, code=ErrorCode[code], fields=fields)
         for code, message, path, fields in kept
     ]
-
-
-async def _tell(context: Context, work: Work) -> None:
-    """After the commit: the change is done, so a failure here is logged and not the client's."""
-    try:
-        for callback in work.after_commit:
-            waiting = callback()
-            if waiting is not None:
-                await waiting
-        if work.recorded:
-            await context.services.bus.announce(
-                Announcement(projects=work.touched_projects, users=work.touched_users)
-            )
-    except Exception:
-        log.exception("request %s: the change is committed, telling of it failed", work.request.id)
 
 
 def _plain(value: Any) -> Any:

@@ -9,9 +9,8 @@ fresh in each answer, that a page can put into a link as it is.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ import strawberry
 from auth import access
 from db import models
 from domain.tasks import attachment as domain
-from domain.work import Work, begin
+from domain.work import Work
 from errors import NotFound
 from files.service import Kept
 from graph.core import ids
@@ -217,20 +216,9 @@ class AttachmentDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-def work_of(context: Context) -> Callable[[], AbstractAsyncContextManager[Work]]:
-    """What begins further units of work of the same request."""
-    return partial(
-        begin,
-        context.services.database,
-        context.viewer,
-        now=context.now,
-        request=context.request,
-    )
-
-
 def _staged(context: Context, data: AttachmentUploadInput) -> AbstractAsyncContextManager[Kept]:
     task_id = ids.decode(models.Task, data.task_id, ("task_id",))
-    return domain.staged(work_of(context), context.services.files, task_id, data.file)
+    return domain.staged(context.transact, context.services.files, task_id, data.file)
 
 
 async def _upload(kept: Kept, work: Work, data: AttachmentUploadInput) -> Refs:
