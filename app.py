@@ -272,7 +272,7 @@ def _gauges(runtime: Runtime) -> None:
     metrics.gauge(
         "taskloom_documents_bytes",
         "Memory that cached documents take, estimated.",
-        lambda: runtime.executor.documents.bytes,
+        lambda: runtime.executor.documents.used_bytes,
     )
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from graphql import GraphQLError
 from sqlalchemy import Select, select, tuple_
 
 from auth.viewer import Viewer
+from cache import BoundedCache
 from db.models import (
     ApiKey,
     DeliveryState,
@@ -128,7 +128,7 @@ class _Filters:
     """Filters as they are asked, kept from one batch of events to the next."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Any, Wanted] = OrderedDict()
+        self._known = BoundedCache[Any, Wanted](_MOST_FILTERS)
 
     def of(self, context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
         """Raises `GraphQLError` or `Failure` where the filter is not valid any more."""
@@ -136,8 +136,6 @@ class _Filters:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._read(context, webhook, viewer)
-            if len(self._known) > _MOST_FILTERS:
-                self._known.popitem(last=False)
         return known
 
     @staticmethod

@@ -16,7 +16,6 @@ What is learned decides about the time alone, and never about the rows.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +35,7 @@ from sqlalchemy import (
 
 from auth import access
 from auth.viewer import Viewer
+from cache import BoundedCache
 from db.base import Base
 
 # So many rows are read and sorted for a page within a millisecond or two.
@@ -97,7 +97,7 @@ class AccessPaths:
     def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
         self.slow_seconds = slow_seconds
         # Until when they are known to see many; None where their rows are to be counted.
-        self._known: OrderedDict[tuple[UUID | None, type[Base]], float | None] = OrderedDict()
+        self._known = BoundedCache[tuple[UUID | None, type[Base]], float | None](_MOST_KNOWN)
 
     def uses_candidates(self, viewer: Viewer, model: type[Base]) -> bool:
         """Whether the rows are to be counted first."""
@@ -124,15 +124,9 @@ class AccessPaths:
         """A list was read by a walk that took so long."""
         key = (viewer.user_id, model)
         if seconds > self.slow_seconds and (self._known.get(key) or 0.0) < time.monotonic():
-            self._learn(key, None)
+            self._known[key] = None
 
     def record_lookup(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
         """A list was read, and it was seen whether there are few."""
         if not few:
-            self._learn((viewer.user_id, model), time.monotonic() + REMEMBERED_SECONDS)
-
-    def _learn(self, key: tuple[UUID | None, type[Base]], what: float | None) -> None:
-        self._known[key] = what
-        self._known.move_to_end(key)
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+            self._known[viewer.user_id, model] = time.monotonic() + REMEMBERED_SECONDS

@@ -17,7 +17,6 @@ for that. The check reads only what was logged since the last one.
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,6 +45,7 @@ from sqlalchemy.orm import aliased
 
 from auth import access
 from auth.viewer import Viewer
+from cache import BoundedCache
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.event import Xid8
@@ -289,19 +289,16 @@ class StatsCache:
     """Answers of one process, by viewer, filter and project; bounded."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._kept = BoundedCache[Hashable, _Kept](_MAX_KEPT)
 
     def find(self, key: Hashable, now: dt.datetime) -> _Kept | None:
         """What is kept and not too old; still to be checked against the log."""
         kept = self._kept.get(key)
-        if kept is None or kept.until <= now:
-            return None
-        self._kept.move_to_end(key)
-        return kept
+        return None if kept is None or kept.until <= now else kept
 
     def drop(self, key: Hashable) -> None:
         """Forget an answer."""
-        self._kept.pop(key, None)
+        self._kept.pop(key)
 
     def keep(
         self,
@@ -314,9 +311,6 @@ class StatsCache:
         """Keep an answer for `KEPT`, and not beyond `until`."""
         end = now + KEPT
         self._kept[key] = _Kept(value, mark, end if until is None else min(end, until))
-        self._kept.move_to_end(key)
-        if len(self._kept) > _MAX_KEPT:
-            self._kept.popitem(last=False)
 
 
 _CACHE = StatsCache()
