@@ -15,7 +15,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import lru_cache, partial
 from inspect import isawaitable
 from typing import Any, Protocol, TypeVar
@@ -27,13 +26,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth import access
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Viewer, placeholder_viewer
 from db import jobs, models
 from db.base import Base, Versioned, new_id
 from db.engine import Database
 from db.read import Statement
 from db.transaction import Single, Transaction
 from domain import locks, rules
+from domain.json_value import json_value
 from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound, demand_no_problems
 from events.bus import JOBS, Announcement, Bus
 from events.kinds import EventKind
@@ -170,7 +170,7 @@ class Work:
             "project_id": project_id,
             "audience": list(audience),
             "changes": [
-                {"field": name, "from": _plain(old), "to": _plain(new)}
+                {"field": name, "from": json_value(old), "to": json_value(new)}
                 for name, old, new in changes
             ],
         }
@@ -193,7 +193,7 @@ class Work:
         whichever attempt, is moved to the earlier time; one that runs is run again.
         """
         self.enqueued |= run_at is None or run_at <= self.now
-        plain = {part: _plain(item) for part, item in (payload or {}).items()}
+        plain = {part: json_value(item) for part, item in (payload or {}).items()}
         await jobs.enqueue(
             self.session,
             self.new_id(),
@@ -261,7 +261,7 @@ class Work:
         if lock:
             # A statement of its own: what follows sees what those have written who were waited for.
             await locks.lock_row(self, model, id_)
-        statement = _visible(model, placeholder_viewer(self.viewer), right)
+        statement = _visible(model, placeholder_viewer(self.viewer.shape), right)
         found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=path)
@@ -275,7 +275,7 @@ class Work:
         """
         model = type(row)
         answer = await self.session.execute(
-            _allowed(model, placeholder_viewer(self.viewer), right),
+            _allowed(model, placeholder_viewer(self.viewer.shape), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
         found = answer.one()
@@ -415,29 +415,6 @@ def is_retried(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
-# Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
-# the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
-
-
-def placeholder_viewer(viewer: Viewer) -> Viewer:
-    """One viewer of the same shape, for whom a statement is built in place of this one."""
-    return _STAND_INS[viewer.shape]
-
-
-_STAND_INS = {
-    viewer.shape: viewer
-    for viewer in (
-        NOBODY,
-        Viewer(user_id=UUID(int=0)),
-        Viewer(user_id=UUID(int=0), is_admin=True),
-        Viewer(user_id=UUID(int=0), scopes=frozenset()),
-        Viewer(user_id=UUID(int=0), is_admin=True, scopes=frozenset()),
-        Viewer(user_id=UUID(int=0), scopes=frozenset(), projects=()),
-        Viewer(user_id=UUID(int=0), projects=()),
-    )
-}
-
-
 def archived(path: Sequence[str | int] = ("id",)) -> Failure:
     """What everything is refused with that is refused because its project is archived."""
     return Failure(
@@ -458,6 +435,10 @@ def _demand(
     raise Forbidden(f"You may see this {noun}, but not {verb} it.", path=path)
 
 
+# Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
+# the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
+
+
 @lru_cache(maxsize=256)
 def _visible(model: type[M], viewer: Viewer, right: Any) -> Select[Any]:
     rights = () if right is None else (right(viewer, model), right(viewer, model, archived=True))
@@ -473,23 +454,6 @@ def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any, Any]:
     return select(right(viewer, model), right(viewer, model, archived=True)).where(
         model.id == bindparam("id")  # type: ignore[attr-defined]
     )
-
-
-def _plain(value: Any) -> Any:
-    """A value as the event log and jobs keep it: JSON types, enums by name, moments in RFC 3339."""
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return value.hex
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {part: _plain(item) for part, item in value.items()}
-    return value
 
 
 __all__ = ["Failure", "Transact", "Transactions", "Work", "archived", "is_retried"]

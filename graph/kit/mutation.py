@@ -16,12 +16,10 @@ document are one transaction each.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -32,10 +30,11 @@ from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DBAPIError
 from strawberry.types.maybe import Some
 
-from auth.viewer import NOBODY
+from auth.viewer import NOBODY, ViewerShape, placeholder_viewer
 from db.base import Base
 from db.read import AnyRow, Row
 from domain import idempotency
+from domain.json_value import json_value
 from domain.work import Work, is_retried
 from errors import ErrorCode, Failure, collecting, demand_no_problems, each
 from files.upload import Upload
@@ -44,7 +43,7 @@ from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
-from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
+from graph.kit.loading import columns_of_objects, load_objects
 
 Refs = Mapping[str, Any]
 
@@ -81,7 +80,7 @@ class ReturnedColumns:
     """The columns that a statement gives of a row that it made, of those of the row's table."""
 
     columns: Columns
-    viewer: Shape
+    viewer: ViewerShape
 
     def __call__(self, table: Table) -> list[Any]:
         """Them, labelled; the id is always among them."""
@@ -92,7 +91,7 @@ class ReturnedColumns:
 
         labels = sorted({*self.columns.labels, "id"})
         plain = [table.c[label].label(label) for label in labels]
-        viewer = viewer_of(self.viewer)
+        viewer = placeholder_viewer(self.viewer)
         return [*plain, *serialized_columns(value_of, self.columns.spans, viewer)]
 
 
@@ -342,14 +341,14 @@ class _Undone(Exception):  # noqa: N818 - rolls the transaction back; the payloa
 
 
 def _hash(context: Context, name: str, data: Any) -> list[bytes]:
-    plain = _plain(data)
+    plain = json_value(data, _simpler)
     del plain["idempotency_key"]
     return idempotency.hash_input(name, plain, context.services.settings.auth.secrets)
 
 
 def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:
     """What a repeat is answered with."""
-    kept = {k: _plain(v) for k, v in outcome.refs.items() if k not in secrets}
+    kept = {k: json_value(v) for k, v in outcome.refs.items() if k not in secrets}
     if outcome.failures:
         kept[_FAILURES] = [
             [single.code.name, single.message, list(single.path), single.fields]
@@ -365,25 +364,15 @@ def _recalled(kept: Sequence[Any]) -> list[Failure]:
     ]
 
 
-def _plain(value: Any) -> Any:
-    """An input, or what a payload refers to, as JSON types."""
+def _simpler(value: Any) -> Any:
+    """What only inputs hold, in terms of `json_value`."""
     if isinstance(value, Some):
-        return {"some": _plain(value.value)}
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, (dt.datetime, dt.date)):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return value.hex
+        return {"some": value.value}
     if isinstance(value, Upload):
-        value = value.fingerprint
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return value.fingerprint
     if dataclasses.is_dataclass(value):
         return {
-            item.name: _plain(getattr(value, item.name))
+            item.name: getattr(value, item.name)
             for item in dataclasses.fields(value)
             if getattr(value, item.name) is not strawberry.UNSET
         }

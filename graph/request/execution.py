@@ -32,6 +32,7 @@ from auth.limits import Budget, payer
 from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
+from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
 from graph.request.deadlines import Deadlines
@@ -39,7 +40,6 @@ from graph.request.document_limits import DocumentLimits, TooLarge
 from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
-from graph.request.single_flight import SingleFlight
 from graph.types.events.event import take_event_cursor
 
 log = logging.getLogger("taskloom.graphql")

@@ -17,7 +17,7 @@ import strawberry
 from sqlalchemy import bindparam, case, func, null, or_, select
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import WeekDay
 from db.read import AnyRow, Row, Statement
@@ -41,7 +41,7 @@ from graph.core.inputs import (
 from graph.core.node import TYPE_NAMES, Node, described_enum, expression, node_id, node_type
 from graph.kit import filtering, ordering, rates
 from graph.kit.comparators import IDFilter, StringFilter
-from graph.kit.loading import Labels, Shape, columns_of, load_object, viewer_of
+from graph.kit.loading import Labels, columns_of, load_object
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import (
@@ -243,8 +243,8 @@ async def _user(
 
 
 @lru_cache(maxsize=200)
-def _username_statement(labels: Labels, shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _username_statement(labels: Labels, shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     user = models.User
     query = select(*columns_of(user, user, labels, viewer)).where(
         func.lower(user.username) == bindparam("username"), access.read(viewer, user)

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from strawberry.types.maybe import Some
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import Channel
 from db.read import Statement
@@ -32,7 +33,7 @@ from graph.core.inputs import MutationInput, UpdateInput, change, given, optiona
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
-from graph.kit.loading import Shape, load_objects, to_one, viewer_of
+from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, value
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import MAX_PAGE, PageInfo
@@ -263,11 +264,11 @@ async def _preferences_of_payload(
 
 
 @lru_cache(maxsize=8)
-def _unread(shape: Shape) -> Statement:
+def _unread(shape: ViewerShape) -> Statement:
     notification = models.Notification
     return Statement(
         select(func.count().label("count")).where(
-            access.read(viewer_of(shape), notification), notification.read_at.is_(None)
+            access.read(placeholder_viewer(shape), notification), notification.read_at.is_(None)
         )
     )
 

@@ -18,6 +18,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, select
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement
 from domain import markdown
@@ -30,7 +31,7 @@ from graph.core.fields import BatchInfo, arg, batch, column, derived, root
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
-from graph.kit.loading import Shape, load_object, load_objects, to_one, viewer_of
+from graph.kit.loading import load_object, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
@@ -71,8 +72,8 @@ async def _text(parents: Sequence[Any], info: BatchInfo) -> Sequence[str]:
 
 
 @lru_cache(maxsize=8)
-def _mentions_statement(shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _mentions_statement(shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     mention, user = aliased(models.CommentMention), aliased(models.User)
     comments = bindparam("comments", type_=ARRAY(Uuid()))
     return Statement(

@@ -13,6 +13,7 @@ import strawberry
 from sqlalchemy import Uuid, bindparam, select
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import WeekDay
 from db.read import Statement
@@ -27,7 +28,7 @@ from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived,
 from graph.core.inputs import changes_of, given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
-from graph.kit.loading import Shape, load_object, to_one, viewer_of
+from graph.kit.loading import load_object, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
@@ -244,11 +245,11 @@ async def _reminder(
 
 
 @lru_cache(maxsize=8)
-def _times(shape: Shape) -> Statement:
+def _times(shape: ViewerShape) -> Statement:
     key = bindparam("key", type_=Uuid())
     return Statement(
         select(models.Task.due_at, models.Task.start_at).where(
-            models.Task.id == key, access.read(viewer_of(shape), models.Task)
+            models.Task.id == key, access.read(placeholder_viewer(shape), models.Task)
         )
     )
 

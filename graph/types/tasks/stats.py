@@ -44,7 +44,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from cache import BoundedCache
 from db import models
 from db.models import TaskPriority, TaskStatus
@@ -55,7 +55,6 @@ from events.kinds import EventKind
 from graph.core.access_paths import by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
-from graph.kit.loading import Shape, viewer_of
 from graph.kit.ordering import text_key
 
 if TYPE_CHECKING:
@@ -163,12 +162,16 @@ class _Empty:
 
 @lru_cache(maxsize=500)
 def _statement(
-    by_project: bool, filter_type: type[Any], filter_shaped: Hashable, shape: Shape, counted: bool
+    by_project: bool,
+    filter_type: type[Any],
+    filter_shaped: Hashable,
+    shape: ViewerShape,
+    counted: bool,
 ) -> Statement:
     """Totals by group: by project, or one group for all. `counted`: see
     `graph.core.access_paths`.
     """
-    viewer = viewer_of(shape)
+    viewer = placeholder_viewer(shape)
     task = aliased(models.Task)
     group = task.project_id if by_project else literal(1, Integer())
     query = select(
@@ -270,10 +273,10 @@ def _xmin() -> Any:
 
 
 @lru_cache(maxsize=4)
-def _check_statement(shape: Shape) -> Statement:
+def _check_statement(shape: ViewerShape) -> Statement:
     event = aliased(models.Event)
     since = cast(bindparam("mark", None, Xid8()), Xid8())
-    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(viewer_of(shape), event))
+    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(placeholder_viewer(shape), event))
     changed = exists(select(1).where(event.xid >= since, counts))
     return Statement(select(changed.label("changed"), _xmin().label("mark")))
 

@@ -18,6 +18,7 @@ from sqlalchemy import column as column_
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement, select_from
 from domain import rules
@@ -28,7 +29,6 @@ from graph.core.access_paths import CandidateSet, by_access_path, candidate_set,
 from graph.core.fields import BatchInfo, argument, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import ordering, paging
-from graph.kit.loading import Shape, viewer_of
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy, Ordering, Source
 from graph.kit.page_rows import KEY
@@ -98,7 +98,7 @@ class TagOrder:
 class _Requested:
     """All that a statement depends on."""
 
-    viewer: Shape
+    viewer: ViewerShape
     ordering: Ordering
     backward: bool
     after: tuple[bool, ...] | None
@@ -113,7 +113,7 @@ class _Requested:
 
 def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | None) -> Any:
     """Each tag with its count; of each of the projects, where such are given."""
-    viewer, task = viewer_of(requested.viewer), aliased(models.Task)
+    viewer, task = placeholder_viewer(requested.viewer), aliased(models.Task)
     pair = (
         func.unnest(task.tag_keys, task.tags)
         .table_valued(column_("tag_key", Text()), column_("tag", Text()))
@@ -142,7 +142,9 @@ def _counted(tagged: Any) -> list[Any]:
 
 
 def _candidates(requested: _Requested) -> CandidateSet | None:
-    return candidate_set(viewer_of(requested.viewer), models.Task, counted=requested.counted)
+    return candidate_set(
+        placeholder_viewer(requested.viewer), models.Task, counted=requested.counted
+    )
 
 
 def _projects() -> Any:
@@ -157,7 +159,7 @@ def _projects() -> Any:
 def _page_statement(requested: _Requested) -> Statement:
     projects, candidates = _projects() if requested.by_project else None, _candidates(requested)
     groups = _groups(requested, projects, candidates).lateral("groups")
-    viewer, ordered = viewer_of(requested.viewer), requested.ordering
+    viewer, ordered = placeholder_viewer(requested.viewer), requested.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
     query = select_from(
         groups,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from strawberry.types.maybe import Some
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
@@ -29,7 +29,7 @@ from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.core.inputs import changes_of, given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging, rates
-from graph.kit.loading import Shape, load_object, task_id_of, to_one, viewer_of
+from graph.kit.loading import load_object, task_id_of, to_one
 from graph.kit.mutation import (
     ONLY_ID,
     Payload,
@@ -95,8 +95,8 @@ class SubtaskProgress:
 
 
 @lru_cache(maxsize=8)
-def _progress_statement(shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _progress_statement(shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     child = aliased(models.Task)
     parents = bindparam("parents", type_=ARRAY(Uuid()))
     return Statement(
