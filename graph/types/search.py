@@ -33,22 +33,11 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import AnyRow, Statement, select_from
-from graph.core.fields import BatchInfo, argument, attribute, batch, column, derived
+from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.node import described_enum
 from graph.kit.loading import below, load_objects
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.paging import (
-    Page,
-    PageInfo,
-    Window,
-    cut,
-    edge_cursor,
-    edges,
-    nodes,
-    page_info,
-    total_count,
-    window_of,
-)
+from graph.kit.paging import Page, Window, connection_type, cut, window_of
 from graph.types.projects.project import Project
 from graph.types.search_terms import Terms, highlight, terms_of
 from graph.types.tasks.comment import Comment
@@ -186,22 +175,15 @@ class SearchResult:
     )
 
 
-@strawberry.type(description="Something found, with its place in the list.")
-class SearchEdge:
-    """Relay edge."""
-
-    cursor: str = edge_cursor()
-    node: SearchResult = derived((), lambda row: row, "What was found.")
-
-
-@strawberry.type(description="A page of what was found, best first.")
+@connection_type(
+    "A page of what was found, best first.",
+    edge="Something found, with its place in the list.",
+    node="What was found.",
+)
 class SearchConnection:
     """Relay connection."""
 
-    edges: list[SearchEdge] = edges()
-    nodes: list[SearchResult] = nodes()
-    page_info: PageInfo = page_info()
-    total_count: int = total_count()
+    node: SearchResult
 
 
 # --- statements ----------------------------------------------------------------------------------

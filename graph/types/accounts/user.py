@@ -44,19 +44,7 @@ from graph.kit.comparators import IDFilter, StringFilter
 from graph.kit.loading import Labels, columns_of, load_object
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
-from graph.kit.paging import (
-    Page,
-    PageInfo,
-    edge_cursor,
-    edge_node,
-    edges,
-    nodes,
-    page_info,
-    paging_arguments,
-    read_pages,
-    to_many,
-    total_count,
-)
+from graph.kit.paging import Page, connection_type, paging_arguments, read_pages, to_many
 from graph.types.accounts.api_key import ApiKeyConnection, ApiKeyOrder
 from graph.types.accounts.avatar import avatar_urls
 from graph.types.accounts.session import (
@@ -166,22 +154,11 @@ class User(Node):
     )
 
 
-@strawberry.type(description="A user in a list, with their place in it.")
-class UserEdge:
-    """The Relay type."""
-
-    cursor: str = edge_cursor()
-    node: User = edge_node()
-
-
-@strawberry.type(description="A page of users.")
+@connection_type("A page of users.", edge="A user in a list, with their place in it.")
 class UserConnection:
-    """The Relay type."""
+    """Relay connection."""
 
-    edges: list[UserEdge] = edges()
-    nodes: list[User] = nodes()
-    page_info: PageInfo = page_info()
-    total_count: int = total_count()
+    node: User
 
 
 # --- filters and orderings -----------------------------------------------------------------------

@@ -27,7 +27,7 @@ from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.ordering import Key
-from graph.kit.paging import Page, PageInfo, paging_arguments, read_pages
+from graph.kit.paging import Page, paging_arguments, read_pages
 
 if TYPE_CHECKING:
     from graph.types.events.event import TaskEvent
@@ -64,22 +64,13 @@ class ActivityFilter:
     )
 
 
-@strawberry.type(description="An entry of the activity in a list.")
-class ActivityEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: _TaskEvent = paging.edge_node()
-
-
-@strawberry.type(description="A page of the activity, newest first.")
+@paging.connection_type(
+    "A page of the activity, newest first.", edge="An entry of the activity in a list."
+)
 class ActivityConnection:
     """Relay connection."""
 
-    edges: list[ActivityEdge] = paging.edges()
-    nodes: list[_TaskEvent] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: _TaskEvent
 
 
 @strawberry.type(description="How often something was done.")

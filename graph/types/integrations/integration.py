@@ -25,7 +25,6 @@ from graph.kit import ordering, paging
 from graph.kit.loading import load_object, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.request.scopes import demand
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
 from graph.types.integrations.integration_inputs import (
@@ -71,22 +70,11 @@ class IntegrationProblem(Node):
     )
 
 
-@strawberry.type(description="A problem in a list.")
-class IntegrationProblemEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: IntegrationProblem = paging.edge_node()
-
-
-@strawberry.type(description="A page of problems.")
+@paging.connection_type("A page of problems.", edge="A problem in a list.")
 class IntegrationProblemConnection:
     """Relay connection."""
 
-    edges: list[IntegrationProblemEdge] = paging.edges()
-    nodes: list[IntegrationProblem] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: IntegrationProblem
 
 
 @node_type(
@@ -130,22 +118,11 @@ class Integration(Node):
     version: int = column(models.Integration.version, "Goes up with each change; for `ifVersion`.")
 
 
-@strawberry.type(description="An integration in a list.")
-class IntegrationEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Integration = paging.edge_node()
-
-
-@strawberry.type(description="A page of integrations.")
+@paging.connection_type("A page of integrations.", edge="An integration in a list.")
 class IntegrationConnection:
     """Relay connection."""
 
-    edges: list[IntegrationEdge] = paging.edges()
-    nodes: list[Integration] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Integration
 
 
 # --- queries -------------------------------------------------------------------------------------

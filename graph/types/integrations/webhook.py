@@ -29,7 +29,6 @@ from graph.kit import ordering, paging
 from graph.kit.loading import load_object, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.kit.stored_input import to_json
 from graph.request.scopes import demand, scopes_of_value
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
@@ -136,22 +135,11 @@ class WebhookDelivery(Node):
     created_at: dt.datetime = column(models.WebhookDelivery.created_at, "When it was first due.")
 
 
-@strawberry.type(description="A delivery in a list.")
-class WebhookDeliveryEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: WebhookDelivery = paging.edge_node()
-
-
-@strawberry.type(description="A page of deliveries.")
+@paging.connection_type("A page of deliveries.", edge="A delivery in a list.")
 class WebhookDeliveryConnection:
     """Relay connection."""
 
-    edges: list[WebhookDeliveryEdge] = paging.edges()
-    nodes: list[WebhookDelivery] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: WebhookDelivery
 
 
 def _rotating_until(_viewer: Any, webhook: Any) -> Any:
@@ -213,22 +201,11 @@ class Webhook(Node):
     version: int = column(models.Webhook.version, "Goes up with each change; for `ifVersion`.")
 
 
-@strawberry.type(description="A webhook in a list.")
-class WebhookEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Webhook = paging.edge_node()
-
-
-@strawberry.type(description="A page of webhooks.")
+@paging.connection_type("A page of webhooks.", edge="A webhook in a list.")
 class WebhookConnection:
     """Relay connection."""
 
-    edges: list[WebhookEdge] = paging.edges()
-    nodes: list[Webhook] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Webhook
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, value
 from graph.kit.ordering import Key, OrderBy
-from graph.kit.paging import MAX_PAGE, PageInfo
+from graph.kit.paging import MAX_PAGE
 from graph.request.scopes import may
 from graph.types.accounts.user import User
 from graph.types.events.event import TaskEvent
@@ -113,22 +113,11 @@ class Notification(Node):
     )
 
 
-@strawberry.type(description="A notification in a list.")
-class NotificationEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Notification = paging.edge_node()
-
-
-@strawberry.type(description="A page of notifications.")
+@paging.connection_type("A page of notifications.", edge="A notification in a list.")
 class NotificationConnection:
     """Relay connection."""
 
-    edges: list[NotificationEdge] = paging.edges()
-    nodes: list[Notification] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Notification
 
 
 @strawberry.input(description="Compares kinds of notifications.")

@@ -30,7 +30,6 @@ from graph.kit import ordering, paging, rates
 from graph.kit.loading import load_object, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.tasks.attachment_inputs import (
     AttachmentDeleteInput,
@@ -108,22 +107,11 @@ class Attachment(Node):
     created_at: dt.datetime = column(models.Attachment.created_at, "When it was attached.")
 
 
-@strawberry.type(description="An attachment in a list.")
-class AttachmentEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Attachment = paging.edge_node()
-
-
-@strawberry.type(description="A page of attachments.")
+@paging.connection_type("A page of attachments.", edge="An attachment in a list.")
 class AttachmentConnection:
     """Relay connection."""
 
-    edges: list[AttachmentEdge] = paging.edges()
-    nodes: list[Attachment] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Attachment
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -34,7 +34,6 @@ from graph.kit import ordering, paging
 from graph.kit.loading import load_object, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.tasks.comment_inputs import (
     CommentCreateInput,
@@ -109,22 +108,11 @@ class CommentRevision(Node):
     )
 
 
-@strawberry.type(description="An earlier text in a list.")
-class CommentRevisionEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: CommentRevision = paging.edge_node()
-
-
-@strawberry.type(description="A page of earlier texts.")
+@paging.connection_type("A page of earlier texts.", edge="An earlier text in a list.")
 class CommentRevisionConnection:
     """Relay connection."""
 
-    edges: list[CommentRevisionEdge] = paging.edges()
-    nodes: list[CommentRevision] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: CommentRevision
 
 
 @node_type(models.Comment, "What somebody says about a task, or answers to such a comment.")
@@ -199,22 +187,11 @@ class Comment(Node):
     version: int = column(models.Comment.version, "Goes up with each change; for `ifVersion`.")
 
 
-@strawberry.type(description="A comment in a list.")
-class CommentEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Comment = paging.edge_node()
-
-
-@strawberry.type(description="A page of comments.")
+@paging.connection_type("A page of comments.", edge="A comment in a list.")
 class CommentConnection:
     """Relay connection."""
 
-    edges: list[CommentEdge] = paging.edges()
-    nodes: list[Comment] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Comment
 
 
 # --- queries -------------------------------------------------------------------------------------

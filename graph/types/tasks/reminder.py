@@ -31,7 +31,6 @@ from graph.kit import ordering, paging
 from graph.kit.loading import load_object, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.tasks.reminder_inputs import (
     ReminderCreateInput,
     ReminderDeleteInput,
@@ -212,22 +211,11 @@ class Reminder(Node):
     version: int = column(models.Reminder.version, "Goes up with each change; for `ifVersion`.")
 
 
-@strawberry.type(description="A reminder in a list.")
-class ReminderEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Reminder = paging.edge_node()
-
-
-@strawberry.type(description="A page of reminders.")
+@paging.connection_type("A page of reminders.", edge="A reminder in a list.")
 class ReminderConnection:
     """Relay connection."""
 
-    edges: list[ReminderEdge] = paging.edges()
-    nodes: list[Reminder] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Reminder
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from graph.kit import ordering, paging
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy, Ordering, Source
 from graph.kit.page_rows import KEY
-from graph.kit.paging import Page, PageInfo, Window, paging_arguments, window_of
+from graph.kit.paging import Page, Window, paging_arguments, window_of
 
 if TYPE_CHECKING:
     from graph.types.tasks.task import Task
@@ -48,22 +48,11 @@ class Tag:
     task_count: int = column("task_count", "The number of tasks with this tag that you may see.")
 
 
-@strawberry.type(description="A tag in a list.")
-class TagEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Tag = paging.edge_node()
-
-
-@strawberry.type(description="A page of tags.")
+@paging.connection_type("A page of tags.", edge="A tag in a list.")
 class TagConnection:
     """Relay connection."""
 
-    edges: list[TagEdge] = paging.edges()
-    nodes: list[Tag] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Tag
 
 
 def _of_groups(name: str) -> Any:

@@ -41,7 +41,6 @@ from graph.kit.mutation import (
     value,
 )
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.events.activity import ActivityConnection, task_activity
 from graph.types.integrations.integration_inputs import sync_problem
@@ -267,22 +266,11 @@ class Task(Node):
     version: int = column(models.Task.version, "Goes up with each change; for `ifVersion`.")
 
 
-@strawberry.type(description="A task in a list.")
-class TaskEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Task = paging.edge_node()
-
-
-@strawberry.type(description="A page of tasks.")
+@paging.connection_type("A page of tasks.", edge="A task in a list.")
 class TaskConnection:
     """Relay connection."""
 
-    edges: list[TaskEdge] = paging.edges()
-    nodes: list[Task] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Task
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from graph.kit import ordering, paging
 from graph.kit.loading import load_object, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.time.time_inputs import (
     NewTimeEntryFields,
     TimeEntryCreateInput,
@@ -113,22 +112,11 @@ class TimeEntry(Node):
     version: int = column(models.TimeEntry.version, "Goes up with each change; for `ifVersion`.")
 
 
-@strawberry.type(description="A time entry in a list.")
-class TimeEntryEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: TimeEntry = paging.edge_node()
-
-
-@strawberry.type(description="A page of time entries.")
+@paging.connection_type("A page of time entries.", edge="A time entry in a list.")
 class TimeEntryConnection:
     """Relay connection."""
 
-    edges: list[TimeEntryEdge] = paging.edges()
-    nodes: list[TimeEntry] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: TimeEntry
 
 
 # --- queries -------------------------------------------------------------------------------------
