@@ -33,13 +33,11 @@ class ProjectMemberFilter:
     )
 
 
-@strawberry.input(description="Quantifies over the members of a project.")
+@filtering.list_filter("Quantifies over the members of a project.", noun="member")
 class ProjectMemberListFilter:
     """`some`, `none`, `every`."""
 
-    some: ProjectMemberFilter | None = optional("At least one member matches.")
-    none: ProjectMemberFilter | None = optional("No member matches.")
-    every: ProjectMemberFilter | None = optional("All members match.")
+    of: ProjectMemberFilter
 
 
 @filtering.filter_input("Which projects.")

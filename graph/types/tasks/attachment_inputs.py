@@ -54,13 +54,11 @@ class AttachmentFilter:
     )
 
 
-@strawberry.input(description="Quantifies over attachments.")
+@filtering.list_filter("Quantifies over attachments.")
 class AttachmentListFilter:
     """`some`, `none`, `every`."""
 
-    some: AttachmentFilter | None = optional("At least one matches.")
-    none: AttachmentFilter | None = optional("None matches.")
-    every: AttachmentFilter | None = optional("All match.")
+    of: AttachmentFilter
 
 
 @ordering.order_input("How to order attachments; give one field.")

@@ -74,13 +74,11 @@ class CommentFilter:
     )
 
 
-@strawberry.input(description="Quantifies over comments.")
+@filtering.list_filter("Quantifies over comments.")
 class CommentListFilter:
     """`some`, `none`, `every`."""
 
-    some: CommentFilter | None = optional("At least one matches.")
-    none: CommentFilter | None = optional("None matches.")
-    every: CommentFilter | None = optional("All match.")
+    of: CommentFilter
 
 
 @ordering.order_input("How to order comments; give one field.")

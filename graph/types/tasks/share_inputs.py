@@ -74,13 +74,11 @@ class TaskShareFilter:
     )
 
 
-@strawberry.input(description="Quantifies over the shares of a task that you may see.")
+@filtering.list_filter("Quantifies over the shares of a task that you may see.")
 class TaskShareListFilter:
     """`some`, `none`, `every`."""
 
-    some: TaskShareFilter | None = optional("At least one matches.")
-    none: TaskShareFilter | None = optional("None matches.")
-    every: TaskShareFilter | None = optional("All match.")
+    of: TaskShareFilter
 
 
 @ordering.order_input("How to order shares; give one field.")

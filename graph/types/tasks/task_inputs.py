@@ -53,22 +53,18 @@ def _time_entry_filter() -> Any:
     return TimeEntryFilter
 
 
-@strawberry.input(description="Quantifies over tags, compared without regard to case.")
+@filtering.list_filter("Quantifies over tags, compared without regard to case.", noun="tag")
 class TagListFilter:
     """`some`, `none`, `every`."""
 
-    some: StringFilter | None = optional("At least one tag matches.")
-    none: StringFilter | None = optional("No tag matches.")
-    every: StringFilter | None = optional("All tags match.")
+    of: StringFilter
 
 
-@strawberry.input(description="Quantifies over subtasks.")
+@filtering.list_filter("Quantifies over subtasks.")
 class TaskListFilter:
     """`some`, `none`, `every`."""
 
-    some: TaskFilter | None = optional("At least one matches.")
-    none: TaskFilter | None = optional("None matches.")
-    every: TaskFilter | None = optional("All match.")
+    of: TaskFilter
 
 
 @filtering.filter_input("Which tasks.")

@@ -131,13 +131,11 @@ class TimeEntryFilter:
     )
 
 
-@strawberry.input(description="Quantifies over time entries.")
+@filtering.list_filter("Quantifies over time entries.")
 class TimeEntryListFilter:
     """`some`, `none`, `every`."""
 
-    some: TimeEntryFilter | None = optional("At least one matches.")
-    none: TimeEntryFilter | None = optional("None matches.")
-    every: TimeEntryFilter | None = optional("All match.")
+    of: TimeEntryFilter
 
 
 @ordering.order_input("How to order time entries; give one field.")
