@@ -8,12 +8,15 @@ and all places of one moment in one statement.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, inspect, select
+import strawberry
+from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, select
+from sqlalchemy import inspect as inspect_model
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from auth import access
@@ -21,8 +24,10 @@ from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
+from errors import NotFound
+from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, batch
+from graph.core.fields import BatchInfo, argument, batch, root
 from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
 from graph.core.selection import Selection, SelectionIndex
 from graph.core.single_flight import SharedRun, others_join
@@ -39,7 +44,7 @@ def columns_of(
     model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer, prefix: str = ""
 ) -> list[Any]:
     """The labelled columns of a model (or alias of it); the id is always among them."""
-    mapped = inspect(model).columns
+    mapped = inspect_model(model).columns
     columns = []
     for label in sorted({*labels, "id"}):
         if label in mapped:
@@ -324,6 +329,20 @@ def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
         return await load_objects(info, model, values_of(parents, foreign_key))
 
     return batch(rows, description, requires=(foreign_key,), relation=relationship.key)
+
+
+def by_id(model: type[Base], id_description: str, description: str) -> Any:
+    """A root field for one object by its `id`; `NOT_FOUND` if there is none for the viewer."""
+
+    async def find(info: BatchInfo, *, id: str) -> AnyRow:  # noqa: A002 - as clients call it
+        info.viewer.require()
+        found = await load_object(info, model, ids.decode(model, id, ("id",)))
+        if found is None:
+            raise NotFound(access.rule_of(model).noun, path=("id",))
+        return found
+
+    id_argument = argument("id", strawberry.ID, id_description, default=inspect.Parameter.empty)
+    return root(find, description, arguments=[id_argument])
 
 
 def below(selection: Selection | None, *fields: str) -> Selection | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 from strawberry.scalars import JSON
@@ -14,15 +14,15 @@ from db import models
 from domain.integrations import integration as domain
 from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
 from domain.work import Work
-from errors import BadInput, NotFound
+from errors import BadInput
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import Connector, IntegrationStatus
-from graph.core.fields import BatchInfo, arg, batch, column, root
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
-from graph.kit.loading import load_object, load_objects, to_one
+from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.request.scopes import demand
@@ -128,23 +128,14 @@ class IntegrationConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _integration(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The integration's id.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    row = await load_object(info, models.Integration, ids.decode(models.Integration, id, ("id",)))
-    if row is None:
-        raise NotFound("integration", path=("id",))
-    return row
-
-
 @strawberry.type
 class IntegrationQuery:
     """Root fields."""
 
-    integration: Integration | None = root(
-        _integration, "An integration of yours; null with `NOT_FOUND` if there is none."
+    integration: Integration | None = by_id(
+        models.Integration,
+        "The integration's id.",
+        "An integration of yours; null with `NOT_FOUND` if there is none.",
     )
     integrations: IntegrationConnection = paging.connection(
         models.Integration,

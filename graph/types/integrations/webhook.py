@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 from sqlalchemy import func, select
@@ -18,15 +18,15 @@ from db import models
 from domain.integrations import webhook as domain
 from domain.integrations.webhook import NewWebhook, Receivers
 from domain.work import Work
-from errors import Forbidden, NotFound
+from errors import Forbidden
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import DeliveryState, EventKind, WebhookStatus
-from graph.core.fields import BatchInfo, arg, batch, column, root
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import changes_of, given, is_given
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging
-from graph.kit.loading import load_object, load_objects, to_one
+from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.stored_input import to_json
@@ -211,23 +211,14 @@ class WebhookConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _webhook(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The webhook's id.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    row = await load_object(info, models.Webhook, ids.decode(models.Webhook, id, ("id",)))
-    if row is None:
-        raise NotFound("webhook", path=("id",))
-    return row
-
-
 @strawberry.type
 class WebhookQuery:
     """Root fields."""
 
-    webhook: Webhook | None = root(
-        _webhook, "A webhook of yours; null with `NOT_FOUND` if there is none."
+    webhook: Webhook | None = by_id(
+        models.Webhook,
+        "The webhook's id.",
+        "A webhook of yours; null with `NOT_FOUND` if there is none.",
     )
     webhooks: WebhookConnection = paging.connection(
         models.Webhook,

@@ -20,14 +20,13 @@ from auth import access
 from db import models
 from domain.tasks import attachment as domain
 from domain.work import Work
-from errors import NotFound
 from files.service import Kept
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
+from graph.core.fields import BatchInfo, attribute, batch, column
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging, rates
-from graph.kit.loading import load_object, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
@@ -117,23 +116,14 @@ class AttachmentConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _attachment(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The attachment's id.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    found = await load_object(info, models.Attachment, ids.decode(models.Attachment, id, ("id",)))
-    if found is None:
-        raise NotFound("attachment", path=("id",))
-    return found
-
-
 @strawberry.type
 class AttachmentQuery:
     """Root fields."""
 
-    attachment: Attachment | None = root(
-        _attachment, "One attachment by id; null with `NOT_FOUND` if there is none for you."
+    attachment: Attachment | None = by_id(
+        models.Attachment,
+        "The attachment's id.",
+        "One attachment by id; null with `NOT_FOUND` if there is none for you.",
     )
 
 

@@ -25,13 +25,12 @@ from domain import markdown
 from domain.markdown import Rendered
 from domain.tasks import comment as domain
 from domain.work import Work
-from errors import NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, batch, column, derived, root
+from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
-from graph.kit.loading import load_object, load_objects, to_one
+from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
@@ -197,23 +196,14 @@ class CommentConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _comment(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The comment's id.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    comment = await load_object(info, models.Comment, ids.decode(models.Comment, id, ("id",)))
-    if comment is None:
-        raise NotFound("comment", path=("id",))
-    return comment
-
-
 @strawberry.type
 class CommentQuery:
     """Root fields."""
 
-    comment: Comment | None = root(
-        _comment, "One comment by id; null with `NOT_FOUND` if there is none for you."
+    comment: Comment | None = by_id(
+        models.Comment,
+        "The comment's id.",
+        "One comment by id; null with `NOT_FOUND` if there is none for you.",
     )
 
 

@@ -28,7 +28,7 @@ from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived,
 from graph.core.inputs import changes_of, given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
-from graph.kit.loading import load_object, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.tasks.reminder_inputs import (
@@ -221,17 +221,6 @@ class ReminderConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _reminder(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The reminder's id.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    found = await load_object(info, models.Reminder, ids.decode(models.Reminder, id, ("id",)))
-    if found is None:
-        raise NotFound("reminder", path=("id",))
-    return found
-
-
 @lru_cache(maxsize=8)
 def _times(shape: ViewerShape) -> Statement:
     key = bindparam("key", type_=Uuid())
@@ -278,8 +267,10 @@ async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datet
 class ReminderQuery:
     """Root fields."""
 
-    reminder: Reminder | None = root(
-        _reminder, "One of your reminders by id; null with `NOT_FOUND` if there is none for you."
+    reminder: Reminder | None = by_id(
+        models.Reminder,
+        "The reminder's id.",
+        "One of your reminders by id; null with `NOT_FOUND` if there is none for you.",
     )
     reminders: ReminderConnection = paging.connection(
         models.Reminder,

@@ -15,13 +15,12 @@ from db.models.time_entry import seconds
 from domain.time import time_entry as domain
 from domain.time import timer
 from domain.work import Work
-from errors import NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, column, derived, root
+from graph.core.fields import column, derived
 from graph.core.inputs import changes_of, given, is_given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
-from graph.kit.loading import load_object, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.time.time_inputs import (
@@ -122,23 +121,14 @@ class TimeEntryConnection:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _entry(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The entry's id.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    entry = await load_object(info, models.TimeEntry, ids.decode(models.TimeEntry, id, ("id",)))
-    if entry is None:
-        raise NotFound("time entry", path=("id",))
-    return entry
-
-
 @strawberry.type
 class TimeEntryQuery:
     """Root fields."""
 
-    time_entry: TimeEntry | None = root(
-        _entry, "One time entry by id; null with `NOT_FOUND` if there is none for you."
+    time_entry: TimeEntry | None = by_id(
+        models.TimeEntry,
+        "The entry's id.",
+        "One time entry by id; null with `NOT_FOUND` if there is none for you.",
     )
     time_entries: TimeEntryConnection = paging.connection(
         models.TimeEntry,
