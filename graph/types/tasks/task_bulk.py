@@ -7,8 +7,7 @@ are kept once, for a repeat too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,12 +21,12 @@ from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core import ids
 from graph.core.errors import UserError
-from graph.core.fields import BatchInfo, attribute, batch, derived
+from graph.core.fields import attribute, derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit import rates
-from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.kit.bulk import bulk_results, result_object
+from graph.kit.mutation import Outcome, Payload, mutation, payload
 from graph.types.tasks.task import Task, new_task, task_changes
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
@@ -115,44 +114,13 @@ class TaskBulkDeleteInput(_BulkInput):
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What became of an item."""
-
-    index: int
-    task_id: UUID | None
-    errors: list[UserError]
-    deleted_id: str | None = None
-
-
-def _results(payload_: PayloadValue) -> list[_Result]:
-    errors: dict[str, list[UserError]] = {}
-    for error in payload_.errors:
-        if error.path[:2] == ["input", "items"] and len(error.path) > 2:
-            errors.setdefault(error.path[2], []).append(error)
-    deleted = payload_.refs.get("deleted") or ()
-    return [
-        _Result(
-            index,
-            None if task_id is None else UUID(str(task_id)),
-            errors.get(str(index), []),
-            deleted[index] if deleted else None,
-        )
-        for index, task_id in enumerate(payload_.refs.get("tasks") or ())
-    ]
-
-
-async def _tasks(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.Task, [parent.task_id for parent in parents])
-
-
 @strawberry.type(description="What became of one item of a bulk.")
 class TaskBulkResult:
-    """Reads from a `_Result`."""
+    """Reads from a `BulkResult`."""
 
     index: int = attribute("The item's place in the input, from 0.")
-    task: Task | None = batch(
-        _tasks,
+    task: Task | None = result_object(
+        models.Task,
         "The task as it is now; with `CONFLICT` too. Null where the item failed otherwise, where "
         "nothing was done, and for what was deleted.",
     )
@@ -161,7 +129,7 @@ class TaskBulkResult:
 
 @strawberry.type(description="What became of one item of a bulk deletion.")
 class TaskBulkDeleteResult(TaskBulkResult):
-    """Reads from a `_Result`."""
+    """Reads from a `BulkResult`."""
 
     deleted_id: strawberry.ID | None = attribute(
         "The id of the task that is in the trash now; null if it is not."
@@ -181,14 +149,18 @@ class _BulkPayload(Payload):
 class TaskBulkCreatePayload(_BulkPayload):
     """`taskBulkCreate`."""
 
-    results: list[TaskBulkResult] = derived((), _results, "One for each item, in their order.")
+    results: list[TaskBulkResult] = derived(
+        (), bulk_results("tasks"), "One for each item, in their order."
+    )
 
 
 @payload("A result for each item; see `TaskBulkCreatePayload`.")
 class TaskBulkUpdatePayload(_BulkPayload):
     """`taskBulkUpdate`."""
 
-    results: list[TaskBulkResult] = derived((), _results, "One for each item, in their order.")
+    results: list[TaskBulkResult] = derived(
+        (), bulk_results("tasks"), "One for each item, in their order."
+    )
 
 
 @payload("A result for each item; see `TaskBulkCreatePayload`.")
@@ -196,7 +168,7 @@ class TaskBulkDeletePayload(_BulkPayload):
     """`taskBulkDelete`."""
 
     results: list[TaskBulkDeleteResult] = derived(
-        (), _results, "One for each item, in their order."
+        (), bulk_results("tasks"), "One for each item, in their order."
     )
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
-
 import strawberry
 
 from db import models
@@ -15,45 +10,21 @@ from domain.time import time_entry as domain
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
-from graph.core.fields import BatchInfo, attribute, batch, derived
-from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.core.fields import attribute, derived
+from graph.kit.bulk import bulk_results, result_object
+from graph.kit.mutation import Outcome, Payload, mutation, payload
 from graph.types.tasks.task_bulk import BulkOnError
 from graph.types.time.time_entry import TimeEntry, new_entry
 from graph.types.time.time_inputs import TimeEntryBulkCreateInput
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    index: int
-    entry_id: UUID | None
-    errors: list[UserError]
-
-
-def _results(payload_: PayloadValue) -> list[_Result]:
-    errors: dict[str, list[UserError]] = {}
-    for error in payload_.errors:
-        if error.path[:2] == ["input", "items"] and len(error.path) > 2:
-            errors.setdefault(error.path[2], []).append(error)
-    return [
-        _Result(
-            index, None if entry_id is None else UUID(str(entry_id)), errors.get(str(index), [])
-        )
-        for index, entry_id in enumerate(payload_.refs.get("entries") or ())
-    ]
-
-
-async def _entries(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.TimeEntry, [parent.entry_id for parent in parents])
-
-
 @strawberry.type(description="What became of one time entry of a bulk.")
 class TimeEntryBulkResult:
-    """Reads from a `_Result`."""
+    """Reads from a `BulkResult`."""
 
     index: int = attribute("The item's place in the input, from 0.")
-    time_entry: TimeEntry | None = batch(
-        _entries, "The new entry; null where the item failed, or nothing was done."
+    time_entry: TimeEntry | None = result_object(
+        models.TimeEntry, "The new entry; null where the item failed, or nothing was done."
     )
     errors: list[UserError] = attribute("What stood in the way; empty where the item is good.")
 
@@ -67,7 +38,9 @@ class TimeEntryBulkCreatePayload(Payload):
     done_count: int = derived(
         (), lambda value: value.refs.get("done", 0), "The number of entries that were made."
     )
-    results: list[TimeEntryBulkResult] = derived((), _results, "One for each item, in their order.")
+    results: list[TimeEntryBulkResult] = derived(
+        (), bulk_results("entries"), "One for each item, in their order."
+    )
 
 
 async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
