@@ -170,7 +170,7 @@ def asgi() -> ASGIApp:
 @main.command()
 @_explained
 def worker() -> None:
-    """Run background jobs: notifications, mail, deliveries, pruning. You can run several workers."""
+    """Run background jobs: notifications, mail, deliveries, pruning. Several workers can run."""
     settings = load_settings()
     configure_logging(settings.server)
     with Supervisor() as parts, _database(settings, parts) as ready:

@@ -797,7 +797,7 @@ def describe_settings(settings: Settings) -> list[SettingRow]:
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each unknown `TASKLOOM_…` variable, with the setting that was probably meant."""
+    """A sentence for each unknown `TASKLOOM_…` variable, with the setting probably meant."""
     known = {
         variable
         for _, group in _groups()
