@@ -657,6 +657,55 @@ class JobSettings(_Group):
     """Seconds after which another worker takes over a job whose worker was killed."""
 
 
+def _is_font(path: Path) -> bool:
+    """Whether a file is a whole TrueType or OpenType font, by its table directory."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] not in {b"\x00\x01\x00\x00", b"OTTO", b"true"}:
+            return False
+        count = int.from_bytes(head[4:6])
+        tables = [file.read(16) for _ in range(count)]
+        size = file.seek(0, os.SEEK_END)
+    ends = [int.from_bytes(one[8:12]) + int.from_bytes(one[12:16]) for one in tables]
+    return any(one[:4] == b"cmap" for one in tables) and max(ends) <= size
+
+
+class ExportSettings(_Group):
+    """How reports are exported."""
+
+    fonts_dir: Path | None = Field(
+        None,
+        validation_alias="TASKLOOM_FONTS_DIR",
+        json_schema_extra={"default_text": "none: those that are installed with the server"},
+    )
+    """Folder of `.ttf` and `.otf` files for exports as PDF: for letters of other scripts than
+    Latin, Greek and Cyrillic, before the fonts that are installed with the server."""
+
+    @field_validator("fonts_dir")
+    @classmethod
+    def _fonts(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        folder = value.expanduser().absolute()
+        try:
+            files = font_files(folder)
+            bad = [file.name for file in files if not _is_font(file)]
+        except OSError as error:
+            raise ValueError(f"cannot read {error.filename}: {error.strerror}") from None
+        if not files:
+            raise ValueError(f"there is no .ttf or .otf file in {folder}")
+        if bad:
+            raise ValueError(f"not a whole TrueType or OpenType font: {', '.join(bad)}")
+        return folder
+
+
+def font_files(folder: Path) -> list[Path]:
+    """The fonts in a folder, those with a plain name before `Bold`, `Italic` and the like."""
+    files = [file for file in folder.iterdir() if file.suffix.lower() in {".ttf", ".otf"}]
+    styled = re.compile("bold|italic|oblique|black|light|thin|medium", re.IGNORECASE)
+    return sorted(files, key=lambda file: (styled.search(file.stem) is not None, file.name))
+
+
 class WebhookSettings(_Group):
     """How events are sent to the receivers of webhooks."""
 
@@ -695,6 +744,7 @@ class Settings(BaseModel):
     mail: MailSettings
     push: PushSettings
     webhooks: WebhookSettings
+    exports: ExportSettings
     metrics: MetricsSettings
 
     @model_validator(mode="after")

@@ -61,7 +61,7 @@ _REGISTER: Final = (
     "{ userRegister(input: $i) { accessToken errors { message } } }"
 )
 _PROJECT: Final = 'mutation { projectCreate(input: {name: "Drill"}) { project { id } } }'
-_CREATE: Final = (
+CREATE: Final = (
     "mutation ($i: TaskCreateInput!) { taskCreate(input: $i) { task { id } errors { code } } }"
 )
 _UPDATE: Final = (
@@ -152,7 +152,7 @@ class Machinery:
     async def freeze_redis(self) -> None:
         """For eight seconds."""
         assert self._redis is not None
-        with _frozen([self._redis.pid]):
+        with frozen([self._redis.pid]):
             await asyncio.sleep(8)
 
     async def restart_redis(self) -> None:
@@ -165,7 +165,7 @@ class Machinery:
     async def freeze_postgres(self) -> None:
         """For longer than an operation may take."""
         postmaster = self._postmaster()
-        with _frozen([postmaster, *_children_of(postmaster)]):
+        with frozen([postmaster, *children_of(postmaster)]):
             await asyncio.sleep(PATIENCE)
 
     async def restart_postgres(self) -> None:
@@ -214,7 +214,7 @@ class Machinery:
         assert self._web is not None
         return [
             pid
-            for pid in _children_of(self._web.pid)
+            for pid in children_of(self._web.pid)
             if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
@@ -240,7 +240,7 @@ class Load:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._token = token
-        self._project = project
+        self.project = project
         limits = httpx.Limits(max_connections=IN_FLIGHT + 10)
         self._http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
 
@@ -280,12 +280,12 @@ class Load:
         """Tasks, one after the other; with a key, each until it is acknowledged."""
         for number in itertools.count():
             title = f"client {client} task {number}"
-            values = {"title": title, "projectId": self._project}
+            values = {"title": title, "projectId": self.project}
             if keyed:
                 values["idempotencyKey"] = secrets.token_hex(16)
             done = None
             while not self.stopping and done is None:
-                done = await self.change(_CREATE, values)
+                done = await self.change(CREATE, values)
                 if done is not None:
                     self.ledger.created.add(title)
                 elif not keyed:
@@ -297,7 +297,7 @@ class Load:
         """One task, again and again."""
         task = None
         while task is None and not self.stopping:
-            task = await self.change(_CREATE, {"title": "0", "projectId": self._project})
+            task = await self.change(CREATE, {"title": "0", "projectId": self.project})
         for number in itertools.count(1):
             if self.stopping:
                 return
@@ -317,7 +317,7 @@ class Load:
                     hello = {"type": "connection_init"}
                     hello["payload"] = {"Authorization": f"Bearer {self._token}"}  # type: ignore[assignment]  # JSON
                     await socket_.send(json.dumps(hello))
-                    variables = {"after": cursor, "project": self._project}
+                    variables = {"after": cursor, "project": self.project}
                     payload = {"query": _LISTEN, "variables": variables}
                     await socket_.recv()
                     await socket_.send(
@@ -362,7 +362,7 @@ class Load:
 async def drill(machinery: Machinery, *, pause: float) -> int:
     """Start everything, break one thing after the other, and count; the exit status."""
     await machinery.start()
-    load = await _signed_in(machinery.port)
+    load = await signed_in(machinery.port)
     faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
         ("kill -9 of a web process", machinery.kill_web),
         ("kill -9 of a worker", machinery.kill_worker),
@@ -384,7 +384,8 @@ async def drill(machinery: Machinery, *, pause: float) -> int:
     return await _report(machinery, load, ends, seconds)
 
 
-async def _signed_in(port: int) -> Load:
+async def signed_in(port: int) -> Load:
+    """Somebody new, with a project."""
     load = Load(port, "", "")
     name = f"drill_{secrets.token_hex(4)}"
     values = {"username": name, "email": f"{name}@example.org", "password": secrets.token_hex(12)}
@@ -443,7 +444,8 @@ _STUCK: Final = (
 
 
 @contextlib.contextmanager
-def _frozen(pids: list[int]) -> Iterator[None]:
+def frozen(pids: list[int]) -> Iterator[None]:
+    """Stop these processes while the block lasts."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
@@ -455,9 +457,11 @@ def _frozen(pids: list[int]) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def _children_of(parent: int) -> list[int]:
-    path = Path(f"/proc/{parent}/task/{parent}/children")
-    return [int(pid) for pid in path.read_text().split()]
+def children_of(parent: int) -> list[int]:
+    """The processes that a process has started."""
+    # Each thread has its own.
+    lists = Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(pid) for path in lists for pid in path.read_text().split()]
 
 
 def _valkey() -> str:

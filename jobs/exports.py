@@ -42,6 +42,7 @@ from jobs import filter_text
 from jobs.executing import viewer_of
 from jobs.handlers import RunningJob, handler
 from jobs.worker_context import WorkerContext
+from settings import font_files
 
 MAX_GROUPS = 50_000
 _CHUNK_SIZE = 500
@@ -139,7 +140,9 @@ class _Maker:
                 await self._json(file)
                 return
             paper = await self._paper()
-        await asyncio.to_thread(export_pdf.write, paper, file)
+        folder = self.context.settings.exports.fonts_dir
+        fonts = [] if folder is None else font_files(folder)
+        await asyncio.to_thread(export_pdf.write, paper, file, fonts)
 
     # --- formats ---------------------------------------------------------------------------------
 

@@ -53,6 +53,9 @@ async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> S
         {
             "DATABASE_URL": postgres,
             "TASKLOOM_BCRYPT_ROUNDS": "4",
+            # People who are made once for a run keep their tokens for all of it, however busy the
+            # machine.
+            "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
             "TASKLOOM_PUBLIC_URL": PUBLIC_URL,
             "TASKLOOM_STORAGE_URL": tmp_path_factory.mktemp("files").as_uri(),
             **servers.UNLIMITED,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import asyncpg
+import font_roboto  # type: ignore[import-untyped]  # it names its files and no more
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -124,6 +125,32 @@ def test_settings_are_listed_with_secrets_masked() -> None:
     assert "postgresql://me:********@db.example.com:6000/tasks?sslmode=require" in result.stdout
     assert "TASKLOOM_CORS_ORIGINS = https://a.example.com,https://b.example.com" in result.stdout
     assert "did you mean TASKLOOM_PORT?" in result.stderr
+
+
+def test_fonts_that_are_none_are_named(tmp_path: Path) -> None:
+    def problem() -> str:
+        with pytest.raises(SettingsError) as caught:
+            load_settings({"TASKLOOM_FONTS_DIR": str(tmp_path / "fonts")}, env_file=None)
+        return str(caught.value)
+
+    folder = tmp_path / "fonts"
+    assert "No such file or directory" in problem()
+    folder.mkdir()
+    (folder / "README.txt").write_text("no font")
+    assert "TASKLOOM_FONTS_DIR" in problem()
+    assert "no .ttf or .otf file" in problem()
+    good = (Path(font_roboto.__file__).parent / "files" / "Roboto-Regular.ttf").read_bytes()
+    (folder / "Good.TTF").write_bytes(good)
+    found = load_settings({"TASKLOOM_FONTS_DIR": str(folder)}, env_file=None)
+    assert found.exports.fonts_dir == folder
+    for name, content in {
+        "Empty.ttf": b"",
+        "Cut.ttf": good[: len(good) // 2],
+        "Web.otf": b"wOF2" + good[4:],
+    }.items():
+        (folder / name).write_bytes(content)
+        assert f"not a whole TrueType or OpenType font: {name}" in problem()
+        (folder / name).unlink()
 
 
 def test_every_setting_has_a_variable_a_description_and_a_line() -> None:

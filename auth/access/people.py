@@ -72,10 +72,15 @@ def _preferences_read(viewer: Who, preferences: Any) -> ColumnElement[bool]:
     return own
 
 
+def _own_upload(viewer: Who, file: Any) -> ColumnElement[bool]:
+    return and_(file.uploader_id == viewer.sql_id, file.task_id.is_not(None))
+
+
 RULES[models.Notification] = Rule(read=_notification_read, noun="notification")
 RULES[models.NotificationPreferences] = Rule(
     read=_preferences_read, edit=_preferences_read, noun="preferences"
 )
+RULES[models.StoredFile] = Rule(read=_own_upload, noun="upload")
 RULES[models.Device] = Rule(read=_owned, edit=_owned, delete=_owned, noun="device")
 RULES[models.Reminder] = Rule(read=_owned, edit=_owned, delete=_owned, noun="reminder")
 RULES[models.Integration] = Rule(read=_owned, edit=_owned, delete=_owned, noun="integration")

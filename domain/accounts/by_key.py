@@ -27,20 +27,33 @@ def reason_of_end(key: ApiKey | None, now: dt.datetime) -> str | None:
     return None
 
 
-def key_after(work: Work, row: Webhook | Integration, *, take_over: bool) -> UUID | None:
-    """The key that answers for a row once the viewer has changed it; None for its owner."""
+async def key_after(work: Work, row: Webhook | Integration, *, take_over: bool) -> UUID | None:
+    """The key that answers for a row once the viewer has changed it; None for its owner.
+
+    What a key made that has ended is changed with a session only: another key does not bring it
+    back to life.
+    """
     if work.viewer.api_key_id is None:
         return None if take_over else row.api_key_id
     if take_over:
         raise Forbidden(
             "This is done with a session, and not with an API key.", path=("take_over",)
         )
+    if row.api_key_id != work.viewer.api_key_id:
+        reason = await _reason_of_end(work, row.api_key_id)
+        if reason is not None:
+            raise Forbidden(f"{reason} Only a session may change it now.", path=("id",))
     return work.viewer.api_key_id
 
 
 async def demand_live_key(work: Work, key_id: UUID | None, path: Sequence[str | int]) -> None:
     """Raise `BadInput` where the key is no longer good for anything."""
-    key = None if key_id is None else await work.session.get(ApiKey, key_id)
-    reason = reason_of_end(key, work.now)
+    reason = await _reason_of_end(work, key_id)
     if reason is not None:
         raise BadInput(f"{reason} Take it over with takeOver: true.", path=path)
+
+
+async def _reason_of_end(work: Work, key_id: UUID | None) -> str | None:
+    return reason_of_end(
+        None if key_id is None else await work.session.get(ApiKey, key_id), work.now
+    )

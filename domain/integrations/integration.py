@@ -248,7 +248,7 @@ async def change(
     checked = _checked(reach, settings, credentials, status)
     integration = await work.editable(Integration, integration_id)
     values: dict[str, Any] = {}
-    key_id = key_after(work, integration, take_over=take_over)
+    key_id = await key_after(work, integration, take_over=take_over)
     if key_id != integration.api_key_id:
         values["api_key_id"] = key_id
     if settings is not None and checked is not None:

@@ -135,7 +135,7 @@ async def change(
     if "events" in wanted:
         wanted["events"] = _kinds(wanted["events"])
     webhook = await work.editable(Webhook, webhook_id)
-    key_id = key_after(work, webhook, take_over=take_over)
+    key_id = await key_after(work, webhook, take_over=take_over)
     passed_on = key_id != webhook.api_key_id
     wanted["api_key_id"] = key_id
     status = wanted.get("status", webhook.status)
@@ -206,7 +206,7 @@ async def rotate_secret(
     if overlap_hours == 0:
         former = []
     values = {
-        "api_key_id": key_after(work, webhook, take_over=False),
+        "api_key_id": await key_after(work, webhook, take_over=False),
         "old_secrets": [sealed for sealed, _ in former],
         "old_secrets_until": [end for _, end in former],
         "secret": encryption.encrypt(secret.encode()),

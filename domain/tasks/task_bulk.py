@@ -323,11 +323,11 @@ async def update_tasks(
     for item in items:
         try:
             edit = _taken(item)
-            if edit.task_id in changed:
-                raise BadInput("This task stands in an earlier item already.", path=("id",))
-            task = _permitted(known, edit.task_id, "change", ("id",))
             with collecting():
                 values = checked(work, edit.changes)
+                if edit.task_id in changed:
+                    raise BadInput("This task stands in an earlier item already.", path=("id",))
+                task = _permitted(known, edit.task_id, "change", ("id",))
             if "assignee_id" in edit.changes:
                 person = edit.changes["assignee_id"]
                 _demand_active(people, person)

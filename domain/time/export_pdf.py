@@ -70,8 +70,13 @@ class Paper:
     total: Entry
 
 
-def write(paper: Paper, file: BinaryIO) -> None:
-    """Write the document."""
+def write(paper: Paper, file: BinaryIO, fonts: Sequence[Path] = ()) -> None:
+    """Write the document. `fonts`: looked into before those of the server."""
+    with pdf_text.using(fonts):
+        _write(paper, file)
+
+
+def _write(paper: Paper, file: BinaryIO) -> None:
     _register()
     canvas = Canvas(file, pagesize=A4, pageCompression=1)
     canvas.setTitle(paper.title)

@@ -1,15 +1,17 @@
 """Text of any script on a page: runs that the document's font lacks are drawn as outlines.
 
 HarfBuzz shapes a run (Arabic letters join, Devanagari vowels move), and its glyphs are drawn as
-paths by the fonts of the Noto family. Runs of both directions are put in the order of the Unicode
-Bidirectional Algorithm, as far as names need it: without embeddings. Text in outlines can be read
-but not selected.
+paths: by the operator's fonts (`using`), and by those of the Noto family. Runs of both directions
+are put in the order of the Unicode Bidirectional Algorithm, as far as names need it: without
+embeddings. Text in outlines can be read but not selected.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -35,6 +37,8 @@ _FILES = {
     "chinese": ("justmytype_intl_cjk", "notosanssc/NotoSansSC[wght].ttf"),
     "japanese": ("justmytype_intl_cjk", "notosansjp/NotoSansJP[wght].ttf"),
 }
+# The operator's fonts, in the order in which they are looked into.
+_own: ContextVar[tuple[str, ...]] = ContextVar("fonts", default=())
 _KANA = range(0x3040, 0x3100)
 _HANGUL = range(0xAC00, 0xD7B0)
 _RIGHT_TO_LEFT = {"R", "AL"}
@@ -44,7 +48,9 @@ _MARKS = {"Mn", "Mc", "Me", "Cf"}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Letters of one font and direction; `font` is None for the document's own."""
+    """Letters of one font and direction; `font` is None for the document's own, a script, or the
+    path of a font of the operator's.
+    """
 
     text: str
     font: str | None
@@ -65,9 +71,19 @@ class Shaped:
         return sum(advance for *_, advance in self.glyphs)
 
 
+@contextmanager
+def using(fonts: Sequence[Path]) -> Iterator[None]:
+    """Look into these fonts first, within the block."""
+    token = _own.set(tuple(map(str, fonts)))
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
 def has(letter: str) -> bool:
-    """Whether a font of another script has a letter."""
-    return any(ord(letter) in _letters(name) for name in _FILES)
+    """Whether another font than the document's has a letter."""
+    return any(ord(letter) in _letters(name) for name in (*_own.get(), *_FILES))
 
 
 def runs(text: str, is_own: Callable[[str], bool]) -> list[Run]:
@@ -150,11 +166,13 @@ def _order(text: str) -> list[str]:
     has_kana = any(ord(letter) in _KANA for letter in text)
     has_hangul = any(ord(letter) in _HANGUL for letter in text)
     first = "japanese" if has_kana else "korean" if has_hangul else "chinese"
-    return [*list(_FILES)[:-3], first, *list(_FILES)[-3:]]
+    return [*_own.get(), *list(_FILES)[:-3], first, *list(_FILES)[-3:]]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _face(name: str) -> Any:
+    if name not in _FILES:
+        return hb.Face(hb.Blob.from_file_path(name))
     package, file = _FILES[name]
     spec = find_spec(package)
     assert spec is not None, f"{package} is installed with the server"
@@ -163,12 +181,12 @@ def _face(name: str) -> Any:
     return hb.Face(hb.Blob.from_file_path(str(path)))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _letters(name: str) -> frozenset[int]:
     return frozenset(_face(name).unicodes)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def _font(name: str, bold: bool) -> Any:
     font = hb.Font(_face(name))
     font.set_variations({"wght": 700 if bold else 400})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import strawberry
@@ -13,6 +14,23 @@ TAKE_OVER = (
 )
 
 
+class Names(Enum):
+    """What a field of an input names; see `graph.kit.references`."""
+
+    # Something that the viewer sees, if the field's type is `ID`; else nothing.
+    VISIBLE = "VISIBLE"
+    # Something that is about to be made.
+    NEW = "NEW"
+    # A user, by username.
+    USERNAME = "USERNAME"
+    # Something in the trash.
+    TRASHED = "TRASHED"
+
+
+# The key of a field's metadata under which a member of `Names` stands.
+NAMES = "names"
+
+
 def required(description: str, **options: Any) -> Any:
     """An input field that must be given."""
     return strawberry.field(description=description, **options)
@@ -21,6 +39,14 @@ def required(description: str, **options: Any) -> Any:
 def optional(description: str, **options: Any) -> Any:
     """An input field that may be left out; the schema shows no default."""
     return strawberry.field(description=description, default=strawberry.UNSET, **options)
+
+
+def new_id(prefix: str) -> Any:
+    """The field for the id of something new, which clients may make."""
+    return optional(
+        f"An id of your making: `{prefix}_` and a UUIDv7 in 32 hexadecimal digits.",
+        metadata={NAMES: Names.NEW},
+    )
 
 
 def change(description: str, **options: Any) -> Any:

@@ -19,7 +19,7 @@ import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -32,7 +32,7 @@ from strawberry.types.maybe import Some
 
 from auth.viewer import NOBODY, ViewerShape, placeholder_viewer
 from db.base import Base
-from db.read import AnyRow, Row
+from db.read import AnyRow, Row, Statement
 from domain import idempotency
 from domain.json_value import json_value
 from domain.work import Work, is_retried
@@ -43,6 +43,7 @@ from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
+from graph.kit import references
 from graph.kit.loading import columns_of_objects, load_objects
 
 Refs = Mapping[str, Any]
@@ -216,11 +217,15 @@ def mutation(
                     call = partial(call, await stack.enter_async_context(around(context, data)))
                 return [await _in_transaction(context, call, name, data, secrets)]
         except Failure as failure:
-            failures = _in_order(data, each(failure))
+            failures = list(each(failure))
             for single in failures:
                 if single.code in _TOP_LEVEL:
                     raise single from None
-            return [PayloadValue(failure.refs, _shown(context, failures[:MAX_ERRORS]))]
+            if not any(_is_refusal(single) for single in failures):
+                fetch = partial(_read, context)
+                failures += await references.broken(context.viewer, fetch, data, failures)
+            shown = _shown(context, _in_order(data, failures)[:MAX_ERRORS])
+            return [PayloadValue(failure.refs, shown)]
         finally:
             # Whatever follows in this document reads what is true after this mutation.
             context.objects.clear()
@@ -234,6 +239,21 @@ def mutation(
     )
     made.public = public
     return made
+
+
+def _is_refusal(failure: Failure) -> bool:
+    """Whether nothing else of the input matters: the viewer may not do this at all, or the key was
+    used for something else.
+    """
+    if failure.code is ErrorCode.IDEMPOTENCY_MISMATCH:
+        return True
+    return failure.code is ErrorCode.FORBIDDEN and not failure.path
+
+
+async def _read(context: Context, statement: Statement, params: Mapping[str, Any]) -> list[Row]:
+    params = {**context.viewer.params, **params}
+    rows: list[Row] = await context.services.database.reader.fetch(statement, params)
+    return rows
 
 
 def _in_order(data: Any, failures: Iterable[Failure]) -> list[Failure]:
@@ -321,23 +341,31 @@ async def _in_transaction(
         done = await function(work, data)
         demand_no_problems()
         outcome = done if isinstance(done, Outcome) else Outcome(done)
-        value = PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
+        if outcome.failures:
+            broken = await references.broken(
+                work.viewer, work.fetch, data, outcome.failures, items=True
+            )
+            outcome = replace(outcome, failures=[*outcome.failures, *broken])
         if outcome.undo:
-            raise _Undone(value)
+            raise _Undone(outcome)
         if keyed:
             await idempotency.remember(work, key, _kept(outcome, secrets))
-        return value
+        return _value(context, data, outcome)
 
     try:
         return await context.transact(act)
     except _Undone as undone:
-        return undone.value
+        return _value(context, data, undone.outcome)
 
 
-class _Undone(Exception):  # noqa: N818 - rolls the transaction back; the payload is the answer
-    def __init__(self, value: PayloadValue) -> None:
+class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more
+    def __init__(self, outcome: Outcome) -> None:
         super().__init__()
-        self.value = value
+        self.outcome = outcome
+
+
+def _value(context: Context, data: Any, outcome: Outcome) -> PayloadValue:
+    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
 
 
 def _hash(context: Context, name: str, data: Any) -> list[bytes]:

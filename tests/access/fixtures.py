@@ -1,8 +1,8 @@
 """Who plays in the access matrix, and the scene that each of its cells is played on.
 
-One cast for the whole run, and one stage (a project, a task in it, what hangs on them) until
-somebody changes something on it: then a fresh one, so that what one may do leaves nothing behind
-for the next.
+One cast for the whole run, and one set of fixtures (a project, a task in it, what hangs on them)
+until somebody changes something on it: then a fresh one, so that what one may do leaves nothing
+behind for the next.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from events.kinds import EventKind
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid, missing, new_key
 
-ON_STAGE = "A key on the stage"
+SHARED_KEY = "A key in the fixtures"
 
 
-class Part(Enum):
+class AccessRole(Enum):
     """What somebody is to the project, or to the task in it."""
 
     OWNER = "owner of the project and the task"
@@ -49,7 +49,7 @@ class Part(Enum):
 
 
 @dataclass(slots=True)
-class Stage:
+class Fixtures:
     """Names of what stands on it; `ids` are global ids and other texts that address objects."""
 
     ids: dict[str, str]
@@ -62,46 +62,46 @@ class Stage:
 
 
 class Cast:
-    """The people, and the making of stages for them."""
+    """The people, and the making of fixtures for them."""
 
-    def __init__(self, world: World, people: dict[Part, Person], target: Person) -> None:
+    def __init__(self, world: World, people: dict[AccessRole, Person], target: Person) -> None:
         self.world = world
         self.people = people
         # A bystander, for operations upon other people.
         self.target = target
-        self._stage: Stage | None = None
+        self._fixtures: Fixtures | None = None
 
-    def of(self, part: Part) -> Person | None:
+    def of(self, role: AccessRole) -> Person | None:
         """Who plays it; None for nobody."""
-        return self.people.get(part)
+        return self.people.get(role)
 
     @classmethod
     async def gather(cls, world: World) -> Cast:
         """Everybody registers, and one is shut out again."""
-        people: dict[Part, Person] = {
-            part: await world.person()
-            for part in Part
-            if part not in {Part.SIGNED_OUT, Part.ADMINISTRATOR}
+        people: dict[AccessRole, Person] = {
+            role: await world.person()
+            for role in AccessRole
+            if role not in {AccessRole.SIGNED_OUT, AccessRole.ADMINISTRATOR}
         }
-        people[Part.ADMINISTRATOR] = await world.house.admin()
-        shut_out = people[Part.DEACTIVATED]
+        people[AccessRole.ADMINISTRATOR] = await world.house.admin()
+        shut_out = people[AccessRole.DEACTIVATED]
         async with world.database.session() as session, session.begin():
             users = update(models.User).where(models.User.id == shut_out.id)
             await session.execute(users.values(is_active=False))
         world.services.authenticator.forget(user_id=shut_out.id)
         return cls(world, people, await world.person())
 
-    async def stage(self) -> Stage:
-        """The stage as it is before anybody has changed it."""
-        if self._stage is None:
-            self._stage = await self._build()
-        return self._stage
+    async def fixtures(self) -> Fixtures:
+        """The fixtures as they are before anybody has changed it."""
+        if self._fixtures is None:
+            self._fixtures = await self._build()
+        return self._fixtures
 
     def clear(self) -> None:
         """Somebody changed it: the next gets a fresh one."""
-        self._stage = None
+        self._fixtures = None
 
-    async def _build(self) -> Stage:
+    async def _build(self) -> Fixtures:
         """A project of the owner's with everybody in their place.
 
         `task` is assigned, shared (`share` is the one to see) and commented on by the editor;
@@ -110,7 +110,7 @@ class Cast:
         `done_task` is completed; `archived` is a read-only project with the same members, and
         `subtask` hangs below `task`.
         """
-        owner = self.people[Part.OWNER]
+        owner = self.people[AccessRole.OWNER]
         now = dt.datetime.now(dt.UTC)
         world = self.world
         before = (await world.post("{ eventCursor }", owner)).good["eventCursor"]
@@ -121,17 +121,17 @@ class Cast:
             for name in ("Stage", "Archived", "Trashed"):
                 project = await projects.create(work, NewProject(name=name, key=new_key()))
                 made.append(project)
-                for part, role in (
-                    (Part.ADMIN, Role.ADMIN),
-                    (Part.EDITOR, Role.EDITOR),
-                    (Part.DEACTIVATED, Role.EDITOR),
-                    (Part.VIEWER, Role.VIEWER),
+                for person, role in (
+                    (AccessRole.ADMIN, Role.ADMIN),
+                    (AccessRole.EDITOR, Role.EDITOR),
+                    (AccessRole.DEACTIVATED, Role.EDITOR),
+                    (AccessRole.VIEWER, Role.VIEWER),
                 ):
                     work.session.add(
                         models.ProjectMember(
                             id=work.new_id(),
                             project_id=project.id,
-                            user_id=self.people[part].id,
+                            user_id=self.people[person].id,
                             role=role,
                             created_at=now,
                             updated_at=now,
@@ -139,7 +139,7 @@ class Cast:
                     )
             project, archived, trashed = made
             word = f"secret{fresh_id().hex}"
-            assignee = self.people[Part.ASSIGNEE].id
+            assignee = self.people[AccessRole.ASSIGNEE].id
 
             async def task(**values: object) -> models.Task:
                 new = {"title": f"The {word}", "project_id": project.id, "assignee_id": assignee}
@@ -156,7 +156,7 @@ class Cast:
             comment = models.Comment(
                 id=work.new_id(),
                 task_id=the_task.id,
-                author_id=self.people[Part.EDITOR].id,
+                author_id=self.people[AccessRole.EDITOR].id,
                 body=f"Said {word}",
                 created_at=now,
                 updated_at=now,
@@ -205,7 +205,7 @@ class Cast:
             work.session.add(attachment)
             entry = models.TimeEntry(
                 id=work.new_id(),
-                user_id=self.people[Part.EDITOR].id,
+                user_id=self.people[AccessRole.EDITOR].id,
                 project_id=project.id,
                 task_id=the_task.id,
                 description=f"Spent on {word}",
@@ -240,7 +240,7 @@ class Cast:
                 id=work.new_id(),
                 recipient_id=owner.id,
                 kind=models.NotificationKind.COMMENT_ON_MY_TASK,
-                actor_id=self.people[Part.EDITOR].id,
+                actor_id=self.people[AccessRole.EDITOR].id,
                 task_id=the_task.id,
                 comment_id=comment.id,
                 created_at=now,
@@ -278,7 +278,7 @@ class Cast:
                 updated_at=now,
                 version=1,
             )
-            # There can be fifty, and there is one for each stage.
+            # There can be fifty, and there is one for each set of fixtures.
             await webhooks.delete_all(work, owner.id)
             await integrations.delete_all(work, owner.id)
             integration = models.Integration(
@@ -324,16 +324,16 @@ class Cast:
                 expires_at=now + dt.timedelta(days=1),
             )
             work.session.add(session)
-            # One may have fifty, and there are more stages than that.
-            former = delete(models.ApiKey).where(models.ApiKey.name == ON_STAGE)
+            # One may have fifty, and there are more sets of fixtures than that.
+            former = delete(models.ApiKey).where(models.ApiKey.name == SHARED_KEY)
             await work.session.execute(former.where(models.ApiKey.user_id == owner.id))
-            api_key = await api_keys.create(work, name=ON_STAGE, scopes=["read"])
+            api_key = await api_keys.create(work, name=SHARED_KEY, scopes=["read"])
             members = select(models.ProjectMember.user_id, models.ProjectMember.id)
             rows = await work.session.execute(
                 members.where(models.ProjectMember.project_id == project.id)
             )
             by_user = {row.user_id: row.id for row in rows}
-        member = by_user[self.people[Part.VIEWER].id]
+        member = by_user[self.people[AccessRole.VIEWER].id]
         names = {
             # The place in the event log before any of this.
             "before": before,
@@ -368,11 +368,11 @@ class Cast:
             "upload": gid(sent[1]),
             "target": gid(self.target),
             "target_name": self.target.username,
-            "editor": gid(self.people[Part.EDITOR]),
+            "editor": gid(self.people[AccessRole.EDITOR]),
             "owner": gid(owner),
             "word": word,
         }
-        return Stage(names)
+        return Fixtures(names)
 
     def _shares(self, task: models.Task, now: dt.datetime) -> list[models.TaskShare]:
         yesterday = now - dt.timedelta(days=1)
@@ -383,15 +383,15 @@ class Cast:
                 updated_at=now,
                 version=1,
                 task_id=task.id,
-                user_id=self.people[part].id,
+                user_id=self.people[role].id,
                 permission=permission,
                 shared_by_id=task.owner_id,
                 expires_at=expires_at,
             )
-            for part, permission, expires_at in (
-                (Part.SHARED_EDIT, Permission.EDIT, None),
-                (Part.SHARED_VIEW, Permission.VIEW, None),
-                (Part.FORMER_SHARE, Permission.EDIT, yesterday),
+            for role, permission, expires_at in (
+                (AccessRole.SHARED_EDIT, Permission.EDIT, None),
+                (AccessRole.SHARED_VIEW, Permission.VIEW, None),
+                (AccessRole.FORMER_SHARE, Permission.EDIT, yesterday),
             )
         ]
 

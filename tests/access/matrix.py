@@ -1,9 +1,10 @@
 """The access matrix: who gets what of every root field that takes an id, a filter or a search.
 
 To add a noun:
-1. Put one of it on the stage (`stage.py`, `Stage.ids`), and a new way of seeing it into `Part`.
-2. Add a `Case` for each of its root fields below: the operation, its variables (from the stage),
-   `about`, which is the name on the stage of what may be hidden, and `ok` and `forbidden`: the
+1. Put one of it in the fixtures (`fixtures.py`, `Fixtures.ids`), and a new way of seeing it into
+`AccessRole`. 2. Add a `Case` for each of its root fields below: the operation, its variables (from
+the fixtures),
+   `about`, which is the name in the fixtures of what may be hidden, and `ok` and `forbidden`: the
    parts that get it, and those that see it but may not do this. Everybody else who is signed in
    gets `hidden`: NOT_FOUND for objects, EMPTY for lists. Who is signed out or deactivated gets
    UNAUTHENTICATED.
@@ -19,23 +20,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.access.fixtures import Part, Stage
+from tests.access.fixtures import AccessRole, Fixtures
 
-Variables = Callable[[Stage], dict[str, Any]]
+Variables = Callable[[Fixtures], dict[str, Any]]
 
-SIGNED_IN = frozenset(Part) - {Part.SIGNED_OUT, Part.DEACTIVATED}
-MEMBERS = frozenset({Part.OWNER, Part.ADMIN, Part.EDITOR, Part.VIEWER})
-EDITORS = MEMBERS - {Part.VIEWER}
-ADMINS = frozenset({Part.OWNER, Part.ADMIN})
-OWNER = frozenset({Part.OWNER})
+SIGNED_IN = frozenset(AccessRole) - {AccessRole.SIGNED_OUT, AccessRole.DEACTIVATED}
+MEMBERS = frozenset({AccessRole.OWNER, AccessRole.ADMIN, AccessRole.EDITOR, AccessRole.VIEWER})
+EDITORS = MEMBERS - {AccessRole.VIEWER}
+ADMINS = frozenset({AccessRole.OWNER, AccessRole.ADMIN})
+OWNER = frozenset({AccessRole.OWNER})
 # The rows of the table in docs/access.md.
-TASK_SEEN = MEMBERS | {Part.ASSIGNEE, Part.SHARED_EDIT, Part.SHARED_VIEW}
-TASK_EDITED = EDITORS | {Part.ASSIGNEE, Part.SHARED_EDIT}
+TASK_SEEN = MEMBERS | {AccessRole.ASSIGNEE, AccessRole.SHARED_EDIT, AccessRole.SHARED_VIEW}
+TASK_EDITED = EDITORS | {AccessRole.ASSIGNEE, AccessRole.SHARED_EDIT}
 TASK_MANAGED = ADMINS
-TIME_SEEN = ADMINS | {Part.EDITOR}
-# `Stage.share` is the one of SHARED_VIEW.
-SHARE_SEEN = TASK_MANAGED | {Part.SHARED_VIEW}
-NOBODY: frozenset[Part] = frozenset()
+TIME_SEEN = ADMINS | {AccessRole.EDITOR}
+# `Fixtures.share` is the one of SHARED_VIEW.
+SHARE_SEEN = TASK_MANAGED | {AccessRole.SHARED_VIEW}
+NOBODY: frozenset[AccessRole] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +47,34 @@ class Case:
     document: str
     variables: Variables
     about: str | None
-    ok: frozenset[Part]
-    forbidden: frozenset[Part] = NOBODY
+    ok: frozenset[AccessRole]
+    forbidden: frozenset[AccessRole] = NOBODY
     hidden: str = "NOT_FOUND"
     # Files of a multipart request: for each place in the variables a name and bytes.
     files: Mapping[str, tuple[str, bytes]] | None = None
     # Other answers, by their code.
-    instead: Mapping[str, frozenset[Part]] = field(default_factory=dict)
+    instead: Mapping[str, frozenset[AccessRole]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
         """The root field: `Query.task`."""
         return self.name.split(" ")[0]
 
-    def expected(self, part: Part) -> str:
+    def expected(self, role: AccessRole) -> str:
         """OK, EMPTY or an error's code."""
         for code, parts in self.instead.items():
-            if part in parts:
+            if role in parts:
                 return code
-        if part in self.ok:
+        if role in self.ok:
             return "OK"
-        if part not in SIGNED_IN:
+        if role not in SIGNED_IN:
             return "UNAUTHENTICATED"
-        return "FORBIDDEN" if part in self.forbidden else self.hidden
+        return "FORBIDDEN" if role in self.forbidden else self.hidden
 
 
-def by_id(name: str) -> Callable[[Stage], dict[str, Any]]:
-    """`{"id": …}` of something on the stage."""
-    return lambda stage: {"id": stage.ids[name]}
+def by_id(name: str) -> Callable[[Fixtures], dict[str, Any]]:
+    """`{"id": …}` of something in the fixtures."""
+    return lambda fixtures: {"id": fixtures.ids[name]}
 
 
 def one(name: str, *, selection: str = "id") -> str:
@@ -105,8 +106,8 @@ def does(mutation: str, result: str = "task { id }") -> str:
 def mutates(
     mutation: str,
     about: str,
-    ok: frozenset[Part],
-    forbidden: frozenset[Part],
+    ok: frozenset[AccessRole],
+    forbidden: frozenset[AccessRole],
     *,
     result: str = "task { id }",
     suffix: str = "",
@@ -118,7 +119,7 @@ def mutates(
     return Case(
         f"Mutation.{mutation}{suffix}",
         does(mutation, result),
-        lambda stage: {"input": {path: stage.ids[about], **more(stage)}},
+        lambda fixtures: {"input": {path: fixtures.ids[about], **more(fixtures)}},
         about,
         ok,
         forbidden - ok,
@@ -129,8 +130,8 @@ def mutates(
 def in_bulk(
     mutation: str,
     about: str,
-    ok: frozenset[Part],
-    forbidden: frozenset[Part],
+    ok: frozenset[AccessRole],
+    forbidden: frozenset[AccessRole],
     item: Variables,
     *,
     suffix: str = "",
@@ -139,7 +140,7 @@ def in_bulk(
     return Case(
         f"Mutation.{mutation}{suffix}",
         does(mutation, "doneCount"),
-        lambda stage: {"input": {"items": [item(stage)]}},
+        lambda fixtures: {"input": {"items": [item(fixtures)]}},
         about,
         ok,
         forbidden - ok,
@@ -153,8 +154,8 @@ ENTRY = "timeEntry { id }"
 PROJECT = "project { id }"
 MEMBER = "member { id }"
 USER = "user { id }"
-NOT_ADMINISTRATORS = SIGNED_IN - {Part.ADMINISTRATOR}
-ADMINISTRATOR = frozenset({Part.ADMINISTRATOR})
+NOT_ADMINISTRATORS = SIGNED_IN - {AccessRole.ADMINISTRATOR}
+ADMINISTRATOR = frozenset({AccessRole.ADMINISTRATOR})
 
 NODES = "query ($id: ID!) { nodes(ids: [$id]) { id __typename } }"
 
@@ -166,7 +167,7 @@ CASES: list[Case] = [
     Case(
         "Query.task by key",
         "query ($key: String!) { task(key: $key) { id } }",
-        lambda stage: {"key": stage.task_key},
+        lambda fixtures: {"key": fixtures.task_key},
         "task_key",
         TASK_SEEN,
     ),
@@ -175,7 +176,7 @@ CASES: list[Case] = [
     Case(
         "Query.tasks",
         listed("tasks", "TaskFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.task}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.task}}},
         "task",
         TASK_SEEN,
         hidden="EMPTY",
@@ -183,7 +184,7 @@ CASES: list[Case] = [
     Case(
         "Query.tasks by search",
         listed("tasks", "TaskFilter"),
-        lambda stage: {"filter": {"search": stage.word}},
+        lambda fixtures: {"filter": {"search": fixtures.word}},
         "word",
         TASK_SEEN,
         hidden="EMPTY",
@@ -191,7 +192,7 @@ CASES: list[Case] = [
     Case(
         "Query.tasks by the project's name",
         listed("tasks", "TaskFilter"),
-        lambda stage: {"filter": {"project": {"name": {"contains": stage.word}}}},
+        lambda fixtures: {"filter": {"project": {"name": {"contains": fixtures.word}}}},
         "word",
         # Who sees the task but not its project cannot tell one by the other.
         MEMBERS,
@@ -218,7 +219,7 @@ CASES: list[Case] = [
         TASK_SEEN,
         suffix=" to assign an outsider",
         path="assigneeId",
-        more=lambda stage: {"id": stage.task},
+        more=lambda fixtures: {"id": fixtures.task},
     ),
     mutates("taskComplete", "task", TASK_EDITED, TASK_SEEN),
     mutates("taskReopen", "done_task", TASK_EDITED, TASK_SEEN),
@@ -247,16 +248,16 @@ CASES: list[Case] = [
             suffix=" archived",
             more=lambda _: {"title": "x"},
         ),
-        instead={"ARCHIVED": EDITORS | {Part.ASSIGNEE}},
+        instead={"ARCHIVED": EDITORS | {AccessRole.ASSIGNEE}},
     ),
     # --- shares
     Case("Query.node share", one("node"), by_id("share"), "share", SHARE_SEEN),
     Case(
         "Query.tasksSharedWithMe",
         listed("tasksSharedWithMe", "TaskShareFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.share}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.share}}},
         "share",
-        frozenset({Part.SHARED_VIEW}),
+        frozenset({AccessRole.SHARED_VIEW}),
         hidden="EMPTY",
     ),
     mutates(
@@ -311,18 +312,18 @@ CASES: list[Case] = [
             path="taskId",
             more=lambda _: {"body": "x"},
         ),
-        instead={"ARCHIVED": MEMBERS | {Part.ASSIGNEE}},
+        instead={"ARCHIVED": MEMBERS | {AccessRole.ASSIGNEE}},
     ),
     # The editor wrote it.
     mutates(
         "commentUpdate",
         "comment",
-        frozenset({Part.EDITOR}),
+        frozenset({AccessRole.EDITOR}),
         TASK_SEEN,
         result=COMMENT,
         more=lambda _: {"body": "x"},
     ),
-    mutates("commentDelete", "comment", OWNER | {Part.EDITOR}, TASK_SEEN, result="deletedId"),
+    mutates("commentDelete", "comment", OWNER | {AccessRole.EDITOR}, TASK_SEEN, result="deletedId"),
     # --- attachments
     Case("Query.attachment", one("attachment"), by_id("attachment"), "attachment", TASK_SEEN),
     Case("Query.node attachment", one("node"), by_id("attachment"), "attachment", TASK_SEEN),
@@ -354,7 +355,7 @@ CASES: list[Case] = [
     Case(
         "Query.tags",
         "query ($search: String) { tags(search: $search) { nodes { name } totalCount } }",
-        lambda stage: {"search": stage.word},
+        lambda fixtures: {"search": fixtures.word},
         "word",
         TASK_SEEN,
         hidden="EMPTY",
@@ -367,7 +368,7 @@ CASES: list[Case] = [
     Case(
         "Query.timeEntries",
         listed("timeEntries", "TimeEntryFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.entry}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.entry}}},
         "entry",
         TIME_SEEN,
         hidden="EMPTY",
@@ -375,7 +376,7 @@ CASES: list[Case] = [
     Case(
         "Query.timeEntries by search",
         listed("timeEntries", "TimeEntryFilter"),
-        lambda stage: {"filter": {"search": stage.word}},
+        lambda fixtures: {"filter": {"search": fixtures.word}},
         "word",
         TIME_SEEN,
         hidden="EMPTY",
@@ -437,12 +438,12 @@ CASES: list[Case] = [
     mutates(
         "timeEntryUpdate",
         "entry",
-        frozenset({Part.EDITOR}),
+        frozenset({AccessRole.EDITOR}),
         ADMINS,
         result=ENTRY,
         more=lambda _: {"description": "x"},
     ),
-    mutates("timeEntryDelete", "entry", frozenset({Part.EDITOR}), ADMINS, result="deletedId"),
+    mutates("timeEntryDelete", "entry", frozenset({AccessRole.EDITOR}), ADMINS, result="deletedId"),
     # --- many tasks at once
     in_bulk(
         "taskBulkCreate",
@@ -476,7 +477,7 @@ CASES: list[Case] = [
     Case(
         "Query.project by key",
         "query ($key: String!) { project(key: $key) { id } }",
-        lambda stage: {"key": stage.project_key},
+        lambda fixtures: {"key": fixtures.project_key},
         "project_key",
         MEMBERS,
     ),
@@ -485,7 +486,7 @@ CASES: list[Case] = [
     Case(
         "Query.projects",
         listed("projects", "ProjectFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.project}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.project}}},
         "project",
         MEMBERS,
         hidden="EMPTY",
@@ -493,7 +494,7 @@ CASES: list[Case] = [
     Case(
         "Query.projects by search",
         listed("projects", "ProjectFilter"),
-        lambda stage: {"filter": {"search": stage.word}},
+        lambda fixtures: {"filter": {"search": fixtures.word}},
         "word",
         MEMBERS,
         hidden="EMPTY",
@@ -541,13 +542,13 @@ CASES: list[Case] = [
         more=lambda _: {"role": "EDITOR"},
     ),
     # Everybody may remove their own membership: the viewer's, here.
-    mutates("projectMemberRemove", "member", ADMINS | {Part.VIEWER}, MEMBERS, result=PROJECT),
+    mutates("projectMemberRemove", "member", ADMINS | {AccessRole.VIEWER}, MEMBERS, result=PROJECT),
     # --- people
     Case("Query.user", one("user"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.user by name",
         "query ($name: String!) { user(username: $name) { id } }",
-        lambda stage: {"name": stage.target_name},
+        lambda fixtures: {"name": fixtures.target_name},
         "target_name",
         SIGNED_IN,
     ),
@@ -555,14 +556,14 @@ CASES: list[Case] = [
     Case(
         "Query.users",
         "query ($text: String!) { users(search: $text) { nodes { id } totalCount } }",
-        lambda stage: {"text": stage.target_name},
+        lambda fixtures: {"text": fixtures.target_name},
         "target_name",
         SIGNED_IN,
     ),
     Case(
         "Query.adminUsers",
         listed("adminUsers", "AdminUserFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.target}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.target}}},
         "target",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -583,7 +584,7 @@ CASES: list[Case] = [
     Case(
         "Query.taskStats",
         "query ($filter: TaskFilter) { taskStats(filter: $filter) { total } }",
-        lambda stage: {"filter": {"id": {"eq": stage.task}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.task}}},
         "task",
         TASK_SEEN,
         hidden="EMPTY",
@@ -591,7 +592,7 @@ CASES: list[Case] = [
     Case(
         "Query.search",
         "query ($words: String!) { search(query: $words) { totalCount nodes { kind } } }",
-        lambda stage: {"words": stage.word},
+        lambda fixtures: {"words": fixtures.word},
         "word",
         TASK_SEEN,
         hidden="EMPTY",
@@ -600,7 +601,7 @@ CASES: list[Case] = [
         "Query.activity",
         "query ($filter: ActivityFilter) "
         "{ activity(filter: $filter) { totalCount nodes { id summary } } }",
-        lambda stage: {"filter": {"taskId": {"eq": stage.task}}},
+        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
         # One's own acts: the owner made the task.
         OWNER,
@@ -609,7 +610,7 @@ CASES: list[Case] = [
     Case(
         "Query.activityStats",
         "query ($filter: ActivityFilter) { activityStats(filter: $filter) { total } }",
-        lambda stage: {"filter": {"taskId": {"eq": stage.task}}},
+        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
         OWNER,
         hidden="EMPTY",
@@ -617,7 +618,7 @@ CASES: list[Case] = [
     Case(
         "Query.auditLog",
         "query ($filter: ActivityFilter) { auditLog(filter: $filter) { totalCount nodes { id } } }",
-        lambda stage: {"filter": {"taskId": {"eq": stage.task}}},
+        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -626,7 +627,7 @@ CASES: list[Case] = [
         "Query.changes",
         "query ($since: String!, $filter: TaskEventFilter) "
         "{ changes(since: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
-        lambda stage: {"since": stage.before, "filter": {"tasks": [stage.task]}},
+        lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
         TASK_SEEN,
         hidden="EMPTY",
@@ -635,7 +636,7 @@ CASES: list[Case] = [
         "Subscription.taskEvents",
         "subscription ($after: String, $filter: TaskEventFilter) "
         "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
-        lambda stage: {"after": stage.before, "filter": {"tasks": [stage.task]}},
+        lambda fixtures: {"after": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
         TASK_SEEN,
     ),
@@ -644,7 +645,7 @@ CASES: list[Case] = [
     Case(
         "Query.notifications",
         listed("notifications", "NotificationFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.notification}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.notification}}},
         "notification",
         OWNER,
         hidden="EMPTY",
@@ -652,7 +653,7 @@ CASES: list[Case] = [
     Case(
         "Mutation.notificationMarkRead",
         does("notificationMarkRead", "unreadCount"),
-        lambda stage: {"input": {"ids": [stage.notification]}},
+        lambda fixtures: {"input": {"ids": [fixtures.notification]}},
         "notification",
         OWNER,
     ),
@@ -664,7 +665,7 @@ CASES: list[Case] = [
     Case(
         "Query.reminders",
         listed("reminders", "ReminderFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.reminder}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.reminder}}},
         "reminder",
         OWNER,
         hidden="EMPTY",
@@ -672,7 +673,7 @@ CASES: list[Case] = [
     Case(
         "Query.reminderPreview",
         "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
-        lambda stage: {"task": stage.task},
+        lambda fixtures: {"task": fixtures.task},
         "task",
         TASK_SEEN,
     ),
@@ -735,16 +736,16 @@ CASES: list[Case] = [
     Case(
         "Mutation.integrationConnect",
         does("integrationConnect", "integration { id }"),
-        lambda stage: {
+        lambda fixtures: {
             "input": {
-                "projectId": stage.project,
+                "projectId": fixtures.project,
                 "slack": {},
                 "credentials": "https://hooks.example.com/T1/B1/x",
             }
         },
         "project",
         EDITORS,
-        frozenset({Part.VIEWER}),
+        frozenset({AccessRole.VIEWER}),
     ),
     *(
         mutates(name, "integration", OWNER, NOBODY, result=result)
@@ -758,7 +759,7 @@ CASES: list[Case] = [
     Case(
         "Query.jobs",
         listed("jobs", "JobFilter"),
-        lambda stage: {"filter": {"id": {"eq": stage.job}}},
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.job}}},
         "job",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -781,7 +782,9 @@ CASES: list[Case] = [
     Case(
         "Mutation.apiKeyCreate",
         does("apiKeyCreate", "apiKey { id }"),
-        lambda stage: {"input": {"name": "x", "scopes": ["read"], "projectIds": [stage.project]}},
+        lambda fixtures: {
+            "input": {"name": "x", "scopes": ["read"], "projectIds": [fixtures.project]}
+        },
         "project",
         MEMBERS,
     ),

@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from db import models
 from domain.accounts import api_key as api_keys
-from tests.access.fixtures import Cast, Part
+from tests.access.fixtures import AccessRole, Cast
 from tests.access.matrix import CASES
 from tests.access.test_matrix import BY_NAME, ask, outcome, same_as_nothing
 from tests.accounts import Person
@@ -34,7 +34,7 @@ class Keys:
 
 
 async def with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> Cast:
-    owner = cast.people[Part.OWNER]
+    owner = cast.people[AccessRole.OWNER]
     other = await world.project(owner, name="Another")
     made = await world.house.do(
         owner.viewer,
@@ -54,12 +54,12 @@ async def with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> 
 
 
 class _Program(Cast):
-    """The same stage, with a program in the place of the owner."""
+    """The same fixtures, with an API key in the place of the owner."""
 
     def __init__(self, cast: Cast, program: Person) -> None:
-        super().__init__(cast.world, {**cast.people, Part.OWNER: program}, cast.target)
+        super().__init__(cast.world, {**cast.people, AccessRole.OWNER: program}, cast.target)
         self._cast = cast
-        self.stage = cast.stage  # type: ignore[method-assign]  # made by the owner in person
+        self.fixtures = cast.fixtures  # type: ignore[method-assign]  # made by the owner in person
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -74,20 +74,20 @@ async def keys(world: World) -> Keys:
 @pytest.mark.parametrize("name", BY_NAME)
 async def test_a_key_without_the_scope(keys: Keys, name: str) -> None:
     case = BY_NAME[name]
-    stage = await keys.scopeless.stage()
-    reply = await ask(keys.scopeless, case, Part.OWNER, case.variables(stage))
+    fixtures = await keys.scopeless.fixtures()
+    reply = await ask(keys.scopeless, case, AccessRole.OWNER, case.variables(fixtures))
     assert reply.codes == ["FORBIDDEN"]
     # Of `nodes`, an item that is null.
     assert all(value in (None, [None]) for value in (reply.data or {}).values())
     if case.about is not None:
-        await same_as_nothing(keys.scopeless, case, Part.OWNER, stage, reply)
+        await same_as_nothing(keys.scopeless, case, AccessRole.OWNER, fixtures, reply)
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES if case.about not in PEOPLE])
 async def test_a_key_of_another_project(keys: Keys, name: str) -> None:
     case = BY_NAME[name]
-    stage = await keys.elsewhere.stage()
-    reply = await ask(keys.elsewhere, case, Part.OWNER, case.variables(stage))
+    fixtures = await keys.elsewhere.fixtures()
+    reply = await ask(keys.elsewhere, case, AccessRole.OWNER, case.variables(fixtures))
     assert outcome(case, reply) in {case.hidden, "FORBIDDEN"}
     if case.about is not None:
-        await same_as_nothing(keys.elsewhere, case, Part.OWNER, stage, reply)
+        await same_as_nothing(keys.elsewhere, case, AccessRole.OWNER, fixtures, reply)

@@ -1,6 +1,6 @@
 """The access matrix of what is not GraphQL: files, pictures, exports, tokens.
 
-Each address as each part of the cast, and as programs with keys. What is hidden answers in the
+Each address as each role of the cast, and as programs with keys. What is hidden answers in the
 same bytes as what is not there.
 """
 
@@ -21,7 +21,7 @@ from domain.accounts import api_key as api_keys
 from files.store import ORIGINAL
 from graph.core import ids
 from tests import uploads
-from tests.access.fixtures import Cast, Part, absent, anonymous
+from tests.access.fixtures import AccessRole, Cast, absent, anonymous
 from tests.access.matrix import SIGNED_IN, TASK_SEEN
 from tests.access.test_keys import with_key
 from tests.accounts import PASSWORD, Person
@@ -33,7 +33,7 @@ ATTACHMENT = ["/files/{id}", "/files/{id}/thumbnail"]
 
 @dataclasses.dataclass(slots=True)
 class Scene:
-    """The cast, programs of the owner's, and a picture that hangs on the task on the stage."""
+    """The cast, programs of the owner's, and a picture that hangs on the task in the fixtures."""
 
     cast: Cast
     programs: dict[str, Person]
@@ -51,8 +51,8 @@ class Scene:
 @pytest_asyncio.fixture(scope="module")
 async def scene(world: World) -> Scene:
     cast = await Cast.gather(world)
-    stage, owner = await cast.stage(), cast.people[Part.OWNER]
-    reply = await uploads.attach(world.http, owner, stage.task, "a.png", PNG)
+    fixtures, owner = await cast.fixtures(), cast.people[AccessRole.OWNER]
+    reply = await uploads.attach(world.http, owner, fixtures.task, "a.png", PNG)
     attachment = reply.good["attachmentUpload"]["attachment"]["id"]
     programs = {
         "no scope": await with_key(cast, world, restricted=False),
@@ -61,7 +61,7 @@ async def scene(world: World) -> Scene:
         "files": await with_key(cast, world, "files:read", restricted=False),
         "everything": await with_key(cast, world, "read", restricted=False),
     }
-    people = {name: program.people[Part.OWNER] for name, program in programs.items()}
+    people = {name: program.people[AccessRole.OWNER] for name, program in programs.items()}
     return Scene(cast, people, attachment)
 
 
@@ -71,10 +71,10 @@ async def scene(world: World) -> Scene:
 @pytest.mark.parametrize("address", ATTACHMENT)
 async def test_attachments_are_for_those_who_see_the_task(scene: Scene, address: str) -> None:
     found = {}
-    for part in Part:
-        who = scene.cast.of(part)
+    for role in AccessRole:
+        who = scene.cast.of(role)
         response = await scene.get(address, who, scene.attachment)
-        found[part.name] = response.status_code
+        found[role.name] = response.status_code
         nothing = absent(scene.attachment)
         other = await scene.get(address, who, nothing)
         if response.status_code != 200:
@@ -86,7 +86,8 @@ async def test_attachments_are_for_those_who_see_the_task(scene: Scene, address:
             assert response.content.startswith((b"\x89PNG", b"RIFF"))
             assert other.status_code == 404
     assert found == {
-        part.name: 200 if part in TASK_SEEN else 404 if part in SIGNED_IN else 401 for part in Part
+        role.name: 200 if role in TASK_SEEN else 404 if role in SIGNED_IN else 401
+        for role in AccessRole
     }
 
 
@@ -118,7 +119,7 @@ async def test_attachments_for_keys(scene: Scene, address: str, program: str, st
 async def test_a_key_that_has_ended_fetches_nothing(
     scene: Scene, world: World, values: dict[str, str]
 ) -> None:
-    owner = scene.cast.people[Part.OWNER]
+    owner = scene.cast.people[AccessRole.OWNER]
     made = await world.house.do(owner.viewer, api_keys.create, name="ends", scopes=["read"])
     ended = {name: dt.datetime.now(dt.UTC) for name in values}
     async with world.database.session() as session, session.begin():
@@ -132,10 +133,10 @@ async def test_a_key_that_has_ended_fetches_nothing(
 
 async def test_bytes_are_taken_at_signed_addresses_alone(scene: Scene) -> None:
     """Whoever sends them: it is the address that says what for."""
-    stage = await scene.cast.stage()
-    for who in (*(scene.cast.of(part) for part in Part), *scene.programs.values()):
+    fixtures = await scene.cast.fixtures()
+    for who in (*(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         headers = {} if who is None else {"Authorization": who.header}
-        for id_ in (stage.upload, absent(stage.upload)):
+        for id_ in (fixtures.upload, absent(fixtures.upload)):
             response = await scene.http.put(f"/files/uploads/{id_}", content=b"x", headers=headers)
             assert response.status_code == 401
             assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
@@ -151,7 +152,7 @@ async def test_pictures_of_people_are_for_everybody(scene: Scene, world: World) 
         {"variables.input.file": ("a.png", PNG)},
     )  # fmt: skip
     assert sent.good
-    for who in (*(scene.cast.of(part) for part in Part), *scene.programs.values()):
+    for who in (*(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         shown = await scene.get("/users/{id}/avatar.png", who, gid(ada))
         assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
         # Who has none and who does not exist are told apart by nobody.
@@ -192,7 +193,7 @@ async def test_exports_are_fetched_by_their_signed_address(
     owner, id_ = export
     query = "query ($id: ID!) { reportExport(id: $id) { url } }"
     url = uploads.local((await world.post(query, owner, id=id_)).good["reportExport"]["url"])
-    for who in (owner, *(scene.cast.of(part) for part in Part), *scene.programs.values()):
+    for who in (owner, *(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         # Nobody's credentials open it, the owner's neither, and they tell nothing.
         for bare in (id_, absent(id_)):
             assert (await scene.get("/exports/{id}", who, bare)).status_code == 403
@@ -215,11 +216,11 @@ async def token(http: httpx.AsyncClient, **form: str) -> tuple[int, Any]:
 
 
 async def test_tokens_are_for_those_who_may_sign_in(scene: Scene) -> None:
-    for part in Part:
-        who = scene.cast.of(part)
+    for role in AccessRole:
+        who = scene.cast.of(role)
         if who is None:
             continue
-        good = part is not Part.DEACTIVATED
+        good = role is not AccessRole.DEACTIVATED
         status, body = await token(
             scene.http, grant_type="password", username=who.username, password=PASSWORD
         )
@@ -231,7 +232,7 @@ async def test_tokens_are_for_those_who_may_sign_in(scene: Scene) -> None:
 
 
 async def test_a_key_is_neither_password_nor_refresh_token(scene: Scene) -> None:
-    owner = scene.cast.people[Part.OWNER]
+    owner = scene.cast.people[AccessRole.OWNER]
     for program in scene.programs.values():
         key = program.grant.access_token
         tries = (

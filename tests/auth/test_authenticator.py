@@ -74,7 +74,7 @@ async def test_a_refresh_token_is_no_access_token(house: House) -> None:
 async def test_an_expired_token_is_refused_although_it_is_cached(house: House) -> None:
     person = await house.person()
     await house.auth.viewer(person.header)
-    house.clock.forward(minutes=15)
+    house.clock.forward(seconds=house.settings.auth.access_token_seconds)
     with pytest.raises(Unauthenticated, match="expired"):
         await house.auth.viewer(person.header)
 
@@ -228,13 +228,13 @@ async def test_nobody_gets_a_stream_token(house: House) -> None:
 async def test_a_stream_ends_with_its_token(house: House) -> None:
     person = await house.person()
     assert await house.auth.still_valid(person.viewer.credentials)
-    house.clock.forward(minutes=15)
+    house.clock.forward(seconds=house.settings.auth.access_token_seconds)
     assert not await house.auth.still_valid(person.viewer.credentials)
 
 
 async def test_a_stream_goes_on_with_a_renewed_viewer(house: House) -> None:
     person = await house.person()
-    house.clock.forward(minutes=14)
+    house.clock.forward(seconds=house.settings.auth.access_token_seconds - 60)
     renewed = await house.refresh(person.grant.refresh_token)
     house.clock.forward(minutes=2)
     assert not await house.auth.still_valid(person.viewer.credentials)

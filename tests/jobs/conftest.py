@@ -211,6 +211,24 @@ asyncio.run(run(load_settings(env_file=None), asyncio.Event()))
 
 
 @asynccontextmanager
+async def worker_process(**variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker in a process of its own, which is killed at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _WORKER,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
 async def killed_again_and_again(
     database: Database, kills: int | None = None, **variables: str
 ) -> AsyncIterator[Callable[[], int]]:
@@ -232,23 +250,12 @@ async def killed_again_and_again(
     async def carry_on() -> None:
         nonlocal killed
         while not stop.is_set():
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                _WORKER,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-            )
-            try:
+            async with worker_process(**variables) as process:
                 await at_work(process)
                 life = random.uniform(0.1, 1.5) if kills is None or killed < kills else None
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(life):
                         await stop.wait()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                await process.wait()
             killed += 1
 
     task = asyncio.create_task(carry_on())

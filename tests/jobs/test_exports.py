@@ -8,10 +8,12 @@ import datetime as dt
 import gc
 import io
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -638,6 +640,29 @@ async def test_the_chart_spans_the_days_that_were_asked_for(
     chart = text.partition(f"Hours by {unit}")[2].partition("Time Billable")[0].split()
     shown = [word for word in chart if word != "h" and len(word) > 3 and "." not in word]
     assert (shown[0], shown[-1]) == labels
+
+
+async def test_a_pdf_is_written_with_the_operator_s_fonts(
+    world: World, context: WorkerContext, tmp_path: Path
+) -> None:
+    spec = find_spec("justmytype_intl_sea")
+    assert spec is not None
+    assert spec.origin is not None
+    (file,) = Path(spec.origin).parent.rglob("NotoSansKhmer*.ttf")
+    shutil.copy(file, tmp_path)
+    ada = await world.person()
+    project = await world.project(ada, name="គម្រោង")
+    await world.rows(entry(ada, START, 3600, project=project))
+
+    async def text(fonts_dir: Path | None) -> str:
+        exports = context.settings.exports.model_copy(update={"fonts_dir": fonts_dir})
+        settings = context.settings.model_copy(update={"exports": exports})
+        export_id = await ask(world, ada, format="PDF", groupBy=["PROJECT"])
+        await make(replace(context, settings=settings), export_id)
+        return words_of((await fetched(world, ada, export_id))[1])
+
+    assert "?" in await text(None)
+    assert "?" not in await text(tmp_path)
 
 
 async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, context: WorkerContext) -> None:

@@ -12,8 +12,8 @@ from db import models
 from graph.core import ids
 from graph.request.execution import GraphQLRequest
 from tests.factories import Reply, fresh_id
+from tests.rights.fixtures import Fixtures, Listener
 from tests.rights.model import Model, Right
-from tests.rights.stage import Listener, Stage
 
 _IN_TRASH = {"TASK_DELETED", "PROJECT_DELETED"}
 
@@ -60,7 +60,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
 LISTEN = "subscription { taskEvents(filter: {kinds: [TASK_CREATED]}) { id kind subjectId } }"
 
 
-class Comparison(Stage):
+class Comparison(Fixtures):
     """Compares rights, lists, counts, statistics and events of everybody."""
 
     async def start(self) -> None:

@@ -24,8 +24,8 @@ from graph.core import ids
 from tests.accounts import PASSWORD
 from tests.factories import fresh_id
 from tests.rights.comparison import Comparison
+from tests.rights.fixtures import DisagreementError
 from tests.rights.model import Model, Refused, Role
-from tests.rights.stage import DisagreementError
 
 __all__ = ["DisagreementError", "Driver"]
 

@@ -34,7 +34,7 @@ def pick(things: Sequence[T], number: int) -> T:
 # --- the first moment ----------------------------------------------------------------------------
 
 
-def random_stage(random: Random) -> Model:
+def random_fixtures(random: Random) -> Model:
     """People with projects, tasks and shares, such as earlier operations could have left them.
 
     Most is in one project, so that much of it hangs together.
@@ -380,29 +380,29 @@ async def play(driver: Driver, sequence: Sequence[Step]) -> None:
         await driver.close()
 
 
-def smaller(stage: Model, sequence: list[Step]) -> Iterator[tuple[Model, list[Step]]]:
+def smaller(fixtures: Model, sequence: list[Step]) -> Iterator[tuple[Model, list[Step]]]:
     """What is left without one step, or without one thing of the first moment."""
     for index in reversed(range(len(sequence))):
-        yield stage, sequence[:index] + sequence[index + 1 :]
-    parents = {task.parent for task in stage.tasks.values()}
-    for name in stage.tasks.keys() - parents:
-        less = deepcopy(stage)
+        yield fixtures, sequence[:index] + sequence[index + 1 :]
+    parents = {task.parent for task in fixtures.tasks.values()}
+    for name in fixtures.tasks.keys() - parents:
+        less = deepcopy(fixtures)
         del less.tasks[name]
         less.shares = {key: one for key, one in less.shares.items() if one.task != name}
         yield less, sequence
-    for key in stage.shares:
-        less = deepcopy(stage)
+    for key in fixtures.shares:
+        less = deepcopy(fixtures)
         del less.shares[key]
         yield less, sequence
-    for name, project in stage.projects.items():
+    for name, project in fixtures.projects.items():
         for person, role in project.members.items():
             if role is not Role.OWNER:
-                less = deepcopy(stage)
+                less = deepcopy(fixtures)
                 del less.projects[name].members[person]
                 yield less, sequence
-    for name, task in stage.tasks.items():
+    for name, task in fixtures.tasks.items():
         if task.assignee is not None:
-            less = deepcopy(stage)
+            less = deepcopy(fixtures)
             less.tasks[name].assignee = None
             yield less, sequence
 
@@ -412,26 +412,26 @@ async def explore(
 ) -> None:
     """One sequence. Where it fails, fail with the shortest found that does."""
 
-    async def failure(stage: Model, sequence: list[Step]) -> DisagreementError | None:
+    async def failure(fixtures: Model, sequence: list[Step]) -> DisagreementError | None:
         try:
-            driver = Driver(world, password_hash, deepcopy(stage), all_lists=all_lists)
+            driver = Driver(world, password_hash, deepcopy(fixtures), all_lists=all_lists)
             await play(driver, sequence)
         except DisagreementError as error:
             return error
         return None
 
     random = Random(seed)
-    stage, sequence = random_stage(random), random_steps(random, most)
-    failed = await failure(stage, sequence)
+    fixtures, sequence = random_fixtures(random), random_steps(random, most)
+    failed = await failure(fixtures, sequence)
     if failed is None:
         return
     again = True
     while again:
         again = False
-        for less in smaller(stage, sequence):
+        for less in smaller(fixtures, sequence):
             fails = await failure(*less)
             if fails is not None:
-                (stage, sequence), failed, again = less, fails, True
+                (fixtures, sequence), failed, again = less, fails, True
                 break
     failed.add_note(f"Found by the sequence of seed {seed}, and made shorter.")
     raise failed

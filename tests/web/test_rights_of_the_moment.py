@@ -89,7 +89,7 @@ class Party:
 
 
 @dataclass
-class Stage:
+class Fixtures:
     """A server, and the process that makes the changes: the same one, or another one."""
 
     app: Application
@@ -197,16 +197,16 @@ ENDINGS: dict[str, tuple[Ending, bool]] = {
 
 
 @pytest.fixture(params=["same process", "another process"])
-async def stage(
+async def fixtures(
     request: pytest.FixtureRequest, settings: Settings, house: House
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Fixtures]:
     app = create_app(settings)
     async with serving(app) as url, AsyncExitStack() as stack:
         if request.param == "same process":
             house.auth.close()
             house.auth = app.runtime.services.authenticator
             house.bus = app.runtime.services.bus
-        made = Stage(app, url, house, stack)
+        made = Fixtures(app, url, house, stack)
         yield made
         for listener in made.listeners:
             listener.cancel()
@@ -214,12 +214,12 @@ async def stage(
 
 
 async def test_nothing_is_done_with_rights_that_have_ended(
-    stage: Stage, request: pytest.FixtureRequest
+    fixtures: Fixtures, request: pytest.FixtureRequest
 ) -> None:
-    parties = {name: await stage.party(by_key=by_key) for name, (_, by_key) in ENDINGS.items()}
+    parties = {name: await fixtures.party(by_key=by_key) for name, (_, by_key) in ENDINGS.items()}
     for name, party in parties.items():
         # While they last they hold, everywhere.
-        await stage.something_happens(party)
+        await fixtures.something_happens(party)
         assert "@" in await party.over_http(READ), name
         assert "@" in await party.over_socket(READ), name
         async with asyncio.timeout(30):
@@ -228,13 +228,13 @@ async def test_nothing_is_done_with_rights_that_have_ended(
                 await party.over_socket("{ __typename }")
                 await asyncio.sleep(0.05)
     for name, (end, _) in ENDINGS.items():
-        await end(stage.house, parties[name].person)
+        await end(fixtures.house, parties[name].person)
     if "another" in request.node.callspec.id:
         await asyncio.sleep(WITHIN)
     for party in parties.values():
         party.heard.clear()
     for party in parties.values():
-        await stage.something_happens(party)
+        await fixtures.something_happens(party)
     for name, party in parties.items():
         for answer in (await party.over_socket(WRITE), await party.over_socket(READ)):
             assert "@" not in answer, name
@@ -242,7 +242,7 @@ async def test_nothing_is_done_with_rights_that_have_ended(
         for query in (WRITE, READ):
             answer = await party.over_http(query)
             assert "FORBIDDEN" in answer or "UNAUTHENTICATED" in answer, (name, answer)
-        async with stage.house.database.session() as session_:
+        async with fixtures.house.database.session() as session_:
             row = await session_.get_one(models.User, party.person.id)
             assert row.full_name != "promoted", name
     await asyncio.sleep(1)
@@ -251,11 +251,13 @@ async def test_nothing_is_done_with_rights_that_have_ended(
         assert not any(party.colleague.email in line for line in party.heard), name
 
 
-async def test_a_change_of_rights_ends_a_subscription_and_not_the_connection(stage: Stage) -> None:
-    party = await stage.party(by_key=False)
-    await DEMOTED(stage.house, party.person)
+async def test_a_change_of_rights_ends_a_subscription_and_not_the_connection(
+    fixtures: Fixtures,
+) -> None:
+    party = await fixtures.party(by_key=False)
+    await DEMOTED(fixtures.house, party.person)
     await asyncio.sleep(WITHIN)
-    await stage.something_happens(party)
+    await fixtures.something_happens(party)
     message = await party.socket.receive()
     assert (message["type"], message["id"]) == ("error", "live")
     assert message["payload"][0]["extensions"]["code"] == "FORBIDDEN"

@@ -27,7 +27,7 @@ from sqlalchemy import update
 
 from db import models
 from settings import Settings
-from tests.access.fixtures import Cast, Part
+from tests.access.fixtures import AccessRole, Cast
 from tests.accounts import PASSWORD
 from tests.factories import World
 from tests.servers import process
@@ -86,8 +86,8 @@ class Server:
 async def owner(world: World) -> str:
     """An administrator who owns one of everything; their name."""
     cast = await Cast.gather(world)
-    stage, person = await cast.stage(), cast.people[Part.OWNER]
-    known_ids[:] = sorted(text for text in stage.ids.values() if "_" in text)
+    fixtures, person = await cast.fixtures(), cast.people[AccessRole.OWNER]
+    known_ids[:] = sorted(text for text in fixtures.ids.values() if "_" in text)
     async with world.database.session() as session, session.begin():
         users = update(models.User).where(models.User.id == person.id)
         await session.execute(users.values(is_admin=True))

@@ -11,7 +11,15 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from graph.core.enums import EventKind, IntegrationStatus
-from graph.core.inputs import TAKE_OVER, MutationInput, UpdateInput, optional, required
+from graph.core.inputs import (
+    NAMES,
+    TAKE_OVER,
+    MutationInput,
+    Names,
+    UpdateInput,
+    optional,
+    required,
+)
 from graph.kit import ordering
 from graph.kit.ordering import OrderBy
 
@@ -45,7 +53,7 @@ class GitHubAssigneeInput:
     """One pair of names."""
 
     login: str = required("The login on GitHub.")
-    username: str = required("The username here.")
+    username: str = required("The username here.", metadata={NAMES: Names.USERNAME})
 
 
 @strawberry.input(description="What to import from GitHub.")

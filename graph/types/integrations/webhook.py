@@ -318,12 +318,19 @@ async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
     demand(sender, scopes_of_value(schema, "TaskEventFilter", webhook.filter))
 
 
+async def _kept_payload(context: Context, selection: str | None) -> str | None:
+    assert context.selection_index is not None, "the executor keeps one with the document"
+    most = context.services.settings.limits.cost_operation
+    await webhook_payload.check_value(context.selection_index.schema, selection, most)
+    return webhook_payload.kept(selection, context.viewer)
+
+
 async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Refs:
     new = NewWebhook(
         url=data.url,
         events=given(data.events),
         filter=_checked_filter(context, given(data.filter)),
-        payload=webhook_payload.kept(given(data.payload), context.viewer),
+        payload=await _kept_payload(context, given(data.payload)),
     )
     encryption = Encryption(context.services.settings)
     webhook, secret = await domain.create(work, encryption, _receivers(context), new)
@@ -334,7 +341,7 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
 async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Refs:
     values = changes_of(data, "events", "payload")
     if "payload" in values:
-        values["payload"] = webhook_payload.kept(values["payload"], context.viewer)
+        values["payload"] = await _kept_payload(context, values["payload"])
     if isinstance(data.filter, Some):
         values["filter"] = _checked_filter(context, data.filter.value)
     for name in ("url", "status"):

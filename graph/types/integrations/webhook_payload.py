@@ -26,9 +26,9 @@ from graphql import (
 )
 
 from auth.viewer import Viewer
-from errors import BadInput
+from errors import BadInput, Failure, refuse
 from graph.request.document_limits import DocumentLimits, TooLarge, check_document
-from graph.request.documents import Documents, InvalidDocument
+from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.scope_table import TYPES
 from graph.request.scopes import demand, may, scopes_of
 
@@ -127,6 +127,19 @@ async def check(
     """Raise `Failure` unless the selection is valid, within the limits and not too dear, and, for
     an API key, what the key could read itself: it must not have itself told more than that.
     """
+    operation = await _valid(schema, selection, most_points)
+    demand(viewer, scopes_of(operation.selection_index))
+
+
+async def check_value(schema: GraphQLSchema, selection: str | None, most_points: int) -> None:
+    """Refuse a selection that no webhook could have, along with what else is wrong."""
+    try:
+        await _valid(schema, selection, most_points)
+    except Failure as failure:
+        refuse(failure)
+
+
+async def _valid(schema: GraphQLSchema, selection: str | None, most_points: int) -> Operation:
     try:
         document = await _documents(schema).get(document_of(selection))
     except InvalidDocument as error:
@@ -135,10 +148,10 @@ async def check(
     except TooLarge as error:
         raise error.under(*PATH) from None
     operation = document.select(None)
-    demand(viewer, scopes_of(operation.selection_index))
     points = operation.pricing.points({})
     if points > most_points:
         raise TooLarge("points", points, most_points).under(*PATH)
+    return operation
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,16 @@ from sqlalchemy import BigInteger
 
 from db import models
 from db.models import Role
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import (
+    NAMES,
+    MutationInput,
+    Names,
+    UpdateInput,
+    change,
+    new_id,
+    optional,
+    required,
+)
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, RoleFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -110,9 +119,7 @@ class ProjectCreateInput(MutationInput):
     """See `domain.projects.project.NewProject`."""
 
     name: str = required("The name, 1 to 200 characters.")
-    id: strawberry.ID | None = optional(
-        "An id of your making: `project_` and a UUIDv7 in 32 hexadecimal digits."
-    )
+    id: strawberry.ID | None = new_id("project")
     description: str | None = optional("What it is about, up to 5,000 characters.")
     key: str | None = optional(
         "2 to 10 capital letters or digits, beginning with a letter, unique on the server. Made "
@@ -166,7 +173,7 @@ class ProjectDeleteInput(_OneProject):
 class ProjectRestoreInput(MutationInput):
     """See `domain.projects.project.restore`."""
 
-    id: strawberry.ID = required("The project.")
+    id: strawberry.ID = required("The project.", metadata={NAMES: Names.TRASHED})
 
 
 @strawberry.input(description="Who takes part, and as what.")
@@ -175,7 +182,9 @@ class ProjectMemberAddInput(MutationInput):
 
     project_id: strawberry.ID = required("The project.")
     user_id: strawberry.ID | None = optional("The person, by id.")
-    username: str | None = optional("The person, by username (in place of `userId`).")
+    username: str | None = optional(
+        "The person, by username (in place of `userId`).", metadata={NAMES: Names.USERNAME}
+    )
     role: Role = required("What they may do; not OWNER.")
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from files.upload import Upload
-from graph.core.inputs import MutationInput, optional, required
+from graph.core.inputs import MutationInput, new_id, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -75,9 +75,6 @@ class AttachmentOrder:
     )
 
 
-_ID = "An id of your making: `attachment_` and a UUIDv7 in 32 hexadecimal digits."
-
-
 @strawberry.input(description="A file for a task.")
 class AttachmentUploadInput(MutationInput):
     """See `domain.tasks.attachment.create`."""
@@ -87,7 +84,7 @@ class AttachmentUploadInput(MutationInput):
         "The file: up to 10 MB; .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc or .docx, by its name "
         "and by its bytes."
     )
-    id: strawberry.ID | None = optional(_ID)
+    id: strawberry.ID | None = new_id("attachment")
 
 
 @strawberry.input(description="A file that you will send in a request of its own.")
@@ -107,7 +104,7 @@ class AttachmentUploadFinishInput(MutationInput):
     """See `domain.tasks.attachment.finish`."""
 
     upload_id: strawberry.ID = required("The upload's id, of `attachmentUploadStart`.")
-    id: strawberry.ID | None = optional(_ID)
+    id: strawberry.ID | None = new_id("attachment")
 
 
 @strawberry.input(description="The attachment to delete.")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from auth.viewer import Viewer
 from db import models
-from graph.core.inputs import MutationInput, UpdateInput, optional, required
+from graph.core.inputs import MutationInput, UpdateInput, new_id, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -101,9 +101,7 @@ class CommentCreateInput(MutationInput):
     parent_id: strawberry.ID | None = optional(
         "The comment that it answers; one that begins a thread, on the same task."
     )
-    id: strawberry.ID | None = optional(
-        "An id of your making: `comment_` and a UUIDv7 in 32 hexadecimal digits."
-    )
+    id: strawberry.ID | None = new_id("comment")
 
 
 @strawberry.input(description="Another text for a comment.")

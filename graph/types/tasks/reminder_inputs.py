@@ -13,7 +13,7 @@ from db.models import WeekDay
 from domain.tasks.schedule import Anchor, Daily, Monthly, Once, Relative, Rule, Weekly
 from errors import BadInput, check
 from graph.core.enums import ReminderChannel, RuleKind
-from graph.core.inputs import MutationInput, UpdateInput, change, given, optional, required
+from graph.core.inputs import MutationInput, UpdateInput, change, given, new_id, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -216,9 +216,7 @@ _MESSAGE = "What to be reminded of, up to 500 characters"
 class ReminderCreateInput(MutationInput):
     """See `domain.tasks.reminder.create`."""
 
-    id: strawberry.ID | None = optional(
-        "An id of your making: `reminder_` and a UUIDv7 in 32 hexadecimal digits."
-    )
+    id: strawberry.ID | None = new_id("reminder")
     rule: ReminderRuleInput = required("When it runs.")
     task_id: strawberry.ID | None = optional(
         "The task that it is about. It is not reminded of while it is completed or cancelled."

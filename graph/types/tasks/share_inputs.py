@@ -10,7 +10,7 @@ from sqlalchemy import func
 
 from db import models
 from graph.core.enums import Permission
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import NAMES, MutationInput, Names, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, PermissionFilter
 from graph.kit.ordering import OrderBy
@@ -103,7 +103,9 @@ class TaskShareCreateInput(MutationInput):
     """See `domain.tasks.share.create`."""
 
     task_id: strawberry.ID = required("The task.")
-    username: str | None = optional("The person, by username, without regard to case.")
+    username: str | None = optional(
+        "The person, by username, without regard to case.", metadata={NAMES: Names.USERNAME}
+    )
     user_id: strawberry.ID | None = optional("The person, by id (in place of `username`).")
     permission: Permission = strawberry.field(
         default=Permission.VIEW, description="What they may do."

@@ -15,7 +15,16 @@ from db.models.task import is_overdue
 from domain import rules
 from domain.tasks.task_values import Subtasks
 from domain.time.time_moves import EntriesOfMoved
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import (
+    NAMES,
+    MutationInput,
+    Names,
+    UpdateInput,
+    change,
+    new_id,
+    optional,
+    required,
+)
 from graph.core.node import described_enum
 from graph.kit import filtering, ordering
 from graph.kit.comparators import (
@@ -204,9 +213,7 @@ class NewTaskFields:
     """See `domain.tasks.task_values.NewTask`."""
 
     title: str = required("The title, 1 to 200 characters.")
-    id: strawberry.ID | None = optional(
-        "An id of your making: `task_` and a UUIDv7 in 32 hexadecimal digits."
-    )
+    id: strawberry.ID | None = new_id("task")
     project_id: strawberry.ID | None = optional("The project; a personal task where left out.")
     parent_id: strawberry.ID | None = optional(
         "The task that this is a part of; it is in the same project. At most three levels."
@@ -305,7 +312,7 @@ class TaskReopenInput(_OneTask):
 class TaskRestoreInput(MutationInput):
     """See `domain.tasks.task.restore`."""
 
-    id: strawberry.ID = required("The task.")
+    id: strawberry.ID = required("The task.", metadata={NAMES: Names.TRASHED})
 
 
 @strawberry.input(description="Who is to do a task.")

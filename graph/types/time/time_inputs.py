@@ -14,7 +14,7 @@ from db import models
 from db.models.time_entry import ends, seconds
 from domain import rules
 from domain.time.time_entry import MAX_ITEMS, overlapped
-from graph.core.inputs import MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import MutationInput, UpdateInput, change, new_id, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -164,7 +164,6 @@ class TimeEntryOrder:
 
 # --- inputs of mutations -------------------------------------------------------------------------
 
-_ID = "An id of your making: `time_entry_` and a UUIDv7 in 32 hexadecimal digits."
 _TAGS = "Up to 20 of 1 to 50 characters; equal ones are kept once."
 _FORCE = "True: let it last more than 24 hours, up to 366 days."
 
@@ -180,7 +179,7 @@ class _Work:
     description: str | None = optional("Up to 500 characters.")
     billable: bool | None = optional("Whether it can be billed; false where left out.")
     tags: list[str] | None = optional(_TAGS)
-    id: strawberry.ID | None = optional(_ID)
+    id: strawberry.ID | None = new_id("time_entry")
 
 
 @strawberry.input

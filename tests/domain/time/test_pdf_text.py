@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import shutil
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from bidi import get_display  # type: ignore[import-untyped]  # it has no annotations
@@ -81,8 +85,9 @@ def test_brackets_are_mirrored_in_text_that_is_read_from_the_right() -> None:
     assert (bracket.text, letter.text, other.text) == ("(", "ש", ")")
 
 
-def test_a_page_has_no_question_marks_for_letters() -> None:
-    entries = [export_pdf.Entry(0, f"{name} x", 60, 0, 1) for name in NAMES.values()]
+def text_of(names: Sequence[str], fonts: Sequence[Path] = ()) -> str:
+    """What can be selected on a page that shows these names; outlines cannot."""
+    entries = [export_pdf.Entry(0, f"{name} x", 60, 0, 1) for name in names]
     paper = export_pdf.Paper(
         "Time report",
         [],
@@ -94,7 +99,50 @@ def test_a_page_has_no_question_marks_for_letters() -> None:
         export_pdf.Entry(0, "Total", 60, 0, 1),
     )
     file = io.BytesIO()
-    export_pdf.write(paper, file)
-    text = PdfReader(file).pages[0].extract_text()
-    assert "?" not in text
-    assert text.count("x") == len(NAMES)
+    export_pdf.write(paper, file, fonts)
+    text: str = PdfReader(file).pages[0].extract_text()
+    assert text.count("x") == len(names)
+    return text
+
+
+def test_a_page_has_no_question_marks_for_letters() -> None:
+    assert "?" not in text_of(list(NAMES.values()))
+
+
+# --- the operator's fonts ------------------------------------------------------------------------
+
+KHMER = "គម្រោង"
+
+
+def font(folder: Path, package: str, file: str) -> Path:
+    """A copy of a font, under a name of its own."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    copy = folder / f"Own-{Path(file).stem.partition('[')[0]}.ttf"
+    shutil.copy(Path(spec.origin).parent / "fonts" / "ofl" / file, copy)
+    return copy
+
+
+def test_a_font_of_the_operator_s_shows_what_the_server_s_lack(tmp_path: Path) -> None:
+    own = font(tmp_path, "justmytype_intl_sea", "notosanskhmer/NotoSansKhmer[wdth,wght].ttf")
+    assert "?" in text_of([KHMER])
+    assert "?" not in text_of([KHMER, *NAMES.values()], [own])
+    with pdf_text.using([own]):
+        (run,) = pdf_text.runs(KHMER, is_latin)
+        shaped = pdf_text.shaped(run.text, str(own), bold=True, is_rtl=False)
+    assert run == pdf_text.Run(KHMER, str(own), is_rtl=False)
+    assert all(glyph != 0 for glyph, *_ in shaped.glyphs)
+    # It is of use to this document only.
+    assert "?" in text_of([KHMER])
+
+
+def test_a_font_of_the_operator_s_comes_before_the_server_s(tmp_path: Path) -> None:
+    own = font(tmp_path, "justmytype_intl_rtl", "notosanshebrew/NotoSansHebrew[wdth,wght].ttf")
+    with pdf_text.using([own]):
+        (hebrew,) = pdf_text.runs(NAMES["hebrew"], is_latin)
+        (arabic,) = pdf_text.runs(NAMES["arabic"], is_latin)
+        # The document's own font stays first.
+        (latin, *_) = pdf_text.runs("Bridge", is_latin)
+    assert (hebrew.font, hebrew.is_rtl) == (str(own), True)
+    assert (arabic.font, latin.font) == ("arabic", None)

@@ -244,7 +244,7 @@ class Company:
 
 
 @dataclass
-class Stage:
+class Fixtures:
     """A process on the company's database, and everybody's oracle."""
 
     world: World
@@ -269,7 +269,7 @@ class Stage:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stage(settings: Settings) -> AsyncIterator[Stage]:
+async def fixtures(settings: Settings) -> AsyncIterator[Fixtures]:
     company = Company(Random(7))
     company.fill()
     name = f"oracle_{secrets.token_hex(6)}"
@@ -288,7 +288,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         viewers.append((who[0], Viewer(user_id=who[0], projects=inside)))
         app = create_app(own)
         async with app.lifespan(), world_of(app) as world:
-            yield Stage(
+            yield Fixtures(
                 world,
                 {
                     viewer: Oracle(
@@ -330,14 +330,14 @@ def differences(expected: Any, found: Any, cursors: dict[Marked, str], path: str
     return [each for part in parts for each in part]
 
 
-async def check(stage: Stage, seed: int) -> bool:
+async def check(fixtures: Fixtures, seed: int) -> bool:
     """One operation of one viewer, ten times. Whether it was within the limits of documents."""
     random = Random(seed)
-    viewer = random.choice(list(stage.oracles))
-    oracle, world = stage.oracles[viewer], stage.world
+    viewer = random.choice(list(fixtures.oracles))
+    oracle, world = fixtures.oracles[viewer], fixtures.world
     drawn: Drawn = Selections(random, oracle).operation()
     variables: dict[str, Any] = {
-        name: await stage.cursor(viewer, *place) for name, place in drawn.cursors.items()
+        name: await fixtures.cursor(viewer, *place) for name, place in drawn.cursors.items()
     }
     expected = oracle.answer(drawn.fields)
     cursors: dict[Marked, str] = {}
@@ -361,13 +361,13 @@ async def check(stage: Stage, seed: int) -> bool:
     return True
 
 
-async def test_answers_are_what_the_oracle_says(stage: Stage) -> None:
-    done = [await check(stage, seed) for seed in range(60)]
+async def test_answers_are_what_the_oracle_says(fixtures: Fixtures) -> None:
+    done = [await check(fixtures, seed) for seed in range(60)]
     assert sum(done) > 50
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(10))
-async def test_answers_are_what_the_oracle_says_all_night(stage: Stage, part: int) -> None:
+async def test_answers_are_what_the_oracle_says_all_night(fixtures: Fixtures, part: int) -> None:
     for seed in range(1_000 + part * 500, 1_500 + part * 500):
-        await check(stage, seed)
+        await check(fixtures, seed)

@@ -50,7 +50,7 @@ THEN = dt.datetime(2020, 1, 5, 9, tzinfo=dt.UTC)
 NEXT = "2020-01-06T00:00:00Z"
 
 
-class Stage:
+class Fixtures:
     """Who asks for each list, and what filters name."""
 
     def __init__(self, owner: Person, admin: Person, names: dict[str, str]) -> None:
@@ -64,7 +64,7 @@ def _common(at: dt.datetime = THEN) -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stage(world: World) -> AsyncIterator[Stage]:
+async def fixtures(world: World) -> AsyncIterator[Fixtures]:
     owner = await world.person(full_name="Olga Owner")
     helper = await world.person(full_name="Hugo Helper")
     project = await world.project(owner, name="Alpha ship", editors=[helper])
@@ -215,7 +215,7 @@ async def stage(world: World) -> AsyncIterator[Stage]:
     ]
     await world.rows(*jobs)
     names |= {"jobA": gid(jobs[0]), "jobNameA": jobs[0].name}
-    yield Stage(owner, await world.house.admin(), names)
+    yield Fixtures(owner, await world.house.admin(), names)
     async with world.database.session() as session, session.begin():
         await session.execute(delete(models.Job).where(models.Job.id.in_([job.id for job in jobs])))
 
@@ -343,17 +343,17 @@ WITHIN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("type_", "filter_", "found"), CASES, ids=short)
 async def test_lists(
-    world: World, stage: Stage, type_: str, filter_: dict[str, Any], found: str
+    world: World, fixtures: Fixtures, type_: str, filter_: dict[str, Any], found: str
 ) -> None:
     within = WITHIN.get(type_)
     whole = {"and": [within, filter_]} if within else filter_
-    variables: dict[str, Any] = {"filter": named(whole, stage.names)}
+    variables: dict[str, Any] = {"filter": named(whole, fixtures.names)}
     variables |= {
-        name: stage.names[name]
+        name: fixtures.names[name]
         for name in ("task", "webhook")
         if re.search(rf"\${name}\b", LISTS[type_])
     }
-    person = stage.admin if type_ == "JobFilter" else stage.owner
+    person = fixtures.admin if type_ == "JobFilter" else fixtures.owner
     page = (await world.run(LISTS[type_], person, **variables)).good
     while "nodes" not in page:
         (page,) = page.values()
@@ -364,8 +364,8 @@ async def test_lists(
 
 @pytest.mark.parametrize(("filter_", "found"), REPORT_CASES, ids=short)
 async def test_reports(
-    world: World, stage: Stage, filter_: dict[str, Any], found: tuple[int, int]
+    world: World, fixtures: Fixtures, filter_: dict[str, Any], found: tuple[int, int]
 ) -> None:
-    reply = await world.run(REPORT, stage.owner, filter=named(filter_, stage.names))
+    reply = await world.run(REPORT, fixtures.owner, filter=named(filter_, fixtures.names))
     report = reply.good["timeReport"]
     assert (report["count"], report["seconds"]) == found

@@ -63,10 +63,13 @@ async def test_an_integration_ends_with_the_key_that_made_it(scene: Scene) -> No
     assert row.last_error == "The API key that made it was revoked."
     assert len(await scene.told()) == 1
 
-    async def update(**values: Any) -> Any:
-        reply = await Api(scene.house)(UPDATE, scene.ada, input={"id": id_, **values})
+    async def update(who: Any = scene.ada, **values: Any) -> Any:
+        reply = await Api(scene.house)(UPDATE, who, input={"id": id_, **values})
         return reply.of("integrationUpdate")
 
+    other = await key_of(scene, *SLACK)
+    (error,) = (await update(other.key.text, status="ACTIVE"))["errors"]
+    assert (error["code"], error["path"]) == ("FORBIDDEN", ["input", "id"])
     (error,) = (await update(status="ACTIVE"))["errors"]
     assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["input", "takeOver"])
     taken = (await update(takeOver=True))["integration"]

@@ -105,6 +105,14 @@ async def test_it_shows_its_key_and_is_taken_over_with_a_session(scene: Scene) -
     other = await Keyed(scene).make("read", "write")
     (error,) = (await update(other.text, status="ACTIVE", takeOver=True))["errors"]
     assert (error["code"], error["path"]) == ("FORBIDDEN", ["input", "takeOver"])
+    # Nor does another key make it its own, whatever it changes.
+    for values in ({"status": "ACTIVE"}, {"payload": "{ kind }"}):
+        (error,) = (await update(other.text, **values))["errors"]
+        assert (error["code"], error["path"]) == ("FORBIDDEN", ["input", "id"])
+    rotate = "mutation ($id: ID!) { webhookSecretRotate(input: {id: $id}) { errors { code } } }"
+    payload = (await other.api(rotate, other.text, id=gid(webhook))).of("webhookSecretRotate")
+    assert payload == {"errors": [{"code": "FORBIDDEN"}]}
+    assert (await scene.fresh(webhook)).api_key_id == key.row.id
     await scene.task("while it was off")
     payload = await update(scene.ada, status="ACTIVE", takeOver=True)
     assert payload["webhook"] == {"status": "ACTIVE", "disabledReason": None, "apiKey": None}

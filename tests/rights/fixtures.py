@@ -43,7 +43,7 @@ class Listener:
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Stage:
+class Fixtures:
     """Knows the ids of what the model names, and how everything came about."""
 
     def __init__(
