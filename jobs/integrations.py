@@ -1,10 +1,10 @@
-"""Integrations at work: each is synchronised by a job that queues its next run, and told of events
-by a consumer of the log.
+"""Run integrations: a job synchronises each one and queues its next run, and a consumer of the log
+passes events on to it.
 
-The next run is queued in the transaction that notes how this one ended. Runs have a key, so that
-one that was asked for in between only comes earlier, and never a second one beside it. A portion is
-a step of its own that begins by reading how things stand: what was paused, disconnected or
-interrupted shows at the next one.
+The next run is queued in the transaction that records the end of this one. Runs have a key, so a
+run that is requested in between only comes earlier; there is never a second one. Each chunk is a
+step of its own that begins by reading the current state, so a pause, disconnection or interruption
+takes effect at the next step.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from jobs.handlers import GiveUp, Later, RunningJob, handler
 from jobs.outgoing import Outgoing
 from jobs.worker_context import Request, WorkerContext
 
-# After so long a run makes room for other jobs, and goes on behind them.
+# After this time a run makes room for other jobs and continues behind them.
 _TURN_SECONDS = 60.0
 _SECONDS = 300.0
-# A worker that is killed in the middle counts as an attempt, and what it brought is kept.
+# A worker that is killed in the middle costs an attempt; what it synchronised is kept.
 _ATTEMPTS = 500
 
 _NO_OWNER = "The account of its owner is not active."
@@ -54,7 +54,7 @@ async def _tell_given_up(work: Work, job: RunningJob, reason: str) -> None:
 
 @handler(SYNC_JOB, on_given_up=_sync_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def sync(context: WorkerContext, job: RunningJob) -> None:
-    """Bring what is new, and queue the next run."""
+    """Synchronise what is new, and queue the next run."""
     id_ = UUID(job.payload["integration"])
     async with context.outside("integration", id_.hex, "sync", timed=False) as request:
         await _sync(context, id_, request)
@@ -67,7 +67,7 @@ async def _sync(context: WorkerContext, id_: UUID, request: Request) -> None:
         while not complete and time.monotonic() - begun < _TURN_SECONDS:
             connection = await _open(context, id_)
             if connection is None:
-                # If that is because of the owner's account, it is looked at again later.
+                # If the reason is the owner's account, it is checked again later.
                 error = _NO_OWNER
                 break
             connector = CONNECTORS[connection.kind]
@@ -87,7 +87,7 @@ async def _sync(context: WorkerContext, id_: UUID, request: Request) -> None:
 
 @consumer("integrations")
 async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
-    """Queue what other services are to be told, where the integration's owner may see it."""
+    """Queue what other services are to be sent, if the integration's owner can see it."""
     projects = {event.project_id for event in events if event.project_id is not None}
     if not projects:
         return
@@ -121,7 +121,7 @@ async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> N
 
 @handler(TELL_JOB, on_given_up=_tell_given_up)
 async def tell(context: WorkerContext, job: RunningJob) -> None:
-    """Take to the other service what has happened here."""
+    """Send to the other service what happened here."""
     id_ = UUID(job.payload["integration"])
     event_id, task_id = (
         None if job.payload[name] is None else UUID(job.payload[name]) for name in ("event", "task")
@@ -153,7 +153,7 @@ async def tell(context: WorkerContext, job: RunningJob) -> None:
 
 async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
     """The integration as it is now, with the rights of its owner or of the key that made it; None
-    where it is not at work. Raises `Denied`, and `Forbidden` where the key is not good for it.
+    if it is not active. Raises `Denied`, and `Forbidden` if the key's scopes do not suffice.
     """
     async with context.database.session() as session:
         found = (
@@ -178,7 +178,7 @@ async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
     viewer = viewer_of(owner, key)
     demand(viewer, domain.scopes_of(row))
     if row.wait_until is not None and row.wait_until > context.clock():
-        # Requests during the wait would make it longer.
+        # Requests during the wait would extend it.
         raise Wait(row.wait_until - context.clock(), row.last_error or "It is asked to wait.")
     try:
         credentials = Encryption(context.settings).decrypt(row.credentials).decode()
@@ -210,7 +210,7 @@ async def _locked(work: Work, id_: UUID) -> Integration | None:
 async def _finish(
     id_: UUID, wait: dt.timedelta, error: str | None, complete: bool, work: Work
 ) -> None:
-    """Note how a run ended, and queue the next one."""
+    """Record how a run ended, and queue the next one."""
     row = await _locked(work, id_)
     if row is None or row.status is not IntegrationStatus.ACTIVE:
         return
@@ -222,7 +222,7 @@ async def _finish(
     every = CONNECTORS[row.connector].every
     if every is None:
         return
-    # What waits for its turn, or was asked to wait, goes on where it is; all else begins anew.
+    # A run that waits continues where it was; all others begin anew.
     pause = every if complete or (error is not None and not wait) else wait
     await domain.enqueue_sync(work, id_, run_at=work.now + pause)
 

@@ -1,9 +1,9 @@
-"""What has to be done now and then: emptying the trash, forgetting what has expired.
+"""Periodic maintenance: emptying the trash, deleting what has expired.
 
-Every worker wakes at its start and then each hour. They may be any number: each pass holds an
-advisory lock of PostgreSQL, and whoever finds it taken leaves the work to the other. The work is
-done in small transactions, since an open one holds the readers of events back, and stops between
-two of them when asked to.
+Every worker does it at its start and then each hour. There can be any number of workers: each pass
+holds a PostgreSQL advisory lock, and a worker that finds it taken leaves the work to the other. The
+work is done in small transactions, since an open one holds the readers of events back, and stops
+between two of them when asked to.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def run_forever(
     clock: Clock = _utc_now,
     every: dt.timedelta = EVERY,
 ) -> None:
-    """Do everything now, and again each time `every` has passed, until `stop` is set.
+    """Do everything now, and again whenever `every` has passed, until `stop` is set.
 
     A failure (of the database, say) is logged, and the next pass tries again.
     """
@@ -71,9 +71,9 @@ async def run_once(
     stop: asyncio.Event | None = None,
     clock: Clock = _utc_now,
 ) -> bool:
-    """One pass over everything. False where another process is at it already.
+    """One pass over everything. False if another process is doing it.
 
-    When one kind of work fails, the others are done all the same.
+    If one kind of work fails, the others are done all the same.
     """
     pass_ = _Pass(transactions, settings, stop or asyncio.Event(), clock)
     async with _alone(transactions.database) as mine:
@@ -86,8 +86,8 @@ async def run_once(
 async def _alone(database: Database) -> AsyncIterator[bool]:
     """Whether this process has the lock, which it holds until the block ends.
 
-    The lock is the connection's own and no transaction is open meanwhile. When this process dies,
-    or the block fails, the connection goes, and the lock with it.
+    The lock belongs to the connection, and no transaction is open meanwhile. If this process dies
+    or the block fails, the connection closes and the lock is released.
     """
     async with database.connection() as connection:
         mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK)
@@ -97,7 +97,7 @@ async def _alone(database: Database) -> AsyncIterator[bool]:
 
 
 class _Pass:
-    """One pass; its parts are methods, so that each can be logged and fail by itself."""
+    """One pass; its parts are methods, so that each is logged and can fail by itself."""
 
     def __init__(
         self, transactions: Transactions, settings: Settings, stop: asyncio.Event, clock: Clock
@@ -111,7 +111,7 @@ class _Pass:
         parts = (
             self.trash,
             self.exports,
-            # After the trash: files of the tasks that left it go at once.
+            # After the trash, so that the files of tasks just deleted go at once.
             self.files,
             self.idempotency_keys,
             self.sessions,
@@ -184,5 +184,5 @@ class _Pass:
 
 
 def _report(message: str, *counts: int) -> None:
-    """Say what was done, unless it was nothing."""
+    """Log what was done, unless it was nothing."""
     log.log(logging.INFO if any(counts) else logging.DEBUG, message, *counts)

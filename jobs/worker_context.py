@@ -1,4 +1,4 @@
-"""What handlers work with: one of each a worker."""
+"""What handlers work with; one per worker."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Clock = Callable[[], dt.datetime]
 
 @dataclass(slots=True)
 class Request:
-    """Something that is under way to the outside. `late`: whether the destination hangs; None if
-    its time shall tell.
+    """A request to the outside that is under way. `late`: whether the destination hangs; None if
+    its duration decides.
     """
 
     late: bool | None
@@ -47,9 +47,9 @@ class WorkerContext:
     clock: Clock
     sender: Sender
     push: Push
-    # Past which requests to the outside go; made with as many places as the worker has.
+    # For requests to the outside; with as many slots as the worker has.
     bulkheads: Bulkheads = field(init=False)
-    # What single handlers keep from one job to the next, by its type, and how it is closed.
+    # What handlers keep from one job to the next, by type, and how it is closed.
     parts: dict[type, Any] = field(default_factory=dict)
     closing: list[Callable[[], None]] = field(default_factory=list)
 
@@ -58,11 +58,11 @@ class WorkerContext:
 
     @property
     def transactions(self) -> Transactions:
-        """Where the worker's changes begin; `do` for those of a job."""
+        """Where the worker's changes begin; use `do` within a job."""
         return Transactions(self.database, self.bus)
 
     def close(self) -> None:
-        """Let go of what was made along the way."""
+        """Close what was opened on the way."""
         for close in self.closing:
             close()
 
@@ -77,12 +77,12 @@ class WorkerContext:
         apart: bool = False,
         by_kind: bool = False,
     ) -> AsyncIterator[Request]:
-        """Whatever a job does outside of the database, past the bulkheads of its kind and of its
-        destination, and with its lease renewed. See `jobs.bulkheads`.
+        """Anything that a job does outside of the database: past the bulkheads of its kind and its
+        destination, with a renewed lease. See `jobs.bulkheads`.
 
-        `host`: what administrators know the destination by. `timed`: whether the time that it
-        takes says how the destination is; else `Request.late` does. `apart` and
-        `by_kind`: as `Bulkheads.enter` takes them. Raises `Later` and `LeaseLost`.
+        `host`: the destination's name for administrators. `timed`: whether the duration says how
+        the destination is; otherwise `Request.late` does. `apart` and `by_kind`: as in
+        `Bulkheads.enter`. Raises `Later` and `LeaseLost`.
         """
         key = (kind, destination)
         wait = self.bulkheads.enter(key, apart=apart, by_kind=by_kind)
@@ -99,14 +99,14 @@ class WorkerContext:
     async def do(
         self, name: str, act: Callable[[Work], Awaitable[T]], viewer: Viewer = NOBODY
     ) -> T:
-        """A whole unit of work of the worker's own; see `Transactions.run`.
+        """Run a unit of work of the worker's own; see `Transactions.run`.
 
         Within a job it commits only if the job is still this worker's. Raises `LeaseLost`.
         """
 
         async def fenced(work: Work) -> T:
             result = await act(work)
-            # Last, so that rows are locked in the order in which others lock them.
+            # Last, so that rows are locked in the same order as elsewhere.
             await leases.fence(work.session)
             return result
 
