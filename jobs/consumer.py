@@ -80,7 +80,7 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
                 if await advance(context, wanted):
                     continue
             except Exception:
-                log.exception("the consumer %s could not go on", wanted.name)
+                log.exception("the consumer %s failed", wanted.name)
                 pause = _REST_SECONDS
             waking = asyncio.create_task(woken.wait())
             try:
@@ -106,7 +106,9 @@ async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATC
     except Exception as error:
         if _is_outage(error):
             raise
-        log.exception("the consumer %s takes a batch one by one", wanted.name)
+        log.exception(
+            "the consumer %s failed on a batch; its events are handled one by one", wanted.name
+        )
     for row in page.rows:
         end = (row.xid, row.position)
         try:
@@ -114,7 +116,7 @@ async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATC
         except Exception as error:
             if _is_outage(error):
                 raise
-            log.exception("the consumer %s puts an event aside", wanted.name)
+            log.exception("the consumer %s failed on an event, which becomes a job", wanted.name)
             went_on = await _put_aside(context, wanted, place, row, error)
         if not went_on:
             return False
@@ -172,10 +174,10 @@ async def act_on_one(context: WorkerContext, job: RunningJob) -> None:
     """Handle an event that failed in its turn."""
     wanted = CONSUMERS.get(job.payload["consumer"])
     if wanted is None:
-        raise GiveUp("There is no such consumer any more.")
+        raise GiveUp("This consumer no longer exists.")
     row = await context.log.read_at(int(job.payload["position"]))
     if row is None:
-        raise GiveUp("The event is not in the log any more.")
+        raise GiveUp("The event is no longer in the log.")
     act, rows = wanted.act, [row]
 
     async def once(work: Work) -> None:

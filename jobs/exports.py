@@ -89,7 +89,7 @@ async def _export(context: WorkerContext, job: RunningJob) -> None:
     try:
         maker = _Maker(context, row, viewer_of(user))
     except (Failure, GraphQLError) as error:
-        reason = f"The filter is not understood any more: {error}"
+        reason = f"The filter is no longer valid: {error}"
         await context.do("export", lambda work: domain.fail(work, export_id, reason))
         return
     with tempfile.TemporaryFile() as file:
@@ -124,7 +124,7 @@ class _Maker:
         group_by = [GroupBy[name] for name in row.group_by]
         self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, row.week_start)
         self.total = 0
-        self.told = 0
+        self.reported = 0
 
     async def write(self, file: BinaryIO) -> None:
         """Write the whole file, as of one moment."""
@@ -273,9 +273,9 @@ class _Maker:
 
     async def _notify(self, progress: int) -> None:
         """Report the progress, at every tenth, and check for cancellation."""
-        if progress < self.told + 10:
+        if progress < self.reported + 10:
             return
-        self.told = progress
+        self.reported = progress
         export_id = self.row.id
         if not await self.context.do(
             "export", lambda work: domain.advance(work, export_id, progress)

@@ -22,7 +22,7 @@ from auth.encryption import Encryption, Unreadable
 from db.models import ApiKey, Integration, IntegrationStatus, User
 from domain.accounts.by_key import reason_of_end
 from domain.integrations import integration as domain
-from domain.integrations.integration import SYNC_JOB, TELL_JOB
+from domain.integrations.integration import SEND_JOB, SYNC_JOB
 from domain.work import Work
 from errors import Failure, Forbidden
 from graph.request.scopes import demand
@@ -48,7 +48,7 @@ async def _sync_given_up(work: Work, job: RunningJob, reason: str) -> None:
     await _fail(UUID(job.payload["integration"]), f"Synchronising failed: {reason}"[:500], work)
 
 
-async def _tell_given_up(work: Work, job: RunningJob, reason: str) -> None:
+async def _send_given_up(work: Work, job: RunningJob, reason: str) -> None:
     await _note_error(UUID(job.payload["integration"]), reason[:500], work)
 
 
@@ -116,11 +116,11 @@ async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> N
     allowed = await context.log.allowed({(event.position, row.user_id) for row, event, _ in wanted})
     for row, event, key in wanted:
         if (event.position, row.user_id) in allowed:
-            await domain.enqueue_tell(work, row.id, key, event_id=event.id, task_id=event.task_id)
+            await domain.enqueue_send(work, row.id, key, event_id=event.id, task_id=event.task_id)
 
 
-@handler(TELL_JOB, on_given_up=_tell_given_up)
-async def tell(context: WorkerContext, job: RunningJob) -> None:
+@handler(SEND_JOB, on_given_up=_send_given_up)
+async def send(context: WorkerContext, job: RunningJob) -> None:
     """Send to the other service what happened here."""
     id_ = UUID(job.payload["integration"])
     event_id, task_id = (
@@ -132,23 +132,23 @@ async def tell(context: WorkerContext, job: RunningJob) -> None:
             return
         connector = CONNECTORS[connection.kind]
         async with context.outside("integration", id_.hex, connection.kind.name.lower()):
-            await connector.tell(connection, event_id, task_id)
+            await connector.send(connection, event_id, task_id)
     except Gone:
         return
     except Wait as asked:
-        await context.do(TELL_JOB, partial(_note_wait, id_, asked))
+        await context.do(SEND_JOB, partial(_note_wait, id_, asked))
         raise Later(asked.after, str(asked)) from None
     except Rejected as rejected:
-        await context.do(TELL_JOB, partial(_note_error, id_, str(rejected)))
+        await context.do(SEND_JOB, partial(_note_error, id_, str(rejected)))
         raise GiveUp(str(rejected)) from None
     except (Denied, Forbidden) as denied:
-        await context.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
+        await context.do(SEND_JOB, partial(_fail, id_, _reason(denied)))
         return
     except Trouble as trouble:
-        await context.do(TELL_JOB, partial(_note_error, id_, str(trouble)))
+        await context.do(SEND_JOB, partial(_note_error, id_, str(trouble)))
         raise
     if connector.every is None:
-        await context.do(TELL_JOB, partial(_finish, id_, dt.timedelta(), None, True))
+        await context.do(SEND_JOB, partial(_finish, id_, dt.timedelta(), None, True))
 
 
 async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
@@ -183,7 +183,7 @@ async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
     try:
         credentials = Encryption(context.settings).decrypt(row.credentials).decode()
     except Unreadable:
-        raise Denied("The stored credentials cannot be read any more; give them again.") from None
+        raise Denied("The stored credentials can no longer be read; enter them again.") from None
     settings = context.settings
     return Connection(
         id=row.id,

@@ -58,7 +58,7 @@ async def run_forever(
         try:
             await run_once(transactions, settings, stop=stop, clock=clock)
         except Exception:
-            log.exception("a pass of the periodic work failed")
+            log.exception("a pass of the periodic maintenance failed")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every.total_seconds()):
                 await stop.wait()
@@ -127,7 +127,7 @@ class _Pass:
             try:
                 await part()
             except Exception:
-                log.exception("the periodic work on %s failed", part.__name__)
+                log.exception("the periodic maintenance of %s failed", part.__name__)
 
     async def trash(self) -> None:
         projects = tasks = 0
@@ -136,30 +136,30 @@ class _Pass:
             if not any(gone):
                 break
             projects, tasks = projects + gone.projects, tasks + gone.tasks
-        _report("%d projects and %d tasks left the trash for good", projects, tasks)
+        _report("deleted %d projects and %d tasks from the trash", projects, tasks)
 
     async def exports(self) -> None:
-        _report("%d exports expired or were forgotten", await self._run(export.sweep))
+        _report("%d exports expired or were deleted", await self._run(export.sweep))
 
     async def files(self) -> None:
         store = open_store(self.settings)
         swept = 0
         while not self.stop.is_set() and (found := await stored_file.sweep(self._run, store)):
             swept += found
-        _report("removed %d files that nothing refers to", swept)
+        _report("removed %d unused files", swept)
 
     async def idempotency_keys(self) -> None:
-        _report("forgot %d idempotency keys", await self._run(idempotency.prune))
+        _report("deleted %d idempotency keys", await self._run(idempotency.prune))
 
     async def sessions(self) -> None:
-        _report("forgot %d ended sessions", await self._run(sessions.prune))
+        _report("deleted %d ended sessions", await self._run(sessions.prune))
 
     async def account_codes(self) -> None:
-        _report("forgot %d codes that came by mail", await self._run(account_mail.prune))
+        _report("deleted %d expired codes of mails", await self._run(account_mail.prune))
 
     async def api_keys(self) -> None:
         ended = await self._run(api_key.end_expired)
-        _report("stopped what %d expired API keys had made", ended)
+        _report("ended what %d expired API keys had made", ended)
 
     async def webhook_deliveries(self) -> None:
         pruned = 0
@@ -168,11 +168,11 @@ class _Pass:
             if not found:
                 break
             pruned += found
-        _report("forgot %d deliveries of webhooks", pruned)
+        _report("deleted %d webhook deliveries", pruned)
 
     async def jobs(self) -> None:
         pruned = await queue.prune(self.transactions.database, self.clock())
-        _report("forgot %d jobs", pruned)
+        _report("deleted %d jobs", pruned)
 
     async def events(self) -> None:
         pruned = await pruning.prune(self.transactions.database, self.settings.events, self.clock())

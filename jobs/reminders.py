@@ -52,7 +52,7 @@ async def run_forever(
             try:
                 await part(context)
             except Exception:
-                log.exception("%s could not be done", part.__name__)
+                log.exception("%s failed", part.__name__)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every.total_seconds()):
                 await stop.wait()
@@ -107,8 +107,8 @@ async def notify_of_due(context: WorkerContext) -> int:
         return await reminding.notify_of_due(work, mail_delay=_mail_delay(context))
 
     count = 0
-    while told := await context.do(_NAME, act):
-        count += told
+    while notified := await context.do(_NAME, act):
+        count += notified
     return count
 
 

@@ -74,7 +74,7 @@ class Runner:
             try:
                 jobs = await self.queue.take(names, room, mine) if room > 0 else []
             except Exception:
-                log.exception("no job could be taken")
+                log.exception("jobs could not be taken from the queue")
                 await asyncio.sleep(_REST_SECONDS)
                 return begun
             for job in jobs:
@@ -106,10 +106,10 @@ class Runner:
         except asyncio.CancelledError:
             raise
         except LeaseLost:
-            log.warning("job %s (%s) is another worker's", job.id, job.name)
+            log.warning("job %s (%s) was taken by another worker", job.id, job.name)
         except Exception:
             # It could not be marked as done; its lease ends, and it runs again.
-            log.exception("the queue could not be told of job %s (%s)", job.id, job.name)
+            log.exception("the result of job %s (%s) could not be recorded", job.id, job.name)
 
     async def _judged(self, job: RunningJob) -> None:
         """Run one job, and record the result in the queue."""
@@ -129,10 +129,10 @@ class Runner:
         except Exception as error:
             reason = _reason(error, handler.seconds)
             if job.attempt >= handler.attempts:
-                log.exception("job %s (%s) is given up: %s", job.id, job.name, reason)
+                log.exception("job %s (%s) failed for good: %s", job.id, job.name, reason)
                 await self._give_up(job, reason)
             else:
-                log.warning("job %s (%s) failed, once more later: %s", job.id, job.name, reason)
+                log.warning("job %s (%s) failed and will be retried: %s", job.id, job.name, reason)
                 await self.queue.later(job, wait_after(job), reason)
         else:
             await self.queue.done(job)
@@ -165,7 +165,7 @@ class Runner:
             try:
                 kept = await self.queue.keep([lease.job for lease in running.values()])
             except Exception:
-                log.exception("leases could not be moved on")
+                log.exception("leases could not be extended")
                 continue
             for task, lease in running.items():
                 job = lease.job
@@ -186,7 +186,11 @@ class Runner:
             try:
                 await self.queue.put_off(job, dt.timedelta(), "Its worker was stopped.")
             except Exception:
-                log.exception("job %s (%s) is left to the end of its lease", job.id, job.name)
+                log.exception(
+                    "job %s (%s) could not be returned; another worker takes it later",
+                    job.id,
+                    job.name,
+                )
 
 
 def _reason(error: Exception, seconds: float) -> str:

@@ -58,7 +58,7 @@ _SECONDS = 90.0
 _REPLAY_SECONDS = 600.0
 _MOST_FILTERS = 5_000
 
-_NOT_READABLE = "The event is not in the log any more, or the webhook's owner may not see it."
+_NOT_READABLE = "The event is no longer in the log, or the webhook's owner cannot see it."
 
 Pairs = list[tuple[UUID, UUID]]
 
@@ -102,7 +102,7 @@ async def _wanted_by(
         wanted = _filters_of(context).of(context, webhook, viewer)
     except (GraphQLError, Failure) as error:
         log.warning("the filter of webhook %s is not valid: %s", webhook.id, error)
-        reason = f"Its filter does not fit the schema any more: {error}"
+        reason = f"Its filter no longer fits the schema: {error}"
         await webhook_delivery.disable(work, webhook.id, reason[:500])
         return []
     return await wanted.select(events, stopped=False)
@@ -209,7 +209,7 @@ async def deliver(context: WorkerContext, job: RunningJob) -> None:
     note = partial(webhook_delivery.note, delivery_id=delivery_id, attempt=made, chance=chance)
     again = await context.do(DELIVER_JOB, note)
     if again is not None:
-        raise Later(again, made.error or "The receiver did not take it.")
+        raise Later(again, made.error or "The receiver did not accept it.")
 
 
 async def _skip(context: WorkerContext, delivery_id: UUID, reason: str) -> None:

@@ -94,7 +94,7 @@ async def work(context: WorkerContext, stop: asyncio.Event) -> None:
     lease = dt.timedelta(seconds=settings.lease_seconds)
     runner = Runner(context, Queue(context.database, name, lease), settings.concurrency, lease)
     unsubscribe = context.bus.subscribe(JOBS, lambda _: runner.wake.set())
-    log.info("the worker %s begins", name)
+    log.info("the worker %s starts", name)
     try:
         async with asyncio.TaskGroup() as together:
             together.create_task(runner.run(stop))
@@ -128,7 +128,7 @@ async def _be_seen(context: WorkerContext, name: str, stop: asyncio.Event) -> No
                 await session.execute(alive)
                 await session.execute(delete(Worker).where(Worker.seen_at < now - FORGET_AFTER))
         except Exception:
-            log.exception("the worker could not say that it lives")
+            log.exception("the worker could not record that it is alive")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEEN_EVERY):
                 await stop.wait()

@@ -154,8 +154,8 @@ def _in_terms_of_oauth(
         except Disconnected:
             return Response(status_code=400)
         except Failure as failure:
-            told = _of_failure(failure)
-            return _json(told.body, told.status, told.headers)
+            reply = _of_failure(failure)
+            return _json(reply.body, reply.status, reply.headers)
 
     return answer
 

@@ -1,7 +1,7 @@
 """What a connector is, and what it works with.
 
 A connector knows the other service and nothing of queues. It brings what is new there (`sync`), and
-takes there what has happened here (`tell`). Both may be interrupted anywhere and are then begun
+takes there what has happened here (`send`). Both may be interrupted anywhere and are then begun
 anew, so a connector notes how far it has come in the transaction of what it brought.
 
 It says what went wrong by four exceptions. Their messages are shown to the integration's owner,
@@ -105,7 +105,7 @@ class Connector(Protocol):
     every: dt.timedelta | None
 
     def wants(self, settings: dict[str, Any], event: Any) -> str | None:
-        """Whether to `tell` of an event (a row of the log): None, or a key. While what has the same
+        """Whether to `send` an event (a row of the log): None, or a key. While what has the same
         key is still to be told nothing is added to it.
         """
         ...
@@ -114,11 +114,11 @@ class Connector(Protocol):
         """Bring a portion of what is new, and note how far that is; whether there is more."""
         ...
 
-    async def tell(
+    async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
         """Take there what has happened. There is no event where the connector itself has found that
         something is still to be told, and queued it
-        (`domain.integrations.integration.enqueue_tell`).
+        (`domain.integrations.integration.enqueue_send`).
         """
         ...

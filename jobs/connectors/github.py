@@ -26,7 +26,7 @@ from sqlalchemy import func, or_, select
 
 from auth import access
 from db.models import ExternalLink, Integration, Task, TaskStatus
-from domain.integrations.integration import enqueue_tell, identify
+from domain.integrations.integration import enqueue_send, identify
 from domain.work import Work
 from errors import Failure
 from jobs.connectors.base import Connection, Denied, Trouble, Wait
@@ -118,7 +118,7 @@ class GitHub:
             raise wait
         return True
 
-    async def tell(
+    async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
         """Close or open the issue, if GitHub does not have it so."""
@@ -161,7 +161,7 @@ class GitHub:
             await connection.do(partial(_note_attempted, link.id, attempted))
             await connection.do(partial(_note_trouble, link.id, str(trouble)))
             raise
-        await connection.do(partial(_note_told, link.id, change, reply))
+        await connection.do(partial(_note_sent, link.id, change, reply))
 
 
 # --- the repository ------------------------------------------------------------------------------
@@ -204,10 +204,12 @@ async def _renamed(connection: Connection) -> bool:
 
 def _no_repository(refusal: Refusal) -> Denied:
     if refusal.status == GONE:
-        return Denied("The repository has no issues: they are switched off, or it was deleted.")
+        return Denied("The repository has no issues: they are disabled, or it was deleted.")
     if refusal.status in {403, 451}:
-        return Denied("The token may not do this at GitHub; it needs to read and write issues.")
-    return Denied("There is no such repository, or the token may not see its issues.")
+        return Denied(
+            "The token lacks permission on GitHub; it needs read and write access to issues."
+        )
+    return Denied("The repository does not exist, or the token cannot read its issues.")
 
 
 async def _list(connection: Connection, stage: str, page: str | None, etag: str | None) -> Reply:
@@ -275,13 +277,13 @@ async def _bring(connection: Connection, stage: str, take: Take, things: Sequenc
         if isinstance(error, Failure):
             reason = error.message
         else:
-            log.warning("A thing of GitHub could not be read", exc_info=True)
+            log.warning("an item from GitHub could not be read", exc_info=True)
             reason = "GitHub's answer could not be read."
     kind = COMMENT if stage == _COMMENTS else ISSUE
     try:
         await connection.do(partial(note_unreadable, kind, things[0], reason))
     except _OF_ONE_THING:
-        log.warning("A thing of GitHub has no id")
+        log.warning("an item from GitHub has no id")
     return 1
 
 
@@ -309,7 +311,7 @@ async def _read_again(connection: Connection) -> bool:
         await _read_one(connection, link)
     if links:
         return True
-    await connection.do(_queue_untold)
+    await connection.do(_queue_unsent)
     progress = connection.progress
     quiet = progress.get("quiet", False)
     reached = (
@@ -373,7 +375,7 @@ async def _note_alike(link_id: UUID, work: Work, _integration: Integration) -> N
         settle(work, link, open_here=task.status.is_open)
 
 
-async def _note_told(
+async def _note_sent(
     link_id: UUID, change: Thing, reply: Reply, work: Work, integration: Integration
 ) -> None:
     link = await work.session.get_one(ExternalLink, link_id)
@@ -405,10 +407,10 @@ async def _note_refusal(
     link = await work.session.get_one(ExternalLink, link_id)
     gone = refusal.status == GONE
     reasons = {
-        403: "GitHub refuses this: the token may not write to the issue, or it is locked.",
-        404: "GitHub answers that there is no such issue, or that the token may not change it.",
+        403: "GitHub rejected this: the token cannot write to the issue, or the issue is locked.",
+        404: "GitHub reports that the issue does not exist, or that the token cannot change it.",
         GONE: "The issue was deleted on GitHub.",
-        422: "GitHub refuses the change as invalid.",
+        422: "GitHub rejected the change as invalid.",
     }
     note_problem(work, link, reasons.get(refusal.status, str(refusal)), again=not gone)
 
@@ -432,7 +434,7 @@ async def _note_place(link_id: UUID, reply: Reply, work: Work, _integration: Int
         ExternalLink.external_id == id_,
     )
     if await work.session.scalar(twin):
-        note_problem(work, link, "The issue was moved, and is a task of its own.", again=False)
+        note_problem(work, link, "The issue was moved and has its own task.", again=False)
         return
     link.external_id, link.url, link.number = id_, reply.url, None
     link.retry_at = work.now + _EVERY
@@ -447,10 +449,10 @@ async def _note_read(link_id: UUID, work: Work, integration: Integration) -> Non
         link.retry_at = None
     task = None if link.local_id is None else await work.session.get(Task, link.local_id)
     if task is not None and task.status.is_open != (link.seen.get("state") == "open"):
-        await enqueue_tell(work, integration.id, str(task.id), event_id=None, task_id=task.id)
+        await enqueue_send(work, integration.id, str(task.id), event_id=None, task_id=task.id)
 
 
-async def _queue_untold(work: Work, integration: Integration) -> None:
+async def _queue_unsent(work: Work, integration: Integration) -> None:
     """Queue what GitHub should have been told and was not, while the integration was paused, or had
     failed. What could not be told is tried again where it is read again.
     """
@@ -467,4 +469,4 @@ async def _queue_untold(work: Work, integration: Integration) -> None:
         )
     )
     for task_id in list(await work.session.scalars(different, work.viewer.params)):
-        await enqueue_tell(work, integration.id, str(task_id), event_id=None, task_id=task_id)
+        await enqueue_send(work, integration.id, str(task_id), event_id=None, task_id=task_id)

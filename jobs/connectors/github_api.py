@@ -81,7 +81,7 @@ async def ask(
             break
         url = _target_of(connection, answer, url)
     else:
-        raise Refusal(answer.status, "GitHub redirects in a circle.")
+        raise Refusal(answer.status, "GitHub redirects in a loop.")
     status = answer.status
     if 200 <= status < 300 or (status == NOT_MODIFIED and etag is not None):
         return Reply(answer, url)
@@ -100,7 +100,7 @@ def next_page(connection: Connection, answer: Answer) -> str | None:
     if found is None:
         return None
     if not on_same_server(connection, found[1]):
-        raise Denied("The next page of the list is said to be on another server.")
+        raise Denied("GitHub names another server for the next page of the list.")
     return found[1]
 
 
@@ -149,7 +149,7 @@ def _meaning(connection: Connection, answer: Answer) -> Trouble:
     if status == 429 or (status == 403 and limited):
         return _limited(connection, answer)
     if status == 401:
-        return Denied("GitHub does not take the token: it is wrong, or has expired.")
+        return Denied("GitHub rejects the token: it is invalid or has expired.")
     if 400 <= status < 500:
         return Refusal(status, f"GitHub answered {status}.")
     if status >= 500 and "retry-after" in answer.headers:
@@ -167,4 +167,4 @@ def _limited(connection: Connection, answer: Answer) -> Wait:
         known = used and reset.isascii() and reset.isdigit() and len(reset) < 12
         # A second more: the reset is a whole second, and may be rounded.
         wait = dt.datetime.fromtimestamp(int(reset) + 1, dt.UTC) - now if known else _PAUSE
-    return Wait(wait, "GitHub takes no more requests for a while.")
+    return Wait(wait, "GitHub accepts no further requests for a while.")

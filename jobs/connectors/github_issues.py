@@ -202,8 +202,8 @@ def _told_since(link: ExternalLink, issue: Thing, asked_at: dt.datetime) -> bool
     """
     if link.written_at is not None and link.written_at >= asked_at:
         return True
-    told: bool = issue["updated_at"] < link.seen.get("toldAt", "")
-    return told
+    older: bool = issue["updated_at"] < link.seen.get("toldAt", "")
+    return older
 
 
 async def _links_of(

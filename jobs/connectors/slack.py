@@ -62,7 +62,7 @@ class Slack:
         """There is nothing to bring."""
         return False
 
-    async def tell(
+    async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
         """Post the sentence, if the owner may still see what it is about."""
@@ -99,14 +99,14 @@ def _meaning(sent: Answer, now: dt.datetime) -> Trouble | None:
     named = sent.body[:100].decode("utf-8", "replace").strip()
     code = f"{status} {named}" if _CODE.fullmatch(named) else str(status)
     if status in _GONE or named in _GONE_CODES:
-        return Denied(f"The channel's webhook is not valid any more: it answered {code}.")
+        return Denied(f"The channel's webhook is no longer valid: it answered {code}.")
     if status in _MOVED:
-        return Denied(f"The channel's webhook has another address now: it answered {code}.")
+        return Denied(f"The channel's webhook has moved: it answered {code}.")
     wait = asked_wait(sent, now)
     if status == 429 or (status >= 500 and wait is not None):
-        return Wait(wait or _PAUSE, "The channel is sent too much at once.")
+        return Wait(wait or _PAUSE, "The channel received too many messages at once.")
     if 400 <= status < 500 and status not in _TRY_AGAIN:
-        return Rejected(f"The channel's webhook does not accept a message: it answered {code}.")
+        return Rejected(f"The channel's webhook rejected a message: it answered {code}.")
     return Trouble(f"The channel's webhook answered {code}.")
 
 

@@ -90,7 +90,7 @@ _NOTICES = {
     ),
     Change.PASSWORD_RESET: (
         "Your password was reset",
-        "The password of your account was set with a link from a mail. All sessions have ended.",
+        "The password of your account was reset with a link from a mail. All sessions have ended.",
     ),
     Change.EMAIL_CHANGED: (
         "Your e-mail address was changed",
@@ -98,11 +98,11 @@ _NOTICES = {
     ),
     Change.EMAIL_RESTORED: (
         "A change of your e-mail address was undone",
-        "The owner of the former address undid the change to this one. All sessions have ended.",
+        "The owner of the previous address undid the change to this one. All sessions have ended.",
     ),
     Change.SESSIONS_REVOKED: (
         "An administrator ended your sessions",
-        "An administrator ended all sessions of your account. Sign in again to go on.",
+        "An administrator ended all sessions of your account. Sign in again to continue.",
     ),
     Change.DEACTIVATED: (
         "Your account was deactivated",

@@ -73,12 +73,12 @@ class SmtpSender(Sender):
         except aiosmtplib.SMTPRecipientsRefused as refused:
             answers = [f"{answer.code} {answer.message}" for answer in refused.recipients]
             if all(answer.code >= 500 for answer in refused.recipients):
-                raise GiveUp(f"The mail server refuses the recipient: {answers[0]}") from refused
+                raise GiveUp(f"The mail server rejected the recipient: {answers[0]}") from refused
             raise
         except aiosmtplib.SMTPDataError as refused:
             if refused.code >= 500:
                 raise GiveUp(
-                    f"The mail server refuses the message: {refused.code} {refused.message}"
+                    f"The mail server rejected the message: {refused.code} {refused.message}"
                 ) from refused
             raise
 

@@ -102,7 +102,7 @@ class Fcm(Push):
             if after is not None:
                 raise Later(after, f"The push service asks to wait for {after}.")
         if answer.status_code == httpx.codes.BAD_REQUEST:
-            raise GiveUp(f"The push service refuses the message: {answer.text[:500]}")
+            raise GiveUp(f"The push service rejected the message: {answer.text[:500]}")
         answer.raise_for_status()
 
     async def _post(self, body: bytes) -> httpx.Response:
