@@ -1,8 +1,9 @@
-"""`/auth/verify-email` and `/auth/undo-email-change`: where links of mails about an account lead.
+"""`/auth/verify-email` and `/auth/undo-email-change`: the targets of links in mails about an
+account.
 
-Opening one shows a page with a button (see `web.pages`). The button leads on to the web
-application, at `/email-verified` or `/email-change-undone`, with `status=success` or `status=error`
-and the error's code; a link that does not work (any more) leads there at once.
+Opening one shows a page with a button (see `web.pages`). The button leads to the web application,
+at `/email-verified` or `/email-change-undone`, with `status=success`, or `status=error` and the
+error's code; a link that does not (or no longer) work leads there at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from web.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """One kind of link: its page, what the button does, and where it leads in the end."""
+    """One kind of link: its page, what the button does, and where it leads."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""The page that `UserError.docsUrl` leads to: every error code, and what to do about it."""
+"""The page behind `UserError.docsUrl`: every error code, and what to do about it."""
 
 from __future__ import annotations
 

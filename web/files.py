@@ -1,9 +1,9 @@
-"""Files over HTTP: fetching attachments and pictures, and sending the bytes of an upload.
+"""Files over HTTP: downloads of attachments and avatars, and the bytes of uploads.
 
-An attachment is given to whoever may see it (`Authorization: Bearer`), or to whoever has a signed
-address of it. It is always a download under its own name: only what this server made itself, a
-thumbnail or a person's picture, is shown in a page. The headers say the rest: no guessing of the
-type, no scripts, no frames. What one may not see and what there is not answer the same.
+An attachment can be downloaded by users who can see it (`Authorization: Bearer`), and with a signed
+address. It is always a download under its own name: only what this server made itself, a thumbnail
+or an avatar, is shown in a page. The headers do the rest: no type sniffing, no scripts, no frames.
+A hidden file and a missing one give the same answer.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _STATUSES: Final = {
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.UNAVAILABLE: 503,
 }
-# Should a browser show it all the same, it is a page that may do nothing.
+# If a browser shows it all the same, the page can do nothing.
 _CONTAINED: Final = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 _AVATAR: Final = Statement(
@@ -56,9 +56,9 @@ _AVATAR: Final = Statement(
         models.User.id == bindparam("user_id"), models.User.deleted_at.is_(None)
     )
 )
-# What an API key must be good for.
+# The scope that an API key needs.
 _SCOPE: Final = "files:read"
-# Sixteen times what is taken is read and thrown away before a sender is cut off.
+# Sixteen times the limit is read and discarded before a sender is cut off.
 _PATIENCE: Final = 16
 
 

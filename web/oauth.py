@@ -1,9 +1,8 @@
 """OAuth 2 for standard clients: `POST /auth/token` (RFC 6749) and `POST /auth/revoke` (RFC 7009).
 
 Tokens are those of `sessionCreate` and `sessionRefresh`, by the grant types `password` and
-`refresh_token`. Clients are public: there is no secret that an application in a browser or on a
-phone could keep, so `client_id` is taken and not looked at. Bodies are forms, errors are those of
-the RFC.
+`refresh_token`. Clients are public: an application in a browser or on a phone cannot keep a secret,
+so `client_id` is accepted and ignored. Bodies are forms, and errors are those of the RFC.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ log = logging.getLogger("taskloom.oauth")
 
 _LONGEST: Final = 10_000
 _MOST_FIELDS: Final = 20
-# Tokens must stay in no cache (RFC 6749, 5.1).
+# Tokens must not be cached (RFC 6749, 5.1).
 _HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 Form = Mapping[str, str]
@@ -82,7 +81,7 @@ def oauth_routes(runtime: Runtime) -> list[BaseRoute]:
         text = _field(form, "token")
         revoked = partial(sessions.revoke_by_token, auth=runtime.services.authenticator, token=text)
         await runtime.change(revoked, request.scope["taskloom.request"])
-        # A token that is not known is as good as revoked (RFC 7009, 2.2).
+        # An unknown token counts as revoked (RFC 7009, 2.2).
         return Response(status_code=200, headers=_HEADERS)
 
     return [
@@ -144,7 +143,7 @@ def _field(form: Form, name: str) -> str:
 def _in_terms_of_oauth(
     route: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Every failure as the RFC has it; a fault is told by the gate."""
+    """Answer failures as the RFC defines; faults are handled by `web.middleware`."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -162,7 +161,7 @@ def _in_terms_of_oauth(
 
 def _of_failure(failure: Failure) -> OAuthError:
     if isinstance(failure, RateLimited):
-        # The one registered code that says so (RFC 8628).
+        # The only registered code for it (RFC 8628).
         return OAuthError(
             "slow_down",
             failure.message,

@@ -1,11 +1,11 @@
-"""What bounds a connection before there is a request: sizes of headers, and deadlines.
+"""Limits on a connection before there is a request: sizes of headers, and deadlines.
 
-uvicorn with httptools has no such limits: it keeps any number of headers of any size, and waits for
-the rest of a request for ever. A connection that breaks a limit is told why (408, 414, 431) and is
-closed. What it still sends is thrown away for a second, since a client that is cut off while it
-sends never reads the answer.
+uvicorn with httptools has no such limits: it keeps any number of headers of any size, and waits
+forever for the rest of a request. A connection that exceeds a limit is told why (408, 414, 431) and
+closed. What it still sends is discarded for a second, since a client that is cut off while sending
+never reads the answer.
 
-One timer for each connection looks after all of its deadlines, so that a request costs none.
+One timer per connection checks all of its deadlines, so that a request costs none.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from errors import ErrorCode
 from settings import LimitSettings
 
 _LINGER_SECONDS: Final = 1.0
-# What surrounds the bytes of a body: the sizes of chunks, of which the smallest have one byte and
-# take five to say so, and fields after the last chunk.
+# What surrounds the bytes of a body: the sizes of chunks (the smallest have one byte and take five
+# to say so), and fields after the last chunk.
 _AROUND_A_BYTE: Final = 8
-# Frames of one WebSocket message. Those of browsers have one frame, or a few where it is long.
+# Frames of one WebSocket message. Browsers send one, or a few for a long message.
 _MOST_FRAMES: Final = 1_000
 
 

@@ -18,9 +18,10 @@ from settings import Settings
 from web.connections import Connections
 from web.metrics import Metrics
 
-# How long a client may take no byte of a stream before it is let go; it resumes by its last cursor.
+# How long a client may read nothing of a stream before it is disconnected; it resumes by its last
+# cursor.
 SEND_SECONDS: Final = 45.0
-# How long a task that was cancelled is waited for.
+# How long a cancelled task is awaited.
 _END_SECONDS: Final = 5.0
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ log = logging.getLogger("taskloom.web")
 
 @dataclass(slots=True)
 class Runtime:
-    """Made with the application; `services` are there from its start to its end."""
+    """Made with the application; `services` exist from its start to its end."""
 
     settings: Settings
     executor: Executor
@@ -39,12 +40,12 @@ class Runtime:
     # Around each message of a stream.
     sending: Deadlines = field(default_factory=lambda: Deadlines(SEND_SECONDS))
     _services: Services | None = None
-    # Mutations whose client left run on to their end; held here, since asyncio would drop them.
+    # Mutations whose client left run to their end; kept here, since asyncio would drop them.
     _detached: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def started(self) -> bool:
-        """Whether the application is between its start and its end."""
+        """Whether the application has started and not ended."""
         return self._services is not None
 
     @property
@@ -65,14 +66,14 @@ class Runtime:
         return await services.transactions.run(act, viewer, now=now, request=request)
 
     async def finish(self) -> None:
-        """End the streams, and wait for what goes on without its client."""
+        """End the streams, and wait for mutations that run without their client."""
         self.connections.stop()
         if self._detached:
             await asyncio.wait(self._detached, timeout=self.settings.graphql.operation_seconds)
 
     async def end(self, *tasks: asyncio.Task[Any]) -> None:
-        """Cancel tasks and wait until they have ended, but not for ever: they cannot be waited for
-        if they wait for something that never ends. What they raise is of no interest.
+        """Cancel tasks and wait until they end, but not forever, since one may wait for something
+        that never ends. Their exceptions are ignored.
         """
         for task in tasks:
             task.cancel()
@@ -84,7 +85,7 @@ class Runtime:
                 self.detach(task)
 
     def detach(self, work: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
-        """Let something go on that nobody waits for any more."""
+        """Let something continue that nobody waits for."""
         task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)

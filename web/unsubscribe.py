@@ -1,7 +1,7 @@
-"""`/unsubscribe`: no more mail, for whoever holds a mail and is not signed in.
+"""`/unsubscribe`: stop mails without signing in.
 
-Programs that check the links of mails open them too, so opening it (GET) only asks; the button and
-the mail programs' one click (RFC 8058) both send a POST.
+Programs that check links in mails open them too, so opening it (GET) only asks; the button and the
+one-click unsubscription of mail programs (RFC 8058) both send a POST.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from web.runtime import Runtime
 
 
 def unsubscribe_routes(runtime: Runtime) -> list[BaseRoute]:
-    """The page, and what its buttons and mail programs send."""
+    """The page, and the target of its buttons and of mail programs."""
     links = UnsubscribeLinks(runtime.settings)
 
     async def unsubscribe(request: Request) -> Response:
