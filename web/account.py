@@ -46,8 +46,8 @@ _LINKS = {
     ),
     "/auth/undo-email-change": _Link(
         "Undo the change of your e-mail address",
-        "Your account gets its former address back, all sessions end, and you are sent a mail to "
-        "choose a new password.",
+        "This restores the previous address, ends all sessions, and sends you a mail to choose a "
+        "new password.",
         "Undo the change",
         account_mail.undo_change,
         "/email-change-undone",

@@ -57,7 +57,7 @@ class TooManyConnections(Failure):
 
     def __init__(self, maximum: int) -> None:
         super().__init__(
-            f"{maximum} live connections are open already; close one of them first.",
+            f"{maximum} live connections are open already; close one first.",
             extra={"limit": "connections", "maximum": maximum},
         )
 
@@ -137,7 +137,7 @@ class Connections:
             valid = await authenticator.still_valid(stream.credentials)
         except Exception as error:  # noqa: BLE001 - the next look may succeed
             # The database is unreachable. Nothing can be delivered without it either.
-            log.warning("a stream's credentials could not be looked at: %s", error)
+            log.warning("the credentials of a stream could not be checked: %s", error)
             return
         if not valid:
             stream.expire()

@@ -104,9 +104,9 @@ class EventStream:
                     await runtime.end(work)
                     await self._close(send, self._ending.result())
                 elif work.done() and isinstance(work.exception(), (TimeoutError, OSError)):
-                    log.info("request %s: the client takes nothing any more", self._info.id)
+                    log.info("request %s: the client stopped reading", self._info.id)
                 elif work.done() and work.exception() is not None:
-                    log.error("request %s: the stream broke", exc_info=work.exception())
+                    log.error("request %s: the stream failed", exc_info=work.exception())
             finally:
                 if prepared.kind is OperationType.MUTATION and not work.done():
                     # A mutation that has begun is not undone because its client left.

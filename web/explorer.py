@@ -179,13 +179,12 @@ pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
 </head>
 <body>
 <h1>$name $version is running</h1>
-<p>The API answers at <code>$endpoint</code>. Only the explorer that belongs on this page has not
-been built: it is made from npm packages, and either nobody has built it yet or the packages could
-not be had from here. To build it, run this in the folder of the server, and load the page again;
-the server need not be started anew:</p>
+<p>The API is available at <code>$endpoint</code>. The explorer for this page has not been built yet,
+or its npm packages could not be downloaded. To build it, run this in the server's folder and reload
+the page; you need not restart the server:</p>
 <pre>make explorer</pre>
-<p>It needs Node.js 20.19 or later, or takes one from PyPI where the machine has none, and an npm
-registry that can be reached. Until then any GraphQL client will do:</p>
+<p>It needs access to an npm registry, and Node.js 20.19 or later, which is downloaded from PyPI if
+it is missing. Until then, use any GraphQL client:</p>
 <pre>curl -s $host$endpoint -H 'Content-Type: application/json' \\
   -d '{"query": "{ __typename }"}'</pre>
 </body>

@@ -89,7 +89,7 @@ async def _found(runtime: Runtime, request: Request) -> Any:
         lifetime=KEPT,
     )
     if not genuine:
-        raise Forbidden("This address is not valid any more; ask for a fresh one.")
+        raise Forbidden("This address is no longer valid; request a new one.")
     try:
         export_id = ids.decode(models.ReportExport, request.path_params["id"], ())
     except BadInput:

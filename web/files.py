@@ -147,7 +147,7 @@ class _Routes:
         upload = Upload("", services.files.most_bytes)
         try:
             if not self._signed(request, "PUT"):
-                raise Unauthenticated("Send the file to the address that the upload was given.")
+                raise Unauthenticated("Send the file to the address returned for the upload.")
             upload_id = _uuid(models.StoredFile, request.path_params["id"])
             async for chunk in request.stream():
                 await upload.write(chunk)
@@ -215,7 +215,7 @@ class _Routes:
             method, request.url.path, expires or "", signature or "", services.clock()
         )
         if not allowed:
-            raise Forbidden("This address is not valid any more; ask for a fresh one.")
+            raise Forbidden("This address is no longer valid; request a new one.")
         return True
 
     async def _viewer(self, request: Request) -> Viewer:

@@ -128,7 +128,7 @@ class GraphQLOverHTTP:
         if method == "GET":
             return request_from_query(scope["query_string"], limits.json_depth)
         raise BadRequest(
-            f"{method} is not a method of this path.", status=405, headers={"Allow": METHODS}
+            f"{method} is not allowed on this path.", status=405, headers={"Allow": METHODS}
         )
 
     async def _read_files(self, scope: Scope, receive: Receive) -> GraphQLRequest:
@@ -152,7 +152,9 @@ class GraphQLOverHTTP:
             tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token")
             if tokens:
                 if not prepared.subscribes:
-                    raise Unauthenticated("A stream token opens one subscription, and no query.")
+                    raise Unauthenticated(
+                        "A stream token can open one subscription; it cannot run queries."
+                    )
                 return await authenticator.use_stream_token(tokens[0])
         try:
             return await authenticator.viewer(authorization)

@@ -108,7 +108,7 @@ class Health:
             finding = self._findings[name]
             if not alive:
                 finding.status = max(finding.status, _Status.DEGRADED, key=list(_Status).index)
-                finding.detail = "it has died and is started again"
+                finding.detail = "it died and is being restarted"
             if restarts:
                 finding.restarts = restarts
 
@@ -119,7 +119,7 @@ class Health:
             at, fault = database.refused
             # Reads work, so the process stays in service. The next change will show.
             if time.monotonic() - at < _REFUSED_SECONDS:
-                return _Finding(_Status.DEGRADED, f"changes are refused: {fault.value}")
+                return _Finding(_Status.DEGRADED, f"changes fail: {fault.value}")
         return _Finding()
 
     async def _migrations(self) -> _Finding:
@@ -190,7 +190,7 @@ class _Figures:
                 queue = await queue_state(services.database.reader, now)
                 circuits = await open_circuits(services.database.reader, now)
         except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
-            log.warning("the event log and the queue cannot be measured: %s", error)
+            log.warning("the figures of the event log and the queue cannot be read: %s", error)
             return
         metrics.event_lag.set(head.lag)
         metrics.queue(queue, now)
@@ -220,7 +220,9 @@ class MetricsEndpoint:
             scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token.encode())
         ):
             raise HTTPException(
-                401, "Send the token of TASKLOOM_METRICS_TOKEN.", {"WWW-Authenticate": "Bearer"}
+                401,
+                "Send the value of TASKLOOM_METRICS_TOKEN as a Bearer token.",
+                {"WWW-Authenticate": "Bearer"},
             )
         headers = {"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE}
         return Response(await self._figures.text(), headers=headers)

@@ -48,7 +48,7 @@ class _Requests(Collector):
         """As the library's metric."""
         operations = CounterMetricFamily(
             "taskloom_operations",
-            "GraphQL operations, by type, transport and how they went: ok, errors, refused.",
+            "GraphQL operations by type, transport and outcome: ok, errors, refused.",
             labels=("type", "transport", "outcome"),
         )
         for labels, count in self._operations.items():
@@ -56,7 +56,7 @@ class _Requests(Collector):
         yield operations
         taken = HistogramMetricFamily(
             "taskloom_operation_seconds",
-            "Time from the request's last byte to the answer's first, in seconds.",
+            "Seconds from the last byte of the request to the first byte of the answer.",
             labels=("type",),
         )
         for kind, counts in self._taken.items():
@@ -81,42 +81,41 @@ class Metrics:
         self.registry.register(self._requests)
         self.event_lag = Gauge(
             "taskloom_event_lag_seconds",
-            "For how long the oldest event has waited for a writing transaction to end.",
+            "Seconds that the oldest pending event has waited for a writing transaction to end.",
             registry=self.registry,
         )
         self._jobs = Gauge(
             "taskloom_jobs",
-            "Jobs behind the scenes, by state: waiting, running, done (within the last day), "
-            "failed (given up and held).",
+            "Background jobs by state: waiting, running, done (within the last day), failed.",
             ("state",),
             registry=self.registry,
         )
         self._job_wait = Gauge(
             "taskloom_job_wait_seconds",
-            "For how long the most overdue job has been due; 0 where none is.",
+            "Seconds that the most overdue job has been due; 0 if none is.",
             registry=self.registry,
         )
         self._workers = Gauge(
             "taskloom_workers",
-            "Workers that were seen within the last minute.",
+            "Workers seen within the last minute.",
             registry=self.registry,
         )
         self._up = Gauge(
             "taskloom_part_up",
-            "Whether a part that the server has started lives: its worker, its database.",
+            "Whether a part that the server started is alive: its worker, its database.",
             ("part",),
             registry=self.registry,
         )
         self._restarts = Gauge(
             "taskloom_part_restarts",
-            "How often such a part died and was started again.",
+            "How often such a part died and was restarted.",
             ("part",),
             registry=self.registry,
         )
         self._circuits = Gauge(
             "taskloom_circuits_open",
-            "Destinations that hang and are left alone for a while, by kind; each worker counts "
-            "its own.",
+            "Destinations with an open circuit (they hang and are left alone for a while), by kind; "
+            "each worker counts its own.",
             ("kind",),
             registry=self.registry,
         )

@@ -83,7 +83,7 @@ async def read_multipart(
         if not message.get("more_body", False):
             break
     if not reader.ended:
-        raise BadRequest("The form breaks off before its end.")
+        raise BadRequest("The form is incomplete.")
     return form.request()
 
 
@@ -179,7 +179,7 @@ class _Form:
             if name != wanted:
                 raise BadRequest(
                     "The form's fields must be `operations`, then `map`, then the files; "
-                    f"`{wanted}` was due, and {json.dumps(name[:50])} came."
+                    f"expected `{wanted}`, got {json.dumps(name[:50])}."
                 )
             return
         places = self._awaited.pop(name, None)
@@ -217,7 +217,7 @@ class _Form:
             raise BadRequest(f"The form has no field `{missing}`.")
         if self._awaited:
             name = next(iter(self._awaited))
-            raise BadRequest(f"`map` names the file {json.dumps(name[:50])}, which did not come.")
+            raise BadRequest(f"`map` names the file {json.dumps(name[:50])}, which was not sent.")
         return request_from_object(self._operations)
 
 

@@ -126,7 +126,7 @@ async def _form(request: Request) -> Form:
             body, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
         )
     except (ValueError, BadRequest):
-        raise OAuthError("invalid_request", "The body is not a short form in UTF-8.") from None
+        raise OAuthError("invalid_request", "The body must be a short form in UTF-8.") from None
     form = dict(pairs)
     if len(form) != len(pairs):
         raise OAuthError("invalid_request", "A parameter is given more than once.")

@@ -81,7 +81,7 @@ class Runtime:
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=_END_SECONDS)
             for task in pending:
-                log.warning("a task does not end: %r", task)
+                log.warning("a cancelled task does not end: %r", task)
                 self.detach(task)
 
     def detach(self, work: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:

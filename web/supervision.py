@@ -101,7 +101,7 @@ class Supervisor:
             return
         if now < part.not_before:
             return
-        log.error("the %s has died and is started again", name)
+        log.error("the %s died and is being restarted", name)
         part.restarts += 1
         part.pause = min(max(1.0, 2 * part.pause), _LONGEST_PAUSE)
         part.not_before = now + part.pause
@@ -109,7 +109,7 @@ class Supervisor:
         try:
             part.start()
         except Exception:
-            log.exception("the %s could not be started; once more in %g s", name, part.pause)
+            log.exception("the %s could not be started; retrying in %g s", name, part.pause)
         part.started_at = time.monotonic()
         part.lives = part.alive()
 

@@ -29,13 +29,13 @@ def unsubscribe_routes(runtime: Runtime) -> list[BaseRoute]:
         token = request.query_params.get("token", "")
         wanted = links.verified(token)
         if wanted is None:
-            return _page("<p>This link is not valid.</p>", 400)
+            return _page("<p>This link is invalid.</p>", 400)
         if request.method != "POST":  # GET, and HEAD with it
             return _page(_question(token, wanted))
         kinds = None if request.query_params.get("all") == "1" else _kinds(wanted)
         info = RequestInfo(id=uuid4().hex)
         await runtime.change(lambda work: stop_mail(work, wanted.user_id, kinds), info)
-        return _page("<p>You will get no more of these mails.</p>")
+        return _page("<p>You will no longer receive these mails.</p>")
 
     return [Route("/unsubscribe", unsubscribe, methods=["GET", "POST"])]
 
@@ -48,8 +48,8 @@ def _kinds(wanted: Unsubscription) -> list[NotificationKind]:
 def _question(token: str, wanted: Unsubscription) -> str:
     kinds = _kinds(wanted)
     address = f"/unsubscribe?{urlencode({'token': token})}"
-    some = button(f"No more mail about {named(kinds)}", address) if kinds else ""
-    return some + button("No more notifications by mail at all", f"{address}&all=1")
+    some = button(f"Unsubscribe from mails about {named(kinds)}", address) if kinds else ""
+    return some + button("Unsubscribe from all notifications by mail", f"{address}&all=1")
 
 
 def _page(body: str, status: int = 200) -> Response:

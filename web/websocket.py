@@ -99,7 +99,7 @@ async def _refuse_origin(scope: Scope, send: Send) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": FORBIDDEN})
         return
-    message = "Pages of this origin may not connect. Allowed are those of TASKLOOM_CORS_ORIGINS."
+    message = "This origin is not allowed to connect; TASKLOOM_CORS_ORIGINS lists those that are."
     error = {"message": message, "extensions": {"code": ErrorCode.FORBIDDEN.value}}
     body = orjson.dumps({"errors": [error]})
     headers = [
@@ -142,7 +142,7 @@ class _Connection:
     def tick(self, now: float) -> None:
         """Ping a silent client, and disconnect one that does not answer."""
         if now - self._heard_at > SILENCE_SECONDS:
-            self._close(SILENT, "Nothing was heard from you; no pong either")
+            self._close(SILENT, "No pong received")
         elif now - max(self._heard_at, self._pinged_at) > PING_SECONDS:
             self._pinged_at = now
             self._runtime.detach(self._write({"type": "ping"}))
@@ -199,7 +199,7 @@ class _Connection:
             async with asyncio.timeout(5):
                 await self._send(message)
         except (OSError, RuntimeError, TimeoutError):
-            log.debug("connection %s was gone before it was closed", self._info.id)
+            log.debug("connection %s had ended before it was closed", self._info.id)
 
     async def _abandon(self, reader: asyncio.Task[None]) -> None:
         """End what still runs. A mutation continues to its end, since it may be half done."""
@@ -428,10 +428,10 @@ class _Connection:
                     if not self._closing.done():
                         await self._send({"type": "websocket.send", "text": text})
         except TimeoutError:
-            self._close(SILENT, "You take no messages; connect again with your last cursor")
+            self._close(SILENT, "Client too slow; connect again with your last cursor")
         except OSError:
             # The client is gone; the reader notices it too.
-            log.debug("connection %s is gone", self._info.id)
+            log.debug("connection %s has ended", self._info.id)
 
 
 def _full(limit: int) -> Failure:

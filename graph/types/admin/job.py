@@ -91,7 +91,7 @@ class JobQueue:
     oldest_due_at: dt.datetime | None = attribute(
         "Since when the longest overdue job has been due; null if none is overdue."
     )
-    workers: int = attribute("Workers that were seen within the last minute.")
+    workers: int = attribute("Workers seen within the last minute.")
 
 
 _NEWEST = (Key(ordering.source(models.Job.created_at), descending=True),)
