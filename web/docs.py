@@ -27,9 +27,9 @@ _PAGE: Final = """<!doctype html>
   code {{ font-family: ui-monospace, monospace }}
 </style>
 <h1>Error codes</h1>
-<p>Codes are returned in <code>errors {{ code }}</code> of a mutation's payload, with the path of the
-value in <code>path</code>, and in <code>extensions.code</code> of top-level errors. Codes are never
-removed.</p>
+<p>Codes are returned in <code>errors {{ code }}</code> of a mutation's payload, with the path
+of the value in <code>path</code>, and in <code>extensions.code</code> of top-level errors. Codes
+are never removed.</p>
 <dl>
 {codes}
 </dl>

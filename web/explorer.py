@@ -179,9 +179,9 @@ pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
 </head>
 <body>
 <h1>$name $version is running</h1>
-<p>The API is available at <code>$endpoint</code>. The explorer for this page has not been built yet,
-or its npm packages could not be downloaded. To build it, run this in the server's folder and reload
-the page; you need not restart the server:</p>
+<p>The API is available at <code>$endpoint</code>. The explorer for this page has not been built
+yet, or its npm packages could not be downloaded. To build it, run this in the server's folder and
+reload the page; you need not restart the server:</p>
 <pre>make explorer</pre>
 <p>It needs access to an npm registry, and Node.js 20.19 or later, which is downloaded from PyPI if
 it is missing. Until then, use any GraphQL client:</p>

@@ -114,7 +114,7 @@ class Metrics:
         )
         self._circuits = Gauge(
             "taskloom_circuits_open",
-            "Destinations with an open circuit (they hang and are left alone for a while), by kind; "
+            "Destinations with an open circuit (hanging, and left alone for a while), by kind; "
             "each worker counts its own.",
             ("kind",),
             registry=self.registry,
