@@ -1,6 +1,7 @@
 """Write the next migration from the models: `python scripts/new_migration.py "what it does"`.
 
-Compares with a throwaway database that has all earlier migrations. Read and tidy what it wrote.
+It compares them with a throwaway database that has all earlier migrations. Read and tidy the
+result.
 """
 
 from __future__ import annotations
