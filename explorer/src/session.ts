@@ -138,11 +138,11 @@ export class Session {
       throw isUnauthenticated(result) ? new Refused(message) : new Error(message);
     }
     const payload = (result.data as Record<string, SessionPayload> | null | undefined)?.[field];
-    if (payload === undefined) throw new Unreachable("The server gave no answer that can be read.");
+    if (payload === undefined) throw new Unreachable("The answer of the server cannot be read.");
     const { accessToken, refreshToken, expiresAt, user, errors } = payload;
     if (errors.length > 0) throw new Refused(errors.map(({ message }) => message).join(" "));
     if (accessToken === null || refreshToken === null || expiresAt === null || user === null) {
-      throw new Refused("The server gave no token.");
+      throw new Refused("The server returned no token.");
     }
     return { accessToken, refreshToken, expiresAt: Date.parse(expiresAt), username: user.username };
   }
