@@ -99,7 +99,7 @@ def hidden_from_assignee() -> Forbidden:
 async def create_in_one_statement(work: Work, new: NewTask, returning: Returning) -> Row | None:
     """The new task, with the columns that are wanted of it; None where nothing was done.
 
-    `work` is one of `domain.work.of_one_statement`. Raises what is wrong with the values
+    `work` is one of `domain.work.Transactions.single`. Raises what is wrong with the values
     themselves, and `IntegrityError` where the id is taken.
     """
     own = work.viewer.projects
