@@ -525,9 +525,9 @@ def documents_register(*, file: Path) -> None:
 @click.option("--check", is_flag=True, help="Fail if schema.graphql is out of date.")
 def schema(*, check: bool) -> None:
     """Print the GraphQL schema, as stored in schema.graphql."""
-    from graph.schema import schema as current
+    from graph.schema import sdl
 
-    printed = f"{current.as_str().rstrip()}\n"
+    printed = sdl()
     if not check:
         click.echo(printed, nl=False)
         return

@@ -1,9 +1,9 @@
-"""Everything that can be wrong with a request, in one vocabulary.
+"""Everything that can be wrong with a request, as one set of codes and exceptions.
 
-An *expected* failure is a value with a code: domain functions raise a `Failure`, and one place
+An *expected* failure has a code: domain functions raise a `Failure`, and one place
 (`graph.kit.mutation` for payloads, `graph.request.execution` for top-level errors) turns it into
-what the client reads. Whatever else is raised is a fault: the client gets a request id and nothing
-of the inside.
+what the client reads. Any other exception is a fault: the client gets a request id and no internal
+detail.
 """
 
 from __future__ import annotations
@@ -65,81 +65,88 @@ class ErrorCode(Enum):
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
 
-# Descriptions for the schema, one for every member (`graph.core.errors` reads them).
+# Descriptions for the schema, one for every member; `graph.core.errors` adds them.
 ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.UNAUTHENTICATED: (
-        "No valid credentials came with the request: sign in with `sessionCreate`, or renew the "
-        "access token with `sessionRefresh`."
+        "The request has no valid credentials. Sign in with `sessionCreate`, or renew the access "
+        "token with `sessionRefresh`."
     ),
-    ErrorCode.FORBIDDEN: "The object is visible to you, but your rights do not allow this change.",
-    ErrorCode.NOT_FOUND: "There is no such object, or you may not see it; the two look the same.",
+    ErrorCode.FORBIDDEN: "You can see the object, but are not allowed to do this.",
+    ErrorCode.NOT_FOUND: (
+        "The object does not exist or you cannot see it. The two cases have the same response."
+    ),
     ErrorCode.INVALID_CREDENTIALS: (
-        "The login or the password is wrong (which one is not said), or the refresh token is not "
-        "valid any more."
+        "The login or password is wrong (the error does not say which), or the refresh token is "
+        "no longer valid."
     ),
     ErrorCode.ACCOUNT_INACTIVE: "The account was deactivated by an administrator.",
     ErrorCode.REGISTRATION_CLOSED: "This server does not accept registrations.",
-    ErrorCode.BAD_USER_INPUT: "A value breaks a rule; `path` says which, `message` says the rule.",
-    ErrorCode.ALREADY_EXISTS: "Something that must be unique is taken already.",
+    ErrorCode.BAD_USER_INPUT: "A value is invalid. `path` names the value, `message` the rule.",
+    ErrorCode.ALREADY_EXISTS: "A value that must be unique is already in use.",
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
-    ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of things is reached.",
-    ErrorCode.ARCHIVED: "The project is archived and so read-only; unarchive it first.",
+    ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of objects is reached.",
+    ErrorCode.ARCHIVED: "The project is archived and therefore read-only. Unarchive it first.",
     ErrorCode.LOCKED: (
         "Time before the project's `timeLockedBefore` is locked, and a time entry of this change "
         "begins before that day."
     ),
     ErrorCode.OVERLAP: (
-        "Two time entries of one person would overlap, and the project of one of them does not "
+        "Two time entries of one user would overlap, and the project of one of them does not "
         "allow that (`allowOverlaps`)."
     ),
-    ErrorCode.FILE_EMPTY: "The file has no bytes.",
-    ErrorCode.FILE_TOO_LARGE: "The file has more bytes than are taken.",
-    ErrorCode.FILE_NAME_INVALID: "Nothing is left of the file's name once folders are taken off.",
-    ErrorCode.FILE_TYPE_NOT_ALLOWED: "Files with this ending of the name are not taken.",
-    ErrorCode.FILE_TYPE_MISMATCH: "By its bytes the file is not what its name says.",
-    ErrorCode.IMAGE_INVALID: "The picture cannot be read, or is not of a type that is taken here.",
-    ErrorCode.IMAGE_TOO_LARGE: "The picture has more pixels than are unpacked here.",
-    ErrorCode.UPLOAD_INCOMPLETE: "The file of this upload has not been sent to its address yet.",
+    ErrorCode.FILE_EMPTY: "The file is empty.",
+    ErrorCode.FILE_TOO_LARGE: "The file exceeds the size limit.",
+    ErrorCode.FILE_NAME_INVALID: "The file name is empty after folders are removed from it.",
+    ErrorCode.FILE_TYPE_NOT_ALLOWED: "Files with this extension are not allowed.",
+    ErrorCode.FILE_TYPE_MISMATCH: "The file's content does not match its extension.",
+    ErrorCode.IMAGE_INVALID: "The image cannot be read, or its type is not supported.",
+    ErrorCode.IMAGE_TOO_LARGE: "The image exceeds the limit on the number of pixels.",
+    ErrorCode.UPLOAD_INCOMPLETE: "The file of this upload has not been sent to its URL yet.",
     ErrorCode.CONFLICT: (
-        "The object has changed since the version in `ifVersion`. The payload carries the current "
+        "The object has changed since the version in `ifVersion`. The payload has the current "
         "object, and `fields` names the fields that differ from what you sent."
     ),
-    ErrorCode.IDEMPOTENCY_MISMATCH: "The idempotency key was used before with another input.",
+    ErrorCode.IDEMPOTENCY_MISMATCH: "The idempotency key was already used with a different input.",
     ErrorCode.CURSOR_EXPIRED: (
-        "The event cursor is older than what is kept for replay, or from before the database was "
-        "restored. Read the state afresh and take a new `eventCursor`."
+        "The event cursor is older than the stored events, or from before the database was "
+        "restored. Reload your state and get a new `eventCursor`."
     ),
     ErrorCode.BAD_REQUEST: "The request is not a well-formed GraphQL request.",
     ErrorCode.GRAPHQL_PARSE_FAILED: "The document is not valid GraphQL syntax.",
-    ErrorCode.GRAPHQL_VALIDATION_FAILED: "The document does not fit the schema.",
+    ErrorCode.GRAPHQL_VALIDATION_FAILED: "The document is not valid for this schema.",
     ErrorCode.OPERATION_RESOLUTION_FAILURE: (
-        "The document has no operation of that name, or several and none was named."
+        "The document has no operation with the requested name, or has several and the request "
+        "names none."
     ),
     ErrorCode.PERSISTED_QUERY_NOT_FOUND: (
-        "No document is stored under that hash; send the hash together with the document once."
+        "No document is stored under this hash. Send the hash together with the document once."
     ),
     ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED: "This server does not store documents.",
     ErrorCode.RATE_LIMITED: (
-        "Too many requests; `extensions.retryAfter` says how many seconds to wait."
+        "Too many requests. Wait for the number of seconds in `extensions.retryAfter`."
     ),
-    ErrorCode.OPERATION_TOO_COMPLEX: "The operation is larger than one operation may be.",
-    ErrorCode.TIMEOUT: "The operation took longer than operations may take, and was stopped.",
+    ErrorCode.OPERATION_TOO_COMPLEX: (
+        "The operation exceeds a limit on size or cost. "
+        "`extensions` has the limit's name and both numbers."
+    ),
+    ErrorCode.TIMEOUT: "The operation exceeded the time limit and was stopped.",
     ErrorCode.UNAVAILABLE: (
-        "The server cannot answer right now (database unreachable, or stopping)."
+        "The server cannot answer right now: it is stopping, or its database is unreachable. Try "
+        "again later."
     ),
     ErrorCode.INTERNAL_SERVER_ERROR: (
-        "A fault on the server. Quote `extensions.requestId` when you report it."
+        "An unexpected error on the server. Include `extensions.requestId` when you report it."
     ),
 }
 
 
 class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
-    """An expected failure: a code, a sentence for a person, and the place of the value.
+    """An expected failure: a code, a message for the user, and the path of the value.
 
-    `path` is the place within the mutation's input (`("input", "title")`, list indices as
-    strings); `fields` names the fields that differ in a conflict; `refs` names objects that the
-    payload should carry all the same (the current object of a conflict), by payload field;
-    `extra` goes into `extensions` of a top-level error (`retryAfter`).
+    `path` is the path in the mutation's input (`("input", "title")`, list indices as strings);
+    `fields` names the fields that differ in a conflict; `refs` are objects that the payload has
+    nevertheless (the current object of a conflict), by payload field; `extra` goes into
+    `extensions` of a top-level error (`retryAfter`).
     """
 
     code = ErrorCode.BAD_USER_INPUT
@@ -164,7 +171,7 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
         self.extra = extra or {}
 
     def under(self, *prefix: str | int) -> Failure:
-        """The same failure, its path prefixed (for a value that stands inside another)."""
+        """The same failure with its path prefixed, for a value inside another one."""
         self.path = (*(str(part) for part in prefix), *self.path)
         return self
 
@@ -192,11 +199,11 @@ _collected: ContextVar[Problems | None] = ContextVar("problems", default=None)
 
 
 class Problems:
-    """What is wrong with one input so far: of each value the first thing.
+    """The failures of one input so far: the first one of each value.
 
-    While `collecting`, a check that fails notes it and gives another value in the place of the bad
-    one, so that those after it are made too. None of these values reaches the database:
-    `demand_no_problems` stands before every statement of a `domain.work.Work`.
+    While `collecting`, a check that fails is noted and returns a replacement for the invalid value,
+    so that the checks after it run too. No replacement reaches the database: `demand_no_problems`
+    runs before every statement of a `domain.work.Work`.
     """
 
     def __init__(self) -> None:
@@ -207,13 +214,15 @@ class Problems:
         return bool(self._found)
 
     def add(self, failure: Failure) -> None:
-        """Note a failure, unless its value has one already."""
+        """Note a failure, unless its value already has one."""
         for single in each(failure):
             self._found.setdefault(single.path or single.message, single)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Note what is wrong in this block. A failure that is raised ends it, and is noted too."""
+        """Note the failures in this block. A failure that is raised ends the block and is noted
+        too.
+        """
         self.outer = _collected.get()
         token = _collected.set(self)
         try:
@@ -224,7 +233,7 @@ class Problems:
             _collected.reset(token)
 
     def raise_any(self) -> None:
-        """Raise all of them, or the only one as it is."""
+        """Raise all failures, or the only one as it is."""
         found = list(self._found.values())
         if found:
             raise found[0] if len(found) == 1 else Failures(found)
@@ -232,7 +241,7 @@ class Problems:
 
 @contextmanager
 def collecting() -> Iterator[Problems]:
-    """Collect what is wrong in this block, and raise it at the end."""
+    """Collect the failures in this block, and raise them at its end."""
     problems = Problems()
     with problems.collect():
         yield problems
@@ -240,7 +249,7 @@ def collecting() -> Iterator[Problems]:
 
 
 def refuse(failure: Failure) -> None:
-    """Note what is wrong with a value and go on; raise it where nobody collects."""
+    """Note a failure and continue; raise it if failures are not being collected."""
     problems = _collected.get()
     if problems is None:
         raise failure
@@ -248,7 +257,7 @@ def refuse(failure: Failure) -> None:
 
 
 def refuse_all(problems: Problems) -> None:
-    """Pass on what was collected about a part of the input."""
+    """Pass on the failures that were collected for a part of the input."""
     try:
         problems.raise_any()
     except Failure as failure:
@@ -256,7 +265,7 @@ def refuse_all(problems: Problems) -> None:
 
 
 def check(instead: Any = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A check of one value that raises. While problems are collected it notes what is wrong and
+    """A check of one value that raises. While failures are collected, it notes the failure and
     returns `instead`.
     """
 
@@ -266,7 +275,7 @@ def check(instead: Any = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
             problems = _collected.get()
             if problems is None:
                 return function(*args, **kwargs)
-            # Checks within this one raise: the value has one problem, the first.
+            # Checks within this one raise: only the first failure of a value is reported.
             token = _collected.set(None)
             try:
                 return function(*args, **kwargs)
@@ -282,7 +291,7 @@ def check(instead: Any = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def demand_no_problems() -> None:
-    """Raise what has been collected so far."""
+    """Raise the failures collected so far."""
     problems = _collected.get()
     while problems is not None:
         problems.raise_any()
@@ -290,7 +299,7 @@ def demand_no_problems() -> None:
 
 
 def has_problems() -> bool:
-    """Whether anything has been collected so far, so that nothing will be done."""
+    """Whether failures were collected so far, so that nothing will be changed."""
     problems = _collected.get()
     while problems is not None and not problems:
         problems = problems.outer
@@ -298,7 +307,7 @@ def has_problems() -> bool:
 
 
 class BadInput(Failure):
-    """A value breaks a rule."""
+    """An invalid value."""
 
 
 class NotFound(Failure):
@@ -307,17 +316,17 @@ class NotFound(Failure):
     code = ErrorCode.NOT_FOUND
 
     def __init__(self, noun: str = "object", *, path: Sequence[str | int] = ()) -> None:
-        super().__init__(f"There is no such {noun}, or you may not see it.", path=path)
+        super().__init__(f"There is no such {noun}, or you cannot see it.", path=path)
 
 
 class Forbidden(Failure):
-    """Visible, but not to be changed by this viewer."""
+    """Visible to this viewer, who is not allowed to do this."""
 
     code = ErrorCode.FORBIDDEN
 
 
 class AlreadyExists(Failure):
-    """Something that must be unique is taken."""
+    """A value that must be unique is already in use."""
 
     code = ErrorCode.ALREADY_EXISTS
 
@@ -333,7 +342,9 @@ class Unauthenticated(Failure):
 
     code = ErrorCode.UNAUTHENTICATED
 
-    def __init__(self, message: str = "Sign in to do this.") -> None:
+    def __init__(
+        self, message: str = "This requires authentication: sign in, or send an API key."
+    ) -> None:
         super().__init__(message)
 
 
@@ -350,7 +361,9 @@ class Unavailable(Failure):
 
 
 class RateLimited(Failure):
-    """Too often, or too much at once. Always a top-level error; `retry_after` is in seconds."""
+    """Too many requests, or too many at once. Always a top-level error; `retry_after` is in
+    seconds.
+    """
 
     code = ErrorCode.RATE_LIMITED
 

@@ -1,1 +1,1 @@
-"""Who is asking (viewer, tokens, sessions, passwords) and what they may do (access)."""
+"""Who sends a request (viewer, tokens, sessions, passwords) and what they can do (access)."""

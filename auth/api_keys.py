@@ -1,8 +1,8 @@
-"""API keys: what a program holds to act as its user, within its scopes.
+"""API keys: credentials with which a program acts as its user, within its scopes.
 
-A key is 256 random bits behind `tl_`, and kept as SHA-256. Who it stands for is one row of the
-database, read at most every three seconds for each key in use, so that a revocation holds
-everywhere within that time; `forget` makes it hold at once.
+A key is `tl_` and 256 random bits, stored as SHA-256. Its row is read from the database at most
+every three seconds per key in use, so that a revocation takes effect everywhere within that time;
+`forget` makes it take effect at once.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from errors import Unauthenticated
 log = logging.getLogger("taskloom.auth")
 
 PREFIX = "tl_"
-# Shown of a key: its prefix and eight characters, of which nobody can guess the other 35.
+# The visible part of a key: the prefix and 8 characters. The other 35 cannot be guessed.
 _SHOWN = len(PREFIX) + 8
 _LONGEST = 100
 _MOST_KEYS = 20_000
-# How exact `lastUsedAt` is.
+# The precision of `lastUsedAt`.
 USED = dt.timedelta(minutes=1)
 
 _KEY = Statement(
@@ -59,7 +59,7 @@ _KEY = Statement(
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made. `text` exists nowhere else."""
+    """A new key. `text` is stored nowhere else."""
 
     text: str
     prefix: str
@@ -67,7 +67,7 @@ class NewKey:
 
 
 def new_key() -> NewKey:
-    """256 random bits."""
+    """Create a key of 256 random bits."""
     text = PREFIX + secrets.token_urlsafe(32)
     return NewKey(text, text[:_SHOWN], _hash(text))
 
@@ -78,7 +78,7 @@ def _hash(text: str) -> bytes:
 
 
 def viewer_with(key: models.ApiKey | Any, user: Any) -> Viewer:
-    """Whom a key stands for: its user. `user`: a row of users, or a viewer."""
+    """The viewer of a key: its user with its limits. `user` is a row of users or a viewer."""
     projects = None if key.project_ids is None else tuple(key.project_ids)
     scopes = frozenset(key.scopes)
     administrates = any(scope.startswith(f"{ADMIN}:") for scope in scopes)
@@ -102,7 +102,7 @@ class _Known:
 
 
 class ApiKeys:
-    """The keys in use in this process."""
+    """The API keys in use in this process."""
 
     def __init__(
         self, database: Database, clock: Callable[[], dt.datetime], recheck: dt.timedelta
@@ -112,30 +112,31 @@ class ApiKeys:
         self._recheck = recheck
         self._known = BoundedCache[bytes, _Known](_MOST_KEYS, dropped=self._forget_hash)
         self._hashes: dict[UUID, bytes] = {}
-        # Grows with each `forget`: what was read before may be from before the revocation.
+        # Increases with each `forget`: an answer that was requested before can predate the
+        # revocation.
         self._generation = 0
 
     async def viewer(self, text: str) -> Viewer:
-        """Who this key stands for; `Unauthenticated`, with the reason, where it is not valid."""
+        """The viewer of a key. Raises `Unauthenticated`, with the reason, if it is invalid."""
         if len(text) > _LONGEST:
-            raise Unauthenticated("This is not an API key of Taskloom: it is too long.")
+            raise Unauthenticated("This is not a Taskloom API key: it is too long.")
         return await self._viewer(_hash(text))
 
     async def current(self, key_id: UUID) -> Viewer:
-        """Who the key of this id stands for now; `Unauthenticated`, with the reason, if it is no
-        longer valid.
+        """The current viewer of a key by its ID. Raises `Unauthenticated`, with the reason, if the
+        key is no longer valid.
         """
         hash_ = self._hashes.get(key_id)
         if hash_ is None:
             async with self._database.session() as session:
                 key = await session.get(models.ApiKey, key_id)
             if key is None:
-                raise Unauthenticated("There is no such API key.")
+                raise Unauthenticated("This API key does not exist.")
             hash_ = key.hash
         return await self._viewer(hash_)
 
     def forget(self, user_id: UUID | None) -> None:
-        """Believe nothing of this user's keys until asked again."""
+        """Drop what is cached about this user's keys."""
         self._generation += 1
         for hash_, known in self._known.items():
             if known.viewer.user_id == user_id:
@@ -150,7 +151,7 @@ class ApiKeys:
         rows = await self._database.reader.fetch(_KEY, {"hash": hash_})
         row = rows[0] if rows else None
         if row is None or row.deleted_at is not None:
-            raise Unauthenticated("There is no such API key.")
+            raise Unauthenticated("This API key does not exist.")
         if row.revoked_at is not None:
             raise Unauthenticated("The API key was revoked.")
         if row.expires_at is not None and row.expires_at <= now:
@@ -175,10 +176,10 @@ class ApiKeys:
             self._hashes.pop(known.viewer.api_key_id, None)
 
     async def _mark_used(self, key_id: UUID, now: dt.datetime) -> None:
-        """The time is for people; that it could not be noted is no reason to refuse anything."""
+        """`lastUsedAt` is informative; a failure to store it must not fail the request."""
         try:
             async with self._database.session() as session, session.begin():
                 key = update(models.ApiKey).where(models.ApiKey.id == key_id)
                 await session.execute(key.values(last_used_at=now))
         except Exception:
-            log.exception("the use of an API key could not be noted")
+            log.exception("the last use of an API key could not be stored")

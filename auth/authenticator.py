@@ -1,10 +1,10 @@
-"""From a request's credentials to its `Viewer`, at the price of a look-up in a dictionary.
+"""Turns a request's credentials into its `Viewer`, at the cost of a dictionary lookup.
 
-A token is verified once and then known by its text. What a token cannot say, whether its session
-still stands and its user is still active, is one row of the database, read at most every three
-seconds for each session in use. So a revocation that was made in another process holds here within
-three seconds even where the two share nothing but the database. `forget` makes it hold at once: in
-this process because whoever revokes calls it, in the others because the bus repeats it there.
+A token is verified once and then cached by its text. Whether its session and user are still active
+is read from the database at most every three seconds per session in use. So a revocation in another
+process takes effect here within three seconds, even if only the database is shared. `forget` makes
+it take effect at once: the revoking code calls it in its own process, and the bus calls it in the
+others.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from db.read import Statement
 from errors import Unauthenticated
 from settings import Settings
 
-# The promise is five seconds; the rest is for the read itself and for a busy loop.
+# The contract is five seconds; the rest is for the read itself and a busy event loop.
 RECHECK = dt.timedelta(seconds=3)
-# Longer than a stream token lives, by more than the clocks of several servers differ.
+# Longer than the life of a stream token plus the clock difference between servers.
 _USED_KEPT = dt.timedelta(minutes=10)
 _MOST_TOKENS = 20_000
 _MOST_SESSIONS = 20_000
 
 FORGET = "forget"
-"""The topic of revocations: `{"session_id": id}` or `{"user_id": id}`."""
+"""The bus topic of revocations: `{"session_id": id}` or `{"user_id": id}`."""
 
 _STANDING = Statement(
     select(
@@ -58,19 +58,19 @@ _STANDING = Statement(
 
 
 class Bus(Protocol):
-    """The part of `events.bus` that is needed here: messages to and from the other processes."""
+    """The part of `events.bus` that is needed here: messages between processes."""
 
     async def publish(self, topic: str, payload: Any) -> None:
-        """Tell everybody. May be lost, which costs a delay only."""
+        """Send a message to all processes. It can be lost, which only causes a delay."""
 
     def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Callable[[], None]:
-        """Hear what others publish, until the returned function is called."""
+        """Receive messages until the returned function is called."""
 
 
 class _Standing:
-    """What the database said of a session, and until when that is believed.
+    """The state of a session in the database, and until when it is cached.
 
-    Tokens of one session share it, so that `forget` reaches all of them by one assignment.
+    Tokens of a session share it, so that `forget` invalidates all of them with one assignment.
     """
 
     __slots__ = ("current", "is_admin", "refusal", "timezone", "until", "user_id", "week_start")
@@ -84,7 +84,7 @@ class _Standing:
         self.week_start = models.WeekDay.MONDAY
         self.refusal: str | None = None
         if row is None or row.deleted_at is not None:
-            self.refusal = "The session does not exist any more; sign in again."
+            self.refusal = "The session no longer exists; sign in again."
             return
         self.user_id = row.user_id
         self.is_admin = row.is_admin
@@ -93,19 +93,19 @@ class _Standing:
         if not row.is_active:
             self.refusal = "The account was deactivated by an administrator."
         elif row.revoked_at is not None:
-            self.refusal = "The session was ended; sign in again."
+            self.refusal = "The session was revoked; sign in again."
         elif row.expires_at <= now:
             self.refusal = "The session has expired; sign in again."
         else:
             self.until = min(self.until, row.expires_at)
 
     def end(self) -> None:
-        """Believe it no longer."""
+        """Stop using it."""
         self.current = False
 
 
 class _Known:
-    """A verified token: whose it is, until when, and on what standing."""
+    """A verified token: its viewer, its expiry and its session's state."""
 
     __slots__ = ("claims", "standing", "until", "viewer")
 
@@ -117,7 +117,7 @@ class _Known:
 
 
 class Authenticator:
-    """One per process. `passwords` and `tokens` are what `domain.accounts.session` works with."""
+    """One per process. `domain.accounts.session` uses `passwords` and `tokens`."""
 
     def __init__(
         self,
@@ -135,25 +135,25 @@ class Authenticator:
         self._deaf = bus.subscribe(FORGET, self._on_forget) if bus is not None else None
         self._clock = clock
         self._known = BoundedCache[str, _Known](_MOST_TOKENS)
-        # What `forget` can no longer find must not be believed either.
+        # `forget` cannot find a dropped one, so it must not be used either.
         self._standings = BoundedCache[UUID, _Standing](
             _MOST_SESSIONS, dropped=lambda _, standing: standing.end()
         )
-        # One read at a time for each session, however many requests wait for it.
+        # One read at a time per session, however many requests wait for it.
         self._asking: dict[UUID, asyncio.Task[_Standing]] = {}
 
     def close(self) -> None:
-        """Let go of the threads, and of the bus."""
+        """Stop the threads and unsubscribe from the bus."""
         if self._deaf is not None:
             self._deaf()
         self.passwords.close()
 
-    # --- who asks --------------------------------------------------------------------------------
+    # --- authentication --------------------------------------------------------------------------
 
     async def viewer(self, authorization: str | None) -> Viewer:
-        """Who sends this `Authorization` header: nobody where there is none.
+        """The viewer of an `Authorization` header; `NOBODY` without a header.
 
-        Raises `Unauthenticated`, with the reason, for a header that names nobody.
+        Raises `Unauthenticated`, with the reason, if the header is invalid.
         """
         if authorization is None:
             return NOBODY
@@ -163,27 +163,29 @@ class Authenticator:
         return await self._admit(authorization)
 
     async def use_stream_token(self, token: str) -> Viewer:
-        """Who opens a subscription with this stream token, which is used up by it.
+        """The viewer of a stream token, which is used up.
 
-        `Unauthenticated` if the token is not valid or was used before, in whichever process.
+        Raises `Unauthenticated` if the token is invalid or was used before, in any process.
         """
         now = self._clock()
         claims = self.tokens.verify_stream(token, now)
         viewer = _viewer(claims, await self._standing(claims.session_id))
         used = models.UsedStreamToken
-        # The row is the lock: of several attempts at once, one inserts it.
+        # The row is the lock: of several concurrent attempts, only one inserts it.
         row = {"id": claims.token_id, "expires_at": now + _USED_KEPT}
         claim = insert(used).values(row).on_conflict_do_nothing().returning(used.id)
         async with self.database.session() as session, session.begin():
             if await session.scalar(claim) is None:
-                raise Unauthenticated("The stream token was used already. Ask for a new one.")
+                raise Unauthenticated(
+                    "The stream token was already used. Create a new one with `streamTokenCreate`."
+                )
         return viewer
 
     async def current(self, credentials: Credentials) -> Viewer:
-        """Who these credentials stand for at this moment, with the rights of this moment.
+        """The viewer of these credentials, with their current permissions.
 
-        A look-up in a dictionary, to be made for every operation and delivery of a connection.
-        Raises `Unauthenticated`, with the reason, if they are no longer valid.
+        Costs a dictionary lookup; call it for every operation and delivery of a connection. Raises
+        `Unauthenticated`, with the reason, if the credentials are no longer valid.
         """
         if credentials.api_key_id is not None:
             return await self.keys.current(credentials.api_key_id)
@@ -197,7 +199,7 @@ class Authenticator:
         )
 
     async def still_valid(self, credentials: Credentials) -> bool:
-        """Whether an open stream with these credentials may go on."""
+        """Whether an open stream with these credentials can continue."""
         try:
             await self.current(credentials)
         except Unauthenticated:
@@ -205,14 +207,18 @@ class Authenticator:
         return True
 
     def mint_stream_token(self, viewer: Viewer) -> Minted:
-        """A token with which this viewer may open one subscription by GET, within a minute."""
+        """A token with which this viewer can open one subscription by GET, within a minute."""
         user_id = viewer.require()
         if viewer.session_id is None or viewer.expires_at is None:
-            raise Unauthenticated("Stream tokens are for those who signed in with a session.")
+            raise Unauthenticated(
+                "Stream tokens require a signed-in session; API keys cannot create them."
+            )
         return self.tokens.mint_stream(user_id, viewer.session_id, viewer.expires_at, self._clock())
 
     async def _admit(self, authorization: str) -> Viewer:
-        """The way of API keys, and of a token that is unknown or was not looked at for a while."""
+        """The slow path: API keys, and tokens that are unknown or whose state is no longer
+        cached.
+        """
         if _is_key(authorization):
             return await self.keys.viewer(_bearer(authorization))
         known = self._known.get(authorization)
@@ -232,12 +238,12 @@ class Authenticator:
         asking = self._asking.get(session_id)
         if asking is None:
             asking = self._asking[session_id] = asyncio.create_task(self._ask(session_id))
-        # Shielded: who stops waiting must not take the answer from the others.
+        # Shielded: a cancelled request must not cancel the read for the others.
         return await asyncio.shield(asking)
 
     async def _ask(self, session_id: UUID) -> _Standing:
         this = asyncio.current_task()
-        # The moment before the read: what is true then is believed for so long, not longer.
+        # The time before the read: the answer is cached from then on.
         now = self._clock()
         try:
             rows = await self.database.reader.fetch(_STANDING, {"session_id": session_id})
@@ -245,22 +251,22 @@ class Authenticator:
             if self._asking.get(session_id) is this:
                 self._standings[session_id] = standing
             else:
-                # `forget` came meanwhile: the answer may be from before the revocation.
+                # `forget` was called in the meantime: the answer can predate the revocation.
                 standing.end()
             return standing
         finally:
             if self._asking.get(session_id) is this:
                 del self._asking[session_id]
 
-    # --- who asks no longer ----------------------------------------------------------------------
+    # --- revocation ------------------------------------------------------------------------------
 
     def forget(self, *, session_id: UUID | None = None, user_id: UUID | None = None) -> None:
-        """Believe nothing of this session, or of this user's sessions, until asked again.
+        """Drop what is cached about this session or this user's sessions.
 
-        In this process only, and at once; to be called after the commit.
+        Takes effect at once, in this process only; call it after the commit.
         """
         self.keys.forget(user_id)
-        # A read that is under way may have begun before the commit, and does not say of which user.
+        # A running read can have started before the commit, and its user is not known yet.
         self._asking.clear()
         for known_id, standing in self._standings.items():
             if known_id == session_id or (user_id is not None and standing.user_id == user_id):
@@ -270,7 +276,7 @@ class Authenticator:
     async def forget_everywhere(
         self, *, session_id: UUID | None = None, user_id: UUID | None = None
     ) -> None:
-        """`forget` here, and ask the other processes to do the same."""
+        """Call `forget` in this process and in all others."""
         self.forget(session_id=session_id, user_id=user_id)
         if self._bus is not None:
             ids = {"session_id": session_id, "user_id": user_id}
@@ -290,7 +296,7 @@ def _viewer_of(
     if standing.refusal is not None:
         raise Unauthenticated(standing.refusal)
     if standing.user_id != user_id:
-        raise Unauthenticated("The token names another user than its session.")
+        raise Unauthenticated("The token does not belong to its session's user.")
     return Viewer(
         user_id=user_id,
         session_id=session_id,
@@ -310,6 +316,6 @@ def _bearer(authorization: str) -> str:
     token = token.strip()
     if scheme.lower() != "bearer" or not token or " " in token:
         raise Unauthenticated(
-            "The Authorization header must read: Bearer <access token>, or Bearer <API key>."
+            "The Authorization header must be: Bearer <access token>, or Bearer <API key>."
         )
     return token

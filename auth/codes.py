@@ -1,9 +1,9 @@
-"""Links and codes that come by mail, to prove that an address is somebody's.
+"""Links and codes that are sent by mail to prove that an address is the user's.
 
-Both are computed from the id of what was asked for, with a key of the server: so they stand in the
-mail and nowhere else, neither in a table nor in the queue of jobs, and a mail that is sent twice
-says the same twice. Whether the id still stands for anything, until when and how often it may be
-tried is a row of the database (`db.models.AccountCode`).
+Both are computed from the ID of the request and a server key. So they exist only in the mail, not
+in a table or the job queue, and a mail that is sent twice has the same text. Whether the ID is
+still valid, until when and for how many attempts is stored in the database
+(`db.models.AccountCode`).
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _DIGITS = 6
 
 
 class AccountCodes:
-    """One per process; cheap to make."""
+    """One per process; cheap to create."""
 
     def __init__(self, settings: Settings) -> None:
-        # What was sent while a former secret was the present one is good to its end.
+        # Links and codes made with a previous secret stay valid until they expire.
         self._keys = [
             hmac.new(secret, b"taskloom/account-code/1", hashlib.sha256).digest()
             for secret in settings.auth.secrets
         ]
 
     def token(self, id_: UUID) -> str:
-        """What a link carries: the id, and 128 bits that only this server can compute."""
+        """The text in a link: the ID, and 128 bits that only this server can compute."""
         raw = id_.bytes + _mac(self._keys[0], b"token", id_)[:_MAC_BYTES]
         return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
     def id_of(self, token: str) -> UUID | None:
-        """The id in a link, or None where the link is not one of ours."""
+        """The ID in a link, or None if this server did not make the link."""
         try:
             raw = base64.b64decode(
                 token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
@@ -53,11 +53,11 @@ class AccountCodes:
         return id_ if any(genuine) else None
 
     def code(self, id_: UUID) -> str:
-        """Six digits to be typed. So few are good only because they can be tried five times."""
+        """Six digits to type in. They are safe because only five attempts are allowed."""
         return _digits(self._keys[0], id_)
 
     def is_code(self, id_: UUID, code: str) -> bool:
-        """Whether these are the digits; spaces do not matter."""
+        """Whether these are the digits; spaces are ignored."""
         given = "".join(code.split()).encode()
         return any(hmac.compare_digest(given, _digits(key, id_).encode()) for key in self._keys)
 

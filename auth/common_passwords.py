@@ -1,7 +1,7 @@
-"""Passwords that are tried first: the common ones, and those that are the account's own names.
+"""Passwords that attackers try first: common ones, and the account's own names.
 
-The list comes with the code (`common_passwords.txt`, which names its sources), so nothing is
-fetched. It has only passwords that are long enough to be accepted otherwise.
+The list is part of the code (`common_passwords.txt`, which names its sources), so nothing is
+downloaded. It contains only passwords that are long enough to be accepted otherwise.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ _FILE = Path(__file__).with_suffix(".txt")
 
 
 def is_common(password: str) -> bool:
-    """Whether it is in the list, in whichever case or width it is typed, and whatever stands in it
-    that nobody sees.
-    """
+    """Whether the password is in the list, ignoring case, width and invisible characters."""
     return _folded(password) in _listed()
 
 
 def is_name(password: str, names: Iterable[str | None]) -> bool:
-    """Whether it is one of these names, or the part of an address before the @."""
+    """Whether the password is one of these names, or the part of an address before the @."""
     wanted = _folded(password)
     given = [_folded(name) for name in names if name]
     return wanted in {*given, *(name.partition("@")[0] for name in given)}

@@ -1,9 +1,9 @@
-"""Secrets that must be used again, and so cannot be hashed: encrypted before they are stored.
+"""Encryption of stored secrets that must be used again, so that hashing is not possible.
 
-Whoever reads the database alone learns nothing. The key is made from `TASKLOOM_ENCRYPTION_KEYS`, or
-from `TASKLOOM_SECRET` where that is not set. The first key seals; all of them open, former secrets
-too, so that a new one can be put in front while what the old ones sealed is still read.
-`taskloom secrets reencrypt` seals everything anew with the first.
+Access to the database alone reveals nothing. The keys are derived from `TASKLOOM_ENCRYPTION_KEYS`,
+or from `TASKLOOM_SECRET` if that is not set. The first key encrypts; all of them decrypt, previous
+secrets too, so that a new key can be put first while old data stays readable. `taskloom secrets
+reencrypt` encrypts everything again with the first key.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from settings import Settings
 
 
 class Unreadable(Exception):  # noqa: N818 - a state of the data, for the operator
-    """None of the keys opens this: `TASKLOOM_ENCRYPTION_KEYS` or `TASKLOOM_SECRETS_OLD` has lost
-    one.
+    """No key decrypts this: one is missing from `TASKLOOM_ENCRYPTION_KEYS` or
+    `TASKLOOM_SECRETS_OLD`.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            "none of TASKLOOM_ENCRYPTION_KEYS and TASKLOOM_SECRETS_OLD opens a stored secret"
+            "no key in TASKLOOM_ENCRYPTION_KEYS or TASKLOOM_SECRETS_OLD decrypts a stored secret"
         )
 
 
 class Encryption:
-    """Seals and opens, authenticated (Fernet: AES-128-CBC with HMAC-SHA256)."""
+    """Encrypts and decrypts, authenticated (Fernet: AES-128-CBC with HMAC-SHA256)."""
 
     def __init__(self, settings: Settings) -> None:
         keys = settings.auth.encryption_keys.get_secret_value().split()
-        # Last, so that what was sealed before there were keys of their own can still be opened.
+        # Last, so that what was encrypted before encryption keys were set can still be decrypted.
         self._fernet = MultiFernet(
             [_fernet(key) for key in (*(key.encode() for key in keys), *settings.auth.secrets)]
         )
 
     def encrypt(self, secret: bytes) -> bytes:
-        """The secret as it may be stored."""
+        """Encrypt a secret for storage."""
         return self._fernet.encrypt(secret)
 
     def decrypt(self, encrypted: bytes) -> bytes:
-        """The secret that was sealed. Raises `Unreadable`."""
+        """Decrypt a stored secret. Raises `Unreadable`."""
         try:
             return self._fernet.decrypt(encrypted)
         except InvalidToken:
             raise Unreadable from None
 
     def reencrypt(self, encrypted: bytes) -> bytes:
-        """The same secret under the first key. Raises `Unreadable`."""
+        """Encrypt a stored secret again with the first key. Raises `Unreadable`."""
         try:
             return self._fernet.rotate(encrypted)
         except InvalidToken:

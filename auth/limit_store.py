@@ -1,8 +1,8 @@
-"""Counters of one process, for the `limits` library.
+"""Counters within one process, for the `limits` library.
 
-The library brings a store of its own for this. Ours looks at the clock that it is given, which
-tests need, and forgets by itself: the library's begins a walk over everything that it holds, with
-a change of threads for each key, whenever anything is counted.
+The library has an in-memory store of its own. This one uses the clock that it is given, which tests
+need, and expires keys itself: the library's store scans all its keys, with a thread switch for
+each, whenever anything is counted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from limits.aio.storage import MovingWindowSupport, Storage
 
 from cache import BoundedCache
 
-# Keys beyond this number push out those that were not used for the longest; memory stays bounded
-# even if every request comes from another address.
+# Further keys push out the least recently used; memory stays bounded even if every request comes
+# from a different address.
 _MOST_KEYS = 50_000
 
 
 class ProcessStorage(Storage, MovingWindowSupport):
-    """Counts that end with the process. `now` gives seconds since the epoch."""
+    """Counters that end with the process. `now` returns seconds since the epoch."""
 
     STORAGE_SCHEME = ["taskloom+process"]  # noqa: RUF012 - as the library declares it
 
@@ -29,7 +29,7 @@ class ProcessStorage(Storage, MovingWindowSupport):
         self._now = now
         # The count, and when it ends.
         self._counts = BoundedCache[str, tuple[int, float]](_MOST_KEYS)
-        # The moments of what was counted, the newest at the left.
+        # The times of the counted events, newest on the left.
         self._moments = BoundedCache[str, deque[float]](_MOST_KEYS)
 
     @property
@@ -40,11 +40,11 @@ class ProcessStorage(Storage, MovingWindowSupport):
     # --- fixed windows ---------------------------------------------------------------------------
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add to a count, which begins anew where it has ended; what it is then."""
+        """Add to a count, or start a new one if it has ended. Returns the new count."""
         return self.add(key, expiry, amount, self._now())
 
     def add(self, key: str, expiry: int, amount: int, now: float) -> int:
-        """`incr`, for those who know what time it is and that there is nothing to wait for."""
+        """Synchronous `incr` for callers that know the time."""
         count, end = self._counts.get(key, (0, 0.0))
         if end <= now:
             count, end = 0, now + expiry
@@ -52,7 +52,7 @@ class ProcessStorage(Storage, MovingWindowSupport):
         return count + amount
 
     async def get(self, key: str) -> int:
-        """The count, 0 where there is none."""
+        """The count; 0 if there is none."""
         count, end = self._counts.get(key, (0, 0.0))
         return count if end > self._now() else 0
 
@@ -63,7 +63,7 @@ class ProcessStorage(Storage, MovingWindowSupport):
     # --- moving windows --------------------------------------------------------------------------
 
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count so many more, if there is room for all of them within the last `expiry` seconds."""
+        """Count `amount` events if all of them fit into the last `expiry` seconds."""
         now = self._now()
         moments = self._within(key, now - expiry)
         if len(moments) + amount > limit:
@@ -74,7 +74,7 @@ class ProcessStorage(Storage, MovingWindowSupport):
         return True
 
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """When the oldest that still counts was counted, and how many there are."""
+        """The time of the oldest event that counts, and how many count."""
         now = self._now()
         moments = self._within(key, now - expiry)
         return (moments[-1] if moments else now), len(moments)
@@ -90,17 +90,17 @@ class ProcessStorage(Storage, MovingWindowSupport):
     # --- the rest of the interface ---------------------------------------------------------------
 
     async def check(self) -> bool:
-        """Whether it works."""
+        """Whether the store works."""
         return True
 
     async def reset(self) -> int | None:
-        """Forget everything; how many keys there were."""
+        """Drop all keys. Returns how many there were."""
         known = len(self._counts) + len(self._moments)
         self._counts.clear()
         self._moments.clear()
         return known
 
     async def clear(self, key: str) -> None:
-        """Forget one key."""
+        """Drop one key."""
         self._counts.pop(key)
         self._moments.pop(key)

@@ -1,15 +1,15 @@
-"""How often somebody may do something, and how many points of cost they may spend.
+"""Rate limits, and the budget of cost points.
 
-Two kinds of counting, by the `limits` library: in Redis where there is one, so that all processes
-count together, else in this process.
+Both are counted with the `limits` library: in Redis if it is configured, so that all processes
+count together, otherwise in this process.
 
-- *Rates* (`take`): so many logins, registrations, uploads a minute or hour, in a moving window, so
-  that nobody gets twice as many by waiting for the full hour. What was refused does not count.
-- *The budget* (`spend`): points a minute. Each operation of the API is charged, so this is one
-  addition to one number. Its window is the minute of the clock: everybody's ends at once.
+- *Rates* (`take`): logins, registrations and uploads per minute or hour, in a moving window, so
+  that no one gets twice as many around the full hour. Refused attempts do not count.
+- *The budget* (`spend`): points per minute. Each API operation is charged, so this is a single
+  increment. The window is the minute of the clock, the same for everyone.
 
-Where Redis cannot be reached, each process counts for itself until it can be again: a login must
-neither fail nor be free because of it.
+While Redis is unreachable, each process counts for itself: a login must neither fail nor be
+unlimited because of it.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ _SENTENCES: Final = {
 
 
 class Budget(NamedTuple):
-    """What is left of the budget of one minute. `charged` is what this operation took of it."""
+    """The rest of one minute's budget. `charged` is what this operation used."""
 
     limit: int
     remaining: int
     charged: int
-    # When the next minute's points are there: in seconds since the epoch, in RFC 3339, and how
-    # many whole seconds from now that is, at least one.
+    # When the budget resets: in seconds since the epoch, in RFC 3339, and in whole seconds from
+    # now, at least one.
     reset_at: int
     reset_text: str
     reset_seconds: int
@@ -89,7 +89,7 @@ class Limits:
         self._shared: RedisStorage | None = None
         self._moving_shared: MovingWindowRateLimiter | None = None
         self._client: Any = None
-        # The present minute, and its end as text.
+        # The current minute, and its end as text.
         self._minute = 0
         self._reset_text = ""
         self._redis_is_away = False
@@ -100,7 +100,7 @@ class Limits:
                 socket_timeout=_REDIS_SECONDS,
             )
             self._shared = RedisStorage(
-                # The connections are ours; the library looks only at how the address begins.
+                # The connections are ours; the library only looks at the URL's scheme.
                 "async+redis://",
                 implementation="redispy",
                 key_prefix=f"{settings.redis.prefix}limits",
@@ -109,14 +109,14 @@ class Limits:
             self._moving_shared = MovingWindowRateLimiter(self._shared)
 
     async def close(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         if self._client is not None:
             await self._client.aclose()
 
     # --- rates -----------------------------------------------------------------------------------
 
     async def take(self, rate: Rate, key: str, amount: int = 1) -> None:
-        """Count so many of this for `key`. Raises `RateLimited` where one of its limits is full."""
+        """Count `amount` events for `key`. Raises `RateLimited` if one of the limits is reached."""
         for item in self._items[rate]:
             await self._take(rate, item, key, amount)
 
@@ -139,8 +139,8 @@ class Limits:
     # --- the budget ------------------------------------------------------------------------------
 
     async def spend(self, who: str, points: int, now: dt.datetime) -> Budget:
-        """Charge so many points; `exceeded` where there are not so many left, and then nothing is
-        charged. 0 points: only look.
+        """Charge points. If not enough are left, `exceeded` is true and nothing is charged. With 0
+        points, only read the budget.
         """
         seconds = now.timestamp()
         minute = int(seconds // BUDGET_SECONDS)
@@ -152,7 +152,7 @@ class Limits:
         spent = await self._add(key, points, seconds)
         exceeded = spent > self._budget and points > 0
         if exceeded:
-            # Given back, so that a smaller operation may still fit.
+            # Given back, so that a smaller operation can still fit.
             spent = await self._add(key, -points, seconds)
             points = 0
         reset_at = (minute + 1) * BUDGET_SECONDS
@@ -174,14 +174,16 @@ class Limits:
         )
 
     async def _counted(self, shared: Any, local: Any, count: Callable[[Any], Awaitable[T]]) -> T:
-        """By Redis, or by this process where there is none at the moment."""
+        """Count in Redis, or in this process while Redis is not available."""
         if shared is None:
             return await count(local)
         try:
             counted = await count(shared)
         except redis.failures() as error:
             if not self._redis_is_away:
-                log.warning("limits are counted by each process for itself: %s", error)
+                log.warning(
+                    "limits are counted per process because Redis is not available: %s", error
+                )
             self._redis_is_away = True
             return await count(local)
         self._redis_is_away = False
@@ -189,12 +191,14 @@ class Limits:
 
 
 def rates_of(text: str) -> list[RateLimitItem]:
-    """A setting such as `5/minute;20/hour`; `unlimited` is none. Raises `ValueError`."""
+    """Parse a setting such as `5/minute;20/hour`; `unlimited` has no rates. Raises `ValueError`."""
     return [] if text == "unlimited" else list(parse_many(text))
 
 
 def address_of(request: RequestInfo) -> str:
-    """What stands for the client's address. Whoever has one IPv6 address has 2^64 of them."""
+    """The key of the client's address. An IPv6 address counts as its /64 network, since one client
+    can have all 2^64 addresses in it.
+    """
     try:
         address = ipaddress.ip_address(request.ip or "")
     except ValueError:
@@ -207,7 +211,7 @@ def address_of(request: RequestInfo) -> str:
 
 
 def payer(viewer: Viewer, request: RequestInfo) -> str:
-    """Whose budget an operation is charged to: the key's, the user's, or the address's."""
+    """The budget that an operation is charged to: the API key's, the user's or the address's."""
     if viewer.api_key_id is not None:
         return f"key:{viewer.api_key_id.hex}"
     if viewer.user_id is not None:

@@ -1,7 +1,7 @@
-"""Links in mails that act for a person who is not signed in, by a signature of ours.
+"""Signed links in mails that act for a user who is not signed in.
 
-The one kind there is so far stops mail. It does not expire: whoever digs out an old mail still
-wants no more of them. A link can do nothing but that.
+The only kind so far unsubscribes from mail. It does not expire: someone who uses it in an old mail
+still wants no more mail. A link can do nothing else.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _MAC_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Unsubscription:
-    """Whom to send no more mail, and of which kinds of notification (by number)."""
+    """The user who unsubscribes, and from which kinds of notification (by number)."""
 
     user_id: UUID
     kinds: tuple[int, ...]
 
 
 class UnsubscribeLinks:
-    """Signs with a key of its own derived from `TASKLOOM_SECRET`; former secrets verify too."""
+    """Signs with a key of its own derived from `TASKLOOM_SECRET`; previous secrets verify too."""
 
     def __init__(self, settings: Settings) -> None:
         self._keys = [
@@ -38,16 +38,16 @@ class UnsubscribeLinks:
         self._base = f"{settings.server.public_url}/unsubscribe"
 
     def link(self, user_id: UUID, kinds: Collection[int]) -> str:
-        """The address that stops mail of these kinds to this person."""
+        """The URL that unsubscribes this user from mail of these kinds."""
         return f"{self._base}?token={self.token(user_id, kinds)}"
 
     def token(self, user_id: UUID, kinds: Collection[int]) -> str:
-        """What the address carries."""
+        """The token in the URL."""
         body = user_id.bytes + bytes(sorted(kinds))
         return base64.urlsafe_b64encode(_mac(self._keys[0], body) + body).decode().rstrip("=")
 
     def verified(self, token: str) -> Unsubscription | None:
-        """What a token says, or None where it is not one of ours."""
+        """The content of a token, or None if this server did not sign it."""
         try:
             raw = base64.b64decode(
                 token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True

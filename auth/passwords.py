@@ -1,12 +1,12 @@
-"""Passwords: how they are kept, and how they are compared.
+"""Hashing and verifying passwords.
 
-What is kept is bcrypt over base64(HMAC-SHA-256(pepper, password)). bcrypt reads 72 bytes at most
-and stops at a NUL; the HMAC makes 44 characters of any password, so that all 100 characters that
-one may have count. The pepper is a setting and not in the database, so that a stolen dump cannot
-be guessed against; its version stands beside each hash.
+The hash is bcrypt over base64(HMAC-SHA-256(pepper, password)). bcrypt reads at most 72 bytes and
+stops at a NUL; the HMAC makes 44 characters of any password, so that all of its up to 100
+characters count. The pepper is a setting, not in the database, so that a stolen dump cannot be
+attacked offline; its version is stored with each hash.
 
-bcrypt takes a quarter of a second on purpose. It runs in a few threads of its own (it releases the
-interpreter's lock), so that a rush of logins delays other logins and nobody else.
+bcrypt takes a quarter of a second by design. It runs in a few threads of its own (it releases the
+GIL), so that a rush of logins delays only other logins.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from settings import AuthSettings
 T = TypeVar("T")
 
 SHORTEST, LONGEST = 8, 100
-# How many may wait for each thread: at cost 12 the last one waits about as long as an operation
-# may take, and whoever came after them would be cut off anyway.
+# The queue length per thread: at cost 12 the last one waits about as long as an operation's time
+# limit, so more would time out anyway.
 _WAITING_PER_THREAD = 32
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordHash:
-    """What stands in the database: bcrypt's own text, and which pepper went into it."""
+    """The stored values: bcrypt's text, and the version of the pepper."""
 
     text: str
     pepper_version: int
 
 
 def normalized(password: str) -> str:
-    """One spelling of each password: `é` is one character, however a keyboard composes it."""
-    # One that is too long in any spelling is nobody's; it is compared as it is.
+    """A single Unicode form of each password: `é` is one character, however it was typed."""
+    # A password that is too long in every form cannot be valid; it is compared unchanged.
     return password if _too_long(password) else texts.normalized(password)
 
 
@@ -57,10 +57,10 @@ def _too_long(password: str) -> bool:
 
 @check("")
 def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
-    """The password, normalised, if it may be chosen; else `BadInput` that names the rule.
+    """The normalized password if it can be chosen; else raises `BadInput` with the broken rule.
 
-    Spaces and every script are welcome, and nothing is trimmed. `demand_uncommon` looks whether it
-    is easy to guess, once it is known whose it will be.
+    Spaces and all scripts are allowed, and nothing is trimmed. `demand_uncommon` checks whether it
+    is easy to guess, once the account's names are known.
     """
     if _too_long(password):
         raise _refused_length(len(password), path)
@@ -68,9 +68,14 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
     if texts.CONTROL.search(clean):
         raise BadInput("A password must not contain control characters.", path=path)
     if texts.is_blank(clean):
-        raise BadInput("A password must not have only spaces or invisible characters.", path=path)
+        raise BadInput(
+            "A password must not consist only of spaces or invisible characters.", path=path
+        )
     if len(clean) < SHORTEST:
-        raise BadInput(f"A password must have at least {SHORTEST} characters.", path=path)
+        raise BadInput(
+            f"A password must have at least {SHORTEST} characters; this one has {len(clean)}.",
+            path=path,
+        )
     if len(clean) > LONGEST:
         raise _refused_length(len(clean), path)
     return clean
@@ -84,8 +89,8 @@ def _refused_length(length: int, path: Sequence[str | int]) -> BadInput:
 
 @check()
 def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[str | None]) -> None:
-    """Raise `BadInput` for a password that is tried first: a common one, or one of the account's
-    own names (login, address, full name).
+    """Raise `BadInput` for a password that attackers try first: a common one, or one of the
+    account's own names (username, address, full name).
     """
     if is_common(password):
         raise BadInput(
@@ -94,13 +99,13 @@ def demand_uncommon(password: str, path: Sequence[str | int], names: Iterable[st
         )
     if is_name(password, names):
         raise BadInput(
-            "A password must not be your username, e-mail address or name; choose another one.",
+            "A password must not be your username, email address or name; choose another one.",
             path=path,
         )
 
 
 class Passwords:
-    """Hashes and compares, off the event loop. One per process."""
+    """Hashes and verifies outside the event loop. One per process."""
 
     def __init__(self, settings: AuthSettings) -> None:
         self._rounds = settings.bcrypt_rounds
@@ -109,19 +114,18 @@ class Passwords:
         self._threads = max(1, min(4, (os.cpu_count() or 2) - 1))
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="password")
         self._running = 0
-        # Compared with where there is no user. bcrypt computes the same either way; nothing has
-        # this hash.
+        # Used if the user does not exist. bcrypt takes the same time; no password has this hash.
         salt = bcrypt.gensalt(self._rounds).decode()
         self._nobody = PasswordHash(salt + "." * 31, self._version)
 
     async def hash(self, password: str) -> PasswordHash:
-        """The hash to keep, at the present cost and with the present pepper."""
+        """Hash with the current cost and pepper."""
         secret = self._peppered(password, self._version)
         text = await self._run(lambda: bcrypt.hashpw(secret, bcrypt.gensalt(self._rounds)))
         return PasswordHash(text.decode(), self._version)
 
     async def verify(self, password: str, kept: PasswordHash | None) -> bool:
-        """Whether this is the password. With None (no such user) it is not, after the same time."""
+        """Whether this is the password. None (no such user) returns False after the same time."""
         known = kept is not None and kept.pepper_version in self._peppers
         against = kept if kept is not None and known else self._nobody
         secret = self._peppered(password, against.pepper_version)
@@ -129,29 +133,30 @@ class Passwords:
         return matches and known
 
     def outdated(self, kept: PasswordHash) -> bool:
-        """Whether cost or pepper have changed since; hash again at the next right login."""
+        """Whether the cost or the pepper has changed since; rehash at the next successful login."""
         rounds = kept.text.split("$")[2:3]
         return kept.pepper_version != self._version or rounds != [f"{self._rounds:02d}"]
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Stop the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _peppered(self, password: str, version: int) -> bytes:
-        # A lone surrogate has no UTF-8; it cannot be in a chosen password, but may be sent.
+        # A lone surrogate has no UTF-8; a chosen password cannot contain it, but a client can send
+        # it.
         text = normalized(password).encode("utf-8", "surrogatepass")
         digest = hmac.new(self._peppers[version], text, hashlib.sha256).digest()
         return base64.b64encode(digest)
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._running >= self._threads * (_WAITING_PER_THREAD + 1):
-            raise Unavailable("Too many people sign in at this moment; try again in a few seconds.")
+            raise Unavailable("Too many users are signing in; try again in a few seconds.")
         self._running += 1
         loop = asyncio.get_running_loop()
 
         def ended(_: object) -> None:
-            # Of the thread, and not of whoever waits for it: that may have gone long ago.
-            with contextlib.suppress(RuntimeError):  # The loop is closed.
+            # When the thread ends, not its caller, which can be cancelled earlier.
+            with contextlib.suppress(RuntimeError):  # The event loop is closed.
                 loop.call_soon_threadsafe(self._end)
 
         under_way = self._pool.submit(work)

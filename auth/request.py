@@ -1,4 +1,4 @@
-"""Where a request came from; written into sessions, events and logs."""
+"""The origin of a request; stored in sessions, events and logs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class RequestInfo(NamedTuple):
-    """One HTTP request, or one operation on a socket."""
+    """One HTTP request, or one operation on a WebSocket."""
 
     id: str
     ip: str | None = None

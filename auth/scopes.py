@@ -1,10 +1,11 @@
-"""What an API key may be used for: its scopes.
+"""The scopes of API keys.
 
-A scope is a noun and a verb, `tasks:write`. `write` includes `read` of the same noun. The broad
-scopes `read` and `write` are those of every noun but `admin`, which has to be named.
+A scope is a resource and a verb, such as `tasks:write`. `write` includes `read` of the same
+resource. The broad scopes `read` and `write` include every resource except `admin`, which must be
+named.
 
-An event is read by keys that may read what it is about: the log tells of every noun, and its kinds,
-texts and numbers would give away what the scopes keep back.
+A key can read an event if it can read the event's subject: the log covers every resource, and its
+kinds, texts and counts would reveal what the scopes hide.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ NOUNS: Final[dict[str, str]] = {
     "comments": "comments",
     "files": "attachments",
     "time": "time entries, timers and reports",
-    "people": "people found by name, and what of your own account only you see",
-    "events": "activity, changes and live events, of the nouns that the key may read",
-    "notifications": "the inbox and its preferences",
+    "people": "searching for users, and the private fields of your own account",
+    "events": "activity, changes and live events of the resources that the key can read",
+    "notifications": "notifications and their preferences",
     "reminders": "reminders",
     "webhooks": "webhooks and their deliveries",
-    "integrations": "connections to other systems",
-    ADMIN: "what only administrators may do; not among `read` and `write`",
+    "integrations": "connections to other services",
+    ADMIN: "what only administrators can do; not included in `read` and `write`",
 }
 SCOPES: Final = frozenset({"read", "write"}) | {
     f"{noun}:{verb}" for noun in NOUNS for verb in ("read", "write")
 }
 
-# Beside `events:read`, what an event of each kind needs.
+# The scope that an event of each kind needs beside `events:read`.
 _EVENTS: Final[Mapping[str, str]] = {
     "tasks:read": (
         "TASK_CREATED TASK_UPDATED TASK_COMPLETED TASK_REOPENED TASK_ASSIGNED TASK_MOVED "
@@ -53,7 +54,7 @@ _EVENTS: Final[Mapping[str, str]] = {
     "webhooks:read": "WEBHOOK_CREATED WEBHOOK_UPDATED WEBHOOK_DELETED WEBHOOK_TESTED",
     "integrations:read": ("INTEGRATION_CONNECTED INTEGRATION_UPDATED INTEGRATION_DISCONNECTED"),
     "people:read": ("USER_REGISTERED USER_UPDATED USER_ACTIVATED USER_DEACTIVATED USER_DELETED"),
-    # Of credentials keys hear nothing, except an administrator's that audits the server.
+    # Keys cannot read events about credentials, except an administrator's key for audits.
     "admin:read": (
         "SESSION_CREATED SESSION_UPDATED SESSION_REVOKED API_KEY_CREATED API_KEY_REVOKED "
         "PASSWORD_CHANGED"
@@ -62,13 +63,13 @@ _EVENTS: Final[Mapping[str, str]] = {
 EVENT_SCOPES: Final[Mapping[str, str]] = {
     kind: scope for scope, kinds in _EVENTS.items() for kind in kinds.split()
 }
-# An `ACCESS_LOST` needs what the thing needs that was lost, by its model.
+# An `ACCESS_LOST` event needs the scope of the lost object, by its model.
 LOSS: Final = "ACCESS_LOST"
 LOSS_SCOPES: Final[Mapping[str, str]] = {"Task": "tasks:read", "Project": "projects:read"}
 
 
 def holds(granted: Collection[str], needed: str) -> bool:
-    """Whether these scopes include one that is needed (`tasks:read`, or `read` itself)."""
+    """Whether these scopes include a required one (`tasks:read`, or `read` itself)."""
     if needed in granted:
         return True
     noun, colon, verb = needed.partition(":")
@@ -80,12 +81,12 @@ def holds(granted: Collection[str], needed: str) -> bool:
 
 
 def event_scope(kind: str, subject_type: str) -> str:
-    """What an event needs beside `events:read`."""
+    """The scope that an event needs beside `events:read`."""
     return EVENT_SCOPES.get(kind) or LOSS_SCOPES.get(subject_type, "read")
 
 
 @lru_cache(maxsize=1_000)
 def readable_events(granted: frozenset[str]) -> tuple[str, ...]:
-    """The kinds of events that these scopes open, and the models whose loss they may hear of."""
+    """The kinds of events that these scopes can read, and the models whose losses they can read."""
     needed = {**EVENT_SCOPES, **LOSS_SCOPES}
     return tuple(name for name, scope in needed.items() if holds(granted, scope))

@@ -1,14 +1,16 @@
-"""Tokens: what a client holds to say who it is.
+"""Access, stream and refresh tokens.
 
-*Access tokens* are JWTs (RFC 9068, `at+jwt`) that live for minutes. They are proof of a session,
-not of rights: whether the session still stands is asked of the database (`auth.authenticator`).
-*Stream tokens* open one subscription by GET, where a browser can send no header. They live for a
-minute, work once (`Authenticator.use_stream_token`), and are good for nothing else.
-*Refresh tokens* are 256 random bits, kept as SHA-256. Each is used once and gives a successor. The
-successor is computed from its predecessor with a key of the server: after a lost answer the same
-one can be given again without its ever being stored.
+*Access tokens* are JWTs (RFC 9068, `at+jwt`) that live for minutes. They prove a session, not
+permissions: whether the session is still active is read from the database (`auth.authenticator`).
 
-Every kind has a key of its own, derived from `TASKLOOM_SECRET`, so that none passes for another.
+*Stream tokens* open one subscription by GET, where a browser cannot send headers. They live for a
+minute, work once (`Authenticator.use_stream_token`), and can do nothing else.
+
+*Refresh tokens* are 256 random bits, stored as SHA-256. Each is used once and has a successor,
+which is computed from it with a server key: after a lost answer the same successor can be returned
+again without being stored.
+
+Every kind has a key of its own, derived from `TASKLOOM_SECRET`, so that no kind passes for another.
 """
 
 from __future__ import annotations
@@ -34,24 +36,24 @@ STREAM_AUDIENCE = "taskloom-stream"
 STREAM_SECONDS = 60
 REFRESH_PREFIX = "tlr_"
 _LONGEST = 2_000
-# Clocks of several servers differ a little; a token from further in the future is no slip.
+# The clocks of servers differ a little; tokens from further in the future are rejected.
 _CLOCK_SKEW = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says. `expires_at` is when what it opens has to end."""
+    """The claims of a verified token. `expires_at` is when everything it opens must end."""
 
     user_id: UUID
     session_id: UUID
     expires_at: dt.datetime
-    # The token's own id (`jti`).
+    # The token's ID (`jti`).
     token_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A new token, and when it stops to be accepted."""
+    """A new token, and when it expires."""
 
     token: str
     expires_at: dt.datetime
@@ -64,12 +66,13 @@ class _Kind:
         self.typ = typ
         self.audience = audience
         self.key = _derive(secret, typ)
-        # Names the key without giving it away: a changed secret can be told from a forgery.
+        # Identifies the key without revealing it: a changed secret can be distinguished from a
+        # forgery.
         self.kid = hashlib.sha256(b"kid:" + self.key).hexdigest()[:16]
 
 
 class _Ring:
-    """The keys of one kind, by their `kid`: the present one signs, former ones verify too."""
+    """The keys of one kind by `kid`: the current one signs, previous ones also verify."""
 
     def __init__(self, secrets_: Sequence[bytes], typ: str, audience: str) -> None:
         kinds = [_Kind(secret, typ, audience) for secret in secrets_]
@@ -78,7 +81,7 @@ class _Ring:
 
 
 class Tokens:
-    """Makes and verifies. Knows no time of its own: `now` is passed in."""
+    """Creates and verifies tokens. The current time is passed in as `now`."""
 
     def __init__(self, settings: Settings) -> None:
         keys = settings.auth.secrets
@@ -91,14 +94,14 @@ class Tokens:
     # --- access and stream tokens ----------------------------------------------------------------
 
     def mint_access(self, user_id: UUID, session_id: UUID, now: dt.datetime) -> Minted:
-        """An access token of this session."""
+        """An access token for this session."""
         expires_at = _whole_seconds(now + self._lifetime)
         return self._mint(self._access.present, user_id, session_id, now=now, expires_at=expires_at)
 
     def mint_stream(
         self, user_id: UUID, session_id: UUID, until: dt.datetime, now: dt.datetime
     ) -> Minted:
-        """A token that opens a stream within a minute. The stream itself may last to `until`."""
+        """A token that opens a stream within a minute. The stream itself can last until `until`."""
         until = _whole_seconds(until)
         expires_at = min(_whole_seconds(now + dt.timedelta(seconds=STREAM_SECONDS)), until)
         return self._mint(
@@ -111,11 +114,11 @@ class Tokens:
         )
 
     def verify_access(self, token: str, now: dt.datetime) -> Claims:
-        """What an access token says; `Unauthenticated`, with the reason, where it is not valid."""
+        """Verify an access token. Raises `Unauthenticated`, with the reason, if it is invalid."""
         return self._claims(self._verify(self._access, token, now), "exp")
 
     def verify_stream(self, token: str, now: dt.datetime) -> Claims:
-        """What a stream token says; `Unauthenticated`, with the reason, where it is not valid."""
+        """Verify a stream token. Raises `Unauthenticated`, with the reason, if it is invalid."""
         return self._claims(self._verify(self._stream, token, now), "until")
 
     def _mint(
@@ -143,20 +146,20 @@ class Tokens:
 
     def _verify(self, ring: _Ring, token: str, now: dt.datetime) -> dict[str, Any]:
         if len(token) > _LONGEST:
-            raise Unauthenticated("This is not a token of Taskloom: it is too long.")
+            raise Unauthenticated("This is not a Taskloom token: it is too long.")
         try:
             header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError:
-            raise Unauthenticated("This is not a well-formed access token.") from None
+            raise Unauthenticated("The access token is malformed.") from None
         kind = ring.present
         if header.get("typ") != kind.typ or header.get("alg") != ALGORITHM:
             raise Unauthenticated(
-                f"A token of type {kind.typ} is asked for here; this one is of another kind."
+                f"This requires a token of type {kind.typ}; this one has a different type."
             )
         kid = header.get("kid")
         signed = ring.by_kid.get(kid) if isinstance(kid, str) else None
         if signed is None:
-            raise Unauthenticated("The token was signed with another key; sign in again.")
+            raise Unauthenticated("The token was signed with a different key; sign in again.")
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -166,7 +169,7 @@ class Tokens:
                 issuer=self._issuer,
                 options={
                     "require": ["iss", "aud", "sub", "sid", "jti", "iat", "exp"],
-                    # Compared below, with the time that was passed in.
+                    # Compared below with `now`.
                     "verify_exp": False,
                     "verify_iat": False,
                     "strict_aud": True,
@@ -183,7 +186,7 @@ class Tokens:
                 "The token has expired. Call `sessionRefresh` for a new one, or sign in again."
             )
         if issued > moment + _CLOCK_SKEW:
-            raise Unauthenticated("The token is dated in the future.")
+            raise Unauthenticated("The token was issued in the future.")
         return claims
 
     @staticmethod
@@ -196,7 +199,7 @@ class Tokens:
                 token_id=UUID(hex=claims["jti"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            raise Unauthenticated("The token names no session.") from None
+            raise Unauthenticated("The token contains no session.") from None
 
     # --- refresh tokens --------------------------------------------------------------------------
 
@@ -206,14 +209,14 @@ class Tokens:
         return _refresh_text(secrets.token_bytes(32))
 
     def successors(self, refresh_token: str) -> list[str]:
-        """The token that follows this one: always the same, and nobody else can compute it. After
-        it, what followed while a former secret was the present one.
+        """The successors of a token: first the current one, which is always the same and only this
+        server can compute, then those computed with previous secrets.
         """
         return [_refresh_text(_mac(key, refresh_token)) for key in self._refresh_keys]
 
     @staticmethod
     def refresh_hash(refresh_token: str) -> bytes:
-        """What is stored of a refresh token. 256 random bits need no salt and no slow hash."""
+        """The stored hash of a refresh token. 256 random bits need no salt and no slow hash."""
         return hashlib.sha256(refresh_token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -226,10 +229,10 @@ def _mac(key: bytes, text: str) -> bytes:
 
 
 def _refresh_text(raw: bytes) -> str:
-    # The prefix lets scanners for leaked secrets recognise it.
+    # The prefix lets scanners for leaked secrets recognize it.
     return REFRESH_PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _whole_seconds(moment: dt.datetime) -> dt.datetime:
-    # JWTs count whole seconds; what the payload says is what the token says.
+    # JWTs have whole seconds; the payload must match the token.
     return moment.replace(microsecond=0)

@@ -1,8 +1,8 @@
-"""Who is asking.
+"""The user or API key behind a request.
 
-A `Viewer` is made from verified credentials for one operation and is passed to everything that
-reads or changes. Access rules speak of it in SQL only by the bind parameter `viewer_id`, so that a
-statement compiled for one person serves all.
+A `Viewer` is created from verified credentials for one operation and passed to everything that
+reads or changes data. Access rules refer to it in SQL only by the bind parameter `viewer_id`, so
+that a statement compiled for one user serves all.
 """
 
 from __future__ import annotations
@@ -29,72 +29,72 @@ ViewerShape = tuple[bool, bool, bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a connection keeps of who opened it: who, and by which session or key; no right.
+    """The credentials that a connection keeps: user and session or key, but no permissions.
 
-    Rights are those of the moment of each operation, so whoever keeps this asks
-    `Authenticator.current` for a `Viewer` each time. All fields are None for the signed-out.
+    Permissions are those at the time of each operation, so call `Authenticator.current` for a
+    `Viewer` each time. All fields are None if signed out.
     """
 
     user_id: UUID | None = None
     session_id: UUID | None = None
     api_key_id: UUID | None = None
-    # When they end unless they are renewed; open streams end with them.
+    # When the credentials end unless they are renewed; open streams end with them.
     expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The signed-in person, or nobody (`user_id` is None). Lives for one operation."""
+    """The signed-in user, or nobody (`user_id` is None), during one operation."""
 
     user_id: UUID | None = None
     session_id: UUID | None = None
     api_key_id: UUID | None = None
     is_admin: bool = False
-    # The person's zone: all-day dates are meant in it.
+    # The user's time zone for all-day dates.
     timezone: str = "UTC"
-    # The first day of the person's weeks, for reports.
+    # The first day of the week in the user's reports.
     week_start: WeekDay = WeekDay.MONDAY
     # When the credentials end.
     expires_at: dt.datetime | None = None
-    # What an API key is good for; None with a session, which is good for everything.
+    # The scopes of an API key; None for a session, which has all.
     scopes: frozenset[str] | None = None
-    # The only projects of which anything is seen, for an API key that was so restricted.
+    # The only visible projects, for an API key that is restricted to projects.
     projects: tuple[UUID, ...] | None = None
 
     @property
     def credentials(self) -> Credentials:
-        """What may be kept for longer than one operation."""
+        """The part that can be kept for longer than one operation."""
         return Credentials(self.user_id, self.session_id, self.api_key_id, self.expires_at)
 
     @property
     def rights(self) -> tuple[object, ...]:
-        """What the credentials allow at this moment, beyond what the rows themselves say."""
+        """What the credentials allow now, apart from what depends on rows."""
         return (self.user_id, self.is_admin, self.scopes, self.projects)
 
     @property
     def signed_in(self) -> bool:
-        """Whether there is a person behind the request."""
+        """Whether a user is signed in."""
         return self.user_id is not None
 
     @property
     def person(self) -> Viewer:
-        """The person alone, without what bounds their API key."""
+        """The same user without the limits of their API key."""
         return replace(self, scopes=None, projects=None)
 
     @property
     def sql_id(self) -> ColumnElement[UUID]:
-        """The viewer's id in a statement; its value travels as a parameter."""
+        """The viewer's ID in a statement, as a parameter."""
         parameter: BindParameter[UUID] = bindparam(VIEWER_PARAM, self.user_id, Uuid())
         return parameter
 
     @property
     def restricted(self) -> bool:
-        """Whether there are projects beyond which nothing exists for this viewer."""
+        """Whether the viewer can see certain projects only."""
         return self.projects is not None
 
     @property
     def sql_projects(self) -> ColumnElement[list[UUID]]:
-        """The projects of a restricted viewer, as an array; a parameter like the id."""
+        """The projects of a restricted viewer, as an array parameter."""
         array: Any = ARRAY(Uuid())
         parameter: BindParameter[list[UUID]] = bindparam(
             PROJECTS_PARAM, list(self.projects or ()), array
@@ -103,12 +103,14 @@ class Viewer:
 
     @property
     def scoped(self) -> bool:
-        """Whether there are things that this viewer's credentials are not good for."""
+        """Whether the viewer is limited by scopes."""
         return self.scopes is not None
 
     @property
     def sql_events(self) -> ColumnElement[list[str]]:
-        """What events a scoped viewer may read (`auth.scopes.readable_events`), as an array."""
+        """The events that a scoped viewer can read (`auth.scopes.readable_events`), as an array
+        parameter.
+        """
         array: Any = ARRAY(Text())
         parameter: BindParameter[list[str]] = bindparam(EVENTS_PARAM, self._events, array)
         return parameter
@@ -119,7 +121,7 @@ class Viewer:
 
     @property
     def params(self) -> dict[str, Any]:
-        """Parameters for statements that were compiled for another viewer."""
+        """The parameter values for statements that were compiled for another viewer."""
         found: dict[str, Any] = {VIEWER_PARAM: self.user_id}
         if self.scopes is not None:
             found[EVENTS_PARAM] = self._events
@@ -129,7 +131,7 @@ class Viewer:
 
     @property
     def shape(self) -> ViewerShape:
-        """What statements differ by between viewers; a part of every statement's cache key."""
+        """What makes viewers need different statements; part of every statement's cache key."""
         return (
             self.user_id is not None,
             self.is_admin,
@@ -138,7 +140,7 @@ class Viewer:
         )
 
     def require(self) -> UUID:
-        """The viewer's user id; `Unauthenticated` where nobody is signed in."""
+        """The viewer's user ID. Raises `Unauthenticated` if signed out."""
         if self.user_id is None:
             raise Unauthenticated
         return self.user_id
@@ -149,16 +151,15 @@ NOBODY = Viewer()
 
 @dataclass(frozen=True, slots=True)
 class ViewerColumn:
-    """Many viewers at once: a column of user ids in place of one id.
+    """Many viewers at once: a column of user IDs instead of a single ID.
 
-    Live delivery asks with it, in one statement, which of the listening people may see an event.
+    Live delivery uses it to find, in one statement, which listening users can see an event.
     """
 
     sql_id: ColumnElement[UUID]
     signed_in: bool = True
     is_admin: bool = False
-    # What a key listens to is asked again with its restrictions
-    # (`graph.types.events.event_filter`).
+    # Events for a key are checked again with its limits (`graph.types.events.event_filter`).
     restricted: bool = False
     scoped: bool = False
 

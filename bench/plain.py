@@ -210,7 +210,7 @@ class Project:
 
 @strawberry.type
 class Query:
-    """What can be asked."""
+    """Queries."""
 
     @strawberry.field
     async def task(self, id: strawberry.ID) -> Task | None:  # noqa: A002

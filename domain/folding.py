@@ -1,8 +1,8 @@
 """Text without case and accents, as the database folds it (`taskloom_fold`, migration 0023).
 
-What is searched for is folded here and what it is compared with there, and sort keys are folded by
-the same table, so that `straße`, `STRASSE` and `Straße` are one word everywhere. Scripts without
-spaces are searched by pairs of characters (`taskloom_words`).
+Search words are folded here and the texts that they are compared with there, and sort keys are
+folded by the same table, so that `straße`, `STRASSE` and `Straße` are one word everywhere. Scripts
+without spaces are searched by pairs of characters (`taskloom_words`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import texts
 
 # Alphabets whose letters have two cases, without those that are a letter and an accent.
 _ALPHABETS = (range(0x80, 0x300), range(0x370, 0x590), range(0x1C80, 0x2000))
-# Letters that are written as others where they are missing.
+# Letters that are written differently if they are not available.
 _OTHERS = {
     "ø": "o",
     "đ": "d",
@@ -38,7 +38,7 @@ _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 _MARKS = re.compile("[\u0300-\u036f]")
 
 # Characters of scripts that put no space between words, for a class of a regular expression: kana
-# with the marks that belong to words, ideographs, and syllables of Hangul.
+# with the marks that belong to words, ideographs, and Hangul syllables.
 PAIRED = (
     "\u3005\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af"

@@ -1,8 +1,8 @@
-"""Doing a thing once, however often it is asked for.
+"""Idempotency: do a mutation once, however often it is requested.
 
 The key is a row written in the transaction of the change. Ten parallel requests with one key meet
 at the row's primary key: nine wait there until the first commits, and then find its result; if it
-rolled back, the next one goes ahead. A failed attempt leaves no key, so it can be mended and sent
+rolled back, the next one proceeds. A failed attempt leaves no key, so it can be corrected and sent
 again.
 """
 
@@ -27,24 +27,24 @@ MAX_KEY = 255
 
 
 def scope_of(work: Work) -> str:
-    """Whose key it is: the user's, or the address's for the signed-out."""
+    """The key's scope: the user or, if signed out, the address."""
     viewer = work.viewer
     return str(viewer.user_id) if viewer.user_id else f"address:{work.request.ip or 'unknown'}"
 
 
 def hash_input(mutation: str, data: Any, keys: Sequence[bytes]) -> list[bytes]:
-    """A hash of the mutation and its input (JSON types), whatever the order of its fields, with
-    each of the keys.
+    """A hash of the mutation and its input (JSON types), independent of the order of its fields,
+    with each of the keys.
 
-    With keys of the server's, since an input may hold a password: nobody who reads the table can
-    try passwords against it.
+    The server's keys are used because an input may contain a password: nobody who reads the table
+    can test passwords against it.
     """
     text = orjson.dumps([mutation, data], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return [hmac.new(key, text, hashlib.sha256).digest() for key in keys]
 
 
 def is_key(key: Any) -> bool:
-    """Whether there is a key; refuses one that cannot be kept."""
+    """Whether there is a key; rejects a key that cannot be stored."""
     if not isinstance(key, str):
         return False
     if not 1 <= len(key) <= MAX_KEY or "\0" in key:
@@ -60,11 +60,12 @@ def is_key(key: Any) -> bool:
 async def claim(
     work: Work, key: str, mutation: str, hashes: Sequence[bytes]
 ) -> dict[str, Any] | None:
-    """Take the key for this transaction; the first attempt's result where it was taken already.
+    """Claim the key for this transaction; returns the first attempt's result if it was already
+    claimed.
 
-    `hashes` are of the input, as `hash_input` gives them: the first is kept, and the attempt before
-    may have kept any. Raises `IDEMPOTENCY_MISMATCH` where it was taken for another input or
-    mutation.
+    `hashes` are of the input, as returned by `hash_input`: the first is stored, and an earlier
+    attempt may have stored any. Raises `IDEMPOTENCY_MISMATCH` if the key was claimed for another
+    input or mutation.
     """
     is_key(key)
     scope = scope_of(work)
@@ -76,7 +77,7 @@ async def claim(
         "result": {},
         "created_at": work.now,
     }
-    # An expired key may be used again; the row is taken over under its lock.
+    # An expired key may be used again; the row is updated under its lock.
     claimed = await work.session.scalar(
         insert(IdempotencyKey)
         .values(values)
@@ -98,7 +99,7 @@ async def claim(
     ).one()
     if row.input_hash not in hashes or row.mutation != mutation:
         raise Failure(
-            "This idempotencyKey was used before with another input.",
+            "This idempotencyKey was already used with a different input. Use a new key.",
             path=("idempotency_key",),
             code=ErrorCode.IDEMPOTENCY_MISMATCH,
         )
@@ -107,7 +108,7 @@ async def claim(
 
 
 async def remember(work: Work, key: str, result: dict[str, Any]) -> None:
-    """Keep what a repeat is to be answered with."""
+    """Store the result for a repeat."""
     await work.session.execute(
         update(IdempotencyKey)
         .where(IdempotencyKey.scope == scope_of(work), IdempotencyKey.key == key)
@@ -116,7 +117,7 @@ async def remember(work: Work, key: str, result: dict[str, Any]) -> None:
 
 
 async def prune(work: Work) -> int:
-    """Forget keys older than a day; returns how many."""
+    """Delete keys older than a day; returns how many."""
     done = await work.session.execute(
         delete(IdempotencyKey).where(IdempotencyKey.created_at <= work.now - KEPT)
     )

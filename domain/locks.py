@@ -1,19 +1,18 @@
-"""Locks by which a check on another row stays true until the change is committed.
+"""Locks that keep a check on another row true until the change is committed.
 
 What is checked on another row (its project is open, its parent is not deleted, the viewer is an
 editor) is locked before it is read, in one order everywhere:
 
-1. projects, by id;
-2. the order of a list or of its trees (advisory locks, by name; see `domain.tasks.placement`);
-3. tasks, by id, all that an operation needs in one statement;
-4. what hangs on a task (comments, shares, attachments).
+1. projects, by id; 2. the order of a list or of its trees (advisory locks, by name; see
+`domain.tasks.placement`); 3. tasks, by id, all that an operation needs in one statement; 4. what
+belongs to a task (comments, shares, attachments).
 
-A check takes FOR KEY SHARE, as PostgreSQL itself does for a foreign key: many hold it at once, and
-numbering tasks does not conflict with it. What changes the thing that is checked (deleting,
+A check takes FOR KEY SHARE, like PostgreSQL's own check of a foreign key: many transactions hold it
+at once, and numbering tasks does not conflict with it. A change of what is checked (deleting,
 archiving or restoring a project, changing its members) takes FOR UPDATE, and so waits for all of
-them and lets none in. The statement that follows a lock sees what the last holder committed.
+them and blocks new ones. The statement that follows a lock sees what the last holder committed.
 
-`lock_owner` is for limits: what is counted for a person is counted by one transaction at a time.
+`lock_owner` is for limits: only one transaction at a time counts what a user has.
 """
 
 from __future__ import annotations
@@ -47,24 +46,26 @@ from errors import Conflict
 if TYPE_CHECKING:
     from domain.work import Work
 
-# How often to look again for the project of a row that was moved meanwhile.
+# How often to look again for the project of a row that was moved in the meantime.
 ATTEMPTS: Final = 5
 
 _PLACE: Final = (Task.id, Task.project_id, Task.owner_id)
 
 
 async def lock_row(work: Work, model: type[Base], id_: UUID) -> None:
-    """Lock a row FOR UPDATE, after its project and the task that it hangs on."""
+    """Lock a row FOR UPDATE, after its project and its task."""
     statement = _row(model)
     for _ in range(ATTEMPTS):
         rows = await work.fetch(statement, {"id": id_})
         if not rows or rows[0].project_id == rows[0].locked_project_id:
             return
-    raise Conflict("This was moved at the same moment; try again.")
+    raise Conflict("This was moved by someone else at the same time. Try again.")
 
 
 async def lock_projects(work: Work, ids: Collection[UUID], *, alone: bool = False) -> None:
-    """Keep projects as they are until the commit. `alone`: nobody else may rely on them."""
+    """Keep projects as they are until the commit. `alone`: exclude other transactions that check
+    them.
+    """
     if ids:
         await work.fetch(_PROJECTS_ALONE if alone else _PROJECTS, {"ids": list(ids)})
 
@@ -80,9 +81,10 @@ async def lock_tasks(
     """Keep tasks where they are, and out of the trash, until the commit: their projects (and other
     `projects`) first.
 
-    `alone`: nobody else may rely on the tasks. `trees`: with everything above and below them, and
-    one at a time of those who change the structure of a project, or of a person's own tasks: two
-    who put two tasks below each other would otherwise each see the other's still above.
+    `alone`: exclude other transactions that check the tasks. `trees`: with everything above and
+    below them, and one at a time among the changes of a project's structure, or of a user's own
+    tasks: two that put two tasks below each other would otherwise each see the other one still
+    above.
     """
     if not ids:
         await lock_projects(work, projects)
@@ -101,7 +103,7 @@ async def lock_tasks(
             locked = await work.fetch(_TASKS_ALONE if alone else _TASKS, params)
         if _homes(locked, ids) == homes:
             return
-    raise Conflict("These tasks were moved at the same moment; try again.")
+    raise Conflict("These tasks were moved by someone else at the same time. Try again.")
 
 
 def _homes(rows: Iterable[Any], ids: Collection[UUID]) -> set[tuple[UUID | None, UUID]]:
@@ -115,7 +117,7 @@ async def lock_owner(work: Work) -> None:
 
 @lru_cache(maxsize=64)
 def _row(model: Any) -> Statement:
-    """The row, locked, with its project now, and the one that was locked before it."""
+    """The row, locked, with its current project, and the project that was locked before it."""
     row: Any = aliased(model)
     id_ = bindparam("id", type_=Uuid())
     query = select(row.id).where(row.id == id_).with_for_update(of=row)
@@ -157,7 +159,7 @@ def _locked(model: Any, id_: Select[Any], name: str, *, after: CTE | None = None
 
 
 def _all_of(locked: CTE) -> ColumnElement[bool]:
-    """A condition that is asked once, before any row of the query that it stands in is locked."""
+    """A condition that is evaluated once, before any row of its query is locked."""
     return select(func.count(locked.c.id)).scalar_subquery() >= 0
 
 

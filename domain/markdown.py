@@ -1,17 +1,16 @@
-"""Markdown as people write it in comments: to safe HTML, to plain text, and whom it mentions.
+"""Markdown in comments: rendered to safe HTML and to plain text, with the users it mentions.
 
-Two locks stand between a text and a reader's page. The renderer takes raw HTML for text and makes
-links of safe schemes only; then `nh3` (Ammonia) parses what came out as a browser would, and lets
-through only the elements and attributes named here. Either alone would do, and each covers for a
-fault of the other.
+Two filters protect a reader's page. The renderer treats raw HTML as text and makes links of safe
+schemes only; then `nh3` (Ammonia) parses the result like a browser, and keeps only the elements and
+attributes named here. Either alone would do, and each covers for a fault of the other.
 
-Mentions are found in the parsed text, so that an `@name` inside code or an address is none.
+Mentions are found in the parsed text, so that an `@name` inside code or an address is not one.
 
-Rendering takes up to a tenth of a second for the longest text. It runs in one thread of its own:
+Rendering takes up to a tenth of a second for the longest text. It runs in one separate thread:
 several would share the interpreter's lock with the event loop, each for 5 ms at a time.
 
-Both libraries are loaded with the first text, as Pillow is with the first picture: most processes
-most of the time need neither, and each takes three MiB.
+Both libraries are loaded with the first text, like Pillow with the first image: most processes most
+of the time need neither, and each takes three MiB.
 """
 
 from __future__ import annotations
@@ -30,27 +29,26 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-# Of what `render` gives. Raise it with every change of that, also one that an update of a library
-# brings (a test compares): texts that were rendered by another version are rendered again.
+# Version of what `render` returns. Increase it with every change of that, including a change by a
+# library's update (a test compares): texts rendered by another version are rendered again.
 VERSION: Final = 1
 
 # Linkifying takes quadratic time in the length of a word, and a row of a table gets all the cells
-# that its header has. Texts with more than these show the addresses, or tables, as they were
-# written.
+# that its header has. In texts beyond these limits, links or tables stay as they were written.
 LONGEST_WORD: Final = 1_000
 MOST_CELLS: Final = 2_000
 # How many texts may wait for the thread.
 _MOST_WAITING: Final = 64
 
-# Whole addresses alone: a relative one would mean another place on each page that shows it.
+# Absolute URLs only: a relative one would lead elsewhere on each page that shows it.
 _LINK = re.compile(r"(https?://|mailto:)[^\s]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """`html` may stand in anybody's page: its links open nothing of ours and lend no rank. `text`
-    has the words without their marks, a line for each block: for previews and notifications.
-    `mentioned` are the usernames after an `@`, in lower case, each once, in the order of the text.
+    """`html` is safe in any page: its links have no opener and pass no rank. `text` has the words
+    without markup, one line per block, for previews and notifications. `mentioned` are the
+    usernames after an `@`, in lower case, each once, in the order of the text.
     """
 
     html: str
@@ -62,7 +60,7 @@ NOTHING: Final = Rendered("", "", ())
 
 
 class _Renderer:
-    """One a process."""
+    """One per process."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="markdown")
@@ -70,7 +68,7 @@ class _Renderer:
 
     async def render(self, text: str) -> Rendered:
         if self._waiting >= _MOST_WAITING:
-            raise Unavailable("Too many texts are being written; try again in a few seconds.")
+            raise Unavailable("Too many texts are being processed. Try again in a few seconds.")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, render, text)
@@ -82,20 +80,20 @@ _renderer = cache(_Renderer)
 
 
 async def rendered(text: str) -> Rendered:
-    """`render`, in the thread. Raises `Unavailable` if too many wait for it."""
+    """`render`, in the thread. Raises `Unavailable` if too many texts wait for it."""
     return await _renderer().render(text)
 
 
 @cache
 def _parser(*, tables: bool, links: bool) -> MarkdownIt:
-    """CommonMark with tables, strike-through and bare links, as on the sites where people write
-    most. Without pictures: one from elsewhere tells its server who reads the comment, and when.
+    """CommonMark with tables, strikethrough and bare links, like the sites where people write most.
+    Without images: one from elsewhere tells its server who reads the comment, and when.
     """
     from markdown_it import MarkdownIt
 
     class Parser(MarkdownIt):
         def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
-            """Whether an address may become a link; else it stays as it was typed."""
+            """Whether a URL may become a link; otherwise it stays as it was typed."""
             return _LINK.match(url) is not None
 
     options = {"html": False, "linkify": links, "breaks": True, "maxNesting": 20}
@@ -115,12 +113,12 @@ _ATTRIBUTES = {
 _SCHEMES = {"http", "https", "mailto"}
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}")
 
-# Usernames as domain.accounts.user allows them; a full stop at the end ends the sentence, not the
+# Usernames as domain.accounts.user allows them; a trailing full stop ends the sentence, not the
 # name.
 _MENTION = re.compile(r"(?<![\w@./-])@([A-Za-z0-9_.-]{2,49}[A-Za-z0-9_-])(?![\w@])")
 
 
-# The field for HTML and the one for text ask one after the other for what is not kept yet.
+# The fields for HTML and text request a rendering that is not stored yet one after the other.
 @lru_cache(maxsize=16)
 def render(text: str) -> Rendered:
     """What readers see of a text; not for the event loop."""
@@ -145,7 +143,7 @@ def render(text: str) -> Rendered:
 
 
 def _cells(text: str) -> int:
-    """How many cells the tables of a text could have: none goes on after an empty line."""
+    """How many cells the tables of a text could have: no table continues after an empty line."""
     cells = rows = columns = 0
     for line in (*text.split("\n"), ""):
         if line.strip(" >\t"):

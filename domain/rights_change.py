@@ -1,20 +1,19 @@
-"""What a change does to the rights of everybody: who comes to a task by it, and who loses it.
+"""The effect of a change on everyone's rights: who gains access to a task by it, and who loses it.
 
 A change of structure (parent, project, membership, ownership, shares, assignment, trash) decides
 which rules apply to a task. `guarded` reads who has which rights on the affected tasks before and
 after such a change, each in one statement, and compares:
 
-- Nobody gains a right on a task unless whoever makes the change may share that task: otherwise
-  `FORBIDDEN`. Two exceptions are named by the callers: `by_move` (the editors of both projects
-  decide about a move) and `assignees` (who sees a task may be made its assignee by whoever may
-  edit it).
-- Whoever saw a task and sees it no longer receives `ACCESS_LOST` for it, the one who made the
-  change too: their other devices follow the log.
+- Nobody gains a right on a task unless the user who makes the change can share that task: otherwise
+  `FORBIDDEN`. The callers name two exceptions: `by_move` (the editors of both projects decide about
+  a move) and `assignees` (a user who can edit a task can assign it to a user who can see it).
+- Users who could see a task and no longer can receive `ACCESS_LOST` for it, including the user who
+  made the change: their other devices follow the log.
 
     async with guarded(work, [task.id], ("parent_id",)):
         ...  # change the rows and flush
 
-An archived project takes no rights away here: that it is read-only is asked separately.
+An archived project removes no rights here: that it is read-only is checked separately.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ TaskAndPerson = tuple[UUID, UUID]
 
 
 class Rights(NamedTuple):
-    """What one person may do with one task."""
+    """The rights of one user on one task."""
 
     sees: bool = False
     edits: bool = False
@@ -51,8 +50,8 @@ _NO_RIGHTS = Rights()
 
 @dataclass(slots=True)
 class Snapshot:
-    """The rights of everybody on some tasks at one moment; of tasks in the trash nobody has any,
-    but `managers` says who would.
+    """Everyone's rights on some tasks at one moment. Nobody has any on tasks in the trash, but
+    `managers` says who would.
     """
 
     rights: dict[TaskAndPerson, Rights] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class Snapshot:
     living: set[UUID] = field(default_factory=set)
 
     def losses(self, after: Snapshot) -> dict[UUID, list[UUID]]:
-        """By task, who saw it here and does not see it after."""
+        """By task, the users who could see it here and cannot see it in `after`."""
         lost: dict[UUID, list[UUID]] = {}
         for (task_id, person), rights in self.rights.items():
             if rights.sees and not after.sees(task_id, person):
@@ -71,8 +70,8 @@ class Snapshot:
         return lost
 
     def gains(self, after: Snapshot, assignees: Collection[UUID] = ()) -> set[UUID]:
-        """The tasks on which somebody has a right after that they did not have here; of these
-        `assignees` only sight counts. Of a task in the trash that is the right to restore it.
+        """The tasks on which someone has a right in `after` that they did not have here; for these
+        `assignees` only visibility counts. On a task in the trash, it is the right to restore it.
         """
         gained = {task_id for task_id, _ in after.managers - self.managers}
         for (task_id, person), rights in after.rights.items():
@@ -83,7 +82,7 @@ class Snapshot:
         return gained
 
     def sees(self, task_id: UUID, person: UUID) -> bool:
-        """Whether the person sees the task."""
+        """Whether the user can see the task."""
         return self.rights.get((task_id, person), _NO_RIGHTS).sees
 
     def tree(self, task_id: UUID) -> list[UUID]:
@@ -105,11 +104,11 @@ async def guarded(
     by_move: bool = False,
     told: Collection[UUID] = (),
 ) -> AsyncIterator[Snapshot]:
-    """Compare the rights on these tasks and all below them, before and after the block, which is
-    given the rights before.
+    """Compare the rights on these tasks and all below them before and after the block, which
+    receives the rights before.
 
-    Raises `Forbidden` at `path` for a gain that the viewer may not give. `told`: tasks whose own
-    event (of their deletion) tells that they are gone.
+    Raises `Forbidden` at `path` for a gain that the viewer must not give. `told`: tasks whose own
+    event (their deletion) announces that they are gone.
     """
     before = await snapshot(work, tasks)
     yield before
@@ -121,7 +120,7 @@ async def guarded(
 
 
 async def snapshot(work: Work, tasks: Iterable[UUID]) -> Snapshot:
-    """The rights on these tasks and all below them, as they are now."""
+    """The current rights on these tasks and all below them."""
     found = Snapshot()
     ids = list(tasks)
     if not ids:
@@ -144,14 +143,14 @@ async def snapshot(work: Work, tasks: Iterable[UUID]) -> Snapshot:
 def demand_sharable(
     work: Work, before: Snapshot, gained: Collection[UUID], path: Sequence[str | int]
 ) -> None:
-    """Raise `Forbidden` unless the viewer might share each of these tasks before."""
+    """Raise `Forbidden` unless the viewer could share each of these tasks before."""
     viewer = work.viewer.require()
     wrong = [task_id for task_id in gained if (task_id, viewer) not in before.managers]
     if wrong:
         what = "a task" if len(wrong) == 1 else f"{len(wrong)} tasks"
         raise Forbidden(
-            f"This would give somebody rights on {what} that you cannot share. The owner of a "
-            "task, and the owner and admins of its project, can do it.",
+            f"This would give someone access to {what} that you cannot share. Only a task's "
+            "owner, and the owner and admins of its project, can do this.",
             path=path,
         )
 
@@ -159,13 +158,13 @@ def demand_sharable(
 async def record_lost_access(
     work: Work, before: Snapshot, after: Snapshot, *, told: Collection[UUID] = ()
 ) -> None:
-    """Record `ACCESS_LOST` for everybody who saw a task before and does not see it after."""
+    """Record `ACCESS_LOST` for every user who could see a task before and cannot see it after."""
     lost = {task: people for task, people in before.losses(after).items() if task not in told}
     await record_lost(work, [(task, before.projects[task], who) for task, who in lost.items()])
 
 
 async def record_lost(work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequence[UUID]]]) -> None:
-    """Record `ACCESS_LOST` for tasks, each in the project in which it was seen, to these people."""
+    """Record `ACCESS_LOST` for tasks, each in the project where it was seen, for these users."""
     events = [
         work.event(
             EventKind.ACCESS_LOST,
@@ -184,14 +183,16 @@ async def record_lost(work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequen
 async def seen_in_project(
     work: Work, project_id: UUID, person: UUID | None = None
 ) -> dict[UUID, list[UUID]]:
-    """By living task of a project, the people who see it, or this one person if they do."""
+    """By task of a project that is not in the trash, the users who can see it, or this one user if
+    they can.
+    """
     statement = _SEEN if person is None else _SEEN_BY_ONE
     params = {"project": project_id, "person": person}
     return {row.task_id: row.people for row in await work.fetch(statement, params)}
 
 
 def _trees() -> Statement:
-    """Everybody's rights on the tasks and on what is below them; one row at least for each task."""
+    """Everyone's rights on the tasks and on what is below them; at least one row per task."""
     named = bindparam("tasks", type_=ARRAY(Uuid()))
     any_of = aliased(Task)
     among = select(any_of.id).where(

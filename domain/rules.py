@@ -1,8 +1,7 @@
-"""Rules for values: each cleans a value, or refuses it by a `BadInput` that names the field and the
-rule (see `errors.Problems`).
+"""Rules for values: each function normalizes a value, or rejects it with a `BadInput` that names
+the field and the rule (see `errors.Problems`).
 
-Lengths count Unicode characters after NFC normalisation and trimming, as the limits of the API
-are stated.
+Lengths count Unicode characters after NFC normalization and trimming, like the API's limits.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from errors import AlreadyExists, BadInput, check, refuse
 Path = Sequence[str | int]
 T = TypeVar("T")
 
-# A list of tags may name each as often as this, on average. A longer one is not looked at.
+# A list of tags may repeat each tag up to this many times on average. A longer list is rejected
+# unread.
 _REPEATED = 50
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
-# Moments before 1900 or after 2200 are slips of the keyboard, and PostgreSQL's own range is wider
-# than what every client's date type can hold.
+# Times before 1900 or after 2200 are typing errors, and PostgreSQL's own range is wider than what
+# every client's date type can hold.
 _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
 
@@ -33,10 +33,10 @@ _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1
 def text(
     value: str | None, path: Path, *, least: int = 0, most: int, multiline: bool = False
 ) -> str:
-    """Normalised, trimmed text of `least` to `most` characters, without control characters.
+    """Normalized, trimmed text of `least` to `most` characters, without control characters.
 
-    In a single line those that change the direction of writing are refused too. A text that shows
-    nothing is refused as empty, also if `least` is 0.
+    Single-line text also rejects characters that change the writing direction. Text without visible
+    characters is rejected as empty, even if `least` is 0.
     """
     clean = _normalized(not_null(value, path).strip(), path, most).strip()
     if multiline:
@@ -66,12 +66,12 @@ def text(
 
 
 def _normalized(value: str, path: Path, most: int) -> str:
-    """The text in NFC. What is too long in any spelling is refused before it is looked at."""
+    """The text in NFC. Text that is too long in any form is rejected unread."""
     if len(value) > most * texts.EXPANSION:
         raise _too_long(len(value), path, most)
     _check_marks(value, path)
     clean = texts.normalized(value)
-    # A few marks become two, and what is stored must be good to be sent again.
+    # A few marks become two, and a stored value must be valid when it is sent again.
     _check_marks(clean, path)
     return clean
 
@@ -96,7 +96,7 @@ def _too_long(length: int, path: Path, most: int) -> BadInput:
 def optional_text(
     value: str | None, path: Path, *, most: int, multiline: bool = False
 ) -> str | None:
-    """Like `text`; what is empty after trimming is the same as null."""
+    """Like `text`; text that is empty after trimming is the same as null."""
     if value is None:
         return None
     return text(value, path, most=most, multiline=multiline) or None
@@ -104,11 +104,11 @@ def optional_text(
 
 @check()
 def color(value: str | None, path: Path) -> str | None:
-    """A colour as `#rrggbb`, in lower case."""
+    """A color as `#rrggbb`, in lower case."""
     if value is None:
         return None
     if not _COLOR.fullmatch(value):
-        raise BadInput(f"{_name(path)} must be a colour such as #3b82f6.", path=path)
+        raise BadInput(f"{_name(path)} must be a color such as #3b82f6.", path=path)
     return value.lower()
 
 
@@ -132,21 +132,21 @@ def locale(value: str, path: Path) -> str:
 
 @check()
 def moment(value: dt.datetime | None, path: Path) -> dt.datetime | None:
-    """A moment between 1900 and 2200, in UTC."""
+    """A time between 1900 and 2200, in UTC."""
     if value is None:
         return None
     if value.tzinfo is None:
-        raise BadInput(f"{_name(path)} must carry a UTC offset, such as Z.", path=path)
+        raise BadInput(f"{_name(path)} must have a UTC offset, such as Z.", path=path)
     if not _EARLIEST <= value < _LATEST:
-        raise BadInput(f"{_name(path)} must lie between the years 1900 and 2199.", path=path)
+        raise BadInput(f"{_name(path)} must be between the years 1900 and 2199.", path=path)
     return value.astimezone(dt.UTC)
 
 
 @check(_EARLIEST)
 def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
-    """The moment at which a day is over in a zone (so 23, 24 or 25 hours after it began)."""
+    """The end of a day in a zone, which is 23, 24 or 25 hours after its beginning."""
     if not _EARLIEST.date() <= day < _LATEST.date():
-        raise BadInput(f"{_name(path)} must lie between the years 1900 and 2199.", path=path)
+        raise BadInput(f"{_name(path)} must be between the years 1900 and 2199.", path=path)
     return timezones.start_of_day(day + dt.timedelta(days=1), timezones.zone(zone))
 
 
@@ -154,16 +154,20 @@ def end_of_day(day: dt.date, zone: str, path: Path) -> dt.datetime:
 def whole_number(value: int | None, path: Path, *, least: int, most: int) -> int | None:
     """A number within bounds."""
     if value is not None and not least <= value <= most:
-        raise BadInput(f"{_name(path)} must be from {least:,} to {most:,}.", path=path)
+        raise BadInput(
+            f"{_name(path)} must be from {least:,} to {most:,}; it is {value:,}.", path=path
+        )
     return value
 
 
 def tags(values: Sequence[str] | None, path: Path, *, most: int = 20) -> list[str]:
-    """A set of tags in the order given: equal ones (without regard to case) are kept once."""
+    """A set of tags in the given order; duplicates are removed case-insensitively."""
     given = not_null(values, path) or ()
     if len(given) > most * _REPEATED:
         refuse(
-            BadInput(f"{_name(path)} must be at most {most}; there are {len(given):,}.", path=path)
+            BadInput(
+                f"{_name(path)} must have at most {most} items; it has {len(given):,}.", path=path
+            )
         )
         return []
     found: dict[str, str] = {}
@@ -172,37 +176,41 @@ def tags(values: Sequence[str] | None, path: Path, *, most: int = 20) -> list[st
         found.setdefault(tag_key(clean), clean)
     if len(found) > most:
         refuse(
-            BadInput(f"{_name(path)} must be at most {most}; there are {len(found)}.", path=path)
+            BadInput(
+                f"{_name(path)} must have at most {most} items; it has {len(found)}.", path=path
+            )
         )
     return list(found.values())
 
 
 def tag_key(tag: str) -> str:
-    """What makes two tags the same tag."""
+    """The form in which equal tags are equal."""
     return texts.normalized(tag.casefold())
 
 
 @check()
 def not_null(value: T | None, path: Path) -> T:
-    """A value that may be left out, but not be null."""
+    """A value that may be omitted, but not be null."""
     if value is None:
-        raise BadInput(f"{_name(path)} must not be null.", path=path)
+        raise BadInput(f"{_name(path)} must not be null. Omit it or send a value.", path=path)
     return value
 
 
 def taken(noun: str, path: Path) -> AlreadyExists:
-    """The failure for something that must be unique and is not."""
-    return AlreadyExists(f"This {noun} is taken.", path=path)
+    """The failure for a value that must be unique and is already in use."""
+    return AlreadyExists(f"This {noun} is already in use.", path=path)
 
 
 def _name(path: Path) -> str:
-    """The field as the client wrote it."""
-    words = [str(part) for part in path if not str(part).isdigit()]
+    """The field's name as the client wrote it; `tags[2]` for an item of a list."""
+    words, index = [str(part) for part in path], ""
+    while words and words[-1].isdigit():
+        index = f"[{words.pop()}]{index}"
     head, *rest = (words[-1] if words else "value").split("_")
-    return head + "".join(word.title() for word in rest)
+    return head + "".join(word.title() for word in rest) + index
 
 
-# What a unique constraint stands for, by its name in the database.
+# The field that a unique constraint protects, by the constraint's name in the database.
 UNIQUE: dict[str, tuple[str, Path]] = {
     "uq_users_username_lower": ("username", ("username",)),
     "uq_users_email_lower": ("email address", ("email",)),
@@ -224,7 +232,7 @@ UNIQUE: dict[str, tuple[str, Path]] = {
 
 
 def violation(constraint: str | None) -> AlreadyExists | None:
-    """The failure that a broken unique constraint means, if it means one."""
+    """The failure for a violated unique constraint, if it protects a field."""
     if constraint not in UNIQUE:
         return None
     noun, path = UNIQUE[constraint]

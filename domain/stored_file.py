@@ -1,10 +1,9 @@
-"""Places in the store of files: reserved before bytes are written, swept when nothing refers to
-them.
+"""Rows for stored files: reserved before bytes are written, swept when nothing refers to them.
 
 Bytes cannot be written in the transaction of a change: it would stay open for as long as the store
-takes, and a rollback would not take them back. So a row is committed first, then the bytes are
-written, and then the change refers to the row. Where anything fails in between the row is left
-over, and by it the bytes are found.
+takes, and a rollback would not remove them. So a row is committed first, then the bytes are
+written, and then the change refers to the row. If anything fails in between, the row is left over
+and leads to the bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from files.store import FileStore
 
 log = logging.getLogger("taskloom.files")
 
-# For how long something may still come to refer to a file.
+# For how long a change may still refer to a file.
 RESERVED = dt.timedelta(hours=1)
-# A change that began before the end may commit a little after it.
+# A change that began before the end may commit a little later.
 _GRACE = dt.timedelta(minutes=10)
 _CHUNK_SIZE = 100
 
@@ -38,7 +37,7 @@ async def reserve(
     filename: str | None = None,
     size: int | None = None,
 ) -> StoredFile:
-    """A new place; every upload of every kind has one. The bytes may be written once this has
+    """A new row; every upload of every kind has one. The bytes may be written once it is
     committed.
     """
     file = StoredFile(
@@ -56,11 +55,11 @@ async def reserve(
 
 
 async def sweep(transact: Transact, store: FileStore, *, chunk: int = _CHUNK_SIZE) -> int:
-    """Remove up to `chunk` files that nothing refers to any more; how many there were.
+    """Remove up to `chunk` files that nothing refers to; returns how many there were.
 
-    To be called again until it finds nothing. The bytes go first: where that fails the row stays,
+    Call it again until it finds nothing. The bytes are deleted first: if that fails, the row stays,
     and the next sweep tries again. No transaction is open meanwhile; none is needed, since after
-    its time nothing can come to refer to a row.
+    its time nothing can refer to a row.
     """
 
     async def find(work: Work) -> list[UUID]:
@@ -87,15 +86,15 @@ _tidying: set[asyncio.Task[None]] = set()
 
 
 async def tidy(work: Coroutine[Any, Any, None]) -> None:
-    """Clean up after a failure, in a task of its own: to its end, even if the task that failed is
-    cancelled meanwhile. Should it fail itself, the sweep does it later.
+    """Clean up after a failure in a separate task, to its end, even if the failed task is cancelled
+    meanwhile. If the cleanup itself fails, the sweep does it later.
     """
 
     async def quietly() -> None:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - what failed first is what the client reads
-            log.warning("a file is left to the sweep: %s", type(error).__name__)
+            log.warning("cleanup failed, the sweep will remove the file: %s", type(error).__name__)
 
     task = asyncio.create_task(quietly())
     _tidying.add(task)

@@ -1,11 +1,11 @@
-"""The one time zone database: that of the pinned package `tzdata`.
+"""The only time zone database: that of the pinned package `tzdata`.
 
-Python's `zoneinfo` prefers the data of the system, and PostgreSQL has data of its own; where these
-differ, one entry would lie on two days. So the system's data is not read, and PostgreSQL never
+Python's `zoneinfo` prefers the data of the system, and PostgreSQL has its own data; if these
+differ, one entry would be on two days. So the system's data is not read, and PostgreSQL never
 converts by a zone's name: it is given offsets (`DayOffsets`).
 
-A local time that a clock skips is moved forward by the gap (02:30 becomes 03:30), and of a local
-time that a clock shows twice the first is meant, unless an offset says otherwise.
+A local time that the clock skips is moved forward by the gap (02:30 becomes 03:30); a local time
+that occurs twice means the first, unless an offset says otherwise.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Zone: TypeAlias = zoneinfo.ZoneInfo
 zoneinfo.reset_tzpath(to=())
 Zone.clear_cache()
 
-# Names of the database that are refused: a placeholder, and abbreviations, which others (PostgreSQL
-# among them) read as a fixed offset.
+# Rejected names: a placeholder, and abbreviations, which others (including PostgreSQL) read as a
+# fixed offset.
 _REFUSED = {"Factory", "localtime", "CET", "EET", "MET", "WET", "EST", "MST", "HST"}
 _DAY = dt.timedelta(days=1)
 # No two changes of a zone's clock are closer than this (tests/domain/test_timezones.py).
@@ -43,7 +43,7 @@ def zone(name: str) -> Zone:
 
 
 class Clock(Enum):
-    """What the clocks of a zone do about a local time."""
+    """Whether a zone's clock shows a local time once, twice or never."""
 
     SHOWN = "shown once"
     SKIPPED = "skipped"
@@ -56,7 +56,7 @@ def moment_of(local: dt.datetime, place: Zone) -> dt.datetime:
 
 
 def clock_at(local: dt.datetime, place: Zone) -> Clock:
-    """Whether a local time without an offset exists, once or twice."""
+    """Whether a local time without an offset exists, and whether it occurs twice."""
     first = moment_of(local, place)
     if first.astimezone(place).replace(tzinfo=None) != local.replace(fold=0):
         return Clock.SKIPPED
@@ -65,15 +65,15 @@ def clock_at(local: dt.datetime, place: Zone) -> Clock:
 
 
 def start_of_day(day: dt.date, place: Zone) -> dt.datetime:
-    """The moment (UTC) at which a day begins; days have 23, 24 or 25 hours, or others."""
+    """The moment (UTC) at which a day begins; most days have 24 hours, some 23, 25 or others."""
     return moment_of(dt.datetime.combine(day, dt.time()), place)
 
 
 @dataclass(frozen=True, slots=True)
 class DayOffsets:
-    """By how many seconds the days of a zone begin before their midnights in UTC.
+    """The offsets of a zone's days: how many seconds each begins before its midnight in UTC.
 
-    `seconds[i]` holds from day `days[i]` until the day before `days[i + 1]`.
+    `seconds[i]` applies from day `days[i]` until the day before `days[i + 1]`.
     """
 
     days: list[dt.date]

@@ -1,9 +1,9 @@
-"""Emptying the trash: what has been in it for 30 days is deleted for good.
+"""Empty the trash: rows that have been in it for 30 days are deleted permanently.
 
-Tasks go before projects, the lowest first, so that no single statement takes a large project's
-rows with it; what hangs on a row (shares, members) follows by its foreign key. A task that has
-anything below it, and a project that has any task, is not deleted: the foreign keys refuse it, so
-that no mistake here can take a living task along. The log keeps what it says of them.
+Tasks go before projects, the lowest first, so that no single statement deletes a large project's
+rows; what belongs to a row (shares, members) follows by its foreign key. A task that has anything
+below it, and a project that has any task, is not deleted: the foreign keys prevent it, so that no
+mistake here can delete a task that is in use. The log keeps its events.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHUNK_SIZE = 1_000
 
 
 class Purged(NamedTuple):
-    """How many rows went."""
+    """The number of rows deleted."""
 
     projects: int
     tasks: int
@@ -31,8 +31,8 @@ class Purged(NamedTuple):
 async def purge(work: Work, *, chunk: int = CHUNK_SIZE) -> Purged:
     """Delete up to `chunk` tasks and `chunk` projects whose time in the trash is over.
 
-    To be called again, in another work, until it finds nothing. Projects go once none of the tasks
-    that went into the trash with them is left.
+    Call it again, in another work, until it finds nothing. A project is deleted once none of the
+    tasks that were deleted with it is left.
     """
     over = work.now - KEPT
     below = aliased(Task)
@@ -79,5 +79,5 @@ async def purge(work: Work, *, chunk: int = CHUNK_SIZE) -> Purged:
 
 
 def _level() -> ColumnElement[int]:
-    """How deep a task stands: 0 for one without parent, at most 2."""
+    """The level of a task: 0 without a parent, at most 2."""
     return case((Task.parent_id.is_(None), 0), (Task.parent_id == Task.root_id, 1), else_=2)

@@ -1,11 +1,10 @@
 """The unit of work: one transaction, one viewer, one moment.
 
-A domain function receives a `Work`, changes rows through `work.session` (or, where it knows its
-statements beforehand, by `work.fetch`), and says what happened with `work.record`. All are rows of
-the same transaction, so nothing is announced that did not happen and nothing happens unannounced.
-Domain functions never commit. Every change, whether from GraphQL, a route, a job or the command
-line, goes through `Transactions`, which commits, retries after a deadlock, and does what follows
-a commit.
+A domain function receives a `Work`, changes rows through `work.session` (or, if it knows its
+statements beforehand, by `work.fetch`), and records events with `work.record`. All are rows of the
+same transaction, so every announced change happened and every change is announced. Domain functions
+never commit. Every change, whether from GraphQL, a route, a job or the command line, goes through
+`Transactions`, which commits, retries after a deadlock, and does what follows a commit.
 """
 
 from __future__ import annotations
@@ -62,7 +61,9 @@ class Transact(Protocol):
 
 @dataclass(slots=True)
 class Work:
-    """See the module. `now` is the moment of the whole change, passed in so that tests own it."""
+    """See the module. `now` is the moment of the whole change, passed in so that tests control
+    it.
+    """
 
     transaction: Transaction | Single
     viewer: Viewer
@@ -75,8 +76,8 @@ class Work:
     recorded: int = 0
     # Whether a job was queued that is due now, so that a worker is woken after the commit.
     enqueued: bool = False
-    # Run once the transaction has committed, in order (forgetting cached sessions, say). What
-    # must not get lost is an event or a job, not one of these.
+    # Run in order once the transaction has committed, such as to drop cached sessions. A failure
+    # here loses them: what must not get lost is an event or a job.
     after_commit: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
 
     @property
@@ -86,9 +87,10 @@ class Work:
         return self.transaction.session
 
     async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
-        """The rows of a compiled statement, in the same transaction; it may ask who the viewer is.
+        """The rows of a compiled statement, in the same transaction; it may use the viewer's
+        parameters.
 
-        For what is done often: it takes a third of the time that the session takes.
+        For frequent statements: it takes a third of the session's time.
         """
         demand_no_problems()
         return await self.transaction.fetch(statement, {**self.viewer.params, **params})
@@ -101,7 +103,7 @@ class Work:
         return await self.transactions.run(act, viewer, now=self.now, request=self.request)
 
     def new_id(self) -> UUID:
-        """A fresh UUIDv7 of this moment."""
+        """A new UUIDv7 of this moment."""
         return new_id(self.now)
 
     def record(
@@ -117,7 +119,7 @@ class Work:
         """Append to the log, in this transaction.
 
         `changes` are `(field, from, to)` with the schema's field names in snake case; ids, dates
-        and enums are written as text. `audience` may read the event whatever the rights say.
+        and enums are written as text. `audience` can read the event whatever their rights.
         """
         event = models.Event(
             **self.event(
@@ -144,13 +146,15 @@ class Work:
         project_id: UUID | None = None,
         audience: Sequence[UUID] = (),
     ) -> dict[str, Any]:
-        """The columns of an event as `record` appends it, for whoever writes them along with the
-        change itself.
+        """The columns of an event as `record` appends it, to write them together with the change
+        itself.
         """
         own = self.viewer.projects
         if own is not None and project_id not in own:
-            # Every change is recorded, so that this holds for every change.
-            raise Forbidden("This API key is restricted to projects, and this is in none of them.")
+            # Every change is recorded, so this check covers every change.
+            raise Forbidden(
+                "This API key is restricted to projects; this does not belong to any of them."
+            )
         self.recorded += 1
         if project_id is not None:
             self.touched_projects.add(project_id)
@@ -184,13 +188,13 @@ class Work:
         run_at: dt.datetime | None = None,
         one_at_a_time: bool = False,
     ) -> None:
-        """Queue work for behind the scenes, in this transaction, by the name of its handler.
+        """Queue a background job in this transaction, by the name of its handler.
 
-        `payload`: as `record` takes values. `run_at`: not before then; at once unless given. While
-        a job of the same `key` waits for its first attempt no second one is queued; the waiting
-        one runs at the earlier of both times, but not before this transaction has ended.
-        `one_at_a_time`: the key holds until the job is done or given up. One that waits, for
-        whichever attempt, is moved to the earlier time; one that runs is run again.
+        `payload`: values as for `record`. `run_at`: the earliest time to run, immediately by
+        default. While a job with the same `key` waits for its first attempt, no second one is
+        queued; the waiting one runs at the earlier of both times, but not before this transaction
+        has ended. `one_at_a_time`: the key is held until the job is done or has failed. A waiting
+        job, for whichever attempt, is moved to the earlier time; a running one is run again.
         """
         self.enqueued |= run_at is None or run_at <= self.now
         plain = {part: json_value(item) for part, item in (payload or {}).items()}
@@ -208,10 +212,10 @@ class Work:
     async def readable(
         self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)
     ) -> M:
-        """The row if the viewer may see it, else `NotFound`.
+        """The row if the viewer can see it, otherwise `NotFound`.
 
-        `lock` takes it FOR UPDATE, and before it what it hangs on (see `domain.locks`): neither
-        its project nor its task is deleted, archived or moved until the commit.
+        `lock` locks it FOR UPDATE, after the rows it belongs to (see `domain.locks`): neither its
+        project nor its task is deleted, archived or moved until the commit.
         """
         found: M = (await self._found(model, id_, None, lock=lock, path=path))[0]
         return found
@@ -219,19 +223,19 @@ class Work:
     async def editable(
         self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
     ) -> M:
-        """The row, locked, if the viewer may change it: else `NotFound` or `Forbidden`."""
+        """The row, locked, if the viewer can edit it; otherwise `NotFound` or `Forbidden`."""
         return await self.permitted(model, id_, access.edit, "change", path=path)
 
     async def deletable(
         self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
     ) -> M:
-        """The row, locked, if the viewer may delete it: else `NotFound` or `Forbidden`."""
+        """The row, locked, if the viewer can delete it; otherwise `NotFound` or `Forbidden`."""
         return await self.permitted(model, id_, access.delete, "delete", path=path)
 
     async def shareable(
         self, model: type[M], id_: UUID, *, path: Sequence[str | int] = ("id",)
     ) -> M:
-        """The row, locked, if the viewer may show it to others: else `NotFound` or `Forbidden`."""
+        """The row, locked, if the viewer can share it; otherwise `NotFound` or `Forbidden`."""
         return await self.permitted(model, id_, access.share, "share", path=path)
 
     async def permitted(
@@ -257,9 +261,9 @@ class Work:
         lock: bool,
         path: Sequence[str | int],
     ) -> Any:
-        """The row with whether the right holds, and whether it would if nothing were archived."""
+        """The row, whether the right holds, and whether it would if nothing were archived."""
         if lock:
-            # A statement of its own: what follows sees what those have written who were waited for.
+            # A separate statement: the next one sees what was committed while this one waited.
             await locks.lock_row(self, model, id_)
         statement = _visible(model, placeholder_viewer(self.viewer.shape), right)
         found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
@@ -271,7 +275,7 @@ class Work:
         self, row: Base, right: Any, verb: str, *, path: Sequence[str | int] = ("id",)
     ) -> None:
         """Raise unless the viewer has this right on a row that they can see: `ARCHIVED` if an
-        archived project is the only reason, else `FORBIDDEN`.
+        archived project is the only reason, otherwise `FORBIDDEN`.
         """
         model = type(row)
         answer = await self.session.execute(
@@ -292,10 +296,10 @@ class Work:
     ) -> list[tuple[str, Any, Any]]:
         """Set attributes of a locked row; returns what really changed, for `record`.
 
-        The one place where `ifVersion` is compared and the version advances. The row is locked
-        (`editable`), so compare and update are atomic. On a mismatch `Conflict` names the fields
-        whose current value differs from the wanted one, and refers to the current object under
-        `ref`. `ignore` are attributes that follow from others and are not reported.
+        The one place where `ifVersion` is compared and the version increases. The row is locked
+        (`editable`), so comparison and update are atomic. On a mismatch, `Conflict` names the
+        fields whose current value differs from the wanted one, and refers to the current object
+        under `ref`. `ignore` are attributes that follow from others and are not reported.
         """
         demand_no_problems()
         changes = [
@@ -317,12 +321,12 @@ class Work:
     def check_version(
         self, row: Versioned, if_version: int | None, *, fields: Sequence[str], ref: str | None
     ) -> None:
-        """Raise `Conflict` where the client's `ifVersion` is not the row's version."""
+        """Raise `Conflict` if the client's `ifVersion` is not the row's version."""
         if if_version is None or if_version == row.version:
             return
         noun = access.rule_of(type(row)).noun
         raise Conflict(
-            f"The {noun} is at version {row.version}, not {if_version}; read it again.",
+            f"The {noun} has version {row.version}, but ifVersion is {if_version}. Read it again.",
             path=("if_version",),
             fields=fields,
             refs={} if ref is None else {ref: row.id},
@@ -331,8 +335,8 @@ class Work:
 
 @contextmanager
 def lost_races() -> Iterator[None]:
-    """Raise the failure that a broken unique constraint stands for, if it stands for one: rules are
-    checked before writing, so what breaks a constraint has lost a race.
+    """Raise the failure that a violated unique constraint means, if it means one: rules are checked
+    before writing, so a violation means that another transaction was faster.
     """
     try:
         yield
@@ -373,7 +377,7 @@ class Transactions:
     async def begin(
         self, viewer: Viewer = NOBODY, *, now: dt.datetime, request: RequestInfo
     ) -> AsyncIterator[Work]:
-        """A work whose transaction commits when the block ends well, and rolls back otherwise.
+        """A work whose transaction commits if the block succeeds, and rolls back otherwise.
 
         One attempt: prefer `run`.
         """
@@ -387,7 +391,7 @@ class Transactions:
     async def single(
         self, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
     ) -> AsyncIterator[Work]:
-        """A work that is one statement, committed with it: it has no session."""
+        """A work of a single statement, committed with it: it has no session."""
         work = Work(self.database.single, viewer, now, request, self)
         with lost_races():
             yield work
@@ -416,9 +420,9 @@ def is_retried(error: DBAPIError) -> bool:
 
 
 def archived(path: Sequence[str | int] = ("id",)) -> Failure:
-    """What everything is refused with that is refused because its project is archived."""
+    """The failure of anything that fails because its project is archived."""
     return Failure(
-        "The project is archived and so read-only; unarchive it first.",
+        "The project is archived and therefore read-only. Unarchive it first.",
         path=path,
         code=ErrorCode.ARCHIVED,
     )
@@ -432,7 +436,7 @@ def _demand(
     if held:
         raise archived(path)
     noun = access.rule_of(model).noun
-    raise Forbidden(f"You may see this {noun}, but not {verb} it.", path=path)
+    raise Forbidden(f"You can see this {noun} but cannot {verb} it.", path=path)
 
 
 # Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So

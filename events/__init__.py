@@ -1,1 +1,1 @@
-"""The event log: kinds, cursors, reading, the bus that says "there is something", live delivery."""
+"""The event log: kinds, cursors, reading, live delivery, and the bus that announces new events."""

@@ -1,11 +1,11 @@
-"""The bus: how one process tells the others at once that something is new.
+"""The bus: lets processes notify each other of news at once.
 
-The bus carries hints, never facts. An announcement says that the log has events for these projects
-and people; whoever cares reads the log. So a lost message costs a delay (readers look once a second
-all the same) and never an event, and Redis needs no persistence.
+The bus carries hints, not facts. An announcement says that the log has events about certain
+projects and users; interested readers then read the log. So a lost message causes a delay (readers
+poll once a second anyway) and never a lost event, and Redis needs no persistence.
 
-Within a process a message arrives at once, by an ordinary call. With Redis it also goes to the
-other processes, by one channel; what a process sent itself it ignores when it comes back.
+Within a process a message is delivered by a function call. With Redis it also goes to the other
+processes through one channel; a process ignores its own messages there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from settings import RedisSettings
 log = logging.getLogger(__name__)
 
 EVENTS = "events"
-"""The topic of announcements: `{"projects": [id, …], "users": [id, …]}`, ids as text."""
+"""The topic of announcements: `{"projects": [id, …], "users": [id, …]}`, with IDs as text."""
 
 JOBS = "jobs"
 """The topic that wakes workers: jobs were queued that are due now. The payload is empty."""
@@ -37,7 +37,7 @@ JOBS = "jobs"
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Said after a commit: the log has something new about these projects and people."""
+    """Published after a commit: the log has new events about these projects and users."""
 
     projects: Collection[UUID] = ()
     users: Collection[UUID] = ()
@@ -45,37 +45,39 @@ class Announcement:
 
 Callback = Callable[[Any], None]
 
-# How long to wait before Redis is tried again, in seconds; doubled up to the second figure.
+# The wait before Redis is tried again, in seconds: first and maximum, doubling in between.
 _RETRY = (0.05, 1.0)
-# Messages kept while Redis is away. They are hints, so the oldest may go.
+# The messages kept while Redis is unreachable. They are hints, so the oldest can be dropped.
 _BACKLOG = 1000
 _FAREWELL_SECONDS = 1.0
 
 
 class Bus(ABC):
-    """Small messages by topic. A payload is anything that JSON can say (ids as text)."""
+    """Small messages by topic. A payload is any JSON value (IDs as text)."""
 
     def __init__(self) -> None:
         self._callbacks: dict[str, list[Callback]] = {}
 
     @abstractmethod
     async def start(self) -> None:
-        """Begin to hear others. Does not wait for them, nor fail where they cannot be reached."""
+        """Start receiving messages. Does not wait for other processes or fail without them."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Hear and say nothing more."""
+        """Stop sending and receiving."""
 
     @abstractmethod
     async def publish(self, topic: str, payload: Any) -> None:
-        """Tell everybody, this process included. Never fails and never waits for a network."""
+        """Send to all processes, including this one. Never fails and never waits for the
+        network.
+        """
 
     async def ready(self) -> bool:
-        """Whether the other processes can be reached at this moment."""
+        """Whether the other processes are reachable now."""
         return True
 
     async def announce(self, news: Announcement) -> None:
-        """Say, after the commit, that the log has something new."""
+        """Announce, after the commit, that the log has new events."""
         await self.publish(
             EVENTS,
             {
@@ -87,7 +89,7 @@ class Bus(ABC):
     def subscribe(self, topic: str, callback: Callback) -> Callable[[], None]:
         """Call `callback(payload)` for each message, in the event loop; it must not block.
 
-        Returns what ends the subscription.
+        Returns a function that ends the subscription.
         """
         callbacks = self._callbacks.setdefault(topic, [])
         callbacks.append(callback)
@@ -110,21 +112,21 @@ class LocalBus(Bus):
     """The bus of a single process."""
 
     async def start(self) -> None:
-        """There is nobody else."""
+        """There are no other processes."""
 
     async def close(self) -> None:
         self._callbacks.clear()
 
     async def publish(self, topic: str, payload: Any) -> None:
-        # Through JSON as well, so that a listener sees the same with Redis and without.
+        # Through JSON as well, so that listeners see the same with and without Redis.
         self._deliver(topic, orjson.loads(orjson.dumps(payload)))
 
 
 class RedisBus(Bus):
-    """The bus of several processes, over one channel of Redis' publish and subscribe.
+    """The bus of several processes, over one Redis publish/subscribe channel.
 
-    Two tasks hold it up, each of which reconnects by itself for as long as it takes: one listens,
-    one sends what `publish` left in the backlog.
+    It runs two tasks, each of which reconnects for as long as it takes: one receives, the other
+    sends what `publish` put into the backlog.
     """
 
     def __init__(self, url: str, prefix: str) -> None:
@@ -151,10 +153,10 @@ class RedisBus(Bus):
         self._closing = True
         self._to_send.set()
         if self._tasks and (self._backlog or self._listening.is_set()):
-            # What was published still goes out, where that is a matter of a moment.
+            # Published messages are still sent if this takes only a moment.
             await asyncio.wait(self._tasks[1:], timeout=_FAREWELL_SECONDS)
         while pending := [task for task in self._tasks if not task.done()]:
-            # Again and again: redis-py swallows a cancellation that comes while it connects.
+            # Repeatedly: redis-py swallows a cancellation that arrives while it connects.
             for task in pending:
                 task.cancel()
             await asyncio.wait(pending, timeout=0.1)
@@ -175,14 +177,14 @@ class RedisBus(Bus):
         self._deliver(topic, orjson.loads(message)["payload"])
 
     async def _forever(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
-        """Do the work again whenever it fails; `work` calls its argument once it got through."""
+        """Repeat the work whenever it fails; `work` calls its argument once it is connected."""
         first, longest = _RETRY
         wait = first
 
         def through() -> None:
             nonlocal wait
             if wait > first:
-                log.info("the bus reaches Redis again")
+                log.info("the bus is connected to Redis again")
             wait = first
 
         while not self._closing:
@@ -190,7 +192,7 @@ class RedisBus(Bus):
                 await work(through)
             except redis.failures() as error:
                 if wait == first:
-                    log.warning("the bus does not reach Redis: %s", error)
+                    log.warning("the bus cannot reach Redis: %s", error)
             await asyncio.sleep(wait)
             wait = min(wait * 2, longest)
 
@@ -198,7 +200,7 @@ class RedisBus(Bus):
         async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(self._channel)
             through()
-            # What was said while nobody listened is gone, so readers are sent to look.
+            # Messages sent in the meantime are lost, so make readers look.
             self._deliver(EVENTS, {"projects": [], "users": []})
             self._listening.set()
             try:
@@ -214,7 +216,7 @@ class RedisBus(Bus):
             message = orjson.loads(data)
             origin, topic, payload = message["origin"], message["topic"], message["payload"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            log.warning("a message on %s is not ours", self._channel)
+            log.warning("ignoring an invalid message on %s", self._channel)
             return
         if origin != self._origin:
             self._deliver(topic, payload)
@@ -225,7 +227,7 @@ class RedisBus(Bus):
                 message = self._backlog[0]
                 await self._client.publish(self._channel, message)
                 through()
-                # A full backlog may have dropped it from the other end meanwhile.
+                # A full backlog can have dropped it from its other end in the meantime.
                 if self._backlog and self._backlog[0] is message:
                     self._backlog.popleft()
             if not self._closing:
@@ -234,7 +236,7 @@ class RedisBus(Bus):
 
 
 def make_bus(settings: RedisSettings) -> Bus:
-    """The bus that fits the settings: Redis where there is one. `start` it before use."""
+    """Create the bus for the settings: Redis if configured. `start` it before use."""
     if settings.url is None:
         return LocalBus()
     return RedisBus(settings.url, settings.prefix)

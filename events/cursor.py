@@ -1,10 +1,10 @@
-"""Cursors of the event log: a place in it that a client can keep and come back to.
+"""Event cursors: positions in the event log that clients keep and resume from.
 
 The log is ordered by `(xid, position)`: the transaction that wrote an event, and the event's number
-(see `events.log` for why the number alone would lose events). A cursor names such a place, and the
-*epoch* that it belongs to: transaction ids mean something on one PostgreSQL server only, so a
-database that was restored elsewhere begins another epoch (`events.epoch`), and cursors of an
-earlier one are refused instead of skipping events in silence.
+(`events.log` explains why the number alone would lose events). A cursor contains such a place and
+the *epoch* it belongs to: transaction IDs have a meaning on one PostgreSQL server only, so a
+database that is restored elsewhere starts a new epoch (`events.epoch`), and older cursors are
+rejected instead of silently skipping events.
 
 To clients a cursor is opaque, URL-safe text of 44 characters.
 """
@@ -20,17 +20,17 @@ from uuid import UUID
 
 from errors import BadInput
 
-# A version, the epoch, and two unsigned 64-bit numbers: 33 bytes, which base64 writes unpadded.
+# A version, the epoch, and two unsigned 64-bit numbers: 33 bytes, which need no base64 padding.
 _LAYOUT = struct.Struct(">B16sQQ")
 _VERSION = 1
 
 Place = tuple[int, int]
-"""`(xid, position)`; compares as the log is ordered."""
+"""`(xid, position)`; compares in the order of the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Just after the event at `(xid, position)`, or at the place where it would stand."""
+    """The place just after the event at `(xid, position)`, whether or not that event exists."""
 
     epoch: UUID
     xid: int
@@ -47,7 +47,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str, path: Sequence[str | int] = ("after",)) -> Cursor:
-        """The cursor that this text stands for; `BadInput` at `path` where it is none."""
+        """Parse a cursor. Raises `BadInput` at `path` if it is invalid."""
         try:
             packed = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
             version, epoch, xid, position = _LAYOUT.unpack(packed)
@@ -56,8 +56,7 @@ class Cursor:
         # PostgreSQL's bigint is signed; no position is larger.
         if version != _VERSION or position >= 1 << 63:
             raise BadInput(
-                "This is not an event cursor. Take one from `eventCursor`, from `changes` or from "
-                "an event.",
+                "Invalid event cursor. Use one from `eventCursor`, `changes` or an event.",
                 path=path,
             )
         return cls(UUID(bytes=epoch), xid, position)

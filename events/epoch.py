@@ -1,16 +1,15 @@
-"""The epoch: one life of the log, within which transaction ids mean what they say.
+"""The epoch: a period in which the log's transaction IDs keep their meaning.
 
-Cursors hold transaction ids, and those belong to one PostgreSQL server at one stretch of its
-history. After a dump was restored, a backup played back or another server promoted, the same number
-may stand for something else, and a reader that went on with an old cursor would skip events. So the
-epoch is kept with a *fingerprint* of where it is valid: the server's own identifier and timeline,
-and the object ids of database and table, which a restore gives afresh. Whoever starts compares;
-where the fingerprint differs, or the log holds a transaction id that this server has not given out
-yet, a new epoch begins and older cursors are answered with `CURSOR_EXPIRED`.
+Cursors contain transaction IDs, which belong to one PostgreSQL server and one timeline of its
+history. After a dump is restored, a backup replayed or another server promoted, the same number can
+mean something else, and a reader with an old cursor would skip events. So the epoch is stored with
+a *fingerprint* of where it is valid: the identifier and timeline of the server, and the object IDs
+of the database and table, which a restore changes. Every starting process compares it. If the
+fingerprint differs, or the log has a transaction ID that this server has not assigned yet, a new
+epoch starts and older cursors fail with `CURSOR_EXPIRED`.
 
-A log that came from a server which was further on would be hidden behind the horizon until this
-one catches up. Its events are therefore moved to the beginning of all transactions, in the order of
-their positions.
+A log from a server with higher transaction IDs would be hidden behind the horizon until this server
+catches up. So its events are moved before all transactions, in the order of their positions.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from db.models.event import Xid8
 log = logging.getLogger(__name__)
 
 ROW = 1
-"""The key of the one row."""
+"""The key of the only row."""
 
 # PostgreSQL's FrozenTransactionId: older than every transaction that can write an event.
 _OLDEST = "2"
@@ -37,9 +36,9 @@ _HORIZON = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8())
 
 
 async def ensure_epoch(database: Database) -> UUID:
-    """The current epoch; begins a new one where the log came from elsewhere. Call it at start.
+    """The current epoch; starts a new one if the log comes from elsewhere. Call it at start.
 
-    Several processes may call it at once: the row is locked while it is compared.
+    Several processes can call it at the same time: the row is locked for the comparison.
     """
     async with database.session() as session, session.begin():
         fingerprint = await _fingerprint(session)
@@ -48,7 +47,7 @@ async def ensure_epoch(database: Database) -> UUID:
         row = await session.get_one(LogEpoch, ROW, with_for_update=True)
         future = await _has_future_ids(session)
         if row.system_identifier != fingerprint or future:
-            log.warning("the event log was restored: cursors given out before are void")
+            log.warning("the event log was restored: earlier cursors are no longer valid")
             row.epoch = uuid4()
             row.system_identifier = fingerprint
             await _set_consumers_back(session, future=future)
@@ -58,12 +57,12 @@ async def ensure_epoch(database: Database) -> UUID:
 
 
 async def _set_consumers_back(session: AsyncSession, *, future: bool) -> None:
-    """Let consumers of the log go on where they were, by places that mean the same here.
+    """Move the places of the log's consumers so that they continue correctly.
 
-    What a consumer had not acted on is all after its place. Where the ids are about to be
-    renumbered in the order of positions, its new place is before the first of these; so some events
-    may be acted on again, and none is passed over. Otherwise it is enough that no place lies in the
-    future.
+    Everything a consumer has not processed is after its place. If the IDs are about to be
+    renumbered in the order of positions, its new place is before the first of these events; so some
+    events can be processed twice, and none is skipped. Otherwise only places in the future are
+    moved.
     """
     for consumer in await session.scalars(select(LogConsumer).with_for_update()):
         place = tuple_(cast(literal(consumer.xid, Xid8()), Xid8()), literal(consumer.position))
@@ -83,7 +82,7 @@ async def _set_consumers_back(session: AsyncSession, *, future: bool) -> None:
 
 
 async def _has_future_ids(session: AsyncSession) -> bool:
-    """Whether the log names a transaction that this server has not begun yet."""
+    """Whether the log has a transaction that this server has not started yet."""
     unborn = func.pg_snapshot_xmax(func.pg_current_snapshot())
     found = await session.scalar(select(select(Event).where(Event.xid >= unborn).exists()))
     return bool(found)
@@ -103,7 +102,7 @@ async def _fingerprint(session: AsyncSession) -> str:
         )
     )
     if not permitted:
-        # Some hosts hide these; a move to another server then shows by the object ids.
+        # Some hosts hide these functions; the object IDs then reveal a move to another server.
         return str(places)
     server = await session.scalar(
         text(

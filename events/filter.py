@@ -1,7 +1,7 @@
-"""Which events a reader asked for, decided on the event alone, without the database.
+"""The filter of a reader, evaluated on events alone, without the database.
 
-The same test serves live delivery, replay and `changes(since:)`, so that all three agree. What the
-reader *may* see is another question, asked of the access rule (`events.log`).
+Live delivery, replay and `changes(since:)` use the same test, so that they agree. Whether the
+reader *can* see an event is a separate question for the access rule (`events.log`).
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ from uuid import UUID
 from events.kinds import EventKind
 
 _LOSS = EventKind.ACCESS_LOST.value
-# About a task or project, often, but for its owner alone, and so without naming them.
+# Often about a task or project, but only its owner receives it, so it does not name them.
 _REMINDER = EventKind.REMINDER_DUE.value
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """All conditions that are given must hold; None stands for "any".
+    """All given conditions must hold; None means "any".
 
-    A loss of access passes whatever kinds and actors are asked for: who lost a right has to know,
-    or would keep showing what is no longer theirs to see.
+    `ACCESS_LOST` passes regardless of kinds and actors: clients must know what they can no longer
+    see, or they would keep showing it.
     """
 
     kinds: frozenset[str] | None = None
     projects: frozenset[UUID] | None = None
     tasks: frozenset[UUID] | None = None
     actors: frozenset[UUID] | None = None
-    # Leave out what this person did.
+    # Excludes this user's own actions.
     not_by: UUID | None = None
-    # Whether a loss of access passes as said above; for those who show nothing that can be lost.
+    # Whether `ACCESS_LOST` passes as described above; False for readers that show nothing that can
+    # be lost.
     losses: bool = True
-    # Only what is about tasks and projects, and reminders; not accounts and sessions.
+    # Only events about tasks and projects, and reminders; not accounts and sessions.
     work_only: bool = False
-    # The only projects that the reader hears of, where their credentials are restricted.
+    # The only projects whose events the reader receives, if their credentials are restricted.
     within: frozenset[UUID] | None = None
 
     def matches(self, event: Any) -> bool:
-        """Whether the row of an event is asked for."""
+        """Whether an event's row matches."""
         if self.within is not None and event.project_id not in self.within:
             return False
         loss = self.losses and event.kind == _LOSS
@@ -53,7 +54,7 @@ class EventFilter:
             if self.work_only and not _about_work(event):
                 return False
         if self.tasks is not None and event.task_id not in self.tasks:
-            # A lost project takes its tasks with it.
+            # Losing a project includes losing its tasks.
             return loss and event.task_id is None
         return self.projects is None or event.project_id in self.projects
 

@@ -1,4 +1,4 @@
-"""What can happen. Kinds are part of the API: they are only ever added."""
+"""The kinds of events. They are part of the API: kinds are only ever added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class EventKind(Enum):
-    """One kind of change; the first word is the subject's type."""
+    """One kind of change; the first word is the type of the subject."""
 
     PROJECT_CREATED = "PROJECT_CREATED"
     PROJECT_UPDATED = "PROJECT_UPDATED"
@@ -66,89 +66,95 @@ class EventKind(Enum):
     PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - a kind of event, not a password
 
 
-# Descriptions for the schema, one for every member (`graph.types.events.event` reads them).
+# The descriptions in the schema, one per member (`graph.types.events.event` reads them).
 KIND_DESCRIPTIONS: dict[EventKind, str] = {
-    EventKind.PROJECT_CREATED: "A project was made.",
+    EventKind.PROJECT_CREATED: "A project was created.",
     EventKind.PROJECT_UPDATED: (
-        "Name, description, key, color or the settings of time of a project changed."
+        "The name, description, key, color or time settings of a project changed."
     ),
-    EventKind.PROJECT_ARCHIVED: "A project became read-only.",
-    EventKind.PROJECT_UNARCHIVED: "An archived project was opened again.",
+    EventKind.PROJECT_ARCHIVED: "A project was archived and is read-only.",
+    EventKind.PROJECT_UNARCHIVED: "A project was unarchived.",
     EventKind.PROJECT_DELETED: (
-        "A project went into the trash, with its tasks. Whoever saw these gets ACCESS_LOST for "
-        "each."
+        "A project was moved to the trash with its tasks. Users who could see these tasks get "
+        "`ACCESS_LOST` for each."
     ),
-    EventKind.PROJECT_RESTORED: "A project came back from the trash, with its tasks.",
-    EventKind.PROJECT_TRANSFERRED: "A project has another owner.",
-    EventKind.MEMBER_ADDED: "Somebody became a member of a project.",
-    EventKind.MEMBER_UPDATED: "A member of a project has another role.",
+    EventKind.PROJECT_RESTORED: "A project was restored from the trash with its tasks.",
+    EventKind.PROJECT_TRANSFERRED: "A project was transferred to a new owner.",
+    EventKind.MEMBER_ADDED: "A user became a member of a project.",
+    EventKind.MEMBER_UPDATED: "The role of a project member changed.",
     EventKind.MEMBER_REMOVED: (
-        "Somebody left a project or was removed from it. Their assignments in it end."
+        "A user left a project or was removed from it. Their assignments in it end."
     ),
-    EventKind.TASK_CREATED: "A task was made.",
+    EventKind.TASK_CREATED: "A task was created.",
     EventKind.TASK_UPDATED: "Fields of a task changed.",
     EventKind.TASK_COMPLETED: "A task was completed.",
-    EventKind.TASK_REOPENED: "A completed or cancelled task was opened again.",
-    EventKind.TASK_ASSIGNED: "A task has another assignee, or none any more.",
+    EventKind.TASK_REOPENED: "A completed or cancelled task was reopened.",
+    EventKind.TASK_ASSIGNED: "A task was assigned, reassigned or unassigned.",
     EventKind.TASK_MOVED: (
-        "A task has another place in its list, or another project. The project that it left gets "
-        "an event of its own."
+        "A task was moved within its list or to another project. The previous project gets an "
+        "event of its own."
     ),
     EventKind.TASK_DELETED: (
-        "A task went into the trash. Whoever saw its subtasks, which go with it, gets ACCESS_LOST "
-        "for each."
+        "A task was moved to the trash with its subtasks. Users who could see these subtasks "
+        "get `ACCESS_LOST` for each."
     ),
     EventKind.TASK_RESTORED: (
-        "A task came back from the trash: by itself, or with the task above it or its project."
+        "A task was restored from the trash, on its own or with its parent or project."
     ),
-    EventKind.SHARE_CREATED: "A task was shared with somebody.",
-    EventKind.SHARE_UPDATED: "What a share of a task allows, or for how long, changed.",
-    EventKind.SHARE_DELETED: "A task is not shared with somebody any more.",
-    EventKind.COMMENT_CREATED: "A comment was written.",
+    EventKind.SHARE_CREATED: "A task was shared with a user.",
+    EventKind.SHARE_UPDATED: "The permission or expiry of a share changed.",
+    EventKind.SHARE_DELETED: "A share of a task ended.",
+    EventKind.COMMENT_CREATED: "A comment was created.",
     EventKind.COMMENT_UPDATED: "A comment was edited.",
     EventKind.COMMENT_DELETED: "A comment was deleted.",
     EventKind.ATTACHMENT_CREATED: "A file was attached to a task.",
-    EventKind.ATTACHMENT_DELETED: "A file was taken off a task.",
+    EventKind.ATTACHMENT_DELETED: "An attachment was deleted from a task.",
     EventKind.TIME_ENTRY_CREATED: (
-        "Time was entered. Events about time are for its user, and for owner and admins of its "
-        "project."
+        "A time entry was created. Events about time are visible to its user and to the owner "
+        "and admins of its project."
     ),
     EventKind.TIME_ENTRY_UPDATED: "A time entry was changed.",
     EventKind.TIME_ENTRY_DELETED: "A time entry was deleted.",
-    EventKind.TIMER_STARTED: "Somebody started a timer: a time entry without an end.",
+    EventKind.TIMER_STARTED: "A timer was started: a time entry without an end.",
     EventKind.TIMER_STOPPED: "A timer was stopped; its time entry has an end.",
     EventKind.NOTIFICATION_CREATED: (
-        "You were told of something; for you alone, by `notificationReceived`."
+        "You received a notification. Delivered to you alone; see `notificationReceived`."
     ),
-    EventKind.WEBHOOK_CREATED: "You made a webhook.",
-    EventKind.WEBHOOK_UPDATED: "A webhook of yours was changed, rotated, disabled or enabled.",
+    EventKind.WEBHOOK_CREATED: "You created a webhook.",
+    EventKind.WEBHOOK_UPDATED: (
+        "One of your webhooks was changed, disabled or enabled, or its secret was rotated."
+    ),
     EventKind.WEBHOOK_DELETED: "You deleted a webhook.",
-    EventKind.WEBHOOK_TESTED: "You asked for a test of a webhook; it is sent to that one alone.",
-    EventKind.REMINDER_CREATED: "You made a reminder. Events about reminders are for their owner.",
+    EventKind.WEBHOOK_TESTED: (
+        "You requested a test of a webhook; the event is sent to that webhook only."
+    ),
+    EventKind.REMINDER_CREATED: (
+        "You created a reminder. Events about reminders are visible to their owner only."
+    ),
     EventKind.REMINDER_UPDATED: (
-        "A reminder was changed, or turned off because what it is about is gone."
+        "A reminder was changed, or disabled because its task or project is gone."
     ),
     EventKind.REMINDER_DELETED: "A reminder was deleted.",
-    EventKind.REMINDER_DUE: "The time of a reminder has come that has WEBHOOK among its channels.",
-    EventKind.REPORT_EXPORT_UPDATED: "An export of a report of yours went on, or ended.",
-    EventKind.INTEGRATION_CONNECTED: "You connected a project with another service.",
-    EventKind.INTEGRATION_UPDATED: "An integration of yours was changed, failed, or works again.",
-    EventKind.INTEGRATION_DISCONNECTED: "You ended an integration.",
+    EventKind.REMINDER_DUE: "A reminder with WEBHOOK among its channels is due.",
+    EventKind.REPORT_EXPORT_UPDATED: "One of your report exports made progress or ended.",
+    EventKind.INTEGRATION_CONNECTED: "You connected a project to another service.",
+    EventKind.INTEGRATION_UPDATED: "One of your integrations was changed, failed or recovered.",
+    EventKind.INTEGRATION_DISCONNECTED: "You disconnected an integration.",
     EventKind.ACCESS_LOST: (
-        "You cannot see the subject any more: by what others did, by what you did yourself (your "
-        "other devices hear it), or because a share expired. Sent to those who lost it, whatever "
-        "the filter's kinds and actors; drop what you show of it. When you lose a project, you get "
-        "one for each task that you cannot see any more, too."
+        "You can no longer see the subject: because of a change by others or by yourself (for "
+        "your other devices), or because a share expired. Delivered to those who lost access, "
+        "regardless of the filter's kinds and actors; remove the subject from the screen. When "
+        "you lose a project, you also get one event for each task that you can no longer see."
     ),
-    EventKind.USER_REGISTERED: "An account was made.",
+    EventKind.USER_REGISTERED: "An account was created.",
     EventKind.USER_UPDATED: "A profile or an account changed.",
-    EventKind.USER_ACTIVATED: "An account was activated again.",
+    EventKind.USER_ACTIVATED: "An account was activated.",
     EventKind.USER_DEACTIVATED: "An account was deactivated.",
     EventKind.USER_DELETED: "An account was deleted.",
-    EventKind.SESSION_CREATED: "Somebody signed in.",
-    EventKind.SESSION_UPDATED: "A session has another name.",
-    EventKind.SESSION_REVOKED: "A session was ended.",
-    EventKind.API_KEY_CREATED: "An API key was made.",
+    EventKind.SESSION_CREATED: "A user signed in.",
+    EventKind.SESSION_UPDATED: "A session was renamed.",
+    EventKind.SESSION_REVOKED: "A session was revoked.",
+    EventKind.API_KEY_CREATED: "An API key was created.",
     EventKind.API_KEY_REVOKED: "An API key was revoked.",
     EventKind.PASSWORD_CHANGED: "A password was changed.",
 }

@@ -1,18 +1,17 @@
-"""Live delivery: one reader of the log a process, however many listen.
+"""Live delivery: one reader of the log per process, for any number of listeners.
 
-The reader wakes when the bus says so, and once a second all the same while anybody listens. It
-reads what is new once, tests each event against each listener's filter, asks the access rule in one
-statement which of these people may see which of these events at this moment, and puts the events
-into the listeners' queues (`events.subscription`, which also tells how a listener that resumes
-comes to join).
+The reader wakes up when the bus announces something, and once a second anyway while anyone listens.
+It reads the new events once, tests each against every listener's filter, asks the access rule in
+one statement which users can see which events now, and puts the events into the listeners' queues
+(`events.subscription`, which also explains how a resuming listener joins).
 
-The *frontier* is the place up to which the reader has read. It advances in the same turn of the
-event loop in which the receivers of what was read are chosen, so whoever joins at a frontier gets
-everything after it, and nothing of what was before.
+The *frontier* is the place up to which the reader has read. It advances in the same step of the
+event loop in which the receivers of the new events are chosen, so a listener that joins at a
+frontier gets everything after it and nothing before it.
 
-A sweep every one and a half seconds ends the listeners that can see nothing any more of what they
-asked to watch, and those whose events lie too long. Whether their credentials still hold is for the
-transport to look at, which knows when they were renewed (`web.connections`).
+A sweep every 1.5 seconds ends listeners that can no longer see anything they asked to watch, and
+those whose events have waited too long. The transport checks whether their credentials are still
+valid, because it knows when they were renewed (`web.connections`).
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 1.5
-# While events wait behind the horizon, usually for a transaction that lasts milliseconds.
+# While events wait behind the horizon, usually for a transaction of a few milliseconds.
 _FIRST_PAUSE = 0.005
-# Questions of access put in one statement.
+# The number of access checks per statement.
 _PAIRS = 10_000
 
 
 class LiveEvents:
-    """One per process: `start` it in the loop that it serves, and `close` it there."""
+    """One per process: `start` and `close` it in the event loop that it serves."""
 
     def __init__(self, log: EventLog, bus: Bus, clock: Callable[[], dt.datetime]) -> None:
         self.log = log
@@ -53,7 +52,7 @@ class LiveEvents:
         self._clock = clock
         self._frontier: Place | None = None
         self._epoch: UUID | None = None
-        # All subscriptions that somebody iterates over, and those among them that get live events.
+        # All subscriptions that are iterated over, and those among them that receive live events.
         self._open: set[Subscription] = set()
         self._joined: set[Subscription] = set()
         self._wake = asyncio.Event()
@@ -64,11 +63,11 @@ class LiveEvents:
 
     @property
     def listeners(self) -> int:
-        """Open subscriptions in this process."""
+        """The number of open subscriptions in this process."""
         return len(self._open)
 
     async def start(self) -> None:
-        """Begin to serve."""
+        """Start reading and sweeping."""
         self._unsubscribe = self._bus.subscribe(EVENTS, lambda _: self._wake.set())
         self._tasks = [
             asyncio.create_task(self._read_forever(), name="live: read"),
@@ -76,7 +75,7 @@ class LiveEvents:
         ]
 
     async def close(self) -> None:
-        """End all subscriptions with a reason, and serve no more."""
+        """End all subscriptions with a reason, and stop."""
         self._closed = True
         self._unsubscribe()
         for task in self._tasks:
@@ -93,14 +92,14 @@ class LiveEvents:
         after: str | None = None,
         path: Sequence[str | int] = (),
     ) -> Subscription:
-        """The events that this person may see and wants: those after a cursor, then live ones.
+        """The events that match and that this user can see: those after a cursor, then live ones.
 
-        Without a cursor it begins with what is committed from now on, even where the iteration
-        begins later. `path` is where the filter stands in the caller's arguments.
+        Without a cursor it starts with what is committed from now on, even if the iteration starts
+        later. `path` is the path of the filter in the caller's arguments.
 
-        Raises `BadInput` or `CursorExpired` for the cursor, `NotFound` where nothing of the
-        projects or tasks that the filter names can be seen, `Unavailable` when stopping. The
-        iteration ends with one of `NotFound`, `CursorExpired`, `SlowConsumer`, `Unavailable`.
+        Raises `BadInput` or `CursorExpired` for the cursor, `NotFound` if nothing of the filter's
+        projects or tasks is visible, `Unavailable` when stopping. The iteration ends with
+        `NotFound`, `CursorExpired`, `SlowConsumer` or `Unavailable`.
         """
         if self._closed:
             raise _stopping()
@@ -115,32 +114,35 @@ class LiveEvents:
     # --- for subscriptions -----------------------------------------------------------------------
 
     def opened(self, subscription: Subscription) -> None:
-        """Somebody begins to iterate: watch over them."""
+        """Register a subscription whose iteration starts."""
         self._open.add(subscription)
 
     def left(self, subscription: Subscription) -> None:
-        """Nobody iterates any more."""
+        """Unregister a subscription whose iteration has ended."""
         self._open.discard(subscription)
         self._joined.discard(subscription)
 
     async def join(self, subscription: Subscription) -> Place:
-        """Give it live events; returns the frontier, after which they begin without a gap."""
+        """Start live events for a subscription. Returns the frontier after which they start,
+        without a gap.
+        """
         while self._frontier is None:
             head = (await self.log.head()).cursor
-            # Somebody else may have begun meanwhile.
+            # Another task can have set it in the meantime.
             if self._frontier is None:
                 self._frontier, self._epoch = head.place, head.epoch
         self._joined.add(subscription)
         self._somebody.set()
         return self._frontier
 
-    # --- the common reader -----------------------------------------------------------------------
+    # --- the shared reader -----------------------------------------------------------------------
 
     async def _read_forever(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             if not self._joined:
-                # Nobody to read for: whoever comes next begins at the head of that moment.
+                # Without listeners, stop reading; the next listener starts at the head of that
+                # time.
                 self._frontier = None
                 self._somebody.clear()
                 await self._somebody.wait()
@@ -149,7 +151,7 @@ class LiveEvents:
             try:
                 page = await self._advance()
             except Exception:
-                log.exception("the event log cannot be read at present")
+                log.exception("the event log cannot be read")
                 page = None
             if page is not None:
                 if page.more:
@@ -163,11 +165,11 @@ class LiveEvents:
                     await self._wake.wait()
 
     async def _advance(self) -> EventPage | None:
-        """Read what is new, and bring it to whom it concerns."""
+        """Read the new events and deliver them."""
         if self._frontier is None:
             return None
         page = await self.log.read_after(self._frontier)
-        # Nothing may wait between here and the choice of the receivers; see the module.
+        # No await between here and the choice of the receivers; see the module.
         if page.cursor.epoch != self._epoch:
             self._begin_again(page)
             return page
@@ -186,8 +188,8 @@ class LiveEvents:
                 allowed = await self.log.allowed(pairs)
                 break
             except Exception:
-                # The frontier is past these events already, so they are not to be dropped.
-                log.exception("access to events cannot be checked at present")
+                # The frontier is already past these events, so they must not be dropped.
+                log.exception("access to events cannot be checked")
                 await asyncio.sleep(POLL_SECONDS)
                 if not any(one in self._joined for _, some in part for one in some):
                     return
@@ -198,13 +200,12 @@ class LiveEvents:
                     one.put(row, now)
 
     def _begin_again(self, page: EventPage) -> None:
-        """The database was restored under us: places of the old epoch mean nothing now."""
+        """Handle a restored database: places of the old epoch have lost their meaning."""
         self._frontier = None
         for one in tuple(self._joined):
             one.end(
                 CursorExpired(
-                    "The database was restored. Read the state afresh, together with a new "
-                    "`eventCursor`."
+                    "The database was restored. Reload your data together with a new `eventCursor`."
                 )
             )
 
@@ -218,7 +219,7 @@ class LiveEvents:
             try:
                 await self._sweep()
             except Exception:
-                log.exception("listeners cannot be checked at present")
+                log.exception("subscriptions cannot be checked")
 
     async def _sweep(self) -> None:
         for one in tuple(self._open):
@@ -227,9 +228,9 @@ class LiveEvents:
         await self._end_the_blind()
 
     async def _end_the_blind(self) -> None:
-        """End those who can see nothing any more of the projects and tasks that they named.
+        """End subscriptions that can no longer see any of the projects and tasks they named.
 
-        Only when two sweeps agree, so that the event which tells of the loss comes first.
+        Only when two sweeps agree, so that the event about the lost access is delivered first.
         """
         listeners = tuple(self._open)
         blind = await self._blind([(one.user_id, one.wanted) for one in listeners])
@@ -242,7 +243,9 @@ class LiveEvents:
                 one.was_blind = True
 
     async def _blind(self, listeners: Sequence[tuple[UUID, EventFilter]]) -> set[int]:
-        """The indices of those who see none of the projects, or none of the tasks, they name."""
+        """The indices of listeners that see none of the projects, or none of the tasks, they
+        name.
+        """
         blind: set[int] = set()
         for model, named in ((models.Project, _projects), (models.Task, _tasks)):
             things = [(user_id, named(wanted)) for user_id, wanted in listeners]
@@ -273,7 +276,7 @@ def _stopping() -> Unavailable:
 def _chunks(
     receivers: Iterable[tuple[Any, list[Subscription]]],
 ) -> Iterable[list[tuple[Any, list[Subscription]]]]:
-    """The events that anybody wants, in order, by portions for one statement each."""
+    """The events that have receivers, in order, in chunks for one statement each."""
     chunk: list[tuple[Any, list[Subscription]]] = []
     size = 0
     for row, some in receivers:

@@ -1,21 +1,22 @@
-"""Reading the log so that nothing is lost and nothing comes twice.
+"""Reading the event log without gaps and without duplicates.
 
-Transactions commit in another order than they began, so a reader that remembers the highest number
-it saw skips whatever commits later with a lower one. Events therefore carry the transaction that
-wrote them, and a reader reads in the order of `(xid, position)`, and only below the *horizon*: the
-oldest transaction on the server that is still open (`pg_snapshot_xmin`). Everything below it has
-ended, so what is read below it is complete for ever, and a place in that order is a cursor. Tried
-with 24 writers: by number alone 2,213 of 4,858 events were lost, this way none, at the same speed.
+Transactions commit in a different order than they start, so a reader that remembers the highest
+number it saw skips events that commit later with a lower number. So each event carries its
+transaction, and readers read in the order of `(xid, position)`, and only below the *horizon*: the
+oldest transaction on the server that is still open (`pg_snapshot_xmin`). All transactions below it
+have ended, so what is read there is complete, and a place in that order is a cursor. In a test with
+24 writers, reading by number alone lost 2,213 of 4,858 events and this order none, at the same
+speed.
 
-The price: any open writing transaction on the server holds new events back until it ends. So
-transactions are cut short by the session's timeouts, and `lag` tells how far readers are behind.
+The price: an open writing transaction anywhere on the server holds back new events until it ends.
+So session timeouts keep transactions short, and `lag` tells how far readers are behind.
 
-The horizon only ever moves forward, and it is a cursor itself: `(horizon, 0)` is the place before
-everything that may still appear (`head`).
+The horizon only moves forward, and it is a cursor itself: `(horizon, 0)` is the place before
+everything that can still appear (`head`).
 
-Who may see an event is asked through `access`, a predicate that is passed in from above, since this
-package stands beside `auth` and not upon it: `access(viewer_id, entity)`, where `viewer_id` is an
-SQL expression, so that one statement can ask for many people.
+Access is checked by `access(viewer_id, entity)`, a predicate that is passed in, since this package
+does not depend on `auth`. `viewer_id` is an SQL expression, so that one statement can check many
+users.
 """
 
 from __future__ import annotations
@@ -55,17 +56,17 @@ from events.cursor import Cursor, Place
 from events.epoch import ROW
 
 Access = Callable[[ColumnElement[UUID], Any], ColumnElement[bool]]
-"""`access(viewer_id, entity)`: whether that person may read a row of the entity."""
+"""`access(viewer_id, entity)`: whether the user can read a row of the entity."""
 
 PAGE = 500
-"""Events read at once in a replay."""
+"""The number of events per page of a replay."""
 
-# A viewer's page looks at no more of the log than this, so that somebody who may see nothing of a
-# busy server costs little; the page then ends early, with a cursor to go on from.
+# The number of log rows that a viewer's page searches at most, so that a user who can see nothing
+# on a busy server costs little. The page then ends early, with a cursor to continue from.
 _WINDOW = 5_000
 
-# Whatever a field of an event needs; `graph.types.events.event` shows address and session to whom
-# they belong.
+# Everything that the fields of an event need; `graph.types.events.event` hides address and session
+# from others.
 COLUMNS = (
     Event.xid,
     Event.position,
@@ -85,38 +86,38 @@ COLUMNS = (
 )
 
 _EXPIRED = (
-    "This event cursor can no longer be resumed from: {why}. Read the state afresh, together with "
-    "a new `eventCursor`, and go on from there."
+    "This event cursor has expired: {why}. Reload your data together with a new `eventCursor`, "
+    "and continue from there."
 )
 
 
 class EventPage(NamedTuple):
-    """Events in order, and where to go on."""
+    """Events in order, and where to continue."""
 
     rows: list[Any]
     cursor: Cursor
-    # Whether more can be read at once; False when the horizon is reached.
+    # Whether more can be read now; False at the horizon.
     more: bool
-    # Whether events have been committed that wait behind the horizon.
+    # Whether committed events wait behind the horizon.
     waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The present end of what can be read."""
+    """The current end of what can be read."""
 
     cursor: Cursor
-    # Seconds for which the oldest event behind the horizon has been waiting; 0 where none is.
+    # The seconds that the oldest event behind the horizon has waited; 0 if there is none.
     lag: float
 
 
 class EventLog:
-    """The log as readers see it; one per process. `replay`: how old a resumed event may be."""
+    """The log for readers; one per process. `replay` is the maximum age of a resumed event."""
 
     def __init__(self, reader: Reader, access: Access, *, replay: dt.timedelta) -> None:
         self._reader = reader
         self._replay = replay
-        # The statements name whatever the log speaks of through `access`, and are compiled once.
+        # The statements contain the predicates of `access`, and are compiled once.
         self._raw = Statement(_after(None), Event)
         self._visible = Statement(_after(access), Event)
         self._allowed = Statement(_allowed(access))
@@ -130,8 +131,8 @@ class EventLog:
     async def head(self) -> Head:
         """A cursor before everything that is not complete yet.
 
-        All that came before it is visible to whatever is read *after* this call. So: the cursor
-        first, then the state, then the events after the cursor, and nothing falls between.
+        Everything before it is visible to reads *after* this call. So read first the cursor, then
+        the state, then the events after the cursor, and nothing is missed.
         """
         row = await self._one(_HEAD, {})
         return Head(Cursor(row.epoch, row.horizon, 0), float(row.lag))
@@ -139,11 +140,11 @@ class EventLog:
     async def resume(
         self, text: str, now: dt.datetime, path: Sequence[str | int] = ("after",)
     ) -> Cursor:
-        """The cursor that a client sent, if the log can be read from there without a gap. An empty
-        text is the beginning of what is kept for replay.
+        """The cursor that a client sent, if the log can be read from it without a gap. Empty text
+        means the start of what is kept for replay.
 
-        Raises `BadInput` where the text is no cursor, and `CursorExpired` where it belongs to
-        another epoch, or where the event after it is older than what is kept for replay.
+        Raises `BadInput` if the text is not a cursor, and `CursorExpired` if it belongs to another
+        epoch, or if the event after it is older than what is kept for replay.
         """
         if not text:
             first = await self._one(_FIRST, {"since": now - self._replay})
@@ -152,7 +153,7 @@ class EventLog:
         row = await self._one(_NEXT, {"xid": cursor.xid, "position": cursor.position})
         if row.epoch != cursor.epoch or cursor.xid > row.horizon:
             raise CursorExpired(
-                _EXPIRED.format(why="the database was restored since it was given out"), path=path
+                _EXPIRED.format(why="the database was restored after it was issued"), path=path
             )
         if row.at is not None and row.at < now - self._replay:
             why = f"events are kept for {self._replay.days} days"
@@ -162,32 +163,32 @@ class EventLog:
     # --- events ----------------------------------------------------------------------------------
 
     async def read_after(self, place: Place, *, limit: int = PAGE) -> EventPage:
-        """All events after a place, whoever may see them."""
+        """All events after a place, without access checks."""
         return await self._page(self._raw, place, limit, {})
 
     async def read_at(self, position: int) -> Any | None:
-        """The one event of this position, or None where it was pruned."""
+        """The event at this position, or None if it was deleted."""
         rows = await self._reader.fetch(_AT, {"position": position})
         return rows[0] if rows else None
 
     async def read_visible(self, viewer_id: UUID, place: Place, *, limit: int = PAGE) -> EventPage:
-        """The events after a place that this person may see now.
+        """The events after a place that this user can see now.
 
-        A page may hold fewer than `limit` events, none even, and still say that there are more.
+        A page can have fewer than `limit` events, even none, although there are more.
         """
         return await self._page(self._visible, place, limit, {"viewer_id": viewer_id})
 
     async def allowed(self, pairs: Collection[tuple[int, UUID]]) -> set[tuple[int, UUID]]:
-        """Of these pairs of an event's position and a person, those where the person may see it."""
+        """Those pairs of an event's position and a user for which the user can see the event."""
         return await self._pairs(self._allowed, pairs)
 
     async def readable(
         self, model: type[models.Project | models.Task], pairs: Collection[tuple[UUID, UUID]]
     ) -> set[tuple[UUID, UUID]]:
-        """Of these pairs of a row's id and a person, those where the person may see the row."""
+        """Those pairs of a row's ID and a user for which the user can see the row."""
         return await self._pairs(self._watched[model], pairs)
 
-    # --- inside ----------------------------------------------------------------------------------
+    # --- internals -------------------------------------------------------------------------------
 
     async def _page(
         self, statement: Statement, place: Place, limit: int, params: dict[str, Any]
@@ -205,7 +206,7 @@ class EventLog:
         elif first.end_xid is not None:
             end = (first.end_xid, first.end_position)
         else:
-            # Never backwards, should somebody ask from beyond the horizon.
+            # Never backwards, in case the place is beyond the horizon.
             end = max(place, (first.horizon, 0))
             return EventPage(found, Cursor(first.epoch, *end), more=False, waiting=first.waiting)
         return EventPage(found, Cursor(first.epoch, *end), more=True)
@@ -227,12 +228,12 @@ class EventLog:
 
 
 def cursor_of(row: Any) -> str:
-    """The text of an event's own cursor: reading after it gives what followed."""
+    """An event's own cursor as text: reading after it returns the following events."""
     return str(Cursor(row.epoch, row.xid, row.position))
 
 
 def _no_epoch() -> Unavailable:
-    return Unavailable("The event log is not ready: `ensure_epoch` has not run at start.")
+    return Unavailable("The event log is not ready: `ensure_epoch` did not run at start.")
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -241,7 +242,7 @@ _HORIZON = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8())
 
 
 def _bind(name: str, type_: Any) -> ColumnElement[Any]:
-    # Not "required": the value comes with each reading, and compiling must not ask for it.
+    # Not "required": the value is passed at each execution, and compiling must not need it.
     return bindparam(name, type_=type_, required=False)
 
 
@@ -252,14 +253,14 @@ def _beyond(event: Any) -> ColumnElement[bool]:
 
 
 def _present() -> Any:
-    """The epoch and the horizon, in the snapshot of the statement that they stand in."""
+    """The epoch and the horizon, in the snapshot of the statement."""
     return (
         select(LogEpoch.epoch, _HORIZON.label("horizon")).where(LogEpoch.id == ROW).subquery("now")
     )
 
 
 def _after(access: Access | None) -> Select[Any]:
-    """Events after a place. One row at least, which tells of epoch and horizon."""
+    """Events after a place. At least one row, with the epoch and the horizon."""
     now = _present()
     event = aliased(Event, name="event")
     rows = select(*(getattr(event, mapped.key).label(mapped.key) for mapped in COLUMNS)).where(
@@ -267,7 +268,7 @@ def _after(access: Access | None) -> Select[Any]:
     )
     order = (event.xid, event.position)
     limit = _bind("limit", Integer())
-    # Whether anything is committed behind the horizon; an index tells at once.
+    # Whether anything is committed behind the horizon; uses an index.
     late = aliased(Event, name="late")
     waiting = select(late.position).where(late.xid >= now.c.horizon).correlate(now).exists()
     if access is None:
@@ -321,7 +322,7 @@ def _after(access: Access | None) -> Select[Any]:
 
 
 def _pairs_of(type_: Any) -> Any:
-    """The two lists of a question about pairs, as a table of things and people."""
+    """The two lists of pairs as a table of things and viewers."""
     return (
         func.unnest(_bind("things", ARRAY(type_)), _bind("viewers", ARRAY(Uuid())))
         .table_valued(column("thing", type_), column("viewer_id", Uuid()))
@@ -329,9 +330,9 @@ def _pairs_of(type_: Any) -> Any:
     )
 
 
-# Written as text on purpose. As a column of `pair` it would make SQLAlchemy add the table afresh to
-# those subqueries of the access rule that lie two levels down (it correlates with the next level
-# only), and each of these would then ask whether *anybody* of the list has the right.
+# Written as text on purpose. As a column of `pair`, SQLAlchemy would add the table again to
+# subqueries of the access rule that are two levels down (it correlates with the next level only),
+# and each of these would then check whether *any* user of the list has the permission.
 _PERSON: ColumnElement[UUID] = literal_column("pair.viewer_id", Uuid())
 
 
@@ -377,7 +378,9 @@ def _next() -> Select[Any]:
 
 
 def _first() -> Select[Any]:
-    """The place before the oldest event of a time; where there is none, before all to come."""
+    """The place before the oldest event since a time; if there is none, before all future
+    events.
+    """
     now = _present()
     event = aliased(Event, name="event")
     oldest = (

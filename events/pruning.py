@@ -1,9 +1,9 @@
-"""Deleting old events, where the operator wants that, without opening a gap unnoticed.
+"""Deletes old events, if the operator wants it, without hiding the gap from cursors.
 
-A cursor is refused when the event that follows it is older than what is kept for replay. So the
-newest of the events to be deleted stays, as a mark: whoever comes with a cursor from before it
-finds it as the next event, too old, and is sent to read afresh. Only a beginning of the log is
-deleted, in the order in which it is read, so that nothing younger can stand before the mark.
+A cursor is rejected if the event after it is older than what is kept for replay. So the newest of
+the events to delete stays as a mark: it is the next event for every cursor before it, and is too
+old, so the client is told to reload. Events are deleted only from the start of the log, in reading
+order, so that nothing younger can come before the mark.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from db.models import Event
 from db.models.event import Xid8
 from settings import EventSettings
 
-# Rows for one transaction, which holds readers of events back for as long as it lasts.
+# Rows per transaction; readers of events wait for as long as it lasts.
 _CHUNK_SIZE = 2_000
 
 
 async def prune(database: Database, settings: EventSettings, now: dt.datetime) -> int:
-    """Delete events older than the operator keeps; returns how many. Nothing is younger than the
-    days of replay, and nothing at all is deleted unless a retention is set.
+    """Delete events older than the operator keeps. Returns how many. Events within the replay
+    period always stay, and nothing is deleted unless a retention period is set.
     """
     if settings.retention_days is None:
         return 0

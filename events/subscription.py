@@ -1,16 +1,16 @@
-"""One listener: replays the log from a cursor, then goes on live, without gap or repeat.
+"""One listener: replays the log from a cursor, then continues live, without gap or repetition.
 
-While it replays, it reads the log by itself, page by page. At the present it joins the live
-delivery (`events.live`) and learns the *frontier*, after which events will be put into its queue;
-it reads on until it has passed that place, and then takes from the queue. What it has read itself
-it recognises there by comparing places. So there is neither a gap nor a repeat, and nobody waits.
+During the replay it reads the log page by page. At the end of the log it joins the live delivery
+(`events.live`) and gets the *frontier*, after which events are put into its queue. It reads on
+until it has passed the frontier and then takes events from the queue, skipping those that it has
+already read, by comparing places. So there is neither a gap nor a repetition, and no one waits.
 
-The right to see an event was asked when it was read or put into the queue. An event that has been
-lying for longer than a second is asked about again before it is handed out.
+Access to an event is checked when it is read or put into the queue, and again if it has waited for
+more than a second.
 
-A queue is bounded. Who leaves too many events lying, or one for too long, is told so and let go;
-nothing is lost by that, since the cursor of the last event received resumes. Events are shared
-among all queues, so that an idle listener costs a few kilobytes.
+The queue is bounded. A listener that leaves too many events waiting, or one for too long, is
+disconnected with a reason; nothing is lost, since it can resume with the cursor of the last event
+it received. Queues share the events, so an idle listener costs a few kilobytes.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _FRESH_SECONDS = 1.0
 
 
 class SlowConsumer(Failure):
-    """Events lay too long; whoever reads too slowly is let go, and resumes by cursor."""
+    """Events waited too long; a slow reader is disconnected and resumes from its cursor."""
 
     code = ErrorCode.LIMIT_EXCEEDED
 
     def __init__(self) -> None:
         super().__init__(
-            f"Events were not received in time: at most {QUEUE_EVENTS:,} may wait, and none longer "
-            f"than {QUEUE_SECONDS:.0f} seconds. Subscribe again with the cursor of the last event "
-            "you received; nothing is lost."
+            f"Events were not received in time: at most {QUEUE_EVENTS:,} can wait, and none "
+            f"longer than {QUEUE_SECONDS:.0f} seconds. Subscribe again with the cursor of the "
+            "last event you received; nothing is lost."
         )
 
 
 class _Item(NamedTuple):
-    """An event in waiting: when it came, and when the right to see it was asked last."""
+    """A waiting event: when it arrived, and when access to it was last checked."""
 
     arrived: float
     checked: float
@@ -55,7 +55,7 @@ class _Item(NamedTuple):
 
 
 class Delivery(Protocol):
-    """What a subscription needs of the live delivery."""
+    """The part of the live delivery that a subscription needs."""
 
     log: EventLog
 
@@ -67,7 +67,7 @@ class Delivery(Protocol):
 
 
 class Subscription(AsyncIterator[Any]):
-    """Made by `LiveEvents.subscribe`; iterate over it in one task, and `aclose` it."""
+    """Created by `LiveEvents.subscribe`; iterate over it in one task, and `aclose` it."""
 
     __slots__ = (
         "_caught_up",
@@ -93,11 +93,11 @@ class Subscription(AsyncIterator[Any]):
     ) -> None:
         self.user_id = user_id
         self.wanted = wanted
-        # For the sweep: whether it could see nothing of what it watches when last looked at.
+        # For the sweep: whether it could see nothing of what it watches at the last check.
         self.was_blind = False
         self._delivery = delivery
         self._epoch = start.epoch
-        # Read up to here by itself.
+        # Read up to this place by itself.
         self._place = start.place
         self._frontier: Place | None = None
         self._caught_up = False
@@ -106,7 +106,7 @@ class Subscription(AsyncIterator[Any]):
         self._something = asyncio.Event()
         self._ended: Failure | StopAsyncIteration | None = None
 
-    # --- for whoever listens ---------------------------------------------------------------------
+    # --- for the listener -------------------------------------------------------------------------
 
     def __aiter__(self) -> Self:
         return self
@@ -127,13 +127,13 @@ class Subscription(AsyncIterator[Any]):
                 await self._replay()
 
     async def aclose(self) -> None:
-        """Stop listening. An iteration that is waiting ends."""
+        """Stop listening. A waiting iteration ends."""
         self.end(StopAsyncIteration())
 
     # --- for the live delivery -------------------------------------------------------------------
 
     def put(self, row: Any, now: float) -> None:
-        """One more event, of which the listener may know."""
+        """Add an event that the listener can see."""
         if self._ended is not None:
             return
         if len(self._queue) >= QUEUE_EVENTS:
@@ -143,11 +143,11 @@ class Subscription(AsyncIterator[Any]):
         self._something.set()
 
     def is_late(self) -> bool:
-        """Whether an event has been waiting for too long."""
+        """Whether an event has waited too long."""
         return bool(self._queue) and time.monotonic() - self._queue[0].arrived > QUEUE_SECONDS
 
     def end(self, reason: Failure | StopAsyncIteration, *, drain: bool = False) -> None:
-        """Let the listener go. `drain`: what waits is still handed out."""
+        """Disconnect the listener. `drain`: waiting events are still delivered."""
         if self._ended is not None:
             return
         self._ended = reason
@@ -157,13 +157,13 @@ class Subscription(AsyncIterator[Any]):
             self._queue.clear()
         self._something.set()
 
-    # --- inside ----------------------------------------------------------------------------------
+    # --- internals -------------------------------------------------------------------------------
 
     def _over(self) -> bool:
         return self._ended is not None
 
     async def _take(self) -> Any:
-        """The next event that waits and may still be seen, or None."""
+        """The next waiting event that is still visible, or None."""
         while source := self._page or self._queue:
             item = source[0]
             if time.monotonic() - item.checked > _FRESH_SECONDS:
@@ -180,7 +180,7 @@ class Subscription(AsyncIterator[Any]):
             {(item.row.position, self.user_id) for item in source}
         )
         if len(source) < count:
-            return  # It was ended meanwhile, and there is nothing left to hand out.
+            return  # It was ended in the meantime, and nothing is left to deliver.
         now = time.monotonic()
         kept = [
             item._replace(checked=now)
@@ -193,11 +193,11 @@ class Subscription(AsyncIterator[Any]):
         source.extend(came_since)
 
     async def _replay(self) -> None:
-        """Read one page of the log, or the last ones up to where live events begin."""
+        """Read one page of the log, or the last pages up to the start of live events."""
         while True:
             page = await self._delivery.log.read_visible(self.user_id, self._place)
             if page.cursor.epoch != self._epoch:
-                raise CursorExpired("The database was restored; read the state afresh.")
+                raise CursorExpired("The database was restored; reload your data.")
             if self._over():
                 return
             now = time.monotonic()
@@ -208,7 +208,7 @@ class Subscription(AsyncIterator[Any]):
             if self._frontier is None:
                 self._frontier = await self._delivery.join(self)
                 if self._over():
-                    # Closed while it waited to join: nobody would take it off the list again.
+                    # Closed while it waited to join: nothing else would unregister it.
                     self._delivery.left(self)
                     return
             if self._place >= self._frontier:

@@ -1,1 +1,1 @@
-"""Files: what may be uploaded, where it is kept, and the links by which it is fetched."""
+"""Files: what can be uploaded, where it is stored, and the signed links to download it."""

@@ -1,10 +1,9 @@
-"""Pictures made of uploaded ones: thumbnails and avatars.
+"""Thumbnails and avatars, created from uploaded images.
 
-What is shown in a page is always made anew here, from the pixels alone: no metadata, no second
-content behind the first. A picture with more pixels than one may have is refused by its header,
-before anything is unpacked, since a few kilobytes can unpack to gigabytes. The work is done in two
-threads of its own (Pillow lets others run meanwhile), so that neither the event loop nor memory
-suffers from many at once.
+Images that are shown in a page are always encoded again from the pixels alone: no metadata, no
+second content behind the first. An image with too many pixels is rejected by its header before it
+is decoded, since a few kilobytes can expand to gigabytes. The work is done in two threads (Pillow
+releases the GIL), so that many images at once strain neither the event loop nor memory.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ MAX_PIXELS: Final = 40_000_000
 THUMBNAIL_PIXELS: Final = 320
 THUMBNAIL_TYPE: Final = "image/webp"
 AVATAR_SIZES: Final = (64, 128, 256)
-# By the extension in the address: Pillow's name of the format, and the media type.
+# By the extension in the URL: Pillow's format name, and the media type.
 AVATAR_TYPES: Final = {
     "png": ("PNG", "image/png"),
     "jpg": ("JPEG", "image/jpeg"),
@@ -40,25 +39,25 @@ T = TypeVar("T")
 
 
 class Images:
-    """One a process."""
+    """One per process."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="images")
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def thumbnail(self, file: BinaryIO) -> bytes:
-        """A WebP of at most 320 by 320 pixels, the first picture of an animation.
+        """A WebP of at most 320 by 320 pixels, of an animation's first image.
 
         Raises `IMAGE_INVALID` and `IMAGE_TOO_LARGE`.
         """
         return await self._aside(lambda: _thumbnail(file))
 
     async def avatar(self, file: BinaryIO) -> dict[str, bytes]:
-        """The middle square of a PNG, JPEG or WebP, in every size and type that avatars have; by
-        name, such as `64.webp`. Raises `IMAGE_INVALID` and `IMAGE_TOO_LARGE`.
+        """The middle square of a PNG, JPEG or WebP, in every size and type of avatars, by names
+        such as `64.webp`. Raises `IMAGE_INVALID` and `IMAGE_TOO_LARGE`.
         """
         return await self._aside(lambda: _avatar(file))
 
@@ -77,7 +76,7 @@ def _avatar(file: BinaryIO) -> dict[str, bytes]:
     from PIL import ImageOps
 
     largest = max(AVATAR_SIZES)
-    # Twice the size, as the picture may be twice as long as it is high.
+    # Twice the size, so that an image up to twice as long as high keeps enough pixels.
     picture = _opened(file, _AVATAR, (largest * 2, largest * 2))
     made = {}
     for size in AVATAR_SIZES:
@@ -88,25 +87,25 @@ def _avatar(file: BinaryIO) -> dict[str, bytes]:
 
 
 def _opened(file: BinaryIO, formats: tuple[str, ...], box: tuple[int, int]) -> Image.Image:
-    """The picture as it is meant to be seen, in RGB or RGBA, at least as large as `box` if it was.
+    """The image upright, in RGB or RGBA, at least as large as `box` if it was.
 
-    Pillow tells of broken pictures by many kinds of errors.
+    Pillow reports broken images with many kinds of errors.
     """
     from PIL import Image, ImageOps
 
-    # Pillow's own limit warns at one number and refuses at twice that; ours is checked below.
+    # Pillow's own limit warns at one number and fails at twice that; ours is checked below.
     Image.MAX_IMAGE_PIXELS = None
     file.seek(0)
     try:
         with Image.open(file, formats=formats) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise Failure(
-                    f"The picture has {picture.width:,} by {picture.height:,} pixels; at most "
-                    f"{MAX_PIXELS:,} in all are taken.",
+                    f"The image exceeds the limit of {MAX_PIXELS:,} pixels; it has "
+                    f"{picture.width:,} by {picture.height:,}.",
                     path=("file",),
                     code=ErrorCode.IMAGE_TOO_LARGE,
                 )
-            # A JPEG can be unpacked at a half, a quarter or an eighth of its size.
+            # A JPEG can be decoded at a half, a quarter or an eighth of its size.
             picture.draft("RGB", box)
             seen = ImageOps.exif_transpose(picture)
             clear = seen.has_transparency_data
@@ -125,8 +124,7 @@ def _opened(file: BinaryIO, formats: tuple[str, ...], box: tuple[int, int]) -> I
         zlib.error,
     ):
         raise Failure(
-            "The picture cannot be read: it is broken, or of another type "
-            f"than {', '.join(formats)}.",
+            f"The image cannot be read: it is damaged or not one of {', '.join(formats)}.",
             path=("file",),
             code=ErrorCode.IMAGE_INVALID,
         ) from None
@@ -138,7 +136,7 @@ def _written(picture: Image.Image, format_: str) -> bytes:
     from PIL import Image
 
     if format_ == "JPEG" and picture.mode == "RGBA":
-        # JPEG knows no transparency; what was behind is white.
+        # JPEG has no transparency; use a white background.
         page = Image.new("RGB", picture.size, "white")
         page.paste(picture, mask=picture.getchannel("A"))
         picture = page

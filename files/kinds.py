@@ -1,8 +1,7 @@
-"""Which files are taken: a type is found from the bytes, and must be the one that the name says.
+"""The accepted types of files: the content decides, and must match the extension.
 
-The table is short on purpose, and every type in it is told from its bytes by a rule of its own, so
-that no browser can be led to see anything else in a file that passed. What a client says of the
-type is not looked at.
+The list is short on purpose, and every type is detected by a rule of its own, so that no browser
+can take an accepted file for anything else. The type that a client sends is ignored.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from files import names
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type of file. `image`: thumbnails are made of it."""
+    """A type of file. `image`: it gets a thumbnail."""
 
     noun: str
     content_type: str
@@ -33,7 +32,7 @@ PNG: Final = Kind("a PNG image", "image/png", (".png",), image=True)
 GIF: Final = Kind("a GIF image", "image/gif", (".gif",), image=True)
 PDF: Final = Kind("a PDF document", "application/pdf", (".pdf",))
 TEXT: Final = Kind("plain text", "text/plain", (".txt",))
-DOC: Final = Kind("a Word document of the old kind", "application/msword", (".doc",))
+DOC: Final = Kind("a legacy Word document", "application/msword", (".doc",))
 DOCX: Final = Kind(
     "a Word document",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -52,11 +51,11 @@ _SIGNATURES: Final = (
 )
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP: Final = b"PK\x03\x04"
-# A Word document keeps its text in a stream of this name; a spreadsheet or installer has none.
+# A Word document has its text in a stream of this name; spreadsheets and installers have none.
 _WORD_STREAM: Final = "WordDocument".encode("utf-16-le")
-# The bytes that the WHATWG's MIME Sniffing Standard says are in no text.
+# Bytes that the WHATWG MIME Sniffing Standard says no text contains.
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-# What that standard takes for markup where a text begins with it, and scripts anywhere.
+# What that standard treats as markup at the start of a text, and scripts anywhere.
 _MARKUP: Final = re.compile(
     rb"\s*<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p"
     rb"|svg|\?xml|!--)(?:[\s>]|--)?",
@@ -69,11 +68,11 @@ _MOST_DIRECTORY: Final = 1_000_000
 
 
 def by_name(name: str) -> Kind:
-    """The type that a name claims; `FILE_TYPE_NOT_ALLOWED` where it is none that is taken."""
+    """The type that a name claims. Raises `FILE_TYPE_NOT_ALLOWED` if it is not accepted."""
     kind = _BY_EXTENSION.get(names.extension(name))
     if kind is None:
         raise Failure(
-            f"Files of this type are not taken. The name must end with one of {ACCEPTED}.",
+            f"This file type is not accepted. The name must end with one of {ACCEPTED}.",
             path=("file",),
             code=ErrorCode.FILE_TYPE_NOT_ALLOWED,
         )
@@ -81,16 +80,18 @@ def by_name(name: str) -> Kind:
 
 
 def verified(name: str, file: BinaryIO) -> Kind:
-    """The file's type, by its name and its bytes alike. Reads all of it: not for the event loop.
+    """The file's type, by its name and its content. Reads all of it: do not call it in the event
+    loop.
 
-    Raises `FILE_TYPE_NOT_ALLOWED`, or `FILE_TYPE_MISMATCH` where the two disagree.
+    Raises `FILE_TYPE_NOT_ALLOWED`, or `FILE_TYPE_MISMATCH` if the two differ.
     """
     claimed = by_name(name)
     found = _detect(file)
     if found is not claimed:
         what = "something else" if found is None else found.noun
         raise Failure(
-            f"The name says that this is {claimed.noun}, but by its bytes it is {what}.",
+            f"The file's content does not match its extension: it should be {claimed.noun}, but "
+            f"it is {what}.",
             path=("file",),
             code=ErrorCode.FILE_TYPE_MISMATCH,
         )
@@ -122,7 +123,9 @@ def _contains(file: BinaryIO, wanted: bytes) -> bool:
 
 
 def _is_word_package(file: BinaryIO) -> bool:
-    """An OOXML package with a Word document and without macros; nothing in it is unpacked."""
+    """Whether it is an OOXML package with a Word document and without macros; nothing is
+    decompressed.
+    """
     if not _few_entries(file):
         return False
     file.seek(0)
@@ -136,7 +139,7 @@ def _is_word_package(file: BinaryIO) -> bool:
 
 
 def _few_entries(file: BinaryIO) -> bool:
-    """Whether the directory at the end is short. Reading a hostile one would take a second."""
+    """Whether the directory at the end is short. Reading a malicious one would take a second."""
     size = file.seek(0, 2)
     file.seek(max(0, size - 66_000))
     tail = file.read()
@@ -148,7 +151,9 @@ def _few_entries(file: BinaryIO) -> bool:
 
 
 def _is_plain_text(file: BinaryIO) -> bool:
-    """Text in UTF-8, in UTF-16 with its mark, or in an 8-bit encoding; and no markup."""
+    """Whether it is text in UTF-8, in UTF-16 with a byte order mark, or in an 8-bit encoding,
+    without markup.
+    """
     file.seek(0)
     first = file.read(2)
     file.seek(0)
@@ -171,6 +176,6 @@ def _is_plain_text(file: BinaryIO) -> bool:
         window = rest + block
         if _SCRIPT.search(window):
             return False
-        # Long enough for a tag that two blocks share.
+        # Long enough for a tag that spans two blocks.
         rest = window[-64:]
     return True

@@ -1,9 +1,7 @@
-"""Signed addresses: who has one may fetch (or send) one file, for at most five minutes
-(unless whoever makes and checks it says otherwise).
+"""Signed URLs: each allows downloading (or uploading) one file, by default for up to five minutes.
 
-The signature covers method, path and end, so that no part of an address can be exchanged. An
-address ends at a full minute, and so stays the same for a while: browsers and caches see one
-picture and not a new one at each look.
+The signature covers method, path and expiry, so that no part can be exchanged. A URL expires at a
+full minute and so stays the same for a while, which lets browsers and caches reuse the file.
 """
 
 from __future__ import annotations
@@ -23,17 +21,17 @@ _STEP: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address and when it ends."""
+    """A URL and when it expires."""
 
     url: str
     expires_at: dt.datetime
 
 
 class Links:
-    """One a process; all with the same secret understand each other."""
+    """One per process; processes with the same secret accept each other's links."""
 
     def __init__(self, settings: Settings) -> None:
-        # Addresses of exports live for a day, and outlive a change of the secret.
+        # URLs of exports live for a day and stay valid when the secret changes.
         self._keys = [
             hmac.new(secret, b"taskloom/files/1", hashlib.sha256).digest()
             for secret in settings.auth.secrets
@@ -43,7 +41,7 @@ class Links:
     def sign(
         self, method: str, path: str, now: dt.datetime, lifetime: dt.timedelta = LIFETIME
     ) -> Link:
-        """An address for this method and path; it lives up to a minute less than `lifetime`."""
+        """A URL for this method and path, valid for `lifetime` or up to a minute less."""
         end = int((now + lifetime).timestamp()) // _STEP * _STEP
         signature = _signature(self._keys[0], method, path, end)
         url = f"{self.base}{path}?expires={end}&signature={signature}"
@@ -59,7 +57,7 @@ class Links:
         *,
         lifetime: dt.timedelta = LIFETIME,
     ) -> bool:
-        """Whether these parameters of a request are ours and have not ended."""
+        """Whether these parameters of a request are signed by us and have not expired."""
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
         given = signature.encode("utf-8", "replace")
@@ -67,7 +65,7 @@ class Links:
             hmac.compare_digest(_signature(key, method, path, int(expires)).encode(), given)
             for key in self._keys
         )
-        # What ends later than any address that is made now was not made with this clock.
+        # A URL that expires later than any new one was not signed with this clock.
         moment = now.timestamp()
         return genuine and moment < int(expires) <= moment + lifetime.total_seconds() + _STEP
 

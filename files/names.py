@@ -1,4 +1,4 @@
-"""Names of files: cleaned of whatever could be a path or break a header."""
+"""File names, cleaned of everything that could be a path or break a header."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import texts
 from errors import ErrorCode, Failure
 
 MOST_CHARACTERS: Final = 255
-# With the folders that some programs send before the name. More is refused unread.
+# With the folders that some programs send before the name. Longer ones are rejected unread.
 _LONGEST_PATH: Final = 4096
-# Within a word or an emoji they are right, at either end of a name they only hide.
+# Valid within a word or an emoji; at either end of a name they are only invisible.
 _JOINERS: Final = "\u200c\u200d"
-# What Windows refuses in names.
+# Characters that Windows does not allow in names.
 _REPLACED: Final = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
 
 
 def clean(name: str) -> str:
     """The name without folders, control characters and surrounding blanks and dots.
 
-    A long one is cut before its extension. `FILE_NAME_INVALID` if nothing is left.
+    A long name is cut before its extension. Raises `FILE_NAME_INVALID` if nothing is left.
     """
     if len(name) > _LONGEST_PATH:
         raise Failure(
-            f"The file's name must have at most {_LONGEST_PATH:,} characters; it has "
-            f"{len(name):,}.",
+            f"The file name must have at most {_LONGEST_PATH:,} characters; it has {len(name):,}.",
             path=("file",),
             code=ErrorCode.FILE_NAME_INVALID,
         )
@@ -44,6 +43,6 @@ def clean(name: str) -> str:
 
 
 def extension(name: str) -> str:
-    """`.pdf`, in lower case; empty where there is none (or what follows the dot is long)."""
+    """The extension in lower case, such as `.pdf`; empty if there is none or it is very long."""
     stem, dot, ending = name.rpartition(".")
     return f".{ending.lower()}" if dot and stem and len(ending) <= 10 else ""

@@ -1,4 +1,4 @@
-"""What a process needs for files, in one hand; and how an upload is looked at and kept."""
+"""The file services of a process, and how uploads are checked and stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An upload that is in the store, and what was found out about it."""
+    """A stored upload, and what is known about it."""
 
     file_id: UUID
     filename: str
@@ -29,7 +29,7 @@ class Kept:
 
 
 class Files:
-    """One a process."""
+    """One per process."""
 
     def __init__(self, settings: Settings) -> None:
         self.store: FileStore = open_store(settings)
@@ -38,28 +38,28 @@ class Files:
         self.most_bytes = settings.storage.upload_bytes
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self.images.close()
 
     def check_size(self, size: int) -> None:
-        """`FILE_EMPTY` or `FILE_TOO_LARGE` where a file of so many bytes is not taken."""
+        """Raise `FILE_EMPTY` or `FILE_TOO_LARGE` if a file of this size is not accepted."""
         if size <= 0:
             raise Failure("The file is empty.", path=("file",), code=ErrorCode.FILE_EMPTY)
         if size > self.most_bytes:
             raise Failure(
-                f"The file is larger than {self.most_bytes:,} bytes, the most that is taken.",
+                f"The file exceeds the size limit of {self.most_bytes:,} bytes.",
                 path=("file",),
                 code=ErrorCode.FILE_TOO_LARGE,
             )
 
     async def inspect(self, upload: Upload) -> tuple[str, Kind]:
-        """The cleaned name and the type of an upload that may be attached to something."""
+        """The cleaned name and the type of an upload that can be attached."""
         self.check_size(upload.size)
         name = names.clean(upload.filename)
         return name, await asyncio.to_thread(kinds.verified, name, upload.bytes())
 
     async def keep(self, file_id: UUID, upload: Upload, name: str, kind: Kind) -> Kept:
-        """Put an inspected upload into the store, with its thumbnail where it is an image."""
+        """Store a checked upload, with a thumbnail if it is an image."""
         if kind.image:
             small = await self.images.thumbnail(upload.bytes())
             await self.store.put(file_id, THUMBNAIL, small)

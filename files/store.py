@@ -1,9 +1,8 @@
-"""Where bytes are kept: a folder of this machine, or a bucket that speaks S3's language.
+"""Where files are stored: a local folder or an S3-compatible bucket.
 
-Everything of one file stands below one prefix made of its id, so that a file is removed without
-knowing what was made of it. Whatever is in the store has a row in `stored_files` from before its
-first byte, and only by these rows is anything removed: a bucket that is shared, or that outlives a
-database, loses nothing to the sweep.
+All objects of a file are below one prefix made of its ID, so that it can be removed without a list
+of its parts. Every file has a row in `stored_files` before its first byte is written, and only by
+these rows are files removed: a bucket that is shared or outlives a database loses nothing.
 """
 
 from __future__ import annotations
@@ -34,15 +33,16 @@ _FAULTS: Final = (BaseError, OSError)
 
 
 class FileStore:
-    """One a process. Raises `Unavailable` where the store does not answer."""
+    """One per process. Raises `Unavailable` if the store does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     async def put(self, file_id: UUID, name: str, data: BinaryIO | bytes) -> None:
-        """Keep bytes; whole or not at all."""
+        """Store bytes, all or nothing."""
         try:
-            # Parts of five megabytes are sent at once, and each is held in memory: two will do.
+            # Parts of five megabytes are sent in parallel, and each is held in memory: two are
+            # enough.
             await obstore.put_async(self._store, _key(file_id, name), data, max_concurrency=2)
         except _FAULTS as error:
             raise _unavailable(error) from error
@@ -50,8 +50,8 @@ class FileStore:
     async def read(
         self, file_id: UUID, name: str, part: tuple[int, int] | None = None
     ) -> AsyncIterator[bytes]:
-        """All bytes, or those from `part`'s first up to its last (not with it), in chunks. They
-        flow once this returns.
+        """All bytes, or those of the range `part` (start, end), without its end, in chunks. Errors
+        of the request itself are raised before this returns.
         """
         key = _key(file_id, name)
         try:
@@ -61,14 +61,14 @@ class FileStore:
                         await obstore.get_async(self._store, key, options={"range": part})
                     )
                 except GenericError:
-                    # Not every server that speaks S3 answers ranges as it should.
-                    log.info("the store gave no range of %s", key)
+                    # Not every S3-compatible server supports ranges correctly.
+                    log.info("the file store returned no range of %s", key)
             return _cut(_chunks(await obstore.get_async(self._store, key)), part)
         except _FAULTS as error:
             raise _unavailable(error) from error
 
     async def read_all(self, file_id: UUID, name: str) -> bytes:
-        """All bytes of something small."""
+        """All bytes of a small object."""
         try:
             found = await obstore.get_async(self._store, _key(file_id, name))
             return bytes(await found.bytes_async())
@@ -76,7 +76,7 @@ class FileStore:
             raise _unavailable(error) from error
 
     async def remove(self, file_id: UUID) -> None:
-        """Remove a file and what was made of it. Safe to repeat."""
+        """Remove a file and everything derived from it. Idempotent."""
         try:
             found = await obstore.list(self._store, _key(file_id, "")).collect_async()
             paths = [item["path"] for item in found]
@@ -88,11 +88,11 @@ class FileStore:
             raise _unavailable(error) from error
 
     async def remove_soon(self, file_id: UUID) -> None:
-        """`remove` where it can be done now; else the sweep does it."""
+        """`remove` if it is possible now; otherwise the sweep does it."""
         try:
             await self.remove(file_id)
         except Unavailable:
-            log.warning("file %s is left to the sweep", file_id)
+            log.warning("file %s could not be removed; the sweep will remove it", file_id)
 
 
 async def _chunks(found: Any) -> AsyncIterator[bytes]:
@@ -101,7 +101,7 @@ async def _chunks(found: Any) -> AsyncIterator[bytes]:
 
 
 async def _cut(chunks: AsyncIterator[bytes], part: tuple[int, int] | None) -> AsyncIterator[bytes]:
-    """A part of all bytes."""
+    """Cut the range out of all bytes."""
     position = 0
     async for chunk in chunks:
         if part is None:
@@ -114,17 +114,17 @@ async def _cut(chunks: AsyncIterator[bytes], part: tuple[int, int] | None) -> As
 
 
 def _key(file_id: UUID, name: str) -> str:
-    """Below the last two digits, which are random: no folder grows without end."""
+    """Below the last two digits, which are random, so that no folder grows too large."""
     return f"{file_id.hex[-2:]}/{file_id.hex}/{name}"
 
 
 def _unavailable(error: Exception) -> Unavailable:
-    log.error("the store of files failed: %s", error)
-    return Unavailable("The store of files does not answer; try again later.")
+    log.error("the file store failed: %s", error)
+    return Unavailable("The file store does not answer; try again later.")
 
 
 def open_store(settings: Settings) -> FileStore:
-    """The store of the settings. A folder is made when missing; a bucket is not looked for."""
+    """Open the configured store. A missing folder is created; a bucket is not checked."""
     storage = settings.storage
     if storage.url is None:
         return FileStore(_folder(settings.server.data_dir / "files"))

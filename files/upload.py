@@ -1,8 +1,8 @@
-"""A file on its way in.
+"""A file that is being uploaded.
 
-Its bytes are counted, hashed and written to a temporary file as they arrive, so that a large one
-is never whole in memory. What is longer than a file may be is not kept, only counted: the rest of
-the request can then be read and answered with a clear failure.
+Its bytes are counted, hashed and written to a temporary file as they arrive, so that a large file
+is never in memory as a whole. Bytes beyond the limit are only counted: the rest of the request can
+then be read and answered with a clear error.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import hashlib
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
 
-# Up to here the bytes stay in memory; most files are smaller.
+# Up to this size the bytes stay in memory; most files are smaller.
 _IN_MEMORY: Final = 256 * 1024
 
 
 class Upload:
-    """One file of a request. To be closed by whoever made it; then its bytes are gone."""
+    """One file of a request. Its creator must close it, which deletes the bytes."""
 
     def __init__(self, filename: str, limit: int) -> None:
         self.filename = filename
@@ -27,7 +27,7 @@ class Upload:
         self._spool = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - see `close`
 
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self.size += len(chunk)
         if self.too_large:
             self._spool.seek(0)
@@ -37,7 +37,7 @@ class Upload:
         if self.size <= _IN_MEMORY:
             self._spool.write(chunk)
         else:
-            # From here on the bytes go to the disk, which may be slow.
+            # From here on the bytes go to the disk, which can be slow.
             await asyncio.to_thread(self._spool.write, chunk)
 
     @property
@@ -52,14 +52,14 @@ class Upload:
 
     @property
     def fingerprint(self) -> list[str | int]:
-        """What tells it from other files, for comparing two requests."""
+        """What distinguishes it from other files when two requests are compared."""
         return [self.filename, self.size, self.sha256]
 
     def bytes(self) -> BinaryIO:
-        """The bytes, from their beginning. One reader at a time."""
+        """The bytes from the beginning. One reader at a time."""
         self._spool.seek(0)
         return cast(BinaryIO, self._spool)
 
     def close(self) -> None:
-        """Let go of the bytes."""
+        """Delete the bytes."""
         self._spool.close()

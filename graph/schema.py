@@ -1,4 +1,4 @@
-"""The schema: every noun's root fields in one place."""
+"""The schema: the root fields of all areas, and its description."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 from graphql import GraphQLInputObjectType
+from graphql.utilities.print_schema import print_schema_definition
 from strawberry.printer import print_schema
 
 from db.base import Base
@@ -16,6 +17,7 @@ from graph.core.fields import BatchInfo, arg, root
 from graph.core.node import TYPE_NAMES, Node
 from graph.core.scalars import CONFIG
 from graph.kit.loading import load_object, load_objects
+from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE
 from graph.request import scopes
 from graph.types.accounts.account_mail import AccountMailMutation
 from graph.types.accounts.api_key import ApiKey, ApiKeyMutation
@@ -60,10 +62,32 @@ from graph.types.time.time_import import TimeEntryImportMutation
 
 MAX_NODES = 100
 
+DESCRIPTION = f"""\
+Taskloom is an API for projects, tasks, comments, files, tracked time and reports, with live \
+updates, webhooks and integrations.
+
+**Authentication.** Send the header `Authorization: Bearer …` with an access token from \
+`sessionCreate` or with an API key from `apiKeyCreate`. What you cannot see does not exist for \
+you: its fields are null, and its ID is `NOT_FOUND`.
+
+**Paging.** Lists are connections. Use `first` and `after`, or `last` and `before`; a page has \
+{DEFAULT_PAGE} items by default and at most {MAX_PAGE}. Continue with `pageInfo.endCursor`. Most \
+lists take a `filter` and an `orderBy`.
+
+**Mutations.** Each takes one `input` and is one transaction. Send an `idempotencyKey` to repeat \
+it safely, and `ifVersion` to detect changes by others.
+
+**Errors.** Expected failures of a mutation are in the `errors` of its payload. Top-level errors \
+are for queries, authentication, limits, invalid documents and server errors. Both have a code of \
+`ErrorCode`; top-level errors have it in `extensions.code`.
+
+**Cost.** Every operation costs points, and each user or API key has a budget per minute. \
+`extensions.cost` in every response and the query `rateLimit` show what is left."""
+
 
 async def _node(
     info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("Any global id.")],  # noqa: A002
+    id: Annotated[strawberry.ID, arg("The object's global ID.")],  # noqa: A002
 ) -> Any:
     info.viewer.require()
     model, key = ids.split(id, ("id",))
@@ -78,18 +102,22 @@ async def _node(
 
 async def _nodes(
     info: BatchInfo,
-    ids_: Annotated[list[strawberry.ID], arg(f"At most {MAX_NODES} global ids.", name="ids")],
+    ids_: Annotated[
+        list[strawberry.ID], arg(f"The objects' global IDs, at most {MAX_NODES}.", name="ids")
+    ],
 ) -> list[Any]:
     info.viewer.require()
     if len(ids_) > MAX_NODES:
-        raise BadInput(f"At most {MAX_NODES} ids; there are {len(ids_)}.", path=("ids",))
+        raise BadInput(
+            f"ids must have at most {MAX_NODES} items; it has {len(ids_)}.", path=("ids",)
+        )
     rows: list[Any] = [None] * len(ids_)
     places: dict[type[Base], list[tuple[int, UUID]]] = {}
     for index, text in enumerate(ids_):
         try:
             model, key = ids.split(text, ("ids", index))
         except BadInput as failure:
-            # Of this item alone.
+            # Only this item fails.
             rows[index] = failure
         else:
             places.setdefault(model, []).append((index, key))
@@ -107,11 +135,11 @@ async def _nodes(
 
 
 def _demand(info: BatchInfo, model: Any) -> None:
-    """That an API key may read objects of this type; a fragment on it is not asked for."""
+    """Require that an API key may read objects of this type, even without a fragment on it."""
     scopes.demand(info.viewer, scopes.scopes_of_type(TYPE_NAMES[model]) or ())
 
 
-@strawberry.type(description="What can be asked.")
+@strawberry.type(description="Queries.")
 class Query(
     TaskQuery,
     TimeEntryQuery,
@@ -140,16 +168,18 @@ class Query(
     """Root fields of queries."""
 
     node: Node | None = root(
-        _node, "Any object by its id; null with `NOT_FOUND` if there is none for you."
+        _node,
+        "Returns any object by its global ID. Null with `NOT_FOUND` if it does not exist or you "
+        "cannot see it.",
     )
     nodes: list[Node | None] = root(
         _nodes,
-        "Objects by their ids, in the same order; null where there is none for you, and null with "
-        "an error for an id that is malformed.",
+        "Returns objects by their global IDs, in the same order. Null for an object that does "
+        "not exist or that you cannot see; null with an error for an invalid ID.",
     )
 
 
-@strawberry.type(description="What can be done. Each field is one transaction.")
+@strawberry.type(description="Mutations. Each field is one transaction.")
 class Mutation(
     TaskMutation,
     TaskBulkMutation,
@@ -208,21 +238,22 @@ def make_schema() -> strawberry.Schema:
         ],
         config=CONFIG,
     )
+    made._schema.description = DESCRIPTION  # noqa: SLF001 - Strawberry has no parameter for it
     _leave_one_of_to_graphql(made)
     scopes.complete(made._schema)  # noqa: SLF001 - Strawberry's way to it
     return made
 
 
 def _leave_one_of_to_graphql(made: strawberry.Schema) -> None:
-    """Have graphql-core check `@oneOf`, which says where in a variable it is broken. Strawberry's
-    own check comes when the place is no longer known.
+    """Let graphql-core check `@oneOf`: it reports which part of a variable is invalid. Strawberry's
+    own check runs when that is no longer known.
     """
     for type_ in made._schema.type_map.values():  # noqa: SLF001 - Strawberry's way to it
         if isinstance(type_, GraphQLInputObjectType):
             definition = type_.extensions["strawberry-definition"]
             if definition.is_one_of:
                 type_.is_one_of = True
-                # Set for each such type, in place of a method of the class.
+                # Set on each such type, replacing a method of the class.
                 del type_.out_type
 
 
@@ -231,4 +262,6 @@ schema = make_schema()
 
 def sdl() -> str:
     """The schema as text; `schema.graphql` is this."""
-    return print_schema(schema) + "\n"
+    # Strawberry's printer leaves the schema's own description out.
+    definition = print_schema_definition(schema._schema)  # noqa: SLF001 - Strawberry's way to it
+    return f"{definition}\n\n{print_schema(schema).rstrip()}\n"

@@ -272,7 +272,7 @@ async def test_users_are_made_shut_out_and_promoted(server: EmbeddedPostgres) ->
 
     again = taskloom("user", "create", "grace", "grace", typed="short\n", **variables)
     assert again.returncode == 1
-    assert "taken" in again.stderr
+    assert "already in use" in again.stderr
     assert "e-mail address" in again.stderr
     assert "at least 8 characters" in again.stderr
 

@@ -1,16 +1,16 @@
-"""Who may see and do what, written once, as SQL predicates.
+"""All permissions, written once, as SQL predicates.
 
 `read`, `edit`, `delete` and `share` return a predicate over a model (or an alias of it) for a
-viewer. Roots, relations, mutations, subscriptions, downloads and exports put it into their
-statements; nobody restates it. A model without a rule raises.
+viewer. Roots, relations, mutations, subscriptions, downloads and exports use them in their
+statements and never repeat a rule. A model without a rule raises.
 
-The table of rights is in docs/access.md; each rule is one row of it. How people come to rights on
-tasks and time entries is declared in `auth.access.grants`.
+The table of permissions is in docs/access.md; each rule is one of its rows. `auth.access.grants`
+declares how users get permissions on tasks and time entries.
 """
 
 from __future__ import annotations
 
-# Importing them writes their rules into `RULES`.
+# Importing these modules adds their rules to `RULES`.
 from auth.access import people, projects, tasks  # noqa: F401 - for their rules
 from auth.access.events import audit
 from auth.access.exports import could_export_again

@@ -1,7 +1,7 @@
-"""Who reads an event: whoever sees its subject now, and those it is addressed to.
+"""Who can read an event: users who can see its subject now, and its audience.
 
-An API key reads of these the events of the nouns that its scopes open and, where it is restricted
-to projects, of what is in them *now*: the history of a task leaves a project with the task.
+Of these events, an API key reads those that its scopes allow and, if it is restricted to projects,
+those of what is in the projects *now*: when a task leaves a project, its history leaves too.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from auth.scopes import LOSS
 from auth.viewer import Viewer
 from db import models
 
-# What happens to a task's shares is for those who manage them, not for all who see the task.
-# An array and not an IN: SQLAlchemy expands an IN when it compiles, and then asks for the values of
-# all other parameters of the statement as well, which come only when it is run.
+# Events of a task's shares are for users who manage the shares, not for all who can see the task.
+# An array instead of IN: SQLAlchemy expands IN when it compiles and then requires the values of all
+# other parameters too, which are known only at execution.
 _MANAGERS_KINDS = literal(["SHARE_CREATED", "SHARE_UPDATED", "SHARE_DELETED"], ARRAY(Text))
-# How somebody spends their time is theirs, and for those who answer for the project.
+# A user's time is visible to that user and to the managers of the project only.
 _TIME_KINDS = literal(
     [
         "TIME_ENTRY_CREATED",
@@ -53,7 +53,7 @@ _TIME_KINDS = literal(
 
 
 def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
-    """An event is seen by whoever sees its subject now, and by those it is addressed to."""
+    """Visible to users who can see the event's subject now, and to its audience."""
     task = aliased(models.Task)
     visible_task: ScalarSelect[bool] = (
         select(
@@ -82,7 +82,7 @@ def _event_read(viewer: Who, event: Any) -> ColumnElement[bool]:
 
 
 def _in_scope(viewer: Who, event: Any) -> ColumnElement[bool]:
-    """Whether the scopes of a key open the noun that an event is about."""
+    """Whether a key's scopes allow the event's subject."""
     if not viewer.scoped:
         return true()
     assert isinstance(viewer, Viewer)
@@ -94,10 +94,10 @@ def _in_scope(viewer: Who, event: Any) -> ColumnElement[bool]:
 
 
 def _within(viewer: Who, event: Any) -> ColumnElement[bool]:
-    """Whether an event, and the task or time entry that it is about, is in the key's projects."""
+    """Whether an event, and its task or time entry, is in the key's projects."""
     task, entry = aliased(models.Task), aliased(models.TimeEntry)
     stayed = select(task.id).where(task.id == event.task_id, in_projects(viewer, task)).exists()
-    # An entry that was deleted left nothing but its events.
+    # A deleted entry has left only its events.
     left = (
         select(entry.id)
         .where(
@@ -115,7 +115,7 @@ def _within(viewer: Who, event: Any) -> ColumnElement[bool]:
 
 
 def audit(viewer: Who, entity: Any) -> ColumnElement[bool]:
-    """Every row of the log, for administrators; nothing for anybody else."""
+    """Every row of the log for administrators; none for others."""
     return _in_scope(viewer, entity) if viewer.is_admin else false()
 
 

@@ -1,4 +1,4 @@
-"""When the file of an export may still be fetched."""
+"""Whether the file of an export can still be downloaded."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from auth.access.rule import read
 from auth.viewer import ViewerColumn
 from db.models import Project, ReportExport, Task, User
 
-# Written as text, so that subqueries of the rules do not add the table afresh; see events.log.
+# Written as text, so that subqueries of the rules do not add the table again; see events.log.
 _OWNER = ViewerColumn(literal_column("report_exports.user_id", Uuid()))
 
 
 def could_export_again() -> ColumnElement[bool]:
     """Rows of `ReportExport` (the class, not an alias) whose owner is active and still has the
-    rights that the file rests on. False, or NULL, of an export that did not keep them.
+    permissions that the file depends on. False or NULL for an export that did not record them.
     """
     export = ReportExport
     project, task = aliased(Project), aliased(Task)
@@ -33,7 +33,7 @@ def could_export_again() -> ColumnElement[bool]:
                 project.id == any_(export.seen_project_ids), read(_OWNER, project)
             ),
         ),
-        # A task in the trash is not a right that was withdrawn: somebody has tidied up.
+        # A task in the trash is not a withdrawn permission.
         _all_in(
             export.seen_task_ids,
             select(task.id).where(

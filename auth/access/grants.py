@@ -1,15 +1,15 @@
-"""The ways by which people come to rights on tasks and time entries, each declared once.
+"""How users get permissions on tasks and time entries, each source declared once.
 
-A way says which rows give a right to whom (`Grants`): a membership gives it on what is in the
-project, a share on the task and everything below it, the column `assignee_id` on the task itself.
-Three things are made from the same list of ways, so that they cannot differ:
+A source says which rows give a permission to whom (`Grants`): a membership gives it on what is in
+the project, a share on the task and everything below it, the column `assignee_id` on the task
+itself. Three things are derived from the same list of sources, so that they cannot differ:
 
-- `allowed`: the predicate "this viewer has the right on this row", the OR of all ways;
-- `candidates`: the ids of the rows that a viewer sees, each way through its own index;
-- `holders`: all people who have rights on some tasks, with their rights (`domain.rights_change`).
+- `allowed`: the predicate "this viewer has the permission on this row", the OR of all sources;
+- `candidates`: the IDs of the rows that a viewer can see, each source through its own index;
+- `holders`: all users with permissions on some tasks (`domain.rights_change`).
 
-Subtasks nest three levels at most, so the ancestors of a task are `parent_id` and `root_id`, and
-no statement recurses.
+Subtasks nest three levels at most, so the ancestors of a task are `parent_id` and `root_id`, and no
+statement is recursive.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Who = Viewer | ViewerColumn
 
 
 class Right(Enum):
-    """What a way can give. `MANAGE` is to delete and to share."""
+    """The permissions that a source can give. `MANAGE` means deleting and sharing."""
 
     SEE = "see"
     EDIT = "edit"
@@ -52,8 +52,8 @@ class Right(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Rows that give rights: to `person`, if `where`, these rights. `key`: on what they are given,
-    an id of a task or of a project.
+    """Rows that give permissions to `person` if `where` holds. `key` is the ID of the task or
+    project.
     """
 
     person: Any
@@ -64,7 +64,7 @@ class Grants:
     manage: ColumnElement[bool] | None = None
 
     def giving(self, right: Right) -> list[ColumnElement[bool]] | None:
-        """The conditions under which a row gives a right; None where it never does."""
+        """The conditions under which a row gives a permission; None if it never does."""
         gives: ColumnElement[bool] | None = getattr(self, right.value)
         if gives is None:
             return None
@@ -73,19 +73,19 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class ByRow:
-    """A way by rows of another table, whose key is the task's id or its project."""
+    """A source in rows of another table, whose key is the task's ID or its project."""
 
     grants: Callable[[], Grants]
     on: str = "id"
     below: bool = False
 
     def itself(self, viewer: Who, thing: Any, right: Right) -> ColumnElement[bool] | None:
-        """Whether the viewer has the right on the row, apart from what is above it."""
+        """Whether the viewer has the permission on the row itself, ignoring its ancestors."""
         keys = self.keys(viewer, right)
         return None if keys is None else getattr(thing, self.on).in_(keys)
 
     def keys(self, viewer: Who, right: Right) -> Select[UUID] | None:
-        """The keys by which the viewer has the right."""
+        """The keys on which the viewer has the permission."""
         grants = self.grants()
         conditions = grants.giving(right)
         if conditions is None:
@@ -93,7 +93,7 @@ class ByRow:
         return select(grants.key).where(grants.person == viewer.sql_id, *conditions)
 
     def ids(self, viewer: Who, model: Any, right: Right, most: int) -> Select[UUID] | None:
-        """The ids of the rows; of each project so many at most."""
+        """The IDs of the rows, at most `most` of each project."""
         if self.on == "id":
             return self.keys(viewer, right)
         grants = self.grants()
@@ -115,7 +115,7 @@ class ByRow:
         )
 
     def pairs(self, task: Any) -> list[tuple[Grants, ColumnElement[bool]]]:
-        """Who has rights on tasks, with how the rows are joined to the tasks."""
+        """The users with permissions on tasks, and how their rows join the tasks."""
         columns = [self.on, *(("parent_id", "root_id") if self.below else ())]
         found = []
         for column in columns:
@@ -126,30 +126,30 @@ class ByRow:
 
 @dataclass(frozen=True, slots=True)
 class ByColumn:
-    """A way by a column of the row itself."""
+    """A source in a column of the row itself."""
 
     grants: Callable[[Any], Grants]
     model: Any
     below: bool = False
 
     def itself(self, viewer: Who, thing: Any, right: Right) -> ColumnElement[bool] | None:
-        """As of `ByRow`."""
+        """See `ByRow`."""
         grants = self.grants(thing)
         conditions = grants.giving(right)
         return None if conditions is None else and_(grants.person == viewer.sql_id, *conditions)
 
     def keys(self, viewer: Who, right: Right) -> Select[UUID] | None:
-        """As of `ByRow`."""
+        """See `ByRow`."""
         thing = aliased(self.model)
         condition = self.itself(viewer, thing, right)
         return None if condition is None else select(thing.id).where(condition)
 
     def ids(self, viewer: Who, _model: Any, right: Right, _most: int) -> Select[UUID] | None:
-        """As of `ByRow`."""
+        """See `ByRow`."""
         return self.keys(viewer, right)
 
     def pairs(self, task: Any) -> list[tuple[Grants, ColumnElement[bool]]]:
-        """As of `ByRow`."""
+        """See `ByRow`."""
         found: list[tuple[Grants, ColumnElement[bool]]] = []
         for column in ["id", *(("parent_id", "root_id") if self.below else ())]:
             above = aliased(self.model)
@@ -163,7 +163,7 @@ GrantSource = ByRow | ByColumn
 def allowed(
     sources: Sequence[GrantSource], viewer: Who, thing: Any, right: Right
 ) -> ColumnElement[bool]:
-    """Whether the viewer has the right on the row by any of the ways."""
+    """Whether the viewer has the permission on the row by any source."""
     found = [source.itself(viewer, thing, right) for source in sources]
     above = []
     for source in sources:
@@ -171,7 +171,7 @@ def allowed(
         if keys is not None:
             above += [thing.parent_id.in_(keys), thing.root_id.in_(keys)]
     if above:
-        # Not looked at for tasks that have no parent.
+        # Skipped for tasks without a parent.
         found.append(and_(thing.parent_id.is_not(None), or_(*above)))
     return or_(false(), *(condition for condition in found if condition is not None))
 
@@ -179,7 +179,7 @@ def allowed(
 def candidates(
     sources: Sequence[GrantSource], viewer: Viewer, model: Any, *, most: int
 ) -> CompoundSelect[UUID]:
-    """The ids of all rows that the viewer sees by any of the ways, some of them more than once."""
+    """The IDs of all rows that the viewer can see from any source, with duplicates."""
     found = [source.ids(viewer, model, Right.SEE, most) for source in sources]
     found += [
         _ids_below(sources, viewer, model, ancestor)
@@ -200,8 +200,8 @@ def _ids_below(
 
 
 def holders(sources: Sequence[GrantSource], task: Any, among: ColumnElement[bool]) -> Select[Any]:
-    """All people who have rights on the tasks of which `among` holds: `task_id`, `person_id`,
-    `sees`, `edits`, `manages`; one row for each pair.
+    """All users with permissions on the tasks that match `among`: `task_id`, `person_id`, `sees`,
+    `edits`, `manages`; one row per pair.
     """
     rows = []
     for source in sources:
@@ -231,7 +231,7 @@ def holders(sources: Sequence[GrantSource], task: Any, among: ColumnElement[bool
     )
 
 
-# --- the ways ------------------------------------------------------------------------------------
+# --- the sources ---------------------------------------------------------------------------------
 
 
 def _members() -> Grants:
@@ -258,8 +258,8 @@ def _owners_of_personal(task: Any) -> Grants:
 
 
 def _owners_who_are_members(task: Any) -> Grants:
-    # In a project, ownership counts only while one is a member, who sees the task as such. It
-    # gives no right on what is below the task.
+    # In a project, ownership counts only while the owner is a member, who sees the task anyway. It
+    # gives no permission on subtasks.
     member = aliased(models.ProjectMember)
     is_member = (
         select(member.id)
@@ -274,7 +274,7 @@ def _assignees(task: Any) -> Grants:
 
 
 def shares() -> Grants:
-    """The shares that have not expired."""
+    """Shares that have not expired."""
     share = aliased(models.TaskShare)
     return Grants(
         share.user_id,

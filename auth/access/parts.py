@@ -1,4 +1,4 @@
-"""What rules are made of: the projects of a viewer, and those that are read-only or deleted."""
+"""Parts of rules: the projects of a viewer, and those that are read-only or deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db.models import Role
 
 
 def member_projects(viewer: Who, role: Role = Role.VIEWER) -> Select[UUID]:
-    """Ids of the projects in which the viewer has at least this role."""
+    """IDs of the projects in which the viewer has at least this role."""
     member = aliased(models.ProjectMember)
     return select(member.project_id).where(member.user_id == viewer.sql_id, member.role >= role)
 

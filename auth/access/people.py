@@ -1,4 +1,4 @@
-"""Rights on people, their time, and what is their own."""
+"""Permissions on users, their time and their own objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _oneself(viewer: Who, user: Any) -> ColumnElement[bool]:
 
 
 def _user_read(_: Who, user: Any) -> ColumnElement[bool]:
-    # Signed in is enough for a public profile; a deleted user is nobody's to see.
+    # Every signed-in user can see public profiles; no one can see deleted users.
     return user.deleted_at.is_(None)  # type: ignore[no-any-return]
 
 
@@ -32,7 +32,7 @@ RULES[models.User] = Rule(
     read=_user_read,
     edit=_oneself,
     delete=_oneself,
-    # Public profiles belong to no project; whoever sees a task sees who is to do it.
+    # Public profiles belong to no project; a task's viewers can see its assignee.
     within=lambda _viewer, _user: true(),
     noun="user",
 )
@@ -108,7 +108,7 @@ def _problem_of_own_integration(viewer: Who, link: Any) -> ColumnElement[bool]:
         .where(integration.id == link.integration_id, _owned(viewer, integration))
         .exists()
     )
-    # All that is shown of what is known elsewhere is what is wrong with it.
+    # Only the problem of an external link is visible.
     return and_(link.problem.is_not(None), own)
 
 

@@ -1,4 +1,4 @@
-"""Rights on projects and their members."""
+"""Permissions on projects and their members."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RULES[models.Project] = Rule(
     edit=_project_with(Role.ADMIN),
     delete=_project_with(Role.OWNER),
     share=_project_with(Role.ADMIN),
-    # Its owner may delete an archived project; all else changes once it is open again.
+    # An archived project can be deleted by its owner; every other change requires unarchiving it.
     open=lambda _, project: project.archived_at.is_(None),
     within=_is_project_of,
     noun="project",
@@ -47,7 +47,7 @@ RULES[models.ProjectMember] = Rule(
     ),
     edit=_member_with(Role.ADMIN),
     delete=_member_with(Role.ADMIN),
-    # Members are removed, and leave, from an archived project too.
+    # Members can be removed from, and can leave, an archived project too.
     open=lambda _, member: member.project_id.not_in(archived_projects()),
     within=in_projects,
     noun="project member",

@@ -1,4 +1,4 @@
-"""What a rule is, and the questions that are asked of it."""
+"""Access rules, and the functions that apply them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from auth.access.grants import GrantSource, Who, candidates
 from auth.viewer import Viewer
 from db.base import Base
 
-Entity = Any  # a mapped class, or an alias of one
+Entity = Any  # a mapped class or an alias of one
 Predicate = Callable[[Who, Any], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The rights on one model. What is not given is refused to everybody."""
+    """The permissions on one model. What is None is refused to everyone."""
 
     read: Predicate
     edit: Predicate | None = None
     delete: Predicate | None = None
     share: Predicate | None = None
-    # Whether a row may change at all: what belongs to an archived project may not. Asked beside
-    # `edit` and `share`; beside `delete` it is `open_to_delete`.
+    # Whether a row can change at all: what belongs to an archived project cannot. Checked in
+    # addition to `edit` and `share`; for `delete` it is `open_to_delete`.
     open: Predicate | None = None
     open_to_delete: Predicate | None = None
-    # Whether a row is in one of the projects that a viewer is restricted to. Without it, nothing
-    # of this model is seen by an API key that was restricted to projects.
+    # Whether a row is in one of the projects that a viewer is restricted to. If None, an API key
+    # that is restricted to projects sees nothing of this model.
     within: Predicate | None = None
-    # The list from which `read` is made, if it is: the candidate rows come from it too.
+    # The list that `read` is derived from, if any: the candidate rows come from it too.
     sources: Sequence[GrantSource] | None = None
     noun: str = "object"
 
@@ -47,7 +47,7 @@ RULES: dict[type[Base], Rule] = {}
 
 
 def rule_of(entity: Entity) -> Rule:
-    """The rule of a model or alias; `LookupError` where none was written."""
+    """The rule of a model or alias. Raises `LookupError` if there is none."""
     model = inspect(entity).mapper.class_
     try:
         return RULES[model]
@@ -58,13 +58,15 @@ def rule_of(entity: Entity) -> Rule:
 
 
 def read(viewer: Who, entity: Entity, *, trashed: bool | None = False) -> ColumnElement[bool]:
-    """Rows that the viewer may see. `trashed`: False the living, True the trash, None both."""
+    """Rows that the viewer can see. `trashed`: False for those not in the trash, True for those in
+    it, None for both.
+    """
     return _predicate(viewer, entity, rule_of(entity).read, trashed)
 
 
 def edit(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:
-    """Rows that the viewer may change. What belongs to an archived project is nobody's to change;
-    `archived`: with those that are refused for that reason alone.
+    """Rows that the viewer can change. No one can change what belongs to an archived project;
+    `archived` includes rows that are refused for that reason alone.
     """
     rule = rule_of(entity)
     return _predicate(viewer, entity, rule.edit, False, None if archived else rule.open)
@@ -73,26 +75,26 @@ def edit(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElemen
 def delete(
     viewer: Who, entity: Entity, *, trashed: bool | None = False, archived: bool = False
 ) -> ColumnElement[bool]:
-    """Rows that the viewer may put into the trash, or (`trashed=True`) take out of it."""
+    """Rows that the viewer can move to the trash or, with `trashed=True`, restore."""
     rule = rule_of(entity)
     may_change = None if archived else rule.open_to_delete
     return _predicate(viewer, entity, rule.delete, trashed, may_change)
 
 
 def share(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnElement[bool]:
-    """Rows that the viewer may show to others (shares of a task, members of a project)."""
+    """Rows that the viewer can share (shares of a task, members of a project)."""
     rule = rule_of(entity)
     return _predicate(viewer, entity, rule.share, False, None if archived else rule.open)
 
 
 def archive(viewer: Who, entity: Entity, **_: bool) -> ColumnElement[bool]:
-    """Projects that the viewer may archive or open again: an archived one changes by this alone."""
+    """Projects that the viewer can archive or unarchive, the only change of an archived project."""
     return edit(viewer, entity, archived=True)
 
 
 def candidate_ids(viewer: Viewer, model: type[Base], *, most: int) -> CompoundSelect[UUID] | None:
-    """The ids of all rows that the viewer may see, and perhaps of some more; where there are many,
-    not of all, but of `most` at the least. None where the rule does not say.
+    """The IDs of all rows that the viewer can see, possibly with some more. If there are many, at
+    least `most` of them. None if the rule does not say.
     """
     sources = rule_of(model).sources
     return candidates(sources, viewer, model, most=most) if sources and viewer.signed_in else None

@@ -1,4 +1,4 @@
-"""Rights on tasks, and on what hangs on them: shares, comments, attachments."""
+"""Permissions on tasks and on their shares, comments and attachments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_manager(viewer: Who, task: Any) -> ColumnElement[bool]:
 
 
 def shared_tasks(viewer: Who) -> Select[UUID]:
-    """Ids of the tasks shared with the viewer; not those below them, nor by expired shares."""
+    """IDs of the tasks shared with the viewer, without their subtasks and expired shares."""
     keys = BY_SHARE.keys(viewer, Right.SEE)
     assert keys is not None
     return keys
@@ -40,7 +40,7 @@ def in_open_project(_: Who, thing: Any) -> ColumnElement[bool]:
 
 
 def _on_task(task_id: Any, right: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Whether a right holds on the living task that something hangs on."""
+    """Whether a permission holds on the task of an object, unless the task is in the trash."""
     task = aliased(models.Task)
     return (
         select(task.id).where(task.id == task_id, task.deleted_at.is_(None), right(task)).exists()
@@ -48,7 +48,7 @@ def _on_task(task_id: Any, right: Callable[[Any], ColumnElement[bool]]) -> Colum
 
 
 def in_projects(viewer: Who, thing: Any) -> ColumnElement[bool]:
-    """For a viewer who is restricted to some projects: whether a thing is in one of them."""
+    """Whether an object is in one of the projects that the viewer is restricted to."""
     assert isinstance(viewer, Viewer)
     inside: ColumnElement[bool] = thing.project_id == any_(viewer.sql_projects)
     return inside
@@ -76,7 +76,7 @@ RULES[models.Task] = Rule(
 
 
 def _share_of_mine_or_managed(viewer: Who, task_share: Any) -> ColumnElement[bool]:
-    # A share that has expired is still its recipient's to see, and to remove.
+    # Recipients can see and remove their expired shares too.
     return _on_task(
         task_share.task_id,
         lambda task: or_(task_share.user_id == viewer.sql_id, is_manager(viewer, task)),
@@ -88,7 +88,7 @@ def _share_managed(viewer: Who, task_share: Any) -> ColumnElement[bool]:
 
 
 def _share_open_to_delete(viewer: Who, task_share: Any) -> ColumnElement[bool]:
-    # What was given to oneself may be given back, from an archived project too.
+    # Recipients can remove their own shares in archived projects too.
     return or_(task_share.user_id == viewer.sql_id, _on_open_task(viewer, task_share))
 
 
@@ -116,7 +116,7 @@ def _comment_edit(viewer: Who, comment: Any) -> ColumnElement[bool]:
 
 
 def _comment_delete(viewer: Who, comment: Any) -> ColumnElement[bool]:
-    # The task's owner while ownership counts: as a member, or of a personal task.
+    # The task's owner counts while a member of the project, or for a personal task.
     return and_(
         comment.removed_at.is_(None),
         _on_task(

@@ -1,8 +1,8 @@
-"""Proving by mail that one is who one says: password resets, addresses.
+"""Password resets and email verification by mail.
 
-A request only queues a job, whoever it is about: whether there is such an account is found when
-the mail is written (`jobs.mail.account`), so the answer tells nothing, not even by its time. What
-was asked for last is the only thing that works, and it works once.
+A request only queues a job. Whether the account exists is checked when the mail is written
+(`jobs.mail.account`), so neither the answer nor its timing reveals it. Only the latest code or link
+of a purpose is valid, and it works once.
 """
 
 from __future__ import annotations
@@ -35,42 +35,42 @@ MOST_TRIES = 5
 
 
 class InvalidCode(Failure):
-    """The link or code is wrong, used, or too old; never said which."""
+    """The link or code is wrong, used or expired; the message does not say which."""
 
     code = ErrorCode.INVALID_CREDENTIALS
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """To which address something is on its way, and for how long it works."""
+    """The address a mail is sent to, and for how many seconds its code or link is valid."""
 
     email: str
     expires_in: int
 
 
-# --- asking --------------------------------------------------------------------------------------
+# --- requesting ----------------------------------------------------------------------------------
 
 
 async def request_reset(work: Work, *, email: str) -> Sent:
-    """Have a link sent with which a new password can be set, if there is such an account."""
+    """Send a link for setting a new password, if the account exists."""
     address = checked_email(email)
     await work.enqueue(RESET_JOB, {"email": address})
     return Sent(address, int(RESET_LIFE.total_seconds()))
 
 
 async def request_verification(work: Work) -> Sent:
-    """Have a code and a link sent to the viewer's address."""
+    """Send a code and a link to the viewer's address."""
     user = await work.readable(models.User, work.viewer.require())
     if user.email_verified_at is not None:
-        raise BadInput("This address is verified already.")
+        raise BadInput("Your email address is already verified.")
     return await _request(work, user.id, user.email)
 
 
 async def request_change(work: Work, auth: Authenticator, *, email: str, password: str) -> Sent:
-    """Have a code and a link sent to another address, which is the viewer's once it is verified.
+    """Send a code and a link to a new address, which becomes the viewer's once it is verified.
 
-    Whether it belongs to somebody else is found then, so that it is told to nobody but who reads
-    its mail.
+    Whether the address belongs to another account is checked at that time, so that only someone who
+    can read its mail learns it.
     """
     address = checked_email(email)
     user_id, kept = await proven(work, auth, password, "password")
@@ -91,13 +91,13 @@ async def _demand_free(work: Work, address: str, user_id: UUID) -> None:
 # --- sending -------------------------------------------------------------------------------------
 
 
-# `asked_at` is when the mail was asked for; None: just now.
+# `asked_at`: when the mail was requested; None means now.
 
 
 async def begin_reset(
     work: Work, id_: UUID, email: str, asked_at: dt.datetime | None = None
 ) -> models.User | None:
-    """The account of this address, its code made; None where there is none to be mailed."""
+    """Create a reset code. Returns the account of the address, or None if no mail is to be sent."""
     user = await _mailable(work, func.lower(models.User.email) == email.lower(), asked_at)
     if user is not None:
         purpose = CodePurpose.PASSWORD_RESET
@@ -108,7 +108,7 @@ async def begin_reset(
 async def begin_verification(
     work: Work, id_: UUID, user_id: UUID, email: str, asked_at: dt.datetime | None = None
 ) -> models.User | None:
-    """The user, the code made; None where there is nobody to be mailed."""
+    """Create a verification code. Returns the user, or None if no mail is to be sent."""
     user = await _mailable(work, models.User.id == user_id, asked_at)
     if user is not None:
         await _keep(work, id_, user_id=user.id, purpose=CodePurpose.EMAIL, email=email)
@@ -118,7 +118,7 @@ async def begin_verification(
 async def _mailable(
     work: Work, who: ColumnElement[bool], asked_at: dt.datetime | None
 ) -> models.User | None:
-    """The user, locked; None where the account is gone, or voided since what was asked for."""
+    """The user, locked. None if the account is gone or voided its codes since the request."""
     user = await _locked(work, who)
     voided_at = None if user is None else user.codes_voided_at
     if asked_at is not None and voided_at is not None and asked_at < voided_at:
@@ -127,11 +127,11 @@ async def _mailable(
 
 
 async def _locked(work: Work, who: ColumnElement[bool]) -> models.User | None:
-    """An account that can be signed in to. Always locked before its codes are."""
+    """An account that can be signed in to, locked. Lock it before its codes."""
     user: models.User | None = await work.session.scalar(
         select(models.User)
         .where(who, models.User.is_active, models.User.deleted_at.is_(None))
-        # Rows that refer to this user may go on being written.
+        # Rows that refer to this user can still be written.
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
@@ -139,7 +139,7 @@ async def _locked(work: Work, who: ColumnElement[bool]) -> models.User | None:
 
 
 async def _keep(work: Work, id_: UUID, *, user_id: UUID, purpose: CodePurpose, email: str) -> None:
-    """Let this be the one code of its purpose. A second attempt leaves it as it is."""
+    """Store the only code of its purpose. A repeated attempt of the same job changes nothing."""
     values = {
         "id": id_,
         "user_id": user_id,
@@ -154,19 +154,19 @@ async def _keep(work: Work, id_: UUID, *, user_id: UUID, purpose: CodePurpose, e
         replaced.on_conflict_do_update(
             index_elements=["user_id", "purpose"],
             set_={name: replaced.excluded[name] for name in values},
-            # UUIDv7s of jobs sort by time: an old job that comes late replaces nothing.
+            # Job IDs are UUIDv7 and sort by time: a delayed older job replaces nothing.
             where=AccountCode.id < replaced.excluded.id,
         )
     )
 
 
-# --- proving -------------------------------------------------------------------------------------
+# --- confirming ----------------------------------------------------------------------------------
 
 
 async def reset_password(work: Work, auth: Authenticator, *, token: str, password: str) -> UUID:
-    """Set another password by a link from a mail; whose. Ends all sessions.
+    """Set a new password with the link from a mail and end all sessions. Returns the user's ID.
 
-    Whoever reads the mail of an address has shown that it is theirs, so it is verified by that.
+    Being able to read the mail proves that the address is the user's, so it is verified too.
     """
     clean = acceptable(password, ("new_password",))
     id_ = AccountCodes(auth.settings).id_of(token)
@@ -188,7 +188,7 @@ async def reset_password(work: Work, auth: Authenticator, *, token: str, passwor
 
 
 async def verify_by_link(work: Work, auth: Authenticator, *, token: str) -> models.User:
-    """Verify an address by a link from a mail, whoever opens it."""
+    """Verify an address with the link from a mail, whoever opens it."""
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
         raise invalid("token")
@@ -196,7 +196,7 @@ async def verify_by_link(work: Work, auth: Authenticator, *, token: str) -> mode
 
 
 async def is_pending(work: Work, auth: Authenticator, token: str) -> bool:
-    """Whether the link of a mail could be used now, to verify an address or to undo a change."""
+    """Whether a mail's link is currently valid, to verify an address or to undo a change."""
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
         return False
@@ -211,10 +211,11 @@ async def is_pending(work: Work, auth: Authenticator, token: str) -> bool:
 
 
 async def undo_change(work: Work, auth: Authenticator, *, token: str) -> models.User:
-    """Give an account its former address back, by the link that was mailed to it.
+    """Restore an account's previous address with the link that was mailed to it.
 
-    Whoever changed the address knew the password: all sessions end, and the former address gets a
-    mail to choose another one. Undoes later changes too; a link of an earlier one stays good.
+    The person who changed the address knew the password: all sessions end, and the restored address
+    gets a mail for setting a new password. Later changes are undone too; links for earlier changes
+    stay valid.
     """
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
@@ -242,9 +243,9 @@ async def undo_change(work: Work, auth: Authenticator, *, token: str) -> models.
 
 
 async def verify_by_code(work: Work, auth: Authenticator, *, code: str) -> models.User | Failure:
-    """Verify the viewer's address by the digits from a mail.
+    """Verify the viewer's address with the digits from a mail.
 
-    A failure is returned and not raised, since the attempt has to be counted.
+    A failure is returned instead of raised, so that the attempt is counted.
     """
     user = await _locked(work, models.User.id == work.viewer.require())
     if user is None:
@@ -270,14 +271,14 @@ async def verify_by_code(work: Work, auth: Authenticator, *, code: str) -> model
     return await _verified(work, auth, user, kept)
 
 
-_USED_UP = "The code is wrong, and was so too often; ask for another one."
+_USED_UP = "The code is wrong and no attempts are left; request a new one."
 
 
 async def _claimed(work: Work, id_: UUID, purpose: CodePurpose) -> tuple[models.User, AccountCode]:
     """The code of a link and its user, both locked."""
     owner = select(AccountCode.user_id).where(AccountCode.id == id_).scalar_subquery()
     user = await _locked(work, models.User.id == owner)
-    # Read after the user is locked: whoever voids codes holds that lock.
+    # Read after the user is locked: codes are voided under that lock.
     code: AccountCode | None = await work.session.scalar(
         select(AccountCode)
         .where(
@@ -306,7 +307,7 @@ async def _verified(
 
 
 async def _set_address(work: Work, user: models.User, address: str) -> None:
-    """Give the account an address that was shown to be its owner's."""
+    """Set the account's address to one that is proven to be its owner's."""
     changes = work.apply(user, {"email": address, "email_verified_at": work.now})
     event = work.record(EventKind.USER_UPDATED, user, changes, audience=[user.id])
     event.actor_id = user.id
@@ -314,15 +315,16 @@ async def _set_address(work: Work, user: models.User, address: str) -> None:
 
 
 def invalid(path: str) -> InvalidCode:
-    """The failure for a code or link that does not work."""
+    """The failure for an invalid code or link."""
     return InvalidCode(
-        "This does not work (any more): it was used, is too old, or a later one was sent.",
+        "Invalid code or link: it was used, has expired or was replaced by a newer one. Request "
+        "a new one.",
         path=(path,),
     )
 
 
 async def prune(work: Work) -> int:
-    """Forget codes and links that have expired; how many."""
+    """Delete expired codes and links. Returns how many."""
     gone = 0
     for model in (AccountCode, EmailUndo):
         done = await work.session.execute(delete(model).where(model.expires_at < work.now))

@@ -1,4 +1,4 @@
-"""API keys: made and revoked by their user, who has to be signed in for it."""
+"""API keys: created and revoked by their user in a signed-in session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_PROJECTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new key: its row, and the key itself, which exists nowhere else."""
+    """A new key: its row, and the key itself, which is stored nowhere else."""
 
     row: models.ApiKey
     key: NewKey
@@ -41,10 +41,10 @@ async def create(
     project_ids: Sequence[UUID] | None = None,
     expires_at: dt.datetime | None = None,
 ) -> Made:
-    """Make a key of the viewer's. It can do what they can, within its scopes and projects.
+    """Create a key for the viewer. It can do what the viewer can, within its scopes and projects.
 
-    Raises `NotFound` for a project that the viewer does not see, and `LIMIT_EXCEEDED` for the
-    51st key.
+    Raises `NotFound` for a project that the viewer cannot see, and `LIMIT_EXCEEDED` for the 51st
+    key.
     """
     demand_session(work)
     user_id = work.viewer.require()
@@ -52,12 +52,14 @@ async def create(
     checked = _scopes(work, scopes)
     expires_at = rules.moment(expires_at, ("expires_at",))
     if expires_at is not None and expires_at <= work.now:
-        refuse(BadInput("This is in the past.", path=("expires_at",)))
+        refuse(BadInput("expiresAt must be in the future.", path=("expires_at",)))
     if project_ids is not None:
         if not 1 <= len(project_ids) <= MOST_PROJECTS:
             refuse(
                 BadInput(
-                    f"Name 1 to {MOST_PROJECTS} projects, or leave this out.", path=("project_ids",)
+                    f"projectIds must contain 1 to {MOST_PROJECTS} IDs; omit it for no "
+                    "restriction.",
+                    path=("project_ids",),
                 )
             )
         for index, project_id in enumerate(project_ids):
@@ -72,7 +74,8 @@ async def create(
     )
     if (live or 0) >= MOST_KEYS:
         raise Failure(
-            f"You have {MOST_KEYS} keys; revoke one first.", code=ErrorCode.LIMIT_EXCEEDED
+            f"You have {MOST_KEYS} active API keys, the most allowed; revoke one first.",
+            code=ErrorCode.LIMIT_EXCEEDED,
         )
     key = new_key()
     row = models.ApiKey(
@@ -95,7 +98,7 @@ async def create(
 
 
 async def revoke(work: Work, auth: Authenticator, key_id: UUID) -> models.ApiKey:
-    """Make a key of the viewer's worthless, and stop what it made. Safe to repeat."""
+    """Revoke one of the viewer's keys, and stop what it created. Idempotent."""
     demand_session(work)
     row = await work.editable(models.ApiKey, key_id)
     if row.revoked_at is None:
@@ -132,7 +135,7 @@ async def end_what_it_made(work: Work, key: models.ApiKey) -> None:
 
 
 async def end_expired(work: Work) -> int:
-    """Stop what the keys made that have expired since; how many keys these were."""
+    """Stop what expired keys created. Returns the number of these keys."""
     working = union_all(
         select(models.Webhook.api_key_id).where(
             models.Webhook.status == models.WebhookStatus.ACTIVE
@@ -153,18 +156,18 @@ async def end_expired(work: Work) -> int:
 
 
 def demand_session(work: Work) -> None:
-    """A key must not be able to make another one that can do more."""
+    """Keep an API key from creating another one with more scopes."""
     if work.viewer.api_key_id is not None:
-        raise Forbidden("This is done with a session, and not with an API key.")
+        raise Forbidden("This requires a signed-in session; API keys cannot do it.")
 
 
 def _scopes(work: Work, scopes: Sequence[str]) -> list[str]:
     if not scopes:
-        refuse(BadInput("Name at least one scope.", path=("scopes",)))
+        refuse(BadInput("scopes must contain at least one scope.", path=("scopes",)))
     for index, scope in enumerate(scopes):
         if scope not in SCOPES:
             shown = ", ".join(sorted(SCOPES))
-            refuse(BadInput(f"There is no such scope; there are {shown}.", path=("scopes", index)))
+            refuse(BadInput(f"Unknown scope; use one of {shown}.", path=("scopes", index)))
         if scope.startswith(f"{ADMIN}:") and not work.viewer.is_admin:
-            refuse(Forbidden("Only administrators may give this scope.", path=("scopes", index)))
+            refuse(Forbidden("Only administrators can grant this scope.", path=("scopes", index)))
     return sorted(set(scopes))

@@ -1,4 +1,4 @@
-"""Pictures of people. Anybody may load them, so they are public and always made anew here."""
+"""Avatars. Anyone can load them, so they are public and always encoded again here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from files.upload import Upload
 
 @asynccontextmanager
 async def staged(transact: Transact, files: Files, upload: Upload) -> AsyncIterator[UUID]:
-    """The file of a new picture, in the store for as long as the block lasts, and on if it is set.
+    """The file of a new avatar, stored for as long as the block lasts, and longer if it is set.
 
     Raises `FILE_EMPTY`, `FILE_TOO_LARGE`, `IMAGE_INVALID` and `IMAGE_TOO_LARGE`.
     """
@@ -43,11 +43,11 @@ async def _remove_unless_set(transact: Transact, files: Files, file_id: UUID) ->
 
 
 async def change(work: Work, files: Files, file_id: UUID | None) -> User:
-    """Set one's own picture to a staged one, or to none."""
+    """Set the viewer's avatar to a staged file, or remove it."""
     user = await work.editable(User, work.viewer.require())
     before = user.avatar_id
     if work.apply(user, {"avatar_id": file_id}):
-        # The values are the versions that the addresses of pictures carry.
+        # The recorded values are the versions in the avatars' URLs.
         old, new = (None if one is None else version(one) for one in (before, file_id))
         work.record(EventKind.USER_UPDATED, user, [("avatar_url", old, new)], audience=[user.id])
         await work.session.flush()
@@ -57,5 +57,5 @@ async def change(work: Work, files: Files, file_id: UUID | None) -> User:
 
 
 def version(avatar_id: UUID) -> str:
-    """What tells one picture of a person from the next in its address."""
+    """The part of an avatar's URL that changes with every new image."""
     return avatar_id.hex[-12:]

@@ -1,13 +1,13 @@
-"""What follows when it changes who can get into an account.
+"""Voiding codes and links when access to an account changes.
 
 Changing or resetting a password, changing the address, an administrator's revocation and
-deactivation all void every pending code and link of the account, and the address of before is
-notified: a link that somebody else asked for must not survive the moment in which the owner locks
-them out. `void_pending` is the one place that does it.
+deactivation all void every pending code and link of the account, and notify its previous address: a
+link that an attacker requested must not outlive the moment when the owner locks them out.
+`void_pending` is the only place that does it.
 
-A change of address can be undone from the former address for 72 hours. That link must survive
-whatever the new holder of the account does, who may be a thief: only an administrator voids it,
-or the use of an earlier one.
+A change of address can be undone from the previous address for 72 hours. That link must survive
+whatever the new holder of the account does, who could be a thief: only an administrator, or the use
+of an earlier link, voids it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import and_, delete, func, or_, select, union
 from db.models import AccountCode, EmailUndo, Job, JobState, User
 from domain.work import Work
 
-# The jobs that mail codes and links, and the one that tells what has changed.
+# The jobs that mail codes and links, and the job that mails notices of changes.
 RESET_JOB = "mail.password_reset"
 EMAIL_JOB = "mail.email_verification"
 NOTICE_JOB = "mail.account_notice"
@@ -29,7 +29,7 @@ UNDO_LIFE = dt.timedelta(hours=72)
 
 
 class Change(StrEnum):
-    """What happened to the account; each has its words in `jobs.mail.account`."""
+    """What happened to the account; `jobs.mail.account` has the text for each."""
 
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
     PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a mail
@@ -47,11 +47,11 @@ async def void_pending(
     previous_email: str | None = None,
     by_administrator: bool = False,
 ) -> None:
-    """Void every pending code and link of the account, and have its address notified.
+    """Void every pending code and link of the account, and notify its address.
 
-    The user's row must be locked, so that no code is made at the same time. `previous_email`: the
-    address to notify, if it is no longer the account's; with `EMAIL_CHANGED` it gets the link that
-    undoes the change, unless an administrator made it to somebody else's account.
+    Lock the user's row first, so that no code is created at the same time. `previous_email` is the
+    address to notify if it is no longer the account's. With `EMAIL_CHANGED` it gets the link that
+    undoes the change, unless an administrator changed another user's account.
     """
     user.codes_voided_at = await _void_until(work, user, previous_email or user.email)
     await work.session.execute(delete(AccountCode).where(AccountCode.user_id == user.id))
@@ -73,8 +73,8 @@ async def void_pending(
 
 
 async def _void_until(work: Work, user: User, address: str) -> dt.datetime:
-    """The moment before which whatever was asked for is void: now, or later by what was asked for
-    while this work waited for a password to be hashed, and is not mailed yet.
+    """The time before which all requests are void: now, or just after the latest request that came
+    in while this work waited for a password hash and is not mailed yet.
     """
     email = Job.payload["email"].astext
     latest = await work.session.scalar(
@@ -90,13 +90,13 @@ async def _void_until(work: Work, user: User, address: str) -> dt.datetime:
 
 
 async def forget_pending(work: Work, user_id: UUID) -> None:
-    """Delete every code and link of an account that is no more."""
+    """Delete every code and link of a deleted account."""
     for model in (AccountCode, EmailUndo):
         await work.session.execute(delete(model).where(model.user_id == user_id))
 
 
 async def holders_of(work: Work, email: str) -> set[UUID]:
-    """Whose this address is: the account that has it, and one that it may be given back to."""
+    """The accounts that an address belongs to, or to which it can be restored."""
     wanted = email.lower()
     return set(
         await work.session.scalars(

@@ -1,13 +1,13 @@
-"""Signing in, staying signed in, signing out.
+"""Signing in, refreshing and signing out.
 
-A session is one login on one device. Its refresh tokens form a chain: each is exchanged once for
-its successor. Whoever presents one that was exchanged more than ten seconds ago holds a copy, or
-the other one does; nobody can tell, so the session ends. Within ten seconds it is a lost answer
-or a second tab, and gets the same successor again, unless that one was exchanged as well: then the
+A session is a login on one device. Its refresh tokens form a chain: each is exchanged once for its
+successor. If a token is presented more than ten seconds after it was exchanged, there is a copy of
+it, and it is unknown who holds it, so the session ends. Within ten seconds it is a lost answer or a
+second tab, and gets the same successor again, unless the successor was exchanged too: then the
 answer was not lost.
 
 Functions here take the process's `Authenticator` beside the work: it has the passwords, the tokens
-and the cache that must forget what was revoked.
+and the cache of viewers that revocation must clear.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from domain.work import Work
 from errors import ErrorCode, Failure, Unauthenticated
 from events.kinds import EventKind
 
-# How long an answer may be lost and its question asked again.
+# How long a refresh can be repeated after its answer was lost.
 GRACE = dt.timedelta(seconds=10)
-# How long an ended session is shown to its owner.
+# How long ended sessions stay visible to their owner.
 KEPT = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login or a refresh gives. The tokens exist nowhere else.
+    """The result of a login or a refresh. The tokens are stored nowhere else.
 
-    `viewer` is who may go on with them; `expires_at` is when the access token ends.
+    `viewer` is the signed-in user; `expires_at` is when the access token expires.
     """
 
     viewer: Viewer
@@ -53,12 +53,12 @@ class Grant:
 
 
 class InvalidCredentials(Failure):
-    """The login, the password or the refresh token is wrong; never said which."""
+    """The login, the password or the refresh token is wrong; the message does not say which."""
 
     code = ErrorCode.INVALID_CREDENTIALS
 
 
-# Characters of an e-mail address; usernames are shorter.
+# The limit of email addresses; usernames are shorter.
 LONGEST_LOGIN = 100
 
 
@@ -97,9 +97,10 @@ _REFRESH_TOKEN = Statement(
 
 
 async def account_of(auth: Authenticator, login: str) -> str:
-    """What stands for the account of this login in counts of attempts.
+    """The key under which attempts to sign in are counted for this login's account.
 
-    The same for all of its names; for a login of nobody's, the login itself.
+    The same for the account's username and address. For a login without an account, a hash of the
+    login itself.
     """
     row = await _by_name(auth, login)
     if row is not None:
@@ -109,10 +110,10 @@ async def account_of(auth: Authenticator, login: str) -> str:
 
 
 async def _by_name(auth: Authenticator, login: str) -> Any:
-    """The account of a username or e-mail address, or None."""
+    """The account of a username or an email address, or None."""
     statement = _BY_EMAIL if "@" in login else _BY_USERNAME
     wanted = login.strip()
-    # What no account's name can be.
+    # No account can have such a name.
     if len(wanted) > LONGEST_LOGIN or "\0" in wanted or not wanted.isascii():
         return None
     rows = await auth.database.reader.fetch(statement, {"login": wanted.lower()})
@@ -127,20 +128,20 @@ async def create(
     password: str,
     device_name: str | None = None,
 ) -> Grant:
-    """Sign in with a username or an e-mail address.
+    """Sign in with a username or an email address.
 
-    Raises `InvalidCredentials`, after the same time, for an unknown login and a wrong password;
-    `ACCOUNT_INACTIVE` only to who knows the password.
+    Raises `InvalidCredentials` for an unknown login and for a wrong password, after the same time.
+    Raises `ACCOUNT_INACTIVE` only if the password is right.
     """
     device_name = rules.optional_text(device_name, ("device_name",), most=100)
     # The slow part comes before the transaction, so that it holds neither a connection nor a lock.
     row = await _by_name(auth, login)
     kept = _kept(row)
     if not await auth.passwords.verify(password, kept) or row is None or kept is None:
-        raise InvalidCredentials("The login or the password is wrong.", path=("login",))
+        raise InvalidCredentials("login or password is wrong.", path=("login",))
     if not row.is_active:
         raise Failure(
-            "This account was deactivated by an administrator.",
+            "This account was deactivated. Ask an administrator to activate it.",
             path=("login",),
             code=ErrorCode.ACCOUNT_INACTIVE,
         )
@@ -153,7 +154,7 @@ async def create(
 async def open_session(
     work: Work, auth: Authenticator, user: models.User, device_name: str | None
 ) -> Grant:
-    """Begin a session of a user whose identity is proven."""
+    """Start a session for a user whose identity is proven."""
     refresh_token = auth.tokens.new_refresh()
     session = models.Session(
         id=work.new_id(),
@@ -168,11 +169,11 @@ async def open_session(
         expires_at=_refresh_end(work, auth),
     )
     work.session.add(session)
-    # The row that the next one refers to.
+    # The refresh token refers to this row.
     await work.session.flush()
     _link(work, session, refresh_token)
     event = work.record(EventKind.SESSION_CREATED, session, audience=[user.id])
-    # The request was nobody's yet.
+    # The request started signed out.
     event.actor_id, event.session_id = user.id, session.id
     return _grant(work, auth, user, session, refresh_token)
 
@@ -180,9 +181,9 @@ async def open_session(
 async def proven(
     work: Work, auth: Authenticator, password: str, path: str
 ) -> tuple[UUID, PasswordHash]:
-    """The viewer, after they gave their password again; to be called before the work's first SQL.
+    """Verify the viewer's password again; call it before the work's first SQL statement.
 
-    `still_holding` then locks the row and makes sure that the password was not changed meanwhile.
+    `still_holding` then locks the row and checks that the password was not changed in the meantime.
     """
     user_id = work.viewer.require()
     rows = await auth.database.reader.fetch(_BY_ID, {"id": user_id})
@@ -193,7 +194,7 @@ async def proven(
 
 
 async def still_holding(work: Work, user_id: UUID, kept: PasswordHash, *, path: str) -> models.User:
-    """The user's row, locked, if the password that was verified is still theirs."""
+    """The user's row, locked, if the verified password is still current."""
     user = await work.session.scalar(
         select(models.User)
         .where(
@@ -202,24 +203,26 @@ async def still_holding(work: Work, user_id: UUID, kept: PasswordHash, *, path: 
             models.User.is_active,
             models.User.deleted_at.is_(None),
         )
-        # Rows that refer to this user may go on being written.
+        # Rows that refer to this user can still be written.
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     if user is None:
-        raise InvalidCredentials("The password was changed a moment ago.", path=(path,))
+        raise InvalidCredentials(
+            "The password has just been changed; try again with the new one.", path=(path,)
+        )
     return user
 
 
-# --- staying signed in ---------------------------------------------------------------------------
+# --- refreshing ----------------------------------------------------------------------------------
 
 
 async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Grant:
     """Exchange a refresh token for its successor and a new access token.
 
-    Raises `InvalidCredentials` for a token that is unknown, expired or of an ended session. Where
-    the token was exchanged before, longer ago than `GRACE` or together with its successor, its
-    session ends as well.
+    Raises `InvalidCredentials` if the token is unknown or expired or its session has ended. If the
+    token was exchanged longer than `GRACE` ago, or its successor was exchanged too, its session
+    ends.
     """
     hash_ = Tokens.refresh_hash(refresh_token)
     rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
@@ -241,7 +244,8 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
             models.Session.expires_at > work.now,
             models.User.is_active,
         )
-        # Two tabs that refresh at once take turns here, and the second finds what the first did.
+        # Two tabs that refresh at the same time queue here; the second one finds the result of the
+        # first.
         .with_for_update(of=models.Session)
         .execution_options(populate_existing=True)
     )
@@ -250,7 +254,7 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
     if row is None or token is None or token.expires_at <= work.now:
         raise _invalid()
     if _is_reuse(token.used_at, work.now):
-        raise _invalid()  # Its time ran out while it waited for the lock.
+        raise _invalid()  # Its grace period ended while it waited for the lock.
     session, user = row
     successor, *former = auth.tokens.successors(refresh_token)
     if token.used_at is not None:
@@ -264,7 +268,7 @@ async def refresh(work: Work, auth: Authenticator, *, refresh_token: str) -> Gra
 
 
 async def _successor_was_used(auth: Authenticator, refresh_token: str) -> bool:
-    """Whether somebody has gone on with what this token was exchanged for."""
+    """Whether the token's successor has been exchanged."""
     for successor in auth.tokens.successors(refresh_token):
         hash_ = Tokens.refresh_hash(successor)
         rows = await auth.database.reader.fetch(_REFRESH_TOKEN, {"hash": hash_})
@@ -274,8 +278,8 @@ async def _successor_was_used(auth: Authenticator, refresh_token: str) -> bool:
 
 
 async def _given_before(work: Work, successors: Sequence[str]) -> str:
-    """The successor that a lost answer held: made with a former secret where that has changed in
-    these ten seconds.
+    """The successor from the lost answer. It was made with the previous secret if the secret
+    changed within these ten seconds.
     """
     hashes = {Tokens.refresh_hash(one): one for one in successors}
     token = models.RefreshToken
@@ -288,9 +292,9 @@ async def _given_before(work: Work, successors: Sequence[str]) -> str:
 
 
 async def _end_reused(work: Work, auth: Authenticator, session_id: UUID) -> None:
-    """End a session one of whose tokens was copied.
+    """End a session because one of its tokens was copied.
 
-    In a transaction of its own, since the one of the refused refresh is rolled back.
+    Uses its own transaction, since the one of the refused refresh is rolled back.
     """
 
     async def end(own: Work) -> None:
@@ -305,7 +309,7 @@ async def _end_reused(work: Work, auth: Authenticator, session_id: UUID) -> None
 async def rename(
     work: Work, session_id: UUID, name: str | None, *, if_version: int | None = None
 ) -> models.Session:
-    """Call one of the viewer's sessions something else, or nothing."""
+    """Rename one of the viewer's sessions; None clears the name."""
     clean = rules.optional_text(name, ("device_name",), most=100)
     session = await work.editable(models.Session, session_id)
     values = {"device_name": clean}
@@ -321,11 +325,13 @@ async def rename(
 async def revoke(
     work: Work, auth: Authenticator, *, session_id: UUID | None = None
 ) -> models.Session:
-    """End the session of the request, or another one of the viewer's. Safe to repeat."""
+    """End the session of the request, or another one of the viewer's. Idempotent."""
     work.viewer.require()
     wanted = session_id or work.viewer.session_id
     if wanted is None:
-        raise Failure("Say which session; this request has none of its own.", path=("id",))
+        raise Failure(
+            "This request has no session; provide the id of the session to revoke.", path=("id",)
+        )
     session = await work.editable(models.Session, wanted)
     _revoke(work, session, "signed out")
     work.after_commit.append(partial(auth.forget_everywhere, session_id=session.id))
@@ -333,9 +339,7 @@ async def revoke(
 
 
 async def revoke_by_token(work: Work, auth: Authenticator, token: str) -> None:
-    """End the session that a refresh or an access token belongs to, whoever asks; nothing where
-    it belongs to none.
-    """
+    """End the session of a refresh or access token, whoever asks. Does nothing if there is none."""
     session_id = await _session_of(work, auth, token)
     if session_id is None:
         return
@@ -358,7 +362,7 @@ async def _session_of(work: Work, auth: Authenticator, token: str) -> UUID | Non
 
 
 async def revoke_others(work: Work, auth: Authenticator) -> int:
-    """End all sessions of the viewer but the one of this request; how many there were."""
+    """End all sessions of the viewer except the one of this request. Returns how many."""
     user_id = work.viewer.require()
     return await end_sessions(work, auth, user_id, "signed out", keep=work.viewer.session_id)
 
@@ -366,7 +370,7 @@ async def revoke_others(work: Work, auth: Authenticator) -> int:
 async def end_sessions(
     work: Work, auth: Authenticator, user_id: UUID, reason: str, *, keep: UUID | None = None
 ) -> int:
-    """End a user's sessions, for this reason, save the one to keep; how many were ended."""
+    """End a user's sessions except `keep`. Returns how many; `reason` is shown to the user."""
     sessions = await work.session.scalars(
         select(models.Session)
         .where(
@@ -399,15 +403,15 @@ def _revoke(work: Work, session: models.Session, reason: str) -> None:
     )
 
 
-# --- forgetting ----------------------------------------------------------------------------------
+# --- pruning -------------------------------------------------------------------------------------
 
 
 async def prune(work: Work) -> int:
-    """Delete sessions that ended more than `KEPT` ago, and tokens that have expired; how many
-    sessions.
+    """Delete sessions that ended more than `KEPT` ago, and expired tokens. Returns the number of
+    deleted sessions.
 
-    A session's tokens live no longer than it does, so an exchanged one is known for as long as a
-    thief could use it.
+    A session's tokens expire no later than the session, so an exchanged token is known for as long
+    as a thief could use it.
     """
     done = await work.session.execute(
         delete(models.Session).where(
@@ -422,7 +426,7 @@ async def prune(work: Work) -> int:
     return int(done.rowcount)  # type: ignore[attr-defined]
 
 
-# --- parts ---------------------------------------------------------------------------------------
+# --- helpers -------------------------------------------------------------------------------------
 
 
 def _kept(row: Any) -> PasswordHash | None:
@@ -431,7 +435,7 @@ def _kept(row: Any) -> PasswordHash | None:
 
 def _invalid() -> InvalidCredentials:
     return InvalidCredentials(
-        "The refresh token is not valid any more; sign in again.", path=("refresh_token",)
+        "The refresh token is no longer valid; sign in again.", path=("refresh_token",)
     )
 
 
@@ -444,7 +448,7 @@ def _refresh_end(work: Work, auth: Authenticator) -> dt.datetime:
 
 
 def _link(work: Work, session: models.Session, refresh_token: str) -> None:
-    """Add a token to the end of a session's chain."""
+    """Append a token to a session's chain."""
     work.session.add(
         models.RefreshToken(
             hash=Tokens.refresh_hash(refresh_token),

@@ -1,6 +1,6 @@
-"""People: how they come, what they may change about themselves, what administrators may.
+"""Users: registration, changes to their own profile, and administration.
 
-How one leaves stands in `domain.accounts.user_deletion`.
+`domain.accounts.user_deletion` deletes users.
 """
 
 from __future__ import annotations
@@ -36,33 +36,35 @@ from events.kinds import EventKind
 Path = Sequence[str | int]
 
 _USERNAME = re.compile(r"[A-Za-z0-9_.-]{3,50}")
-# As browsers check <input type=email>, save that the domain must have a dot: a local part, and
+# As browsers check <input type=email>, except that the domain must have a dot: a local part, and
 # labels of letters, digits and inner hyphens.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
 
-# Fields of a profile that always have a value; null clears the others.
+# Profile fields that always have a value; null clears the others.
 _REQUIRED = {"username", "email", "timezone", "week_start", "locale", "is_admin"}
 
 
-# --- rules for values ----------------------------------------------------------------------------
+# --- validation ----------------------------------------------------------------------------------
 
 
 @check("")
 def username(value: str, path: Path = ("username",)) -> str:
-    """A username, in the case that the person chose; compared without regard to it."""
+    """A username, in the case the user chose; compared case-insensitively."""
     clean = rules.text(value, path, most=50)
     if not _USERNAME.fullmatch(clean):
-        raise BadInput("A username has 3 to 50 of the letters a to z, digits, and _ . -", path=path)
+        raise BadInput(
+            "username must be 3 to 50 characters: letters a to z, digits, and _ . -", path=path
+        )
     return clean
 
 
 @check("")
 def email(value: str, path: Path = ("email",)) -> str:
-    """An e-mail address, as it was written; compared without regard to case."""
+    """An email address as it was written; compared case-insensitively."""
     clean = rules.text(value, path, most=100)
     if not _EMAIL.fullmatch(clean):
-        raise BadInput("This is no e-mail address such as ada@example.com.", path=path)
+        raise BadInput("email must be an email address such as ada@example.com.", path=path)
     return clean
 
 
@@ -80,11 +82,13 @@ _RULES: dict[str, Callable[[Any], Any]] = {
 @check()
 def _checked(name: str, value: Any) -> Any:
     if value is None and name in _REQUIRED:
-        raise BadInput("This must not be null; leave it out to keep it.", path=(name,))
+        raise BadInput(
+            "The value must not be null; omit the field to keep it unchanged.", path=(name,)
+        )
     return _RULES[name](value)
 
 
-# --- coming --------------------------------------------------------------------------------------
+# --- registration --------------------------------------------------------------------------------
 
 
 async def register(
@@ -98,7 +102,7 @@ async def register(
     timezone: str | None = None,
     device_name: str | None = None,
 ) -> Grant:
-    """Make an account for oneself, and sign in. Raises `REGISTRATION_CLOSED` where that is set."""
+    """Create an account and sign in. Raises `REGISTRATION_CLOSED` if registration is closed."""
     if auth.settings.auth.registration == "closed":
         raise Failure(
             "This server does not accept registrations; ask its administrator for an account.",
@@ -128,11 +132,11 @@ async def create(
     timezone: str | None = None,
     is_admin: bool = False,
 ) -> models.User:
-    """Make a user, whoever asks; what the command line and the demo use.
+    """Create a user without checking permissions; used by the command line and the demo.
 
-    All broken rules, and a username that is taken, are reported together (`Failures`). Whether the
-    address belongs to somebody is told only where the account could be made otherwise, so that
-    each address that a stranger tries costs an account.
+    All violated rules, including an existing username, are reported together (`Failures`). An
+    existing email address is reported only if the account could be created otherwise, so that each
+    address a stranger tries costs an account.
     """
     given = {"username": username, "email": email, "full_name": full_name}
     if timezone is not None:
@@ -140,7 +144,7 @@ async def create(
     problems = Problems()
     with problems.collect():
         values = {name: _checked(name, value) for name, value in given.items()}
-        # Against names that passed their own checks: others may be of any length.
+        # Only against names that passed their own checks: others can be of any length.
         names = [values[name] for name in ("username", "email", "full_name")]
         clean_password = _password(password, names)
     # The slow part comes before the first statement, so that it holds no connection.
@@ -162,7 +166,7 @@ async def create(
         **({"timezone": "UTC", "week_start": WeekDay.MONDAY, "locale": "en"} | values),
     )
     work.session.add(user)
-    # Who took the same name at this moment is found here, by the unique index.
+    # The unique index finds a concurrent registration of the same name here.
     await work.session.flush()
     event = work.record(
         EventKind.USER_REGISTERED, user, [("username", None, user.username)], audience=[user.id]
@@ -181,7 +185,7 @@ def _password(password: str, names: Iterable[str | None]) -> str:
 async def _note_taken(
     work: Work, values: Mapping[str, Any], problems: Problems, *, but: UUID | None = None
 ) -> None:
-    """Note each of username and email that somebody else has."""
+    """Note a username and an email address that another user has."""
     for name, noun in (("username", "username"), ("email", "email address")):
         value = values.get(name)
         if value is None:
@@ -195,13 +199,13 @@ async def _note_taken(
             problems.add(rules.taken(noun, (name,)))
 
 
-# --- changing ------------------------------------------------------------------------------------
+# --- changes -------------------------------------------------------------------------------------
 
 
 async def update_profile(
     work: Work, auth: Authenticator, values: Mapping[str, Any], *, if_version: int | None = None
 ) -> models.User:
-    """Change one's own username, full_name, timezone, week_start or locale."""
+    """Change the viewer's username, full_name, timezone, week_start or locale."""
     checked, problems = _checked_all(values)
     user = await work.editable(models.User, work.viewer.require())
     await _update(work, auth, user, checked, problems, if_version=if_version)
@@ -209,12 +213,12 @@ async def update_profile(
 
 
 def _checked_all(values: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
-    """The values by their rules, and what is wrong with them, to which more may be added."""
+    """The validated values and their problems, to which more can be added."""
     problems = Problems()
     with problems.collect():
         checked = {name: _checked(name, value) for name, value in values.items()}
     if has_problems():
-        # Nobody is asked whether the name is taken.
+        # Report invalid values before checking whether names exist.
         problems.raise_any()
     return checked, problems
 
@@ -233,7 +237,7 @@ async def _update(
     ignore: list[str] = []
     address, previous = checked.get("email"), user.email
     if address is not None and address.lower() != previous.lower():
-        # Nobody has shown yet that the new address is theirs.
+        # The new address is not verified yet.
         checked["email_verified_at"] = None
         ignore.append("email_verified_at")
     changes = work.apply(user, checked, if_version=if_version, ref="user", ignore=ignore)
@@ -249,14 +253,14 @@ async def _update(
             previous_email=previous,
             by_administrator=user.id != work.viewer.user_id,
         )
-    # The cache of viewers knows the zone, and whether one is an administrator.
+    # The cache of viewers has the time zone and whether the user is an administrator.
     work.after_commit.append(_forget(auth, user.id))
 
 
 async def change_password(
     work: Work, auth: Authenticator, *, current_password: str, new_password: str
 ) -> models.User:
-    """Set another password, knowing the present one. Ends all other sessions."""
+    """Set a new password, given the current one. Ends all other sessions."""
     work.viewer.require()
     clean = acceptable(new_password, ("new_password",))
     demand_no_problems()
@@ -283,17 +287,20 @@ async def administer(
     *,
     if_version: int | None = None,
 ) -> models.User:
-    """Change anybody's profile, email or is_admin, as an administrator."""
+    """Change any user's profile, email or is_admin, as an administrator."""
     checked, problems = _checked_all(values)
     user = await _administered(work, user_id)
     if values.get("is_admin") is False and user.id == work.viewer.user_id:
-        raise Forbidden("Another administrator must take this right from you.", path=("is_admin",))
+        raise Forbidden(
+            "You cannot remove your own administrator role; ask another administrator.",
+            path=("is_admin",),
+        )
     await _update(work, auth, user, checked, problems, if_version=if_version)
     return user
 
 
 async def activate(work: Work, user_id: UUID) -> models.User:
-    """Let a deactivated user sign in again. Safe to repeat."""
+    """Activate a deactivated user. Idempotent."""
     user = await _administered(work, user_id)
     if work.apply(user, {"is_active": True}):
         work.record(
@@ -303,10 +310,10 @@ async def activate(work: Work, user_id: UUID) -> models.User:
 
 
 async def deactivate(work: Work, auth: Authenticator, user_id: UUID) -> models.User:
-    """Shut a user out: all sessions end, and none can begin. Safe to repeat."""
+    """Deactivate a user: all sessions end, and signing in is refused. Idempotent."""
     user = await _administered(work, user_id)
     if user.id == work.viewer.user_id:
-        raise Forbidden("You cannot deactivate yourself.", path=("id",))
+        raise Forbidden("You cannot deactivate your own account.", path=("id",))
     if work.apply(user, {"is_active": False}):
         work.record(
             EventKind.USER_DEACTIVATED, user, [("is_active", True, False)], audience=[user.id]
@@ -317,7 +324,7 @@ async def deactivate(work: Work, auth: Authenticator, user_id: UUID) -> models.U
 
 
 async def revoke_sessions(work: Work, auth: Authenticator, user_id: UUID) -> tuple[UUID, int]:
-    """End all sessions of a user, as an administrator; the user's id and how many there were."""
+    """End all sessions of a user, as an administrator. Returns the user's ID and how many ended."""
     user = await _administered(work, user_id)
     others = user.id != work.viewer.user_id
     await void_pending(work, user, Change.SESSIONS_REVOKED, by_administrator=others)
@@ -327,7 +334,7 @@ async def revoke_sessions(work: Work, auth: Authenticator, user_id: UUID) -> tup
 async def _administered(work: Work, user_id: UUID) -> models.User:
     work.viewer.require()
     if not work.viewer.is_admin:
-        raise Forbidden("Only administrators may do this.")
+        raise Forbidden("Only administrators can do this.")
     return await work.readable(models.User, user_id, lock=True)
 
 

@@ -1,9 +1,9 @@
-"""How a person leaves for good.
+"""Deleting an account permanently.
 
-The row stays, without a name, so that comments and tasks of others keep an author; everything that
-says who it was goes: names, address, password, addresses of sessions, and the log's record of the
-profile. Nobody else may lose their project by it, so a project with other members has to be handed
-over first.
+The row stays without a name, so that comments and tasks of others keep an author. Everything that
+identifies the user is erased: names, address, password, IP addresses of sessions, and the log's
+record of the profile. Others must not lose a project, so projects with other members must be
+transferred first.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from events.kinds import EventKind
 
 
 class Deleted(NamedTuple):
-    """Who left, and how many tasks other people cannot see any more because of it."""
+    """The deleted user, and how many tasks others can no longer see because of it."""
 
     user_id: UUID
     lost_tasks: int
@@ -60,8 +60,8 @@ async def delete_oneself(
     """Delete the viewer's own account, given their password.
 
     Raises `Forbidden`, with the names, while they own projects that have other members. Projects
-    that are theirs alone, and their personal tasks with everything below them, go to the trash and
-    with it. `transfer_to`: a person who becomes the owner of those personal tasks that they see.
+    without other members, and their personal tasks with all subtasks, go to the trash.
+    `transfer_to`: a user who becomes the owner of those personal tasks that they can see.
     """
     user_id, kept = await proven(work, auth, password, "password")
     user = await still_holding(work, user_id, kept, path="password")
@@ -82,9 +82,9 @@ async def _heir(work: Work, user: User, heir_id: UUID) -> User:
     path = ("transfer_to",)
     heir = await work.readable(User, heir_id, path=path)
     if heir.id == user.id:
-        raise BadInput("transferTo must be somebody else.", path=path)
+        raise BadInput("transferTo must be another user.", path=path)
     if not heir.is_active:
-        raise BadInput("This account is deactivated.", path=path)
+        raise BadInput("transferTo must be an active account; this one is deactivated.", path=path)
     return heir
 
 
@@ -105,13 +105,13 @@ async def _demand_handed_over(work: Work, user: User) -> None:
         shown = ", ".join(f"“{name}”" for name in names[:3])
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise Forbidden(
-            f"You own projects with other members: {shown}{more}. Hand them over with "
-            "`projectTransfer`, or delete them, before you delete your account."
+            f"You own projects with other members: {shown}{more}. Transfer them with "
+            "`projectTransfer` or delete them before you delete your account."
         )
 
 
 async def _leave_projects(work: Work, user: User) -> set[UUID]:
-    """Membership ends everywhere, in the trash too; the tasks that others lose by it."""
+    """End all memberships, in the trash too. Returns the tasks that others lose."""
     memberships = (
         await work.session.execute(
             select(
@@ -143,8 +143,8 @@ async def _leave_projects(work: Work, user: User) -> set[UUID]:
 
 
 async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
-    """Personal tasks go to the heir or to the trash, assignments and shares end; the tasks that
-    others lose by it.
+    """Move personal tasks to the heir or the trash; end assignments and shares. Returns the tasks
+    that others lose.
     """
     personal = and_(Task.project_id.is_(None), Task.owner_id == user.id, Task.deleted_at.is_(None))
     concerned = await work.session.scalars(
@@ -160,7 +160,7 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     )
     if heir is not None and own and not kept:
         raise BadInput(
-            "transferTo must name somebody who sees your personal tasks; share them first.",
+            "transferTo must be a user who can see your personal tasks; share the tasks first.",
             path=("transfer_to",),
         )
     if heir is not None and kept:
@@ -179,7 +179,7 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
 
 
 async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None:
-    """Give tasks another owner; those whose parent goes become tasks of their own."""
+    """Give tasks a new owner; tasks whose parent is not among them become top-level tasks."""
     last = await placement.lock_and_find_ends(work, [(None, heir.id)])
     order = sorted(tasks.values(), key=lambda task: (task.position, task.id))
     new_ranks = ranks.after(last.get((None, heir.id)), len(order))
@@ -191,10 +191,10 @@ async def _hand_over(work: Work, tasks: Mapping[UUID, Task], heir: User) -> None
         task_values.record(work, EventKind.TASK_UPDATED, task, changes)
     for task in order:
         if task.parent_id is not None:
-            # The one above has no parent any more, or hangs on one that stays the root.
+            # The parent is a top-level task now, or its root stays the same.
             task.root_id = tasks[task.parent_id].root_id or task.parent_id
     await work.session.flush()
-    # What is one's own is not shared with oneself.
+    # Tasks are not shared with their owner.
     await work.session.execute(
         delete(TaskShare).where(TaskShare.task_id.in_(tasks), TaskShare.user_id == heir.id)
     )
@@ -211,7 +211,7 @@ async def _unassign(work: Work, user: User) -> None:
 
 
 async def _erase_unseen(work: Work, user: User) -> None:
-    """Delete what nobody else can see: time outside of projects, and jobs that name the person."""
+    """Delete what no one else can see: time outside projects, and jobs that name the user."""
     await work.session.execute(
         delete(TimeEntry).where(TimeEntry.user_id == user.id, TimeEntry.project_id.is_(None))
     )
@@ -226,7 +226,7 @@ async def _erase_unseen(work: Work, user: User) -> None:
 
 async def _erase(work: Work, user: User) -> None:
     await _erase_unseen(work, user)
-    # A colon is in no username and no address has no @, so nobody can take these names before.
+    # Usernames have no colon and addresses have an @, so this name cannot exist already.
     nobody = f"deleted:{user.id.hex}"
     work.apply(
         user,

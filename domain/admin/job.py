@@ -1,4 +1,4 @@
-"""The queue as administrators and operators see it, and what is done about jobs given up."""
+"""The job queue for administrators and operators, and retrying failed jobs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from db.read import Reader, Statement
 from domain.work import Work
 from errors import BadInput, Forbidden, NotFound
 
-# A worker says every ten seconds that it lives.
+# A worker reports every ten seconds.
 WORKER_LIVES = dt.timedelta(minutes=1)
 
 
 class QueueState(NamedTuple):
-    """How the queue stands. Jobs that were done are remembered for a day, failed ones for 90.
+    """Statistics of the queue. Done jobs are kept for a day, failed ones for 90 days.
 
-    `oldest_due`: since when the most overdue job has been due, whether it never ran or its worker
-    died. `workers`: how many were seen within the last minute.
+    `oldest_due`: when the most overdue job was due, whether it never ran or its worker died.
+    `workers`: how many reported within the last minute.
     """
 
     waiting: int
@@ -55,31 +55,34 @@ _CIRCUITS = Statement(select(Worker.circuits).where(Worker.seen_at > _NOW - WORK
 
 
 async def queue_state(reader: Reader, now: dt.datetime) -> QueueState:
-    """How the queue stands, in one statement."""
+    """The statistics of the queue, in one statement."""
     (row,) = await reader.fetch(_STATE, {"now": now})
     return QueueState(*row)
 
 
 async def open_circuits(reader: Reader, now: dt.datetime) -> Counter[str]:
-    """How many destinations hang and are left alone, by kind; each worker counts its own."""
+    """The number of unresponsive destinations that are paused, by kind, added up over all
+    workers.
+    """
     rows = await reader.fetch(_CIRCUITS, {"now": now})
     return sum((Counter(row.circuits) for row in rows), Counter())
 
 
 async def workers_alive(reader: Reader, now: dt.datetime) -> int:
-    """How many workers were seen within the last minute."""
+    """The number of workers that reported within the last minute."""
     (row,) = await reader.fetch(_WORKERS_ALIVE, {"now": now})
     workers: int = row.workers
     return workers
 
 
 async def retry(work: Work, job_id: UUID) -> Job:
-    """Run a held job again, with as many attempts as a new one (but the first, which its key
-    counted for). For administrators.
+    """Run a failed job again, as an administrator.
+
+    Its attempts start at 1, one less than for a new job: at 0 it would claim its key again.
     """
     work.viewer.require()
     if not work.viewer.is_admin:
-        raise Forbidden("Only administrators may run jobs again.")
+        raise Forbidden("Only administrators can retry jobs.")
     job: Job | None = await work.session.scalar(
         select(Job).where(Job.id == job_id).with_for_update()
     )
@@ -87,14 +90,14 @@ async def retry(work: Work, job_id: UUID) -> Job:
         raise NotFound("job", path=("id",))
     if job.state is not JobState.FAILED:
         raise BadInput(
-            f"Only a failed job can be run again; this one is {job.state.name}.", path=("id",)
+            f"Only a failed job can be retried; this one is {job.state.name}.", path=("id",)
         )
     if job.one_at_a_time:
         other = select(Job.id).where(
             Job.key == job.key, Job.one_at_a_time, Job.state <= JobState.RUNNING
         )
         if await work.session.scalar(other.limit(1)) is not None:
-            raise BadInput("The same was queued again meanwhile.", path=("id",))
+            raise BadInput("The same job has been queued again in the meantime.", path=("id",))
     job.state = JobState.WAITING
     job.due_at = work.now
     job.attempts = 1

@@ -1,8 +1,8 @@
-"""Integrations: what their owners do with them. What passes between the two sides is `jobs`.
+"""Integrations: what their owners do with them. `jobs` exchanges the data.
 
-An integration acts as the one who made it: it imports what they could make themselves, and tells
-of what they can see. Its credentials go in and never come out again: they are sealed in the
-database, and neither events nor errors nor jobs name them.
+An integration acts with the permissions of its creator: it imports what they could create
+themselves, and sends what they can see. Credentials can be written but not read: they are stored
+encrypted, and never appear in events, errors or jobs.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ MAX_PEOPLE = 200
 SYNC_JOB = "integration.sync"
 SEND_JOB = "integration.tell"
 GITHUB_URL = "https://api.github.com"
-# What a channel is told of unless its owner chooses.
+# The kinds of events that are posted to a channel by default.
 SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
-# A channel is told what all members of the project may know.
+# A channel receives only what all members of the project can see.
 _TELLABLE = ("PROJECT_", "MEMBER_", "TASK_", "COMMENT_", "ATTACHMENT_")
 
-# Of a project's name in a message.
+# The maximum length of a project's name in a message.
 _NAME = 80
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
@@ -55,20 +55,22 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]{1,1000}")
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which addresses the operator takes, and how secrets are sealed. `plain`: http:// too."""
+    """The addresses that the operator allows, and the encryption of secrets. `plain` allows
+    http://.
+    """
 
     encryption: Encryption
     networks: Sequence[addresses.Network]
     plain: bool
 
     def check(self, url: str, path: rules.Path) -> None:
-        """Raise `BadInput` where nothing could be sent to an address."""
+        """Raise `BadInput` if the server cannot send to a URL."""
         addresses.check_new(url, self.networks, plain=self.plain, path=path)
 
 
 @dataclass(frozen=True, slots=True)
 class GitHubSettings:
-    """`assignees`: usernames here by logins there. `base_url`: another than GitHub's own."""
+    """`assignees`: pairs of GitHub login and Taskloom username. `base_url`: None for github.com."""
 
     repository: str
     base_url: str | None = None
@@ -79,11 +81,11 @@ class GitHubSettings:
 
     @property
     def target(self) -> str | None:
-        """One repository makes one set of tasks in a project."""
+        """Identifies the repository; a project can be connected to it only once."""
         return f"{(self.base_url or GITHUB_URL).rstrip('/')}/{self.repository.strip()}".lower()
 
     def checked(self, reach: Reach) -> dict[str, Any]:
-        """As they are kept, save for the people. Refuses what no repository could have."""
+        """The settings to store, except the users. Reports values that no repository could have."""
         path = ("github",)
         repository = self.repository.strip()
         if not _REPOSITORY.fullmatch(repository) or repository.endswith(("/.", "/..")):
@@ -96,18 +98,28 @@ class GitHubSettings:
         url = (self.base_url or GITHUB_URL).rstrip("/")
         reach.check(url, (*path, "base_url"))
         if "?" in url or "#" in url:
-            refuse(BadInput("baseUrl must have no query.", path=(*path, "base_url")))
+            refuse(
+                BadInput(
+                    "baseUrl must not contain a query or a fragment.", path=(*path, "base_url")
+                )
+            )
         if len(self.assignees) > MAX_PEOPLE:
-            refuse(BadInput(f"At most {MAX_PEOPLE} assignees.", path=(*path, "assignees")))
+            refuse(
+                BadInput(
+                    f"assignees must have at most {MAX_PEOPLE} pairs; it has "
+                    f"{len(self.assignees):,}.",
+                    path=(*path, "assignees"),
+                )
+            )
         for index, (login, username) in enumerate(self.assignees):
             place = (*path, "assignees", index)
             if not _LOGIN.fullmatch(login):
-                refuse(BadInput("This is no login of GitHub.", path=(*place, "login")))
+                refuse(BadInput("login must be a GitHub login.", path=(*place, "login")))
             checked_username(username, place)
         return {"repository": repository, "baseUrl": url, "comments": self.comments}
 
     async def kept(self, work: Work, checked: dict[str, Any]) -> dict[str, Any]:
-        """Settings with the people in them. Raises `NotFound` for those that do not exist."""
+        """The settings with their users. Raises `NotFound` for users that do not exist."""
         people = []
         missing = Problems()
         for index, (login, username) in enumerate(self.assignees):
@@ -123,14 +135,17 @@ class GitHubSettings:
     @staticmethod
     @check()
     def check_credentials(secret: str, _reach: Reach) -> None:
-        """A token goes into a header, whatever its form."""
+        """A token must fit into an HTTP header; its format is GitHub's."""
         if not _PRINTABLE.fullmatch(secret):
-            raise BadInput("credentials must be a token of GitHub.", path=("credentials",))
+            raise BadInput(
+                "credentials must be a GitHub token of 1 to 1,000 printable ASCII characters.",
+                path=("credentials",),
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class SlackSettings:
-    """`events`: the kinds that the channel is told of; None for the usual ones."""
+    """`events`: the kinds that are posted to the channel; None for the default."""
 
     events: Sequence[EventKind] | None = None
 
@@ -138,23 +153,29 @@ class SlackSettings:
     target: str | None = None
 
     def checked(self, _reach: Reach) -> dict[str, Any]:
-        """As they are kept. Refuses what a channel cannot be told of."""
+        """The settings to store. Reports kinds of events that cannot be posted."""
         path = ("slack", "events")
         kinds = SLACK_EVENTS if self.events is None else self.events
         if not kinds:
-            refuse(BadInput("This list must not be empty.", path=path))
+            refuse(BadInput("events must contain at least one kind.", path=path))
         for index, kind in enumerate(kinds):
             if not kind.value.startswith(_TELLABLE):
-                refuse(BadInput(f"A channel cannot be told of {kind.value}.", path=(*path, index)))
+                refuse(
+                    BadInput(
+                        f"{kind.value} cannot be posted to a channel; use kinds of projects, "
+                        "members, tasks, comments or attachments.",
+                        path=(*path, index),
+                    )
+                )
         return {"events": list(dict.fromkeys(kind.value for kind in kinds))}
 
     async def kept(self, _work: Work, checked: dict[str, Any]) -> dict[str, Any]:
-        """Nothing in them has to be looked up."""
+        """Nothing has to be looked up."""
         return checked
 
     @staticmethod
     def check_credentials(secret: str, reach: Reach) -> None:
-        """The address of an incoming webhook is its own secret."""
+        """The URL of an incoming webhook is the secret."""
         reach.check(secret, ("credentials",))
 
 
@@ -162,7 +183,7 @@ Settings = GitHubSettings | SlackSettings
 
 
 def scopes_of(integration: Integration) -> tuple[str, ...]:
-    """What an API key needs for all that an integration does by its settings."""
+    """The scopes that an API key needs for everything the integration does."""
     settings = integration.settings
     if integration.connector is Connector.GITHUB:
         comments = ("comments:write",) if settings["comments"] else ()
@@ -181,18 +202,20 @@ _KINDS: Mapping[Connector, type[GitHubSettings | SlackSettings]] = {
 async def connect(
     work: Work, reach: Reach, project_id: UUID, settings: Settings, credentials: str
 ) -> Integration:
-    """Connect a project in which the viewer may make tasks; the first synchronisation is queued."""
+    """Connect a project in which the viewer can create tasks, and queue the first
+    synchronization.
+    """
     user_id = work.viewer.require()
     settings.check_credentials(credentials, reach)
     checked = settings.checked(reach)
     await locks.lock_owner(work)
-    # Locked, so that two who connect the same thing at once wait for each other.
+    # Locked, so that two concurrent connects of the same project run one after the other.
     await work.readable(Project, project_id, lock=True, path=("project_id",))
     await demand_editor(work, project_id, ("project_id",))
     mine = select(func.count()).select_from(Integration).where(Integration.user_id == user_id)
     if (await work.session.scalar(mine) or 0) >= MAX_INTEGRATIONS:
         raise Failure(
-            f"You have {MAX_INTEGRATIONS} integrations; disconnect one first.",
+            f"You have {MAX_INTEGRATIONS} integrations, the most allowed; disconnect one first.",
             code=ErrorCode.LIMIT_EXCEEDED,
         )
     kept = await settings.kept(work, checked)
@@ -240,10 +263,10 @@ async def change(
     if_version: int | None = None,
     take_over: bool = False,
 ) -> Integration:
-    """Change settings (all of them), credentials or status; what is None stays.
+    """Change settings (all of them), credentials or status; None keeps a value.
 
-    Whatever is changed, one that had failed is at work again, unless it is paused. One that an API
-    key changes is that key's; `take_over` makes it its owner's.
+    Any change makes a failed integration active again. The API key that changes an integration
+    becomes its key; `take_over` gives it back to its owner.
     """
     checked = _checked(reach, settings, credentials, status)
     integration = await work.editable(Integration, integration_id)
@@ -262,7 +285,7 @@ async def change(
     elif values and integration.status is IntegrationStatus.FAILED:
         values["status"] = IntegrationStatus.ACTIVE
     if values.get("settings", integration.settings) != integration.settings:
-        # From the beginning, by the new settings; what is there already is found again.
+        # Start over with the new settings; existing tasks are matched again.
         values["progress"] = {}
     if values.get("status", integration.status) is IntegrationStatus.ACTIVE:
         await demand_live_key(work, key_id, ("take_over",))
@@ -278,7 +301,7 @@ async def change(
             changes.append(("credentials_changed_at", None, work.now))
         integration.last_error = None
         if "credentials" in values:
-            # Another token has limits of its own.
+            # A new token has its own rate limits.
             integration.wait_until = None
         await _record(work, EventKind.INTEGRATION_UPDATED, integration, changes)
     await work.session.flush()
@@ -294,9 +317,9 @@ def _checked(
     credentials: str | None,
     status: IntegrationStatus | None,
 ) -> dict[str, Any] | None:
-    """The new settings, and whether the rest could be that of any integration."""
+    """Validate what does not depend on the stored integration. Returns the new settings."""
     if status is IntegrationStatus.FAILED:
-        refuse(BadInput("The status can be set to ACTIVE or PAUSED.", path=("status",)))
+        refuse(BadInput("status can be set to ACTIVE or PAUSED only.", path=("status",)))
     if settings is None:
         return None
     if credentials is not None:
@@ -307,17 +330,19 @@ def _checked(
 def _demand_same_target(integration: Integration, settings: Settings) -> None:
     if settings.connector is not integration.connector:
         name = integration.connector.name.lower()
-        raise BadInput(f"This integration takes `{name}`.", path=(_name_of(settings),))
+        raise BadInput(
+            f"Settings of this integration must be given as `{name}`.", path=(_name_of(settings),)
+        )
     if settings.target != _target_of(integration):
         raise BadInput(
-            "The repository stays what it is; connect another one, and disconnect this.",
+            "repository cannot be changed; connect the other one and disconnect this one.",
             path=("github", "repository"),
         )
 
 
 async def disconnect(work: Work, integration_id: UUID) -> UUID:
-    """Forget the credentials. What was imported stays, and is known again if the same repository
-    is connected with the project once more.
+    """Delete an integration and its credentials. Imported tasks stay, and are matched again if the
+    same repository is connected to the project later.
     """
     integration = await work.deletable(Integration, integration_id)
     await _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
@@ -327,7 +352,7 @@ async def disconnect(work: Work, integration_id: UUID) -> UUID:
 
 
 async def sync(work: Work, integration_id: UUID) -> Integration:
-    """Synchronise now; one that had failed is tried again, and so is what had a problem."""
+    """Synchronize now; also retries a failed integration and its problems."""
     integration = await work.editable(Integration, integration_id)
     if integration.status is IntegrationStatus.PAUSED:
         raise BadInput("The integration is paused; set its status to ACTIVE.", path=("id",))
@@ -341,20 +366,20 @@ async def sync(work: Work, integration_id: UUID) -> Integration:
 async def identify(
     work: Work, integration: Integration, external_id: str, repository: str
 ) -> str | None:
-    """Note GitHub's id of the repository of a locked integration, and the name that it has now;
-    why it cannot be connected, if another integration of the project has it.
+    """Store GitHub's ID and current name of a locked integration's repository. Returns why it
+    cannot be connected if another integration of the project has the same repository, else None.
     """
     others = select(Integration.id).where(
         Integration.project_id == integration.project_id, Integration.id != integration.id
     )
     if await work.session.scalar(others.where(Integration.external_id == external_id)):
-        return "This repository is connected with this project already."
+        return "This repository is already connected to this project."
     integration.external_id = external_id
     if repository.lower() != integration.settings["repository"].lower():
         settings = {**integration.settings, "repository": repository}
         target = GitHubSettings(repository, settings["baseUrl"]).target
         values: dict[str, Any] = {"settings": settings}
-        # Somebody may have connected the new name, too: that one ends when it is identified.
+        # Another integration can have the new name already; it is removed when it is identified.
         if not await work.session.scalar(others.where(Integration.target == target)):
             values["target"] = target
         changes = work.apply(integration, values, ignore=("target",))
@@ -366,7 +391,7 @@ async def identify(
 async def set_status(
     work: Work, integration: Integration, status: IntegrationStatus, error: str | None
 ) -> None:
-    """Note how a locked integration stands."""
+    """Set the status and the last error of a locked integration."""
     integration.last_error = error
     changes = work.apply(integration, {"status": status})
     if changes:
@@ -375,7 +400,7 @@ async def set_status(
 
 
 async def fail(work: Work, integration: Integration, reason: str) -> None:
-    """Stop a locked integration that cannot work as it is, and tell its owner why."""
+    """Stop a locked integration that cannot work as it is, and notify its owner."""
     if integration.status is not IntegrationStatus.ACTIVE:
         return
     await set_status(work, integration, IntegrationStatus.FAILED, reason)
@@ -389,15 +414,15 @@ async def fail(work: Work, integration: Integration, reason: str) -> None:
 async def enqueue_send(
     work: Work, integration_id: UUID, key: str, *, event_id: UUID | None, task_id: UUID | None
 ) -> None:
-    """Queue that the other service is told of an event, or of how a task stands now. While what has
-    the same key waits, nothing is added to it.
+    """Queue sending an event, or the current state of a task, to the other service. Does nothing
+    while a job with the same key waits.
     """
     payload = {"integration": integration_id, "event": event_id, "task": task_id}
     await work.enqueue(SEND_JOB, payload, key=f"{SEND_JOB}:{integration_id}:{key}")
 
 
 async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None:
-    """Queue the next synchronisation; one that waits already is moved to the earlier time."""
+    """Queue the next synchronization; a waiting one moves to the earlier time."""
     key = f"{SYNC_JOB}:{integration_id}"
     await work.enqueue(SYNC_JOB, {"integration": integration_id}, key=key, **options)
 
@@ -411,12 +436,12 @@ async def _retry_problems(work: Work, integration_id: UUID) -> None:
 
 
 async def delete_all(work: Work, user_id: UUID) -> None:
-    """What the deletion of an account does."""
+    """Delete all integrations of a user whose account is deleted."""
     await work.session.execute(delete_rows(Integration).where(Integration.user_id == user_id))
 
 
 async def reencrypt(work: Work, encryption: Encryption) -> int:
-    """Seal all credentials anew with the first key; how many integrations there are."""
+    """Encrypt all credentials again with the first key. Returns the number of integrations."""
     rows = list(await work.session.scalars(select(Integration).with_for_update()))
     for integration in rows:
         integration.credentials = encryption.reencrypt(integration.credentials)

@@ -1,9 +1,9 @@
-"""Webhooks: what their owners do with them. What is sent, and when, is
-`domain.integrations.webhook_delivery`.
+"""Webhooks: what their owners do with them. `domain.integrations.webhook_delivery` has the
+deliveries.
 
-Secrets exist in two places only: in the answer of the mutation that made them, and sealed in the
-database. While one is being rotated both sign every request, so that a receiver can change over
-when it likes within the time. That time stays what it was when the secret is rotated once more.
+A secret exists only in the answer of the mutation that created it and, encrypted, in the database.
+During a rotation both the old and the new secret sign every request, so that the receiver can
+switch at any time in the overlap. Another rotation does not change the overlap of earlier ones.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - how every secret begins
 MAX_OVERLAP_HOURS = 168
 REPLAY_JOB = "webhook.replay"
 
-# What may be changed, and of which the log keeps old and new value.
+# Fields whose old and new values are logged.
 _LOGGED = ("events", "filter", "payload", "status")
-_BY_OWNER = "Its owner turned it off."
+_BY_OWNER = "Its owner disabled it."
 
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """Which addresses the operator takes. `plain`: http:// to anywhere, as in development."""
+    """The addresses that the operator allows. `plain` allows http://, as in development."""
 
     networks: Sequence[addresses.Network]
     plain: bool
 
     def check(self, url: str | None) -> str:
-        """The address as it was given. Raises `BadInput`."""
+        """Check a URL and return it. Raises `BadInput`."""
         if url is None:
             return ""
         addresses.check_new(url, self.networks, plain=self.plain, path=("url",))
@@ -57,7 +57,7 @@ class Receivers:
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook:
-    """`events` None: of all kinds; `payload` None: the default one; `filter` as it is kept."""
+    """`events`: None for all kinds. `payload`: None for the default. `filter`: as it is stored."""
 
     url: str
     events: Sequence[EventKind] | None = None
@@ -66,16 +66,16 @@ class NewWebhook:
 
 
 def new_secret() -> str:
-    """A fresh secret, as its owner gets it."""
+    """A new secret in the form that its owner gets."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 async def create(
     work: Work, encryption: Encryption, receivers: Receivers, new: NewWebhook
 ) -> tuple[Webhook, str]:
-    """Make a webhook of the viewer's; it and its secret, which is not shown again.
+    """Create a webhook for the viewer. Returns it with its secret, which is not shown again.
 
-    Filter and payload are checked where they are understood, in `graph.types.integrations.webhook`.
+    Filter and payload are validated in `graph.types.integrations.webhook`.
     """
     user_id = work.viewer.require()
     url, events = receivers.check(new.url), _kinds(new.events)
@@ -85,7 +85,8 @@ async def create(
     )
     if (count or 0) >= MAX_WEBHOOKS:
         raise Failure(
-            f"You have {MAX_WEBHOOKS} webhooks; delete one first.", code=ErrorCode.LIMIT_EXCEEDED
+            f"You have {MAX_WEBHOOKS} webhooks, the most allowed; delete one first.",
+            code=ErrorCode.LIMIT_EXCEEDED,
         )
     secret = new_secret()
     webhook = Webhook(
@@ -122,10 +123,10 @@ async def change(
     *,
     take_over: bool = False,
 ) -> Webhook:
-    """Change `url`, `events`, `filter`, `payload` or `status`, whichever are among the values.
+    """Change those of `url`, `events`, `filter`, `payload` and `status` that are given.
 
-    What is enabled again begins with what happens from then on; `replay` sends what it missed.
-    One that an API key changes is that key's; `take_over` makes it its owner's.
+    A webhook that is enabled again sends events from then on; `replay` sends what it missed. The
+    API key that changes a webhook becomes its key; `take_over` gives it back to its owner.
     """
     wanted = dict(values)
     if "url" in wanted:
@@ -152,7 +153,7 @@ async def change(
     )
     told = [entry for entry in changes if entry[0] in _LOGGED]
     if any(name == "url" for name, _, _ in changes):
-        # Of an address the host alone, since many carry a secret in their path.
+        # Only the host of the URL, since many URLs have a secret in their path.
         told.append(("url", old_host, addresses.parse(webhook.url).authority))
     if changes or passed_on:
         event = work.record(EventKind.WEBHOOK_UPDATED, webhook, told, audience=[webhook.user_id])
@@ -166,7 +167,7 @@ async def change(
 
 
 async def delete(work: Work, webhook_id: UUID) -> UUID:
-    """Delete a webhook with its deliveries; nothing more is sent."""
+    """Delete a webhook and its deliveries; nothing more is sent."""
     webhook = await work.deletable(Webhook, webhook_id)
     work.record(EventKind.WEBHOOK_DELETED, webhook, audience=[webhook.user_id])
     await work.session.flush()
@@ -175,7 +176,7 @@ async def delete(work: Work, webhook_id: UUID) -> UUID:
 
 
 def valid_old_secrets(webhook: Webhook, now: dt.datetime) -> list[tuple[bytes, dt.datetime]]:
-    """The former secrets (sealed) that sign at this moment as well, and until when."""
+    """The previous secrets (encrypted) that still sign, and until when."""
     former = zip(webhook.old_secrets, webhook.old_secrets_until, strict=True)
     return [(secret, until) for secret, until in former if now < until]
 
@@ -187,15 +188,15 @@ async def rotate_secret(
     overlap_hours: int,
     if_version: int | None = None,
 ) -> tuple[Webhook, str]:
-    """Give a webhook a new secret; the old one goes on to sign for the hours given.
+    """Create a new secret for a webhook; the old one also signs for the given hours.
 
-    Those from earlier rotations sign for as long as they were given, unless there is to be no
-    overlap: then all of them end at once. At most four former ones can be valid.
+    Secrets of earlier rotations keep their end, except without an overlap: then all of them end at
+    once. At most four previous secrets can be valid.
     """
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
         refuse(
             BadInput(
-                f"overlapHours must be from 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
+                f"overlapHours must be 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
                 path=("overlap_hours",),
             )
         )
@@ -214,8 +215,8 @@ async def rotate_secret(
     work.check_version(webhook, if_version, fields=(), ref="webhook")
     if len(former) > MAX_OLD_SECRETS:
         raise Failure(
-            f"{MAX_OLD_SECRETS} former secrets are still valid; wait until one has ended, or end "
-            "all of them with overlapHours: 0.",
+            f"{MAX_OLD_SECRETS} previous secrets are still valid, the most allowed; wait until "
+            "one ends, or end all of them with overlapHours: 0.",
             code=ErrorCode.LIMIT_EXCEEDED,
         )
     work.apply(webhook, values)
@@ -226,9 +227,9 @@ async def rotate_secret(
 
 
 async def test(work: Work, webhook_id: UUID) -> UUID:
-    """Send a test event, once and whatever the filter; the id of the delivery.
+    """Send a single test event regardless of the filter. Returns the delivery's ID.
 
-    A disabled webhook can be tested too: that is how its owner sees that it can be enabled.
+    A disabled webhook can be tested too, so that its owner knows whether to enable it.
     """
     webhook = await work.editable(Webhook, webhook_id)
     event = work.record(EventKind.WEBHOOK_TESTED, webhook, audience=[webhook.user_id])
@@ -238,7 +239,7 @@ async def test(work: Work, webhook_id: UUID) -> UUID:
 
 
 async def retry(work: Work, delivery_id: UUID) -> UUID:
-    """Send a delivery again, at once, whatever became of it; the schedule begins anew."""
+    """Send a delivery again at once, whatever its state; the retry schedule starts over."""
     delivery = await work.editable(WebhookDelivery, delivery_id)
     webhook = await work.session.get_one(Webhook, delivery.webhook_id)
     if not delivery.is_test:
@@ -248,7 +249,7 @@ async def retry(work: Work, delivery_id: UUID) -> UUID:
 
 
 async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Webhook:
-    """Send the events of a time again: those that were sent, and those that were missed."""
+    """Send the events of a period again: those that were sent and those that were missed."""
     with collecting():
         rules.moment(start, ("from",))
         rules.moment(end, ("to",))
@@ -256,7 +257,7 @@ async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datet
         refuse(BadInput("`from` must be before `to`.", path=("from",)))
     elif start < work.now - webhook_delivery.KEPT:
         days = webhook_delivery.KEPT.days
-        refuse(BadInput(f"`from` must lie within the last {days} days.", path=("from",)))
+        refuse(BadInput(f"`from` must be within the last {days} days.", path=("from",)))
     webhook = await work.editable(Webhook, webhook_id)
     _demand_active(webhook)
     payload = {"webhook": webhook.id, "from": start, "to": min(end, work.now)}
@@ -265,12 +266,12 @@ async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datet
 
 
 async def delete_all(work: Work, user_id: UUID) -> None:
-    """What the deletion of an account does."""
+    """Delete all webhooks of a user whose account is deleted."""
     await work.session.execute(delete_rows(Webhook).where(Webhook.user_id == user_id))
 
 
 async def reencrypt(work: Work, encryption: Encryption) -> int:
-    """Seal every secret anew with the first key; how many webhooks there are."""
+    """Encrypt every secret again with the first key. Returns the number of webhooks."""
     webhooks = list(await work.session.scalars(select(Webhook).with_for_update()))
     for webhook in webhooks:
         webhook.secret = encryption.reencrypt(webhook.secret)
@@ -288,5 +289,7 @@ def _kinds(kinds: Sequence[EventKind] | None) -> list[str] | None:
     if kinds is None:
         return None
     if not kinds:
-        raise BadInput("This list must not be empty; leave it out for all.", path=("events",))
+        raise BadInput(
+            "events must contain at least one kind; omit it for all kinds.", path=("events",)
+        )
     return list(dict.fromkeys(kind.value for kind in kinds))

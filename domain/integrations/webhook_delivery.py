@@ -1,9 +1,9 @@
-"""Deliveries: one row for each event that a webhook is to be told, and how its attempts went.
+"""Deliveries: one row per event and webhook, with the result of its latest attempt.
 
-The row is written in the transaction in which its event is acted on, with a job, and is unique, so
-that an event is due to a webhook once. The attempts are made by `jobs.webhooks`. Each is noted in
-one transaction together with when the next one follows. A receiver that fails is tried ten times in
-75.6 hours. One of which nothing is accepted for 120 hours is turned off, and its owner told.
+The row is written with a job, in the transaction in which its event is dispatched. It is unique, so
+an event is delivered to a webhook once. `jobs.webhooks` makes the attempts and records each in one
+transaction together with the time of the next one. A failing receiver is tried ten times in 75.6
+hours. A webhook without any success for 120 hours is disabled, and its owner is notified.
 """
 
 from __future__ import annotations
@@ -31,50 +31,50 @@ from events.kinds import EventKind
 
 DELIVER_JOB: Final = "webhook.deliver"
 
-# As Standard Webhooks proposes them. By chance up to a fifth is added, so that what failed together
-# comes back spread.
+# The schedule that Standard Webhooks proposes. Up to a fifth is added at random, so that deliveries
+# which failed together do not return together.
 SCHEDULE: Final = tuple(
     dt.timedelta(seconds=seconds)
     for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 )
 _JITTER = 0.2
-# The longest that a receiver can ask to be left alone.
+# The longest accepted `Retry-After`.
 _LONGEST_WAIT = dt.timedelta(hours=24)
 GIVEN_UP_AFTER: Final = dt.timedelta(hours=120)
 KEPT: Final = dt.timedelta(days=30)
 _GONE = 410
 _CHUNK_SIZE = 2_000
-# In one statement, which takes 32,767 parameters at most.
+# Per statement, which can have at most 32,767 parameters.
 _ROWS = 1_000
 _ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one attempt went. `status` None: there was no answer, and `error` says why."""
+    """The result of an attempt. If `status` is None there was no response, and `error` says why."""
 
     at: dt.datetime
     headers: dict[str, str] | None = None
     body: str | None = None
-    # What an API key needs to read the body.
+    # The scopes that an API key needs to read the body.
     scopes: Sequence[str] = ()
     status: int | None = None
     response_body: str | None = None
     duration_ms: int = 0
     error: str | None = None
-    # How long the receiver asks to be left alone (`Retry-After`).
+    # The wait that the receiver asked for (`Retry-After`).
     retry_after: dt.timedelta | None = None
 
     @property
     def succeeded(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted the delivery."""
         return self.status is not None and 200 <= self.status < 300 and self.error is None
 
 
 async def add(
     work: Work, pairs: Sequence[tuple[UUID, UUID]], *, is_test: bool = False
 ) -> list[UUID]:
-    """Write deliveries of (webhook, event), each with its job; the ids of those that are new."""
+    """Create deliveries of (webhook, event), each with its job. Returns the IDs of the new ones."""
     if not pairs:
         return []
     rows = [
@@ -111,7 +111,7 @@ async def again(work: Work, delivery_id: UUID) -> None:
 async def add_or_repeat(
     work: Work, webhook_id: UUID, event_ids: Sequence[UUID], replay_id: UUID
 ) -> None:
-    """Deliver events to a webhook, whether or not they were before; once for each replay."""
+    """Deliver events to a webhook, whether or not they were delivered before; once per replay."""
     if not event_ids:
         return
     await add(work, [(webhook_id, event_id) for event_id in event_ids])
@@ -135,15 +135,16 @@ def _afresh(work: Work) -> dict[str, object]:
 
 async def _enqueue(work: Work, ids: Sequence[UUID]) -> None:
     for id_ in ids:
-        # One job a delivery, however often it was attempted: asked for again, it is due now.
+        # One job per delivery, however many attempts: requesting it again makes it due now.
         key = f"{DELIVER_JOB}:{id_.hex}"
         await work.enqueue(DELIVER_JOB, {"delivery": id_}, key=key, one_at_a_time=True)
 
 
 def wait_after(tries: int, chance: float, asked: dt.timedelta | None) -> dt.timedelta | None:
-    """The wait after this failed attempt, counted from 1; None where no more follows.
+    """The wait after this failed attempt, counted from 1. None if it was the last one.
 
-    `chance` is from 0 to 1; `asked` is the receiver's wish, which can make the wait longer only.
+    `chance` is from 0 to 1; `asked` is the receiver's `Retry-After`, which can only lengthen the
+    wait.
     """
     if tries > len(SCHEDULE):
         return None
@@ -154,7 +155,7 @@ def wait_after(tries: int, chance: float, asked: dt.timedelta | None) -> dt.time
 async def note(
     work: Work, delivery_id: UUID, attempt: Attempt, chance: float
 ) -> dt.timedelta | None:
-    """Note an attempt, and what follows from it: the wait until the next one, if there is one."""
+    """Record an attempt and its consequences. Returns the wait until the next one, or None."""
     delivery = await work.session.get(
         WebhookDelivery, delivery_id, with_for_update=True, populate_existing=True
     )
@@ -185,10 +186,10 @@ async def note(
 
 
 async def _judge(work: Work, webhook_id: UUID, attempt: Attempt) -> None:
-    """What an attempt says about the receiver."""
+    """Update the webhook's health after an attempt."""
     this = Webhook.id == webhook_id
     if attempt.succeeded:
-        # Seldom: it holds nobody up while all is well.
+        # Rarely writes: nothing is locked while all is well.
         well = update(Webhook).where(this, Webhook.failing_since.is_not(None))
         await work.session.execute(well.values(failing_since=None))
         return
@@ -196,14 +197,14 @@ async def _judge(work: Work, webhook_id: UUID, attempt: Attempt) -> None:
     ill = update(Webhook).where(this).values(failing_since=failing_since)
     since = await work.session.scalar(ill.returning(Webhook.failing_since))
     if attempt.status == _GONE:
-        await disable(work, webhook_id, "Its receiver said that it is gone (410).")
+        await disable(work, webhook_id, "Its receiver answered 410 Gone.")
     elif since is not None and work.now - since >= GIVEN_UP_AFTER:
         hours = int(GIVEN_UP_AFTER.total_seconds() // 3600)
-        await disable(work, webhook_id, f"Nothing was accepted for {hours} hours.")
+        await disable(work, webhook_id, f"Every attempt failed for {hours} hours.")
 
 
 async def disable(work: Work, webhook_id: UUID, reason: str) -> None:
-    """Turn a webhook off, and tell its owner. Does nothing to one that is off."""
+    """Disable a webhook and notify its owner. Does nothing if it is disabled already."""
     webhook = await work.session.get(
         Webhook, webhook_id, with_for_update=True, populate_existing=True
     )
@@ -216,14 +217,14 @@ async def disable(work: Work, webhook_id: UUID, reason: str) -> None:
     )
     work.record(EventKind.WEBHOOK_UPDATED, webhook, changes, audience=[webhook.user_id])
     await skip_pending(work, webhook.id, "The webhook was disabled.")
-    message = f"Your webhook to {parse(webhook.url).authority} was turned off. {reason}"
+    message = f"Your webhook to {parse(webhook.url).authority} was disabled. {reason}"
     notice = Notice(webhook.user_id, NotificationKind.WEBHOOK_DISABLED, message=message)
     await notify(work, [notice])
     await work.session.flush()
 
 
 async def fail(work: Work, delivery_id: UUID, reason: str) -> None:
-    """No attempt follows any more, because its job was given up."""
+    """Mark a delivery as failed because its job failed for good."""
     await work.session.execute(
         update(WebhookDelivery)
         .where(WebhookDelivery.id == delivery_id, WebhookDelivery.state == DeliveryState.PENDING)
@@ -232,12 +233,12 @@ async def fail(work: Work, delivery_id: UUID, reason: str) -> None:
 
 
 async def skip(work: Work, delivery_id: UUID, reason: str) -> None:
-    """Nothing is sent, for this reason."""
+    """Mark a delivery as skipped for this reason."""
     await _skip(work, WebhookDelivery.id == delivery_id, reason)
 
 
 async def skip_pending(work: Work, webhook_id: UUID, reason: str) -> None:
-    """Nothing of what waits is sent to a webhook."""
+    """Skip all pending deliveries of a webhook."""
     waits = WebhookDelivery.state == DeliveryState.PENDING
     await _skip(work, (WebhookDelivery.webhook_id == webhook_id) & waits, reason)
 
@@ -251,7 +252,7 @@ async def _skip(work: Work, which: object, reason: str) -> None:
 
 
 async def prune(work: Work) -> int:
-    """Delete one portion of the deliveries that are older than 30 days; how many."""
+    """Delete one batch of deliveries older than 30 days. Returns how many."""
     some = (
         select(WebhookDelivery.id)
         .where(WebhookDelivery.created_at < work.now - KEPT)

@@ -1,4 +1,4 @@
-"""Devices for push messages: an app says where it can be reached, and when no more."""
+"""Devices for push messages: apps register and unregister their tokens here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_DEVICES = 50
 
 @dataclass(frozen=True, slots=True)
 class WebKeys:
-    """With which messages to a browser are encrypted, as base64url."""
+    """The keys for encrypting messages to a browser, in base64url."""
 
     p256dh: str
     auth: str
@@ -28,13 +28,13 @@ class WebKeys:
 async def register(
     work: Work, token: str, platform: Platform, name: str | None, keys: WebKeys | None = None
 ) -> UUID:
-    """Remember a push token as the viewer's; one that is known already is theirs from now on.
+    """Store a push token for the viewer. A token that is already registered becomes the viewer's.
 
-    With `keys` the token is the endpoint of a browser's subscription to Web Push.
+    With `keys`, the token is the endpoint of a browser's Web Push subscription.
     """
     user_id = work.viewer.require()
     field = "token" if keys is None else "endpoint"
-    # A token that is longer leaves no room for a message.
+    # A longer token would leave no room for a message.
     clean = rules.text(token, (field,), least=1, most=2_000)
     label = rules.optional_text(name, ("name",), most=100)
     p256dh, auth = (None, None) if keys is None else checked_keys(keys.p256dh, keys.auth, ("keys",))
@@ -44,7 +44,8 @@ async def register(
     )
     if (count or 0) >= MAX_DEVICES:
         raise Failure(
-            f"At most {MAX_DEVICES} devices; unregister those that you do not use any more.",
+            f"You have {MAX_DEVICES} devices, the most allowed; unregister those that you no "
+            "longer use.",
             path=(field,),
             code=ErrorCode.LIMIT_EXCEEDED,
         )
@@ -64,7 +65,7 @@ async def register(
 
 
 async def unregister(work: Work, device_id: UUID | None, token: str | None) -> UUID:
-    """Forget one of the viewer's devices, by id or by token."""
+    """Delete one of the viewer's devices, by ID or by token."""
     by = Device.id == device_id if device_id is not None else Device.token == token
     gone: UUID | None = await work.session.scalar(
         delete(Device).where(by, Device.user_id == work.viewer.require()).returning(Device.id)
@@ -75,5 +76,5 @@ async def unregister(work: Work, device_id: UUID | None, token: str | None) -> U
 
 
 async def forget(work: Work, device_id: UUID, token: str) -> None:
-    """Remove a token that the push service does not know any more, unless it was renewed."""
+    """Delete a token that the push service no longer knows, unless it was registered again."""
     await work.session.execute(delete(Device).where(Device.id == device_id, Device.token == token))

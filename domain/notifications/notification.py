@@ -1,11 +1,10 @@
-"""Notifications: telling people, by the ways they chose, and what they do with their inbox.
+"""Notifications: sending them through the chosen channels, and managing the inbox.
 
-`notify` is where everything arrives that somebody is told: it asks the preferences once, puts what
-belongs there into the inbox, and enqueues mail and push. It is idempotent for an event, and tells
-nobody of what they did themselves. Whether somebody may know of a thing at all has to be asked
-before.
+Every notification goes through `notify`: it reads the preferences once, stores what belongs in the
+inbox, and enqueues mail and push. It is idempotent per event and does not notify users of their own
+actions. Callers must check before whether the recipient can see the subject.
 
-Mail waits for a moment, so that what happens to one task within it makes one mail.
+Mail is delayed for a short time, so that several events of one task make one mail.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ MAIL_JOB = "mail.notifications"
 PUSH_JOB = "push.device"
 MAIL_DELAY = dt.timedelta(seconds=30)
 
-# What can be chosen, and whether it is on unless somebody chose otherwise; for all ways alike.
-# Every kind has its switches, so that the link of a mail can turn off its own kind alone.
+# The kinds, and whether each is on by default in all channels. Every kind can be switched off, so
+# that the link in a mail can turn off its own kind alone.
 DEFAULTS: Mapping[NotificationKind, bool] = {
     kind: kind is not NotificationKind.TASK_COMPLETED for kind in NotificationKind
 }
 
 
-# How the links of mails name what they turn off.
+# The words for each kind in a mail's unsubscribe link.
 _ABOUT: Mapping[NotificationKind, str] = {
     NotificationKind.TASK_SHARED_WITH_ME: "tasks that are shared with you",
     NotificationKind.TASK_ASSIGNED_TO_ME: "tasks that are assigned to you",
@@ -51,20 +50,20 @@ _ABOUT: Mapping[NotificationKind, str] = {
     NotificationKind.MENTIONED: "mentions of you",
     NotificationKind.TASK_DUE_SOON: "tasks that are due soon",
     NotificationKind.REMINDER: "your reminders",
-    NotificationKind.WEBHOOK_DISABLED: "webhooks that were turned off",
+    NotificationKind.WEBHOOK_DISABLED: "webhooks that were disabled",
     NotificationKind.INTEGRATION_FAILED: "integrations that failed",
 }
 
 
 def named(kinds: Iterable[NotificationKind]) -> str:
-    """Kinds in words, for "mail about …"."""
+    """The words for some kinds, after "mail about …"."""
     *words, last = [_ABOUT[kind] for kind in sorted(kinds)]
     return f"{', '.join(words)} and {last}" if words else last
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell one person. `channels`: by these ways at most, of those that they want."""
+    """A notification for one user. `channels` limits the channels that the user has enabled."""
 
     recipient_id: UUID
     kind: NotificationKind
@@ -78,13 +77,13 @@ class Notice:
 
 
 def chosen_of(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
-    """The ways that somebody has chosen for this kind, whether or not they want mail at all."""
+    """The channels a user has enabled for a kind, whether or not they receive mail at all."""
     choices = {} if preferences is None else preferences.choices.get(kind.name, {})
     return {way for way in Channel if choices.get(way.value, DEFAULTS[kind])}
 
 
 def chosen(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
-    """The ways by which somebody wants to be told of this kind."""
+    """The channels through which a user receives a kind."""
     ways = chosen_of(preferences, kind)
     if preferences is not None and not preferences.email_enabled:
         ways.discard(Channel.EMAIL)
@@ -94,9 +93,9 @@ def chosen(preferences: NotificationPreferences | None, kind: NotificationKind) 
 async def notify(
     work: Work, notices: Sequence[Notice], *, mail_delay: dt.timedelta = MAIL_DELAY
 ) -> list[Notification]:
-    """Tell people, those whose accounts are active; what is new of it.
+    """Notify users whose accounts are active. Returns the new notifications.
 
-    Mail goes to verified addresses only. Notices of an event that were given before do nothing.
+    Mail goes to verified addresses only. Repeated notices of an event do nothing.
     """
     wanted = [notice for notice in notices if notice.recipient_id != notice.actor_id]
     if not wanted:
@@ -124,7 +123,7 @@ async def notify(
 async def _people(
     work: Work, ids: Collection[UUID]
 ) -> dict[UUID, tuple[User, NotificationPreferences | None]]:
-    """Active people with their preferences."""
+    """Active users with their preferences."""
     rows = await work.session.execute(
         select(User, NotificationPreferences)
         .outerjoin(NotificationPreferences, NotificationPreferences.id == User.id)
@@ -134,7 +133,7 @@ async def _people(
 
 
 async def _devices(work: Work, ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
-    """The devices of people."""
+    """The devices of users."""
     found: dict[UUID, list[UUID]] = {}
     for user_id, device_id in await work.session.execute(
         select(Device.user_id, Device.id).where(Device.user_id.in_(ids)).order_by(Device.id)
@@ -150,7 +149,7 @@ async def _tell(
     devices: Sequence[UUID],
     mail_delay: dt.timedelta,
 ) -> Notification | None:
-    """The notification with its mail and push, or None where it was there already."""
+    """Store the notification and enqueue its mail and push. None if it already exists."""
     id_ = work.new_id()
     new = insert(Notification).values(
         id=id_,
@@ -170,10 +169,10 @@ async def _tell(
     if made is None:
         return None
     if made.in_app:
-        # In the log for the recipient alone, so that it can be listened to like everything else.
+        # Logged for the recipient alone, so that it can be streamed like every other event.
         work.record(EventKind.NOTIFICATION_CREATED, made, audience=[made.recipient_id])
     if made.email:
-        # One job for all that happens to a task within the delay.
+        # One job for all events of a task within the delay.
         about = made.task_id or made.id
         await work.enqueue(
             MAIL_JOB,
@@ -191,7 +190,7 @@ async def _tell(
 
 
 async def mark_read(work: Work, ids: Sequence[UUID], *, read: bool = True) -> list[UUID]:
-    """Mark one's own notifications as read, or as unread again; their ids."""
+    """Mark the viewer's notifications as read or unread. Returns their IDs."""
     user_id = work.viewer.require()
     mine = (
         Notification.id.in_(ids),
@@ -202,14 +201,14 @@ async def mark_read(work: Work, ids: Sequence[UUID], *, read: bool = True) -> li
     for index, id_ in enumerate(ids):
         if id_ not in found:
             raise NotFound("notification", path=("ids", index))
-    # The moment of the first time stays.
+    # The time when it was first read stays.
     read_at = func.coalesce(Notification.read_at, work.now) if read else None
     await work.session.execute(update(Notification).where(*mine).values(read_at=read_at))
     return list(ids)
 
 
 async def count_unread(work: Work) -> int:
-    """How many of the viewer's notifications are unread."""
+    """The number of the viewer's unread notifications."""
     unread = select(func.count()).where(
         Notification.recipient_id == work.viewer.require(),
         Notification.read_at.is_(None),
@@ -219,7 +218,7 @@ async def count_unread(work: Work) -> int:
 
 
 async def mark_all_read(work: Work, *, until: dt.datetime | None = None) -> int:
-    """Mark all of one's own notifications as read, up to a moment; how many were unread."""
+    """Mark all the viewer's notifications as read, up to a time. Returns how many were unread."""
     read = (
         update(Notification)
         .where(
@@ -244,7 +243,7 @@ async def update_preferences(
     choices: Mapping[NotificationKind, Mapping[Channel, bool]] | None = None,
     if_version: int | None = None,
 ) -> NotificationPreferences:
-    """Change one's own choices; what is not named stays."""
+    """Change the viewer's choices; omitted ones stay unchanged."""
     preferences = await _own(work, work.viewer.require())
     values: dict[str, Any] = {}
     if email_enabled is not None:
@@ -259,7 +258,7 @@ async def update_preferences(
 
 
 async def stop_mail(work: Work, user_id: UUID, kinds: Collection[NotificationKind] | None) -> None:
-    """Send somebody no more mail of these kinds, or none at all: what an unsubscribe link does."""
+    """Stop mail of these kinds, or all mail if None; used by unsubscribe links."""
     preferences = await _own(work, user_id)
     if kinds is None:
         await _change(work, preferences, {"email_enabled": False}, None)
@@ -271,7 +270,7 @@ async def stop_mail(work: Work, user_id: UUID, kinds: Collection[NotificationKin
 
 
 def _differing(choices: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str, bool]]:
-    """The choices that differ from the defaults, in one order."""
+    """The choices that differ from the defaults, in a fixed order."""
     found = {}
     for kind, default in DEFAULTS.items():
         ways = choices.get(kind.name, {})
@@ -284,7 +283,7 @@ def _differing(choices: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str,
 
 
 async def _own(work: Work, user_id: UUID) -> NotificationPreferences:
-    """The row, locked; made where there was none, of version 0."""
+    """The row, locked. It is created with version 0 if it does not exist."""
     first = insert(NotificationPreferences).values(
         id=user_id, created_at=work.now, updated_at=work.now, version=0, email_enabled=True
     )

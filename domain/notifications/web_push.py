@@ -1,4 +1,4 @@
-"""The keys of Web Push: the server's, with which requests are signed, and those of browsers."""
+"""Web Push keys: the server's, which signs requests, and those of browsers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _AUTH_BYTES = 16
 
 
 def new_signing_key() -> str:
-    """A fresh value of `TASKLOOM_VAPID_PRIVATE_KEY`."""
+    """A new value for `TASKLOOM_VAPID_PRIVATE_KEY`."""
     number = ec.generate_private_key(_CURVE).private_numbers().private_value
     return _text(number.to_bytes(32, "big"))
 
 
 def signing_key(settings: PushSettings) -> ec.EllipticCurvePrivateKey | None:
-    """The server's key; None where there is none, and no Web Push."""
+    """The server's key; None if it is not set, which turns Web Push off."""
     if settings.vapid_private_key is None:
         return None
     raw = decoded(settings.vapid_private_key.get_secret_value())
@@ -31,7 +31,7 @@ def signing_key(settings: PushSettings) -> ec.EllipticCurvePrivateKey | None:
 
 
 def public_key(settings: PushSettings) -> str | None:
-    """What browsers are given as `applicationServerKey`, as base64url."""
+    """The `applicationServerKey` for browsers, in base64url."""
     key = signing_key(settings)
     if key is None:
         return None
@@ -39,7 +39,7 @@ def public_key(settings: PushSettings) -> str | None:
 
 
 def checked_keys(p256dh: str, auth: str, path: Sequence[str | int]) -> tuple[str, str]:
-    """The keys of a browser's subscription, checked."""
+    """Validate the keys of a browser's subscription."""
     return _public_key(p256dh, (*path, "p256dh")), _secret(auth, (*path, "auth"))
 
 
@@ -48,7 +48,7 @@ def _public_key(p256dh: str, path: Sequence[str | int]) -> str:
     try:
         ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, decoded(p256dh))
     except ValueError:
-        raise BadInput("p256dh must be a public key of P-256.", path=path) from None
+        raise BadInput("p256dh must be a P-256 public key in base64url.", path=path) from None
     return _text(decoded(p256dh))
 
 
@@ -59,12 +59,12 @@ def _secret(auth: str, path: Sequence[str | int]) -> str:
     except ValueError:
         length = 0
     if length != _AUTH_BYTES:
-        raise BadInput("auth must be 16 bytes as base64url.", path=path)
+        raise BadInput("auth must be 16 bytes in base64url.", path=path)
     return _text(decoded(auth))
 
 
 def decoded(text: str) -> bytes:
-    """Bytes from base64url, with or without padding. Raises `ValueError`."""
+    """Decode base64url, with or without padding. Raises `ValueError`."""
     bare = text.rstrip("=")
     try:
         return base64.b64decode(

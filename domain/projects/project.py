@@ -27,7 +27,7 @@ _KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """What a project is made from; `key` is made from the name where it is None."""
+    """The fields of a new project; without `key`, it is derived from the name."""
 
     name: str
     description: str | None = None
@@ -37,7 +37,7 @@ class NewProject:
 
 
 async def create(work: Work, new: NewProject) -> Project:
-    """Make a project; the viewer becomes its owner."""
+    """Create a project; the viewer becomes its owner."""
     user_id = work.viewer.require()
     name = rules.text(new.name, ("name",), least=1, most=200)
     description = rules.optional_text(new.description, ("description",), most=5_000, multiline=True)
@@ -100,7 +100,7 @@ async def update_project(
 async def set_archived(
     work: Work, project_id: UUID, archived: bool, if_version: int | None
 ) -> Project:
-    """Make a project read-only, or open it again."""
+    """Make a project read-only, or editable again."""
     project = await work.permitted(Project, project_id, access.archive, "change")
     wanted = (project.archived_at or work.now) if archived else None
     changed = work.apply(project, {"archived_at": wanted}, if_version=if_version, ref="project")
@@ -111,7 +111,7 @@ async def set_archived(
 
 
 async def delete(work: Work, project_id: UUID, if_version: int | None) -> Project:
-    """Put a project and its tasks into the trash for 30 days."""
+    """Move a project and its tasks to the trash for 30 days."""
     project = await work.deletable(Project, project_id)
     changed = work.apply(project, {"deleted_at": work.now}, if_version=if_version, ref="project")
     seen = await rights_change.seen_in_project(work, project.id)
@@ -128,7 +128,7 @@ async def delete(work: Work, project_id: UUID, if_version: int | None) -> Projec
 
 
 async def restore(work: Work, project_id: UUID) -> Project:
-    """Take a project out of the trash, with the tasks that went with it."""
+    """Restore a project from the trash, with the tasks that were deleted with it."""
     project = await work.session.scalar(
         select(Project)
         .where(Project.id == project_id, access.delete(work.viewer, Project, trashed=True))
@@ -153,18 +153,18 @@ async def restore(work: Work, project_id: UUID) -> Project:
 async def add_member(
     work: Work, project_id: UUID, user_id: UUID | None, username: str | None, role: Role
 ) -> ProjectMember:
-    """Let somebody take part."""
+    """Add a member."""
     if username is not None:
         checked_username(username)
     _demand_grantable(role)
     project = await work.shareable(Project, project_id, path=("project_id",))
     user = await find_user(work, user_id, username)
     if not user.is_active:
-        raise BadInput("This account is deactivated.", path=("user_id",))
+        raise BadInput("This account is deactivated. Choose an active user.", path=("user_id",))
     existing = await _membership(work, project.id, user.id)
     if existing is not None:
         raise AlreadyExists(
-            f"{user.username} is a member already, as {existing.role.name}.",
+            f"{user.username} is already a member, with the role {existing.role.name}.",
             path=("user_id",) if username is None else ("username",),
         )
     member = _add_member(work, project.id, user.id, role)
@@ -183,12 +183,12 @@ async def add_member(
 async def update_member(
     work: Work, member_id: UUID, role: Role, if_version: int | None
 ) -> ProjectMember:
-    """Give a member another role."""
+    """Change a member's role."""
     project = await _lock_project_of(work, member_id)
     member = await work.editable(ProjectMember, member_id)
     _demand_grantable(role)
     if member.role is Role.OWNER:
-        raise Forbidden("The owner's role changes by projectTransfer only.", path=("role",))
+        raise Forbidden("The owner's role cannot be changed; use projectTransfer.", path=("role",))
     changed = work.apply(member, {"role": role}, if_version=if_version, ref="member")
     if changed:
         _membership_changed(work, project)
@@ -203,16 +203,16 @@ async def update_member(
 
 
 async def remove_member(work: Work, member_id: UUID) -> Project:
-    """Remove somebody, or leave. Their assignments in the project end, in its trash too, and so do
-    the rights that they have as owner of tasks; they receive `ACCESS_LOST` for the project and for
-    every task that they see no longer.
+    """Remove a member, or leave. The user's assignments in the project end, also in its trash, and
+    so do their rights as owner of tasks; they receive `ACCESS_LOST` for the project and for every
+    task that they can no longer see.
     """
     project = await _lock_project_of(work, member_id)
     member = await work.readable(ProjectMember, member_id, lock=True)
     if member.user_id != work.viewer.user_id:
         await work.demand(member, access.delete, "remove")
     if member.role is Role.OWNER:
-        raise Forbidden("The owner cannot leave; transfer the project first.", path=("id",))
+        raise Forbidden("The owner cannot leave the project. Transfer it first.", path=("id",))
     before = await rights_change.seen_in_project(work, project.id, member.user_id)
     await work.session.delete(member)
     _membership_changed(work, project)
@@ -233,34 +233,36 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
 
 
 async def _lock_project_of(work: Work, member_id: UUID) -> Project:
-    """The project of a member whom the viewer sees, locked before its members."""
+    """The project of a member whom the viewer can see, locked before its members."""
     seen = await work.readable(ProjectMember, member_id)
     await locks.lock_projects(work, [seen.project_id], alone=True)
     return await work.readable(Project, seen.project_id)
 
 
 def _membership_changed(work: Work, project: Project) -> None:
-    """Whoever adds to the project in one statement (`domain.tasks.task_creation`) notices it by
-    this.
+    """Lets a concurrent single-statement creation (`domain.tasks.task_creation`) notice the
+    change.
     """
     project.updated_at = work.now
 
 
 async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int | None) -> Project:
-    """Make another member the owner; the owner until now becomes an admin."""
+    """Make another member the owner; the previous owner becomes an admin."""
     project = await work.permitted(Project, project_id, access.delete, "transfer")
     heir = await _membership(work, project.id, user_id)
     if heir is None:
-        raise BadInput("The new owner must be a member of the project.", path=("user_id",))
+        raise BadInput(
+            "The new owner must be a member of the project. Add them first.", path=("user_id",)
+        )
     if heir.role is Role.OWNER:
-        raise BadInput("This member is the owner already.", path=("user_id",))
+        raise BadInput("This member is already the owner.", path=("user_id",))
     user = await work.session.get_one(User, user_id)
     if not user.is_active:
-        raise BadInput("This account is deactivated.", path=("user_id",))
+        raise BadInput("This account is deactivated. Choose an active user.", path=("user_id",))
     owner = await _membership(work, project.id, project.owner_id)
     assert owner is not None, "a project has exactly one owner"
     changed = work.apply(project, {"owner_id": user_id}, if_version=if_version, ref="project")
-    # One owner at each moment: the unique index would refuse two, so the old one steps down first.
+    # The unique index allows one owner at a time, so the previous one is demoted first.
     work.apply(owner, {"role": Role.ADMIN})
     await work.session.flush()
     work.apply(heir, {"role": Role.OWNER})
@@ -275,14 +277,14 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
 
 
 def demand_open(project: Any, path: rules.Path = ("id",)) -> None:
-    """Raise `ARCHIVED` where the project is read-only."""
+    """Raise `ARCHIVED` if the project is read-only."""
     if project.archived_at is not None:
         raise archived(path)
 
 
 async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
-    """Raise unless the viewer may make and change tasks in this project, which is kept as it is
-    until the commit.
+    """Raise unless the viewer may create and edit tasks in this project, which stays as it is until
+    the commit.
     """
     await locks.lock_projects(work, [project_id])
     rows = await work.fetch(
@@ -294,7 +296,7 @@ async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
 
 
 async def is_member(work: Work, project_id: UUID, user_id: UUID) -> bool:
-    """Whether somebody is a member of a project."""
+    """Whether a user is a member of a project."""
     found = await work.session.scalar(
         select(ProjectMember.id).where(
             ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
@@ -304,7 +306,7 @@ async def is_member(work: Work, project_id: UUID, user_id: UUID) -> bool:
 
 
 async def is_editor(work: Work, project_id: UUID) -> bool:
-    """Whether the viewer is an editor, or more, of a project that is locked."""
+    """Whether the viewer has at least the role EDITOR in a project that is locked."""
     rows = await work.fetch(
         _editing(placeholder_viewer(work.viewer.shape)), {"project_id": project_id}
     )
@@ -322,14 +324,16 @@ def _editing(viewer: Viewer) -> Statement:
 
 
 def demand_editing(project: Any, *, editor: bool, path: rules.Path) -> None:
-    """Raise where tasks cannot be made in a project, the viewer being an editor of it or not."""
+    """Raise if tasks cannot be created in a project; `editor` says whether the viewer is an
+    editor.
+    """
     if not editor:
-        raise Forbidden("You may see this project, but not make tasks in it.", path=path)
+        raise Forbidden("You can see this project but cannot create tasks in it.", path=path)
     demand_open(project, path)
 
 
 def checked_username(username: str, path: rules.Path = ()) -> str:
-    """A username to look for; whether it may be one is not said."""
+    """A username to look for. An invalid username is simply not found."""
     return rules.text(username, (*path, "username"), most=100)
 
 
@@ -339,11 +343,11 @@ async def find_user(
     username: str | None,
     path: rules.Path = (),
 ) -> User:
-    """A user by id or username; exactly one of them is to be given."""
+    """A user by id or username; exactly one of them must be given."""
     if username is not None:
         username = checked_username(username, path)
     if (user_id is None) == (username is None):
-        raise BadInput("Give userId or username, and not both.", path=(*path, "user_id"))
+        raise BadInput("Provide exactly one of userId and username.", path=(*path, "user_id"))
     wanted = (
         User.id == user_id if username is None else func.lower(User.username) == username.lower()
     )
@@ -356,7 +360,10 @@ async def find_user(
 @check()
 def _demand_grantable(role: Role) -> None:
     if role is Role.OWNER:
-        raise BadInput("A project has one owner; use projectTransfer to change it.", path=("role",))
+        raise BadInput(
+            "role must not be OWNER: a project has one owner. Use projectTransfer to change it.",
+            path=("role",),
+        )
 
 
 @check("")
@@ -364,7 +371,7 @@ def _checked_key(given: str | None) -> str:
     key = rules.not_null(given, ("key",))
     if not _KEY.fullmatch(key):
         raise BadInput(
-            "key must be 2 to 10 capital letters or digits, beginning with a letter.",
+            "key must be 2 to 10 capital letters or digits, starting with a letter.",
             path=("key",),
         )
     return key
@@ -375,13 +382,15 @@ async def _key_taken(work: Work, key: str) -> bool:
 
 
 async def _free_key(work: Work, name: str) -> str:
-    """A key from a name: initials of several words, the beginning of one, a number if taken."""
+    """A key from a name: the initials of several words or the beginning of one, and a number if
+    that key is in use.
+    """
     ascii_name = texts.normalized(name, "NFKD").encode("ascii", "ignore").decode().upper()
     words = re.findall(r"[A-Z][A-Z0-9]*", ascii_name)
     stem = "".join(word[0] for word in words)[:4] if len(words) > 1 else "".join(words)[:4]
     if len(stem) < 2:
         stem = (stem + "PRJ")[:3]
-    # One transaction at a time for a stem: two that saw the same key free would both take it.
+    # One transaction at a time per stem: two that find the same key free would both use it.
     await work.session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:stem, 2))"), {"stem": stem}
     )

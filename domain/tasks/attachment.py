@@ -1,8 +1,8 @@
-"""Attachments: files on a task, for whoever may edit it.
+"""Attachments: files on a task, for users who can edit it.
 
-A file comes in one request (`staged`, then `create`), or in three: `start` gives an address,
+A file arrives in one request (`staged`, then `create`), or in three: `start` returns a URL,
 `receive` takes the bytes that are sent there, `finish` attaches them. Either way its bytes are in
-the store before the transaction that makes the attachment begins; see `domain.stored_file`.
+the store before the transaction that creates the attachment begins; see `domain.stored_file`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from files.upload import Upload
 log = logging.getLogger("taskloom.files")
 
 MOST_PER_TASK = 200
-# After this, whoever began to send the bytes of an upload counts as gone.
+# After this time, an upload whose bytes began to arrive may be claimed by another request.
 _CLAIM = dt.timedelta(minutes=1)
 
 
@@ -37,10 +37,10 @@ _CLAIM = dt.timedelta(minutes=1)
 async def staged(
     transact: Transact, files: Files, task_id: UUID, upload: Upload
 ) -> AsyncIterator[Kept]:
-    """An upload, checked and in the store for as long as the block lasts, and on if it is attached.
+    """An upload, checked and stored while the block lasts, and kept if it is attached.
 
-    The rights are looked at first, so that nobody has bytes stored who may not attach them; and
-    again by `create`, in the transaction that counts.
+    The rights are checked first, so that only users who can attach a file store bytes, and again by
+    `create`, in the transaction that counts.
     """
     name, kind = await files.inspect(upload)
 
@@ -71,7 +71,7 @@ async def create(work: Work, kept: Kept, task_id: UUID, *, id_: UUID | None = No
 
 
 async def start(work: Work, files: Files, task_id: UUID, filename: str, size: int) -> StoredFile:
-    """A place for a file that will be sent in a request of its own."""
+    """Reserve a file that will be sent in a separate request."""
     _check_size(files, size)
     name = _checked_name(filename)
     task = await _editable_task(work, task_id)
@@ -99,8 +99,8 @@ def _checked_name(filename: str) -> str:
 
 
 async def receive(transact: Transact, files: Files, upload_id: UUID, upload: Upload) -> None:
-    """Check and keep the bytes of an upload that was started. They can be sent again until they
-    were kept once.
+    """Check and store the bytes of an upload that was started. They can be sent again until they
+    are stored.
     """
     file = await transact(partial(_claimed, upload_id=upload_id))
     try:
@@ -132,7 +132,7 @@ async def _keep(files: Files, file: StoredFile, upload: Upload) -> Kept:
 async def _update_claimed(
     transact: Transact, file: StoredFile, *, stored: bool = False, **values: object
 ) -> None:
-    """Set columns of an upload, unless somebody else has begun to send it since."""
+    """Set columns of an upload, unless another request has begun to send it since."""
 
     async def write(work: Work) -> None:
         stored_at = {"stored_at": work.now} if stored else {}
@@ -146,7 +146,7 @@ async def _update_claimed(
 
 
 async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Attachment:
-    """Attach what was sent. Safe to repeat: the attachment is the same."""
+    """Attach the uploaded file. Safe to repeat: the attachment is the same."""
     path = ("upload_id",)
     file = await work.session.scalar(
         select(StoredFile)
@@ -162,7 +162,7 @@ async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Att
     try:
         await work.readable(Task, file.task_id, path=path)
     except NotFound:
-        # Whoever lost sight of the task is not told that it was the task.
+        # Without access to the task, the error does not reveal that the task was the reason.
         raise NotFound("upload", path=path) from None
     attachment = await _attachment_of(work, file.id)
     if attachment is not None:
@@ -171,7 +171,7 @@ async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Att
         raise NotFound("upload", path=path)
     if file.stored_at is None or file.sha256 is None or file.content_type is None:
         raise Failure(
-            "The file has not arrived: send it by PUT to the address of the upload first.",
+            "The file has not arrived yet. Send it with PUT to the URL of the upload first.",
             path=path,
             code=ErrorCode.UPLOAD_INCOMPLETE,
         )
@@ -188,7 +188,7 @@ async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Att
 
 
 async def delete(work: Work, files: Files, attachment_id: UUID) -> Attachment:
-    """Take a file off its task, for good."""
+    """Delete an attachment permanently."""
     attachment = await work.readable(Attachment, attachment_id, lock=True)
     task = await work.session.get_one(Task, attachment.task_id)
     await work.demand(attachment, access.delete, "delete")
@@ -211,13 +211,13 @@ async def _attachment_of(work: Work, file_id: UUID) -> Attachment | None:
 
 
 async def _attach(work: Work, task: Task, kept: Kept, id_: UUID | None) -> Attachment:
-    # The task's row is locked, so that two uploads do not both find the last place free.
+    # The task's row is locked, so that two uploads do not both get the last free place.
     others = await work.session.scalars(
         select(Attachment.id).where(Attachment.task_id == task.id).limit(MOST_PER_TASK)
     )
     if len(others.all()) == MOST_PER_TASK:
         raise Failure(
-            f"A task may have at most {MOST_PER_TASK} attachments.",
+            f"A task can have at most {MOST_PER_TASK} attachments. Delete one first.",
             path=("task_id",),
             code=ErrorCode.LIMIT_EXCEEDED,
         )
@@ -241,7 +241,7 @@ async def _attach(work: Work, task: Task, kept: Kept, id_: UUID | None) -> Attac
 
 
 async def _claimed(work: Work, upload_id: UUID) -> StoredFile:
-    """The row of an upload whose bytes are to come, held against others who send them too."""
+    """The row of an upload whose bytes will follow, claimed against others who send them too."""
     file: StoredFile | None = await work.session.scalar(
         update(StoredFile)
         .where(
@@ -263,8 +263,8 @@ async def _claimed(work: Work, upload_id: UUID) -> StoredFile:
     if present is None or present.task_id is None or present.expires_at <= work.now:
         raise NotFound("upload")
     if present.stored_at is not None:
-        raise Failure("The file has arrived already.", code=ErrorCode.ALREADY_EXISTS)
-    raise Conflict("The file is being sent already.")
+        raise Failure("The file has already arrived.", code=ErrorCode.ALREADY_EXISTS)
+    raise Conflict("The file is already being sent by another request.")
 
 
 def _record(work: Work, kind: EventKind, attachment: Attachment, task: Task) -> None:

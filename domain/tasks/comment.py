@@ -1,7 +1,7 @@
-"""Comments: writing, editing with history, deleting with a placeholder where answers hang on it.
+"""Comments: create, edit with history, delete with a placeholder if they have replies.
 
-The log tells that a comment was written, edited or deleted and who is mentioned, but not its words:
-those live in the comment and its revisions alone, so that deleting a comment really takes them out.
+The log says that a comment was created, edited or deleted and who is mentioned, but not its words:
+those are only in the comment and its revisions, so that deleting a comment really removes them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from events.kinds import EventKind
 log = logging.getLogger("taskloom.comments")
 
 MAX_MENTIONS = 50
-# What was rendered for a reader is kept at least this often.
+# How often renderings made for a reader are stored at least.
 _KEEP_SECONDS = 0.5
 _COMMENTS: Any = Comment.__table__
 _KEEP = update_of(_COMMENTS).where(
@@ -42,7 +42,7 @@ _KEEP = update_of(_COMMENTS).where(
 async def create(
     work: Work, task_id: UUID, body: str, *, parent_id: UUID | None = None, id_: UUID | None = None
 ) -> Comment:
-    """Write a comment on a task, or an answer to one of its comments."""
+    """Comment on a task, or reply to one of its comments."""
     text, rendered = await _checked(body)
     await locks.lock_tasks(work, [task_id])
     task = await work.readable(Task, task_id, path=("task_id",))
@@ -74,7 +74,7 @@ async def create(
 
 
 async def update(work: Work, comment_id: UUID, body: str, if_version: int | None) -> Comment:
-    """Change one's own text; the one before stays readable in the history."""
+    """Change one's own text; the previous one stays readable in the history."""
     text, rendered = await _checked(body)
     comment, task = await _locked(work, comment_id)
     await work.demand(comment, access.edit, "change")
@@ -108,9 +108,10 @@ async def update(work: Work, comment_id: UUID, body: str, if_version: int | None
 
 
 async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
-    """Delete a comment, its history and its mentions; whether a placeholder stays for its answers.
+    """Delete a comment, its history and its mentions; returns whether a placeholder stays for its
+    replies.
 
-    The placeholder goes with the last answer.
+    The placeholder is deleted with the last reply.
     """
     comment, task = await _locked(work, comment_id)
     await work.demand(comment, access.delete, "delete")
@@ -133,8 +134,8 @@ async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
 
 async def rendered_again(database: Database, comments: Sequence[Any]) -> list[Rendered]:
     """What readers see of comments (rows with `id` and `body`) that are not rendered yet, or were
-    by another version. They are kept as they are made, and not only at the end: should the reader
-    be cut off meanwhile, the next one has less to wait for.
+    by another version. Renderings are stored as they are made, and not only at the end: if the
+    reader is cut off, the next one has less to wait for.
     """
     loop = asyncio.get_running_loop()
     made: list[Rendered] = []
@@ -158,8 +159,8 @@ async def _keep(database: Database, comments: Sequence[Any], made: Sequence[Rend
         async with database.session() as session:
             await session.execute(_KEEP, values)
             await session.commit()
-    except Exception as error:  # noqa: BLE001 - the reader has what was asked for
-        log.warning("rendered comments could not be kept: %s", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the reader has what was requested
+        log.warning("rendered comments could not be stored: %s", type(error).__name__)
 
 
 def _kept(rendered: Rendered) -> dict[str, Any]:
@@ -176,13 +177,13 @@ def _set(comment: Comment, rendered: Rendered) -> None:
 
 
 async def _checked(body: str) -> tuple[str, Rendered]:
-    """The text by its rule, and what readers see of it."""
+    """The validated text, and what readers see of it."""
     text = rules.text(body, ("body",), least=1, most=10_000, multiline=True)
     rendered = await markdown.rendered(text)
     count = len(rendered.mentioned)
     if count > MAX_MENTIONS:
         raise Failure(
-            f"A comment may mention at most {MAX_MENTIONS} people; this one names {count}.",
+            f"A comment can mention at most {MAX_MENTIONS} users; this one mentions {count}.",
             path=("body",),
             code=ErrorCode.LIMIT_EXCEEDED,
         )
@@ -194,7 +195,7 @@ async def _locked(work: Work, comment_id: UUID) -> tuple[Comment, Task]:
     found = await work.readable(Comment, comment_id)
     await locks.lock_tasks(work, [found.task_id])
     if found.parent_id is not None:
-        # An answer and its thread are always locked in this order: first the thread.
+        # A reply and its thread are always locked in this order: the thread first.
         await work.session.scalar(
             select(Comment.id).where(Comment.id == found.parent_id).with_for_update()
         )
@@ -206,24 +207,24 @@ async def _locked(work: Work, comment_id: UUID) -> tuple[Comment, Task]:
 
 
 async def _thread(work: Work, task: Task, parent_id: UUID | None) -> Comment | None:
-    """The comment that is answered, locked, so that it cannot be deleted meanwhile."""
+    """The comment that is replied to, locked, so that it cannot be deleted meanwhile."""
     if parent_id is None:
         return None
     path = ("parent_id",)
     parent = await work.readable(Comment, parent_id, lock=True, path=path)
     if parent.task_id != task.id:
-        raise BadInput("The comment that is answered is on another task.", path=path)
+        raise BadInput("parentId must be a comment on the same task.", path=path)
     if parent.parent_id is not None:
         raise BadInput(
-            "Threads are one level deep: answer the comment that began the thread.", path=path
+            "Threads are one level deep. Reply to the comment that started the thread.", path=path
         )
     if parent.removed_at is not None:
-        raise BadInput("A deleted comment cannot be answered.", path=path)
+        raise BadInput("A deleted comment cannot have new replies.", path=path)
     return parent
 
 
 async def _mention(work: Work, comment: Comment, names: Sequence[str]) -> list[UUID]:
-    """Keep who is mentioned; their ids, sorted."""
+    """Store who is mentioned; returns their ids, sorted."""
     people = sorted(await visibility.viewers_named(work, comment.task_id, names))
     if people:
         await work.session.execute(

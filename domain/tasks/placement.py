@@ -1,8 +1,8 @@
-"""Where a task stands: its number and rank, its parent, its project.
+"""The placement of a task: its number and rank, its parent, its project.
 
-Ranks of one list (a project's tasks; a person's tasks without project) are given out one
-transaction at a time, under an advisory lock of the list, so that two moves to one place at one
-moment get two ranks.
+Ranks of one list (a project's tasks; a user's tasks without a project) are assigned by one
+transaction at a time, under an advisory lock of the list, so that two concurrent moves to one
+position get two ranks.
 """
 
 from __future__ import annotations
@@ -41,13 +41,15 @@ from events.kinds import EventKind
 
 MAX_LEVELS = 3
 
-# A list in which tasks have ranks: a project's (its id and None), or a person's own tasks (None and
-# their id).
+# A list in which tasks have ranks: a project's (its id and None), or a user's personal tasks (None
+# and their id).
 TaskList = tuple[UUID | None, UUID | None]
 
 
 async def next_number(work: Work, project_id: UUID) -> int:
-    """The next number of a project. Locks the project's row until the commit: no gap, no twin."""
+    """The next number of a project. Locks the project's row until the commit, so there are no gaps
+    and no duplicates.
+    """
     number: int | None = await work.session.scalar(
         update(Project)
         .where(Project.id == project_id)
@@ -72,9 +74,9 @@ async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
 async def lock_and_find_ends(work: Work, lists: Sequence[TaskList]) -> dict[TaskList, str]:
     """The last rank of each of these lists, locked.
 
-    Two statements for all lists; a list without tasks is not in the answer.
+    Two statements for all lists; a list without tasks is not in the result.
     """
-    # Always in one order, so that two who want the same lists do not wait for each other.
+    # Always in one order, so that two transactions with the same lists do not wait for each other.
     names = sorted(f"tasks of {project_id or owner_id}" for project_id, owner_id in lists)
     await work.session.execute(
         text(
@@ -109,18 +111,23 @@ async def parent_for(work: Work, parent_id: UUID | None, child: Task | None = No
     parent = await work.editable(Task, parent_id, path=path)
     if child is not None:
         if parent.project_id != child.project_id:
-            raise BadInput("A subtask belongs to its parent's project; move it first.", path=path)
+            raise BadInput(
+                "A subtask must be in its parent's project. Move the task to that project first.",
+                path=path,
+            )
         if parent.project_id is None and parent.owner_id != child.owner_id:
             raise Forbidden("A personal task's parent must belong to the same owner.", path=path)
         if parent.id == child.id or child.id in {parent.parent_id, parent.root_id}:
-            raise BadInput("A task cannot stand below itself.", path=path)
+            raise BadInput(
+                "A task cannot be its own parent or a subtask of its subtasks.", path=path
+            )
     height = 1 if child is None else await _height(work, child)
     demand_depth(level_below(parent) + height, path)
     return parent
 
 
 def demand_depth(levels: int, path: rules.Path) -> None:
-    """Raise `LIMIT_EXCEEDED` where tasks would nest this many levels deep."""
+    """Raise `LIMIT_EXCEEDED` if tasks would nest this many levels deep."""
     if levels > MAX_LEVELS:
         raise Failure(
             f"Tasks nest at most {MAX_LEVELS} levels deep; this would make {levels}.",
@@ -130,7 +137,7 @@ def demand_depth(levels: int, path: rules.Path) -> None:
 
 
 def level_below(parent: Task) -> int:
-    """How many tasks stand above one that is put below this parent."""
+    """The number of tasks above a task that is put below this parent."""
     if parent.parent_id is None:
         return 1
     return 2 if parent.parent_id == parent.root_id else 3
@@ -151,7 +158,7 @@ async def _height(work: Work, task: Task) -> int:
 
 
 async def move_subtree(work: Work, task: Task) -> None:
-    """Give everything below a task its new root."""
+    """Set the new root of everything below a task."""
     await work.session.flush()
     await work.session.execute(
         update(Task)
@@ -162,9 +169,9 @@ async def move_subtree(work: Work, task: Task) -> None:
 
 
 async def move_up(work: Work, tasks: Mapping[UUID, Task], *, without: Mapping[UUID, Task]) -> None:
-    """Put what is directly below these tasks, which are locked with their trees, below the next
-    task above that stays. `without`: all that is about to be deleted. What is in the trash stays
-    where it is.
+    """Put the direct subtasks of these tasks, which are locked with their trees, below the next
+    task above that stays. `without`: everything that is about to be deleted. Tasks in the trash
+    stay where they are.
     """
     children = await work.session.scalars(
         select(Task)
@@ -175,7 +182,7 @@ async def move_up(work: Work, tasks: Mapping[UUID, Task], *, without: Mapping[UU
         parent_id = child.parent_id
         while parent_id is not None and parent_id in without:
             parent_id = without[parent_id].parent_id
-        # The root is the one above that has no parent: the parent itself, or the one above it.
+        # The root is the ancestor that has no parent: the parent itself, or the one above it.
         root_id = None if parent_id is None else child.root_id
         changes = work.apply(
             child, {"parent_id": parent_id, "root_id": root_id}, ignore=("root_id",)
@@ -198,13 +205,15 @@ async def move(
 ) -> Task:
     """Move a task before or after another one, and into another project (or out of any).
 
-    A subtask that changes its project becomes a task of its own; subtasks follow. In the new
-    project each gets a new number. Time entries follow, unless `entries` says otherwise.
+    A subtask that changes its project loses its parent; its own subtasks follow. In the new project
+    each gets a new number. Time entries follow, unless `entries` says otherwise.
     """
     if before_id is not None and after_id is not None:
-        raise BadInput("Give beforeId or afterId, not both.", path=("after_id",))
+        raise BadInput("Provide either beforeId or afterId, not both.", path=("after_id",))
     if before_id is None and after_id is None and project_id is None and not to_personal:
-        raise BadInput("Say where to: beforeId, afterId or projectId.", path=("before_id",))
+        raise BadInput(
+            "Provide a destination: beforeId, afterId or projectId.", path=("before_id",)
+        )
     neighbours = (before_id, after_id)
     seen = await work.readable(Task, task_id)
     target = seen.project_id
@@ -216,7 +225,9 @@ async def move(
     if not moves:
         task = await work.editable(Task, task_id)
         if task.project_id != target:
-            raise Conflict("The task was moved at the same moment; try again.", path=("id",))
+            raise Conflict(
+                "The task was moved by someone else at the same time. Try again.", path=("id",)
+            )
         return await _moved(work, task, target, neighbours, if_version)
     follow = entries is EntriesOfMoved.MOVE
     locked_for = await time_moves.lock(work, task_id) if follow else ()
@@ -227,7 +238,8 @@ async def move(
     if task.project_id == target:
         return await _moved(work, task, target, neighbours, if_version)
     await _demand_movable(work, task, target)
-    # Out of a project nobody but its owner gets it, who must be able to share what goes along.
+    # Outside a project only its owner gets it, who must be able to share everything that moves
+    # along.
     origin = task.project_id
     async with rights_change.guarded(work, [task.id], ("project_id",), by_move=target is not None):
         await _moved(work, task, target, neighbours, if_version)
@@ -238,7 +250,7 @@ async def move(
 
 
 async def _demand_movable(work: Work, task: Task, target: UUID | None) -> None:
-    """Raise unless the viewer may take a task from its project (or from their own) to another."""
+    """Raise unless the viewer may move a task from its project (or their own tasks) to another."""
     path = ("project_id",)
     is_owner = task.owner_id == work.viewer.user_id
     if target is not None:
@@ -246,13 +258,14 @@ async def _demand_movable(work: Work, task: Task, target: UUID | None) -> None:
     if task.project_id is not None:
         if not await is_editor(work, task.project_id):
             raise Forbidden(
-                "Moving a task to another project requires the role EDITOR or higher in both.",
+                "Moving a task to another project requires the role EDITOR or higher in both "
+                "projects.",
                 path=path,
             )
         if target is None and not is_owner:
-            raise Forbidden("Only its owner may take a task out of its project.", path=path)
+            raise Forbidden("Only the task's owner can move it out of its project.", path=path)
     elif not is_owner:
-        raise Forbidden("Only its owner may move a personal task to a project.", path=path)
+        raise Forbidden("Only the task's owner can move a personal task to a project.", path=path)
 
 
 async def _moved(
@@ -262,8 +275,8 @@ async def _moved(
     neighbours: tuple[UUID | None, UUID | None],
     if_version: int | None,
 ) -> Task:
-    """The task at its place in the list of its own or another project, before or after one of the
-    neighbours.
+    """The task at its position in the list of its own or another project, before or after one of
+    the neighbours.
     """
     moves = target != task.project_id
     below = await _below(work, task) if moves else []
@@ -282,8 +295,8 @@ async def _moved(
         shown = {"project_id": "project", "parent_id": "parent"}
         named = [(shown.get(name, name), old, new) for name, old, new in changes]
         for where in dict.fromkeys((origin, task.project_id)):
-            # Both projects hear of it; the one it left by its own event, since a reader of that
-            # project may not see the task any more.
+            # Both projects get an event; the one it left gets its own, since a reader of that
+            # project may no longer see the task.
             if where == task.project_id:
                 work.record(EventKind.TASK_MOVED, task, named, task_id=task.id, project_id=where)
             elif where is not None:
@@ -293,7 +306,7 @@ async def _moved(
 
 
 async def _below(work: Work, task: Task) -> list[Task]:
-    """Everything below a task, locked, in the order in which it stands."""
+    """Everything below a task, locked, in its order."""
     below = await work.session.scalars(
         select(Task)
         .where(Task.id.in_(tree(task.id)), Task.id != task.id)
@@ -308,13 +321,13 @@ async def _take_along(
 ) -> None:
     """Move what is below a task to the same list, with these ranks."""
     for child, position in below.items():
-        # Asking for a number writes what has changed so far, so the project must not change alone.
+        # Requesting a number writes pending changes, so the project must not change alone.
         number = None if target is None else await next_number(work, target)
         child.project_id, child.number = target, number
         child.position = position
         child.root_id = task.id
         if target is None:
-            # Personal tasks have the owner of the one above them.
+            # Personal tasks have the owner of their parent.
             child.owner_id = task.owner_id
         child.version += 1
         child.updated_at = work.now
@@ -328,9 +341,9 @@ async def _ranks(
     neighbours: tuple[UUID | None, UUID | None],
     count: int,
 ) -> list[str]:
-    """Ranks for a task, and for those that follow it, at a place in a list, which is locked.
+    """Ranks for a task, and for those that follow it, at a position in a list, which is locked.
 
-    Where they would be long the tasks around are given others first.
+    If they would be long, the tasks around them get other ranks first.
     """
     gap = await _gap(work, task, project_id, *neighbours)
     found = ranks.several(*gap, count)
@@ -347,7 +360,7 @@ async def _gap(
     before_id: UUID | None,
     after_id: UUID | None,
 ) -> tuple[str | None, str | None]:
-    """The ranks between which the task is to stand."""
+    """The ranks between which the task is placed."""
     others = select(Task.position).where(*_in_list(project_id, task.owner_id), Task.id != task.id)
     if before_id is None and after_id is None:
         await _lock_list(work, project_id, task.owner_id)
@@ -363,7 +376,10 @@ async def _gap(
         project_id is not None or neighbour.owner_id == task.owner_id
     )
     if not in_list:
-        raise BadInput("The two tasks are not in the same list.", path=(name,))
+        raise BadInput(
+            "Both tasks must be in the same list: one project, or personal tasks of one owner.",
+            path=(name,),
+        )
     if before_id is not None:
         low = others.where(Task.position < neighbour.position).order_by(Task.position.desc())
         return await work.session.scalar(low.limit(1)), neighbour.position
@@ -371,7 +387,7 @@ async def _gap(
     return neighbour.position, await work.session.scalar(high.limit(1))
 
 
-# So many tasks are spread on either side of a gap; more, until their ranks are short.
+# How many tasks are respaced on either side of a gap; more, until their ranks are short.
 _AROUND = (32, 128, 512, 2_048)
 
 
@@ -380,8 +396,8 @@ async def _respace(
 ) -> None:
     """Give the tasks around a gap ranks that are short and far from each other, in their order.
 
-    Each one's `TASK_MOVED` says where it stands now. It was not changed by anybody, so its version
-    stays. The list is locked.
+    Each one's `TASK_MOVED` says where it is now. No user changed it, so its version stays. The list
+    is locked.
     """
     around = select(Task.id, Task.position, Task.deleted_at).where(
         *_in_list(project_id, task.owner_id), Task.id != task.id

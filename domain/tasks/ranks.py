@@ -1,11 +1,11 @@
 """Rank strings: positions in a list that leave room between any two.
 
-A rank is a number written in base 36: eight digits, and further ones after an implied point where
-the eight no longer suffice. Compared byte by byte (collation "C"), ranks sort as their numbers.
-Putting something between two ranks changes no other row. New ranks at the ends step by a thousand,
-so that a list of appended rows keeps eight digits. Where much is put into one gap its ranks grow a
-digit for every five rows; those that would be `LONG` make `domain.tasks.placement` spread the rows
-around them anew.
+A rank is a number written in base 36: eight digits, and further ones after an implied point if
+eight are not enough. Compared byte by byte (collation "C"), ranks sort like their numbers.
+Inserting between two ranks changes no other row. New ranks at the ends step by a thousand, so that
+a list of appended rows keeps eight digits. If much is inserted into one gap, its ranks grow by a
+digit for every five rows; for those that would be `LONG`, `domain.tasks.placement` respaces the
+rows around them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WIDTH = 8
 _STEP = 1_000
 _END = 36**_WIDTH
-# From so many characters on, rows are spread anew. No rank ever has more than 64.
+# From this number of characters, rows are respaced. No rank ever has more than 64.
 LONG = 48
-# Ranks of rows that are spread have at most so many, or more of them are spread.
+# Ranks of respaced rows have at most this many, or more rows are respaced.
 SPREAD = 32
-# So many digits hold any number of a task.
+# This many digits hold any number of a task.
 _NUMBER_WIDTH = 6
 _SQL_DIGITS: ColumnElement[str] = literal_column(f"'{_DIGITS}'", Text())
 
@@ -44,7 +44,7 @@ def between(low: str | None, high: str | None) -> str:
         whole = _whole(high) - _STEP
         return _write(whole, _WIDTH) if whole > 0 else _middle("0" * _WIDTH, high)
     if low >= high:
-        raise ValueError(f"{low!r} does not stand before {high!r}")
+        raise ValueError(f"{low!r} is not before {high!r}")
     return _middle(low, high)
 
 
@@ -71,12 +71,12 @@ def several(low: str | None, high: str | None, count: int) -> list[str]:
 
 
 def spread(low: str | None, high: str, count: int) -> list[str]:
-    """Ranks for `count` rows, as far from each other and from both ends as can be."""
+    """Ranks for `count` rows, as far from each other and from both ends as possible."""
     low = low or ""
     width = _WIDTH
     while True:
         start, end = _cut(low, width), _cut(high, width)
-        # Of ends that are cut the lower one counts as a step higher.
+        # If the ends are cut, the lower one counts as a step higher.
         start += int(low[width:].strip("0") != "")
         if end - start > 36 * (count + 1):
             places = (start + (end - start) * place // (count + 1) for place in range(1, count + 1))
@@ -85,8 +85,8 @@ def spread(low: str | None, high: str, count: int) -> list[str]:
 
 
 def bound_after(last: str) -> str:
-    """Before this all rows of a list may be spread: what is appended at that moment, by a statement
-    that saw `last` (see `numbered_rank`), stands behind it.
+    """The bound before which all rows of a list may be respaced: a row that is appended at that
+    moment, by a statement that saw `last` (see `numbered_rank`), comes after it.
     """
     whole = _whole(last) + _STEP
     return _write(whole, _WIDTH) if whole < _END else "z" * (len(last) + 1)
@@ -106,10 +106,9 @@ def next_whole(last: ColumnElement[Any]) -> ColumnElement[int]:
 def numbered_rank(whole: ColumnElement[int], number: ColumnElement[Any]) -> ColumnElement[str]:
     """In SQL, a rank at the end of a list for a statement that cannot wait for the list's lock.
 
-    Two such statements may have seen the same last rank. So the number of the new row, of which
-    there are no two in a list and the later one is the greater, stands behind the point: their
-    ranks differ from each other, and from all that are made under the lock, which have no fraction
-    at the end of a list.
+    Two such statements may have seen the same last rank. So the fraction is the number of the new
+    row, which is unique in a list and greater for the later row: their ranks differ from each
+    other, and from all that are made under the lock, which have no fraction at the end of a list.
     """
     return _write_in_sql(whole, _WIDTH).concat(_write_in_sql(number, _NUMBER_WIDTH))
 
@@ -127,7 +126,7 @@ def _write_in_sql(number: Any, width: int) -> ColumnElement[Any]:
 
 
 def _number(value: int) -> ColumnElement[int]:
-    """Written into the statement, which has parameters enough."""
+    """As a literal, since the statement already has enough parameters."""
     type_ = Integer() if value < 2**31 else BigInteger()
     return literal_column(str(value), type_)
 

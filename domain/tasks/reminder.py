@@ -1,4 +1,4 @@
-"""Reminders: what their owner does with them. How they come to run is `domain.tasks.reminding`."""
+"""Reminders: what their owner does with them. Their runs are in `domain.tasks.reminding`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from errors import BadInput, ErrorCode, Failure, check, collecting
 from events.kinds import EventKind
 
 MAX_REMINDERS = 1_000
-# A year either way.
+# One year in either direction.
 MAX_OFFSET = 366 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class NewReminder:
-    """What a reminder is made from. Of task and project at most one."""
+    """The fields of a new reminder. At most one of task and project."""
 
     rule: Rule
     task_id: UUID | None = None
@@ -38,7 +38,7 @@ class NewReminder:
 
 
 async def create(work: Work, new: NewReminder) -> Reminder:
-    """Make a reminder of a task or project that the viewer sees, or of nothing but its words."""
+    """Create a reminder of a task or project that the viewer can see, or of its message only."""
     user_id = work.viewer.require()
     with collecting():
         rule = checked(new.rule)
@@ -46,13 +46,13 @@ async def create(work: Work, new: NewReminder) -> Reminder:
         message = _message(new.message)
         channels = _channels(new.channels)
     if new.task_id is not None and new.project_id is not None:
-        raise BadInput("Give taskId or projectId, not both.", path=("project_id",))
+        raise BadInput("Provide either taskId or projectId, not both.", path=("project_id",))
     if new.task_id is None and new.project_id is None and message is None:
-        raise BadInput(
-            "A reminder of neither a task nor a project needs a message.", path=("message",)
-        )
+        raise BadInput("message is required without a task and a project.", path=("message",))
     if isinstance(rule, Relative) and new.task_id is None:
-        raise BadInput("A rule by a task's time needs a task.", path=("task_id",))
+        raise BadInput(
+            "taskId is required for a rule relative to a task's time.", path=("task_id",)
+        )
     await _demand_room(work, user_id)
     if new.id is not None and await work.session.get(Reminder, new.id) is not None:
         raise rules.taken("id", ("id",))
@@ -83,9 +83,9 @@ async def create(work: Work, new: NewReminder) -> Reminder:
 async def update(
     work: Work, reminder_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Reminder:
-    """Change rule, message, channels or `enabled` of a reminder of one's own.
+    """Change the rule, message, channels or `enabled` of the viewer's own reminder.
 
-    To turn it on its target has to be visible. Another rule counts from now on.
+    To turn it on, its target must be visible. A new rule applies from now on.
     """
     values = _checked_changes(work, changes)
     reminder = await work.editable(Reminder, reminder_id)
@@ -112,7 +112,7 @@ async def update(
 
 
 async def delete(work: Work, reminder_id: UUID, if_version: int | None) -> Reminder:
-    """Delete a reminder of one's own for good."""
+    """Delete the viewer's own reminder permanently."""
     reminder = await work.deletable(Reminder, reminder_id)
     work.check_version(reminder, if_version, fields=[], ref="reminder")
     await work.session.delete(reminder)
@@ -127,9 +127,9 @@ def record(
     reminder: Reminder,
     changes: Sequence[tuple[str, Any, Any]] = (),
 ) -> UUID:
-    """Append to the log what happened to a reminder, for its owner alone; the event's id.
+    """Append what happened to a reminder to the log, for its owner alone; returns the event's id.
 
-    It names no task or project, since whoever sees these would see the event.
+    It names no task or project, since everyone who sees these would see the event.
     """
     return work.record(kind, reminder, changes, audience=[reminder.user_id]).id
 
@@ -143,7 +143,7 @@ def rule_of(reminder: Any) -> Rule:
 
 
 def anchor_of(rule: Rule, task: Any | None) -> dt.datetime | None:
-    """The time of the task that the rule is set by, if it is and the task has one."""
+    """The time of the task that the rule is relative to, if it is and the task has one."""
     if not isinstance(rule, Relative) or task is None:
         return None
     at: dt.datetime | None = task.due_at if rule.anchor is Anchor.DUE else task.start_at
@@ -152,7 +152,7 @@ def anchor_of(rule: Rule, task: Any | None) -> dt.datetime | None:
 
 @check()
 def checked(rule: Rule) -> Rule:
-    """The rule with each value by its own rule; a path says which."""
+    """The rule with each value validated; a path names the invalid one."""
     path = ("rule", rule.kind.name.lower())
     if isinstance(rule, Relative):
         rules.whole_number(
@@ -166,7 +166,7 @@ def checked(rule: Rule) -> Rule:
     rules.timezone(rule.timezone, (*path, "timezone"))
     if isinstance(rule, Weekly):
         if not rule.days:
-            raise BadInput("days must name at least one day.", path=(*path, "days"))
+            raise BadInput("days must have at least one day.", path=(*path, "days"))
         return dataclasses.replace(rule, days=tuple(sorted(set(rule.days))))
     if isinstance(rule, Monthly):
         rules.whole_number(rule.day, (*path, "day"), least=1, most=31)
@@ -176,7 +176,7 @@ def checked(rule: Rule) -> Rule:
 @check()
 def _demand_to_come(work: Work, rule: Rule) -> None:
     if isinstance(rule, Once) and rule.at <= work.now:
-        raise BadInput("This moment is over.", path=("rule", "once", "at"))
+        raise BadInput("at must be in the future.", path=("rule", "once", "at"))
 
 
 def _message(text: str | None) -> str | None:
@@ -185,9 +185,9 @@ def _message(text: str | None) -> str | None:
 
 @check()
 def _channels(channels: Sequence[ReminderChannel] | None) -> list[str]:
-    """Each once, in the order of the enum."""
+    """Each channel once, in the order of the enum."""
     if not rules.not_null(channels, ("channels",)):
-        raise BadInput("channels must name at least one way.", path=("channels",))
+        raise BadInput("channels must have at least one channel.", path=("channels",))
     return [channel.value for channel in ReminderChannel if channel in (channels or ())]
 
 
@@ -210,14 +210,16 @@ def _checked_changes(work: Work, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _demand_fitting(reminder: Reminder, values: Mapping[str, Any], rule: Rule | None) -> None:
     if isinstance(rule, Relative) and reminder.task_id is None:
-        raise BadInput("A rule by a task's time needs a task.", path=("rule",))
+        raise BadInput(
+            "A rule relative to a task's time requires a reminder of a task.", path=("rule",)
+        )
     if (
         "message" in values
         and values["message"] is None
         and reminder.task_id is None
         and reminder.project_id is None
     ):
-        raise BadInput("A reminder of nothing else needs a message.", path=("message",))
+        raise BadInput("message is required without a task and a project.", path=("message",))
 
 
 async def _target(
@@ -227,10 +229,10 @@ async def _target(
     *,
     path: Sequence[str] | None = None,
 ) -> Task | None:
-    """The task, if it is of one; what cannot be seen raises `NotFound`.
+    """The task, if the reminder is about one; what cannot be seen raises `NotFound`.
 
-    The task is locked until the commit: a change of its times comes before, and is read here, or
-    after, and then finds this reminder.
+    The task is locked until the commit: a change of its times either comes before, and is read
+    here, or after, and then finds this reminder.
     """
     if task_id is not None:
         return await work.readable(Task, task_id, lock=True, path=path or ("task_id",))
@@ -245,6 +247,7 @@ async def _demand_room(work: Work, user_id: UUID) -> None:
     count = await work.session.scalar(select(func.count()).where(Reminder.user_id == user_id))
     if (count or 0) >= MAX_REMINDERS:
         raise Failure(
-            f"At most {MAX_REMINDERS:,} reminders; delete those that are over.",
+            f"You can have at most {MAX_REMINDERS:,} reminders. Delete those that you no longer "
+            "need.",
             code=ErrorCode.LIMIT_EXCEEDED,
         )

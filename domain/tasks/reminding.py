@@ -1,12 +1,12 @@
-"""How reminders come to run, and how people hear of due dates that are near.
+"""Run reminders, and notify users of due dates that are near.
 
-A run is one transaction: it locks the reminder, tells its owner, and writes the next run. So each
-run happens once, with any number of workers that die at any moment. What was missed while none was
-there is made up by one run, late, since the next run is looked for from the present on.
+A run is one transaction: it locks the reminder, notifies its owner, and writes the next run. So
+each run happens once, with any number of workers that may stop at any moment. Runs missed while no
+worker ran are replaced by one late run, since the next run is computed from the present.
 
-Reminders that are set by a task's times have their next run written anew when these change
-(`follow_tasks`, from the log of events). Until that is done the old moment stands there; so a run
-looks at the task again.
+The next run of a reminder that depends on a task's times is computed again when these change
+(`follow_tasks`, from the event log). Until then the old time is stored; so a run checks the task
+again.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from events.kinds import EventKind
 
 CHUNK_SIZE = 50
 DUE_SOON = dt.timedelta(hours=24)
-"""How long before a task is due people hear of it."""
+"""How long before a task is due users are notified."""
 
-LOST = "What it reminds you of is gone, or you may not see it any more."
+LOST = "The task or project of this reminder was deleted, or you can no longer see it."
 _CHANNELS_BY_NAME = {
     ReminderChannel.IN_APP.value: Channel.IN_APP,
     ReminderChannel.EMAIL.value: Channel.EMAIL,
@@ -53,8 +53,8 @@ _NAME = 80
 
 
 def _visible(model: Any, key: Any) -> Select[Any]:
-    """Targets of some reminders that their owners see."""
-    # Written as text, so that subqueries of the rule do not add the table afresh; see events.log.
+    """Targets of some reminders that their owners can see."""
+    # A literal column, so that subqueries of the rule do not add the table again; see events.log.
     owner = ViewerColumn(literal_column("reminders.user_id", Uuid()))
     return (
         select(Reminder.id, model)
@@ -65,10 +65,10 @@ def _visible(model: Any, key: Any) -> Select[Any]:
     )
 
 
-# Built once: building the rule takes longer than asking it.
+# Built once: building the rule takes longer than running it.
 _TASKS = _visible(Task, Reminder.task_id)
 _PROJECTS = _visible(Project, Reminder.project_id)
-# Reminders of archived projects, or of tasks in them: nothing is told of what is read-only.
+# Reminders of archived projects, or of tasks in them: read-only projects send no reminders.
 _ARCHIVED = (
     select(Reminder.id)
     .outerjoin(Task, Task.id == Reminder.task_id)
@@ -86,9 +86,9 @@ _ARCHIVED = (
 async def claim(
     work: Work, *, limit: int = CHUNK_SIZE, without: Collection[UUID] = ()
 ) -> list[tuple[Reminder, bool]]:
-    """Reminders whose time has come, locked, with whether their owner's account is active.
+    """Due reminders, locked, each with whether its owner's account is active.
 
-    Those that another worker has at this moment are left to it.
+    Those that another worker is processing are left to it.
     """
     rows = await work.session.execute(
         select(Reminder, User.is_active)
@@ -107,7 +107,7 @@ async def run(
     *,
     mail_delay: dt.timedelta = MAIL_DELAY,
 ) -> None:
-    """Run claimed reminders: tell their owners, and write when each runs next."""
+    """Run claimed reminders: notify their owners, and write when each runs next."""
     ids = {"ids": [reminder.id for reminder, _ in claimed]}
     tasks = {id_: task for id_, task in await work.session.execute(_TASKS, ids)}  # noqa: C416 - rows are no pairs
     projects = {id_: one for id_, one in await work.session.execute(_PROJECTS, ids)}  # noqa: C416 - as above
@@ -129,7 +129,7 @@ async def run(
 
 
 def _comes_true(work: Work, reminder: Reminder, task: Task | None) -> bool:
-    """Whether there is something to be reminded of now."""
+    """Whether the reminder applies now."""
     if task is None:
         return True
     rule = rule_of(reminder)
@@ -142,7 +142,7 @@ def _comes_true(work: Work, reminder: Reminder, task: Task | None) -> bool:
 
 
 def _notices(work: Work, reminder: Reminder, project: Project | None) -> list[Notice]:
-    """What the owner is told. The event is what webhooks are sent, where they are asked for."""
+    """The owner's notifications. The event is for webhooks, if the reminder has that channel."""
     event_id = None
     if ReminderChannel.WEBHOOK.value in reminder.channels:
         event_id = record(work, EventKind.REMINDER_DUE, reminder)
@@ -176,10 +176,10 @@ def _turn_off(work: Work, reminder: Reminder) -> None:
 
 
 async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
-    """Write the next runs anew of reminders that are set by the times of these tasks.
+    """Compute the next runs of reminders that depend on the times of these tasks.
 
-    The moment is that of the change: a run that was to come then and is over by now was missed,
-    and is made up. One that was over already when the task was changed does not come back.
+    The moment is that of the change: a run that was due between then and now was missed, and is
+    made up. One that was already past when the task was changed does not come back.
     """
     reminders = list(
         await work.session.scalars(
@@ -195,13 +195,13 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
     )
     if not reminders:
         return
-    # Read after the locks: whoever changes a task later finds the reminder in a later event.
+    # Read after the locks: a later change of a task finds the reminder by a later event.
     rows = await work.session.execute(
         select(Task.id, Task.due_at, Task.start_at).where(Task.id.in_(changed))
     )
     tasks = {row.id: row for row in rows}
     for reminder in reminders:
-        assert reminder.task_id is not None, "asked for by task"
+        assert reminder.task_id is not None, "selected by task"
         since = changed[reminder.task_id]
         if reminder.last_run_at is not None:
             since = max(since, reminder.last_run_at)
@@ -217,10 +217,10 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
 async def notify_of_due(
     work: Work, *, limit: int = CHUNK_SIZE, mail_delay: dt.timedelta = MAIL_DELAY
 ) -> int:
-    """Tell whoever is to do a task, or else its owner, that it is due within a day.
+    """Notify a task's assignee, or otherwise its owner, that it is due within a day.
 
-    Once for each due date: the note of it is written in the same statement that finds the task, and
-    of two workers the second finds it there. The number of tasks.
+    Once per due date: it is noted in the same statement that finds the task, so a second worker
+    finds the note. Returns the number of tasks.
     """
     near = (
         select(Task.id, Task.due_at)
@@ -234,7 +234,7 @@ async def notify_of_due(
             Task.deleted_at.is_(None),
             DueNotice.due_at.is_distinct_from(Task.due_at),
         )
-        # In one order everywhere, so that two workers wait for each other and never in a circle.
+        # In one order everywhere, so that two workers never wait for each other in a circle.
         .order_by(Task.id)
         .limit(limit)
     )

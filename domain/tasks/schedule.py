@@ -1,8 +1,8 @@
 """When a reminder runs: pure functions of a rule and a moment, without database or clock.
 
-A rule speaks of a clock on a wall (09:00 each day, in Zurich), and such clocks are changed twice a
-year; `domain.timezones` says what happens to times that are skipped or come twice. So a daily rule
-runs once on each day of the calendar, whatever the clock does on it.
+A rule describes a wall clock (09:00 every day, in Zurich), and such clocks change twice a year;
+`domain.timezones` says what happens to times that are skipped or occur twice. So a daily rule runs
+once on each day of the calendar, whatever the clock does on it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from db.models.reminder import RuleKind
 from domain import timezones
 
 _DAY = dt.timedelta(days=1)
-# Beyond it no rule is followed: years end at 9999, and zones move a moment by up to a day.
+# No rule is computed beyond it: years end at 9999, and zones move a moment by up to a day.
 _LAST_DAY = dt.date(9999, 12, 30)
 
 
 class Anchor(IntEnum):
-    """The moment of a task that a reminder is set by."""
+    """The time of a task that a reminder is relative to."""
 
     DUE = RuleKind.DUE
     START = RuleKind.START
@@ -32,20 +32,20 @@ class Anchor(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """So many minutes after a task's due or start time; before it where negative."""
+    """Minutes after a task's due or start time; negative for before it."""
 
     anchor: Anchor
     offset_minutes: int
 
     @property
     def kind(self) -> RuleKind:
-        """By which time of the task."""
+        """The time of the task that it is relative to."""
         return RuleKind(self.anchor.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """At one moment."""
+    """Once, at a given moment."""
 
     at: dt.datetime
     kind = RuleKind.ONCE
@@ -53,7 +53,7 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Daily:
-    """Each day at a time of day, to the minute, in an IANA zone."""
+    """Every day at a time of day, to the minute, in an IANA zone."""
 
     time: dt.time
     timezone: str
@@ -66,7 +66,7 @@ class Daily:
 
 @dataclass(frozen=True, slots=True)
 class Weekly:
-    """On some days of the week (ISO: 1 is Monday), at least one."""
+    """On certain days of the week (ISO: 1 is Monday), at least one."""
 
     days: tuple[int, ...]
     time: dt.time
@@ -82,7 +82,7 @@ class Weekly:
 class Monthly:
     """On a day of the month, 1 to 31, or on the last one (None).
 
-    In a month that is too short for the day it runs on the last one.
+    In a month that is too short for the day, it runs on the last one.
     """
 
     day: int | None
@@ -108,8 +108,8 @@ def runs(
 ) -> Iterator[dt.datetime]:
     """The moments (UTC) at which a rule runs, all later than `after`, in order.
 
-    `anchor` is the task's due or start time, for a rule that is set by it; without one it never
-    runs. Repeating rules have no end, so take as many as are needed.
+    `anchor` is the task's due or start time, for a rule that is relative to it; without one it
+    never runs. Repeating rules have no end, so take as many as you need.
     """
     if isinstance(rule, Relative):
         moment = moved(anchor, rule)
@@ -127,7 +127,7 @@ def next_run(
 
 
 def moved(anchor: dt.datetime | None, rule: Relative) -> dt.datetime | None:
-    """The moment that a task's time gives, past or to come."""
+    """The moment that results from a task's time, past or future."""
     return None if anchor is None else anchor + dt.timedelta(minutes=rule.offset_minutes)
 
 
@@ -140,7 +140,7 @@ def _repeated(rule: Clockwork, after: dt.datetime) -> Iterator[dt.datetime]:
         if not rule.on(candidate):
             continue
         moment = timezones.moment_of(dt.datetime.combine(candidate, rule.time), zone)
-        # Not the same twice: a zone that left out a whole day has two that begin as one.
+        # Not the same twice: if a zone skips a whole day, two days begin at the same moment.
         if moment > latest:
             latest = moment
             yield moment
@@ -156,7 +156,7 @@ def _days(day: dt.date) -> Iterator[dt.date]:
 
 
 def to_json(rule: Rule) -> dict[str, Any]:
-    """What a rule says, beside its kind."""
+    """The content of a rule, beside its kind."""
     if isinstance(rule, Relative):
         return {"offset_minutes": rule.offset_minutes}
     if isinstance(rule, Once):
@@ -170,7 +170,7 @@ def to_json(rule: Rule) -> dict[str, Any]:
 
 
 def from_json(kind: RuleKind, said: Mapping[str, Any]) -> Rule:
-    """The rule of a kind that says this."""
+    """The rule of a kind with this content."""
     if kind in {RuleKind.DUE, RuleKind.START}:
         return Relative(Anchor(kind.value), said["offset_minutes"])
     if kind is RuleKind.ONCE:

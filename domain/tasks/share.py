@@ -1,4 +1,4 @@
-"""Showing a task to somebody who does not see it by a project."""
+"""Sharing a task with a user who cannot see it through a project."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def create(
     permission: Permission = Permission.VIEW,
     expires_at: dt.datetime | None = None,
 ) -> TaskShare:
-    """Share a task and its subtasks with a person, by username or id. A share that has expired
-    counts as none, and is replaced.
+    """Share a task and its subtasks with a user, by username or id. An expired share is
+    replaced.
     """
     path = ("task_id",)
     expires_at = _future(work, expires_at)
@@ -83,7 +83,7 @@ async def update(
 
 
 async def delete(work: Work, share_id: UUID) -> Task:
-    """Take a share back, or give up one's own. Who so loses sight of the task is told."""
+    """Delete a share, one's own or one that the viewer gave. Users who lose access are notified."""
     share, task = await _locked(work, share_id)
     await work.demand(share, access.delete, "delete")
     async with rights_change.guarded(work, [task.id]):
@@ -94,7 +94,7 @@ async def delete(work: Work, share_id: UUID) -> Task:
 
 
 async def end(work: Work, share_id: UUID) -> None:
-    """Tell the recipient of a share that has expired what they see no longer. Safe to repeat."""
+    """Notify the recipient of an expired share of what they can no longer see. Safe to repeat."""
     share = await work.session.get(TaskShare, share_id)
     if share is None or share.expires_at is None or share.expires_at > work.now:
         return
@@ -116,7 +116,7 @@ async def end(work: Work, share_id: UUID) -> None:
 
 
 async def _locked(work: Work, share_id: UUID) -> tuple[TaskShare, Task]:
-    """A share that the viewer sees and its task, which they need not see, locked."""
+    """A share that the viewer can see, and its task, which they need not see, locked."""
     seen = await work.readable(TaskShare, share_id)
     await locks.lock_tasks(work, [seen.task_id], trees=True)
     share = await work.readable(TaskShare, share_id, lock=True)
@@ -129,14 +129,14 @@ async def _end_in_time(work: Work, share: TaskShare) -> None:
 
 
 async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:
-    """Raise `ARCHIVED` where the task's project is read-only."""
+    """Raise `ARCHIVED` if the task's project is read-only."""
     if task.project_id is not None:
         demand_open(await work.session.get_one(Project, task.project_id), path)
 
 
 async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.Path) -> None:
     is_viewer = user.id == work.viewer.user_id
-    # An owner who is no member of the project any more has no rights, and may be given some.
+    # An owner who is no longer a member of the project has no rights, and may be given some.
     is_owner = user.id == task.owner_id and (
         task.project_id is None or await is_member(work, task.project_id, user.id)
     )
@@ -144,7 +144,7 @@ async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.
         who = "yourself" if is_viewer else "its owner"
         raise Failure(f"You cannot share a task with {who}.", path=path, code=ErrorCode.SELF_SHARE)
     if not user.is_active:
-        raise BadInput("This account is deactivated.", path=path)
+        raise BadInput("This account is deactivated. Choose an active user.", path=path)
     existing = await work.session.scalar(
         select(TaskShare).where(TaskShare.task_id == task.id, TaskShare.user_id == user.id)
     )
@@ -152,7 +152,9 @@ async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.
         return
     if existing.expires_at is None or existing.expires_at > work.now:
         raise AlreadyExists(
-            f"The task is shared with {user.username} already; change that share.", path=path
+            f"The task is already shared with {user.username}. Use taskShareUpdate to change that "
+            "share.",
+            path=path,
         )
     await work.session.delete(existing)
     await work.session.flush()
@@ -162,7 +164,7 @@ async def _demand_sharable_with(work: Work, task: Task, user: User, path: rules.
 def _future(work: Work, moment: dt.datetime | None) -> dt.datetime | None:
     expires = rules.moment(moment, ("expires_at",))
     if expires is not None and expires <= work.now:
-        raise BadInput("expiresAt must lie in the future.", path=("expires_at",))
+        raise BadInput("expiresAt must be in the future.", path=("expires_at",))
     return expires
 
 
@@ -175,7 +177,7 @@ def _record(
         changes,
         task_id=task.id,
         project_id=task.project_id,
-        # The person may know of their own share whether or not they see the task any more.
+        # The recipient may know of their own share even if they can no longer see the task.
         audience=[share.user_id],
     )
     work.touched_users.update((task.owner_id, share.shared_by_id))

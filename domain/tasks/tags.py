@@ -1,4 +1,4 @@
-"""Adding tags to a task and taking some off, whatever else happens to its tags meanwhile."""
+"""Add tags to a task and remove tags from it, independently of other changes to its tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from errors import ErrorCode, Failure
 
 
 async def add(work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None) -> Task:
-    """Add tags; one that is there already, in whatever case, stays as it is."""
+    """Add tags; one that is already there, in any case, stays as it is."""
     more = rules.tags(tags, ("tags",))
     task = await work.editable(Task, task_id)
     _set(work, task, [*task.tags, *more], if_version)
@@ -24,15 +24,15 @@ async def add(work: Work, task_id: UUID, tags: Sequence[str], if_version: int | 
 async def remove(
     work: Work, task_id: UUID, tags: Sequence[str], if_version: int | None
 ) -> tuple[Task, list[Failure]]:
-    """Take tags off; the task, and a `NOT_FOUND` for each tag that was not on it."""
-    # Every one keeps its place, so that the failures can name it.
+    """Remove tags; returns the task, and a `NOT_FOUND` for each tag that it did not have."""
+    # Each keeps its index, so that the failures can name it.
     keys = [
         rules.tag_key(rules.text(tag, ("tags", index), least=1, most=50))
         for index, tag in enumerate(tags)
     ]
     task = await work.editable(Task, task_id)
     absent: list[Failure] = [
-        Failure("The task has no such tag.", path=("tags", index), code=ErrorCode.NOT_FOUND)
+        Failure("The task does not have this tag.", path=("tags", index), code=ErrorCode.NOT_FOUND)
         for index, key in enumerate(keys)
         if key not in task.tag_keys
     ]

@@ -1,5 +1,5 @@
-"""Tasks: what can be done with one. Where a task stands among others is `domain.tasks.placement`,
-how one is made `domain.tasks.task_creation`.
+"""Tasks: the operations on one task. Its position among others is in `domain.tasks.placement`, its
+creation in `domain.tasks.task_creation`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 async def update_task(
     work: Work, task_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Task:
-    """Change fields; what is not among `changes` stays."""
+    """Change fields; fields that are not in `changes` stay unchanged."""
     values = checked(work, changes)
     if "parent_id" in changes:
         await _lock_tree(work, task_id, beside=changes["parent_id"])
@@ -62,12 +62,12 @@ async def update_task(
 
 
 async def complete(work: Work, task_id: UUID, if_version: int | None) -> Task:
-    """Set the status COMPLETED; a task that is completed stays as it is."""
+    """Set the status COMPLETED; a task that is already completed stays as it is."""
     return await update_task(work, task_id, {"status": TaskStatus.COMPLETED}, if_version)
 
 
 async def reopen(work: Work, task_id: UUID, if_version: int | None) -> Task:
-    """Set the status TODO again where the task is completed or cancelled."""
+    """Set the status of a completed or cancelled task to TODO."""
     task = await work.editable(Task, task_id)
     values = {} if task.status.is_open else checked(work, {"status": TaskStatus.TODO})
     await _apply(work, task, values, if_version)
@@ -77,7 +77,7 @@ async def reopen(work: Work, task_id: UUID, if_version: int | None) -> Task:
 async def assign(
     work: Work, task_id: UUID, assignee_id: UUID | None, if_version: int | None
 ) -> Task:
-    """Give the task to somebody, or to nobody."""
+    """Assign the task to a user, or to nobody."""
     return await update_task(work, task_id, {"assignee_id": assignee_id}, if_version)
 
 
@@ -87,7 +87,7 @@ async def delete(
     if_version: int | None,
     subtasks: Subtasks = Subtasks.DELETE,
 ) -> Task:
-    """Put a task into the trash for 30 days: its subtasks with it, or they move up."""
+    """Move a task to the trash for 30 days: its subtasks go with it, or move up."""
     await _lock_tree(work, task_id)
     task = await work.deletable(Task, task_id)
     work.check_version(task, if_version, fields=[], ref="task")
@@ -119,14 +119,14 @@ def demand_all_deletable(
     if kept:
         what = "1 subtask" if len(kept) == 1 else f"{len(kept)} subtasks"
         raise Forbidden(
-            f"You cannot delete {what} of this task. Leave them out with `subtasks: MOVE_UP`, "
-            "which moves all subtasks one level up.",
+            f"You cannot delete {what} of this task. Use `subtasks: MOVE_UP` to keep all "
+            "subtasks, one level higher.",
             path=path,
         )
 
 
 async def restore(work: Work, task_id: UUID) -> Task:
-    """Take a task out of the trash, with the subtasks that went with it."""
+    """Restore a task from the trash, with the subtasks that were deleted with it."""
     await locks.lock_tasks(work, [task_id], trees=True)
     found = (
         await work.session.execute(
@@ -142,11 +142,12 @@ async def restore(work: Work, task_id: UUID) -> Task:
         raise archived()
     if task.deleted_with != task.id:
         raise BadInput(
-            "This task went into the trash with its project or parent; restore that.", path=("id",)
+            "This task was deleted together with its project or parent. Restore that instead.",
+            path=("id",),
         )
     if await _hangs_on_trash(work, task):
         raise BadInput(
-            "Its project or the task above it is in the trash; restore that first.", path=("id",)
+            "The task's project or parent is in the trash. Restore that first.", path=("id",)
         )
     deleted_at = task.deleted_at
     async with rights_change.guarded(work, [task.id]):
@@ -167,14 +168,14 @@ async def restore(work: Work, task_id: UUID) -> Task:
 
 
 async def _lock_tree(work: Work, task_id: UUID, beside: UUID | None = None) -> None:
-    """Lock a task that the viewer sees, everything above and below it, and one beside."""
+    """Lock a task that the viewer can see, everything above and below it, and one beside it."""
     await work.readable(Task, task_id)
     ids = [task_id] if beside is None else [task_id, beside]
     await locks.lock_tasks(work, ids, trees=True)
 
 
 async def _hangs_on_trash(work: Work, task: Task) -> bool:
-    """Whether the task, brought back alone, would hang on something that nobody sees."""
+    """Whether the task, restored alone, would belong to a parent or project in the trash."""
     parent = select(Task.id).where(Task.id == task.parent_id, Task.deleted_at.is_not(None))
     project = select(Project.id).where(
         Project.id == task.project_id, Project.deleted_at.is_not(None)

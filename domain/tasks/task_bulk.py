@@ -1,12 +1,12 @@
-"""Many tasks at once: made, changed or deleted in a number of statements that does not grow.
+"""Many tasks at once: created, changed or deleted in a number of statements that does not grow.
 
-What is asked of the database about one item is asked about all of them in one statement; then each
-item is judged by itself, by the rules that single tasks are judged by; then all that are good are
-written in one statement, their events in another. An item that fails is a `Failure` in its place of
-the result, and takes nothing with it, unless the caller wants all or nothing (`all_or_nothing`):
-then nothing is written where any fails.
+What is read about one item is read about all items in one statement; then each item is checked by
+itself, by the rules for single tasks; then all valid ones are written in one statement, their
+events in another. An item that fails is a `Failure` at its index of the result, and does not affect
+others, unless the caller wants all or nothing (`all_or_nothing`): then nothing is written if any
+fails.
 
-Items come in as `Failure`s too, for those that could not even be read.
+Items may also be `Failure`s already, if they could not be read.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ from events.kinds import EventKind
 MAX_ITEMS = 200
 
 T = TypeVar("T")
-# A task that the viewer sees, whether they have a right on it, and whether they would have it if
+# A task that the viewer can see, whether they have a right on it, and whether they would have it if
 # its project were not archived.
 Known = tuple[Task, bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Changes of one task, as `domain.tasks.task.update_task` takes them; not its parent."""
+    """Changes of one task, as for `domain.tasks.task.update_task`, without its parent."""
 
     task_id: UUID
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A task to delete, as `domain.tasks.task.delete` takes it."""
+    """A task to delete, as for `domain.tasks.task.delete`."""
 
     task_id: UUID
     if_version: int | None = None
@@ -81,7 +81,7 @@ class Deletion:
 
 
 def check_values(work: Work, item: object) -> None:
-    """Refuse the values of an item that no task could have."""
+    """Reject the values of an item that no task could have."""
     if isinstance(item, NewTask):
         checked_new(work, item)
     elif isinstance(item, Edit):
@@ -89,12 +89,12 @@ def check_values(work: Work, item: object) -> None:
 
 
 def demand_size(items: Sequence[Any]) -> None:
-    """Raise where there are more items than one call takes, or none."""
+    """Raise if there are more items than one call accepts, or none."""
     if not items:
-        raise BadInput("There is no item.", path=("items",))
+        raise BadInput("items must have at least one item.", path=("items",))
     if len(items) > MAX_ITEMS:
         raise Failure(
-            f"At most {MAX_ITEMS} items; there are {len(items)}.",
+            f"items must have at most {MAX_ITEMS} entries; it has {len(items)}.",
             path=("items",),
             code=ErrorCode.LIMIT_EXCEEDED,
         )
@@ -106,7 +106,9 @@ def demand_size(items: Sequence[Any]) -> None:
 async def create(
     work: Work, items: Sequence[NewTask | Failure], *, all_or_nothing: bool
 ) -> list[Task | Failure]:
-    """Make tasks, in this order. An item's parent may be an earlier item, by an id of one's own."""
+    """Create tasks, in this order. An item's parent may be an earlier item, by an id that the
+    client chose.
+    """
     work.viewer.require()
     known = await _known_to(work, [item for item in items if isinstance(item, NewTask)])
     made: dict[UUID, Task] = {}
@@ -126,8 +128,8 @@ async def create(
     tasks = _good(results)
     if not tasks:
         return results
-    # Ranks first: their locks are taken in one order by all, so that nobody who numbers the same
-    # projects in another order can be waited for.
+    # Ranks first: everyone takes their locks in one order, so that transactions that number the
+    # same projects in another order do not deadlock.
     await _rank(work, tasks)
     await _number(work, tasks)
     # Nulls are written too, so that all rows have the same columns and are one statement.
@@ -142,16 +144,16 @@ async def create(
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the database says about the things that new tasks name."""
+    """What the database says about the objects that new tasks refer to."""
 
-    # Projects and parents with whether the viewer may work on them.
+    # Projects and parents, with whether the viewer may work on them.
     projects: Mapping[UUID, tuple[Project, bool]]
     parents: Mapping[UUID, Known]
     people: Mapping[UUID, User]
     taken: Collection[UUID]
-    # Projects of which the viewer is a member: they may share what they make there.
+    # Projects of which the viewer is a member: they may share what they create there.
     member_of: Collection[UUID]
-    # Parents and assignees who see them.
+    # Parents and assignees who can see them.
     seen: Collection[visibility.TaskAndPerson]
 
 
@@ -201,8 +203,8 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
 
 
 def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, Task]) -> None:
-    """As in `domain.tasks.task_creation`: whom a task is assigned to sees it by its parent, or the
-    viewer may share it.
+    """As in `domain.tasks.task_creation`: the assignee can see the parent, or the viewer may share
+    the task.
     """
     above = task.parent_id
     while above is not None and above in made:
@@ -219,9 +221,7 @@ def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, 
 
 
 def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task]) -> Task:
-    """The task that an item asks for, without number and rank: as `domain.tasks.task.create` has
-    it.
-    """
+    """The task of an item, without number and rank: as `domain.tasks.task.create` has it."""
     values = checked_new(work, new)
     parent = None
     if new.parent_id is not None:
@@ -230,7 +230,9 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
         )
         placement.demand_depth(placement.level_below(parent) + 1, ("parent_id",))
         if new.project_id not in {None, parent.project_id}:
-            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
+            raise BadInput(
+                "A subtask must be in its parent's project. Omit projectId.", path=("project_id",)
+            )
     elif new.project_id is not None:
         if new.project_id not in known.projects:
             raise NotFound("project", path=("project_id",))
@@ -241,7 +243,7 @@ def _drafted(work: Work, new: NewTask, known: _Known, made: Mapping[UUID, Task])
     _demand_active(known.people, new.assignee_id)
     # A microsecond apart, so that lists by time keep the order of the input.
     moment = work.now + dt.timedelta(microseconds=len(made))
-    # A personal task's subtasks are its owner's, whoever makes them.
+    # A personal task's subtasks belong to its owner, even if created by others.
     owner_id = work.viewer.require()
     if parent is not None and parent.project_id is None:
         owner_id = parent.owner_id
@@ -312,7 +314,7 @@ async def update_tasks(
     await locks.lock_tasks(work, named, alone=True, trees=trees)
     known = await _with_right(work, named, access.edit)
     for task, *_ in known.values():
-        # They are written below, all in one statement, and not by the session one after the other.
+        # Written below in one statement, instead of one by one by the session.
         work.session.expunge(task)
     assignees = {item.changes.get("assignee_id") for item in edits}
     people = await _people(work, assignees)
@@ -326,7 +328,7 @@ async def update_tasks(
             with collecting():
                 values = checked(work, edit.changes)
                 if edit.task_id in changed:
-                    raise BadInput("This task stands in an earlier item already.", path=("id",))
+                    raise BadInput("This task is already in an earlier item.", path=("id",))
                 task = _permitted(known, edit.task_id, "change", ("id",))
             if "assignee_id" in edit.changes:
                 person = edit.changes["assignee_id"]
@@ -365,8 +367,8 @@ async def update_tasks(
 async def delete(
     work: Work, items: Sequence[Deletion | Failure], *, all_or_nothing: bool
 ) -> list[Task | Failure]:
-    """Put tasks into the trash, and their subtasks unless these move up. A task that goes with one
-    of its ancestors in the list comes back with it.
+    """Move tasks to the trash, and their subtasks unless these move up. A task that is deleted
+    together with one of its ancestors is restored with it.
     """
     work.viewer.require()
     wanted = {item.task_id for item in items if isinstance(item, Deletion)}
@@ -380,7 +382,7 @@ async def delete(
         try:
             deletion = _taken(item)
             if deletion.task_id in seen:
-                raise BadInput("This task stands in an earlier item already.", path=("id",))
+                raise BadInput("This task is already in an earlier item.", path=("id",))
             seen.add(deletion.task_id)
             task = _permitted(known, deletion.task_id, "delete", ("id",))
             work.check_version(task, deletion.if_version, fields=[], ref="task")
@@ -396,7 +398,7 @@ async def delete(
     tasks = {task.id: task for task in _good(results)}
     if tasks:
         await placement.move_up(work, emptied, without=tasks)
-        # Where they stand now: what stood between two of them may have moved up.
+        # Their current places: what was between two of them may have moved up.
         stand: Any = select(Task).where(Task.id.in_(tasks))
         await _rows(work, emptied, stand.execution_options(populate_existing=True))
         await _put_into_trash(work, tasks)
@@ -453,7 +455,7 @@ def _stopped(results: Sequence[Task | Failure], all_or_nothing: bool) -> bool:
     return all_or_nothing and any(isinstance(result, Failure) for result in results)
 
 
-# What is written of a task: all but what the database computes.
+# The columns of a task to write: all but those that the database computes.
 _WRITTEN = [
     attribute.key
     for attribute in Task.__mapper__.column_attrs
@@ -466,12 +468,12 @@ def _columns(task: Task) -> dict[str, Any]:
 
 
 async def _rows(work: Work, keys: Collection[UUID], query: Select[Any, Any]) -> list[Any]:
-    """The rows of a query about these keys; none, without asking, where there is no key."""
+    """The rows of a query about these keys; none, without a statement, if there are no keys."""
     return list((await work.session.execute(query)).all()) if keys else []
 
 
 async def _with_right(work: Work, ids: Collection[UUID], right: Any) -> dict[UUID, Known]:
-    """The tasks among these that the viewer sees, with what they may do."""
+    """The tasks among these that the viewer can see, with their rights."""
     query = select(Task, right(work.viewer, Task), right(work.viewer, Task, archived=True)).where(
         Task.id.in_(ids), access.read(work.viewer, Task)
     )
@@ -498,7 +500,7 @@ def _permitted(known: Mapping[UUID, Known], task_id: UUID, verb: str, path: rule
     if held and not allowed:
         raise archived(path)
     if not allowed:
-        raise Forbidden(f"You may see this task, but not {verb} it.", path=path)
+        raise Forbidden(f"You can see this task but cannot {verb} it.", path=path)
     return task
 
 
@@ -508,4 +510,4 @@ def _demand_active(people: Mapping[UUID, User], user_id: UUID | None) -> None:
     if user_id not in people:
         raise NotFound("user", path=("assignee_id",))
     if not people[user_id].is_active:
-        raise BadInput("This account is deactivated.", path=("assignee_id",))
+        raise BadInput("This account is deactivated. Choose an active user.", path=("assignee_id",))

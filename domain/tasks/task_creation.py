@@ -1,9 +1,9 @@
-"""Making one task.
+"""Create one task.
 
-`create` does it step by step, within a transaction, and can say of everything why it cannot be
-done. `create_in_one_statement` does the most usual case - a task in a project - in one statement
-that is its own transaction: rights, number, rank, task and event. It writes nothing where anything
-stands in the way; then `create` finds out what.
+`create` does it step by step, within a transaction, and can report every error.
+`create_in_one_statement` does the most frequent case - a task in a project - in one statement that
+is its own transaction: rights, number, rank, task and event. If anything prevents it, it writes
+nothing; then `create` finds out what.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from events.kinds import EventKind
 
 
 async def create(work: Work, new: NewTask) -> Task:
-    """Make a task in a project, below another task, or a personal one.
+    """Create a task in a project, below another task, or a personal one.
 
-    The task that is returned tells what was written; it is no part of the session.
+    The returned task has what was written; it is not part of the session.
     """
     user_id = work.viewer.require()
     values = checked_new(work, new)
@@ -50,10 +50,12 @@ async def create(work: Work, new: NewTask) -> Task:
     project_id, owner_id = new.project_id, user_id
     if parent is not None:
         if new.project_id is not None and new.project_id != parent.project_id:
-            raise BadInput("A subtask belongs to its parent's project.", path=("project_id",))
+            raise BadInput(
+                "A subtask must be in its parent's project. Omit projectId.", path=("project_id",)
+            )
         project_id = parent.project_id
         if project_id is None:
-            # A personal task's subtasks are its owner's, whoever makes them.
+            # A personal task's subtasks belong to its owner, even if created by others.
             owner_id = parent.owner_id
     elif project_id is not None:
         await demand_editor(work, project_id, ("project_id",))
@@ -76,8 +78,8 @@ async def create(work: Work, new: NewTask) -> Task:
 
 
 async def _demand_shown_to(work: Work, parent: Task, owner_id: UUID, assignee_id: UUID) -> None:
-    """Raise unless the viewer may share a new task below this parent, or the assignee sees it by
-    the parent anyway.
+    """Raise unless the viewer may share a new task below this parent, or the assignee can see the
+    parent anyway.
     """
     if await visibility.sees(work, parent.id, assignee_id):
         return
@@ -89,18 +91,19 @@ async def _demand_shown_to(work: Work, parent: Task, owner_id: UUID, assignee_id
 
 
 def hidden_from_assignee() -> Forbidden:
-    """Refused: somebody who does not see a task cannot be assigned without the right to share."""
+    """A user who cannot see a task can be assigned only with permission to share it."""
     return Forbidden(
-        "You can see this task but cannot share it, and this person does not see it yet.",
+        "The assignee cannot see this task yet, and you cannot share it. Choose another "
+        "assignee, or ask someone who can share it.",
         path=("assignee_id",),
     )
 
 
 async def create_in_one_statement(work: Work, new: NewTask, returning: Returning) -> Row | None:
-    """The new task, with the columns that are wanted of it; None where nothing was done.
+    """The new task, with the requested columns; None if nothing was done.
 
-    `work` is one of `domain.work.Transactions.single`. Raises what is wrong with the values
-    themselves, and `IntegrityError` where the id is taken.
+    `work` is one of `domain.work.Transactions.single`. Raises the failures of the values
+    themselves, and `IntegrityError` if the id is in use.
     """
     own = work.viewer.projects
     if new.project_id is None or new.parent_id is not None:
@@ -119,10 +122,10 @@ async def create_in_one_statement(work: Work, new: NewTask, returning: Returning
 
 
 async def assignable(work: Work, user_id: UUID) -> User:
-    """The user, if tasks can be given to them."""
+    """The user, if tasks can be assigned to them."""
     user = await work.readable(User, user_id, path=("assignee_id",))
     if not user.is_active:
-        raise BadInput("This account is deactivated.", path=("assignee_id",))
+        raise BadInput("This account is deactivated. Choose an active user.", path=("assignee_id",))
     return user
 
 
@@ -166,7 +169,7 @@ _EVENT = _bound(Event.__table__, _EVENT_COLUMNS, "event")
 def _insertion(*, in_project: bool) -> Statement:
     """A task, its number and its event, in one statement.
 
-    Numbering locks the project's row until the commit: no gap, no twin.
+    Numbering locks the project's row until the commit, so there are no gaps and no duplicates.
     """
     values = dict(_TASK)
     if in_project:
@@ -197,18 +200,19 @@ _SHARED = {
     "project_id": "project_id",
 }
 _EVENT_AT_ONCE = {name: bind for name, bind in _EVENT.items() if name not in _SHARED}
-# Says which columns of a table to give back; equal ones say the same.
+# The columns of a table to return; equal values mean equal columns.
 Returning = Callable[[Any], Sequence[Any]]
 
 
 @lru_cache(maxsize=500)
 def _at_once(viewer: Viewer, given: tuple[str, ...], returning: Returning) -> Statement:
-    """The project is numbered if all that `create` would demand holds; the rest follows from it.
+    """The project is numbered if everything that `create` would require holds; the rest follows
+    from it.
 
     `given` are the columns of the task that are not empty.
     """
-    # Of the project's row the UPDATE reads the newest version, of its members those of its own
-    # snapshot. Whoever changed them meanwhile has changed this time as well, and `create` decides.
+    # The UPDATE reads the newest version of the project's row, but the members of its own snapshot.
+    # A concurrent change of them has also changed this time, and then `create` decides.
     as_read = aliased(Project)
     demands = [
         Project.updated_at

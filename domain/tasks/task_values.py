@@ -1,7 +1,7 @@
-"""What a task's fields may hold, and how its changes are told: the same for one and for many.
+"""The values of a task's fields, and the events of their changes: the same for one task and many.
 
-Nothing here asks the database. `domain.tasks.task` does one thing to one task,
-`domain.tasks.task_bulk` many things in few statements, and both check and tell by these rules.
+Nothing here reads the database. `domain.tasks.task` does one thing to one task,
+`domain.tasks.task_bulk` many things in few statements, and both validate and record by these rules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from events.kinds import EventKind
 
 # Attributes that follow from others; events do not list them.
 FOLLOWING = ("tag_keys", "due_timezone", "root_id", "completed_at")
-# How attributes are called in the schema, where it differs.
+# The names of attributes in the schema, if they differ.
 SHOWN = {
     "assignee_id": "assignee",
     "project_id": "project",
@@ -33,7 +33,7 @@ SHOWN = {
 
 
 class Subtasks(Enum):
-    """What becomes of a task's subtasks when it is deleted."""
+    """What happens to a task's subtasks when it is deleted."""
 
     DELETE = "delete"
     MOVE_UP = "move up"
@@ -44,7 +44,7 @@ Changes = list[tuple[str, Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What a task is made from."""
+    """The fields of a new task."""
 
     title: str
     id: UUID | None = None
@@ -63,7 +63,7 @@ class NewTask:
 
 
 def checked_new(work: Work, new: NewTask) -> dict[str, Any]:
-    """The columns of a new task that it has from its maker."""
+    """The columns of a new task that its creator sets."""
     names = ("title", "description", "notes", "status", "priority", "start_at", "estimate_minutes")
     values: dict[str, Any] = {name: getattr(new, name) for name in names}
     values["tags"] = list(new.tags)
@@ -75,7 +75,7 @@ def checked_new(work: Work, new: NewTask) -> dict[str, Any]:
 
 
 def checked(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given fields, each by its rule, and what follows from them."""
+    """The given fields, each validated, and what follows from them."""
     values: dict[str, Any] = {}
     if "title" in given:
         values["title"] = rules.text(given["title"], ("title",), least=1, most=200)
@@ -110,7 +110,7 @@ def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     due_at, due_on = given.get("due_at"), given.get("due_on")
     if due_at is not None and due_on is not None:
-        refuse(BadInput("Give dueAt or dueOn, not both.", path=("due_on",)))
+        refuse(BadInput("Provide either dueAt or dueOn, not both.", path=("due_on",)))
     if due_on is not None:
         zone = work.viewer.timezone
         return {
@@ -122,16 +122,16 @@ def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def apply(work: Work, task: Task, values: Mapping[str, Any], if_version: int | None) -> Changes:
-    """Set checked values; what really changed, for `record`. Raises `Conflict`."""
+    """Set validated values; returns what really changed, for `record`. Raises `Conflict`."""
     wanted = dict(values)
     if task.status is wanted.get("status"):
-        # Completing what is completed keeps the moment of the first time.
+        # Completing a completed task keeps the time of the first completion.
         wanted.pop("completed_at", None)
     return work.apply(task, wanted, if_version=if_version, ref="task", ignore=FOLLOWING)
 
 
 def kind_of(changes: Changes) -> EventKind:
-    """The most telling kind for what changed."""
+    """The most specific kind for what changed."""
     by_name = {name: (old, new) for name, old, new in changes}
     if "status" in by_name:
         old, new = by_name["status"]
@@ -147,15 +147,15 @@ def kind_of(changes: Changes) -> EventKind:
 def record(
     work: Work, kind: EventKind, task: Task, changes: Sequence[tuple[str, Any, Any]] = ()
 ) -> None:
-    """Append to the log what happened to a task; `changes` by the models' names."""
+    """Append what happened to a task to the log; `changes` by the models' names."""
     work.session.add(Event(**event_of(work, kind, task, changes)))
 
 
 async def record_restored(
     work: Work, tasks: Sequence[UUID], project_id: UUID | None, deleted_at: dt.datetime | None
 ) -> None:
-    """Record of tasks that came back along with something else that they are back: who sees one of
-    them need not see what they came with.
+    """Record that tasks were restored along with another object: users who see one of them need not
+    see that object.
     """
     changes = [("deleted_at", deleted_at, None)]
     events = [
@@ -182,7 +182,7 @@ def event_of_values(
     task: Mapping[str, Any],
     changes: Sequence[tuple[str, Any, Any]] = (),
 ) -> dict[str, Any]:
-    """The same of a task that is told by its columns."""
+    """The same for a task given by its columns."""
     work.touched_users.update(
         user for user in (task["owner_id"], task["assignee_id"]) if user is not None
     )

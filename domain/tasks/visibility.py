@@ -1,7 +1,7 @@
-"""Who else sees a task.
+"""Which other users can see a task.
 
-The viewer's own rights are asked of `Work`. Here the same rule of `auth.access` is asked about
-other people: may they see this task? As in live delivery, one statement asks about many of them.
+The viewer's own rights are checked by `Work`. Here the same rule of `auth.access` is applied to
+other users: can they see this task? As in live delivery, one statement checks many of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _seen_statement() -> Select[UUID, UUID]:
         .table_valued(column("task_id", Uuid()), column("person_id", Uuid()))
         .render_derived(name="pair")
     )
-    # Written as text, so that subqueries of the rule do not add the table afresh; see events.log.
+    # A literal column, so that subqueries of the rule do not add the table again; see events.log.
     them = ViewerColumn(literal_column("pair.person_id", Uuid()))
     return (
         select(pair.c.task_id, pair.c.person_id)
@@ -52,13 +52,13 @@ def _named_statement() -> Select[UUID]:
     )
 
 
-# Built once: building the rule takes longer than asking it.
+# Built once: building the rule takes longer than running it.
 _SEEN = _seen_statement()
 _NAMED = _named_statement()
 
 
 async def seen(work: Work, pairs: Collection[TaskAndPerson]) -> set[TaskAndPerson]:
-    """Of these pairs of a task and a person, those where the person sees the task."""
+    """Of these pairs of a task and a user, those where the user can see the task."""
     if not pairs:
         return set()
     tasks, people = zip(*pairs, strict=True)
@@ -67,12 +67,12 @@ async def seen(work: Work, pairs: Collection[TaskAndPerson]) -> set[TaskAndPerso
 
 
 async def sees(work: Work, task_id: UUID, person_id: UUID) -> bool:
-    """Whether this person sees the task."""
+    """Whether this user can see the task."""
     return bool(await seen(work, [(task_id, person_id)]))
 
 
 async def viewers_named(work: Work, task_id: UUID, usernames: Sequence[str]) -> list[UUID]:
-    """Ids of the active people of these usernames (in lower case) who see the task."""
+    """Ids of the active users with these usernames (in lower case) who can see the task."""
     if not usernames:
         return []
     found = await work.session.scalars(_NAMED, {"task_id": task_id, "names": list(usernames)})

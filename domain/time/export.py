@@ -1,7 +1,8 @@
-"""Exports of reports: asked for by a person, made by a worker, kept for a day.
+"""Report exports: requested by a user, created by a worker, kept for a day.
 
-Whoever makes one says how far it is, and hears by that whether it was cancelled meanwhile. Every
-step is a change of its own with an event to its owner, so that progress is told as all else is.
+The worker reports its progress, and learns from the result whether the export was cancelled. Every
+step is a recorded change with an event to the owner, so progress is delivered like every other
+event.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from events.kinds import EventKind
 
 JOB = "report_export"
 KEPT = dt.timedelta(hours=24)
-# For how long one can still see that there was an export.
+# How long a finished export stays in the list.
 REMEMBERED = dt.timedelta(days=30)
 MAX_UNFINISHED = 5
 _CHUNK_SIZE = 1_000
@@ -31,7 +32,7 @@ _CHUNK_SIZE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a file rests on, by ids; see `domain.time.export_rows.rights`."""
+    """The IDs that access to a file depends on; see `domain.time.export_rows.rights`."""
 
     managed_project_ids: set[UUID]
     seen_project_ids: set[UUID]
@@ -51,10 +52,10 @@ async def create(
     format_: ExportFormat,
     bom: bool = False,
 ) -> ReportExport:
-    """Ask for an export; the arguments of the report have been checked."""
+    """Request an export. The arguments of the report have been validated."""
     user_id = work.viewer.require()
     if work.viewer.restricted:
-        raise Forbidden("An API key that is restricted to projects cannot make exports.")
+        raise Forbidden("An API key that is restricted to projects cannot create exports.")
     await locks.lock_owner(work)
     unfinished = await work.session.scalar(
         select(func.count()).where(
@@ -63,7 +64,8 @@ async def create(
     )
     if unfinished is not None and unfinished >= MAX_UNFINISHED:
         raise Failure(
-            f"{MAX_UNFINISHED} exports of yours are unfinished; wait for them, or cancel one.",
+            f"You have {MAX_UNFINISHED} unfinished exports, the most allowed; wait for one to "
+            "finish or cancel one.",
             code=ErrorCode.LIMIT_EXCEEDED,
         )
     export = ReportExport(
@@ -89,7 +91,7 @@ async def create(
 
 
 async def cancel(work: Work, export_id: UUID, if_version: int | None) -> ReportExport:
-    """Stop an export that is not finished; one that is over stays as it is."""
+    """Cancel an export that is not finished. One that is over stays unchanged."""
     export = await work.permitted(ReportExport, export_id, access.edit, "cancel")
     work.check_version(export, if_version, fields=["state"], ref="report_export")
     if not export.state.is_over:
@@ -98,11 +100,13 @@ async def cancel(work: Work, export_id: UUID, if_version: int | None) -> ReportE
     return export
 
 
-# --- for whoever makes it ------------------------------------------------------------------------
+# --- for the worker ------------------------------------------------------------------------------
 
 
 async def advance(work: Work, export_id: UUID, progress: int) -> bool:
-    """Say that it runs and how far it is, in per cent; False where it is to be given up."""
+    """Report that the export runs, with its progress in percent. Returns False if the worker is to
+    stop.
+    """
     export = await _unfinished(work, export_id)
     if export is None:
         return False
@@ -112,7 +116,7 @@ async def advance(work: Work, export_id: UUID, progress: int) -> bool:
 
 
 async def reserve(work: Work, export: ReportExport) -> UUID:
-    """A place in the store for its file, from before its first byte."""
+    """Reserve a stored file for the export before its first byte is written."""
     file = StoredFile(
         id=work.new_id(),
         uploader_id=export.user_id,
@@ -125,8 +129,8 @@ async def reserve(work: Work, export: ReportExport) -> UUID:
 
 
 async def finish(work: Work, export_id: UUID, file_id: UUID, size: int, rights: Rights) -> None:
-    """The file is in the store, to be fetched for as long as its owner has these rights; unless it
-    was cancelled, in which case the sweep removes it.
+    """Mark the export as done: its file is stored, and its owner can fetch it while they have these
+    rights. If it was cancelled, the sweep removes the file.
     """
     export = await _unfinished(work, export_id)
     if export is None:
@@ -149,7 +153,7 @@ async def finish(work: Work, export_id: UUID, file_id: UUID, size: int, rights: 
 
 
 async def fail(work: Work, export_id: UUID, reason: str) -> None:
-    """It cannot be made, and trying again is of no use."""
+    """Mark the export as failed for a reason that a retry would not change."""
     export = await _unfinished(work, export_id)
     if export is not None:
         _change(
@@ -161,9 +165,9 @@ async def fail(work: Work, export_id: UUID, reason: str) -> None:
 
 
 async def sweep(work: Work) -> int:
-    """Let exports expire whose file is over, and forget old ones; how many there were.
+    """Expire exports whose file has expired, and delete old ones. Returns how many.
 
-    The files are swept with all others (`domain.stored_file`).
+    The files are deleted with all others (`domain.stored_file`).
     """
     expired = await work.session.scalars(
         select(ReportExport)
@@ -189,7 +193,7 @@ async def sweep(work: Work) -> int:
 
 
 async def give_up_all(work: Work, user_id: UUID) -> None:
-    """Cancel what is unfinished of somebody who leaves."""
+    """Cancel the unfinished exports of a user whose account is deleted."""
     await work.session.execute(
         update(ReportExport)
         .where(ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING)

@@ -1,9 +1,9 @@
 """Entries as CSV (RFC 4180: comma, quotes where needed, CRLF); `domain.time.import_csv` reads them.
 
-A cell that a spreadsheet would take for a formula gets an apostrophe in front, by which it stays
-text; so does one that only differs from such a cell by apostrophes, so that reading takes off
-exactly what writing put there. Tags stand in one cell with semicolons between; a semicolon or
-backslash in a tag has a backslash before it.
+A cell that a spreadsheet would run as a formula gets an apostrophe in front, which makes it text.
+So does a cell that differs from such a cell only by leading apostrophes, so that reading removes
+exactly what writing added. Tags share one cell, separated by semicolons; a semicolon or backslash
+in a tag is escaped with a backslash.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ COLUMNS = (
     "description",
     "billable",
     "tags",
-    # The entry's own times, if it was cut to the days of the export.
+    # The entry's original times, if it was cut to the days of the export.
     "originalStart",
     "originalEnd",
 )
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _DEFUSED = re.compile(r"'+[=+\-@\t\r\n]")
-# What a cell of tags consists of. Each piece begins where the one before ends, whatever comes.
+# The tokens of a cell of tags: every character belongs to exactly one token.
 _PIECE = re.compile(r"[^;\\]+|\\.?|;", re.DOTALL)
 
 
 def defused(cell: str) -> str:
-    """A cell that no spreadsheet runs."""
+    """Make a cell safe for spreadsheets: text instead of a formula."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def meant(cell: str) -> str:
-    """What a cell said before it was defused."""
+    """Undo `defused`."""
     return cell[1:] if _DEFUSED.match(cell) else cell
 
 
 def header() -> str:
-    """The first line."""
+    """The header line."""
     return _written([COLUMNS])
 
 
 def lines(entries: Iterable[Line], id_of: Callable[[str, UUID], str]) -> str:
-    """The lines of some entries. `id_of` gives the global id of a `time_entry` or `task`."""
+    """The lines of some entries. `id_of` gives the global ID of a `time_entry` or `task`."""
     return _written([defused(cell) for cell in _cells(entry, id_of)] for entry in entries)
 
 

@@ -1,9 +1,8 @@
-"""A report for paper: title, what it is about, a chart of hours by day, the groups, totals.
+"""A report as PDF: title, description, a chart of hours by day, the groups, totals.
 
-Drawn page by page onto a canvas: every row is one line high, so that the number of pages is known
-before the first is drawn, and no page waits for another. The fonts come with the server
-(`domain.time.pdf_text` for other scripts than Latin, Greek and Cyrillic), and letters that they
-lack are shown as question marks.
+Drawn page by page onto a canvas. Every row is one line high, so the number of pages is known before
+the first one is drawn. The fonts are installed with the server (`domain.time.pdf_text` handles
+scripts other than Latin, Greek and Cyrillic); letters that no font has are drawn as question marks.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ _TOP = _HEIGHT - _MARGIN
 _BOTTOM = _MARGIN + 18
 _CHART_HEIGHT = 150.0
 _INDENT = 14.0
-# Right edges of the columns of numbers.
+# The right edges of the number columns.
 _HOURS, _BILLABLE, _COUNT = _WIDTH - _MARGIN - 110, _WIDTH - _MARGIN - 45, _WIDTH - _MARGIN
 _INK, _FAINT, _LINE = HexColor("#1f2937"), HexColor("#6b7280"), HexColor("#e5e7eb")
 _BAR, _SHADE = HexColor("#3b82f6"), HexColor("#f3f4f6")
 _MOST_BARS = 92
 _LABELS = {"month": "%Y-%m", "year": "%Y"}
-# The most days that each has.
+# The maximum number of days in each.
 _UNITS = {"week": 7, "month": 31}
 
 
@@ -56,8 +55,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What is printed. `days` are the seconds of each day that has any, in order; the chart begins
-    and ends with `first` and `last`, or where these are None with the first and last of `days`.
+    """The content of the document. `days` are the seconds of each day that has any, in order. The
+    chart covers `first` to `last`; where these are None, the first and last of `days`.
     """
 
     title: str
@@ -71,7 +70,7 @@ class Paper:
 
 
 def write(paper: Paper, file: BinaryIO, fonts: Sequence[Path] = ()) -> None:
-    """Write the document. `fonts`: looked into before those of the server."""
+    """Write the document. `fonts` are searched before those of the server."""
     with pdf_text.using(fonts):
         _write(paper, file)
 
@@ -102,7 +101,7 @@ def _write(paper: Paper, file: BinaryIO) -> None:
 
 
 def _pages(rows: int, first_top: float) -> list[int]:
-    """How many rows stand on each page."""
+    """The number of rows on each page."""
     first = int((first_top - _BOTTOM) // _ROW) - 1
     others = int((_TOP - _BOTTOM) // _ROW) - 1
     counts = [min(rows, first)]
@@ -151,7 +150,7 @@ def _chart(canvas: Any, paper: Paper, y: float) -> float:
 
 
 def _bars(paper: Paper) -> tuple[str, list[tuple[dt.date, int]]]:
-    """One bar a day, without gaps; a week, month or year each if there are too many."""
+    """One bar per day, without gaps; or per week, month or year if there are too many days."""
     days, week_start = paper.days, paper.week_start
     found = dict(days)
     first, last = paper.first or days[0][0], paper.last or days[-1][0]
@@ -184,7 +183,7 @@ def _unit_of(day: dt.date, unit: str, week_start: WeekDay) -> dt.date:
 
 
 def _step(most: float) -> float:
-    """A round number of hours between the lines of the chart, for at most five of them."""
+    """A round number of hours between the lines of the chart, so that there are at most five."""
     step = 0.1
     for factor in (2.5, 2, 2) * 20:
         if most / step <= 5:
@@ -265,7 +264,7 @@ def _text(
 
 
 def _fitted(text: str, size: float, width: float, *, bold: bool = False) -> str:
-    """As much of a text as a width holds."""
+    """The longest beginning of a text that fits a width."""
     text = " ".join(_drawable(text).split())
     if _width(text, size, bold) <= width:
         return text
@@ -306,7 +305,9 @@ def _font(bold: bool) -> str:
 
 
 def _drawable(text: str) -> str:
-    """A text in letters that a font has; accents of others are let go before the letter is."""
+    """A text with only letters that a font has; a letter without its accents is the second
+    choice.
+    """
     known = _letters()
     found = []
     for letter in texts.normalized(text):

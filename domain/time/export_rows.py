@@ -1,7 +1,7 @@
-"""The entries of an export, with the names that a reader knows things by.
+"""The entries of an export, with readable names.
 
-An entry that begins before the first day of the export, or ends after its last, is cut there, as a
-report cuts it: the lines of an export add up to the report of the same days.
+An entry that starts before the first day of the export or ends after its last day is cut there, as
+in a report: the lines of an export add up to the report of the same days.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from domain.timezones import Zone
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry, cut to the days of the export. Moments are in the export's zone; what its reader
-    may not see is None.
+    """One entry, cut to the days of the export. Times are in the export's zone; what its reader
+    cannot see is None.
     """
 
     id: UUID
     starts: dt.datetime
-    # None: it is running, and counts up to the moment of the export.
+    # None if the entry is running; it counts up to the time of the export.
     ends: dt.datetime | None
-    # The entry's own start and end, if it was cut; both None otherwise.
+    # The entry's original start and end if it was cut; otherwise None.
     whole_starts: dt.datetime | None
     whole_ends: dt.datetime | None
     day: dt.date | None
@@ -59,14 +59,14 @@ class Line:
     user: str
     project_key: str | None
     project: str | None
-    # `KEY-42`, or the task's id where it is in no project that the reader sees.
+    # `KEY-42`, or the task's ID if it is in no project that the reader can see.
     task_key: str | UUID | None
     task: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The days of an export, each None where it has no such bound, in its zone."""
+    """The first and last day of an export in its zone; None for no limit."""
 
     first: dt.date | None
     last: dt.date | None
@@ -74,19 +74,19 @@ class Days:
 
     @property
     def start(self) -> dt.datetime | None:
-        """The moment at which the first day begins."""
+        """When the first day starts."""
         return None if self.first is None else timezones.start_of_day(self.first, self.zone)
 
     @property
     def end(self) -> dt.datetime | None:
-        """The moment at which the last day is over."""
+        """When the last day ends."""
         if self.last is None:
             return None
         return timezones.start_of_day(self.last + dt.timedelta(days=1), self.zone)
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of the statement: it gives entries that have time on any of the days."""
+        """The parameters of the statement, which selects entries with time on any of the days."""
         return {
             "from_day": self.first,
             "to_day": self.last,
@@ -95,7 +95,7 @@ class Days:
         }
 
     def line(self, row: Any) -> Line:
-        """A row of the statement, cut."""
+        """Cut a row of the statement to the days."""
         starts, until = row.started_at, row.until
         if row.day is None:
             starts = max(starts, self.start or starts)
@@ -132,7 +132,7 @@ def statement(
     has_first: bool,
     has_last: bool,
 ) -> Select[*tuple[Any, ...]]:
-    """The entries that `where(entity)` leaves, the oldest first; see `Days.params`."""
+    """The entries that match `where(entity)`, oldest first; see `Days.params`."""
     columns = (
         _ENTRY.id,
         _ENTRY.started_at,
@@ -161,11 +161,14 @@ def rights(
     has_first: bool,
     has_last: bool,
 ) -> Select[*tuple[Any, ...]]:
-    """One row: which rights `statement` rests on, as arrays of ids.
+    """One row: the permissions that the result of `statement` depends on, as arrays of IDs.
 
-    `managed_project_ids`: projects of other people's entries. `seen_project_ids`: projects whose
-    names are shown. `seen_task_ids`: tasks whose titles are shown, but for those that are seen with
-    such a project, and personal tasks of one's own. One's own entries rest on nothing.
+    - `managed_project_ids`: projects of other users' entries.
+    - `seen_project_ids`: projects whose names are shown.
+    - `seen_task_ids`: tasks whose titles are shown, except tasks in such a project and the viewer's
+      own personal tasks.
+
+    The viewer's own entries need no permission.
     """
     others = _ENTRY.user_id != viewer.sql_id
     seen_anyway = or_(

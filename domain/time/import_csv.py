@@ -1,8 +1,8 @@
-"""Time entries from CSV: exports of Taskloom, Clockify, Toggl Track and Kimai.
+"""Reads time entries from CSV: exports of Taskloom, Clockify, Toggl Track and Kimai.
 
-The separator (comma, semicolon or tab) and the layout are found from the header line, in which case
-and the order of columns do not matter. Whatever the layout, a `Row` has its cells by the names in
-`COLUMNS`; `domain.time.import_values` reads them.
+The separator (comma, semicolon or tab) and the layout are detected from the header line; the case
+and order of columns do not matter. In every layout a `Row` has its cells by the names in `COLUMNS`;
+`domain.time.import_values` parses them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from enum import Enum
 from domain.time import export_csv
 from errors import BadInput, ErrorCode, Failure
 
-# A start is `start`, or a date and a time in two columns. `duration` counts in seconds if it is a
-# whole number, `hours` in hours.
+# A start is `start`, or a date and a time in two columns. A whole number is seconds in `duration`
+# and hours in `hours`.
 COLUMNS = (
     *("id", "start", "end", "day", "startDate", "startTime", "endDate", "endTime"),
     *("duration", "hours", "project", "task", "activity", "description", "billable", "tags"),
@@ -27,10 +27,10 @@ COLUMNS = (
 
 
 class Layout(Enum):
-    """Whose columns a file has."""
+    """The program whose columns a file has."""
 
     TASKLOOM = "Taskloom"
-    # Clockify and Toggl Track have the same names for what is read.
+    # Clockify and Toggl Track use the same names for the columns that are read.
     TRACKER = "Clockify or Toggl Track"
     KIMAI = "Kimai"
 
@@ -38,7 +38,7 @@ class Layout(Enum):
 _OWN = {name.lower(): name for name in ("id", "start", "end", "day", "project", "task", "user")}
 _OWN |= {name: name for name in ("description", "billable", "tags", "duration")}
 _OWN |= {"durationseconds": "duration"}
-# Columns of exports that are not read.
+# Columns of exports that are ignored.
 _OWN_REST = {name.lower() for name in export_csv.COLUMNS} - set(_OWN)
 _COMMON = ("project", "description", "billable", "tags", "user", "username", "email", "duration")
 _TRACKER = {name: name for name in (*_COMMON, "task")} | {
@@ -61,7 +61,7 @@ _NAMES: Mapping[Layout, Mapping[str, str]] = {
     Layout.TRACKER: _TRACKER,
     Layout.KIMAI: _KIMAI,
 }
-# Columns of which one is enough to know a layout of others.
+# Columns that identify the layout of another program.
 _MARKS = {
     Layout.TRACKER: ({"start date"},),
     Layout.KIMAI: ({"date", "from"}, {"date", "begin"}, {"date", "duration", "activity"}),
@@ -72,37 +72,37 @@ _BREAKS = re.compile(r"[\t\r\n]+")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line that was read; `number` is that of the spreadsheet, in which the first is 1."""
+    """A parsed line; `number` is its row in a spreadsheet, where the header is 1."""
 
     number: int
     layout: Layout
     cells: Mapping[str, str]
-    # By column, how the file calls it.
+    # The file's name for each column.
     headers: Mapping[str, str]
-    # Why its cells cannot be told apart; None for a row as it should be.
+    # Why the cells cannot be assigned to columns; None for a valid row.
     fault: str | None = None
 
     def get(self, column: str) -> str | None:
-        """A cell, or None where it is empty or there is no such column."""
+        """A cell, or None if it is empty or the column does not exist."""
         return self.cells.get(column) or None
 
     def header(self, column: str) -> str:
-        """How the file calls a column."""
+        """The file's name for a column."""
         return self.headers.get(column, column)
 
     def path(self, column: str) -> tuple[str, ...]:
-        """The place of a column in an error."""
+        """The error path of a column."""
         return (self.header(column),)
 
 
 def parsed(text: str, *, most: int) -> list[Row]:
-    """The rows of a file. Raises `BadInput` if it is not CSV, or lacks what an entry needs."""
+    """The rows of a file. Raises `BadInput` if it is not CSV or lacks a required column."""
     text = text.removeprefix("\ufeff")
     _demand_decoded(text)
     first = 1
     separator = None
     if text[:4].lower() == "sep=" and text[4:5]:
-        # A line by which spreadsheet programs are told the separator.
+        # A line that tells spreadsheet programs the separator.
         separator, text = text[4], text[5:].removeprefix("\r").removeprefix("\n")
         first = 2
     separator = separator or _separator(text)
@@ -118,7 +118,7 @@ def parsed(text: str, *, most: int) -> list[Row]:
 
 
 def _demand_decoded(text: str) -> None:
-    """Raise for text whose bytes were UTF-16, or UTF-8 that was read as Latin-1."""
+    """Raise if the text was decoded wrongly from UTF-16, or from UTF-8 as Latin-1."""
     if "\0" in text or text.startswith(("ÿþ", "þÿ", "ï»¿")):
         raise BadInput(
             "The file was not decoded correctly. Save it as UTF-8 and read it as UTF-8.",
@@ -127,7 +127,7 @@ def _demand_decoded(text: str) -> None:
 
 
 def _separator(text: str) -> str:
-    """The one that gives the header the most known names."""
+    """The separator that gives the header the most known names."""
     known = set().union(*_NAMES.values(), _OWN_REST)
 
     def count(separator: str) -> int:
@@ -154,11 +154,11 @@ def _layout(names: Sequence[str]) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The layout, and for each cell of a row the column that it is of; None if it is not read."""
+    """The layout, and the column of each cell in a row; None if the cell is ignored."""
 
     layout: Layout
     columns: Sequence[str | None]
-    # By column, how the file calls it.
+    # The file's name for each column.
     names: Mapping[str, str]
 
 
@@ -170,8 +170,9 @@ def _header(names: Sequence[str]) -> _Header:
         for name, column in zip(names, columns, strict=True):
             if column is None and _plain(name) not in _OWN_REST:
                 raise BadInput(
-                    f"Unknown column “{name[:50]}”. Columns are {', '.join(export_csv.COLUMNS)}, "
-                    "or those of an export of Clockify, Toggl Track or Kimai.",
+                    f"Unknown column “{name[:50]}”. Use the columns "
+                    f"{', '.join(export_csv.COLUMNS)}, or those of an export of Clockify, Toggl "
+                    "Track or Kimai.",
                     path=("csv",),
                 )
     read = [column for column in columns if column is not None]
@@ -179,16 +180,16 @@ def _header(names: Sequence[str]) -> _Header:
         if read.count(column) > 1:
             twice = [names[i] for i, other in enumerate(columns) if other == column]
             raise BadInput(
-                f"Two columns of the header mean the same: {' and '.join(twice)}.", path=("csv",)
+                f"The columns {' and '.join(twice)} mean the same; keep one of them.", path=("csv",)
             )
     if not {"start", "day", "startDate"} & set(read):
-        raise BadInput("The header has neither a column start nor day.", path=("csv",))
+        raise BadInput("The header must have a column start or day.", path=("csv",))
     called = {column: name for name, column in zip(names, columns, strict=True) if column}
     return _Header(layout, columns, called)
 
 
 def _one_line(cell: str) -> str:
-    """A cell without its line breaks, and without blanks around them."""
+    """A cell without line breaks and the blanks around them."""
     return " ".join(filter(None, map(str.strip, _BREAKS.split(cell))))
 
 
@@ -201,17 +202,17 @@ def _rows(reader: Iterator[list[str]], header: _Header, first: int, most: int) -
         count += 1
         if count > most:
             raise Failure(
-                f"A file has at most {most:,} entries.",
+                f"csv can contain at most {most:,} entries; split the file.",
                 path=("csv",),
                 code=ErrorCode.LIMIT_EXCEEDED,
             )
         if len(cells) != len(columns):
-            fault = f"The header has {len(columns)} columns, and this row {len(cells)}."
+            fault = f"This row has {len(cells)} cells but the header has {len(columns)} columns."
             yield Row(number, layout, {}, header.names, fault)
             continue
         clean = export_csv.meant if layout is Layout.TASKLOOM else str
         found = {
-            # No text of an entry has several lines.
+            # Entries have single-line text only.
             column: _one_line(clean(cell))
             for column, cell in zip(columns, cells, strict=True)
             if column is not None

@@ -1,8 +1,8 @@
-"""When the entry of an imported row was, and how long.
+"""Parses the times and durations of imported rows.
 
-Moments without an offset are local times of the import's zone (`domain.timezones` has the rule for
-those that a clock skips or shows twice). Dates are ISO (2025-04-27), with dots (27.4.2025) or with
-slashes, of which the whole file decides whether the month or the day comes first.
+Times without an offset are local times of the import's zone (`domain.timezones` has the rule for
+those that the clock skips or repeats). Dates are ISO (2025-04-27), with dots (27.4.2025) or with
+slashes, where the whole file decides whether the month or the day comes first.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _UNITS = re.compile(
 _DECIMAL = re.compile(r"(\d{1,5})[.,](\d{1,6})(?:\s*(?:h|hrs?|hours?))?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
 _TIME_COLUMNS = {*_DATE_COLUMNS, "startTime", "endTime", "duration", "hours"}
-# Names have at most 200 characters, which may be several code points each.
+# Names have at most 200 characters, each of which can be several code points.
 _LONGEST_TIME, _LONGEST_NAME = 100, 1_000
 _MOST_SECONDS = 999_999_999
 
 
 class NoticeCode(Enum):
-    """What an import tells of a row besides errors."""
+    """What an import reports about a row besides errors."""
 
     SKIPPED_TIME = "SKIPPED_TIME"
     REPEATED_TIME = "REPEATED_TIME"
@@ -51,7 +51,7 @@ class NoticeCode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`column`: as the file calls it."""
+    """A notice; `column` is the file's name for the column."""
 
     code: NoticeCode
     column: str | None
@@ -71,14 +71,14 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """In seconds; `exact_to`: by how many it may differ, as it was written."""
+    """A duration in seconds; `exact_to` is the precision of its notation in seconds."""
 
     seconds: int
     exact_to: int = 0
 
 
 def is_day_first(rows: Iterable[Row]) -> bool | None:
-    """Whether dates with slashes have the day first; None if the file has both, or says nothing."""
+    """Whether dates with slashes have the day first; None if the file does not show it clearly."""
     found: set[bool] = set()
     for row in rows:
         for text in _dates(row):
@@ -98,8 +98,8 @@ def _dates(row: Row) -> Iterator[str]:
 
 
 def demand_short(row: Row) -> None:
-    """Raise `BadInput` for a cell that is too long to be what its column says, before anything else
-    reads it. Descriptions and tags have limits of their own.
+    """Raise `BadInput` if a cell is too long for its column, before anything else parses it.
+    Descriptions and tags have limits of their own.
     """
     for column, cell in row.cells.items():
         most = _LONGEST_TIME if column in _TIME_COLUMNS else _LONGEST_NAME
@@ -113,7 +113,7 @@ def demand_short(row: Row) -> None:
 
 @check(Times())
 def times(row: Row, zone: Zone, *, day_first: bool | None) -> Times:
-    """When the entry of a row was. Raises `BadInput` at the column that cannot be read."""
+    """The times of a row's entry. Raises `BadInput` at the column that cannot be parsed."""
     reader = _Reader(row, zone, day_first)
     length = reader.duration()
     if (text := row.get("day")) is not None:
@@ -147,10 +147,10 @@ class _Reader:
             apart = int((pairs[0][1] - pairs[0][0]).total_seconds())
             if apart < 0:
                 raise BadInput("The end is before the start.", path=self.row.path(ends_column))
-            assert length is not None, "every pair fits no duration"
+            assert length is not None, "a row without a duration always fits"
             raise BadInput(
-                f"The duration is {_clock(length.seconds)}, but start and end are {_clock(apart)} "
-                "apart.",
+                f"The duration is {_clock(length.seconds)}, but start and end are "
+                f"{_clock(apart)} apart.",
                 path=self.row.path("duration" if self.row.get("duration") else "hours"),
             )
         times = Times(start=fitting[0][0], end=fitting[0][1])
@@ -163,7 +163,7 @@ class _Reader:
         text = self.row.get(which)
         if text is not None:
             found = self._moment(text, which)
-            # Any further away, and it has no moment in some zones.
+            # Years further away cannot be converted in every zone.
             if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
                 raise BadInput("Invalid date. Write 2026-11-20.", path=self.row.path(which))
             return which, found
@@ -175,12 +175,14 @@ class _Reader:
         start_date = self.row.get("startDate")
         date_text = self.row.get(date_column) or start_date
         if date_text is None:
-            raise BadInput("A time needs a date as well.", path=self.row.path(date_column))
+            raise BadInput(
+                "A time needs a date; fill in this column too.", path=self.row.path(date_column)
+            )
         found = dt.datetime.combine(self.date(date_text, date_column), time)
         if which == "end" and self.row.get("endDate") is None:
             _, start = self._local("start")
             if start is not None and found < start:
-                # Without a date of its own, an end is the first such time after the start.
+                # Without a date, the end is the first such time after the start.
                 found += dt.timedelta(days=1)
         return time_column, found
 
@@ -220,8 +222,8 @@ class _Reader:
             return second > 12
         if self.day_first is None:
             raise BadInput(
-                f"{first}/{second} may be a day and a month or a month and a day, and no other row "
-                "of the file decides which. Write dates as 2025-04-27.",
+                f"{first}/{second} is ambiguous: no other row shows whether the day or the month "
+                "comes first. Write dates as 2025-04-27.",
                 path=self.row.path(column),
             )
         return not self.day_first
@@ -233,7 +235,7 @@ class _Reader:
             if match[4] and 1 <= hour <= 12:
                 hour = hour % 12 + (12 if match[4] == "p" else 0)
             elif match[4]:
-                # There is no 13 PM.
+                # 13 PM does not exist.
                 hour = 24
             with suppress(ValueError):
                 return dt.time(hour, minute, second)
@@ -257,7 +259,7 @@ class _Reader:
         return None
 
     def _moments(self, local: dt.datetime) -> list[dt.datetime]:
-        """The moment of a time; both, the first one first, of a local time that is shown twice."""
+        """The UTC time of a local time; both, earlier first, if the clock shows it twice."""
         if local.tzinfo is not None:
             return [local.astimezone(dt.UTC)]
         first = timezones.moment_of(local, self.zone)
@@ -268,7 +270,7 @@ class _Reader:
     def _tell(
         self, times: Times, local: dt.datetime, column: str, taken: dt.datetime | None
     ) -> None:
-        """Add a notice if a local time does not exist, or exists twice."""
+        """Add a notice if a local time does not exist or exists twice."""
         if local.tzinfo is not None or taken is None:
             return
         clock = timezones.clock_at(local, self.zone)
@@ -290,14 +292,15 @@ class _Reader:
                     NoticeCode.REPEATED_TIME,
                     header,
                     f"{local:%Y-%m-%d %H:%M} occurs twice in {self.zone.key}. It was read as the "
-                    f"{which}, {taken.astimezone(self.zone).isoformat(timespec='minutes')}; write "
-                    "an offset to say which one you mean.",
+                    f"{which}, {taken.astimezone(self.zone).isoformat(timespec='minutes')}; add "
+                    "an offset to choose one.",
                 )
             )
 
 
 def parsed_duration(text: str, *, in_hours: bool = False) -> Duration | None:
-    """`5400` (seconds), `1:30`, `1:30:00`, `1.50` (hours), `18:25 min`, `1h 30m`; None otherwise.
+    """Parse `5400` (seconds), `1:30`, `1:30:00`, `1.50` (hours), `18:25 min` or `1h 30m`; None if
+    invalid.
 
     `in_hours`: whole numbers are hours.
     """

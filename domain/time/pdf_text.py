@@ -1,9 +1,9 @@
-"""Text of any script on a page: runs that the document's font lacks are drawn as outlines.
+"""Text of any script in a PDF: runs that the document's font lacks are drawn as outlines.
 
 HarfBuzz shapes a run (Arabic letters join, Devanagari vowels move), and its glyphs are drawn as
-paths: by the operator's fonts (`using`), and by those of the Noto family. Runs of both directions
-are put in the order of the Unicode Bidirectional Algorithm, as far as names need it: without
-embeddings. Text in outlines can be read but not selected.
+paths, from the operator's fonts (`using`) and those of the Noto family. Runs of both directions
+follow the Unicode Bidirectional Algorithm as far as names need it, without embeddings. Outlined
+text can be read but not selected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import uharfbuzz as hb  # type: ignore[import-untyped]  # it has no annotations
 
-# By package and folder. Han is drawn as in Chinese, and as in Japanese beside kana.
+# By package and folder. Han characters use the Chinese font, or the Japanese one beside kana.
 _FILES = {
     "arabic": ("justmytype_intl_rtl", "notosansarabic/NotoSansArabic[wdth,wght].ttf"),
     "hebrew": ("justmytype_intl_rtl", "notosanshebrew/NotoSansHebrew[wdth,wght].ttf"),
@@ -37,7 +37,7 @@ _FILES = {
     "chinese": ("justmytype_intl_cjk", "notosanssc/NotoSansSC[wght].ttf"),
     "japanese": ("justmytype_intl_cjk", "notosansjp/NotoSansJP[wght].ttf"),
 }
-# The operator's fonts, in the order in which they are looked into.
+# The operator's fonts, in search order.
 _own: ContextVar[tuple[str, ...]] = ContextVar("fonts", default=())
 _KANA = range(0x3040, 0x3100)
 _HANGUL = range(0xAC00, 0xD7B0)
@@ -67,13 +67,13 @@ class Shaped:
 
     @property
     def advance(self) -> int:
-        """How wide all of them are."""
+        """The total width."""
         return sum(advance for *_, advance in self.glyphs)
 
 
 @contextmanager
 def using(fonts: Sequence[Path]) -> Iterator[None]:
-    """Look into these fonts first, within the block."""
+    """Search these fonts first, within the block."""
     token = _own.set(tuple(map(str, fonts)))
     try:
         yield
@@ -82,12 +82,12 @@ def using(fonts: Sequence[Path]) -> Iterator[None]:
 
 
 def has(letter: str) -> bool:
-    """Whether another font than the document's has a letter."""
+    """Whether a font other than the document's has a letter."""
     return any(ord(letter) in _letters(name) for name in (*_own.get(), *_FILES))
 
 
 def runs(text: str, is_own: Callable[[str], bool]) -> list[Run]:
-    """The runs of a line in the order in which they are drawn, from the left."""
+    """The runs of a line in drawing order, from the left."""
     fonts = _fonts(text, is_own)
     levels = _levels(text)
     found: list[tuple[int, Run]] = []
@@ -113,12 +113,12 @@ def _reversed_from(found: list[tuple[int, Run]], level: int) -> Iterator[tuple[i
 
 
 def _levels(text: str) -> list[int]:
-    """Of each letter, its embedding level: odd ones are read from the right."""
+    """The embedding level of each letter; odd levels read from right to left."""
     kinds = [unicodedata.bidirectional(letter) for letter in text]
     strong = [kind for kind in kinds if kind == "L" or kind in _RIGHT_TO_LEFT]
     base = int(bool(strong) and strong[0] in _RIGHT_TO_LEFT)
     levels: list[int | None] = []
-    # Which way each letter reads, as its neutral neighbours see it.
+    # The direction of each letter, as neutral neighbors see it.
     is_rtl: list[bool | None] = []
     last = "L" if not base else "R"
     for kind in kinds:
@@ -210,7 +210,7 @@ def shaped(text: str, name: str, *, bold: bool, is_rtl: bool) -> Shaped:
 
 
 def draw(path: Any, run: Shaped, x: float, y: float, size: float) -> None:
-    """Add the outlines of a run to a path of ReportLab's."""
+    """Add the outlines of a run to a ReportLab path."""
     scale = size / run.units
     for glyph, x_offset, y_offset, advance in run.glyphs:
         pen = _Pen(path, x + x_offset * scale, y + y_offset * scale, scale)
@@ -219,7 +219,7 @@ def draw(path: Any, run: Shaped, x: float, y: float, size: float) -> None:
 
 
 class _Pen:
-    """Receives a glyph's outline in units of its font (the protocol of fontTools' pens)."""
+    """Receives a glyph's outline in units of its font (the pen protocol of fontTools)."""
 
     def __init__(self, path: Any, x: float, y: float, scale: float) -> None:
         self._path = path
@@ -238,7 +238,7 @@ class _Pen:
         self._path.lineTo(*self._point(point))
 
     def qCurveTo(self, control: tuple[float, float], end: tuple[float, float]) -> None:  # noqa: N802
-        """PDF has cubic curves only."""
+        """Convert to a cubic curve; PDF has no others."""
         start = self._last
         first = tuple(a + 2 / 3 * (b - a) for a, b in zip(start, control, strict=True))
         second = tuple(a + 2 / 3 * (b - a) for a, b in zip(end, control, strict=True))
@@ -251,4 +251,4 @@ class _Pen:
         self._path.close()
 
     def endPath(self) -> None:  # noqa: N802
-        """Nothing is left to do."""
+        """Nothing to do."""

@@ -1,20 +1,20 @@
-"""Reports on time: entries split at the midnights of a zone, and summed by any nesting of groups.
+"""Time reports: entries split at a zone's midnights, and summed in nested groups.
 
-It is said in one SQL statement. The days of the report are made first, each as the moment at which
-it begins in the zone (so that days of 23 and 25 hours are what they are); then every entry is
-looked up in them by its start, and only those few that reach into the next day are cut into slices,
-one a day. Entries are whole seconds and so are midnights: slices add up to their entry exactly.
+One SQL statement computes it. It first creates the days of the report, each as the moment when it
+starts in the zone (so days can have 23 or 25 hours). Each entry's first day is found by its start,
+and only the few entries that reach into the next day are cut into slices, one per day. Entries and
+midnights are whole seconds, so slices add up to their entry exactly.
 
-The statement groups by all keys at once and gives one row for each innermost group; the groups
-above are added up from those rows. Seconds simply add up. Two things do not, so each row carries
-them once for every level:
+The statement groups by all keys at once and returns one row per innermost group; outer groups are
+added up from these rows. Seconds simply add up. Two things do not, so each row has columns for
+every level:
 
-- *Counts.* A group counts the entries in it. An entry of two days is one in its project, and one in
-  each of the two days. So a slice counts at a level that has days, and else only if it is the
-  entry's first in the week, the month or the report.
-- *Tags.* An entry with two tags stands in the groups of both, with all its time: that is what the
-  time on a tag means. Groups by tag are the only ones that overlap. A level above counts such an
-  entry once, by its first tag, so that totals are always those of the entries.
+- *Counts.* A group counts its entries. An entry of two days counts once in its project, and once in
+  each of the two days. So a slice counts at a level that has days, and otherwise only if it is the
+  entry's first one in the week, the month or the report.
+- *Tags.* An entry with two tags is in both groups, with all its time: this is the meaning of the
+  time of a tag. Only groups by tag overlap. An outer level counts such an entry once, by its first
+  tag, so that totals are always those of the entries.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ from domain import timezones
 MAX_GROUPS = 10_000
 _DAY = text("interval '1 day'")
 _YEAR = dt.timedelta(days=366)
-# A Monday before all days that there can be.
+# A Monday before every possible day.
 _MONDAY = dt.date(1897, 2, 1)
 
 
 class GroupBy(Enum):
-    """What entries are grouped by."""
+    """The criteria that entries are grouped by."""
 
     PROJECT = "project"
     TASK = "task"
@@ -76,7 +76,7 @@ class GroupBy(Enum):
 
 
 TIMES = frozenset({GroupBy.DAY, GroupBy.WEEK, GroupBy.MONTH})
-# Columns of the innermost groups.
+# The columns of the innermost groups.
 _KEYS = {
     GroupBy.PROJECT: "project_id",
     GroupBy.TASK: "task_id",
@@ -91,17 +91,17 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """All that the statement depends on, apart from which entries there are."""
+    """What the statement depends on, apart from the filter."""
 
     group_by: tuple[GroupBy, ...]
-    # Whether the report begins, and ends, at a day that is given.
+    # Whether the report has a first and a last day.
     has_first: bool
     has_last: bool
 
     @property
     def sums(self) -> list[tuple[str, str, str]]:
-        """For each level, from the whole report down: the names of the columns that hold its
-        seconds, billable seconds and count. Levels that count alike share theirs.
+        """The names of the columns with seconds, billable seconds and count, for each level from
+        the whole report inwards. Levels that count alike share columns.
         """
         found = []
         for level in range(len(self.group_by) + 1):
@@ -116,7 +116,7 @@ class Shape:
 
     @property
     def sliced(self) -> bool:
-        """Whether days matter at all."""
+        """Whether the report depends on days."""
         return self.has_first or self.has_last or not TIMES.isdisjoint(self.group_by)
 
 
@@ -127,8 +127,8 @@ def parameters(
     last: dt.date | None,
     limit: int = MAX_GROUPS,
 ) -> dict[str, Any]:
-    """The values of the statement's parameters, besides those of the predicates."""
-    # Where no day is given, the offsets reach from before the first entry that there can be until
+    """The values of the statement's parameters, except those of the predicates."""
+    # Without given days, the offsets cover every time from before the first possible entry until
     # after now.
     offsets = timezones.day_offsets(
         timezone,
@@ -148,7 +148,7 @@ def parameters(
 def statement(
     shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]]
 ) -> Select[*tuple[Any, ...]]:
-    """The innermost groups of the entries that `where(entity)` leaves; see `parameters`."""
+    """The innermost groups of the entries that match `where(entity)`; see `parameters`."""
     rows = _sliced(shape, where) if shape.sliced else _whole(shape, where)
     source: Any = rows
     tag_no: Any = None
@@ -204,7 +204,7 @@ def _sum(label: str, columns: Mapping[str, Any], tag_no: Any) -> Any:
 
 
 def _chosen(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]]) -> tuple[Any, Any]:
-    """The entries, and the columns of theirs that groups are made from."""
+    """The entries, with the columns that groups are made from."""
     entry = aliased(TimeEntry, name="entry")
     by_tag = [entry.tags, entry.tag_keys] if GroupBy.TAG in shape.group_by else []
     keys = [
@@ -213,8 +213,8 @@ def _chosen(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]])
         if by in shape.group_by
     ]
     query = select(*keys, entry.billable, *by_tag).where(*where(entry))
-    # Days of all zones lie within a day of the same days in UTC: by this an index serves, and
-    # what is beyond is cut off exactly where the slices are made.
+    # A day of any zone is within one day of the same day in UTC. This coarse limit uses an index;
+    # the slices cut exactly.
     if shape.has_first:
         query = query.where(ends(entry) >= _utc(_first() - 1))
     if shape.has_last:
@@ -231,8 +231,8 @@ def _whole(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]]) 
 def _sliced(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]]) -> Any:
     """Each entry's seconds on each of its days, within the report's days.
 
-    Days have numbers, from 1. The entry's first is found in the array of days by bisection, its
-    last is nearly always the same, and `generate_series` gives a row for each.
+    Days are numbered from 1. A binary search in the array of days finds the entry's first day; its
+    last day is nearly always the same, and `generate_series` returns a row for each.
     """
     bounds = _bounds(shape)
     starts_of = select(bounds.c.starts).scalar_subquery()
@@ -248,7 +248,7 @@ def _sliced(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]])
             else_=entry.day - first_day + 1,
         ).label("number"),
     )
-    # OFFSET 0 keeps PostgreSQL from looking the number up again wherever it is named.
+    # OFFSET 0 keeps PostgreSQL from computing the number again at each use.
     found = found_once.offset(0).subquery("found")
     kept = [column for column in found.c if column.key not in {"day", "starts", "ends", "number"}]
     one_day = or_(
@@ -287,9 +287,9 @@ def _sliced(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]])
 
 
 def _bounds(shape: Shape) -> CTE:
-    """One row: the first day, the number of days, and the moments at which they begin, with the
-    end of the last. Where the report has no first or last day, they reach from the first entry of
-    all to now; a day or two too far does no harm.
+    """One row: the first day, the number of days, and the moments when they start, with the end of
+    the last one. Without a first or last day, they cover the first entry of all to now; a day or
+    two more does no harm.
     """
     oldest = _utc_day(select(func.min(TimeEntry.started_at)).scalar_subquery()) - 1
     first = _first() if shape.has_first else oldest
@@ -320,7 +320,7 @@ def _bounds(shape: Shape) -> CTE:
 
 
 def _number(moment: Any, starts_of: Any) -> Any:
-    """The number of the day in which a moment lies; 0 before the first."""
+    """The number of the day that contains a moment; 0 before the first."""
     return func.width_bucket(_moment(moment), starts_of, type_=Integer())
 
 
@@ -333,7 +333,7 @@ def _moment(value: Any) -> Any:
 
 
 def _begins(midnight: Any, offsets: Any) -> Any:
-    """The moment at which a day begins in the zone."""
+    """When a day starts in the zone."""
     number = func.width_bucket(cast(midnight, Date()), offsets.c.days, type_=Integer())
     seconds = type_coerce(offsets.c.seconds, ARRAY(Integer()))[func.greatest(number, 1)]
     offset = seconds * text("interval '1 second'")
@@ -357,13 +357,13 @@ def _utc_day(moment: Any) -> Any:
 
 
 def _week_of(day: Any) -> Any:
-    """The first day of the week that a day lies in, by whole numbers alone, which is quickest."""
+    """The first day of the week of a day, with integer arithmetic, which is the fastest."""
     since = (day - literal(_MONDAY, Date()) - bindparam("week_start", type_=Integer()) + 1) % 7
     return type_coerce(day - since, Date())
 
 
 def _length(starts: Any, end: Any) -> Any:
-    # Whole seconds; as an Integer, since sums of those are quicker.
+    # Whole seconds, as an Integer, since its sums are faster.
     return cast(func.date_part(literal("epoch", Text()), _moment(end) - starts), Integer())
 
 
@@ -372,7 +372,7 @@ def _length(starts: Any, end: Any) -> Any:
 
 @dataclass(slots=True)
 class Group:
-    """A group, or the report itself (`by` is None). `value`: an id, a date, a flag or a tag."""
+    """A group, or the report itself (`by` is None). `value` is an ID, a date, a flag or a tag."""
 
     by: GroupBy | None
     value: Any
@@ -383,8 +383,8 @@ class Group:
 
 
 def add_up(rows: Iterable[Any], shape: Shape, shown: Callable[[GroupBy, Any], Any]) -> Group:
-    """The nested groups of the statement's rows. `shown` gives the value that a key stands for, so
-    that keys which a reader may not tell apart become one group.
+    """The nested groups of the statement's rows. `shown` maps a key to the value to show, so that
+    keys which the reader cannot distinguish become one group.
     """
     total = Group(None, None)
     found: dict[tuple[Any, ...], Group] = {}
@@ -416,7 +416,7 @@ def _add(node: Group, sums: tuple[int, int, int]) -> None:
 
 
 def _order(group: Group) -> Any:
-    """Times as they pass, all else by time spent, the most first."""
+    """Chronological for days, weeks and months; otherwise by time spent, longest first."""
     if group.by in TIMES:
         return (group.value,)
     return (-group.seconds, str(group.value))

@@ -1,8 +1,8 @@
-"""Time entries: making, changing and deleting them, one or many.
+"""Creating, changing and deleting time entries, one or many.
 
-All that writes the entries of one person does so one transaction at a time, under an advisory lock
-of that person's time: so there is never a second running timer, and entries of a project that
-allows no overlaps never overlap, whatever happens at one moment.
+Every change of a user's entries holds an advisory lock on that user's time, so these transactions
+run one after the other. So there is never a second running timer, and entries of a project that
+forbids overlaps never overlap, even with concurrent requests.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ __all__ = ["NewTimeEntry", "Place", "create", "create_many", "delete", "update_e
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where time is spent. The project may be one that the viewer knows only by the task."""
+    """What time is spent on. The viewer can see the task without seeing its project."""
 
     project: Project | None = None
     task: Task | None = None
 
     @property
     def strict(self) -> bool:
-        """Whether entries here may overlap no others of the same person."""
+        """Whether entries here must not overlap others of the same user."""
         return self.project is not None and not self.project.allow_overlaps
 
     @property
@@ -77,11 +77,11 @@ class Place:
         }
 
 
-# --- making --------------------------------------------------------------------------------------
+# --- creating ------------------------------------------------------------------------------------
 
 
 async def create(work: Work, new: NewTimeEntry) -> TimeEntry:
-    """Make an entry for time that was spent."""
+    """Create an entry for time that was spent."""
     check_values(work, new)
     demand_no_problems()
     (result,) = await create_many(work, [new], all_or_nothing=True)
@@ -93,10 +93,10 @@ async def create(work: Work, new: NewTimeEntry) -> TimeEntry:
 async def create_many(
     work: Work, items: Sequence[NewTimeEntry | Failure], *, all_or_nothing: bool
 ) -> list[TimeEntry | Failure]:
-    """Make entries in a number of statements that does not grow; a result for each, in order.
+    """Create entries with a constant number of statements. Returns a result per item, in order.
 
-    Items that could not even be read come as `Failure`s. With `all_or_nothing` nothing is written
-    where any fails.
+    Items that could not be parsed are passed as `Failure`s. With `all_or_nothing`, nothing is
+    written if any item fails.
     """
     await lock(work)
     wanted = [item for item in items if isinstance(item, NewTimeEntry)]
@@ -134,7 +134,7 @@ async def create_many(
 
 
 def check_values(work: Work, new: NewTimeEntry) -> None:
-    """Refuse the values of a new entry that no entry could have."""
+    """Raise for values that no entry can have."""
     checked_words({"description": new.description, "billable": new.billable, "tags": new.tags})
     new_span(work, new)
 
@@ -166,7 +166,7 @@ def _drafted(
 def _demand_apart(
     work: Work, span: Span, place: Place, drafts: Sequence[tuple[int, Span, Place]]
 ) -> None:
-    """Raise where the span overlaps an earlier one of the same call, and one of them forbids it."""
+    """Raise if the span overlaps an earlier one of the same call, and either of them forbids it."""
     for _, other, where in drafts:
         if (place.strict or where.strict) and span.overlaps(other, work.now):
             raise _overlap()
@@ -183,7 +183,7 @@ async def update_entry(
     *,
     force: bool = False,
 ) -> TimeEntry:
-    """Change an entry of one's own. An end for a running one stops the timer."""
+    """Change one of the viewer's entries. Setting the end of a running one stops the timer."""
     values = checked_words(changes)
     demand_good_times(changes)
     entry, place = await _own(work, entry_id, "change")
@@ -216,7 +216,7 @@ async def update_entry(
 
 
 async def delete(work: Work, entry_id: UUID, if_version: int | None) -> TimeEntry:
-    """Delete an entry of one's own for good; a running timer is thrown away."""
+    """Delete one of the viewer's entries permanently; a running timer is discarded."""
     entry, _ = await _own(work, entry_id, "delete")
     work.check_version(entry, if_version, fields=[], ref="time_entry")
     await work.session.delete(entry)
@@ -226,7 +226,9 @@ async def delete(work: Work, entry_id: UUID, if_version: int | None) -> TimeEntr
 
 
 async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]:
-    """The viewer's own entry, locked, where neither its project nor its time is closed."""
+    """The viewer's own entry, locked, provided that neither its project nor its period is
+    locked.
+    """
     await lock(work)
     entry = await work.readable(TimeEntry, entry_id, lock=True)
     project = None
@@ -240,8 +242,8 @@ async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]
 
 
 async def _moved(work: Work, entry: TimeEntry, changes: Mapping[str, Any]) -> Place:
-    """The place after changes of project or task. A project alone leaves the task only if it is
-    the task's own.
+    """The place after a change of project or task. If only the project is given, the task must
+    already be in it.
     """
     task_id = changes.get("task_id", entry.task_id)
     project_id = changes.get("project_id")
@@ -251,17 +253,17 @@ async def _moved(work: Work, entry: TimeEntry, changes: Mapping[str, Any]) -> Pl
         task = await work.session.get(Task, task_id)
         if task is not None and task.project_id != project_id:
             raise BadInput(
-                "The entry's task is in another project; set taskId too.", path=("task_id",)
+                "The entry's task is in another project; provide taskId too.", path=("task_id",)
             )
     places = await known_places(work, {project_id}, {task_id})
     return places.of(project_id, task_id)
 
 
-# --- common --------------------------------------------------------------------------------------
+# --- shared --------------------------------------------------------------------------------------
 
 
 async def lock(work: Work) -> None:
-    """One transaction at a time for the time of the viewer; until the commit."""
+    """Hold the lock on the viewer's time until the commit."""
     await work.session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 1))"),
         {"name": f"time of {work.viewer.require()}"},
@@ -270,14 +272,16 @@ async def lock(work: Work) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The projects and tasks that a call names, as far as the viewer sees them."""
+    """The projects and tasks that a call names and the viewer can see."""
 
     projects: Mapping[UUID, Project]
     visible: Collection[UUID]
     tasks: Mapping[UUID, Task]
 
     def of(self, project_id: UUID | None, task_id: UUID | None) -> Place:
-        """The place that an entry names. Raises `NotFound`, or `BadInput` if the two differ."""
+        """The place that an entry names. Raises `NotFound`, or `BadInput` if project and task
+        differ.
+        """
         if project_id is not None and project_id not in self.visible:
             raise NotFound("project", path=("project_id",))
         if task_id is None:
@@ -286,16 +290,20 @@ class Places:
             raise NotFound("task", path=("task_id",))
         task = self.tasks[task_id]
         if project_id not in {None, task.project_id}:
-            raise BadInput("The task is in another project.", path=("project_id",))
+            raise BadInput(
+                "The task is in another project; omit projectId or choose the task's project.",
+                path=("project_id",),
+            )
         return Place(None if task.project_id is None else self.projects[task.project_id], task)
 
 
 async def known_places(
     work: Work, project_ids: Collection[UUID | None], task_ids: Collection[UUID | None]
 ) -> Places:
-    """Read what is named, and what the named tasks belong to.
+    """Read the named projects and tasks, and the tasks' projects.
 
-    All is locked against change, so that a setting that closes a project comes before or after.
+    All rows are locked against changes, so that a setting that locks a project comes before or
+    after.
     """
     viewer = work.viewer
     named = {id_ for id_ in task_ids if id_ is not None}
@@ -329,8 +337,8 @@ async def _taken(work: Work, ids: Collection[UUID]) -> set[UUID]:
 async def _clashes(
     work: Work, spans: Sequence[tuple[Span, bool]], *, but: UUID | None = None
 ) -> list[int]:
-    """Which of these spans (with whether their place forbids overlaps) may not stand beside the
-    viewer's other entries.
+    """Which of these spans overlap the viewer's other entries although one of the places forbids
+    it. Each span is paired with whether its place forbids overlaps.
     """
     places = [index for index, (span, _) in enumerate(spans) if span.day is None]
     if not places:
@@ -370,11 +378,11 @@ async def _clashes(
 def overlapped(
     starts: Any, end: Any, where: Callable[[Any], Sequence[ColumnElement[bool]]]
 ) -> ColumnElement[bool]:
-    """Whether an entry that `where(entry)` leaves has a moment in common with a stretch of time.
+    """Whether an entry that matches `where(entry)` overlaps a period.
 
-    Looked for among those that began up to a day before, and those few that still run or last
-    longer than a day. Each of the three is a question of its own, as each has an index that answers
-    it: asked together, all of a person's past is read.
+    Searches the entries that started up to a day before, and the few that are still running or last
+    longer than a day. These are three subqueries because each has its own index; one combined
+    condition would read the user's whole history.
     """
 
     def exists(of: Callable[[Any], Sequence[ColumnElement[bool]]]) -> ColumnElement[bool]:
@@ -399,7 +407,8 @@ def overlapped(
 
 def _overlap() -> Failure:
     return Failure(
-        "The entry overlaps another one of yours, which a project of the two does not allow.",
+        "The entry overlaps another one of yours, and the project of one of the two does not "
+        "allow overlaps. Change startedAt or the duration.",
         path=("started_at",),
         code=ErrorCode.OVERLAP,
     )

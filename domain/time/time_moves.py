@@ -1,10 +1,10 @@
-"""Time entries follow their task into another project.
+"""Time entries follow their task to another project.
 
-The entries of a task and its subtasks lie in the task's project. When the task moves, they move
-with it, whoever's they are, unless they are to be kept where they are. Entries that an earlier move
-left in a third project stay there.
+The entries of a task and its subtasks belong to the task's project. When the task moves, all of
+them move with it, regardless of their user, unless the caller keeps them where they are. Entries
+that an earlier move left in a third project stay there.
 
-The locks are those of all changes of time, in the same order: first the time of each person, then
+Locks are taken in the same order as for all changes of time: first the time of each user, then
 projects and tasks, then entries.
 """
 
@@ -30,16 +30,17 @@ _PATH = ("project_id",)
 
 
 class EntriesOfMoved(Enum):
-    """What becomes of the time entries of a task that moves to another project."""
+    """What happens to the time entries of a task that moves to another project."""
 
     MOVE = "MOVE"
     KEEP = "KEEP"
 
 
 async def lock(work: Work, task_id: UUID) -> Collection[UUID]:
-    """Let nobody change the time on a task and its subtasks until the commit. Returns whose it is.
+    """Lock the time on a task and its subtasks until the commit. Returns the users whose time it
+    is.
 
-    To be called before projects and tasks are locked.
+    Call it before projects and tasks are locked.
     """
     people = await _people(work, task_id)
     for person in sorted(people):
@@ -53,14 +54,16 @@ async def lock(work: Work, task_id: UUID) -> Collection[UUID]:
 async def take_along(
     work: Work, task: Task, origin: UUID | None, locked_for: Collection[UUID]
 ) -> None:
-    """Move the entries of a task that has moved, and of its subtasks, from `origin` to its project.
+    """Move the entries of a moved task and its subtasks from `origin` to the task's project.
 
-    `locked_for` is what `lock` returned. Raises `LOCKED` if one of the entries lies in a locked
-    period of either project, and `OVERLAP` if it would overlap another one of its user's and the
-    new project does not allow that.
+    `locked_for` is what `lock` returned. Raises `LOCKED` if an entry is in a locked period of
+    either project, and `OVERLAP` if it would overlap another one of its user and the new project
+    does not allow that.
     """
     if not await _people(work, task.id) <= set(locked_for):
-        raise Conflict("Somebody began to track time on the task; try again.", path=("id",))
+        raise Conflict(
+            "Someone started to track time on the task in the meantime; try again.", path=("id",)
+        )
     rows = await work.session.execute(
         select(TimeEntry, User.timezone)
         .join(User, User.id == TimeEntry.user_id)
@@ -86,7 +89,7 @@ async def take_along(
         changes = work.apply(entry, {"project_id": task.project_id})
         record(work, EventKind.TIME_ENTRY_UPDATED, entry, changes)
         if origin is not None:
-            # Those who could read it in the project that it left hear of it, too.
+            # Notify those who could read it in its previous project, too.
             shown = [("project", old, new) for _, old, new in changes]
             work.record(EventKind.TIME_ENTRY_UPDATED, entry, shown, project_id=origin)
     await work.session.flush()
@@ -100,7 +103,7 @@ def _tree(task_id: UUID) -> Select[UUID]:
 
 
 async def _people(work: Work, task_id: UUID) -> set[UUID]:
-    """Who has time on a task or its subtasks."""
+    """The users who have time on a task or its subtasks."""
     people = select(TimeEntry.user_id).where(TimeEntry.task_id.in_(_tree(task_id))).distinct()
     return set(await work.session.scalars(people))
 
@@ -109,8 +112,8 @@ def _demand_unlocked(project: Project, entry: TimeEntry, zone: str) -> None:
     before = project.time_locked_before
     if before is not None and first_day(span_of(entry), timezones.zone(zone)) < before:
         raise Failure(
-            f"Time before {before.isoformat()} is locked in the project “{project.name}”, and the "
-            "task has time entries from before. Pass `timeEntries: KEEP` to leave its entries "
+            f"Time before {before.isoformat()} is locked in the project “{project.name}”, and "
+            "the task has earlier time entries. Pass `timeEntries: KEEP` to leave its entries "
             "where they are.",
             path=_PATH,
             code=ErrorCode.LOCKED,
@@ -127,7 +130,7 @@ async def _demand_apart(work: Work, ids: Collection[UUID]) -> None:
     found = select(func.count()).where(entry.id.in_(ids), entry.day.is_(None), clash)
     if await work.session.scalar(found):
         raise Failure(
-            "A time entry of the task overlaps another one of the same person, which the new "
+            "A time entry of the task overlaps another one of the same user, which the new "
             "project does not allow. Pass `timeEntries: KEEP` to leave the task's entries where "
             "they are.",
             path=_PATH,

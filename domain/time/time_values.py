@@ -1,6 +1,6 @@
-"""What a time entry may hold: its span of time, its words, and what it may overlap.
+"""Validation of time entries: their time span, description, tags and overlaps.
 
-One set of rules for entries made one by one, in bulk, by import and by a timer.
+The same rules apply to single entries, bulks, imports and timers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from errors import BadInput, ErrorCode, Failure, check, collecting
 from events.kinds import EventKind
 
 LONGEST = dt.timedelta(hours=24)
-# What `force` allows: longer entries are slips of the keyboard.
+# The limit with `force`; longer entries are typing errors.
 LONGEST_FORCED = dt.timedelta(days=366)
 _MOST_SECONDS = int(LONGEST_FORCED.total_seconds())
-# In the place of a moment that is none, until that is said.
+# Placeholder for an invalid time until the error is reported.
 _ANY = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ TIMES = ("started_at", "ended_at", "duration_seconds", "day")
 
 @dataclass(frozen=True, slots=True)
 class NewTimeEntry:
-    """Time that was spent: start and end, start and duration, or day and duration."""
+    """A new entry: start and end, start and duration, or day and duration."""
 
     project_id: UUID | None = None
     task_id: UUID | None = None
@@ -51,7 +51,7 @@ class NewTimeEntry:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A checked stretch of time; `day` where it is a day and a duration."""
+    """A validated time span; `day` is set if it is a day and a duration."""
 
     started_at: dt.datetime
     ended_at: dt.datetime | None
@@ -63,7 +63,7 @@ class Span:
         return {"started_at": self.started_at, "ended_at": self.ended_at, "day": self.day}
 
     def overlaps(self, other: Span, now: dt.datetime) -> bool:
-        """Whether the two have a moment in common; running ones last until now."""
+        """Whether the two overlap; running ones last until now."""
         if self.day is not None or other.day is not None:
             return False
         return self.started_at < (other.ended_at or now) and other.started_at < (
@@ -72,28 +72,28 @@ class Span:
 
 
 def span_of(entry: TimeEntry) -> Span:
-    """The span of an entry that exists."""
+    """The span of an existing entry."""
     return Span(entry.started_at, entry.ended_at, entry.day)
 
 
 def whole_second(moment: dt.datetime) -> dt.datetime:
-    """The second in which a moment lies; entries know no smaller part."""
+    """A time without fractions of a second, which entries do not have."""
     return moment.replace(microsecond=0)
 
 
 def new_span(work: Work, new: NewTimeEntry) -> Span:
-    """The span that a new entry asks for. Its values are checked before what they are together."""
+    """The span of a new entry. Single values are checked before their combination."""
     if new.day is not None:
         if new.started_at is not None or new.ended_at is not None:
-            raise BadInput("Give a day, or moments, and not both.", path=("day",))
+            raise BadInput("Provide either day or startedAt and endedAt, not both.", path=("day",))
         if new.duration_seconds is None:
-            raise BadInput("A day needs durationSeconds as well.", path=("duration_seconds",))
+            raise BadInput("durationSeconds is required with day.", path=("duration_seconds",))
         return _checked(work, _on_day(work, new.day, new.duration_seconds), force=new.force)
     if new.started_at is None:
-        raise BadInput("Give startedAt, or a day.", path=("started_at",))
+        raise BadInput("Provide startedAt or day.", path=("started_at",))
     if (new.ended_at is None) == (new.duration_seconds is None):
         raise BadInput(
-            "Give endedAt or durationSeconds, and not both; a running entry is made by timerStart.",
+            "Provide either endedAt or durationSeconds; use timerStart for a running entry.",
             path=("ended_at",),
         )
     with collecting():
@@ -103,7 +103,7 @@ def new_span(work: Work, new: NewTimeEntry) -> Span:
 
 
 def demand_good_times(changes: Mapping[str, Any]) -> None:
-    """Refuse those of the changes that no entry could have, whatever it has now."""
+    """Raise for changes that no entry can have, whatever its current values."""
     for name in ("started_at", "ended_at"):
         if name in changes:
             rules.moment(_not_cleared(changes[name], name), (name,))
@@ -117,30 +117,37 @@ def demand_good_times(changes: Mapping[str, Any]) -> None:
 @check()
 def _not_cleared(value: T | None, name: str) -> T:
     if value is None:
-        raise BadInput("This cannot be cleared.", path=(name,))
+        raise BadInput(
+            "The value must not be null; omit the field to keep it unchanged.", path=(name,)
+        )
     return value
 
 
 def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, force: bool) -> Span:
-    """The span of an entry after changes; what is not given stays.
+    """The span of an entry after changes; omitted values stay unchanged.
 
-    A start alone moves the start and leaves the end. A day keeps the duration.
+    A start alone keeps the end. A day keeps the duration.
     """
     if "ended_at" in changes and "duration_seconds" in changes:
-        raise BadInput("Give endedAt or durationSeconds, and not both.", path=("duration_seconds",))
+        raise BadInput(
+            "Provide either endedAt or durationSeconds, not both.", path=("duration_seconds",)
+        )
     kept = None if entry.ended_at is None else entry.ended_at - entry.started_at
     duration = changes.get("duration_seconds")
     day = changes.get("day", entry.day)
     moments = "started_at" in changes or "ended_at" in changes
     if changes.get("day") is not None and moments:
-        raise BadInput("Give a day, or moments, and not both.", path=("day",))
+        raise BadInput("Provide either day or startedAt and endedAt, not both.", path=("day",))
     if day is not None and not moments:
         if duration is None and kept is None:
-            raise BadInput("A day needs durationSeconds as well.", path=("duration_seconds",))
+            raise BadInput("durationSeconds is required with day.", path=("duration_seconds",))
         length = duration if duration is not None else int(kept.total_seconds()) if kept else 0
         return _checked(work, _on_day(work, day, length), force=force)
     if entry.day is not None and "started_at" not in changes:
-        raise BadInput("An entry of a day needs startedAt to get moments.", path=("started_at",))
+        raise BadInput(
+            "To turn an entry with a day into one with a start and an end, provide startedAt.",
+            path=("started_at",),
+        )
     started = entry.started_at
     if "started_at" in changes:
         started = _moment(changes["started_at"], "started_at")
@@ -178,7 +185,7 @@ def _on_day(work: Work, day: dt.date, seconds: int) -> Span:
         rules.end_of_day(day, "UTC", ("day",))
     zone = timezones.zone(work.viewer.timezone)
     if day > work.now.astimezone(zone).date():
-        raise BadInput("The day must not lie in the future.", path=("day",))
+        raise BadInput("day must not be in the future.", path=("day",))
     started = timezones.start_of_day(day, zone)
     return Span(started, started + length, day)
 
@@ -188,25 +195,27 @@ def _checked(work: Work, span: Span, *, force: bool) -> Span:
     if end < span.started_at:
         late = span.ended_at is None
         raise BadInput(
-            "The start must not lie in the future." if late else "The end is before the start.",
+            "startedAt must not be in the future."
+            if late
+            else "The end must not be before the start.",
             path=("started_at" if late else "ended_at",),
         )
     if span.day is None and end > work.now:
-        raise BadInput("The end must not lie in the future.", path=("ended_at",))
+        raise BadInput("The end must not be in the future.", path=("ended_at",))
     length = end - span.started_at
     if length > LONGEST_FORCED:
-        raise BadInput("An entry lasts at most 366 days.", path=("ended_at",))
-    # A timer that was forgotten runs on for as long as it likes, until somebody says when it ended.
+        raise BadInput("An entry can last at most 366 days.", path=("ended_at",))
+    # A forgotten timer can run for any length of time, until its user sets the end.
     if length > LONGEST and span.ended_at is not None and not force:
         raise BadInput(
-            "The entry lasts more than 24 hours; pass `force: true` if that is meant.",
+            "The entry lasts more than 24 hours; pass `force: true` if this is intended.",
             path=("force",),
         )
     return span
 
 
 def checked_words(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of description, billable and tags, as far as they are given."""
+    """The columns for description, billable and tags, if given."""
     values: dict[str, Any] = {}
     if "description" in changes:
         values["description"] = rules.optional_text(
@@ -228,10 +237,9 @@ def demand_unlocked(
     place: rules.Path = ("id",),
     time: rules.Path = (),
 ) -> None:
-    """Raise `ARCHIVED` or `LOCKED` if the viewer's entries of that time in the project are closed.
+    """Raise `ARCHIVED` or `LOCKED` if the project or the period is closed to the viewer's changes.
 
-    `place`, `time`: where these errors are; by default the latter is the field that says when the
-    entry began.
+    `place`, `time`: the paths of these errors; `time` defaults to the field with the entry's start.
     """
     if project is None:
         return
@@ -239,20 +247,20 @@ def demand_unlocked(
     before = project.time_locked_before
     if before is not None and first_day(span, timezones.zone(work.viewer.timezone)) < before:
         raise Failure(
-            f"Time before {before.isoformat()} is locked in this project; its owner and admins can "
-            "change timeLockedBefore.",
+            f"Time before {before.isoformat()} is locked in this project; its owner and admins "
+            "can change timeLockedBefore.",
             path=time or ("day" if span.day else "started_at",),
             code=ErrorCode.LOCKED,
         )
 
 
 def first_day(span: Span, zone: Zone) -> dt.date:
-    """The day on which an entry begins: its own, or that of the moment in its user's zone."""
+    """The day on which an entry starts: its own day, or that of its start in its user's zone."""
     return span.day or span.started_at.astimezone(zone).date()
 
 
 def record(work: Work, kind: EventKind, entry: TimeEntry, changes: Changes = ()) -> None:  # type: ignore[assignment]  # nothing is added to an empty tuple
-    """Say what happened to an entry: to its user, and to owner and admins of its project."""
+    """Record an event about an entry for its user and the owner and admins of its project."""
     shown = {"project_id": "project", "task_id": "task"}
     work.record(
         kind,

@@ -1,7 +1,7 @@
-"""The running timer: an entry without an end, at most one for each person.
+"""The running timer: an entry without an end, at most one per user.
 
-Starting one ends the other, at the same second and in the same transaction. Starting what runs
-already changes nothing, so that a client that got no answer may ask again.
+Starting a timer ends the running one, at the same second and in the same transaction. Starting an
+equal timer again changes nothing, so a client that got no answer can retry.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 async def start(
     work: Work, given: Mapping[str, Any] = _NOTHING, id_: UUID | None = None
 ) -> TimeEntry:
-    """Start a timer, or answer the running one if everything that is given is equal to it.
+    """Start a timer, or return the running one if every given value is equal to its own.
 
     `given`: any of project_id, task_id, description, billable and tags.
     """
@@ -44,7 +44,7 @@ async def start(
         return running
     started = whole_second(work.now)
     if running is not None:
-        # Who waited for another start may have asked before that one began.
+        # A request that waited for another start can have an earlier time than that start.
         started = max(started, running.started_at)
         _end(work, running, started)
         await work.session.flush()
@@ -74,11 +74,13 @@ async def start(
 
 
 async def stop(work: Work, if_version: int | None) -> TimeEntry:
-    """Stop the running timer. One can always stop, in a closed or archived project too."""
+    """Stop the running timer. This is always possible, in locked periods and archived projects
+    too.
+    """
     await lock(work)
     running = await _running(work, work.viewer.require())
     if running is None:
-        raise Failure("No timer of yours is running.", code=ErrorCode.NOT_FOUND)
+        raise Failure("You have no running timer.", code=ErrorCode.NOT_FOUND)
     work.check_version(running, if_version, fields=["ended_at"], ref="time_entry")
     _end(work, running, max(whole_second(work.now), running.started_at))
     await work.session.flush()
@@ -86,7 +88,7 @@ async def stop(work: Work, if_version: int | None) -> TimeEntry:
 
 
 async def stop_for(work: Work, user_id: UUID) -> None:
-    """Stop somebody's timer where one runs, because they leave."""
+    """Stop the timer of a user whose account is deleted, if one is running."""
     running = await _running(work, user_id)
     if running is not None:
         _end(work, running, max(whole_second(work.now), running.started_at))

@@ -1,16 +1,15 @@
-"""What is read of all that somebody sees, where that is little of much.
+"""A second access path for viewers who see few of many rows.
 
-A list at the root walks the index of its ordering and tests the rights row by row; what is counted
-over all rows goes through all of them. For somebody who sees most rows there is no quicker way;
-somebody who sees ten of a million pays for the million. For them there are two ways in one
-statement. First the rows within the viewer's reach are counted, each through its own index
-(`auth.access.candidate_ids`), and no further than `MOST`. Where that is all there is, it is made of
-these; else it walks. PostgreSQL executes only the way that is taken, since the other one's
-condition is false before it begins.
+A list at the root scans the index of its ordering and tests the rights row by row; a count goes
+through all rows. For a viewer who sees most rows there is no faster way; a viewer who sees ten of a
+million pays for the million. For the latter, one statement holds two access paths. First the rows
+within the viewer's reach are counted, each through its own index (`auth.access.candidate_ids`), up
+to `MOST`. If there are no more, the result is made of these; otherwise it scans. PostgreSQL
+executes only the path that applies, since the other one's condition is false before it begins.
 
-To count takes some 0.3 ms, and twice as long to plan. So for whom it is done is learned
-(`AccessPaths`): for whoever once waited for a walk, unless it then turns out that they see many.
-What is learned decides about the time alone, and never about the rows.
+Counting takes about 0.3 ms, and planning twice as long. So the server learns for whom to count
+(`AccessPaths`): viewers who once waited for a scan, unless they turn out to see many rows. What it
+learns affects only the time, never the rows.
 """
 
 from __future__ import annotations
@@ -38,21 +37,21 @@ from auth.viewer import Viewer
 from cache import BoundedCache
 from db.base import Base
 
-# So many rows are read and sorted for a page within a millisecond or two.
+# This many rows are read and sorted for a page within a millisecond or two.
 MOST: Final = 1_000
-# A page by a walk takes a tenth of this where most rows are seen.
+# Scanning a page takes a tenth of this if most rows are visible.
 SLOW_SECONDS: Final = 0.005
-# For how long it is believed that somebody sees many.
+# How long the server remembers that a viewer sees many rows.
 REMEMBERED_SECONDS: Final = 600
 _MOST_KNOWN: Final = 20_000
-# The label of the column that says whether the viewer sees few.
+# The label of the column that says whether the viewer sees few rows.
 FEW: Final = "_few_"
 
 _Select = Select[*tuple[Any, ...]]
 
 
 class CandidateSet:
-    """The rows within somebody's reach, where they are few: a part of one statement."""
+    """The rows within a viewer's reach, if they are few: part of one statement."""
 
     def __init__(self, rows: Any) -> None:
         """`rows`: a selection of ids."""
@@ -66,41 +65,43 @@ class CandidateSet:
         self.is_many: ColumnElement[bool] = rows_reached > most
 
     def holds(self, entity: Any) -> ColumnElement[bool]:
-        """Whether they are few, and a row is one of them: an array, so that its key finds it."""
+        """Whether they are few and a row is one of them: an array, so that the primary key finds
+        it.
+        """
         array = func.array(select(self._rows.c.id).scalar_subquery())
         return and_(self.is_few, entity.id == any_(array))
 
 
 def candidate_set(viewer: Viewer, model: type[Base], *, counted: bool) -> CandidateSet | None:
-    """None where there is but one way: it is not to be counted, or no rule says how else to find
-    the rows.
+    """None if there is only one access path: the rows are not to be counted, or no rule says how
+    else to find them.
     """
     rows = access.candidate_ids(viewer, model, most=MOST + 1) if counted else None
     return None if rows is None else CandidateSet(rows)
 
 
 def by_access_path(query: _Select, entity: Any, candidates: CandidateSet | None) -> SelectBase:
-    """All rows of the query, by the way that is taken."""
+    """All rows of the query, by the access path that applies."""
     if candidates is None:
         return query
     return union_all(query.where(candidates.holds(entity)), query.where(candidates.is_many))
 
 
 def path_flag(candidates: CandidateSet | None) -> list[ColumnElement[bool]]:
-    """What to read beside the other columns, for `AccessPaths.read`."""
+    """The column to read beside the others, for `AccessPaths.read`."""
     return [] if candidates is None else [candidates.is_few.label(FEW)]
 
 
 class AccessPaths:
-    """By which way to read what somebody sees of a model. One a process."""
+    """Decides which access path to use for a viewer and a model. One per process."""
 
     def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
         self.slow_seconds = slow_seconds
-        # Until when they are known to see many; None where their rows are to be counted.
+        # Until when they are known to see many rows; None if their rows are to be counted.
         self._known = BoundedCache[tuple[UUID | None, type[Base]], float | None](_MOST_KNOWN)
 
     def uses_candidates(self, viewer: Viewer, model: type[Base]) -> bool:
-        """Whether the rows are to be counted first."""
+        """Whether to count the rows first."""
         return self._known.get((viewer.user_id, model), 0.0) is None
 
     async def read(
@@ -111,7 +112,9 @@ class AccessPaths:
         *,
         counted: bool,
     ) -> list[Any]:
-        """The rows. Where it was counted, they say by `FEW` what was found, and it is learned."""
+        """The rows. If they were counted, their column `FEW` has the result, which is
+        remembered.
+        """
         begun = time.perf_counter()
         rows = await fetch
         if not counted:
@@ -121,12 +124,12 @@ class AccessPaths:
         return rows
 
     def record_scan(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
-        """A list was read by a walk that took so long."""
+        """Note that a scan for a list took this long."""
         key = (viewer.user_id, model)
         if seconds > self.slow_seconds and (self._known.get(key) or 0.0) < time.monotonic():
             self._known[key] = None
 
     def record_lookup(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
-        """A list was read, and it was seen whether there are few."""
+        """Note whether a counted list has few rows."""
         if not few:
             self._known[viewer.user_id, model] = time.monotonic() + REMEMBERED_SECONDS

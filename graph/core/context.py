@@ -1,8 +1,8 @@
-"""What every resolver gets: who asks, when, and the services of the process.
+"""What every resolver receives: the viewer, the time and the services of the process.
 
 A `Context` lives for one operation (for a subscription: one delivery), and so do the loaders and
-the viewer in it. A connection that lives longer keeps `Credentials`, and finds out for each
-operation who they stand for (`Services.current_context`).
+the viewer in it. A longer-lived connection keeps `Credentials`, and resolves them to a viewer for
+each operation (`Services.current_context`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def utc_now() -> dt.datetime:
 
 @dataclass(slots=True)
 class Services:
-    """What a process has one of."""
+    """The services that a process has once."""
 
     settings: Settings
     database: Database
@@ -61,11 +61,11 @@ class Services:
         return Transactions(self.database, self.bus)
 
     def context(self, viewer: Viewer, request: RequestInfo) -> Context:
-        """A fresh context for one operation."""
+        """A new context for one operation."""
         return Context(services=self, viewer=viewer, request=request, now=self.clock())
 
     async def current_context(self, credentials: Credentials, request: RequestInfo) -> Context:
-        """A fresh context for one operation of an open connection, with the rights of this moment.
+        """A new context for one operation of an open connection, with the current rights.
 
         Raises `Unauthenticated` if the credentials are no longer valid.
         """
@@ -86,23 +86,24 @@ class Context:
     objects: dict[Any, Any] = field(default_factory=dict)
     # graph.kit.page_rows's reader of pages.
     pages: PageReader | None = None
-    # How many fields the batch engine runs beside each other now; 0 where that is not known.
+    # How many fields the batch engine runs concurrently now; 0 if that is not known.
     branches: int = 0
-    # The operation's outline, where the executor keeps one with the document.
+    # The operation's selection index, if the executor keeps one with the document.
     selection_index: SelectionIndex | None = None
-    # What the batch engine reads for an operation that it writes; see `graph.engine.serialization`.
+    # What the batch engine reads for an operation that it serializes; see
+    # `graph.engine.serialization`.
     columns: PlanColumns | None = None
-    # Taken before anything else is read, where the operation asks for it; see
+    # Taken before anything else is read, if the operation selects it; see
     # `graph.types.events.event`.
     event_cursor: str | None = None
-    # What is left of whose budget this operation is charged to; None where it is not charged.
+    # The remaining budget that this operation is charged to; None if it is not charged.
     budget: Budget | None = None
-    # Told of every plan field that the batch engine runs; see `graph.engine.run`.
+    # Called for every plan field that the batch engine runs; see `graph.engine.run`.
     observe: Observer | None = None
-    # What goes into the answer's `extensions`.
+    # The response's `extensions`.
     extensions: dict[str, Any] = field(default_factory=dict)
-    # Set by a mutation that gives credentials (`sessionRefresh`): a WebSocket of the same user on
-    # which it was sent goes on with them.
+    # Set by a mutation that returns credentials (`sessionRefresh`): the WebSocket of the same user
+    # that sent it continues with them.
     renewed: Credentials | None = None
 
     async def transact(self, act: Act[T]) -> T:
@@ -111,8 +112,8 @@ class Context:
         return await transactions.run(act, self.viewer, now=self.now, request=self.request)
 
     def release(self) -> None:
-        """Let go of what was read. The loaders know the context as it knows them, and so would lie
-        about, with their rows, until the collector comes by.
+        """Drop what was read. The loaders and the context refer to each other, and would otherwise
+        stay in memory, with their rows, until the garbage collector runs.
         """
         self.objects.clear()
         self.loaders.clear()

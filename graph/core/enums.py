@@ -1,4 +1,4 @@
-"""Enums of the models as the schema shows them; described before any type names them."""
+"""Enums of the models as the schema shows them; described here before a type uses them."""
 
 from __future__ import annotations
 
@@ -20,39 +20,41 @@ from db.models import (
 from events.kinds import KIND_DESCRIPTIONS, EventKind
 from graph.core.node import described_enum
 
-described_enum(EventKind, "What happened; kinds are only ever added.", KIND_DESCRIPTIONS)
+described_enum(
+    EventKind, "The kind of an event. Kinds may be added, but are never removed.", KIND_DESCRIPTIONS
+)
 
 described_enum(
     TaskStatus,
-    "Where a task stands. Sorts in this order.",
+    "The status of a task. Sorts in this order.",
     {
-        TaskStatus.TODO: "Not begun.",
-        TaskStatus.IN_PROGRESS: "Being worked on.",
-        TaskStatus.COMPLETED: "Done.",
-        TaskStatus.CANCELLED: "Given up.",
+        TaskStatus.TODO: "Not started.",
+        TaskStatus.IN_PROGRESS: "In progress.",
+        TaskStatus.COMPLETED: "Completed.",
+        TaskStatus.CANCELLED: "Cancelled; the task will not be done.",
     },
 )
 described_enum(
     TaskPriority,
-    "How much a task matters. Sorts from NONE up to URGENT.",
+    "The priority of a task. Sorts from NONE up to URGENT.",
     {
-        TaskPriority.NONE: "Not weighed.",
-        TaskPriority.LOW: "When there is time.",
-        TaskPriority.MEDIUM: "In its turn.",
-        TaskPriority.HIGH: "Before others.",
-        TaskPriority.URGENT: "Now.",
+        TaskPriority.NONE: "No priority.",
+        TaskPriority.LOW: "Low priority.",
+        TaskPriority.MEDIUM: "Normal priority.",
+        TaskPriority.HIGH: "High priority.",
+        TaskPriority.URGENT: "Needs immediate attention.",
     },
 )
 
 
 described_enum(
     Role,
-    "What a project member may do; each role may do all that the lower ones may.",
+    "The role of a project member. Each role includes the permissions of the lower ones.",
     {
-        Role.VIEWER: "Sees the project and its tasks, and comments.",
-        Role.EDITOR: "Makes and changes tasks.",
-        Role.ADMIN: "Changes the project, its members, and deletes tasks.",
-        Role.OWNER: "Deletes and transfers the project. Each project has one owner.",
+        Role.VIEWER: "Can see the project and its tasks, and comment.",
+        Role.EDITOR: "Can create and edit tasks.",
+        Role.ADMIN: "Can edit the project, manage its members and delete tasks.",
+        Role.OWNER: "Can delete and transfer the project. Each project has one owner.",
     },
 )
 
@@ -60,49 +62,49 @@ described_enum(
     Permission,
     "What a share allows.",
     {
-        Permission.VIEW: "To see the task and its subtasks, and to comment.",
-        Permission.EDIT: "To change them too.",
+        Permission.VIEW: "Can see the task and its subtasks, and comment.",
+        Permission.EDIT: "Can also edit the task and its subtasks.",
     },
 )
 
 described_enum(
     NotificationKind,
-    "Why you are told.",
+    "The reason for a notification.",
     {
-        NotificationKind.TASK_SHARED_WITH_ME: "Somebody shared a task with you.",
-        NotificationKind.TASK_ASSIGNED_TO_ME: "Somebody gave you a task to do.",
+        NotificationKind.TASK_SHARED_WITH_ME: "Someone shared a task with you.",
+        NotificationKind.TASK_ASSIGNED_TO_ME: "Someone assigned a task to you.",
         NotificationKind.TASK_COMPLETED: (
-            "Somebody completed a task that is yours, or that you were to do."
+            "Someone completed a task that you own or are assigned to."
         ),
         NotificationKind.COMMENT_ON_MY_TASK: (
-            "Somebody commented on a task that is yours, or that you are to do."
+            "Someone commented on a task that you own or are assigned to."
         ),
-        NotificationKind.MENTIONED: "Somebody mentioned you in a comment.",
-        NotificationKind.TASK_DUE_SOON: "A task that you are to do is due soon.",
-        NotificationKind.REMINDER: "A reminder of yours.",
+        NotificationKind.MENTIONED: "Someone mentioned you in a comment.",
+        NotificationKind.TASK_DUE_SOON: "A task that you are assigned to is due soon.",
+        NotificationKind.REMINDER: "One of your reminders was due.",
         NotificationKind.WEBHOOK_DISABLED: (
-            "A webhook of yours was turned off, because its receiver does not answer."
+            "One of your webhooks was disabled because its receiver does not respond."
         ),
         NotificationKind.INTEGRATION_FAILED: (
-            "An integration of yours has stopped, and cannot go on until you change something."
+            "One of your integrations has stopped and needs a change from you to continue."
         ),
     },
 )
 
 described_enum(
     JobState,
-    "What has become of a job.",
+    "The state of a background job.",
     {
-        JobState.WAITING: "It waits for its time, or for another attempt.",
-        JobState.RUNNING: "A worker runs it.",
-        JobState.DONE: "It was done, less than a day ago.",
-        JobState.FAILED: "It was given up, and is held for you to look at; see `jobRetry`.",
+        JobState.WAITING: "The job waits for its scheduled time, or for another attempt.",
+        JobState.RUNNING: "A worker is running the job.",
+        JobState.DONE: "The job completed less than a day ago.",
+        JobState.FAILED: "The job failed permanently and is kept for inspection; see `jobRetry`.",
     },
 )
 
 described_enum(
     Platform,
-    "What a device runs.",
+    "The platform of a device.",
     {
         Platform.ANDROID: "Android.",
         Platform.IOS: "iOS or iPadOS.",
@@ -112,20 +114,20 @@ described_enum(
 
 described_enum(
     WebhookStatus,
-    "Whether a webhook is sent events.",
+    "The status of a webhook.",
     {
-        WebhookStatus.ACTIVE: "Events are sent.",
-        WebhookStatus.DISABLED: "Nothing is sent; `disabledReason` says why.",
+        WebhookStatus.ACTIVE: "Events are delivered.",
+        WebhookStatus.DISABLED: "Nothing is delivered; `disabledReason` says why.",
     },
 )
 
 described_enum(
     DeliveryState,
-    "What has become of a delivery.",
+    "The state of a webhook delivery.",
     {
-        DeliveryState.PENDING: "It waits for its first attempt, or for another one.",
-        DeliveryState.DELIVERED: "The receiver answered with a status from 200 to 299.",
-        DeliveryState.FAILED: "No attempt succeeded, and none follows.",
+        DeliveryState.PENDING: "The delivery waits for its first attempt, or for another one.",
+        DeliveryState.DELIVERED: "The receiver responded with a status from 200 to 299.",
+        DeliveryState.FAILED: "All attempts failed, and none follows.",
         DeliveryState.SKIPPED: "Nothing was sent; `error` says why.",
     },
     name="WebhookDeliveryState",
@@ -133,52 +135,52 @@ described_enum(
 
 described_enum(
     RuleKind,
-    "By what a reminder is set.",
+    "The kind of a reminder's rule.",
     {
-        RuleKind.DUE: "By when its task is due.",
-        RuleKind.START: "By when work on its task may begin.",
-        RuleKind.ONCE: "At one moment.",
-        RuleKind.DAILY: "Each day.",
-        RuleKind.WEEKLY: "On days of the week.",
-        RuleKind.MONTHLY: "On a day of the month.",
+        RuleKind.DUE: "Relative to the task's due time.",
+        RuleKind.START: "Relative to the task's `startAt`.",
+        RuleKind.ONCE: "Once, at a given time.",
+        RuleKind.DAILY: "Every day.",
+        RuleKind.WEEKLY: "On certain days of the week.",
+        RuleKind.MONTHLY: "On one day of every month.",
     },
     name="ReminderRuleKind",
 )
 
 described_enum(
     ReminderChannel,
-    "A way by which a reminder reaches you.",
+    "A channel through which a reminder notifies its owner.",
     {
-        ReminderChannel.IN_APP: "In the inbox, and live to the apps that are open.",
-        ReminderChannel.EMAIL: "By mail, to a verified address, unless you want no mail at all.",
-        ReminderChannel.PUSH: "By push messages to your registered devices.",
+        ReminderChannel.IN_APP: "In the in-app inbox, and live in open apps.",
+        ReminderChannel.EMAIL: "By email, to a verified address, unless you turned off all email.",
+        ReminderChannel.PUSH: "By push message to your registered devices.",
         ReminderChannel.WEBHOOK: "To your webhooks, as the event `REMINDER_DUE`.",
     },
 )
 
 described_enum(
     Connector,
-    "A service that projects can be connected with.",
+    "A service that a project can be connected to.",
     {
         Connector.GITHUB: (
-            "Issues of a repository on GitHub become tasks, with labels, assignees, comments and "
-            "state; a task that is completed closes its issue."
+            "GitHub Issues. Issues of a repository become tasks, with labels, assignees, "
+            "comments and state; completing such a task closes its issue."
         ),
         Connector.SLACK: (
-            "A channel is told what happens in a project, by an incoming webhook of Slack, or of "
-            "what takes the same messages."
+            "Slack. A channel is notified of what happens in a project, through an incoming "
+            "webhook of Slack or of a service that accepts the same messages."
         ),
     },
 )
 
 described_enum(
     IntegrationStatus,
-    "Whether an integration is at work.",
+    "The status of an integration.",
     {
-        IntegrationStatus.ACTIVE: "It is at work.",
-        IntegrationStatus.PAUSED: "You have paused it.",
+        IntegrationStatus.ACTIVE: "The integration is running.",
+        IntegrationStatus.PAUSED: "You paused the integration.",
         IntegrationStatus.FAILED: (
-            "It cannot go on until something is changed; `lastError` says what."
+            "The integration needs a change to continue; `lastError` says which."
         ),
     },
 )

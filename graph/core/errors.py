@@ -12,7 +12,8 @@ from graph.core.node import described_enum
 
 described_enum(
     ErrorCode,
-    "What went wrong, for programs. The same codes stand in `extensions.code` of top-level errors.",
+    "The code of an error, for programs. Top-level errors have the same codes in "
+    "`extensions.code`.",
     ERROR_DESCRIPTIONS,
 )
 
@@ -21,20 +22,21 @@ described_enum(
 class UserError:
     """See `errors.Failure`."""
 
-    code: ErrorCode = attribute("What went wrong, for programs.")
+    code: ErrorCode = attribute("The error's code, for programs.")
     path: list[str] = attribute(
-        'The place of the value within the arguments, such as `["input", "title"]`; empty where '
-        "no single value is at fault."
+        'The path of the invalid value in the arguments, such as `["input", "title"]`. Empty if '
+        "the error is not about a single value."
     )
-    message: str = attribute("What went wrong and what to do, for people.")
+    message: str = attribute("What went wrong and what to do, for users.")
     fields: list[str] | None = attribute(
-        "For `CONFLICT`: the fields whose current value differs from the one you sent."
+        "On `CONFLICT`, the fields whose current value differs from the one you sent. Otherwise "
+        "null."
     )
-    docs_url: str | None = attribute("Where this code is explained.")
+    docs_url: str | None = attribute("The URL of the documentation of this code.")
 
 
 def camel(part: str) -> str:
-    """A Python name as the schema writes it; other text as it is."""
+    """A Python name as the schema writes it; other text unchanged."""
     head, *rest = part.strip("_").split("_")
     return head + "".join(word.title() for word in rest)
 
@@ -45,7 +47,7 @@ def public_path(failure: Failure) -> list[str]:
 
 
 def user_errors(failures: Iterable[Failure], docs_url: str) -> list[UserError]:
-    """Failures as a payload carries them. `docs_url` is the page that lists the codes."""
+    """Failures as a payload has them. `docs_url` is the page that lists the codes."""
     return [
         UserError(
             code=failure.code,

@@ -1,14 +1,14 @@
 """The kinds of fields that object types are made of.
 
 - `column`: a column of the row, or an SQL expression over it (`expression`). Nothing runs; the
-  field declares which columns it needs and they are read with the row.
-- `batch`: a function that takes *all* parents of its place in the operation and returns a value or
-  an exception for each. Relations are batches (`graph.kit.loading`, `graph.kit.paging`).
+  field declares the columns that it needs, and they are read with the row.
+- `batch`: a function that takes *all* parents of its position in the operation and returns a value
+  or an exception for each. Relations are batches (`graph.kit.loading`, `graph.kit.paging`).
 - `root`: a batch with the one parent that root fields have.
 
 Each is an ordinary Strawberry field, so the schema is an ordinary Strawberry schema: the standard
-executor reaches a batch through aiodataloader, the batch engine calls it directly. The function is
-the same one.
+executor calls a batch through aiodataloader, the batch engine calls it directly. The function is
+the same.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from graph.core.selection import Selection, SelectionIndex
 
 BatchFunction = Callable[..., Awaitable[Sequence[Any]]]
 Expression = Callable[[Viewer, Any], Any]
+Arguments = Sequence[StrawberryArgument] | Callable[[str], Sequence[StrawberryArgument]]
 
 
 class BatchInfo(NamedTuple):
-    """Where a batch function stands: the operation's context and what is asked below the field.
+    """The context of a batch function: the operation's context and the selection below the field.
 
-    There is no path: a batch stands at many places of the answer at once.
+    It has no path, since a batch covers many positions of the response at once.
     """
 
     context: Context
@@ -45,7 +46,7 @@ class BatchInfo(NamedTuple):
 
     @property
     def viewer(self) -> Viewer:
-        """Who asks."""
+        """The viewer of the operation."""
         return self.context.viewer
 
 
@@ -54,7 +55,7 @@ class BatchFault(Exception):  # noqa: N818 - a fault of a resolver, reported wit
 
 
 class _Field(StrawberryField):
-    """What both kinds share: they survive Strawberry's copying with their own attributes."""
+    """Common to both kinds: keep their own attributes when Strawberry copies them."""
 
     _own: tuple[str, ...] = ("requires",)
     requires: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ class ColumnField(_Field):
 
     label: str = ""
     convert: Callable[[Any], Any] | None = None
-    # Whether `convert` takes the row and not the value.
+    # Whether `convert` takes the row instead of the value.
     whole_row: bool = False
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
@@ -98,7 +99,7 @@ class ColumnField(_Field):
         convert = self.convert
         if convert is None:
             return values
-        # One that can convert a whole column for less says so by a method of this name.
+        # A converter that can convert a whole column faster has a method of this name.
         whole: Callable[[Sequence[Any]], Sequence[Any]] | None = getattr(convert, "column", None)
         if whole is not None:
             return whole(values)
@@ -108,19 +109,19 @@ class ColumnField(_Field):
 class BatchField(_Field):
     """A field resolved for all parents at once.
 
-    `function(parents, info, **arguments)` gives one value or exception for each parent, in order.
+    `function(parents, info, **arguments)` returns one value or exception for each parent, in order.
     """
 
     _own = ("declared", "function", "requires", "public", "relation")
 
     function: BatchFunction
-    # Whether it makes credentials, or mends them: a root field for whoever has none that are good.
+    # Whether a root field creates or repairs credentials, so that it needs no valid ones.
     public: bool = False
     # The model's name of the to-one relation that the field shows, if it shows one.
     relation: str | None = None
-    # Python names to (type annotation, description) of the arguments, or None: read them off the
-    # function's signature when the schema is built.
-    declared: Sequence[StrawberryArgument] | None = None
+    # The declared arguments, or a function that makes them from the field's Python name; None if
+    # they are read from the resolver's signature when the schema is built.
+    declared: Arguments | None = None
 
     @property
     def is_async(self) -> bool:
@@ -129,7 +130,7 @@ class BatchField(_Field):
 
     @property
     def is_basic_field(self) -> bool:
-        """Never: the standard executor has to hand over `info`."""
+        """Never: the standard executor has to pass `info`."""
         return False
 
     @property
@@ -137,6 +138,8 @@ class BatchField(_Field):
         """Built late, when every module's types can be named."""
         if self._arguments is None:
             declared = self.declared
+            if callable(declared):
+                declared = declared(self.python_name)
             self._arguments = list(arguments_of(self.function) if declared is None else declared)
         return self._arguments
 
@@ -147,11 +150,11 @@ class BatchField(_Field):
     async def resolve_all(
         self, parents: Sequence[Any], info: BatchInfo, arguments: Mapping[str, Any]
     ) -> Sequence[Any]:
-        """Call the function and hold it to its contract; `BatchFault` names the offender."""
+        """Call the function and check its contract; `BatchFault` names the function."""
         values = await self.function(parents, info, **arguments)
         if len(values) != len(parents):
             raise BatchFault(
-                f"{self.qualified_name} gave {len(values)} results for {len(parents)} parents"
+                f"{self.qualified_name} returned {len(values)} results for {len(parents)} parents"
             )
         return values
 
@@ -162,10 +165,10 @@ class BatchField(_Field):
         return f"{origin}.{self.python_name}"
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
-        """The value for one object, by way of a loader (standard executor)."""
+        """The value for one object, through a loader (standard executor)."""
         raw: GraphQLResolveInfo[Context] = info._raw_info  # noqa: SLF001 - Strawberry's way to it
         context: Context = raw.context
-        # Nodes at one place have one set of arguments, so the nodes are key enough.
+        # Nodes at one position have one set of arguments, so the nodes are a sufficient key.
         key = (self, *(id(node) for node in raw.field_nodes))
         loader = context.loaders.get(key)
         if loader is None:
@@ -191,7 +194,9 @@ async def _only(values: Awaitable[list[Any]]) -> Any:
 
 
 def selection_index_of(context: Context, raw: GraphQLResolveInfo[Context]) -> SelectionIndex:
-    """The outline of the running operation, made where the executor did not bring one."""
+    """The index of the running operation's selections, made here if the executor did not provide
+    one.
+    """
     if context.selection_index is None or context.selection_index.operation is not raw.operation:
         context.selection_index = SelectionIndex(raw.schema, raw.operation, raw.fragments)
     return context.selection_index
@@ -241,7 +246,7 @@ def batch(
     *,
     requires: Sequence[Any] = (),
     relation: str | None = None,
-    arguments: Sequence[StrawberryArgument] | None = None,
+    arguments: Arguments | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
     """A field resolved by a batch function; its arguments are those after the first two."""
@@ -260,12 +265,12 @@ def root(
     arguments: Sequence[StrawberryArgument] | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A root field: `function(info, **arguments)` gives the one value."""
+    """A root field: `function(info, **arguments)` returns the one value."""
 
     async def once(_: Sequence[Any], info: BatchInfo, **values: Any) -> Sequence[Any]:
         return [await function(info, **values)]
 
-    # Where the arguments are read off a signature, it is the wrapped function's.
+    # If the arguments are read from a signature, it is the wrapped function's.
     once.__wrapped_root__ = function  # type: ignore[attr-defined]
     return batch(once, description, arguments=arguments, deprecation_reason=deprecation_reason)
 
@@ -281,7 +286,7 @@ class arg:  # noqa: N801 - reads as a word inside Annotated
 def arguments_of(function: Callable[..., Any]) -> list[StrawberryArgument]:
     """A function's GraphQL arguments: every parameter after `parents` and `info`.
 
-    A default of None means "may be left out"; the schema then shows no default.
+    A default of None means that the argument may be omitted; the schema then shows no default.
     """
     target = getattr(function, "__wrapped_root__", function)
     skip = 1 if target is not function else 2
@@ -309,7 +314,7 @@ def argument(
     name: str | None = None,
     default: Any = None,
 ) -> StrawberryArgument:
-    """One argument. `default`: None: may be left out; `inspect.Parameter.empty`: required."""
+    """One argument. `default`: None if it may be omitted; `inspect.Parameter.empty` if required."""
     shown: Any = inspect.Parameter.empty
     if default is None:
         shown = strawberry.UNSET

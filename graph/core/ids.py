@@ -1,7 +1,7 @@
-"""Global ids: the type's name, an underscore, and the UUID in 32 hexadecimal digits.
+"""Global ids: the type's name, an underscore, and the UUID as 32 hexadecimal digits.
 
-`task_018f3a1c5b7e7d3e8f00112233445566`. Opaque to clients, save that they may make one themselves
-for a create: a UUIDv7 without hyphens, in lower case, behind the prefix.
+`task_018f3a1c5b7e7d3e8f00112233445566`. Opaque to clients, except that they may make one themselves
+for a create: the prefix and a UUIDv7 without hyphens, in lower case.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PREFIXES: dict[type[Base], str] = {
 MODELS = {prefix: model for model, prefix in PREFIXES.items()}
 
 _LONGEST = 100
-# In the place of an id that is none, until that is said.
+# Replaces an invalid id until its failure is raised.
 NO_ID = UUID(int=0)
 
 _ID = re.compile(r"([a-z]+(?:_[a-z]+)*)_([0-9a-f]{32})")
@@ -68,7 +68,7 @@ class Encoder:
         return self.head + value.hex
 
     def column(self, values: Sequence[UUID | None]) -> list[str | None]:
-        """Many at once (batch engine); what is null stays so."""
+        """Many ids at once (batch engine); null stays null."""
         head = self.head
         return [None if value is None else head + value.hex for value in values]
 
@@ -79,7 +79,7 @@ def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:
     model = MODELS.get(match[1]) if match else None
     if match is None or model is None:
         raise BadInput(
-            "This is no id: ids look like task_018f3a1c5b7e7d3e8f00112233445566.", path=path
+            "Invalid ID. IDs look like task_018f3a1c5b7e7d3e8f00112233445566.", path=path
         )
     return model, UUID(match[2])
 
@@ -90,7 +90,7 @@ def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
     found, value = split(text, path)
     if found is not model:
         raise BadInput(
-            f"This is the id of a {PREFIXES[found]}; the id of a {PREFIXES[model]} is needed here.",
+            f"Expected the ID of a {PREFIXES[model]}; this is the ID of a {PREFIXES[found]}.",
             path=path,
         )
     return value
@@ -98,10 +98,10 @@ def decode(model: type[Base], text: str, path: Sequence[str | int]) -> UUID:
 
 @check()
 def decode_new(model: type[Base], text: str | Any | None, path: Sequence[str | int]) -> UUID | None:
-    """The UUID of an id that a client made for a create, or None where it made none."""
+    """The UUID of an id that a client made for a create, or None if it made none."""
     if text is None or text is strawberry.UNSET:
         return None
     value = decode(model, text, path)
     if value.version != 7:
-        raise BadInput("An id made by a client must hold a UUIDv7 (RFC 9562).", path=path)
+        raise BadInput("An ID made by a client must contain a UUIDv7 (RFC 9562).", path=path)
     return value

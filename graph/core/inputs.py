@@ -1,4 +1,4 @@
-"""Small words for declaring inputs, and what all mutation inputs share."""
+"""Helpers to declare inputs, and the fields that all mutation inputs share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import strawberry
 from strawberry.types.maybe import Some
 
 TAKE_OVER = (
-    "True: it is yours, and no longer an API key's: it acts with your rights and does not end with "
-    "the key. For sessions only."
+    "If true, you take over the object from the API key that created it: it acts with your "
+    "permissions and does not end with the key. Requires a signed-in session."
 )
 
 
@@ -37,30 +37,30 @@ def required(description: str, **options: Any) -> Any:
 
 
 def optional(description: str, **options: Any) -> Any:
-    """An input field that may be left out; the schema shows no default."""
+    """An input field that may be omitted; the schema shows no default."""
     return strawberry.field(description=description, default=strawberry.UNSET, **options)
 
 
 def new_id(prefix: str) -> Any:
     """The field for the id of something new, which clients may make."""
     return optional(
-        f"An id of your making: `{prefix}_` and a UUIDv7 in 32 hexadecimal digits.",
+        f"An ID that you generate: `{prefix}_` followed by a UUIDv7 in 32 hexadecimal digits.",
         metadata={NAMES: Names.NEW},
     )
 
 
 def change(description: str, **options: Any) -> Any:
-    """A field of an update, typed `Maybe[T | None]`: left out it stays, null clears it."""
+    """A field of an update, typed `Maybe[T | None]`: omitted it stays unchanged, null clears it."""
     return strawberry.field(description=description, default=None, **options)
 
 
 def is_given(value: Any) -> bool:
-    """Whether an optional input field was sent; null is a value, too."""
+    """Whether an optional input field was sent; null is a value too."""
     return value is not strawberry.UNSET
 
 
 def given(value: Any) -> Any:
-    """None for what was left out, else the value."""
+    """The value, or None if it was omitted."""
     return None if value is strawberry.UNSET else value
 
 
@@ -76,20 +76,20 @@ def changes_of(data: Any, *names: str) -> dict[str, Any]:
 
 @strawberry.input
 class MutationInput:
-    """What every mutation takes."""
+    """The fields of every mutation's input."""
 
     idempotency_key: str | None = optional(
-        "Up to 255 characters of your choice. A repeat within 24 hours with the same key and the "
-        "same input does nothing, and answers with the object of the first time and "
-        "`replayed: true`."
+        "A unique key of your choice, up to 255 characters. If you repeat the mutation with the "
+        "same key and input within 24 hours, nothing is done again; the payload has the object "
+        "of the first call and `replayed: true`."
     )
 
 
 @strawberry.input
 class UpdateInput(MutationInput):
-    """What every update takes."""
+    """The fields of every update's input."""
 
     if_version: int | None = optional(
-        "Change only if the object is still at this `version`; otherwise `CONFLICT`, with the "
-        "current object in the payload."
+        "Applies the change only if the object's `version` is still this one. Otherwise the "
+        "mutation fails with `CONFLICT` and the payload has the current object."
     )

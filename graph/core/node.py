@@ -1,4 +1,4 @@
-"""Types that stand for rows: the `Node` interface, and which model a type shows."""
+"""Types that show rows: the `Node` interface, and the model of each type."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def foreign_key_of(relationship: InstrumentedAttribute[Any]) -> str:
 
 def node_id(model: type[Base]) -> Any:
     """The `id` field of a type."""
-    return column("id", "The global id; opaque.", convert=ids.Encoder(model))
+    return column("id", "The object's global ID. Opaque.", convert=ids.Encoder(model))
 
 
-@strawberry.interface(description="Anything with a global id.")
+@strawberry.interface(description="An object with a global ID.")
 class Node:
     """The Relay interface."""
 
-    id: strawberry.ID = strawberry.field(description="The global id; opaque.")
+    id: strawberry.ID = strawberry.field(description="The object's global ID. Opaque.")
 
 
 def is_type_by_class(cls: type, fits: Callable[[type], bool]) -> None:
-    """Have a type tell its objects by their Python class alone.
+    """Let a type recognize its objects by their Python class alone.
 
     It can then be asked once for all objects of a class, see `graph.engine.run`.
     """
@@ -90,9 +90,9 @@ def permission_field(
     allows: Callable[[Viewer, Any], ColumnElement[bool]],
     description: str,
 ) -> Any:
-    """A field that says whether the viewer has a right on the row (`auth.access.edit`, say).
+    """A field that says whether the viewer has a right on the row, such as `auth.access.edit`.
 
-    A rule that compares with an empty column comes out as NULL, which is a no.
+    A rule that compares with an empty column yields NULL, which means no.
     """
     return expression(
         model,
@@ -105,7 +105,7 @@ def permission_field(
 def described_enum(
     enum: EnumMeta, description: str, values: Mapping[Any, str], *, name: str | None = None
 ) -> None:
-    """Show a Python enum in the schema, every member with its description."""
+    """Show a Python enum in the schema, with a description of every member."""
     strawberry.enum(enum, description=description, name=name)
     definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]
     texts = {member.name: text for member, text in values.items()}

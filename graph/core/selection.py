@@ -1,7 +1,7 @@
-"""What an operation asks for below a field, and so which columns must be read.
+"""What an operation selects below a field, and so which columns must be read.
 
-A `Selection` is the set of field nodes at one place of the document. It answers which fields of a
-type are asked for, following fragments; `@skip` and `@include` are disregarded, so that the answer
+A `Selection` is the set of field nodes at one position of the document. It answers which fields of
+a type are selected, following fragments; `@skip` and `@include` are disregarded, so that the answer
 depends on the document alone and can be kept with it. Reading a column too many does no harm.
 
 Both engines make selections: the standard executor from `info.field_nodes`, the batch engine from
@@ -34,7 +34,9 @@ DEFINITION = "strawberry-definition"
 
 
 class SelectionIndex:
-    """One operation of a document, for whole-operation questions; kept with the document."""
+    """One operation of a document, for questions about the whole operation; kept with the
+    document.
+    """
 
     def __init__(
         self,
@@ -46,7 +48,7 @@ class SelectionIndex:
         self.operation = operation
         self.fragments = fragments
         self._selections: dict[tuple[int, ...], Selection] = {}
-        # Statements that fields built for their place in this operation, by field and shape.
+        # Statements that fields built for their position in this operation, by field and shape.
         self.statements: dict[Any, Any] = {}
 
     def selection(self, nodes: Sequence[FieldNode], type_: GraphQLNamedType) -> Selection:
@@ -59,7 +61,7 @@ class SelectionIndex:
 
     @cached_property
     def labels(self) -> Mapping[str, frozenset[str]]:
-        """For each object type, the columns asked for anywhere in the operation.
+        """For each object type, the columns requested anywhere in the operation.
 
         To-one objects are read with these, so that one read serves every level.
         """
@@ -67,7 +69,7 @@ class SelectionIndex:
 
     @cached_property
     def relations(self) -> Mapping[str, tuple[str, ...]]:
-        """For each object type, the to-one relations asked for anywhere, by the model's names."""
+        """For each object type, the to-one relations requested anywhere, by the model's names."""
         return {name: tuple(sorted(relations)) for name, (_, relations) in self._requested.items()}
 
     @cached_property
@@ -103,15 +105,17 @@ class SelectionIndex:
 
 
 class Selection:
-    """The field nodes of one place (one response key, merged) and what is asked below them."""
+    """The field nodes of one position (one response key, merged) and what is selected below
+    them.
+    """
 
     __slots__ = ("_children", "_labels", "_selection_index", "nodes", "type")
 
     def __init__(
         self, selection_index: SelectionIndex, nodes: tuple[FieldNode, ...], type_: GraphQLNamedType
     ) -> None:
-        # The outline keeps its selections. Were it kept by them too, an operation that is given up
-        # would wait for the collector.
+        # The index holds its selections. If they held it too, the cycle would keep an abandoned
+        # operation in memory until the garbage collector runs.
         self._selection_index = ref(selection_index)
         self.nodes = nodes
         self.type = type_
@@ -120,13 +124,15 @@ class Selection:
 
     @property
     def selection_index(self) -> SelectionIndex:
-        """The operation's; it is kept by whoever runs the operation."""
+        """The operation's index; held by the code that runs the operation."""
         selection_index = self._selection_index()
         assert selection_index is not None
         return selection_index
 
     def child(self, field_name: str) -> Selection | None:
-        """The selection below a field (schema name, under any alias), or None if not asked for."""
+        """The selection below a field (schema name, under any alias), or None if it is not
+        selected.
+        """
         if field_name not in self._children:
             self._children[field_name] = self._child(field_name)
         return self._children[field_name]
@@ -147,7 +153,7 @@ class Selection:
         return self.selection_index.selection(nodes, inner)
 
     def labels(self, object_type: GraphQLObjectType) -> frozenset[str]:
-        """Columns that the fields asked of this type need."""
+        """Columns that the selected fields of this type need."""
         found = self._labels.get(object_type.name)
         if found is None:
             requires: set[str] = set()
@@ -189,7 +195,7 @@ def fields_of(
     object_type: GraphQLObjectType,
     sets: Sequence[SelectionSetNode],
 ) -> Iterator[FieldNode]:
-    """Every field node that applies to an object of this type, fragments opened."""
+    """Every field node that applies to an object of this type, with fragments expanded."""
     for selection_set in sets:
         for node in selection_set.selections:
             if isinstance(node, FieldNode):
@@ -209,7 +215,7 @@ def fields_of(
 def applies(
     selection_index: SelectionIndex, condition: str, object_type: GraphQLObjectType
 ) -> bool:
-    """Whether a fragment on the type `condition` is for objects of this type."""
+    """Whether a fragment on the type `condition` applies to objects of this type."""
     if condition == object_type.name:
         return True
     type_ = selection_index.schema.get_type(condition)

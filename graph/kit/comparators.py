@@ -1,8 +1,8 @@
 """Comparators: one input type for each kind of value that filters compare.
 
-Several comparators on one field are and-ed. A comparator that was left out is not there; one that
-is null is an error, since `isNull` says that clearly. Comparators that no value can satisfy
-together are an error too: whoever wrote them meant something else.
+Several comparators on one field are combined with AND. An omitted comparator is no condition; one
+that is null is an error, since `isNull` expresses that clearly. Comparators that no value can
+satisfy together are an error too, because the client must have meant something else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from sqlalchemy import ARRAY, ColumnElement, func
 from graph.core.enums import Permission, Role, TaskPriority, TaskStatus
 from graph.core.inputs import optional
 
-# An operator: (the column, a bind parameter) to a predicate. Those in LISTS take an array.
+# An operator takes the column and a bind parameter and returns a predicate. Those in LISTS bind an
+# array.
 Operator = Callable[[Any, Any], ColumnElement[bool]]
 
 
@@ -44,7 +45,7 @@ OPERATORS: dict[str, Operator] = {
 
 
 def folded_contains(column: Any, folded: Any) -> ColumnElement[bool]:
-    """Whether a column, without case and accents, contains a text that has none."""
+    """Whether a column contains a folded text, ignoring case and accents."""
     return func.taskloom_fold(column).like(func.concat("%", _escaped(folded), "%"))
 
 
@@ -56,15 +57,15 @@ def array_of(type_: Any) -> Any:
     return ARRAY(type_)
 
 
-# Those that a missing value satisfies as well.
+# Operators that a missing value satisfies as well.
 _TRUE_OF_NULL = frozenset({"is_null", "not_eq", "not_in"})
 
 
 def contradiction(given: Mapping[str, Any]) -> str | None:
-    """Why no value can satisfy these comparators together; None if one can, as far as they tell.
+    """Why no value can satisfy these comparators together; None if one can, as far as they show.
 
     `given`: operands by the names of their operators. An empty list is no contradiction: programs
-    write it, and mean it.
+    write it on purpose.
     """
     if given.get("is_null") and (others := given.keys() - _TRUE_OF_NULL):
         return f"isNull: true and {_shown(min(others))} exclude each other."
@@ -73,7 +74,7 @@ def contradiction(given: Mapping[str, Any]) -> str | None:
             if low in given and high in given:
                 strict = (low, high) != ("gte", "lte")
                 if given[low] > given[high] or (strict and given[low] == given[high]):
-                    return f"Nothing lies between {low} and {high}."
+                    return f"No value is between {low} and {high}."
     if "eq" in given:
         value = given["eq"]
         for name, holds in _HOLDS.items():
@@ -99,27 +100,27 @@ def _shown(name: str) -> str:
     )
 
 
-_EQ = "Equal to this value."
-_NOT_EQ = "Different from this value; null counts as different."
-_IN = "Equal to one of these values."
-_NOT_IN = "Equal to none of these values; null counts as none of them."
-_NULL = "True: has no value. False: has one."
+_EQ = "Equals this value."
+_NOT_EQ = "Does not equal this value. Also matches null."
+_IN = "Equals one of these values."
+_NOT_IN = "Equals none of these values. Also matches null."
+_NULL = "True: has no value. False: has a value."
 
 
 @strawberry.input(description="Compares text.")
 class StringFilter:
     """Comparators of text."""
 
-    eq: str | None = optional("Exactly this text.")
+    eq: str | None = optional("Equals this text exactly.")
     not_eq: str | None = optional(_NOT_EQ)
-    in_: list[str] | None = optional("Exactly one of these texts.", name="in")
+    in_: list[str] | None = optional("Equals one of these texts exactly.", name="in")
     not_in: list[str] | None = optional(_NOT_IN)
-    contains: str | None = optional("Contains this text, without regard to case.")
-    starts_with: str | None = optional("Begins with this text, without regard to case.")
+    contains: str | None = optional("Contains this text. Case-insensitive.")
+    starts_with: str | None = optional("Starts with this text. Case-insensitive.")
     is_null: bool | None = optional(_NULL)
 
 
-@strawberry.input(description="Compares ids.")
+@strawberry.input(description="Compares IDs.")
 class IDFilter:
     """Comparators of global ids."""
 
@@ -130,7 +131,7 @@ class IDFilter:
     is_null: bool | None = optional(_NULL)
 
 
-@strawberry.input(description="Compares whole numbers.")
+@strawberry.input(description="Compares integers.")
 class IntFilter:
     """Comparators of integers."""
 
@@ -139,21 +140,21 @@ class IntFilter:
     in_: list[int] | None = optional(_IN, name="in")
     not_in: list[int] | None = optional(_NOT_IN)
     lt: int | None = optional("Less than this number.")
-    lte: int | None = optional("This number or less.")
-    gt: int | None = optional("More than this number.")
-    gte: int | None = optional("This number or more.")
+    lte: int | None = optional("Less than or equal to this number.")
+    gt: int | None = optional("Greater than this number.")
+    gte: int | None = optional("Greater than or equal to this number.")
     is_null: bool | None = optional(_NULL)
 
 
-@strawberry.input(description="Compares moments.")
+@strawberry.input(description="Compares times.")
 class DateTimeFilter:
-    """Comparators of moments."""
+    """Comparators of times."""
 
-    eq: dt.datetime | None = optional("At exactly this moment.")
-    lt: dt.datetime | None = optional("Before this moment.")
-    lte: dt.datetime | None = optional("At this moment or before.")
-    gt: dt.datetime | None = optional("After this moment.")
-    gte: dt.datetime | None = optional("At this moment or after.")
+    eq: dt.datetime | None = optional("At exactly this time.")
+    lt: dt.datetime | None = optional("Before this time.")
+    lte: dt.datetime | None = optional("At or before this time.")
+    gt: dt.datetime | None = optional("After this time.")
+    gte: dt.datetime | None = optional("At or after this time.")
     is_null: bool | None = optional(_NULL)
 
 
@@ -164,13 +165,13 @@ class DateFilter:
     eq: dt.date | None = optional("On this day.")
     in_: list[dt.date] | None = optional("On one of these days.", name="in")
     lt: dt.date | None = optional("Before this day.")
-    lte: dt.date | None = optional("On this day or before.")
+    lte: dt.date | None = optional("On or before this day.")
     gt: dt.date | None = optional("After this day.")
-    gte: dt.date | None = optional("On this day or after.")
+    gte: dt.date | None = optional("On or after this day.")
     is_null: bool | None = optional(_NULL)
 
 
-@strawberry.input(description="Compares task statuses, ordered TODO to CANCELLED.")
+@strawberry.input(description="Compares task statuses. Their order is TODO to CANCELLED.")
 class TaskStatusFilter:
     """Comparators of `TaskStatus`."""
 
@@ -180,7 +181,7 @@ class TaskStatusFilter:
     not_in: list[TaskStatus] | None = optional(_NOT_IN)
 
 
-@strawberry.input(description="Compares task priorities, ordered NONE to URGENT.")
+@strawberry.input(description="Compares task priorities. Their order is NONE to URGENT.")
 class TaskPriorityFilter:
     """Comparators of `TaskPriority`."""
 
@@ -189,12 +190,12 @@ class TaskPriorityFilter:
     in_: list[TaskPriority] | None = optional(_IN, name="in")
     not_in: list[TaskPriority] | None = optional(_NOT_IN)
     lt: TaskPriority | None = optional("Less urgent than this.")
-    lte: TaskPriority | None = optional("As urgent as this, or less.")
+    lte: TaskPriority | None = optional("This priority or less urgent.")
     gt: TaskPriority | None = optional("More urgent than this.")
-    gte: TaskPriority | None = optional("As urgent as this, or more.")
+    gte: TaskPriority | None = optional("This priority or more urgent.")
 
 
-@strawberry.input(description="Compares roles, ordered VIEWER to OWNER.")
+@strawberry.input(description="Compares roles. Their order is VIEWER to OWNER.")
 class RoleFilter:
     """Comparators of `Role`."""
 
@@ -202,8 +203,8 @@ class RoleFilter:
     not_eq: Role | None = optional(_NOT_EQ)
     in_: list[Role] | None = optional(_IN, name="in")
     not_in: list[Role] | None = optional(_NOT_IN)
-    gte: Role | None = optional("This role or one that may do more.")
-    lte: Role | None = optional("This role or one that may do less.")
+    gte: Role | None = optional("This role or a higher one.")
+    lte: Role | None = optional("This role or a lower one.")
 
 
 @strawberry.input(description="Compares permissions.")

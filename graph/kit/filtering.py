@@ -1,14 +1,14 @@
 """Filters: from an input to a predicate, in two steps.
 
-First the input is walked to its *shape* (which comparators stand where) and its *values*. The
+First the input is traversed into its *shape* (which comparators are where) and its *values*. The
 shape is hashable and has no values in it; the predicate is built from the shape alone, with a bind
-parameter for each value. What says nothing (`{}`, or `{eq: $x}` without `$x`) has no shape, and is
-no condition. So a statement is compiled once for a shape, however many search words
-and dates pass through it, and nothing of a filter ever becomes SQL text.
+parameter for each value. An input without a condition (`{}`, or `{eq: $x}` without `$x`) has no
+shape. So a statement is compiled once per shape, however many search words and dates pass through
+it, and nothing of a filter ever becomes SQL text.
 
 A filter type declares its criteria as fields (`by`, `by_relation`, `by_condition`, `by_list`,
-`by_search`); `and`, `or` and `not` are added to each. Related objects are looked for among those
-that the viewer may see, so that a filter cannot be used to guess at hidden ones.
+`by_search`); `and`, `or` and `not` are added to each. Related objects are searched among those that
+the viewer can see, so that a filter cannot be used to guess at hidden ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Path = tuple[str | int, ...]
 
 MAX_CRITERIA = 100
 MAX_LIST = 1_000
-# Characters of one text to compare with: twice the longest that a filter looks at.
+# Characters of one text to compare with: twice the longest that a filter compares.
 MAX_TEXT = 1_000
 
 
@@ -64,14 +64,14 @@ class Values:
         self.criteria = 0
 
     def add(self, value: Any) -> None:
-        """One more value."""
+        """Add a value."""
         self.list.append(value)
 
     def count(self, path: Path) -> None:
-        """One more criterion; refuses filters larger than anybody needs."""
+        """Count one more criterion; rejects filters larger than anyone needs."""
         self.criteria += 1
         if self.criteria > MAX_CRITERIA:
-            raise BadInput(f"A filter may have at most {MAX_CRITERIA} criteria.", path=path)
+            raise BadInput(f"A filter must have at most {MAX_CRITERIA} conditions.", path=path)
 
     def params(self) -> dict[str, Any]:
         """The values by the names of their bind parameters."""
@@ -95,7 +95,7 @@ class Criterion(ABC):
 
     @abstractmethod
     def shape(self, value: Any, values: Values, path: Path) -> Hashable:
-        """Check the value, collect its parts, and say what it looks like: None if nothing."""
+        """Check the value, collect its parts, and return its shape: None if it is no condition."""
 
     @abstractmethod
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
@@ -107,12 +107,11 @@ def _text(value: str, path: Path) -> str:
     """A text to compare with, in the form in which texts are stored."""
     if len(value) > MAX_TEXT:
         raise BadInput(
-            f"A text in a filter may have at most {MAX_TEXT:,} characters; this one has "
-            f"{len(value):,}.",
+            f"A text in a filter must have at most {MAX_TEXT:,} characters; it has {len(value):,}.",
             path=path,
         )
     if "\0" in value:
-        raise BadInput("Text must not contain the character U+0000.", path=path)
+        raise BadInput("A text in a filter must not contain the character U+0000.", path=path)
     return texts.normalized(value)
 
 
@@ -121,7 +120,7 @@ def _column_on(entity: Any, attribute: InstrumentedAttribute[Any]) -> Any:
 
 
 class Compare(Criterion):
-    """A column against a comparator input. `model`: the column holds ids of that model."""
+    """Compares a column by a comparator input. `model`: the column holds ids of that model."""
 
     def __init__(
         self,
@@ -151,7 +150,11 @@ class Compare(Criterion):
                     continue
                 if name in LISTS:
                     if len(operand) > MAX_LIST:
-                        raise BadInput(f"A list may have at most {MAX_LIST:,} values.", path=place)
+                        raise BadInput(
+                            f"A list in a filter must have at most {MAX_LIST:,} "
+                            f"values; it has {len(operand):,}.",
+                            path=place,
+                        )
                     operands[name] = [
                         self._value(one, (*place, i)) for i, one in enumerate(operand)
                     ]
@@ -175,7 +178,7 @@ class Compare(Criterion):
         return value.value if isinstance(value, Enum) else value
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """All comparators, and-ed."""
+        """All comparators, combined with AND."""
         column = self.column(entity)
         parts = []
         for name, *rest in shape:
@@ -189,8 +192,8 @@ class Compare(Criterion):
 
 
 class CompareEnd(Compare):
-    """The id of another object against a comparator input: an object that the viewer cannot see
-    counts as none, which is how it is shown.
+    """Compares the id of another object by a comparator input. An object that the viewer cannot see
+    counts as null, which is how it is shown.
     """
 
     def __init__(
@@ -201,7 +204,7 @@ class CompareEnd(Compare):
         self.audited = audited
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """All comparators, and-ed, each over the ids that the viewer may see."""
+        """All comparators, combined with AND, each over the ids that the viewer can see."""
         if self.audited and viewer.is_admin:
             return super().build(shape, entity, viewer, bind)
         column = self.column(entity)
@@ -209,7 +212,7 @@ class CompareEnd(Compare):
         for name, *rest in shape:
             end = aliased(self.end)
             if name in {"eq", "in_"}:
-                # Of these few ids it is asked once which are seen, and not for each row.
+                # Visibility of these few ids is checked once, not for each row.
                 parameter = bind(array_of(self.type) if name in LISTS else self.type)
                 among = select(end.id).where(
                     OPERATORS[name](end.id, parameter), access.read(viewer, end)
@@ -232,19 +235,19 @@ class CompareEnd(Compare):
 
 
 class Expressed(Compare):
-    """What an SQL expression gives for a viewer, against a comparator input."""
+    """Compares the value of an SQL expression for a viewer by a comparator input."""
 
     def __init__(self, sql: Callable[[Viewer, Any], Any], type_: Any) -> None:
         super().__init__(lambda expression: expression, type_)
         self.sql = sql
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """All comparators, and-ed."""
+        """All comparators, combined with AND."""
         return super().build(shape, self.sql(viewer, entity), viewer, bind)
 
 
 class Condition(Criterion):
-    """A yes-or-no question with an SQL answer."""
+    """A boolean condition in SQL."""
 
     def __init__(self, sql: Callable[[Viewer, Any], ColumnElement[bool]]) -> None:
         self.sql = sql
@@ -255,13 +258,13 @@ class Condition(Criterion):
         return bool(value)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """The condition, or its opposite (unknown counts as no)."""
+        """The condition, or its opposite; unknown counts as false."""
         answer = func.coalesce(self.sql(viewer, entity), False, type_=Boolean())
         return answer if shape else not_(answer)
 
 
 class Search(Criterion):
-    """Words that must all occur, without regard to case and accents, in any of some columns."""
+    """Words that must all occur in any of some columns, ignoring case and accents."""
 
     def __init__(self, columns: Sequence[InstrumentedAttribute[Any]]) -> None:
         self.columns = columns
@@ -271,9 +274,11 @@ class Search(Criterion):
         """The number of words."""
         words = _text(value, path).split()
         if not words:
-            raise BadInput("The search text has no word in it.", path=path)
+            raise BadInput("The search text must contain at least one word.", path=path)
         if len(words) > 10:
-            raise BadInput("The search text may have at most 10 words.", path=path)
+            raise BadInput(
+                "The search text must have at most 10 words; it has {len(words)}.", path=path
+            )
         for word in words:
             values.count(path)
             values.add(fold(word))
@@ -291,7 +296,7 @@ class Search(Criterion):
 
 
 class Elements(Criterion):
-    """`some`, `none`, `every` over an array of text, by its casefolded twin."""
+    """`some`, `none`, `every` over an array of text, by its casefolded copy."""
 
     def __init__(self, keys: InstrumentedAttribute[Any], convert: Callable[[str], str]) -> None:
         self.keys = keys
@@ -302,12 +307,12 @@ class Elements(Criterion):
         return _quantified(value, self.compare.shape, values, path)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """`every` is "none that does not"."""
+        """`every` means that no element fails to match."""
         parts = []
         keys = _column_on(entity, self.keys)
         for quantifier, inner in shape:
             if quantifier == "some" and inner == (("eq",),):
-                # What the GIN index answers.
+                # The GIN index serves this form.
                 parts.append(keys.contains(cast(array([bind(Text())]), ARRAY(Text()))))
                 continue
             elements = func.unnest(keys).table_valued("element").render_derived()
@@ -319,7 +324,7 @@ class Elements(Criterion):
 
 
 class Related(Criterion):
-    """The object at the end of a relation; only objects that the viewer may see are looked at."""
+    """The object at the end of a relation; only objects that the viewer can see are considered."""
 
     def __init__(
         self, relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any]
@@ -359,7 +364,7 @@ class RelatedMany(Related):
         return _quantified(value, _shape, values, path)
 
     def build(self, shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
-        """`every` is "none that does not"."""
+        """`every` means that no object fails to match."""
         local, remote = self._columns()
         model = self.relationship.property.mapper.class_
         parts = []
@@ -403,8 +408,8 @@ def by_id(
     audited: bool = False,
 ) -> Any:
     """Compare a column of ids of a model: the row's own id, or that of another object, which does
-    not match where the viewer cannot see it. `seen_with_row`: whoever sees the row sees the object.
-    `audited`: administrators, who read the whole log, compare with all ids.
+    not match if the viewer cannot see it. `seen_with_row`: every viewer of the row can see the
+    object. `audited`: administrators, who read the whole log, compare with all ids.
     """
 
     def column(entity: Any) -> Any:
@@ -424,12 +429,12 @@ def by_expression(sql: Callable[[Viewer, Any], Any], type_: Any, description: st
 
 
 def by_condition(sql: Callable[[Viewer, Any], ColumnElement[bool]], description: str) -> Any:
-    """Ask a yes-or-no question: `sql(viewer, entity)`."""
+    """Test a boolean condition: `sql(viewer, entity)`."""
     return _criterion(Condition(sql), description)
 
 
 def by_search(columns: Sequence[InstrumentedAttribute[Any]], description: str) -> Any:
-    """Look for words in columns."""
+    """Search for words in columns."""
     return _criterion(Search(columns), description)
 
 
@@ -454,10 +459,10 @@ def by_relations(
     return _criterion(RelatedMany(relationship, filter_type), description)
 
 
-def list_filter(description: str, *, noun: str = "") -> Callable[[type[T]], type[T]]:
+def list_filter(description: str, *, noun: str) -> Callable[[type[T]], type[T]]:
     """Declare a filter of a list, `some`, `none` and `every`, by the filter `of` its items:
 
-    @list_filter("Quantifies over comments.")
+    @list_filter("Filter for a task's comments.", noun="comment")
     class CommentListFilter:
         of: CommentFilter
     """
@@ -465,9 +470,9 @@ def list_filter(description: str, *, noun: str = "") -> Callable[[type[T]], type
     def declare(cls: type[T]) -> type[T]:
         of = f"{cls.__annotations__['of']} | None"
         texts = {
-            "some": f"At least one {noun} matches." if noun else "At least one matches.",
-            "none": f"No {noun} matches." if noun else "None matches.",
-            "every": f"All {noun}s match." if noun else "All match.",
+            "some": f"At least one {noun} matches.",
+            "none": f"No {noun} matches.",
+            "every": f"Every {noun} matches.",
         }
         cls.__annotations__ = dict.fromkeys(texts, of)
         for name, text in texts.items():
@@ -484,9 +489,9 @@ def filter_input(description: str) -> Callable[[type[T]], type[T]]:
         own = dict(cls.__annotations__)
         name = cls.__name__
         combined = {
-            "and_": (f"list[{name}] | None", "and", "All of these filters hold."),
-            "or_": (f"list[{name}] | None", "or", "At least one of these filters holds."),
-            "not_": (f"{name} | None", "not", "This filter does not hold."),
+            "and_": (f"list[{name}] | None", "and", "All of these filters match."),
+            "or_": (f"list[{name}] | None", "or", "At least one of these filters matches."),
+            "not_": (f"{name} | None", "not", "This filter does not match."),
         }
         cls.__annotations__ = {key: value[0] for key, value in combined.items()} | own
         for key, (_, shown, text) in combined.items():
@@ -508,7 +513,7 @@ def given_fields(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
         if given is None:
             refuse(
                 BadInput(
-                    "A filter must not be null: leave it out, or use isNull to find what has no "
+                    "A filter must not be null. Omit it, or use isNull to find objects without a "
                     "value.",
                     path=(*path, field.python_name),
                 )
@@ -518,9 +523,9 @@ def given_fields(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def filter_shape(value: Any, values: Values, path: Path) -> Hashable:
-    """The shape of a filter input; its values are added to `values`. None if it says nothing.
+    """The shape of a filter input; its values are added to `values`. None if it has no condition.
 
-    Raises all that is wrong with it.
+    Raises all its failures together.
     """
     with collecting():
         return _shape(value, values, path)
@@ -529,7 +534,7 @@ def filter_shape(value: Any, values: Values, path: Path) -> Hashable:
 def _quantified(
     value: Any, shape: Callable[[Any, Values, Path], Hashable], values: Values, path: Path
 ) -> Hashable:
-    """The shapes of `some`, `none` and `every`, as far as they say anything."""
+    """The shapes of `some`, `none` and `every` that have a condition."""
     shapes = [
         (name, shape(inner, values, (*path, name))) for name, inner in given_fields(value, path)
     ]
@@ -547,7 +552,9 @@ def _shape(value: Any, values: Values, path: Path) -> Hashable:
         place = (*path, name)
         if name in {"and_", "or_"}:
             if not inner:
-                refuse(BadInput("This list must not be empty.", path=place))
+                refuse(
+                    BadInput("This list must not be empty. Omit it or add a filter.", path=place)
+                )
             shapes = [_shape(item, values, (*place, index)) for index, item in enumerate(inner)]
             shape: Hashable = tuple(one for one in shapes if one is not None) or None
         elif name == "not_":

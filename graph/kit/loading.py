@@ -1,9 +1,9 @@
 """Reading rows for the graph: statements by shape, objects by key, and to-one relations.
 
 A statement is built and compiled once for its *shape* (model, columns, ordering, comparators used)
-and kept; values travel as parameters. Objects reached by key are read once per operation, whatever
-the number of places that ask for them: with the columns that any place of the operation asks for,
-and all places of one moment in one statement.
+and kept; values are passed as parameters. Objects reached by key are read once per operation,
+however many positions ask for them: with the columns that any position of the operation asks for,
+and all positions of one moment in one statement.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _by_key(model: type[Base], columns: Columns, shape: ViewerShape) -> Statemen
 
 
 class _Join(NamedTuple):
-    """Where in a row the columns of an object stand that is joined to it."""
+    """Where the columns of a joined object are in a row."""
 
     foreign_key: str
     model: type[Base]
@@ -83,7 +83,7 @@ class _Join(NamedTuple):
     row: type[PartRow]
 
     def part(self, row: Row) -> PartRow | None:
-        """The object; None where there is none to see."""
+        """The object; None if there is none that the viewer can see."""
         part = self.row(row[self.columns])
         return None if part.id is None else part  # type: ignore[attr-defined]
 
@@ -100,8 +100,8 @@ def _one(
     related: tuple[tuple[str, Columns], ...],
     shape: ViewerShape,
 ) -> tuple[Statement, tuple[_Join, ...]]:
-    """One object, and those that its to-one relations lead to: each under its own rule, so that
-    one that is hidden does not hide what refers to it.
+    """One object, and those that its to-one relations lead to: each under its own rule, so that a
+    hidden object does not hide what refers to it.
     """
     viewer = placeholder_viewer(shape)
     columns = _read_of(model, model, requested, viewer)
@@ -128,7 +128,7 @@ def _one(
 def columns_of_objects(
     model: type[Base], serialized: PlanColumns | None, selection_index: SelectionIndex
 ) -> Columns:
-    """What is read of a row that is read once for all places of an operation."""
+    """The columns to read of a row that is read once for all positions of an operation."""
     name = TYPE_NAMES[model]
     if serialized is not None:
         return serialized.objects.get(name, KEY_ONLY)
@@ -138,9 +138,9 @@ def columns_of_objects(
 class ObjectLoader:
     """Rows of one model by key, for one operation.
 
-    Requests of one turn of the event loop become one statement, as with a data loader, but at the
-    price of a set union for many keys and not of a future for each. What a single object refers
-    to comes along by joins (`_one`); of many it would be the same few over and over.
+    Requests within one turn of the event loop become one statement, as with a data loader, but at
+    the price of a set union for many keys instead of a future for each. What a single object refers
+    to is joined (`_one`); for many objects it would be the same few rows again and again.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class ObjectLoader:
         self._rows: dict[UUID, AnyRow | None] = {}
         self._wanted: set[UUID] = set()
         self._pending: SharedRun[None] | None = None
-        # What the statements that are running now will bring.
+        # The keys that the running statements are reading.
         self._reading: dict[SharedRun[None], set[UUID]] = {}
 
     @classmethod
@@ -169,11 +169,13 @@ class ObjectLoader:
         return columns_of_objects(model, self._context.columns, self._selection_index)
 
     def prime(self, key: UUID, row: AnyRow | None) -> None:
-        """A row that was read already, together with another one."""
+        """Store a row that was read together with another one."""
         self._rows.setdefault(key, row)
 
     async def load(self, keys: set[UUID]) -> Mapping[UUID, AnyRow | None]:
-        """All rows read so far, these keys' among them; None where there is none to see."""
+        """All rows read so far, including these keys; None if there is no row that the viewer can
+        see.
+        """
         missing = keys - self._rows.keys()
         waiting = []
         for reading, under_way in self._reading.items():
@@ -191,9 +193,9 @@ class ObjectLoader:
         return self._rows
 
     async def _lead(self) -> None:
-        """Read for all who ask within this turn of the loop: the first of them does it.
+        """Read for everyone who asks within this turn of the loop; the first caller does it.
 
-        Should the operation be cancelled, so is what they wait for.
+        If the operation is cancelled, so is what they wait for.
         """
         pending = self._pending = SharedRun[None]()
 
@@ -230,7 +232,7 @@ class ObjectLoader:
             related = tuple(
                 (relation, self._columns_of(_target(self._model, relation)))
                 for relation in source.relations.get(TYPE_NAMES[self._model], ())
-                # Else it comes within what is written of the row.
+                # Otherwise it is part of what is serialized of the row.
                 if foreign_key_of(getattr(self._model, relation)) in columns.labels
             )
             one = statements[place] = _one(self._model, columns, related, context.viewer.shape)
@@ -251,7 +253,7 @@ class ObjectLoader:
 async def read_by_keys(
     context: Context, model: type[Base], columns: Columns, keys: Iterable[UUID]
 ) -> dict[UUID, Row]:
-    """The rows that the viewer may see among these keys, in one statement."""
+    """The rows that the viewer can see among these keys, in one statement."""
     statement = _by_key(model, columns, context.viewer.shape)
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
@@ -262,7 +264,7 @@ async def read_by_keys(
 async def load_objects(
     info: BatchInfo, model: type[Base], keys: Sequence[UUID | None]
 ) -> list[AnyRow | None]:
-    """The row for each key, or None where there is none or it is hidden."""
+    """The row for each key, or None if there is none or it is hidden."""
     wanted: set[Any] = set(keys)
     wanted.discard(None)
     if not wanted:
@@ -272,7 +274,7 @@ async def load_objects(
 
 
 async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow | None:
-    """One row, or None where there is none or it is hidden."""
+    """One row, or None if there is none or it is hidden."""
     (row,) = await load_objects(info, model, [key])
     return row
 
@@ -288,7 +290,7 @@ def _by_project_key(shape: ViewerShape) -> Statement:
 
 
 async def project_id_of(context: Context, key: str) -> UUID | None:
-    """The id of the project with this key, if the viewer may see it."""
+    """The id of the project with this key, if the viewer can see it."""
     return await _only_id(context, _by_project_key(context.viewer.shape), {"key": key})
 
 
@@ -307,7 +309,7 @@ def _by_task_key(shape: ViewerShape) -> Statement:
 
 
 async def task_id_of(context: Context, key: str, number: int) -> UUID | None:
-    """The id of the task `KEY-number`, if the viewer may see it."""
+    """The id of the task `KEY-number`, if the viewer can see it."""
     return await _only_id(
         context, _by_task_key(context.viewer.shape), {"key": key, "number": number}
     )
@@ -321,7 +323,7 @@ async def _only_id(context: Context, statement: Statement, params: dict[str, Any
 
 
 def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
-    """A relation to one row, by the model's foreign key. Null where the viewer may not see it."""
+    """A relation to one row, by the model's foreign key. Null if the viewer cannot see it."""
     model: type[Base] = relationship.property.mapper.class_
     foreign_key = foreign_key_of(relationship)
 
@@ -346,7 +348,7 @@ def by_id(model: type[Base], id_description: str, description: str) -> Any:
 
 
 def below(selection: Selection | None, *fields: str) -> Selection | None:
-    """The selection at the end of a chain of fields, or None where it is not asked for."""
+    """The selection at the end of a chain of fields, or None if it is not selected."""
     for field in fields:
         if selection is None:
             return None

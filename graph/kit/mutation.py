@@ -1,4 +1,4 @@
-"""What every mutation shares, once: the transaction, idempotency, retries, failures, the payload.
+"""What all mutations share: the transaction, idempotency, retries, failures and the payload.
 
 A mutation is a function of a `Work` and an input that returns what its payload refers to:
 
@@ -6,11 +6,11 @@ A mutation is a function of a `Work` and an input that returns what its payload 
         task = await domain.tasks.task.create(work, ...)
         return {"task": task.id}
 
-    task_create: TaskCreatePayload = mutation(create, TaskCreateInput, "Make a task.")
+    task_create: TaskCreatePayload = mutation(create, TaskCreateInput, "Creates a task.")
 
-A function that does its work in part, or only tries it, returns an `Outcome`. The payload's fields
-are read after the commit, through the access rules, like everything else. Several mutations in one
-document are one transaction each.
+A function that does only a part of its work, or is a dry run, returns an `Outcome`. The payload's
+fields are read after the commit, through the access rules, like everything else. Several mutations
+in one document are one transaction each.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import strawberry
 from sqlalchemy import Table, literal_column
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DBAPIError
+from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.maybe import Some
 
 from auth.viewer import NOBODY, ViewerShape, placeholder_viewer
@@ -48,13 +49,13 @@ from graph.kit.loading import columns_of_objects, load_objects
 
 Refs = Mapping[str, Any]
 
-# Where the failures of a mutation that was done in part stand in what is kept for a repeat.
+# Key of the failures of a partly done mutation, in what is stored for a repeat.
 _FAILURES = "_failures"
 
-# Of one input; a bulk says more, of each item so many.
+# Per input; a bulk mutation reports up to this many per item.
 MAX_ERRORS = 20
 
-# Failures that are about the request and not about the input stand at the top level.
+# Failures of the request, not of the input, are top-level errors.
 _TOP_LEVEL = {
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.RATE_LIMITED,
@@ -65,10 +66,10 @@ _TOP_LEVEL = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a mutation came to that was not simply done: in part, or only tried.
+    """The result of a mutation that was done in part, or was a dry run.
 
-    `failures` are what did not go, and stand in the payload beside the refs. `undo`: nothing stays
-    of what was done, nor of the idempotency key, so that it can be sent again.
+    `failures` are reported in the payload beside the refs. `undo`: roll back everything, including
+    the idempotency key, so that it can be sent again.
     """
 
     refs: Refs
@@ -78,16 +79,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ReturnedColumns:
-    """The columns that a statement gives of a row that it made, of those of the row's table."""
+    """The columns that a statement returns of a row that it inserted, of those of the row's
+    table.
+    """
 
     columns: Columns
     viewer: ViewerShape
 
     def __call__(self, table: Table) -> list[Any]:
-        """Them, labelled; the id is always among them."""
+        """The columns, labelled; the id is always among them."""
 
         def value_of(label: str) -> Any:
-            # By name: within it, SQLAlchemy takes the table for one more to read from.
+            # By name: in RETURNING, SQLAlchemy would add the table's column as another table to
+            # read from.
             return literal_column(f"{table.name}.{label}", table.c[label].type)
 
         labels = sorted({*self.columns.labels, "id"})
@@ -99,40 +103,43 @@ class ReturnedColumns:
 ONLY_ID = ReturnedColumns(KEY_ONLY, NOBODY.shape)
 
 Function = Callable[[Work, Any], Awaitable[Refs | Outcome]]
-# Does the mutation in one statement, where it can be done so, or does nothing and returns None; the
-# function then does it. It is given the columns that the answer needs of the object, if those are
-# all that it needs, and may return a row with them in the place of its id: whoever made it sees it.
+# Does the mutation in a single statement if that is possible; otherwise does nothing and returns
+# None, and the function does it. Receives the columns that the response needs of the object, if it
+# needs nothing else, and may return a row with these columns instead of its id: the user who
+# created the object can see it.
 AtOnce = Callable[[Work, Any, "ReturnedColumns | None"], Awaitable[Refs | None]]
-# Raises `RateLimited` where this was done too often; see `graph.kit.rates`.
+# Raises `RateLimited` if the mutation was done too often; see `graph.kit.rates`.
 Limit = Callable[[Context, Any], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class PayloadValue:
-    """What a payload's fields read from. `refs`: ids of rows, or plain values."""
+    """The source of a payload's fields. `refs`: ids of rows, or plain values."""
 
     refs: Refs = field(default_factory=dict)
     errors: list[UserError] = field(default_factory=list)
     replayed: bool = False
 
 
-@strawberry.interface(description="What every mutation answers.")
+@strawberry.interface(description="The result of a mutation.")
 class Payload:
     """Fields that all payloads have."""
 
     errors: list[UserError] = derived(
-        (), lambda value: value.errors, "What stood in the way; empty if the mutation was done."
+        (),
+        lambda value: value.errors,
+        "Errors that prevented the mutation, or parts of it. Empty on success.",
     )
     replayed: bool = derived(
         (),
         lambda value: value.replayed,
-        "True if this idempotency key was done before, and this is the answer of that time. "
-        "Secrets are left out of a repeat.",
+        "True if a mutation with this idempotency key was already done; the payload is then that "
+        "of the first call, without secrets.",
     )
 
 
 def payload(description: str) -> Callable[[type[Any]], type[Any]]:
-    """Declare a payload type; payloads are told apart by the mutation, so none is probed."""
+    """Declare a payload type. The mutation decides which payload it is, so no type is probed."""
 
     def declare(cls: type[Any]) -> type[Any]:
         is_type_by_class(cls, lambda kind: issubclass(kind, PayloadValue))
@@ -142,9 +149,10 @@ def payload(description: str) -> Callable[[type[Any]], type[Any]]:
 
 
 def ref(model: type[Base], description: str, name: str | None = None) -> Any:
-    """A payload's object, read afresh; null where the mutation failed or the viewer lost sight.
+    """A payload's object, read after the commit; null if the mutation failed or the viewer can no
+    longer see it.
 
-    A row that the mutation gave (see `AtOnce`) is taken as it is.
+    A row that the mutation returned (see `AtOnce`) is used as it is.
     """
     key = name or _snake(TYPE_NAMES.get(model, model.__name__))
 
@@ -185,14 +193,13 @@ def mutation(
 ) -> Any:
     """A root field of `Mutation`.
 
-    `public`: for the signed-out too, and for those whose credentials are no longer good, whatever
-    header they send. `in_context`: the function takes the operation's `Context`
-    before the work. `around`: what is done outside of the transaction, before and after it, because
-    it takes too long for one (bytes of a file); the function takes its value before the work.
-    `secrets`: keys of the refs that are never kept, so that a repeat does not
-    show them again. `limit`: how often it may be done, one of `graph.kit.rates`.
-    `single_statement`: another way that is tried first where there is no idempotency key, with the
-    model of what it gives.
+    `public`: also for clients that are signed out or whose credentials are no longer valid,
+    whatever header they send. `in_context`: the function takes the operation's `Context` before the
+    work. `around`: what is done outside the transaction, before and after it, because it takes too
+    long for one (bytes of a file); the function takes its value before the work. `secrets`: keys of
+    the refs that are not stored, so that a repeat does not return them again. `limit`: how often it
+    may be done, one of `graph.kit.rates`. `single_statement`: tried first if there is no
+    idempotency key, with the model of what it returns.
     """
 
     async def run(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[PayloadValue]:
@@ -206,7 +213,7 @@ def mutation(
                 await limit(context, data)
             call = partial(function, context) if in_context else function
             async with AsyncExitStack() as stack:
-                # What is wrong with the input is collected until the first statement.
+                # Problems of the input are collected until the first statement.
                 stack.enter_context(collecting())
                 if single_statement is not None and not isinstance(_key(data), str):
                     model, function_at_once = single_statement
@@ -227,16 +234,15 @@ def mutation(
             shown = _shown(context, _in_order(data, failures)[:MAX_ERRORS])
             return [PayloadValue(failure.refs, shown)]
         finally:
-            # Whatever follows in this document reads what is true after this mutation.
+            # Later fields of this document must read the state after this mutation.
             context.objects.clear()
             context.loaders.clear()
 
-    made = batch(
-        run,
-        description,
-        arguments=[argument("input", input_type, "What to do.", default=inspect.Parameter.empty)],
-        deprecation_reason=deprecation_reason,
-    )
+    def arguments(name: str) -> list[StrawberryArgument]:
+        text = f"Input for `{camel(name)}`."
+        return [argument("input", input_type, text, default=inspect.Parameter.empty)]
+
+    made = batch(run, description, arguments=arguments, deprecation_reason=deprecation_reason)
     made.public = public
     return made
 
@@ -261,7 +267,7 @@ def _in_order(data: Any, failures: Iterable[Failure]) -> list[Failure]:
 
 
 def _place(data: Any, path: Sequence[str]) -> list[int]:
-    """Where a path leads in an input, by the order of fields and items."""
+    """The position that a path leads to in an input, by the order of fields and items."""
     places: list[int] = []
     for part in path:
         if isinstance(data, Some):
@@ -305,7 +311,7 @@ async def _immediate(
 
 
 def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
-    """The columns of this model that the operation needs; None where it needs more than columns."""
+    """The columns of this model that the operation needs; None if it needs more than columns."""
     serialized, selection_index = info.context.columns, info.selection.selection_index
     known = (serialized or selection_index).statements
     place = (ReturnedColumns, model, info.viewer.shape)
@@ -393,7 +399,7 @@ def _recalled(kept: Sequence[Any]) -> list[Failure]:
 
 
 def _simpler(value: Any) -> Any:
-    """What only inputs hold, in terms of `json_value`."""
+    """Values that occur only in inputs, in terms of `json_value`."""
     if isinstance(value, Some):
         return {"some": value.value}
     if isinstance(value, Upload):

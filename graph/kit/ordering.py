@@ -1,9 +1,9 @@
-"""Orderings and the cursors that keep a place in them.
+"""Orderings, and the cursors that keep a position in them.
 
 An ordering is a tuple of `Key`s that always ends with the id, so that it is total. A cursor holds
 the values of these keys for one row: the next page is "the rows after these values", which stays
-right while rows come and go. A cursor also carries a mark of its ordering, so that one of another
-ordering is refused instead of giving nonsense.
+right while rows come and go. A cursor also carries a mark of its ordering, so that a cursor of
+another ordering is rejected instead of returning wrong rows.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class OrderDirection(Enum):
 
 
 class NullsOrder(Enum):
-    """Where rows without a value go."""
+    """Where rows without a value are placed."""
 
     FIRST = "FIRST"
     LAST = "LAST"
@@ -64,12 +64,15 @@ class NullsOrder(Enum):
 
 described_enum(
     OrderDirection,
-    "Ascending or descending.",
-    {OrderDirection.ASC: "Smallest first.", OrderDirection.DESC: "Largest first."},
+    "The direction of an ordering.",
+    {
+        OrderDirection.ASC: "Ascending: smallest first.",
+        OrderDirection.DESC: "Descending: largest first.",
+    },
 )
 described_enum(
     NullsOrder,
-    "Where rows without a value go.",
+    "Where items without a value are placed.",
     {
         NullsOrder.FIRST: "Before all others.",
         NullsOrder.LAST: "After all others.",
@@ -77,21 +80,23 @@ described_enum(
 )
 
 
-@strawberry.input(description="How to order by one value.")
+@strawberry.input(
+    description="The direction of an ordering by one value, and the position of items without one."
+)
 class OrderBy:
-    """Direction and place of nulls."""
+    """Direction and position of nulls."""
 
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.ASC, description="Ascending or descending."
     )
     nulls: NullsOrder = strawberry.field(
-        default=NullsOrder.LAST, description="Where rows without a value go."
+        default=NullsOrder.LAST, description="Where items without a value are placed."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an ordering compares: SQL over an entity, and the kind of value."""
+    """What an ordering compares: SQL over an entity, and the type of value."""
 
     name: str
     sql: Callable[[Viewer, Any], Any]
@@ -117,7 +122,9 @@ class Key:
         return Key(self.source, not self.descending, not self.nulls_first)
 
     def sorted(self, expression: Any) -> Any:
-        """The ORDER BY term. Where there are no nulls none is said, so that an index serves."""
+        """The ORDER BY term. Without nulls it says nothing about them, so that an index can serve
+        it.
+        """
         term = expression.desc() if self.descending else expression.asc()
         if not self.source.nullable:
             return term
@@ -126,7 +133,7 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class Ordering:
-    """A total order: given keys, then the id in the direction of the last one.
+    """A total order: the given keys, then the id in the direction of the last one.
 
     Compared by identity, since equal keys have one ordering (`ordering_by`).
     """
@@ -149,7 +156,9 @@ class Ordering:
         return base64.urlsafe_b64encode(body).decode().rstrip("=")
 
     def place(self, cursor: str, path: Path) -> tuple[Any, ...]:
-        """The key values in a cursor; `BadInput` for any text that is none of this ordering."""
+        """The key values in a cursor; `BadInput` for a text that is not a cursor of this
+        ordering.
+        """
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             body = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -159,8 +168,11 @@ class Ordering:
                     for key, value in zip(self.keys, body[1:], strict=True)
                 )
         except (ValueError, TypeError, LookupError, OverflowError):
-            raise BadInput("This is no cursor of this list.", path=path) from None
-        raise BadInput("This cursor is of another list or ordering; begin without it.", path=path)
+            raise BadInput("Invalid cursor for this list.", path=path) from None
+        raise BadInput(
+            "This cursor belongs to another list or ordering. Omit it to start at the beginning.",
+            path=path,
+        )
 
     def after(
         self,
@@ -170,10 +182,10 @@ class Ordering:
         *,
         inclusive: bool = False,
     ) -> ColumnElement[bool]:
-        """The predicate "comes after the place whose values are bound as `prefix_0`…".
+        """The predicate "comes after the position whose values are bound as `prefix_0`…".
 
-        `nulls` says which of the place's values are null (a part of the statement's shape).
-        `inclusive`: or stands at that very place.
+        `nulls` says which of the position's values are null (a part of the statement's shape).
+        `inclusive`: or is at that very position.
         """
         parameters = [
             bindparam(f"{prefix}_{index}", type_=key.source.type)
@@ -181,7 +193,7 @@ class Ordering:
         ]
         directions = {key.descending for key in self.keys}
         if len(directions) == 1 and not any(key.source.nullable for key in self.keys):
-            # One comparison of rows, which one range of an index answers.
+            # One comparison of rows, which a single index range serves.
             left, right = tuple_(*expressions), tuple_(*parameters)
             if inclusive:
                 return left <= right if directions == {True} else left >= right
@@ -200,7 +212,7 @@ class Ordering:
 
 def _beyond(key: Key, expression: Any, parameter: Any, is_null: bool) -> ColumnElement[bool]:
     if is_null:
-        # Beyond the nulls come the values, if nulls stand first; else nothing.
+        # After the nulls come the values if nulls are first; otherwise nothing.
         return expression.is_not(None) if key.nulls_first else false()
     past: ColumnElement[bool] = expression < parameter if key.descending else expression > parameter
     if key.source.nullable and not key.nulls_first:
@@ -227,7 +239,7 @@ def _from_json(value: Any, source: Source) -> Any:
         return None
     python_type = source.type.python_type
     written_as = python_type if python_type in {bool, int, float} else str
-    # `type` and not `isinstance`, since True is an integer to Python.
+    # `type` instead of `isinstance`, since True is an integer in Python.
     if type(value) is not written_as:
         raise ValueError
     if python_type is dt.datetime:
@@ -276,7 +288,7 @@ def by_text(attribute: InstrumentedAttribute[Any], description: str) -> Any:
     """Order by a name or title as people expect: by the column's sort key (`db.base.sort_key`)."""
     key: InstrumentedAttribute[Any] = getattr(attribute.class_, f"{attribute.key}_key")
     return by(
-        key, f"{description} Case and accents only decide between texts that are otherwise equal."
+        key, f"{description} Case and accents decide only between texts that are otherwise equal."
     )
 
 
@@ -295,7 +307,7 @@ def by_expression(
 def by_relation(
     relationship: InstrumentedAttribute[Any], order_type: Callable[[], Any], description: str
 ) -> Any:
-    """Order by a value of the object at the end of a to-one relation, where the viewer sees it."""
+    """Order by a value of the object at the end of a to-one relation, if the viewer can see it."""
     return optional(description, metadata={"relation": (relationship, order_type)})
 
 
@@ -324,16 +336,18 @@ def ordering_of(
 def ordering_by(
     last: Source, given: Sequence[Any] | None, default: Sequence[Key], path: Path
 ) -> Ordering:
-    """The same for things that have no id: `last` is unique among them."""
+    """The same for objects without an id: `last` is unique among them."""
     keys = list(default)
     if given:
         if len(given) > MAX_KEYS:
-            raise BadInput(f"At most {MAX_KEYS} orderings may be combined.", path=path)
+            raise BadInput(
+                f"orderBy must have at most {MAX_KEYS} keys; it has {len(given)}.", path=path
+            )
         keys = [_key(item, (*path, index)) for index, item in enumerate(given)]
         names = [key.source.name for key in keys]
         for index, name in enumerate(names):
             if name in names[:index]:
-                message = f"orderBy contains {_words(given[index])} twice."
+                message = f"orderBy contains {_words(given[index])} twice. Remove one of them."
                 raise BadInput(message, path=(*path, index))
     if all(key.source.name != last.name for key in keys):
         keys.append(Key(last, descending=keys[-1].descending if keys else False))
@@ -345,7 +359,7 @@ def _only(keys: tuple[Key, ...]) -> Ordering:
     return Ordering(keys)
 
 
-# Sources of relations are made once, so that equal orderings are equal (and statements are found).
+# Sources of relations are created once, so that equal orderings are equal and statements are found.
 _THROUGH: dict[tuple[Any, str], Source] = {}
 
 
@@ -355,7 +369,10 @@ def _key(item: Any, path: Path) -> Key:
         if value is strawberry.UNSET:
             continue
         if value is None:
-            raise BadInput("An ordering must not be null.", path=(*path, field.python_name))
+            raise BadInput(
+                "A key of orderBy must not be null. Omit it or set its direction.",
+                path=(*path, field.python_name),
+            )
         if "source" in field.metadata:
             return Key(
                 field.metadata["source"],
@@ -365,11 +382,11 @@ def _key(item: Any, path: Path) -> Key:
         relationship, _ = field.metadata["relation"]
         inner = _key(value, (*path, field.python_name))
         return Key(_through(relationship, inner.source), inner.descending, inner.nulls_first)
-    raise BadInput("This ordering is empty.", path=path)
+    raise BadInput("A key of orderBy must have exactly one field; it has none.", path=path)
 
 
 def _words(item: Any) -> str:
-    """What is ordered by, as the client wrote it: `assignee.fullName`."""
+    """The field that an ordering names, as the client wrote it: `assignee.fullName`."""
     for field in item.__strawberry_definition__.fields:
         value = getattr(item, field.python_name)
         if value is not strawberry.UNSET:

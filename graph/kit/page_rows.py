@@ -1,12 +1,12 @@
 """The statements of pages, and the rows they read.
 
-One statement reads the pages of all parents of a place: a LATERAL query for each parent's rows,
+One statement reads the pages of all parents of a position: a LATERAL query for each parent's rows,
 so that `first: 10` means ten for each parent and never ten for the batch.
 
-Pages that differ in nothing but values - the next windows of one list, the columns of a board, one
-list under many aliases - come from one statement as well: the values that differ become columns of
-the table that the LATERAL query is run for, beside the parent. So the number of statements grows
-with the different *shapes* of lists in an operation and not with the number of its fields.
+Pages that differ only in values - the next windows of one list, the columns of a board, one list
+under many aliases - come from one statement as well: the values that differ become columns of the
+table that the LATERAL query runs for, beside the parent. So the number of statements grows with the
+different *shapes* of lists in an operation and not with the number of its fields.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ from graph.kit.ordering import Ordering
 if TYPE_CHECKING:
     from graph.core.context import Context
 
-# Labels of the columns that hold a row's place in the ordering.
+# Labels of the columns that hold a row's position in the ordering.
 KEY = "_key_"
-# The parent's key, as a parameter and in counts; where a row's page stands among the pages that
-# were asked for, from 1 on; what is asked for where pages have nothing else to tell them apart.
+# The parent's key, as a parameter and in counts; the position, from 1, of a row's page among the
+# requested pages; a dummy column if nothing else distinguishes the pages.
 PARENT, _PLACE, _NOTHING = "parent_key", "_place_", "_nothing_"
 # Labels of what rows are sorted by a second time; not among the columns that are read.
 _SORT = "_sort_"
@@ -64,7 +64,9 @@ _Select = Select[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class PageShape:
-    """All that a page's statement depends on. `child` is the column that points to the parent."""
+    """Everything that a page's statement depends on. `child` is the column that points to the
+    parent.
+    """
 
     model: type[Base]
     child: str | None
@@ -79,14 +81,14 @@ class PageShape:
     viewer: ViewerShape
     where: Callable[[Viewer, Any], Any] | None
     right: Callable[[Viewer, Any], Any]
-    # Whether it is looked first if the viewer sees few rows; see `graph.core.access_paths`.
+    # Whether to check first if the viewer sees few rows; see `graph.core.access_paths`.
     counted: bool = False
-    # Whether the rows at `after` and `before` themselves belong to the page.
+    # Whether the rows at `after` and `before` themselves are included.
     inclusive: bool = False
 
     @property
     def has_candidates(self) -> bool:
-        """Whether there is more than one way to the rows."""
+        """Whether there is more than one access path to the rows."""
         at_root = self.child is None and self.right is access.read
         return at_root and access.rule_of(self.model).sources is not None
 
@@ -112,14 +114,14 @@ def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
 
 
 class _Page:
-    """The rows of one page, before it is said in which order and how many."""
+    """The rows of one page, before they are ordered and limited."""
 
     def __init__(self, shape: PageShape) -> None:
         viewer = placeholder_viewer(shape.viewer)
         entity = aliased(shape.model, name="item")
         ordering = shape.ordering
         expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
-        # What is written is written of the rows that are left in the end.
+        # Only the rows of the final page are serialized.
         read = shape.columns.labels | shape.columns.serialized
         columns = columns_of(shape.model, entity, read, viewer)
         if shape.with_cursors:
@@ -146,7 +148,7 @@ class _Page:
         self._candidates = candidate_set(viewer, shape.model, counted=shape.counted)
 
     def replace(self, replace: Callable[..., Any]) -> None:
-        """Put other things in the place of parameters."""
+        """Replace parameters by other expressions."""
         self.query = cast("_Select", replacement_traverse(self.query, {}, replace))
         self.limit = replacement_traverse(self.limit, {}, replace)
 
@@ -195,7 +197,7 @@ def _binds(query: _Select) -> dict[str, BindParameter[Any]]:
 
 @lru_cache(maxsize=2000)
 def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
-    """The pages of one request or, where `varying` names the values that differ, of several."""
+    """The pages of one request or, if `varying` names the values that differ, of several."""
     page = _Page(shape)
     given: list[tuple[str, Any]] = []
     if shape.child is not None:
@@ -211,7 +213,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
             rows = query.subquery("row")
             query = select_from(rows, *page.passed(rows))
     else:
-        # The pages to read, a row each.
+        # The pages to read, one row each.
         pages = (
             func.unnest(*(bindparam(f"many_{name}", type_=ARRAY(type_)) for name, type_ in given))
             .table_valued(
@@ -247,7 +249,7 @@ def _count_statement(shape: PageShape) -> Statement:
     candidates = candidate_set(viewer, shape.model, counted=shape.counted)
     if candidates is not None:
         few = query.where(candidates.holds(entity)).scalar_subquery()
-        # Only the one that is asked for is counted.
+        # Only the branch that applies is counted.
         total = case((candidates.is_few, few), else_=query.scalar_subquery())
         query = select(total.label("total"), *path_flag(candidates))
     if shape.child is not None:
@@ -282,7 +284,7 @@ class PageReader:
         self._turns: dict[PageShape, _Turn] = {}
 
     async def rows(self, shape: PageShape, request: PageRequest) -> Pages:
-        """The request's pages, each with one row more than it may have, where there is one."""
+        """The request's pages, each with one extra row if there is one."""
         if self._context.branches < 2:
             return await self._alone(shape, request)
         turn = self._turns.get(shape)
@@ -378,7 +380,7 @@ class PageReader:
 
 
 def _by_place(rows: Sequence[Row]) -> Iterator[tuple[int, list[Row]]]:
-    """The pages of a statement of several; one may come in parts, but hardly does."""
+    """The pages of a statement of several; one may come in parts, but hardly ever does."""
     return ((place, list(own)) for place, own in groupby(rows, itemgetter(0)))
 
 

@@ -1,8 +1,8 @@
 """Connections: pages of lists, at the root and under many parents at once.
 
 The rows of a page (`graph.kit.page_rows`) are the edges too: an edge's node is the row and its
-cursor comes from the row's ordering values. Counts are a statement of their own, made only when
-`totalCount` is asked for.
+cursor comes from the row's ordering values. Counts are a separate statement, run only if
+`totalCount` is selected.
 """
 
 from __future__ import annotations
@@ -36,23 +36,25 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 100
 
 
-@strawberry.type(description="Where a page stands in its list.")
+@strawberry.type(description="The position of a page in its list.")
 class PageInfo:
     """The Relay type."""
 
-    has_next_page: bool = derived((), attrgetter("has_next"), "Whether rows follow this page.")
+    has_next_page: bool = derived(
+        (), attrgetter("has_next"), "Whether there are items after this page."
+    )
     has_previous_page: bool = derived(
-        (), attrgetter("has_previous"), "Whether rows stand before this page."
+        (), attrgetter("has_previous"), "Whether there are items before this page."
     )
     start_cursor: str | None = derived(
         (),
         lambda page: page.cursor(page.rows[0]) if page.rows else None,
-        "Cursor of the first row.",
+        "The cursor of the first item. Null for an empty page.",
     )
     end_cursor: str | None = derived(
         (),
         attrgetter("end_cursor"),
-        "Cursor of the last row; the `after` of the next page.",
+        "The cursor of the last item; pass it as `after` to get the next page.",
     )
 
 
@@ -71,7 +73,7 @@ class Page:
 
     @property
     def end_cursor(self) -> str | None:
-        """Where the next page begins; None where there is no row."""
+        """Where the next page begins; None if the page has no row."""
         return self.cursor(self.rows[-1]) if self.rows else None
 
 
@@ -85,7 +87,7 @@ def cursor_of(row: Any) -> str:
 
 
 def connection_type(
-    description: str, *, edge: str, node: str = "The row."
+    description: str, *, edge: str, node: str = "The item."
 ) -> Callable[[type[T]], type[T]]:
     """Declare a connection, and its edge type beside it, by what its nodes are:
 
@@ -117,13 +119,13 @@ def connection_type(
             "total_count": int,
         }
         fields = {
-            "edges": derived((), attrgetter("rows"), "The rows of this page with their cursors."),
-            "nodes": derived((), attrgetter("rows"), "The rows of this page."),
-            "page_info": derived((), lambda page: page, "Where this page stands in the list."),
+            "edges": derived((), attrgetter("rows"), "The items of this page with their cursors."),
+            "nodes": derived((), attrgetter("rows"), "The items of this page."),
+            "page_info": derived((), lambda page: page, "The position of this page in the list."),
             "total_count": derived(
                 (),
                 attrgetter("total"),
-                "The number of rows in all pages; counted only when asked for.",
+                "The number of items in all pages. Counted only if you select it.",
             ),
         }
         for name, field in fields.items():
@@ -135,7 +137,11 @@ def connection_type(
 
 def edge_cursor() -> Any:
     """`cursor` of an edge."""
-    return derived((), cursor_of, "Pass it as `after` or `before` to go on from this row.")
+    return derived(
+        (),
+        cursor_of,
+        "The item's cursor. Pass it as `after` or `before` to continue from this item.",
+    )
 
 
 # --- arguments -----------------------------------------------------------------------------------
@@ -143,18 +149,20 @@ def edge_cursor() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A checked `first`/`after`/`last`/`before`."""
+    """The checked arguments `first`, `after`, `last` and `before`."""
 
     limit: int
     backward: bool
     after: tuple[Any, ...] | None
     before: tuple[Any, ...] | None
-    # Whether the rows at `after` and `before` themselves belong to it.
+    # Whether the rows at `after` and `before` themselves are included.
     inclusive: bool = False
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of its statement. One row more is read, to know whether there is one."""
+        """The parameters of its statement. One more row is read, to know whether there is a next
+        page.
+        """
         return {
             **_bounds("after", self.after),
             **_bounds("before", self.before),
@@ -171,16 +179,16 @@ def window_of(
 ) -> Window:
     """Check the paging arguments of a field."""
     if first is not None and last is not None:
-        raise BadInput("Give first or last, not both.", path=("last",))
+        raise BadInput("Provide either first or last, not both.", path=("last",))
     for name, value in (("first", first), ("last", last)):
         if value is not None and not 0 <= value <= MAX_PAGE:
             raise BadInput(f"{name} must be from 0 to {MAX_PAGE}; it is {value}.", path=(name,))
     size = first if first is not None else last if last is not None else DEFAULT_PAGE
     return Window(
         limit=size,
-        # "The rows before this one" means the nearest, as everybody who asks so expects.
+        # "The rows before this one" means the nearest ones.
         backward=last is not None or (before is not None and first is None),
-        # An empty text is the beginning, or the end.
+        # An empty string means the beginning, or the end.
         after=ordering.place(after, ("after",)) if after else None,
         before=ordering.place(before, ("before",)) if before else None,
     )
@@ -190,13 +198,15 @@ def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[St
     """`filter`, `orderBy`, `first`, `after`, `last`, `before`."""
     arguments = []
     if filter_type is not None:
-        arguments.append(argument("filter", filter_type | None, "Only rows that match."))
+        arguments.append(
+            argument("filter", filter_type | None, "Returns only items that match this filter.")
+        )
     if order_type is not None:
         arguments.append(
             argument(
                 "order_by",
                 list[order_type] | None,
-                "How to order; the id is always the last key.",
+                "The sort keys, most significant first. The ID is always the last key.",
             )
         )
     return [
@@ -204,13 +214,22 @@ def paging_arguments(filter_type: Any = None, order_type: Any = None) -> list[St
         argument(
             "first",
             int | None,
-            f"The number of rows from the start: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}.",
+            f"Returns the first items, up to this number; {DEFAULT_PAGE} by default, at most "
+            f"{MAX_PAGE}.",
         ),
         argument(
-            "after", str | None, "Only rows after this cursor; an empty text is the beginning."
+            "after",
+            str | None,
+            "Returns only items after this cursor. An empty string means the beginning.",
         ),
-        argument("last", int | None, f"The number of rows from the end, at most {MAX_PAGE}."),
-        argument("before", str | None, "Only rows before this cursor; an empty text is the end."),
+        argument(
+            "last", int | None, f"Returns the last items, up to this number; at most {MAX_PAGE}."
+        ),
+        argument(
+            "before",
+            str | None,
+            "Returns only items before this cursor. An empty string means the end.",
+        ),
     ]
 
 
@@ -222,7 +241,7 @@ def _bounds(name: str, place: tuple[Any, ...] | None) -> dict[str, Any]:
 
 
 def nulls_of(place: tuple[Any, ...] | None) -> tuple[bool, ...] | None:
-    """Which values of a place are null: a part of the statement's shape."""
+    """Which values of a position are null: a part of the statement's shape."""
     return None if place is None else tuple(value is None for value in place)
 
 
@@ -243,11 +262,11 @@ async def read_pages(
     params: Mapping[str, Any] | None = None,
     right: Callable[[Viewer, Any], Any] = access.read,
 ) -> dict[Any, Page]:
-    """The page of each parent key (of None where there is no parent).
+    """The page of each parent key (of None if there is no parent).
 
-    `where(viewer, entity)` narrows the list for good (its parameters in `params`); it must be the
-    same function each time, as it is a part of the statement's key. `right` is the predicate of
-    `auth.access` that decides which rows there are for the viewer.
+    `where(viewer, entity)` restricts the list permanently (its parameters in `params`); it must be
+    the same function each time, as it is part of the statement's key. `right` is the predicate of
+    `auth.access` that decides which rows the viewer gets.
     """
     ordering = ordering_of(model, order_by, default_order, ("order_by",))
     window = window_of(ordering, first, after, last, before)
@@ -310,8 +329,8 @@ async def read_pages(
 
 @dataclass(frozen=True, slots=True)
 class _Requested:
-    """What is asked of a connection at one place: which columns of its rows, their cursors, rows
-    or what follows from them, the total.
+    """What one position requests of a connection: the columns of its rows, their cursors, rows or
+    what depends on them, the total.
     """
 
     columns: Columns
@@ -355,11 +374,11 @@ Beyond = Callable[[Window, Sequence[Any]], Awaitable[Iterable[Any]]]
 async def cut(
     pages: Mapping[Any, Page], window: Window, selection: Selection, beyond: Beyond
 ) -> None:
-    """Put pages in order that were read with one row more than they may have, and find out what
-    comes before and after them.
+    """Trim pages that were read with one row too many, and find out what comes before and after
+    them.
 
-    On one side the row too many tells. On the other, and where there was none, there may still be
-    the rows that a cursor leaves out; these are looked for only where it is asked.
+    On one side, the extra row answers that. On the other, and if there was no extra row, there may
+    still be rows that a cursor excludes; these are looked for only if that is selected.
     """
     for page in pages.values():
         more = len(page.rows) > window.limit
@@ -393,7 +412,7 @@ def connection(
     default_order: Sequence[Key] = (),
     where: Callable[[Viewer, Any], Any] | None = None,
 ) -> Any:
-    """A root list of all rows of a model that the viewer may see."""
+    """A root list of all rows of a model that the viewer can see."""
 
     async def pages(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
         info.viewer.require()

@@ -1,7 +1,7 @@
-"""Which mutations are limited in number, and whose number it is.
+"""Rate limits of mutations, and what they are counted by.
 
-Given to `mutation(..., limit=...)`; asked once for each root field, so that aliases count one by
-one, and before anything else is done. The figures are settings (`settings.limits`).
+Passed to `mutation(..., limit=...)`; checked once for each root field before anything else is done,
+so that aliases count separately. The figures are settings (`settings.limits`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from graph.core.context import Context
 
 
 async def login(context: Context, data: Any) -> None:
-    """By address, and by the account that `login` names, whichever of its names that is."""
+    """By address, and by the account that `login` names, as username or as email address."""
     limits = context.services.limits
     await limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(context.request))
     account = await sessions.account_of(context.services.authenticator, data.login)
@@ -22,7 +22,7 @@ async def login(context: Context, data: Any) -> None:
 
 
 async def own_password(context: Context, _data: Any) -> None:
-    """Whoever holds somebody's session may not try passwords with it either."""
+    """By user: a stolen session must not be used to try passwords."""
     account = f"proof:{context.viewer.require().hex}"
     await context.services.limits.take(Rate.LOGIN_OF_ACCOUNT, account)
 
@@ -33,7 +33,7 @@ async def registration(context: Context, _data: Any) -> None:
 
 
 async def reset_mail(context: Context, data: Any) -> None:
-    """By address, and by account, whether there is one or not."""
+    """By address, and by account whether it exists or not."""
     limits = context.services.limits
     account = await sessions.account_of(context.services.authenticator, data.email)
     await limits.take(Rate.ACCOUNT_MAIL, f"address:{address_of(context.request)}")
@@ -46,23 +46,23 @@ async def own_mail(context: Context, _data: Any) -> None:
 
 
 async def guess(context: Context, _data: Any) -> None:
-    """Whoever shows a secret of a mail, by address."""
+    """By address, for a secret that was sent by mail."""
     await context.services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(context.request))
 
 
 async def new_task(context: Context, _data: Any) -> None:
-    """One, by user."""
+    """One task, by user."""
     await _tasks(context, 1)
 
 
 async def new_tasks(context: Context, data: Any) -> None:
-    """As many as a bulk has items; none for a dry run."""
+    """As many tasks as a bulk input has items; none for a dry run."""
     if not data.dry_run:
         await _tasks(context, len(data.items))
 
 
 async def upload(context: Context, _data: Any) -> None:
-    """One, by user."""
+    """One upload, by user."""
     await context.services.limits.take(Rate.UPLOAD, context.viewer.require().hex)
 
 

@@ -1,7 +1,7 @@
-"""Inputs that outlive their request: kept as JSON by the schema's names, and read back as inputs.
+"""Inputs that outlive their request: stored as JSON by the schema's names, and read back as inputs.
 
-What is kept is what a client would send, so it can be shown to one, and a later version of the
-schema reads it as it would read a request.
+The stored form is what a client would send, so it can be shown to one, and a later version of the
+schema reads it like a request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def to_json(value: Any) -> Any:
-    """An input as JSON; what was left out is left out."""
+    """An input as JSON, without the fields that were omitted."""
     if isinstance(value, Some):
         return to_json(value.value)
     if isinstance(value, Enum):
@@ -45,7 +45,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(schema: strawberry.Schema, type_: type[T], value: Any) -> T:
-    """The input that was kept. Raises `GraphQLError` where the schema does not take it any more."""
+    """Read a stored input. Raises `GraphQLError` if the schema no longer accepts it."""
     converter = schema.schema_converter
     graphql_type = schema._schema.get_type(type_.__name__)  # noqa: SLF001 - Strawberry's way to it
     assert isinstance(graphql_type, GraphQLInputObjectType)

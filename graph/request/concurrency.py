@@ -1,11 +1,11 @@
-"""Large operations, a few at a time.
+"""A concurrency limit for large operations.
 
-A process computes with one thread, so large answers that are made beside each other are not made
-sooner: they only take more memory and push each other's rows out of the processor's cache. Two at
-once keep the processor busy while the database works; the others wait for their turn. Small
-operations never wait.
+A process computes with one thread, so large answers that are made concurrently are not finished
+sooner: they only use more memory and evict each other's rows from the processor's cache. Two at
+once keep the processor busy while the database works; the others wait. Small operations never wait.
 
-A turn is short. Whoever has not finished by its end goes on, and does not hold up the others.
+A slot is held for a short time only. An operation that takes longer continues without it, and does
+not hold up the others.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-# From so many points on an operation is large: five hundred objects.
+# An operation is large from this number of points: five hundred objects.
 LARGE_POINTS: Final = 10
 _AT_ONCE: Final = 2
 _SECONDS: Final = 0.5
 
 
 class ConcurrencyLimit:
-    """One for each process."""
+    """One per process."""
 
     def __init__(self, at_once: int = _AT_ONCE, seconds: float = _SECONDS) -> None:
         self._free = asyncio.Semaphore(at_once)
@@ -30,7 +30,7 @@ class ConcurrencyLimit:
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it until the end of the block or of the turn."""
+        """Wait for a slot, and hold it until the end of the block or of the time limit."""
         await self._free.acquire()
         over = False
 

@@ -1,21 +1,21 @@
-"""What an operation costs, found out from its text and variables before anything runs.
+"""The cost of an operation, computed from its text and variables before anything runs.
 
-The formula, which docs/limits.md tells clients:
+The formula, which docs/limits.md explains to clients:
 
     points = 1 + objects / 50, rounded down
 
-*Objects* are those that the answer may hold at most: a row of a page counts once for each row that
-the page may have (`first` or `last`, 50 unless given), an object below it as often as what it
-stands in. What holds rows only (connections, edges, `pageInfo`, payloads) is free, and so are
-values. Some fields cost more than what they show (`WEIGHTS`), and a mutation costs 50 objects, and
-5 for each item of the lists in its input.
+*Objects* are the most that the response may have: an item of a page counts once for each item that
+the page may have (`first` or `last`, 50 by default), an object below it as often as its parent.
+What only holds items (connections, edges, `pageInfo`, payloads) is free, and so are values. Some
+fields cost more than what they show (`WEIGHTS`), and a mutation costs 50 objects, and 5 for each
+item of the lists in its input.
 
 So a board of 100 tasks with their assignees costs 5 points, and 20 projects of 20 tasks of 5
 comments with people 97.
 
-It is linear in the size of the document: what stands below a set of selections is counted once for
-each type that it may meet. And it depends on few of the variables only, so that the number is kept
-with the operation and found again by a look into a dictionary.
+It is linear in the size of the document: what is below a set of selections is counted once for each
+type that it may apply to. And it depends only on a few of the variables, so that the number is kept
+with the operation and found again by a dictionary lookup.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ from graph.core.selection import SelectionIndex, applies, concrete_types
 OBJECTS_PER_POINT: Final = 50
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 100
-# Items of a list that is no page and has no `ids`: more than most have.
+# Assumed items of a list without paging and without `ids`: more than most have.
 PLAIN_LIST: Final = 5
 MUTATION: Final = 50
 ITEM: Final = 5
 COUNT: Final = 10
 
-# Objects that a field costs beside those that it gives, for the work behind it.
+# Objects that a field costs beside those that it returns, for the work behind it.
 WEIGHTS: Final[Mapping[str, int]] = {
     "Query.__schema": 250,
     "Query.__type": 50,
@@ -88,7 +88,7 @@ class Pricing:
         self._known: dict[tuple[Any, ...], int] = {}
 
     def points(self, variables: Mapping[str, Any]) -> int:
-        """What the operation costs with these variables, which need not be checked yet."""
+        """The operation's cost with these variables, which need not be checked yet."""
         if self._deciding is None:
             self._read()
         assert self._deciding is not None
@@ -116,7 +116,7 @@ class Pricing:
 
 
 def _deciding(value: Any) -> Any:
-    """What of a variable's value can decide about the cost; hashable."""
+    """What of a variable's value can affect the cost; hashable."""
     if value is None or type(value) in (int, bool):
         return value
     if isinstance(value, list):
@@ -157,7 +157,7 @@ class _Counting:
         self.selection_index = selection_index
         self.schema = selection_index.schema
         self.variables = variables
-        # By type, selection sets and the size of the lists at that place.
+        # By type, selection sets and the size of the lists at that position.
         self._known: dict[tuple[str, tuple[int, ...], int], int] = {}
 
     def operation(self) -> int:
@@ -172,11 +172,13 @@ class _Counting:
         return objects
 
     def _below(self, type_: GraphQLNamedType, sets: Sequence[SelectionSetNode], size: int) -> int:
-        """The objects below one object of this type; of an abstract one, below its dearest."""
+        """The objects below one object of this type; for an abstract type, the highest of its
+        types.
+        """
         key = (type_.name, tuple([id(one) for one in sets]), size)
         known = self._known.get(key)
         if known is None:
-            # In case that it stands below itself, which validation refuses.
+            # In case a fragment contains itself, which validation rejects.
             self._known[key] = 0
             concrete = concrete_types(self.schema, type_)
             known = max((self._object(one, sets, size) for one in concrete), default=0)
@@ -189,7 +191,7 @@ class _Counting:
             name = nodes[0].name.value
             objects += WEIGHTS.get(f"{type_.name}.{name}", 0)
             field = type_.fields.get(name)
-            # What introspection gives is paid for by its weight.
+            # Introspection is charged by its weight.
             if field is not None:
                 objects += self._field(field, nodes, size)
         return objects
@@ -205,7 +207,7 @@ class _Counting:
         return inner * self._length(field, nodes[0], size)
 
     def _page(self, field: GraphQLField, node: FieldNode) -> int:
-        """How many rows stand in each list of what a field gives."""
+        """The number of rows in each list that a field returns."""
         if not any(name in field.args for name in _PAGING):
             return PLAIN_LIST
         for name in _PAGING:
@@ -215,7 +217,7 @@ class _Counting:
         return DEFAULT_PAGE
 
     def _length(self, field: GraphQLField, node: FieldNode, size: int) -> int:
-        """How many objects a field gives itself."""
+        """The number of objects that a field itself returns."""
         if not is_list_type(get_nullable_type(field.type)):
             return 1
         if "ids" in field.args:
@@ -247,7 +249,7 @@ class _Counting:
     def _grouped(
         self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]
     ) -> dict[str, list[FieldNode]]:
-        """The fields asked of this type by response key, as they are merged when executed."""
+        """The selected fields of this type by response key, merged as in execution."""
         grouped: dict[str, list[FieldNode]] = {}
         for selection_set in sets:
             self._collect(type_, selection_set, grouped, set())

@@ -1,9 +1,9 @@
-"""The time that something may take which is done all the time: one timer for all.
+"""A time limit for work that is done all the time, with one timer for all.
 
-`asyncio.timeout` sets a timer for each use and takes it away again. For an operation that costs as
-much as checking its token and its price together, and for a message to a subscriber a sixth of all
-that is done for it. All have the same time here, so whichever began first ends first: one timer,
-for the oldest, is enough.
+`asyncio.timeout` sets and removes a timer for each use. For an operation that costs as much as
+checking its token and its price together, and for a message to a subscriber a sixth of all its
+work. All blocks have the same limit here, so the one that began first ends first: one timer, for
+the oldest, is enough.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Self
 
 
 class Deadlines:
-    """One a process. `with deadlines.running() as deadline:` around what may take `seconds`."""
+    """One per process. `with deadlines.running() as deadline:` around what may take `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -24,7 +24,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def running(self) -> Deadline:
-        """For the task that runs now. It is cancelled at the end of the time, and the block then
+        """A deadline for the current task, which is cancelled when the time is over; the block then
         raises `TimeoutError`.
         """
         return Deadline(self)
@@ -34,13 +34,13 @@ class Deadlines:
         loop = asyncio.get_running_loop()
         deadline.ends = loop.time() + self._seconds
         self._running[deadline] = None
-        # A timer of another loop will never ring.
+        # A timer of another loop will never fire.
         if self._timer is None or self._loop is not loop:
             self._loop = loop
             self._timer = loop.call_at(deadline.ends, self._ring)
 
     def remove(self, deadline: Deadline) -> None:
-        """The block ends. The timer rings nevertheless, and finds out whom to wait for next."""
+        """The block ends. The timer still fires, and finds the next deadline to wait for."""
         self._running.pop(deadline, None)
 
     def _ring(self) -> None:
@@ -57,7 +57,7 @@ class Deadlines:
 
 
 class Deadline:
-    """As `asyncio.timeout`: a cancellation that came from elsewhere stays one."""
+    """Like `asyncio.timeout`: a cancellation from elsewhere stays one."""
 
     __slots__ = ("_all", "_before", "_task", "ends", "expired")
 
@@ -69,7 +69,7 @@ class Deadline:
     def __enter__(self) -> Self:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a deadline is for tasks")
+            raise RuntimeError("a deadline needs a running task")
         self._task: asyncio.Task[Any] = task
         self._before = task.cancelling()
         self._all.add(self)

@@ -1,15 +1,15 @@
-"""How large a document may be, found out before anything expensive looks at it.
+"""The size of a document, measured before anything expensive reads it.
 
-Parsing and validating are the dear part of refusing a hostile document: 1,500 repeated fields
-keep graphql-core's overlap check busy for two seconds, a megabyte of tokens its parser for four.
-So a document is measured from its tokens alone, which one regular expression finds in a few
-microseconds a line, and the count stops at the first limit that is passed.
+Parsing and validating are the expensive part of rejecting a hostile document: 1,500 repeated fields
+keep graphql-core's overlap check busy for two seconds, a megabyte of tokens its parser for four. So
+a document is measured from its tokens alone, which one regular expression finds in a few
+microseconds a line, and the count stops at the first limit that is exceeded.
 
-What tokens tell: an opening brace outside parentheses opens a selection set, since within an
-executable document every other brace stands inside arguments or default values. A name in a
-selection set is a field unless it follows `@`, `...` or `on`; one followed by a colon is an alias.
-Fragments are counted where they are defined and then multiplied out along their spreads, with
-each fragment looked at once, so that a bomb of fragments costs no more than it has characters.
+How tokens are read: an opening brace outside parentheses opens a selection set, since within an
+executable document every other brace is inside arguments or default values. A name in a selection
+set is a field unless it follows `@`, `...` or `on`; one followed by a colon is an alias. Fragments
+are counted where they are defined and then multiplied out along their spreads, with each fragment
+read once, so that a bomb of fragments costs no more than it has characters.
 
 The measure need not be exact for documents that are not GraphQL at all: those fail in the parser,
 which by then has little left to read.
@@ -45,8 +45,8 @@ _MANY: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """The most that one document may have (docs/limits.md). The standard introspection query passes
-    them all; its deepest leaf is on level 15.
+    """The limits of one document; see docs/limits.md. The standard introspection query is within
+    all of them; its deepest leaf is on level 15.
     """
 
     levels: int = 15
@@ -55,24 +55,24 @@ class DocumentLimits:
     fields: int = 500
     tokens: int = 2_000
     characters: int = 20_000
-    # Looked at once the document is read; see graph.request.overlapping_fields.
+    # Checked once the document is parsed; see graph.request.overlapping_fields.
     pairs: int = 5_000
 
 
 @dataclass(slots=True)
 class _Definition:
-    """What one operation or fragment has by itself, and the fragments that it spreads."""
+    """The counts of one operation or fragment by itself, and the fragments that it spreads."""
 
     levels: int = 0
     aliases: int = 0
     directives: int = 0
     fields: int = 0
-    # (fragment's name, level of the selection set that the spread stands in)
+    # (fragment's name, level of the selection set that the spread is in)
     spreads: list[tuple[str, int]] = field(default_factory=list)
 
 
 class TooLarge(Failure):
-    """An operation passes a limit; `extensions` name the limit and give both numbers."""
+    """An operation exceeds a limit; `extensions` name the limit and give both numbers."""
 
     code = ErrorCode.OPERATION_TOO_COMPLEX
 
@@ -84,7 +84,7 @@ class TooLarge(Failure):
 
 
 def check_document(text: str, limits: DocumentLimits) -> None:
-    """Raise `TooLarge` where the document passes a limit. Linear in the length of the text."""
+    """Raise `TooLarge` if the document exceeds a limit. Linear in the length of the text."""
     if len(text) > limits.characters:
         raise TooLarge("characters", len(text), limits.characters)
     measured = _Measure(limits)
@@ -103,7 +103,7 @@ class _Measure:
         self._sums: dict[str, _Definition] = {}
         self._current = _Definition()
         self._level = 0
-        # The two tokens before the present one; enough to know what a name stands for.
+        # The two tokens before the current one; enough to know what a name is.
         self._before = self._second = ""
 
     def read(self, text: str) -> None:
@@ -171,7 +171,7 @@ class _Measure:
             self.operations.append(self._current)
 
     def _check_lexical(self, last: _Definition) -> None:
-        """The document as it stands, so that definitions nobody uses are not free."""
+        """The document as it is, so that unused definitions are not free."""
         total = _Definition()
         for part in (*self.operations, *self.fragments.values()):
             total.aliases += part.aliases
@@ -182,8 +182,8 @@ class _Measure:
         self.check(total)
 
     def expanded(self, part: _Definition, above: set[str]) -> _Definition:
-        """The part with its fragments multiplied out. Spreads in a circle, or of fragments that
-        do not exist, count for nothing: validation refuses them.
+        """The part with its fragments multiplied out. Spreads in a circle, or of fragments that do
+        not exist, count for nothing: validation rejects them.
         """
         total = _Definition(part.levels, part.aliases, part.directives, part.fields)
         for name, level in part.spreads:
@@ -193,7 +193,7 @@ class _Measure:
             inner = self._sums.get(name)
             if inner is None:
                 inner = self._sums[name] = self.expanded(fragment, above | {name})
-            # A fragment's outermost set is the set that the spread stands in.
+            # A fragment's outermost set is the set that contains the spread.
             total.levels = max(total.levels, level + inner.levels - 1)
             total.aliases = min(total.aliases + inner.aliases, _MANY)
             total.directives = min(total.directives + inner.directives, _MANY)

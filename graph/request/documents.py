@@ -1,11 +1,10 @@
 """Documents: parsed and validated once, then found again by their text.
 
 Clients send the same few documents over and over, and parsing and validating one costs more than
-executing it. Whatever follows from the text alone is kept with it: the tree, its operations, what
-they ask for (`graph.core.selection.SelectionIndex`), and the whole answer of an introspection
-query, which depends on nobody. Caches are bounded by an estimate of the bytes that they hold, so
-that somebody who sends a new document every time pushes out others' documents and no more than
-that.
+executing it. Everything that follows from the text alone is kept with it: the tree, its operations,
+what they select (`graph.core.selection.SelectionIndex`), and the whole answer of an introspection
+query, which depends on no viewer. Caches are bounded by an estimate of the bytes that they hold, so
+that a client that sends a new document every time evicts other documents and does no other harm.
 """
 
 from __future__ import annotations
@@ -42,19 +41,19 @@ from graph.request.literals import LocatedValuesRule
 from graph.request.overlapping_fields import check_overlap
 from graph.request.scopes import scopes_of
 
-# At most so many errors are reported in one answer; the last one says that there were more.
+# The most errors in one response; the last one says that there were more.
 MAX_ERRORS: Final = 20
 
 # Measured: a tree of graphql-core takes about 100 times its text.
 _TREE_BYTES_PER_CHARACTER: Final = 100
-# Documents longer than this are validated in a thread, since the worst that the limits let
-# through take 150 ms, and no other request should wait for that. It is one thread: several would
-# take turns with each other at Python's lock, and the event loop would come last.
+# Documents longer than this are validated in a thread, since the worst that the limits allow take
+# 150 ms, and no other request should wait for that. It is one thread: several would compete for
+# Python's lock, and the event loop would come last.
 _LONG: Final = 600
 
 
 class InvalidDocument(Exception):  # noqa: N818 - what the document is
-    """The document cannot be executed. `code` says what it failed at."""
+    """The document cannot be executed. `code` says why."""
 
     def __init__(self, code: ErrorCode, errors: list[GraphQLError]) -> None:
         super().__init__(code.value)
@@ -63,8 +62,8 @@ class InvalidDocument(Exception):  # noqa: N818 - what the document is
 
 
 class _NoNull(MaybeNullValidationRule):
-    """Strawberry's rule for fields that may be absent but not null, in words for a client: its
-    own speak of Python types.
+    """Strawberry's rule for fields that may be absent but not null, with a message for clients: its
+    own message names Python types.
     """
 
     def report_error(self, error: GraphQLError) -> None:
@@ -72,7 +71,7 @@ class _NoNull(MaybeNullValidationRule):
         name = getattr(getattr(node, "name", None), "value", None)
         subject = f"'{name}'" if name else "The value"
         super().report_error(
-            GraphQLError(f"{subject} cannot be null; leave it out instead.", nodes=error.nodes)
+            GraphQLError(f"{subject} must not be null. Omit it or send a value.", nodes=error.nodes)
         )
 
 
@@ -91,11 +90,11 @@ class Operation:
     selection_index: SelectionIndex
     pricing: Pricing
     inputs: InputSize
-    # What an API key must be good for.
+    # The scopes that an API key needs.
     scopes: tuple[str, ...]
-    # Does nothing but what the signed-out may do to become somebody: sign in, refresh, register.
+    # Whether it only does what a signed-out client may do: sign in, refresh, register.
     public: bool
-    # Only asks about the schema, without variables: its answer is the same for everybody.
+    # Whether it only asks about the schema, without variables: its answer is the same for everyone.
     introspection: bool
     # That answer's `data`, once it is known, as JSON.
     answer: bytes | None = None
@@ -126,18 +125,18 @@ class Document:
             message = (
                 "The document has no operation."
                 if not self.operations
-                else "The document has several operations; `operationName` must name one."
+                else "The document has several operations. Name one of them in `operationName`."
             )
         else:
             for operation in self.operations:
                 if operation.name == name:
                     return operation
-            message = "The document has no operation of the name in `operationName`."
+            message = "The document has no operation with the name in `operationName`."
         raise InvalidDocument(ErrorCode.OPERATION_RESOLUTION_FAILURE, [GraphQLError(message)])
 
 
 class Documents:
-    """The documents of one schema that were used last."""
+    """The most recently used documents of one schema."""
 
     def __init__(
         self,
@@ -202,7 +201,7 @@ class Documents:
             self._schema,
             tree,
             self._rules,
-            # One more is added where there are more, to say so.
+            # If there are more, one is added to say so.
             max_errors=MAX_ERRORS - 1,
             hide_suggestions=not self._suggestions,
         )
@@ -251,8 +250,9 @@ class Documents:
 
 
 def _unlink_tokens(tree: DocumentNode) -> None:
-    """Take the parser's tokens apart. Each refers to the next and to the one before: a cycle, by
-    which a tree that is given up would wait for the collector. Nothing reads them after parsing.
+    """Unlink the parser's tokens. Each refers to the next and to the previous one: a cycle that
+    would keep an abandoned tree in memory until the garbage collector runs. Nothing reads them
+    after parsing.
     """
     token = tree.loc and tree.loc.start_token
     while token:

@@ -1,8 +1,8 @@
-"""Errors as clients read them: a message for a person, `extensions.code` for a program.
+"""Errors as clients read them: a message for the user, `extensions.code` for programs.
 
-Only what is meant for the client gets out. An expected `Failure` says what it was made to say; an
-error of the document or its variables is the client's and is told in GraphQL's terms; anything
-else is a fault, of which the client gets the request id and the log gets the rest.
+Only what is meant for the client is sent. An expected `Failure` sends its message; an error of the
+document or its variables is the client's and is described in GraphQL's terms; anything else is a
+fault, of which the client gets the request id and the log gets the rest.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from graph.request.documents import MAX_ERRORS
 
 log = logging.getLogger("taskloom.graphql")
 
-# graphql-core repeats the offending value, in Python's notation, and with it whatever else stood
-# in the same object: a password, for one.
+# graphql-core repeats the offending value in Python's notation, and with it everything else in the
+# same object, such as a password.
 _ECHO: Final = re.compile(r"[,;.]? ?(Did you mean .*)?[Ff]ound: .*$", re.DOTALL)
 # Characters of a message.
 _LONGEST: Final = 1_000
 
 MAY_BE_DONE: Final = (
-    "The database was lost while the change was being saved, so the change may have been made. "
-    "Repeat it with the same idempotencyKey; if it had none, look first."
+    "The connection to the database was lost while the change was being saved, so it may have "
+    "been made. Repeat it with the same idempotencyKey; if you sent none, check first."
 )
 
 _DATABASE: Final = {
@@ -44,27 +44,32 @@ _DATABASE: Final = {
     ),
     DatabaseFault.FULL: (
         ErrorCode.UNAVAILABLE,
-        "The database's storage is full. Reading works; changes do once there is room again.",
+        (
+            "The database's storage is full. You can read, but not change anything until there is "
+            "free space."
+        ),
     ),
     DatabaseFault.READ_ONLY: (
         ErrorCode.UNAVAILABLE,
-        "The database accepts no changes at present. Reading works; try again later.",
+        "The database accepts no changes at present. You can read; try changes again later.",
     ),
     DatabaseFault.BUSY: (
         ErrorCode.UNAVAILABLE,
-        "Too much is going on with the same data. Try again in a moment.",
+        "Too many concurrent changes to the same data. Try again in a moment.",
     ),
     DatabaseFault.TOO_SLOW: (
         ErrorCode.TIMEOUT,
-        "The database took longer than a statement may take. Ask for less at once.",
+        "The database exceeded the time limit of a statement. Request less at once.",
     ),
     DatabaseFault.BAD_TEXT: (
         ErrorCode.BAD_USER_INPUT,
-        "A text holds a character that cannot be stored.",
+        "A text contains a character that cannot be stored. Remove it.",
     ),
 }
 
-FAULT_MESSAGE: Final = "A fault on the server. Quote the request id when you report it."
+FAULT_MESSAGE: Final = (
+    "An unexpected error on the server. Include the request ID when you report it."
+)
 
 
 def format_errors(
@@ -75,7 +80,7 @@ def format_errors(
     where: str = "(no path)",
 ) -> list[dict[str, Any]]:
     """At most `MAX_ERRORS` errors as JSON objects. `code` is that of errors in the document;
-    `where` is what the log says of errors that have no path.
+    `where` is what the log says for errors without a path.
     """
     formatted: list[dict[str, Any]] = []
     for error in errors:
@@ -86,7 +91,7 @@ def format_errors(
 
 
 def first_code(errors: Sequence[dict[str, Any]]) -> str | None:
-    """The code of the first error, or None where there is none."""
+    """The code of the first error, or None if there is none."""
     return errors[0]["extensions"]["code"] if errors else None
 
 
@@ -101,7 +106,7 @@ def _format(
     elif code is not None:
         yield _entry(str(getattr(error, "message", error)), code, place)
     elif isinstance(cause, StrawberryInputCoercionError):
-        message = "A value that may be left out was given as null; leave it out instead."
+        message = "A value that may be omitted must not be null. Omit it or send a value."
         yield _entry(message, ErrorCode.BAD_USER_INPUT, place)
     elif isinstance(error, GraphQLError) and isinstance(cause, GraphQLError) and _is_clients(error):
         yield _entry(_in_graphql_terms(error.message), ErrorCode.BAD_USER_INPUT, place)
@@ -117,9 +122,9 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _is_clients(error: GraphQLError) -> bool:
-    """Whether an error that graphql-core itself raised while executing is about the variables.
+    """Whether an error that graphql-core raised while executing is about the variables.
 
-    Those are located at the variable's definition, before anything runs, or speak of an argument;
+    Those are located at the variable's definition, before anything runs, or mention an argument;
     the rest is about values that our resolvers returned.
     """
     return error.path is None or error.message.startswith("Argument ")
@@ -154,7 +159,7 @@ def _entry(
 def _failure(failure: Failure, place: dict[str, Any]) -> dict[str, Any]:
     extensions = dict(failure.extra)
     if failure.path:
-        # GraphQL's own `path` is a place in the answer; this is the place in the arguments.
+        # GraphQL's own `path` is a position in the response; this is the path in the arguments.
         extensions["argumentPath"] = public_path(failure)
     return _entry(failure.message, failure.code, place, **extensions)
 

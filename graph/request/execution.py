@@ -1,11 +1,11 @@
-"""From the text of a request to the answer: what every transport shares.
+"""From the text of a request to the answer: what all transports share.
 
-An operation goes through three doors. `prepare` finds the document, holds it to the limits, chooses
-the operation. `admit` looks who asks, and charges what it costs. Whatever is wrong at these two
-*refuses* the request, and nothing has run. `execute` and `subscribe` then run it, and answer with
-data and errors however it went. What the server runs for itself, the payload of a webhook say, is
-not admitted by anybody. HTTP statuses, messages
-of sockets and frames of event streams are made from an `Answer` elsewhere (`web`).
+An operation passes three steps. `prepare` finds the document, checks it against the limits, and
+selects the operation. `admit` checks the viewer's scopes, and charges the cost. An error in these
+two *refuses* the request, and nothing has run. `execute` and `subscribe` then run it, and always
+answer with data and errors. Operations that the server runs for itself, such as the payload of a
+webhook, are not admitted. HTTP statuses, messages of sockets and frames of event streams are made
+from an `Answer` elsewhere (`web`).
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from graph.types.events.event import take_event_cursor
 
 log = logging.getLogger("taskloom.graphql")
 
-# As `graph.engine.execute`: the batch engine takes the place of graphql-core's executor.
+# Like `graph.engine.execute`: the batch engine replaces graphql-core's executor.
 Engine = Callable[..., Awaitable[ExecutionResult]]
 
 
 class GraphQLRequest(NamedTuple):
-    """What every transport brings; the types of its parts are checked already."""
+    """What every transport provides; the types of its parts are already checked."""
 
     query: str | None = None
     variables: Mapping[str, Any] | None = None
@@ -62,7 +62,7 @@ class Prepared(NamedTuple):
 
     operation: Operation
     variables: Mapping[str, Any]
-    # The client wants to know the cost, and nothing to be run.
+    # The client asks only for the cost; nothing is run.
     cost_only: bool = False
 
     @property
@@ -72,26 +72,27 @@ class Prepared(NamedTuple):
 
     @property
     def subscribes(self) -> bool:
-        """Whether it has many answers: a subscription that is to be run."""
+        """Whether it has many answers: a subscription that will be run."""
         return self.kind is OperationType.SUBSCRIPTION and not self.cost_only
 
 
 @dataclass(slots=True)
 class Answer:
-    """A response. `executed` tells one that ran, whatever came of it, from one that was refused.
+    """A response. `executed` distinguishes a request that ran, whatever its result, from a refused
+    one.
 
-    A refused request has no `data` at all; an executed one has it even where it is null.
+    A refused request has no `data` at all; an executed one has it even if it is null.
     """
 
     data: Mapping[str, Any] | None = None
     errors: Sequence[dict[str, Any]] = ()
     extensions: dict[str, Any] = field(default_factory=dict)
     executed: bool = True
-    # `data` as JSON, where it is known already.
+    # `data` as JSON, if it is already known.
     raw_data: bytes | None = None
-    # What is left of the budget, for headers.
+    # The remaining budget, for headers.
     budget: Budget | None = None
-    # Which engine executed it, for those who look for operations that fall back.
+    # The engine that executed it, to find operations that fall back to the standard one.
     engine: str | None = None
 
     @property
@@ -135,7 +136,7 @@ def refusal(error: Exception, request_id: str) -> Answer:
 
 
 class Executor:
-    """One a process. Holds the schema and what is remembered about documents."""
+    """One per process. Holds the schema and what is remembered about documents."""
 
     def __init__(
         self,
@@ -149,9 +150,9 @@ class Executor:
         registered_only: bool = False,
         persisted: PersistedDocuments | None = None,
     ) -> None:
-        """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which tell
-        strangers names that they did not know. `registered_only`: nothing is run but what stands
-        in `registered`, which whoever connects to the database sets.
+        """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which
+        reveal names of the schema. `registered_only`: run only documents in `registered`, which is
+        set when the database is connected.
         """
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
         self.documents = Documents(
@@ -165,14 +166,14 @@ class Executor:
         self._registered_only = registered_only
         self._concurrency = ConcurrencyLimit()
         self._introspecting = asyncio.Lock()
-        # Faults are told to each with the id of their own request.
+        # Faults carry the id of the own request, so they are not shared.
         self._delivering = SingleFlight[Answer](lambda answer: not answer.errors)
         self._engine = engine
         self._operation_seconds = operation_seconds
         self._deadlines = Deadlines(operation_seconds)
 
     async def prepare(self, request: GraphQLRequest, *, request_id: str) -> Prepared:
-        """The operation that is asked for. Raises `Refused`."""
+        """The requested operation. Raises `Refused`."""
         try:
             text, digest, trusted = await self._text(request)
             document = await self.documents.get(text, trusted=trusted)
@@ -186,10 +187,10 @@ class Executor:
         return Prepared(operation, request.variables or {}, cost_only)
 
     async def admit(self, prepared: Prepared, context: Context) -> None:
-        """Hold the operation to the scopes of an API key, and charge it to whose it is.
+        """Check the scopes of an API key, and charge the cost to the viewer.
 
-        Raises `Refused` where the key is not good for it, where it is too dear for one operation,
-        or for what is left; then nothing is charged.
+        Raises `Refused` if the key lacks a scope, if the operation exceeds the cost limit, or if it
+        exceeds the remaining budget; then nothing is charged.
         """
         services = context.services
         if context.viewer.scopes is not None:
@@ -228,7 +229,7 @@ class Executor:
         return Refused(answer)
 
     async def _text(self, request: GraphQLRequest) -> tuple[str, str | None, bool]:
-        """The document's text, the hash under which to keep it once it proved valid, and whether
+        """The document's text, the hash under which to store it once it proved valid, and whether
         the operator registered it.
         """
         text, digest = request.query, None
@@ -237,7 +238,9 @@ class Executor:
             text, trusted = await self._by_hash(digest_of(persisted))
             return text, None, trusted
         if text is None or not text.strip():
-            raise Failure("The request has no `query`.", code=ErrorCode.BAD_REQUEST)
+            raise Failure(
+                "The request must have a `query` that is not empty.", code=ErrorCode.BAD_REQUEST
+            )
         if persisted is not None:
             digest = self.persisted.verify(persisted, text)
         if not self._registered_only:
@@ -253,14 +256,14 @@ class Executor:
         text = await self._registered(digest)
         if text is not None:
             return text, True
-        # These very words: some clients (urql) look at them, and not at the code.
+        # Some clients (urql) match this exact message instead of the code.
         raise Failure("PersistedQueryNotFound", code=ErrorCode.PERSISTED_QUERY_NOT_FOUND)
 
     async def _registered(self, digest: str) -> str | None:
         return None if self.registered is None else await self.registered.find(digest)
 
     async def execute(self, prepared: Prepared, context: Context) -> Answer:
-        """Run a query or a mutation to its end; never raises, save when it is cancelled."""
+        """Run a query or a mutation to its end; never raises, except when it is cancelled."""
         operation = prepared.operation
         if prepared.cost_only:
             return Answer(extensions=_own(context))
@@ -274,7 +277,9 @@ class Executor:
             return await self._run(prepared, context, root_value=None)
 
     async def _introspect(self, prepared: Prepared, context: Context) -> Answer:
-        """What says the same to all: it is large, so that those who ask at once wait for one."""
+        """An answer that is the same for everyone and large, so concurrent requests wait for one
+        run.
+        """
         operation = prepared.operation
         async with self._introspecting:
             if operation.answer is not None:
@@ -286,17 +291,17 @@ class Executor:
             return answer
 
     async def deliver(self, prepared: Prepared, context: Context, event: Any) -> Answer:
-        """One delivery of a subscription, for an event that somebody else read (a webhook's)."""
+        """One delivery of a subscription, for an event that was read elsewhere (for a webhook)."""
         return await self._run(prepared, context, root_value=event, serialized=False)
 
     async def subscribe(
         self, prepared: Prepared, context: Context, fresh: Callable[[], Awaitable[Context]]
     ) -> AsyncGenerator[Answer, None]:
-        """Open a subscription: one answer for each event. Raises `Refused` where it cannot begin.
+        """Open a subscription: one answer per event. Raises `Refused` if it cannot begin.
 
         `context` is the one that was admitted. `fresh` makes one for each delivery, with the rights
-        of that moment, so that nothing read for one event is believed for the next. An answer that
-        is not `executed` is the last: the stream has failed.
+        of that moment, so that nothing read for one event is reused for the next. An answer that is
+        not `executed` is the last: the stream has failed.
         """
         request_id = context.request.id
         built = CoreExecutor.build(
@@ -347,8 +352,10 @@ class Executor:
     async def _delivery(
         self, prepared: Prepared, context: Context, event: Any, requested: tuple[Operation, bytes]
     ) -> Answer:
-        """One answer for all subscriptions of a viewer that ask the same of the same event."""
-        # The event is alive for as long as it is the key of a run, so no other has its identity.
+        """One answer for all subscriptions of a viewer with the same operation on the same
+        event.
+        """
+        # The event lives as long as it is the key of a run, so no other has its identity.
         key = (id(event), *requested, context.viewer)
         shared = await self._delivering.join(key)
         if shared is None:
@@ -392,18 +399,17 @@ class Executor:
             data=result.data,
             errors=format_errors(result.errors, request_id),
             extensions=_own(context),
-            # Variables that do not fit end the operation before it begins; errors of fields
-            # have a path.
+            # Invalid variables end the operation before it begins; errors of fields have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
             engine=_name(result),
         )
 
     def _cut(self, kind: OperationType) -> Failure:
         seconds = self._operation_seconds
-        log.warning("an operation was cut after %s s", seconds)
+        log.warning("an operation was stopped after %s s", seconds)
         message = f"The operation took longer than {seconds:g} seconds and was stopped."
         if kind is OperationType.MUTATION:
-            message += " The change may have been made: repeat it with the same idempotencyKey."
+            message += " The change may have been made. Repeat it with the same idempotencyKey."
         return Failure(
             message,
             code=ErrorCode.TIMEOUT,
@@ -412,15 +418,15 @@ class Executor:
 
 
 def _demand_unchanged(rights: object, viewer: Viewer) -> None:
-    """Raise `Forbidden` where the subscriber's rights are not those of the beginning.
+    """Raise `Forbidden` if the subscriber's rights have changed since the subscription began.
 
-    What a subscription listens to was decided with them: the filter, and whether its fields may be
-    asked for at all.
+    They decided what the subscription delivers: the filter, and whether its fields may be selected
+    at all.
     """
     if viewer.rights != rights:
         raise Forbidden(
-            "What you may do has changed since this subscription began. Subscribe again, with your "
-            "last cursor as `after`."
+            "Your permissions have changed since this subscription began. Subscribe again, with "
+            "your last cursor as `after`."
         )
 
 
@@ -432,12 +438,12 @@ def _cost_only(extensions: Mapping[str, Any] | None) -> bool:
 
 
 def _own(context: Context) -> dict[str, Any]:
-    """The answer's `extensions`: the request's id, and what resolvers left in the context."""
+    """The response's `extensions`: the request's id, and what resolvers put into the context."""
     return {"requestId": context.request.id, **context.extensions}
 
 
 def _name(result: ExecutionResult) -> str | None:
-    """`batch` or `standard`, where the engine says so."""
+    """`batch` or `standard`, if the engine says so."""
     return getattr(result, "engine", None)
 
 
@@ -445,5 +451,5 @@ def _comparable(variables: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        # A file, say. It is like nothing else.
+        # Such as a file, which equals nothing else.
         return secrets.token_bytes(16)

@@ -1,10 +1,10 @@
-"""How many input objects an operation brings, counted before the first of them is made.
+"""The number of input objects of an operation, counted before the first of them is created.
 
-An input object takes some 60 µs from JSON to what a resolver gets, and is made wherever the
-variable stands that holds it: thirty aliases with one large filter would hold up everybody for
-seconds, though the document is short and the filter is refused in the end. So objects are counted
-as often as they would be made, those written in the document and those in variables alike. Plain
-values of lists cost a twentieth, and count so.
+An input object takes some 60 µs from JSON to what a resolver receives, and is created wherever its
+variable is used: thirty aliases with one large filter would block everyone for seconds, though the
+document is short and the filter is rejected in the end. So objects are counted as often as they
+would be created, in the document and in variables alike. Plain values in lists cost a twentieth,
+and count so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAME: Final = "input objects"
 
 @dataclass(slots=True)
 class _Part:
-    """What stands in one place of the document: values written there, and uses of variables."""
+    """The content of one part of the document: values written there, and uses of variables."""
 
     values: int = 0
     uses: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,9 @@ class _Part:
 
 
 class InputSize:
-    """The measure of one operation; kept with it, and asked with the variables of each request."""
+    """The measure of one operation; kept with it, and evaluated with the variables of each
+    request.
+    """
 
     __slots__ = ("_defaults", "_fragments", "_selection_index", "_uses", "_values")
 
@@ -61,7 +63,7 @@ class InputSize:
         }
 
     def check(self, variables: Mapping[str, Any]) -> None:
-        """Raise `TooLarge` where the operation brings more than `MOST` with these variables."""
+        """Raise `TooLarge` if the operation has more than `MOST` objects with these variables."""
         total = self._values
         for name, uses in self._uses.items():
             if name not in variables:
@@ -89,14 +91,14 @@ class InputSize:
     def _fragment(self, name: str) -> _Part:
         part = self._fragments.get(name)
         if part is None:
-            # A valid document has all its fragments, and none within itself.
+            # A valid document has all its fragments, and none inside itself.
             selections = self._selection_index.fragments[name].selection_set
             part = self._fragments[name] = self._selections(selections)
         return part
 
 
 def _of_node(value: ValueNode) -> _Part:
-    """What is written in one argument, in twentieths of an object."""
+    """The content of one argument, in twentieths of an object."""
     part, waiting = _Part(), [value]
     while waiting:
         node = waiting.pop()
@@ -112,7 +114,7 @@ def _of_node(value: ValueNode) -> _Part:
 
 
 def _of_json(value: Any) -> int:
-    """The same of a variable's value."""
+    """The same for a variable's value."""
     total = 0
     waiting: list[Iterable[Any]] = [[value]]
     while waiting:

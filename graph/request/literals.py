@@ -1,7 +1,7 @@
-"""Literals in a document, checked so that each error says where it is and of which name.
+"""Literals in a document, checked so that each error has a location and the name of its field.
 
-graphql-core locates what it finds itself. What a custom scalar raises comes without a place: a
-scalar is given the value alone.
+graphql-core locates what it finds itself. An error that a custom scalar raises has no location,
+since a scalar receives the value alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from graphql.utilities.validate_input_value import validate_input_literal
 
 
 class LocatedValuesRule(ValuesOfCorrectTypeRule):
-    """The rule of the specification, 5.6.1, with a place for every error."""
+    """The rule of the specification, 5.6.1, with a location for every error."""
 
     _name = ""
 
@@ -39,7 +39,7 @@ class LocatedValuesRule(ValuesOfCorrectTypeRule):
     def is_valid_value_node(
         self, node: ValueNode, input_type: GraphQLInputType | None
     ) -> VisitorAction:
-        """Report what is wrong with a literal and all that is within it."""
+        """Report the errors of a literal and everything inside it."""
         if input_type:
             validate_input_literal(
                 node,

@@ -1,9 +1,9 @@
-"""How often validation would compare fields with one another, found out before it begins.
+"""How often validation would compare fields with each other, counted before it begins.
 
-Fields that give one key of the answer must agree with each other, and graphql-core compares each
-with each: 250 fields of one name take it 300 ms, within all other limits. So fields are brought
-together here as they will stand in the answer, fragments opened, types disregarded, and the pairs
-are counted. That costs no more than the fields, of which there are few by now.
+Fields with the same response key must agree with each other, and graphql-core compares every pair:
+250 fields of one name take it 300 ms, within all other limits. So fields are grouped here as they
+will be in the response, with fragments expanded and types disregarded, and the pairs are counted.
+That costs no more than the fields, of which there are few by now.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 def check_overlap(tree: DocumentNode, limits: DocumentLimits) -> None:
-    """Raise `TooLarge` where the fields of one operation make too many pairs."""
+    """Raise `TooLarge` if the fields of one operation make too many pairs."""
     fragments = {
         definition.name.value: definition
         for definition in tree.definitions
@@ -57,7 +57,7 @@ def _pairs(selections: SelectionSetNode, fragments: Fragments) -> int:
 def _fields(
     sets: Sequence[SelectionSetNode], fragments: Fragments, opened: set[str]
 ) -> Iterator[FieldNode]:
-    """The fields of these sets. A fragment is opened once, since it agrees with itself."""
+    """The fields of these sets. A fragment is expanded once, since it agrees with itself."""
     for selection_set in sets:
         for node in selection_set.selections:
             if isinstance(node, FieldNode):

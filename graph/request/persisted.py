@@ -1,12 +1,12 @@
 """Documents that are sent by their hash alone.
 
-*Automatic* ones (APQ): a client sends the text once, with its SHA-256, and the SHA-256 afterwards.
-Kept in this process, and in Redis where there is one, so that all processes know them. They are
-held to the limits like any text.
+*Automatic* ones (APQ): a client sends the text once, with its SHA-256, and later only the SHA-256.
+They are kept in this process and, if Redis is configured, in Redis for all processes. The same
+limits apply to them as to any text.
 
-*Registered* ones: the operator put them into the database (`taskloom documents register`). They are
-free of the limits of documents, and with `TASKLOOM_DOCUMENTS=registered` they are all that is run:
-whoever finds the server then can ask nothing that the operator's own applications do not ask.
+*Registered* ones: the operator stored them in the database (`taskloom documents register`). The
+limits of documents do not apply to them, and with `TASKLOOM_DOCUMENTS=registered` nothing else is
+run: a stranger can then send only what the operator's own applications send.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from settings import RedisSettings
 
 log = logging.getLogger("taskloom.graphql")
 
-# A document that is taken out of the table stops to be found so many seconds later.
+# A document that is removed from the table stays valid for this many seconds.
 _BELIEVED: Final = 60.0
 _REDIS_SECONDS: Final = 0.5
 _REDIS_KEPT: Final = 86_400 * 7
@@ -48,7 +48,7 @@ _TEXT: Final = Statement(
 def digest_of(extension: object) -> str:
     """The hash in `extensions.persistedQuery`. Raises `Failure`."""
     if not isinstance(extension, dict) or extension.get("version") != 1:
-        # The words that clients look for; see also "PersistedQueryNotFound".
+        # The exact message that clients look for; see also "PersistedQueryNotFound".
         raise Failure(
             "PersistedQueryNotSupported",
             code=ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED,
@@ -69,7 +69,7 @@ def sha256_of(text: str) -> str:
 
 
 class PersistedDocuments:
-    """Automatic ones. A client whose hash is not known is told so, and sends the text again."""
+    """Automatic ones. A client whose hash is not known gets an error, and sends the text again."""
 
     def __init__(
         self, settings: RedisSettings | None = None, *, max_bytes: int = 16_000_000
@@ -86,7 +86,7 @@ class PersistedDocuments:
             )
 
     async def close(self) -> None:
-        """Let go of Redis."""
+        """Close the connection to Redis."""
         if self._redis is not None:
             await self._redis.aclose()
 
@@ -104,7 +104,7 @@ class PersistedDocuments:
         digest = digest_of(extension)
         if digest != sha256_of(text):
             raise Failure(
-                "The hash in `extensions.persistedQuery` is not the document's SHA-256.",
+                "`extensions.persistedQuery.sha256Hash` must be the SHA-256 of `query`.",
                 code=ErrorCode.BAD_REQUEST,
             )
         return digest
@@ -118,23 +118,23 @@ class PersistedDocuments:
             try:
                 await self._redis.set(self._prefix + digest, text.encode(), ex=_REDIS_KEPT)
             except redis.failures() as error:
-                log.info("a persisted document is known to this process alone: %s", error)
+                log.info("a persisted document could not be stored in Redis: %s", error)
 
     async def _shared(self, digest: str) -> str | None:
         try:
             raw = await self._redis.get(self._prefix + digest)
         except redis.failures() as error:
-            log.info("persisted documents of other processes cannot be read: %s", error)
+            log.info("persisted documents in Redis cannot be read: %s", error)
             return None
         if not isinstance(raw, bytes):
             return None
         text = raw.decode("utf-8", "replace")
-        # Whatever stands in Redis, only what has this hash is the document.
+        # Redis is not trusted: only a text with this hash is the document.
         return text if sha256_of(text) == digest else None
 
 
 class RegisteredDocuments:
-    """Those of the operator, read from the database and believed for a minute."""
+    """The operator's documents, read from the database and cached for a minute."""
 
     def __init__(self, reader: Reader, *, max_bytes: int = 16_000_000) -> None:
         self._reader = reader
@@ -160,11 +160,12 @@ class RegisteredDocuments:
 
 
 def read_documents(schema: Schema, raw: bytes) -> dict[str, str]:
-    """The documents of a file, by their hashes. Raises `ValueError` where one of them is invalid.
+    """The documents of a file, by their hashes. Raises `ValueError` if one of them is invalid.
 
-    Tools write them with keys of different kinds (`relay-compiler`, GraphQL Code Generator), which
-    are not looked at: a document is known by its SHA-256. Apollo's manifest (`apollo-persisted-
-    query-manifest`) is read as well; its ids, which are what the clients send, must be that hash.
+    Tools write them with different kinds of keys (`relay-compiler`, GraphQL Code Generator), which
+    are ignored: a document is identified by its SHA-256. Apollo's manifest
+    (`apollo-persisted-query-manifest`) is read as well; its ids, which the clients send, must be
+    that hash.
     """
     try:
         content = orjson.loads(raw)
@@ -175,7 +176,7 @@ def read_documents(schema: Schema, raw: bytes) -> dict[str, str]:
     else:
         texts = list(content.values()) if isinstance(content, dict) else content
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("the file must hold a list of documents, or an object of them")
+        raise ValueError("the file must contain a list of documents, or an object of them")
     for text in texts:
         try:
             errors = validate(schema._schema, parse(text))  # noqa: SLF001 - Strawberry's way to it
@@ -195,7 +196,7 @@ def _apollo_bodies(manifest: Mapping[str, Any]) -> list[str]:
     for operation in operations:
         if not isinstance(operation, dict) or not isinstance(body := operation.get("body"), str):
             raise ValueError(  # noqa: TRY004 - about the file, as all that is raised here
-                f"each operation of the {_APOLLO} must have a body, a text"
+                f"each operation of the {_APOLLO} must have a body that is a text"
             )
         if str(operation.get("id", "")).lower() != sha256_of(body):
             raise ValueError(
@@ -207,7 +208,7 @@ def _apollo_bodies(manifest: Mapping[str, Any]) -> list[str]:
 
 
 async def register(database: Database, texts: Mapping[str, str], now: dt.datetime) -> int:
-    """Put documents, by their hashes, into the database; how many are new."""
+    """Store documents in the database, by their hashes; returns how many are new."""
     if not texts:
         return 0
     rows = [{"hash": key, "text": text, "created_at": now} for key, text in texts.items()]

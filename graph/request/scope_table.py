@@ -1,13 +1,14 @@
-"""The scopes that the schema needs, field by field.
+"""The scopes that the schema requires, field by field.
 
-Nothing is open to API keys unless it is written here: a type stands in `TYPES` with the scope that
-all of its fields need, and a field that shows something of another noun stands in `FIELDS` with
-what it needs beside that. `Task.commentCount` is a number of comments, and so needs both
-`tasks:read` and `comments:read`. Filters and orderings are declared in the same way, since what
-one may search in or order by one may as well read. `graph.request.scopes.complete` runs when the
-schema is built, and refuses one with a field that declares nothing.
+API keys cannot read anything that is not declared here: a type is in `TYPES` with the scope that
+all of its fields need, and a field that shows something of another noun is in `FIELDS` with what it
+needs beside that. `Task.commentCount` is a number of comments, and so needs both `tasks:read` and
+`comments:read`. Filters and orderings are declared in the same way, since they reveal the values
+that they compare. `graph.request.scopes.complete` runs when the schema is built, and rejects a
+field without a declaration.
 
-A new field on a type inherits the type's scope. Ask of each: what does it show, whose noun is that?
+A new field on a type inherits the type's scope. Ask of each: what does it show, and which noun does
+that belong to?
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from graphql import OperationType
 
 Scopes = tuple[str, ...]
 
-# For everybody, whatever their key is good for.
+# For everyone, whatever the scopes of their key.
 FREE: Final[Scopes] = ()
-# What only a session may do: whatever is about the account and its credentials.
+# Requires a session: everything about the account and its credentials.
 SESSION: Final = "session"
 
 # --- root fields ---------------------------------------------------------------------------------
-# By what their names begin with, which is their noun; the longest match holds. `task` stands for
+# By the beginning of their names, which is their noun; the longest match applies. `task` covers
 # `task`, `tasks` and `taskStats`.
 
 _SEARCHED: Final[Scopes] = ("tasks:read", "comments:read", "projects:read")
@@ -34,7 +35,7 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
     "serverInfo": FREE,
     "rateLimit": FREE,
     "viewer": FREE,
-    # Each object needs what its type needs; see `graph.schema`.
+    # Each object needs the scope of its type; see `graph.schema`.
     "node": FREE,
     "search": _SEARCHED,
     "task": ("tasks:read",),
@@ -70,7 +71,7 @@ _MUTATIONS: Final[Mapping[str, Scopes]] = {
     "report": ("time:write",),
     "notification": ("notifications:write",),
     "reminder": ("reminders:write",),
-    # What webhooks and integrations send needs more, by their settings: see
+    # What webhooks and integrations send needs more scopes, depending on their settings: see
     # `graph.types.integrations.webhook` and `graph.types.integrations.integration`.
     "webhook": ("webhooks:write",),
     "integration": ("integrations:write",),
@@ -105,7 +106,7 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 
 # --- types ---------------------------------------------------------------------------------------
 # `XConnection`, `XEdge`, `XFilter`, `XListFilter` and `XOrder` are declared by `X`, unless they
-# stand here themselves. Payloads and the inputs of mutations inherit from their mutation.
+# are listed here themselves. Payloads and the inputs of mutations inherit from their mutation.
 
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
@@ -136,14 +137,14 @@ _TYPES: Final[Mapping[str, str]] = {
     "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
     SESSION: "Session ApiKey Device",
 }
-# What says nothing by itself: its place does.
+# Declared by the field that they appear at.
 _NEUTRAL: Final = (
     "Node Payload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
     # Their subjects are declared by their own types.
     "EventSubject SearchSubject "
-    # Filters and orderings by what everybody sees of a person.
+    # Filters and orderings by what everyone sees of a user.
     "UserFilter UserOrder OrderBy "
-    # Comparators: the field that they stand at is declared.
+    # Comparators are declared by the field that they appear at.
     "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStateFilter "
     "NotificationKindFilter PermissionFilter ReminderRuleKindFilter RoleFilter StringFilter "
     "TagListFilter TaskPriorityFilter TaskStatusFilter WebhookDeliveryStateFilter"
@@ -158,7 +159,7 @@ TYPES: Final[Mapping[str, Scopes]] = {
 # --- fields --------------------------------------------------------------------------------------
 
 FIELDS: Final[Mapping[str, Scopes]] = {
-    # What needs more than its type.
+    # Fields that need more than their type.
     "Task.key": ("projects:read",),
     "Task.commentCount": ("comments:read",),
     "Task.attachmentCount": ("files:read",),
@@ -181,26 +182,26 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "ReminderFilter.lastRunAt": ("tasks:read",),
     "ReminderOrder.nextRunAt": ("tasks:read",),
     "ReminderOrder.lastRunAt": ("tasks:read",),
-    # Of the session that acted.
+    # The session that acted.
     "TaskEvent.ip": ("admin:read",),
     "TaskEvent.sessionId": ("admin:read",),
     "UserOrder.createdAt": ("people:read",),
-    # What everybody sees of a person, who stands at tasks, comments and events.
+    # What everyone sees of a user who appears at tasks, comments and events.
     "User.__typename": FREE,
     "User.id": FREE,
     "User.username": FREE,
     "User.fullName": FREE,
     "User.avatarUrl": FREE,
-    # What is somebody's is declared by its own type.
+    # Declared by its own type.
     "User.assignedTasks": FREE,
     "User.runningTimer": FREE,
     "User.sessions": FREE,
     "User.apiKeys": FREE,
 }
-# Arguments that ask for something of another noun.
+# Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {
     # Whether there is a project with this key.
     "Query.task(key:)": ("projects:read",),
-    # By a rule of the task's dates the answer is these dates.
+    # With a rule of the task's dates the answer has these dates.
     "Query.reminderPreview(taskId:)": ("tasks:read",),
 }

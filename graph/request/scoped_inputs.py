@@ -1,9 +1,9 @@
-"""Which scopes of an API key the arguments of an operation need.
+"""The scopes that the arguments of an operation require of an API key.
 
-Who may not read comments may not search in them either: a filter over their words would give the
-words away, question by question, and a cursor holds what its list is ordered by. So filters and
-orderings are declared like what they filter and order (`graph.request.scope_table`). Only those
-count that are given a value, in the document or in a variable.
+Anyone who cannot read comments must not be able to search them: a filter over their words would
+reveal the words, question by question, and a cursor holds the values that its list is ordered by.
+So filters and orderings are declared like what they filter and order (`graph.request.scope_table`).
+Only arguments with a value count, in the document or in a variable.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Declared = Callable[[str, str | None], tuple[str, ...]]
 
 
 def in_document(type_: GraphQLNamedType, node: FieldNode, declared: Declared) -> Iterator[str]:
-    """What the arguments need that are written at a field of an object type."""
+    """The scopes required by the arguments written at a field of an object type."""
     name = node.name.value
     arguments = type_.fields[name].args  # type: ignore[attr-defined]  # an object or an interface
     for argument in node.arguments or ():
@@ -44,8 +44,8 @@ def in_document(type_: GraphQLNamedType, node: FieldNode, declared: Declared) ->
 def in_variables(
     selection_index: SelectionIndex, values: Mapping[str, Any], declared: Declared
 ) -> Iterator[str]:
-    """The same of the values of variables, and of their defaults. The values may be anything, since
-    nobody has looked at them yet.
+    """The same for the values of variables, and for their defaults. The values may be anything,
+    since they have not been checked yet.
     """
     for definition in selection_index.operation.variable_definitions or ():
         type_ = type_from_ast(selection_index.schema, definition.type)
@@ -74,7 +74,7 @@ def _in_literal(type_: Any, node: ValueNode, declared: Declared) -> Iterator[str
 
 
 def in_value(type_: Any, value: Any, declared: Declared) -> Iterator[str]:
-    """What a value of an input type needs."""
+    """The scopes that a value of an input type requires."""
     if isinstance(value, list):
         for item in value:
             yield from in_value(type_, item, declared)

@@ -1,8 +1,9 @@
-"""Which scopes of an API key an operation needs, by what `graph.request.scope_table` declares.
+"""The scopes of an API key that an operation needs, as `graph.request.scope_table` declares.
 
-All that an operation asks for is looked at before it runs, whatever its variables say of `@skip`
-and `@include`. What is missing is said by name; nothing runs in part. What depends on the rows (the
-nouns of events, an object by its id) is asked where they are read, by `may` and `demand`.
+The whole operation is checked before it runs, whatever its variables say about `@skip` and
+`@include`. The error names the missing scope; nothing runs in part. Scopes that depend on the rows
+(the subjects of events, an object by its id) are checked where they are read, by `may` and
+`demand`.
 """
 
 from __future__ import annotations
@@ -36,31 +37,31 @@ from graph.core.selection import SelectionIndex
 from graph.request.scope_table import ARGUMENTS, FIELDS, FREE, ROOTS, SESSION, TYPES, Scopes
 from graph.request.scoped_inputs import in_document, in_value, in_variables
 
-# What is its owner's alone, and in no project: not for keys that are restricted to projects.
+# Belongs to its owner alone and to no project: not for keys that are restricted to projects.
 _OF_NO_PROJECT: Final = frozenset({"notifications", "reminders", "webhooks", "integrations"})
-# The longer ending first: it ends with the shorter one.
+# The longer ending first, since it ends with the shorter one.
 _ENDINGS: Final = ("Connection", "Edge", "ListFilter", "Filter", "Order")
 _OF_MUTATIONS: Final = ("Input", "Item")
 
 
-# --- what is declared ----------------------------------------------------------------------------
+# --- declarations --------------------------------------------------------------------------------
 
 
 def scope_of(kind: OperationType, name: str) -> Scopes | None:
-    """What a root field needs; None where no table says it."""
+    """The scopes of a root field; None if no table declares them."""
     table = ROOTS[kind]
     matches = [start for start in table if _begins(name, start)]
     return table[max(matches, key=len)] if matches else None
 
 
 def _begins(name: str, start: str) -> bool:
-    """Whether a name is of this noun: `taskStats`, `tasks` and `task` are of `task`."""
+    """Whether a field belongs to this noun: `taskStats`, `tasks` and `task` belong to `task`."""
     rest = name.removeprefix(start)
     return name.startswith(start) and (not rest or rest[0].isupper() or rest[0] == "s")
 
 
 def scopes_of_type(name: str) -> Scopes | None:
-    """What every field of a type needs; None where no table says it."""
+    """The scopes of every field of a type; None if no table declares them."""
     found = TYPES.get(name)
     if found is not None:
         return found
@@ -71,7 +72,7 @@ def scopes_of_type(name: str) -> Scopes | None:
 
 
 def _declared(schema: GraphQLSchema, type_name: str, field: str | None) -> Scopes:
-    """What a type needs, or a field of it; a session where neither is declared."""
+    """The scopes of a type or of a field of it; a session if neither is declared."""
     more = FIELDS.get(f"{type_name}.{field}")
     if more == FREE:
         return FREE
@@ -82,7 +83,7 @@ def _declared(schema: GraphQLSchema, type_name: str, field: str | None) -> Scope
 
 
 def _inherits(schema: GraphQLSchema, name: str) -> bool:
-    """Whether a type is a part of a mutation, whose scope holds for it: its input or payload."""
+    """Whether a type belongs to a mutation and inherits its scope: its input or payload."""
     type_ = schema.get_type(name)
     if isinstance(type_, GraphQLInputObjectType):
         return name.endswith(_OF_MUTATIONS)
@@ -94,8 +95,8 @@ def _inherits(schema: GraphQLSchema, name: str) -> bool:
 
 
 def scopes_of(selection_index: SelectionIndex) -> tuple[str, ...]:
-    """All that an operation's document needs, with `@skip` and `@include` disregarded; in its
-    order.
+    """The scopes that an operation's document needs, with `@skip` and `@include` disregarded; in
+    document order.
     """
     root = selection_index.schema.get_root_type(selection_index.operation.operation)
     if root is None:
@@ -107,7 +108,7 @@ def scopes_of(selection_index: SelectionIndex) -> tuple[str, ...]:
 def scopes_of_variables(
     selection_index: SelectionIndex, values: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """What the filters and orderings need that come in variables."""
+    """The scopes that filters and orderings in variables need."""
     return tuple(
         dict.fromkeys(
             in_variables(selection_index, values, partial(_declared, selection_index.schema))
@@ -116,8 +117,8 @@ def scopes_of_variables(
 
 
 def scopes_of_delivery(selection_index: SelectionIndex) -> tuple[str, ...]:
-    """What an API key needs to read an event that was delivered with the rights of somebody else:
-    its texts name tasks and projects.
+    """The scopes that an API key needs to read an event that was delivered with another user's
+    rights: its texts name tasks and projects.
     """
     texts = (
         ("tasks:read", "projects:read") if "changes" in selection_index.labels["TaskEvent"] else ()
@@ -126,7 +127,7 @@ def scopes_of_delivery(selection_index: SelectionIndex) -> tuple[str, ...]:
 
 
 def scopes_of_value(schema: GraphQLSchema, type_name: str, value: Any) -> tuple[str, ...]:
-    """What an input needs that was kept as JSON, by the schema's names."""
+    """The scopes of an input that was stored as JSON, by the schema's names."""
     type_ = schema.get_type(type_name)
     return tuple(dict.fromkeys(in_value(type_, value, partial(_declared, schema))))
 
@@ -137,7 +138,7 @@ def _within(
     selections: SelectionSetNode,
     seen: set[tuple[str, str]],
 ) -> Iterator[str]:
-    """What is needed by the fields of a set, and by the types that its fragments are on."""
+    """The scopes of the fields of a set, and of the types that its fragments are on."""
     for node in selections.selections:
         if isinstance(node, FieldNode):
             yield from _field(selection_index, type_, node, seen)
@@ -153,7 +154,7 @@ def _within(
             condition, below = fragment.type_condition, fragment.selection_set
         on = None if condition is None else selection_index.schema.get_type(condition.name.value)
         if on is None or (is_abstract_type(on) and is_object_type(type_)):
-            # What an interface has of a task is the task's.
+            # An interface's fields on a task are the task's.
             on = type_
         yield from _within(selection_index, on, below, seen)
 
@@ -181,11 +182,11 @@ def _field(
         yield from _within(selection_index, get_named_type(field.type), node.selection_set, seen)
 
 
-# --- what a viewer may ---------------------------------------------------------------------------
+# --- scopes of a viewer --------------------------------------------------------------------------
 
 
 def may(viewer: Viewer, *needed: str) -> bool:
-    """Whether a viewer's credentials are good for all of this."""
+    """Whether a viewer's credentials have all of these scopes."""
     try:
         demand(viewer, needed)
     except Forbidden:
@@ -194,31 +195,33 @@ def may(viewer: Viewer, *needed: str) -> bool:
 
 
 def demand(viewer: Viewer, needed: Collection[str]) -> None:
-    """Raise `Forbidden`, with the scope in `extensions`, where a key is not good for all of it."""
+    """Raise `Forbidden`, with the scope in `extensions`, if a key lacks one of them."""
     granted = viewer.scopes
     if granted is None:
         return
     for scope in needed:
         if scope == SESSION:
             raise Forbidden(
-                "This is done with a session, and not with an API key.",
+                "This requires a signed-in session; API keys cannot do it.",
                 extra={"scope": None},
             )
         if not holds(granted, scope):
             raise Forbidden(
-                f"This needs the scope `{scope}`, which the API key does not have.",
+                f"This requires the scope `{scope}`, which the API key does not have.",
                 extra={"scope": scope},
             )
         if viewer.restricted and scope.partition(":")[0] in _OF_NO_PROJECT:
-            raise Forbidden("This API key is restricted to projects, and this is in none of them.")
+            raise Forbidden(
+                "This API key is restricted to projects; this does not belong to any of them."
+            )
 
 
 # --- when the schema is built --------------------------------------------------------------------
 
 
 def complete(schema: GraphQLSchema) -> None:
-    """Check that everything declares what it needs, and write that into its description. Raises
-    `TypeError`, which names what declares nothing, and what is declared but does not exist.
+    """Check that everything declares its scopes, and add them to its description. Raises
+    `TypeError` that names what declares nothing, and what is declared but does not exist.
     """
     missing = [*_undeclared(schema), *_unknown(schema)]
     if missing:
@@ -232,14 +235,14 @@ def _undeclared(schema: GraphQLSchema) -> Iterator[str]:
         if type_.name.startswith("__") or type_ in roots or not _has_parts(type_):
             continue
         if scopes_of_type(type_.name) is None and not _inherits(schema, type_.name):
-            yield f"{type_.name} declares none"
+            yield f"{type_.name} declares no scope"
     for kind in OperationType:
         root = schema.get_root_type(kind)
         for name in root.fields if root is not None else ():
             if scope_of(kind, name) is None:
-                yield f"{kind.value} {name} declares none"
+                yield f"{kind.value} {name} declares no scope"
     yield from (
-        f"the event {kind.name} declares none"
+        f"the event {kind.name} declares no scope"
         for kind in EventKind
         if kind.value != LOSS and kind.value not in EVENT_SCOPES
     )

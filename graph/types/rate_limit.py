@@ -1,4 +1,4 @@
-"""What this request cost, and what is left of the budget."""
+"""The cost of this request and the remaining budget."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from graph.core.fields import BatchInfo, attribute, root
 
 
 @strawberry.type(
-    description="The budget of points that operations are charged to: your own, your API key's "
-    "or, signed out, your address's. An operation costs 1 point, and 1 more for every 50 objects "
-    "that its answer may hold at most; docs/limits.md tells it exactly. The same stands in "
-    "`extensions.cost` of every answer, and in the header `RateLimit`."
+    description=(
+        "The budget of points that operations are charged to: per user, per API key or, signed "
+        "out, per IP address. An operation costs 1 point, plus 1 point for every 50 objects "
+        "that the answer can contain at most; docs/limits.md has the exact rules. Every answer "
+        "carries the same figures in `extensions.cost` and in the `RateLimit` header."
+    )
 )
 class RateLimit:
     """See `auth.limits.Budget`."""
 
-    limit: int = attribute("Points for one minute.")
-    cost: int = attribute("What this operation was charged.")
-    remaining: int = attribute("What is left of this minute's points.")
-    reset_at: dt.datetime = attribute("When the next minute's points are there.")
+    limit: int = attribute("The points per minute.")
+    cost: int = attribute("The points charged for this operation.")
+    remaining: int = attribute("The points left in this minute.")
+    reset_at: dt.datetime = attribute("When the budget resets.")
 
 
 async def _rate_limit(info: BatchInfo) -> RateLimit | None:
@@ -42,6 +44,6 @@ class RateLimitQuery:
 
     rate_limit: RateLimit | None = root(
         _rate_limit,
-        "What this operation cost, and what is left. For everybody. Null where nothing is "
-        "charged, as for the payload of a webhook.",
+        "The cost of this operation and the remaining budget. No sign-in required. Null if "
+        "nothing is charged, as in webhook payloads.",
     )

@@ -1,7 +1,7 @@
-"""Full-text search over tasks, comments and projects that the viewer may see.
+"""Full-text search over the tasks, comments and projects that the viewer can see.
 
-Each kind is asked with its access rule inside, the answers are ranked together, and a page is cut
-from them by rank and id. The objects and the texts for highlighting are read for that page alone.
+Each kind is queried with its access rule, the results are ranked together, and a page is cut from
+them by rank and id. The objects and the texts for highlighting are read for that page alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from graph.types.tasks.task import Task
 
 
 class SearchKind(Enum):
-    """What can be found."""
+    """A kind of object that search finds."""
 
     TASK = "TASK"
     COMMENT = "COMMENT"
@@ -54,10 +54,10 @@ class SearchKind(Enum):
 
 described_enum(
     SearchKind,
-    "What can be found.",
+    "A kind of object that search finds.",
     {
         SearchKind.TASK: "Tasks, by title, tags and description.",
-        SearchKind.COMMENT: "Comments on tasks.",
+        SearchKind.COMMENT: "Comments on tasks, by text.",
         SearchKind.PROJECT: "Projects, by name, key and description.",
     },
 )
@@ -93,18 +93,18 @@ _ORDER = Ordering(
 
 SearchSubject = Annotated[
     Task | Comment | Project,
-    strawberry.union(name="SearchSubject", description="What was found."),
+    strawberry.union(name="SearchSubject", description="An object found by `search`."),
 ]
 
 
-@strawberry.type(description="A part of a text that matches.")
+@strawberry.type(description="An excerpt of a text that matches.")
 class SearchFragment:
-    """For showing why something was found."""
+    """Shows why an object was found."""
 
     field: str = attribute("The field that the text is from, such as `title`.")
     html: str = attribute(
-        "Up to about 160 characters around the first match: escaped for HTML, the words that "
-        "match inside `<mark>`."
+        "Up to about 160 characters around the first match, escaped as HTML, with matching words "
+        "in `<mark>`."
     )
 
 
@@ -152,7 +152,7 @@ async def _fragments(parents: Sequence[Any], info: BatchInfo) -> list[list[Searc
 
 
 def _marked(texts: Any, result: Any) -> list[SearchFragment]:
-    """The fragments of one result; none where the texts went away meanwhile."""
+    """The fragments of one result; none if the texts were deleted in the meantime."""
     if texts is None:
         return []
     terms = Terms.of_query(result.requested)
@@ -161,24 +161,26 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
     return [SearchFragment(field=field, html=html) for field, html in marked.items() if html]
 
 
-@strawberry.type(description="Something that was found.")
+@strawberry.type(description="An object found by `search`.")
 class SearchResult:
     """See the module."""
 
-    kind: SearchKind = column("kind", "What it is.", convert=SearchKind)
-    rank: float = column("rank", "How well it matches; more is better. Comparable in one search.")
+    kind: SearchKind = column("kind", "The kind of object.", convert=SearchKind)
+    rank: float = column(
+        "rank", "How well the object matches; higher is better. Comparable within one search."
+    )
     subject: SearchSubject | None = batch(
-        _subjects, "What was found; null if it went away meanwhile."
+        _subjects, "The object. Null if it was deleted in the meantime."
     )
     fragments: list[SearchFragment] = batch(
-        _fragments, "Where it matches, highlighted; for the texts that match."
+        _fragments, "Highlighted excerpts, one for each text that matches."
     )
 
 
 @connection_type(
-    "A page of what was found, best first.",
-    edge="Something found, with its place in the list.",
-    node="What was found.",
+    "A page of search results, best first.",
+    edge="A search result in a list, with its cursor.",
+    node="The search result.",
 )
 class SearchConnection:
     """Relay connection."""
@@ -196,7 +198,8 @@ def _matching(kind: SearchKind, viewer: Viewer) -> Any:
     return select(
         literal_column(f"'{kind.value}'", Text()).label("kind"),
         entity.id,
-        # Divided by the logarithm of the length, so that long descriptions do not win by length.
+        # Divided by the logarithm of the length, so that long descriptions do not win by length
+        # alone.
         cast(func.ts_rank(entity.search, query, 1), REAL).label("rank"),
     ).where(entity.search.op("@@")(query), access.read(viewer, entity))
 
@@ -210,8 +213,8 @@ def _found(kinds: frozenset[SearchKind], viewer: Viewer) -> Any:
 def _page_statement(
     kinds: frozenset[SearchKind], bound: str | None, shape: ViewerShape
 ) -> Statement:
-    """`bound`: what the values of a cursor are bound as, if only a part is read: those `after` it,
-    or those `before` it, the nearest first and its own row among them.
+    """`bound`: the name under which the values of a cursor are bound, if only a part is read: the
+    results `after` it, or those `before` it, nearest first and including its own row.
     """
     viewer = placeholder_viewer(shape)
     found = _found(kinds, viewer)
@@ -219,7 +222,7 @@ def _page_statement(
     query = select_from(
         found,
         *found.c,
-        # The fragments of a result are made from it; two searches may stand in one operation.
+        # The fragments of a result are made from it; one operation may have two searches.
         bindparam("query", None, Text()).label("requested"),
         *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
     )
@@ -282,14 +285,23 @@ class SearchQuery:
 
     search: SearchConnection = batch(
         _search,
-        "Full-text search over everything that you may see, best first. All words must occur, "
-        "the last may be a beginning; case and accents do not count.",
+        "Searches the text of everything that you can see, best match first. All words must "
+        "occur; the last one may be the beginning of a word. Ignores case and accents.",
         arguments=[
             argument(
-                "query", str, "What to look for, up to 10 words.", default=inspect.Parameter.empty
+                "query",
+                str,
+                "The text to search for, up to 10 words.",
+                default=inspect.Parameter.empty,
             ),
-            argument("kinds", list[SearchKind] | None, "What to find; everything where left out."),
-            argument("first", int | None, "The number of results: 50 unless given, at most 100."),
-            argument("after", str | None, "Only results after this cursor."),
+            argument(
+                "kinds",
+                list[SearchKind] | None,
+                "The kinds of objects to find; all kinds by default.",
+            ),
+            argument(
+                "first", int | None, "The number of results to return; 50 by default, at most 100."
+            ),
+            argument("after", str | None, "Returns only results after this cursor."),
         ],
     )

@@ -1,8 +1,8 @@
-"""From what a person types to a full-text query, and from a text to the parts that match it.
+"""Convert what a user types to a full-text query, and find the parts of a text that match it.
 
 All words must occur; the last one may be the beginning of a word, since it is still being typed.
-Case and accents do not count (`domain.folding`). Words of Chinese, Japanese and Korean text may
-stand anywhere within it. Highlighting goes by the same rules, so that what was found is marked.
+Case and accents are ignored (`domain.folding`). Words in Chinese, Japanese and Korean text match
+anywhere within it. Highlighting follows the same rules, so that what was found is marked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Terms:
 
     @property
     def query(self) -> str:
-        """The words for `to_tsquery`: quoted, so that nothing in them is an operator."""
+        """The words for `to_tsquery`, quoted so that nothing in them is an operator."""
         last = len(self.words) - 1
         return " & ".join(_requested(word, place == last) for place, word in enumerate(self.words))
 
@@ -49,7 +49,7 @@ class Terms:
         return cls(tuple(words))
 
     def found_in(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where in a text the terms are, in order and apart."""
+        """The spans of the terms in a text, in order and without overlap."""
         end = 0
         for unit in _WORD.finditer(text):
             folded, start = fold(unit[0]), unit.start()
@@ -80,25 +80,29 @@ def _requested(word: str, last: bool) -> str:
 
 
 def terms_of(text: str, path: rules.Path) -> Terms:
-    """The terms of a search text; `BadInput` where it has no word in it, or too many."""
+    """The terms of a search text. Raises `BadInput` if it has no word or too many."""
     clean = rules.text(text, path, least=1, most=MAX_CHARACTERS)
     words = tuple(word for word in _WORD.findall(fold(clean)) if word.strip("_"))
     if not words:
-        raise BadInput("The search text has no word in it, only signs.", path=path)
+        raise BadInput(
+            f"{path[-1]} must contain at least one word; it has only punctuation.", path=path
+        )
     if len(words) > MAX_WORDS:
-        raise BadInput(f"The search text may have at most {MAX_WORDS} words.", path=path)
+        raise BadInput(
+            f"{path[-1]} must have at most {MAX_WORDS} words; it has {len(words)}.", path=path
+        )
     return Terms(words)
 
 
 def highlight(text: str, terms: Terms) -> str | None:
-    """The part of a text around the first match, as HTML with `<mark>`; None where none matches."""
+    """The part of a text around the first match, as HTML with `<mark>`; None if nothing matches."""
     found = list(terms.found_in(text))
     if not found:
         return None
     begin, stop = found[0]
     start = max(0, begin - FRAGMENT // 4)
     if start:
-        # Begin with a whole word; where there are no spaces, with any character.
+        # Begin at a whole word or, in scripts without spaces, at any character.
         start = text.find(" ", start, begin) + 1 or (start if _RUN.match(text, start) else begin)
     end = min(len(text), start + FRAGMENT)
     if end < len(text) and not _RUN.match(text, end):

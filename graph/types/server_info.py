@@ -1,4 +1,4 @@
-"""What server this is."""
+"""Name, version and clock of the server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from graph.core.fields import BatchInfo, attribute, root
 from settings import version
 
 
-@strawberry.type(description="What server this is.")
+@strawberry.type(description="Information about the server.")
 class ServerInfo:
-    """For clients that want to know whom they talk to."""
+    """Lets clients find out which server they talk to."""
 
-    name: str = attribute("Taskloom.")
+    name: str = attribute("Always `Taskloom`.")
     version: str = attribute("The version of the server.")
-    commit: str = attribute("The commit it was built from, if known.")
+    commit: str = attribute("The Git commit of the build, if known.")
     environment: str = attribute("`development` or `production`.")
-    now: dt.datetime = attribute("The server's clock.")
+    now: dt.datetime = attribute("The server's clock, in UTC.")
     web_push_key: str | None = attribute(
-        "The `applicationServerKey` with which browsers subscribe to push messages; null where the "
-        "server sends none to browsers."
+        "The `applicationServerKey` that browsers need to subscribe to push messages. Null if "
+        "the server does not send push messages to browsers."
     )
 
 
@@ -42,4 +42,6 @@ async def _server_info(info: BatchInfo) -> ServerInfo:
 class ServerQuery:
     """Root fields."""
 
-    server_info: ServerInfo = root(_server_info, "What server this is. For everybody.")
+    server_info: ServerInfo = root(
+        _server_info, "Information about the server. No sign-in required."
+    )

@@ -88,14 +88,14 @@ def test_the_same_token_unchanged_passes() -> None:
         ({"change_claims": {"sid": None}}, "not valid here"),
         ({"change_claims": {"exp": None}}, "not valid here"),
         ({"change_claims": {"exp": "soon"}}, "not valid here"),
-        ({"change_claims": {"sub": "root"}}, "names no session"),
-        ({"change_claims": {"sid": 7}}, "names no session"),
+        ({"change_claims": {"sub": "root"}}, "contains no session"),
+        ({"change_claims": {"sid": 7}}, "contains no session"),
         ({"change_claims": {"iat": int(NOW.timestamp()) + 3600}}, "future"),
-        ({"change_header": {"typ": "JWT"}}, "another kind"),
-        ({"change_header": {"typ": "stream+jwt"}}, "another kind"),
-        ({"change_header": {"kid": "0" * 16}}, "another key"),
+        ({"change_header": {"typ": "JWT"}}, "different type"),
+        ({"change_header": {"typ": "stream+jwt"}}, "different type"),
+        ({"change_header": {"kid": "0" * 16}}, "different key"),
         ({"key": b"k" * 32}, "not valid here"),
-        ({"algorithm": "HS512", "key": b"k" * 64}, "another kind"),
+        ({"algorithm": "HS512", "key": b"k" * 64}, "different type"),
     ],
 )
 def test_forgeries(changes: dict[str, Any], reason: str) -> None:
@@ -141,7 +141,7 @@ def test_an_expired_token_says_so_and_what_to_do() -> None:
 
 def test_another_servers_token() -> None:
     other = make(TASKLOOM_SECRET="another secret of thirty-two characters")
-    with pytest.raises(Unauthenticated, match="another key"):
+    with pytest.raises(Unauthenticated, match="different key"):
         tokens.verify_access(other.mint_access(USER, SESSION, NOW).token, NOW)
     elsewhere = make(TASKLOOM_PUBLIC_URL="https://elsewhere.example")
     with pytest.raises(Unauthenticated, match="issuer"):
@@ -204,7 +204,7 @@ def test_a_former_secret_still_verifies_and_signs_nothing_new() -> None:
     new = rotated.mint_access(USER, SESSION, NOW).token
     assert after.verify_access(new, NOW).session_id == SESSION
     for tokens_, token in ((after, old), (before, new)):
-        with pytest.raises(Unauthenticated, match="another key"):
+        with pytest.raises(Unauthenticated, match="different key"):
             tokens_.verify_access(token, NOW)
 
 

@@ -210,7 +210,7 @@ async def test_a_name_that_is_taken_leaves_nothing_half_made(
             work, auth, username="Chiara", email="chiara@example.com", password="long enough"
         )
     auth.close()
-    with pytest.raises(Failure, match="username is taken"):
+    with pytest.raises(Failure, match="username is already in use"):
         await seed_demo(database, settings, now=NOW)
     assert [row.username for row in await all_of(database, User.username)] == ["Chiara"]
 

@@ -191,7 +191,7 @@ async def test_a_cursor_of_another_epoch_is_refused(event_log: EventLog, world: 
     foreign = Cursor(uuid4(), 1, 1)
     with pytest.raises(CursorExpired) as caught:
         await event_log.resume(str(foreign), world.now)
-    assert "Read the state afresh" in caught.value.message
+    assert "Reload your data" in caught.value.message
 
 
 async def test_a_cursor_is_refused_when_what_follows_is_too_old(

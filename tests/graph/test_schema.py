@@ -8,6 +8,7 @@ from typing import Any
 from graphql import (
     GraphQLSchema,
     Undefined,
+    build_schema,
     is_enum_type,
     is_input_object_type,
     is_interface_type,
@@ -18,7 +19,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from graph.schema import schema
+from graph.schema import schema, sdl
 
 SCHEMA: GraphQLSchema = schema._schema
 
@@ -66,6 +67,19 @@ def test_everything_is_described() -> None:
     assert len(things) > 500
     bare = [name for name, thing in things if not (thing.description or "").strip()]
     assert bare == []
+
+
+def test_an_input_is_described_by_its_mutation() -> None:
+    assert SCHEMA.mutation_type is not None
+    for name, field in SCHEMA.mutation_type.fields.items():
+        assert field.args["input"].description == f"Input for `{name}`."
+
+
+def test_the_printed_schema_has_the_description_of_the_schema() -> None:
+    printed = build_schema(sdl())
+    assert printed.description == SCHEMA.description
+    assert printed.description is not None
+    assert "Authorization: Bearer" in printed.description
 
 
 def test_what_may_be_left_out_has_no_null_as_default() -> None:

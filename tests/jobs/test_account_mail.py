@@ -188,7 +188,7 @@ async def test_a_code_can_be_tried_five_times(post: Post) -> None:
     for left in (4, 3, 2, 1, 0):
         (error,) = (await post.api(VERIFY, ada, code=wrong)).of("emailVerify")["errors"]
         assert error["code"] == "INVALID_CREDENTIALS"
-        assert (str(left) if left else "ask for another") in error["message"]
+        assert (str(left) if left else "request a new one") in error["message"]
     assert (await post.api(VERIFY, ada, code=code)).failures("emailVerify")
     # Somebody else's code is no code.
     other, _ = await post.code(ben)

@@ -431,7 +431,7 @@ async def test_a_null_where_only_absence_is_allowed(
     assert code(response) in {"BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"}
     assert "Maybe" not in response.text
     assert "str" not in response.text
-    assert "leave it out" in response.text
+    assert "Omit it" in response.text
 
 
 async def test_an_expected_failure_says_where(http: httpx.AsyncClient) -> None:

@@ -103,8 +103,8 @@ async def broken(settings: Settings) -> AsyncIterator[Broken]:
         ("58030", "UNAVAILABLE", "cannot be reached"),
         ("25006", "UNAVAILABLE", "accepts no changes"),
         ("57P01", "UNAVAILABLE", "cannot be reached"),
-        ("55P03", "UNAVAILABLE", "with the same data"),
-        ("XX000", "INTERNAL_SERVER_ERROR", "request id"),
+        ("55P03", "UNAVAILABLE", "to the same data"),
+        ("XX000", "INTERNAL_SERVER_ERROR", "request ID"),
     ],
 )
 @pytest.mark.parametrize("way", ["one statement", "a transaction", "a session"])

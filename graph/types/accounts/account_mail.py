@@ -1,4 +1,4 @@
-"""Password resets and verified addresses in the graph."""
+"""Password resets and email verification in the schema."""
 
 from __future__ import annotations
 
@@ -23,89 +23,92 @@ if TYPE_CHECKING:
 
 @strawberry.type
 class _SentPayload(Payload):
-    """What all payloads have that promise a mail."""
+    """Fields of all payloads that announce a mail."""
 
-    email: str | None = value("email", "The address that the mail goes to.")
+    email: str | None = value("email", "The address the mail is sent to.")
     expires_in: int | None = value(
-        "expires_in", "For how many seconds what is in the mail works, once it is sent."
+        "expires_in", "How many seconds the code or link in the mail is valid after it is sent."
     )
 
 
 @payload(
-    "The answer of `passwordResetRequest`; the same, and after the same time, whether there is "
-    "such an account or not."
+    "Payload of `passwordResetRequest`. The answer and its timing are the same whether or not "
+    "the account exists."
 )
 class PasswordResetRequestPayload(_SentPayload):
     """See `domain.accounts.account_mail.request_reset`."""
 
 
-@payload("The answer of `passwordReset`.")
+@payload("Payload of `passwordReset`.")
 class PasswordResetPayload(Payload):
-    """Nobody is signed in by it."""
+    """Does not sign anyone in."""
 
     done: bool = derived(
         (),
         lambda source: bool(source.refs.get("done")),
-        "Whether the password was set. Sign in with it now.",
+        "Whether the password was set. Sign in with the new password.",
     )
 
 
-@payload("The answer of `emailVerificationRequest`.")
+@payload("Payload of `emailVerificationRequest`.")
 class EmailVerificationRequestPayload(_SentPayload):
     """See `domain.accounts.account_mail.request_verification`."""
 
 
-@payload("The answer of `emailChangeRequest`.")
+@payload("Payload of `emailChangeRequest`.")
 class EmailChangeRequestPayload(_SentPayload):
     """See `domain.accounts.account_mail.request_change`."""
 
 
-@payload("The answer of `emailVerify`.")
+@payload("Payload of `emailVerify`.")
 class EmailVerifyPayload(Payload):
-    """Whose address it is."""
+    """The verified address and its user."""
 
-    email: str | None = value("email", "The address that is verified now.")
+    email: str | None = value("email", "The address that is now verified.")
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
-        models.User, "You; null where a link was used signed out.", "user"
+        models.User, "You; null if a link was used while signed out.", "user"
     )
 
 
-@strawberry.input(description="A password that was forgotten.")
+@strawberry.input(description="Input for `passwordResetRequest`.")
 class PasswordResetRequestInput(MutationInput):
-    """Input of `passwordResetRequest`."""
+    """Input for `passwordResetRequest`."""
 
-    email: str = required("The e-mail address of the account.")
+    email: str = required("The email address of the account.")
 
 
-@strawberry.input(description="Another password, by a link from a mail.")
+@strawberry.input(description="Input for `passwordReset`.")
 class PasswordResetInput(MutationInput):
-    """Input of `passwordReset`."""
+    """Input for `passwordReset`."""
 
-    token: str = required("The parameter `token` of the link. It works once, within an hour.")
-    new_password: str = required("8 to 100 characters of any script.")
+    token: str = required("The `token` parameter of the link. It works once, within one hour.")
+    new_password: str = required("The new password, 8 to 100 characters in any script.")
 
 
-@strawberry.input(description="Ask for a mail that verifies your address.")
+@strawberry.input(description="Input for `emailVerificationRequest`; no field is required.")
 class EmailVerificationRequestInput(MutationInput):
-    """Input of `emailVerificationRequest`."""
+    """Input for `emailVerificationRequest`."""
 
 
-@strawberry.input(description="Another e-mail address for yourself.")
+@strawberry.input(description="Input for `emailChangeRequest`.")
 class EmailChangeRequestInput(MutationInput):
-    """Input of `emailChangeRequest`."""
+    """Input for `emailChangeRequest`."""
 
-    email: str = required("The new address; up to 100 characters.")
-    password: str = required("Your password.")
+    email: str = required("The new address, up to 100 characters.")
+    password: str = required("Your current password.")
 
 
-@strawberry.input(description="The proof that an address is yours: give exactly one of both.")
+@strawberry.input(description="Input for `emailVerify`. Provide exactly one of `code` and `token`.")
 class EmailVerifyInput(MutationInput):
-    """Input of `emailVerify`."""
+    """Input for `emailVerify`."""
 
     code: str | None = optional(
-        "The six digits from the mail, signed in. They can be tried 5 times, within 15 minutes."
+        "The six digits from the mail. Requires a signed-in session; valid for 15 minutes and 5 "
+        "attempts."
     )
-    token: str | None = optional("The parameter `token` of the link; signed in or not.")
+    token: str | None = optional(
+        "The `token` parameter of the link. Works signed in or signed out."
+    )
 
 
 async def _request_reset(work: Work, data: PasswordResetRequestInput) -> Refs:
@@ -132,13 +135,13 @@ async def _verify(context: Context, work: Work, data: EmailVerifyInput) -> Refs 
     auth = context.services.authenticator
     code, token = given(data.code), given(data.token)
     if (code is None) == (token is None):
-        raise BadInput("Give code or token, and not both.", path=("code",))
+        raise BadInput("Provide either code or token, not both.", path=("code",))
     if token is not None:
         user = await domain.verify_by_link(work, auth, token=token)
     else:
         found = await domain.verify_by_code(work, auth, code=code or "")
         if isinstance(found, Failure):
-            # Not undone: that it was tried is kept.
+            # Committed rather than rolled back, so that the failed attempt is counted.
             return Outcome({}, [found])
         user = found
     own = user.id if user.id == work.viewer.user_id else None
@@ -156,15 +159,15 @@ class AccountMailMutation:
     password_reset_request: PasswordResetRequestPayload = mutation(
         _request_reset,
         PasswordResetRequestInput,
-        "Have a link sent with which a new password can be set. The answer does not tell whether "
-        "there is such an account.",
+        "Sends a link for setting a new password. The answer does not reveal whether the "
+        "account exists.",
         public=True,
         limit=rates.reset_mail,
     )
     password_reset: PasswordResetPayload = mutation(
         _reset,
         PasswordResetInput,
-        "Set another password by the link from a mail. All sessions of the account end.",
+        "Sets a new password with the link from a mail. Ends all sessions of the account.",
         public=True,
         in_context=True,
         limit=rates.guess,
@@ -172,22 +175,22 @@ class AccountMailMutation:
     email_verification_request: EmailVerificationRequestPayload = mutation(
         _request_verification,
         EmailVerificationRequestInput,
-        "Have a code and a link sent to your address, to show that it is yours. The latest one "
-        "works.",
+        "Sends a code and a link to your email address to verify that it is yours. Only the "
+        "latest ones are valid.",
         limit=rates.own_mail,
     )
     email_change_request: EmailChangeRequestPayload = mutation(
         _request_change,
         EmailChangeRequestInput,
-        "Have a code and a link sent to another address. It is yours once you give one of them to "
-        "`emailVerify`; until then nothing changes.",
+        "Sends a code and a link to a new email address. The address changes when you confirm "
+        "one of them with `emailVerify`.",
         in_context=True,
         limit=rates.own_mail,
     )
     email_verify: EmailVerifyPayload = mutation(
         _verify,
         EmailVerifyInput,
-        "Show that an address is yours.",
+        "Verifies an email address with a code or a link from a mail.",
         public=True,
         in_context=True,
         limit=rates.guess,

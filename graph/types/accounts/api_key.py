@@ -1,4 +1,4 @@
-"""API keys in the graph."""
+"""API keys in the schema."""
 
 from __future__ import annotations
 
@@ -23,49 +23,53 @@ from graph.kit.ordering import OrderBy
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
 SCOPES = (
-    "`read`, `write`, or a noun with a verb, such as `tasks:write`. `write` includes `read`. The "
-    f"nouns: {_NOUNS}."
+    "`read`, `write`, or a resource with a verb, such as `tasks:write`. `write` includes "
+    f"`read`. The resources: {_NOUNS}."
 )
 
 
 @node_type(
     models.ApiKey,
-    "A key with which a program acts as you, within its scopes: `Authorization: Bearer tl_…`. A "
-    "field outside of them is `FORBIDDEN`, and `extensions.scope` names the scope that it needs.",
+    "A key that lets a program act as you within the key's scopes. Send it as `Authorization: "
+    "Bearer tl_…`. A field outside the scopes fails with `FORBIDDEN`; `extensions.scope` names "
+    "the missing scope.",
 )
 class ApiKey(Node):
     """See `db.models.ApiKey`."""
 
     id: strawberry.ID = node_id(models.ApiKey)
-    name: str = column(models.ApiKey.name, "What its user calls it.")
-    prefix: str = column(models.ApiKey.prefix, "How the key begins; all that is shown of it.")
+    name: str = column(models.ApiKey.name, "The name of the key.")
+    prefix: str = column(
+        models.ApiKey.prefix, "The first characters of the key. The rest is never shown again."
+    )
     scopes: list[str] = column(models.ApiKey.scopes, SCOPES)
     project_ids: list[strawberry.ID] | None = column(
         models.ApiKey.project_ids,
-        "The projects that it is restricted to: it sees and changes what is in them, and nothing "
-        "else. Null where it is not restricted.",
+        "The projects the key is restricted to: it can read and change only what belongs to "
+        "them. Null if it is not restricted.",
         convert=lambda keys: [ids.encode(models.Project, key) for key in keys],
     )
-    created_at: dt.datetime = column(models.ApiKey.created_at, "When it was made.")
-    updated_at: dt.datetime = column(models.ApiKey.updated_at, "When it last changed.")
-    version: int = column(models.ApiKey.version, "Grows with each change.")
+    created_at: dt.datetime = column(models.ApiKey.created_at, "When the key was created.")
+    updated_at: dt.datetime = column(models.ApiKey.updated_at, "When the key last changed.")
+    version: int = column(models.ApiKey.version, "Increases with each change.")
     expires_at: dt.datetime | None = column(
-        models.ApiKey.expires_at, "When it ends; null where it does not."
+        models.ApiKey.expires_at, "When the key expires; null if it does not."
     )
     last_used_at: dt.datetime | None = column(
-        models.ApiKey.last_used_at, "When it was last used, to the minute."
+        models.ApiKey.last_used_at, "When the key was last used, to the minute."
     )
-    revoked_at: dt.datetime | None = column(models.ApiKey.revoked_at, "When it was revoked.")
+    revoked_at: dt.datetime | None = column(models.ApiKey.revoked_at, "When the key was revoked.")
 
 
 BY_KEY = (
-    "The API key that made it, or that changed it last. It has the rights of the key, and ends "
-    "with it. Null where you made it with a session, or took it over."
+    "The API key that created it or last changed it. It has the permissions of the key and "
+    "stops when the key is revoked or expires. Null if you created it or took it over in a "
+    "signed-in session."
 )
 
 
 async def sender_of(work: Work, row: models.Webhook | models.Integration) -> Viewer:
-    """With whose rights a webhook or an integration acts: the viewer's, or an API key's."""
+    """The viewer whose permissions a webhook or an integration has: the user or their API key."""
     viewer = work.viewer
     if row.api_key_id in {None, viewer.api_key_id}:
         return viewer
@@ -73,55 +77,56 @@ async def sender_of(work: Work, row: models.Webhook | models.Integration) -> Vie
     return viewer_with(key, viewer)
 
 
-@paging.connection_type("A page of API keys.", edge="An API key in a list.")
+@paging.connection_type("A page of API keys.", edge="An API key in a list, with its cursor.")
 class ApiKeyConnection:
     """Relay connection."""
 
     node: ApiKey
 
 
-@ordering.order_input("One step of an ordering of API keys; give exactly one field.")
+@ordering.order_input("Sort key for API keys. Provide exactly one field.")
 class ApiKeyOrder:
     """Orderings of API keys."""
 
-    created_at: OrderBy | None = ordering.by(models.ApiKey.created_at, "By age.")
-    last_used_at: OrderBy | None = ordering.by(models.ApiKey.last_used_at, "By the last use.")
+    created_at: OrderBy | None = ordering.by(models.ApiKey.created_at, "Sorts by creation time.")
+    last_used_at: OrderBy | None = ordering.by(models.ApiKey.last_used_at, "Sorts by last use.")
 
 
-@strawberry.input(description="A new API key.")
+@strawberry.input(description="Input for `apiKeyCreate`.")
 class ApiKeyCreateInput(MutationInput):
-    """Input of `apiKeyCreate`."""
+    """Input for `apiKeyCreate`."""
 
-    name: str = required("What to call it; up to 100 characters.")
+    name: str = required("The name, up to 100 characters.")
     scopes: list[str] = required(SCOPES)
     project_ids: list[strawberry.ID] | None = optional(
-        f"Restrict it to these projects, at most {domain.MOST_PROJECTS}."
+        f"Restricts the key to these projects, at most {domain.MOST_PROJECTS}."
     )
-    expires_at: dt.datetime | None = optional("When it shall end; never unless given.")
+    expires_at: dt.datetime | None = optional("When the key expires; never by default.")
 
 
-@strawberry.input(description="An API key to revoke.")
+@strawberry.input(description="Input for `apiKeyRevoke`.")
 class ApiKeyRevokeInput(MutationInput):
-    """Input of `apiKeyRevoke`."""
+    """Input for `apiKeyRevoke`."""
 
-    id: strawberry.ID = required("The key.")
+    id: strawberry.ID = required("The API key to revoke.")
 
 
-@payload("The answer of `apiKeyCreate`.")
+@payload("Payload of `apiKeyCreate`.")
 class ApiKeyCreatePayload(Payload):
     """A new key."""
 
     key: str | None = value(
-        "key", "The key itself, shown this once and stored nowhere. Left out of a repeat."
+        "key",
+        "The complete key. It is shown only once and is not stored. Null if `replayed` is true.",
     )
-    api_key: ApiKey | None = ref(models.ApiKey, "The key's entry.")
+    api_key: ApiKey | None = ref(models.ApiKey, "The new API key.")
 
 
-@payload("The answer of `apiKeyRevoke`.")
+@payload("Payload of `apiKeyRevoke`.")
 class ApiKeyRevokePayload(Payload):
     """A revoked key."""
 
-    api_key: ApiKey | None = ref(models.ApiKey, "The key's entry.")
+    api_key: ApiKey | None = ref(models.ApiKey, "The revoked API key.")
 
 
 async def _create(work: Work, data: ApiKeyCreateInput) -> Refs:
@@ -154,13 +159,14 @@ class ApiKeyMutation:
     api_key_create: ApiKeyCreatePayload = mutation(
         _create,
         ApiKeyCreateInput,
-        "Make an API key. At most 50 of yours can be in use; not to be done with a key.",
+        "Creates an API key. You can have at most 50 active keys. Requires a signed-in session; "
+        "API keys cannot do it.",
         secrets=("key",),
     )
     api_key_revoke: ApiKeyRevokePayload = mutation(
         _revoke,
         ApiKeyRevokeInput,
-        "Make a key worthless, everywhere within 5 seconds. The webhooks and integrations that it "
-        "made stop, until you take them over.",
+        "Revokes an API key. It stops working everywhere within 5 seconds. Webhooks and "
+        "integrations that it created stop until you take them over.",
         in_context=True,
     )

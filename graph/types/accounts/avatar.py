@@ -1,4 +1,4 @@
-"""Pictures of people in the schema."""
+"""URLs of users' avatars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from graph.core.fields import BatchInfo
 
 
 async def avatar_urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
-    """The addresses of users' pictures (`web.files`); the version makes each one of a kind."""
+    """The URLs of users' avatars (served by `web.files`). The version makes each image's URL
+    unique.
+    """
     base = f"{info.context.services.settings.server.public_url}/users/"
     return [
         None

@@ -1,4 +1,4 @@
-"""Setting and removing one's own picture."""
+"""Uploading and deleting your own avatar."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from graph.kit.mutation import Refs, mutation
 from graph.types.accounts.user import UserPayload
 
 
-@strawberry.input(description="A new picture of yourself.")
+@strawberry.input(description="Input for `avatarUpload`.")
 class AvatarUploadInput(MutationInput):
-    """Input of `avatarUpload`."""
+    """Input for `avatarUpload`."""
 
     file: Upload = required(
-        "A PNG, JPEG or WebP of up to 10 MB and 40 million pixels. Its middle square is kept, made "
-        "anew without what else was in the file."
+        "A PNG, JPEG or WebP image of up to 10 MB and 40 million pixels. It is cropped to the "
+        "square in its middle and encoded again without metadata."
     )
 
 
-@strawberry.input(description="Nothing to say but that it is to be done.")
+@strawberry.input(description="Input for `avatarDelete`; no field is required.")
 class AvatarDeleteInput(MutationInput):
-    """Input of `avatarDelete`."""
+    """Input for `avatarDelete`."""
 
 
 def _staged(context: Context, data: AvatarUploadInput) -> AbstractAsyncContextManager[UUID]:
@@ -51,11 +51,14 @@ class AvatarMutation:
     avatar_upload: UserPayload = mutation(
         _upload,
         AvatarUploadInput,
-        "Set your picture, by a multipart request. Everybody may see it, signed in or not.",
+        "Sets your avatar with a multipart request. Anyone can see it, signed in or not.",
         in_context=True,
         around=_staged,
         limit=rates.upload,
     )
     avatar_delete: UserPayload = mutation(
-        _delete, AvatarDeleteInput, "Remove your picture. Safe to repeat.", in_context=True
+        _delete,
+        AvatarDeleteInput,
+        "Deletes your avatar. Does nothing if you have none.",
+        in_context=True,
     )

@@ -1,4 +1,4 @@
-"""Sessions in the graph: signing in, staying signed in, signing out."""
+"""Sessions in the schema: sign in, refresh and sign out."""
 
 from __future__ import annotations
 
@@ -39,204 +39,214 @@ async def _is_current(parents: Sequence[Any], info: BatchInfo) -> list[bool]:
 
 @node_type(
     models.Session,
-    "One login on one device. Ending it makes every token that came of it worthless.",
+    "A login on one device. Revoking the session invalidates every token issued for it.",
 )
 class Session(Node):
-    """See the module."""
+    """See `db.models.Session`."""
 
     id: strawberry.ID = node_id(models.Session)
-    device_name: str | None = column(
-        models.Session.device_name, "What the device was called at the login."
+    device_name: str | None = column(models.Session.device_name, "The device name given at login.")
+    ip: str | None = column(models.Session.ip, "The IP address at login.")
+    user_agent: str | None = column(models.Session.user_agent, "The `User-Agent` header at login.")
+    is_current: bool = batch(
+        _is_current, "Whether this request belongs to the session.", requires=("id",)
     )
-    ip: str | None = column(models.Session.ip, "The network address of the login.")
-    user_agent: str | None = column(
-        models.Session.user_agent, "What the program called itself at the login."
-    )
-    is_current: bool = batch(_is_current, "Whether this request belongs to it.", requires=("id",))
     is_active: bool = expression(
-        models.Session, "is_active", _is_active, "Whether it is neither ended nor expired."
+        models.Session,
+        "is_active",
+        _is_active,
+        "Whether the session is neither revoked nor expired.",
     )
     last_used_at: dt.datetime = column(
-        models.Session.last_used_at, "When it was begun or last refreshed."
+        models.Session.last_used_at, "When the session was created or last refreshed."
     )
     expires_at: dt.datetime = column(
-        models.Session.expires_at, "When it ends unless it is refreshed before."
+        models.Session.expires_at, "When the session expires unless it is refreshed."
     )
-    revoked_at: dt.datetime | None = column(models.Session.revoked_at, "When it was ended.")
+    revoked_at: dt.datetime | None = column(
+        models.Session.revoked_at, "When the session was revoked."
+    )
     revoked_reason: str | None = column(
-        models.Session.revoked_reason, "Why it was ended, for people."
+        models.Session.revoked_reason, "Why the session was revoked, for display."
     )
-    created_at: dt.datetime = column(models.Session.created_at, "When the login was.")
-    updated_at: dt.datetime = column(models.Session.updated_at, "When it last changed.")
-    version: int = column(models.Session.version, "Grows with each change.")
+    created_at: dt.datetime = column(models.Session.created_at, "When the user signed in.")
+    updated_at: dt.datetime = column(models.Session.updated_at, "When the session last changed.")
+    version: int = column(
+        models.Session.version, "Increases with each change; pass it as `ifVersion`."
+    )
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = to_one(
-        models.Session.user, "Who is signed in."
+        models.Session.user, "The user who is signed in."
     )
 
 
-@connection_type("A page of sessions.", edge="A session in a list, with its place in it.")
+@connection_type("A page of sessions.", edge="A session in a list, with its cursor.")
 class SessionConnection:
     """Relay connection."""
 
     node: Session
 
 
-@filtering.filter_input("Which sessions.")
+@filtering.filter_input("Filter for sessions.")
 class SessionFilter:
-    """Criteria on sessions."""
+    """Filter for sessions."""
 
     is_active: bool | None = filtering.by_condition(
-        _is_active, "Whether it is neither ended nor expired."
+        _is_active, "Whether the session is neither revoked nor expired."
     )
-    created_at: DateTimeFilter | None = filtering.by(models.Session.created_at, "The login's time.")
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Session.created_at, "When the user signed in."
+    )
     last_used_at: DateTimeFilter | None = filtering.by(
-        models.Session.last_used_at, "When it was begun or last refreshed."
+        models.Session.last_used_at, "When the session was created or last refreshed."
     )
 
 
-@ordering.order_input("One step of an ordering of sessions; give exactly one field.")
+@ordering.order_input("Sort key for sessions. Provide exactly one field.")
 class SessionOrder:
     """Orderings of sessions."""
 
-    created_at: OrderBy | None = ordering.by(models.Session.created_at, "By the login's time.")
+    created_at: OrderBy | None = ordering.by(models.Session.created_at, "Sorts by login time.")
     last_used_at: OrderBy | None = ordering.by(
-        models.Session.last_used_at, "By the time of the last refresh."
+        models.Session.last_used_at, "Sorts by the time of the last refresh."
     )
 
 
 # --- payloads ------------------------------------------------------------------------------------
 
-# Never kept for a repeat, neither the tokens nor what would make no sense without them.
+# Not stored for a repeated idempotency key: neither the tokens nor what is useless without them.
 SECRETS = ("access_token", "refresh_token", "expires_at")
 
 
 @strawberry.type
 class GrantPayload(Payload):
-    """What all payloads have that sign somebody in."""
+    """Fields of all payloads that sign a user in."""
 
     access_token: str | None = value(
         "access_token",
-        "Send it as `Authorization: Bearer …`. Left out of a repeat, like all secrets.",
+        "Send it as `Authorization: Bearer …`. Null if `replayed` is true.",
     )
     refresh_token: str | None = value(
         "refresh_token",
-        "Give it to `sessionRefresh` before the access token ends. Each one works once, and gives "
-        "the next. Left out of a repeat.",
+        "Pass it to `sessionRefresh` before the access token expires. Each refresh token works "
+        "once and returns the next one. Null if `replayed` is true.",
     )
-    expires_at: dt.datetime | None = value("expires_at", "When the access token ends.")
+    expires_at: dt.datetime | None = value("expires_at", "When the access token expires.")
     session: Session | None = ref(models.Session, "The session.")
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
-        models.User, "Who is signed in. Fields below are read as they see them.", name="user"
+        models.User,
+        "The signed-in user. Fields below are read with this user's permissions.",
+        name="user",
     )
 
 
-@payload("The answer of `sessionCreate`.")
+@payload("Payload of `sessionCreate`.")
 class SessionCreatePayload(GrantPayload):
     """See `GrantPayload`."""
 
 
-@payload("The answer of `sessionRefresh`.")
+@payload("Payload of `sessionRefresh`.")
 class SessionRefreshPayload(GrantPayload):
     """See `GrantPayload`."""
 
 
-@payload("The answer of `sessionUpdate`.")
+@payload("Payload of `sessionUpdate`.")
 class SessionUpdatePayload(Payload):
     """The renamed session."""
 
-    session: Session | None = ref(models.Session, "The session, with its new name.")
+    session: Session | None = ref(models.Session, "The renamed session.")
 
 
-@payload("The answer of `sessionRevoke`.")
+@payload("Payload of `sessionRevoke`.")
 class SessionRevokePayload(Payload):
-    """The ended session."""
+    """The revoked session."""
 
-    session: Session | None = ref(models.Session, "The session, ended.")
+    session: Session | None = ref(models.Session, "The revoked session.")
 
 
-@payload("The answer of `sessionsRevokeOthers`.")
+@payload("Payload of `sessionsRevokeOthers`.")
 class SessionsRevokeOthersPayload(Payload):
-    """How many were ended."""
+    """The number of revoked sessions."""
 
-    revoked_count: int | None = value("revoked_count", "How many sessions were ended.")
+    revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
 
 
-@payload("The answer of `streamTokenCreate`.")
+@payload("Payload of `streamTokenCreate`.")
 class StreamTokenCreatePayload(Payload):
     """A stream token."""
 
     token: str | None = value(
         "token",
-        "To be sent as the parameter `token` of the stream's address. Left out of a repeat.",
+        "Send it as the query parameter `token` in the URL of the stream. Null if `replayed` is "
+        "true.",
     )
     expires_at: dt.datetime | None = value(
         "expires_at",
-        "Until when a stream can be opened with it. The stream itself lasts as long as the access "
-        "token with which this was asked for.",
+        "Until when the token can open a stream. The stream itself ends with the access token "
+        "that was used to create the stream token.",
     )
 
 
 # --- inputs --------------------------------------------------------------------------------------
 
 
-@strawberry.input(description="Sign in.")
+@strawberry.input(description="Input for `sessionCreate`.")
 class SessionCreateInput(MutationInput):
-    """Input of `sessionCreate`."""
+    """Input for `sessionCreate`."""
 
-    login: str = required("The username or the e-mail address, without regard to case.")
-    password: str = required("The password.")
+    login: str = required("Your username or email address; case is ignored.")
+    password: str = required("Your password.")
     device_name: str | None = optional(
-        "What to call this device in the list of sessions; up to 100 characters."
+        "A name for this device in the list of sessions, up to 100 characters."
     )
 
 
-@strawberry.input(description="Exchange a refresh token.")
+@strawberry.input(description="Input for `sessionRefresh`.")
 class SessionRefreshInput(MutationInput):
-    """Input of `sessionRefresh`."""
+    """Input for `sessionRefresh`."""
 
     refresh_token: str = required("The latest refresh token of the session.")
 
 
-@strawberry.input(description="Another name for a session.")
+@strawberry.input(description="Input for `sessionUpdate`.")
 class SessionUpdateInput(UpdateInput):
-    """Input of `sessionUpdate`."""
+    """Input for `sessionUpdate`."""
 
-    id: strawberry.ID = required("The session, one of your own.")
+    id: strawberry.ID = required("The session to rename; one of your own.")
     device_name: str | None = optional(
-        "What to call the device; up to 100 characters. Left out: nothing."
+        "New device name, up to 100 characters. Omit it to clear the name."
     )
 
 
-@strawberry.input(description="Sign out.")
+@strawberry.input(description="Input for `sessionRevoke`.")
 class SessionRevokeInput(MutationInput):
-    """Input of `sessionRevoke`."""
+    """Input for `sessionRevoke`."""
 
     id: strawberry.ID | None = optional(
-        "The session to end, one of your own; the one of this request unless given."
+        "The session to revoke; one of your own. Defaults to the session of this request."
     )
 
 
-@strawberry.input(description="Sign out everywhere else.")
+@strawberry.input(description="Input for `sessionsRevokeOthers`; no field is required.")
 class SessionsRevokeOthersInput(MutationInput):
-    """Input of `sessionsRevokeOthers`."""
+    """Input for `sessionsRevokeOthers`."""
 
 
-@strawberry.input(description="Ask for a stream token.")
+@strawberry.input(description="Input for `streamTokenCreate`; no field is required.")
 class StreamTokenCreateInput(MutationInput):
-    """Input of `streamTokenCreate`."""
+    """Input for `streamTokenCreate`."""
 
 
 # --- mutations -----------------------------------------------------------------------------------
 
 
 def signed_in(context: Context, work: Work, grant: Grant) -> Refs:
-    """What the payload of a login refers to; the rest of the request goes on as who signed in."""
+    """The refs of a login's payload. The rest of the request runs as the signed-in user."""
 
     def go_on() -> None:
         context.viewer = grant.viewer
         context.renewed = grant.viewer.credentials
 
-    # Not before the commit: until then nobody has signed in.
+    # Only after the commit: until then the login has not taken place.
     work.after_commit.append(go_on)
     return {
         "access_token": grant.access_token,
@@ -300,8 +310,8 @@ class SessionMutation:
     session_create: SessionCreatePayload = mutation(
         _create,
         SessionCreateInput,
-        "Sign in with username or e-mail address and password. What follows in the same request "
-        "is done as who signed in.",
+        "Signs in with a username or an email address and a password. Later mutations in the "
+        "same request run as the signed-in user.",
         public=True,
         in_context=True,
         secrets=SECRETS,
@@ -310,34 +320,34 @@ class SessionMutation:
     session_refresh: SessionRefreshPayload = mutation(
         _refresh,
         SessionRefreshInput,
-        "Exchange a refresh token for the next one and a new access token. For ten seconds, while "
-        "nobody has used the next one, a repeat gives it again; later it is a theft, and ends the "
-        "session. Over a WebSocket this renews the connection.",
+        "Exchanges a refresh token for a new refresh token and a new access token. For 10 "
+        "seconds, as long as the new token is unused, a repeated call returns the same refresh "
+        "token again. Any later reuse counts as theft and ends the session. Over a WebSocket "
+        "this also renews the connection.",
         public=True,
         in_context=True,
         secrets=SECRETS,
     )
     session_update: SessionUpdatePayload = mutation(
-        _rename, SessionUpdateInput, "Give one of your sessions another name."
+        _rename, SessionUpdateInput, "Renames one of your sessions."
     )
     session_revoke: SessionRevokePayload = mutation(
         _revoke,
         SessionRevokeInput,
-        "Sign out: end the session of this request, or another one of your own.",
+        "Signs out: revokes the session of this request or another one of your own.",
         in_context=True,
     )
     sessions_revoke_others: SessionsRevokeOthersPayload = mutation(
         _revoke_others,
         SessionsRevokeOthersInput,
-        "End all your sessions but the one of this request.",
+        "Revokes all your sessions except the one of this request.",
         in_context=True,
     )
     stream_token_create: StreamTokenCreatePayload = mutation(
         _stream_token,
         StreamTokenCreateInput,
-        "Get a token with which a browser's `EventSource`, which sends no header, can open an "
-        "event stream by GET. It lives for a minute, opens one subscription once, and is good for "
-        "nothing else.",
+        "Creates a token that lets a browser's `EventSource`, which cannot send headers, open "
+        "an event stream with GET. It is valid for one minute and opens a single subscription.",
         in_context=True,
         secrets=("token", "expires_at"),
     )

@@ -1,8 +1,7 @@
-"""People in the graph.
+"""Users in the schema.
 
-A public profile is everybody's to see who is signed in. The rest of a user is seen by themselves
-and by administrators, and is null to others: said in SQL, by `_private`, so that what may not be
-seen never leaves the database.
+Every signed-in user can read public profiles. All other fields are null except to the user and to
+administrators. `_private` applies this rule in SQL, so that hidden values never leave the database.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ described_enum(
 
 
 def _private(attribute: Any, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
-    """A column that only the user and administrators see; null to everybody else."""
+    """A column that is null except to the user and to administrators."""
     name = attribute.key
 
     def sql(viewer: Viewer, user: Any) -> Any:
@@ -83,7 +82,7 @@ def _private(attribute: Any, description: str, convert: Callable[[Any], Any] | N
         models.User,
         f"private_{name}",
         sql,
-        f"{description} Null unless this is you, or you are an administrator.",
+        f"{description} Null unless this is you or you are an administrator.",
         convert=convert,
     )
 
@@ -96,44 +95,46 @@ _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inpu
 
 @node_type(
     models.User,
-    "A person with an account. The projects' teams are made of them (`Project.members`).",
+    "A person with an account. `Project.members` lists the users of a project.",
 )
 class User(Node):
     """See the module."""
 
     id: strawberry.ID = node_id(models.User)
-    username: str = column(
-        models.User.username, "The unique name, in the case that its owner chose."
-    )
-    full_name: str | None = column(models.User.full_name, "The name that people call them by.")
+    username: str = column(models.User.username, "The unique username, in the case the user chose.")
+    full_name: str | None = column(models.User.full_name, "The full name.")
     avatar_url: str | None = batch(
         avatar_urls,
-        "Address of their picture as a WebP of 256 by 256 pixels, which anybody may load and keep; "
-        "another picture has another address. `?size=64` and `128` give smaller ones, `.png` and "
-        "`.jpg` in place of `.webp` other types.",
+        "URL of the avatar as a WebP image of 256 x 256 pixels. Anyone can load and cache it; a "
+        "new avatar has a new URL. Append `?size=64` or `?size=128` for smaller images, or "
+        "replace `.webp` by `.png` or `.jpg` for other formats.",
         requires=("id", "avatar_id"),
     )
-    email: str | None = _private(models.User.email, "The e-mail address.")
+    email: str | None = _private(models.User.email, "The email address.")
     timezone: str | None = _private(
-        models.User.timezone, "The IANA time zone that all-day dates and reports are meant in."
+        models.User.timezone, "The IANA time zone in which all-day dates and reports are computed."
     )
     week_start: WeekDay | None = _private(
-        models.User.week_start, "The day on which their week begins.", WeekDay
+        models.User.week_start, "The first day of the user's week.", WeekDay
     )
-    locale: str | None = _private(models.User.locale, "The language tag of messages to them.")
+    locale: str | None = _private(models.User.locale, "The language tag for messages to the user.")
     is_active: bool | None = _private(
-        models.User.is_active, "False where an administrator has shut them out."
+        models.User.is_active, "Whether the account is active. Administrators can deactivate it."
     )
-    is_admin: bool | None = _private(models.User.is_admin, "Whether they administrate the server.")
+    is_admin: bool | None = _private(
+        models.User.is_admin, "Whether the user is an administrator of the server."
+    )
     email_verified_at: dt.datetime | None = _private(
-        models.User.email_verified_at, "When they showed that the e-mail address is theirs."
+        models.User.email_verified_at, "When the email address was verified."
     )
-    created_at: dt.datetime = column(models.User.created_at, "When the account was made.")
+    created_at: dt.datetime = column(models.User.created_at, "When the account was created.")
     updated_at: dt.datetime = column(models.User.updated_at, "When the profile last changed.")
-    version: int = column(models.User.version, "Grows with each change; for `ifVersion`.")
+    version: int = column(
+        models.User.version, "Increases with each change; pass it as `ifVersion`."
+    )
     sessions: SessionConnection = to_many(
         models.User.sessions,
-        "Where they are signed in, the newest first. Empty unless this is you.",
+        "The user's sessions, newest first. Empty unless this is you.",
         filter_type=SessionFilter,
         order_type=SessionOrder,
         default_order=(Key(ordering.source(models.Session.created_at), descending=True),),
@@ -141,20 +142,20 @@ class User(Node):
     running_timer: _TimeEntry | None = running_timer()
     api_keys: ApiKeyConnection = to_many(
         models.User.api_keys,
-        "Their API keys, the newest first. Empty unless this is you.",
+        "The user's API keys, newest first. Empty unless this is you.",
         order_type=ApiKeyOrder,
         default_order=(Key(ordering.source(models.ApiKey.created_at), descending=True),),
     )
     assigned_tasks: _TaskConnection = to_many(
         models.User.assigned_tasks,
-        "The tasks that they are to do, as far as you may see them; newest first.",
+        "Tasks that are assigned to the user and that you can see, newest first.",
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=(Key(ordering.source(models.Task.created_at), descending=True),),
     )
 
 
-@connection_type("A page of users.", edge="A user in a list, with their place in it.")
+@connection_type("A page of users.", edge="A user in a list, with its cursor.")
 class UserConnection:
     """Relay connection."""
 
@@ -162,30 +163,32 @@ class UserConnection:
 
 
 # --- filters and orderings -----------------------------------------------------------------------
-# They name public fields only: a filter on a hidden field would tell its value. Administrators
-# have their own (graph.types.admin.user_admin).
+# Public fields only: a filter on a hidden field would reveal its value. Administrators have filters
+# of their own (`graph.types.admin.user_admin`).
 
 
-@filtering.filter_input("Which users, by what everybody may see of them.")
+@filtering.filter_input("Filter for users, on public fields.")
 class UserFilter:
-    """Criteria on the public profile."""
+    """Filter on the public profile."""
 
-    id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's id.")
+    id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's ID.")
     username: StringFilter | None = filtering.by(models.User.username, "The username.")
     full_name: StringFilter | None = filtering.by(models.User.full_name, "The full name.")
     search: str | None = filtering.by_search(
         (models.User.username, models.User.full_name),
-        "Words that all occur in username or full name, without regard to case and accents.",
+        "Words that all occur in the username or full name; case and accents are ignored.",
     )
 
 
-@ordering.order_input("One step of an ordering of users; give exactly one field.")
+@ordering.order_input("Sort key for users. Provide exactly one field.")
 class UserOrder:
-    """Orderings by the public profile."""
+    """Sort keys on the public profile."""
 
-    username: OrderBy | None = ordering.by_text(models.User.username, "By username.")
-    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "By full name.")
-    created_at: OrderBy | None = ordering.by(models.User.created_at, "By age of the account.")
+    username: OrderBy | None = ordering.by_text(models.User.username, "Sorts by username.")
+    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
+    created_at: OrderBy | None = ordering.by(
+        models.User.created_at, "Sorts by when the account was created."
+    )
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -200,14 +203,14 @@ async def _viewer(info: BatchInfo) -> AnyRow:
 
 async def _user(
     info: BatchInfo,
-    user_id: Annotated[strawberry.ID | None, arg("The user's id.", name="id")] = None,
+    user_id: Annotated[strawberry.ID | None, arg("The user's ID.", name="id")] = None,
     username: Annotated[
-        str | None, arg("The username, without regard to case; in place of the id.")
+        str | None, arg("The username, case-insensitive; an alternative to `id`.")
     ] = None,
 ) -> AnyRow:
     info.viewer.require()
     if (user_id is None) == (username is None):
-        raise BadInput("Give id or username, and not both.", path=("id",))
+        raise BadInput("Provide either id or username, not both.", path=("id",))
     user: AnyRow | None
     if username is not None:
         user = await _by_username(info, rules.text(username, ("username",), most=100))
@@ -266,17 +269,17 @@ async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: An
 class UserQuery:
     """Root fields."""
 
-    viewer: User = root(_viewer, "You. `UNAUTHENTICATED` where nobody is signed in.")
-    user: User | None = root(_user, "One user, by id or by username.")
+    viewer: User = root(_viewer, "You. Fails with `UNAUTHENTICATED` if you are not signed in.")
+    user: User | None = root(_user, "Finds a user by ID or by username.")
     users: UserConnection = batch(
         _users,
-        "Users whose username or full name begins with a text, by username; for finding people "
-        "to work with.",
+        "Users whose username or full name begins with a text, ordered by username. Use it to "
+        "find people to work with.",
         arguments=[
             argument(
                 "search",
                 str,
-                "What username or full name begins with, without regard to case.",
+                "The beginning of the username or full name; case is ignored.",
                 default=inspect.Parameter.empty,
             ),
             *paging_arguments(),
@@ -287,79 +290,88 @@ class UserQuery:
 # --- inputs and payloads -------------------------------------------------------------------------
 
 
-@strawberry.input(description="A new account for yourself.")
+@strawberry.input(description="Input for `userRegister`.")
 class UserRegisterInput(MutationInput):
-    """Input of `userRegister`."""
+    """Input for `userRegister`."""
 
     username: str = required(
-        "3 to 50 of the letters a to z, digits, and `_ . -`; unique without regard to case."
+        "The username: 3 to 50 letters (a to z), digits and `_ . -`. Unique regardless of case."
     )
-    email: str = required("Up to 100 characters; unique without regard to case.")
-    password: str = required("8 to 100 characters of any script.")
-    full_name: str | None = optional("Up to 100 characters.")
-    timezone: str | None = optional("An IANA time zone, such as Europe/Zurich; UTC unless given.")
+    email: str = required("The email address, up to 100 characters. Unique regardless of case.")
+    password: str = required("The password, 8 to 100 characters in any script.")
+    full_name: str | None = optional("The full name, up to 100 characters.")
+    timezone: str | None = optional("An IANA time zone, such as Europe/Zurich. Defaults to UTC.")
     device_name: str | None = optional(
-        "What to call this device in the list of sessions; up to 100 characters."
+        "A name for this device in the list of sessions, up to 100 characters."
     )
 
 
-@strawberry.input(description="Changes to your profile; what is left out stays, null clears.")
+@strawberry.input(
+    description="Input for `profileUpdate`. Omitted fields stay unchanged; null clears a field."
+)
 class ProfileUpdateInput(UpdateInput):
-    """Input of `profileUpdate`."""
+    """Input for `profileUpdate`."""
 
-    username: strawberry.Maybe[str | None] = change("Another username; links by the old one end.")
-    full_name: strawberry.Maybe[str | None] = change("Up to 100 characters.")
+    username: strawberry.Maybe[str | None] = change(
+        "The new username. Links with the old one stop working."
+    )
+    full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
     timezone: strawberry.Maybe[str | None] = change("An IANA time zone, such as Europe/Zurich.")
-    week_start: strawberry.Maybe[WeekDay | None] = change("The day on which your week begins.")
+    week_start: strawberry.Maybe[WeekDay | None] = change("The first day of your week.")
     locale: strawberry.Maybe[str | None] = change("A language tag, such as en or de-CH.")
 
 
-@strawberry.input(description="Another password for yourself.")
+@strawberry.input(description="Input for `passwordChange`.")
 class PasswordChangeInput(MutationInput):
-    """Input of `passwordChange`."""
+    """Input for `passwordChange`."""
 
-    current_password: str = required("The present password.")
-    new_password: str = required("8 to 100 characters of any script.")
+    current_password: str = required("Your current password.")
+    new_password: str = required("The new password, 8 to 100 characters in any script.")
 
 
-@strawberry.input(description="Delete your account.")
+@strawberry.input(description="Input for `userDelete`.")
 class UserDeleteInput(MutationInput):
-    """Input of `userDelete`."""
+    """Input for `userDelete`."""
 
     password: str = required("Your password.")
     transfer_to: strawberry.ID | None = optional(
-        "Who becomes the owner of your personal tasks, as far as they see them. The others go to "
+        "The user who takes over your personal tasks that they can see. All others are moved to "
         "the trash."
     )
     confirm: bool = strawberry.field(
         default=False,
-        description="True: delete it. Else nothing is changed, and the payload says how many tasks "
-        "other people would lose.",
+        description=(
+            "Whether to delete the account. If false, nothing changes and the payload reports "
+            "how many tasks other users would lose."
+        ),
     )
 
 
-@payload("The answer of `userRegister`: you are signed in at once.")
+@payload("Payload of `userRegister`. You are signed in immediately.")
 class UserRegisterPayload(GrantPayload):
     """See `GrantPayload`."""
 
 
-@payload("The user, as they are now.")
+@payload("Payload of mutations of a user.")
 class UserPayload(Payload):
-    """For all mutations of a user."""
+    """Payload of all mutations of a user."""
 
-    user: User | None = ref(models.User, "The user; null if nothing was done.", "user")
+    user: User | None = ref(
+        models.User, "The user after the mutation; null if nothing was changed.", "user"
+    )
 
 
-@payload("Who was deleted.")
+@payload("Payload of `userDelete`.")
 class UserDeletePayload(Payload):
-    """A deleted user cannot be read any more."""
+    """A deleted user cannot be read."""
 
     deleted_id: strawberry.ID | None = value(
-        "deleted_id", "The id that was yours; null if nothing was deleted."
+        "deleted_id", "The ID of your deleted account; null if it was not deleted."
     )
     tasks_lost_by_others: int | None = value(
         "tasks_lost_by_others",
-        "The number of tasks that other people see and lose with your account; null with errors.",
+        "The number of tasks that other users can see and lose with your account. Null if there "
+        "are errors.",
     )
 
 
@@ -410,7 +422,7 @@ async def _delete(context: Context, work: Work, data: UserDeleteInput) -> Outcom
         password=data.password,
         transfer_to=None if heir is None else ids.decode(models.User, heir, ("transfer_to",)),
     )
-    # Without `confirm` all is done and then undone, so that the number is the true one.
+    # Without `confirm` the deletion is carried out and rolled back, so that the number is exact.
     id_ = ids.encode(models.User, deleted.user_id) if data.confirm else None
     refs = {"deleted_id": id_, "tasks_lost_by_others": deleted.lost_tasks}
     return Outcome(refs, undo=not data.confirm)
@@ -423,29 +435,30 @@ class UserMutation:
     user_register: UserRegisterPayload = mutation(
         _register,
         UserRegisterInput,
-        "Make an account, and sign in. `REGISTRATION_CLOSED` where the server takes nobody.",
+        "Creates an account and signs in. Fails with `REGISTRATION_CLOSED` if the server does "
+        "not accept new accounts.",
         public=True,
         in_context=True,
         secrets=SECRETS,
         limit=rates.registration,
     )
     profile_update: UserPayload = mutation(
-        _update_profile, ProfileUpdateInput, "Change your own profile.", in_context=True
+        _update_profile, ProfileUpdateInput, "Changes your profile.", in_context=True
     )
     password_change: UserPayload = mutation(
         _change_password,
         PasswordChangeInput,
-        "Set another password, giving the present one. Your other sessions end.",
+        "Sets a new password, given the current one. Revokes your other sessions.",
         in_context=True,
         limit=rates.own_password,
     )
     user_delete: UserDeletePayload = mutation(
         _delete,
         UserDeleteInput,
-        "Delete your account for good. Your personal tasks with everything below them (unless "
-        "`transferTo` takes them over) and the projects that are yours alone go to the trash; "
-        "projects with other members must be transferred before. What you wrote in projects "
-        "stays, without your name. Without `confirm: true` nothing is changed.",
+        "Deletes your account permanently. Your personal tasks with their subtasks (unless "
+        "`transferTo` takes them over) and projects without other members are moved to the "
+        "trash. Transfer projects that have other members first. What you wrote in projects "
+        "stays, without your name. Without `confirm: true` nothing changes.",
         in_context=True,
         limit=rates.own_password,
     )

@@ -1,4 +1,4 @@
-"""The queue of work behind the scenes, for administrators."""
+"""The background job queue, for administrators."""
 
 from __future__ import annotations
 
@@ -24,74 +24,80 @@ from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import Page, paging_arguments, read_pages
 
 
-@node_type(models.Job, "A piece of work behind the scenes: a mail, a delivery, a reminder.")
+@node_type(models.Job, "A background job, such as a mail, a delivery or a reminder.")
 class Job(Node):
-    """See `db.models.Job`. The payload is not shown: it may hold what is private."""
+    """See `db.models.Job`. The payload is not shown: it can contain private data."""
 
     id: strawberry.ID = node_id(models.Job)
-    name: str = column(models.Job.name, "What is to be done.")
-    state: JobState = column(models.Job.state, "What has become of it.", convert=JobState)
-    attempts: int = column(models.Job.attempts, "How often it was begun.")
+    name: str = column(models.Job.name, "The kind of job.")
+    state: JobState = column(models.Job.state, "The current state of the job.", convert=JobState)
+    attempts: int = column(models.Job.attempts, "The number of attempts so far.")
     reason: str | None = column(models.Job.reason, "Why the latest attempt failed.")
-    created_at: dt.datetime = column(models.Job.created_at, "When it was queued.")
+    created_at: dt.datetime = column(models.Job.created_at, "When the job was queued.")
     due_at: dt.datetime = column(
         models.Job.due_at,
-        "When it is to be run; for one that runs, when it counts as left behind unless its worker "
-        "says that it lives.",
+        "When the job runs next. For a running job, when its lease expires unless the worker "
+        "renews it.",
     )
-    started_at: dt.datetime | None = column(models.Job.started_at, "When the latest attempt began.")
+    started_at: dt.datetime | None = column(
+        models.Job.started_at, "When the latest attempt started."
+    )
     finished_at: dt.datetime | None = column(
-        models.Job.finished_at, "When it was done or given up."
+        models.Job.finished_at, "When the job was done or failed for good."
     )
-    worker: str | None = column(models.Job.worker, "The process that runs it, or ran it last.")
+    worker: str | None = column(models.Job.worker, "The process that runs the job or ran it last.")
 
 
-@paging.connection_type("A page of jobs.", edge="A job in a list.")
+@paging.connection_type("A page of jobs.", edge="A job in a list, with its cursor.")
 class JobConnection:
     """Relay connection."""
 
     node: Job
 
 
-@strawberry.input(description="Compares states of jobs.")
+@strawberry.input(description="Compares job states.")
 class JobStateFilter:
     """Comparators of `JobState`."""
 
-    eq: JobState | None = optional("This state.")
-    not_eq: JobState | None = optional("Not this state.")
-    in_: list[JobState] | None = optional("One of these states.", name="in")
-    not_in: list[JobState] | None = optional("None of these states.")
+    eq: JobState | None = optional("Is equal to this state.")
+    not_eq: JobState | None = optional("Is not equal to this state.")
+    in_: list[JobState] | None = optional("Is one of these states.", name="in")
+    not_in: list[JobState] | None = optional("Is none of these states.")
 
 
-@filtering.filter_input("Which jobs.")
+@filtering.filter_input("Filter for jobs.")
 class JobFilter:
-    """Criteria for administrators."""
+    """Filter for administrators."""
 
-    id: IDFilter | None = filtering.by_id(models.Job.id, models.Job, "The job's id.")
-    state: JobStateFilter | None = filtering.by(models.Job.state, "What has become of it.")
-    name: StringFilter | None = filtering.by(models.Job.name, "What is to be done.")
-    created_at: DateTimeFilter | None = filtering.by(models.Job.created_at, "When it was queued.")
+    id: IDFilter | None = filtering.by_id(models.Job.id, models.Job, "The job's ID.")
+    state: JobStateFilter | None = filtering.by(models.Job.state, "The current state of the job.")
+    name: StringFilter | None = filtering.by(models.Job.name, "The kind of job.")
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Job.created_at, "When the job was queued."
+    )
 
 
-@ordering.order_input("One step of an ordering of jobs; give exactly one field.")
+@ordering.order_input("Sort key for jobs. Provide exactly one field.")
 class JobOrder:
     """Orderings of jobs."""
 
-    created_at: OrderBy | None = ordering.by(models.Job.created_at, "By the time of queueing.")
-
-
-@strawberry.type(description="How the queue stands.")
-class JobQueue:
-    """Numbers by state, and how far it is behind."""
-
-    waiting: int = attribute("Jobs that wait for their time, or for another attempt.")
-    running: int = attribute("Jobs that run now.")
-    done: int = attribute("Jobs that were done within the last day.")
-    failed: int = attribute("Jobs that were given up and are held.")
-    oldest_due_at: dt.datetime | None = attribute(
-        "Since when the longest overdue job has been due; null if none is overdue."
+    created_at: OrderBy | None = ordering.by(
+        models.Job.created_at, "Sorts by when the job was queued."
     )
-    workers: int = attribute("Workers seen within the last minute.")
+
+
+@strawberry.type(description="Statistics of the background job queue.")
+class JobQueue:
+    """Counts by state, and the lag."""
+
+    waiting: int = attribute("Jobs that wait for their due time or for another attempt.")
+    running: int = attribute("Jobs that are running.")
+    done: int = attribute("Jobs that were done within the last day.")
+    failed: int = attribute("Jobs that failed for good and can be retried.")
+    oldest_due_at: dt.datetime | None = attribute(
+        "The due time of the longest overdue job; null if none is overdue."
+    )
+    workers: int = attribute("Workers that reported within the last minute.")
 
 
 _NEWEST = (Key(ordering.source(models.Job.created_at), descending=True),)
@@ -100,7 +106,7 @@ _NEWEST = (Key(ordering.source(models.Job.created_at), descending=True),)
 def _demand_admin(info: BatchInfo) -> None:
     info.viewer.require()
     if not info.viewer.is_admin:
-        raise Forbidden("Only administrators may look at the queue.")
+        raise Forbidden("Only administrators can read the job queue.")
 
 
 async def _jobs(_: Sequence[Any], info: BatchInfo, **arguments: Any) -> list[Page]:
@@ -129,24 +135,28 @@ class JobQuery:
 
     jobs: JobConnection = batch(
         _jobs,
-        "The work behind the scenes, the newest first; for administrators.",
+        "Background jobs, newest first. Administrators only.",
         arguments=paging_arguments(JobFilter, JobOrder),
     )
-    job_queue: JobQueue = root(_queue, "How the queue stands; for administrators.")
+    job_queue: JobQueue = root(
+        _queue, "Statistics of the background job queue. Administrators only."
+    )
 
 
-@strawberry.input(description="A job to run again.")
+@strawberry.input(description="Input for `jobRetry`.")
 class JobRetryInput(MutationInput):
-    """Input of `jobRetry`."""
+    """Input for `jobRetry`."""
 
-    id: strawberry.ID = required("A job that failed.")
+    id: strawberry.ID = required("A failed job.")
 
 
-@payload("The answer of `jobRetry`.")
+@payload("Payload of `jobRetry`.")
 class JobRetryPayload(Payload):
     """The job."""
 
-    job: Job | None = ref(models.Job, "The job, waiting again; null if nothing was done.")
+    job: Job | None = ref(
+        models.Job, "The job, which waits to run again; null if nothing was changed."
+    )
 
 
 async def _retry(work: Work, data: JobRetryInput) -> Refs:
@@ -158,5 +168,5 @@ class JobMutation:
     """Root fields."""
 
     job_retry: JobRetryPayload = mutation(
-        _retry, JobRetryInput, "Run a job again that was given up. For administrators."
+        _retry, JobRetryInput, "Retries a failed job. Administrators only."
     )

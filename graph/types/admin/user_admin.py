@@ -1,4 +1,4 @@
-"""Administration of users: everything about everybody, for administrators only."""
+"""Administration of users: all fields of all users, for administrators only."""
 
 from __future__ import annotations
 
@@ -27,56 +27,59 @@ from graph.types.accounts.user import PROFILE, User, UserConnection, UserPayload
 # --- filters and orderings -----------------------------------------------------------------------
 
 
-@filtering.filter_input("Which users, by everything that administrators may see of them.")
+@filtering.filter_input("Filter for users, on all fields that administrators can see.")
 class AdminUserFilter:
-    """Criteria for administrators."""
+    """Filter for administrators."""
 
-    id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's id.")
+    id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's ID.")
     username: StringFilter | None = filtering.by(models.User.username, "The username.")
     full_name: StringFilter | None = filtering.by(models.User.full_name, "The full name.")
-    email: StringFilter | None = filtering.by(models.User.email, "The e-mail address.")
+    email: StringFilter | None = filtering.by(models.User.email, "The email address.")
     email_verified_at: DateTimeFilter | None = filtering.by(
-        models.User.email_verified_at, "When the address was verified; `isNull` for never."
+        models.User.email_verified_at,
+        "When the email address was verified; use `isNull` for never.",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.User.created_at, "When the account was made."
+        models.User.created_at, "When the account was created."
     )
     is_active: bool | None = filtering.by_condition(
-        lambda _viewer, user: user.is_active, "Whether they may sign in."
+        lambda _viewer, user: user.is_active, "Whether the account is active."
     )
     is_admin: bool | None = filtering.by_condition(
-        lambda _viewer, user: user.is_admin, "Whether they administrate the server."
+        lambda _viewer, user: user.is_admin, "Whether the user is an administrator of the server."
     )
     search: str | None = filtering.by_search(
         (models.User.username, models.User.full_name, models.User.email),
-        "Words that all occur in username, full name or e-mail address, without regard to case and "
-        "accents.",
+        "Words that all occur in the username, full name or email address; case and accents are "
+        "ignored.",
     )
 
 
-@ordering.order_input("One step of an ordering of users; give exactly one field.")
+@ordering.order_input("Sort key for users. Provide exactly one field.")
 class AdminUserOrder:
-    """Orderings for administrators."""
+    """Sort keys for administrators."""
 
-    username: OrderBy | None = ordering.by_text(models.User.username, "By username.")
-    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "By full name.")
+    username: OrderBy | None = ordering.by_text(models.User.username, "Sorts by username.")
+    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
     email: OrderBy | None = ordering.by_expression(
         "email_key",
         lambda _, user: ordering.text_key(user.email),
         Text(),
-        "By e-mail address.",
+        "Sorts by email address.",
         nullable=False,
     )
     email_verified_at: OrderBy | None = ordering.by(
-        models.User.email_verified_at, "By the moment at which the address was verified."
+        models.User.email_verified_at, "Sorts by when the email address was verified."
     )
-    created_at: OrderBy | None = ordering.by(models.User.created_at, "By age of the account.")
-    updated_at: OrderBy | None = ordering.by(models.User.updated_at, "By the latest change.")
+    created_at: OrderBy | None = ordering.by(
+        models.User.created_at, "Sorts by when the account was created."
+    )
+    updated_at: OrderBy | None = ordering.by(models.User.updated_at, "Sorts by last change.")
     is_active: OrderBy | None = ordering.by(
-        models.User.is_active, "By whether they may sign in: those who may not come first."
+        models.User.is_active, "Sorts by whether the account is active, inactive accounts first."
     )
     is_admin: OrderBy | None = ordering.by(
-        models.User.is_admin, "By whether they administrate the server."
+        models.User.is_admin, "Sorts by whether the user is an administrator."
     )
 
 
@@ -88,7 +91,7 @@ _NEWEST = (Key(ordering.source(models.User.created_at), descending=True),)
 async def _admin_users(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
     info.viewer.require()
     if not info.viewer.is_admin:
-        raise Forbidden("Only administrators may list all users.")
+        raise Forbidden("Only administrators can list all users.")
     pages = await read_pages(info, models.User, default_order=_NEWEST, **paging)
     return [pages[None]]
 
@@ -99,7 +102,7 @@ class UserAdminQuery:
 
     admin_users: UserConnection = batch(
         _admin_users,
-        "All users, the newest first; for administrators.",
+        "All users, newest first. Administrators only.",
         arguments=paging_arguments(AdminUserFilter, AdminUserOrder),
     )
 
@@ -107,33 +110,41 @@ class UserAdminQuery:
 # --- inputs and payloads -------------------------------------------------------------------------
 
 
-@strawberry.input(description="Changes to anybody, by an administrator.")
+@strawberry.input(
+    description="Input for `userUpdate`. Omitted fields stay unchanged; null clears a field."
+)
 class UserUpdateInput(UpdateInput):
-    """Input of `userUpdate`."""
+    """Input for `userUpdate`."""
 
-    id: strawberry.ID = required("The user.")
-    username: strawberry.Maybe[str | None] = change("Another username.")
-    email: strawberry.Maybe[str | None] = change("Another address; it counts as not verified.")
-    full_name: strawberry.Maybe[str | None] = change("Up to 100 characters.")
+    id: strawberry.ID = required("The user to change.")
+    username: strawberry.Maybe[str | None] = change("The new username.")
+    email: strawberry.Maybe[str | None] = change(
+        "The new email address; it counts as not verified."
+    )
+    full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
     timezone: strawberry.Maybe[str | None] = change("An IANA time zone, such as Europe/Zurich.")
-    week_start: strawberry.Maybe[WeekDay | None] = change("The day on which their week begins.")
+    week_start: strawberry.Maybe[WeekDay | None] = change("The first day of the user's week.")
     locale: strawberry.Maybe[str | None] = change("A language tag, such as en or de-CH.")
-    is_admin: strawberry.Maybe[bool | None] = change("Whether they administrate the server.")
+    is_admin: strawberry.Maybe[bool | None] = change(
+        "Whether the user is an administrator of the server."
+    )
 
 
-@strawberry.input(description="A user, for an administrator's operation.")
+@strawberry.input(
+    description="Input for `userActivate`, `userDeactivate` and `userSessionsRevoke`."
+)
 class UserInput(MutationInput):
-    """For operations that need the user alone."""
+    """Input for mutations that need only the user."""
 
     id: strawberry.ID = required("The user.")
 
 
-@payload("The answer of `userSessionsRevoke`.")
+@payload("Payload of `userSessionsRevoke`.")
 class UserSessionsRevokePayload(Payload):
-    """Whose sessions were ended."""
+    """The user and the number of revoked sessions."""
 
-    user: User | None = ref(models.User, "The user; null if nothing was done.", "user")
-    revoked_count: int | None = value("revoked_count", "How many sessions were ended.")
+    user: User | None = ref(models.User, "The user; null if nothing was changed.", "user")
+    revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -173,20 +184,20 @@ class UserAdminMutation:
     """Root fields."""
 
     user_update: UserPayload = mutation(
-        _administer, UserUpdateInput, "Change anybody. For administrators.", in_context=True
+        _administer, UserUpdateInput, "Changes any user. Administrators only.", in_context=True
     )
     user_activate: UserPayload = mutation(
-        _activate, UserInput, "Let somebody sign in again. For administrators."
+        _activate, UserInput, "Activates a user, who can then sign in again. Administrators only."
     )
     user_deactivate: UserPayload = mutation(
         _deactivate,
         UserInput,
-        "Shut somebody out; their sessions end. For administrators.",
+        "Deactivates a user and ends their sessions. Administrators only.",
         in_context=True,
     )
     user_sessions_revoke: UserSessionsRevokePayload = mutation(
         _revoke_sessions,
         UserInput,
-        "End all sessions of somebody. For administrators.",
+        "Revokes all sessions of a user. Administrators only.",
         in_context=True,
     )

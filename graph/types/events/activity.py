@@ -1,8 +1,8 @@
-"""Who did what: one's own acts, everybody's on a task, and the audit log.
+"""Activity: a user's own actions, everyone's on a task, and the audit log.
 
 All three read the event log that feeds subscriptions; an entry is the same `TaskEvent` with the
-same id everywhere. The first two go through the access rule, so an entry goes out of sight with
-what it speaks of; the audit log is for administrators, and shows all.
+same id everywhere. The first two apply the access rule, so an entry is hidden together with its
+subject; the audit log is for administrators and shows everything.
 """
 
 from __future__ import annotations
@@ -41,31 +41,32 @@ _NEWEST_FIRST = (Key(ordering.source(models.Event.at), descending=True),)
 class EventKindFilter:
     """Comparators of `EventKind`."""
 
-    eq: EventKind | None = optional("This kind.")
-    not_eq: EventKind | None = optional("Any other kind.")
-    in_: list[EventKind] | None = optional("One of these kinds.", name="in")
-    not_in: list[EventKind] | None = optional("None of these kinds.")
+    eq: EventKind | None = optional("Equals this kind.")
+    not_eq: EventKind | None = optional("Does not equal this kind.")
+    in_: list[EventKind] | None = optional("Equals one of these kinds.", name="in")
+    not_in: list[EventKind] | None = optional("Equals none of these kinds.")
 
 
-@filtering.filter_input("Which entries of the activity.")
+@filtering.filter_input("Filter for activity entries.")
 class ActivityFilter:
-    """Criteria over events."""
+    """Conditions on events."""
 
     kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
-    at: DateTimeFilter | None = filtering.by(models.Event.at, "When.")
+    at: DateTimeFilter | None = filtering.by(models.Event.at, "When it happened.")
     actor_id: IDFilter | None = filtering.by_id(
-        models.Event.actor_id, models.User, "Who did it, by id.", audited=True
+        models.Event.actor_id, models.User, "The ID of the user who did it.", audited=True
     )
     task_id: IDFilter | None = filtering.by_id(
-        models.Event.task_id, models.Task, "The task concerned, by id.", audited=True
+        models.Event.task_id, models.Task, "The ID of the task concerned.", audited=True
     )
     project_id: IDFilter | None = filtering.by_id(
-        models.Event.project_id, models.Project, "The project concerned, by id.", audited=True
+        models.Event.project_id, models.Project, "The ID of the project concerned.", audited=True
     )
 
 
 @paging.connection_type(
-    "A page of the activity, newest first.", edge="An entry of the activity in a list."
+    "A page of activity entries, newest first.",
+    edge="An activity entry in a list, with its cursor.",
 )
 class ActivityConnection:
     """Relay connection."""
@@ -73,29 +74,29 @@ class ActivityConnection:
     node: _TaskEvent
 
 
-@strawberry.type(description="How often something was done.")
+@strawberry.type(description="The number of activity entries of one kind.")
 class ActivityCount:
-    """One bar."""
+    """One entry of `byAction`."""
 
-    kind: EventKind = attribute("What was done.")
-    count: int = attribute("How often.")
+    kind: EventKind = attribute("The kind of event.")
+    count: int = attribute("The number of entries of this kind.")
 
 
-@strawberry.type(description="How often something was done to a type of thing.")
+@strawberry.type(description="The number of activity entries about one type of object.")
 class ResourceCount:
-    """One bar."""
+    """One entry of `byResource`."""
 
-    resource: str = attribute("The type in the schema, such as `Task`.")
-    count: int = attribute("How often.")
+    resource: str = attribute("The object's type in the schema, such as `Task`.")
+    count: int = attribute("The number of entries about this type.")
 
 
-@strawberry.type(description="Numbers over your own acts.")
+@strawberry.type(description="Statistics over your own actions.")
 class ActivityStats:
     """See the module."""
 
-    total: int = attribute("All acts.")
-    by_action: list[ActivityCount] = attribute("By what was done, the most frequent first.")
-    by_resource: list[ResourceCount] = attribute("By type of thing, the most frequent first.")
+    total: int = attribute("The number of actions.")
+    by_action: list[ActivityCount] = attribute("Counts by kind of event, most frequent first.")
+    by_resource: list[ResourceCount] = attribute("Counts by type of object, most frequent first.")
 
 
 def _own(viewer: Viewer, event: Any) -> Any:
@@ -124,7 +125,7 @@ async def _task_activity(parents: Sequence[Any], info: BatchInfo, **options: Any
 async def _audit_log(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[Page]:
     info.viewer.require()
     if not info.viewer.is_admin:
-        raise Forbidden("The audit log is for administrators.")
+        raise Forbidden("Only administrators can read the audit log.")
     pages = await read_pages(
         info, models.Event, default_order=_NEWEST_FIRST, right=access.audit, **options
     )
@@ -174,7 +175,7 @@ def task_activity() -> Any:
     """The field `Task.activity`."""
     return batch(
         _task_activity,
-        "What everybody did with the task, newest first.",
+        "What all users did with the task, newest first.",
         requires=("id",),
         arguments=paging_arguments(ActivityFilter),
     )
@@ -186,18 +187,24 @@ class ActivityQuery:
 
     activity: ActivityConnection = batch(
         _activity,
-        "What you did, newest first; as far as you may still see what it is about.",
+        "Lists your own actions, newest first, as far as you can still see their objects.",
         arguments=paging_arguments(ActivityFilter),
     )
     activity_stats: ActivityStats = root(
         _activity_stats,
-        "Numbers over what you did.",
+        "Returns statistics over your own actions.",
         arguments=[
-            argument("filter_", ActivityFilter | None, "Only entries that match.", name="filter")
+            argument(
+                "filter_",
+                ActivityFilter | None,
+                "Counts only entries that match this filter.",
+                name="filter",
+            )
         ],
     )
     audit_log: ActivityConnection = batch(
         _audit_log,
-        "What everybody did, newest first, with address and request. For administrators.",
+        "Lists the actions of all users, newest first, with network address and request. "
+        "Administrators only.",
         arguments=paging_arguments(ActivityFilter),
     )

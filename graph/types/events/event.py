@@ -1,9 +1,9 @@
-"""Events in the schema: what happened, to whom it matters, and where to go on reading.
+"""Events in the schema: what happened, what it concerns, and the cursor to continue from.
 
 A client that shows a list and keeps it current asks for `eventCursor` and the list in one request,
-and subscribes from that cursor. For nothing to fall between, the cursor must be older than every
-read of the request. Root fields run side by side, so the executor takes it before any of them
-begins (`take_event_cursor`).
+and subscribes from that cursor. To miss nothing, the cursor must be older than every read of the
+request. Root fields run concurrently, so the executor takes the cursor before any of them begins
+(`take_event_cursor`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ from graph.types.time.time_entry import TimeEntry
 
 EventSubject = Annotated[
     Task | Project | ProjectMember | User | TaskShare | Comment | TimeEntry | Attachment | Reminder,
-    strawberry.union(name="EventSubject", description="What an event is about."),
+    strawberry.union(
+        name="EventSubject", description="What an event is about: the object that changed."
+    ),
 ]
 
 # Not a column: the epoch that the event's cursor belongs to.
@@ -66,7 +68,7 @@ def _subject_id(event: Any) -> str | None:
 
 
 def _of_oneself(column: str, shown: Callable[[Any], Any] = str) -> Any:
-    """Values of a column that are for whoever did it, and for administrators."""
+    """Values of a column that only the actor and administrators can see."""
 
     async def values(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
         viewer = info.viewer
@@ -107,7 +109,9 @@ _SUBJECTS = (
 
 
 def _task_id(event: Any) -> Any:
-    """The task concerned; of what happens to a task it is that one, whatever project is told."""
+    """The task concerned. For an event of a task it is that task, even if a project has an event of
+    its own.
+    """
     return event.subject_id if event.subject_type == models.Task.__name__ else event.task_id
 
 
@@ -127,8 +131,9 @@ async def _request_ids(parents: Sequence[Any], info: BatchInfo) -> list[str | No
 
 
 def _request_id(event: Any, viewer: Viewer) -> str | None:
-    """As it was sent to whoever sent it. To all others, after a slash, which is in no id: nobody
-    can have an event taken for the echo of somebody else's request.
+    """The id as it was sent, for the session or key that sent it. Everyone else gets it after the
+    actor and a slash, a character that no id contains, so that no event passes for the echo of
+    another client's request.
     """
     given: str | None = event.request_id
     if given is None:
@@ -143,7 +148,7 @@ def _request_id(event: Any, viewer: Viewer) -> str | None:
 
 @node_type(
     models.Event,
-    "Something that happened to a task, a project or its members. The ids are the same in "
+    "Something that happened to a task, a project or its members. An event has the same ID in "
     "subscriptions, in `changes` and in webhooks.",
 )
 class TaskEvent(Node):
@@ -153,52 +158,60 @@ class TaskEvent(Node):
     cursor: str = derived(
         ("epoch", "xid", "position"),
         cursor_of,
-        "Pass it as `after` or `since` to go on from this event.",
+        "The event's cursor. Pass it as `after` or `since` to continue from this event.",
     )
-    at: dt.datetime = column(models.Event.at, "When it was done.")
+    at: dt.datetime = column(models.Event.at, "When it happened, in UTC.")
     kind: EventKind = column(models.Event.kind, "What happened.", convert=EventKind)
     request_id: str | None = batch(
         _request_ids,
-        "The request that did it, as its answer says in `extensions.requestId`, so that you know "
-        "the echo of your own changes. Clients choose these ids, so those of other sessions, keys "
-        "and people are given with the actor in front (`user_…/…`) and are never equal to yours.",
+        "The ID of the request that caused the event, as in `extensions.requestId` of its "
+        "response, so that you can recognize your own changes. Clients choose these IDs: those "
+        "of other sessions, keys and users are returned with the actor in front (`user_…/…`) and "
+        "never equal yours.",
         requires=("request_id", "actor_id", "session_id", "api_key_id"),
     )
     actor: User | None = _by_key(
-        models.User, "actor_id", "Who did it; null if the account was deleted since."
+        models.User, "actor_id", "The user who caused the event. Null if the account was deleted."
     )
     subject: EventSubject | None = batch(
         _subjects,
-        "What it is about, as it is now; null if it is gone, or you may not see it any more.",
+        "What the event is about, in its current state. Null if it was deleted or you can no "
+        "longer see it.",
         requires=("subject_type", "subject_id"),
     )
     subject_id: strawberry.ID | None = derived(
-        ("subject_type", "subject_id"), _subject_id, "The id of what it is about, gone or not."
+        ("subject_type", "subject_id"),
+        _subject_id,
+        "The ID of what the event is about, even if it was deleted.",
     )
     task: Task | None = batch(
         _tasks,
-        "The task concerned, as it is now; null if there is none to see.",
+        "The task concerned, in its current state. Null if there is none or you cannot see it.",
         requires=("task_id", "subject_type", "subject_id"),
     )
     matches: bool = derived(
         ("kind",),
         lambda event: event.kind not in GONE and getattr(event, "matches", True),
-        "False: the task does not match the filter any more, or is gone, so take it off your list.",
+        "False if the task no longer matches the filter or was deleted; remove it from your list.",
     )
     project: Project | None = _by_key(
-        models.Project, "project_id", "The project concerned; null if there is none to see."
+        models.Project,
+        "project_id",
+        "The project concerned. Null if there is none or you cannot see it.",
     )
     summary: str = batch(
         summaries, "What happened, as a sentence in English.", requires=event_summary.NEEDS
     )
     ip: str | None = batch(
         _of_oneself("ip"),
-        "The network address of the act. Null unless it is yours, or you are an administrator.",
+        "The network address that the event was caused from. Null unless you caused it or are an "
+        "administrator.",
         requires=("ip", "actor_id"),
     )
     session_id: strawberry.ID | None = batch(
         _of_oneself("session_id", ids.Encoder(models.Session)),
-        "The session of the act. Null unless it is yours, or you are an administrator.",
+        "The ID of the session that caused the event. Null unless you caused it or are an "
+        "administrator.",
         requires=("session_id", "actor_id"),
     )
     changes: list[FieldChange] = field_changes()
@@ -210,7 +223,7 @@ _ASKED = "eventCursor"
 
 
 async def take_event_cursor(context: Context) -> None:
-    """Take `eventCursor` where the operation asks for it; to be called before anything is read."""
+    """Take `eventCursor` if the operation selects it; to be called before anything is read."""
     selection_index = context.selection_index
     if selection_index is None or selection_index.operation.operation is not OperationType.QUERY:
         return
@@ -229,24 +242,24 @@ async def _event_cursor(info: BatchInfo) -> str:
     info.viewer.require()
     if info.context.event_cursor is None:
         await take_event_cursor(info.context)
-    assert info.context.event_cursor is not None, "the executor's outline has this field"
+    assert info.context.event_cursor is not None, "the executor's selection index has this field"
     return info.context.event_cursor
 
 
 # --- changes since -------------------------------------------------------------------------------
 
-# Stretches of the log that one answer looks through before it hands back a cursor to go on from.
+# Parts of the log that one answer reads before it returns a cursor to continue from.
 _STRETCHES = 4
 
 
 @dataclass(slots=True)
 class ChangesPage:
-    """What `changes` answers from; to `PageInfo` it looks like any page."""
+    """What `changes` answers from; `PageInfo` reads it like any page."""
 
     rows: list[Any]
     next: Cursor
     has_next: bool
-    # What comes before a cursor is not looked at.
+    # Events before the cursor are not read, so there may be some.
     has_previous: bool = True
 
     def cursor(self, row: Any) -> str:
@@ -255,34 +268,35 @@ class ChangesPage:
 
     @property
     def end_cursor(self) -> str:
-        """Where to go on, also after a page without events."""
+        """Where to continue, also after a page without events."""
         return str(self.next)
 
 
-@strawberry.type(description="An event and its cursor.")
+@strawberry.type(description="An event in a list, with its cursor.")
 class EventEdge:
-    """An edge is the row itself."""
+    """The edge is the row itself."""
 
     node: TaskEvent = derived((), lambda row: row, "The event.")
-    cursor: str = derived(("epoch", "xid", "position"), cursor_of, "The event's own cursor.")
+    cursor: str = derived(("epoch", "xid", "position"), cursor_of, "The event's cursor.")
 
 
 @strawberry.type(
-    description="Events in the order in which they became visible. A page may hold fewer events "
-    "than asked for, none even, and still have a next one. Go on from `pageInfo.endCursor`, which "
-    "is never null here: at once while `pageInfo.hasNextPage`, else when you ask again."
+    description="A page of events, in the order in which they became visible. A page can have "
+    "fewer events than requested, or none, and still have a next page. Continue from "
+    "`pageInfo.endCursor`, which is never null here: immediately if "
+    "`pageInfo.hasNextPage` is true, otherwise with your next request."
 )
 class EventConnection:
-    """A connection without `totalCount`, which would mean to read the whole log."""
+    """A connection without `totalCount`, which would require reading the whole log."""
 
     edges: list[EventEdge] = derived((), lambda page: page.rows, "The events with their cursors.")
     nodes: list[TaskEvent] = derived((), lambda page: page.rows, "The events.")
-    page_info: PageInfo = derived((), lambda page: page, "Where this page stands in the log.")
+    page_info: PageInfo = derived((), lambda page: page, "The position of this page in the log.")
     cursor: str = derived(
         (),
         lambda page: str(page.next),
-        "The same as `pageInfo.endCursor`: pass it as `after` to ask again, or to go on live. It "
-        "moves on even when nothing happened, so keep the newest.",
+        "Same as `pageInfo.endCursor`: pass it as `after` to ask again or to subscribe. It "
+        "advances even if nothing happened, so keep the newest.",
     )
 
 
@@ -309,18 +323,23 @@ async def _changes_since(
     info: BatchInfo,
     since: Annotated[
         str | None,
-        arg("Where to begin: the cursor of an event, or `eventCursor`. Kept for 7 days."),
+        arg(
+            "The cursor to start after: of an event, or from `eventCursor`. Cursors are valid "
+            "for 7 days."
+        ),
     ] = None,
-    filter: Annotated[TaskEventFilter | None, arg("Only events that match.")] = None,  # noqa: A002
+    filter: Annotated[  # noqa: A002
+        TaskEventFilter | None, arg("Returns only events that match this filter.")
+    ] = None,
     first: Annotated[
         int | None,
-        arg(f"The number of events: {DEFAULT_PAGE} unless given, at most {MAX_PAGE}."),
+        arg(f"The number of events to return; {DEFAULT_PAGE} by default, at most {MAX_PAGE}."),
     ] = None,
     after: Annotated[
         str | None,
         arg(
-            "`pageInfo.endCursor` of the page before, which takes the place of `since`; an empty "
-            "text is the beginning: `since`, or without it the oldest event that is kept."
+            "`pageInfo.endCursor` of the previous page; takes precedence over `since`. An empty "
+            "string means the beginning: `since` or, without it, the oldest stored event."
         ),
     ] = None,
 ) -> ChangesPage:
@@ -333,7 +352,7 @@ async def _changes_since(
     wanted = wanted_of(context, given(filter))
     since, after = given(since), given(after)
     if since is None and after is None:
-        raise BadInput("Give since or after.", path=("since",))
+        raise BadInput("Provide since or after.", path=("since",))
     place, name = (after, "after") if after or since is None else (since, "since")
     start = await context.services.live.log.resume(place or "", context.now, (name,))
     return await _read_changes(context, wanted, start, size)
@@ -345,13 +364,15 @@ class EventQuery:
 
     event_cursor: str = root(
         _event_cursor,
-        "The present end of the log of events. Ask for it in the same request as the first page "
-        "of what you show, and subscribe with it as `after`: nothing falls between.",
+        "Returns a cursor for the current end of the event log. Request it together with the "
+        "first page of what you show, then subscribe with it as `after`: no event is missed in "
+        "between.",
     )
     changes: EventConnection = root(
         _changes_since,
-        "What happened since a cursor, for those who poll: the same events as `taskEvents`. "
-        "`CURSOR_EXPIRED` where the cursor is too old; then read the state afresh.",
+        "Returns the events since a cursor, for clients that poll: the same events as "
+        "`taskEvents`. Fails with `CURSOR_EXPIRED` if the cursor is too old; reload your state "
+        "in that case.",
     )
 
 

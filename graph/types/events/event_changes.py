@@ -1,10 +1,10 @@
-"""What an event says that changed: values as the schema shows them, as far as one may see them.
+"""The changed fields of an event, with values as the schema shows them and the viewer may see them.
 
-The log keeps values as the database has them: they become the schema's when they are read, ids
-global and names in camel case. An event is read by people who see different things: one who sees
-the project that a task has left need not see the one that it went to. So the id of a project, task
-or comment is told only to who may see it, and with a hidden project goes what the task was there:
-its number, place and parent. People are no secret, since everybody's public profile is open.
+The log stores values as the database has them. They are converted when they are read: ids become
+global, names camel case. Readers of one event can see different things: a user who sees the project
+that a task left need not see the project that it went to. So the id of a project, task or comment
+is shown only to users who can see it, and a hidden project also hides the task's number, position
+and parent in it. Users are not hidden, since every public profile is visible.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from graph.core.fields import BatchInfo, attribute, batch
 from graph.core.node import TYPE_NAMES
 from graph.request.scopes import may, scopes_of_type
 
-# Fields whose values are ids, and of what; `parent` is of the subject's own type.
+# Fields whose values are ids, and their models; `parent` has the type of the subject.
 _PEOPLE = frozenset({"owner", "assignee", "user", "author", "mentions"})
 _GUARDED: Mapping[str, type[Base]] = {"project": models.Project, "task": models.Task}
-# What a task is in its project. It goes out of sight with the project.
+# A task's position in its project, hidden together with the project.
 _PLACE = frozenset({"number", "position", "parent"})
 
 _Side = str  # "from" or "to"
 _Known = Mapping[type[Base], frozenset[UUID]]
 
 
-@strawberry.type(description="One field that changed.")
+@strawberry.type(description="The change of one field.")
 class FieldChange:
-    """Values are JSON: text, numbers, lists, null; ids are global, enum values by name."""
+    """Values are JSON: text, numbers, lists or null; ids are global, enum values are names."""
 
     field: str = attribute("The field's name in the schema.")
     from_: JSON | None = attribute(
-        "The value before; null if there was none, or it is something that you may not see.",
+        "The value before the change. Null if there was none or you cannot see it.",
         name="from",
     )
     to: JSON | None = attribute(
-        "The value after; null if there is none, or it is something that you may not see."
+        "The value after the change. Null if there is none or you cannot see it."
     )
 
 
@@ -62,7 +62,7 @@ def field_changes() -> Any:
     """The field `TaskEvent.changes`."""
     return batch(
         _changes,
-        "The fields that changed; empty for what is new.",
+        "The fields that changed. Empty for a newly created object.",
         requires=("changes", "subject_type"),
     )
 
@@ -77,7 +77,7 @@ async def _changes(parents: Sequence[Any], info: BatchInfo) -> list[list[FieldCh
 
 
 def _named(event: Any) -> Iterator[tuple[type[Base], UUID]]:
-    """The guarded rows that an event's changes name."""
+    """The rows in an event's changes that not everyone can see."""
     for change in event.changes:
         model = _guarded(event, change["field"])
         if model is not None:
@@ -91,7 +91,7 @@ def _guarded(event: Any, field: str) -> type[Base] | None:
 
 
 async def _seen(info: BatchInfo, model: type[Base], keys: set[UUID]) -> frozenset[UUID]:
-    """Those of the keys whose rows the viewer may see; administrators see the whole log."""
+    """Those of the keys whose rows the viewer can see; administrators see the whole log."""
     if not may(info.viewer, *(scopes_of_type(TYPE_NAMES[model]) or ())):
         return frozenset()
     if info.viewer.is_admin:
@@ -106,7 +106,7 @@ async def _seen(info: BatchInfo, model: type[Base], keys: set[UUID]) -> frozense
 def _seen_statement(model: type[Base], shape: ViewerShape) -> Statement:
     keys = bindparam("keys", None, ARRAY(Uuid()))
     identity: Any = model.id  # type: ignore[attr-defined]
-    # The log goes on to name what is in the trash, to those who saw it.
+    # The log also names what is in the trash, to users who could see it.
     visible = access.read(placeholder_viewer(shape), model, trashed=None)
     return Statement(select(identity).where(identity == keys.any_(), visible), plan_once=True)
 

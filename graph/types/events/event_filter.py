@@ -1,11 +1,12 @@
-"""Which events a client asks for: `TaskEventFilter`, as the event log and SQL understand it.
+"""The filter of events, `TaskEventFilter`, as the event log and SQL understand it.
 
-All but `task` is decided on the event alone (`events.filter`); what `task` says of the task is
-asked of the database for those events that passed everything else. So is what an API key may read
-of them, since the log knows people only.
+All conditions except `task` are decided on the event alone (`events.filter`). The `task` condition
+is checked in the database, for the events that passed all others. So is what an API key may read of
+them, since the log knows only users.
 
-A task that does not match now may have matched before the event. Then the event is given too, as a
-`Stopped` row. What the task was is put together from what this event and all later ones changed.
+A task that does not match now may have matched before the event. Then the event is delivered as
+well, as a `Stopped` row. The task's former state is derived from what this event and all later ones
+changed.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ from graph.types.tasks.task_inputs import TaskFilter
 
 MAX_IDS = 100
 _LOSS = EventKind.ACCESS_LOST.value
-# With these a task leaves every list.
+# A task leaves every list with these events.
 GONE = frozenset({_LOSS, EventKind.TASK_DELETED.value})
-# What a filter may say of things that hang on a task, by what events of them are about. What they
-# were before is not known, so each of their events may have ended a match.
+# Filter fields about what belongs to a task, by the subject type of its events. The earlier state
+# of these is not known, so each of their events may have ended a match.
 _HANGING = {
     "Comment": {"comments"},
     "Attachment": {"attachments"},
@@ -54,26 +55,30 @@ _COLUMNS = {column.key: column for column in models.Task.__table__.columns}
 
 
 @strawberry.input(
-    description="Which events to give; all conditions that are given must hold. A loss of access "
-    "is told whatever kinds, actors and task are asked for."
+    description="Filter for events. All conditions that you set must hold. `ACCESS_LOST` events "
+    "are always delivered, regardless of `kinds`, `actors` and `task`."
 )
 class TaskEventFilter:
     """See the module."""
 
     projects: list[strawberry.ID] | None = optional(
-        f"Only events of these projects and their tasks, at most {MAX_IDS}. A subscription ends "
-        "with `NOT_FOUND` when you may see none of them any more."
+        f"Returns only events of these projects and their tasks, at most {MAX_IDS}. A "
+        "subscription ends with `NOT_FOUND` when you can no longer see any of them."
     )
     tasks: list[strawberry.ID] | None = optional(
-        f"Only events of these tasks, at most {MAX_IDS}. A subscription ends with `NOT_FOUND` "
-        "when you may see none of them any more."
+        f"Returns only events of these tasks, at most {MAX_IDS}. A subscription ends with "
+        "`NOT_FOUND` when you can no longer see any of them."
     )
-    kinds: list[EventKind] | None = optional("Only these kinds.")
-    actors: list[strawberry.ID] | None = optional(f"Only what these people did, at most {MAX_IDS}.")
-    exclude_own: bool | None = optional("True: leave out what you did yourself, on any device.")
+    kinds: list[EventKind] | None = optional("Returns only events of these kinds.")
+    actors: list[strawberry.ID] | None = optional(
+        f"Returns only events caused by these users, at most {MAX_IDS}."
+    )
+    exclude_own: bool | None = optional(
+        "If true, excludes events that you caused yourself, on any device."
+    )
     task: TaskFilter | None = optional(
-        "Only events of tasks that match this filter when the event is delivered, and those by "
-        "which a task stopped to match it (`matches: false`)."
+        "Returns only events of tasks that match this filter at delivery, and events with which "
+        "a task stops matching it (`matches: false`)."
     )
 
 
@@ -85,7 +90,7 @@ def _matching(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
     return Statement(
         select(task.id).where(
             task.id == any_(keys),
-            # In the trash as well: that a task was deleted has to be told.
+            # Includes tasks in the trash: their deletion has to be delivered.
             access.read(viewer, task, trashed=None),
             build_filter(TaskFilter, shape, task, viewer, Binds()),
         )
@@ -94,7 +99,7 @@ def _matching(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
 
 @lru_cache(maxsize=500)
 def _matched(shape: Hashable, viewer_shape: ViewerShape, changed: frozenset[str]) -> Statement:
-    """Whether a task matched when these columns of it had other values."""
+    """Whether a task matched when these of its columns had other values."""
     viewer = placeholder_viewer(viewer_shape)
     row = aliased(models.Task)
     former = select(
@@ -121,7 +126,7 @@ _LATER = Statement(
 
 
 def _former(changes: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """The columns of a task before the first of these events, where they were others."""
+    """The columns that these events changed, with their values before the first of them."""
     found: dict[str, Any] = {}
     for change in (change for of_event in changes for change in of_event):
         shown = change["field"]
@@ -134,7 +139,7 @@ def _former(changes: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def _stored(type_: Any, value: Any) -> Any:
-    """A value of the log as its column has it."""
+    """Convert a value of the log to the type of its column."""
     if value is None or not isinstance(value, str):
         return value
     if isinstance(type_, Ordered):
@@ -153,7 +158,7 @@ def _names_in(shape: Any) -> set[str]:
 
 
 class Stopped:
-    """An event by which its task stopped to match: its row, which is a record of the driver's."""
+    """An event with which its task stopped matching; wraps its row, a record of the driver."""
 
     __slots__ = ("_row",)
     model = models.Event
@@ -176,7 +181,7 @@ def _readable(viewer_shape: ViewerShape) -> Statement:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A checked filter, and who asks."""
+    """A validated filter and its viewer."""
 
     events: EventFilter
     _reader: Reader
@@ -186,20 +191,20 @@ class Wanted:
 
     @property
     def asks_database(self) -> bool:
-        """Whether more is to be asked about events than what they say themselves."""
+        """Whether matching needs more than the events themselves."""
         named = self.events.projects is not None
         return named or self._shape is not None or self._viewer.scoped
 
     async def select(self, rows: Sequence[Any], *, stopped: bool = True) -> list[Any]:
-        """Those of these events that are wanted and that an API key may read, in order.
+        """Those of these events that match and that an API key may read, in order.
 
-        `stopped`: also those by which a task stopped to match.
+        `stopped`: include events with which a task stopped matching.
         """
         found = [row for row in rows if self.events.matches(row)]
         if found and self._viewer.scoped:
             found = await self._readable(found)
         if self.events.projects is not None:
-            # Of a task that left a project that project's own event tells.
+            # If a task left a project, the project's own event says so.
             found = [Stopped(row) if _task_of(row) != row.task_id else row for row in found]
         if self._shape is None or not found:
             return found
@@ -241,13 +246,13 @@ class Wanted:
 
 
 def _task_of(row: Any) -> UUID | None:
-    """The task that an event concerns, whatever project it belongs to."""
+    """The task that an event concerns, whatever project the event belongs to."""
     key: UUID | None = row.subject_id if row.subject_type == models.Task.__name__ else row.task_id
     return key
 
 
 def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
-    """Check a filter. Raises `BadInput` at its place under `filter`."""
+    """Validate a filter. Raises `BadInput` with a path under `filter`."""
     reader = context.services.database.reader
     own = context.viewer.projects
     values: dict[str, Any] = {} if own is None else {"within": frozenset(own)}
@@ -277,9 +282,9 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
 
 
 async def demand_within(context: Context, wanted: Wanted) -> None:
-    """Raise `NotFound` where restricted credentials see nothing of what the filter names.
+    """Raise `NotFound` if restricted credentials see nothing that the filter names.
 
-    Without a restriction the live delivery asks this itself, at the beginning and ever after.
+    Without a restriction, live delivery checks this itself, at the beginning and from then on.
     """
     own = context.viewer.projects
     if own is None:
@@ -294,10 +299,12 @@ async def demand_within(context: Context, wanted: Wanted) -> None:
 def _ids(model: type[Base], texts: Sequence[str], path: tuple[str, str]) -> frozenset[UUID]:
     _demand_some(texts, path)
     if len(texts) > MAX_IDS:
-        raise BadInput(f"At most {MAX_IDS} ids; there are {len(texts)}.", path=path)
+        raise BadInput(
+            f"{path[-1]} must have at most {MAX_IDS} items; it has {len(texts)}.", path=path
+        )
     return frozenset(ids.decode(model, text, (*path, i)) for i, text in enumerate(texts))
 
 
 def _demand_some(values: Sequence[Any], path: tuple[str, str]) -> None:
     if not values:
-        raise BadInput("This list must not be empty.", path=path)
+        raise BadInput(f"{path[-1]} must not be empty.", path=path)

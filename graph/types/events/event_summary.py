@@ -1,8 +1,8 @@
-"""Events as sentences: "Ada Lovelace completed “Fit the brakes”".
+"""Events as sentences, such as "Ada Lovelace completed “Fit the brakes”".
 
-The names are those of today, read in one statement a kind of thing, through the access rules:
-what the viewer may not see, or an API key may not read, is "a task" or "a project", and a deleted
-person is "somebody".
+Names are the current ones, read in one statement per type of object, through the access rules: what
+the viewer cannot see, or an API key may not read, is "a task" or "a project"; a deleted user is
+"somebody".
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from graph.core.fields import BatchInfo
 from graph.core.node import TYPE_NAMES
 from graph.request.scopes import may, scopes_of_type
 
-# Columns that a summary is made from.
+# The columns that a summary is made from.
 NEEDS = ("actor_id", "changes", "kind", "project_id", "task_id")
 
-# {who} acts, {task} and {project} are the things concerned, {person} the one acted upon.
+# {who} acts, {task} and {project} are concerned, {person} is the user acted upon.
 SENTENCES: dict[EventKind, str] = {
-    EventKind.PROJECT_CREATED: "{who} made the project {project}",
+    EventKind.PROJECT_CREATED: "{who} created the project {project}",
     EventKind.PROJECT_UPDATED: "{who} changed {fields} of {project}",
     EventKind.PROJECT_ARCHIVED: "{who} archived {project}",
-    EventKind.PROJECT_UNARCHIVED: "{who} opened {project} again",
+    EventKind.PROJECT_UNARCHIVED: "{who} unarchived {project}",
     EventKind.PROJECT_DELETED: "{who} deleted {project}",
     EventKind.PROJECT_RESTORED: "{who} restored {project}",
-    EventKind.PROJECT_TRANSFERRED: "{who} handed {project} over to {person}",
+    EventKind.PROJECT_TRANSFERRED: "{who} transferred {project} to {person}",
     EventKind.MEMBER_ADDED: "{who} added {person} to {project}",
-    EventKind.MEMBER_UPDATED: "{who} changed somebody's role in {project}",
-    EventKind.MEMBER_REMOVED: "{person} left {project}",
+    EventKind.MEMBER_UPDATED: "{who} changed a member's role in {project}",
+    EventKind.MEMBER_REMOVED: "{who} removed {person} from {project}",
     EventKind.TASK_CREATED: "{who} created {task}",
     EventKind.TASK_UPDATED: "{who} changed {fields} of {task}",
     EventKind.TASK_COMPLETED: "{who} completed {task}",
@@ -54,40 +54,42 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.COMMENT_UPDATED: "{who} edited a comment on {task}",
     EventKind.COMMENT_DELETED: "{who} deleted a comment on {task}",
     EventKind.ATTACHMENT_CREATED: "{who} attached a file to {task}",
-    EventKind.ATTACHMENT_DELETED: "{who} took a file off {task}",
-    EventKind.NOTIFICATION_CREATED: "You were told of something",
-    EventKind.REMINDER_CREATED: "{who} made a reminder",
+    EventKind.ATTACHMENT_DELETED: "{who} removed a file from {task}",
+    EventKind.NOTIFICATION_CREATED: "You received a notification",
+    EventKind.REMINDER_CREATED: "{who} created a reminder",
     EventKind.REMINDER_UPDATED: "{who} changed {fields} of a reminder",
     EventKind.REMINDER_DELETED: "{who} deleted a reminder",
-    EventKind.REMINDER_DUE: "The time of a reminder has come",
-    EventKind.TIME_ENTRY_CREATED: "{who} entered time",
+    EventKind.REMINDER_DUE: "A reminder was due",
+    EventKind.TIME_ENTRY_CREATED: "{who} created a time entry",
     EventKind.TIME_ENTRY_UPDATED: "{who} changed {fields} of a time entry",
     EventKind.TIME_ENTRY_DELETED: "{who} deleted a time entry",
     EventKind.TIMER_STARTED: "{who} started a timer",
     EventKind.TIMER_STOPPED: "{who} stopped a timer",
-    EventKind.WEBHOOK_CREATED: "{who} made a webhook",
+    EventKind.WEBHOOK_CREATED: "{who} created a webhook",
     EventKind.WEBHOOK_UPDATED: "{who} changed {fields} of a webhook",
     EventKind.WEBHOOK_DELETED: "{who} deleted a webhook",
     EventKind.WEBHOOK_TESTED: "{who} tested a webhook",
-    EventKind.REPORT_EXPORT_UPDATED: "An export of a report went on",
-    EventKind.INTEGRATION_CONNECTED: "{who} connected a project with another service",
+    EventKind.REPORT_EXPORT_UPDATED: "An export of a report was updated",
+    EventKind.INTEGRATION_CONNECTED: "{who} connected a project to another service",
     EventKind.INTEGRATION_UPDATED: "{who} changed {fields} of an integration",
-    EventKind.INTEGRATION_DISCONNECTED: "{who} ended an integration",
-    EventKind.ACCESS_LOST: "{who} ended your access",
+    EventKind.INTEGRATION_DISCONNECTED: "{who} disconnected an integration",
+    EventKind.ACCESS_LOST: "{who} removed your access",
     EventKind.USER_REGISTERED: "{who} registered",
     EventKind.USER_UPDATED: "{who} changed {fields} of a profile",
     EventKind.USER_ACTIVATED: "{who} activated an account",
     EventKind.USER_DEACTIVATED: "{who} deactivated an account",
     EventKind.USER_DELETED: "{who} deleted their account",
     EventKind.SESSION_CREATED: "{who} signed in",
-    EventKind.SESSION_UPDATED: "{who} named a session",
+    EventKind.SESSION_UPDATED: "{who} renamed a session",
     EventKind.SESSION_REVOKED: "{who} ended a session",
-    EventKind.API_KEY_CREATED: "{who} made an API key",
+    EventKind.API_KEY_CREATED: "{who} created an API key",
     EventKind.API_KEY_REVOKED: "{who} revoked an API key",
     EventKind.PASSWORD_CHANGED: "{who} changed their password",
 }
 
-# Fields that one would not call by their names; those with one word are named once.
+# Of a member who removed themselves.
+_LEFT = "{who} left {project}"
+# Fields whose names differ from the everyday words. A word shared by several fields appears once.
 _WORDS = {
     "due_at": "due date",
     "due_on": "due date",
@@ -99,7 +101,7 @@ _WORDS = {
     "allow_overlaps": "rule about overlaps",
     "time_locked_before": "end of the locked time",
 }
-# Changes that name a person.
+# Changes that name a user.
 _PEOPLE = {"assignee", "owner", "user"}
 _NAMES: dict[type[Base], Any] = {
     models.User: lambda user: func.coalesce(user.full_name, user.username),
@@ -129,9 +131,10 @@ def _sentence(
     kind = EventKind(event.kind)
     people = _people(event)
     sentence = SENTENCES.get(kind, "{who}: " + kind.name.replace("_", " ").lower())
+    if kind is EventKind.MEMBER_REMOVED and event.actor_id in people:
+        sentence = _LEFT
     # A sentence begins with a capital letter, but a name stays as its owner writes it.
-    nameless = "Somebody" if sentence.startswith("{person}") else "somebody"
-    person = users.get(people[-1], nameless) if people else nameless
+    person = users.get(people[-1], "somebody") if people else "somebody"
     if kind is EventKind.TASK_ASSIGNED and not _assigned(event):
         person = "nobody"
     return sentence.format(
@@ -144,7 +147,7 @@ def _sentence(
 
 
 def _people(event: Any) -> list[UUID]:
-    """Those named by changes: who it was first, who it is now last."""
+    """Users named by changes: the first former one first, the last new one last."""
     return [
         UUID(value)
         for change in event.changes
@@ -177,7 +180,7 @@ def _quoted(name: str | None, otherwise: str) -> str:
 def _names_statement(model: type[Base], shape: ViewerShape) -> Statement:
     keys = bindparam("keys", None, ARRAY(Uuid()))
     identity: ColumnElement[UUID] = model.id  # type: ignore[attr-defined]
-    # What is in the trash keeps its name in the log of those who saw it.
+    # Rows in the trash keep their names in the log of users who could see them.
     visible = access.read(placeholder_viewer(shape), model, trashed=None)
     return Statement(
         select(identity, _NAMES[model](model).label("name")).where(identity == keys.any_(), visible)
@@ -188,7 +191,7 @@ async def _names(
     info: BatchInfo, model: type[Base], keys: Iterable[UUID | None]
 ) -> dict[UUID, str]:
     wanted = [key for key in set(keys) if key is not None]
-    # Everybody's name is public.
+    # Users' names are public.
     free = model is models.User or may(info.viewer, *(scopes_of_type(TYPE_NAMES[model]) or ()))
     if not wanted or not free:
         return {}

@@ -1,7 +1,7 @@
-"""Root fields of subscriptions: what a client can listen to.
+"""Root fields of subscriptions: what a client can subscribe to.
 
 A subscription's source is a stream of event rows (`events.live`). The transport executes the
-client's selection for each of them, in a context of its own, so that every delivery is read afresh
+client's selection for each of them, in a separate context, so that every delivery is read anew
 and through the access rules.
 """
 
@@ -25,7 +25,7 @@ from graph.types.time.timer_events import TimerChange, about_time, own_time
 
 
 def _subscription(source: Callable[..., Any], description: str) -> Any:
-    """A root field whose values come from a stream; typed by the class's annotation."""
+    """A root field whose values come from a stream; its type is the class's annotation."""
     return strawberry.subscription(resolver=source, description=description)
 
 
@@ -42,14 +42,16 @@ async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Any, None]
 async def _task_events(
     info: strawberry.Info[Context, None],
     filter: Annotated[  # noqa: A002
-        TaskEventFilter | None, strawberry.argument(description="Only events that match.")
+        TaskEventFilter | None,
+        strawberry.argument(description="Delivers only events that match this filter."),
     ] = strawberry.UNSET,
     after: Annotated[
         str | None,
         strawberry.argument(
-            description="A cursor: of the last event you received, or `eventCursor`. What "
-            "happened since comes first, then what happens, nothing lost and nothing twice. "
-            "Without it, what happens from now on; an empty text is the oldest event that is kept."
+            description="The cursor of the last event that you received, or from `eventCursor`. "
+            "Delivers the events since then first, then new ones; none is lost or "
+            "repeated. Without it, delivers new events only. An empty string starts "
+            "at the oldest stored event."
         ),
     ] = strawberry.UNSET,
 ) -> AsyncIterator[TaskEvent]:
@@ -68,8 +70,9 @@ async def _timer_changed(
     after: Annotated[
         str | None,
         strawberry.argument(
-            description="A cursor: what happened since comes first, then what happens. Without "
-            "it, what happens from now on; an empty text is the oldest event that is kept."
+            description="A cursor. Delivers the changes since then first, then new ones. Without "
+            "it, delivers new changes only. An empty string starts at the oldest "
+            "stored event."
         ),
     ] = strawberry.UNSET,
 ) -> AsyncIterator[TimerChange]:
@@ -82,31 +85,30 @@ async def _timer_changed(
 
 async def _export_progress(
     info: strawberry.Info[Context, None],
-    id: Annotated[strawberry.ID, strawberry.argument(description="The export's id.")],  # noqa: A002
+    id: Annotated[strawberry.ID, strawberry.argument(description="The export's ID.")],  # noqa: A002
 ) -> AsyncIterator[ReportExportProgress]:
     info.context.viewer.require()
     key = ids.decode(models.ReportExport, id, ("id",))
     return await progress_of(info.context, key)
 
 
-@strawberry.type(
-    description="What can be listened to, over graphql-transport-ws or server-sent events."
-)
+@strawberry.type(description="Subscriptions, over graphql-transport-ws or server-sent events.")
 class Subscription(NotificationSubscription):
     """Root fields of subscriptions."""
 
     report_export_progress: ReportExportProgress = _subscription(
         _export_progress,
-        "How far one of your exports is, from now on until it is over; then it ends by itself.",
+        "Delivers the progress of one of your exports from now on; ends when the export does.",
     )
     timer_changed: TimerChange = _subscription(
         _timer_changed,
-        "Your timer, on whichever device it is started, stopped, changed or thrown away.",
+        "Delivers your running timer whenever it is started, stopped, changed or discarded, on "
+        "any device.",
     )
     task_events: TaskEvent = _subscription(
         _task_events,
-        "What happens to the tasks and projects that you may see, and to the members of those "
-        "projects, from the moment you may see them. What you may not see any more is told by "
-        "`ACCESS_LOST`. A client that is too slow for 1,000 events or 45 seconds is let go, and "
-        "resumes by its last cursor.",
+        "Delivers events of the tasks and projects that you can see, and of their members, from "
+        "the time you can see them. When you lose access to one, you receive `ACCESS_LOST`. A "
+        "client that falls behind by 1,000 events or 45 seconds is disconnected and resumes from "
+        "its last cursor.",
     )

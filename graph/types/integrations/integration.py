@@ -1,4 +1,4 @@
-"""Integrations in the schema. Credentials are taken and never shown."""
+"""Integrations in the schema. Credentials can be written but not read."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 
 @node_type(
     models.ExternalLink,
-    "An issue or comment of the other service that could not be brought here, or that could not be "
-    "told of a change here. It stops nothing else, and ends as soon as a later attempt succeeds.",
+    "A GitHub issue or comment that could not be synchronized in one of the two directions. It "
+    "does not affect others, and disappears as soon as a later attempt succeeds.",
 )
 class IntegrationProblem(Node):
     """See `db.models.ExternalLink`."""
@@ -56,21 +56,23 @@ class IntegrationProblem(Node):
     id: strawberry.ID = node_id(models.ExternalLink)
     task: Task | None = batch(
         _tasks,
-        "The task; null if there is none, if it is about a comment, or if you do not see it.",
+        "The task; null if there is none, if the problem is about a comment or if you cannot "
+        "see the task.",
         requires=("local_id",),
     )
-    message: str = column(models.ExternalLink.problem, "What is wrong, for people.")
+    message: str = column(models.ExternalLink.problem, "The problem, as a sentence.")
     url: str | None = column(
-        models.ExternalLink.page_url, "The page of the issue or comment; null if not known."
+        models.ExternalLink.page_url, "The page of the issue or comment; null if unknown."
     )
-    since: dt.datetime = column(models.ExternalLink.problem_at, "When this was first seen.")
+    since: dt.datetime = column(models.ExternalLink.problem_at, "When the problem first occurred.")
     retry_at: dt.datetime | None = column(
         models.ExternalLink.retry_at,
-        "When it is tried again by itself, and at once after `integrationSync`; null if it is not.",
+        "When it is retried automatically. `integrationSync` retries at once. Null if no retry "
+        "is scheduled.",
     )
 
 
-@paging.connection_type("A page of problems.", edge="A problem in a list.")
+@paging.connection_type("A page of problems.", edge="A problem in a list, with its cursor.")
 class IntegrationProblemConnection:
     """Relay connection."""
 
@@ -79,46 +81,55 @@ class IntegrationProblemConnection:
 
 @node_type(
     models.Integration,
-    "A project of yours connected with another service. It acts with your rights.",
+    "Connects one of your projects to another service and acts with your permissions.",
 )
 class Integration(Node):
     """See `db.models.Integration`."""
 
     id: strawberry.ID = node_id(models.Integration)
     connector: Connector = column(
-        models.Integration.connector, "The other service.", convert=Connector
+        models.Integration.connector, "The connected service.", convert=Connector
     )
     project: Project | None = to_one(
-        models.Integration.project, "The project; null if you may not see it any more."
+        models.Integration.project, "The project; null if you can no longer see it."
     )
     settings: JSON = column(
         models.Integration.settings,
-        "As they were given. GITHUB: `repository`, `baseUrl`, `assignees`, `comments`; SLACK: "
-        "`events`.",
+        "The settings as they were given. GITHUB: `repository`, `baseUrl`, `assignees`, "
+        "`comments`; SLACK: `events`.",
     )
     status: IntegrationStatus = column(
-        models.Integration.status, "Whether it is at work.", convert=IntegrationStatus
+        models.Integration.status, "The status of the integration.", convert=IntegrationStatus
     )
     last_sync_at: dt.datetime | None = column(
         models.Integration.last_sync_at,
-        "When a synchronisation was last complete, or a message last posted; null before that.",
+        "When the last synchronization completed or the last message was posted; null before "
+        "the first.",
     )
     last_error: str | None = column(
         models.Integration.last_error,
-        "What went wrong since with the connection as a whole; null if nothing did.",
+        "The connection's latest error; null if it has worked since.",
     )
     problems: IntegrationProblemConnection = paging.to_many(
         models.Integration.problems,
-        "What is wrong with single issues and comments, the newest first.",
+        "Problems with single issues and comments, newest first.",
         default_order=(Key(ordering.source(models.ExternalLink.problem_at), descending=True),),
     )
     api_key: ApiKey | None = to_one(models.Integration.api_key, BY_KEY)
-    created_at: dt.datetime = column(models.Integration.created_at, "When it was made.")
-    updated_at: dt.datetime = column(models.Integration.updated_at, "When it changed last.")
-    version: int = column(models.Integration.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(
+        models.Integration.created_at, "When the integration was created."
+    )
+    updated_at: dt.datetime = column(
+        models.Integration.updated_at, "When the integration last changed."
+    )
+    version: int = column(
+        models.Integration.version, "Increases with each change; pass it as `ifVersion`."
+    )
 
 
-@paging.connection_type("A page of integrations.", edge="An integration in a list.")
+@paging.connection_type(
+    "A page of integrations.", edge="An integration in a list, with its cursor."
+)
 class IntegrationConnection:
     """Relay connection."""
 
@@ -134,12 +145,12 @@ class IntegrationQuery:
 
     integration: Integration | None = by_id(
         models.Integration,
-        "The integration's id.",
-        "An integration of yours; null with `NOT_FOUND` if there is none.",
+        "The integration's ID.",
+        "One of your integrations; null with `NOT_FOUND` if it does not exist.",
     )
     integrations: IntegrationConnection = paging.connection(
         models.Integration,
-        "Your integrations, the oldest first unless ordered otherwise.",
+        "Your integrations, oldest first by default.",
         order_type=IntegrationOrder,
         default_order=(Key(ordering.source(models.Integration.created_at)),),
     )
@@ -151,30 +162,30 @@ class IntegrationQuery:
 @strawberry.type
 class _IntegrationPayload(Payload):
     integration: Integration | None = ref(
-        models.Integration, "The integration; null if nothing was done."
+        models.Integration, "The integration; null if nothing was changed."
     )
 
 
-@payload("The answer of `integrationConnect`.")
+@payload("Payload of `integrationConnect`.")
 class IntegrationConnectPayload(_IntegrationPayload):
     """`integrationConnect`."""
 
 
-@payload("The answer of `integrationUpdate`; with `CONFLICT`, the integration as it is.")
+@payload("Payload of `integrationUpdate`. On `CONFLICT`, `integration` is the current one.")
 class IntegrationUpdatePayload(_IntegrationPayload):
     """`integrationUpdate`."""
 
 
-@payload("The answer of `integrationSync`.")
+@payload("Payload of `integrationSync`.")
 class IntegrationSyncPayload(_IntegrationPayload):
     """`integrationSync`."""
 
 
-@payload("The answer of `integrationDisconnect`.")
+@payload("Payload of `integrationDisconnect`.")
 class IntegrationDisconnectPayload(Payload):
     """`integrationDisconnect`."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the integration had.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted integration.")
 
 
 def _id(data: IntegrationInput | IntegrationUpdateInput) -> Any:
@@ -196,7 +207,7 @@ def _settings(
     github: GitHubSettingsInput | None = given(data.github)
     slack: SlackSettingsInput | None = given(data.slack)
     if github is not None and slack is not None:
-        raise BadInput("Give github or slack, not both.", path=("slack",))
+        raise BadInput("Provide either github or slack, not both.", path=("slack",))
     if github is not None:
         with_comments = given(github.comments)
         return GitHubSettings(
@@ -209,7 +220,7 @@ def _settings(
 
 
 async def _check_scopes(work: Work, integration: models.Integration) -> None:
-    """An API key must not have itself told, elsewhere, what it may not read."""
+    """An API key must not send what it cannot read to another service."""
     demand(await sender_of(work, integration), domain.scopes_of(integration))
 
 
@@ -217,7 +228,7 @@ async def _connect(context: Context, work: Work, data: IntegrationConnectInput) 
     settings = _settings(data)
     project_id = ids.decode(models.Project, data.project_id, ("project_id",))
     if settings is None:
-        raise BadInput("Give github or slack.", path=("github",))
+        raise BadInput("Provide github or slack.", path=("github",))
     made = await domain.connect(work, _reach(context), project_id, settings, data.credentials)
     await _check_scopes(work, made)
     return {"integration": made.id}
@@ -254,25 +265,25 @@ class IntegrationMutation:
     integration_connect: IntegrationConnectPayload = mutation(
         _connect,
         IntegrationConnectInput,
-        "Connect a project, in which you may make tasks, with another service. At most 50 of "
-        "yours; a repository once a project. An API key needs its scopes for all that passes: for "
-        "GITHUB `tasks:write` and `comments:write`, for SLACK `events:read`, `projects:read`, "
-        "`tasks:read` and those of the kinds of events.",
+        "Connects a project in which you can create tasks to another service. You can have at "
+        "most 50 integrations, and a repository only once per project. An API key needs the "
+        "scopes for all data that passes: for GITHUB `tasks:write` and `comments:write`; for "
+        "SLACK `events:read`, `projects:read`, `tasks:read` and those of the kinds of events.",
         in_context=True,
     )
     integration_update: IntegrationUpdatePayload = mutation(
         _update,
         IntegrationUpdateInput,
-        "Change settings or credentials of an integration, pause it, or let it go on.",
+        "Changes the settings or credentials of an integration, pauses it or resumes it.",
         in_context=True,
     )
     integration_disconnect: IntegrationDisconnectPayload = mutation(
         _disconnect,
         IntegrationInput,
-        "Delete an integration with its credentials. What was imported stays.",
+        "Deletes an integration and its credentials. Imported tasks and comments stay.",
     )
     integration_sync: IntegrationSyncPayload = mutation(
         _sync,
         IntegrationInput,
-        "Synchronise now, and not only at the next of the times that lie 10 minutes apart.",
+        "Synchronizes now instead of at the next scheduled run (every 10 minutes).",
     )

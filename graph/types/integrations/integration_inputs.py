@@ -24,13 +24,13 @@ from graph.kit import ordering
 from graph.kit.ordering import OrderBy
 
 _CREDENTIALS = (
-    "GITHUB: a token that may read and write the repository's issues. SLACK: the address of the "
-    "incoming webhook. Encrypted, and never shown again."
+    "GITHUB: a token that can read and write the repository's issues. SLACK: the URL of the "
+    "incoming webhook. Stored encrypted and never shown again."
 )
 
 
 def sync_problem(_: Viewer, task: Any) -> Any:
-    """What is wrong between a task and its issue, for whoever sees the task."""
+    """The synchronization problem of a task, for every user who can see the task."""
     link = aliased(models.ExternalLink)
     return (
         select(link.problem)
@@ -41,78 +41,83 @@ def sync_problem(_: Viewer, task: Any) -> Any:
     )
 
 
-@ordering.order_input("One step of an ordering of integrations; give exactly one field.")
+@ordering.order_input("Sort key for integrations. Provide exactly one field.")
 class IntegrationOrder:
     """Orderings of integrations."""
 
-    created_at: OrderBy | None = ordering.by(models.Integration.created_at, "By age.")
+    created_at: OrderBy | None = ordering.by(
+        models.Integration.created_at, "Sorts by creation time."
+    )
 
 
-@strawberry.input(description="Who somebody on GitHub is here.")
+@strawberry.input(description="Maps a GitHub login to a Taskloom user.")
 class GitHubAssigneeInput:
-    """One pair of names."""
+    """A pair of names."""
 
     login: str = required("The login on GitHub.")
-    username: str = required("The username here.", metadata={NAMES: Names.USERNAME})
+    username: str = required("The username in Taskloom.", metadata={NAMES: Names.USERNAME})
 
 
-@strawberry.input(description="What to import from GitHub.")
+@strawberry.input(description="Settings of a GITHUB integration.")
 class GitHubSettingsInput:
     """Settings of GITHUB."""
 
-    repository: str = required("Owner and name: `octocat/hello-world`.")
+    repository: str = required("Owner and name of the repository: `octocat/hello-world`.")
     base_url: str | None = optional(
-        "Address of the API of a GitHub Enterprise server, `https://github.example.com/api/v3`; "
-        "GitHub's own unless given."
+        "The API URL of a GitHub Enterprise server, such as "
+        "`https://github.example.com/api/v3`. Defaults to github.com."
     )
     assignees: list[GitHubAssigneeInput] | None = optional(
-        "Whom issues are assigned to here, at most 200; nobody unless given. Members of the "
-        "project count."
+        "Which users issues are assigned to, at most 200 pairs. Only project members are "
+        "assigned. By default no one is."
     )
-    comments: bool | None = optional("Whether to import comments too; true unless given.")
+    comments: bool | None = optional("Whether to import comments; true by default.")
 
 
-@strawberry.input(description="What to tell a channel of.")
+@strawberry.input(description="Settings of a SLACK integration.")
 class SlackSettingsInput:
     """Settings of SLACK."""
 
     events: list[EventKind] | None = optional(
-        "Kinds of events of the project: of projects, members, tasks, comments or attachments. "
-        "TASK_CREATED, TASK_COMPLETED and COMMENT_CREATED unless given."
+        "Kinds of events to post, about the project and its members, tasks, comments or "
+        "attachments. Defaults to TASK_CREATED, TASK_COMPLETED and COMMENT_CREATED."
     )
 
 
-@strawberry.input(description="A new integration. Give `github` or `slack`.")
+@strawberry.input(
+    description="Input for `integrationConnect`. Provide exactly one of `github` and `slack`."
+)
 class IntegrationConnectInput(MutationInput):
-    """Input of `integrationConnect`."""
+    """Input for `integrationConnect`."""
 
-    project_id: strawberry.ID = required("The project.")
-    github: GitHubSettingsInput | None = optional("Connect with issues on GitHub.")
+    project_id: strawberry.ID = required("The project to connect.")
+    github: GitHubSettingsInput | None = optional("Connects the project to issues on GitHub.")
     slack: SlackSettingsInput | None = optional(
-        "Connect with a channel of Slack, or of what takes the same incoming webhooks."
+        "Connects the project to a Slack channel, or to any service with Slack-compatible "
+        "incoming webhooks."
     )
     credentials: str = required(_CREDENTIALS)
 
 
-@strawberry.input(description="Changes to an integration; what is left out stays.")
+@strawberry.input(description="Input for `integrationUpdate`. Omitted fields stay unchanged.")
 class IntegrationUpdateInput(UpdateInput):
-    """Input of `integrationUpdate`."""
+    """Input for `integrationUpdate`."""
 
-    id: strawberry.ID = required("The integration.")
+    id: strawberry.ID = required("The integration to change.")
     github: GitHubSettingsInput | None = optional(
-        "Settings of GITHUB, all of them; the repository stays what it is."
+        "The complete settings of a GITHUB integration. The repository cannot be changed."
     )
-    slack: SlackSettingsInput | None = optional("Settings of SLACK, all of them.")
+    slack: SlackSettingsInput | None = optional("The complete settings of a SLACK integration.")
     credentials: str | None = optional(_CREDENTIALS)
     status: IntegrationStatus | None = optional(
-        "PAUSED, or ACTIVE to go on. What happened while it was paused is not told later; what "
-        "changed on the other side is imported."
+        "PAUSED to pause it, ACTIVE to resume it. Events during a pause are not sent later; "
+        "changes in the other service are imported."
     )
     take_over: bool | None = optional(TAKE_OVER)
 
 
-@strawberry.input(description="An integration.")
+@strawberry.input(description="Input for `integrationSync` and `integrationDisconnect`.")
 class IntegrationInput(MutationInput):
-    """Input of mutations that take an integration and nothing more."""
+    """Input for mutations that need only an integration."""
 
     id: strawberry.ID = required("The integration.")

@@ -59,8 +59,8 @@ async def _events(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 
 
 def _of_those_scopes(column_: Any, description: str) -> Any:
-    """A text that an API key reads with the scopes of all that was sent, or is told which it lacks;
-    a receiver may answer with what it got.
+    """A text that an API key can read only with the scopes of everything that was sent, since the
+    receiver can echo what it got. The error names a missing scope.
     """
     label = column_.key
 
@@ -68,14 +68,14 @@ def _of_those_scopes(column_: Any, description: str) -> Any:
         return [_guarded(info.viewer, parent, getattr(parent, label)) for parent in parents]
 
     requires = (label, models.WebhookDelivery.scopes)
-    more = "An API key needs the scopes of all that was sent."
+    more = "An API key needs the scopes of everything that was sent."
     return batch(texts, f"{description} {more}", requires=requires)
 
 
 def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden | None:
     if text is not None:
         try:
-            # Of those from before this was noted nobody knows what is in them.
+            # Deliveries from before scopes were recorded have unknown content.
             demand(viewer, ["read"] if delivery.scopes is None else delivery.scopes)
         except Forbidden as missing:
             return missing
@@ -84,58 +84,63 @@ def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden
 
 @node_type(
     models.WebhookDelivery,
-    "An event for a webhook: what was sent at the latest attempt, and what came back. Kept for 30 "
-    "days.",
+    "The delivery of one event to a webhook: the request of the latest attempt and its "
+    "response. Kept for 30 days.",
 )
 class WebhookDelivery(Node):
     """See `db.models.WebhookDelivery`."""
 
     id: strawberry.ID = node_id(models.WebhookDelivery)
-    webhook: Webhook | None = to_one(models.WebhookDelivery.webhook, "Where it goes.")
+    webhook: Webhook | None = to_one(models.WebhookDelivery.webhook, "The webhook.")
     event_id: strawberry.ID = column(
         models.WebhookDelivery.event_id,
-        "The event's id, which is sent as `webhook-id` with every attempt: receivers know by it "
-        "what they have already.",
+        "The event's ID. It is sent as `webhook-id` with every attempt, so that receivers can "
+        "recognize repeated deliveries.",
         convert=ids.Encoder(models.Event),
     )
     event: TaskEvent | None = batch(
-        _events, "The event; null if you may not see it any more.", requires=("event_id",)
+        _events, "The event; null if you can no longer see it.", requires=("event_id",)
     )
     state: DeliveryState = column(
-        models.WebhookDelivery.state, "What has become of it.", convert=DeliveryState
+        models.WebhookDelivery.state, "The state of the delivery.", convert=DeliveryState
     )
-    is_test: bool = column(models.WebhookDelivery.is_test, "Whether it was asked for as a test.")
-    attempt: int = column(models.WebhookDelivery.attempt, "How many attempts there were.")
+    is_test: bool = column(models.WebhookDelivery.is_test, "Whether it is a test delivery.")
+    attempt: int = column(models.WebhookDelivery.attempt, "The number of attempts so far.")
     attempted_at: dt.datetime | None = column(
-        models.WebhookDelivery.attempted_at, "When the latest attempt began."
+        models.WebhookDelivery.attempted_at, "When the latest attempt started."
     )
     next_attempt_at: dt.datetime | None = column(
-        models.WebhookDelivery.next_attempt_at, "When the next one follows; null if none does."
+        models.WebhookDelivery.next_attempt_at,
+        "When the next attempt is made; null if none is scheduled.",
     )
     request_headers: JSON | None = column(
         models.WebhookDelivery.request_headers,
-        "The headers that were sent, without the signatures.",
+        "The request headers, without the signatures.",
     )
     request_body: str | None = _of_those_scopes(
-        models.WebhookDelivery.request_body, "The body that was sent."
+        models.WebhookDelivery.request_body, "The request body."
     )
     response_status: int | None = column(
-        models.WebhookDelivery.response_status, "The answer's status; null if none came."
+        models.WebhookDelivery.response_status,
+        "The HTTP status of the response; null if there was none.",
     )
     response_body: str | None = _of_those_scopes(
         models.WebhookDelivery.response_body,
-        "How the answer's body begins; the rest after 10,000 bytes is not read.",
+        "The first 10,000 bytes of the response body; the rest is not read.",
     )
     duration_ms: int | None = column(
-        models.WebhookDelivery.duration_ms, "Milliseconds from the request to the answer's end."
+        models.WebhookDelivery.duration_ms,
+        "The time from the start of the request to the end of the response, in milliseconds.",
     )
     error: str | None = column(
-        models.WebhookDelivery.error, "Why it failed or was skipped, for people."
+        models.WebhookDelivery.error, "Why the delivery failed or was skipped, as a sentence."
     )
-    created_at: dt.datetime = column(models.WebhookDelivery.created_at, "When it was first due.")
+    created_at: dt.datetime = column(
+        models.WebhookDelivery.created_at, "When the delivery was first due."
+    )
 
 
-@paging.connection_type("A page of deliveries.", edge="A delivery in a list.")
+@paging.connection_type("A page of deliveries.", edge="A delivery in a list, with its cursor.")
 class WebhookDeliveryConnection:
     """Relay connection."""
 
@@ -143,65 +148,70 @@ class WebhookDeliveryConnection:
 
 
 def _rotating_until(_viewer: Any, webhook: Any) -> Any:
-    # Not always the latest one's: it may have been given less time than those before it.
+    # Not always the latest secret's: it may have been given a shorter overlap than earlier ones.
     until = func.unnest(webhook.old_secrets_until).column_valued("until")
     return select(func.max(until)).where(until > func.now()).scalar_subquery()
 
 
 @node_type(
     models.Webhook,
-    "An address that events are sent to, signed as Standard Webhooks (standardwebhooks.com) says.",
+    "A URL that events are sent to, signed according to Standard Webhooks (standardwebhooks.com).",
 )
 class Webhook(Node):
     """See `db.models.Webhook`. Secrets are not shown again."""
 
     id: strawberry.ID = node_id(models.Webhook)
-    url: str = column(models.Webhook.url, "Where events are sent.")
+    url: str = column(models.Webhook.url, "The URL that events are sent to.")
     events: list[EventKind] | None = column(
         models.Webhook.events,
-        "Only these kinds of events; null for all.",
+        "The kinds of events that are sent; null for all.",
         convert=lambda kinds: [EventKind(kind) for kind in kinds],
     )
     filter: JSON | None = column(
-        models.Webhook.filter, "Only events that match this `TaskEventFilter`; null for all."
+        models.Webhook.filter, "Sends only events that match this `TaskEventFilter`; null for all."
     )
     payload: str = expression(
         models.Webhook,
         "payload_or_default",
         lambda _viewer, webhook: func.coalesce(webhook.payload, webhook_payload.DEFAULT),
-        "What is sent: a selection on `TaskEvent`.",
+        "The payload: a GraphQL selection on `TaskEvent`.",
     )
     status: WebhookStatus = column(
         models.Webhook.status, "Whether events are sent.", convert=WebhookStatus
     )
-    disabled_reason: str | None = column(models.Webhook.disabled_reason, "Why nothing is sent.")
+    disabled_reason: str | None = column(
+        models.Webhook.disabled_reason, "Why the webhook was disabled."
+    )
     disabled_at: dt.datetime | None = column(
-        models.Webhook.disabled_at, "Since when nothing is sent."
+        models.Webhook.disabled_at, "When the webhook was disabled."
     )
     failing_since: dt.datetime | None = column(
         models.Webhook.failing_since,
-        "Since when no attempt has succeeded; null while they do. After 120 hours it is disabled.",
+        "When deliveries began to fail; null while they succeed. The webhook is disabled after "
+        "120 hours.",
     )
     old_secret_until: dt.datetime | None = expression(
         models.Webhook,
         "rotating_until",
         _rotating_until,
-        "Until when a secret from before the last rotation signs as well; null if none does.",
+        "Until when a secret from before the last rotation also signs requests; null if none does.",
     )
     deliveries: WebhookDeliveryConnection = paging.to_many(
         models.Webhook.deliveries,
-        "What was sent and is to be sent, the newest first unless ordered otherwise.",
+        "Past and scheduled deliveries, newest first by default.",
         filter_type=WebhookDeliveryFilter,
         order_type=WebhookDeliveryOrder,
         default_order=(Key(ordering.source(models.WebhookDelivery.created_at), descending=True),),
     )
     api_key: ApiKey | None = to_one(models.Webhook.api_key, BY_KEY)
-    created_at: dt.datetime = column(models.Webhook.created_at, "When it was made.")
-    updated_at: dt.datetime = column(models.Webhook.updated_at, "When it changed last.")
-    version: int = column(models.Webhook.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(models.Webhook.created_at, "When the webhook was created.")
+    updated_at: dt.datetime = column(models.Webhook.updated_at, "When the webhook last changed.")
+    version: int = column(
+        models.Webhook.version, "Increases with each change; pass it as `ifVersion`."
+    )
 
 
-@paging.connection_type("A page of webhooks.", edge="A webhook in a list.")
+@paging.connection_type("A page of webhooks.", edge="A webhook in a list, with its cursor.")
 class WebhookConnection:
     """Relay connection."""
 
@@ -217,12 +227,12 @@ class WebhookQuery:
 
     webhook: Webhook | None = by_id(
         models.Webhook,
-        "The webhook's id.",
-        "A webhook of yours; null with `NOT_FOUND` if there is none.",
+        "The webhook's ID.",
+        "One of your webhooks; null with `NOT_FOUND` if it does not exist.",
     )
     webhooks: WebhookConnection = paging.connection(
         models.Webhook,
-        "Your webhooks, the oldest first unless ordered otherwise.",
+        "Your webhooks, oldest first by default.",
         order_type=WebhookOrder,
         default_order=(Key(ordering.source(models.Webhook.created_at)),),
     )
@@ -233,15 +243,15 @@ class WebhookQuery:
 
 @strawberry.type
 class _WebhookPayload(Payload):
-    webhook: Webhook | None = ref(models.Webhook, "The webhook; null if nothing was done.")
+    webhook: Webhook | None = ref(models.Webhook, "The webhook; null if nothing was changed.")
 
 
 @strawberry.type
 class _SecretPayload(_WebhookPayload):
     secret: str | None = value(
         "secret",
-        "The secret, `whsec_…`: shown this once, and left out of a repeat. Receivers verify "
-        "signatures with it.",
+        "The signing secret, `whsec_…`, with which receivers verify signatures. It is shown "
+        "only once; null if `replayed` is true.",
     )
 
 
@@ -252,39 +262,39 @@ class _DeliveryPayload(Payload):
     )
 
 
-@payload("The answer of `webhookCreate`.")
+@payload("Payload of `webhookCreate`.")
 class WebhookCreatePayload(_SecretPayload):
     """`webhookCreate`."""
 
 
-@payload("The answer of `webhookUpdate`; with `CONFLICT`, the webhook as it is.")
+@payload("Payload of `webhookUpdate`. On `CONFLICT`, `webhook` is the current one.")
 class WebhookUpdatePayload(_WebhookPayload):
     """`webhookUpdate`."""
 
 
-@payload("The answer of `webhookDelete`.")
+@payload("Payload of `webhookDelete`.")
 class WebhookDeletePayload(Payload):
     """`webhookDelete`."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the webhook had.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted webhook.")
 
 
-@payload("The answer of `webhookSecretRotate`.")
+@payload("Payload of `webhookSecretRotate`.")
 class WebhookSecretRotatePayload(_SecretPayload):
     """`webhookSecretRotate`."""
 
 
-@payload("The answer of `webhookTest`.")
+@payload("Payload of `webhookTest`.")
 class WebhookTestPayload(_DeliveryPayload):
     """`webhookTest`."""
 
 
-@payload("The answer of `webhookDeliveryRetry`.")
+@payload("Payload of `webhookDeliveryRetry`.")
 class WebhookDeliveryRetryPayload(_DeliveryPayload):
     """`webhookDeliveryRetry`."""
 
 
-@payload("The answer of `webhookReplay`.")
+@payload("Payload of `webhookReplay`.")
 class WebhookReplayPayload(_WebhookPayload):
     """`webhookReplay`."""
 
@@ -306,8 +316,8 @@ def _checked_filter(context: Context, wanted: TaskEventFilter | None) -> Any:
 
 
 async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
-    """Whatever was changed: with another address, too, a payload goes to somebody else. An API key
-    must not have itself told, by payload, kinds or filter, what it may not read.
+    """Called after any change: with another URL, too, the payload has a new receiver. An API key
+    must not send, through payload, kinds or filter, what it cannot read.
     """
     assert context.selection_index is not None, "the executor keeps one with the document"
     schema = context.selection_index.schema
@@ -397,41 +407,44 @@ class WebhookMutation:
     webhook_create: WebhookCreatePayload = mutation(
         _create,
         WebhookCreateInput,
-        "Have events sent to an address, from now on. At most 50 of yours. An API key needs its "
-        "scopes for all that is sent, and the webhook ends with the key.",
+        "Creates a webhook: events from now on are sent to its URL. You can have at most 50 "
+        "webhooks. An API key needs the scopes of everything that is sent; the webhook stops "
+        "with the key.",
         in_context=True,
         secrets=("secret",),
     )
     webhook_update: WebhookUpdatePayload = mutation(
         _update,
         WebhookUpdateInput,
-        "Change a webhook, turn it off or on, take it over from an API key.",
+        "Changes a webhook, disables or enables it, or takes it over from an API key.",
         in_context=True,
     )
     webhook_delete: WebhookDeletePayload = mutation(
-        _delete, WebhookDeleteInput, "Delete a webhook with its deliveries."
+        _delete, WebhookDeleteInput, "Deletes a webhook and its deliveries."
     )
     webhook_secret_rotate: WebhookSecretRotatePayload = mutation(
         _rotate,
         WebhookSecretRotateInput,
-        "Give a webhook a new secret. For a while requests carry the signatures of both.",
+        "Creates a new secret for a webhook. During an overlap, requests carry signatures of "
+        "both the old and the new secret.",
         in_context=True,
         secrets=("secret",),
     )
     webhook_test: WebhookTestPayload = mutation(
         _test,
         WebhookTestInput,
-        "Send a `WEBHOOK_TESTED` event to a webhook, once, whatever its filter and even while it "
-        "is disabled. See `Webhook.deliveries` for what came of it.",
+        "Sends a single `WEBHOOK_TESTED` event to a webhook, regardless of its filter and even "
+        "while it is disabled. `Webhook.deliveries` shows the result.",
     )
     webhook_delivery_retry: WebhookDeliveryRetryPayload = mutation(
         _retry,
         WebhookDeliveryRetryInput,
-        "Send a delivery again, at once, whatever became of it before. The payload is made anew.",
+        "Sends a delivery again immediately, whether or not it succeeded. The payload is "
+        "generated again.",
     )
     webhook_replay: WebhookReplayPayload = mutation(
         _replay,
         WebhookReplayInput,
-        "Send the events of a time again: those that were sent, successfully or not, and those "
-        "that were missed because the webhook was disabled or did not exist yet.",
+        "Sends the events of a period again: those that were sent, successfully or not, and "
+        "those that were missed because the webhook was disabled or did not exist yet.",
     )

@@ -1,4 +1,4 @@
-"""Inputs of webhooks: filters, orderings, and what mutations take."""
+"""Filters, orderings and mutation inputs of webhooks."""
 
 from __future__ import annotations
 
@@ -16,125 +16,128 @@ from graph.kit.ordering import OrderBy
 from graph.types.events.event_filter import TaskEventFilter
 
 _URL = (
-    "Where to send events: https://, without a user name, on the public internet. At most 2,000 "
-    "characters."
+    "The URL that events are sent to: https://, without a user name, on the public internet, up "
+    "to 2,000 characters."
 )
-_EVENTS = "Only these kinds of events; a loss of access is one of them like any other."
-_FILTER = "Only events that match, and of these only what you may see, as with `taskEvents`."
+_EVENTS = "Sends only these kinds of events; `ACCESS_LOST` must be listed too if you want it."
+_FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
-    "What to send, as a selection on `TaskEvent` in braces: `{ kind task { title } }`. Fragments "
-    "may follow it. It is run with your rights when it is sent."
+    "The payload, as a GraphQL selection on `TaskEvent` in braces: `{ kind task { title } }`. "
+    "Fragments can follow it. It is executed with your permissions at the time of delivery."
 )
 
 
-@strawberry.input(description="Compares states of deliveries.")
+@strawberry.input(description="Compares delivery states.")
 class WebhookDeliveryStateFilter:
     """Comparators of `WebhookDeliveryState`."""
 
-    eq: DeliveryState | None = optional("This state.")
-    not_eq: DeliveryState | None = optional("Any other state.")
-    in_: list[DeliveryState] | None = optional("One of these states.", name="in")
-    not_in: list[DeliveryState] | None = optional("None of these states.")
+    eq: DeliveryState | None = optional("Is equal to this state.")
+    not_eq: DeliveryState | None = optional("Is not equal to this state.")
+    in_: list[DeliveryState] | None = optional("Is one of these states.", name="in")
+    not_in: list[DeliveryState] | None = optional("Is none of these states.")
 
 
-@filtering.filter_input("Which deliveries.")
+@filtering.filter_input("Filter for deliveries.")
 class WebhookDeliveryFilter:
-    """Criteria on deliveries."""
+    """Filter for deliveries."""
 
     event_id: IDFilter | None = filtering.by_id(
         models.WebhookDelivery.event_id, models.Event, "The event.", seen_with_row=True
     )
     state: WebhookDeliveryStateFilter | None = filtering.by(
-        models.WebhookDelivery.state, "What has become of it."
+        models.WebhookDelivery.state, "The state of the delivery."
     )
     is_test: bool | None = filtering.by_condition(
-        lambda _, delivery: delivery.is_test, "Whether it was a test."
+        lambda _, delivery: delivery.is_test, "Whether it is a test delivery."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.WebhookDelivery.created_at, "When it was first due."
+        models.WebhookDelivery.created_at, "When the delivery was first due."
     )
 
 
-@ordering.order_input("One step of an ordering of deliveries; give exactly one field.")
+@ordering.order_input("Sort key for deliveries. Provide exactly one field.")
 class WebhookDeliveryOrder:
     """Orderings of deliveries."""
 
     created_at: OrderBy | None = ordering.by(
-        models.WebhookDelivery.created_at, "By the time at which it was first due."
+        models.WebhookDelivery.created_at, "Sorts by when the delivery was first due."
     )
 
 
-@ordering.order_input("One step of an ordering of webhooks; give exactly one field.")
+@ordering.order_input("Sort key for webhooks. Provide exactly one field.")
 class WebhookOrder:
     """Orderings of webhooks."""
 
-    created_at: OrderBy | None = ordering.by(models.Webhook.created_at, "By age.")
+    created_at: OrderBy | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
 
 
-@strawberry.input(description="A new webhook.")
+@strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
-    """Input of `webhookCreate`."""
+    """Input for `webhookCreate`."""
 
     url: str = required(_URL)
-    events: list[EventKind] | None = optional(f"{_EVENTS} All unless given.")
+    events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
     filter: TaskEventFilter | None = optional(_FILTER)
-    payload: str | None = optional(f"{_PAYLOAD} A default one unless given: `Webhook.payload`.")
+    payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
 
 
-@strawberry.input(description="Changes to a webhook; what is left out stays.")
+@strawberry.input(description="Input for `webhookUpdate`. Omitted fields stay unchanged.")
 class WebhookUpdateInput(UpdateInput):
-    """Input of `webhookUpdate`."""
+    """Input for `webhookUpdate`."""
 
-    id: strawberry.ID = required("The webhook.")
+    id: strawberry.ID = required("The webhook to change.")
     url: str | None = optional(_URL)
-    events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all.")
-    filter: strawberry.Maybe[TaskEventFilter | None] = change(f"{_FILTER} Null for none.")
-    payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default one.")
+    events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
+    filter: strawberry.Maybe[TaskEventFilter | None] = change(f"{_FILTER} Null for no filter.")
+    payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
     status: WebhookStatus | None = optional(
-        "Turn it off, or on again; it begins then with what happens from that moment."
+        "Disables or enables the webhook. Once enabled, it sends events from that moment on."
     )
     take_over: bool | None = optional(TAKE_OVER)
 
 
 @strawberry.input(description="A webhook.")
 class WebhookInput(MutationInput):
-    """What mutations of one webhook take."""
+    """Input for mutations of one webhook."""
 
     id: strawberry.ID = required("The webhook.")
 
 
-@strawberry.input(description="The webhook to delete.")
+@strawberry.input(description="Input for `webhookDelete`.")
 class WebhookDeleteInput(WebhookInput):
-    """Input of `webhookDelete`."""
+    """Input for `webhookDelete`."""
 
 
-@strawberry.input(description="The webhook to test.")
+@strawberry.input(description="Input for `webhookTest`.")
 class WebhookTestInput(WebhookInput):
-    """Input of `webhookTest`."""
+    """Input for `webhookTest`."""
 
 
-@strawberry.input(description="A webhook to get a new secret.")
+@strawberry.input(description="Input for `webhookSecretRotate`.")
 class WebhookSecretRotateInput(UpdateInput):
-    """Input of `webhookSecretRotate`."""
+    """Input for `webhookSecretRotate`."""
 
     id: strawberry.ID = required("The webhook.")
     overlap_hours: int | None = optional(
-        "Hours for which the old secret goes on to sign beside the new one: 24 unless given, at "
-        f"most {MAX_OVERLAP_HOURS}; 0 where it leaked, and then those from earlier rotations end "
-        "with it."
+        "For how many hours the old secret signs requests beside the new one: 24 by default, at "
+        f"most {MAX_OVERLAP_HOURS}. Use 0 if the secret leaked; secrets of earlier rotations "
+        "then end too."
     )
 
 
-@strawberry.input(description="A delivery to send again.")
+@strawberry.input(description="Input for `webhookDeliveryRetry`.")
 class WebhookDeliveryRetryInput(MutationInput):
-    """Input of `webhookDeliveryRetry`."""
+    """Input for `webhookDeliveryRetry`."""
 
-    id: strawberry.ID = required("The delivery.")
+    id: strawberry.ID = required("The delivery to send again.")
 
 
-@strawberry.input(description="Events to send again.")
+@strawberry.input(description="Input for `webhookReplay`.")
 class WebhookReplayInput(WebhookInput):
-    """Input of `webhookReplay`."""
+    """Input for `webhookReplay`."""
 
-    from_: dt.datetime = required("Events from this moment on, of the last 30 days.", name="from")
-    to: dt.datetime = required("Events before this moment.")
+    from_: dt.datetime = required(
+        "The start of the period, within the last 30 days; events at this time are included.",
+        name="from",
+    )
+    to: dt.datetime = required("The end of the period; events at this time are not included.")

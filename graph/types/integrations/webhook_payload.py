@@ -1,8 +1,8 @@
-"""The payload of a webhook: a GraphQL selection on an event, as its owner wrote it.
+"""The payload of a webhook: a GraphQL selection on an event, written by the webhook's owner.
 
 `{ kind task { title } }` stands for the subscription `{ taskEvents { kind task { title } } }`, and
-is executed as one delivery of it. What was written is parsed and printed again within that frame,
-so that no text can reach out of it. Fragments may follow the selection; variables there are none.
+is executed like one delivery of it. The selection is parsed and printed again inside that frame, so
+that no text can break out of it. Fragments can follow the selection; variables are not supported.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from graph.request.scopes import demand, may, scopes_of
 FIELD: Final = "taskEvents"
 PATH: Final = ("payload",)
 
-# What the default one tells of the subject beside its id, by type. Tasks, projects and people stand
-# in fields of their own.
+# What the default payload selects of the subject beside its ID, by type. Tasks, projects and users
+# have fields of their own.
 _SUBJECTS: Final[Mapping[str, str]] = {
     "ProjectMember": "role user { id username fullName }",
     "TaskShare": "permission expiresAt user { id username fullName }",
@@ -45,7 +45,7 @@ _SUBJECTS: Final[Mapping[str, str]] = {
     "TimeEntry": "description startedAt endedAt durationSeconds billable user { id username }",
     "Reminder": "message task { id number title } project { id key name }",
 }
-# What these show of other nouns.
+# The scopes for what these select of other resources.
 _MORE: Final[Mapping[str, tuple[str, ...]]] = {"Reminder": ("projects:read", "tasks:read")}
 _THINGS: Final[Mapping[str, str]] = {
     "Project": "id key name",
@@ -54,7 +54,7 @@ _THINGS: Final[Mapping[str, str]] = {
 
 
 def _default(readable: Callable[[str], bool]) -> str:
-    """`readable`: of the types that it shows, which."""
+    """The default selection, with only the types for which `readable` is true."""
     covered = "".join(
         f"\n    ... on {name} {{ {fields} }}"
         for name, fields in _SUBJECTS.items()
@@ -83,8 +83,8 @@ DEFAULT: Final = _default(lambda _: True)
 
 
 def kept(selection: str | None, viewer: Viewer) -> str | None:
-    """What is kept for a selection, None being the default one. An API key that may not read all
-    that this tells of keeps one that tells of what it may read.
+    """The selection to store for `selection`, where None is the default one. An API key that cannot
+    read everything in the default stores a reduced default.
     """
     if selection is not None or viewer.scopes is None:
         return selection
@@ -99,7 +99,7 @@ def document_of(selection: str | None) -> str:
     try:
         first, *others = parse(selection or DEFAULT, allow_empty_selection_sets=False).definitions
     except GraphQLError as error:
-        raise BadInput(f"The payload is no selection: {error.message}", path=PATH) from None
+        raise BadInput(f"payload must be a GraphQL selection: {error.message}", path=PATH) from None
     if (
         not isinstance(first, OperationDefinitionNode)
         or first.operation is not OperationType.QUERY
@@ -109,8 +109,8 @@ def document_of(selection: str | None) -> str:
         or not all(isinstance(other, FragmentDefinitionNode) for other in others)
     ):
         raise BadInput(
-            "The payload must be a selection on TaskEvent, such as { kind task { title } }, and "
-            "fragments that it uses.",
+            "payload must be a selection on TaskEvent, such as { kind task { title } }, "
+            "followed only by fragments that it uses.",
             path=PATH,
         )
     field = FieldNode(name=NameNode(value=FIELD), selection_set=first.selection_set)
@@ -124,8 +124,8 @@ def document_of(selection: str | None) -> str:
 async def check(
     schema: GraphQLSchema, selection: str | None, viewer: Viewer, most_points: int
 ) -> None:
-    """Raise `Failure` unless the selection is valid, within the limits and not too dear, and, for
-    an API key, what the key could read itself: it must not have itself told more than that.
+    """Raise `Failure` unless the selection is valid and within the limits and, for an API key,
+    contains only what the key can read: it must not send anything else elsewhere.
     """
     operation = await _valid(schema, selection, most_points)
     demand(viewer, scopes_of(operation.selection_index))
@@ -144,7 +144,7 @@ async def _valid(schema: GraphQLSchema, selection: str | None, most_points: int)
         document = await _documents(schema).get(document_of(selection))
     except InvalidDocument as error:
         messages = "; ".join(one.message for one in error.errors[:3])
-        raise BadInput(f"The payload does not fit the schema: {messages}", path=PATH) from None
+        raise BadInput(f"payload does not fit the schema: {messages}", path=PATH) from None
     except TooLarge as error:
         raise error.under(*PATH) from None
     operation = document.select(None)
@@ -160,5 +160,5 @@ def _documents(schema: GraphQLSchema) -> Documents:
 
 
 def body_of(data: Any) -> bytes:
-    """The request's body: the event as it was selected."""
+    """The request body: the selected event as JSON."""
     return orjson.dumps(data)

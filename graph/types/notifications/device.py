@@ -22,30 +22,34 @@ from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
 
 
-@node_type(models.Device, "An app on a device of yours that push messages go to.")
+@node_type(models.Device, "One of your devices that receives push messages.")
 class Device(Node):
     """See `db.models.Device`. The token is not shown again."""
 
     id: strawberry.ID = node_id(models.Device)
-    platform: Platform = column(models.Device.platform, "What it runs.", convert=Platform)
-    name: str | None = column(models.Device.name, "What the app calls it.")
-    created_at: dt.datetime = column(models.Device.created_at, "When it was first registered.")
-    seen_at: dt.datetime = column(models.Device.seen_at, "When it was last registered.")
+    platform: Platform = column(
+        models.Device.platform, "The platform of the device.", convert=Platform
+    )
+    name: str | None = column(models.Device.name, "The name the app gave the device.")
+    created_at: dt.datetime = column(
+        models.Device.created_at, "When the device was first registered."
+    )
+    seen_at: dt.datetime = column(models.Device.seen_at, "When the device was last registered.")
 
 
-@paging.connection_type("A page of devices.", edge="A device in a list.")
+@paging.connection_type("A page of devices.", edge="A device in a list, with its cursor.")
 class DeviceConnection:
     """Relay connection."""
 
     node: Device
 
 
-@ordering.order_input("One step of an ordering of devices; give exactly one field.")
+@ordering.order_input("Sort key for devices. Provide exactly one field.")
 class DeviceOrder:
     """Orderings of devices."""
 
     created_at: OrderBy | None = ordering.by(
-        models.Device.created_at, "By the time of the first registration."
+        models.Device.created_at, "Sorts by first registration."
     )
 
 
@@ -55,66 +59,76 @@ class DeviceQuery:
 
     devices: DeviceConnection = paging.connection(
         models.Device,
-        "Your devices that push messages go to, the newest first unless ordered otherwise.",
+        "Your devices that receive push messages, newest first by default.",
         order_type=DeviceOrder,
         default_order=(Key(ordering.source(models.Device.created_at), descending=True),),
     )
 
 
-@strawberry.input(description="The keys of a browser's subscription, as `toJSON()` gives them.")
+@strawberry.input(
+    description="The keys of a browser's push subscription, as returned by its `toJSON()`."
+)
 class WebPushKeysInput:
-    """A part of `DeviceRegisterInput`."""
+    """Part of `DeviceRegisterInput`."""
 
-    p256dh: str = required("The browser's public key: an uncompressed point of P-256, base64url.")
-    auth: str = required("Its secret: 16 bytes, base64url.")
+    p256dh: str = required("The browser's public key: an uncompressed P-256 point in base64url.")
+    auth: str = required("The browser's authentication secret: 16 bytes in base64url.")
 
 
 @strawberry.input(
-    description="A device that push messages shall go to: an app by its token, or a browser by the "
-    "endpoint and the keys of its `PushSubscription`, made with `serverInfo { webPushKey }`."
+    description=(
+        "Input for `deviceRegister`. Register an app by its token, or a browser by the endpoint "
+        "and keys of its `PushSubscription`, which it creates with `serverInfo { webPushKey }`."
+    )
 )
 class DeviceRegisterInput(MutationInput):
-    """Input of `deviceRegister`."""
+    """Input for `deviceRegister`."""
 
-    token: str | None = optional("The app's registration token of Firebase Cloud Messaging.")
-    endpoint: str | None = optional("Of a browser: where its push service takes messages for it.")
-    keys: WebPushKeysInput | None = optional("Of a browser: its keys; given with `endpoint`.")
-    platform: Platform = required("What the device runs.")
-    name: str | None = optional("What to call it; up to 100 characters.")
+    token: str | None = optional("The app's registration token from Firebase Cloud Messaging.")
+    endpoint: str | None = optional("For a browser: the endpoint URL of its push subscription.")
+    keys: WebPushKeysInput | None = optional(
+        "For a browser: the keys of its push subscription. Required with `endpoint`."
+    )
+    platform: Platform = required("The platform of the device.")
+    name: str | None = optional("A name for the device, up to 100 characters.")
 
 
-@strawberry.input(description="A device that gets no more push messages; by id or by token.")
+@strawberry.input(
+    description="Input for `deviceUnregister`. Provide exactly one of `id` and `token`."
+)
 class DeviceUnregisterInput(MutationInput):
-    """Input of `deviceUnregister`."""
+    """Input for `deviceUnregister`."""
 
-    id: strawberry.ID | None = optional("The device.")
+    id: strawberry.ID | None = optional("The device to unregister.")
     token: str | None = optional(
-        "Its token, or a browser's endpoint, for an app that did not keep the id."
+        "The app's token or the browser's endpoint, for apps that did not store the ID."
     )
 
 
-@payload("The answer of `deviceRegister`.")
+@payload("Payload of `deviceRegister`.")
 class DeviceRegisterPayload(Payload):
     """The device."""
 
-    device: Device | None = ref(models.Device, "The device; null if nothing was done.")
+    device: Device | None = ref(models.Device, "The device; null if it was not registered.")
 
 
-@payload("The answer of `deviceUnregister`.")
+@payload("Payload of `deviceUnregister`.")
 class DeviceUnregisterPayload(Payload):
-    """A forgotten device cannot be read any more."""
+    """A device that was unregistered cannot be read."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the device had.")
+    deleted_id: strawberry.ID | None = value(
+        "deleted_id", "The ID of the device that was unregistered."
+    )
 
 
 async def _register(context: Context, work: Work, data: DeviceRegisterInput) -> Refs:
     token, endpoint, keys = given(data.token), given(data.endpoint), given(data.keys)
     if (token is None) == (endpoint is None):
-        raise BadInput("Give token or endpoint, one of them.", path=("token",))
+        raise BadInput("Provide exactly one of token and endpoint.", path=("token",))
     if (endpoint is None) != (keys is None):
-        refuse(BadInput("endpoint and keys are given together.", path=("keys",)))
+        refuse(BadInput("Provide endpoint and keys together.", path=("keys",)))
     if endpoint is not None and data.platform is not Platform.WEB:
-        refuse(BadInput("A browser's endpoint goes with the platform WEB.", path=("platform",)))
+        refuse(BadInput("With endpoint, platform must be WEB.", path=("platform",)))
     if endpoint is not None:
         settings = context.services.settings
         plain = not settings.server.production
@@ -127,7 +141,7 @@ async def _register(context: Context, work: Work, data: DeviceRegisterInput) -> 
 async def _unregister(work: Work, data: DeviceUnregisterInput) -> Refs:
     id_, token = given(data.id), given(data.token)
     if (id_ is None) == (token is None):
-        raise BadInput("Give id or token, one of them.", path=("id",))
+        raise BadInput("Provide exactly one of id and token.", path=("id",))
     gone = await domain.unregister(
         work, None if id_ is None else ids.decode(models.Device, id_, ("id",)), token
     )
@@ -141,10 +155,12 @@ class DeviceMutation:
     device_register: DeviceRegisterPayload = mutation(
         _register,
         DeviceRegisterInput,
-        "Have push messages sent to this device. Call it at each start of the app: a token that "
-        "is known already is yours from now on.",
+        "Registers this device for push messages. Call it at each start of the app: a token "
+        "that is already registered, even by another user, becomes yours.",
         in_context=True,
     )
     device_unregister: DeviceUnregisterPayload = mutation(
-        _unregister, DeviceUnregisterInput, "Send no more push messages to a device of yours."
+        _unregister,
+        DeviceUnregisterInput,
+        "Unregisters one of your devices; it no longer receives push messages.",
     )

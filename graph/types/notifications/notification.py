@@ -1,4 +1,4 @@
-"""The inbox in the schema, and what people choose about it."""
+"""Notifications and notification preferences in the schema."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def _comments(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.Comment, [parent.comment_id for parent in parents])
 
 
-# What an API key needs to read what a notification says, by what it speaks of.
+# The scopes with which an API key can read a notification's message, by kind.
 _MESSAGES: Mapping[NotificationKind, Sequence[str]] = {
     NotificationKind.REMINDER: ("reminders:read", "projects:read"),
     NotificationKind.WEBHOOK_DISABLED: ("webhooks:read",),
@@ -75,101 +75,108 @@ async def _messages(parents: Sequence[Any], info: BatchInfo) -> list[str | None]
     ]
 
 
-@node_type(models.Notification, "Something that you were told. Nobody is told of their own acts.")
+@node_type(
+    models.Notification, "A notification in your inbox. You are not notified of your own actions."
+)
 class Notification(Node):
     """See `db.models.Notification`."""
 
     id: strawberry.ID = node_id(models.Notification)
     kind: NotificationKind = column(
-        models.Notification.kind, "Why you were told.", convert=NotificationKind
+        models.Notification.kind, "Why you were notified.", convert=NotificationKind
     )
     event: TaskEvent | None = batch(
         _events,
-        "The event that it tells of; null where there was none, or you may not see it any more.",
+        "The event that caused it; null if there was none or you can no longer see it.",
         requires=("event_id",),
     )
     actor: User | None = to_one(
-        models.Notification.actor, "Who did it; null if nobody did, or their account was deleted."
+        models.Notification.actor,
+        "The user who caused it; null if no user did or the account was deleted.",
     )
     task: Task | None = to_one(
         models.Notification.task,
-        "The task that it is about; null if there is none, or you may not see it any more.",
+        "The task it is about; null if there is none or you can no longer see it.",
     )
     comment: Comment | None = batch(
         _comments,
-        "The comment that it is about; null if there is none to see.",
+        "The comment it is about; null if there is none or you can no longer see it.",
         requires=("comment_id",),
     )
     message: str | None = batch(
         _messages,
-        "What there is to say, where no task speaks for it. Null for an API key that may not read "
-        "what it speaks of.",
+        "The text of a notification that is not about a task; null otherwise. Also null for an "
+        "API key that lacks the scopes to read what it is about.",
         requires=("kind", "message"),
     )
-    is_read: bool = expression(models.Notification, "is_read", _is_read, "Whether you read it.")
+    is_read: bool = expression(
+        models.Notification, "is_read", _is_read, "Whether you have read it."
+    )
     read_at: dt.datetime | None = column(models.Notification.read_at, "When you read it.")
     created_at: dt.datetime = column(
-        models.Notification.created_at, "When the thing happened that it tells of."
+        models.Notification.created_at, "When the event that caused it happened."
     )
 
 
-@paging.connection_type("A page of notifications.", edge="A notification in a list.")
+@paging.connection_type(
+    "A page of notifications.", edge="A notification in a list, with its cursor."
+)
 class NotificationConnection:
     """Relay connection."""
 
     node: Notification
 
 
-@strawberry.input(description="Compares kinds of notifications.")
+@strawberry.input(description="Compares notification kinds.")
 class NotificationKindFilter:
     """Comparators of `NotificationKind`."""
 
-    eq: NotificationKind | None = optional("This kind.")
-    not_eq: NotificationKind | None = optional("Not this kind.")
-    in_: list[NotificationKind] | None = optional("One of these kinds.", name="in")
-    not_in: list[NotificationKind] | None = optional("None of these kinds.")
+    eq: NotificationKind | None = optional("Is equal to this kind.")
+    not_eq: NotificationKind | None = optional("Is not equal to this kind.")
+    in_: list[NotificationKind] | None = optional("Is one of these kinds.", name="in")
+    not_in: list[NotificationKind] | None = optional("Is none of these kinds.")
 
 
-@filtering.filter_input("Which notifications.")
+@filtering.filter_input("Filter for notifications.")
 class NotificationFilter:
-    """Criteria on one's own notifications."""
+    """Filter for the viewer's notifications."""
 
     id: IDFilter | None = filtering.by_id(
-        models.Notification.id, models.Notification, "The notification's id."
+        models.Notification.id, models.Notification, "The notification's ID."
     )
     kind: NotificationKindFilter | None = filtering.by(
-        models.Notification.kind, "Why you were told."
+        models.Notification.kind, "Why you were notified."
     )
-    is_read: bool | None = filtering.by_condition(_is_read, "Whether you read it.")
+    is_read: bool | None = filtering.by_condition(_is_read, "Whether you have read it.")
     created_at: DateTimeFilter | None = filtering.by(
-        models.Notification.created_at, "When the thing happened."
+        models.Notification.created_at, "When the event that caused it happened."
     )
 
 
-@ordering.order_input("One step of an ordering of notifications; give exactly one field.")
+@ordering.order_input("Sort key for notifications. Provide exactly one field.")
 class NotificationOrder:
     """Orderings of notifications."""
 
     created_at: OrderBy | None = ordering.by(
-        models.Notification.created_at, "By the time at which the thing happened."
+        models.Notification.created_at, "Sorts by the time of the event."
     )
 
 
 # --- preferences ---------------------------------------------------------------------------------
 
 
-@strawberry.type(description="By which ways you are told of one kind of thing.")
+@strawberry.type(description="Channels enabled for one kind of notification.")
 class NotificationChannels:
-    """Of one kind."""
+    """The channels of one kind."""
 
-    in_app: bool = attribute("In the inbox, and live to the apps that are open.")
-    email: bool = attribute("By mail, once your address is verified.")
-    push: bool = attribute("By push messages to your registered devices.")
+    in_app: bool = attribute("In the inbox and, live, in open apps.")
+    email: bool = attribute("By email, once your address is verified.")
+    push: bool = attribute("By push message to your registered devices.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Choices:
-    """What the fields of the preferences read from; `row` is None where nothing was chosen."""
+    """The source of the preference fields; `row` is None if the user has chosen nothing."""
 
     user_id: UUID
     row: models.NotificationPreferences | None
@@ -185,55 +192,56 @@ def _channels(kind: NotificationKind, description: str) -> Any:
     return derived((), lambda choices: choices.of(kind), description)
 
 
-@strawberry.type(description="Of what you want to be told, and by which ways.")
+@strawberry.type(description="Which notifications you receive, and through which channels.")
 class NotificationPreferences:
     """See `domain.notifications.notification.DEFAULTS`."""
 
     id: strawberry.ID = derived(
         (),
         lambda choices: f"notification_preferences_{choices.user_id.hex}",
-        "Always the same for you, so that caches keep one object. `node` does not know it.",
+        "The same ID every time, so that client caches keep one object. Not accepted by `node`.",
     )
     email_enabled: bool = derived(
         (),
         lambda choices: True if choices.row is None else choices.row.email_enabled,
-        "Whether there is any mail at all; the choices below stay as they are meanwhile.",
+        "Whether you receive notifications by email at all. Turning it off keeps the choices "
+        "below.",
     )
     task_shared_with_me: NotificationChannels = _channels(
-        NotificationKind.TASK_SHARED_WITH_ME, "Somebody shares a task with you. On by default."
+        NotificationKind.TASK_SHARED_WITH_ME, "When someone shares a task with you. On by default."
     )
     task_assigned_to_me: NotificationChannels = _channels(
-        NotificationKind.TASK_ASSIGNED_TO_ME, "Somebody gives you a task to do. On by default."
+        NotificationKind.TASK_ASSIGNED_TO_ME, "When someone assigns a task to you. On by default."
     )
     task_completed: NotificationChannels = _channels(
         NotificationKind.TASK_COMPLETED,
-        "Somebody completes a task that is yours or that you are to do. Off by default.",
+        "When someone completes a task that you own or that is assigned to you. Off by default.",
     )
     comment_on_my_task: NotificationChannels = _channels(
         NotificationKind.COMMENT_ON_MY_TASK,
-        "Somebody comments on a task that is yours or that you are to do. On by default.",
+        "When someone comments on a task that you own or that is assigned to you. On by default.",
     )
     mentioned: NotificationChannels = _channels(
-        NotificationKind.MENTIONED, "Somebody mentions you in a comment. On by default."
+        NotificationKind.MENTIONED, "When someone mentions you in a comment. On by default."
     )
     task_due_soon: NotificationChannels = _channels(
-        NotificationKind.TASK_DUE_SOON, "A task that you are to do is due soon. On by default."
+        NotificationKind.TASK_DUE_SOON, "When a task assigned to you is due soon. On by default."
     )
     reminder: NotificationChannels = _channels(
         NotificationKind.REMINDER,
-        "The time of a reminder of yours has come; by those of its own channels that are on here. "
-        "On by default.",
+        "When one of your reminders is due. Sent through those of the reminder's channels that "
+        "are on here. On by default.",
     )
     webhook_disabled: NotificationChannels = _channels(
-        NotificationKind.WEBHOOK_DISABLED, "A webhook of yours was turned off. On by default."
+        NotificationKind.WEBHOOK_DISABLED, "When one of your webhooks was disabled. On by default."
     )
     integration_failed: NotificationChannels = _channels(
-        NotificationKind.INTEGRATION_FAILED, "An integration of yours failed. On by default."
+        NotificationKind.INTEGRATION_FAILED, "When one of your integrations failed. On by default."
     )
     version: int = derived(
         (),
         lambda choices: 0 if choices.row is None else choices.row.version,
-        "Goes up with each change; for `ifVersion`.",
+        "Increases with each change; pass it as `ifVersion`.",
     )
 
 
@@ -276,66 +284,84 @@ class NotificationQuery:
 
     notifications: NotificationConnection = paging.connection(
         models.Notification,
-        "What you were told, the newest first unless ordered otherwise.",
+        "Your notifications, newest first by default.",
         filter_type=NotificationFilter,
         order_type=NotificationOrder,
         default_order=(Key(ordering.source(models.Notification.created_at), descending=True),),
     )
-    unread_notification_count: int = root(
-        _count_unread, "How many of your notifications you have not read."
-    )
+    unread_notification_count: int = root(_count_unread, "The number of your unread notifications.")
     notification_preferences: NotificationPreferences = root(
-        _preferences, "Of what you want to be told, and by which ways."
+        _preferences, "Which notifications you receive, and through which channels."
     )
 
 
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.input(description="Mark notifications as read.")
+@strawberry.input(description="Input for `notificationMarkRead`.")
 class NotificationMarkReadInput(MutationInput):
-    """Input of `notificationMarkRead`."""
+    """Input for `notificationMarkRead`."""
 
-    ids: list[strawberry.ID] = required(f"Notifications of yours, at most {MAX_PAGE}.")
-    read: bool | None = optional("False to mark them as unread again; true unless given.")
+    ids: list[strawberry.ID] = required(f"The notifications, at most {MAX_PAGE}.")
+    read: bool | None = optional(
+        "Whether to mark them as read (the default) or, if false, as unread."
+    )
 
 
-@strawberry.input(description="Mark all notifications as read.")
+@strawberry.input(description="Input for `notificationMarkAllRead`.")
 class NotificationMarkAllReadInput(MutationInput):
-    """Input of `notificationMarkAllRead`."""
+    """Input for `notificationMarkAllRead`."""
 
     until: dt.datetime | None = optional(
-        "Only those that were there at this moment: the `createdAt` of the newest that you show. "
-        "All unless given."
+        "Marks only notifications created up to this time: pass the `createdAt` of the newest "
+        "one on screen. All by default."
     )
 
 
-@strawberry.input(description="The ways of one kind; what is left out stays.")
+@strawberry.input(
+    description="The channels of one kind of notification. Omitted fields stay unchanged."
+)
 class NotificationChannelsInput:
-    """A part of `NotificationPreferencesUpdateInput`."""
+    """Part of `NotificationPreferencesUpdateInput`."""
 
     in_app: bool | None = optional("In the inbox.")
-    email: bool | None = optional("By mail.")
-    push: bool | None = optional("By push messages.")
+    email: bool | None = optional("By email.")
+    push: bool | None = optional("By push message.")
 
 
-@strawberry.input(description="Changes to what you want to be told; what is left out stays.")
+@strawberry.input(
+    description="Input for `notificationPreferencesUpdate`. Omitted fields stay unchanged."
+)
 class NotificationPreferencesUpdateInput(UpdateInput):
-    """Input of `notificationPreferencesUpdate`."""
+    """Input for `notificationPreferencesUpdate`."""
 
-    email_enabled: strawberry.Maybe[bool | None] = change("False for no mail at all.")
-    task_shared_with_me: NotificationChannelsInput | None = optional("Tasks shared with you.")
-    task_assigned_to_me: NotificationChannelsInput | None = optional("Tasks assigned to you.")
-    task_completed: NotificationChannelsInput | None = optional("Completed tasks of yours.")
-    comment_on_my_task: NotificationChannelsInput | None = optional("Comments on your tasks.")
-    mentioned: NotificationChannelsInput | None = optional("Mentions of you.")
-    task_due_soon: NotificationChannelsInput | None = optional("Tasks that are due soon.")
-    reminder: NotificationChannelsInput | None = optional("Reminders of yours.")
+    email_enabled: strawberry.Maybe[bool | None] = change(
+        "Whether you receive notifications by email at all."
+    )
+    task_shared_with_me: NotificationChannelsInput | None = optional(
+        "When someone shares a task with you."
+    )
+    task_assigned_to_me: NotificationChannelsInput | None = optional(
+        "When someone assigns a task to you."
+    )
+    task_completed: NotificationChannelsInput | None = optional(
+        "When someone completes a task that you own or that is assigned to you."
+    )
+    comment_on_my_task: NotificationChannelsInput | None = optional(
+        "When someone comments on a task that you own or that is assigned to you."
+    )
+    mentioned: NotificationChannelsInput | None = optional(
+        "When someone mentions you in a comment."
+    )
+    task_due_soon: NotificationChannelsInput | None = optional(
+        "When a task assigned to you is due soon."
+    )
+    reminder: NotificationChannelsInput | None = optional("When one of your reminders is due.")
     webhook_disabled: NotificationChannelsInput | None = optional(
-        "Webhooks of yours that were turned off."
+        "When one of your webhooks was disabled."
     )
     integration_failed: NotificationChannelsInput | None = optional(
-        "Integrations of yours that failed."
+        "When one of your integrations failed."
     )
 
 
@@ -348,33 +374,41 @@ async def _marked(parents: Sequence[Any], info: BatchInfo) -> Sequence[list[Any]
     return found
 
 
-@payload("The answer of `notificationMarkRead`.")
+@payload("Payload of `notificationMarkRead`.")
 class NotificationMarkReadPayload(Payload):
     """The notifications as they are now."""
 
-    notifications: list[Notification] = batch(_marked, "The notifications, marked.")
-    unread_count: int | None = value("unread_count", "How many are unread now.")
+    notifications: list[Notification] = batch(_marked, "The notifications after the change.")
+    unread_count: int | None = value(
+        "unread_count", "The number of your unread notifications after the change."
+    )
 
 
-@payload("The answer of `notificationMarkAllRead`.")
+@payload("Payload of `notificationMarkAllRead`.")
 class NotificationMarkAllReadPayload(Payload):
-    """How many were unread."""
+    """The number of notifications that were marked."""
 
-    marked_count: int | None = value("marked_count", "How many were unread before.")
+    marked_count: int | None = value(
+        "marked_count", "The number of notifications that were marked as read."
+    )
 
 
-@payload("Your preferences; with `CONFLICT`, read them again.")
+@payload("Payload of `notificationPreferencesUpdate`. On `CONFLICT`, read your preferences again.")
 class NotificationPreferencesUpdatePayload(Payload):
     """The preferences as they are now."""
 
     preferences: NotificationPreferences | None = batch(
-        _preferences_of_payload, "Your preferences, changed; null if nothing was done."
+        _preferences_of_payload, "Your preferences after the change; null if nothing was changed."
     )
 
 
 async def _mark_read(work: Work, data: NotificationMarkReadInput) -> Refs:
     if len(data.ids) > MAX_PAGE:
-        refuse(BadInput(f"At most {MAX_PAGE} ids; there are {len(data.ids)}.", path=("ids",)))
+        refuse(
+            BadInput(
+                f"ids can contain at most {MAX_PAGE} IDs; it has {len(data.ids)}.", path=("ids",)
+            )
+        )
     keys = [
         ids.decode(models.Notification, text, ("ids", index)) for index, text in enumerate(data.ids)
     ]
@@ -420,18 +454,18 @@ class NotificationMutation:
     notification_mark_read: NotificationMarkReadPayload = mutation(
         _mark_read,
         NotificationMarkReadInput,
-        "Mark notifications of yours as read, or as unread again: all of them, or none where one "
-        "is not yours.",
+        "Marks some of your notifications as read or unread. If one of them is not yours, none "
+        "is marked.",
     )
     notification_mark_all_read: NotificationMarkAllReadPayload = mutation(
         _mark_all_read,
         NotificationMarkAllReadInput,
-        "Mark all your notifications as read, up to a moment.",
+        "Marks all your notifications as read, optionally up to a given time.",
     )
     notification_preferences_update: NotificationPreferencesUpdatePayload = mutation(
         _update_preferences,
         NotificationPreferencesUpdateInput,
-        "Choose of what you want to be told, and by which ways.",
+        "Sets which notifications you receive, and through which channels.",
     )
 
 
@@ -447,19 +481,23 @@ async def _unread_now(parents: Sequence[Any], info: BatchInfo) -> Sequence[int]:
     return [count for _ in parents]
 
 
-@strawberry.type(description="A notification as it comes in.")
+@strawberry.type(description="A new notification, delivered live.")
 class NotificationReceived:
     """Reads from the event `NOTIFICATION_CREATED`."""
 
     cursor: str = derived(
         ("epoch", "xid", "position"),
         cursor_of,
-        "Pass it as `after` to go on from here after the stream was cut.",
+        "Pass it as `after` to resume from here after a disconnect.",
     )
     notification: Notification | None = batch(
-        _received, "The notification; null if it is gone meanwhile.", requires=("subject_id",)
+        _received,
+        "The notification; null if it was deleted in the meantime.",
+        requires=("subject_id",),
     )
-    unread_count: int = batch(_unread_now, "How many you have not read, with this one.")
+    unread_count: int = batch(
+        _unread_now, "The number of your unread notifications, including this one."
+    )
 
 
 async def _stream(source: Source) -> AsyncGenerator[Any, None]:
@@ -475,12 +513,15 @@ async def _notification_received(
     after: Annotated[
         str | None,
         strawberry.argument(
-            description="A cursor: of the last one you received, or `eventCursor`. What came since "
-            "comes first, nothing lost and nothing twice. Without it, what comes from now on."
+            description=(
+                "A cursor: that of the last event you received, or `eventCursor`. Events since "
+                "then are delivered first, without loss or repetition. If omitted, delivery "
+                "starts now."
+            )
         ),
     ] = strawberry.UNSET,
 ) -> AsyncIterator[NotificationReceived]:
-    """The source of the subscription: the events that are addressed to the viewer alone."""
+    """The source of the subscription: events addressed to the viewer alone."""
     wanted = EventFilter(kinds=frozenset({EventKind.NOTIFICATION_CREATED.value}), losses=False)
     source = await info.context.services.live.subscribe(
         info.context.viewer.require(), wanted, after=given(after)
@@ -489,7 +530,7 @@ async def _notification_received(
 
 
 def _subscription(source: Any, description: str) -> Any:
-    """A root field whose values come from a stream; typed by the class's annotation."""
+    """A root field whose values come from a stream; the class's annotation gives its type."""
     return strawberry.subscription(resolver=source, description=description)
 
 
@@ -499,6 +540,6 @@ class NotificationSubscription:
 
     notification_received: NotificationReceived = _subscription(
         _notification_received,
-        "Your notifications as they come in. A client that is too slow is let go, and "
-        "resumes by its last cursor.",
+        "Your notifications as they are created. A client that falls behind is disconnected and "
+        "resumes from its last cursor.",
     )

@@ -68,52 +68,55 @@ _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inpu
 # --- types ---------------------------------------------------------------------------------------
 
 
-@node_type(models.Project, "A container of tasks with members.")
+@node_type(models.Project, "A project: a set of tasks with members who have roles.")
 class Project(Node):
     """See `db.models.Project`."""
 
     id: strawberry.ID = node_id(models.Project)
     name: str = column(models.Project.name, "The name, 1 to 200 characters.")
     description: str | None = column(
-        models.Project.description, "What the project is about, up to 5,000 characters."
+        models.Project.description, "The description, up to 5,000 characters."
     )
     key: str = column(
-        models.Project.key, "The short key that its tasks are addressed with: `WEB` in `WEB-42`."
+        models.Project.key,
+        "The short key that identifies the project in the keys of its tasks: `WEB` in `WEB-42`.",
     )
-    color: str | None = column(models.Project.color, "A colour as `#rrggbb`.")
+    color: str | None = column(models.Project.color, "The project's color, as `#rrggbb`.")
     archived_at: dt.datetime | None = column(
-        models.Project.archived_at, "When the project was archived; it is read-only since."
+        models.Project.archived_at,
+        "When the project was archived, in UTC. An archived project is read-only.",
     )
     time_locked_before: dt.date | None = column(
         models.Project.time_locked_before,
-        "Time entries that began before this day (in UTC) cannot be made, changed or deleted.",
+        "Time entries that begin before this day, in their user's time zone, cannot be created, "
+        "changed or deleted.",
     )
     allow_overlaps: bool = column(
         models.Project.allow_overlaps,
-        "Whether time entries here may overlap others of the same person.",
+        "Whether time entries in this project may overlap other entries of the same user.",
     )
     tracked_seconds: float = project_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Project.time_entries,
-        "The time spent here: everybody's for owner and admins, else your own. Newest first "
-        "unless ordered otherwise.",
+        "The time entries in the project that you can see: everyone's if you are its owner or an "
+        "admin, otherwise your own. Newest first by default.",
         filter_type=_TimeEntryFilter,
         order_type=_TimeEntryOrder,
         default_order=_NEWEST_TIME_FIRST,
     )
     owner: User | None = to_one(
-        models.Project.owner, "The one owner; null if their account was deleted."
+        models.Project.owner, "The project's owner. Null if the account was deleted."
     )
     members: ProjectMemberConnection = paging.to_many(
         models.Project.members,
-        "Who works on the project, longest first.",
+        "The members of the project, earliest to join first by default.",
         filter_type=ProjectMemberFilter,
         order_type=ProjectMemberOrder,
         default_order=_OLDEST_MEMBER_FIRST,
     )
     tasks: _TaskConnection = paging.to_many(
         models.Project.tasks,
-        "The tasks of the project, by position unless ordered otherwise.",
+        "The project's tasks, in manual order (`position`) by default.",
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=_BY_POSITION,
@@ -131,50 +134,68 @@ class Project(Node):
         models.Project,
         "viewer_can_edit",
         access.edit,
-        "Whether you may change the project.",
+        "Whether you can edit the project.",
     )
     viewer_can_delete: bool = permission_field(
         models.Project,
         "viewer_can_delete",
         access.delete,
-        "Whether you may delete or transfer the project.",
+        "Whether you can delete or transfer the project.",
     )
     viewer_can_share: bool = permission_field(
         models.Project,
         "viewer_can_share",
         access.share,
-        "Whether you may add and remove members.",
+        "Whether you can add and remove members.",
     )
-    created_at: dt.datetime = column(models.Project.created_at, "When the project was made.")
-    updated_at: dt.datetime = column(models.Project.updated_at, "When it changed last.")
-    version: int = column(models.Project.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(
+        models.Project.created_at, "When the project was created, in UTC."
+    )
+    updated_at: dt.datetime = column(
+        models.Project.updated_at, "When the project last changed, in UTC."
+    )
+    version: int = column(
+        models.Project.version,
+        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
+    )
 
 
-@node_type(models.ProjectMember, "One person's part in one project.")
+@node_type(models.ProjectMember, "A user's membership in a project.")
 class ProjectMember(Node):
     """See `db.models.ProjectMember`."""
 
     id: strawberry.ID = node_id(models.ProjectMember)
-    role: Role = column(models.ProjectMember.role, "What the member may do.", convert=Role)
+    role: Role = column(
+        models.ProjectMember.role,
+        "The member's role, which decides what they can do.",
+        convert=Role,
+    )
     user: User | None = to_one(
-        models.ProjectMember.user, "The person; null if their account was deleted."
+        models.ProjectMember.user, "The user. Null if the account was deleted."
     )
     project: Project | None = to_one(models.ProjectMember.project, "The project.")
-    created_at: dt.datetime = column(models.ProjectMember.created_at, "When the person joined.")
-    updated_at: dt.datetime = column(models.ProjectMember.updated_at, "When the role changed last.")
+    created_at: dt.datetime = column(
+        models.ProjectMember.created_at, "When the user joined, in UTC."
+    )
+    updated_at: dt.datetime = column(
+        models.ProjectMember.updated_at, "When the membership last changed, in UTC."
+    )
     version: int = column(
-        models.ProjectMember.version, "Goes up with each change; for `ifVersion`."
+        models.ProjectMember.version,
+        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
     )
 
 
-@paging.connection_type("A page of projects.", edge="A project in a list.")
+@paging.connection_type("A page of projects.", edge="A project in a list, with its cursor.")
 class ProjectConnection:
     """Relay connection."""
 
     node: Project
 
 
-@paging.connection_type("A page of project members.", edge="A project member in a list.")
+@paging.connection_type(
+    "A page of project members.", edge="A project member in a list, with its cursor."
+)
 class ProjectMemberConnection:
     """Relay connection."""
 
@@ -186,12 +207,12 @@ class ProjectMemberConnection:
 
 async def _project(
     info: BatchInfo,
-    id: Annotated[strawberry.ID | None, arg("The project's id.")] = None,  # noqa: A002
+    id: Annotated[strawberry.ID | None, arg("The project's ID.")] = None,  # noqa: A002
     key: Annotated[str | None, arg("The project's key, such as `WEB`.")] = None,
 ) -> Any:
     info.viewer.require()
     if (id is None) == (key is None):
-        raise BadInput("Give id or key, and not both.", path=("id",))
+        raise BadInput("Provide exactly one of id and key.", path=("id",))
     if id is not None:
         project_id: UUID | None = ids.decode(models.Project, id, ("id",))
     else:
@@ -207,11 +228,13 @@ class ProjectQuery:
     """Root fields."""
 
     project: Project | None = root(
-        _project, "One project by id or key; null with `NOT_FOUND` if there is none for you."
+        _project,
+        "Returns one project by ID or key. Null with `NOT_FOUND` if it does not exist "
+        "or you cannot see it.",
     )
     projects: ProjectConnection = paging.connection(
         models.Project,
-        "The projects that you are a member of, newest first unless ordered otherwise.",
+        "Lists the projects that you are a member of, newest first by default.",
         filter_type=ProjectFilter,
         order_type=ProjectOrder,
         default_order=_NEWEST_FIRST,
@@ -223,70 +246,72 @@ class ProjectQuery:
 
 @strawberry.type
 class _ProjectPayload(Payload):
-    project: Project | None = ref(models.Project, "The project; null if nothing was done.")
+    project: Project | None = ref(models.Project, "The project. Null if the mutation failed.")
 
 
-@payload("The new project.")
+@payload("Payload of `projectCreate`.")
 class ProjectCreatePayload(_ProjectPayload):
     """`projectCreate`."""
 
 
-@payload("The changed project.")
+@payload("Payload of `projectUpdate`. On `CONFLICT`, `project` is the current project.")
 class ProjectUpdatePayload(_ProjectPayload):
     """`projectUpdate`."""
 
 
-@payload("The archived project.")
+@payload("Payload of `projectArchive`. On `CONFLICT`, `project` is the current project.")
 class ProjectArchivePayload(_ProjectPayload):
     """`projectArchive`."""
 
 
-@payload("The project, open again.")
+@payload("Payload of `projectUnarchive`. On `CONFLICT`, `project` is the current project.")
 class ProjectUnarchivePayload(_ProjectPayload):
     """`projectUnarchive`."""
 
 
-@payload("The project, out of the trash.")
+@payload("Payload of `projectRestore`.")
 class ProjectRestorePayload(_ProjectPayload):
     """`projectRestore`."""
 
 
-@payload("The project with its new owner.")
+@payload("Payload of `projectTransfer`. On `CONFLICT`, `project` is the current project.")
 class ProjectTransferPayload(_ProjectPayload):
     """`projectTransfer`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `projectDelete`.")
 class ProjectDeletePayload(Payload):
-    """A deleted project cannot be read any more."""
+    """A deleted project can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value(
-        "deleted_id", "The id of the project, now in the trash."
+        "deleted_id", "The ID of the project that was moved to the trash."
     )
 
 
 @strawberry.type
 class _MemberPayload(Payload):
     member: ProjectMember | None = ref(
-        models.ProjectMember, "The membership; null if nothing was done.", "member"
+        models.ProjectMember, "The membership. Null if the mutation failed.", "member"
     )
 
 
-@payload("The new membership.")
+@payload("Payload of `projectMemberAdd`.")
 class ProjectMemberAddPayload(_MemberPayload):
     """`projectMemberAdd`."""
 
 
-@payload("The changed membership.")
+@payload("Payload of `projectMemberUpdate`. On `CONFLICT`, `member` is the current membership.")
 class ProjectMemberUpdatePayload(_MemberPayload):
     """`projectMemberUpdate`."""
 
 
-@payload("The project that lost a member.")
+@payload("Payload of `projectMemberRemove`.")
 class ProjectMemberRemovePayload(Payload):
-    """The membership is gone; the project may be read by those who still see it."""
+    """The membership no longer exists; members can still read the project."""
 
-    project: Project | None = ref(models.Project, "The project; null if you left it.")
+    project: Project | None = ref(
+        models.Project, "The project. Null if you can no longer see it, because you left it."
+    )
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -376,44 +401,52 @@ class ProjectMutation:
     """Root fields."""
 
     project_create: ProjectCreatePayload = mutation(
-        _create, ProjectCreateInput, "Make a project; you become its owner."
+        _create, ProjectCreateInput, "Creates a project. You become its owner."
     )
     project_update: ProjectUpdatePayload = mutation(
-        _update, ProjectUpdateInput, "Change a project. For its owner and admins."
+        _update, ProjectUpdateInput, "Updates a project. Allowed for its owner and admins."
     )
     project_archive: ProjectArchivePayload = mutation(
         _archive,
         ProjectArchiveInput,
-        "Make a project and its tasks read-only. For owner and admins.",
+        "Archives a project, which makes it and its tasks read-only. Allowed for its owner and "
+        "admins.",
     )
     project_unarchive: ProjectUnarchivePayload = mutation(
-        _unarchive, ProjectUnarchiveInput, "Open an archived project again. For owner and admins."
+        _unarchive,
+        ProjectUnarchiveInput,
+        "Makes an archived project editable again. Allowed for its owner and admins.",
     )
     project_delete: ProjectDeletePayload = mutation(
         _delete,
         ProjectDeleteInput,
-        "Put a project with its tasks into the trash; they are deleted for good after 30 days. "
-        "For the owner.",
+        "Moves a project and its tasks to the trash. They are deleted permanently after 30 days. "
+        "Allowed for its owner.",
     )
     project_restore: ProjectRestorePayload = mutation(
         _restore,
         ProjectRestoreInput,
-        "Take a project out of the trash, with the tasks that went with it. For the owner.",
+        "Restores a project from the trash, together with the tasks that were deleted with it. "
+        "Allowed for its owner.",
     )
     project_member_add: ProjectMemberAddPayload = mutation(
-        _member_add, ProjectMemberAddInput, "Let somebody take part. For owner and admins."
+        _member_add,
+        ProjectMemberAddInput,
+        "Adds a user to a project. Allowed for its owner and admins.",
     )
     project_member_update: ProjectMemberUpdatePayload = mutation(
-        _member_update, ProjectMemberUpdateInput, "Change a member's role. For owner and admins."
+        _member_update,
+        ProjectMemberUpdateInput,
+        "Changes a member's role. Allowed for the project's owner and admins.",
     )
     project_member_remove: ProjectMemberRemovePayload = mutation(
         _member_remove,
         ProjectMemberRemoveInput,
-        "Remove a member (for owner and admins), or leave. The person's assignments in the "
-        "project end.",
+        "Removes a member from a project; allowed for its owner and admins. Members can also "
+        "remove themselves to leave. The user's assignments in the project end.",
     )
     project_transfer: ProjectTransferPayload = mutation(
         _transfer,
         ProjectTransferInput,
-        "Make another member the owner; you become an admin. For the owner.",
+        "Makes another member the owner of a project; you become an admin. Allowed for the owner.",
     )

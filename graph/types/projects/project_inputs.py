@@ -1,4 +1,4 @@
-"""What projects and members are filtered and ordered by, and what their mutations take."""
+"""Filters and orderings of projects and members, and the inputs of their mutations."""
 
 from __future__ import annotations
 
@@ -28,35 +28,37 @@ from graph.types.time.tracked_time import project_tracked_seconds
 # --- filters and orderings -----------------------------------------------------------------------
 
 
-@filtering.filter_input("Which project members.")
+@filtering.filter_input("Filter for project members.")
 class ProjectMemberFilter:
-    """Criteria over members."""
+    """Conditions on members."""
 
-    id: IDFilter | None = filtering.by_id(models.ProjectMember.id, models.ProjectMember, "Id.")
-    role: RoleFilter | None = filtering.by(models.ProjectMember.role, "Role.")
+    id: IDFilter | None = filtering.by_id(
+        models.ProjectMember.id, models.ProjectMember, "The membership's ID."
+    )
+    role: RoleFilter | None = filtering.by(models.ProjectMember.role, "The role.")
     user: UserFilter | None = filtering.by_relation(
-        models.ProjectMember.user, lambda: UserFilter, "The person."
+        models.ProjectMember.user, lambda: UserFilter, "The user."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.ProjectMember.created_at, "When they joined."
+        models.ProjectMember.created_at, "When the user joined."
     )
 
 
-@filtering.list_filter("Quantifies over the members of a project.", noun="member")
+@filtering.list_filter("Filter for a project's members.", noun="member")
 class ProjectMemberListFilter:
     """`some`, `none`, `every`."""
 
     of: ProjectMemberFilter
 
 
-@filtering.filter_input("Which projects.")
+@filtering.filter_input("Filter for projects.")
 class ProjectFilter:
-    """Criteria over projects."""
+    """Conditions on projects."""
 
-    id: IDFilter | None = filtering.by_id(models.Project.id, models.Project, "Id.")
-    name: StringFilter | None = filtering.by(models.Project.name, "Name.")
-    key: StringFilter | None = filtering.by(models.Project.key, "Key, such as `WEB`.")
-    description: StringFilter | None = filtering.by(models.Project.description, "Description.")
+    id: IDFilter | None = filtering.by_id(models.Project.id, models.Project, "The project's ID.")
+    name: StringFilter | None = filtering.by(models.Project.name, "The name.")
+    key: StringFilter | None = filtering.by(models.Project.key, "The key, such as `WEB`.")
+    description: StringFilter | None = filtering.by(models.Project.description, "The description.")
     owner: UserFilter | None = filtering.by_relation(
         models.Project.owner, lambda: UserFilter, "The owner."
     )
@@ -64,148 +66,166 @@ class ProjectFilter:
         models.Project.members, lambda: ProjectMemberFilter, "The members."
     )
     is_archived: bool | None = filtering.by_condition(
-        lambda _, project: project.archived_at.is_not(None), "Whether the project is read-only."
+        lambda _, project: project.archived_at.is_not(None), "Whether the project is archived."
     )
     archived_at: DateTimeFilter | None = filtering.by(
-        models.Project.archived_at, "When it was archived."
+        models.Project.archived_at, "When the project was archived."
     )
-    created_at: DateTimeFilter | None = filtering.by(models.Project.created_at, "When it was made.")
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Project.created_at, "When the project was created."
+    )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Project.updated_at, "When it changed last."
+        models.Project.updated_at, "When the project last changed."
     )
     search: str | None = filtering.by_search(
         (models.Project.name, models.Project.key, models.Project.description),
-        "Words that all occur in name, key or description, without regard to case and accents.",
+        "Words that must all occur in the name, key or description. Ignores case and accents.",
     )
 
 
-@ordering.order_input("How to order projects; give one field.")
+@ordering.order_input("Sort key for projects. Provide exactly one field.")
 class ProjectOrder:
-    """Keys of projects."""
+    """Order keys of projects."""
 
-    name: OrderBy | None = ordering.by_text(models.Project.name, "By name.")
-    key: OrderBy | None = ordering.by(models.Project.key, "By key.")
-    created_at: OrderBy | None = ordering.by(models.Project.created_at, "By time of creation.")
-    updated_at: OrderBy | None = ordering.by(models.Project.updated_at, "By time of last change.")
-    archived_at: OrderBy | None = ordering.by(models.Project.archived_at, "By time of archiving.")
+    name: OrderBy | None = ordering.by_text(models.Project.name, "Sorts by name.")
+    key: OrderBy | None = ordering.by(models.Project.key, "Sorts by key.")
+    created_at: OrderBy | None = ordering.by(models.Project.created_at, "Sorts by creation time.")
+    updated_at: OrderBy | None = ordering.by(
+        models.Project.updated_at, "Sorts by the time of the last change."
+    )
+    archived_at: OrderBy | None = ordering.by(
+        models.Project.archived_at, "Sorts by the time of archiving."
+    )
     tracked_seconds: OrderBy | None = ordering.by_expression(
         "tracked_seconds",
         project_tracked_seconds,
         BigInteger(),
-        "By the time tracked that you may see.",
+        "Sorts by the tracked time that you can see.",
         nullable=False,
     )
     owner: UserOrder | None = ordering.by_relation(
-        models.Project.owner, lambda: UserOrder, "By the owner."
+        models.Project.owner, lambda: UserOrder, "Sorts by owner."
     )
 
 
-@ordering.order_input("How to order project members; give one field.")
+@ordering.order_input("Sort key for project members. Provide exactly one field.")
 class ProjectMemberOrder:
-    """Keys of members."""
+    """Order keys of members."""
 
-    role: OrderBy | None = ordering.by(models.ProjectMember.role, "By role.")
-    created_at: OrderBy | None = ordering.by(models.ProjectMember.created_at, "By time of joining.")
+    role: OrderBy | None = ordering.by(models.ProjectMember.role, "Sorts by role.")
+    created_at: OrderBy | None = ordering.by(
+        models.ProjectMember.created_at, "Sorts by the time of joining."
+    )
     user: UserOrder | None = ordering.by_relation(
-        models.ProjectMember.user, lambda: UserOrder, "By the person."
+        models.ProjectMember.user, lambda: UserOrder, "Sorts by user."
     )
 
 
 # --- inputs --------------------------------------------------------------------------------------
 
 
-@strawberry.input(description="A new project.")
+@strawberry.input(description="Input for `projectCreate`.")
 class ProjectCreateInput(MutationInput):
     """See `domain.projects.project.NewProject`."""
 
     name: str = required("The name, 1 to 200 characters.")
     id: strawberry.ID | None = new_id("project")
-    description: str | None = optional("What it is about, up to 5,000 characters.")
+    description: str | None = optional("The description, up to 5,000 characters.")
     key: str | None = optional(
-        "2 to 10 capital letters or digits, beginning with a letter, unique on the server. Made "
-        "from the name where left out."
+        "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the "
+        "server. Derived from the name by default."
     )
-    color: str | None = optional("A colour as `#rrggbb`.")
+    color: str | None = optional("The color, as `#rrggbb`.")
 
 
-@strawberry.input(description="Changes to a project; what is left out stays, null clears.")
+@strawberry.input(
+    description="Input for `projectUpdate`. Omitted fields stay unchanged; null clears a field."
+)
 class ProjectUpdateInput(UpdateInput):
     """See `domain.projects.project.update_project`."""
 
-    id: strawberry.ID = required("The project.")
+    id: strawberry.ID = required("The project's ID.")
     name: strawberry.Maybe[str | None] = change("The name, 1 to 200 characters.")
-    description: strawberry.Maybe[str | None] = change("Up to 5,000 characters.")
-    key: strawberry.Maybe[str | None] = change("2 to 10 capital letters or digits.")
-    color: strawberry.Maybe[str | None] = change("A colour as `#rrggbb`.")
+    description: strawberry.Maybe[str | None] = change("The description, up to 5,000 characters.")
+    key: strawberry.Maybe[str | None] = change(
+        "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the server."
+    )
+    color: strawberry.Maybe[str | None] = change("The color, as `#rrggbb`.")
     time_locked_before: strawberry.Maybe[dt.date | None] = change(
-        "Close the time before this day (which begins at midnight UTC): its entries cannot be "
-        "made, changed or deleted any more, and `LOCKED` says so. Null opens all."
+        "Locks the time before this day: entries that begin before it, in their user's time "
+        "zone, cannot be created, changed or deleted (`LOCKED`). Null unlocks all time."
     )
     allow_overlaps: strawberry.Maybe[bool | None] = change(
-        "False: time entries of this project may overlap no others of the same person (`OVERLAP`); "
-        "what overlaps already stays."
+        "Whether time entries in this project may overlap other entries of the same user. If "
+        "false, an overlapping entry fails with `OVERLAP`; existing overlaps stay."
     )
 
 
 @strawberry.input
 class _OneProject(UpdateInput):
-    """For operations that need the project alone."""
+    """Input of operations that need only the project."""
 
-    id: strawberry.ID = required("The project.")
+    id: strawberry.ID = required("The project's ID.")
 
 
-@strawberry.input(description="The project to archive.")
+@strawberry.input(description="Input for `projectArchive`.")
 class ProjectArchiveInput(_OneProject):
     """See `domain.projects.project.set_archived`."""
 
 
-@strawberry.input(description="The archived project to open again.")
+@strawberry.input(description="Input for `projectUnarchive`.")
 class ProjectUnarchiveInput(_OneProject):
     """See `domain.projects.project.set_archived`."""
 
 
-@strawberry.input(description="The project to put into the trash.")
+@strawberry.input(description="Input for `projectDelete`.")
 class ProjectDeleteInput(_OneProject):
     """See `domain.projects.project.delete`."""
 
 
-@strawberry.input(description="The project to take out of the trash.")
+@strawberry.input(description="Input for `projectRestore`.")
 class ProjectRestoreInput(MutationInput):
     """See `domain.projects.project.restore`."""
 
-    id: strawberry.ID = required("The project.", metadata={NAMES: Names.TRASHED})
+    id: strawberry.ID = required("The project's ID.", metadata={NAMES: Names.TRASHED})
 
 
-@strawberry.input(description="Who takes part, and as what.")
+@strawberry.input(
+    description="Input for `projectMemberAdd`. Provide exactly one of `userId` and `username`."
+)
 class ProjectMemberAddInput(MutationInput):
     """See `domain.projects.project.add_member`."""
 
-    project_id: strawberry.ID = required("The project.")
-    user_id: strawberry.ID | None = optional("The person, by id.")
+    project_id: strawberry.ID = required("The project's ID.")
+    user_id: strawberry.ID | None = optional("The ID of the user to add.")
     username: str | None = optional(
-        "The person, by username (in place of `userId`).", metadata={NAMES: Names.USERNAME}
+        "The username of the user to add. Case-insensitive.", metadata={NAMES: Names.USERNAME}
     )
-    role: Role = required("What they may do; not OWNER.")
+    role: Role = required("The member's role; not OWNER.")
 
 
-@strawberry.input(description="Another role for a member.")
+@strawberry.input(description="Input for `projectMemberUpdate`.")
 class ProjectMemberUpdateInput(UpdateInput):
     """See `domain.projects.project.update_member`."""
 
-    id: strawberry.ID = required("The membership.")
-    role: Role = required("What they may do; not OWNER.")
+    id: strawberry.ID = required("The membership's ID.")
+    role: Role = required("The new role; not OWNER.")
 
 
-@strawberry.input(description="The member to remove; your own membership to leave.")
+@strawberry.input(description="Input for `projectMemberRemove`.")
 class ProjectMemberRemoveInput(MutationInput):
     """See `domain.projects.project.remove_member`."""
 
-    id: strawberry.ID = required("The membership.")
+    id: strawberry.ID = required(
+        "The ID of the membership to remove. Your own to leave the project."
+    )
 
 
-@strawberry.input(description="A new owner for a project.")
+@strawberry.input(description="Input for `projectTransfer`.")
 class ProjectTransferInput(UpdateInput):
     """See `domain.projects.project.transfer`."""
 
-    id: strawberry.ID = required("The project.")
-    user_id: strawberry.ID = required("A member of the project, who becomes its owner.")
+    id: strawberry.ID = required("The project's ID.")
+    user_id: strawberry.ID = required(
+        "The ID of the new owner, who must be a member of the project."
+    )

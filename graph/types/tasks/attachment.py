@@ -1,9 +1,9 @@
 """Attachments in the schema.
 
-There are two ways in. `attachmentUpload` takes the file in a multipart request. Who wants to show
-progress, or go on after a failure, calls `attachmentUploadStart`, sends the bytes by PUT to the
-address that it gives, and calls `attachmentUploadFinish`. The way out is `url`: a signed address,
-fresh in each answer, that a page can put into a link as it is.
+There are two ways to upload. `attachmentUpload` takes the file in a multipart request. A client
+that shows progress, or retries after a failure, calls `attachmentUploadStart`, sends the bytes by
+PUT to the URL that it returns, and calls `attachmentUploadFinish`. To download, `url` is a signed
+URL, fresh in each answer, that a page can link to as it is.
 """
 
 from __future__ import annotations
@@ -65,48 +65,54 @@ async def _thumbnail_urls(parents: Sequence[Any], info: BatchInfo) -> list[str |
 
 @node_type(
     models.Attachment,
-    "A file on a task. It never changes; another version of the file is another attachment.",
+    "A file attached to a task. An attachment never changes; a new version of the file is a new "
+    "attachment.",
 )
 class Attachment(Node):
     """See `db.models.Attachment`."""
 
     id: strawberry.ID = node_id(models.Attachment)
-    task: _Task | None = to_one(models.Attachment.task, "The task that it hangs on.")
+    task: _Task | None = to_one(models.Attachment.task, "The task that the file is attached to.")
     uploader: User | None = to_one(
-        models.Attachment.uploader, "Who uploaded it; null if their account was deleted."
+        models.Attachment.uploader,
+        "The user who uploaded the file. Null if the account was deleted.",
     )
     filename: str = column(
-        models.Attachment.filename, "The file's name, cleaned; up to 255 characters."
+        models.Attachment.filename, "The sanitized file name, up to 255 characters."
     )
     content_type: str = column(
-        models.Attachment.content_type, "The type, found from the bytes: `image/png`."
+        models.Attachment.content_type,
+        "The media type detected from the file's content, such as `image/png`.",
     )
     size: int = column(models.Attachment.size, "The size in bytes.")
     sha256: str = column(
-        models.Attachment.sha256, "The SHA-256 of the bytes, in 64 hexadecimal digits."
+        models.Attachment.sha256, "The SHA-256 hash of the content, as 64 hexadecimal digits."
     )
     url: str = batch(
         _urls,
-        "A signed address of the file, for GET by anybody who has it, for four to five minutes. "
-        "Without the signature the same address serves those who may see the task "
+        "A signed URL to download the file with GET. Anyone who has it can use it, for four to "
+        "five minutes. Without its signature, the same URL serves users who can see the task "
         "(`Authorization: Bearer`).",
         requires=("id",),
     )
     thumbnail_url: str | None = batch(
         _thumbnail_urls,
-        "The same for a WebP of at most 320 by 320 pixels; null where the file is no image.",
+        "A signed URL of a thumbnail: a WebP image of at most 320 by 320 pixels. Null if the file "
+        "is not an image.",
         requires=("id", "has_thumbnail"),
     )
     viewer_can_delete: bool = expression(
         models.Attachment,
         "viewer_can_delete",
         access.delete,
-        "Whether you may delete it.",
+        "Whether you can delete the attachment.",
     )
-    created_at: dt.datetime = column(models.Attachment.created_at, "When it was attached.")
+    created_at: dt.datetime = column(
+        models.Attachment.created_at, "When the file was attached, in UTC."
+    )
 
 
-@paging.connection_type("A page of attachments.", edge="An attachment in a list.")
+@paging.connection_type("A page of attachments.", edge="An attachment in a list, with its cursor.")
 class AttachmentConnection:
     """Relay connection."""
 
@@ -122,24 +128,28 @@ class AttachmentQuery:
 
     attachment: Attachment | None = by_id(
         models.Attachment,
-        "The attachment's id.",
-        "One attachment by id; null with `NOT_FOUND` if there is none for you.",
+        "The attachment's ID.",
+        "Returns one attachment by ID. Null with `NOT_FOUND` if it does not exist "
+        "or you cannot see it.",
     )
 
 
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@strawberry.type(description="A place for a file that is still to be sent.")
+@strawberry.type(description="A signed URL to upload a file to.")
 class AttachmentUploadTarget:
     """See `domain.tasks.attachment.start`."""
 
-    id: strawberry.ID = attribute("The upload's id, for `attachmentUploadFinish`.")
+    id: strawberry.ID = attribute("The upload's ID, for `attachmentUploadFinish`.")
     url: str = attribute(
-        "Send the file here, by PUT, its bytes as the body. 204: it has arrived. Anything else "
-        "says why not, as JSON, and the file can be sent again."
+        "The URL to send the file to, with PUT and the file's bytes as the body. Status 204 "
+        "means that the file has arrived. Any other answer explains the error as JSON, and you "
+        "can send the file again."
     )
-    expires_at: dt.datetime = attribute("By when the sending must have begun.")
+    expires_at: dt.datetime = attribute(
+        "When the URL expires, in UTC. The upload must begin before then."
+    )
 
 
 async def _targets(parents: Sequence[Any], info: BatchInfo) -> list[AttachmentUploadTarget | None]:
@@ -160,35 +170,35 @@ async def _targets(parents: Sequence[Any], info: BatchInfo) -> list[AttachmentUp
 @strawberry.type
 class _AttachmentPayload(Payload):
     attachment: Attachment | None = ref(
-        models.Attachment, "The attachment; null if nothing was done."
+        models.Attachment, "The attachment. Null if the mutation failed."
     )
 
 
-@payload("The new attachment.")
+@payload("Payload of `attachmentUpload`.")
 class AttachmentUploadPayload(_AttachmentPayload):
     """`attachmentUpload`."""
 
 
-@payload("Where to send the file.")
+@payload("Payload of `attachmentUploadStart`.")
 class AttachmentUploadStartPayload(Payload):
     """`attachmentUploadStart`."""
 
     upload: AttachmentUploadTarget | None = batch(
-        _targets, "Where the file is to be sent; null if nothing was done."
+        _targets, "Where to upload the file. Null if the mutation failed."
     )
 
 
-@payload("The new attachment.")
+@payload("Payload of `attachmentUploadFinish`.")
 class AttachmentUploadFinishPayload(_AttachmentPayload):
     """`attachmentUploadFinish`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `attachmentDelete`.")
 class AttachmentDeletePayload(Payload):
-    """A deleted attachment cannot be read any more."""
+    """A deleted attachment can no longer be read, so the payload has its ID."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the attachment.")
-    task: _Task | None = ref(models.Task, "The task.", "task")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The deleted attachment's ID.")
+    task: _Task | None = ref(models.Task, "The task that the file was attached to.", "task")
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -237,8 +247,8 @@ class AttachmentMutation:
     attachment_upload: AttachmentUploadPayload = mutation(
         _upload,
         AttachmentUploadInput,
-        "Attach a file to a task that you may change, by a multipart request "
-        "(https://github.com/jaydenseric/graphql-multipart-request-spec) with the header "
+        "Attaches a file to a task that you can edit, with a multipart request "
+        "(https://github.com/jaydenseric/graphql-multipart-request-spec) and the header "
         "`Apollo-Require-Preflight`, `X-Apollo-Operation-Name` or `X-Taskloom-Preflight`.",
         around=_staged,
         limit=rates.upload,
@@ -246,19 +256,20 @@ class AttachmentMutation:
     attachment_upload_start: AttachmentUploadStartPayload = mutation(
         _start,
         AttachmentUploadStartInput,
-        "Ask for an address to which a file can be sent by itself, which lets a page show how far "
-        "it is. Within an hour, `attachmentUploadFinish` attaches it.",
+        "Returns a URL to upload a file to in a separate request, so that a page can show "
+        "progress. Call `attachmentUploadFinish` within an hour to attach the file.",
         in_context=True,
         limit=rates.upload,
     )
     attachment_upload_finish: AttachmentUploadFinishPayload = mutation(
         _finish,
         AttachmentUploadFinishInput,
-        "Attach the file that was sent. `UPLOAD_INCOMPLETE` while it was not. Safe to repeat.",
+        "Attaches an uploaded file to its task. Fails with `UPLOAD_INCOMPLETE` if the file has "
+        "not arrived yet. Safe to repeat.",
     )
     attachment_delete: AttachmentDeletePayload = mutation(
         _delete,
         AttachmentDeleteInput,
-        "Take a file off its task for good, for whoever may change the task.",
+        "Deletes an attachment permanently. Allowed for users who can edit the task.",
         in_context=True,
     )

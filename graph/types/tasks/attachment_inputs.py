@@ -1,4 +1,4 @@
-"""What attachments are filtered and ordered by, and what their mutations take."""
+"""Filters and orderings of attachments, and the inputs of their mutations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graph.types.accounts.user import UserFilter, UserOrder
 
 
 def attachment_count(_: Viewer, task: Any) -> Any:
-    """How many attachments a task has. Who sees the task sees them all."""
+    """The number of a task's attachments. Users who see the task see all of them."""
     attachment = aliased(models.Attachment)
     return (
         select(func.count())
@@ -29,86 +29,88 @@ def attachment_count(_: Viewer, task: Any) -> Any:
     )
 
 
-@filtering.filter_input("Which attachments.")
+@filtering.filter_input("Filter for attachments.")
 class AttachmentFilter:
-    """Criteria over attachments."""
+    """Conditions on attachments."""
 
-    id: IDFilter | None = filtering.by_id(models.Attachment.id, models.Attachment, "Id.")
-    filename: StringFilter | None = filtering.by(models.Attachment.filename, "The file's name.")
+    id: IDFilter | None = filtering.by_id(
+        models.Attachment.id, models.Attachment, "The attachment's ID."
+    )
+    filename: StringFilter | None = filtering.by(models.Attachment.filename, "The file name.")
     content_type: StringFilter | None = filtering.by(
-        models.Attachment.content_type, "The type, such as `image/png`."
+        models.Attachment.content_type, "The media type, such as `image/png`."
     )
     size: IntFilter | None = filtering.by(models.Attachment.size, "The size in bytes.")
     uploader: UserFilter | None = filtering.by_relation(
-        models.Attachment.uploader, lambda: UserFilter, "Who uploaded it."
+        models.Attachment.uploader, lambda: UserFilter, "The user who uploaded the file."
     )
     uploader_id: IDFilter | None = filtering.by_id(
-        models.Attachment.uploader_id, models.User, "The id of who uploaded it."
+        models.Attachment.uploader_id, models.User, "The ID of the user who uploaded the file."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Attachment.created_at, "When it was attached."
+        models.Attachment.created_at, "When the file was attached."
     )
     search: str | None = filtering.by_search(
         (models.Attachment.filename,),
-        "Words that all occur in the file's name, without regard to case and accents.",
+        "Words that must all occur in the file name. Ignores case and accents.",
     )
 
 
-@filtering.list_filter("Quantifies over attachments.")
+@filtering.list_filter("Filter for a task's attachments.", noun="attachment")
 class AttachmentListFilter:
     """`some`, `none`, `every`."""
 
     of: AttachmentFilter
 
 
-@ordering.order_input("How to order attachments; give one field.")
+@ordering.order_input("Sort key for attachments. Provide exactly one field.")
 class AttachmentOrder:
-    """Keys of attachments."""
+    """Order keys of attachments."""
 
     created_at: OrderBy | None = ordering.by(
-        models.Attachment.created_at, "By the time at which they were attached."
+        models.Attachment.created_at, "Sorts by the time when the file was attached."
     )
-    filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "By name.")
-    size: OrderBy | None = ordering.by(models.Attachment.size, "By size.")
+    filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
+    size: OrderBy | None = ordering.by(models.Attachment.size, "Sorts by size.")
     uploader: UserOrder | None = ordering.by_relation(
-        models.Attachment.uploader, lambda: UserOrder, "By who uploaded them."
+        models.Attachment.uploader, lambda: UserOrder, "Sorts by the user who uploaded the file."
     )
 
 
-@strawberry.input(description="A file for a task.")
+@strawberry.input(description="Input for `attachmentUpload`.")
 class AttachmentUploadInput(MutationInput):
     """See `domain.tasks.attachment.create`."""
 
-    task_id: strawberry.ID = required("The task.")
+    task_id: strawberry.ID = required("The task's ID.")
     file: Upload = required(
-        "The file: up to 10 MB; .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc or .docx, by its name "
-        "and by its bytes."
+        "The file, up to 10 MB. Allowed extensions are .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc "
+        "and .docx; the content must match the extension."
     )
     id: strawberry.ID | None = new_id("attachment")
 
 
-@strawberry.input(description="A file that you will send in a request of its own.")
+@strawberry.input(description="Input for `attachmentUploadStart`.")
 class AttachmentUploadStartInput(MutationInput):
     """See `domain.tasks.attachment.start`."""
 
-    task_id: strawberry.ID = required("The task.")
+    task_id: strawberry.ID = required("The task's ID.")
     filename: str = required(
-        "The file's name, with one of the endings .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc and "
-        ".docx. Folders are taken off."
+        "The file name, with the extension .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc or .docx. "
+        "Folders are removed from it."
     )
-    size: int = required("Exactly how many bytes you will send; up to 10 MB.")
+    size: int = required("The exact size of the file in bytes, up to 10 MB.")
 
 
-@strawberry.input(description="The upload whose file you have sent.")
+@strawberry.input(description="Input for `attachmentUploadFinish`.")
 class AttachmentUploadFinishInput(MutationInput):
     """See `domain.tasks.attachment.finish`."""
 
-    upload_id: strawberry.ID = required("The upload's id, of `attachmentUploadStart`.")
+    upload_id: strawberry.ID = required("The upload's ID, as returned by `attachmentUploadStart`.")
     id: strawberry.ID | None = new_id("attachment")
 
 
-@strawberry.input(description="The attachment to delete.")
+@strawberry.input(description="Input for `attachmentDelete`.")
 class AttachmentDeleteInput(MutationInput):
     """See `domain.tasks.attachment.delete`."""
 
-    id: strawberry.ID = required("The attachment.")
+    id: strawberry.ID = required("The attachment's ID.")

@@ -1,8 +1,8 @@
 """Comments in the schema.
 
-`Task.comments` lists all of a task's comments in the order of time, answers among them; each knows
-its `parent`. Whoever shows threads asks for those without one (`filter: {parentId: {isNull:
-true}}`), and for their `replies`.
+`Task.comments` lists all comments of a task by time, replies included; each knows its `parent`. To
+show threads, a client asks for the comments without a parent (`filter: {parentId: {isNull: true}}`)
+and for their `replies`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ OLDEST_FIRST = (Key(ordering.source(models.Comment.created_at)),)
 
 
 async def _rendered(parents: Sequence[Any], info: BatchInfo) -> dict[UUID, Rendered]:
-    """What was not kept with its comment, or is of an older renderer; by the comment's id."""
+    """Renders comments whose stored rendering is missing or of an older renderer; by the comment's
+    id.
+    """
     stale = [parent for parent in parents if parent.rendered_version != markdown.VERSION]
     if not stale:
         return {}
@@ -95,98 +97,115 @@ async def _mentions(parents: Sequence[Any], info: BatchInfo) -> list[list[Any]]:
     return [found.get(parent.id, []) for parent in parents]
 
 
-@node_type(models.CommentRevision, "A text that a comment had before its author changed it.")
+@node_type(models.CommentRevision, "An earlier text of an edited comment.")
 class CommentRevision(Node):
     """See `db.models.CommentRevision`."""
 
     id: strawberry.ID = node_id(models.CommentRevision)
-    body: str = column(models.CommentRevision.body, "The Markdown text of that time.")
-    written_at: dt.datetime = column(models.CommentRevision.written_at, "When it was written.")
+    body: str = column(models.CommentRevision.body, "The earlier text, in Markdown.")
+    written_at: dt.datetime = column(
+        models.CommentRevision.written_at, "When this text was written, in UTC."
+    )
     replaced_at: dt.datetime = column(
-        models.CommentRevision.replaced_at, "When another text took its place."
+        models.CommentRevision.replaced_at, "When this text was replaced, in UTC."
     )
 
 
-@paging.connection_type("A page of earlier texts.", edge="An earlier text in a list.")
+@paging.connection_type(
+    "A page of earlier texts of a comment.",
+    edge="An earlier text of a comment in a list, with its cursor.",
+)
 class CommentRevisionConnection:
     """Relay connection."""
 
     node: CommentRevision
 
 
-@node_type(models.Comment, "What somebody says about a task, or answers to such a comment.")
+@node_type(models.Comment, "A comment on a task, or a reply to such a comment.")
 class Comment(Node):
     """See `db.models.Comment`."""
 
     id: strawberry.ID = node_id(models.Comment)
     body: str = column(
         models.Comment.body,
-        "The text in Markdown (CommonMark, tables, strike-through, bare links), 1 to 10,000 "
-        "characters; empty where the comment is deleted.",
+        "The text in Markdown (CommonMark with tables, strikethrough and bare links), 1 to "
+        "10,000 characters. Empty if the comment was deleted.",
     )
     body_html: str = batch(
         _html,
-        "The text as HTML that may be put into a page as it is: no scripts, no event attributes, "
-        "no pictures, links to http, https and mailto only. Tables stay as they "
-        f"were written if they have more than {markdown.MOST_CELLS:,} cells together, and bare "
-        f"links if the text has a word of more than {markdown.LONGEST_WORD:,} characters.",
+        "The text as HTML that is safe to insert into a page: without scripts, event attributes "
+        "and images, and with links to http, https and mailto only. Tables are not rendered if "
+        f"they have more than {markdown.MOST_CELLS:,} cells together; bare links are not rendered "
+        f"if a word of the text is longer than {markdown.LONGEST_WORD:,} characters.",
         requires=("id", "body", "body_html", "rendered_version"),
     )
     body_text: str = batch(
         _text,
-        "The words alone, a line for each block; for previews. Not escaped for HTML.",
+        "The text without formatting, one line per block, for previews. It is not escaped for "
+        "HTML.",
         requires=("id", "body", "body_text", "rendered_version"),
     )
     is_deleted: bool = derived(
         (models.Comment.removed_at,),
         lambda comment: comment.removed_at is not None,
-        "Whether it was deleted and is only the place that its answers hang on.",
+        "Whether the comment was deleted and remains only as a placeholder for its replies.",
     )
     author: User | None = to_one(
-        models.Comment.author, "Who wrote it; null if their account was deleted."
+        models.Comment.author, "The comment's author. Null if the account was deleted."
     )
-    task: _Task | None = to_one(models.Comment.task, "The task that it is about.")
+    task: _Task | None = to_one(models.Comment.task, "The task that the comment is on.")
     parent: Comment | None = to_one(
-        models.Comment.parent, "The comment that it answers; null if it begins a thread."
+        models.Comment.parent,
+        "The comment that this one replies to. Null for a comment that starts a thread.",
     )
     replies: CommentConnection = paging.to_many(
         models.Comment.replies,
-        "The answers to it, oldest first unless ordered otherwise.",
+        "The replies to the comment, oldest first by default.",
         filter_type=CommentFilter,
         order_type=CommentOrder,
         default_order=OLDEST_FIRST,
     )
     mentions: list[User] = batch(
         _mentions,
-        "The people named by `@username` who saw the task when the text was written; by username.",
+        "The users mentioned as `@username` who could see the task when the text was written, "
+        "ordered by username.",
         requires=("id",),
     )
     edited_at: dt.datetime | None = column(
-        models.Comment.edited_at, "When its author changed it last; null if never."
+        models.Comment.edited_at,
+        "When the author last edited the comment, in UTC. Null if it was never edited.",
     )
     revisions: CommentRevisionConnection = paging.to_many(
         models.Comment.revisions,
-        "What it said before each edit, the newest first. Deleting a comment deletes them.",
+        "The comment's earlier texts, one per edit, newest first. Deleting the comment deletes "
+        "them.",
         default_order=(Key(ordering.source(models.CommentRevision.replaced_at), descending=True),),
     )
     viewer_can_edit: bool = permission_field(
         models.Comment,
         "viewer_can_edit",
         access.edit,
-        "Whether you may change it.",
+        "Whether you can edit the comment.",
     )
     viewer_can_delete: bool = permission_field(
         models.Comment,
         "viewer_can_delete",
         access.delete,
-        "Whether you may delete it.",
+        "Whether you can delete the comment.",
     )
-    created_at: dt.datetime = column(models.Comment.created_at, "When it was written.")
-    updated_at: dt.datetime = column(models.Comment.updated_at, "When it changed last.")
-    version: int = column(models.Comment.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(
+        models.Comment.created_at, "When the comment was created, in UTC."
+    )
+    updated_at: dt.datetime = column(
+        models.Comment.updated_at, "When the comment last changed, in UTC."
+    )
+    version: int = column(
+        models.Comment.version,
+        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
+    )
 
 
-@paging.connection_type("A page of comments.", edge="A comment in a list.")
+@paging.connection_type("A page of comments.", edge="A comment in a list, with its cursor.")
 class CommentConnection:
     """Relay connection."""
 
@@ -202,8 +221,9 @@ class CommentQuery:
 
     comment: Comment | None = by_id(
         models.Comment,
-        "The comment's id.",
-        "One comment by id; null with `NOT_FOUND` if there is none for you.",
+        "The comment's ID.",
+        "Returns one comment by ID. Null with `NOT_FOUND` if it does not exist or you "
+        "cannot see it.",
     )
 
 
@@ -212,28 +232,28 @@ class CommentQuery:
 
 @strawberry.type
 class _CommentPayload(Payload):
-    comment: Comment | None = ref(models.Comment, "The comment; null if nothing was done.")
+    comment: Comment | None = ref(models.Comment, "The comment. Null if the mutation failed.")
 
 
-@payload("The new comment.")
+@payload("Payload of `commentCreate`.")
 class CommentCreatePayload(_CommentPayload):
     """`commentCreate`."""
 
 
-@payload("The changed comment; with `CONFLICT`, the comment as it is.")
+@payload("Payload of `commentUpdate`. On `CONFLICT`, `comment` is the current comment.")
 class CommentUpdatePayload(_CommentPayload):
     """`commentUpdate`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `commentDelete`.")
 class CommentDeletePayload(Payload):
-    """A deleted comment can only be read where a placeholder stays."""
+    """A deleted comment can be read only if it remains as a placeholder."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the comment.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The deleted comment's ID.")
     comment: Comment | None = ref(
-        models.Comment, "The placeholder, where the comment has answers; else null."
+        models.Comment, "The placeholder that remains if the comment has replies, otherwise null."
     )
-    task: _Task | None = ref(models.Task, "The task.", "task")
+    task: _Task | None = ref(models.Task, "The task that the comment was on.", "task")
 
 
 async def _create(work: Work, data: CommentCreateInput) -> Refs:
@@ -272,14 +292,17 @@ class CommentMutation:
     comment_create: CommentCreatePayload = mutation(
         _create,
         CommentCreateInput,
-        "Comment on a task that you see, or answer a comment. `ARCHIVED` where its project is.",
+        "Adds a comment to a task that you can see, or replies to a comment. Fails with "
+        "`ARCHIVED` if the task's project is archived.",
     )
     comment_update: CommentUpdatePayload = mutation(
-        _update, CommentUpdateInput, "Change your comment; its `revisions` keep what it said."
+        _update,
+        CommentUpdateInput,
+        "Updates your comment. Its earlier text is kept in `revisions`.",
     )
     comment_delete: CommentDeletePayload = mutation(
         _delete,
         CommentDeleteInput,
-        "Delete your comment, or any on your task, with its history. Where it has answers a "
-        "placeholder without text stays until the last of them goes.",
+        "Deletes your comment, or any comment on a task that you own, with its earlier texts. If "
+        "it has replies, a placeholder without text remains until the last reply is deleted.",
     )

@@ -1,4 +1,4 @@
-"""What comments are filtered and ordered by, and what their mutations take."""
+"""Filters and orderings of comments, and the inputs of their mutations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def _task_filter() -> Any:
 
 
 def comment_count(_: Viewer, task: Any) -> Any:
-    """How many comments a task has, without placeholders. Who sees the task sees them all."""
+    """The number of a task's comments, without placeholders. Users who see the task see all of
+    them.
+    """
     comment = aliased(models.Comment)
     return (
         select(func.count())
@@ -39,81 +41,88 @@ def comment_count(_: Viewer, task: Any) -> Any:
     )
 
 
-@filtering.filter_input("Which comments.")
+@filtering.filter_input("Filter for comments.")
 class CommentFilter:
-    """Criteria over comments."""
+    """Conditions on comments."""
 
-    id: IDFilter | None = filtering.by_id(models.Comment.id, models.Comment, "Id.")
+    id: IDFilter | None = filtering.by_id(models.Comment.id, models.Comment, "The comment's ID.")
     body: StringFilter | None = filtering.by(models.Comment.body, "The Markdown text.")
     author: UserFilter | None = filtering.by_relation(
-        models.Comment.author, lambda: UserFilter, "Who wrote it."
+        models.Comment.author, lambda: UserFilter, "The author."
     )
     author_id: IDFilter | None = filtering.by_id(
-        models.Comment.author_id, models.User, "The id of who wrote it."
+        models.Comment.author_id, models.User, "The author's ID."
     )
     parent_id: IDFilter | None = filtering.by_id(
         models.Comment.parent_id,
         models.Comment,
-        "The id of the comment that it answers; `isNull: true` for those that begin a thread.",
+        "The ID of the comment that it replies to. `isNull: true` selects comments that start a "
+        "thread.",
         seen_with_row=True,
     )
     task: _TaskFilter | None = filtering.by_relation(models.Comment.task, _task_filter, "The task.")
     is_deleted: bool | None = filtering.by_condition(
         lambda _, comment: comment.removed_at.is_not(None),
-        "Whether it is only a placeholder for its answers.",
+        "Whether the comment was deleted and remains only as a placeholder for its replies.",
     )
     edited_at: DateTimeFilter | None = filtering.by(
-        models.Comment.edited_at, "When its author changed it last; `isNull` if never."
+        models.Comment.edited_at,
+        "When the author last edited the comment. `isNull: true` "
+        "selects comments that were never edited.",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Comment.created_at, "When it was written."
+        models.Comment.created_at, "When the comment was created."
     )
     search: str | None = filtering.by_search(
         (models.Comment.body,),
-        "Words that all occur in the text, without regard to case and accents.",
+        "Words that must all occur in the text. Ignores case and accents.",
     )
 
 
-@filtering.list_filter("Quantifies over comments.")
+@filtering.list_filter("Filter for a task's comments.", noun="comment")
 class CommentListFilter:
     """`some`, `none`, `every`."""
 
     of: CommentFilter
 
 
-@ordering.order_input("How to order comments; give one field.")
+@ordering.order_input("Sort key for comments. Provide exactly one field.")
 class CommentOrder:
-    """Keys of comments."""
+    """Order keys of comments."""
 
-    created_at: OrderBy | None = ordering.by(models.Comment.created_at, "By time of writing.")
-    edited_at: OrderBy | None = ordering.by(models.Comment.edited_at, "By time of the last edit.")
+    created_at: OrderBy | None = ordering.by(models.Comment.created_at, "Sorts by creation time.")
+    edited_at: OrderBy | None = ordering.by(
+        models.Comment.edited_at, "Sorts by the time of the last edit."
+    )
     author: UserOrder | None = ordering.by_relation(
-        models.Comment.author, lambda: UserOrder, "By author."
+        models.Comment.author, lambda: UserOrder, "Sorts by author."
     )
 
 
-@strawberry.input(description="A new comment.")
+@strawberry.input(description="Input for `commentCreate`.")
 class CommentCreateInput(MutationInput):
     """See `domain.tasks.comment.create`."""
 
-    task_id: strawberry.ID = required("The task.")
-    body: str = required("Markdown, 1 to 10,000 characters; `@username` mentions somebody.")
+    task_id: strawberry.ID = required("The task's ID.")
+    body: str = required(
+        "The text in Markdown, 1 to 10,000 characters. `@username` mentions a user."
+    )
     parent_id: strawberry.ID | None = optional(
-        "The comment that it answers; one that begins a thread, on the same task."
+        "The ID of the comment to reply to. It must start a thread on the same task."
     )
     id: strawberry.ID | None = new_id("comment")
 
 
-@strawberry.input(description="Another text for a comment.")
+@strawberry.input(description="Input for `commentUpdate`.")
 class CommentUpdateInput(UpdateInput):
     """See `domain.tasks.comment.update`."""
 
-    id: strawberry.ID = required("The comment.")
-    body: str = required("Markdown, 1 to 10,000 characters.")
+    id: strawberry.ID = required("The comment's ID.")
+    body: str = required("The new text in Markdown, 1 to 10,000 characters.")
 
 
-@strawberry.input(description="The comment to delete.")
+@strawberry.input(description="Input for `commentDelete`.")
 class CommentDeleteInput(MutationInput):
     """See `domain.tasks.comment.delete`."""
 
-    id: strawberry.ID = required("The comment.")
+    id: strawberry.ID = required("The comment's ID.")

@@ -1,4 +1,4 @@
-"""Reminders in the schema. They are their owner's alone."""
+"""Reminders in the schema. Only their owner can see them."""
 
 from __future__ import annotations
 
@@ -56,58 +56,62 @@ DEFAULT_RUNS = 5
 # --- rules ---------------------------------------------------------------------------------------
 
 
-@strawberry.type(description="So long before or after a time of the task.")
+@strawberry.type(description="An offset from a time of the reminder's task.")
 class ReminderOffset:
-    """Of a rule by a task's time."""
+    """A rule relative to a time of the task."""
 
-    offset_minutes: int = attribute("Minutes after that time; negative for before it.")
+    offset_minutes: int = attribute("Minutes after that time; negative for minutes before it.")
 
 
-@strawberry.type(description="At one moment.")
+@strawberry.type(description="A reminder rule that runs once.")
 class ReminderOnce:
-    """Of a rule that runs once."""
+    """A rule that runs once."""
 
-    at: dt.datetime = attribute("The moment.")
+    at: dt.datetime = attribute("When the reminder runs, in UTC.")
 
 
-@strawberry.type(description="Each day at a time of day.")
+@strawberry.type(description="A reminder rule that runs every day.")
 class ReminderDaily:
-    """Of a daily rule."""
+    """A daily rule."""
 
-    time: str = attribute("Hours and minutes, such as 09:00.")
-    timezone: str = attribute("The IANA time zone of that time.")
+    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
+    timezone: str = attribute("The IANA time zone of `time`.")
 
 
-@strawberry.type(description="On days of the week, at a time of day.")
+@strawberry.type(description="A reminder rule that runs on certain days of the week.")
 class ReminderWeekly:
-    """Of a weekly rule."""
+    """A weekly rule."""
 
-    days: list[WeekDay] = attribute("The days, Monday first.")
-    time: str = attribute("Hours and minutes, such as 09:00.")
-    timezone: str = attribute("The IANA time zone of that time.")
+    days: list[WeekDay] = attribute("The days of the week, Monday first.")
+    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
+    timezone: str = attribute("The IANA time zone of `time`.")
 
 
-@strawberry.type(description="Each month, on one day of it, at a time of day.")
+@strawberry.type(description="A reminder rule that runs once a month.")
 class ReminderMonthly:
-    """Of a monthly rule."""
+    """A monthly rule."""
 
-    day: int | None = attribute("The day, or the last one of a shorter month; null: the last one.")
-    time: str = attribute("Hours and minutes, such as 09:00.")
-    timezone: str = attribute("The IANA time zone of that time.")
+    day: int | None = attribute(
+        "The day of the month; in a shorter month, its last day. Null "
+        "for the last day of every month."
+    )
+    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
+    timezone: str = attribute("The IANA time zone of `time`.")
 
 
 @strawberry.type(
-    description="When a reminder runs, in the form of `ReminderRuleInput`: one field is not null."
+    description="When a reminder runs. Has the form of `ReminderRuleInput`: exactly one field is "
+    "not null."
 )
 class ReminderRule:
-    """One of the kinds."""
+    """One kind of rule."""
 
-    due: ReminderOffset | None = attribute("By when its task is due.")
-    start: ReminderOffset | None = attribute("By when work on its task may begin.")
-    once: ReminderOnce | None = attribute("At one moment.")
-    daily: ReminderDaily | None = attribute("Each day.")
-    weekly: ReminderWeekly | None = attribute("On days of the week.")
-    monthly: ReminderMonthly | None = attribute("On a day of each month.")
+    due: ReminderOffset | None = attribute("Runs relative to the task's due time.")
+    start: ReminderOffset | None = attribute("Runs relative to the task's `startAt`.")
+    once: ReminderOnce | None = attribute("Runs once.")
+    daily: ReminderDaily | None = attribute("Runs every day.")
+    weekly: ReminderWeekly | None = attribute("Runs on certain days of the week.")
+    monthly: ReminderMonthly | None = attribute("Runs on one day of every month.")
 
 
 def _shown(reminder: Any) -> ReminderRule:
@@ -137,7 +141,8 @@ async def _next_runs(
     parents: Sequence[Any],
     info: BatchInfo,
     first: Annotated[
-        int | None, arg(f"How many: {DEFAULT_RUNS} unless given, at most {MAX_RUNS}.")
+        int | None,
+        arg(f"The number of runs to return; {DEFAULT_RUNS} by default, at most {MAX_RUNS}."),
     ] = None,
 ) -> Sequence[list[dt.datetime]]:
     size = _size(first)
@@ -153,65 +158,74 @@ def _size(first: Any) -> int:
 
 
 def _coming(reminder: Any, now: dt.datetime, size: int) -> list[dt.datetime]:
-    """The next run, which may be late, and those that follow."""
+    """The next run, which may be overdue, and those that follow."""
     if reminder.next_run_at is None:
         return []
     following = schedule.runs(domain.rule_of(reminder), max(now, reminder.next_run_at))
     return [reminder.next_run_at, *islice(following, max(size - 1, 0))][:size]
 
 
-@node_type(models.Reminder, "Reminds you of something at times that you chose. Yours alone.")
+@node_type(
+    models.Reminder, "A reminder that notifies you at times that you choose. Only you can see it."
+)
 class Reminder(Node):
     """See `db.models.Reminder`."""
 
     id: strawberry.ID = node_id(models.Reminder)
-    owner: _User | None = to_one(models.Reminder.owner, "Whom it reminds: you.")
+    owner: _User | None = to_one(models.Reminder.owner, "The user whom the reminder notifies: you.")
     task: _Task | None = to_one(
         models.Reminder.task,
-        "The task that it is about; null for none, or where you do not see it.",
+        "The task that the reminder is about. Null if there is none or you cannot see it.",
     )
     project: _Project | None = to_one(
         models.Reminder.project,
-        "The project that it is about; null for none, or where you do not see it.",
+        "The project that the reminder is about. Null if there is none or you cannot see it.",
     )
     message: str | None = column(
-        models.Reminder.message, "What to be reminded of; where null, the task or project."
+        models.Reminder.message, "The text of the reminder. Null if the task or project is enough."
     )
-    kind: RuleKind = column(models.Reminder.kind, "By what it is set.", convert=RuleKind)
+    kind: RuleKind = column(
+        models.Reminder.kind, "The kind of rule that the reminder has.", convert=RuleKind
+    )
     rule: ReminderRule = derived(
-        (models.Reminder.kind, models.Reminder.rule), _shown, "When it runs."
+        (models.Reminder.kind, models.Reminder.rule), _shown, "When the reminder runs."
     )
     channels: list[ReminderChannel] = derived(
         (models.Reminder.channels,),
         lambda reminder: [ReminderChannel(name) for name in reminder.channels],
-        "The ways by which it reaches you.",
+        "The channels through which the reminder notifies you.",
     )
-    enabled: bool = column(models.Reminder.enabled, "Whether it is on.")
+    enabled: bool = column(models.Reminder.enabled, "Whether the reminder is on.")
     disabled_reason: str | None = column(
         models.Reminder.disabled_reason,
-        "Why it was turned off for you; null where you did, and while it is on.",
+        "Why the server turned the reminder off. Null if it is on or you turned it off.",
     )
     next_run_at: dt.datetime | None = column(
         models.Reminder.next_run_at,
-        "When it runs next; null while it is off, and when nothing is to come. A change of the "
-        "task's times is followed within seconds.",
+        "When the reminder runs next, in UTC. Null if it is off or has no further run. Follows a "
+        "change of the task's times within seconds.",
     )
     last_run_at: dt.datetime | None = column(
-        models.Reminder.last_run_at, "When it ran last; null for never."
+        models.Reminder.last_run_at, "When the reminder last ran, in UTC. Null if it never ran."
     )
     next_runs: list[dt.datetime] = batch(
         _next_runs,
-        "The next runs as things stand; empty while it is off.",
+        "The next runs, in UTC, by the current rule and task. Empty if the reminder is off.",
         requires=("kind", "rule", "next_run_at"),
     )
-    created_at: dt.datetime = column(models.Reminder.created_at, "When it was made.")
-    updated_at: dt.datetime = column(
-        models.Reminder.updated_at, "When it was changed last; a run is no change."
+    created_at: dt.datetime = column(
+        models.Reminder.created_at, "When the reminder was created, in UTC."
     )
-    version: int = column(models.Reminder.version, "Goes up with each change; for `ifVersion`.")
+    updated_at: dt.datetime = column(
+        models.Reminder.updated_at, "When the reminder last changed, in UTC. A run is not a change."
+    )
+    version: int = column(
+        models.Reminder.version,
+        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
+    )
 
 
-@paging.connection_type("A page of reminders.", edge="A reminder in a list.")
+@paging.connection_type("A page of reminders.", edge="A reminder in a list, with its cursor.")
 class ReminderConnection:
     """Relay connection."""
 
@@ -233,12 +247,14 @@ def _times(shape: ViewerShape) -> Statement:
 
 async def _preview(
     info: BatchInfo,
-    rule: Annotated[ReminderRuleInput, arg("When it would run.")],
+    rule: Annotated[ReminderRuleInput, arg("The rule to preview.")],
     task_id: Annotated[
-        strawberry.ID | None, arg("The task, for a rule by its due or start time.")
+        strawberry.ID | None,
+        arg("The ID of the task. Required for a rule relative to its due or start time."),
     ] = None,
     first: Annotated[
-        int | None, arg(f"How many: {DEFAULT_RUNS} unless given, at most {MAX_RUNS}.")
+        int | None,
+        arg(f"The number of runs to return; {DEFAULT_RUNS} by default, at most {MAX_RUNS}."),
     ] = None,
 ) -> list[dt.datetime]:
     info.viewer.require()
@@ -252,7 +268,9 @@ async def _preview(
 
 async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datetime | None:
     if task is None:
-        raise BadInput("A rule by a task's time needs a task.", path=("task_id",))
+        raise BadInput(
+            "taskId is required for a rule relative to a task's time.", path=("task_id",)
+        )
     rows = await info.context.services.database.reader.fetch(
         _times(info.viewer.shape),
         {**info.viewer.params, "key": ids.decode(models.Task, task, ("task_id",))},
@@ -269,18 +287,20 @@ class ReminderQuery:
 
     reminder: Reminder | None = by_id(
         models.Reminder,
-        "The reminder's id.",
-        "One of your reminders by id; null with `NOT_FOUND` if there is none for you.",
+        "The reminder's ID.",
+        "Returns one of your reminders by ID. Null with `NOT_FOUND` if it does not exist.",
     )
     reminders: ReminderConnection = paging.connection(
         models.Reminder,
-        "Your reminders, the newest first unless ordered otherwise.",
+        "Lists your reminders, newest first by default.",
         filter_type=ReminderFilter,
         order_type=ReminderOrder,
         default_order=(Key(ordering.source(models.Reminder.created_at), descending=True),),
     )
     reminder_preview: list[dt.datetime] = root(
-        _preview, "When a reminder of this rule would run, from now on; nothing is made."
+        _preview,
+        "Returns the times at which a reminder with this rule would run from now on. "
+        "Creates nothing.",
     )
 
 
@@ -289,27 +309,27 @@ class ReminderQuery:
 
 @strawberry.type
 class _ReminderPayload(Payload):
-    reminder: Reminder | None = ref(models.Reminder, "The reminder; null if nothing was done.")
+    reminder: Reminder | None = ref(models.Reminder, "The reminder. Null if the mutation failed.")
 
 
-@payload("The new reminder.")
+@payload("Payload of `reminderCreate`.")
 class ReminderCreatePayload(_ReminderPayload):
     """`reminderCreate`."""
 
 
-@payload("The changed reminder; with `CONFLICT`, the reminder as it is.")
+@payload("Payload of `reminderUpdate`. On `CONFLICT`, `reminder` is the current reminder.")
 class ReminderUpdatePayload(_ReminderPayload):
     """`reminderUpdate`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `reminderDelete`.")
 class ReminderDeletePayload(Payload):
-    """A deleted reminder is gone for good."""
+    """A deleted reminder cannot be restored."""
 
     reminder: Reminder | None = ref(
-        models.Reminder, "With `CONFLICT`, the reminder as it is; else null."
+        models.Reminder, "The current reminder on `CONFLICT`, otherwise null."
     )
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the reminder that was.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The deleted reminder's ID.")
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -355,11 +375,11 @@ class ReminderMutation:
     """Root fields."""
 
     reminder_create: ReminderCreatePayload = mutation(
-        _create, ReminderCreateInput, "Have yourself reminded of something."
+        _create, ReminderCreateInput, "Creates a reminder for yourself."
     )
     reminder_update: ReminderUpdatePayload = mutation(
-        _update, ReminderUpdateInput, "Change a reminder of yours, or turn it on or off."
+        _update, ReminderUpdateInput, "Updates one of your reminders, or turns it on or off."
     )
     reminder_delete: ReminderDeletePayload = mutation(
-        _delete, ReminderDeleteInput, "Delete a reminder of yours, for good."
+        _delete, ReminderDeleteInput, "Deletes one of your reminders permanently."
     )

@@ -1,4 +1,4 @@
-"""What reminders are filtered and ordered by, and what their mutations take."""
+"""Filters and orderings of reminders, and the inputs of their mutations."""
 
 from __future__ import annotations
 
@@ -43,92 +43,100 @@ def _task_filter() -> Any:
 # --- filters and orderings -----------------------------------------------------------------------
 
 
-@strawberry.input(description="Compares kinds of reminders' rules.")
+@strawberry.input(description="Compares the kind of a reminder's rule.")
 class ReminderRuleKindFilter:
     """Comparators of `RuleKind`."""
 
-    eq: RuleKind | None = optional("This kind.")
-    not_eq: RuleKind | None = optional("Any other kind.")
-    in_: list[RuleKind] | None = optional("One of these kinds.", name="in")
-    not_in: list[RuleKind] | None = optional("None of these kinds.")
+    eq: RuleKind | None = optional("Equals this kind.")
+    not_eq: RuleKind | None = optional("Does not equal this kind.")
+    in_: list[RuleKind] | None = optional("Equals one of these kinds.", name="in")
+    not_in: list[RuleKind] | None = optional("Equals none of these kinds.")
 
 
-@filtering.filter_input("Which reminders.")
+@filtering.filter_input("Filter for reminders.")
 class ReminderFilter:
-    """Criteria over one's own reminders."""
+    """Conditions on the viewer's reminders."""
 
-    id: IDFilter | None = filtering.by_id(models.Reminder.id, models.Reminder, "Id.")
-    kind: ReminderRuleKindFilter | None = filtering.by(
-        models.Reminder.kind, "By what they are set."
-    )
+    id: IDFilter | None = filtering.by_id(models.Reminder.id, models.Reminder, "The reminder's ID.")
+    kind: ReminderRuleKindFilter | None = filtering.by(models.Reminder.kind, "The kind of rule.")
     enabled: bool | None = filtering.by_condition(
-        lambda _, reminder: reminder.enabled, "Whether they are on."
+        lambda _, reminder: reminder.enabled, "Whether the reminder is on."
     )
-    message: StringFilter | None = filtering.by(models.Reminder.message, "What they say.")
+    message: StringFilter | None = filtering.by(models.Reminder.message, "The text.")
     task: _TaskFilter | None = filtering.by_relation(
-        models.Reminder.task, _task_filter, "The task that they are about."
+        models.Reminder.task, _task_filter, "The task that the reminder is about."
     )
     task_id: IDFilter | None = filtering.by_id(
-        models.Reminder.task_id, models.Task, "The task's id; `isNull` for none."
+        models.Reminder.task_id,
+        models.Task,
+        "The task's ID. `isNull: true` selects reminders that are not about a task.",
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.Reminder.project, _project_filter, "The project that they are about."
+        models.Reminder.project, _project_filter, "The project that the reminder is about."
     )
     project_id: IDFilter | None = filtering.by_id(
-        models.Reminder.project_id, models.Project, "The project's id; `isNull` for none."
+        models.Reminder.project_id,
+        models.Project,
+        "The project's ID. `isNull: true` selects reminders that are not about a project.",
     )
     next_run_at: DateTimeFilter | None = filtering.by(
-        models.Reminder.next_run_at, "When they run next; `isNull` where nothing is to come."
+        models.Reminder.next_run_at,
+        "When the reminder runs next. `isNull: true` selects reminders without a further run.",
     )
     last_run_at: DateTimeFilter | None = filtering.by(
-        models.Reminder.last_run_at, "When they ran last; `isNull` for never."
+        models.Reminder.last_run_at,
+        "When the reminder last ran. `isNull: true` selects reminders that never ran.",
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.Reminder.created_at, "When they were made."
+        models.Reminder.created_at, "When the reminder was created."
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Reminder.updated_at, "When they were changed last."
+        models.Reminder.updated_at, "When the reminder last changed."
     )
 
 
-@ordering.order_input("One step of an ordering of reminders; give exactly one field.")
+@ordering.order_input("Sort key for reminders. Provide exactly one field.")
 class ReminderOrder:
-    """Orderings of reminders."""
+    """Order keys of reminders."""
 
-    created_at: OrderBy | None = ordering.by(models.Reminder.created_at, "By when they were made.")
+    created_at: OrderBy | None = ordering.by(models.Reminder.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(
-        models.Reminder.updated_at, "By when they were changed last."
+        models.Reminder.updated_at, "Sorts by the time of the last change."
     )
-    next_run_at: OrderBy | None = ordering.by(models.Reminder.next_run_at, "By when they run next.")
-    last_run_at: OrderBy | None = ordering.by(models.Reminder.last_run_at, "By when they ran last.")
+    next_run_at: OrderBy | None = ordering.by(models.Reminder.next_run_at, "Sorts by the next run.")
+    last_run_at: OrderBy | None = ordering.by(models.Reminder.last_run_at, "Sorts by the last run.")
 
 
 # --- rules ---------------------------------------------------------------------------------------
 
 _TIME_OF_DAY = (
-    "Hours and minutes, such as 09:00. A time that a change of clocks skips is moved "
-    "forward by the gap; of one that comes twice the first is used."
+    "The time of day in hours and minutes, such as `09:00`. On a day when the clock skips this "
+    "time, the reminder runs later by the skipped period; if the time occurs twice, it runs at "
+    "the first."
 )
-_ZONE = "The IANA time zone of that time, such as Europe/Zurich; yours unless given."
+_ZONE = (
+    "The IANA time zone of `time`, such as `Europe/Zurich`. Your profile's time zone by default."
+)
 
 
-@strawberry.input(description="So long before or after a time of the task.")
+@strawberry.input(description="An offset from a time of the reminder's task.")
 class ReminderOffsetInput:
     """See `domain.tasks.schedule.Relative`."""
 
     offset_minutes: int = required(
-        "Minutes after that time; negative for before it. At most a year either way."
+        "Minutes after that time; negative for minutes before it. At most one year in either "
+        "direction."
     )
 
 
-@strawberry.input(description="At one moment.")
+@strawberry.input(description="A reminder rule that runs once.")
 class ReminderOnceInput:
     """See `domain.tasks.schedule.Once`."""
 
-    at: dt.datetime = required("The moment; it has to be yet to come.")
+    at: dt.datetime = required("When the reminder runs; must be in the future.")
 
 
-@strawberry.input(description="Each day at a time of day.")
+@strawberry.input(description="A reminder rule that runs every day.")
 class ReminderDailyInput:
     """See `domain.tasks.schedule.Daily`."""
 
@@ -136,48 +144,48 @@ class ReminderDailyInput:
     timezone: str | None = optional(_ZONE)
 
 
-@strawberry.input(description="On days of the week, at a time of day.")
+@strawberry.input(description="A reminder rule that runs on certain days of the week.")
 class ReminderWeeklyInput:
     """See `domain.tasks.schedule.Weekly`."""
 
-    days: list[WeekDay] = required("The days, at least one.")
+    days: list[WeekDay] = required("The days of the week, at least one.")
     time: str = required(_TIME_OF_DAY)
     timezone: str | None = optional(_ZONE)
 
 
-@strawberry.input(description="Each month, on one day of it, at a time of day.")
+@strawberry.input(description="A reminder rule that runs once a month.")
 class ReminderMonthlyInput:
     """See `domain.tasks.schedule.Monthly`."""
 
     day: int | None = optional(
-        "The day of the month, 1 to 31; in a shorter month, its last day. The last day of each "
-        "month unless given."
+        "The day of the month, 1 to 31; in a shorter month, its last day. Without it, the last "
+        "day of every month."
     )
     time: str = required(_TIME_OF_DAY)
     timezone: str | None = optional(_ZONE)
 
 
-@strawberry.input(
-    one_of=True, description="When a reminder runs; give exactly one of these fields."
-)
+@strawberry.input(one_of=True, description="When a reminder runs. Provide exactly one field.")
 class ReminderRuleInput:
     """See `domain.tasks.schedule`."""
 
     due: ReminderOffsetInput | None = optional(
-        "By when its task is due. A day without a time (`dueOn`) is due when it is over. It moves "
-        "along when that is changed, and runs once for each time set."
+        "Runs relative to the task's due time. A task with an all-day date (`dueOn`) is due at "
+        "the end of that day. The reminder follows changes of the due time and runs once for "
+        "each value."
     )
     start: ReminderOffsetInput | None = optional(
-        "By when work on its task may begin (`startAt`), in the same way."
+        "Runs relative to the task's `startAt`. The reminder follows changes of `startAt` and "
+        "runs once for each value."
     )
-    once: ReminderOnceInput | None = optional("At one moment.")
-    daily: ReminderDailyInput | None = optional("Each day.")
-    weekly: ReminderWeeklyInput | None = optional("On days of the week.")
-    monthly: ReminderMonthlyInput | None = optional("On a day of each month.")
+    once: ReminderOnceInput | None = optional("Runs once.")
+    daily: ReminderDailyInput | None = optional("Runs every day.")
+    weekly: ReminderWeeklyInput | None = optional("Runs on certain days of the week.")
+    monthly: ReminderMonthlyInput | None = optional("Runs on one day of every month.")
 
 
 def rule_from(data: ReminderRuleInput, timezone: str) -> Rule:
-    """The rule that an input says; `timezone` is the viewer's."""
+    """Convert an input to a rule; `timezone` is the viewer's."""
     if inner := given(data.due):
         return Relative(Anchor.DUE, inner.offset_minutes)
     if inner := given(data.start):
@@ -193,7 +201,7 @@ def rule_from(data: ReminderRuleInput, timezone: str) -> Rule:
         return Monthly(
             given(inner.day), _time(inner.time, "monthly"), given(inner.timezone) or timezone
         )
-    raise BadInput("A rule must not be empty.", path=("rule",))
+    raise BadInput("rule must have exactly one field that is set.", path=("rule",))
 
 
 @check(dt.time())
@@ -207,43 +215,49 @@ def _time(text: str, kind: str) -> dt.time:
 
 # --- mutations -----------------------------------------------------------------------------------
 
-_MESSAGE = "What to be reminded of, up to 500 characters"
+_MESSAGE = "The text of the reminder, up to 500 characters"
 
 
 @strawberry.input(
-    description="A new reminder, of a task, of a project, or of what its message says."
+    description="Input for `reminderCreate`. A reminder needs at least one of `taskId`, "
+    "`projectId` and `message`."
 )
 class ReminderCreateInput(MutationInput):
     """See `domain.tasks.reminder.create`."""
 
     id: strawberry.ID | None = new_id("reminder")
-    rule: ReminderRuleInput = required("When it runs.")
+    rule: ReminderRuleInput = required("When the reminder runs.")
     task_id: strawberry.ID | None = optional(
-        "The task that it is about. It is not reminded of while it is completed or cancelled."
+        "The ID of the task that the reminder is about. The reminder does not run while the task "
+        "is completed or cancelled."
     )
-    project_id: strawberry.ID | None = optional("The project that it is about.")
-    message: str | None = optional(_MESSAGE + "; needed where there is no task or project.")
-    channels: list[ReminderChannel] | None = optional("The ways; IN_APP where left out.")
-    enabled: bool | None = optional("Whether it is on; true where left out.")
+    project_id: strawberry.ID | None = optional("The ID of the project that the reminder is about.")
+    message: str | None = optional(_MESSAGE + ". Required without a task and a project.")
+    channels: list[ReminderChannel] | None = optional(
+        "The channels through which the reminder notifies you; IN_APP by default."
+    )
+    enabled: bool | None = optional("Whether the reminder is on; true by default.")
 
 
-@strawberry.input(description="Changes to a reminder; what is left out stays.")
+@strawberry.input(description="Input for `reminderUpdate`. Omitted fields stay unchanged.")
 class ReminderUpdateInput(UpdateInput):
     """See `domain.tasks.reminder.update`."""
 
-    id: strawberry.ID = required("The reminder.")
+    id: strawberry.ID = required("The reminder's ID.")
     rule: strawberry.Maybe[ReminderRuleInput | None] = change(
-        "When it runs, from now on; another kind of rule if you like."
+        "When the reminder runs from now on. The kind of rule may change."
     )
     message: strawberry.Maybe[str | None] = change(_MESSAGE + ".")
-    channels: strawberry.Maybe[list[ReminderChannel] | None] = change("All ways.")
+    channels: strawberry.Maybe[list[ReminderChannel] | None] = change(
+        "All channels through which the reminder notifies you."
+    )
     enabled: strawberry.Maybe[bool | None] = change(
-        "Turn it on or off. What it is about must be visible to you to turn it on."
+        "Whether the reminder is on. To turn it on, you must be able to see its task or project."
     )
 
 
-@strawberry.input(description="The reminder to delete for good.")
+@strawberry.input(description="Input for `reminderDelete`.")
 class ReminderDeleteInput(UpdateInput):
     """See `domain.tasks.reminder.delete`."""
 
-    id: strawberry.ID = required("The reminder.")
+    id: strawberry.ID = required("The reminder's ID.")

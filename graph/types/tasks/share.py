@@ -45,7 +45,7 @@ def _task_owner(_: Viewer, share: Any) -> Any:
     return select(task.owner_id).where(task.id == share.task_id).scalar_subquery()
 
 
-# Not a column of the share: whose the task is.
+# The task's owner; not a column of the share.
 EXPRESSIONS[models.TaskShare, "task_owner_id"] = _task_owner
 
 
@@ -53,50 +53,57 @@ async def _owners(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.User, [parent.task_owner_id for parent in parents])
 
 
-@node_type(models.TaskShare, "One person's access to one task and its subtasks.")
+@node_type(models.TaskShare, "A user's access to a task and its subtasks.")
 class TaskShare(Node):
     """See `db.models.TaskShare`."""
 
     id: strawberry.ID = node_id(models.TaskShare)
     permission: Permission = column(
-        models.TaskShare.permission, "What the person may do.", convert=Permission
+        models.TaskShare.permission, "What the user can do with the task.", convert=Permission
     )
     task: _Task | None = to_one(
-        models.TaskShare.task, "The task; null where you do not see it (any more)."
+        models.TaskShare.task, "The shared task. Null if you cannot see it."
     )
     user: User | None = to_one(
-        models.TaskShare.user, "Who the task is shared with; null if their account was deleted."
+        models.TaskShare.user, "The user the task is shared with. Null if the account was deleted."
     )
     owner: User | None = batch(
-        _owners, "The task's owner; null if their account was deleted.", requires=("task_owner_id",)
+        _owners, "The task's owner. Null if the account was deleted.", requires=("task_owner_id",)
     )
     shared_by: User | None = to_one(
-        models.TaskShare.shared_by, "Who shared it; null if their account was deleted."
+        models.TaskShare.shared_by, "The user who shared the task. Null if the account was deleted."
     )
     expires_at: dt.datetime | None = column(
-        models.TaskShare.expires_at, "When the share ends; null if it stays."
+        models.TaskShare.expires_at, "When the share expires, in UTC. Null if it does not expire."
     )
     is_expired: bool = expression(
-        models.TaskShare, "is_expired", is_expired, "Whether it gives no right any more."
+        models.TaskShare, "is_expired", is_expired, "Whether the share has expired."
     )
     viewer_can_edit: bool = permission_field(
         models.TaskShare,
         "viewer_can_edit",
         access.edit,
-        "Whether you may change the share.",
+        "Whether you can change the share.",
     )
     viewer_can_delete: bool = permission_field(
         models.TaskShare,
         "viewer_can_delete",
         access.delete,
-        "Whether you may take it back, or give it up.",
+        "Whether you can delete the share.",
     )
-    created_at: dt.datetime = column(models.TaskShare.created_at, "When the task was shared.")
-    updated_at: dt.datetime = column(models.TaskShare.updated_at, "When the share changed last.")
-    version: int = column(models.TaskShare.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(
+        models.TaskShare.created_at, "When the task was shared, in UTC."
+    )
+    updated_at: dt.datetime = column(
+        models.TaskShare.updated_at, "When the share last changed, in UTC."
+    )
+    version: int = column(
+        models.TaskShare.version,
+        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
+    )
 
 
-@paging.connection_type("A page of shares.", edge="A share in a list.")
+@paging.connection_type("A page of shares.", edge="A share in a list, with its cursor.")
 class TaskShareConnection:
     """Relay connection."""
 
@@ -113,8 +120,8 @@ class TaskShareQuery:
 
     tasks_shared_with_me: TaskShareConnection = paging.connection(
         models.TaskShare,
-        "Tasks that others shared with you, with what you may do there; those shared last come "
-        "first unless ordered otherwise. Shares that have expired are left out.",
+        "Lists the shares that other users gave you, newest first by default. Expired shares are "
+        "not included.",
         filter_type=TaskShareFilter,
         order_type=TaskShareOrder,
         default_order=(Key(ordering.source(models.TaskShare.created_at), descending=True),),
@@ -127,26 +134,28 @@ class TaskShareQuery:
 
 @strawberry.type
 class _SharePayload(Payload):
-    share: TaskShare | None = ref(models.TaskShare, "The share; null if nothing was done.", "share")
+    share: TaskShare | None = ref(
+        models.TaskShare, "The share. Null if the mutation failed.", "share"
+    )
 
 
-@payload("The new share.")
+@payload("Payload of `taskShareCreate`.")
 class TaskShareCreatePayload(_SharePayload):
     """`taskShareCreate`."""
 
 
-@payload("The changed share; with `CONFLICT`, the share as it is.")
+@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `share` is the current share.")
 class TaskShareUpdatePayload(_SharePayload):
     """`taskShareUpdate`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `taskShareDelete`.")
 class TaskShareDeletePayload(Payload):
-    """A deleted share cannot be read any more."""
+    """A deleted share can no longer be read, so the payload has its ID."""
 
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id that the share had.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The deleted share's ID.")
     task: _Task | None = ref(
-        models.Task, "The task; null where you do not see it any more.", "task"
+        models.Task, "The task that was shared. Null if you can no longer see it.", "task"
     )
 
 
@@ -186,19 +195,20 @@ class TaskShareMutation:
     task_share_create: TaskShareCreatePayload = mutation(
         _create,
         TaskShareCreateInput,
-        "Show a task and its subtasks to somebody. For the task's owner and the project's owner "
-        "and admins. `SELF_SHARE` for oneself and for the task's owner, `ALREADY_EXISTS` where it "
-        "is shared with them already.",
+        "Shares a task and its subtasks with a user. Allowed for the task's owner and for the "
+        "project's owner and admins. Fails with `SELF_SHARE` if the user is you or the task's "
+        "owner, and with `ALREADY_EXISTS` if the task is already shared with the user.",
     )
     task_share_update: TaskShareUpdatePayload = mutation(
         _update,
         TaskShareUpdateInput,
-        "Change what somebody may do with a shared task, or until when. For the task's owner and "
+        "Changes the permission or the expiry of a share. Allowed for the task's owner and for "
         "the project's owner and admins.",
     )
     task_share_delete: TaskShareDeletePayload = mutation(
         _delete,
         TaskShareDeleteInput,
-        "Take a share back, or give up one's own. Streams on the task end for the person where "
-        "they do not see it otherwise.",
+        "Deletes a share. Allowed for the task's owner, for the project's owner and admins, and "
+        "for the user the task is shared with. If the user cannot see the task in another way, "
+        "their subscriptions to it end.",
     )

@@ -1,4 +1,4 @@
-"""What shares are filtered and ordered by, and what their mutations take."""
+"""Filters and orderings of shares, and the inputs of their mutations."""
 
 from __future__ import annotations
 
@@ -36,98 +36,102 @@ def _task_order() -> Any:
 
 
 def is_expired(_: object, share: Any) -> Any:
-    """Whether it gives no right any more."""
+    """Whether the share has expired."""
     return func.coalesce(share.expires_at <= func.now(), False)
 
 
-@filtering.filter_input("Which shares.")
+@filtering.filter_input("Filter for shares.")
 class TaskShareFilter:
-    """Criteria over shares."""
+    """Conditions on shares."""
 
-    id: IDFilter | None = filtering.by_id(models.TaskShare.id, models.TaskShare, "Id.")
+    id: IDFilter | None = filtering.by_id(models.TaskShare.id, models.TaskShare, "The share's ID.")
     permission: PermissionFilter | None = filtering.by(
-        models.TaskShare.permission, "What it allows."
+        models.TaskShare.permission, "The permission that the share gives."
     )
     user: UserFilter | None = filtering.by_relation(
-        models.TaskShare.user, lambda: UserFilter, "Who the task is shared with."
+        models.TaskShare.user, lambda: UserFilter, "The user the task is shared with."
     )
     user_id: IDFilter | None = filtering.by_id(
-        models.TaskShare.user_id, models.User, "The id of who the task is shared with."
+        models.TaskShare.user_id, models.User, "The ID of the user the task is shared with."
     )
     shared_by: UserFilter | None = filtering.by_relation(
-        models.TaskShare.shared_by, lambda: UserFilter, "Who shared it."
+        models.TaskShare.shared_by, lambda: UserFilter, "The user who shared the task."
     )
     shared_by_id: IDFilter | None = filtering.by_id(
-        models.TaskShare.shared_by_id, models.User, "The id of who shared it."
+        models.TaskShare.shared_by_id, models.User, "The ID of the user who shared the task."
     )
     task: _TaskFilter | None = filtering.by_relation(
         models.TaskShare.task, _task_filter, "The task."
     )
     expires_at: DateTimeFilter | None = filtering.by(
-        models.TaskShare.expires_at, "When it ends; `isNull` for shares that stay."
+        models.TaskShare.expires_at,
+        "When the share expires. `isNull: true` selects shares that do not expire.",
     )
-    is_expired: bool | None = filtering.by_condition(
-        is_expired, "Whether it gives no right any more."
-    )
+    is_expired: bool | None = filtering.by_condition(is_expired, "Whether the share has expired.")
     created_at: DateTimeFilter | None = filtering.by(
         models.TaskShare.created_at, "When the task was shared."
     )
 
 
-@filtering.list_filter("Quantifies over the shares of a task that you may see.")
+@filtering.list_filter("Filter for a task's shares, as far as you can see them.", noun="share")
 class TaskShareListFilter:
     """`some`, `none`, `every`."""
 
     of: TaskShareFilter
 
 
-@ordering.order_input("How to order shares; give one field.")
+@ordering.order_input("Sort key for shares. Provide exactly one field.")
 class TaskShareOrder:
-    """Keys of shares."""
+    """Order keys of shares."""
 
     created_at: OrderBy | None = ordering.by(
-        models.TaskShare.created_at, "By when the task was shared."
+        models.TaskShare.created_at, "Sorts by the time when the task was shared."
     )
-    expires_at: OrderBy | None = ordering.by(models.TaskShare.expires_at, "By when they end.")
-    permission: OrderBy | None = ordering.by(models.TaskShare.permission, "VIEW first.")
+    expires_at: OrderBy | None = ordering.by(models.TaskShare.expires_at, "Sorts by expiry.")
+    permission: OrderBy | None = ordering.by(
+        models.TaskShare.permission, "Sorts by permission, VIEW first."
+    )
     user: UserOrder | None = ordering.by_relation(
-        models.TaskShare.user, lambda: UserOrder, "By who the task is shared with."
+        models.TaskShare.user, lambda: UserOrder, "Sorts by the user the task is shared with."
     )
     task: _TaskOrder | None = ordering.by_relation(
-        models.TaskShare.task, _task_order, "By the task."
+        models.TaskShare.task, _task_order, "Sorts by task."
     )
 
 
-@strawberry.input(description="Who is to see a task.")
+@strawberry.input(
+    description="Input for `taskShareCreate`. Provide exactly one of `username` and `userId`."
+)
 class TaskShareCreateInput(MutationInput):
     """See `domain.tasks.share.create`."""
 
-    task_id: strawberry.ID = required("The task.")
+    task_id: strawberry.ID = required("The task's ID.")
     username: str | None = optional(
-        "The person, by username, without regard to case.", metadata={NAMES: Names.USERNAME}
+        "The username of the user to share with. Case-insensitive.",
+        metadata={NAMES: Names.USERNAME},
     )
-    user_id: strawberry.ID | None = optional("The person, by id (in place of `username`).")
+    user_id: strawberry.ID | None = optional("The ID of the user to share with.")
     permission: Permission = strawberry.field(
-        default=Permission.VIEW, description="What they may do."
+        default=Permission.VIEW, description="What the user can do with the task."
     )
     expires_at: dt.datetime | None = optional(
-        "When the share ends, in the future; it stays where left out."
+        "When the share expires; must be in the future. Without it, the share does not expire."
     )
 
 
-@strawberry.input(description="Changes to a share; what is left out stays.")
+@strawberry.input(description="Input for `taskShareUpdate`. Omitted fields stay unchanged.")
 class TaskShareUpdateInput(UpdateInput):
     """See `domain.tasks.share.update`."""
 
-    id: strawberry.ID = required("The share.")
-    permission: strawberry.Maybe[Permission | None] = change("What the person may do.")
+    id: strawberry.ID = required("The share's ID.")
+    permission: strawberry.Maybe[Permission | None] = change("What the user can do with the task.")
     expires_at: strawberry.Maybe[dt.datetime | None] = change(
-        "When the share ends, in the future. Null: it stays."
+        "When the share expires; must be in the future. Null removes the expiry."
     )
 
 
-@strawberry.input(description="The share to take back, or one's own to give up.")
+@strawberry.input(description="Input for `taskShareDelete`.")
 class TaskShareDeleteInput(MutationInput):
     """See `domain.tasks.share.delete`."""
 
-    id: strawberry.ID = required("The share.")
+    id: strawberry.ID = required("The share's ID.")

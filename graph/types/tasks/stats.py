@@ -1,17 +1,17 @@
-"""Statistics over the tasks that the viewer may see: one statement, kept for five minutes.
+"""Statistics over the tasks that the viewer can see: one statement, cached for five minutes.
 
-The kept answer is checked against the event log before it is given again: if the log has, since
-the answer was computed, any event that the viewer may see, the answer is computed anew. That is
-enough because every change of what somebody sees is in the log where they may read it: what they
-gain by the event of the change itself, what they lose by `ACCESS_LOST` (`domain.rights_change`).
-Only time takes sight away without an event, so an answer is kept no longer than until the next
-share with the viewer expires. Three more kinds of events count whoever may see them: of shares,
-which the one who shared need not see any more, and of people, by whose names a filter may ask. For
-an API key that is restricted to projects nothing is kept: a task that leaves them is lost to the
-key and not to the person.
+Before a cached answer is used again it is checked against the event log: if the log has any event
+since then that the viewer can see, the answer is computed again. That is enough because every
+change of what a user sees is in the log, readable by that user: access gained by the event of the
+change itself, access lost by `ACCESS_LOST` (`domain.rights_change`). Only an expiring share removes
+access without an event, so an answer is cached at most until the next share with the viewer
+expires. Two more kinds of events count even if the viewer cannot see them: those of shares, because
+the user who shared may no longer see the task, and those of users, because a filter may match their
+names. Nothing is cached for an API key that is restricted to projects: a task that leaves them is
+lost to the key but not to its owner, so no event says so.
 
-So nobody is ever shown numbers from before a change, in any process, and no message has to arrive
-for that. The check reads only what was logged since the last one.
+Nobody therefore sees numbers from before a change, in any process, and no message has to arrive for
+that. The check reads only what was logged since the last check.
 """
 
 from __future__ import annotations
@@ -71,47 +71,51 @@ MAX_TAGS = 100
 _MAX_KEPT = 10_000
 
 
-@strawberry.type(description="How many tasks have a status.")
+@strawberry.type(description="The number of tasks with one status.")
 class StatusCount:
-    """One bar."""
+    """One entry of `byStatus`."""
 
     status: TaskStatus = attribute("The status.")
-    count: int = attribute("Tasks with it.")
+    count: int = attribute("The number of tasks with this status.")
 
 
-@strawberry.type(description="How many tasks have a priority.")
+@strawberry.type(description="The number of tasks with one priority.")
 class PriorityCount:
-    """One bar."""
+    """One entry of `byPriority`."""
 
     priority: TaskPriority = attribute("The priority.")
-    count: int = attribute("Tasks with it.")
+    count: int = attribute("The number of tasks with this priority.")
 
 
-@strawberry.type(description="How many tasks have a tag.")
+@strawberry.type(description="The number of tasks with one tag.")
 class TagCount:
-    """One bar."""
+    """One entry of `byTag`."""
 
-    tag: str = attribute("The tag, in one of the ways in which it is written.")
-    count: int = attribute("Tasks with it, without regard to case.")
+    tag: str = attribute("The tag. If it is spelled in several ways, one of them.")
+    count: int = attribute("The number of tasks with this tag, compared case-insensitively.")
 
 
 @strawberry.type(
-    description="Numbers over the tasks that you may see, right at once after every change of "
-    "them or of what you see. At most five minutes old where only time went by (`overdue`)."
+    description="Statistics over the tasks that you can see. They reflect every change of the "
+    "tasks and of your access at once; only `overdue` can be up to five minutes old."
 )
 class TaskStats:
     """See the module."""
 
-    total: int = attribute("All tasks.")
-    completed: int = attribute("Tasks with the status COMPLETED.")
-    incomplete: int = attribute("Tasks still to be done: TODO and IN_PROGRESS.")
-    overdue: int = attribute("Tasks due before now and still to be done.")
-    by_status: list[StatusCount] = attribute("By status, each status once, in its order.")
-    by_priority: list[PriorityCount] = attribute("By priority, each priority once, in its order.")
-    by_tag: list[TagCount] = attribute(f"By tag, the most frequent {MAX_TAGS}.")
-    shared_by_me: int = attribute("Tasks that you have shared with somebody.")
-    shared_with_me: int = attribute("Tasks that somebody has shared with you.")
-    comments_posted: int = attribute("Comments of yours on these tasks.")
+    total: int = attribute("The number of tasks.")
+    completed: int = attribute("The number of tasks with the status COMPLETED.")
+    incomplete: int = attribute("The number of open tasks: TODO and IN_PROGRESS.")
+    overdue: int = attribute("The number of open tasks that are past due.")
+    by_status: list[StatusCount] = attribute(
+        "Counts by status: every status once, in the order of the enum."
+    )
+    by_priority: list[PriorityCount] = attribute(
+        "Counts by priority: every priority once, in the order of the enum."
+    )
+    by_tag: list[TagCount] = attribute(f"Counts by tag: the {MAX_TAGS} most frequent tags.")
+    shared_by_me: int = attribute("The number of tasks that you shared with someone.")
+    shared_with_me: int = attribute("The number of tasks that someone shared with you.")
+    comments_posted: int = attribute("The number of comments that you posted on these tasks.")
 
 
 def _stats_of(row: Any) -> TaskStats:
@@ -152,7 +156,7 @@ _NOTHING = dict.fromkeys(
 
 
 class _Empty:
-    """The row of a project without a task."""
+    """The row of a project without tasks."""
 
     tags = None
 
@@ -168,9 +172,7 @@ def _statement(
     shape: ViewerShape,
     counted: bool,
 ) -> Statement:
-    """Totals by group: by project, or one group for all. `counted`: see
-    `graph.core.access_paths`.
-    """
+    """Totals by group: by project, or one for all. `counted`: see `graph.core.access_paths`."""
     viewer = placeholder_viewer(shape)
     task = aliased(models.Task)
     group = task.project_id if by_project else literal(1, Integer())
@@ -236,7 +238,7 @@ def _statement(
 
 
 def _next_expiry(viewer: Viewer) -> Any:
-    """When the next share with the viewer ends; NULL where none does."""
+    """When the next share with the viewer expires; NULL if none does."""
     share = aliased(models.TaskShare)
     return (
         select(func.min(share.expires_at))
@@ -268,7 +270,7 @@ def _tags(visible: Any, key: Any) -> Any:
 
 
 def _xmin() -> Any:
-    """Events of transactions from here on were not all visible to this statement."""
+    """Events of transactions with this id or a later one were not all visible to this statement."""
     return literal_column("pg_snapshot_xmin(pg_current_snapshot())", Xid8())
 
 
@@ -289,18 +291,18 @@ class _Kept:
 
 
 class StatsCache:
-    """Answers of one process, by viewer, filter and project; bounded."""
+    """Cached answers of one process, by viewer, filter and project; bounded."""
 
     def __init__(self) -> None:
         self._kept = BoundedCache[Hashable, _Kept](_MAX_KEPT)
 
     def find(self, key: Hashable, now: dt.datetime) -> _Kept | None:
-        """What is kept and not too old; still to be checked against the log."""
+        """The cached answer, if it is not too old; still to be checked against the log."""
         kept = self._kept.get(key)
         return None if kept is None or kept.until <= now else kept
 
     def drop(self, key: Hashable) -> None:
-        """Forget an answer."""
+        """Remove an answer."""
         self._kept.pop(key)
 
     def keep(
@@ -311,7 +313,7 @@ class StatsCache:
         now: dt.datetime,
         until: dt.datetime | None,
     ) -> None:
-        """Keep an answer for `KEPT`, and not beyond `until`."""
+        """Cache an answer for `KEPT`, but not beyond `until`."""
         end = now + KEPT
         self._kept[key] = _Kept(value, mark, end if until is None else min(end, until))
 
@@ -331,7 +333,8 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     reader = context.services.database.reader
     if all(kept.values()) and not viewer.restricted:
         mark = min(entry.mark for entry in kept.values() if entry)
-        # A key does not hear of all that changes its numbers: that a task left its projects, say.
+        # An API key does not see every event that changes its numbers, such as a task leaving its
+        # projects.
         person = viewer.person
         (check,) = await reader.fetch(
             _check_statement(person.shape), {**person.params, "mark": mark}
@@ -362,7 +365,7 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
         if rows and not viewer.restricted:
             _CACHE.keep((*settled, group), value, rows[0].mark, context.now, rows[0].until)
         else:
-            # What was kept before is wrong, and the events that say so may become unreadable.
+            # The cached answer is out of date, and the events that show it may become unreadable.
             _CACHE.drop((*settled, group))
     return stats
 
@@ -385,7 +388,7 @@ async def _project_stats(parents: Sequence[Any], info: BatchInfo) -> list[TaskSt
 
 def project_stats() -> Any:
     """The field `Project.stats`."""
-    return batch(_project_stats, "Numbers over the project's tasks.", requires=("id",))
+    return batch(_project_stats, "Statistics over the project's tasks.", requires=("id",))
 
 
 @strawberry.type
@@ -394,8 +397,13 @@ class StatsQuery:
 
     task_stats: TaskStats = root(
         _task_stats,
-        "Numbers over the tasks that you may see, all of them or those that match.",
+        "Returns statistics over the tasks that you can see, or over those that match the filter.",
         arguments=[
-            argument("filter_", _TaskFilter | None, "Only tasks that match.", name="filter")
+            argument(
+                "filter_",
+                _TaskFilter | None,
+                "Returns statistics only over tasks that match this filter.",
+                name="filter",
+            )
         ],
     )

@@ -1,7 +1,7 @@
-"""Tags in the schema: adding and removing them, and which there are.
+"""Tags in the schema: list them, and add them to or remove them from a task.
 
-A tag is no row of its own but a word on tasks, compared without regard to case. `tags` counts them
-over the tasks that the viewer sees, and shows each as most tasks write it.
+A tag is not a row of its own but a word on tasks, compared case-insensitively. `tags` counts them
+over the tasks that the viewer can see, and shows the most frequent spelling of each.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 _Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
 
 
-@strawberry.type(description="A tag, and how many tasks have it.")
+@strawberry.type(description="A tag and the number of tasks that have it.")
 class Tag:
     """Reads from a row of `_page_statement`."""
 
-    name: str = column("name", "The tag as most tasks write it.")
-    task_count: int = column("task_count", "The number of tasks with this tag that you may see.")
+    name: str = column("name", "The tag, in its most frequent spelling.")
+    task_count: int = column("task_count", "The number of tasks with this tag that you can see.")
 
 
-@paging.connection_type("A page of tags.", edge="A tag in a list.")
+@paging.connection_type("A page of tags.", edge="A tag in a list, with its cursor.")
 class TagConnection:
     """Relay connection."""
 
@@ -56,7 +56,7 @@ class TagConnection:
 
 
 def _of_groups(name: str) -> Any:
-    # What is ordered are groups and no rows of a model: `groups` is their subquery.
+    # Rows are groups here, not rows of a model: `groups` is their subquery.
     return lambda _viewer, groups: groups.c[name]
 
 
@@ -68,15 +68,15 @@ _COUNT = Source("task_count", _of_groups("task_count"), BigInteger(), nullable=F
 _MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 
-@ordering.order_input("How to order tags; give one field.")
+@ordering.order_input("Sort key for tags. Provide exactly one field.")
 class TagOrder:
-    """Keys of tags."""
+    """Order keys of tags."""
 
     name: OrderBy | None = ordering.by_expression(
-        _NAME.name, _NAME.sql, _NAME.type, "By name, without regard to case.", nullable=False
+        _NAME.name, _NAME.sql, _NAME.type, "Sorts by name. Case-insensitive.", nullable=False
     )
     task_count: OrderBy | None = ordering.by_expression(
-        _COUNT.name, _COUNT.sql, _COUNT.type, "By number of tasks.", nullable=False
+        _COUNT.name, _COUNT.sql, _COUNT.type, "Sorts by the number of tasks.", nullable=False
     )
 
 
@@ -85,7 +85,7 @@ class TagOrder:
 
 @dataclass(frozen=True, slots=True)
 class _Requested:
-    """All that a statement depends on."""
+    """Everything that a statement depends on."""
 
     viewer: ViewerShape
     ordering: Ordering
@@ -101,7 +101,7 @@ class _Requested:
 
 
 def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | None) -> Any:
-    """Each tag with its count; of each of the projects, where such are given."""
+    """Each tag with its count; per project if projects are given."""
     viewer, task = placeholder_viewer(requested.viewer), aliased(models.Task)
     pair = (
         func.unnest(task.tag_keys, task.tags)
@@ -111,8 +111,8 @@ def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | Non
     query = select_from(task, pair.c.tag_key, pair.c.tag).join(pair, true())
     query = query.where(access.read(viewer, task))
     if projects is not None:
-        # Said, since it stands two levels below the projects; SQLAlchemy would go up one by itself,
-        # and read the projects again here.
+        # Correlate explicitly: the projects are two levels up, and SQLAlchemy correlates by itself
+        # only with the level directly above; it would read the projects again here.
         query = query.where(task.project_id == projects.c.id).correlate(projects)
     if requested.searched:
         query = query.where(pair.c.tag_key.like(bindparam("pattern", type_=Text())))
@@ -264,7 +264,9 @@ def _pattern(search: str) -> str:
 
 # --- fields --------------------------------------------------------------------------------------
 
-_SEARCH = argument("search", str | None, "Part of the tag, without regard to case.")
+_SEARCH = argument(
+    "search", str | None, "Returns only tags that contain this text. Case-insensitive."
+)
 
 
 async def _tags(_: Sequence[Any], info: BatchInfo, **paging_: Any) -> list[Page]:
@@ -282,7 +284,7 @@ def project_tags() -> Any:
     """`Project.tags`."""
     return batch(
         _tags_of_projects,
-        "The tags of its tasks with their counts, the most used first unless ordered otherwise.",
+        "The tags of the project's tasks with their counts, most frequent first by default.",
         requires=("id",),
         arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
     )
@@ -294,8 +296,8 @@ class TagQuery:
 
     tags: TagConnection = batch(
         _tags,
-        "The tags of all tasks that you may see with their counts, the most used first unless "
-        "ordered otherwise.",
+        "Lists the tags of all tasks that you can see with their counts, most frequent first by "
+        "default.",
         arguments=[_SEARCH, *paging_arguments(None, TagOrder)],
     )
 
@@ -303,34 +305,37 @@ class TagQuery:
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.input(description="Tags for a task.")
+@strawberry.input(description="Input for `taskTagsAdd`.")
 class TaskTagsAddInput(UpdateInput):
     """See `domain.tasks.tags.add`."""
 
-    id: strawberry.ID = required("The task.")
-    tags: list[str] = required("Tags of 1 to 50 characters; a task has at most 20.")
+    id: strawberry.ID = required("The task's ID.")
+    tags: list[str] = required(
+        "The tags to add, 1 to 50 characters each. A task has at most 20 tags."
+    )
 
 
-@strawberry.input(description="Tags to take off a task.")
+@strawberry.input(description="Input for `taskTagsRemove`.")
 class TaskTagsRemoveInput(UpdateInput):
     """See `domain.tasks.tags.remove`."""
 
-    id: strawberry.ID = required("The task.")
-    tags: list[str] = required("Tags, without regard to case.")
+    id: strawberry.ID = required("The task's ID.")
+    tags: list[str] = required("The tags to remove. Case-insensitive.")
 
 
 @strawberry.type
 class _TaggedPayload(Payload):
-    task: _Task | None = ref(models.Task, "The task; null if nothing was done.", "task")
+    task: _Task | None = ref(models.Task, "The task. Null if the mutation failed.", "task")
 
 
-@payload("The task with its new tags.")
+@payload("Payload of `taskTagsAdd`. On `CONFLICT`, `task` is the current task.")
 class TaskTagsAddPayload(_TaggedPayload):
     """`taskTagsAdd`."""
 
 
 @payload(
-    "The task with the tags that are left; `errors` has a `NOT_FOUND` for each that was not on it."
+    "Payload of `taskTagsRemove`. `errors` has a `NOT_FOUND` for each tag that the task did not "
+    "have. On `CONFLICT`, `task` is the current task."
 )
 class TaskTagsRemovePayload(_TaggedPayload):
     """`taskTagsRemove`."""
@@ -354,11 +359,12 @@ class TagMutation:
     task_tags_add: TaskTagsAddPayload = mutation(
         _add,
         TaskTagsAddInput,
-        "Add tags to a task, whatever others add meanwhile. One that it has already, in whatever "
-        "case, stays as it is.",
+        "Adds tags to a task; concurrent additions do not conflict. A tag that the task already "
+        "has, in any case, stays as it is.",
     )
     task_tags_remove: TaskTagsRemovePayload = mutation(
         _remove,
         TaskTagsRemoveInput,
-        "Take tags off a task. One that is not on it is a `NOT_FOUND` at its place; the others go.",
+        "Removes tags from a task. A tag that the task does not have is reported as `NOT_FOUND` "
+        "with its index in the path; the others are removed.",
     )

@@ -85,12 +85,12 @@ _TimeEntryOrder = Annotated["TimeEntryOrder", strawberry.lazy("graph.types.time.
 _OLDEST_SHARE_FIRST = (Key(ordering.source(models.TaskShare.created_at)),)
 
 
-@strawberry.type(description="How many of a task's subtasks are done.")
+@strawberry.type(description="A count of a task's subtasks and of those that are completed.")
 class SubtaskProgress:
-    """Counts of the subtasks directly below, as far as the viewer may see them."""
+    """Counts the direct subtasks that the viewer can see."""
 
-    total: int = attribute("Subtasks, cancelled ones apart.")
-    completed: int = attribute("Completed ones among them.")
+    total: int = attribute("The number of direct subtasks that are not cancelled.")
+    completed: int = attribute("The number of completed direct subtasks.")
 
 
 @lru_cache(maxsize=8)
@@ -130,80 +130,89 @@ def _key_of(viewer: Viewer, task: Any) -> Any:
     )
 
 
-@node_type(models.Task, "A piece of work.")
+@node_type(models.Task, "A task, in a project or personal.")
 class Task(Node):
     """See `db.models.Task`."""
 
     id: strawberry.ID = node_id(models.Task)
     number: int | None = column(
-        models.Task.number, "The number within the project; null for a personal task."
+        models.Task.number, "The task's number within its project. Null for a personal task."
     )
     key: str | None = expression(
         models.Task,
         "key",
         _key_of,
-        "The project's key and the number, such as `WEB-42`; null for a personal task, or where "
-        "you do not see the project.",
+        "The task's key, such as `WEB-42`: the project's key and the task's number. Null for a "
+        "personal task and if you cannot see the project.",
     )
     title: str = column(models.Task.title, "The title, 1 to 200 characters.")
-    description: str | None = column(models.Task.description, "Markdown, up to 10,000 characters.")
+    description: str | None = column(
+        models.Task.description, "The description in Markdown, up to 10,000 characters."
+    )
     notes: str | None = column(models.Task.notes, "Short notes, up to 500 characters.")
-    status: TaskStatus = column(models.Task.status, "Where it stands.", convert=TaskStatus)
+    status: TaskStatus = column(models.Task.status, "The task's status.", convert=TaskStatus)
     priority: TaskPriority = column(
-        models.Task.priority, "How much it matters.", convert=TaskPriority
+        models.Task.priority, "The task's priority.", convert=TaskPriority
     )
     due_at: dt.datetime | None = column(
-        models.Task.due_at, "The moment it is due; for an all-day date the end of that day."
+        models.Task.due_at,
+        "The time the task is due, in UTC. For an all-day due date, the end of that day.",
     )
     due_on: dt.date | None = column(
-        models.Task.due_on, "The all-day date it is due, in the time zone of whoever set it."
+        models.Task.due_on, "The all-day due date, in the time zone of the user who set it."
     )
     is_overdue: bool = expression(
         models.Task,
         "is_overdue",
         lambda _, task: is_overdue(task),
-        "Whether it is due before now and neither completed nor cancelled.",
+        "Whether the task is past due and neither completed nor cancelled.",
     )
-    start_at: dt.datetime | None = column(models.Task.start_at, "When work may begin.")
+    start_at: dt.datetime | None = column(
+        models.Task.start_at, "The earliest time to start work, in UTC."
+    )
     estimate_minutes: int | None = column(
-        models.Task.estimate_minutes, "How long it will take, in minutes."
+        models.Task.estimate_minutes, "The estimated effort, in minutes."
     )
-    tags: list[str] = column(models.Task.tags, "Tags, in the order in which they were given.")
+    tags: list[str] = column(
+        models.Task.tags, "The task's tags, in the order in which they were given."
+    )
     position: str = column(
-        models.Task.position, "The rank by which the list is ordered by hand; compare as text."
+        models.Task.position, "The task's rank in the manual order. Compare ranks as text."
     )
     project: Project | None = to_one(
-        models.Task.project, "The project; null for a personal task, or where you do not see it."
+        models.Task.project,
+        "The task's project. Null for a personal task and if you cannot see the project.",
     )
     owner: User | None = to_one(
-        models.Task.owner, "Who made it; null if their account was deleted."
+        models.Task.owner,
+        "The task's owner, initially the user who created it. Null if the account was deleted.",
     )
-    assignee: User | None = to_one(models.Task.assignee, "Who is to do it.")
+    assignee: User | None = to_one(models.Task.assignee, "The user the task is assigned to.")
     parent: Task | None = to_one(
-        models.Task.parent, "The task that this is a part of; null where you do not see it."
+        models.Task.parent, "The parent task. Null if there is none or you cannot see it."
     )
     subtasks: TaskConnection = paging.to_many(
         models.Task.subtasks,
-        "The tasks directly below, by position unless ordered otherwise.",
+        "The direct subtasks, in manual order (`position`) by default.",
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_BY_POSITION,
     )
     subtask_progress: SubtaskProgress = batch(
-        _progress, "How many of the subtasks are done.", requires=("id",)
+        _progress, "How many of the direct subtasks are completed.", requires=("id",)
     )
     shares: TaskShareConnection = paging.to_many(
         models.Task.shares,
-        "Who it is shared with, as far as you may see: all for those who may share it, else your "
-        "own. The first ones first unless ordered otherwise.",
+        "The task's shares. Users who can share the task see all of them; others see only their "
+        "own. Oldest first by default.",
         filter_type=TaskShareFilter,
         order_type=TaskShareOrder,
         default_order=_OLDEST_SHARE_FIRST,
     )
     comments: CommentConnection = paging.to_many(
         models.Task.comments,
-        "All its comments, answers among them, oldest first unless ordered otherwise. "
-        "`filter: {parentId: {isNull: true}}` leaves those that begin a thread.",
+        "All comments on the task, including replies, oldest first by default. To get only the "
+        "comments that start a thread, use `filter: {parentId: {isNull: true}}`.",
         filter_type=CommentFilter,
         order_type=CommentOrder,
         default_order=OLDEST_FIRST,
@@ -212,61 +221,66 @@ class Task(Node):
         models.Task,
         "comment_count",
         comment_count,
-        "The number of its comments, answers included and deleted ones left out.",
+        "The number of comments, including replies and excluding deleted comments.",
     )
     attachments: AttachmentConnection = paging.to_many(
         models.Task.attachments,
-        "The files on it, the newest first unless ordered otherwise.",
+        "The task's attachments, newest first by default.",
         filter_type=AttachmentFilter,
         order_type=AttachmentOrder,
         default_order=NEWEST_ATTACHMENT_FIRST,
     )
     attachment_count: int = expression(
-        models.Task, "attachment_count", attachment_count, "The number of files on it."
+        models.Task, "attachment_count", attachment_count, "The number of attachments."
     )
     sync_problem: str | None = expression(
         models.Task,
         "sync_problem",
         sync_problem,
-        "Why it is not as its issue is in a service that its project is connected with: what was "
-        "changed here could not be told there, or the other way round; null if nothing is wrong. "
-        "The change here stands, and is told as soon as that is possible.",
+        "Why the task differs from its issue in the service that the project is connected to: a "
+        "change made here or there could not be copied to the other side. Null if both are in "
+        "sync. Changes made here are kept, and are sent as soon as possible.",
     )
     activity: ActivityConnection = task_activity()
     tracked_seconds: float = task_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Task.time_entries,
-        "The time spent on it, as far as you may see: your own, and everybody's if you are owner "
-        "or admin of the project. Newest first unless ordered otherwise.",
+        "The time entries on the task that you can see: your own and, if you are an owner or "
+        "admin of the project, everyone's. Newest first by default.",
         filter_type=_TimeEntryFilter,
         order_type=_TimeEntryOrder,
         default_order=_NEWEST_TIME_FIRST,
     )
-    completed_at: dt.datetime | None = column(models.Task.completed_at, "When it was completed.")
+    completed_at: dt.datetime | None = column(
+        models.Task.completed_at, "When the task was completed, in UTC."
+    )
     viewer_can_edit: bool = permission_field(
         models.Task,
         "viewer_can_edit",
         access.edit,
-        "Whether you may change it.",
+        "Whether you can edit the task.",
     )
     viewer_can_delete: bool = permission_field(
         models.Task,
         "viewer_can_delete",
         access.delete,
-        "Whether you may delete it.",
+        "Whether you can delete the task.",
     )
     viewer_can_share: bool = permission_field(
         models.Task,
         "viewer_can_share",
         access.share,
-        "Whether you may show it to others.",
+        "Whether you can share the task.",
     )
-    created_at: dt.datetime = column(models.Task.created_at, "When it was made.")
-    updated_at: dt.datetime = column(models.Task.updated_at, "When it changed last.")
-    version: int = column(models.Task.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(models.Task.created_at, "When the task was created, in UTC.")
+    updated_at: dt.datetime = column(models.Task.updated_at, "When the task last changed, in UTC.")
+    version: int = column(
+        models.Task.version,
+        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
+    )
 
 
-@paging.connection_type("A page of tasks.", edge="A task in a list.")
+@paging.connection_type("A page of tasks.", edge="A task in a list, with its cursor.")
 class TaskConnection:
     """Relay connection."""
 
@@ -278,18 +292,23 @@ class TaskConnection:
 
 async def _task(
     info: BatchInfo,
-    id: Annotated[strawberry.ID | None, arg("The task's id.")] = None,  # noqa: A002
-    key: Annotated[str | None, arg("The project's key and the number: `WEB-42`.")] = None,
+    id: Annotated[strawberry.ID | None, arg("The task's ID.")] = None,  # noqa: A002
+    key: Annotated[
+        str | None,
+        arg("The task's key, such as `WEB-42`: the project's key and the task's number."),
+    ] = None,
 ) -> Any:
     info.viewer.require()
     if (id is None) == (key is None):
-        raise BadInput("Give id or key, and not both.", path=("id",))
+        raise BadInput("Provide exactly one of id and key.", path=("id",))
     if id is not None:
         task_id: UUID | None = ids.decode(models.Task, id, ("id",))
     else:
         match = _KEY.fullmatch(key or "")
         if match is None:
-            raise BadInput("A task's key looks like WEB-42.", path=("key",))
+            raise BadInput(
+                "key must be a project's key and a task's number, such as WEB-42.", path=("key",)
+            )
         task_id = await task_id_of(info.context, match[1], int(match[2]))
     task = task_id and await load_object(info, models.Task, task_id)
     if task is None:
@@ -302,11 +321,13 @@ class TaskQuery:
     """Root fields."""
 
     task: Task | None = root(
-        _task, "One task by id or key; null with `NOT_FOUND` if there is none for you."
+        _task,
+        "Returns one task by ID or key. Null with `NOT_FOUND` if it does not exist or you "
+        "cannot see it.",
     )
     tasks: TaskConnection = paging.connection(
         models.Task,
-        "All tasks that you may see, newest first unless ordered otherwise.",
+        "Lists the tasks that you can see, newest first by default.",
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_NEWEST_FIRST,
@@ -318,57 +339,59 @@ class TaskQuery:
 
 @strawberry.type
 class _TaskPayload(Payload):
-    task: Task | None = ref(models.Task, "The task; null if nothing was done.")
+    task: Task | None = ref(models.Task, "The task. Null if the mutation failed.")
 
 
-@payload("The new task.")
+@payload("Payload of `taskCreate`.")
 class TaskCreatePayload(_TaskPayload):
     """`taskCreate`."""
 
 
-@payload("The changed task; with `CONFLICT`, the task as it is.")
+@payload("Payload of `taskUpdate`. On `CONFLICT`, `task` is the current task.")
 class TaskUpdatePayload(_TaskPayload):
     """`taskUpdate`."""
 
 
-@payload("The completed task.")
+@payload("Payload of `taskComplete`. On `CONFLICT`, `task` is the current task.")
 class TaskCompletePayload(_TaskPayload):
     """`taskComplete`."""
 
 
-@payload("The task, open again.")
+@payload("Payload of `taskReopen`. On `CONFLICT`, `task` is the current task.")
 class TaskReopenPayload(_TaskPayload):
     """`taskReopen`."""
 
 
-@payload("The task with its new assignee.")
+@payload("Payload of `taskAssign`. On `CONFLICT`, `task` is the current task.")
 class TaskAssignPayload(_TaskPayload):
     """`taskAssign`."""
 
 
-@payload("The task in its new place.")
+@payload("Payload of `taskMove`. On `CONFLICT`, `task` is the current task.")
 class TaskMovePayload(_TaskPayload):
     """`taskMove`."""
 
 
-@payload("The task, out of the trash.")
+@payload("Payload of `taskRestore`.")
 class TaskRestorePayload(_TaskPayload):
     """`taskRestore`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `taskDelete`.")
 class TaskDeletePayload(Payload):
-    """A deleted task cannot be read any more."""
+    """A deleted task can no longer be read, so the payload has its ID."""
 
-    task: Task | None = ref(models.Task, "With `CONFLICT`, the task as it is; else null.")
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the task, now in the trash.")
+    task: Task | None = ref(models.Task, "The current task on `CONFLICT`, otherwise null.")
+    deleted_id: strawberry.ID | None = value(
+        "deleted_id", "The ID of the task that was moved to the trash."
+    )
 
 
 # --- mutations -----------------------------------------------------------------------------------
 
 
 def new_task(data: NewTaskFields) -> domain.NewTask:
-    """The domain's words for an input of a new task."""
+    """Convert the input of a new task to the domain's type."""
     return domain.NewTask(
         title=data.title,
         id=ids.decode_new(models.Task, data.id, ("id",)),
@@ -403,7 +426,7 @@ CHANGEABLE = (
 
 
 def task_changes(data: TaskChanges, *more: str) -> dict[str, Any]:
-    """What an input changes: its fields that were given, with ids decoded."""
+    """The changes that an input asks for: the fields that were given, with IDs decoded."""
     changes = changes_of(data, *CHANGEABLE, *more)
     for name, model in (("assignee_id", models.User), ("parent_id", models.Task)):
         if changes.get(name) is not None:
@@ -488,36 +511,37 @@ class TaskMutation:
     task_create: TaskCreatePayload = mutation(
         _create,
         TaskCreateInput,
-        "Make a task. In a project, for editors and up.",
+        "Creates a task. In a project, requires the role EDITOR or higher.",
         limit=rates.new_task,
         single_statement=(models.Task, _create_in_one_statement),
     )
-    task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Change a task.")
+    task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Updates a task.")
     task_delete: TaskDeletePayload = mutation(
         _delete,
         TaskDeleteInput,
-        "Put a task into the trash, by default with its subtasks; they are deleted for good after "
-        "30 days. For the project's owner and admins, and the task's owner (in a project, while "
-        "they are a member). Needs the right to delete each subtask, or `subtasks: MOVE_UP`.",
+        "Moves a task to the trash, by default with its subtasks. It is deleted permanently "
+        "after 30 days. Allowed for the owner and admins of the project, and for the task's "
+        "owner (in a project, only while they are a member). Requires permission to delete every "
+        "subtask, unless you send `subtasks: MOVE_UP`.",
     )
     task_restore: TaskRestorePayload = mutation(
         _restore,
         TaskRestoreInput,
-        "Take a task out of the trash, with the subtasks that went with it. Needs the right to "
-        "delete each of them.",
+        "Restores a task from the trash, together with the subtasks that were deleted with it. "
+        "Requires permission to delete each of them.",
     )
     task_complete: TaskCompletePayload = mutation(
-        _complete, TaskCompleteInput, "Set the status COMPLETED."
+        _complete, TaskCompleteInput, "Sets a task's status to COMPLETED."
     )
     task_reopen: TaskReopenPayload = mutation(
-        _reopen, TaskReopenInput, "Set a completed or cancelled task to TODO again."
+        _reopen, TaskReopenInput, "Sets a completed or cancelled task's status to TODO."
     )
     task_assign: TaskAssignPayload = mutation(
-        _assign, TaskAssignInput, "Give a task to somebody, or to nobody."
+        _assign, TaskAssignInput, "Assigns a task to a user, or removes the assignee."
     )
     task_move: TaskMovePayload = mutation(
         _move,
         TaskMoveInput,
-        "Put a task before or after another one, or into another project. Subtasks and time "
-        "entries follow.",
+        "Moves a task before or after another task, or to another project. Its subtasks and time "
+        "entries move with it.",
     )

@@ -1,8 +1,8 @@
-"""Bulk mutations of tasks: a result for each item, all or nothing or as much as goes.
+"""Bulk mutations of tasks: a result per item, and either all items or as many as possible.
 
-An item's failures stand in the payload's `errors` with the item's place in their path
-(`["input", "items", "3", "title"]`), and are shown with the item's result by that place; so they
-are kept once, for a repeat too.
+An item's failures are in the payload's `errors` with the item's index in their path (`["input",
+"items", "3", "title"]`). The item's result finds them by that index, so they are stored once, also
+for a repeat of an idempotency key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class BulkOnError(Enum):
-    """What is done where an item fails."""
+    """What a bulk mutation does if an item fails."""
 
     ROLLBACK = "ROLLBACK"
     CONTINUE = "CONTINUE"
@@ -42,10 +42,10 @@ class BulkOnError(Enum):
 
 described_enum(
     BulkOnError,
-    "What a bulk mutation does where an item fails.",
+    "What a bulk mutation does if an item fails.",
     {
-        BulkOnError.ROLLBACK: "Nothing at all is done.",
-        BulkOnError.CONTINUE: "The other items are done.",
+        BulkOnError.ROLLBACK: "No item is changed.",
+        BulkOnError.CONTINUE: "The other items are changed.",
     },
 )
 
@@ -56,55 +56,65 @@ described_enum(
 @strawberry.input
 class _BulkInput(MutationInput):
     on_error: BulkOnError = strawberry.field(
-        default=BulkOnError.ROLLBACK, description="What is done where an item fails."
+        default=BulkOnError.ROLLBACK, description="What happens if an item fails."
     )
     dry_run: bool = strawberry.field(
         default=False,
-        description="Only try it: everything is checked and written, and then rolled back.",
+        description="Validates and runs the whole mutation, then rolls it back. Nothing is "
+        "changed.",
     )
 
 
-@strawberry.input(description="A new task in a bulk.")
+@strawberry.input(description="A task to create, in `TaskBulkCreateInput`.")
 class TaskBulkCreateItem(NewTaskFields):
     """See `domain.tasks.task_bulk.create`."""
 
 
-@strawberry.input(description="New tasks.")
+@strawberry.input(description="Input for `taskBulkCreate`.")
 class TaskBulkCreateInput(_BulkInput):
     """See `domain.tasks.task_bulk.create`."""
 
     items: list[TaskBulkCreateItem] = required(
-        f"1 to {domain.MAX_ITEMS} tasks, made in this order. A `parentId` may be the `id` of an "
-        "earlier item."
+        f"1 to {domain.MAX_ITEMS} tasks, created in this order. A `parentId` may be the `id` of "
+        "an earlier item."
     )
 
 
-@strawberry.input(description="Changes to one task of a bulk; what is left out stays, null clears.")
+@strawberry.input(
+    description="Changes to one task, in `TaskBulkUpdateInput`. Omitted fields stay unchanged; "
+    "null clears a field."
+)
 class TaskBulkUpdateItem(TaskChanges):
     """See `domain.tasks.task_bulk.update_tasks`."""
 
-    if_version: int | None = optional("Change it only if it is still at this `version`.")
+    if_version: int | None = optional(
+        "Changes the task only if its `version` is still this one; "
+        "otherwise the item fails with `CONFLICT`."
+    )
 
 
-@strawberry.input(description="Changes to tasks.")
+@strawberry.input(description="Input for `taskBulkUpdate`.")
 class TaskBulkUpdateInput(_BulkInput):
     """See `domain.tasks.task_bulk.update_tasks`."""
 
     items: list[TaskBulkUpdateItem] = required(
-        f"1 to {domain.MAX_ITEMS} changes, each of another task."
+        f"1 to {domain.MAX_ITEMS} changes, each to a different task."
     )
 
 
-@strawberry.input(description="A task to put into the trash.")
+@strawberry.input(description="A task to delete, in `TaskBulkDeleteInput`.")
 class TaskBulkDeleteItem:
     """See `domain.tasks.task_bulk.delete`."""
 
-    id: strawberry.ID = required("The task.")
-    if_version: int | None = optional("Delete it only if it is still at this `version`.")
+    id: strawberry.ID = required("The task's ID.")
+    if_version: int | None = optional(
+        "Deletes the task only if its `version` is still this one; "
+        "otherwise the item fails with `CONFLICT`."
+    )
     subtasks: Subtasks = subtasks_field()
 
 
-@strawberry.input(description="Tasks to put into the trash.")
+@strawberry.input(description="Input for `taskBulkDelete`.")
 class TaskBulkDeleteInput(_BulkInput):
     """See `domain.tasks.task_bulk.delete`."""
 
@@ -114,61 +124,70 @@ class TaskBulkDeleteInput(_BulkInput):
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@strawberry.type(description="What became of one item of a bulk.")
+@strawberry.type(description="The result of one item of a bulk mutation.")
 class TaskBulkResult:
     """Reads from a `BulkResult`."""
 
-    index: int = attribute("The item's place in the input, from 0.")
+    index: int = attribute("The item's index in the input, starting at 0.")
     task: Task | None = result_object(
         models.Task,
-        "The task as it is now; with `CONFLICT` too. Null where the item failed otherwise, where "
-        "nothing was done, and for what was deleted.",
+        "The task after this item, or the current task on `CONFLICT`. Null if the item failed "
+        "otherwise, was rolled back or deleted the task.",
     )
-    errors: list[UserError] = attribute("What stood in the way; empty where the item is good.")
+    errors: list[UserError] = attribute("Errors of this item. Empty if it is valid.")
 
 
-@strawberry.type(description="What became of one item of a bulk deletion.")
+@strawberry.type(description="The result of one item of a bulk deletion.")
 class TaskBulkDeleteResult(TaskBulkResult):
     """Reads from a `BulkResult`."""
 
     deleted_id: strawberry.ID | None = attribute(
-        "The id of the task that is in the trash now; null if it is not."
+        "The ID of the task that was moved to the trash. Null if it was not deleted."
     )
 
 
 @strawberry.type
 class _BulkPayload(Payload):
     done_count: int = derived(
-        (), lambda value: value.refs.get("done", 0), "The number of items that were done."
+        (),
+        lambda value: value.refs.get("done", 0),
+        "The number of items that were changed.",
     )
 
 
 @payload(
-    "A result for each item. `errors` has those of all items, each with its place in the input."
+    "Payload of `taskBulkCreate`: one result per item. `errors` has the errors of all items, "
+    "each with the item's index in its path."
 )
 class TaskBulkCreatePayload(_BulkPayload):
     """`taskBulkCreate`."""
 
     results: list[TaskBulkResult] = derived(
-        (), bulk_results("tasks"), "One for each item, in their order."
+        (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
 
 
-@payload("A result for each item; see `TaskBulkCreatePayload`.")
+@payload(
+    "Payload of `taskBulkUpdate`: one result per item. `errors` has the errors of all items, "
+    "each with the item's index in its path."
+)
 class TaskBulkUpdatePayload(_BulkPayload):
     """`taskBulkUpdate`."""
 
     results: list[TaskBulkResult] = derived(
-        (), bulk_results("tasks"), "One for each item, in their order."
+        (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
 
 
-@payload("A result for each item; see `TaskBulkCreatePayload`.")
+@payload(
+    "Payload of `taskBulkDelete`: one result per item. `errors` has the errors of all items, "
+    "each with the item's index in its path."
+)
 class TaskBulkDeletePayload(_BulkPayload):
     """`taskBulkDelete`."""
 
     results: list[TaskBulkDeleteResult] = derived(
-        (), bulk_results("tasks"), "One for each item, in their order."
+        (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
 
 
@@ -183,7 +202,7 @@ async def _bulk(
     *,
     deletes: bool = False,
 ) -> Outcome:
-    """Read each item, do them, and say what became of each."""
+    """Read every item, run the operation on all of them, and collect a result for each."""
     domain.demand_size(data.items)
     items: list[T | Failure] = []
     for item in data.items:
@@ -191,7 +210,8 @@ async def _bulk(
             with collecting() as problems:
                 found = read(item)
                 if problems:
-                    # Whatever else is wrong with it, which is asked for good ids only later.
+                    # Also report the item's other errors, which the operation finds only once the
+                    # IDs are valid.
                     domain.check_values(work, found)
             items.append(found)
         except Failure as failure:
@@ -250,18 +270,18 @@ class TaskBulkMutation:
     task_bulk_create: TaskBulkCreatePayload = mutation(
         _create,
         TaskBulkCreateInput,
-        "Make many tasks, by the rules of `taskCreate` for each.",
+        f"Creates up to {domain.MAX_ITEMS} tasks. The rules of `taskCreate` apply to each.",
         limit=rates.new_tasks,
     )
     task_bulk_update: TaskBulkUpdatePayload = mutation(
         _update,
         TaskBulkUpdateInput,
-        "Change many tasks, each by its own changes and by the rules of `taskUpdate`; the parent "
-        "alone is not changed in bulk.",
+        f"Updates up to {domain.MAX_ITEMS} tasks, each with its own changes. The rules of "
+        "`taskUpdate` apply to each; the parent cannot be changed in bulk.",
     )
     task_bulk_delete: TaskBulkDeletePayload = mutation(
         _delete,
         TaskBulkDeleteInput,
-        "Put many tasks into the trash, by the rules of `taskDelete`. A subtask that goes with a "
-        "task of the same bulk comes back with it.",
+        f"Moves up to {domain.MAX_ITEMS} tasks to the trash. The rules of `taskDelete` apply to "
+        "each. A subtask deleted with its parent in the same call is restored with it.",
     )

@@ -1,4 +1,4 @@
-"""What tasks are filtered and ordered by, and what their mutations take."""
+"""Filters and orderings of tasks, and the inputs of their mutations."""
 
 from __future__ import annotations
 
@@ -62,81 +62,94 @@ def _time_entry_filter() -> Any:
     return TimeEntryFilter
 
 
-@filtering.list_filter("Quantifies over tags, compared without regard to case.", noun="tag")
+@filtering.list_filter(
+    "Filter for a task's tags. Tags are compared case-insensitively.", noun="tag"
+)
 class TagListFilter:
     """`some`, `none`, `every`."""
 
     of: StringFilter
 
 
-@filtering.list_filter("Quantifies over subtasks.")
+@filtering.list_filter("Filter for a task's direct subtasks.", noun="subtask")
 class TaskListFilter:
     """`some`, `none`, `every`."""
 
     of: TaskFilter
 
 
-@filtering.filter_input("Which tasks.")
+@filtering.filter_input("Filter for tasks.")
 class TaskFilter:
-    """Criteria over tasks."""
+    """Conditions on tasks."""
 
-    id: IDFilter | None = filtering.by_id(models.Task.id, models.Task, "Id.")
-    number: IntFilter | None = filtering.by(models.Task.number, "Number within the project.")
-    title: StringFilter | None = filtering.by(models.Task.title, "Title.")
-    description: StringFilter | None = filtering.by(models.Task.description, "Description.")
-    notes: StringFilter | None = filtering.by(models.Task.notes, "Notes.")
-    status: TaskStatusFilter | None = filtering.by(models.Task.status, "Status.")
+    id: IDFilter | None = filtering.by_id(models.Task.id, models.Task, "The task's ID.")
+    number: IntFilter | None = filtering.by(models.Task.number, "The number within the project.")
+    title: StringFilter | None = filtering.by(models.Task.title, "The title.")
+    description: StringFilter | None = filtering.by(models.Task.description, "The description.")
+    notes: StringFilter | None = filtering.by(models.Task.notes, "The notes.")
+    status: TaskStatusFilter | None = filtering.by(models.Task.status, "The status.")
     completed: bool | None = filtering.by_condition(
         lambda _, task: task.status == TaskStatus.COMPLETED,
         "Whether the status is COMPLETED.",
     )
-    priority: TaskPriorityFilter | None = filtering.by(models.Task.priority, "Priority.")
+    priority: TaskPriorityFilter | None = filtering.by(models.Task.priority, "The priority.")
     due_at: DateTimeFilter | None = filtering.by(
-        models.Task.due_at, "The moment it is due; for an all-day date the end of that day."
+        models.Task.due_at,
+        "The time the task is due. For an all-day due date, the end of that day.",
     )
-    due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day date it is due.")
-    start_at: DateTimeFilter | None = filtering.by(models.Task.start_at, "When work may begin.")
+    due_on: DateFilter | None = filtering.by(models.Task.due_on, "The all-day due date.")
+    start_at: DateTimeFilter | None = filtering.by(
+        models.Task.start_at, "The earliest time to start work."
+    )
     is_overdue: bool | None = filtering.by_condition(
         lambda _, task: is_overdue(task),
-        "Whether it is due before now and neither completed nor cancelled.",
+        "Whether the task is past due and neither completed nor cancelled.",
     )
     estimate_minutes: IntFilter | None = filtering.by(
-        models.Task.estimate_minutes, "Estimate in minutes."
+        models.Task.estimate_minutes, "The estimate, in minutes."
     )
-    tags: TagListFilter | None = filtering.by_elements(models.Task.tag_keys, rules.tag_key, "Tags.")
+    tags: TagListFilter | None = filtering.by_elements(
+        models.Task.tag_keys, rules.tag_key, "The tags."
+    )
     project: ProjectFilter | None = filtering.by_relation(
         models.Task.project, lambda: ProjectFilter, "The project."
     )
     project_id: IDFilter | None = filtering.by_id(
-        models.Task.project_id, models.Project, "The project's id; `isNull` for personal tasks."
+        models.Task.project_id,
+        models.Project,
+        "The project's ID. `isNull: true` selects personal tasks.",
     )
     owner: UserFilter | None = filtering.by_relation(
-        models.Task.owner, lambda: UserFilter, "Who made it."
+        models.Task.owner, lambda: UserFilter, "The owner."
     )
     owner_id: IDFilter | None = filtering.by_id(
-        models.Task.owner_id, models.User, "The id of who made it."
+        models.Task.owner_id, models.User, "The owner's ID."
     )
     assignee: UserFilter | None = filtering.by_relation(
-        models.Task.assignee, lambda: UserFilter, "Who is to do it."
+        models.Task.assignee, lambda: UserFilter, "The assignee."
     )
     assignee_id: IDFilter | None = filtering.by_id(
-        models.Task.assignee_id, models.User, "The id of who is to do it; `isNull` for nobody."
+        models.Task.assignee_id,
+        models.User,
+        "The assignee's ID. `isNull: true` selects unassigned tasks.",
     )
     parent: TaskFilter | None = filtering.by_relation(
-        models.Task.parent, lambda: TaskFilter, "The task above."
+        models.Task.parent, lambda: TaskFilter, "The parent task."
     )
     parent_id: IDFilter | None = filtering.by_id(
-        models.Task.parent_id, models.Task, "The id of the task above; `isNull` for top tasks."
+        models.Task.parent_id,
+        models.Task,
+        "The parent task's ID. `isNull: true` selects tasks without a parent.",
     )
     subtasks: TaskListFilter | None = filtering.by_relations(
-        models.Task.subtasks, lambda: TaskFilter, "The tasks directly below."
+        models.Task.subtasks, lambda: TaskFilter, "The direct subtasks."
     )
     shares: TaskShareListFilter | None = filtering.by_relations(
-        models.Task.shares, lambda: TaskShareFilter, "The shares that you may see."
+        models.Task.shares, lambda: TaskShareFilter, "The shares that you can see."
     )
     shared_with_me: bool | None = filtering.by_condition(
         lambda viewer, task: task.id.in_(access.shared_tasks(viewer)),
-        "Whether somebody shared it with you, itself and not a task above it.",
+        "Whether the task itself is shared with you. Does not count shares of its parent tasks.",
     )
     comments: CommentListFilter | None = filtering.by_relations(
         models.Task.comments, lambda: CommentFilter, "The comments."
@@ -147,64 +160,85 @@ class TaskFilter:
     tracked_seconds: IntFilter | None = filtering.by_expression(
         task_tracked_seconds,
         BigInteger(),
-        "Seconds tracked on it (not on its subtasks) in entries that you may see.",
+        "The seconds tracked on the task, without its subtasks, in entries that you can see.",
     )
     time_entries: _TimeEntryListFilter | None = filtering.by_relations(
-        models.Task.time_entries, _time_entry_filter, "The time entries that you may see."
+        models.Task.time_entries, _time_entry_filter, "The time entries that you can see."
     )
     completed_at: DateTimeFilter | None = filtering.by(
-        models.Task.completed_at, "When it was completed."
+        models.Task.completed_at, "When the task was completed."
     )
-    created_at: DateTimeFilter | None = filtering.by(models.Task.created_at, "When it was made.")
+    created_at: DateTimeFilter | None = filtering.by(
+        models.Task.created_at, "When the task was created."
+    )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.Task.updated_at, "When it changed last."
+        models.Task.updated_at, "When the task last changed."
     )
     search: str | None = filtering.by_search(
         (models.Task.title, models.Task.description, models.Task.notes),
-        "Words that all occur in title, description or notes, without regard to case and accents.",
+        "Words that must all occur in the title, description or notes. Ignores case and accents.",
     )
 
 
-@ordering.order_input("How to order tasks; give one field.")
+@ordering.order_input("Sort key for tasks. Provide exactly one field.")
 class TaskOrder:
-    """Keys of tasks."""
+    """Order keys of tasks."""
 
-    created_at: OrderBy | None = ordering.by(models.Task.created_at, "By time of creation.")
-    updated_at: OrderBy | None = ordering.by(models.Task.updated_at, "By time of last change.")
-    completed_at: OrderBy | None = ordering.by(models.Task.completed_at, "By time of completion.")
-    due_at: OrderBy | None = ordering.by(models.Task.due_at, "By when they are due.")
-    start_at: OrderBy | None = ordering.by(models.Task.start_at, "By when work may begin.")
-    title: OrderBy | None = ordering.by_text(models.Task.title, "By title.")
-    number: OrderBy | None = ordering.by(models.Task.number, "By number within the project.")
-    status: OrderBy | None = ordering.by(models.Task.status, "TODO first, CANCELLED last.")
-    priority: OrderBy | None = ordering.by(models.Task.priority, "NONE first, URGENT last.")
-    position: OrderBy | None = ordering.by(models.Task.position, "By hand, as `taskMove` put them.")
-    estimate_minutes: OrderBy | None = ordering.by(models.Task.estimate_minutes, "By estimate.")
+    created_at: OrderBy | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
+    updated_at: OrderBy | None = ordering.by(
+        models.Task.updated_at, "Sorts by the time of the last change."
+    )
+    completed_at: OrderBy | None = ordering.by(
+        models.Task.completed_at, "Sorts by completion time."
+    )
+    due_at: OrderBy | None = ordering.by(models.Task.due_at, "Sorts by due time.")
+    start_at: OrderBy | None = ordering.by(
+        models.Task.start_at, "Sorts by the earliest time to start work."
+    )
+    title: OrderBy | None = ordering.by_text(models.Task.title, "Sorts by title.")
+    number: OrderBy | None = ordering.by(models.Task.number, "Sorts by number within the project.")
+    status: OrderBy | None = ordering.by(
+        models.Task.status, "Sorts by status, from TODO to CANCELLED."
+    )
+    priority: OrderBy | None = ordering.by(
+        models.Task.priority, "Sorts by priority, from NONE to URGENT."
+    )
+    position: OrderBy | None = ordering.by(
+        models.Task.position, "Sorts by the manual order that `taskMove` sets."
+    )
+    estimate_minutes: OrderBy | None = ordering.by(
+        models.Task.estimate_minutes, "Sorts by estimate."
+    )
     comment_count: OrderBy | None = ordering.by_expression(
-        "comment_count", comment_count, Integer(), "By number of comments.", nullable=False
+        "comment_count",
+        comment_count,
+        Integer(),
+        "Sorts by the number of comments.",
+        nullable=False,
     )
     attachment_count: OrderBy | None = ordering.by_expression(
         "attachment_count",
         attachment_count,
         Integer(),
-        "By number of attachments.",
+        "Sorts by the number of attachments.",
         nullable=False,
     )
     tracked_seconds: OrderBy | None = ordering.by_expression(
         "tracked_seconds",
         task_tracked_seconds,
         BigInteger(),
-        "By the seconds tracked on it (not on its subtasks) in entries that you may see.",
+        "Sorts by the seconds tracked on the task, without its subtasks, in entries that you can "
+        "see.",
         nullable=False,
     )
     owner: UserOrder | None = ordering.by_relation(
-        models.Task.owner, lambda: UserOrder, "By who made them."
+        models.Task.owner, lambda: UserOrder, "Sorts by owner."
     )
     assignee: UserOrder | None = ordering.by_relation(
-        models.Task.assignee, lambda: UserOrder, "By who is to do them."
+        models.Task.assignee, lambda: UserOrder, "Sorts by assignee."
     )
     project: ProjectOrder | None = ordering.by_relation(
-        models.Task.project, lambda: ProjectOrder, "By project."
+        models.Task.project, lambda: ProjectOrder, "Sorts by project."
     )
 
 
@@ -214,141 +248,164 @@ class NewTaskFields:
 
     title: str = required("The title, 1 to 200 characters.")
     id: strawberry.ID | None = new_id("task")
-    project_id: strawberry.ID | None = optional("The project; a personal task where left out.")
-    parent_id: strawberry.ID | None = optional(
-        "The task that this is a part of; it is in the same project. At most three levels."
+    project_id: strawberry.ID | None = optional(
+        "The project's ID. Without it, the task is personal."
     )
-    assignee_id: strawberry.ID | None = optional("Who is to do it.")
-    description: str | None = optional("Markdown, up to 10,000 characters.")
-    notes: str | None = optional("Up to 500 characters.")
-    status: TaskStatus | None = optional("TODO where left out.")
-    priority: TaskPriority | None = optional("NONE where left out.")
-    due_at: dt.datetime | None = optional("The moment it is due; not together with `dueOn`.")
-    due_on: dt.date | None = optional("The day it is due, in your time zone.")
-    start_at: dt.datetime | None = optional("When work may begin.")
-    estimate_minutes: int | None = optional("How long it will take, in minutes.")
-    tags: list[str] | None = optional("Up to 20 of 1 to 50 characters; equal ones are kept once.")
+    parent_id: strawberry.ID | None = optional(
+        "The parent task's ID, in the same project. Tasks nest at most three levels deep."
+    )
+    assignee_id: strawberry.ID | None = optional("The ID of the user to assign the task to.")
+    description: str | None = optional("The description in Markdown, up to 10,000 characters.")
+    notes: str | None = optional("Short notes, up to 500 characters.")
+    status: TaskStatus | None = optional("The status; TODO by default.")
+    priority: TaskPriority | None = optional("The priority; NONE by default.")
+    due_at: dt.datetime | None = optional(
+        "The time the task is due. Cannot be combined with `dueOn`."
+    )
+    due_on: dt.date | None = optional(
+        "The all-day due date, in your time zone. Cannot be combined with `dueAt`."
+    )
+    start_at: dt.datetime | None = optional("The earliest time to start work.")
+    estimate_minutes: int | None = optional("The estimated effort, in minutes.")
+    tags: list[str] | None = optional(
+        "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
+    )
 
 
-@strawberry.input(description="A new task.")
+@strawberry.input(description="Input for `taskCreate`.")
 class TaskCreateInput(NewTaskFields, MutationInput):
     """See `domain.tasks.task.create`."""
 
 
 @strawberry.input
 class TaskChanges:
-    """Changes of a task that need no other task."""
+    """The fields of a task that can change without reading another task."""
 
-    id: strawberry.ID = required("The task.")
+    id: strawberry.ID = required("The task's ID.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
-    description: strawberry.Maybe[str | None] = change("Markdown, up to 10,000 characters.")
-    notes: strawberry.Maybe[str | None] = change("Up to 500 characters.")
+    description: strawberry.Maybe[str | None] = change(
+        "The description in Markdown, up to 10,000 characters."
+    )
+    notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
     status: strawberry.Maybe[TaskStatus | None] = change("The status.")
     priority: strawberry.Maybe[TaskPriority | None] = change("The priority.")
     due_at: strawberry.Maybe[dt.datetime | None] = change(
-        "The moment it is due; replaces `dueOn`. Null: not due at all."
+        "The time the task is due. Replaces `dueOn`. Null removes the due date."
     )
     due_on: strawberry.Maybe[dt.date | None] = change(
-        "The day it is due, in your time zone; replaces `dueAt`. Null: not due at all."
+        "The all-day due date, in your time zone. Replaces `dueAt`. Null removes the due date."
     )
-    start_at: strawberry.Maybe[dt.datetime | None] = change("When work may begin.")
-    estimate_minutes: strawberry.Maybe[int | None] = change("How long it will take, in minutes.")
-    tags: strawberry.Maybe[list[str] | None] = change("All tags; up to 20 of 1 to 50 characters.")
+    start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
+    estimate_minutes: strawberry.Maybe[int | None] = change("The estimated effort, in minutes.")
+    tags: strawberry.Maybe[list[str] | None] = change(
+        "All tags of the task: up to 20 of 1 to 50 characters each."
+    )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Who is to do it. To assign somebody who does not see the task yet, or one of its "
-        "subtasks, you need the right to share it."
+        "The assignee's ID. To assign a user who cannot yet see the task or one of its subtasks, "
+        "you need permission to share it."
     )
 
 
-@strawberry.input(description="Changes to a task; what is left out stays, null clears.")
+@strawberry.input(
+    description="Input for `taskUpdate`. Omitted fields stay unchanged; null clears a field."
+)
 class TaskUpdateInput(TaskChanges, UpdateInput):
     """See `domain.tasks.task.update_task`."""
 
     parent_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The task that this is a part of; null makes it a task of its own. If somebody would gain "
-        "a right on the task or its subtasks by it, you need the right to share them."
+        "The parent task's ID. Null removes the parent. If the change would give anyone new "
+        "rights on the task or its subtasks, you need permission to share them."
     )
 
 
 @strawberry.input
 class _OneTask(UpdateInput):
-    id: strawberry.ID = required("The task.")
+    id: strawberry.ID = required("The task's ID.")
 
 
 described_enum(
     Subtasks,
-    "What becomes of a task's subtasks when it is deleted.",
+    "What happens to a task's subtasks when the task is deleted.",
     {
-        Subtasks.DELETE: "They are deleted with it. Requires the right to delete each of them.",
-        Subtasks.MOVE_UP: "They stay, one level higher.",
+        Subtasks.DELETE: (
+            "The subtasks are deleted with the task. Requires permission to delete each of them."
+        ),
+        Subtasks.MOVE_UP: "The subtasks are kept and move up one level.",
     },
     name="TaskDeleteSubtasks",
 )
 
 
 def subtasks_field() -> Any:
-    """The field that says what becomes of the subtasks."""
-    return strawberry.field(default=Subtasks.DELETE, description="What becomes of its subtasks.")
+    """The field that chooses what happens to the subtasks."""
+    return strawberry.field(
+        default=Subtasks.DELETE, description="What happens to the task's subtasks."
+    )
 
 
-@strawberry.input(description="The task to put into the trash.")
+@strawberry.input(description="Input for `taskDelete`.")
 class TaskDeleteInput(_OneTask):
     """See `domain.tasks.task.delete`."""
 
     subtasks: Subtasks = subtasks_field()
 
 
-@strawberry.input(description="The task to complete.")
+@strawberry.input(description="Input for `taskComplete`.")
 class TaskCompleteInput(_OneTask):
     """See `domain.tasks.task.complete`."""
 
 
-@strawberry.input(description="The completed or cancelled task to open again.")
+@strawberry.input(description="Input for `taskReopen`.")
 class TaskReopenInput(_OneTask):
     """See `domain.tasks.task.reopen`."""
 
 
-@strawberry.input(description="The task to take out of the trash.")
+@strawberry.input(description="Input for `taskRestore`.")
 class TaskRestoreInput(MutationInput):
     """See `domain.tasks.task.restore`."""
 
-    id: strawberry.ID = required("The task.", metadata={NAMES: Names.TRASHED})
+    id: strawberry.ID = required("The task's ID.", metadata={NAMES: Names.TRASHED})
 
 
-@strawberry.input(description="Who is to do a task.")
+@strawberry.input(description="Input for `taskAssign`.")
 class TaskAssignInput(UpdateInput):
     """See `domain.tasks.task.assign`."""
 
-    id: strawberry.ID = required("The task.")
-    assignee_id: strawberry.ID | None = optional("The person; nobody where null or left out.")
+    id: strawberry.ID = required("The task's ID.")
+    assignee_id: strawberry.ID | None = optional(
+        "The new assignee's ID. Null, or no value, removes the assignee."
+    )
 
 
 described_enum(
     EntriesOfMoved,
-    "What becomes of the time entries of a task that moves to another project.",
+    "What happens to the time entries of a task that moves to another project.",
     {
-        EntriesOfMoved.MOVE: "They move along.",
-        EntriesOfMoved.KEEP: "They stay in the project in which they are, on the task.",
+        EntriesOfMoved.MOVE: "The time entries move to the new project with the task.",
+        EntriesOfMoved.KEEP: "The time entries stay on the task, in their current project.",
     },
     name="TaskMoveTimeEntries",
 )
 
 
-@strawberry.input(description="Where a task is to stand.")
+@strawberry.input(description="Input for `taskMove`.")
 class TaskMoveInput(UpdateInput):
     """See `domain.tasks.placement.move`."""
 
-    id: strawberry.ID = required("The task.")
-    before_id: strawberry.ID | None = optional("The task that is to follow it.")
-    after_id: strawberry.ID | None = optional("The task that is to stand before it.")
+    id: strawberry.ID = required("The task's ID.")
+    before_id: strawberry.ID | None = optional("Places the task directly before this task.")
+    after_id: strawberry.ID | None = optional("Places the task directly after this task.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Another project; at the end where no neighbour is named. You need the role EDITOR or "
-        "higher in both projects, or to be the owner of a personal task. Null takes a task of "
-        "yours out of its project."
+        "The ID of the project to move the task to. Without `beforeId` and `afterId`, the task "
+        "goes to the end. You need the role EDITOR or higher in both projects or, for a personal "
+        "task, must be its owner. Null moves your own task out of its project and makes it "
+        "personal."
     )
     time_entries: EntriesOfMoved = strawberry.field(
         default=EntriesOfMoved.MOVE,
-        description="What becomes of the time entries of the task and its subtasks, whoever's they "
-        "are, when the project changes. With MOVE, entries in a locked period of either project "
-        "make it `LOCKED`, and overlaps that the new project does not allow `OVERLAP`.",
+        description="What happens to the time entries of the task and its subtasks, including "
+        "those of other users, when the project changes. With MOVE, the mutation "
+        "fails with `LOCKED` if an entry is in a locked period of either project, "
+        "and with `OVERLAP` if the new project does not allow the overlaps that "
+        "would result.",
     )

@@ -1,4 +1,4 @@
-"""Reports on time in the schema; what they are is told in `domain.time.report`."""
+"""Time reports in the schema; `domain.time.report` computes them."""
 
 from __future__ import annotations
 
@@ -36,43 +36,49 @@ described_enum(
     GroupBy,
     "What the entries of a report are grouped by.",
     {
-        GroupBy.PROJECT: "The project; those that you do not see, and none, are one group.",
-        GroupBy.TASK: "The task; those that you do not see, and none, are one group.",
-        GroupBy.USER: "The person.",
-        GroupBy.TAG: "The tag, without regard to case. An entry with two tags stands in both "
-        "groups, so these groups alone may add up to more than the group that they are in.",
-        GroupBy.DAY: "The day in the report's time zone; entries over midnight are split.",
-        GroupBy.WEEK: "The week, by its first day.",
-        GroupBy.MONTH: "The month, by its first day.",
-        GroupBy.BILLABLE: "Whether the time can be billed.",
+        GroupBy.PROJECT: (
+            "By project. Entries without a project and those in projects that you cannot see "
+            "form one group."
+        ),
+        GroupBy.TASK: (
+            "By task. Entries without a task and those on tasks that you cannot see form one group."
+        ),
+        GroupBy.USER: "By user.",
+        GroupBy.TAG: (
+            "By tag; case is ignored. An entry with two tags counts in both groups, so the "
+            "totals of TAG groups can exceed the total of the group they are in."
+        ),
+        GroupBy.DAY: "By day in the report's time zone. Entries that span midnight are split.",
+        GroupBy.WEEK: "By week, identified by its first day.",
+        GroupBy.MONTH: "By month, identified by its first day.",
+        GroupBy.BILLABLE: "By whether the time is billable.",
     },
     name="TimeReportGroupBy",
 )
 
 
-@strawberry.input(description="Which time a report is about.")
+@strawberry.input(description="Filter for time reports.")
 class TimeReportFilter:
-    """Days and entries."""
+    """Filter by days and by conditions on entries."""
 
     from_: dt.date | None = optional(
-        "The first day, in the report's time zone. Of an entry that began before, only the time "
-        "since the day's midnight counts.",
+        "The first day, in the report's time zone. Of an entry that started earlier, only the "
+        "time after midnight of that day counts.",
         name="from",
     )
     to: dt.date | None = optional(
-        "The last day. Of an entry that goes on after it, only the time up to its end counts."
+        "The last day, in the report's time zone. Of an entry that ends later, only the time up "
+        "to the end of that day counts."
     )
-    entries: TimeEntryFilter | None = optional(
-        "Only entries that match: projects, people, tasks, tags, billable, and all else."
-    )
+    entries: TimeEntryFilter | None = optional("Includes only entries that match this filter.")
 
 
-# --- asking for one ------------------------------------------------------------------------------
+# --- requests ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A checked report: which groups of which entries."""
+    """A validated report request: which groups of which entries."""
 
     shape: domain.Shape
     timezone: str
@@ -83,14 +89,15 @@ class Wanted:
     filter_params: Mapping[str, Any]
 
     async def rows(self, reader: Fetching, viewer: Viewer, limit: int = MAX_GROUPS) -> list[Any]:
-        """The innermost groups, as far as the viewer may read the entries. `LIMIT_EXCEEDED` where
-        there are more than `limit`.
+        """The innermost groups, computed from the entries that the viewer can read. Raises
+        `LIMIT_EXCEEDED` if there are more than `limit`.
         """
         statement = _statement(self.shape, self.filter_shape, viewer.shape)
         rows: list[Any] = await reader.fetch(statement, self.params(viewer, limit))
         if len(rows) > limit:
             raise Failure(
-                f"The report has more than {limit:,} groups; take fewer days or groups.",
+                f"The report has more than {limit:,} groups. Choose fewer days or fewer values "
+                "in groupBy.",
                 path=("group_by",),
                 code=ErrorCode.LIMIT_EXCEEDED,
             )
@@ -105,7 +112,9 @@ class Wanted:
         }
 
     async def read(self, reader: Fetching, viewer: Viewer, limit: int = MAX_GROUPS) -> Group:
-        """The report. Projects and tasks that the viewer may not see are one group with none."""
+        """The report. Projects and tasks that the viewer cannot see are merged with the group of
+        none.
+        """
         rows = await self.rows(reader, viewer, limit)
         visible: dict[GroupBy, Mapping[UUID, str]] = {}
         for by, model, key in (
@@ -130,7 +139,7 @@ def _statement(
 
 
 def predicates(filter_shaped: Hashable, viewer_shape: ViewerShape) -> Any:
-    """Which entries a filter's shape leaves, as a function of the entity."""
+    """The predicates of a filter's shape, as a function of the entity."""
     viewer = placeholder_viewer(viewer_shape)
 
     def where(entity: Any) -> list[Any]:
@@ -163,7 +172,7 @@ def _names_statement(model: type[Base], viewer_shape: ViewerShape) -> Statement:
 async def names(
     reader: Fetching, viewer: Viewer, model: type[Base], keys: Iterable[UUID | None]
 ) -> dict[UUID, str]:
-    """The names of those that the viewer may see among these."""
+    """The names of those objects that the viewer can see."""
     wanted = [key for key in keys if key is not None]
     if not wanted:
         return {}
@@ -180,12 +189,12 @@ def wanted_of(
     timezone: str | None,
     week_start: WeekDay | None,
 ) -> Wanted:
-    """Check the arguments of a report. Raises `BadInput` at their places."""
+    """Check the arguments of a report. Raises `BadInput` with the path of each invalid argument."""
     zone = rules.timezone(viewer.timezone if timezone is None else timezone, ("timezone",))
     keys = tuple(group_by or ())
     for index, by in enumerate(keys):
         if by in keys[:index]:
-            refuse(BadInput(f"Grouped by {by.name} twice.", path=("group_by", index)))
+            refuse(BadInput(f"groupBy contains {by.name} twice.", path=("group_by", index)))
     first = last = None
     values = Values()
     shaped: Hashable = None
@@ -195,9 +204,9 @@ def wanted_of(
             if day is not None:
                 rules.end_of_day(day, "UTC", ("filter", name))
         if first is not None and last is not None and last < first:
-            refuse(BadInput("The last day is before the first.", path=("filter", "to")))
+            refuse(BadInput("to must not be before from.", path=("filter", "to")))
         if filter_.entries is None:
-            raise BadInput("A filter must not be null; leave it out.", path=("filter", "entries"))
+            raise BadInput("entries must not be null; omit it instead.", path=("filter", "entries"))
         if filter_.entries is not strawberry.UNSET:
             shaped = filter_shape(filter_.entries, values, ("filter", "entries"))
     return Wanted(
@@ -227,45 +236,51 @@ def _value(by: GroupBy, description: str) -> Any:
 
 
 def _seconds() -> Any:
-    return derived((), lambda group: float(group.seconds), "Whole seconds in all.")
+    return derived((), lambda group: float(group.seconds), "The tracked time, in whole seconds.")
 
 
 def _billable() -> Any:
     return derived(
-        (), lambda group: float(group.billable_seconds), "Whole seconds that can be billed."
+        (), lambda group: float(group.billable_seconds), "The billable time, in whole seconds."
     )
 
 
 def _count() -> Any:
-    return derived((), lambda group: group.count, "Entries that have time here.")
+    return derived(
+        (), lambda group: group.count, "The number of entries with time in this group or period."
+    )
 
 
-@strawberry.type(description="The time of one group, and the groups in it.")
+@strawberry.type(description="The time of one group, and its subgroups.")
 class TimeReportGroup:
     """Reads from `domain.time.report.Group`."""
 
-    by: GroupBy = derived((), lambda group: group.by, "What it is a group by.")
+    by: GroupBy = derived((), lambda group: group.by, "The criterion of this group.")
     project: Project | None = _object(
-        GroupBy.PROJECT, models.Project, "The project of a group by PROJECT; null for none."
+        GroupBy.PROJECT,
+        models.Project,
+        "The project of a PROJECT group; null for entries without a visible project.",
     )
     task: Task | None = _object(
-        GroupBy.TASK, models.Task, "The task of a group by TASK; null for none."
+        GroupBy.TASK,
+        models.Task,
+        "The task of a TASK group; null for entries without a visible task.",
     )
     user: User | None = _object(
-        GroupBy.USER, models.User, "The person of a group by USER; null for a deleted account."
+        GroupBy.USER, models.User, "The user of a USER group; null if the account was deleted."
     )
-    tag: str | None = _value(GroupBy.TAG, "The tag of a group by TAG; null for entries without.")
-    day: dt.date | None = _value(GroupBy.DAY, "The day of a group by DAY.")
-    week: dt.date | None = _value(GroupBy.WEEK, "The first day of the week of a group by WEEK.")
-    month: dt.date | None = _value(GroupBy.MONTH, "The first day of the month of a group by MONTH.")
+    tag: str | None = _value(GroupBy.TAG, "The tag of a TAG group; null for entries without tags.")
+    day: dt.date | None = _value(GroupBy.DAY, "The day of a DAY group.")
+    week: dt.date | None = _value(GroupBy.WEEK, "The first day of a WEEK group.")
+    month: dt.date | None = _value(GroupBy.MONTH, "The first day of a MONTH group.")
     billable: bool | None = _value(
-        GroupBy.BILLABLE, "Whether the time of a group by BILLABLE can be billed."
+        GroupBy.BILLABLE, "Whether the time of a BILLABLE group is billable."
     )
     seconds: float = _seconds()
     billable_seconds: float = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
-        (), lambda group: group.groups, "The groups of the next level; none at the last."
+        (), lambda group: group.groups, "The groups of the next level; empty at the last level."
     )
 
 
@@ -288,15 +303,20 @@ class _Report:
 
 
 @strawberry.type(
-    description="Time summed up. Seconds of groups add up to those of the group that they are in, "
-    "and to the total, to the second; save groups by TAG, in which an entry stands once for each "
-    "tag. Times are ordered as they pass, other groups by time spent, the most first."
+    description=(
+        "A sum of tracked time in groups. The seconds of groups add up exactly to those of "
+        "their parent group and to the total, except TAG groups: an entry counts once per tag. "
+        "Days, weeks and months are in chronological order; other groups are ordered by time "
+        "spent, longest first."
+    )
 )
 class TimeReport:
     """Reads from a `_Report`."""
 
     timezone: str = derived(
-        (), lambda report: report.wanted.timezone, "The zone whose midnights divide the days."
+        (),
+        lambda report: report.wanted.timezone,
+        "The time zone whose midnights separate the days.",
     )
     seconds: float = _seconds()
     billable_seconds: float = _billable()
@@ -308,16 +328,23 @@ class TimeReport:
 
 async def _time_report(
     info: BatchInfo,
-    filter: Annotated[TimeReportFilter | None, arg("Which time; all where left out.")] = None,  # noqa: A002
+    filter: Annotated[TimeReportFilter | None, arg("All time by default.")] = None,  # noqa: A002
     group_by: Annotated[
-        list[GroupBy] | None, arg("How to group, from the outside in; the total alone if left out.")
+        list[GroupBy] | None,
+        arg(
+            "How to group, from the outermost to the innermost level. Omit it to get only the "
+            "total."
+        ),
     ] = None,
     timezone: Annotated[
         str | None,
-        arg("The IANA zone whose midnights divide the days, such as Europe/Zurich; yours if not."),
+        arg(
+            "The IANA time zone whose midnights separate the days, such as Europe/Zurich. "
+            "Defaults to your own."
+        ),
     ] = None,
     week_start: Annotated[
-        WeekDay | None, arg("The day on which weeks begin; that of your profile if left out.")
+        WeekDay | None, arg("The first day of the week. Defaults to the one in your profile.")
     ] = None,
 ) -> _Report:
     viewer = info.viewer
@@ -332,7 +359,7 @@ class TimeReportQuery:
 
     time_report: TimeReport = root(
         _time_report,
-        "Time summed up in nested groups, over the entries that you may see: your own, and "
-        "everybody's in projects that you own or administrate. Running timers count up to now. At "
-        f"most {MAX_GROUPS:,} innermost groups.",
+        "Sums tracked time in nested groups, over the entries that you can see: your own, and "
+        "everyone's in projects that you own or administer. Running timers count up to now. "
+        f"Returns at most {MAX_GROUPS:,} innermost groups.",
     )

@@ -1,4 +1,4 @@
-"""Exports of reports in the schema: asking for one, and seeing how far it is."""
+"""Report exports in the schema: creating, cancelling and following them."""
 
 from __future__ import annotations
 
@@ -35,33 +35,35 @@ from graph.types.time.report import TimeReportFilter, wanted_of
 
 described_enum(
     ExportFormat,
-    "What kind of file an export is.",
+    "The file format of an export.",
     {
-        ExportFormat.CSV: "The entries, one a line (RFC 4180, UTF-8); `timeEntryImport` reads it. "
-        "Entries are cut to the days of the export; their own times are in `originalStart` and "
-        "`originalEnd`.",
-        ExportFormat.JSON: "The groups and the entries.",
-        ExportFormat.PDF: "For paper: a chart of hours, the groups, totals.",
+        ExportFormat.CSV: (
+            "One entry per row (RFC 4180, UTF-8), readable by `timeEntryImport`. Entries are "
+            "cut to the days of the export; the columns `originalStart` and `originalEnd` hold "
+            "their full times."
+        ),
+        ExportFormat.JSON: "The groups and the entries, as JSON.",
+        ExportFormat.PDF: "A printable document with a chart of hours, the groups and totals.",
     },
     name="ReportExportFormat",
 )
 described_enum(
     ExportState,
-    "How far an export is.",
+    "The state of an export.",
     {
-        ExportState.QUEUED: "It waits for a worker.",
-        ExportState.RUNNING: "It is being written.",
-        ExportState.DONE: "The file can be fetched until `expiresAt`.",
-        ExportState.FAILED: "It could not be made; `reason` says why.",
-        ExportState.CANCELLED: "It was given up.",
-        ExportState.EXPIRED: "Its file is not kept any more; ask for a new export.",
+        ExportState.QUEUED: "The export waits for a worker.",
+        ExportState.RUNNING: "A worker is creating the file.",
+        ExportState.DONE: "The file can be downloaded until `expiresAt`.",
+        ExportState.FAILED: "The export failed; `reason` says why.",
+        ExportState.CANCELLED: "The export was cancelled.",
+        ExportState.EXPIRED: "The file was deleted. Create a new export.",
     },
     name="ReportExportState",
 )
 
 
 def export_path(export_id: UUID) -> str:
-    """Where the file of an export is fetched from (`web.exports`)."""
+    """The path of an export's file (served by `web.exports`)."""
     return f"/exports/{ids.encode(models.ReportExport, export_id)}"
 
 
@@ -90,46 +92,52 @@ async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
     ]
 
 
-@node_type(models.ReportExport, "A report that is made into a file. Seen by who asked for it.")
+@node_type(models.ReportExport, "A file with a time report. Only its creator can see it.")
 class ReportExport(Node):
     """See `db.models.ReportExport`."""
 
     id: strawberry.ID = node_id(models.ReportExport)
-    state: ExportState = column(models.ReportExport.state, "How far it is.", convert=ExportState)
-    format: ExportFormat = column(
-        models.ReportExport.format, "What kind of file.", convert=ExportFormat
+    state: ExportState = column(
+        models.ReportExport.state, "The state of the export.", convert=ExportState
     )
-    progress: int = column(models.ReportExport.progress, "How much is done, in per cent.")
+    format: ExportFormat = column(
+        models.ReportExport.format, "The file format.", convert=ExportFormat
+    )
+    progress: int = column(models.ReportExport.progress, "The progress, in percent.")
     group_by: list[GroupBy] = derived(
         (models.ReportExport.group_by,),
         lambda row: [GroupBy[name] for name in row.group_by],
         "How the report is grouped.",
     )
     timezone: str = column(
-        models.ReportExport.timezone, "The zone whose midnights divide the days."
+        models.ReportExport.timezone, "The time zone whose midnights separate the days."
     )
     week_start: WeekDay = column(
-        models.ReportExport.week_start, "The day on which weeks begin.", convert=WeekDay
+        models.ReportExport.week_start, "The first day of the week.", convert=WeekDay
     )
     url: str | None = batch(
         _urls,
-        "Where the file is fetched from, without any header, until `expiresAt`, as long as your "
-        "account is active and you could make the same export again: you still manage the "
-        "projects of other people's entries in it, and see the projects and tasks that it names. "
-        "Null while there is no file, or none that you may fetch.",
+        "The signed URL of the file; no header is needed. It works until `expiresAt`, as long "
+        "as your account is active and you could still create the same export: you manage the "
+        "projects of other users' entries in it, and can see the projects and tasks it names. "
+        "Null if there is no file or you cannot download it.",
         requires=("id", "state", "expires_at"),
     )
-    size: int | None = column(models.ReportExport.size, "The size of the file in bytes.")
-    reason: str | None = column(models.ReportExport.reason, "Why it failed.")
+    size: int | None = column(models.ReportExport.size, "The size of the file, in bytes.")
+    reason: str | None = column(models.ReportExport.reason, "Why the export failed.")
     finished_at: dt.datetime | None = column(
-        models.ReportExport.finished_at, "When it was done, failed or cancelled."
+        models.ReportExport.finished_at, "When the export was done, failed or was cancelled."
     )
     expires_at: dt.datetime | None = column(
-        models.ReportExport.expires_at, "Until when the file is kept: a day."
+        models.ReportExport.expires_at, "When the file is deleted: one day after it was created."
     )
-    created_at: dt.datetime = column(models.ReportExport.created_at, "When it was asked for.")
-    updated_at: dt.datetime = column(models.ReportExport.updated_at, "When it went on last.")
-    version: int = column(models.ReportExport.version, "Goes up with each step; for `ifVersion`.")
+    created_at: dt.datetime = column(models.ReportExport.created_at, "When the export was created.")
+    updated_at: dt.datetime = column(
+        models.ReportExport.updated_at, "When the export last changed."
+    )
+    version: int = column(
+        models.ReportExport.version, "Increases with each change; pass it as `ifVersion`."
+    )
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -141,8 +149,8 @@ class ReportExportQuery:
 
     report_export: ReportExport | None = by_id(
         models.ReportExport,
-        "The export's id.",
-        "One of your exports by id; null with `NOT_FOUND` if there is none for you.",
+        "The export's ID.",
+        "One of your exports by ID; null with `NOT_FOUND` if it does not exist.",
     )
 
 
@@ -163,16 +171,15 @@ def _latest() -> Statement:
 
 
 async def progress_of(context: Context, export_id: UUID) -> AsyncGenerator[Any, None]:
-    """The events of an export: its latest, then each that comes, up to the one that ends it.
-
-    Raises `NotFound` where it is none of the viewer's.
+    """The events of an export: its latest event, then new ones up to the one that ends it. Raises
+    `NotFound` unless the export is the viewer's.
     """
     user_id = context.viewer.require()
     visible = await read_by_keys(context, models.ReportExport, KEY_ONLY, [export_id])
     if not visible:
         raise NotFound("report export", path=("id",))
     live = context.services.live
-    # Subscribed before the latest is looked up, so that none falls between.
+    # Subscribe before reading the latest event, so that no event is missed in between.
     source = await live.subscribe(user_id, EventFilter(kinds=frozenset({_KIND})))
     rows = await context.services.database.reader.fetch(_latest(), {"export_id": export_id})
     latest = None
@@ -206,57 +213,63 @@ async def _of_event(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.ReportExport, [parent.subject_id for parent in parents])
 
 
-@strawberry.type(description="A step of an export.")
+@strawberry.type(description="A change in the state or progress of an export.")
 class ReportExportProgress:
     """Reads from the row of an event."""
 
-    at: dt.datetime = derived((), lambda event: event.at, "When it was reached.")
+    at: dt.datetime = derived((), lambda event: event.at, "When the change happened.")
     report_export: ReportExport | None = batch(_of_event, "The export as it is now.")
 
 
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.input(description="A report to be made into a file.")
+@strawberry.input(description="Input for `timeReportExport`.")
 class TimeReportExportInput(MutationInput):
     """See `domain.time.export.create`; the arguments are those of `timeReport`."""
 
-    format: ExportFormat = required("What kind of file.")
-    filter: TimeReportFilter | None = optional("Which time; all that you may see if left out.")
-    group_by: list[GroupBy] | None = optional("How to group, from the outside in.")
+    format: ExportFormat = required("The file format.")
+    filter: TimeReportFilter | None = optional(
+        "The time to include; all time that you can see by default."
+    )
+    group_by: list[GroupBy] | None = optional(
+        "How to group, from the outermost to the innermost level."
+    )
     timezone: str | None = optional(
-        "The IANA zone whose midnights divide the days; yours if left out."
+        "The IANA time zone whose midnights separate the days. Defaults to your own."
     )
     week_start: WeekDay | None = optional(
-        "The day on which weeks begin; that of your profile if left out."
+        "The first day of the week. Defaults to the one in your profile."
     )
     bom: bool = strawberry.field(
         default=False,
-        description="True: a CSV file begins with a byte order mark, without which spreadsheet "
-        "programs may not read it as UTF-8.",
+        description=(
+            "Starts a CSV file with a byte order mark, which some spreadsheet programs "
+            "need to read it as UTF-8."
+        ),
     )
 
 
-@strawberry.input(description="The export to give up.")
+@strawberry.input(description="Input for `reportExportCancel`.")
 class ReportExportCancelInput(UpdateInput):
     """See `domain.time.export.cancel`."""
 
-    id: strawberry.ID = required("The export.")
+    id: strawberry.ID = required("The export to cancel.")
 
 
 @strawberry.type
 class _ExportPayload(Payload):
     report_export: ReportExport | None = ref(
-        models.ReportExport, "The export; null if nothing was done."
+        models.ReportExport, "The export; null if nothing was changed."
     )
 
 
-@payload("The export, which a worker begins with now.")
+@payload("Payload of `timeReportExport`.")
 class TimeReportExportPayload(_ExportPayload):
     """`timeReportExport`."""
 
 
-@payload("The export as it is now; one that was over already stays as it was.")
+@payload("Payload of `reportExportCancel`. An export that was already over is returned unchanged.")
 class ReportExportCancelPayload(_ExportPayload):
     """`reportExportCancel`."""
 
@@ -264,7 +277,7 @@ class ReportExportCancelPayload(_ExportPayload):
 async def _create(work: Work, data: TimeReportExportInput) -> Refs:
     filter_ = given(data.filter)
     if data.bom and data.format is not ExportFormat.CSV:
-        raise BadInput("bom is for CSV only.", path=("bom",))
+        raise BadInput("bom can be true only if format is CSV.", path=("bom",))
     group_by = given(data.group_by) or []
     wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), given(data.week_start))
     export = await domain.create(
@@ -291,9 +304,10 @@ class ReportExportMutation:
     time_report_export: TimeReportExportPayload = mutation(
         _create,
         TimeReportExportInput,
-        "Have a report made into a file behind the scenes. Follow it by `reportExportProgress` or "
-        "`reportExport`; the file is kept for a day. It holds what you may see while it is made.",
+        "Creates a report as a file in the background. Follow its progress with "
+        "`reportExportProgress` or `reportExport`. The file is kept for one day and contains "
+        "what you can see while it is created.",
     )
     report_export_cancel: ReportExportCancelPayload = mutation(
-        _cancel, ReportExportCancelInput, "Give up an export that is not finished."
+        _cancel, ReportExportCancelInput, "Cancels an export that is not finished."
     )

@@ -1,4 +1,4 @@
-"""The running timer of whoever asks, read by itself in one statement."""
+"""The viewer's running timer, read in a single statement."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def running_timer() -> Any:
     """The field `User.runningTimer`."""
     return batch(
         _running_of,
-        "The running timer; null if none runs, and unless this is you.",
+        "The running timer. Null if none is running or this is not you.",
         requires=("id",),
     )

@@ -1,4 +1,4 @@
-"""Many time entries at once, with a result for each; by the same rules as bulks of tasks."""
+"""Bulk creation of time entries, with a result per item; follows the rules of the task bulks."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from graph.types.time.time_entry import TimeEntry, new_entry
 from graph.types.time.time_inputs import TimeEntryBulkCreateInput
 
 
-@strawberry.type(description="What became of one time entry of a bulk.")
+@strawberry.type(description="The result of one item of a bulk.")
 class TimeEntryBulkResult:
     """Reads from a `BulkResult`."""
 
-    index: int = attribute("The item's place in the input, from 0.")
+    index: int = attribute("The item's index in the input, from 0.")
     time_entry: TimeEntry | None = result_object(
-        models.TimeEntry, "The new entry; null where the item failed, or nothing was done."
+        models.TimeEntry, "The new entry. Null if the item failed or nothing was created."
     )
-    errors: list[UserError] = attribute("What stood in the way; empty where the item is good.")
+    errors: list[UserError] = attribute("Errors of this item; empty if it is valid.")
 
 
 @payload(
-    "A result for each item. `errors` has those of all items, each with its place in the input."
+    "Payload of `timeEntryBulkCreate`, with a result per item. `errors` contains the errors of "
+    "all items, each with the item's index in its path."
 )
 class TimeEntryBulkCreatePayload(Payload):
     """`timeEntryBulkCreate`."""
 
     done_count: int = derived(
-        (), lambda value: value.refs.get("done", 0), "The number of entries that were made."
+        (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
     results: list[TimeEntryBulkResult] = derived(
-        (), bulk_results("entries"), "One for each item, in their order."
+        (), bulk_results("entries"), "One result per item, in the order of the input."
     )
 
 
@@ -74,5 +75,5 @@ class TimeEntryBulkMutation:
     time_entry_bulk_create: TimeEntryBulkCreatePayload = mutation(
         _create,
         TimeEntryBulkCreateInput,
-        "Enter many stretches of time, by the rules of `timeEntryCreate` for each.",
+        "Creates many time entries; the rules of `timeEntryCreate` apply to each.",
     )

@@ -49,7 +49,7 @@ _NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=Tr
 
 @node_type(
     models.TimeEntry,
-    "A stretch of somebody's time; a running timer while it has no end. Seen by its user, and by "
+    "A span of a user's time; a running timer if it has no end. Visible to its user and to the "
     "owner and admins of its project.",
 )
 class TimeEntry(Node):
@@ -57,61 +57,67 @@ class TimeEntry(Node):
 
     id: strawberry.ID = node_id(models.TimeEntry)
     user: _User | None = to_one(
-        models.TimeEntry.user, "Whose time it is; null if their account was deleted."
+        models.TimeEntry.user, "The user whose time it is; null if the account was deleted."
     )
     project: _Project | None = to_one(
         models.TimeEntry.project,
-        "The project in which it was spent; a task that is moved later leaves it there. Null for "
-        "none, or where you do not see it.",
+        "The project the time was spent on. It stays the same if the task moves to another "
+        "project later. Null if there is none or you cannot see it.",
     )
     task: _Task | None = to_one(
-        models.TimeEntry.task, "The task; null for none, or where you do not see it."
+        models.TimeEntry.task, "The task; null if there is none or you cannot see it."
     )
     description: str | None = column(
         models.TimeEntry.description, "What was done, up to 500 characters."
     )
     started_at: dt.datetime = column(
         models.TimeEntry.started_at,
-        "When it began, to the second; for an entry of a day, that day's midnight for its user.",
+        "When the entry started, to the second. For an entry with a day, midnight of that day "
+        "in its user's time zone.",
     )
     ended_at: dt.datetime | None = column(
-        models.TimeEntry.ended_at, "When it ended; null while it runs."
+        models.TimeEntry.ended_at, "When the entry ended; null while the timer is running."
     )
     day: dt.date | None = column(
         models.TimeEntry.day,
-        "The day, where the time was given as a day and a duration; null where it has moments.",
+        "The day of an entry that was given as a day and a duration; null if it has a start and "
+        "an end.",
     )
     duration_seconds: int = expression(
         models.TimeEntry,
         "duration_seconds",
         lambda _, entry: cast(func.least(seconds(entry), 2**31 - 1), BigInteger),
-        "How long it is, in seconds; up to now while it runs.",
+        "The duration in seconds; up to now while the timer is running.",
     )
     is_running: bool = derived(
         (models.TimeEntry.ended_at,),
         lambda entry: entry.ended_at is None,
-        "Whether it is a running timer.",
+        "Whether the entry is a running timer.",
     )
-    billable: bool = column(models.TimeEntry.billable, "Whether it can be billed.")
-    tags: list[str] = column(models.TimeEntry.tags, "Tags, in the order in which they were given.")
+    billable: bool = column(models.TimeEntry.billable, "Whether the time is billable.")
+    tags: list[str] = column(
+        models.TimeEntry.tags, "The tags, in the order in which they were given."
+    )
     overlaps: bool = expression(
         models.TimeEntry,
         "overlaps",
         overlaps,
-        "Whether another entry of the same person, one that you may see, is at the same time.",
+        "Whether the entry overlaps another entry of the same user that you can see.",
     )
     viewer_can_edit: bool = permission_field(
         models.TimeEntry,
         "viewer_can_edit",
         access.edit,
-        "Whether you may change or delete it, if its time is not closed.",
+        "Whether you can change or delete the entry, unless its period is locked.",
     )
-    created_at: dt.datetime = column(models.TimeEntry.created_at, "When it was entered.")
-    updated_at: dt.datetime = column(models.TimeEntry.updated_at, "When it changed last.")
-    version: int = column(models.TimeEntry.version, "Goes up with each change; for `ifVersion`.")
+    created_at: dt.datetime = column(models.TimeEntry.created_at, "When the entry was created.")
+    updated_at: dt.datetime = column(models.TimeEntry.updated_at, "When the entry last changed.")
+    version: int = column(
+        models.TimeEntry.version, "Increases with each change; pass it as `ifVersion`."
+    )
 
 
-@paging.connection_type("A page of time entries.", edge="A time entry in a list.")
+@paging.connection_type("A page of time entries.", edge="A time entry in a list, with its cursor.")
 class TimeEntryConnection:
     """Relay connection."""
 
@@ -127,13 +133,13 @@ class TimeEntryQuery:
 
     time_entry: TimeEntry | None = by_id(
         models.TimeEntry,
-        "The entry's id.",
-        "One time entry by id; null with `NOT_FOUND` if there is none for you.",
+        "The time entry's ID.",
+        "A time entry by ID; null with `NOT_FOUND` if it does not exist or you cannot see it.",
     )
     time_entries: TimeEntryConnection = paging.connection(
         models.TimeEntry,
-        "The time entries that you may see: your own, and everybody's in projects that you own or "
-        "administrate. Newest first unless ordered otherwise.",
+        "The time entries that you can see: your own, and everyone's in projects that you own "
+        "or administer. Newest first by default.",
         filter_type=TimeEntryFilter,
         order_type=TimeEntryOrder,
         default_order=_NEWEST_FIRST,
@@ -146,38 +152,38 @@ class TimeEntryQuery:
 @strawberry.type
 class _EntryPayload(Payload):
     time_entry: TimeEntry | None = ref(
-        models.TimeEntry, "The time entry; null if nothing was done."
+        models.TimeEntry, "The time entry; null if nothing was changed."
     )
 
 
-@payload("The new time entry.")
+@payload("Payload of `timeEntryCreate`.")
 class TimeEntryCreatePayload(_EntryPayload):
     """`timeEntryCreate`."""
 
 
-@payload("The changed time entry; with `CONFLICT`, the entry as it is.")
+@payload("Payload of `timeEntryUpdate`. On `CONFLICT`, `timeEntry` is the current entry.")
 class TimeEntryUpdatePayload(_EntryPayload):
     """`timeEntryUpdate`."""
 
 
-@payload("The running timer: the new one, or the one that was running already.")
+@payload("Payload of `timerStart`, with the new timer, or the running one if it was equal.")
 class TimerStartPayload(_EntryPayload):
     """`timerStart`."""
 
 
-@payload("The time entry that the timer has made; with `CONFLICT`, the timer that runs.")
+@payload("Payload of `timerStop`. On `CONFLICT`, `timeEntry` is the running timer.")
 class TimerStopPayload(_EntryPayload):
     """`timerStop`."""
 
 
-@payload("What was deleted.")
+@payload("Payload of `timeEntryDelete`.")
 class TimeEntryDeletePayload(Payload):
-    """A deleted entry is gone for good."""
+    """Deletion is permanent."""
 
     time_entry: TimeEntry | None = ref(
-        models.TimeEntry, "With `CONFLICT`, the entry as it is; else null."
+        models.TimeEntry, "The current entry on `CONFLICT`; otherwise null."
     )
-    deleted_id: strawberry.ID | None = value("deleted_id", "The id of the entry that was.")
+    deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted entry.")
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -189,7 +195,7 @@ def _id(model: Any, text: Any, name: str) -> UUID | None:
 
 
 def new_entry(data: NewTimeEntryFields) -> domain.NewTimeEntry:
-    """The domain's words for an input of a new entry."""
+    """Convert the input of a new entry for the domain."""
     return domain.NewTimeEntry(
         project_id=_id(models.Project, data.project_id, "project_id"),
         task_id=_id(models.Task, data.task_id, "task_id"),
@@ -265,18 +271,20 @@ class TimeEntryMutation:
     timer_start: TimerStartPayload = mutation(
         _start,
         TimerStartInput,
-        "Starts a timer and stops the running one at the same second. If everything given is equal "
-        "to the running timer, that one goes on and is returned.",
+        "Starts a timer and stops the running one in the same second. If everything given is "
+        "equal to the running timer, that timer continues and is returned.",
     )
     timer_stop: TimerStopPayload = mutation(
-        _stop, TimerStopInput, "Stop your running timer. `NOT_FOUND` where none runs."
+        _stop,
+        TimerStopInput,
+        "Stops your running timer. Fails with `NOT_FOUND` if none is running.",
     )
     time_entry_create: TimeEntryCreatePayload = mutation(
-        _create, TimeEntryCreateInput, "Enter time that you have spent."
+        _create, TimeEntryCreateInput, "Creates a time entry for time that you have spent."
     )
     time_entry_update: TimeEntryUpdatePayload = mutation(
-        _update, TimeEntryUpdateInput, "Change a time entry of your own."
+        _update, TimeEntryUpdateInput, "Changes one of your time entries."
     )
     time_entry_delete: TimeEntryDeletePayload = mutation(
-        _delete, TimeEntryDeleteInput, "Delete a time entry of your own, for good."
+        _delete, TimeEntryDeleteInput, "Deletes one of your time entries permanently."
     )

@@ -1,7 +1,7 @@
-"""Importing time entries from CSV, with a report for each row.
+"""Importing time entries from CSV, with a result per row.
 
-Rows are checked and made by the rules of `timeEntryCreate`. An entry that is there already is a
-duplicate, so that a file may be sent twice and nothing is there twice.
+Rows are checked and created by the rules of `timeEntryCreate`. An entry that already exists is a
+duplicate, so that a file can be imported again without creating anything twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_ROWS = 2_000
 
 
 class Duplicates(Enum):
-    """What is done about rows whose entries are there already."""
+    """How to treat rows whose entries already exist."""
 
     SKIP = "SKIP"
     KEEP = "KEEP"
@@ -47,57 +47,59 @@ class Duplicates(Enum):
 
 described_enum(
     Duplicates,
-    "What an import does with duplicates: rows whose `id` is that of an entry of yours, or that "
-    "have the same times and description as one.",
+    "How an import treats duplicates: rows with the `id` of one of your entries, or with the "
+    "same times and description.",
     {
-        Duplicates.SKIP: "Nothing is made from them.",
-        Duplicates.KEEP: "Entries are made from them, too, with new ids.",
+        Duplicates.SKIP: "Skips them.",
+        Duplicates.KEEP: "Creates entries from them, with new IDs.",
     },
     name="TimeEntryImportDuplicates",
 )
 described_enum(
     NoticeCode,
-    "What a notice of an import is about.",
+    "The subject of an import notice.",
     {
         NoticeCode.SKIPPED_TIME: "A local time that does not exist was moved forward.",
-        NoticeCode.REPEATED_TIME: "A local time that occurs twice was taken as one of the two.",
-        NoticeCode.DUPLICATE: "The entry is there already.",
-        NoticeCode.OTHER_USER: "The other program knows you by another name or address.",
+        NoticeCode.REPEATED_TIME: "A local time that occurs twice was resolved to one of the two.",
+        NoticeCode.DUPLICATE: "The entry already exists.",
+        NoticeCode.OTHER_USER: "The other program uses a different name or address for you.",
         NoticeCode.ACTIVITY_AS_TAG: "An activity that is not one of your tasks became a tag.",
     },
     name="TimeEntryImportNoticeCode",
 )
 
 
-@strawberry.input(description="Time entries in CSV.")
+@strawberry.input(description="Input for `timeEntryImport`.")
 class TimeEntryImportInput(MutationInput):
     """See the module."""
 
     csv: str = required(
-        f"The file, at most {MAX_ROWS:,} rows, divided by commas, semicolons or tabs. Columns, in "
-        "any order and case, are those of an export: needed are `start` with `end` or "
-        "`durationSeconds`, or `day` with `durationSeconds`. `project` is a key or a name, `task` "
-        "a key like `WEB-42`, an id or a title, `tags` are divided by semicolons. `projectName` "
-        "and `taskTitle` are not read; a `user` other than you is refused. Exports of Clockify, "
-        "Toggl Track and Kimai (their activities are tasks, or else tags) are recognized by their "
-        "header. Durations are seconds, `1:30`, `1:30:00`, hours (`1.50`) or `18:25 min`."
+        f"The content of the file: at most {MAX_ROWS:,} rows, separated by commas, semicolons or "
+        "tabs. Columns are those of an export, in any order and case. Required are `start` with "
+        "`end` or `durationSeconds`, or `day` with `durationSeconds`. `project` is a key or a "
+        "name; `task` is a key like `WEB-42`, an ID or a title; `tags` are separated by "
+        "semicolons. `projectName` and `taskTitle` are ignored; a `user` other than you is an "
+        "error. Exports of Clockify, Toggl Track and Kimai (whose activities become tasks or "
+        "else tags) are recognized by their header. Durations are seconds, `1:30`, `1:30:00`, "
+        "hours (`1.50`) or `18:25 min`."
     )
     timezone: str | None = optional(
-        "The IANA zone of moments without an offset; yours if left out. A local time that the "
-        "clock skips is moved forward by the gap, and one that occurs twice is the first unless "
-        "the duration says otherwise; the row has a notice."
+        "The IANA time zone of times without an offset. Defaults to your own. A local time that "
+        "the clock skips is moved forward by the gap; one that occurs twice is the first, "
+        "unless the duration says otherwise. The row gets a notice in both cases."
     )
     dry_run: bool = strawberry.field(
-        default=False, description="Only say for each row what would become of it."
+        default=False,
+        description="Only checks the rows, without creating anything.",
     )
     on_error: BulkOnError = strawberry.field(
-        default=BulkOnError.ROLLBACK, description="What is done where a row fails."
+        default=BulkOnError.ROLLBACK, description="What happens if a row fails."
     )
     duplicates: Duplicates = strawberry.field(
         default=Duplicates.SKIP,
-        description="What is done with rows whose entries are there already.",
+        description="How to treat rows whose entries already exist.",
     )
-    force: bool | None = optional("True: let entries last more than 24 hours.")
+    force: bool | None = optional("Allows entries to last more than 24 hours, up to 366 days.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,46 +130,51 @@ async def _entries(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]
     return await load_objects(info, models.TimeEntry, [parent.entry_id for parent in parents])
 
 
-@strawberry.type(description="Something about a row that is not an error.")
+@strawberry.type(description="A remark on a row that is not an error.")
 class TimeEntryImportNotice:
     """Reads from a `Notice`."""
 
-    code: NoticeCode = attribute("What it is about.")
-    column: str | None = attribute("The column, as the file's header has it; null for the row.")
-    message: str = attribute("For a person.")
+    code: NoticeCode = attribute("The subject of the notice.")
+    column: str | None = attribute(
+        "The column, as in the file's header; null if the notice is about the whole row."
+    )
+    message: str = attribute("The notice, as a sentence.")
 
 
-@strawberry.type(description="What became of one row, or would.")
+@strawberry.type(description="The result of one row.")
 class TimeEntryImportResult:
     """Reads from a `_Result`."""
 
-    row: int = attribute("The row's number as a spreadsheet shows it; the header is row 1.")
+    row: int = attribute("The number of the row as a spreadsheet shows it; the header is row 1.")
     time_entry: TimeEntry | None = batch(
-        _entries, "The new entry; null where the row failed, or nothing was done."
+        _entries, "The new entry. Null if the row failed or nothing was created."
     )
-    errors: list[UserError] = attribute("Errors of the row; empty if it is good.")
-    notices: list[TimeEntryImportNotice] = attribute("What else there is to know about the row.")
+    errors: list[UserError] = attribute("Errors of this row; empty if it is valid.")
+    notices: list[TimeEntryImportNotice] = attribute("Notices about this row.")
 
 
-@payload("A result for each row. `errors` has those of all rows, with the row in their path.")
+@payload(
+    "Payload of `timeEntryImport`, with a result per row. `errors` contains the errors of all "
+    "rows, each with the row in its path."
+)
 class TimeEntryImportPayload(Payload):
     """`timeEntryImport`."""
 
     done_count: int = derived(
-        (), lambda value: value.refs.get("done", 0), "The number of entries that were made."
+        (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
     good_count: int = derived(
         (),
         lambda value: value.refs.get("good", 0),
-        "The number of rows that are good; in a dry run, those that would be made.",
+        "The number of valid rows; in a dry run, the number of entries that would be created.",
     )
     duplicate_count: int = derived(
         (),
         lambda value: value.refs.get("duplicates", 0),
-        "The number of rows whose entries are there already; skipped ones are not among the good.",
+        "The number of rows whose entries already exist. Skipped rows do not count in `goodCount`.",
     )
     results: list[TimeEntryImportResult] = derived(
-        (), _results, "One for each row, in their order; empty rows are passed over."
+        (), _results, "One result per row, in the order of the file. Empty rows are ignored."
     )
 
 
@@ -179,7 +186,7 @@ _Mark = tuple[Any, ...]
 async def _duplicates(
     work: Work, items: Sequence[domain.NewTimeEntry | Failure]
 ) -> dict[int, UUID]:
-    """By index, the viewer's entry that an item is a duplicate of."""
+    """The viewer's entry that each item duplicates, by the item's index."""
     entry = models.TimeEntry
     marks = [None if isinstance(item, Failure) else _mark(work, item) for item in items]
     wanted = {item.id for item in items if isinstance(item, domain.NewTimeEntry) and item.id}
@@ -213,7 +220,7 @@ async def _duplicates(
 
 
 def _mark(work: Work, item: domain.NewTimeEntry) -> _Mark | None:
-    """What two entries of one user are equal by; None if the item is not valid."""
+    """What makes two entries of one user equal; None if the item is not valid."""
     try:
         span = new_span(work, item)
         description = checked_words({"description": item.description})["description"]
@@ -223,13 +230,13 @@ def _mark(work: Work, item: domain.NewTimeEntry) -> _Mark | None:
 
 
 def _marked(start: Any, end: Any, day: dt.date | None, description: str | None) -> _Mark:
-    # An entry of a day has no start that means anything.
+    # The start of an entry with a day has no meaning.
     return (None if day else start, end - start, day, description)
 
 
 # --- the mutation --------------------------------------------------------------------------------
 
-# The columns that the domain's names of fields stand in, the first that a file has.
+# The columns from which each domain field is read; the first one that the file has is used.
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "started_at": ("start", "startTime", "startDate"),
     "ended_at": ("end", "endTime", "duration", "hours"),
@@ -244,7 +251,7 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
     zone_name = given(data.timezone)
     zone = timezones.zone(rules.timezone(zone_name or work.viewer.timezone, ("timezone",)))
     rows = import_csv.parsed(data.csv, most=MAX_ROWS)
-    # From here on nobody else makes entries of the viewer's.
+    # The lock keeps others from creating entries for the viewer until the commit.
     await domain.lock(work)
     reading = Reading(
         await names_of(work, rows), zone, import_values.is_day_first(rows), bool(given(data.force))
@@ -256,7 +263,8 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
             with collecting() as problems:
                 item, covered = reading.entry(row)
                 if problems:
-                    # The rules for values are asked below, but not for a row that failed.
+                    # The value rules run later, but not for a row that failed here: check its words
+                    # now.
                     checked_words({"description": item.description, "tags": item.tags})
         except Failure as failure:
             items.append(failure)
@@ -305,8 +313,8 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
 
 
 def _duplicate(*, skipped: bool) -> Notice:
-    done = "it was skipped" if skipped else "it was made once more"
-    return Notice(NoticeCode.DUPLICATE, None, f"You have this entry already; {done}.")
+    done = "it was skipped" if skipped else "a copy was created"
+    return Notice(NoticeCode.DUPLICATE, None, f"You already have this entry; {done}.")
 
 
 def _count(keys: Any) -> int:
@@ -314,7 +322,7 @@ def _count(keys: Any) -> int:
 
 
 def _placed(failure: Failure, row: Row) -> Failure:
-    """The failure with the row and column in which it is."""
+    """Add the row and column to the failure's path."""
     path: list[Any] = []
     for part in failure.path:
         columns = _COLUMNS.get(str(part), ())
@@ -331,6 +339,6 @@ class TimeEntryImportMutation:
     time_entry_import: TimeEntryImportPayload = mutation(
         _import,
         TimeEntryImportInput,
-        "Make time entries of your own from CSV, by the rules of `timeEntryCreate` for each row. A "
-        "file can be sent again: what is there already is skipped.",
+        "Creates time entries of your own from CSV; the rules of `timeEntryCreate` apply to "
+        "each row. You can import a file again: existing entries are skipped.",
     )

@@ -1,4 +1,4 @@
-"""From a row of an imported file to a new time entry: whose it is, its project, task and tags."""
+"""Turns a row of an imported file into a new time entry: user, project, task and tags."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 @dataclass(slots=True)
 class Names:
-    """What the names in the file stand for, as far as the viewer sees it; all in lower case."""
+    """What the names in the file refer to, as far as the viewer can see it; all in lower case."""
 
-    # The viewer's.
+    # The viewer's own names and address.
     user: set[str]
-    # Whether all rows are of one person.
+    # Whether all rows belong to one person.
     one_person: bool
     projects: dict[str, UUID] = field(default_factory=dict)
     named_projects: dict[str, set[UUID]] = field(default_factory=dict)
     tasks: dict[tuple[str, int], UUID] = field(default_factory=dict)
-    # With the project of each.
+    # Each with its project.
     titled_tasks: dict[str, set[tuple[UUID | None, UUID]]] = field(default_factory=dict)
 
 
@@ -111,7 +111,7 @@ class Reading:
     force: bool
 
     def entry(self, row: Row) -> tuple[domain.NewTimeEntry, list[Notice]]:
-        """The entry of a row, and what there is to say about it."""
+        """The entry of a row, and its notices."""
         if row.fault is not None:
             raise BadInput(row.fault)
         import_values.demand_short(row)
@@ -131,8 +131,8 @@ class Reading:
                     Notice(
                         NoticeCode.ACTIVITY_AS_TAG,
                         row.header("activity"),
-                        f"“{activity}” is not the title of one task of yours in the project; it "
-                        "became a tag.",
+                        f"“{activity}” is not the title of exactly one of your tasks in the "
+                        "project; it was imported as a tag.",
                     )
                 )
         elif (text := row.get("task")) is not None:
@@ -143,7 +143,7 @@ class Reading:
             description=row.get("description"),
             started_at=times.start,
             ended_at=times.end,
-            # If a file has both, they have been compared.
+            # If a file has both, they were compared before.
             duration_seconds=None if times.end is not None else times.duration,
             day=times.day,
             billable=_flag(row),
@@ -160,8 +160,8 @@ def _listed(cell: str) -> list[str]:
 
 @check(())
 def _of_user(row: Row, known: Names) -> Sequence[Notice]:
-    """Raise if a row is of somebody else. Another program may know the viewer by another name: the
-    only person of its file is the viewer.
+    """Raise if a row belongs to someone else. Another program can know the viewer by a different
+    name: if its file has only one person, that person is the viewer.
     """
     people = _person(row)
     if not people or known.user & set(people):
@@ -169,8 +169,11 @@ def _of_user(row: Row, known: Names) -> Sequence[Notice]:
     column = "email" if row.get("email") else "username" if row.get("username") else "user"
     name = row.get(column)
     if row.layout is Layout.TASKLOOM or not known.one_person:
-        raise BadInput(f"This is the time of {name}, not yours.", path=row.path(column))
-    message = f"The file has the time of {name} only; it was imported as yours."
+        raise BadInput(
+            f"This row is the time of {name}, not yours. Import only your own time.",
+            path=row.path(column),
+        )
+    message = f"All rows belong to {name}; they were imported as yours."
     return [Notice(NoticeCode.OTHER_USER, row.header(column), message)]
 
 
@@ -187,7 +190,7 @@ def _project(row: Row, known: Names) -> UUID | None:
         raise NotFound("project", path=row.path("project"))
     if len(found) > 1:
         raise BadInput(
-            f"{len(found)} projects have the name “{text}”; write the project's key.",
+            f"{len(found)} projects have the name “{text}”; use the project's key.",
             path=row.path("project"),
         )
     return next(iter(found))
@@ -201,7 +204,7 @@ def _task(row: Row, text: str, project_id: UUID | None, known: Names) -> UUID | 
     found = _titled(text, project_id, known)
     if len(found) > 1:
         raise BadInput(
-            f"{len(found)} tasks have the title “{text}”; write the task's key or id.",
+            f"{len(found)} tasks have the title “{text}”; use the task's key or ID.",
             path=row.path("task"),
         )
     if found:
@@ -217,7 +220,7 @@ def _activity(text: str, project_id: UUID | None, known: Names) -> UUID | None:
 
 
 def _titled(text: str, project_id: UUID | None, known: Names) -> list[UUID]:
-    """Tasks with a title; those of the project, if the row names one."""
+    """Tasks with a title, limited to the row's project if it names one."""
     return [
         id_
         for place, id_ in known.titled_tasks.get(text.lower(), ())
@@ -234,5 +237,5 @@ def _flag(row: Row) -> bool:
         return _WORDS[text.lower()]
     except KeyError:
         raise BadInput(
-            f"billable must be {', '.join(_WORDS)}.", path=row.path("billable")
+            f"billable must be one of {', '.join(_WORDS)}.", path=row.path("billable")
         ) from None

@@ -1,4 +1,4 @@
-"""What time entries are filtered and ordered by, and what their mutations take."""
+"""Filters, orderings and mutation inputs of time entries."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _task_order() -> Any:
 
 
 def overlaps(viewer: Viewer, entry: Any) -> Any:
-    """Whether another entry of the same person, which the viewer may see, is at the same time."""
+    """Whether the entry overlaps another entry of the same user that the viewer can see."""
 
     def of_the_same(other: Any) -> list[Any]:
         return [
@@ -69,115 +69,124 @@ def overlaps(viewer: Viewer, entry: Any) -> Any:
     return and_(entry.day.is_(None), overlapped(entry.started_at, ends(entry), of_the_same))
 
 
-@filtering.filter_input("Which time entries.")
+@filtering.filter_input("Filter for time entries.")
 class TimeEntryFilter:
-    """Criteria over time entries."""
+    """Filter for time entries."""
 
-    id: IDFilter | None = filtering.by_id(models.TimeEntry.id, models.TimeEntry, "Id.")
+    id: IDFilter | None = filtering.by_id(
+        models.TimeEntry.id, models.TimeEntry, "The time entry's ID."
+    )
     user: UserFilter | None = filtering.by_relation(
-        models.TimeEntry.user, lambda: UserFilter, "Whose time it is."
+        models.TimeEntry.user, lambda: UserFilter, "The user whose time it is."
     )
     user_id: IDFilter | None = filtering.by_id(
-        models.TimeEntry.user_id, models.User, "The id of whose time it is."
+        models.TimeEntry.user_id, models.User, "The ID of the user whose time it is."
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.TimeEntry.project, _project_filter, "The project in which it was spent."
+        models.TimeEntry.project, _project_filter, "The project the time was spent on."
     )
     project_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.project_id,
         models.Project,
-        "The id of the project in which it was spent; `isNull` for none.",
+        "The ID of the project the time was spent on; use `isNull` for none.",
     )
     task: _TaskFilter | None = filtering.by_relation(
-        models.TimeEntry.task, _task_filter, "The task on which it was spent."
+        models.TimeEntry.task, _task_filter, "The task the time was spent on."
     )
     task_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.task_id,
         models.Task,
-        "The id of the task on which it was spent; `isNull` for none.",
+        "The ID of the task the time was spent on; use `isNull` for none.",
     )
-    description: StringFilter | None = filtering.by(models.TimeEntry.description, "Description.")
-    started_at: DateTimeFilter | None = filtering.by(models.TimeEntry.started_at, "When it began.")
+    description: StringFilter | None = filtering.by(
+        models.TimeEntry.description, "The description."
+    )
+    started_at: DateTimeFilter | None = filtering.by(
+        models.TimeEntry.started_at, "When the entry started."
+    )
     ended_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.ended_at, "When it ended; `isNull` while it runs."
+        models.TimeEntry.ended_at, "When the entry ended; use `isNull` for running timers."
     )
     day: DateFilter | None = filtering.by(
-        models.TimeEntry.day, "The day, of entries that were given as a day and a duration."
+        models.TimeEntry.day, "The day of an entry that was given as a day and a duration."
     )
     is_running: bool | None = filtering.by_condition(
-        lambda _, entry: entry.ended_at.is_(None), "Whether it is a running timer."
+        lambda _, entry: entry.ended_at.is_(None), "Whether the entry is a running timer."
     )
     duration_seconds: IntFilter | None = filtering.by_expression(
-        lambda _, entry: seconds(entry), BigInteger(), "How long it is, in seconds."
+        lambda _, entry: seconds(entry), BigInteger(), "The duration in seconds."
     )
     billable: bool | None = filtering.by_condition(
-        lambda _, entry: entry.billable, "Whether it can be billed."
+        lambda _, entry: entry.billable, "Whether the time is billable."
     )
     overlaps: bool | None = filtering.by_condition(
-        overlaps, "Whether it overlaps another entry of the same person that you may see."
+        overlaps, "Whether the entry overlaps another entry of the same user that you can see."
     )
     tags: _TagListFilter | None = filtering.by_elements(
-        models.TimeEntry.tag_keys, rules.tag_key, "Tags."
+        models.TimeEntry.tag_keys, rules.tag_key, "The tags."
     )
     created_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.created_at, "When it was entered."
+        models.TimeEntry.created_at, "When the entry was created."
     )
     updated_at: DateTimeFilter | None = filtering.by(
-        models.TimeEntry.updated_at, "When it changed last."
+        models.TimeEntry.updated_at, "When the entry last changed."
     )
     search: str | None = filtering.by_search(
         (models.TimeEntry.description,),
-        "Words that all occur in the description, without regard to case and accents.",
+        "Words that all occur in the description; case and accents are ignored.",
     )
 
 
-@filtering.list_filter("Quantifies over time entries.")
+@filtering.list_filter("Filter for a list of time entries.", noun="entry")
 class TimeEntryListFilter:
     """`some`, `none`, `every`."""
 
     of: TimeEntryFilter
 
 
-@ordering.order_input("How to order time entries; give one field.")
+@ordering.order_input("Sort key for time entries. Provide exactly one field.")
 class TimeEntryOrder:
-    """Keys of time entries."""
+    """Sort keys of time entries."""
 
-    started_at: OrderBy | None = ordering.by(models.TimeEntry.started_at, "By when they began.")
-    ended_at: OrderBy | None = ordering.by(models.TimeEntry.ended_at, "By when they ended.")
+    started_at: OrderBy | None = ordering.by(models.TimeEntry.started_at, "Sorts by start.")
+    ended_at: OrderBy | None = ordering.by(models.TimeEntry.ended_at, "Sorts by end.")
     duration_seconds: OrderBy | None = ordering.by_expression(
         "duration_seconds",
         lambda _, entry: func.coalesce(seconds(entry), 0),
         BigInteger(),
-        "By how long they are.",
+        "Sorts by duration.",
         nullable=False,
     )
-    created_at: OrderBy | None = ordering.by(models.TimeEntry.created_at, "By time of entering.")
-    updated_at: OrderBy | None = ordering.by(models.TimeEntry.updated_at, "By last change.")
+    created_at: OrderBy | None = ordering.by(models.TimeEntry.created_at, "Sorts by creation time.")
+    updated_at: OrderBy | None = ordering.by(models.TimeEntry.updated_at, "Sorts by last change.")
     user: UserOrder | None = ordering.by_relation(
-        models.TimeEntry.user, lambda: UserOrder, "By whose time it is."
+        models.TimeEntry.user, lambda: UserOrder, "Sorts by the user whose time it is."
     )
     project: _ProjectOrder | None = ordering.by_relation(
-        models.TimeEntry.project, _project_order, "By project."
+        models.TimeEntry.project, _project_order, "Sorts by project."
     )
-    task: _TaskOrder | None = ordering.by_relation(models.TimeEntry.task, _task_order, "By task.")
+    task: _TaskOrder | None = ordering.by_relation(
+        models.TimeEntry.task, _task_order, "Sorts by task."
+    )
 
 
 # --- inputs of mutations -------------------------------------------------------------------------
 
-_TAGS = "Up to 20 of 1 to 50 characters; equal ones are kept once."
-_FORCE = "True: let it last more than 24 hours, up to 366 days."
+_TAGS = "Up to 20 tags of 1 to 50 characters each; duplicates are removed."
+_FORCE = "Allows the entry to last more than 24 hours, up to 366 days."
 
 
 @strawberry.input
 class _Work:
-    """What time is spent on."""
+    """What the time is spent on."""
 
     project_id: strawberry.ID | None = optional(
-        "The project, one that you see; follows from the task where one is given."
+        "The project; you must be able to see it. Defaults to the task's project if there is a "
+        "task."
     )
-    task_id: strawberry.ID | None = optional("The task, one that you see.")
-    description: str | None = optional("Up to 500 characters.")
-    billable: bool | None = optional("Whether it can be billed; false where left out.")
+    task_id: strawberry.ID | None = optional("The task; you must be able to see it.")
+    description: str | None = optional("What is done, up to 500 characters.")
+    billable: bool | None = optional("Whether the time is billable; false by default.")
     tags: list[str] | None = optional(_TAGS)
     id: strawberry.ID | None = new_id("time_entry")
 
@@ -187,83 +196,96 @@ class NewTimeEntryFields(_Work):
     """See `domain.time.time_values.NewTimeEntry`."""
 
     started_at: dt.datetime | None = optional(
-        "When it began; parts of a second are cut off. With `endedAt` or `durationSeconds`."
+        "When the time started; fractions of a second are cut off. Provide `endedAt` or "
+        "`durationSeconds` with it."
     )
-    ended_at: dt.datetime | None = optional("When it ended, not in the future.")
-    duration_seconds: int | None = optional("How long it was, in place of `endedAt`.")
+    ended_at: dt.datetime | None = optional("When the time ended; not in the future.")
+    duration_seconds: int | None = optional(
+        "The duration in seconds, as an alternative to `endedAt`."
+    )
     day: dt.date | None = optional(
-        "The day in your time zone, with `durationSeconds`, where nobody noted the hours. Such an "
-        "entry counts on this day in every zone, and overlaps nothing."
+        "The day in your time zone, with `durationSeconds`, for time without a known start and "
+        "end. Such an entry counts on this day in every time zone and overlaps nothing."
     )
     force: bool | None = optional(_FORCE)
 
 
 @strawberry.input(
-    description="Time that was spent: `startedAt` and `endedAt`, `startedAt` and "
-    "`durationSeconds`, or `day` and `durationSeconds`."
+    description=(
+        "Input for `timeEntryCreate`. Provide `startedAt` and `endedAt`, `startedAt` and "
+        "`durationSeconds`, or `day` and `durationSeconds`."
+    )
 )
 class TimeEntryCreateInput(NewTimeEntryFields, MutationInput):
     """See `domain.time.time_entry.create`."""
 
 
-@strawberry.input(description="A new time entry in a bulk; as `TimeEntryCreateInput`.")
+@strawberry.input(
+    description="A new entry in `timeEntryBulkCreate`; the same fields as `TimeEntryCreateInput`."
+)
 class TimeEntryBulkCreateItem(NewTimeEntryFields):
     """See `domain.time.time_entry.create_many`."""
 
 
-@strawberry.input(description="New time entries.")
+@strawberry.input(description="Input for `timeEntryBulkCreate`.")
 class TimeEntryBulkCreateInput(MutationInput):
     """See `domain.time.time_entry.create_many`."""
 
-    items: list[TimeEntryBulkCreateItem] = required(f"1 to {MAX_ITEMS} entries.")
+    items: list[TimeEntryBulkCreateItem] = required(f"The entries, 1 to {MAX_ITEMS}.")
     on_error: BulkOnError = strawberry.field(
-        default=BulkOnError.ROLLBACK, description="What is done where an item fails."
+        default=BulkOnError.ROLLBACK, description="What happens if an item fails."
     )
     dry_run: bool = strawberry.field(
         default=False,
-        description="Only try it: everything is checked and written, and then rolled back.",
+        description="Only tries it: everything is checked and written, then rolled back.",
     )
 
 
-@strawberry.input(description="Changes to a time entry; what is left out stays, null clears.")
+@strawberry.input(
+    description="Input for `timeEntryUpdate`. Omitted fields stay unchanged; null clears a field."
+)
 class TimeEntryUpdateInput(UpdateInput):
     """See `domain.time.time_entry.update_entry`."""
 
-    id: strawberry.ID = required("The entry; one of your own.")
+    id: strawberry.ID = required("The time entry to change; one of your own.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Another project. An entry on a task of another one needs `taskId` too."
+        "The new project. If the entry is on a task of a different project, provide `taskId` too."
     )
     task_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "Another task; its project comes with it. Null leaves the project."
+        "The new task; the entry's project changes to the task's. Null removes the task and "
+        "keeps the project."
     )
-    description: strawberry.Maybe[str | None] = change("Up to 500 characters.")
-    started_at: strawberry.Maybe[dt.datetime | None] = change("When it began; the end stays.")
+    description: strawberry.Maybe[str | None] = change("What was done, up to 500 characters.")
+    started_at: strawberry.Maybe[dt.datetime | None] = change(
+        "When the time started; the end stays the same."
+    )
     ended_at: strawberry.Maybe[dt.datetime | None] = change(
-        "When it ended; stops the timer of a running one."
+        "When the time ended. Stops a running timer."
     )
     duration_seconds: strawberry.Maybe[int | None] = change(
-        "How long it was, from its start; in place of `endedAt`."
+        "The duration in seconds, counted from the start, as an alternative to `endedAt`."
     )
     day: strawberry.Maybe[dt.date | None] = change(
-        "Makes it an entry of a day and a duration. Null, with `startedAt`: one with moments."
+        "Turns it into an entry with a day and a duration. Null with `startedAt` turns it into "
+        "one with a start and an end."
     )
-    billable: strawberry.Maybe[bool | None] = change("Whether it can be billed.")
-    tags: strawberry.Maybe[list[str] | None] = change("All tags. " + _TAGS)
+    billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
+    tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags. " + _TAGS)
     force: bool | None = optional(_FORCE)
 
 
-@strawberry.input(description="The time entry to delete for good; one of your own.")
+@strawberry.input(description="Input for `timeEntryDelete`.")
 class TimeEntryDeleteInput(UpdateInput):
     """See `domain.time.time_entry.delete`."""
 
-    id: strawberry.ID = required("The entry.")
+    id: strawberry.ID = required("The time entry to delete; one of your own.")
 
 
-@strawberry.input(description="What you are working on from now on.")
+@strawberry.input(description="Input for `timerStart`.")
 class TimerStartInput(_Work, MutationInput):
     """See `domain.time.timer.start`."""
 
 
-@strawberry.input(description="Stop your running timer.")
+@strawberry.input(description="Input for `timerStop`; no field is required.")
 class TimerStopInput(UpdateInput):
     """See `domain.time.timer.stop`."""

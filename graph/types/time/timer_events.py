@@ -1,4 +1,4 @@
-"""What `timerChanged` tells: that one's timer started or stopped, or one's time changed."""
+"""The events of `timerChanged`: your timer started or stopped, or one of your entries changed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ KINDS = frozenset(
 
 
 def own_time(viewer: Viewer) -> EventFilter:
-    """The events about one person's timer: those that they caused, since nobody else may."""
+    """The events about one user's timer: those caused by the user; no one else can change it."""
     within = None if viewer.projects is None else frozenset(viewer.projects)
     return EventFilter(kinds=KINDS, actors=frozenset({viewer.require()}), within=within)
 
 
 async def about_time(source: Source) -> AsyncGenerator[Any, None]:
-    """Without the losses of access, which pass every filter and say nothing of time."""
+    """Skip lost-access events, which pass every filter but do not concern time."""
     try:
         async for row in source:
             if row.kind in KINDS:
@@ -54,24 +54,24 @@ async def _entries(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.TimeEntry, [parent.subject_id for parent in parents])
 
 
-@strawberry.type(description="Something happened to your timer, on any of your devices.")
+@strawberry.type(description="A change of your timer, on any of your devices.")
 class TimerChange:
     """Reads from the row of an event."""
 
     cursor: str = derived(
         ("epoch", "xid", "position"),
         cursor_of,
-        "Pass it as `after` to go on from here.",
+        "Pass it as `after` to resume from here.",
     )
-    at: dt.datetime = derived((), lambda event: event.at, "When it was done.")
+    at: dt.datetime = derived((), lambda event: event.at, "When the change happened.")
     kind: EventKind = derived(
         (),
         lambda event: EventKind(event.kind),
         "TIMER_STARTED, TIMER_STOPPED, TIME_ENTRY_UPDATED or TIME_ENTRY_DELETED.",
     )
     time_entry: TimeEntry | None = batch(
-        _entries, "The time entry concerned, as it is now; null if it was deleted."
+        _entries, "The time entry as it is now; null if it was deleted."
     )
     running_timer: TimeEntry | None = batch(
-        _running, "Your running timer, as it is now; null if none runs."
+        _running, "Your running timer as it is now; null if none is running."
     )

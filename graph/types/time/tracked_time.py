@@ -1,8 +1,8 @@
-"""Sums of tracked time on tasks and projects: as fields, and as what lists are ordered by.
+"""Sums of tracked time on tasks and projects, as fields and as sort keys.
 
-Sums go over the entries that the viewer may see; `all` gives everybody's, without saying whose, to
-whoever sees the task or project. Running timers count up to now. They are `Float`s that hold whole
-seconds, since a large team's sum does not fit into a GraphQL `Int`.
+Sums include the entries that the viewer can see; `all` includes everyone's, without revealing
+whose, for viewers who can see the task or project. Running timers count up to now. The fields are
+`Float`s with whole seconds, since a large team's sum does not fit into a GraphQL `Int`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from graph.core.fields import BatchInfo, arg, batch
 
 _All = Annotated[
     bool,
-    arg("True: everybody's time, without saying whose. False: of the entries that you may see."),
+    arg(
+        "If true, includes everyone's time, without revealing whose. If false, only entries "
+        "that you can see."
+    ),
 ]
 
 
@@ -80,7 +83,9 @@ async def _totals(parents: Sequence[Any], info: BatchInfo, statement: Statement)
 async def _of_tasks(
     parents: Sequence[Any],
     info: BatchInfo,
-    include_subtasks: Annotated[bool, arg("True: and on all tasks below it.")] = False,
+    include_subtasks: Annotated[
+        bool, arg("Whether to include the time on all tasks below it.")
+    ] = False,
     all: _All = False,  # noqa: A002
 ) -> list[float]:
     shape = info.viewer.shape
@@ -100,7 +105,7 @@ def task_tracked() -> Any:
     """The field `Task.trackedSeconds`."""
     return batch(
         _of_tasks,
-        "Whole seconds tracked on it; a running timer counts up to now.",
+        "The time tracked on the task, in whole seconds; a running timer counts up to now.",
         requires=("id",),
     )
 
@@ -109,6 +114,7 @@ def project_tracked() -> Any:
     """The field `Project.trackedSeconds`."""
     return batch(
         _of_projects,
-        "Whole seconds tracked in it, on tasks and beside them; a running timer counts up to now.",
+        "The time tracked in the project, on its tasks and directly, in whole seconds; a "
+        "running timer counts up to now.",
         requires=("id",),
     )

@@ -187,7 +187,7 @@ async def test_reuse_ends_the_session(house: House) -> None:
     with pytest.raises(InvalidCredentials):
         await house.refresh(person.grant.refresh_token)
     # At once, and for both of them.
-    with pytest.raises(Unauthenticated, match="ended"):
+    with pytest.raises(Unauthenticated, match="revoked"):
         await house.auth.viewer(f"Bearer {thief.access_token}")
     with pytest.raises(InvalidCredentials):
         await house.refresh(thief.refresh_token)
@@ -216,7 +216,7 @@ async def test_an_answer_that_was_gone_on_with_was_not_lost(house: House) -> Non
         await house.refresh(person.grant.refresh_token)
     with pytest.raises(InvalidCredentials):
         await house.refresh(third.refresh_token)
-    with pytest.raises(Unauthenticated, match="ended"):
+    with pytest.raises(Unauthenticated, match="revoked"):
         await house.auth.viewer(f"Bearer {third.access_token}")
 
 

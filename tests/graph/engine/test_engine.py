@@ -109,7 +109,7 @@ async def test_wrong_number_of_results_is_a_fault_with_the_fields_name() -> None
     assert result.errors is not None
     assert len(result.errors) == 3
     assert isinstance(result.errors[0].original_error, BatchFault)
-    assert "Leaf.short gave 2 results for 3 parents" in result.errors[0].message
+    assert "Leaf.short returned 2 results for 3 parents" in result.errors[0].message
 
 
 async def test_siblings_run_beside_each_other_and_once_for_all_parents() -> None:

@@ -163,7 +163,7 @@ async def test_a_resolver_that_gives_too_few_results_is_named_in_the_log(
     assert fault is not None
     assert isinstance(fault[1], BatchFault)
     name = place.partition(".")[2]
-    assert f".{name} gave " in str(fault[1])
+    assert f".{name} returned " in str(fault[1])
     assert BatchFault.__name__ not in str(answer.errors), "the inside is not told to clients"
     # What the field would have given is null, and nothing else has moved.
     assert sound.data is not None

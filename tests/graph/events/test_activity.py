@@ -51,6 +51,28 @@ async def test_a_task_tells_its_story_in_sentences(world: World, engine: Engine)
     assert [node["ip"] is not None for node in nodes] == [False, True, False, True]
 
 
+async def test_a_removal_is_told_from_leaving(world: World) -> None:
+    ada = await world.person(full_name="Ada Lovelace")
+    ben, cleo = await world.person(full_name="Ben"), await world.person(full_name="Cleo")
+    project = await world.project(ada, name="Bicycle", editors=[ben, cleo])
+    since = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
+    query = "query ($id: ID!) { project(id: $id) { members { nodes { id user { fullName } } } } }"
+    members = (await world.run(query, ada, id=gid(project))).good["project"]["members"]["nodes"]
+    ids = {member["user"]["fullName"]: member["id"] for member in members}
+    remove = """mutation ($id: ID!) {
+      projectMemberRemove(input: {id: $id}) { errors { message } }
+    }"""
+    for person, name in ((ada, "Ben"), (cleo, "Cleo")):
+        reply = await world.run(remove, person, id=ids[name])
+        assert reply.good["projectMemberRemove"]["errors"] == []
+    query = "query ($since: String!) { changes(since: $since) { nodes { kind summary } } }"
+    nodes = (await world.run(query, ada, since=since)).good["changes"]["nodes"]
+    assert [node["summary"] for node in nodes if node["kind"] == "MEMBER_REMOVED"] == [
+        "Ada Lovelace removed Ben from “Bicycle”",
+        "Cleo left “Bicycle”",
+    ]
+
+
 async def test_the_activity_is_ones_own_and_filtered(world: World) -> None:
     ada, ben = await world.people(2)
     project = await world.project(ada, editors=[ben])

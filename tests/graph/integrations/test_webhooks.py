@@ -151,7 +151,7 @@ async def test_a_webhook_is_changed_and_turned_off_and_on(world: World, ada: Per
     changed = (await world.run(UPDATE, ada, input=changes)).good["webhookUpdate"]["webhook"]
     assert changed["events"] is None
     assert (changed["payload"], changed["status"]) == ("{ kind }", "DISABLED")
-    assert changed["disabledReason"] == "Its owner turned it off."
+    assert changed["disabledReason"] == "Its owner disabled it."
     stale = await world.run(UPDATE, ada, input={"id": id_, "status": "ACTIVE", "ifVersion": 1})
     assert stale.codes == ["CONFLICT"]
     assert stale.data["webhookUpdate"]["webhook"]["version"] == 2

@@ -13,18 +13,18 @@ JANUARY, MARCH = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
 BACKWARDS = {"lt": JANUARY, "gt": MARCH}
 
 CONTRADICTIONS: list[tuple[dict[str, Any], list[str], str]] = [
-    ({"number": {"gt": 5, "lt": 3}}, ["number"], "Nothing lies between gt and lt."),
-    ({"number": {"gte": 4, "lt": 4}}, ["number"], "Nothing lies between gte and lt."),
-    ({"dueAt": {"gte": MARCH, "lte": JANUARY}}, ["dueAt"], "Nothing lies between gte and lte."),
+    ({"number": {"gt": 5, "lt": 3}}, ["number"], "No value is between gt and lt."),
+    ({"number": {"gte": 4, "lt": 4}}, ["number"], "No value is between gte and lt."),
+    ({"dueAt": {"gte": MARCH, "lte": JANUARY}}, ["dueAt"], "No value is between gte and lte."),
     ({"dueOn": {"gt": "2026-03-01", "lte": "2026-03-01"}}, ["dueOn"], "between gt and lte."),
-    ({"priority": {"gt": "HIGH", "lt": "LOW"}}, ["priority"], "Nothing lies between gt and lt."),
+    ({"priority": {"gt": "HIGH", "lt": "LOW"}}, ["priority"], "No value is between gt and lt."),
     ({"dueAt": {"isNull": True, "gt": JANUARY}}, ["dueAt"], "isNull: true and gt exclude"),
     ({"title": {"isNull": True, "in": ["x"]}}, ["title"], "isNull: true and in exclude"),
     ({"title": {"eq": "a", "in": ["b"]}}, ["title"], "eq and in exclude each other."),
     ({"title": {"eq": "a", "notEq": "a"}}, ["title"], "eq and notEq exclude each other."),
     ({"status": {"eq": "TODO", "notIn": ["TODO"]}}, ["status"], "eq and notIn exclude each other."),
     ({"number": {"eq": 7, "gt": 7}}, ["number"], "eq and gt exclude each other."),
-    ({"not": {"number": {"gt": 5, "lt": 3}}}, ["not", "number"], "Nothing lies between"),
+    ({"not": {"number": {"gt": 5, "lt": 3}}}, ["not", "number"], "No value is between"),
     (
         {
             "or": [
@@ -33,7 +33,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], list[str], str]] = [
             ]
         },
         ["or", "1", "comments", "some", "createdAt"],
-        "Nothing lies between gt and lt.",
+        "No value is between gt and lt.",
     ),
 ]
 

@@ -134,7 +134,7 @@ async def test_nothing_is_registered_of_a_file_with_a_mistake(
     for content, said in (
         ([INFO, "{ nothing }"], "Cannot query field 'nothing'"),
         (["{"], "Syntax Error"),
-        ({"a": 1}, "must hold a list of documents"),
+        ({"a": 1}, "must contain a list of documents"),
     ):
         status, output = await register(settings, tmp_path / "documents.json", content)
         assert status == 1

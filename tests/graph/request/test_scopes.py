@@ -92,9 +92,9 @@ def test_a_schema_that_declares_no_scope_is_not_built() -> None:
         complete(made)
     message = str(refused_.value)
     for said in (
-        "Invoice declares none",
-        "InvoiceFilter declares none",
-        "query invoices declares none",
+        "Invoice declares no scope",
+        "InvoiceFilter declares no scope",
+        "query invoices declares no scope",
         "there is no Task.commentCount",
     ):
         assert said in message
@@ -577,7 +577,7 @@ async def test_a_key_that_has_expired_is_not_counted(world: World) -> None:
     create = partial(house.do, ada.viewer, api_keys.create, name="One of many", scopes=["read"])
     for _ in range(api_keys.MOST_KEYS):
         await create(expires_at=soon)
-    with pytest.raises(Failure, match="50 keys"):
+    with pytest.raises(Failure, match="50 active API keys"):
         await create()
     house.clock.forward(hours=2)
     await create()

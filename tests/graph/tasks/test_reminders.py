@@ -308,7 +308,7 @@ async def test_nobody_else_finds_or_touches_a_reminder(world: World) -> None:
     wanted = {"kind": {"eq": "REMINDER_CREATED"}}
     (entry,) = (await world.run(changes, ada, filter=wanted)).good["activity"]["nodes"]
     assert entry["subject"] == {"__typename": "Reminder"}
-    assert entry["summary"].endswith("made a reminder")
+    assert entry["summary"].endswith("created a reminder")
 
 
 async def test_lists_are_filtered_and_ordered(world: World) -> None:

@@ -60,7 +60,7 @@ async def test_an_integration_ends_with_the_key_that_made_it(scene: Scene) -> No
     async with scene.house.database.session() as session:
         row = await session.get_one(Integration, ids.decode(Integration, id_, ()))
     assert row.status is IntegrationStatus.FAILED
-    assert row.last_error == "The API key that made it was revoked."
+    assert row.last_error == "The API key that created it was revoked."
     assert len(await scene.told()) == 1
 
     async def update(who: Any = scene.ada, **values: Any) -> Any:

@@ -70,7 +70,7 @@ async def test_connecting_the_new_name_as_well_imports_nothing_twice(scene: Scen
     assert (await scene.fresh(first)).status is IntegrationStatus.ACTIVE
     row = await scene.fresh(second)
     assert row.status is IntegrationStatus.FAILED
-    assert row.last_error == "This repository is connected with this project already."
+    assert row.last_error == "This repository is already connected to this project."
 
 
 async def test_connecting_once_more_imports_nothing_twice(scene: Scene) -> None:

@@ -26,7 +26,7 @@ UPDATE = """
 mutation ($input: WebhookUpdateInput!) { webhookUpdate(input: $input) {
   webhook { status disabledReason apiKey { id } } errors { code path message } } }
 """
-ENDED = "The API key that made it was revoked."
+ENDED = "The API key that created it was revoked."
 
 
 class Keyed:
@@ -134,7 +134,7 @@ async def test_a_webhook_ends_when_its_key_expires(scene: Scene) -> None:
     assert len(scene.receiver.requests) == 1
     row = await scene.fresh(webhook)
     assert (row.status, row.disabled_reason) == (
-        WebhookStatus.DISABLED, "The API key that made it has expired."
+        WebhookStatus.DISABLED, "The API key that created it has expired."
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ async def test_a_receiver_that_is_gone_is_told_nothing_more(scene: Scene) -> Non
     assert len(scene.receiver.requests) == 1
     disabled = await scene.fresh(webhook)
     assert disabled.status is WebhookStatus.DISABLED
-    assert disabled.disabled_reason == "Its receiver said that it is gone (410)."
+    assert disabled.disabled_reason == "Its receiver answered 410 Gone."
 
 
 async def test_of_a_huge_answer_the_beginning_is_read(scene: Scene) -> None:
@@ -117,7 +117,7 @@ async def test_after_120_hours_of_failure_it_is_disabled_and_its_owner_told(scen
     await scene.workshop.run_due()
     disabled = await scene.fresh(webhook)
     assert disabled.status is WebhookStatus.DISABLED
-    assert disabled.disabled_reason == "Nothing was accepted for 120 hours."
+    assert disabled.disabled_reason == "Every attempt failed for 120 hours."
     async with scene.house.database.session() as session:
         told = await session.scalar(
             select(Notification).where(
