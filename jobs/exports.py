@@ -340,7 +340,7 @@ def _sums(group: Group) -> dict[str, int]:
 
 
 def _tree(group: Group, shown: dict[tuple[GroupBy, Any], str]) -> dict[str, Any]:
-    assert group.by is not None, "the report itself is no group"
+    assert group.by is not None, "the report itself is not a group"
     value = group.value
     if isinstance(value, UUID):
         model = {GroupBy.PROJECT: models.Project, GroupBy.TASK: models.Task}.get(group.by)

@@ -116,7 +116,7 @@ async def _first_assignees(
     return found
 
 
-# --- who is told of what -------------------------------------------------------------------------
+# --- who is notified of what ---------------------------------------------------------------------
 
 
 def _task_changed(event: Any, task: Task) -> Iterator[Candidate]:

@@ -125,7 +125,7 @@ class EventStream:
     async def _answers(
         self, prepared: Prepared, admitted: Context
     ) -> AsyncGenerator[Answer | None, None]:
-        """What to send; None once a subscription stands."""
+        """The answers to send; None once a subscription is open."""
         executor, metrics = self._runtime.executor, self._runtime.metrics
         started = time.perf_counter()
         answer = Answer()

@@ -118,8 +118,8 @@ class _Routes:
         return Response(data, media_type=THUMBNAIL_TYPE, headers=headers)
 
     async def _attachment(self, request: Request) -> models.Attachment:
-        """The attachment asked for. Raises `NotFound`, `Unauthenticated` or `Forbidden`, the latter
-        for a signature that is not ours and for a key without the scope.
+        """The requested attachment. Raises `NotFound`, `Unauthenticated` or `Forbidden`, the latter
+        for an invalid signature and for a key without the scope.
         """
         signed = self._signed(request, "GET")
         viewer = NOBODY if signed else await self._viewer(request)
@@ -142,7 +142,7 @@ class _Routes:
         return found
 
     async def receive(self, request: Request) -> Response:
-        """`PUT /files/uploads/{id}`: the bytes of an upload, to the address that it was given."""
+        """`PUT /files/uploads/{id}`: the bytes of an upload, to its signed address."""
         services = self._runtime.services
         upload = Upload("", services.files.most_bytes)
         try:
@@ -205,7 +205,7 @@ class _Routes:
     # --- what they share -------------------------------------------------------------------------
 
     def _signed(self, request: Request, method: str) -> bool:
-        """Whether the address carries a signature; `Forbidden` where that does not hold."""
+        """Whether the address has a signature; `Forbidden` if it is invalid."""
         expires = request.query_params.get("expires")
         signature = request.query_params.get("signature")
         if expires is None and signature is None:
@@ -233,7 +233,7 @@ class _Routes:
         media_type: str,
         headers: dict[str, str],
     ) -> Response:
-        """The bytes, or one range of them (RFC 9110, 14); several at once are answered whole."""
+        """The bytes, or one range of them (RFC 9110, 14); for several ranges, all bytes."""
         headers = {**headers, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
         if _unchanged(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -265,7 +265,7 @@ class _Routes:
 
 
 def _uuid(model: Any, text: str) -> UUID:
-    """What is no id addresses nothing."""
+    """The ID; `NotFound` if it is invalid."""
     try:
         return ids.decode(model, text, ())
     except BadInput:
@@ -273,7 +273,7 @@ def _uuid(model: Any, text: str) -> UUID:
 
 
 def _range(asked: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None for all; an empty one cannot be given."""
+    """The first byte and the one after the last; None for all; an empty range is unsatisfiable."""
     match = _RANGE.fullmatch(asked or "")
     if match is None or not (match[1] or match[2]):
         return None
@@ -281,13 +281,13 @@ def _range(asked: str | None, size: int) -> tuple[int, int] | None:
         return max(0, size - int(match[2])), size
     start = int(match[1])
     if match[2] and int(match[2]) < start:
-        # What ends before it begins is no range at all, and is disregarded.
+        # A range that ends before it begins is invalid and ignored.
         return None
     return start, min(int(match[2]) + 1, size) if match[2] else size
 
 
 def _unchanged(request: Request, etag: str) -> bool:
-    """Whether the sender has this already, by `If-None-Match`; `*` stands for any (RFC 9110)."""
+    """Whether the client has this version already, by `If-None-Match`; `*` means any (RFC 9110)."""
     known = {
         part.strip().removeprefix("W/")
         for part in request.headers.get("if-none-match", "").split(",")
@@ -296,7 +296,7 @@ def _unchanged(request: Request, etag: str) -> bool:
 
 
 def _disposition(filename: str) -> str:
-    """A download under this name (RFC 6266), for old clients in ASCII as well."""
+    """A download with this name (RFC 6266), in ASCII as well for old clients."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
@@ -307,7 +307,7 @@ def _media_type(content_type: str) -> str:
 
 
 def _refuse(request: Request, failure: Failure) -> Response:
-    """The failure as JSON, in the form that GraphQL's errors have."""
+    """The failure as JSON, in the form of GraphQL errors."""
     status = _STATUSES.get(failure.code, 400)
     headers = {"Cache-Control": "no-store"}
     if isinstance(failure, BadRequest):

@@ -1,11 +1,11 @@
-"""One run for several who ask for the same: whoever comes first leads it, the others wait.
+"""Single flight: one run for all who request the same while it lasts.
 
 Loaders use `SharedRun` to read for all fields that ask within one turn of the event loop.
 
-`SingleFlight` is for operations. An event reaches its subscribers in one turn of the loop, and many
-of them may be one viewer who asks for the same: tabs of a browser, connections of an integrator's
-gateway. The first of them executes the operation, those who come while it runs wait for its result,
-and whoever comes later runs it afresh, so that nothing is kept.
+`SingleFlight` is for operations. An event reaches its subscribers in one turn of the event loop,
+and many of them may be one viewer with the same operation: tabs of a browser, connections of an
+integrator's gateway. The first one executes the operation, those who come while it runs wait for
+its result, and later ones run it again, so nothing is cached.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class SharedRun(Generic[T]):
-    """A run, and the future of its result: for others to wait for, and never to cancel."""
+    """A run and the future of its result, which others wait for and must not cancel."""
 
     __slots__ = ("future",)
 
@@ -26,12 +26,12 @@ class SharedRun(Generic[T]):
         self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     async def lead(self, run: Callable[[], Awaitable[T]]) -> T:
-        """Run it. Those who wait get the result or the error; if it is cancelled, so are they."""
+        """Run it. Waiting callers get the result or the error; if it is cancelled, so are they."""
         try:
             result = await run()
         except Exception as error:
             self.future.set_exception(error)
-            # There may be no others; then nobody else looks at it.
+            # Without other callers, nobody else retrieves the exception.
             self.future.exception()
             raise
         else:
@@ -41,29 +41,29 @@ class SharedRun(Generic[T]):
             self.future.cancel()
 
     async def result(self) -> T:
-        """What the leader gets."""
+        """The result of the leader."""
         return await asyncio.shield(self.future)
 
 
 async def others_join() -> None:
-    """Wait until the fields that start within this turn of the event loop have asked."""
+    """Wait until the fields that start within this turn of the event loop have joined."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
 class SingleFlight(Generic[T]):
-    """Runs under way, by what was asked. `worth` says which results may be given to others."""
+    """Running calls, by key. `worth` says which results may be given to others."""
 
     def __init__(self, worth: Callable[[T], bool]) -> None:
         self._worth = worth
         self._running: dict[Hashable, SharedRun[T]] = {}
 
     async def join(self, key: Hashable) -> T | None:
-        """The result of a run that is under way; None if there is none, or it is of no use."""
+        """The result of a running call; None if there is none, or its result is not shared."""
         shared = self._running.get(key)
         if shared is None:
             return None
-        # Unlike `result`, this is cancelled with whoever waits, and not with the leader.
+        # Unlike `result`, this ends with None if the leader is cancelled.
         await asyncio.wait((shared.future,))
         if shared.future.cancelled() or shared.future.exception() is not None:
             return None
@@ -71,8 +71,8 @@ class SingleFlight(Generic[T]):
         return result if self._worth(result) else None
 
     async def lead(self, key: Hashable, run: Callable[[], Awaitable[T]]) -> T:
-        """Run it, and share it with those who join meanwhile. If somebody leads already, run it
-        alone.
+        """Run it for everyone who joins meanwhile. If the key is already running, run
+        separately.
         """
         if key in self._running:
             return await run()

@@ -32,7 +32,7 @@ _LONGEST_WAIT = dt.timedelta(hours=2)
 USER_AGENT = f"Taskloom/{version()} (integrations)"
 
 
-class Trouble(Exception):  # noqa: N818 - as are the others, what the owner is told
+class Trouble(Exception):  # noqa: N818 - like the others, a message for the owner
     """It failed this time."""
 
 
