@@ -517,7 +517,7 @@ def documents_register(*, file: Path) -> None:
 
     with _database(load_settings()) as ready:
         added = asyncio.run(run(ready))
-    click.echo(f"{len(texts)} documents are registered; {added} of them are new.")
+    click.echo(f"Documents registered: {len(texts)} ({added} new)")
 
 
 @main.command()
