@@ -61,6 +61,8 @@ class Encoder:
     __slots__ = ("head",)
 
     def __init__(self, model: type[Base]) -> None:
+        if model not in PREFIXES:
+            raise TypeError(f"{model.__name__} has no prefix in graph/core/ids.py.")
         self.head = PREFIXES[model] + "_"
 
     def __call__(self, value: UUID) -> str:

@@ -6,7 +6,6 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from strawberry.types.maybe import Some
 
 TAKE_OVER = (
     "If true, you take over the object from the API key that created it: it acts with your "
@@ -62,16 +61,6 @@ def is_given(value: Any) -> bool:
 def given(value: Any) -> Any:
     """The value, or None if it was omitted."""
     return None if value is strawberry.UNSET else value
-
-
-def changes_of(data: Any, *names: str) -> dict[str, Any]:
-    """The fields of an update that were given (`Maybe` fields that are `Some`), by name."""
-    found = {}
-    for name in names:
-        value = getattr(data, name)
-        if isinstance(value, Some):
-            found[name] = value.value
-    return found
 
 
 @strawberry.input

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import strawberry
 from graphql import OperationType
@@ -30,7 +30,7 @@ from graph.core.context import Context
 from graph.core.enums import EventKind
 from graph.core.fields import BatchInfo, arg, batch, column, derived, root
 from graph.core.inputs import given
-from graph.core.node import EXPRESSIONS, Node, node_id, node_type
+from graph.core.node import EXPRESSIONS, Node, model_of, node_id, node_type
 from graph.core.selection import fields_of
 from graph.kit.loading import load_objects
 from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
@@ -95,17 +95,9 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
     return found
 
 
-_SUBJECTS = (
-    models.TimeEntry,
-    models.Task,
-    models.Project,
-    models.ProjectMember,
-    models.User,
-    models.TaskShare,
-    models.Comment,
-    models.Attachment,
-    models.Reminder,
-)
+_SUBJECTS = [
+    model for member in get_args(get_args(EventSubject)[0]) if (model := model_of(member.__name__))
+]
 
 
 def _task_id(event: Any) -> Any:

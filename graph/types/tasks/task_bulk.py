@@ -16,7 +16,7 @@ import strawberry
 
 from db import models
 from domain.tasks import task_bulk as domain
-from domain.tasks.task_values import Subtasks
+from domain.tasks.task_values import CHANGEABLE, NewTask, Subtasks
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core import ids
@@ -26,8 +26,9 @@ from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit import rates
 from graph.kit.bulk import bulk_results, result_object
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.mutation import Outcome, Payload, mutation, payload
-from graph.types.tasks.task import Task, new_task, task_changes
+from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
 T = TypeVar("T")
@@ -241,9 +242,13 @@ async def _bulk(
     return Outcome(refs, failures, undo=undone)
 
 
+_new = arguments_of(TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS)
+_changes = changes_of(TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User})
+
+
 def _edit(item: TaskBulkUpdateItem) -> domain.Edit:
     task_id = ids.decode(models.Task, item.id, ("id",))
-    return domain.Edit(task_id, task_changes(item), given(item.if_version))
+    return domain.Edit(task_id, _changes(item), given(item.if_version))
 
 
 def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
@@ -252,7 +257,7 @@ def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
 
 
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:
-    return await _bulk(work, data, new_task, domain.create)
+    return await _bulk(work, data, lambda item: NewTask(**_new(item)), domain.create)
 
 
 async def _update(work: Work, data: TaskBulkUpdateInput) -> Outcome:

@@ -12,10 +12,11 @@ from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import attribute, derived
 from graph.kit.bulk import bulk_results, result_object
+from graph.kit.commands import arguments_of
 from graph.kit.mutation import Outcome, Payload, mutation, payload
 from graph.types.tasks.task_bulk import BulkOnError
-from graph.types.time.time_entry import TimeEntry, new_entry
-from graph.types.time.time_inputs import TimeEntryBulkCreateInput
+from graph.types.time.time_entry import NEW_ENTRY_IDS, TimeEntry
+from graph.types.time.time_inputs import TimeEntryBulkCreateInput, TimeEntryBulkCreateItem
 
 
 @strawberry.type(description="The result of one item of a bulk.")
@@ -44,13 +45,16 @@ class TimeEntryBulkCreatePayload(Payload):
     )
 
 
+_new = arguments_of(TimeEntryBulkCreateItem, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
+
+
 async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
     demand_size(data.items)
     items: list[domain.NewTimeEntry | Failure] = []
     for item in data.items:
         try:
             with collecting() as problems:
-                entry = new_entry(item)
+                entry = domain.NewTimeEntry(**_new(item))
                 if problems:
                     domain.check_values(work, entry)
             items.append(entry)
