@@ -117,7 +117,7 @@ class GitHubSettings:
             if not _LOGIN.fullmatch(login):
                 refuse(BadInput("login must be a GitHub login.", path=(*place, "login")))
             checked_username(username, place)
-        return {"repository": repository, "baseUrl": url, "comments": self.comments}
+        return {"repository": repository, "baseUrl": url, "hasComments": self.comments}
 
     async def kept(self, work: Work, checked: dict[str, Any]) -> dict[str, Any]:
         """The settings with their users. Raises `NotFound` for users that do not exist."""
@@ -187,7 +187,7 @@ def scopes_of(integration: Integration) -> tuple[str, ...]:
     """The scopes that an API key needs for everything the integration does."""
     settings = integration.settings
     if integration.connector is Connector.GITHUB:
-        comments = ("comments:write",) if settings["comments"] else ()
+        comments = ("comments:write",) if settings["hasComments"] else ()
         return ("tasks:write", *comments)
     told = (EVENT_SCOPES[kind] for kind in settings["events"])
     return tuple(dict.fromkeys(("events:read", "projects:read", "tasks:read", *told)))

@@ -85,7 +85,7 @@ _KEYS = {
     GroupBy.DAY: "day",
     GroupBy.WEEK: "week",
     GroupBy.MONTH: "month",
-    GroupBy.BILLABLE: "billable",
+    GroupBy.BILLABLE: "is_billable",
 }
 
 

@@ -58,7 +58,7 @@ def upgrade() -> None:
     for table, columns in _COLUMNS.items():
         for old, new in columns.items():
             op.alter_column(table, old, new_column_name=new)
-    _rename(_KINDS, _CODES, _CHANGES, _WEBHOOK_FILTER, _REPORT_FILTER)
+    _rename(_KINDS, _CODES, _CHANGES, _WEBHOOK_FILTER, _REPORT_FILTER, {"comments": "hasComments"})
 
 
 def downgrade() -> None:
@@ -68,6 +68,7 @@ def downgrade() -> None:
         [(subject, new, old) for subject, old, new in _CHANGES],
         _reversed(_WEBHOOK_FILTER),
         _reversed(_REPORT_FILTER),
+        {"hasComments": "comments"},
     )
     for table, columns in _COLUMNS.items():
         for old, new in columns.items():
@@ -84,6 +85,7 @@ def _rename(
     changes: list[tuple[str, str, str]],
     webhook_filter: Mapping[str, str],
     report_filter: Mapping[str, str],
+    integration: Mapping[str, str],
 ) -> None:
     connection = op.get_bind()
     old_kinds = sa.bindparam("old", list(kinds), ARRAY(sa.Text()))
@@ -130,7 +132,10 @@ def _rename(
         return renamed
 
     def settings(stored: Any) -> Any:
-        return {**stored, "events": kinds_of(stored["events"])} if stored.get("events") else stored
+        renamed = {integration.get(key, key): value for key, value in stored.items()}
+        if renamed.get("events"):
+            renamed["events"] = kinds_of(renamed["events"])
+        return renamed
 
     def result(stored: Any) -> Any:
         failures = stored.get("_failures")

@@ -161,7 +161,7 @@ async def scene(world: World) -> Scene:
         "user": {"username": ada.username},
         "users": {"search": ada.username},
         "search": {"query": "mark"},
-        "changes": {"since": since},
+        "events": {"after": since},
     }
     for index, one in enumerate([*everything, *(node["id"] for node in event)]):
         arguments[f"node {index}"] = {"id": one}
@@ -286,7 +286,7 @@ def reads(scene: Scene, scopes: set[str]) -> Iterator[tuple[str, dict[str, Any]]
         below = "" if is_leaf_type(inner) else f" {{ {selection(inner, scopes, DEPTH)} }}"
         given = [values for key, values in scene.arguments.items() if key.split()[0] == name]
         for values in given:
-            below = NOT_LOGGED.sub("", below) if name == "changes" else below
+            below = NOT_LOGGED.sub("", below) if name == "events" else below
             yield _asking(name, field, below, values)
         if not given and not any(is_required_argument(one) for one in field.args.values()):
             yield f"{{ {name}{below} }}", {}

@@ -67,6 +67,10 @@ SETTINGS = (
     {"events": ["MEMBER_REMOVED", "COMMENT_CREATED"]},
     {"events": ["PROJECT_MEMBER_REMOVED", "COMMENT_CREATED"]},
 )
+GITHUB = (
+    {"repository": "octo/cat", "comments": False},
+    {"repository": "octo/cat", "hasComments": False},
+)
 RESULT = (
     {"task": None, "_failures": [["LOCKED", "Closed.", ["input"], None], ["FORBIDDEN", "", [], 1]]},
     {
@@ -111,7 +115,7 @@ def _expected(side: int) -> dict[str, Any]:
         "webhook": [WEBHOOK[side], None],
         "export": [EXPORT[side], None],
         "state": [30, 30],
-        "settings": [SETTINGS[side], {"repository": "octo/cat"}],
+        "settings": [SETTINGS[side], GITHUB[side]],
         "result": [RESULT[side], {"task": "1"}],
         "reminder": [False],
     }
@@ -152,7 +156,7 @@ async def _store(rows: asyncpg.Connection[Any]) -> None:
             "report_exports", **row(), **user, timezone="UTC", week_start=1, format=10,
             state=30, progress=progress, filter=filter_,
         )  # fmt: skip
-    for position, given in ((1, SETTINGS[0]), (2, {"repository": "octo/cat"})):
+    for position, given in ((1, SETTINGS[0]), (2, GITHUB[0])):
         await insert(
             "integrations", **row(), **user, project_id=web["id"], connector=10,
             settings=json.dumps(given), credentials=b"", status=10, since_position=position,

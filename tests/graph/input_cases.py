@@ -397,6 +397,21 @@ CASES = [
         ],
     ),
     Case(
+        "reportExportCreate",
+        "reportExport",
+        models.ReportExport,
+        lambda _: [
+            {
+                "format": "CSV",
+                "filter": {"firstDay": "2026-01-01", "entries": {"isBillable": True}},
+                "groupBy": ["PROJECT", "BILLABLE"],
+                "timezone": "Asia/Tokyo",
+                "weekStart": "SUNDAY",
+                "includeBom": True,
+            }
+        ],
+    ),
+    Case(
         "apiKeyCreate",
         "apiKey",
         models.ApiKey,

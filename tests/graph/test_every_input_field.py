@@ -88,6 +88,9 @@ ELSEWHERE = {
     "commentUpdate.body": Place("body", "body", None),
     # Of an address the log keeps the host alone, since many carry a secret.
     "webhookUpdate.url": Place("url", "url", None),
+    # What a file shows is not told by the object.
+    "reportExportCreate.filter": Place("filter", None, None),
+    "reportExportCreate.includeBom": Place("bom", None, None),
     "reminderCreate.rule": _RULE,
     "reminderUpdate.rule": _RULE,
     **{

@@ -97,7 +97,7 @@ class Integration(Node):
     settings: JSON = column(
         models.Integration.settings,
         "The settings as they were given. GITHUB: `repository`, `baseUrl`, `assignees`, "
-        "`comments`; SLACK: `events`.",
+        "`hasComments`; SLACK: `events`.",
     )
     status: IntegrationStatus = column(
         models.Integration.status, "The status of the integration.", convert=IntegrationStatus
