@@ -66,7 +66,7 @@ class Event(Base):
 
 
 class LogEpoch(Base):
-    """One row: the epoch that the log's cursors belong to. A restore from a dump begins a new one."""
+    """One row: the epoch that cursors of the log belong to. Restoring a dump begins a new one."""
 
     __tablename__ = "log_epoch"
 
