@@ -1,9 +1,9 @@
 """The whole run: `python -m bench.run` (or `make bench`); `--quick` for a short one.
 
-Answers are compared before anything is measured. Then each question is put to each server for a
-slice of a second, at 1 and at 16 connections, and again in the next round, so that noise of the
-machine falls on all alike. A figure is the median of its rounds, a ratio the median of the ratios
-of each round.
+Answers are compared before anything is measured. Then each query is sent to each server for a
+slice of a second, with 1 and with 16 connections, and again in the next round, so that noise of the
+machine affects all servers equally. A figure is the median over the rounds; a ratio is the median
+of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from bench.servers import PLAIN, ROOT, TASKLOOM, BenchError, Server, running
 DATA: Final = ROOT / "bench" / ".data"
 MIX: Final = "mix"
 CONNECTIONS: Final = (1, 16)
-# Promise 5 speaks of a process that has answered the deep query so many times.
+# The memory target is for a process that has answered this many deep queries.
 DEEP_QUERIES: Final = 1_000
-# After so long no further round begins.
+# After this many seconds no new round begins.
 _QUICK_SECONDS, _FULL_SECONDS = 75, 320
 
 
 @dataclass(slots=True)
 class Slice:
-    """One server, one question, one moment."""
+    """The measurement of one server, one query and one round."""
 
     requests: int
     seconds: float
@@ -48,29 +48,29 @@ class Slice:
 
 @dataclass(slots=True)
 class Cell:
-    """All slices of one server and one question at one number of connections."""
+    """All slices of one server and one query at one number of connections."""
 
     slices: list[Slice] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
     @property
     def cpu_ms(self) -> float:
-        """Milliseconds of the server process's processor time for a request."""
+        """Milliseconds of the server process's processor time per request."""
         return statistics.median(each.cpu_ms for each in self.slices)
 
     @property
     def postgres_ms(self) -> float:
-        """The same of all of PostgreSQL's processes."""
+        """The same for all of PostgreSQL's processes."""
         return statistics.median(each.postgres_ms for each in self.slices)
 
     @property
     def per_second(self) -> float:
-        """Requests answered in a second."""
+        """Requests answered per second."""
         requests = sum(each.requests for each in self.slices)
         return requests / sum(each.seconds for each in self.slices)
 
     def latency_ms(self, share: float) -> float:
-        """The latency that this share of the requests stayed below."""
+        """The latency below which this share of the requests was answered."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -79,7 +79,7 @@ Cells = dict[tuple[str, str, int], Cell]
 
 
 def ratio(cells: Cells, case: str, connections: int, server: str, other: str) -> float:
-    """How many times the processor time of `other` this server took, round by round."""
+    """This server's processor time as a multiple of that of `other`, median over the rounds."""
     pairs = zip(
         cells[server, case, connections].slices,
         cells[other, case, connections].slices,
@@ -90,14 +90,14 @@ def ratio(cells: Cells, case: str, connections: int, server: str, other: str) ->
 
 @dataclass(slots=True)
 class Results:
-    """All that `report` writes of."""
+    """The input of `report`."""
 
     servers: list[str]
     cases: list[str]
     cells: Cells
-    # How many fields each question's answer has.
+    # How many fields each query's answer has.
     fields: dict[str, int]
-    # MiB at the end; of Taskloom after `DEEP_QUERIES` deep queries.
+    # MiB at the end; for Taskloom after `DEEP_QUERIES` deep queries.
     memory: dict[str, float]
     rounds: int
     slice_seconds: float
@@ -130,7 +130,7 @@ def _load() -> Iterator[_Load]:
 
 
 class Bench:
-    """A run under way."""
+    """A run in progress."""
 
     def __init__(self, seeded: Seeded, sample: Sample, servers: list[Server], load: _Load) -> None:
         self.seeded = seeded
@@ -151,7 +151,7 @@ class Bench:
             ]
 
     def compare(self, cases: Sequence[str]) -> dict[str, int]:
-        """Hold all answers to Taskloom's; returns how many fields each has."""
+        """Compare all answers with Taskloom's; returns how many fields each has."""
         fields = {}
         for case in CASES:
             if case.name not in cases and MIX not in cases:
@@ -173,7 +173,7 @@ class Bench:
         return server.ask(case.documents[server.dialect], variables)
 
     def slice(self, server: Server, case: str, connections: int, seconds: float) -> Slice:
-        """Ask for so long, and see what it took."""
+        """Send requests for `seconds` and measure them."""
         self.load.order(open=server.port, connections=connections)
         postmaster = self.seeded.postmaster
         own, database = cpu_seconds(server.pid), cpu_seconds_of_all(postmaster)
@@ -191,23 +191,23 @@ class Bench:
         return made
 
     def warm_up(self, cases: Sequence[str], seconds: float) -> None:
-        """Let compilers compile and pools fill; not counted."""
+        """Let compilers compile and pools fill; not measured."""
         for case in cases:
             for server in self.servers:
                 self.slice(server, case, 4, seconds)
         self.cells.clear()
 
     def rounds(self, cases: Sequence[str], rounds: int, seconds: float, until: float) -> int:
-        """The measured part: fewer rounds where another one would not end in time.
+        """The measured part: fewer rounds if another one would not end in time.
 
-        A round takes longer on a busy machine, since what is under way is waited for.
+        A round takes longer on a busy machine, since it waits for the requests in flight.
         """
         for number in range(rounds):
             began = time.monotonic()
             print(f"Round {number + 1} of {rounds} …", flush=True)
             for case in cases:
                 for connections in CONNECTIONS:
-                    # Another one begins in each round.
+                    # Each round begins with another server.
                     turn = number % len(self.servers)
                     for server in [*self.servers[turn:], *self.servers[:turn]]:
                         slow = server.name == PLAIN
@@ -218,7 +218,7 @@ class Bench:
         return rounds
 
     def deep_memory(self) -> None:
-        """Bring Taskloom's deep queries to the number of promise 5."""
+        """Bring the number of Taskloom's deep queries to that of the memory target."""
         server = self.servers[0]
         done = sum(
             each.requests
@@ -261,17 +261,17 @@ def measure(options: argparse.Namespace) -> Results:
 def main() -> int:
     """Measure, print, and write `bench/RESULTS.md`."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short, and nothing is written")
+    parser.add_argument("--quick", action="store_true", help="a short run that writes no report")
     parser.add_argument(
         "--no-peers", dest="peers", action="store_false", help="without the servers on Node.js"
     )
-    parser.add_argument("cases", nargs="*", help="only these questions; nothing is written")
+    parser.add_argument("cases", nargs="*", help="only these queries; writes no report")
     options = parser.parse_args()
     began = time.monotonic()
     try:
         results = measure(options)
     except BenchError as error:
-        print(f"The bench cannot go on: {error}", file=sys.stderr)
+        print(f"The bench cannot continue: {error}", file=sys.stderr)
         return 1
     text = report.text(results)
     print(text)
