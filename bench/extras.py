@@ -47,8 +47,8 @@ _PEOPLE: Final = {
 }
 ENTRIES: Final = 100_000
 
-# Every fourth task has the word "the"; each word "lot…" occurs in ten tasks. The time entries are of
-# users of fifty projects and take an hour and a half on average; one in 43 crosses midnight in UTC.
+# Every fourth task has the word "the"; each word "lot…" occurs in ten tasks. The time entries
+# belong to users of fifty projects and last 1.5 hours on average; one in 43 crosses midnight (UTC).
 _CONTENT: Final = f"""
 UPDATE users SET password_hash = bench.password_hash, is_admin = users.username = '{ADMIN}'
 FROM users AS bench
