@@ -208,6 +208,7 @@ def create_app(
         introspection=settings.graphql.introspection,
         registered_only=settings.graphql.documents == "registered",
         persisted=PersistedDocuments(settings.redis),
+        explain=not settings.server.production,
     )
     connections = Connections(per_user=settings.limits.connections_per_user)
     runtime = Runtime(settings, executor, Metrics(), connections)

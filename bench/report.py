@@ -5,16 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bench.results import Results, ratio
 from bench.servers import FLOOR, PEERS, PLAIN, POSTGRAPHILE, TASKLOOM
-
-if TYPE_CHECKING:
-    from bench.run import Results
 
 # The targets: cases in which Taskloom is compared to the floor and every peer, and to some peers.
 _HELD_TO_ALL: Final = ("board", "deep", "wide")
@@ -114,8 +113,6 @@ def _table(results: Results, cell: object, corner: str) -> Iterator[str]:
 
 
 def _cpu(results: Results, server: str, case: str) -> str:
-    from bench.run import ratio
-
     own = results.cells[server, case, 16].cpu_ms
     return f"{own:.2f} ({ratio(results.cells, case, 16, server, FLOOR):.2f})"
 
@@ -132,7 +129,6 @@ def _sixteen(results: Results, server: str, case: str) -> str:
 
 def promises(results: Results) -> Iterator[str]:
     """A line for each target that this run can judge."""
-    from bench.run import ratio
 
     def times(case: str, other: str) -> float:
         return ratio(results.cells, case, 16, TASKLOOM, other)
@@ -174,8 +170,6 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0))
 
 

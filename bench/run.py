@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +23,7 @@ from bench import answers, report
 from bench.cases import CASES, Case, Sample, take_sample
 from bench.data import Seeded, prepare
 from bench.measure import cpu_seconds, cpu_seconds_of_all, resident_mib, spent
+from bench.results import Cell, Cells, Results, Slice
 from bench.servers import PLAIN, ROOT, TASKLOOM, BenchError, Server, running
 
 DATA: Final = ROOT / "bench" / ".data"
@@ -34,73 +33,6 @@ CONNECTIONS: Final = (1, 16)
 DEEP_QUERIES: Final = 1_000
 # After this many seconds no new round begins.
 _QUICK_SECONDS, _FULL_SECONDS = 75, 320
-
-
-@dataclass(slots=True)
-class Slice:
-    """The measurement of one server, one query and one round."""
-
-    requests: int
-    seconds: float
-    cpu_ms: float
-    postgres_ms: float
-
-
-@dataclass(slots=True)
-class Cell:
-    """All slices of one server and one query at one number of connections."""
-
-    slices: list[Slice] = field(default_factory=list)
-    latencies: list[float] = field(default_factory=list)
-
-    @property
-    def cpu_ms(self) -> float:
-        """Milliseconds of the server process's processor time per request."""
-        return statistics.median(each.cpu_ms for each in self.slices)
-
-    @property
-    def postgres_ms(self) -> float:
-        """The same for all of PostgreSQL's processes."""
-        return statistics.median(each.postgres_ms for each in self.slices)
-
-    @property
-    def per_second(self) -> float:
-        """Requests answered per second."""
-        requests = sum(each.requests for each in self.slices)
-        return requests / sum(each.seconds for each in self.slices)
-
-    def latency_ms(self, share: float) -> float:
-        """The latency below which this share of the requests was answered."""
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-Cells = dict[tuple[str, str, int], Cell]
-
-
-def ratio(cells: Cells, case: str, connections: int, server: str, other: str) -> float:
-    """This server's processor time as a multiple of that of `other`, median over the rounds."""
-    pairs = zip(
-        cells[server, case, connections].slices,
-        cells[other, case, connections].slices,
-        strict=False,
-    )
-    return statistics.median(ours.cpu_ms / theirs.cpu_ms for ours, theirs in pairs)
-
-
-@dataclass(slots=True)
-class Results:
-    """The input of `report`."""
-
-    servers: list[str]
-    cases: list[str]
-    cells: Cells
-    # How many fields each query's answer has.
-    fields: dict[str, int]
-    # MiB at the end; for Taskloom after `DEEP_QUERIES` deep queries.
-    memory: dict[str, float]
-    rounds: int
-    slice_seconds: float
 
 
 class _Load:

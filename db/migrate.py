@@ -15,7 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.base import ischema_names
@@ -83,15 +83,17 @@ async def differences(settings: DatabaseSettings) -> list[str]:
     return await _connected(settings, run)
 
 
-async def revise(settings: DatabaseSettings, message: str) -> None:
-    """Write the next migration from the difference between the models and the database."""
+async def revise(settings: DatabaseSettings, message: str) -> Path:
+    """Write the next migration from the difference of models and database; returns its file."""
 
-    def run(connection: Connection) -> None:
+    def run(connection: Connection) -> Path:
         config = _config(connection)
         number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
-        command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
+        script = command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
+        assert isinstance(script, Script), "one message makes one migration"
+        return Path(script.path)
 
-    await _connected(settings, run)
+    return await _connected(settings, run)
 
 
 def _pending(connection: Connection) -> list[str]:

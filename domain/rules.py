@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import texts
 from domain import timezones
 from errors import AlreadyExists, BadInput, check, refuse
 
 Path = Sequence[str | int]
+# Cleans a value, or raises `BadInput` with this path.
+Rule = Callable[[Any, Path], Any]
 T = TypeVar("T")
 
 # A list of tags may repeat each tag up to this many times on average. A longer list is rejected
@@ -27,6 +30,27 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 # Times before 1900 or after 2200 are typing errors, and PostgreSQL's own range is wider than what
 # every client's date type can hold.
 _EARLIEST, _LATEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+
+
+def checked(table: Mapping[str, Rule], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given fields that have a rule in the table, each cleaned by its rule."""
+    return {name: rule(given[name], (name,)) for name, rule in table.items() if name in given}
+
+
+def given_by(command: Any, table: Mapping[str, Rule]) -> dict[str, Any]:
+    """The fields of a command that have a rule in the table, not yet cleaned."""
+    return {name: getattr(command, name) for name in table if hasattr(command, name)}
+
+
+def demand_all_used(
+    command: type[Any], table: Mapping[str, Rule], besides: Collection[str]
+) -> None:
+    """Raise if a command (a dataclass) has a field that is neither in the table nor in `besides`,
+    which other code reads. Called at import.
+    """
+    unused = {field.name for field in fields(command)} - table.keys() - set(besides)
+    if unused:
+        raise TypeError(f"{command.__qualname__} has {sorted(unused)}, which nothing uses.")
 
 
 @check("")

@@ -1,7 +1,14 @@
-"""The schema: the root fields of all areas, and its description."""
+"""The schema: its description, and the root fields of all modules of `graph.types`.
+
+A module takes part by what it declares: a class whose name ends in `Query` or `Mutation` holds
+root fields, and a `node_type` is part of the schema. Nothing is listed here.
+"""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from types import ModuleType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,53 +19,15 @@ from strawberry.printer import print_schema
 
 from db.base import Base
 from errors import BadInput, Failure, NotFound
+from graph import types
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, root
-from graph.core.node import TYPE_NAMES, Node
+from graph.core.node import NODE_TYPES, TYPE_NAMES, Node
 from graph.core.scalars import CONFIG
 from graph.kit.loading import load_object, load_objects
 from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE
 from graph.request import scopes
-from graph.types.accounts.account_mail import AccountMailMutation
-from graph.types.accounts.api_key import ApiKey, ApiKeyMutation
-from graph.types.accounts.avatar_mutations import AvatarMutation
-from graph.types.accounts.session import Session, SessionMutation
-from graph.types.accounts.user import User, UserMutation, UserQuery
-from graph.types.admin.job import Job, JobMutation, JobQuery
-from graph.types.admin.user_admin import UserAdminMutation, UserAdminQuery
-from graph.types.events.activity import ActivityQuery
-from graph.types.events.event import EventQuery
 from graph.types.events.subscription import Subscription
-from graph.types.integrations.integration import (
-    Integration,
-    IntegrationMutation,
-    IntegrationProblem,
-    IntegrationQuery,
-)
-from graph.types.integrations.webhook import Webhook, WebhookDelivery, WebhookMutation, WebhookQuery
-from graph.types.notifications.device import Device, DeviceMutation, DeviceQuery
-from graph.types.notifications.notification import (
-    Notification,
-    NotificationMutation,
-    NotificationQuery,
-)
-from graph.types.projects.project import Project, ProjectMember, ProjectMutation, ProjectQuery
-from graph.types.rate_limit import RateLimitQuery
-from graph.types.search import SearchQuery
-from graph.types.server_info import ServerQuery
-from graph.types.tasks.attachment import Attachment, AttachmentMutation, AttachmentQuery
-from graph.types.tasks.comment import Comment, CommentMutation, CommentQuery, CommentRevision
-from graph.types.tasks.reminder import Reminder, ReminderMutation, ReminderQuery
-from graph.types.tasks.share import TaskShare, TaskShareMutation, TaskShareQuery
-from graph.types.tasks.stats import StatsQuery
-from graph.types.tasks.tag import TagMutation, TagQuery
-from graph.types.tasks.task import Task, TaskMutation, TaskQuery
-from graph.types.tasks.task_bulk import TaskBulkMutation
-from graph.types.time.report import TimeReportQuery
-from graph.types.time.report_export import ReportExport, ReportExportMutation, ReportExportQuery
-from graph.types.time.time_bulk import TimeEntryBulkMutation
-from graph.types.time.time_entry import TimeEntry, TimeEntryMutation, TimeEntryQuery
-from graph.types.time.time_import import TimeEntryImportMutation
 
 MAX_NODES = 100
 
@@ -139,32 +108,27 @@ def _demand(info: BatchInfo, model: Any) -> None:
     scopes.demand(info.viewer, scopes.scopes_of_type(TYPE_NAMES[model]) or ())
 
 
+def _modules() -> list[ModuleType]:
+    """Every module of `graph.types`, by name."""
+    found = pkgutil.walk_packages(types.__path__, f"{types.__name__}.")
+    return [importlib.import_module(name) for name in sorted(module.name for module in found)]
+
+
+_MODULES = _modules()
+
+
+def _roots(suffix: str) -> list[type[Any]]:
+    """What the modules add to a root type: `TaskQuery` of `graph.types.tasks.task`, say."""
+    return [
+        value
+        for module in _MODULES
+        for name, value in vars(module).items()
+        if name.endswith(suffix) and getattr(value, "__module__", "") == module.__name__
+    ]
+
+
 @strawberry.type(description="Queries.")
-class Query(
-    TaskQuery,
-    TimeEntryQuery,
-    TimeReportQuery,
-    ReportExportQuery,
-    TagQuery,
-    TaskShareQuery,
-    CommentQuery,
-    AttachmentQuery,
-    ProjectQuery,
-    UserQuery,
-    UserAdminQuery,
-    StatsQuery,
-    SearchQuery,
-    ActivityQuery,
-    EventQuery,
-    NotificationQuery,
-    DeviceQuery,
-    ReminderQuery,
-    WebhookQuery,
-    IntegrationQuery,
-    JobQuery,
-    RateLimitQuery,
-    ServerQuery,
-):
+class Query(*_roots("Query")):  # type: ignore[misc]  # the bases are found, not written
     """Root fields of queries."""
 
     node: Node | None = root(
@@ -180,31 +144,7 @@ class Query(
 
 
 @strawberry.type(description="Mutations. Each field is one transaction.")
-class Mutation(
-    TaskMutation,
-    TaskBulkMutation,
-    TimeEntryMutation,
-    TimeEntryBulkMutation,
-    ReportExportMutation,
-    TimeEntryImportMutation,
-    TagMutation,
-    TaskShareMutation,
-    CommentMutation,
-    AttachmentMutation,
-    ProjectMutation,
-    UserMutation,
-    AvatarMutation,
-    UserAdminMutation,
-    SessionMutation,
-    ApiKeyMutation,
-    AccountMailMutation,
-    NotificationMutation,
-    DeviceMutation,
-    ReminderMutation,
-    WebhookMutation,
-    IntegrationMutation,
-    JobMutation,
-):
+class Mutation(*_roots("Mutation")):  # type: ignore[misc]  # as above
     """Root fields of mutations."""
 
 
@@ -214,28 +154,7 @@ def make_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[
-            Task,
-            TimeEntry,
-            ReportExport,
-            TaskShare,
-            Comment,
-            CommentRevision,
-            Attachment,
-            Project,
-            ProjectMember,
-            User,
-            Session,
-            ApiKey,
-            Notification,
-            Device,
-            Reminder,
-            Webhook,
-            WebhookDelivery,
-            Integration,
-            IntegrationProblem,
-            Job,
-        ],
+        types=list(NODE_TYPES),
         config=CONFIG,
     )
     made._schema.description = DESCRIPTION  # noqa: SLF001 - Strawberry has no parameter for it

@@ -27,7 +27,9 @@ from db.models import LogConsumer
 from domain.work import Work
 from events.bus import EVENTS
 from events.cursor import Place
-from jobs.handlers import GiveUp, RunningJob, handler, nothing_to_end
+from jobs.handlers import handler, nothing_to_end
+from jobs.outcomes import GiveUp
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")

@@ -80,7 +80,7 @@ async def payload_of(
         raise Unpayable(failure.message) from None
     if answer is None:
         return None
-    data = (answer.data or {}).get(FIELD)
+    data = (answer.values or {}).get(FIELD)
     if data is None:
         raise Unpayable(_reason(answer))
     body = body_of(data)

@@ -40,7 +40,8 @@ from graph.schema import schema
 from graph.types.time.report import TimeReportFilter, names, predicates, wanted_of
 from jobs import filter_text
 from jobs.executing import viewer_of
-from jobs.handlers import RunningJob, handler
+from jobs.handlers import handler
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 from settings import font_files
 

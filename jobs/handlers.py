@@ -4,7 +4,8 @@ A handler is a function with a name under which the domain enqueues jobs. It may
 once for one job (its worker can be killed between the work and the note that it was done), so it
 has to be idempotent. It ends in one of four ways: it returns, and the job is done; it raises
 `Later`, and the job waits; it raises `GiveUp`, and the job is held as failed; it raises anything
-else, and the job is tried again after a while, `attempts` times in all, and then held.
+else, and the job is tried again after a while, `attempts` times in all, and then held. (The two
+exceptions are those of `jobs.outcomes`.)
 
 What has a state of its own (an export, a delivery) must not stay as it is when its job is held. So
 every handler declares what follows then, in the same transaction: `on_given_up`.
@@ -12,42 +13,14 @@ every handler declares what follows then, in the same transaction: `on_given_up`
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from domain.work import Work
+from jobs.queue import RunningJob
+from jobs.worker_context import WorkerContext
 
-if TYPE_CHECKING:
-    from jobs.worker_context import WorkerContext
-
-
-class Later(Exception):  # noqa: N818 - it is an order, not an error
-    """Run the job again after this time; it was no failed attempt."""
-
-    def __init__(self, after: dt.timedelta, reason: str) -> None:
-        super().__init__(reason)
-        self.after = after
-
-
-class GiveUp(Exception):  # noqa: N818 - as above
-    """Trying again is of no use; the job is held as failed, with this reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunningJob:
-    """A job as its handler gets it. `attempt` counts from 1."""
-
-    id: UUID
-    name: str
-    payload: dict[str, Any]
-    attempt: int
-    created_at: dt.datetime
-
-
-Run = Callable[["WorkerContext", RunningJob], Awaitable[None]]
+Run = Callable[[WorkerContext, RunningJob], Awaitable[None]]
 GivenUp = Callable[[Work, RunningJob, str], Awaitable[None]]
 """What is done in the transaction in which a job is held, for the given reason."""
 

@@ -30,8 +30,10 @@ from jobs.connectors import CONNECTORS
 from jobs.connectors.base import Connection, Denied, Gone, Rejected, Trouble, Wait
 from jobs.consumer import consumer
 from jobs.executing import viewer_of
-from jobs.handlers import GiveUp, Later, RunningJob, handler
+from jobs.handlers import handler
+from jobs.outcomes import GiveUp, Later
 from jobs.outgoing import Outgoing
+from jobs.queue import RunningJob
 from jobs.worker_context import Request, WorkerContext
 
 # After so long a run makes room for other jobs, and goes on behind them.

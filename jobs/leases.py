@@ -18,14 +18,10 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jobs.handlers import RunningJob
-
-if TYPE_CHECKING:
-    from jobs.queue import Queue
+from jobs.queue import Queue, RunningJob
 
 
 class LeaseLost(Exception):  # noqa: N818 - a state, and nobody's fault

@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.engine import Database
 from db.models import Job, JobState
-from jobs.handlers import RunningJob
 
 # How long a failed job waits before it is tried again: five seconds, then twice as long each time,
 # up to three hours. Up to a quarter is added by chance, so that what failed together spreads.
@@ -63,6 +63,17 @@ Moment = Callable[[], ColumnElement[dt.datetime]]
 def database_now() -> ColumnElement[dt.datetime]:
     """The database's clock; asked once by a statement, so that it can look into an index."""
     return select(func.clock_timestamp()).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job as its handler gets it. `attempt` counts from 1."""
+
+    id: UUID
+    name: str
+    payload: dict[str, Any]
+    attempt: int
+    created_at: dt.datetime
 
 
 class Queue:

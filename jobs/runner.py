@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from db.faults import described
 from domain.work import Work
 from errors import Failure
-from jobs.handlers import HANDLERS, GiveUp, Later, RunningJob
+from jobs.handlers import HANDLERS
 from jobs.leases import CURRENT, Lease, LeaseLost
-from jobs.queue import Queue, wait_after
+from jobs.outcomes import GiveUp, Later
+from jobs.queue import Queue, RunningJob, wait_after
 from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")

@@ -6,7 +6,8 @@ from functools import partial
 from uuid import UUID
 
 from domain.tasks import share
-from jobs.handlers import RunningJob, handler, nothing_to_end
+from jobs.handlers import handler, nothing_to_end
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 

@@ -44,7 +44,9 @@ from graph.types.events.event_filter import TaskEventFilter, Wanted, wanted_of
 from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
-from jobs.handlers import Later, RunningJob, handler, nothing_to_end
+from jobs.handlers import handler, nothing_to_end
+from jobs.outcomes import Later
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")

@@ -20,8 +20,8 @@ from events.bus import Announcement, Bus
 from events.log import EventLog
 from jobs import leases
 from jobs.bulkheads import Bulkheads
-from jobs.handlers import Later
 from jobs.mail.sender import Sender
+from jobs.outcomes import Later
 from jobs.push.service import Push
 from settings import Settings
 

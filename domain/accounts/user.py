@@ -77,6 +77,9 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "locale": lambda value: rules.locale(value, ("locale",)),
     "is_admin": bool,
 }
+# What everybody may change about themselves, and administrators about anybody.
+PROFILE = frozenset(_RULES.keys() - {"email", "is_admin"})
+CHANGEABLE = frozenset(_RULES)
 
 
 @check()

@@ -37,6 +37,8 @@ REPLAY_JOB = "webhook.replay"
 
 # Fields whose old and new values are logged.
 _LOGGED = ("events", "filter", "payload", "status")
+# What an update may name.
+CHANGEABLE = frozenset({"url", *_LOGGED})
 _BY_OWNER = "Its owner disabled it."
 
 

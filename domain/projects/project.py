@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -36,24 +37,53 @@ class NewProject:
     id: UUID | None = None
 
 
+@check("")
+def _checked_key(given: str | None, path: rules.Path) -> str:
+    key = rules.not_null(given, path)
+    if not _KEY.fullmatch(key):
+        raise BadInput(
+            "key must be 2 to 10 capital letters or digits, starting with a letter.", path=path
+        )
+    return key
+
+
+def _a_day(value: dt.date | None, path: rules.Path) -> dt.date | None:
+    if value is not None:
+        rules.end_of_day(value, "UTC", path)
+    return value
+
+
+# How each field is checked.
+RULES: Mapping[str, rules.Rule] = {
+    "name": partial(rules.text, least=1, most=200),
+    "description": partial(rules.optional_text, most=5_000, multiline=True),
+    "key": _checked_key,
+    "color": rules.color,
+    "time_locked_before": _a_day,
+    "allow_overlaps": rules.not_null,
+}
+# What an update may name.
+CHANGEABLE = frozenset(RULES)
+
+rules.demand_all_used(NewProject, RULES, ("id",))
+
+
 async def create(work: Work, new: NewProject) -> Project:
     """Create a project; the viewer becomes its owner."""
     user_id = work.viewer.require()
-    name = rules.text(new.name, ("name",), least=1, most=200)
-    description = rules.optional_text(new.description, ("description",), most=5_000, multiline=True)
-    color = rules.color(new.color, ("color",))
-    wanted = None if new.key is None else _checked_key(new.key)
-    key = await _free_key(work, name) if wanted is None else wanted
-    if wanted is not None and await _key_taken(work, wanted):
+    given = rules.given_by(new, RULES)
+    if new.key is None:
+        del given["key"]
+    values = rules.checked(RULES, given)
+    if "key" not in values:
+        values["key"] = await _free_key(work, values["name"])
+    elif await _key_taken(work, values["key"]):
         raise rules.taken("project key", ("key",))
     if new.id is not None and await work.session.get(Project, new.id) is not None:
         raise rules.taken("id", ("id",))
     project = Project(
         id=new.id or work.new_id(),
-        name=name,
-        description=description,
-        key=key,
-        color=color,
+        **values,
         owner_id=user_id,
         created_at=work.now,
         updated_at=work.now,
@@ -70,24 +100,7 @@ async def update_project(
     work: Work, project_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Project:
     """Change name, description, key, color, or the settings of time entries."""
-    values: dict[str, Any] = {}
-    if "name" in changes:
-        values["name"] = rules.text(changes["name"], ("name",), least=1, most=200)
-    if "description" in changes:
-        values["description"] = rules.optional_text(
-            changes["description"], ("description",), most=5_000, multiline=True
-        )
-    if "color" in changes:
-        values["color"] = rules.color(changes["color"], ("color",))
-    if "key" in changes:
-        values["key"] = _checked_key(changes["key"])
-    if "time_locked_before" in changes:
-        day = changes["time_locked_before"]
-        if day is not None:
-            rules.end_of_day(day, "UTC", ("time_locked_before",))
-        values["time_locked_before"] = day
-    if "allow_overlaps" in changes:
-        values["allow_overlaps"] = rules.not_null(changes["allow_overlaps"], ("allow_overlaps",))
+    values = rules.checked(RULES, changes)
     project = await work.editable(Project, project_id)
     if values.get("key", project.key) != project.key and await _key_taken(work, values["key"]):
         raise rules.taken("project key", ("key",))
@@ -360,17 +373,6 @@ def _demand_grantable(role: Role) -> None:
             "role must not be OWNER: a project has one owner. Use projectTransfer to change it.",
             path=("role",),
         )
-
-
-@check("")
-def _checked_key(given: str | None) -> str:
-    key = rules.not_null(given, ("key",))
-    if not _KEY.fullmatch(key):
-        raise BadInput(
-            "key must be 2 to 10 capital letters or digits, starting with a letter.",
-            path=("key",),
-        )
-    return key
 
 
 async def _key_taken(work: Work, key: str) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,17 +38,36 @@ class NewReminder:
     id: UUID | None = None
 
 
+@check()
+def _channels(channels: Sequence[ReminderChannel] | None, path: rules.Path) -> list[str]:
+    """Each channel once, in the order of the enum."""
+    if not rules.not_null(channels, path):
+        raise BadInput("channels must have at least one channel.", path=path)
+    return [channel.value for channel in ReminderChannel if channel in (channels or ())]
+
+
+# How each field is checked, apart from the rule, which `checked` checks.
+RULES: Mapping[str, rules.Rule] = {
+    "message": partial(rules.optional_text, most=500, multiline=True),
+    "channels": _channels,
+    "enabled": rules.not_null,
+}
+# What an update may name.
+CHANGEABLE = frozenset({*RULES, "rule"})
+
+rules.demand_all_used(NewReminder, RULES, ("id", "rule", "task_id", "project_id"))
+
+
 async def create(work: Work, new: NewReminder) -> Reminder:
     """Create a reminder of a task or project that the viewer can see, or of its message only."""
     user_id = work.viewer.require()
     with collecting():
         rule = checked(new.rule)
         _demand_to_come(work, rule)
-        message = _message(new.message)
-        channels = _channels(new.channels)
+        values = rules.checked(RULES, rules.given_by(new, RULES))
     if new.task_id is not None and new.project_id is not None:
         raise BadInput("Provide either taskId or projectId, not both.", path=("project_id",))
-    if new.task_id is None and new.project_id is None and message is None:
+    if new.task_id is None and new.project_id is None and values["message"] is None:
         raise BadInput("message is required without a task and a project.", path=("message",))
     if isinstance(rule, Relative) and new.task_id is None:
         raise BadInput(
@@ -62,11 +82,9 @@ async def create(work: Work, new: NewReminder) -> Reminder:
         user_id=user_id,
         task_id=new.task_id,
         project_id=new.project_id,
-        message=message,
+        **values,
         kind=rule.kind,
         rule=schedule.to_json(rule),
-        channels=channels,
-        enabled=new.enabled,
         next_run_at=schedule.next_run(rule, work.now, anchor_of(rule, task))
         if new.enabled
         else None,
@@ -179,32 +197,14 @@ def _demand_to_come(work: Work, rule: Rule) -> None:
         raise BadInput("at must be in the future.", path=("rule", "once", "at"))
 
 
-def _message(text: str | None) -> str | None:
-    return rules.optional_text(text, ("message",), most=500, multiline=True)
-
-
-@check()
-def _channels(channels: Sequence[ReminderChannel] | None) -> list[str]:
-    """Each channel once, in the order of the enum."""
-    if not rules.not_null(channels, ("channels",)):
-        raise BadInput("channels must have at least one channel.", path=("channels",))
-    return [channel.value for channel in ReminderChannel if channel in (channels or ())]
-
-
 def _checked_changes(work: Work, changes: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+    values = rules.checked(RULES, changes)
     if "rule" in changes:
         rule = rules.not_null(changes["rule"], ("rule",))
         rule = None if rule is None else checked(rule)
         if rule is not None:
             _demand_to_come(work, rule)
             values |= {"kind": rule.kind, "rule": schedule.to_json(rule)}
-    if "message" in changes:
-        values["message"] = _message(changes["message"])
-    if "channels" in changes:
-        values["channels"] = _channels(changes["channels"])
-    if "enabled" in changes:
-        values["enabled"] = rules.not_null(changes["enabled"], ("enabled",))
     return values
 
 

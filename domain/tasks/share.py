@@ -19,6 +19,9 @@ from errors import AlreadyExists, BadInput, ErrorCode, Failure, check
 from events.kinds import EventKind
 
 END_JOB = "share.end"
+RULES: Mapping[str, rules.Rule] = {"permission": rules.not_null}
+# What an update may name.
+CHANGEABLE = frozenset({*RULES, "expires_at"})
 
 
 async def create(
@@ -66,9 +69,7 @@ async def update(
     work: Work, share_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> TaskShare:
     """Change permission or expiry (null: it does not expire)."""
-    values: dict[str, Any] = {}
-    if "permission" in changes:
-        values["permission"] = rules.not_null(changes["permission"], ("permission",))
+    values = rules.checked(RULES, changes)
     if "expires_at" in changes:
         values["expires_at"] = _future(work, changes["expires_at"])
     share, task = await _locked(work, share_id)

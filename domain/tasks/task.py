@@ -13,7 +13,7 @@ from sqlalchemy import or_, select, update
 from auth import access
 from db.models import Project, Task, TaskStatus
 from domain import locks, rights_change, rules
-from domain.tasks import placement
+from domain.tasks import placement, task_values
 from domain.tasks.task_creation import assignable, create, create_in_one_statement
 from domain.tasks.task_values import (
     Changes,
@@ -41,6 +41,9 @@ __all__ = [
     "restore",
     "update_task",
 ]
+
+# What an update of one task may name.
+CHANGEABLE = task_values.CHANGEABLE | {"parent_id"}
 
 
 async def update_task(

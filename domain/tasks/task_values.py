@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -62,43 +63,37 @@ class NewTask:
     tags: Sequence[str] = field(default_factory=tuple)
 
 
+# How a field is checked that depends on no other one and on no other row.
+RULES: Mapping[str, rules.Rule] = {
+    "title": partial(rules.text, least=1, most=200),
+    "description": partial(rules.optional_text, most=10_000, multiline=True),
+    "notes": partial(rules.optional_text, most=500, multiline=True),
+    "status": rules.not_null,
+    "priority": rules.not_null,
+    "start_at": rules.moment,
+    "estimate_minutes": partial(rules.whole_number, least=0, most=1_000_000),
+    "tags": rules.tags,
+}
+_DUE = ("due_at", "due_on")
+# What changes of one task or of many may name.
+CHANGEABLE = frozenset({*RULES, *_DUE, "assignee_id"})
+
+rules.demand_all_used(NewTask, RULES, (*_DUE, "id", "project_id", "parent_id", "assignee_id"))
+
+
 def checked_new(work: Work, new: NewTask) -> dict[str, Any]:
     """The columns of a new task that its creator sets."""
-    names = ("title", "description", "notes", "status", "priority", "start_at", "estimate_minutes")
-    values: dict[str, Any] = {name: getattr(new, name) for name in names}
-    values["tags"] = list(new.tags)
-    if new.due_at is not None:
-        values["due_at"] = new.due_at
-    if new.due_on is not None:
-        values["due_on"] = new.due_on
+    values = rules.given_by(new, RULES)
+    values |= {name: value for name in _DUE if (value := getattr(new, name)) is not None}
     return checked(work, values)
 
 
 def checked(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given fields, each validated, and what follows from them."""
-    values: dict[str, Any] = {}
-    if "title" in given:
-        values["title"] = rules.text(given["title"], ("title",), least=1, most=200)
-    if "description" in given:
-        values["description"] = rules.optional_text(
-            given["description"], ("description",), most=10_000, multiline=True
-        )
-    if "notes" in given:
-        values["notes"] = rules.optional_text(given["notes"], ("notes",), most=500, multiline=True)
-    if "priority" in given:
-        values["priority"] = rules.not_null(given["priority"], ("priority",))
-    if "status" in given:
-        status: TaskStatus = rules.not_null(given["status"], ("status",))
-        values["status"] = status
-        values["completed_at"] = work.now if status is TaskStatus.COMPLETED else None
-    if "start_at" in given:
-        values["start_at"] = rules.moment(given["start_at"], ("start_at",))
-    if "estimate_minutes" in given:
-        values["estimate_minutes"] = rules.whole_number(
-            given["estimate_minutes"], ("estimate_minutes",), least=0, most=1_000_000
-        )
-    if "tags" in given:
-        values["tags"] = rules.tags(given["tags"], ("tags",))
+    values = rules.checked(RULES, given)
+    if "status" in values:
+        values["completed_at"] = work.now if values["status"] is TaskStatus.COMPLETED else None
+    if "tags" in values:
         values["tag_keys"] = [rules.tag_key(tag) for tag in values["tags"]]
     values.update(_due(work, given))
     return values

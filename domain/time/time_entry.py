@@ -36,6 +36,7 @@ from domain import locks, rules
 from domain.time.time_values import (
     LONGEST,
     TIMES,
+    WORDS,
     NewTimeEntry,
     Span,
     changed_span,
@@ -135,16 +136,14 @@ async def create_many(
 
 def check_values(work: Work, new: NewTimeEntry) -> None:
     """Raise for values that no entry can have."""
-    checked_words({"description": new.description, "billable": new.billable, "tags": new.tags})
+    checked_words(rules.given_by(new, WORDS))
     new_span(work, new)
 
 
 def _drafted(
     work: Work, new: NewTimeEntry, places: Places, taken: Collection[UUID]
 ) -> tuple[TimeEntry, Span, Place]:
-    words = checked_words(
-        {"description": new.description, "billable": new.billable, "tags": new.tags}
-    )
+    words = checked_words(rules.given_by(new, WORDS))
     span = new_span(work, new)
     place = places.of(new.project_id, new.task_id)
     demand_unlocked(work, place.project, span, place=_named(new.task_id))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -47,6 +48,21 @@ class NewTimeEntry:
     tags: Sequence[str] = field(default_factory=tuple)
     id: UUID | None = None
     force: bool = False
+
+
+# How each of an entry's words is checked.
+WORDS: Mapping[str, rules.Rule] = {
+    "description": partial(rules.optional_text, most=500),
+    "billable": rules.not_null,
+    "tags": lambda value, path: rules.tags(value or (), path),
+}
+_PLACE = ("project_id", "task_id")
+# What an update may name.
+CHANGEABLE = frozenset({*WORDS, *TIMES, *_PLACE})
+# What a timer is started with.
+STARTABLE = frozenset({*WORDS, *_PLACE})
+
+rules.demand_all_used(NewTimeEntry, WORDS, (*TIMES, *_PLACE, "id", "force"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +232,8 @@ def _checked(work: Work, span: Span, *, force: bool) -> Span:
 
 def checked_words(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The columns for description, billable and tags, if given."""
-    values: dict[str, Any] = {}
-    if "description" in changes:
-        values["description"] = rules.optional_text(
-            changes["description"], ("description",), most=500
-        )
-    if "billable" in changes:
-        values["billable"] = rules.not_null(changes["billable"], ("billable",))
-    if "tags" in changes:
-        values["tags"] = rules.tags(changes["tags"] or (), ("tags",))
+    values = rules.checked(WORDS, changes)
+    if "tags" in values:
         values["tag_keys"] = [rules.tag_key(tag) for tag in values["tags"]]
     return values
 

@@ -7,11 +7,13 @@ import { AccountBar } from "./AccountBar";
 import type { ExplorerConfig } from "./config";
 import { EXAMPLES } from "./examples";
 import { EXAMPLES_PLUGIN } from "./ExamplesPlugin";
+import { EXPLAIN_PLUGIN } from "./ExplainPlugin";
 import type { SessionView } from "./session";
 import type { Transport } from "./transport";
 
 // GraphiQL compares plugins and tabs by identity: they are made once.
 const PLUGINS = [explorerPlugin({ showAttribution: false }), HISTORY_PLUGIN, EXAMPLES_PLUGIN];
+const PLUGINS_IN_DEVELOPMENT = [...PLUGINS, EXPLAIN_PLUGIN];
 const TABS = EXAMPLES.map(({ query, variables }) => ({ query, variables }));
 
 export function App({ config, transport }: { config: ExplorerConfig; transport: Transport }) {
@@ -22,7 +24,7 @@ export function App({ config, transport }: { config: ExplorerConfig; transport: 
       <AccountBar config={config} session={session} view={view} />
       <GraphiQL
         fetcher={fetcher}
-        plugins={PLUGINS}
+        plugins={config.environment === "development" ? PLUGINS_IN_DEVELOPMENT : PLUGINS}
         defaultTabs={TABS}
         defaultEditorToolsVisibility="variables"
         shouldPersistHeaders={false}

@@ -5,6 +5,7 @@ export interface Operation {
   query: string;
   operationName?: string | null | undefined;
   variables?: Record<string, unknown> | null | undefined;
+  extensions?: Record<string, unknown> | undefined;
 }
 
 export type Headers = Record<string, string>;

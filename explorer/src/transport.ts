@@ -12,6 +12,7 @@
 import type { Fetcher, FetcherParams, Observable } from "@graphiql/toolkit";
 import { getOperationAST, OperationTypeNode, parse, type ExecutionResult, type GraphQLError } from "graphql";
 import { CloseCode, createClient, type Client, type SubscribePayload } from "graphql-ws";
+import { EXPLAIN } from "./explain";
 import { isUnauthenticated, post, type Headers, type Operation } from "./graphql";
 import { Session } from "./session";
 
@@ -46,9 +47,9 @@ export class Transport {
   readonly fetcher: Fetcher = (parameters, options) => {
     const headers = (options?.headers ?? {}) as Headers;
     const { operation, isSubscription } = settle(parameters);
-    return isSubscription
-      ? this.#overSocket(operation, headers)
-      : this.#overHttp(operation, headers).catch(asResult);
+    if (isSubscription) return this.#overSocket(operation, headers);
+    operation.extensions = EXPLAIN.extensions(operation.operationName);
+    return this.#overHttp(operation, headers).then((result) => EXPLAIN.take(result), asResult);
   };
 
   async #overHttp(operation: Operation, headers: Headers): Promise<ExecutionResult> {

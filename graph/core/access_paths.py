@@ -36,6 +36,7 @@ from sqlalchemy import (
 from auth import access
 from auth.viewer import Viewer
 from db.base import Base
+from graph.core.explain import note_access_path
 
 # This many rows are read and sorted for a page within a millisecond or two.
 MOST: Final = 1_000
@@ -117,11 +118,23 @@ class AccessPaths:
         """
         begun = time.perf_counter()
         rows = await fetch
+        seconds = time.perf_counter() - begun
         if not counted:
-            self.record_scan(viewer, model, time.perf_counter() - begun)
+            note_access_path("scan", self._why_scan(viewer, model))
+            self.record_scan(viewer, model, seconds)
         elif rows:
-            self.record_lookup(viewer, model, few=getattr(rows[0], FEW, True))
+            few = getattr(rows[0], FEW, True)
+            self.record_lookup(viewer, model, few=few)
+            path, bound = ("candidates", "at most") if few else ("scan", "more than")
+            note_access_path(path, f"the viewer can see {bound} {MOST:,} rows")
+        else:
+            note_access_path("candidates", "no row was found")
         return rows
+
+    def _why_scan(self, viewer: Viewer, model: type[Base]) -> str:
+        if self._known.get((viewer.user_id, model)):
+            return f"the viewer could see more than {MOST:,} rows when last asked"
+        return f"no scan by this viewer has taken more than {1000 * self.slow_seconds:g} ms"
 
     def record_scan(self, viewer: Viewer, model: type[Base], seconds: float) -> None:
         """Note that a scan for a list took this long."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from auth.limits import Budget, Limits
 from auth.request import RequestInfo
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from events.bus import Bus
     from events.live import LiveEvents
     from files.service import Files
-    from graph.engine.run import Observer
-    from graph.engine.serialization import PlanColumns
-    from graph.kit.page_rows import PageReader
+
+T = TypeVar("T")
 
 
 def utc_now() -> dt.datetime:
@@ -74,34 +73,32 @@ class Context:
     now: dt.datetime
     # aiodataloader's loaders of the standard executor, by plan field and arguments.
     loaders: dict[Any, Any] = field(default_factory=dict)
-    # graph.kit.loading's object loaders, by model.
-    objects: dict[Any, Any] = field(default_factory=dict)
-    # graph.kit.page_rows's reader of pages.
-    pages: PageReader | None = None
-    # How many fields the batch engine runs concurrently now; 0 if that is not known.
-    branches: int = 0
     # The operation's selection index, if the executor keeps one with the document.
     selection_index: SelectionIndex | None = None
-    # What the batch engine reads for an operation that it serializes; see
-    # `graph.engine.serialization`.
-    columns: PlanColumns | None = None
     # Taken before anything else is read, if the operation selects it; see
-    # `graph.types.events.event`.
+    # `graph.request.event_cursor`.
     event_cursor: str | None = None
     # The remaining budget that this operation is charged to; None if it is not charged.
     budget: Budget | None = None
-    # Called for every plan field that the batch engine runs; see `graph.engine.run`.
-    observe: Observer | None = None
     # The response's `extensions`.
     extensions: dict[str, Any] = field(default_factory=dict)
     # Set by a mutation that returns credentials (`sessionRefresh`): the WebSocket of the same user
     # that sent it continues with them.
     renewed: Credentials | None = None
 
+    # Objects of other layers, by their class; see `of`.
+    _parts: dict[Any, Any] = field(default_factory=dict)
+
+    def of(self, kind: Callable[[Context], T]) -> T:
+        """The operation's single object of this class, made on first use."""
+        part = self._parts.get(kind)
+        if part is None:
+            part = self._parts[kind] = kind(self)
+        return cast("T", part)
+
     def release(self) -> None:
         """Drop what was read. The loaders and the context refer to each other, and would otherwise
         stay in memory, with their rows, until the garbage collector runs.
         """
-        self.objects.clear()
+        self._parts.clear()
         self.loaders.clear()
-        self.pages = None

@@ -99,10 +99,6 @@ class ColumnField(_Field):
         convert = self.convert
         if convert is None:
             return values
-        # A converter that can convert a whole column faster has a method of this name.
-        whole: Callable[[Sequence[Any]], Sequence[Any]] | None = getattr(convert, "column", None)
-        if whole is not None:
-            return whole(values)
         return [None if value is None else convert(value) for value in values]
 
 

@@ -61,16 +61,13 @@ class Encoder:
     __slots__ = ("head",)
 
     def __init__(self, model: type[Base]) -> None:
+        if model not in PREFIXES:
+            raise TypeError(f"{model.__name__} has no prefix in graph/core/ids.py.")
         self.head = PREFIXES[model] + "_"
 
     def __call__(self, value: UUID) -> str:
         """One id."""
         return self.head + value.hex
-
-    def column(self, values: Sequence[UUID | None]) -> list[str | None]:
-        """Many ids at once (batch engine); null stays null."""
-        head = self.head
-        return [None if value is None else head + value.hex for value in values]
 
 
 def split(text: str, path: Sequence[str | int]) -> tuple[type[Base], UUID]:

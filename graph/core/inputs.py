@@ -6,7 +6,8 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from strawberry.types.maybe import Some
+
+from graph.core.node import described_enum
 
 TAKE_OVER = (
     "If true, you take over the object from the API key that created it: it acts with your "
@@ -64,16 +65,6 @@ def given(value: Any) -> Any:
     return None if value is strawberry.UNSET else value
 
 
-def changes_of(data: Any, *names: str) -> dict[str, Any]:
-    """The fields of an update that were given (`Maybe` fields that are `Some`), by name."""
-    found = {}
-    for name in names:
-        value = getattr(data, name)
-        if isinstance(value, Some):
-            found[name] = value.value
-    return found
-
-
 @strawberry.input
 class MutationInput:
     """The fields of every mutation's input."""
@@ -93,3 +84,20 @@ class UpdateInput(MutationInput):
         "Applies the change only if the object's `version` is still this one. Otherwise the "
         "mutation fails with `CONFLICT` and the payload has the current object."
     )
+
+
+class BulkOnError(Enum):
+    """What a bulk mutation does if an item fails."""
+
+    ROLLBACK = "ROLLBACK"
+    CONTINUE = "CONTINUE"
+
+
+described_enum(
+    BulkOnError,
+    "What a bulk mutation does if an item fails.",
+    {
+        BulkOnError.ROLLBACK: "No item is changed.",
+        BulkOnError.CONTINUE: "The other items are changed.",
+    },
+)

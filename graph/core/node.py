@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # The GraphQL type's name of each model, and SQL expressions that types added to models.
 TYPE_NAMES: dict[type[Base], str] = {}
+# The types that are declared by `node_type`.
+NODE_TYPES: list[type[Any]] = []
 EXPRESSIONS: dict[tuple[type[Base], str], Expression] = {}
 
 
@@ -66,6 +68,7 @@ def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T
         is_type_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
         TYPE_NAMES[model] = cls.__name__
         declared: type[T] = strawberry.type(cls, description=description)
+        NODE_TYPES.append(declared)
         return declared
 
     return declare
@@ -105,7 +108,13 @@ def permission_field(
 def described_enum(
     enum: EnumMeta, description: str, values: Mapping[Any, str], *, name: str | None = None
 ) -> None:
-    """Show a Python enum in the schema, with a description of every member."""
+    """Show a Python enum in the schema, with a description of every member.
+
+    Raises `TypeError`, which names the members that have none.
+    """
+    bare = [member.name for member in enum if member not in values]  # type: ignore[var-annotated]
+    if bare:
+        raise TypeError(f"{enum.__name__} has no description of {', '.join(bare)}.")
     strawberry.enum(enum, description=description, name=name)
     definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]
     texts = {member.name: text for member, text in values.items()}
@@ -115,6 +124,7 @@ def described_enum(
 
 __all__ = [
     "EXPRESSIONS",
+    "NODE_TYPES",
     "TYPE_NAMES",
     "ColumnField",
     "Node",

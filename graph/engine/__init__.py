@@ -2,15 +2,13 @@
 
 The standard executor calls every field of every object by itself; for 2,000 comments with an
 author that is tens of thousands of calls, tasks and futures. Here an operation becomes a plan
-(`plan`), a plan is run breadth first over columns (`run`, `columns`, `batch`), and only where
-something failed is the answer walked object by object (`errors`). `executor` is the way in: beside
-Strawberry's own, and instead of it.
+(`planning`), a plan is run breadth first over columns (`run`, `columns`, `sources`), and only where
+something failed is the answer walked object by object (`replay`). `executor` is the way in.
 
 Results may share objects: the same author under a hundred comments is one dict in the answer.
 Treat `data` as read-only.
 """
 
-from graph.engine.check import unbatched_fields
-from graph.engine.executor import BatchExecutor, Executed, execute
+from graph.engine.executor import execute
 
-__all__ = ["BatchExecutor", "Executed", "execute", "unbatched_fields"]
+__all__ = ["execute"]

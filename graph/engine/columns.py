@@ -33,7 +33,6 @@ from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from db.read import labels_of
-from graph.engine.replay import Failed
 
 Column = Sequence[Any]
 # Completes values, given the set of the types of those that are not null; None for a dirty column.
@@ -41,6 +40,15 @@ Completer = Callable[[set[type], Column], Column | None]
 Assembler = Callable[[int, Sequence[Column]], list[dict[str, Any]]]
 
 _LISTS = frozenset({list, tuple})
+
+
+class Failed:
+    """Takes the place of a value that failed in a column. Never leaves the engine."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Parents:
@@ -214,7 +222,7 @@ def _enum(type_: GraphQLEnumType) -> Completer:
 
 def _scalar(coerce: Callable[[Any], Any]) -> tuple[Completer, bool]:
     passes = coerce is GraphQLScalarType.serialize
-    # A serializer that can write a whole column for less, nulls and all, has this method.
+    # A serializer that can convert a whole column faster, including nulls, has this method.
     nullable: Callable[[Column], Column] | None = getattr(coerce, "nullable_column", None)
     whole = nullable or partial(_one_by_one, coerce)
 

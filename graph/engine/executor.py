@@ -1,9 +1,4 @@
-"""The way in: run an operation by the batch engine where it can, else by the standard executor.
-
-- `execute` is the server's own entry: a validated document in, a result out.
-- `BatchExecutor` is the entry through Strawberry itself (`strawberry.Schema(...,
-  execution_context_class=BatchExecutor)`), so that `schema.execute` and each delivery of
-  `schema.subscribe` take the same way.
+"""The way in: run an operation by the batch engine if it can, else by the standard executor.
 
 An operation falls back as a whole, before anything of it has run, and visibly: each is counted by
 its reason, and every result says which engine made it.
@@ -11,9 +6,8 @@ its reason, and every result says which engine made it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
 from graphql import (
     DocumentNode,
@@ -27,13 +21,15 @@ from graphql import execute as execute_standard
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.executor import Executor, default_field_resolver, default_type_resolver
 from graphql.execution.get_variable_signature import get_variable_signature
-from graphql.pyutils import AwaitableOrValue
 from prometheus_client import Counter
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.engine.plan import Plan, Planner, Unplannable
-from graph.engine.run import Data, Run
+from graph.core.executed import Executed
+from graph.engine.explain import Explanation
+from graph.engine.planning import Planner, Unplannable
+from graph.engine.run import Run
+from graph.engine.state import EngineState
 
 FALLBACKS: Final = Counter(
     "taskloom_engine_fallbacks",
@@ -44,20 +40,6 @@ _PLANNER: Final = "taskloom-planner"
 
 # Strawberry's is quicker and right, but not annotated as graphql-core wants it.
 _is_awaitable: Final = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
-
-Engine = Literal["batch", "standard"]
-
-
-class Executed(ExecutionResult):
-    """A result that says which engine made it."""
-
-    __slots__ = ("engine",)
-
-    def __init__(
-        self, data: Data | None, errors: list[GraphQLError] | None, engine: Engine
-    ) -> None:
-        super().__init__(cast("dict[str, Any] | None", data), errors)
-        self.engine: Engine = engine
 
 
 def planner_of(schema: GraphQLSchema) -> Planner:
@@ -79,18 +61,40 @@ async def execute(
     operation: OperationDefinitionNode | None = None,
     standard: bool = False,
     serialized: bool = False,
+    explain: bool = False,
 ) -> Executed:
     """Execute a query, a mutation, or one delivery of a subscription (`root_value`: the event).
 
-    The document must have been validated; `operation` is that of `operation_name`, for those who
-    know it. Failures of fields are errors of the result, as are
+    The document must have been validated; `operation` is that of `operation_name`, if the
+    caller knows it. Failures of fields are errors of the result, as are
     variables that do not fit and an operation that is not there; then `data` is None. No message
     suggests a name of the schema. `standard` turns the batch engine off. `serialized`: `data` may
     be an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
+    `explain`: note in the context's `extensions` what the run did (`graph.engine.explain`).
     """
+    if explain:
+        explanation = context_value.of(EngineState).explanation = Explanation()
+        try:
+            with explanation.hearing(context_value.services.database):
+                return await execute(
+                    schema,
+                    document,
+                    context_value=context_value,
+                    root_value=root_value,
+                    raw_variable_values=raw_variable_values,
+                    operation_name=operation_name,
+                    operation=operation,
+                    standard=standard,
+                    serialized=serialized,
+                )
+        finally:
+            # Also of an operation that was stopped by its time limit.
+            context_value.extensions["explain"] = explanation.report()
     given = raw_variable_values or {}
 
-    def by_standard() -> Awaitable[Executed]:
+    def by_standard(reason: str | None = None) -> Awaitable[Executed]:
+        if (explanation := context_value.of(EngineState).explanation) is not None:
+            explanation.engine, explanation.reason = "standard", reason
         return _standard(
             schema,
             document,
@@ -116,7 +120,7 @@ async def execute(
         plan = planner.plan(known, variables)
     except Unplannable as error:
         FALLBACKS.labels(error.reason).inc()
-        return await by_standard()
+        return await by_standard(error.reason)
 
     def executor() -> Executor[Any]:
         return StrawberryGraphQLCoreExecutionContext(
@@ -163,7 +167,7 @@ async def _standard(schema: GraphQLSchema, document: DocumentNode, **given: Any)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
-    """The operation to run; None where there is not exactly one, which is told elsewhere."""
+    """The operation to run; None if there is not exactly one, which is reported elsewhere."""
     found = [
         node
         for node in document.definitions
@@ -185,36 +189,3 @@ def fragments_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, Fra
                     signatures[signature.name] = signature
             fragments[node.name.value] = FragmentDetails(node, signatures or None)
     return fragments
-
-
-class BatchExecutor(StrawberryGraphQLCoreExecutionContext):
-    """graphql-core's executor for Strawberry, with the batch engine in the place of its heart."""
-
-    def execute_operation(self, serially: bool | None = None) -> AwaitableOrValue[Any]:
-        """An awaitable of the result; what the standard executor gives where it has to help."""
-        try:
-            plan = self._plan()
-        except Unplannable as error:
-            FALLBACKS.labels(error.reason).inc()
-            return super().execute_operation(serially)
-        run = Run(plan, self.context_value, self.variable_values, self.root_value, lambda: self)
-        return _run(run)
-
-    def _plan(self) -> Plan:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            raise Unplannable("synchronous") from None
-        if self.middleware_manager is not None and self.middleware_manager.middlewares:
-            raise Unplannable("middleware")
-        if self.abort_signal is not None or self.hooks is not None:
-            raise Unplannable("hooks")
-        if not self.error_propagation:
-            raise Unplannable("directive")
-        planner = planner_of(self.schema)
-        known = planner.operation(
-            self.operation,
-            lambda: self.fragments,
-            getattr(self.context_value, "selection_index", None),
-        )
-        return planner.plan(known, self.variable_values)

@@ -1,77 +1,68 @@
-"""Plans: what an operation asks of a schema, worked out once and kept.
+"""Plans as data: what an operation asks of a schema, and how its answer is put together.
 
 A plan is a tree: an `ObjectPlan` for each place where objects of one type stand, with a `FieldPlan`
-for each response key there. It is made with graphql-core's own `collect_fields`, so fragments,
-merging, `@skip` and `@include` are the specification's; hence it depends on the operation and on
-the variables that decide those two directives, and on nothing else. Arguments are read from the
-variables at every execution, save those made of constants alone.
-
-What the engine does not do makes the operation `Unplannable`; the standard executor then runs it.
+for each response key there. `graph.engine.planning` makes plans, `graph.engine.run` runs them.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Protocol
 
 from graphql import (
-    DirectiveNode,
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLError,
     GraphQLField,
-    GraphQLLeafType,
     GraphQLObjectType,
     GraphQLOutputType,
-    GraphQLSchema,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    OperationType,
-    SelectionSetNode,
-    VariableNode,
-    get_named_type,
-    is_leaf_type,
-    is_list_type,
-    is_non_null_type,
-    is_object_type,
+    GraphQLResolveInfo,
 )
-from graphql.execution.collect_fields import (
-    FieldDetails,
-    FragmentDetails,
-    collect_fields,
-    collect_subfields,
-)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails
 from graphql.execution.values import VariableValues
 
-from graph.core.selection import DEFINITION, Selection, SelectionIndex, concrete_types
-from graph.engine.columns import Assembler, Column, LeafColumn, assembler, complete_lists
-from graph.engine.inputs import Inputs
-from graph.engine.serialization import ObjectText, PlanColumns, object_text
-from graph.engine.sources import Arguments, Source, source_of
-from graph.engine.variables import Coercers, Variables
+from graph.core.context import Context
+from graph.core.selection import Selection, SelectionIndex
+from graph.engine.arguments import Arguments
+from graph.engine.columns import Assembler, Column, LeafColumn, Parents, complete_lists
+from graph.engine.sql_json import Columns, JsonSpan, Part
 
-# Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
-# fields, and what the nodes that it keeps alive take for each character of the document.
-BYTES_PER_FIELD: Final = 2_048
-BYTES_PER_CHARACTER: Final = 80
-# Sixteen MiB of plans for each schema.
-CACHE_BYTES: Final = 16 * 2**20
-# Written plans have statements of their own, by their aliases and the order of their fields. Those
-# of an operation that does not come again are not worth PostgreSQL's planning, nor their memory.
-SERIALIZED_AFTER: Final = 3
-# Two variables that decide about fields make four plans; more of an operation are not kept.
-PLANS_PER_OPERATION: Final = 16
+# Makes the objects' texts of the number of objects and the columns of texts.
+TextAssembler = Callable[[int, Sequence[Column]], list[str]]
 
 
-class Unplannable(Exception):  # noqa: N818 - no error: the standard executor does it
-    """The engine does not do this operation. `reason` is one word, for the metric."""
+class Execution(Protocol):
+    """The part of a run that sources need."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def context(self) -> Context:
+        """The operation's context."""
+
+    @property
+    def variables(self) -> VariableValues:
+        """The operation's variables, coerced."""
+
+    def info(self, field: FieldPlan) -> GraphQLResolveInfo[Any]:
+        """The `info` of an ordinary resolver."""
+
+
+class Source(ABC):
+    """Where the values of a field come from. `waits`: from `fetch`, and not from `values`."""
+
+    waits: bool = False
+    # The kind of source, in one word, for `graph.engine.explain`.
+    kind: str
+    # The attribute that the values come from, for those that come from one.
+    column: str | None = None
+
+    @abstractmethod
+    def values(self, run: Execution, field: FieldPlan, parents: Parents) -> Column:
+        """A value, or an exception, for each of the parents."""
+
+    async def fetch(self, run: Execution, field: FieldPlan, parents: Parents) -> Column:
+        """The same, where it has to be waited for."""
+        return self.values(run, field, parents)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +97,7 @@ class Shape:
 
     @property
     def is_text(self) -> bool:
-        """Whether the objects inside all lists can be written."""
+        """Whether the objects inside all lists can be serialized."""
         if self.item is not None:
             return self.item.is_text
         return self.plan is not None and self.plan.text is not None
@@ -148,7 +139,7 @@ class ObjectPlan:
     assemble: Assembler
     requested: int
     waits: bool
-    # How they are written; None where objects of several types stand at one place below.
+    # How they are serialized; None if a position below has objects of several types.
     text: ObjectText | None = None
     by_key: dict[str, FieldPlan] = field(init=False)
     # Those of the fields that have to be waited for.
@@ -157,6 +148,59 @@ class ObjectPlan:
     def __post_init__(self) -> None:
         self.by_key = {field.key: field for field in self.fields}
         self.waiting = tuple(field for field in self.fields if field.waits)
+
+
+@dataclass(slots=True, eq=False)
+class TextSegment:
+    """A part of an object's text: one field, or a span of several that come as one text."""
+
+    fields: tuple[FieldPlan, ...]
+    span: JsonSpan | None = None
+    # Of a span: assembles its texts from its fields' if the rows do not have it.
+    assemble: TextAssembler | None = None
+    # Whether the database's text may hold a value that the schema does not know.
+    may_be_unknown: bool = field(init=False)
+    # All fields of a span, including those of the objects in it.
+    covered: tuple[FieldPlan, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.covered = tuple(all_fields(self.fields))
+        parts = self.span.parts if self.span is not None else ()
+        self.may_be_unknown = any(part.may_be_unknown for part in parts)
+
+
+@dataclass(slots=True, eq=False)
+class ObjectText:
+    """How the objects of a position are serialized. `requested`: how many columns of their rows
+    are read.
+    """
+
+    segments: tuple[TextSegment, ...]
+    assemble: TextAssembler
+    requested: int
+    # The fields to wait for: those of the plan that are in no span.
+    waiting: tuple[FieldPlan, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...] | None:
+        """The whole object, if it is a single span."""
+        span = self.segments[0].span if len(self.segments) == 1 else None
+        return span.parts if span is not None and span.whole else None
+
+
+@dataclass(slots=True)
+class PlanColumns:
+    """What a serialized run of a plan reads of rows.
+
+    `objects`: by the type's name, of objects that are read once for all places; `relations`: the
+    to-one relations that are asked for of them; `pages`: by the selection of a list's field, of its
+    rows. `statements`: kept for the plan, like those of a selection index for the operation.
+    """
+
+    objects: Mapping[str, Columns]
+    relations: Mapping[str, tuple[str, ...]]
+    pages: Mapping[Selection, Columns]
+    statements: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -172,292 +216,13 @@ class Plan:
     serial: bool
     size: int
     uses: int = 0
-    _columns: PlanColumns | None = None
-
-    @property
-    def columns(self) -> PlanColumns:
-        """What is read for it where it is written."""
-        if self._columns is None:
-            self._columns = PlanColumns.of(self.root)
-        return self._columns
+    # What a serialized run reads; worked out for the first of them.
+    columns: PlanColumns | None = None
 
 
-class PlannedOperation:
-    """An operation with its outline and its plans, by the values of the deciding variables.
-
-    The outline is the one that is kept with the document, where there is one, so that statements
-    are built once for both.
-    """
-
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        operation: OperationDefinitionNode,
-        fragments: Mapping[str, FragmentDetails],
-        coercers: Coercers,
-        selection_index: SelectionIndex | None = None,
-    ) -> None:
-        self.node = operation
-        self.fragments = dict(fragments)
-        definitions = {name: fragment.definition for name, fragment in fragments.items()}
-        self.definitions = definitions
-        if selection_index is None or selection_index.operation is not operation:
-            selection_index = SelectionIndex(schema, operation, definitions)
-        self.selection_index = selection_index
-        source = operation.loc and operation.loc.source
-        self.size = BYTES_PER_CHARACTER * len(source.body) if source else BYTES_PER_FIELD
-        self.deciding: tuple[str, ...] = ()
-        # A reason in place of a plan: Unplannable, and known to be.
-        self.plans: OrderedDict[tuple[Any, ...], Plan | str] = OrderedDict()
-        self.refused: str | None = None
-        self.variables = Variables(coercers, operation.variable_definitions or ())
-        try:
-            self.deciding = tuple(sorted(set(self._deciding())))
-        except Unplannable as error:
-            self.refused = error.reason
-
-    def _deciding(self) -> Iterator[str]:
-        if self.node.directives:
-            raise Unplannable("directive")
-        if any(fragment.variable_signatures for fragment in self.fragments.values()):
-            raise Unplannable("fragment_variables")
-        yield from self._deciding_in(self.node.selection_set, set())
-
-    def _deciding_in(self, selections: SelectionSetNode, seen: set[str]) -> Iterator[str]:
-        for node in selections.selections:
-            for directive in node.directives or ():
-                yield from _variables_of(directive)
-            inner = None
-            if isinstance(node, FieldNode | InlineFragmentNode):
-                inner = node.selection_set
-            elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
-                seen.add(node.name.value)
-                if fragment := self.definitions.get(node.name.value):
-                    inner = fragment.selection_set
-            if inner is not None:
-                yield from self._deciding_in(inner, seen)
-
-
-def _variables_of(directive: DirectiveNode) -> Iterator[str]:
-    name = directive.name.value
-    if name in {"defer", "stream"}:
-        raise Unplannable("incremental")
-    if name not in {"skip", "include"}:
-        raise Unplannable("directive")
-    for argument in directive.arguments or ():
-        if isinstance(argument.value, VariableNode):
-            yield argument.value.name.value
-
-
-class Planner:
-    """The plans of a schema, bounded in bytes, the least recently used given up first."""
-
-    def __init__(self, schema: GraphQLSchema, max_bytes: int = CACHE_BYTES) -> None:
-        self.schema = schema
-        self.strawberry = schema.extensions[DEFINITION]
-        self.inputs = Inputs(self.strawberry)
-        self.coercers = Coercers(schema)
-        self.leaves: dict[str, LeafColumn] = {}
-        self.max_bytes = max_bytes
-        # After how many runs a plan is written; see graph.engine.serialization.
-        self.serialized_after = SERIALIZED_AFTER
-        self.bytes = 0
-        # By the identity of the operation's node, which the entry keeps alive.
-        self._operations: OrderedDict[int, PlannedOperation] = OrderedDict()
-
-    def operation(
-        self,
-        operation: OperationDefinitionNode,
-        fragments: Callable[[], Mapping[str, FragmentDetails]],
-        selection_index: SelectionIndex | None = None,
-    ) -> PlannedOperation:
-        """What is known of an operation, from its first execution on."""
-        known = self._operations.get(id(operation))
-        if known is None:
-            known = PlannedOperation(
-                self.schema, operation, fragments(), self.coercers, selection_index
-            )
-            self._operations[id(operation)] = known
-            self.bytes += known.size
-            self._make_room(known)
-        else:
-            self._operations.move_to_end(id(operation))
-        return known
-
-    def plan(self, known: PlannedOperation, variables: VariableValues) -> Plan:
-        """The operation's plan for these variables, made if there is none; or `Unplannable`."""
-        if known.refused is not None:
-            raise Unplannable(known.refused)
-        coerced = variables.coerced
-        key = tuple([coerced.get(name) for name in known.deciding])
-        plan = known.plans.get(key)
-        if plan is None:
-            try:
-                plan = _Builder(self, known, variables).build()
-            except Unplannable as error:
-                plan = error.reason
-            known.plans[key] = plan
-            self.bytes += _size(plan)
-            self._make_room(known)
-        if isinstance(plan, str):
-            raise Unplannable(plan)
-        return plan
-
-    def _make_room(self, keep: PlannedOperation) -> None:
-        while len(keep.plans) > PLANS_PER_OPERATION:
-            self.bytes -= _size(keep.plans.popitem(last=False)[1])
-        while self.bytes > self.max_bytes and len(self._operations) > 1:
-            _, gone = self._operations.popitem(last=False)
-            self.bytes -= gone.size + sum(map(_size, gone.plans.values()))
-
-    def __len__(self) -> int:
-        return len(self._operations)
-
-
-def _size(plan: Plan | str) -> int:
-    return 0 if isinstance(plan, str) else plan.size * BYTES_PER_FIELD
-
-
-class _Builder:
-    """Makes one plan. Equal places (a type under the same nodes) share their object plan."""
-
-    def __init__(
-        self, planner: Planner, operation: PlannedOperation, variables: VariableValues
-    ) -> None:
-        self.planner = planner
-        self.schema = planner.schema
-        self.operation = operation
-        self.variables = variables
-        self.size = 0
-        self._objects: dict[tuple[str, tuple[int, ...]], ObjectPlan] = {}
-        # The names of stretches. Numbers, so that plans that write the same have the same
-        # statements.
-        self._stretches: dict[Any, str] = {}
-        # How many lists are around the place that is planned now.
-        self._lists = 0
-
-    def build(self) -> Plan:
-        node = self.operation.node
-        root_type = self.schema.get_root_type(node.operation)
-        if root_type is None:
-            raise Unplannable("invalid")
-        if self.planner.strawberry.exception_handlers:
-            raise Unplannable("exception_handler")
-        try:
-            grouped = collect_fields(
-                self.schema, self.operation.fragments, self.variables, root_type, node
-            ).grouped_field_set
-            root = self._object(root_type, grouped)
-        except GraphQLError as error:
-            # The standard executor finds it again, and tells it in its words.
-            raise Unplannable("invalid") from error
-        except RecursionError as error:
-            raise Unplannable("depth") from error
-        serial = node.operation is OperationType.MUTATION
-        known = self.operation
-        return Plan(
-            root, known.selection_index, known.definitions, known.fragments, serial, self.size
-        )
-
-    def _object(
-        self, type_: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]]
-    ) -> ObjectPlan:
-        keys: list[tuple[str, str | None]] = []
-        fields: list[FieldPlan] = []
-        for key, details in grouped.items():
-            name = details[0].node.name.value
-            if name == "__typename":
-                keys.append((key, type_.name))
-                continue
-            if name.startswith("__"):
-                raise Unplannable("introspection")
-            definition = type_.fields.get(name)
-            if definition is None:  # Only in a document that was not validated.
-                raise Unplannable("invalid")
-            keys.append((key, None))
-            fields.append(self._field(type_, key, name, definition, details))
-        self.size += 1 + len(fields)
-        plan = ObjectPlan(
-            type_,
-            tuple(fields),
-            assembler(tuple(keys)),
-            requested=len({field.source.column for field in fields if field.source.column}),
-            waits=any(field.waits for field in fields),
-        )
-        plan.text = object_text(plan, keys, self._span, few=self._lists <= 1)
-        return plan
-
-    def _span(self, content: tuple[str, Any, bool]) -> str:
-        of_type = [known for known in self._stretches if known[0] == content[0]]
-        return self._stretches.setdefault(content, f"written_{len(of_type)}")
-
-    def _field(
-        self,
-        parent_type: GraphQLObjectType,
-        key: str,
-        name: str,
-        definition: GraphQLField,
-        details: list[FieldDetails],
-    ) -> FieldPlan:
-        nodes = [detail.node for detail in details]
-        selection = self.operation.selection_index.selection(nodes, get_named_type(definition.type))
-        source = source_of(definition, selection)
-        if source is None:
-            raise Unplannable("field")
-        shape = self._shape(definition.type, details)
-        plans = shape.plans_below
-        return FieldPlan(
-            key=key,
-            name=name,
-            parent_type=parent_type,
-            definition=definition,
-            details=details,
-            nodes=nodes,
-            shape=shape,
-            source=source,
-            selection=selection,
-            arguments=Arguments(self.planner.inputs, definition, nodes[0]),
-            plans=plans,
-            waits=source.waits
-            or (plans is not None and any(plan.waits for plan in plans.values())),
-        )
-
-    def _shape(
-        self, type_: GraphQLOutputType, details: list[FieldDetails], *, nonnull: bool = False
-    ) -> Shape:
-        if is_non_null_type(type_):
-            return self._shape(type_.of_type, details, nonnull=True)
-        if is_list_type(type_):
-            self._lists += 1
-            item = self._shape(type_.of_type, details)
-            self._lists -= 1
-            return Shape(nonnull, type_, item=item)
-        if is_leaf_type(type_):
-            return Shape(nonnull, type_, leaf=self._leaf(type_))
-        plans = {
-            concrete.name: self._below(concrete, details)
-            for concrete in concrete_types(self.schema, get_named_type(type_))
-        }
-        plan = plans[type_.name] if is_object_type(type_) else None
-        return Shape(nonnull, type_, plans=plans, plan=plan)
-
-    def _below(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> ObjectPlan:
-        place = (type_.name, tuple([id(detail.node) for detail in details]))
-        plan = self._objects.get(place)
-        if plan is None:
-            collected = collect_subfields(
-                self.schema,
-                self.operation.fragments,
-                self.variables,
-                self.operation.node,
-                type_,
-                details,
-            )
-            plan = self._objects[place] = self._object(type_, collected.grouped_field_set)
-        return plan
-
-    def _leaf(self, type_: GraphQLLeafType) -> LeafColumn:
-        leaf = self.planner.leaves.get(type_.name)
-        if leaf is None:
-            leaf = self.planner.leaves[type_.name] = LeafColumn(type_)
-        return leaf
+def all_fields(fields: Iterable[FieldPlan]) -> Iterator[FieldPlan]:
+    """They, and all that stand below them."""
+    for each in fields:
+        yield each
+        for place in (each.plans or {}).values():
+            yield from all_fields(place.fields)

@@ -1,4 +1,4 @@
-"""Failures: remembered where they happened, told with their paths only when there are any.
+"""Failures: recorded where they happen, and reported with their paths only if there are any.
 
 While an operation runs, a value that failed is a `Failed` in its column, and nothing else happens:
 no path exists in a column. If anything failed at all, the finished answer is walked once, depth
@@ -11,24 +11,15 @@ failed in. Parts of the answer without a failure are taken as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from graphql import GraphQLError
 from graphql.error import located_error
 from graphql.pyutils import Path
 
-if TYPE_CHECKING:
-    from graph.engine.plan import FieldPlan, ObjectPlan, Shape
-
-
-class Failed:
-    """Stands in a column for a value that could not be had. Never leaves the engine."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+from graph.engine.columns import Failed
+from graph.engine.plan import FieldPlan, ObjectPlan, Shape
 
 
 def forbidden_null(field: FieldPlan) -> TypeError:
@@ -37,16 +28,16 @@ def forbidden_null(field: FieldPlan) -> TypeError:
 
 
 def _read(value: Any) -> Any:
-    """What was written, as objects again."""
+    """What was serialized, as objects again."""
     return orjson.loads(orjson.dumps(value)) if type(value) is orjson.Fragment else value
 
 
 class Replay:
     """One walk over an answer with failures; `errors` fills in the order of the answer.
 
-    `failing` are the plan fields below which a `Failed` stands, `objects` the answer's objects of
-    abstract types with the plan that each was made by, `marked` the failures in written parts
-    (`graph.engine.serialization`), by what stands for them there.
+    `failing` are the plan fields with a `Failed` below them, `objects` the answer's objects of
+    abstract types with the plan that each was made by, `marked` the failures in serialized parts
+    (`graph.engine.serialization`), by their marks there.
     """
 
     def __init__(

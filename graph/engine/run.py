@@ -3,7 +3,7 @@
 `objects` is the heart: given all objects of a place, it has each field's column (`batch`),
 completes it, and puts the objects of the answer together (`columns`). Completing a column of
 objects comes back to `objects` with all of them, however many lists they came in. Fields that wait
-run beside each other, and each goes on to its own children as soon as it has its values.
+run concurrently, and each goes on to its own children as soon as it has its values.
 
 `complete` follows graphql-core's `complete_value` rule by rule, with its words for what goes wrong;
 what was clean as a column has been completed before it is called.
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import orjson
 from graphql import GraphQLAbstractType, GraphQLError, GraphQLResolveInfo
@@ -24,23 +23,31 @@ from graphql.pyutils import Path, is_iterable
 from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
-from graph.engine.columns import Column, Parents, deduplicate, is_null, scatter, special, unflatten
-from graph.engine.replay import Failed, Replay, forbidden_null
-from graph.engine.serialization import mark, text_of, texts_of
-from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON
-
-if TYPE_CHECKING:
-    from graph.core.context import Context
-    from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
-    from graph.engine.serialization import ObjectText, TextAssembler, TextSegment
-    from graph.engine.sql_json import JsonSpan
-
-Data = dict[str, Any] | orjson.Fragment
-
-# Told of each plan field, once for all objects of its place: the field, how many objects there
-# were, and the seconds that having their values took, those of fields below not among them. This is
-# where spans and counters attach; `Context.observe` brings one for an operation.
-Observer = Callable[["FieldPlan", int, float], None]
+from graph.core.context import Context
+from graph.core.executed import Data
+from graph.engine.columns import (
+    Column,
+    Failed,
+    Parents,
+    deduplicate,
+    is_null,
+    scatter,
+    special,
+    unflatten,
+)
+from graph.engine.plan import (
+    FieldPlan,
+    ObjectPlan,
+    ObjectText,
+    Plan,
+    Shape,
+    TextAssembler,
+    TextSegment,
+)
+from graph.engine.replay import Replay, forbidden_null
+from graph.engine.serialization import mark, plan_columns, text_of, texts_of
+from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON, JsonSpan
+from graph.engine.state import EngineState
 
 # From so many objects on it is looked whether they are the same few over and over.
 _MANY = 16
@@ -73,19 +80,25 @@ class Run:
         self._root_value = root_value
         self._make_executor = executor
         self._executor: Executor[Any] | None = None
-        self._observe: Observer | None = getattr(context, "observe", None)
+        self._state = context.of(EngineState)
+        self._explanation = self._state.explanation
         # See graph.engine.replay.
         self._failing: set[FieldPlan] = set()
         self._abstract: list[tuple[ObjectPlan, list[dict[str, Any]]]] = []
-        # Failures in written parts, by what stands for them there.
+        # Failures in serialized parts, by their marks there.
         self._marked: dict[str, Failed] = {}
 
     async def execute(self) -> tuple[Data | None, list[GraphQLError]]:
         """The answer's data and errors, these in the order of the answer."""
         root = self.plan.root
-        self.context.branches = 1
+        self._state.branches = 1
+        if self._explanation is not None:
+            self._explanation.plan = self.plan
+            self._explanation.serialized = self.serialized
         if self.serialized:
-            self.context.columns = self.plan.columns
+            if self.plan.columns is None:
+                self.plan.columns = plan_columns(self.plan.root)
+            self._state.columns = self.plan.columns
         if self.plan.serial:
             return await self._serially(root)
         data: Data
@@ -203,9 +216,9 @@ class Run:
             # These rows came another way.
             columns = [await self._field(field, parents) for field in segment.fields]
         else:
-            if self._observe is not None:
+            if self._explanation is not None:
                 for field in segment.covered:
-                    self._observe(field, len(texts), 0.0)
+                    self._explanation.covered(field, len(texts))
             if not segment.may_be_unknown or UNKNOWN_JSON not in "".join(texts):
                 return texts
             read = [orjson.loads(text if span.whole else f"{{{text}}}") for text in texts]
@@ -239,22 +252,16 @@ class Run:
         return await self._complete(field, field.shape, column) if done is None else done
 
     def _values(self, field: FieldPlan, parents: Parents) -> Column:
-        if self._observe is None:
+        if self._explanation is None:
             return field.source.values(self, field, parents)
-        started = perf_counter()
-        try:
+        with self._explanation.field(field, len(parents.rows)):
             return field.source.values(self, field, parents)
-        finally:
-            self._observe(field, len(parents.rows), perf_counter() - started)
 
     async def _fetched(self, field: FieldPlan, parents: Parents) -> Column:
-        if self._observe is None:
+        if self._explanation is None:
             return await field.source.fetch(self, field, parents)
-        started = perf_counter()
-        try:
+        with self._explanation.field(field, len(parents.rows)):
             return await field.source.fetch(self, field, parents)
-        finally:
-            self._observe(field, len(parents.rows), perf_counter() - started)
 
     # --- completing ------------------------------------------------------------------------------
 
@@ -298,7 +305,7 @@ class Run:
         if shape.plans is None:
             return [self._leaf(field, shape, value) for value in values]
         if shape is field.shape and len(values) >= _MANY:
-            # Under a to-one field the same object often stands again and again.
+            # Under a to-one field the same object often repeats.
             different = deduplicate(values)
             if len(different) * 2 <= len(values):
                 rows = await self._typed(field, shape, list(different.values()))
@@ -431,10 +438,10 @@ class Run:
         return cast("Mapping[str, ObjectPlan]", shape.plans)[object_type.name]
 
     async def _together(self, coroutines: Sequence[Coroutine[Any, Any, Column]]) -> list[Column]:
-        """Run them beside each other; should one break, the others do not go on alone."""
+        """Run them concurrently; if one fails, the others are cancelled."""
         if len(coroutines) == 1:
             return [await coroutines[0]]
-        self.context.branches += len(coroutines) - 1
+        self._state.branches += len(coroutines) - 1
         tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
         try:
             return await asyncio.gather(*tasks)
@@ -443,7 +450,7 @@ class Run:
                 task.cancel()
             raise
         finally:
-            self.context.branches -= len(coroutines) - 1
+            self._state.branches -= len(coroutines) - 1
 
     # --- what the parts need ---------------------------------------------------------------------
 

@@ -2,31 +2,40 @@
 
 A place whose objects all have one type is put together as JSON and not as dicts: each field gives
 a column of texts, and one generated f-string makes an object's text of them. What gains by it is
-not the formatting (orjson does that as quickly) but that PostgreSQL can write the leaves: a
+not the formatting (orjson does that as quickly) but that PostgreSQL can serialize the leaves: a
 `JsonSpan` (`graph.engine.sql_json`) of ten columns is then one text of the row, that nothing looks
 into.
 
-`ObjectText` says how the objects of a place are written, `PlanColumns` what is read for them. Rows
-that came another way, without their stretches, are written here field by field.
+`ObjectText` says how the objects of a position are serialized, `PlanColumns` what is read for them.
+Rows that were read another way, without their spans, are serialized here field by field.
 
-A failure has to be found again in its place, by `graph.engine.replay`: it is written as a `mark`,
+`graph.engine.replay` has to find a failure again in its position: it is serialized as a `mark`,
 a string that nothing else can be.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
 from itertools import groupby
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import orjson
 
 from graph.core.selection import Selection, relation_of, required_columns
 from graph.engine.columns import Column, for_each
+from graph.engine.plan import (
+    FieldPlan,
+    ObjectPlan,
+    ObjectText,
+    PlanColumns,
+    Shape,
+    TextAssembler,
+    TextSegment,
+    all_fields,
+)
 from graph.engine.sql_json import (
     KEY_ONLY,
     Columns,
@@ -37,21 +46,16 @@ from graph.engine.sql_json import (
     part_of,
 )
 
-if TYPE_CHECKING:
-    from graph.engine.plan import FieldPlan, ObjectPlan, Shape
-
 # Of a place, so many objects at the most come within the texts of those that refer to them. A task
 # has four relations; under a hundred aliases they would make a statement that is long in planning.
 MAX_OBJECTS: Final = 8
-# Makes the objects' texts of the number of objects and the columns of texts.
-TextAssembler = Callable[[int, Sequence[Column]], list[str]]
 
 # Who could guess it could have an answer of theirs taken for a failure.
 _NONCE: Final = secrets.token_hex(8)
 
 
 def mark(number: int) -> tuple[str, str]:
-    """What stands for a failure: as JSON, and as it reads."""
+    """The mark of a failure: as JSON, and as it reads."""
     return f'"\\u0000{_NONCE}{number}"', f"\0{_NONCE}{number}"
 
 
@@ -93,44 +97,6 @@ def text_of(shape: Shape, value: Any, marked: Callable[[Any], str | None] | None
 # --- objects -------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class TextSegment:
-    """A part of an object's text: one field, or a stretch of several that come as one."""
-
-    fields: tuple[FieldPlan, ...]
-    span: JsonSpan | None = None
-    # Of a stretch: makes its texts of its fields', where the rows have it not.
-    assemble: TextAssembler | None = None
-    # Whether the database's text may hold a value that the schema does not know.
-    may_be_unknown: bool = field(init=False)
-    # All fields of a stretch, those of the objects in it among them.
-    covered: tuple[FieldPlan, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.covered = tuple(_all(self.fields))
-        parts = self.span.parts if self.span is not None else ()
-        self.may_be_unknown = any(part.may_be_unknown for part in parts)
-
-
-@dataclass(slots=True, eq=False)
-class ObjectText:
-    """How the objects of a place are written. `requested` counts the columns taken of their
-    rows.
-    """
-
-    segments: tuple[TextSegment, ...]
-    assemble: TextAssembler
-    requested: int
-    # The fields to wait for: those of the plan that no stretch holds.
-    waiting: tuple[FieldPlan, ...]
-
-    @property
-    def parts(self) -> tuple[Part, ...] | None:
-        """All of the object, where it is one stretch."""
-        span = self.segments[0].span if len(self.segments) == 1 else None
-        return span.parts if span is not None and span.whole else None
-
-
 def object_text(
     plan: ObjectPlan,
     keys: Sequence[tuple[str, str | None]],
@@ -138,9 +104,9 @@ def object_text(
     *,
     few: bool,
 ) -> ObjectText | None:
-    """How to write the objects of a plan; None where there are such of several types below.
+    """How to serialize the objects of a plan; None if there are objects of several types below.
 
-    `keys` as for `columns.assembler`. `label` names a stretch, the same always the same. `few`:
+    `keys` as for `columns.assembler`. `label` names a span, equal ones alike. `few`:
     there are not more of them than a page holds, so that what each refers to may come with it.
     """
     if any(field.plans is not None and not field.shape.is_text for field in plan.fields):
@@ -223,55 +189,32 @@ def text_assembler(
 # --- what is read --------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class PlanColumns:
-    """What a plan reads of rows, where those that are written can be left to the database.
-
-    `objects`: by the type's name, of objects that are read once for all places; `relations`: the
-    to-one relations that are asked for of them; `pages`: by the selection of a list's field, of its
-    rows. `statements`: kept for the plan, as those of an outline are for the operation.
-    """
-
-    objects: Mapping[str, Columns]
-    relations: Mapping[str, tuple[str, ...]]
-    pages: Mapping[Selection, Columns]
-    statements: dict[Any, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, root: ObjectPlan) -> PlanColumns:
-        """Worked out by one walk over the plan."""
-        objects: dict[str, Columns] = {}
-        relations: dict[str, set[str]] = {}
-        pages: dict[Selection, Columns] = {}
-        for each in _all(root.fields):
-            relation = relation_of(each.definition)
-            if relation is not None:
-                relations.setdefault(each.parent_type.name, set()).add(relation)
-            for place in (each.plans or {}).values():
-                # Objects come from loaders to the fields that wait for them, and to others in ways
-                # that are not known here: these find all that they need as it is.
-                serialized = each.source.waits and each.shape.is_text
-                known = objects.get(place.type.name, KEY_ONLY)
-                objects[place.type.name] = _joined(known, _columns(place, serialized=serialized))
-            rows = _rows_of(each)
-            if rows:
-                places = (_columns(place, serialized=True) for place in rows)
-                pages[each.selection] = reduce(_joined, places, KEY_ONLY)
-        sorted_relations = {name: tuple(sorted(found)) for name, found in relations.items()}
-        return cls(objects, sorted_relations, pages)
-
-
-def _all(fields: Iterable[FieldPlan]) -> Iterator[FieldPlan]:
-    """They, and all that stand below them."""
-    for each in fields:
-        yield each
+def plan_columns(root: ObjectPlan) -> PlanColumns:
+    """What a serialized run of a plan reads, worked out by one walk over it."""
+    objects: dict[str, Columns] = {}
+    relations: dict[str, set[str]] = {}
+    pages: dict[Selection, Columns] = {}
+    for each in all_fields(root.fields):
+        relation = relation_of(each.definition)
+        if relation is not None:
+            relations.setdefault(each.parent_type.name, set()).add(relation)
         for place in (each.plans or {}).values():
-            yield from _all(place.fields)
+            # Objects come from loaders to the fields that wait for them, and to others in ways
+            # that are not known here: these find all that they need as it is.
+            serialized = each.source.waits and each.shape.is_text
+            known = objects.get(place.type.name, KEY_ONLY)
+            objects[place.type.name] = _joined(known, _columns(place, serialized=serialized))
+        rows = _rows_of(each)
+        if rows:
+            places = (_columns(place, serialized=True) for place in rows)
+            pages[each.selection] = reduce(_joined, places, KEY_ONLY)
+    sorted_relations = {name: tuple(sorted(found)) for name, found in relations.items()}
+    return PlanColumns(objects, sorted_relations, pages)
 
 
 def _rows_of(field: FieldPlan) -> list[ObjectPlan]:
     """The places of a connection's rows: `nodes`, and the `node` of its `edges`. None where one of
-    them is not written.
+    them is not serialized.
     """
     page = field.shape.plan
     if page is None or not field.source.waits:

@@ -1,14 +1,13 @@
-"""Leaves that PostgreSQL writes: fields of a row that come from it as the JSON of the answer.
+"""Leaves that PostgreSQL serializes: fields of a row that it returns as the JSON of the answer.
 
-To take ten columns of a thousand rows apart into objects of Python, only to write them again, is
-most of what a list costs. Where a field is nothing but a column, the statement can write it, key
-and all; neighbouring fields come as one text, a `JsonSpan`:
+Most of the cost of a list is to make Python objects of ten columns of a thousand rows, only to
+serialize them again. If a field is just a column, the statement can serialize it, including its
+key; neighbouring fields come as one text, a `JsonSpan`:
 
     "title":"Weigh the frame","status":"COMPLETED","dueAt":null
 
-Here it is said how the value of a column is written, exactly as `graph.core.scalars` and
-graphql-core write it. `graph.engine.serialization` says which fields of an operation are written
-so.
+This module says how the value of a column is serialized, exactly as `graph.core.scalars` and
+graphql-core do it. `graph.engine.serialization` says for which fields of an operation it is done.
 """
 
 from __future__ import annotations
@@ -230,7 +229,7 @@ def _names(leaf: Any, enum: Any) -> tuple[tuple[int, str], ...]:
     return tuple((int(member), str(leaf.coerce_output_value(member))) for member in members)
 
 
-# --- stretches -----------------------------------------------------------------------------------
+# --- spans ---------------------------------------------------------------------------------------
 
 
 class Part(NamedTuple):
@@ -344,11 +343,11 @@ def _concat(texts: Texts) -> ColumnElement[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is read of a row: columns as they are, and such that are written."""
+    """What is read of a row: columns as they are, and columns that are serialized."""
 
     labels: frozenset[str]
     spans: tuple[JsonSpan, ...] = ()
-    # They are looked up by with each statement, and hashing a stretch is no trifle.
+    # Each statement is looked up by them, and hashing a span is expensive.
     _hash: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -359,7 +358,7 @@ class Columns:
 
     @property
     def serialized(self) -> frozenset[str]:
-        """The columns that the stretches are written from."""
+        """The columns that the spans are made of."""
         parts = (part for span in self.spans for part in span.parts)
         return frozenset(part.label for part in parts if part.label is not None)
 
@@ -371,5 +370,5 @@ KEY_ONLY: Final = Columns(frozenset())
 def serialized_columns(
     value_of: Callable[[str], Any], spans: Iterable[JsonSpan], viewer: Viewer, prefix: str = ""
 ) -> list[Any]:
-    """The stretches as columns of a statement, given those of the row by their names."""
+    """The spans as columns of a statement, given those of the row by their names."""
     return [span.text(value_of, viewer).label(prefix + span.label) for span in spans]

@@ -1,10 +1,10 @@
 """Filters: from an input to a predicate, in two steps.
 
-First the input is traversed into its *shape* (which comparators are where) and its *values*. The
-shape is hashable and has no values in it; the predicate is built from the shape alone, with a bind
-parameter for each value. An input without a condition (`{}`, or `{eq: $x}` without `$x`) has no
-shape. So a statement is compiled once per shape, however many search words and dates pass through
-it, and nothing of a filter ever becomes SQL text.
+First the input is traversed into its *shape* (which criteria and comparators are where) and its
+*values*. The shape is hashable and has no values in it; the predicate is built from the shape
+alone, with a bind parameter for each value. An input without a condition (`{}`, or `{eq: $x}`
+without `$x`) has no shape. So a statement is compiled once per shape, however many search words and
+dates pass through it, and nothing of a filter ever becomes SQL text.
 
 A filter type declares its criteria as fields (`by`, `by_relation`, `by_condition`, `by_list`,
 `by_search`); `and`, `or` and `not` are added to each. Related objects are searched among those that
@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 import strawberry
@@ -326,11 +327,8 @@ class Elements(Criterion):
 class Related(Criterion):
     """The object at the end of a relation; only objects that the viewer can see are considered."""
 
-    def __init__(
-        self, relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any]
-    ) -> None:
+    def __init__(self, relationship: InstrumentedAttribute[Any]) -> None:
         self.relationship = relationship
-        self.filter_type = filter_type
 
     def _columns(self) -> tuple[str, str]:
         ((local, remote),) = self.relationship.property.local_remote_pairs
@@ -350,7 +348,7 @@ class Related(Criterion):
             .where(
                 getattr(related, remote) == getattr(entity, local),
                 access.read(viewer, related),
-                build_filter(self.filter_type(), shape, related, viewer, bind),
+                build_filter(shape, related, viewer, bind),
             )
             .exists()
         )
@@ -370,7 +368,7 @@ class RelatedMany(Related):
         parts = []
         for quantifier, inner in shape:
             related = aliased(model)
-            matches = build_filter(self.filter_type(), inner, related, viewer, bind)
+            matches = build_filter(inner, related, viewer, bind)
             wanted = not_(func.coalesce(matches, False)) if quantifier == "every" else matches
             exists = (
                 select(1)
@@ -445,18 +443,14 @@ def by_elements(
     return _criterion(Elements(keys, convert), description)
 
 
-def by_relation(
-    relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any], description: str
-) -> Any:
+def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """Compare the object at the end of a to-one relation."""
-    return _criterion(Related(relationship, filter_type), description)
+    return _criterion(Related(relationship), description)
 
 
-def by_relations(
-    relationship: InstrumentedAttribute[Any], filter_type: Callable[[], Any], description: str
-) -> Any:
+def by_relations(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """Compare the objects of a to-many relation by `some`, `none`, `every`."""
-    return _criterion(RelatedMany(relationship, filter_type), description)
+    return _criterion(RelatedMany(relationship), description)
 
 
 def filter_input(description: str) -> Callable[[type[T]], type[T]]:
@@ -518,11 +512,19 @@ def _quantified(
     return tuple((name, inner) for name, inner in shapes if inner is not None) or None
 
 
-def _shape(value: Any, values: Values, path: Path) -> Hashable:
-    criteria = {
-        field.python_name: field.metadata.get("criterion")
-        for field in value.__strawberry_definition__.fields
+@cache
+def _criteria(filter_type: Any) -> dict[str, Criterion]:
+    """What the fields of a filter type compare, without `and`, `or` and `not`."""
+    return {
+        field.python_name: field.metadata["criterion"]
+        for field in filter_type.__strawberry_definition__.fields
+        if "criterion" in field.metadata
     }
+
+
+def _shape(value: Any, values: Values, path: Path) -> Hashable:
+    """Pairs of a criterion (or `and_`, `or_`, `not_`) and what it looks like."""
+    criteria = _criteria(type(value))  # type: ignore[arg-type]  # classes are hashable
     found: list[Hashable] = []
     values.count(path)
     for name, inner in given_fields(value, path):
@@ -539,29 +541,21 @@ def _shape(value: Any, values: Values, path: Path) -> Hashable:
         else:
             shape = criteria[name].shape(inner, values, place)
         if shape is not None:
-            found.append((name, shape))
+            found.append((criteria.get(name, name), shape))
     return tuple(found) or None
 
 
-def build_filter(
-    filter_type: Any, shape: Any, entity: Any, viewer: Viewer, bind: Binds
-) -> ColumnElement[bool]:
+def build_filter(shape: Any, entity: Any, viewer: Viewer, bind: Binds) -> ColumnElement[bool]:
     """The predicate of a shape over a model or alias."""
-    criteria = {
-        field.python_name: field.metadata.get("criterion")
-        for field in filter_type.__strawberry_definition__.fields
-    }
     parts: list[ColumnElement[bool]] = []
-    for name, inner in shape:
-        if name == "and_":
-            parts.extend(build_filter(filter_type, item, entity, viewer, bind) for item in inner)
-        elif name == "or_":
-            parts.append(
-                or_(*(build_filter(filter_type, item, entity, viewer, bind) for item in inner))
-            )
-        elif name == "not_":
-            matches = build_filter(filter_type, inner, entity, viewer, bind)
+    for criterion, inner in shape:
+        if criterion == "and_":
+            parts.extend(build_filter(item, entity, viewer, bind) for item in inner)
+        elif criterion == "or_":
+            parts.append(or_(*(build_filter(item, entity, viewer, bind) for item in inner)))
+        elif criterion == "not_":
+            matches = build_filter(inner, entity, viewer, bind)
             parts.append(not_(func.coalesce(matches, False)))
         else:
-            parts.append(criteria[name].build(inner, entity, viewer, bind))
+            parts.append(criterion.build(inner, entity, viewer, bind))
     return and_(true(), *parts)

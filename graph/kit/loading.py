@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, inspect, select
@@ -26,10 +26,9 @@ from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch
 from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
 from graph.core.selection import Selection, SelectionIndex
+from graph.engine.plan import PlanColumns
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
-
-if TYPE_CHECKING:
-    from graph.engine.serialization import PlanColumns
+from graph.engine.state import EngineState
 
 T = TypeVar("T")
 Labels = frozenset[str]
@@ -155,6 +154,7 @@ class ObjectLoader:
         self, context: Context, model: type[Base], selection_index: SelectionIndex
     ) -> None:
         self._context = context
+        self._engine = context.of(EngineState)
         self._model = model
         self._selection_index = selection_index
         self._rows: dict[UUID, AnyRow | None] = {}
@@ -168,13 +168,13 @@ class ObjectLoader:
         cls, context: Context, model: type[Base], selection_index: SelectionIndex
     ) -> ObjectLoader:
         """The operation's loader of this model."""
-        loader: ObjectLoader | None = context.objects.get(model)
-        if loader is None:
-            loader = context.objects[model] = cls(context, model, selection_index)
-        return loader
+        loaders = context.of(ObjectLoaders)
+        if model not in loaders:
+            loaders[model] = cls(context, model, selection_index)
+        return loaders[model]
 
     def _columns_of(self, model: type[Base]) -> Columns:
-        return columns_of_objects(model, self._context.columns, self._selection_index)
+        return columns_of_objects(model, self._engine.columns, self._selection_index)
 
     def prime(self, key: UUID, row: AnyRow | None) -> None:
         """Store a row that was read together with another one."""
@@ -207,7 +207,7 @@ class ObjectLoader:
         """
         pending = self._pending = asyncio.get_running_loop().create_future()
         try:
-            if self._context.branches != 1:
+            if self._engine.branches != 1:
                 # Other fields of this level start within this turn and join this statement.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
@@ -241,7 +241,7 @@ class ObjectLoader:
     async def _read_one(self, key: UUID) -> None:
         context, selection_index = self._context, self._selection_index
         place = (ObjectLoader, self._model, context.viewer.shape)
-        source = context.columns or selection_index
+        source = self._engine.columns or selection_index
         statements = source.statements
         one = statements.get(place)
         if one is None:
@@ -265,6 +265,13 @@ class ObjectLoader:
                     ObjectLoader.of(context, join.model, selection_index).prime(
                         related, join.part(row)
                     )
+
+
+class ObjectLoaders(dict[type[Base], ObjectLoader]):
+    """An operation's object loaders, by model."""
+
+    def __init__(self, _: Context) -> None:
+        super().__init__()
 
 
 async def read_by_keys(

@@ -47,8 +47,9 @@ from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
+from graph.engine.state import EngineState
 from graph.kit import references
-from graph.kit.loading import Shape, columns_of_objects, load_objects, viewer_of
+from graph.kit.loading import ObjectLoaders, Shape, columns_of_objects, load_objects, viewer_of
 
 log = logging.getLogger("taskloom.mutation")
 
@@ -243,7 +244,7 @@ def mutation(
             return [PayloadValue(failure.refs, shown)]
         finally:
             # Later fields of this document must read the state after this mutation.
-            context.objects.clear()
+            context.of(ObjectLoaders).clear()
             context.loaders.clear()
 
     def arguments(name: str) -> list[StrawberryArgument]:
@@ -338,7 +339,8 @@ async def _immediate(
 
 def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
     """The columns of this model that the operation needs; None if it needs more than columns."""
-    serialized, selection_index = info.context.columns, info.selection.selection_index
+    serialized = info.context.of(EngineState).columns
+    selection_index = info.selection.selection_index
     known = (serialized or selection_index).statements
     place = (ReturnedColumns, model, info.viewer.shape)
     if place not in known:

@@ -304,11 +304,9 @@ def by_expression(
     return optional(description, metadata={"source": Source(name, sql, type_, nullable)})
 
 
-def by_relation(
-    relationship: InstrumentedAttribute[Any], order_type: Callable[[], Any], description: str
-) -> Any:
+def by_relation(relationship: InstrumentedAttribute[Any], description: str) -> Any:
     """Order by a value of the object at the end of a to-one relation, if the viewer can see it."""
-    return optional(description, metadata={"relation": (relationship, order_type)})
+    return optional(description, metadata={"relation": relationship})
 
 
 def order_input(description: str) -> Callable[[type[T]], type[T]]:
@@ -379,9 +377,10 @@ def _key(item: Any, path: Path) -> Key:
                 descending=value.direction is OrderDirection.DESC,
                 nulls_first=value.nulls is NullsOrder.FIRST,
             )
-        relationship, _ = field.metadata["relation"]
         inner = _key(value, (*path, field.python_name))
-        return Key(_through(relationship, inner.source), inner.descending, inner.nulls_first)
+        return Key(
+            _through(field.metadata["relation"], inner.source), inner.descending, inner.nulls_first
+        )
     raise BadInput("A key of orderBy must have exactly one field; it has none.", path=path)
 
 

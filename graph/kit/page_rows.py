@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
@@ -42,13 +42,12 @@ from auth.viewer import Viewer
 from db.base import Base
 from db.read import Row, Statement, select_from
 from graph.core.access_paths import candidate_set, path_flag
+from graph.core.context import Context
 from graph.engine.sql_json import Columns, serialized_columns
+from graph.engine.state import EngineState
 from graph.kit.filtering import Binds, build_filter
 from graph.kit.loading import Shape, columns_of, viewer_of
 from graph.kit.ordering import Ordering
-
-if TYPE_CHECKING:
-    from graph.core.context import Context
 
 # Labels of the columns that hold a row's position in the ordering.
 KEY = "_key_"
@@ -75,7 +74,6 @@ class PageShape:
     backward: bool
     after: tuple[bool, ...] | None
     before: tuple[bool, ...] | None
-    filter_type: Any
     filter: Any
     viewer: Shape
     where: Callable[[Viewer, Any], Any] | None
@@ -108,7 +106,7 @@ def _predicates(shape: PageShape, entity: Any, viewer: Viewer) -> list[Any]:
     if shape.where is not None:
         found.append(shape.where(viewer, entity))
     if shape.filter is not None:
-        found.append(build_filter(shape.filter_type, shape.filter, entity, viewer, Binds()))
+        found.append(build_filter(shape.filter, entity, viewer, Binds()))
     return found
 
 
@@ -279,12 +277,13 @@ class PageReader:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._engine = context.of(EngineState)
         self._reader = context.services.database.reader
         self._concurrency: dict[PageShape, _Turn] = {}
 
     async def rows(self, shape: PageShape, request: PageRequest) -> Pages:
         """The request's pages, each with one extra row if there is one."""
-        if self._context.branches < 2:
+        if self._engine.branches < 2:
             return await self._alone(shape, request)
         turn = self._concurrency.get(shape)
         if turn is not None:
@@ -393,13 +392,6 @@ class PageReader:
 def _by_place(rows: Sequence[Row]) -> Iterator[tuple[int, list[Row]]]:
     """The pages of a statement of several; one may come in parts, but hardly ever does."""
     return ((place, list(own)) for place, own in groupby(rows, itemgetter(0)))
-
-
-def page_reader(context: Context) -> PageReader:
-    """The operation's reader of pages."""
-    if context.pages is None:
-        context.pages = PageReader(context)
-    return context.pages
 
 
 def _alike(one: PageRequest, other: PageRequest) -> bool:

@@ -25,10 +25,11 @@ from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES
 from graph.core.selection import Selection
 from graph.engine.sql_json import KEY_ONLY, Columns
+from graph.engine.state import EngineState
 from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
-from graph.kit.page_rows import KEY, PageRequest, PageShape, page_reader
+from graph.kit.page_rows import KEY, PageReader, PageRequest, PageShape
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -258,7 +259,6 @@ async def read_pages(
         backward=window.backward,
         after=nulls_of(window.after),
         before=nulls_of(window.before),
-        filter_type=None if filter is None else type(filter),
         filter=filter_shaped,
         viewer=info.viewer.shape,
         where=where,
@@ -290,7 +290,7 @@ async def read_pages(
         return [parent for parent, rows in found if rows]
 
     pages = {parent: Page([]) for parent in (parents if child is not None else (None,))}
-    reader = page_reader(info.context)
+    reader = info.context.of(PageReader)
     if requested.rows:
         for parent, rows in await reader.rows(shape, request):
             pages[parent].rows += rows
@@ -316,7 +316,7 @@ class _Requested:
 
 
 def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
-    selection, serialized = info.selection, info.context.columns
+    selection, serialized = info.selection, info.context.of(EngineState).columns
     known = (serialized or selection.selection_index).statements
     found: _Requested | None = known.get((selection, model))
     if found is None:

@@ -32,20 +32,21 @@ from auth.limits import Budget, payer
 from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
+from graph.core.executed import Data, Executed
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
 from graph.request.deadlines import Deadlines
 from graph.request.document_limits import DocumentLimits, TooLarge
 from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
+from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
 from graph.request.single_flight import SingleFlight
-from graph.types.events.event import take_event_cursor
 
 log = logging.getLogger("taskloom.graphql")
 
 # Like `graph.engine.execute`: the batch engine replaces graphql-core's executor.
-Engine = Callable[..., Awaitable[ExecutionResult]]
+Engine = Callable[..., Awaitable[Executed]]
 
 
 class GraphQLRequest(NamedTuple):
@@ -64,6 +65,8 @@ class Prepared(NamedTuple):
     variables: Mapping[str, Any]
     # The client asks only for the cost; nothing is run.
     cost_only: bool = False
+    # The client asks how it was run; see `graph.engine.explain`.
+    explain: bool = False
 
     @property
     def kind(self) -> OperationType:
@@ -84,7 +87,7 @@ class Answer:
     A refused request has no `data` at all; an executed one has it even if it is null.
     """
 
-    data: Mapping[str, Any] | None = None
+    data: Data | None = None
     errors: Sequence[dict[str, Any]] = ()
     extensions: dict[str, Any] = field(default_factory=dict)
     executed: bool = True
@@ -94,6 +97,12 @@ class Answer:
     budget: Budget | None = None
     # The engine that executed it, to find operations that fall back to the standard one.
     engine: str | None = None
+
+    @property
+    def values(self) -> dict[str, Any] | None:
+        """`data` of an operation that was not serialized (`Executor.deliver`)."""
+        assert not isinstance(self.data, orjson.Fragment)
+        return self.data
 
     @property
     def code(self) -> str | None:
@@ -149,10 +158,12 @@ class Executor:
         introspection: bool = True,
         registered_only: bool = False,
         persisted: PersistedDocuments | None = None,
+        explain: bool = False,
     ) -> None:
         """`engine` executes operations; `suggestions` are "Did you mean …" in messages, which
         reveal names of the schema. `registered_only`: run only documents in `registered`, which is
-        set when the database is connected.
+        set when the database is connected. `explain`: whether clients can ask how their operation
+        was run.
         """
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry's way to it
         self.documents = Documents(
@@ -164,6 +175,7 @@ class Executor:
         self.persisted = persisted or PersistedDocuments()
         self.registered: RegisteredDocuments | None = None
         self._registered_only = registered_only
+        self._explain = explain
         self._concurrency = ConcurrencyLimit()
         self._introspecting = asyncio.Lock()
         # Faults carry the id of the own request, so they are not shared.
@@ -181,10 +193,24 @@ class Executor:
                 await self.persisted.keep(digest, text)
             operation = document.select(request.operation_name)
             operation.inputs.check(request.variables or {})
-            cost_only = _cost_only(request.extensions)
+            cost_only = _flag(request.extensions, "costOnly")
+            explain = self._explained(operation, request.extensions)
         except Exception as error:
             raise Refused(refusal(error, request_id)) from error
-        return Prepared(operation, request.variables or {}, cost_only)
+        return Prepared(operation, request.variables or {}, cost_only, explain)
+
+    def _explained(self, operation: Operation, extensions: Mapping[str, Any] | None) -> bool:
+        wanted = _flag(extensions, "explain")
+        if wanted and not self._explain:
+            raise Failure(
+                "`extensions.explain` works in development only (TASKLOOM_ENV=development).",
+                code=ErrorCode.BAD_REQUEST,
+            )
+        if wanted and operation.kind is OperationType.SUBSCRIPTION:
+            raise Failure(
+                "`extensions.explain` is for queries and mutations.", code=ErrorCode.BAD_REQUEST
+            )
+        return wanted
 
     async def admit(self, prepared: Prepared, context: Context) -> None:
         """Check the scopes of an API key, and charge the cost to the viewer.
@@ -267,6 +293,9 @@ class Executor:
         operation = prepared.operation
         if prepared.cost_only:
             return Answer(extensions=_own(context))
+        if prepared.explain:
+            # For a cached answer nothing would run.
+            return await self._run(prepared, context, root_value=None)
         if operation.answer is not None:
             return Answer(raw_data=operation.answer, extensions=_own(context))
         if operation.introspection:
@@ -385,6 +414,7 @@ class Executor:
                     operation_name=operation.name,
                     operation=operation.node,
                     serialized=serialized,
+                    explain=prepared.explain,
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
@@ -394,14 +424,14 @@ class Executor:
         finally:
             context.release()
         if not result.errors:
-            return Answer(data=result.data, extensions=_own(context), engine=_name(result))
+            return Answer(data=result.data, extensions=_own(context), engine=result.engine)
         return Answer(
             data=result.data,
             errors=format_errors(result.errors, request_id),
             extensions=_own(context),
             # Invalid variables end the operation before it begins; errors of fields have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
-            engine=_name(result),
+            engine=result.engine,
         )
 
     def _cut(self, kind: OperationType) -> Failure:
@@ -430,21 +460,16 @@ def _demand_unchanged(rights: object, viewer: Viewer) -> None:
         )
 
 
-def _cost_only(extensions: Mapping[str, Any] | None) -> bool:
-    wanted = (extensions or {}).get("costOnly", False)
+def _flag(extensions: Mapping[str, Any] | None, name: str) -> bool:
+    wanted = (extensions or {}).get(name, False)
     if not isinstance(wanted, bool):
-        raise Failure("`extensions.costOnly` must be a boolean.", code=ErrorCode.BAD_REQUEST)
+        raise Failure(f"`extensions.{name}` must be a boolean.", code=ErrorCode.BAD_REQUEST)
     return wanted
 
 
 def _own(context: Context) -> dict[str, Any]:
     """The response's `extensions`: the request's id, and what resolvers put into the context."""
     return {"requestId": context.request.id, **context.extensions}
-
-
-def _name(result: ExecutionResult) -> str | None:
-    """`batch` or `standard`, if the engine says so."""
-    return getattr(result, "engine", None)
 
 
 def _comparable(variables: Mapping[str, Any]) -> bytes:

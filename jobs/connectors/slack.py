@@ -75,7 +75,7 @@ class Slack:
             raise Trouble(f"The message could not be made: {error}") from None
         if answer is None:
             return
-        found = (answer.data or {}).get(_FIELD)
+        found = (answer.values or {}).get(_FIELD)
         if found is None:
             raise Trouble("The message could not be made.")
         # What was selected may be a fragment of JSON already.

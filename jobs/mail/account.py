@@ -14,8 +14,9 @@ from db.models import User
 from domain.accounts import account_mail
 from domain.accounts.credentials import EMAIL_JOB, NOTICE_JOB, RESET_JOB, UNDO_LIFE, Change
 from domain.work import Work
-from jobs.handlers import RunningJob, handler, nothing_to_end
+from jobs.handlers import handler, nothing_to_end
 from jobs.mail.compose import compose
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 # After that the link would be too old before it is read.

@@ -16,9 +16,10 @@ from auth.links import UnsubscribeLinks
 from db.models import Channel, Notification, NotificationPreferences, User
 from domain.notifications.notification import MAIL_JOB, chosen, named
 from domain.work import Work
-from jobs.handlers import RunningJob, handler, nothing_to_end
+from jobs.handlers import handler, nothing_to_end
 from jobs.mail.compose import compose
 from jobs.notification_text import NotificationText, describe, link_to, quoted, title_of
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 

@@ -16,7 +16,7 @@ import aiosmtplib
 from aiosmtplib import SMTPResponse
 
 from jobs import leases
-from jobs.handlers import GiveUp
+from jobs.outcomes import GiveUp
 from settings import MailSettings, Settings
 
 _TIMEOUT_SECONDS = 30.0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jobs.handlers import GiveUp
+from jobs.outcomes import GiveUp
 
 MOST_BYTES: Final = 4_096
 """Of a whole message, with its token, keys and encryption; FCM and Web Push (RFC 8030) alike."""

@@ -10,10 +10,11 @@ from domain.notifications.device import forget
 from domain.notifications.notification import PUSH_JOB
 from domain.work import Work
 from graph.core import ids
-from jobs.handlers import RunningJob, handler, nothing_to_end
+from jobs.handlers import handler, nothing_to_end
 from jobs.notification_text import NotificationText, describe, link_to, quoted
 from jobs.push.fitting import PushMessage
 from jobs.push.service import UnknownDevice
+from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
 

@@ -19,7 +19,7 @@ import jwt
 import orjson
 
 from db.models import Device
-from jobs.handlers import GiveUp, Later
+from jobs.outcomes import GiveUp, Later
 from jobs.push.fitting import MOST_BYTES, PushMessage, fitted
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"

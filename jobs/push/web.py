@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from db.models import Device
 from domain.integrations.addresses import Refused, parse
 from domain.notifications.web_push import public_key, signing_key
-from jobs.handlers import GiveUp, Later
+from jobs.outcomes import GiveUp, Later
 from jobs.outgoing import Outgoing
 from jobs.push.fitting import MOST_BYTES, PushMessage, fitted
 from jobs.push.service import Push, UnknownDevice, wait_asked

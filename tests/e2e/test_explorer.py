@@ -163,8 +163,8 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await expect_answer(other, "Try the Taskloom explorer")
     await expect_answer(other, '"errors": []')
 
-    # The example has an idempotency key, and creates nothing the second time. This one always creates
-    # a task, and the first window receives the event.
+    # The example has an idempotency key, and creates nothing the second time. This one always
+    # creates a task, and the first window receives the event.
     title = f"Seen live {uuid4().hex}"
     answer = await other.request.post(
         f"{visit.server.url}/graphql",
@@ -208,3 +208,22 @@ async def test_a_session_from_a_wrong_password_to_signing_out(visit: Visit) -> N
     await run_tab(page, "Board")
     await expect_answer(page, "UNAUTHENTICATED")
     assert await page.evaluate("sessionStorage.getItem('taskloom:session')") is None
+
+
+async def test_the_pane_explains_what_was_run(visit: Visit) -> None:
+    page = await visit.open()
+    await visit.sign_in(page)
+    await visit.expect_signed_in(page)
+    await page.get_by_role("button", name=re.compile("Explain")).click()
+    await page.get_by_role("checkbox", name="Explain queries and mutations").check()
+    await run_tab(page, "Board")
+    summary = page.get_by_test_id("explain-summary")
+    await expect(summary).to_contain_text(re.compile(r"Batch engine, run \d+, .*; \d+ statements"))
+    explained = page.get_by_role("region", name="Explain")
+    await expect(explained.locator("pre").first).to_contain_text("SELECT")
+    await expect(explained.locator("figcaption").first).to_contain_text("UUID")
+    # The report is not shown a second time among the answer.
+    await expect_answer(page, f'"username": "{visit.server.demo_login}"')
+    await expect(page.locator(".result-window .view-lines")).not_to_contain_text("explain")
+    SCREENSHOTS.mkdir(exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / "explorer-explain.png")

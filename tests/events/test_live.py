@@ -228,9 +228,7 @@ async def test_filters_select_by_kind_project_task_and_actor(
         assert [row.id for row in rows] == [events[letter] for letter in letters], name
 
 
-async def test_subscriptions_contain_no_account_events(
-    live: LiveEvents, world: Any
-) -> None:
+async def test_subscriptions_contain_no_account_events(live: LiveEvents, world: Any) -> None:
     owner = await world.user()
     task = await world.task(owner)
     subscription = await live.subscribe(owner.id, ALL)

@@ -28,8 +28,7 @@ from db.models import ExportState, Job, ReportExport
 from domain import stored_file
 from domain.time.export import JOB, sweep
 from jobs.exports import export
-from jobs.handlers import RunningJob
-from jobs.queue import Queue
+from jobs.queue import Queue, RunningJob
 from jobs.runner import Runner
 from jobs.worker import worker_context
 from jobs.worker_context import WorkerContext

@@ -22,9 +22,9 @@ from sqlalchemy import select
 from auth.links import UnsubscribeLinks
 from db.models import Channel, Job, JobState, NotificationKind, Task
 from domain.notifications import notification as notifications
-from jobs.handlers import GiveUp
 from jobs.mail.compose import compose
 from jobs.mail.sender import FolderSender, SmtpSender
+from jobs.outcomes import GiveUp
 from settings import Settings
 from tests.accounts import House
 from tests.jobs.conftest import Letter, MailServer, Workshop, mail_server

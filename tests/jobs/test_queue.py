@@ -14,8 +14,10 @@ from db.models import Job, JobState
 from domain.admin.job import queue_state
 from domain.work import Work
 from jobs import handlers, queue
-from jobs.handlers import GiveUp, Handler, Later, RunningJob
+from jobs.handlers import Handler
 from jobs.leases import LeaseLost
+from jobs.outcomes import GiveUp, Later
+from jobs.queue import RunningJob
 from jobs.runner import Runner
 from jobs.worker_context import WorkerContext
 from tests.accounts import House

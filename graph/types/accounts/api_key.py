@@ -15,9 +15,10 @@ from domain.work import Work
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.fields import column
-from graph.core.inputs import MutationInput, given, optional, required
+from graph.core.inputs import MutationInput, optional, required
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import OrderBy
 from graph.kit.paging import PageInfo
@@ -141,20 +142,11 @@ class ApiKeyRevokePayload(Payload):
     api_key: ApiKey | None = ref(models.ApiKey, "The revoked API key.")
 
 
+_new = arguments_of(ApiKeyCreateInput, domain.create, ids={"project_ids": models.Project})
+
+
 async def _create(work: Work, data: ApiKeyCreateInput) -> Refs:
-    projects = given(data.project_ids)
-    if projects is not None:
-        projects = [
-            ids.decode(models.Project, text, ("project_ids", index))
-            for index, text in enumerate(projects)
-        ]
-    made = await domain.create(
-        work,
-        name=data.name,
-        scopes=data.scopes,
-        project_ids=projects,
-        expires_at=given(data.expires_at),
-    )
+    made = await domain.create(work, **_new(data))
     return {"api_key": made.row.id, "key": made.key.text}
 
 

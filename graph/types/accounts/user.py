@@ -32,13 +32,13 @@ from graph.core.inputs import (
     MutationInput,
     UpdateInput,
     change,
-    changes_of,
     given,
     optional,
     required,
 )
 from graph.core.node import TYPE_NAMES, Node, described_enum, expression, node_id, node_type
 from graph.kit import filtering, ordering, rates
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
 from graph.kit.loading import Labels, Shape, columns_of, load_object, viewer_of
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
@@ -400,20 +400,12 @@ class UserDeletePayload(Payload):
 
 # --- mutations -----------------------------------------------------------------------------------
 
-PROFILE = ("username", "full_name", "timezone", "week_start", "locale")
+_new = arguments_of(UserRegisterInput, users.register)
+_changes = changes_of(ProfileUpdateInput, users.PROFILE)
 
 
 async def _register(context: Context, work: Work, data: UserRegisterInput) -> Refs:
-    grant = await users.register(
-        work,
-        context.services.authenticator,
-        username=data.username,
-        email=data.email,
-        password=data.password,
-        full_name=given(data.full_name),
-        timezone=given(data.timezone),
-        device_name=given(data.device_name),
-    )
+    grant = await users.register(work, context.services.authenticator, **_new(data))
     return signed_in(context, work, grant)
 
 
@@ -421,7 +413,7 @@ async def _update_profile(context: Context, work: Work, data: ProfileUpdateInput
     user = await users.update_profile(
         work,
         context.services.authenticator,
-        changes_of(data, *PROFILE),
+        _changes(data),
         if_version=given(data.if_version),
     )
     return {"user": user.id}

@@ -16,13 +16,14 @@ from errors import Forbidden
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch
-from graph.core.inputs import MutationInput, UpdateInput, change, changes_of, given, required
+from graph.core.inputs import MutationInput, UpdateInput, change, given, required
 from graph.kit import filtering, ordering
+from graph.kit.commands import changes_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import Page, paging_arguments, read_pages
-from graph.types.accounts.user import PROFILE, User, UserConnection, UserPayload
+from graph.types.accounts.user import User, UserConnection, UserPayload
 
 # --- filters and orderings -----------------------------------------------------------------------
 
@@ -150,12 +151,15 @@ class UserSessionsRevokePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
+_changes = changes_of(UserUpdateInput, users.CHANGEABLE)
+
+
 async def _administer(context: Context, work: Work, data: UserUpdateInput) -> Refs:
     user = await users.administer(
         work,
         context.services.authenticator,
         ids.decode(models.User, data.id, ("id",)),
-        changes_of(data, *PROFILE, "email", "is_admin"),
+        _changes(data),
         if_version=given(data.if_version),
     )
     return {"user": user.id}

@@ -149,7 +149,7 @@ def _stats_statement(filter_shaped: Any, shape: Shape) -> Statement:
         access.read(viewer, event), _own(viewer, event)
     )
     if filter_shaped is not None:
-        query = query.where(build_filter(ActivityFilter, filter_shaped, event, viewer, Binds()))
+        query = query.where(build_filter(filter_shaped, event, viewer, Binds()))
     return Statement(query.group_by(event.kind, event.subject_type))
 
 

@@ -3,7 +3,7 @@
 A client that shows a list and keeps it current asks for `eventCursor` and the list in one request,
 and subscribes from that cursor. To miss nothing, the cursor must be older than every read of the
 request. Root fields run concurrently, so the executor takes the cursor before any of them begins
-(`take_event_cursor`).
+(`graph.request.event_cursor`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import strawberry
-from graphql import OperationType
 from sqlalchemy import select
 
 from auth.viewer import Viewer
@@ -30,10 +29,10 @@ from graph.core.context import Context
 from graph.core.enums import EventKind
 from graph.core.fields import BatchInfo, arg, batch, column, derived, root
 from graph.core.inputs import given
-from graph.core.node import EXPRESSIONS, Node, node_id, node_type
-from graph.core.selection import fields_of
+from graph.core.node import EXPRESSIONS, Node, model_of, node_id, node_type
 from graph.kit.loading import load_objects
 from graph.kit.paging import DEFAULT_PAGE, MAX_PAGE, PageInfo
+from graph.request.event_cursor import take_event_cursor
 from graph.types.accounts.user import User
 from graph.types.events import event_summary
 from graph.types.events.event_changes import FieldChange, field_changes, model_named
@@ -95,17 +94,9 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
     return found
 
 
-_SUBJECTS = (
-    models.TimeEntry,
-    models.Task,
-    models.Project,
-    models.ProjectMember,
-    models.User,
-    models.TaskShare,
-    models.Comment,
-    models.Attachment,
-    models.Reminder,
-)
+_SUBJECTS = [
+    model for member in get_args(get_args(EventSubject)[0]) if (model := model_of(member.__name__))
+]
 
 
 def _task_id(event: Any) -> Any:
@@ -218,24 +209,6 @@ class TaskEvent(Node):
 
 
 # --- the cursor of the present -------------------------------------------------------------------
-
-_ASKED = "eventCursor"
-
-
-async def take_event_cursor(context: Context) -> None:
-    """Take `eventCursor` if the operation selects it; to be called before anything is read."""
-    selection_index = context.selection_index
-    if selection_index is None or selection_index.operation.operation is not OperationType.QUERY:
-        return
-    requested = selection_index.statements.get(_ASKED)
-    if requested is None:
-        query = selection_index.schema.query_type
-        assert query is not None
-        nodes = fields_of(selection_index, query, [selection_index.operation.selection_set])
-        requested = any(node.name.value == _ASKED for node in nodes)
-        selection_index.statements[_ASKED] = requested
-    if requested and context.viewer.signed_in:
-        context.event_cursor = str((await context.services.live.log.head()).cursor)
 
 
 async def _event_cursor(info: BatchInfo) -> str:

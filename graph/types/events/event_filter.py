@@ -92,7 +92,7 @@ def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
             task.id == any_(keys),
             # Includes tasks in the trash: their deletion has to be delivered.
             access.read(viewer, task, trashed=None),
-            build_filter(TaskFilter, shape, task, viewer, Binds()),
+            build_filter(shape, task, viewer, Binds()),
         )
     )
 
@@ -112,7 +112,7 @@ def _matched(shape: Hashable, viewer_shape: Shape, changed: frozenset[str]) -> S
         )
     ).where(row.id == bindparam("key", type_=Uuid()), access.read(viewer, row, trashed=None))
     task: Any = aliased(models.Task, former.subquery("former"), adapt_on_names=True)
-    return Statement(select(task.id).where(build_filter(TaskFilter, shape, task, viewer, Binds())))
+    return Statement(select(task.id).where(build_filter(shape, task, viewer, Binds())))
 
 
 _LATER = Statement(

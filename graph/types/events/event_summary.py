@@ -86,6 +86,9 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.API_KEY_REVOKED: "{who} revoked an API key",
     EventKind.PASSWORD_CHANGED: "{who} changed their password",
 }
+_SILENT = [kind.name for kind in EventKind if kind not in SENTENCES]
+if _SILENT:
+    raise TypeError(f"{', '.join(_SILENT)}: no sentence in graph/types/events/event_summary.py.")
 
 # Of a member who removed themselves.
 _LEFT = "{who} left {project}"
@@ -130,7 +133,7 @@ def _sentence(
 ) -> str:
     kind = EventKind(event.kind)
     people = _people(event)
-    sentence = SENTENCES.get(kind, "{who}: " + kind.name.replace("_", " ").lower())
+    sentence = SENTENCES[kind]
     if kind is EventKind.MEMBER_REMOVED and event.actor_id in people:
         sentence = _LEFT
     # A sentence begins with a capital letter, but a name stays as its owner writes it.

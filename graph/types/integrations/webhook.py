@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import func, select
 from strawberry.scalars import JSON
-from strawberry.types.maybe import Some
 
 from auth.encryption import Encryption
 from auth.scopes import EVENT_SCOPES, LOSS
@@ -23,9 +22,10 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import DeliveryState, EventKind, WebhookStatus
 from graph.core.fields import BatchInfo, arg, batch, column, root
-from graph.core.inputs import changes_of, given, is_given
+from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
@@ -360,6 +360,19 @@ async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
     demand(sender, scopes_of_value(schema, "TaskEventFilter", webhook.filter))
 
 
+_new = arguments_of(WebhookCreateInput, NewWebhook)
+_changes = changes_of(WebhookUpdateInput, domain.CHANGEABLE, options=("take_over",))
+
+
+async def _checked_values(context: Context, values: dict[str, Any]) -> dict[str, Any]:
+    """The values with filter and payload as they are kept."""
+    if "filter" in values:
+        values["filter"] = _checked_filter(context, values["filter"])
+    if "payload" in values:
+        values["payload"] = await _kept_payload(context, values["payload"])
+    return values
+
+
 async def _kept_payload(context: Context, selection: str | None) -> str | None:
     assert context.selection_index is not None, "the executor keeps one with the document"
     most = context.services.settings.limits.cost_operation
@@ -368,12 +381,8 @@ async def _kept_payload(context: Context, selection: str | None) -> str | None:
 
 
 async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Refs:
-    new = NewWebhook(
-        url=data.url,
-        events=given(data.events),
-        filter=_checked_filter(context, given(data.filter)),
-        payload=await _kept_payload(context, given(data.payload)),
-    )
+    # A payload that is left out is the default of the viewer, which an API key's scopes limit.
+    new = NewWebhook(**await _checked_values(context, {"payload": None} | _new(data)))
     encryption = Encryption(context.services.settings)
     webhook, secret = await domain.create(work, encryption, _receivers(context), new)
     await _check(context, work, webhook)
@@ -381,19 +390,11 @@ async def _create(context: Context, work: Work, data: WebhookCreateInput) -> Ref
 
 
 async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Refs:
-    values = changes_of(data, "events", "payload")
-    if "payload" in values:
-        values["payload"] = await _kept_payload(context, values["payload"])
-    if isinstance(data.filter, Some):
-        values["filter"] = _checked_filter(context, data.filter.value)
-    for name in ("url", "status"):
-        if is_given(getattr(data, name)):
-            values[name] = getattr(data, name)
     webhook = await domain.change(
         work,
         _receivers(context),
         _id(data),
-        values,
+        await _checked_values(context, _changes(data)),
         given(data.if_version),
         take_over=given(data.take_over) is True,
     )

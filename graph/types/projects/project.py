@@ -16,9 +16,10 @@ from domain.work import Work
 from errors import BadInput, NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, column, root
-from graph.core.inputs import changes_of, given
+from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
@@ -338,24 +339,22 @@ class ProjectMemberRemovePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
+_new = arguments_of(ProjectCreateInput, domain.NewProject, ids={"id": models.Project})
+_changes = changes_of(ProjectUpdateInput, domain.CHANGEABLE)
+_new_member = arguments_of(
+    ProjectMemberAddInput,
+    domain.add_member,
+    ids={"project_id": models.Project, "user_id": models.User},
+)
+
+
 async def _create(work: Work, data: ProjectCreateInput) -> Refs:
-    new = domain.NewProject(
-        name=data.name,
-        id=ids.decode_new(models.Project, data.id, ("id",)),
-        description=given(data.description),
-        key=given(data.key),
-        color=given(data.color),
-    )
-    return {"project": (await domain.create(work, new)).id}
+    return {"project": (await domain.create(work, domain.NewProject(**_new(data)))).id}
 
 
 async def _update(work: Work, data: ProjectUpdateInput) -> Refs:
-    changes = changes_of(
-        data, "name", "description", "key", "color", "time_locked_before", "allow_overlaps"
-    )
-    project = await domain.update_project(
-        work, ids.decode(models.Project, data.id, ("id",)), changes, given(data.if_version)
-    )
+    project_id = ids.decode(models.Project, data.id, ("id",))
+    project = await domain.update_project(work, project_id, _changes(data), given(data.if_version))
     return {"project": project.id}
 
 
@@ -381,15 +380,7 @@ async def _restore(work: Work, data: ProjectRestoreInput) -> Refs:
 
 
 async def _member_add(work: Work, data: ProjectMemberAddInput) -> Refs:
-    user_id = given(data.user_id)
-    member = await domain.add_member(
-        work,
-        ids.decode(models.Project, data.project_id, ("project_id",)),
-        None if user_id is None else ids.decode(models.User, user_id, ("user_id",)),
-        given(data.username),
-        data.role,
-    )
-    return {"member": member.id}
+    return {"member": (await domain.add_member(work, **_new_member(data))).id}
 
 
 async def _member_update(work: Work, data: ProjectMemberUpdateInput) -> Refs:

@@ -36,9 +36,7 @@ class ProjectMemberFilter:
         models.ProjectMember.id, models.ProjectMember, "The membership's ID."
     )
     role: RoleFilter | None = filtering.by(models.ProjectMember.role, "The role.")
-    user: UserFilter | None = filtering.by_relation(
-        models.ProjectMember.user, lambda: UserFilter, "The user."
-    )
+    user: UserFilter | None = filtering.by_relation(models.ProjectMember.user, "The user.")
     created_at: DateTimeFilter | None = filtering.by(
         models.ProjectMember.created_at, "When the user joined."
     )
@@ -61,11 +59,9 @@ class ProjectFilter:
     name: StringFilter | None = filtering.by(models.Project.name, "The name.")
     key: StringFilter | None = filtering.by(models.Project.key, "The key, such as `WEB`.")
     description: StringFilter | None = filtering.by(models.Project.description, "The description.")
-    owner: UserFilter | None = filtering.by_relation(
-        models.Project.owner, lambda: UserFilter, "The owner."
-    )
+    owner: UserFilter | None = filtering.by_relation(models.Project.owner, "The owner.")
     members: ProjectMemberListFilter | None = filtering.by_relations(
-        models.Project.members, lambda: ProjectMemberFilter, "The members."
+        models.Project.members, "The members."
     )
     is_archived: bool | None = filtering.by_condition(
         lambda _, project: project.archived_at.is_not(None), "Whether the project is archived."
@@ -105,9 +101,7 @@ class ProjectOrder:
         "Sorts by the tracked time that you can see.",
         nullable=False,
     )
-    owner: UserOrder | None = ordering.by_relation(
-        models.Project.owner, lambda: UserOrder, "Sorts by owner."
-    )
+    owner: UserOrder | None = ordering.by_relation(models.Project.owner, "Sorts by owner.")
 
 
 @ordering.order_input("Sort key for project members. Provide exactly one field.")
@@ -118,9 +112,7 @@ class ProjectMemberOrder:
     created_at: OrderBy | None = ordering.by(
         models.ProjectMember.created_at, "Sorts by the time of joining."
     )
-    user: UserOrder | None = ordering.by_relation(
-        models.ProjectMember.user, lambda: UserOrder, "Sorts by user."
-    )
+    user: UserOrder | None = ordering.by_relation(models.ProjectMember.user, "Sorts by user.")
 
 
 # --- inputs --------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class AttachmentFilter:
     )
     size: IntFilter | None = filtering.by(models.Attachment.size, "The size in bytes.")
     uploader: UserFilter | None = filtering.by_relation(
-        models.Attachment.uploader, lambda: UserFilter, "The user who uploaded the file."
+        models.Attachment.uploader, "The user who uploaded the file."
     )
     uploader_id: IDFilter | None = filtering.by_id(
         models.Attachment.uploader_id, models.User, "The ID of the user who uploaded the file."
@@ -75,7 +75,7 @@ class AttachmentOrder:
     filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
     size: OrderBy | None = ordering.by(models.Attachment.size, "Sorts by size.")
     uploader: UserOrder | None = ordering.by_relation(
-        models.Attachment.uploader, lambda: UserOrder, "Sorts by the user who uploaded the file."
+        models.Attachment.uploader, "Sorts by the user who uploaded the file."
     )
 
 

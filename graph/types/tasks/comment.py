@@ -30,6 +30,7 @@ from graph.core.fields import BatchInfo, arg, batch, column, derived, root
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of
 from graph.kit.loading import Shape, load_object, load_objects, to_one, viewer_of
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
@@ -286,18 +287,15 @@ class CommentDeletePayload(Payload):
     task: _Task | None = ref(models.Task, "The task that the comment was on.", "task")
 
 
+_new = arguments_of(
+    CommentCreateInput,
+    domain.create,
+    ids={"id": models.Comment, "task_id": models.Task, "parent_id": models.Comment},
+)
+
+
 async def _create(work: Work, data: CommentCreateInput) -> Refs:
-    parent_id = given(data.parent_id)
-    comment = await domain.create(
-        work,
-        ids.decode(models.Task, data.task_id, ("task_id",)),
-        data.body,
-        parent_id=(
-            None if parent_id is None else ids.decode(models.Comment, parent_id, ("parent_id",))
-        ),
-        id_=ids.decode_new(models.Comment, data.id, ("id",)),
-    )
-    return {"comment": comment.id}
+    return {"comment": (await domain.create(work, **_new(data))).id}
 
 
 async def _update(work: Work, data: CommentUpdateInput) -> Refs:

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
-
-
 def comment_count(_: Viewer, task: Any) -> Any:
     """The number of a task's comments, without placeholders. Users who see the task see all of
     them.
@@ -47,9 +41,7 @@ class CommentFilter:
 
     id: IDFilter | None = filtering.by_id(models.Comment.id, models.Comment, "The comment's ID.")
     body: StringFilter | None = filtering.by(models.Comment.body, "The Markdown text.")
-    author: UserFilter | None = filtering.by_relation(
-        models.Comment.author, lambda: UserFilter, "The author."
-    )
+    author: UserFilter | None = filtering.by_relation(models.Comment.author, "The author.")
     author_id: IDFilter | None = filtering.by_id(
         models.Comment.author_id, models.User, "The author's ID."
     )
@@ -60,7 +52,7 @@ class CommentFilter:
         "thread.",
         seen_with_row=True,
     )
-    task: _TaskFilter | None = filtering.by_relation(models.Comment.task, _task_filter, "The task.")
+    task: _TaskFilter | None = filtering.by_relation(models.Comment.task, "The task.")
     is_deleted: bool | None = filtering.by_condition(
         lambda _, comment: comment.removed_at.is_not(None),
         "Whether the comment was deleted and remains only as a placeholder for its replies.",
@@ -96,9 +88,7 @@ class CommentOrder:
     edited_at: OrderBy | None = ordering.by(
         models.Comment.edited_at, "Sorts by the time of the last edit."
     )
-    author: UserOrder | None = ordering.by_relation(
-        models.Comment.author, lambda: UserOrder, "Sorts by author."
-    )
+    author: UserOrder | None = ordering.by_relation(models.Comment.author, "Sorts by author.")
 
 
 @strawberry.input(description="Input for `commentCreate`.")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import Uuid, bindparam, select
@@ -24,9 +23,10 @@ from errors import BadInput, NotFound
 from graph.core import ids
 from graph.core.enums import ReminderChannel, RuleKind
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
-from graph.core.inputs import changes_of, given
+from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import Shape, load_object, to_one, viewer_of
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
@@ -356,27 +356,22 @@ class ReminderDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-def _id(model: Any, text: Any, name: str) -> UUID | None:
-    text = given(text)
-    return None if text is None else ids.decode(model, text, (name,))
+_new = arguments_of(
+    ReminderCreateInput,
+    domain.NewReminder,
+    ids={"id": models.Reminder, "task_id": models.Task, "project_id": models.Project},
+)
+_changes = changes_of(ReminderUpdateInput, domain.CHANGEABLE)
 
 
 async def _create(work: Work, data: ReminderCreateInput) -> Refs:
-    channels, enabled = given(data.channels), given(data.enabled)
-    new = domain.NewReminder(
-        rule=rule_from(data.rule, work.viewer.timezone),
-        task_id=_id(models.Task, data.task_id, "task_id"),
-        project_id=_id(models.Project, data.project_id, "project_id"),
-        message=given(data.message),
-        channels=(ReminderChannel.IN_APP,) if channels is None else channels,
-        enabled=enabled is not False,
-        id=ids.decode_new(models.Reminder, data.id, ("id",)),
-    )
+    rule = rule_from(data.rule, work.viewer.timezone)
+    new = domain.NewReminder(**_new(data) | {"rule": rule})
     return {"reminder": (await domain.create(work, new)).id}
 
 
 async def _update(work: Work, data: ReminderUpdateInput) -> Refs:
-    changes = changes_of(data, "rule", "message", "channels", "enabled")
+    changes = _changes(data)
     if changes.get("rule") is not None:
         changes["rule"] = rule_from(changes["rule"], work.viewer.timezone)
     reminder = await domain.update(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -26,18 +26,6 @@ _ProjectFilter = Annotated["ProjectFilter", strawberry.lazy("graph.types.project
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
-
-
-def _project_filter() -> Any:
-    from graph.types.projects.project_inputs import ProjectFilter
-
-    return ProjectFilter
-
-
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
 
 
 # --- filters and orderings -----------------------------------------------------------------------
@@ -64,7 +52,7 @@ class ReminderFilter:
     )
     message: StringFilter | None = filtering.by(models.Reminder.message, "The text.")
     task: _TaskFilter | None = filtering.by_relation(
-        models.Reminder.task, _task_filter, "The task that the reminder is about."
+        models.Reminder.task, "The task that the reminder is about."
     )
     task_id: IDFilter | None = filtering.by_id(
         models.Reminder.task_id,
@@ -72,7 +60,7 @@ class ReminderFilter:
         "The task's ID. `isNull: true` selects reminders that are not about a task.",
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.Reminder.project, _project_filter, "The project that the reminder is about."
+        models.Reminder.project, "The project that the reminder is about."
     )
     project_id: IDFilter | None = filtering.by_id(
         models.Reminder.project_id,

@@ -18,9 +18,10 @@ from domain.work import Work
 from graph.core import ids
 from graph.core.enums import Permission
 from graph.core.fields import BatchInfo, batch, column
-from graph.core.inputs import changes_of, given
+from graph.core.inputs import given
 from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
@@ -171,24 +172,21 @@ class TaskShareDeletePayload(Payload):
     )
 
 
+_new = arguments_of(
+    TaskShareCreateInput, domain.create, ids={"task_id": models.Task, "user_id": models.User}
+)
+_changes = changes_of(TaskShareUpdateInput, domain.CHANGEABLE)
+
+
 async def _create(work: Work, data: TaskShareCreateInput) -> Refs:
-    user_id = given(data.user_id)
-    share = await domain.create(
-        work,
-        ids.decode(models.Task, data.task_id, ("task_id",)),
-        username=given(data.username),
-        user_id=None if user_id is None else ids.decode(models.User, user_id, ("user_id",)),
-        permission=data.permission,
-        expires_at=given(data.expires_at),
-    )
-    return {"share": share.id}
+    return {"share": (await domain.create(work, **_new(data))).id}
 
 
 async def _update(work: Work, data: TaskShareUpdateInput) -> Refs:
     share = await domain.update(
         work,
         ids.decode(models.TaskShare, data.id, ("id",)),
-        changes_of(data, "permission", "expires_at"),
+        _changes(data),
         given(data.if_version),
     )
     return {"share": share.id}

@@ -23,18 +23,6 @@ _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_in
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
-
-
-def _task_order() -> Any:
-    from graph.types.tasks.task_inputs import TaskOrder
-
-    return TaskOrder
-
-
 def is_expired(_: object, share: Any) -> Any:
     """Whether the share has expired."""
     return func.coalesce(share.expires_at <= func.now(), False)
@@ -49,20 +37,18 @@ class TaskShareFilter:
         models.TaskShare.permission, "The permission that the share gives."
     )
     user: UserFilter | None = filtering.by_relation(
-        models.TaskShare.user, lambda: UserFilter, "The user the task is shared with."
+        models.TaskShare.user, "The user the task is shared with."
     )
     user_id: IDFilter | None = filtering.by_id(
         models.TaskShare.user_id, models.User, "The ID of the user the task is shared with."
     )
     shared_by: UserFilter | None = filtering.by_relation(
-        models.TaskShare.shared_by, lambda: UserFilter, "The user who shared the task."
+        models.TaskShare.shared_by, "The user who shared the task."
     )
     shared_by_id: IDFilter | None = filtering.by_id(
         models.TaskShare.shared_by_id, models.User, "The ID of the user who shared the task."
     )
-    task: _TaskFilter | None = filtering.by_relation(
-        models.TaskShare.task, _task_filter, "The task."
-    )
+    task: _TaskFilter | None = filtering.by_relation(models.TaskShare.task, "The task.")
     expires_at: DateTimeFilter | None = filtering.by(
         models.TaskShare.expires_at,
         "When the share expires. `isNull: true` selects shares that do not expire.",
@@ -94,11 +80,9 @@ class TaskShareOrder:
         models.TaskShare.permission, "Sorts by permission, VIEW first."
     )
     user: UserOrder | None = ordering.by_relation(
-        models.TaskShare.user, lambda: UserOrder, "Sorts by the user the task is shared with."
+        models.TaskShare.user, "Sorts by the user the task is shared with."
     )
-    task: _TaskOrder | None = ordering.by_relation(
-        models.TaskShare.task, _task_order, "Sorts by task."
-    )
+    task: _TaskOrder | None = ordering.by_relation(models.TaskShare.task, "Sorts by task.")
 
 
 @strawberry.input(

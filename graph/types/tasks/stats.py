@@ -166,9 +166,7 @@ class _Empty:
 
 
 @lru_cache(maxsize=500)
-def _statement(
-    by_project: bool, filter_type: type[Any], filter_shaped: Hashable, shape: Shape, counted: bool
-) -> Statement:
+def _statement(by_project: bool, filter_shaped: Hashable, shape: Shape, counted: bool) -> Statement:
     """Totals by group: by project, or one for all. `counted`: see `graph.core.access_paths`."""
     viewer = viewer_of(shape)
     task = aliased(models.Task)
@@ -186,7 +184,7 @@ def _statement(
         parents = bindparam("parents", type_=ARRAY(Uuid()))
         query = query.where(task.project_id == parents.any_())
     if filter_shaped is not None:
-        query = query.where(build_filter(filter_type, filter_shaped, task, viewer, Binds()))
+        query = query.where(build_filter(filter_shaped, task, viewer, Binds()))
     candidates = candidate_set(viewer, models.Task, counted=counted)
     visible = (
         by_access_path(query, task, candidates).cte("visible").prefix_with(text("MATERIALIZED"))
@@ -351,7 +349,6 @@ async def _read(info: BatchInfo, projects: Sequence[UUID] | None, filter_: Any) 
     counted = projects is None and paths.uses_candidates(viewer, models.Task)
     statement = _statement(
         projects is not None,
-        type(filter_),  # type: ignore[arg-type]  # mypy does not see that classes are hashable
         shaped,
         info.viewer.shape,
         counted,

@@ -26,9 +26,10 @@ from domain.work import Work
 from errors import BadInput, NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
-from graph.core.inputs import changes_of, given
+from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging, rates
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import Shape, load_object, task_id_of, to_one, viewer_of
 from graph.kit.mutation import (
     ONLY_ID,
@@ -54,9 +55,7 @@ from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, commen
 from graph.types.tasks.share import TaskShareConnection
 from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareOrder
 from graph.types.tasks.task_inputs import (
-    NewTaskFields,
     TaskAssignInput,
-    TaskChanges,
     TaskCompleteInput,
     TaskCreateInput,
     TaskDeleteInput,
@@ -402,67 +401,40 @@ class TaskDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-def new_task(data: NewTaskFields) -> domain.NewTask:
-    """Convert the input of a new task to the domain's type."""
-    return domain.NewTask(
-        title=data.title,
-        id=ids.decode_new(models.Task, data.id, ("id",)),
-        project_id=_id(models.Project, data.project_id, "project_id"),
-        parent_id=_id(models.Task, data.parent_id, "parent_id"),
-        assignee_id=_id(models.User, data.assignee_id, "assignee_id"),
-        description=given(data.description),
-        notes=given(data.notes),
-        status=given(data.status) or TaskStatus.TODO,
-        priority=given(data.priority) or TaskPriority.NONE,
-        due_at=given(data.due_at),
-        due_on=given(data.due_on),
-        start_at=given(data.start_at),
-        estimate_minutes=given(data.estimate_minutes),
-        tags=given(data.tags) or (),
-    )
-
-
-CHANGEABLE = (
-    "title",
-    "description",
-    "notes",
-    "status",
-    "priority",
-    "due_at",
-    "due_on",
-    "start_at",
-    "estimate_minutes",
-    "tags",
-    "assignee_id",
+# Whose IDs the fields of a new task hold.
+NEW_TASK_IDS = {
+    "id": models.Task,
+    "project_id": models.Project,
+    "parent_id": models.Task,
+    "assignee_id": models.User,
+}
+_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS)
+_changes = changes_of(
+    TaskUpdateInput,
+    domain.CHANGEABLE,
+    ids={"assignee_id": models.User, "parent_id": models.Task},
 )
 
 
-def task_changes(data: TaskChanges, *more: str) -> dict[str, Any]:
-    """The changes that an input asks for: the fields that were given, with IDs decoded."""
-    changes = changes_of(data, *CHANGEABLE, *more)
-    for name, model in (("assignee_id", models.User), ("parent_id", models.Task)):
-        if changes.get(name) is not None:
-            changes[name] = ids.decode(model, changes[name], (name,))
-    return changes
-
-
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    return {"task": (await domain.create(work, new_task(data))).id}
+    return {"task": (await domain.create(work, domain.NewTask(**_new(data)))).id}
 
 
 async def _create_in_one_statement(
     work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
-    task = await domain.create_in_one_statement(work, new_task(data), wanted or ONLY_ID)
+    task = await domain.create_in_one_statement(
+        work, domain.NewTask(**_new(data)), wanted or ONLY_ID
+    )
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
 
 
 async def _update(work: Work, data: TaskUpdateInput) -> Refs:
-    changes = task_changes(data, "parent_id")
     task_id = ids.decode(models.Task, data.id, ("id",))
-    return {"task": (await domain.update_task(work, task_id, changes, given(data.if_version))).id}
+    task = await domain.update_task(work, task_id, _changes(data), given(data.if_version))
+    return {"task": task.id}
 
 
 async def _delete(work: Work, data: TaskDeleteInput) -> Refs:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,38 +16,21 @@ import strawberry
 
 from db import models
 from domain.tasks import task_bulk as domain
-from domain.tasks.task_values import Subtasks
+from domain.tasks.task_values import CHANGEABLE, NewTask, Subtasks
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core import ids
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
-from graph.core.inputs import MutationInput, given, optional, required
-from graph.core.node import described_enum
+from graph.core.inputs import BulkOnError, MutationInput, given, optional, required
 from graph.kit import rates
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
-from graph.types.tasks.task import Task, new_task, task_changes
+from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
 T = TypeVar("T")
-
-
-class BulkOnError(Enum):
-    """What a bulk mutation does if an item fails."""
-
-    ROLLBACK = "ROLLBACK"
-    CONTINUE = "CONTINUE"
-
-
-described_enum(
-    BulkOnError,
-    "What a bulk mutation does if an item fails.",
-    {
-        BulkOnError.ROLLBACK: "No item is changed.",
-        BulkOnError.CONTINUE: "The other items are changed.",
-    },
-)
 
 
 # --- inputs --------------------------------------------------------------------------------------
@@ -273,9 +255,13 @@ async def _bulk(
     return Outcome(refs, failures, undo=undone)
 
 
+_new = arguments_of(TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS)
+_changes = changes_of(TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User})
+
+
 def _edit(item: TaskBulkUpdateItem) -> domain.Edit:
     task_id = ids.decode(models.Task, item.id, ("id",))
-    return domain.Edit(task_id, task_changes(item), given(item.if_version))
+    return domain.Edit(task_id, _changes(item), given(item.if_version))
 
 
 def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
@@ -284,7 +270,7 @@ def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
 
 
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:
-    return await _bulk(work, data, new_task, domain.create)
+    return await _bulk(work, data, lambda item: NewTask(**_new(item)), domain.create)
 
 
 async def _update(work: Work, data: TaskBulkUpdateInput) -> Outcome:

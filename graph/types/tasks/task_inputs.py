@@ -40,12 +40,11 @@ from graph.kit.ordering import OrderBy
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
 from graph.types.tasks.attachment_inputs import (
-    AttachmentFilter,
     AttachmentListFilter,
     attachment_count,
 )
-from graph.types.tasks.comment_inputs import CommentFilter, CommentListFilter, comment_count
-from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareListFilter
+from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.share_inputs import TaskShareListFilter
 from graph.types.time.tracked_time import task_tracked_seconds
 
 if TYPE_CHECKING:
@@ -54,12 +53,6 @@ if TYPE_CHECKING:
 _TimeEntryListFilter = Annotated[
     "TimeEntryListFilter", strawberry.lazy("graph.types.time.time_inputs")
 ]
-
-
-def _time_entry_filter() -> Any:
-    from graph.types.time.time_inputs import TimeEntryFilter
-
-    return TimeEntryFilter
 
 
 @strawberry.input(description="Filter for a task's tags. Tags are compared case-insensitively.")
@@ -113,51 +106,43 @@ class TaskFilter:
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
     )
-    project: ProjectFilter | None = filtering.by_relation(
-        models.Task.project, lambda: ProjectFilter, "The project."
-    )
+    project: ProjectFilter | None = filtering.by_relation(models.Task.project, "The project.")
     project_id: IDFilter | None = filtering.by_id(
         models.Task.project_id,
         models.Project,
         "The project's ID. `isNull: true` selects personal tasks.",
     )
-    owner: UserFilter | None = filtering.by_relation(
-        models.Task.owner, lambda: UserFilter, "The owner."
-    )
+    owner: UserFilter | None = filtering.by_relation(models.Task.owner, "The owner.")
     owner_id: IDFilter | None = filtering.by_id(
         models.Task.owner_id, models.User, "The owner's ID."
     )
-    assignee: UserFilter | None = filtering.by_relation(
-        models.Task.assignee, lambda: UserFilter, "The assignee."
-    )
+    assignee: UserFilter | None = filtering.by_relation(models.Task.assignee, "The assignee.")
     assignee_id: IDFilter | None = filtering.by_id(
         models.Task.assignee_id,
         models.User,
         "The assignee's ID. `isNull: true` selects unassigned tasks.",
     )
-    parent: TaskFilter | None = filtering.by_relation(
-        models.Task.parent, lambda: TaskFilter, "The parent task."
-    )
+    parent: TaskFilter | None = filtering.by_relation(models.Task.parent, "The parent task.")
     parent_id: IDFilter | None = filtering.by_id(
         models.Task.parent_id,
         models.Task,
         "The parent task's ID. `isNull: true` selects tasks without a parent.",
     )
     subtasks: TaskListFilter | None = filtering.by_relations(
-        models.Task.subtasks, lambda: TaskFilter, "The direct subtasks."
+        models.Task.subtasks, "The direct subtasks."
     )
     shares: TaskShareListFilter | None = filtering.by_relations(
-        models.Task.shares, lambda: TaskShareFilter, "The shares that you can see."
+        models.Task.shares, "The shares that you can see."
     )
     shared_with_me: bool | None = filtering.by_condition(
         lambda viewer, task: task.id.in_(access.shared_tasks(viewer)),
         "Whether the task itself is shared with you. Does not count shares of its parent tasks.",
     )
     comments: CommentListFilter | None = filtering.by_relations(
-        models.Task.comments, lambda: CommentFilter, "The comments."
+        models.Task.comments, "The comments."
     )
     attachments: AttachmentListFilter | None = filtering.by_relations(
-        models.Task.attachments, lambda: AttachmentFilter, "The attachments."
+        models.Task.attachments, "The attachments."
     )
     tracked_seconds: IntFilter | None = filtering.by_expression(
         task_tracked_seconds,
@@ -165,7 +150,7 @@ class TaskFilter:
         "The seconds tracked on the task, without its subtasks, in entries that you can see.",
     )
     time_entries: _TimeEntryListFilter | None = filtering.by_relations(
-        models.Task.time_entries, _time_entry_filter, "The time entries that you can see."
+        models.Task.time_entries, "The time entries that you can see."
     )
     completed_at: DateTimeFilter | None = filtering.by(
         models.Task.completed_at, "When the task was completed."
@@ -233,15 +218,9 @@ class TaskOrder:
         "see.",
         nullable=False,
     )
-    owner: UserOrder | None = ordering.by_relation(
-        models.Task.owner, lambda: UserOrder, "Sorts by owner."
-    )
-    assignee: UserOrder | None = ordering.by_relation(
-        models.Task.assignee, lambda: UserOrder, "Sorts by assignee."
-    )
-    project: ProjectOrder | None = ordering.by_relation(
-        models.Task.project, lambda: ProjectOrder, "Sorts by project."
-    )
+    owner: UserOrder | None = ordering.by_relation(models.Task.owner, "Sorts by owner.")
+    assignee: UserOrder | None = ordering.by_relation(models.Task.assignee, "Sorts by assignee.")
+    project: ProjectOrder | None = ordering.by_relation(models.Task.project, "Sorts by project.")
 
 
 @strawberry.input

@@ -143,7 +143,7 @@ def predicates(filter_shaped: Hashable, viewer_shape: Shape) -> Any:
     def where(entity: Any) -> list[Any]:
         found = [access.read(viewer, entity)]
         if filter_shaped is not None:
-            found.append(build_filter(TimeEntryFilter, filter_shaped, entity, viewer, Binds()))
+            found.append(build_filter(filter_shaped, entity, viewer, Binds()))
         return found
 
     return where

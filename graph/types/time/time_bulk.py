@@ -16,11 +16,12 @@ from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
+from graph.core.inputs import BulkOnError
+from graph.kit.commands import arguments_of
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
-from graph.types.tasks.task_bulk import BulkOnError
-from graph.types.time.time_entry import TimeEntry, new_entry
-from graph.types.time.time_inputs import TimeEntryBulkCreateInput
+from graph.types.time.time_entry import NEW_ENTRY_IDS, TimeEntry
+from graph.types.time.time_inputs import TimeEntryBulkCreateInput, TimeEntryBulkCreateItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,16 @@ class TimeEntryBulkCreatePayload(Payload):
     )
 
 
+_new = arguments_of(TimeEntryBulkCreateItem, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
+
+
 async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
     demand_size(data.items)
     items: list[domain.NewTimeEntry | Failure] = []
     for item in data.items:
         try:
             with collecting() as problems:
-                entry = new_entry(item)
+                entry = domain.NewTimeEntry(**_new(item))
                 if problems:
                     domain.check_values(work, entry)
             items.append(entry)

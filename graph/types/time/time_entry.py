@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import BigInteger, cast, func
@@ -14,19 +13,20 @@ from db import models
 from db.models.time_entry import seconds
 from domain.time import time_entry as domain
 from domain.time import timer
+from domain.time.time_values import CHANGEABLE, STARTABLE
 from domain.work import Work
 from errors import NotFound
 from graph.core import ids
 from graph.core.fields import BatchInfo, arg, column, derived, root
-from graph.core.inputs import changes_of, given, is_given
+from graph.core.inputs import given, is_given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
+from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.paging import PageInfo
 from graph.types.time.time_inputs import (
-    NewTimeEntryFields,
     TimeEntryCreateInput,
     TimeEntryDeleteInput,
     TimeEntryFilter,
@@ -212,52 +212,23 @@ class TimeEntryDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-def _id(model: Any, text: Any, name: str) -> UUID | None:
-    text = given(text)
-    return None if text is None else ids.decode(model, text, (name,))
-
-
-def new_entry(data: NewTimeEntryFields) -> domain.NewTimeEntry:
-    """Convert the input of a new entry for the domain."""
-    return domain.NewTimeEntry(
-        project_id=_id(models.Project, data.project_id, "project_id"),
-        task_id=_id(models.Task, data.task_id, "task_id"),
-        description=given(data.description),
-        started_at=given(data.started_at),
-        ended_at=given(data.ended_at),
-        duration_seconds=given(data.duration_seconds),
-        day=given(data.day),
-        billable=bool(given(data.billable)),
-        tags=given(data.tags) or (),
-        id=ids.decode_new(models.TimeEntry, data.id, ("id",)),
-        force=bool(given(data.force)),
-    )
+_PLACE = {"project_id": models.Project, "task_id": models.Task}
+# Whose IDs the fields of a new entry hold.
+NEW_ENTRY_IDS = {**_PLACE, "id": models.TimeEntry}
+_new = arguments_of(TimeEntryCreateInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
+_changes = changes_of(TimeEntryUpdateInput, CHANGEABLE, ids=_PLACE, options=("force",))
+_started = arguments_of(TimerStartInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
 
 
 async def _create(work: Work, data: TimeEntryCreateInput) -> Refs:
-    return {"time_entry": (await domain.create(work, new_entry(data))).id}
+    return {"time_entry": (await domain.create(work, domain.NewTimeEntry(**_new(data)))).id}
 
 
 async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
-    changes = changes_of(
-        data,
-        "project_id",
-        "task_id",
-        "description",
-        "started_at",
-        "ended_at",
-        "duration_seconds",
-        "day",
-        "billable",
-        "tags",
-    )
-    for name, model in (("project_id", models.Project), ("task_id", models.Task)):
-        if changes.get(name) is not None:
-            changes[name] = ids.decode(model, changes[name], (name,))
     entry = await domain.update_entry(
         work,
         ids.decode(models.TimeEntry, data.id, ("id",)),
-        changes,
+        _changes(data),
         given(data.if_version),
         force=bool(given(data.force)),
     )
@@ -271,16 +242,9 @@ async def _delete(work: Work, data: TimeEntryDeleteInput) -> Refs:
 
 
 async def _start(work: Work, data: TimerStartInput) -> Refs:
-    values = {
-        "project_id": _id(models.Project, data.project_id, "project_id"),
-        "task_id": _id(models.Task, data.task_id, "task_id"),
-        "description": given(data.description),
-        "billable": bool(given(data.billable)),
-        "tags": given(data.tags) or (),
-    }
-    requested = {name: value for name, value in values.items() if is_given(getattr(data, name))}
-    entry = await timer.start(work, requested, ids.decode_new(models.TimeEntry, data.id, ("id",)))
-    return {"time_entry": entry.id}
+    new = domain.NewTimeEntry(**_started(data))
+    requested = {name: getattr(new, name) for name in STARTABLE if is_given(getattr(data, name))}
+    return {"time_entry": (await timer.start(work, requested, new.id)).id}
 
 
 async def _stop(work: Work, data: TimerStopInput) -> Refs:

@@ -27,11 +27,10 @@ from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
-from graph.core.inputs import MutationInput, given, optional, required
+from graph.core.inputs import BulkOnError, MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit.loading import load_objects
 from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
-from graph.types.tasks.task_bulk import BulkOnError
 from graph.types.time.time_entry import TimeEntry
 from graph.types.time.time_import_rows import Reading, names_of
 

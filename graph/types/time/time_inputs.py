@@ -14,12 +14,19 @@ from db import models
 from db.models.time_entry import ends, seconds
 from domain import rules
 from domain.time.time_entry import MAX_ITEMS, overlapped
-from graph.core.inputs import MutationInput, UpdateInput, change, new_id, optional, required
+from graph.core.inputs import (
+    BulkOnError,
+    MutationInput,
+    UpdateInput,
+    change,
+    new_id,
+    optional,
+    required,
+)
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
 from graph.types.accounts.user import UserFilter, UserOrder
-from graph.types.tasks.task_bulk import BulkOnError
 
 if TYPE_CHECKING:
     from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
@@ -30,30 +37,6 @@ _ProjectOrder = Annotated["ProjectOrder", strawberry.lazy("graph.types.projects.
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
 _TagListFilter = Annotated["TagListFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
-
-
-def _project_filter() -> Any:
-    from graph.types.projects.project_inputs import ProjectFilter
-
-    return ProjectFilter
-
-
-def _project_order() -> Any:
-    from graph.types.projects.project_inputs import ProjectOrder
-
-    return ProjectOrder
-
-
-def _task_filter() -> Any:
-    from graph.types.tasks.task_inputs import TaskFilter
-
-    return TaskFilter
-
-
-def _task_order() -> Any:
-    from graph.types.tasks.task_inputs import TaskOrder
-
-    return TaskOrder
 
 
 def overlaps(viewer: Viewer, entry: Any) -> Any:
@@ -77,13 +60,13 @@ class TimeEntryFilter:
         models.TimeEntry.id, models.TimeEntry, "The time entry's ID."
     )
     user: UserFilter | None = filtering.by_relation(
-        models.TimeEntry.user, lambda: UserFilter, "The user whose time it is."
+        models.TimeEntry.user, "The user whose time it is."
     )
     user_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.user_id, models.User, "The ID of the user whose time it is."
     )
     project: _ProjectFilter | None = filtering.by_relation(
-        models.TimeEntry.project, _project_filter, "The project the time was spent on."
+        models.TimeEntry.project, "The project the time was spent on."
     )
     project_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.project_id,
@@ -91,7 +74,7 @@ class TimeEntryFilter:
         "The ID of the project the time was spent on; use `isNull` for none.",
     )
     task: _TaskFilter | None = filtering.by_relation(
-        models.TimeEntry.task, _task_filter, "The task the time was spent on."
+        models.TimeEntry.task, "The task the time was spent on."
     )
     task_id: IDFilter | None = filtering.by_id(
         models.TimeEntry.task_id,
@@ -162,14 +145,12 @@ class TimeEntryOrder:
     created_at: OrderBy | None = ordering.by(models.TimeEntry.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(models.TimeEntry.updated_at, "Sorts by last change.")
     user: UserOrder | None = ordering.by_relation(
-        models.TimeEntry.user, lambda: UserOrder, "Sorts by the user whose time it is."
+        models.TimeEntry.user, "Sorts by the user whose time it is."
     )
     project: _ProjectOrder | None = ordering.by_relation(
-        models.TimeEntry.project, _project_order, "Sorts by project."
+        models.TimeEntry.project, "Sorts by project."
     )
-    task: _TaskOrder | None = ordering.by_relation(
-        models.TimeEntry.task, _task_order, "Sorts by task."
-    )
+    task: _TaskOrder | None = ordering.by_relation(models.TimeEntry.task, "Sorts by task.")
 
 
 # --- inputs of mutations -------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, parse
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse
 
-from graph.engine import Executed, execute
+from graph.core.executed import Executed
+from graph.engine import execute
 from graph.engine.executor import planner_of
 
 Path = tuple[str | int, ...]
@@ -74,7 +75,7 @@ def read(data: Any) -> Any:
     return orjson.loads(orjson.dumps(data))
 
 
-def assert_agree(batch: ExecutionResult, standard: ExecutionResult) -> None:
+def assert_agree(batch: Executed, standard: Executed) -> None:
     """Hold two results to the contract."""
     assert ordered(batch.data) == ordered(standard.data)
     exact, inside = split(batch)
@@ -84,7 +85,7 @@ def assert_agree(batch: ExecutionResult, standard: ExecutionResult) -> None:
     for nulled, errors in inside.items():
         for path in errors.keys() & expected_inside[nulled].keys():
             assert errors[path] == expected_inside[nulled][path]
-    if isinstance(batch, Executed) and batch.engine == "batch":
+    if batch.engine == "batch":
         places = [place(batch.data, error) for error in batch.errors or ()]
         assert places == sorted(places), "errors out of the order of the answer"
 
@@ -98,7 +99,7 @@ def ordered(value: Any) -> Any:
     return (type(value), value)
 
 
-def split(result: ExecutionResult) -> tuple[list[Any], dict[Path, dict[Path, Any]]]:
+def split(result: Executed) -> tuple[list[Any], dict[Path, dict[Path, Any]]]:
     """Errors of places of their own, sorted; and those inside of each nulled place, by path."""
     exact: list[Any] = []
     inside: dict[Path, dict[Path, Any]] = {}

@@ -20,7 +20,6 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from graphql import ExecutionResult
 
 from app import create_app
 from auth.request import RequestInfo
@@ -28,7 +27,8 @@ from auth.viewer import NOBODY, Viewer
 from db import migrate
 from files.upload import Upload
 from graph.core.context import Context, Services
-from graph.engine import Executed, execute
+from graph.core.executed import Executed
+from graph.engine import execute
 from graph.engine.executor import planner_of
 from graph.request.execution import Answer, Executor, GraphQLRequest, Refused
 from graph.schema import schema
@@ -85,13 +85,13 @@ class Twin:
         self.engine = engine
         self.services = services
         self.names = dict(names)
-        self.results: list[ExecutionResult] = []
+        self.results: list[Executed] = []
         # Whether what it executes is written, from the first run on.
         self.serialized = False
         self._execute = partial(execute, standard=engine == "standard")
         self._executor = Executor(schema, engine=self._caught)
 
-    async def _caught(self, *arguments: Any, **options: Any) -> ExecutionResult:
+    async def _caught(self, *arguments: Any, **options: Any) -> Executed:
         """Executors format errors for clients; the contract is about the errors themselves."""
         result = await self._execute(*arguments, **{**options, "serialized": self.serialized})
         result.data = read(result.data) if self.serialized else result.data
@@ -100,7 +100,7 @@ class Twin:
 
     async def run(
         self, operation: CorpusOperation, viewer: Viewer, number: int
-    ) -> tuple[list[Answer], list[ExecutionResult]]:
+    ) -> tuple[list[Answer], list[Executed]]:
         """The operation's answers, and the results that they were made from."""
         self.results.clear()
         text, variables = operation.filled(self.names)
@@ -165,9 +165,7 @@ class Twins:
             assert [_codes(answer) for answer in answers] == [_codes(other) for other in others]
         return answers
 
-    async def _compare_written(
-        self, operation: CorpusOperation, plain: list[ExecutionResult]
-    ) -> None:
+    async def _compare_written(self, operation: CorpusOperation, plain: list[Executed]) -> None:
         self._twins["batch"].serialized = True
         try:
             _, results = await self._run("batch", operation)
@@ -185,7 +183,7 @@ class Twins:
 
     async def _run(
         self, engine: Engine, operation: CorpusOperation
-    ) -> tuple[list[Answer], list[ExecutionResult]]:
+    ) -> tuple[list[Answer], list[Executed]]:
         viewer = self.scene.viewer(operation.person)
         return await self._twins[engine].run(operation, viewer, self._number)
 

@@ -12,16 +12,19 @@ import strawberry
 from graphql import DocumentNode, OperationDefinitionNode, parse
 from graphql.execution.values import VariableValues
 from prometheus_client import REGISTRY
-from strawberry.extensions import SchemaExtension
 from strawberry.permission import BasePermission
 
+from graph.core.executed import Executed
 from graph.core.fields import BatchFault, BatchInfo, arg, batch, root
 from graph.core.selection import SelectionIndex
-from graph.engine import BatchExecutor, Executed, execute, unbatched_fields
+from graph.engine import execute
 from graph.engine.columns import LeafColumn, assembler
 from graph.engine.executor import planner_of
+from graph.engine.explain import Explanation
+from graph.engine.state import EngineState
 from tests.graph.engine.differential import compare
-from tests.graph.engine.toy import ODD, Role, ToyContext, World, make_schema
+from tests.graph.engine.toy import ODD, Parts, Role, ToyContext, World, make_schema
+from tests.graph.engine.unbatched import unbatched_fields
 
 TOY = make_schema()
 
@@ -92,7 +95,7 @@ class LeafQuery:
     twigs: list[Twig] = root(_twigs, "twigs")
 
 
-class LeafContext:
+class LeafContext(Parts):
     def __init__(self) -> None:
         self.loaders: dict[Any, Any] = {}
         self.selection_index = None
@@ -169,7 +172,7 @@ async def test_mutations_run_one_after_the_other_each_with_its_selection() -> No
         'mutation { a: note(text: "1") { person { id } } b: note(text: "2") { log } }',
         context=context,
     )
-    assert result.data is not None
+    assert isinstance(result.data, dict)
     assert context.log == ["begin 1", "end 1", "person", "begin 2", "end 2"]
 
 
@@ -181,18 +184,6 @@ async def test_no_mutation_runs_after_a_fatal_one() -> None:
     )
     assert result.data is None
     assert context.log == ["begin 1"]
-
-
-async def test_strawberrys_own_ways_go_through_the_engine() -> None:
-    before = sum(map(fallbacks, ("introspection", "field", "synchronous")))
-    context = ToyContext(World())
-    result = await TOY.execute("{ people { name tasks { title } } }", context_value=context)
-    assert result.errors is None
-    assert context.loaders == {}, "the standard executor would have made loaders"
-    stream = await TOY.subscribe("subscription { peopleChanged { name } }", context_value=context)
-    deliveries = [delivery.data async for delivery in stream]
-    assert deliveries == [{"peopleChanged": {"name": f"Name {number}"}} for number in range(3)]
-    assert sum(map(fallbacks, ("introspection", "field", "synchronous"))) == before
 
 
 # --- falling back --------------------------------------------------------------------------------
@@ -225,7 +216,7 @@ class Nobody(BasePermission):
         return False
 
 
-async def test_permissions_and_extensions_are_never_skipped() -> None:
+async def test_permissions_are_never_skipped() -> None:
     @strawberry.type
     class Query:
         @strawberry.field(permission_classes=[Nobody])  # type: ignore[untyped-decorator]
@@ -236,18 +227,12 @@ async def test_permissions_and_extensions_are_never_skipped() -> None:
         def open(self) -> str:
             return "open"
 
-    class Loud(SchemaExtension):
-        def resolve(self, _next: Any, root: Any, info: Any, *args: Any, **kwargs: Any) -> Any:
-            return str(_next(root, info, *args, **kwargs)).upper()
-
-    schema = strawberry.Schema(Query, execution_context_class=BatchExecutor)
+    schema = strawberry.Schema(Query)
     result = await run("{ secret }", schema)
     assert result.engine == "standard"
     assert result.errors is not None
     assert result.errors[0].message == "not you"
     assert (await run("{ open }", schema)).engine == "batch"
-    loud = strawberry.Schema(Query, extensions=[Loud], execution_context_class=BatchExecutor)
-    assert (await loud.execute("{ open }")).data == {"open": "OPEN"}
 
 
 async def test_the_engine_can_be_turned_off() -> None:
@@ -278,11 +263,11 @@ async def test_plans_are_kept_by_the_variables_that_decide() -> None:
     )
     for variables in ({"a": True, "n": 1}, {"a": True, "n": 2}):
         result = await run(document, schema, raw_variable_values=variables)
-        assert result.data is not None
+        assert isinstance(result.data, dict)
         assert len(result.data["people"]) == variables["n"]
     size = planner.bytes
     result = await run(document, schema, raw_variable_values={"a": False})
-    assert result.data is not None
+    assert isinstance(result.data, dict)
     assert list(result.data["people"][0]) == ["id"]
     assert planner.bytes > size
     assert len(planner) == 1
@@ -301,18 +286,18 @@ async def test_documents_and_plans_share_a_selection_index() -> None:
     assert plan.selection_index is context.selection_index
 
 
-async def test_an_observer_is_told_of_each_field_once_for_all_its_objects() -> None:
-    covered: list[tuple[str, int]] = []
+async def test_each_field_is_explained_once_for_all_its_objects() -> None:
     context = ToyContext(World(1))
-    context.observe = lambda field, parents, _: covered.append((field.place, parents))
+    explanation = context.of(EngineState).explanation = Explanation()
     result = await run("{ people(first: 3) { name tasks(first: 1) { title } } }", context=context)
-    assert result.data is not None
+    assert isinstance(result.data, dict)
     tasks = sum(len(person["tasks"]) for person in result.data["people"])
-    assert sorted(covered) == [
-        ("Person.name", 3),
-        ("Person.tasks", 3),
-        ("Query.people", 1),
-        ("Task.title", tasks),
+    explained = sorted((field.place, run.batches) for field, run in explanation.runs.items())
+    assert explained == [
+        ("Person.name", [3]),
+        ("Person.tasks", [3]),
+        ("Query.people", [1]),
+        ("Task.title", [tasks]),
     ]
 
 

@@ -11,12 +11,12 @@ from graphql import GraphQLArgument, get_named_type, is_required_argument, parse
 from db import models
 from graph.core import ids
 from graph.core.context import Context
-from graph.engine import unbatched_fields
 from graph.schema import schema
 from tests.factories import World
 from tests.graph.engine.access_paths import Counting
 from tests.graph.engine.differential import compare
 from tests.graph.engine.generate import Generator
+from tests.graph.engine.unbatched import unbatched_fields
 
 SCHEMA = schema._schema
 NOW = dt.datetime.now(dt.UTC)

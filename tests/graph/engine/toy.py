@@ -21,7 +21,6 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
-from graph.engine import BatchExecutor
 
 
 class ToyRow(tuple[Any, ...]):
@@ -158,12 +157,21 @@ class World:
         return self.people[number % len(self.people)] if isinstance(number, int) else None
 
 
+class Parts:
+    """One object of each class, as `graph.core.context.Context` keeps them."""
+
+    def of(self, kind: Any) -> Any:
+        made: dict[Any, Any] = self.__dict__.setdefault("parts", {})
+        if kind not in made:
+            made[kind] = kind(self)
+        return made[kind]
+
+
 @dataclass
-class ToyContext:
+class ToyContext(Parts):
     world: World
     loaders: dict[Any, Any] = field(default_factory=dict)
     selection_index: Any = None
-    observe: Any = None
     log: list[str] = field(default_factory=list)
 
 
@@ -503,5 +511,4 @@ def make_schema() -> strawberry.Schema:
         subscription=Subscription,
         types=[Person, Task, Comment],
         config=StrawberryConfig(scalar_map=SCALARS),
-        execution_context_class=BatchExecutor,
     )

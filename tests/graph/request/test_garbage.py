@@ -14,7 +14,8 @@ from graph.core.context import Context
 from graph.core.selection import Selection, SelectionIndex
 from graph.engine import execute
 from graph.engine.executor import planner_of
-from graph.engine.plan import SERIALIZED_AFTER, FieldPlan, ObjectPlan, Plan, PlannedOperation
+from graph.engine.plan import FieldPlan, ObjectPlan, Plan
+from graph.engine.planning import SERIALIZED_AFTER, PlannedOperation
 from graph.request.document_limits import DocumentLimits
 from graph.request.documents import Documents
 from graph.schema import schema
