@@ -304,7 +304,7 @@ def _node() -> tuple[str, list[str]]:
 
 
 def node_version(node: str) -> str:
-    """Such as `24.19.0`."""
+    """The version of Node.js, such as `24.19.0`."""
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     return said.strip().removeprefix("v")
 

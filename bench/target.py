@@ -25,7 +25,7 @@ _SIGN_IN: Final = (
 )
 
 
-class Failed(Exception):  # noqa: N818 - what became of the run
+class Failed(Exception):  # noqa: N818 - the outcome of the run
     """The server gave a wrong answer; the message says which."""
 
 

@@ -59,9 +59,9 @@ _SHARED_PLACE = Path("/var/lib/taskloom")
 _NO_SUCH_PID = 2**31 - 2
 _LOG_BYTES = 5_000_000
 
-# For one machine that also runs the application, where the data is small. The connections serve
-# several processes with a pool each; parallel workers would want more of /dev/shm than containers
-# give, and just-in-time compilation costs more than it saves on short statements.
+# For a machine that also runs the application, with little data. The connections serve several
+# processes, each with its own pools; parallel workers would need more of /dev/shm than containers
+# have, and just-in-time compilation costs more than it saves for short statements.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -73,7 +73,7 @@ _SETTINGS = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # Details of errors hold what users wrote.
+    # Details of errors contain what users wrote.
     "log_error_verbosity": "terse",
     "max_wal_size": "512MB",
 }
@@ -256,7 +256,7 @@ class EmbeddedPostgres:
                 watcher.communicate(b"well\n")
 
     def _create_database(self) -> None:
-        # Tried at every start: a kill between initdb and this must not leave a server without it.
+        # At every start: a kill between initdb and this must not leave a server without a database.
         command: list[str | Path] = [
             self._bin / "createdb",
             "-h",
@@ -385,7 +385,7 @@ def _binaries(account: _Account) -> Path:
             program.chmod(0o755)
         try:
             draft.rename(copy)
-        except OSError:  # Another process was faster; its copy is as good.
+        except OSError:  # Another process was faster; use its copy.
             shutil.rmtree(draft)
     return copy / _PACKAGE / installed.name / "bin"
 
@@ -566,7 +566,7 @@ def _left_socket(cluster: Path, account: _Account) -> Path | None:
 
 
 def _forget_socket(cluster: Path) -> None:
-    """Remove the socket folder that the last server left behind, if one did."""
+    """Remove the socket folder that the last server left behind, if there is one."""
     note = cluster.parent / "socket"
     with contextlib.suppress(OSError):
         left = Path(note.read_text())

@@ -147,7 +147,7 @@ def _engine(connect_args: dict[str, Any], heard: Callable[[str], None]) -> Async
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def _terminate(adapter: Any, _record: Any, _error: Any) -> None:
-        # SQLAlchemy would close it with a farewell, and wait two seconds for that, in a task that
+        # SQLAlchemy would try to close it gracefully, and wait two seconds for that, in a task that
         # was cancelled.
         if adapter is not None:
             adapter.driver_connection.terminate()

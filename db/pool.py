@@ -255,6 +255,6 @@ def _closed() -> ConnectionError:
 
 
 def _terminate(opening: asyncio.Future[Any]) -> None:
-    """Close a connection whose caller was cancelled."""
+    """Close a connection that opened after its caller was cancelled."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().terminate()

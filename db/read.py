@@ -310,7 +310,7 @@ def acquired(
     async def connect() -> Connection:
         connection = await connect_driver(
             **arguments,
-            # A plan takes PostgreSQL 35 to 280 KiB for each connection.
+            # A plan takes 35 to 280 KiB of PostgreSQL's memory for each connection.
             statement_cache_size=500,
             # Without a limit of length: access rules make statements long.
             max_cacheable_statement_size=0,

@@ -53,15 +53,15 @@ class Stepped(Coroutine[Any, Any, Any]):
         return self.suspensions >= self._at
 
     def send(self, value: Any) -> Any:
-        """As of a coroutine."""
+        """Like a coroutine's method."""
         return self._yielded(self._inner.send(value))
 
     def throw(self, *error: Any) -> Any:
-        """As of a coroutine."""
+        """Like a coroutine's method."""
         return self._yielded(self._inner.throw(*error))
 
     def close(self) -> None:
-        """As of a coroutine."""
+        """Like a coroutine's method."""
         self._inner.close()
 
     def __await__(self) -> Any:

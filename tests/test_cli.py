@@ -227,7 +227,7 @@ def test_migrate_lists_pending_migrations(server: EmbeddedPostgres) -> None:
     assert "Nothing to migrate" in taskloom("migrate", **variables).stdout
 
 
-def test_a_database_of_a_newer_version_is_left_alone(server: EmbeddedPostgres) -> None:
+def test_a_database_of_a_newer_version_is_not_touched(server: EmbeddedPostgres) -> None:
     variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "newer"}
     taskloom("migrate", **variables)
     psql = [
@@ -240,7 +240,7 @@ def test_a_database_of_a_newer_version_is_left_alone(server: EmbeddedPostgres) -
     subprocess.run([sys.executable, "-c", "\n".join(psql), server.dsn()], check=True)
     result = taskloom("migrate", **variables)
     assert result.returncode == 1
-    assert "newer Taskloom" in result.stderr
+    assert "newer version of Taskloom" in result.stderr
     assert "Traceback" not in result.stderr
 
 

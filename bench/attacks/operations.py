@@ -201,7 +201,7 @@ def _by_stream(target: Target, attack: Attack) -> tuple[dict[str, Any], float]:
     body = json.dumps(attack.request).encode()
     text, seconds = target.post(body, accept="text/event-stream")
     if not text.startswith(b"{"):
-        # Events, and perhaps a heartbeat before them.
+        # Events, possibly after a heartbeat.
         text = text.partition(b"data: ")[2].partition(b"\n")[0]
     return json.loads(text), seconds
 

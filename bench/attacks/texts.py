@@ -262,7 +262,7 @@ class Pauses:
         self.longest = 0.0
 
     async def __aenter__(self) -> Self:
-        """Begin to measure."""
+        """Start measuring."""
         self._task = asyncio.create_task(self._watch())
         await asyncio.sleep(0)
         return self

@@ -1,4 +1,4 @@
-"""Keys for programs."""
+"""API keys for programs."""
 
 from __future__ import annotations
 

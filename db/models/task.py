@@ -55,7 +55,7 @@ class TaskPriority(IntEnum):
 
 
 class Task(Versioned, Base):
-    """A piece of work.
+    """A task.
 
     Subtasks nest at most three levels, so `parent_id` and `root_id` (the topmost ancestor) name
     all ancestors that a task can have; access rules need no recursion.

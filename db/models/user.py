@@ -69,7 +69,7 @@ class User(Versioned, Base):
     __table_args__ = (
         Index("uq_users_username_lower", func.lower(text("username")), unique=True),
         Index("uq_users_email_lower", func.lower(text("email")), unique=True),
-        # Prefix search of `users(search:)`, by either name.
+        # For the prefix search of `users(search:)`, by username or full name.
         Index(
             "ix_users_username_prefix",
             func.lower(text("username")).label("lowered"),

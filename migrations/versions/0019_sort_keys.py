@@ -18,7 +18,7 @@ down_revision: str | None = "0018"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# Alphabets whose letters have two cases, without those that are a letter and an accent.
+# Alphabets with two cases, without letters that decompose into a letter and an accent.
 _ALPHABETS = (range(0x80, 0x300), range(0x370, 0x590), range(0x1C80, 0x2000))
 # Letters and their usual substitutes.
 _OTHERS = {

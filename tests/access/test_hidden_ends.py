@@ -35,7 +35,7 @@ def _asked(end: str, id_: str, missing: str) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("sees", [True, False])
-async def test_the_ends_of_a_task(world: World, sees: bool) -> None:
+async def test_the_relations_of_a_task(world: World, sees: bool) -> None:
     owner, guest = await world.people(2)
     members = [guest] if sees else []
     project = await world.project(owner, viewers=members)
@@ -78,7 +78,7 @@ async def test_a_deleted_owner_does_not_match(world: World) -> None:
     assert await _count(world, owner, "tasks", "TaskFilter", none) == 1
 
 
-async def test_the_ends_of_a_time_entry(world: World) -> None:
+async def test_the_relations_of_a_time_entry(world: World) -> None:
     owner, editor = await world.people(2)
     project = await world.project(owner, editors=[editor])
     task = await world.task(owner, project_id=project.id)

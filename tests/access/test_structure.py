@@ -96,7 +96,7 @@ async def remove(world: World, owner: Person, project: models.Project, person: P
 
 @pytest_asyncio.fixture
 async def cast(world: World) -> tuple[Person, Person, Person, Person, models.Project]:
-    """owner, editor and viewer of a project, a stranger, and the project."""
+    """The owner, editor and viewer of a project, a stranger, and the project."""
     owner, editor, viewer, stranger = await world.people(4)
     project = await world.project(owner, editors=[editor], viewers=[viewer])
     return owner, editor, viewer, stranger, project
@@ -114,7 +114,7 @@ async def test_the_rights_on_a_task_in_a_project(world: World, cast: Cast) -> No
     assert await may(world, stranger, task) == NOTHING
     await world.share(task, stranger, Permission.EDIT)
     assert await may(world, stranger, task) == "see edit"
-    # An owner who is a viewer may delete and share, and not edit.
+    # An owner who is a viewer may delete and share, but not edit.
     async with world.database.session() as session, session.begin():
         member = await session.get_one(
             models.ProjectMember, await _membership(world, project, editor)

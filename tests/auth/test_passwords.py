@@ -29,7 +29,7 @@ def make() -> Iterator[Make]:
         passwords_.close()
 
 
-async def test_right_and_wrong(make: Make) -> None:
+async def test_a_right_and_a_wrong_password(make: Make) -> None:
     passwords = make()
     kept = await passwords.hash("correct horse")
     assert await passwords.verify("correct horse", kept)

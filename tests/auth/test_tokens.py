@@ -194,7 +194,7 @@ def test_every_kind_has_its_own_key() -> None:
     assert len(keys) == 3
 
 
-def test_a_former_secret_still_verifies_and_signs_nothing_new() -> None:
+def test_a_previous_secret_verifies_but_no_longer_signs() -> None:
     former, present = "f" * 40, "p" * 40
     before = make(TASKLOOM_SECRET=former)
     rotated = make(TASKLOOM_SECRET=present, TASKLOOM_SECRETS_OLD=former)

@@ -236,7 +236,7 @@ async def test_a_deleted_socket(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert server.stop()
 
 
-def test_data_of_another_version_is_left_alone(folder: Path) -> None:
+def test_data_of_another_version_is_not_touched(folder: Path) -> None:
     EmbeddedPostgres.start(folder, durable=False).stop()
     version = folder / "postgres" / "data" / "PG_VERSION"
     version.write_text("17\n")
@@ -245,7 +245,7 @@ def test_data_of_another_version_is_left_alone(folder: Path) -> None:
     version.write_text("18\n")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 def test_root_changes_no_folder_that_it_did_not_create(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -261,7 +261,7 @@ def test_root_changes_no_folder_that_it_did_not_create(tmp_path: Path) -> None:
         destroy(data_dir)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 async def test_programs_that_the_other_user_cannot_reach_are_copied(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

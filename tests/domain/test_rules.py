@@ -30,7 +30,7 @@ def test_text_is_normalized_and_trimmed_before_it_is_counted() -> None:
 
 
 @pytest.mark.parametrize("character", ["\0", "\x07", "\x1b", "\x7f", "\x85", "\ud800"])
-def test_control_characters_and_halves_of_characters_are_refused(character: str) -> None:
+def test_control_characters_and_lone_surrogates_are_refused(character: str) -> None:
     for multiline in (False, True):
         message = refused(rules.text, f"a{character}b", most=10, multiline=multiline)
         assert f"U+{ord(character):04X} at position 1" in message

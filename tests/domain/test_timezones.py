@@ -27,7 +27,7 @@ def test_names_that_others_read_differently_are_refused() -> None:
     assert {"UTC", "Europe/Zurich", "America/Vancouver", "Asia/Kolkata", "Etc/GMT+5"} <= set(ZONES)
 
 
-def test_the_rules_are_those_of_the_pinned_package() -> None:
+def test_zones_follow_the_rules_of_the_pinned_package() -> None:
     """British Columbia keeps summer time from November 2026 on; older data does not have that."""
     moment = timezones.moment_of(
         dt.datetime.fromisoformat("2026-11-20T09:00"), timezones.zone("America/Vancouver")
@@ -85,7 +85,7 @@ SOME = (
 
 @pytest.mark.parametrize("name", SOME)
 def test_days_begin_as_in_another_library(name: str) -> None:
-    # Years in which most of these changed their rules.
+    # Years in which most of these zones changed their rules.
     assert mistakes(name, dt.date(2009, 1, 1), 365 * 4) == []
 
 

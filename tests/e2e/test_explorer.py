@@ -182,7 +182,7 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await page.screenshot(path=SCREENSHOTS / "explorer-live.png")
 
 
-async def test_a_session_from_a_wrong_password_to_signing_out(visit: Visit) -> None:
+async def test_a_session_from_a_failed_sign_in_to_signing_out(visit: Visit) -> None:
     page = await visit.open()
     problem = page.get_by_role("form", name="Sign in").get_by_role("alert")
     await visit.sign_in(page, password="not the password")

@@ -39,7 +39,7 @@ def test_an_address_stays_the_same_within_a_minute(links: Links) -> None:
     assert links.sign("GET", PATH, NOW) == links.sign("GET", PATH, later)
 
 
-def test_no_part_can_be_exchanged(links: Links, settings: Settings) -> None:
+def test_no_part_of_an_address_can_be_changed(links: Links, settings: Settings) -> None:
     expires, signature = parts(links.sign("GET", PATH, NOW).url)
     later = str(int(expires) + 60)
     assert not links.allows("PUT", PATH, expires, signature, NOW)

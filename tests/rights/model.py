@@ -357,7 +357,7 @@ class Model:
         parent: str | None = None,
         assignee: str | None = None,
     ) -> None:
-        """A subtask is in its parent's project, or else belongs to its parent's owner."""
+        """Create a task. A subtask is in its parent's project, or belongs to its parent's owner."""
         owner = actor
         if parent is not None:
             above = self._editable(actor, parent)
@@ -630,7 +630,7 @@ class Model:
         self.entries[new] = Entry(actor, project, task)
 
     def entry_delete(self, actor: str, key: str) -> None:
-        """One's own."""
+        """Delete the user's own time entry."""
         entry = self.entries[key]
         if not self.sees_entry(actor, entry):
             raise Refused("NOT_FOUND")

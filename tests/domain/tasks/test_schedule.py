@@ -83,7 +83,7 @@ def test_monthly_runs_on_its_day_or_the_last_of_a_shorter_month() -> None:
     assert first(Monthly(15, at("12:00"), "UTC"), "2027-01-15T12:00", 1) == ["2027-02-15 12:00"]
 
 
-def test_the_last_day_of_the_month_knows_leap_years() -> None:
+def test_the_last_day_of_the_month_respects_leap_years() -> None:
     rule = Monthly(None, at("08:00"), "UTC")
     assert first(rule, "2028-02-01T00:00", 2) == ["2028-02-29 08:00", "2028-03-31 08:00"]
 
@@ -113,7 +113,7 @@ def test_an_offset_from_the_due_date_runs_once_and_only_if_there_is_one(minutes:
         ("Pacific/Kiritimati", "9999-12-30 09:00"),
     ],
 )
-def test_a_daily_rule_ends_with_the_last_day_but_one_of_the_calendar(zone: str, last: str) -> None:
+def test_a_daily_rule_ends_with_the_second_last_day_of_the_calendar(zone: str, last: str) -> None:
     rule = Daily(at("23:00"), zone)
     moments = list(runs(rule, utc("9999-12-27T12:00")))
     assert f"{moments[-1]:%Y-%m-%d %H:%M}" == last
@@ -124,8 +124,7 @@ def test_a_daily_rule_ends_with_the_last_day_but_one_of_the_calendar(zone: str, 
 
 # --- days on which clocks change -----------------------------------------------------------------
 
-# Zone, time of day, the day of the change, and when it runs on the day before, that day and the
-# next one.
+# Zone, time of day, the day of the change, and the runs on the day before, that day and the next.
 GAPS = [
     ("Europe/Zurich", "02:30", "2027-03-28", "03-27 01:30, 03-28 01:30, 03-29 00:30"),
     ("Europe/Zurich", "02:00", "2027-03-28", "03-27 01:00, 03-28 01:00, 03-29 00:00"),

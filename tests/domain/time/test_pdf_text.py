@@ -75,7 +75,7 @@ def test_letters_are_joined_and_reordered() -> None:
 def test_letters_follow_the_bidirectional_algorithm(text: str) -> None:
     drawn = ""
     for run in pdf_text.runs(text, is_latin):
-        # HarfBuzz turns runs of other fonts by itself.
+        # HarfBuzz reverses runs of other fonts by itself.
         drawn += run.text[::-1] if run.is_rtl and run.font is not None else run.text
     assert drawn == get_display(text)
 
