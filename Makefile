@@ -1,7 +1,7 @@
-# Everything that a fresh clone needs; `make` alone says what there is.
+# Everything that a fresh clone needs; `make` alone lists the targets.
 #
-# Set-up is kept in stamp files, so that the second time takes no time: a lock file that changed
-# installs again, a source of the explorer that changed builds it again, nothing else does anything.
+# Stamp files record the set-up, so that repeating it takes no time: a changed lock file installs
+# again, a changed source of the explorer builds it again, and nothing else does anything.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCKED := $(PIP) --require-hashes --no-deps
 
-# The first Python that will do; written as a check of its own so that the message is ours.
+# The first suitable Python; checked here so that the message is clear.
 find-python = for p in python3.13 python3.12 python3.11 python3.14 python3; do \
 	if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
 		2>/dev/null; then echo "$$p"; exit 0; fi; done; \
@@ -20,7 +20,7 @@ find-python = for p in python3.13 python3.12 python3.11 python3.14 python3; do \
 	exit 1
 
 .PHONY: help
-help: ## Say what there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: serve
@@ -28,11 +28,11 @@ serve: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve at http://127.0.0.1:8000 (s
 	@exec $(BIN)/taskloom serve
 
 .PHONY: dev
-dev: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve, and start again on every change of the code
+dev: $(STAMPS)/runtime $(STAMPS)/explorer ## Serve, and restart when the code changes
 	@exec $(BIN)/taskloom serve --reload
 
 .PHONY: demo
-demo: $(STAMPS)/runtime ## Fill the database with demo data; make demo SCALE=100 for a lot of it
+demo: $(STAMPS)/runtime ## Create demo data; make demo SCALE=100 for a lot of it
 	@$(BIN)/taskloom demo --scale $(or $(SCALE),1)
 
 .PHONY: test
@@ -53,11 +53,11 @@ bench: $(STAMPS)/dev ## Measure against the floor and peers, in six minutes; mak
 	@$(BIN)/python -m bench.run $(ARGS)
 
 .PHONY: mutants
-mutants: $(STAMPS)/dev ## Put small faults into the code and print what no test notices (by night)
+mutants: $(STAMPS)/dev ## Insert small faults and print those that no test notices (takes hours)
 	@$(BIN)/python scripts/mutants.py $(ARGS)
 
 .PHONY: explorer
-explorer: $(STAMPS)/explorer ## Build the explorer anew, if it has changed
+explorer: $(STAMPS)/explorer ## Build the explorer, if it has changed
 
 .PHONY: schema
 schema: $(STAMPS)/runtime ## Write schema.graphql from the code
@@ -65,11 +65,11 @@ schema: $(STAMPS)/runtime ## Write schema.graphql from the code
 	@echo "Wrote schema.graphql"
 
 .PHONY: lock
-lock: ## Write the lock files anew (needs uv)
+lock: ## Update the lock files (needs uv)
 	@sh scripts/lock.sh
 
 .PHONY: clean
-clean: ## Remove what was made, save the data; make clean DATA=1 removes the embedded database too
+clean: ## Remove everything built; make clean DATA=1 removes the embedded database too
 	@if [ -n "$(DATA)" ] && [ -x $(BIN)/python ]; then $(BIN)/python scripts/remove_data.py; fi
 	@rm -rf $(VENV) explorer/node_modules explorer/dist build *.egg-info \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -78,7 +78,7 @@ clean: ## Remove what was made, save the data; make clean DATA=1 removes the emb
 # Set-up
 
 $(STAMPS)/venv:
-	@python=$$($(find-python)) && echo "Making an environment with $$($$python --version) …" && \
+	@python=$$($(find-python)) && echo "Creating an environment with $$($$python --version) …" && \
 		$$python -m venv $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
@@ -93,7 +93,7 @@ $(STAMPS)/dev: requirements-dev.lock $(STAMPS)/runtime
 	@$(LOCKED) -r requirements-dev.lock
 	@touch $@
 
-# A server without its explorer is still a server: the page then says what is missing.
+# The server works without the explorer: its page then says what is missing.
 $(STAMPS)/explorer: $(STAMPS)/runtime $(shell find explorer -type f -not -path '*/node_modules/*' \
 		-not -path '*/dist/*' 2>/dev/null)
 	@$(BIN)/python scripts/build_explorer.py && touch $@ || \

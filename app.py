@@ -1,8 +1,8 @@
-"""The application: the one place where everything is put together.
+"""The application, where everything is put together.
 
-`create_app` makes it from settings, without touching anything outside; its lifespan then opens the
-database, the bus and the live reader, and closes them in the opposite order. `/graphql` is taken
-out before any router, because it is the path that has to be short; the rest is FastAPI's.
+`create_app` makes it from settings, without side effects; its lifespan opens the database, the bus
+and the live reader, and closes them in reverse order. `/graphql` is handled before any router,
+because that path must be short; the rest is FastAPI.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ log = logging.getLogger("taskloom")
 ROOT: Final = Path(__file__).resolve().parent
 NAME: Final = "Taskloom"
 
-# Chosen by measurement on the deep query: the young generation holds what one request allocates,
-# so that answers are freed by counting references and the collector seldom looks at them.
+# Measured with the deep query: the young generation holds what one request allocates, so that
+# answers are freed by reference counting and the collector rarely scans them.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
@@ -83,12 +83,12 @@ class Application:
         server = runtime.settings.server
         gate: ASGIApp = Gate(Faults(self._route), server, runtime.metrics)
         if server.trusted_proxies:
-            # Outermost, so that all below sees the client and not the proxy.
+            # Outermost, so that everything inside sees the client and not the proxy.
             gate = ProxyHeadersMiddleware(gate, trusted_hosts=list(server.trusted_proxies))  # type: ignore[arg-type, assignment]  # uvicorn's own names for ASGI's types
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, or the server's lifespan."""
+        """Handle one connection, or the server's lifespan."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -118,7 +118,7 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[Services]:
-        """Open what the process needs, and close it in the opposite order.
+        """Open what the process needs, and close it in reverse order.
 
         Raises `RuntimeError` if the application has been started already.
         """
@@ -168,7 +168,7 @@ class Application:
                 runtime.services = None
 
     async def _explore(self, database: Database) -> None:
-        """Serve the explorer, which in development knows the demo user where there is one."""
+        """Serve the explorer; in development it offers the demo user, if there is one."""
         server = self.runtime.settings.server
         login = None if server.production else await demo_login(database)
         config = ExplorerConfig(
@@ -188,8 +188,8 @@ def create_app(
     schema: Schema | None = None,
     clock: Callable[[], dt.datetime] = utc_now,
 ) -> Application:
-    """Make the application. Settings come from the environment where none are given; a test may
-    bring another schema or clock.
+    """Make the application. Settings come from the environment unless given; a test can pass
+    another schema or clock.
     """
     settings = settings or load_settings()
     if schema is None:
@@ -220,10 +220,10 @@ def _side_routes(runtime: Runtime) -> FastAPI:
     api = FastAPI(
         title=NAME,
         version=version(),
-        # The API is GraphQL, and its documentation the explorer.
+        # The API is GraphQL, and the explorer is its documentation.
         openapi_url=None,
         exception_handlers={HTTPException: _http_error},
-        # Otherwise Starlette answers what nobody caught, and in plain text.
+        # Otherwise Starlette answers uncaught errors, in plain text.
         middleware=[Middleware(Faults)],
     )
     api.router.routes.extend(account_routes(runtime))
@@ -246,7 +246,7 @@ _CODES: Final = {
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Errors of all routes look alike, and like those of GraphQL."""
+    """Errors of all routes have the form of GraphQL errors."""
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, ErrorCode.BAD_REQUEST)
     message = {"message": error.detail, "extensions": {"code": code.value}}
@@ -256,7 +256,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _may_read(viewer_id: ColumnElement[Any], entity: Any) -> ColumnElement[bool]:
-    """The access rule in the form that the event log asks it in."""
+    """The access rule in the form that the event log needs."""
     return access.read(ViewerColumn(viewer_id), entity)
 
 
@@ -273,12 +273,12 @@ def _gauges(runtime: Runtime) -> None:
     metrics.gauge(
         "taskloom_documents_bytes",
         "Memory that cached documents take, estimated.",
-        lambda: runtime.executor.documents.bytes,
+        lambda: runtime.executor.documents.used_bytes,
     )
 
 
 def _tune_collector() -> None:
-    """What exists by now lives as long as the process: the collector need not look at it."""
+    """What exists by now lives as long as the process, so the collector need not scan it."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

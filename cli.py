@@ -1,7 +1,7 @@
-"""The command `taskloom`: serves the API, runs background work, and looks after its database.
+"""The command `taskloom`: serves the API, runs background work and maintains the database.
 
-Every command that needs a database takes the one of `DATABASE_URL` or, without it, the embedded
-server of the data folder, which runs for as long as some command uses it.
+Commands use the database of `DATABASE_URL` or, without it, the embedded server in the data folder,
+which runs as long as a command uses it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _explained(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn what a user can put right into one message without a traceback, and exit with 1."""
+    """Show errors that the user can fix as one message without a traceback, and exit with 1."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -70,7 +70,7 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except SettingsError as error:
             lines = "\n  ".join(error.problems)
-            raise click.ClickException(f"these settings cannot work:\n  {lines}") from error
+            raise click.ClickException(f"these settings are invalid:\n  {lines}") from error
         except (EmbeddedError, MigrationError) as error:
             raise click.ClickException(str(error)) from error
         except Failures as error:
@@ -95,11 +95,11 @@ def _explained(command: Callable[P, R]) -> Callable[P, R]:
 
 @main.command()
 @_explained
-@click.option("--reload", is_flag=True, help="Start again whenever a Python file changes.")
-@click.option("--worker/--no-worker", default=True, help="Run the background work as well.")
+@click.option("--reload", is_flag=True, help="Restart when a Python file changes.")
+@click.option("--worker/--no-worker", default=True, help="Run a background worker as well.")
 @click.option("--demo/--no-demo", default=True, help="Fill a new embedded database with demo data.")
 def serve(*, reload: bool, worker: bool, demo: bool) -> None:
-    """Serve the API, after bringing the database up to date."""
+    """Migrate the database and serve the API."""
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     settings = load_settings()
@@ -108,11 +108,10 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
         click.echo(f"Note: {sentence}.", err=True)
     if settings.server.workers > 1 and settings.redis.url is None:
         click.echo(
-            "Note: several processes without REDIS_URL: live events between them are found by "
-            "reading the log every second.",
+            "Note: without REDIS_URL, processes see one another's events only once a second.",
             err=True,
         )
-    # Bound first, so that a port in use is told before anything else has been started.
+    # Bound first, so that a port in use is reported before anything else starts.
     try:
         listener = listen(settings.server)
     except OSError as error:
@@ -125,13 +124,13 @@ def serve(*, reload: bool, worker: bool, demo: bool) -> None:
     with listener, Supervisor() as parts, _database(load_settings(), parts) as ready:
         if demo and settings.database.url is None and not settings.server.production:
             asyncio.run(_seed_once(ready))
-        click.echo(f"Taskloom serves {ready.server.public_url}/graphql, its explorer is at /")
+        click.echo(f"Taskloom serves {ready.server.public_url}/graphql; the explorer is at /")
         with _background_work(parts) if worker else contextlib.nullcontext():
             run_server(ready, listener, reload=reload)
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """Asked to stop: that is no failure."""
+    """Exit without an error when asked to stop."""
     sys.exit(0)
 
 
@@ -147,9 +146,9 @@ async def _seed_once(settings: Settings) -> None:
 async def _seed(database: Database, settings: Settings, *, scale: int, force: bool = False) -> None:
     from demo.seed import seed_demo
 
-    click.echo("Making a demo company …")
+    click.echo("Creating the demo company …")
     made = await seed_demo(database, settings, scale=scale, force=force)
-    verb = "Made it" if made.created else "It is here already, and nothing was changed"
+    verb = "Created" if made.created else "It exists already; nothing was changed"
     click.echo(f"{verb}: {made.users} users, {made.projects} projects, {made.tasks} tasks.")
     click.echo(f"Sign in as {made.login} with the password {made.password}")
 
@@ -171,16 +170,16 @@ def asgi() -> ASGIApp:
 @main.command()
 @_explained
 def worker() -> None:
-    """Do the background work: notifications, mail, deliveries, pruning. Any number may run."""
+    """Run background jobs: notifications, mail, deliveries, pruning. Several workers can run."""
     settings = load_settings()
     configure_logging(settings.server)
     with Supervisor() as parts, _database(settings, parts) as ready:
-        click.echo("The worker runs; stop it with Ctrl-C.")
+        click.echo("The worker is running; stop it with Ctrl-C.")
         asyncio.run(_work(ready))
 
 
 async def _work(settings: Settings) -> None:
-    """Do the background work until this process is asked to stop."""
+    """Run background jobs until this process is asked to stop."""
     from jobs.worker import run
 
     stop = asyncio.Event()
@@ -199,7 +198,7 @@ def _work_as_child() -> None:
 
 @contextlib.contextmanager
 def _background_work(parts: Supervisor) -> Iterator[None]:
-    """The worker as a process beside the server, so that it never delays a request."""
+    """Run the worker as a separate process, so that it never delays a request."""
     processes: list[SpawnProcess] = []
 
     def start() -> None:
@@ -226,10 +225,10 @@ def _background_work(parts: Supervisor) -> Iterator[None]:
 def _database(
     settings: Settings, parts: Supervisor | None = None, *, migrate: bool = True
 ) -> Iterator[Settings]:
-    """Settings that name a running database, the given one or the embedded one, brought up to date.
+    """Settings with a running, migrated database: the given one, or the embedded one.
 
-    Safe however many processes begin at once. With `parts` the embedded one is started again when
-    it dies, and does not live on when this process is killed.
+    Several processes can start at once. With `parts`, the embedded server is restarted when it
+    dies, and ends when this process is killed.
     """
     with _running(settings, parts) as ready:
         if migrate:
@@ -285,9 +284,9 @@ async def _connected(settings: Settings) -> AsyncIterator[Database]:
 
 @main.command()
 @_explained
-@click.option("--check", is_flag=True, help="Change nothing; fail when a migration is pending.")
+@click.option("--check", is_flag=True, help="Change nothing; fail if a migration is pending.")
 def migrate(*, check: bool) -> None:
-    """Bring the database's tables up to date."""
+    """Apply pending migrations to the database."""
     from db import migrate as migrations
 
     with _database(load_settings(), migrate=False) as ready:
@@ -310,11 +309,13 @@ def migrate(*, check: bool) -> None:
     "--scale",
     type=click.IntRange(1, 1000),
     default=1,
-    help="Above 1: so many further projects, of 400 tasks and 10 people each, in bulk.",
+    help="Above 1: add this many projects with 400 tasks and 10 people each.",
 )
-@click.option("--force", is_flag=True, help="In production too, with a known password.")
+@click.option(
+    "--force", is_flag=True, help="Allow it in production, although the password is public."
+)
 def demo(*, scale: int, force: bool) -> None:
-    """Fill the database with a demo company, and print a login."""
+    """Create a demo company and print its login."""
 
     async def run(settings: Settings) -> None:
         async with _connected(settings) as database:
@@ -326,7 +327,7 @@ def demo(*, scale: int, force: bool) -> None:
 
 @main.group()
 def user() -> None:
-    """Make users, let them in, shut them out."""
+    """Create, activate, deactivate and promote users."""
 
 
 @user.command("create")
@@ -334,12 +335,12 @@ def user() -> None:
 @click.argument("username")
 @click.argument("email")
 @click.option("--full-name", help="The name that others see.")
-@click.option("--timezone", help="Such as Europe/Berlin; UTC when left out.")
+@click.option("--timezone", help="Such as Europe/Berlin; UTC unless given.")
 @click.option("--admin", is_flag=True, help="Make an administrator.")
 def user_create(
     *, username: str, email: str, full_name: str | None, timezone: str | None, admin: bool
 ) -> None:
-    """Make a user. The password is asked for, or read from a pipe."""
+    """Create a user. The password is prompted for, or read from standard input."""
     if sys.stdin.isatty():
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
@@ -358,7 +359,7 @@ def user_create(
             timezone=timezone,
             is_admin=admin,
         )
-        return f"Made {made.username}{', an administrator' if admin else ''}."
+        return f"Created {made.username}{', an administrator' if admin else ''}."
 
     _administer(create)
 
@@ -367,13 +368,13 @@ def user_create(
 @_explained
 @click.argument("username")
 def user_activate(*, username: str) -> None:
-    """Let a deactivated user sign in again."""
+    """Allow a deactivated user to sign in again."""
 
     async def activate(work: Work, _auth: Authenticator) -> str:
         from domain.accounts import user as users
 
         await users.activate(work, await _user_id(work, username))
-        return f"{username} may sign in."
+        return f"{username} can sign in."
 
     _administer(activate)
 
@@ -382,13 +383,13 @@ def user_activate(*, username: str) -> None:
 @_explained
 @click.argument("username")
 def user_deactivate(*, username: str) -> None:
-    """Shut a user out, within five seconds and everywhere."""
+    """Deactivate a user; all access ends within five seconds."""
 
     async def deactivate(work: Work, auth: Authenticator) -> str:
         from domain.accounts import user as users
 
         await users.deactivate(work, auth, await _user_id(work, username))
-        return f"{username} is shut out."
+        return f"{username} is deactivated."
 
     _administer(deactivate)
 
@@ -419,29 +420,31 @@ async def _user_id(work: Work, username: str) -> UUID:
 
 
 def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
-    """Do something to a user as the operator of the machine, in one transaction."""
+    """Run `act` as the operator of the machine, in one transaction."""
     from auth.authenticator import Authenticator
     from auth.request import RequestInfo
     from auth.viewer import Viewer
-    from domain.work import begin
+    from domain.work import Transactions
+    from events.bus import make_bus
 
-    # Not a person: the log shows a nameless author, as it does for those who were deleted.
+    # Not a person: the log shows no name, as for deleted users.
     operator = Viewer(user_id=UUID(int=0), is_admin=True)
 
     async def run(settings: Settings) -> str:
         async with _connected(settings) as database:
-            auth = Authenticator(settings, database)
+            bus = make_bus(settings.redis)
+            auth = Authenticator(settings, database, bus)
+            await bus.start()
             try:
-                async with begin(
-                    database,
+                return await Transactions(database, bus).run(
+                    lambda work: act(work, auth),
                     operator,
                     now=dt.datetime.now(dt.UTC),
                     request=RequestInfo(id=f"cli-{uuid4().hex}"),
-                ) as work:
-                    # Servers that run look again every few seconds and need not be told.
-                    return await act(work, auth)
+                )
             finally:
                 auth.close()
+                await bus.close()
 
     with _database(load_settings()) as ready:
         click.echo(asyncio.run(run(ready)))
@@ -449,12 +452,12 @@ def _administer(act: Callable[[Work, Authenticator], Awaitable[str]]) -> None:
 
 @main.group()
 def secrets() -> None:
-    """The keys that stored secrets of others are encrypted with."""
+    """Generate keys, and re-encrypt stored secrets."""
 
 
 @secrets.command("vapid")
 def secrets_vapid() -> None:
-    """Make a key that signs push messages to browsers, for TASKLOOM_VAPID_PRIVATE_KEY."""
+    """Generate a key for TASKLOOM_VAPID_PRIVATE_KEY, which signs push messages to browsers."""
     from domain.notifications.web_push import new_signing_key
 
     click.echo(new_signing_key())
@@ -463,7 +466,7 @@ def secrets_vapid() -> None:
 @secrets.command("reencrypt")
 @_explained
 def secrets_reencrypt() -> None:
-    """Encrypt all stored secrets anew with the first key, so that former ones can be taken out."""
+    """Re-encrypt all stored secrets with the first key, so that former keys can be removed."""
 
     async def reencrypt(work: Work, auth: Authenticator) -> str:
         from auth.encryption import Encryption, Unreadable
@@ -477,7 +480,7 @@ def secrets_reencrypt() -> None:
             )
         except Unreadable as error:
             raise click.ClickException(f"{error}; nothing was changed") from error
-        return f"Encrypted anew: the secrets of {counts[0]} webhooks, {counts[1]} integrations."
+        return f"Re-encrypted the secrets of {counts[0]} webhooks and {counts[1]} integrations."
 
     _administer(reencrypt)
 
@@ -487,7 +490,7 @@ def secrets_reencrypt() -> None:
 
 @main.group()
 def documents() -> None:
-    """The GraphQL documents that applications of yours send."""
+    """Manage the GraphQL documents that your applications send."""
 
 
 @documents.command("register")
@@ -497,8 +500,8 @@ def documents_register(*, file: Path) -> None:
     """Allow the documents in FILE: a JSON list of texts, an object with texts as values, or
     Apollo's persisted query manifest.
 
-    They can then be sent by their SHA-256, and are free of the limits of documents. With
-    TASKLOOM_DOCUMENTS=registered nothing else is run.
+    Clients can then send just their SHA-256, and they are exempt from the limits on documents.
+    With TASKLOOM_DOCUMENTS=registered, only registered documents are executed.
     """
     from graph.request.persisted import read_documents, register
     from graph.schema import schema as current
@@ -514,14 +517,14 @@ def documents_register(*, file: Path) -> None:
 
     with _database(load_settings()) as ready:
         added = asyncio.run(run(ready))
-    click.echo(f"{len(texts)} documents are registered, {added} of them new.")
+    click.echo(f"Documents registered: {len(texts)} ({added} new)")
 
 
 @main.command()
 @_explained
-@click.option("--check", is_flag=True, help="Fail when schema.graphql is not what the code says.")
+@click.option("--check", is_flag=True, help="Fail if schema.graphql is out of date.")
 def schema(*, check: bool) -> None:
-    """Print the GraphQL schema, as it is checked in at schema.graphql."""
+    """Print the GraphQL schema, as stored in schema.graphql."""
     from graph.schema import sdl
 
     printed = sdl()
@@ -539,14 +542,14 @@ def schema(*, check: bool) -> None:
             n=1,
         )
         click.echo("\n".join(list(changes)[:60]))
-        raise click.ClickException("schema.graphql is not what the code says; run `make schema`")
-    click.echo("schema.graphql is current.")
+        raise click.ClickException("schema.graphql is out of date; run `make schema`")
+    click.echo("schema.graphql is up to date.")
 
 
 @main.command()
 @_explained
 def settings() -> None:
-    """List all settings: variable, current value, default, meaning. Secrets are masked."""
+    """List all settings with current value, default and description. Secrets are masked."""
     group = ""
     for row in describe_settings(load_settings()):
         if row.group != group:

@@ -1,12 +1,12 @@
 """Every setting of Taskloom, from the environment and from a `.env` file.
 
 Settings are split by concern into frozen groups (`settings.server`, `settings.database`, …) that
-are read once, at start, and passed down; nothing else in the code reads the environment. A real
-environment variable wins over the same line in `.env`, and an empty one counts as absent, since
-compose files like to pass empty strings.
+are read once at start and passed down; nothing else reads the environment. An environment variable
+overrides the same line in `.env`. An empty one counts as absent, since compose files often pass
+empty strings.
 
-Each field carries the description that `taskloom settings` prints, so this file is also the
-reference of the configuration.
+The docstring of each field is what `taskloom settings` prints, so this file is also the reference
+of the configuration.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-# Known to everybody who can read this repository, hence refused in production.
+# Public, as this repository is; refused in production.
 DEVELOPMENT_SECRET = "taskloom-development-secret-do-not-use-in-production"  # noqa: S105 - that is its point
 DEVELOPMENT_PEPPER = "taskloom-development-pepper-do-not-use-in-production"
 
@@ -47,7 +47,7 @@ _RATE = r"[1-9][0-9]{0,8}/([1-9][0-9]{0,3} ?)?(second|minute|hour|day)"
 
 
 class SettingsError(Exception):
-    """A setting has a value that cannot work. `problems` names each variable and its rule."""
+    """Settings are invalid. `problems` names each variable and its rule."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -55,7 +55,7 @@ class SettingsError(Exception):
 
 
 class _Group(BaseSettings):
-    """What all groups share: immutable, read by exact variable name, defaults checked too."""
+    """Base of all groups: immutable, read by exact variable name, with validated defaults."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -70,7 +70,7 @@ class _Group(BaseSettings):
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach it."""
     if host == "localhost":
         return True
     try:
@@ -80,7 +80,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _own_address(data: dict[str, Any]) -> str:
-    """The address under which a browser on this machine reaches the server."""
+    """The address at which a browser on this machine reaches the server."""
     host = data.get("host", "127.0.0.1")
     shown = "localhost" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
     if ":" in shown:
@@ -96,21 +96,22 @@ def _http_url(value: str) -> str:
 
 
 class ServerSettings(_Group):
-    """Where the server listens and how it is seen from outside."""
+    """Where the server listens, and the addresses by which clients reach it."""
 
     env: Literal["development", "production"] = Field(
         "development", validation_alias="TASKLOOM_ENV"
     )
-    """`production` refuses built-in secrets and asks for a public address."""
+    """`production` rejects built-in secrets and requires a public address."""
     host: str = Field("127.0.0.1", validation_alias="TASKLOOM_HOST")
-    """Address to listen on; `0.0.0.0` for all interfaces. One that other machines can reach needs
-    secrets of its own, in development too."""
+    """Address to listen on; `0.0.0.0` for all interfaces. If other machines can reach it, secrets
+    must be set in development too."""
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("TASKLOOM_PORT", "PORT"))
-    """TCP port to listen on, 0 for any free one. `PORT`, which hosting platforms set, works too."""
+    """TCP port to listen on; 0 for any free port. `PORT`, which hosting platforms set, works too.
+    """
     workers: int = Field(1, ge=1, le=64, validation_alias="TASKLOOM_WORKERS")
-    """Server processes. With more than one, set `REDIS_URL` as well."""
+    """Number of server processes. With more than one, set `REDIS_URL` as well."""
     data_dir: Path = Field(Path(".taskloom"), validation_alias="TASKLOOM_DATA_DIR")
-    """Folder for the embedded database and for local files; made when missing."""
+    """Folder for the embedded database and local files; created if it does not exist."""
     public_url: str = Field(
         default_factory=_own_address,
         validation_alias="TASKLOOM_PUBLIC_URL",
@@ -126,21 +127,21 @@ class ServerSettings(_Group):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="TASKLOOM_CORS_ORIGINS"
     )
-    """Origins, separated by commas, whose pages may call the API. In development every port of
-    localhost may as well."""
+    """Comma-separated origins whose pages may call the API. In development, every port of localhost
+    is allowed as well."""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="TASKLOOM_TRUSTED_PROXIES"
     )
-    """Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are
-    believed. None by default."""
+    """Comma-separated addresses or networks whose X-Forwarded-For and X-Forwarded-Proto headers are
+    trusted. None by default."""
     shutdown_seconds: int = Field(10, ge=1, le=600, validation_alias="TASKLOOM_SHUTDOWN_SECONDS")
-    """How long running requests may take to finish when the server is stopped."""
+    """Seconds that running requests have to finish when the server stops."""
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", validation_alias="TASKLOOM_LOG_LEVEL"
     )
-    """The least severe message that is logged."""
+    """Least severe level that is logged."""
     commit: str = Field("unknown", validation_alias="TASKLOOM_COMMIT")
-    """Commit that was built, shown by `/version`; the image sets it."""
+    """Commit that was built, shown by `/version`. Set by the image."""
 
     @property
     def production(self) -> bool:
@@ -178,7 +179,7 @@ class ServerSettings(_Group):
 
 
 class DatabaseSettings(_Group):
-    """The PostgreSQL server, and how connections to it are held."""
+    """The PostgreSQL server and the connections to it."""
 
     url: str | None = Field(
         None,
@@ -186,7 +187,7 @@ class DatabaseSettings(_Group):
         validation_alias="DATABASE_URL",
         json_schema_extra={"secret": True, "default_text": "embedded"},
     )
-    """PostgreSQL 15 or later, `postgres://user:password@host:port/name?sslmode=…`. When absent, an
+    """PostgreSQL 15 or later: `postgres://user:password@host:port/name?sslmode=…`. If not set, an
     embedded server runs in the data folder."""
     schema_name: str | None = Field(
         None,
@@ -194,11 +195,10 @@ class DatabaseSettings(_Group):
         validation_alias="TASKLOOM_DB_SCHEMA",
         json_schema_extra={"default_text": "the server's own"},
     )
-    """PostgreSQL schema to live in, made by `taskloom migrate`; for shared servers."""
+    """PostgreSQL schema to use, created by `taskloom migrate`; for shared servers."""
     pool_size: int = Field(10, ge=1, le=500, validation_alias="TASKLOOM_DB_POOL_SIZE")
-    """Connections of each process for reads, and as many for changes; half as many again for reads
-    by a client's filters, and four for changes of one statement. Each is opened when it is needed.
-    """
+    """Most connections of each process for reads, and as many again for changes; plus half as many
+    for reads with filters of clients, and four for changes of one statement. Opened when needed."""
     pool_timeout_seconds: float = Field(
         10.0, gt=0, le=60, validation_alias="TASKLOOM_DB_POOL_TIMEOUT"
     )
@@ -206,20 +206,20 @@ class DatabaseSettings(_Group):
     connect_timeout_seconds: float = Field(
         10.0, gt=0, le=120, validation_alias="TASKLOOM_DB_CONNECT_TIMEOUT"
     )
-    """Seconds that opening a connection may take."""
+    """Seconds within which a connection must open."""
     statement_timeout_ms: int = Field(
         10000, ge=100, le=600000, validation_alias="TASKLOOM_DB_STATEMENT_TIMEOUT_MS"
     )
-    """Milliseconds after which the database gives up one statement."""
+    """Milliseconds after which the database cancels a statement."""
     lock_timeout_ms: int = Field(
         5000, ge=100, le=600000, validation_alias="TASKLOOM_DB_LOCK_TIMEOUT_MS"
     )
-    """Milliseconds that a statement waits for a row that another one holds."""
+    """Milliseconds that a statement waits for a lock."""
     idle_transaction_timeout_ms: int = Field(
         15000, ge=100, le=600000, validation_alias="TASKLOOM_DB_IDLE_TRANSACTION_TIMEOUT_MS"
     )
-    """Milliseconds after which the database ends a transaction that does nothing. An open one holds
-    every reader of events back."""
+    """Milliseconds after which the database ends an idle transaction. An open transaction holds all
+    readers of events back."""
 
     @field_validator("url")
     @classmethod
@@ -238,9 +238,9 @@ class DatabaseSettings(_Group):
 
     @property
     def dsn(self) -> str:
-        """The address in libpq's form, with its query (`sslmode`, `host`, …) as it was given.
+        """The address in libpq's form, with its query (`sslmode`, `host`, …) as given.
 
-        Raises `RuntimeError` while no server is known, that is before the embedded one started.
+        Raises `RuntimeError` before the embedded server has started, if that is used.
         """
         if self.url is None:
             raise RuntimeError("no DATABASE_URL, and the embedded PostgreSQL was not started")
@@ -271,7 +271,7 @@ class DatabaseSettings(_Group):
 
 
 class RedisSettings(_Group):
-    """Redis, which several processes need to tell one another what is new at once."""
+    """Redis, by which several processes notify one another at once."""
 
     url: str | None = Field(
         None,
@@ -279,10 +279,10 @@ class RedisSettings(_Group):
         validation_alias="REDIS_URL",
         json_schema_extra={"secret": True, "default_text": "in process"},
     )
-    """`redis://…`, `rediss://…` or `unix://…`. Without it, one process does everything in
-    memory."""
+    """`redis://…`, `rediss://…` or `unix://…`. Without it, each process works by itself, in memory.
+    """
     prefix: str = Field("taskloom:", max_length=50, validation_alias="TASKLOOM_REDIS_PREFIX")
-    """What all keys and channels begin with; for shared servers."""
+    """Prefix of all keys and channels; for shared servers."""
 
     @field_validator("url")
     @classmethod
@@ -301,67 +301,67 @@ class AuthSettings(_Group):
         validation_alias="TASKLOOM_SECRET",
         json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
     )
-    """Signs tokens, links and codes of mails; 32 characters or more, the same in every process.
-    docs/secrets.md says how to change it."""
+    """Signs tokens, and the links and codes in mails; at least 32 characters, the same in every
+    process. docs/secrets.md explains how to change it."""
     old_secrets: SecretStr = Field(
         SecretStr(""),
         validation_alias="TASKLOOM_SECRETS_OLD",
         json_schema_extra={"secret": True, "default_text": "none"},
     )
-    """Former values of `TASKLOOM_SECRET`, separated by spaces: what was signed or encrypted with
-    them still holds, and nothing new is."""
+    """Space-separated former values of `TASKLOOM_SECRET`: still accepted for what was signed or
+    encrypted with them, never used for anything new."""
     password_pepper: SecretStr = Field(
         SecretStr(DEVELOPMENT_PEPPER),
         min_length=16,
         validation_alias="TASKLOOM_PASSWORD_PEPPER",
         json_schema_extra={"secret": True, "default_text": "a built-in one, for development only"},
     )
-    """Mixed into every password's hash; 16 characters or more, kept outside the database. Losing it
-    makes every password void."""
+    """Mixed into the hash of every password; at least 16 characters, kept outside the database. If
+    it is lost, no password works any longer."""
     password_pepper_version: int = Field(
         1, ge=1, le=32767, validation_alias="TASKLOOM_PASSWORD_PEPPER_VERSION"
     )
-    """Number of the present pepper, kept beside each hash; raise it together with a new pepper."""
+    """Number of the current pepper, stored with each hash; raise it when you change the pepper."""
     old_password_peppers: SecretStr = Field(
         SecretStr(""),
         validation_alias="TASKLOOM_PASSWORD_PEPPERS_OLD",
         json_schema_extra={"secret": True, "default_text": "none"},
     )
-    """Former peppers as `VERSION:PEPPER`, separated by spaces. A password still hashed with one is
-    hashed anew at the next login."""
+    """Space-separated former peppers, as `VERSION:PEPPER`. A password hashed with one of them is
+    rehashed at the next login."""
     encryption_keys: SecretStr = Field(
         SecretStr(""),
         validation_alias="TASKLOOM_ENCRYPTION_KEYS",
         json_schema_extra={"secret": True, "default_text": "made from TASKLOOM_SECRET"},
     )
-    """Keys of 32 characters or more, separated by spaces, that encrypt stored secrets (of webhooks,
-    of integrations). The first encrypts, all decrypt: put a new one in front and keep the others.
-    """
+    """Space-separated keys of at least 32 characters that encrypt stored secrets (of webhooks and
+    integrations). The first one encrypts, all of them decrypt: put a new key in front and keep the
+    others."""
     registration: Literal["open", "closed"] = Field(
         "open", validation_alias="TASKLOOM_REGISTRATION"
     )
-    """`closed`: only `taskloom user create` makes users."""
+    """`closed`: users can only be created with `taskloom user create`."""
     access_token_seconds: int = Field(
         900, ge=30, le=3600, validation_alias="TASKLOOM_ACCESS_TOKEN_SECONDS"
     )
-    """Lifetime of an access token."""
+    """Lifetime of an access token, in seconds."""
     refresh_token_days: int = Field(7, ge=1, le=90, validation_alias="TASKLOOM_REFRESH_TOKEN_DAYS")
-    """Lifetime of a refresh token; each use gives a new one."""
+    """Lifetime of a refresh token, in days; each use gives a new one."""
     bcrypt_rounds: int = Field(12, ge=4, le=16, validation_alias="TASKLOOM_BCRYPT_ROUNDS")
-    """Cost of a password's hash, as a power of two; at least 12 in production."""
+    """Cost of a password hash, as a power of two; at least 12 in production."""
 
     @field_validator("encryption_keys")
     @classmethod
     def _long_keys(cls, value: SecretStr) -> SecretStr:
         if any(len(key) < 32 for key in value.get_secret_value().split()):
-            raise ValueError("each key must have 32 characters or more")
+            raise ValueError("each key must have at least 32 characters")
         return value
 
     @field_validator("old_secrets")
     @classmethod
     def _long(cls, value: SecretStr) -> SecretStr:
         if any(len(secret) < 32 for secret in value.get_secret_value().split()):
-            raise ValueError("must be secrets of 32 characters or more each")
+            raise ValueError("each secret must have at least 32 characters")
         return value
 
     @field_validator("old_password_peppers")
@@ -370,18 +370,20 @@ class AuthSettings(_Group):
         for entry in value.get_secret_value().split():
             version, colon, pepper = entry.partition(":")
             if not (version.isascii() and version.isdigit() and colon and len(pepper) >= 16):
-                raise ValueError("must be entries such as 1:PEPPER, of 16 characters or more each")
+                raise ValueError(
+                    "must be entries such as 1:PEPPER, each pepper with at least 16 characters"
+                )
         return value
 
     @property
     def secrets(self) -> list[bytes]:
-        """The present secret and then the former ones: the first makes, all of them verify."""
+        """The current secret, then the former ones: the first signs, all of them verify."""
         former = self.old_secrets.get_secret_value().split()
         return [one.encode() for one in (self.secret.get_secret_value(), *former)]
 
     @property
     def peppers(self) -> dict[int, bytes]:
-        """Every pepper that a hash may have been made with, by version."""
+        """Every pepper that a hash may use, by version."""
         entries = [
             entry.partition(":") for entry in self.old_password_peppers.get_secret_value().split()
         ]
@@ -392,27 +394,27 @@ class AuthSettings(_Group):
 
 
 class StorageSettings(_Group):
-    """Where uploaded files are kept."""
+    """Where uploaded files are stored."""
 
     url: str | None = Field(
         None,
         validation_alias="TASKLOOM_STORAGE_URL",
         json_schema_extra={"default_text": "the folder `files` in TASKLOOM_DATA_DIR"},
     )
-    """`file:///folder`, or `s3://bucket/prefix?region=…&endpoint=https://…`; the endpoint for
-    stores other than Amazon's. Several machines need a store that all of them reach."""
+    """`file:///folder` or `s3://bucket/prefix?region=…&endpoint=https://…`; `endpoint` for stores
+    other than Amazon S3. With several machines, all of them must be able to reach the store."""
     access_key: str | None = Field(None, validation_alias="TASKLOOM_STORAGE_ACCESS_KEY")
-    """Key id for the bucket. Without it, what the AWS variables or the machine's role say."""
+    """Access key ID for the bucket. Without it, the AWS variables or the machine's role apply."""
     secret_key: SecretStr | None = Field(
         None,
         validation_alias="TASKLOOM_STORAGE_SECRET_KEY",
         json_schema_extra={"secret": True},
     )
-    """The secret that belongs to the key id."""
+    """Secret of the access key."""
     upload_bytes: int = Field(
         10485760, ge=1000, le=1000000000, validation_alias="TASKLOOM_LIMIT_UPLOAD_BYTES"
     )
-    """Bytes of one uploaded file."""
+    """Maximum size of an uploaded file, in bytes."""
 
     @field_validator("url")
     @classmethod
@@ -433,85 +435,85 @@ class GraphQLSettings(_Group):
     """How operations are executed."""
 
     engine: Literal["batch", "standard"] = Field("batch", validation_alias="TASKLOOM_ENGINE")
-    """`batch` resolves each field once for all parents of its level; `standard` is the ordinary
-    executor, slower, with the same answers."""
+    """`batch` resolves each field once for all parents on its level; `standard` is the ordinary
+    executor: slower, with the same answers."""
     operation_seconds: float = Field(
         10.0, gt=0, le=300, validation_alias="TASKLOOM_OPERATION_SECONDS"
     )
-    """Seconds after which a query or mutation is cut off."""
+    """Seconds after which a query or mutation is stopped."""
     documents: Literal["any", "registered"] = Field("any", validation_alias="TASKLOOM_DOCUMENTS")
-    """`registered`: only documents that `taskloom documents register` put into the database are
-    run. They are free of the limits of documents in any case."""
+    """`registered`: only documents registered with `taskloom documents register` are executed.
+    Registered documents are always exempt from the limits on documents."""
     introspection: bool = Field(True, validation_alias="TASKLOOM_INTROSPECTION")
-    """Whether the schema can be asked for. The explorer needs it."""
+    """Whether introspection is allowed. The explorer needs it."""
     suggestions: bool | None = Field(
         None,
         validation_alias="TASKLOOM_SUGGESTIONS",
         json_schema_extra={"default_text": "in development"},
     )
-    """Whether messages say “Did you mean …”, and so tell names of the schema to strangers."""
+    """Whether error messages say “Did you mean …”, which reveals names of the schema."""
 
 
 class LimitSettings(_Group):
-    """What one request or connection may ask for, at most."""
+    """Limits for each request, connection, user or address."""
 
     body_bytes: int = Field(
         1000000, ge=1000, le=100000000, validation_alias="TASKLOOM_LIMIT_BODY_BYTES"
     )
-    """Bytes of a request's body, uploads apart."""
+    """Maximum size of a request body without its uploads, in bytes."""
     headers: int = Field(100, ge=20, le=10000, validation_alias="TASKLOOM_LIMIT_HEADERS")
-    """Headers of a request."""
+    """Maximum number of headers of a request."""
     header_bytes: int = Field(
         16384, ge=1000, le=10000000, validation_alias="TASKLOOM_LIMIT_HEADER_BYTES"
     )
-    """Bytes of one header."""
+    """Maximum size of one header, in bytes."""
     headers_bytes: int = Field(
         65536, ge=1000, le=10000000, validation_alias="TASKLOOM_LIMIT_HEADERS_BYTES"
     )
-    """Bytes of all headers of a request, and of its address."""
+    """Maximum size of a request's address and all its headers, in bytes."""
     headers_seconds: float = Field(
         10.0, ge=0.1, le=600, validation_alias="TASKLOOM_LIMIT_HEADERS_SECONDS"
     )
-    """Seconds in which the headers of a request must arrive, from its first byte on; for the first
-    request of a connection, from when it is opened."""
+    """Seconds within which the headers of a request must arrive: from its first byte, or from the
+    opening of the connection for its first request."""
     body_seconds: float = Field(
         20.0, ge=0.1, le=3600, validation_alias="TASKLOOM_LIMIT_BODY_SECONDS"
     )
-    """Seconds in which a request's body must arrive; one more for each `TASKLOOM_LIMIT_BODY_RATE`
-    bytes that have arrived."""
+    """Seconds within which a request body must arrive, plus one for each `TASKLOOM_LIMIT_BODY_RATE`
+    bytes received."""
     body_rate: int = Field(5000, ge=1, validation_alias="TASKLOOM_LIMIT_BODY_RATE")
-    """Bytes a second that an upload must bring at least."""
+    """Minimum speed of an upload, in bytes per second."""
     answer_seconds: float = Field(
         60.0, ge=0.1, le=3600, validation_alias="TASKLOOM_LIMIT_ANSWER_SECONDS"
     )
-    """Seconds for which a client may take nothing of an answer that waits for it."""
+    """Seconds for which a client may read nothing of a response that is ready."""
     json_depth: int = Field(20, ge=5, le=200, validation_alias="TASKLOOM_LIMIT_JSON_DEPTH")
-    """Levels of objects and lists in a request's body."""
+    """Maximum nesting of objects and lists in a request body."""
     subscriptions_per_connection: int = Field(
         50, ge=1, le=10000, validation_alias="TASKLOOM_LIMIT_SUBSCRIPTIONS"
     )
-    """Live subscriptions on one WebSocket."""
+    """Maximum number of subscriptions on one WebSocket."""
     connections_per_user: int = Field(
         20, ge=1, le=10000, validation_alias="TASKLOOM_LIMIT_CONNECTIONS"
     )
-    """WebSockets and event streams that one user holds open in one process."""
+    """Maximum number of WebSockets and event streams that a user can have open in one process."""
     cost_budget: int = Field(5000, ge=1, validation_alias="TASKLOOM_LIMIT_COST_BUDGET")
-    """Points of cost that one user, API key or (signed out) address may spend in a minute."""
+    """Cost points that a user, an API key, or an address if signed out, can spend per minute."""
     cost_operation: int = Field(2000, ge=1, validation_alias="TASKLOOM_LIMIT_COST_OPERATION")
-    """Points of cost of one operation."""
+    """Maximum cost of one operation, in points."""
     login_account: str = Field("5/minute;20/hour", validation_alias="TASKLOOM_LIMIT_LOGIN_ACCOUNT")
-    """Attempts to sign in to one account, such as `5/minute;20/hour`, or `unlimited`."""
+    """Login attempts per account: rates such as `5/minute;20/hour`, or `unlimited`."""
     login_address: str = Field("30/minute", validation_alias="TASKLOOM_LIMIT_LOGIN_ADDRESS")
-    """Attempts to sign in from one address."""
+    """Login attempts per address."""
     registration: str = Field("10/hour", validation_alias="TASKLOOM_LIMIT_REGISTRATION")
-    """New accounts from one address."""
+    """New accounts per address."""
     account_mail: str = Field("1/minute;5/hour", validation_alias="TASKLOOM_LIMIT_ACCOUNT_MAIL")
-    """Requests for a mail that resets a password or verifies an address, for one account and from
-    one address."""
+    """Requests for a mail that resets a password or verifies an address, per account and per
+    address of the client."""
     task_creation: str = Field("2000/hour", validation_alias="TASKLOOM_LIMIT_TASK_CREATION")
-    """New tasks of one user."""
+    """New tasks per user."""
     uploads: str = Field("20/hour", validation_alias="TASKLOOM_LIMIT_UPLOADS")
-    """Uploaded files of one user."""
+    """Uploaded files per user."""
 
     @field_validator(
         "login_account", "login_address", "registration", "account_mail", "task_creation", "uploads"
@@ -524,50 +526,51 @@ class LimitSettings(_Group):
 
 
 class EventSettings(_Group):
-    """How long the log of events is kept."""
+    """How long the event log is kept."""
 
     replay_days: int = Field(7, ge=7, le=3650, validation_alias="TASKLOOM_EVENT_REPLAY_DAYS")
-    """Days for which an event cursor can be resumed."""
+    """Days for which clients can resume from an event cursor."""
     retention_days: int | None = Field(
         None,
         ge=7,
         le=36500,
         validation_alias="TASKLOOM_EVENT_RETENTION_DAYS",
-        json_schema_extra={"default_text": "kept for ever"},
+        json_schema_extra={"default_text": "kept forever"},
     )
-    """Days after which events are deleted for good; the audit log reads them."""
+    """Days after which events are permanently deleted, also from the audit log."""
 
 
 class MailSettings(_Group):
-    """The SMTP server that sends mail; docs/mail.md has the settings of some providers."""
+    """The SMTP server that sends mail; docs/mail.md lists the settings of some providers."""
 
     host: str | None = Field(
         None,
         validation_alias="TASKLOOM_MAIL_HOST",
         json_schema_extra={"default_text": "none: files in the folder `mail` of the data folder"},
     )
-    """The SMTP server. Without one, mails become .eml files, for development."""
+    """SMTP server. Without one, mails are written to .eml files, for development."""
     port: int = Field(587, ge=1, le=65535, validation_alias="TASKLOOM_MAIL_PORT")
     """Its TCP port."""
     tls: Literal["starttls", "implicit", "none"] = Field(
         "starttls", validation_alias="TASKLOOM_MAIL_TLS"
     )
-    """`starttls` demands an upgrade (port 587), `implicit` speaks TLS from the start (port 465),
+    """`starttls` requires STARTTLS (port 587), `implicit` uses TLS from the start (port 465),
     `none` is for a relay on the same machine."""
     ca_file: Path | None = Field(None, validation_alias="TASKLOOM_MAIL_CA_FILE")
-    """PEM file of the authority that signed the server's certificate, where no public one did."""
+    """PEM file of the certificate authority, if the server's certificate is not publicly trusted.
+    """
     user: str | None = Field(None, validation_alias="TASKLOOM_MAIL_USER")
-    """Login at the server; none unless given."""
+    """User name at the SMTP server, if it requires one."""
     password: SecretStr | None = Field(
         None, validation_alias="TASKLOOM_MAIL_PASSWORD", json_schema_extra={"secret": True}
     )
-    """Password of the login."""
+    """Password at the SMTP server."""
     sender: str = Field("Taskloom <taskloom@localhost>", validation_alias="TASKLOOM_MAIL_FROM")
-    """Whom mails are from, as `Name <address>`."""
+    """Sender of mails, as `Name <address>`."""
     delay_seconds: float = Field(
         30.0, ge=0, le=86400, validation_alias="TASKLOOM_MAIL_DELAY_SECONDS"
     )
-    """Seconds that a mail waits for more news of the same task, which it then tells as well."""
+    """Seconds that a mail waits for further notifications about the same task, to include them."""
 
     @property
     def address(self) -> str:
@@ -584,30 +587,30 @@ class MailSettings(_Group):
 
 
 class PushSettings(_Group):
-    """Push messages to phones and browsers: by Firebase Cloud Messaging, and by Web Push."""
+    """Push messages to phones and browsers, through Firebase Cloud Messaging and Web Push."""
 
     credentials: Path | None = Field(
         None,
         validation_alias="TASKLOOM_FCM_CREDENTIALS",
         json_schema_extra={"default_text": "none: no push messages"},
     )
-    """JSON file of a Google service account that may send messages."""
+    """JSON file of a Google service account that is allowed to send messages."""
     url: str = Field("https://fcm.googleapis.com", validation_alias="TASKLOOM_FCM_URL")
-    """Address of the messaging service; another one for tests."""
+    """Address of the messaging service; differs only in tests."""
     vapid_private_key: SecretStr | None = Field(
         None,
         validation_alias="TASKLOOM_VAPID_PRIVATE_KEY",
         json_schema_extra={"secret": True, "default_text": "none: no Web Push"},
     )
-    """Signs messages to browsers (Web Push): 32 bytes as base64url, made by `taskloom secrets
-    vapid`. Browsers that subscribed with another key have to subscribe again."""
+    """Signs messages to browsers (Web Push): 32 bytes as base64url, generated by `taskloom secrets
+    vapid`. After a change, browsers must subscribe again."""
     vapid_subject: str | None = Field(
         None,
         pattern="^(mailto:|https://).+",
         validation_alias="TASKLOOM_VAPID_SUBJECT",
         json_schema_extra={"default_text": "mailto: and the address of TASKLOOM_MAIL_FROM"},
     )
-    """Whom push services can turn to, as `mailto:…` or `https://…`."""
+    """Contact for push services, as `mailto:…` or `https://…`."""
 
     @field_validator("url")
     @classmethod
@@ -618,15 +621,15 @@ class PushSettings(_Group):
     @classmethod
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", value.get_secret_value()):
-            raise ValueError("must be 32 bytes as base64url; taskloom secrets vapid makes one")
+            raise ValueError("must be 32 bytes as base64url; taskloom secrets vapid generates one")
         return value
 
 
 class MetricsSettings(_Group):
-    """Who may read `/metrics`. Without any of these it is served in development only."""
+    """Who can read `/metrics`. If none of these is set, it is served in development only."""
 
     host: str = Field("127.0.0.1", validation_alias="TASKLOOM_METRICS_HOST")
-    """Address on which `/metrics` listens, if it has a port of its own."""
+    """Address that `/metrics` listens on, if it has its own port."""
     port: int | None = Field(
         None,
         ge=1,
@@ -634,24 +637,24 @@ class MetricsSettings(_Group):
         validation_alias="TASKLOOM_METRICS_PORT",
         json_schema_extra={"default_text": "none: the server's own, if a token is set"},
     )
-    """TCP port of `/metrics`, which is then served there and nowhere else."""
+    """TCP port for `/metrics`, which is then served only there."""
     token: SecretStr | None = Field(
         None,
         min_length=16,
         validation_alias="TASKLOOM_METRICS_TOKEN",
         json_schema_extra={"secret": True},
     )
-    """What whoever reads `/metrics` must send as `Authorization: Bearer …`; 16 characters or
-    more."""
+    """Token required to read `/metrics`, sent as `Authorization: Bearer …`; at least 16 characters.
+    """
 
 
 class JobSettings(_Group):
-    """How the worker does what is done behind the scenes."""
+    """How the worker runs background jobs."""
 
     concurrency: int = Field(10, ge=1, le=100, validation_alias="TASKLOOM_JOB_CONCURRENCY")
-    """Jobs that one worker runs at the same time."""
+    """Number of jobs that one worker runs at the same time."""
     lease_seconds: float = Field(30.0, ge=1, le=600, validation_alias="TASKLOOM_JOB_LEASE_SECONDS")
-    """Seconds after which a job whose worker was killed is taken by another one."""
+    """Seconds after which another worker takes over a job whose worker was killed."""
 
 
 def _is_font(path: Path) -> bool:
@@ -709,12 +712,12 @@ class WebhookSettings(_Group):
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), validation_alias="TASKLOOM_WEBHOOK_ALLOWED_NETWORKS"
     )
-    """Networks, separated by commas, that requests may go to although they are not public, such as
-    `10.20.0.0/16`; by http:// as well. For receivers on the premises, and for tests."""
+    """Comma-separated private networks, such as `10.20.0.0/16`, that requests may be sent to, over
+    http:// as well. For receivers in your own network, and for tests."""
     timeout_seconds: float = Field(
         15.0, gt=0, le=60, validation_alias="TASKLOOM_WEBHOOK_TIMEOUT_SECONDS"
     )
-    """Seconds that a receiver may take to answer."""
+    """Seconds within which a receiver must answer."""
 
     @field_validator("allowed_networks", mode="before")
     @classmethod
@@ -746,7 +749,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fit_for_others(self) -> Self:
-        """In development others cannot reach the server, or it has secrets of its own."""
+        """In development, a server that others can reach must have its own secrets."""
         auth, host = self.auth, self.server.host
         if self.server.production or _is_loopback(host):
             return self
@@ -784,7 +787,7 @@ class Settings(BaseModel):
         return self
 
     def with_database(self, url: str) -> Settings:
-        """The same settings with another database, such as the embedded one once it runs."""
+        """The same settings with another database, such as the embedded one after it started."""
         database = self.database.model_copy(update={"url": url})
         return self.model_copy(update={"database": database})
 
@@ -792,9 +795,10 @@ class Settings(BaseModel):
 def load_settings(
     overrides: Mapping[str, str] | None = None, *, env_file: Path | None = ENV_FILE
 ) -> Settings:
-    """Read all settings. `overrides`, by variable name, win over the environment and `.env`.
+    """Read all settings. `overrides`, by variable name, take precedence over the environment and
+    `.env`.
 
-    Raises `SettingsError`, which names every wrong variable and its rule.
+    Raises `SettingsError`, which names every invalid variable and its rule.
     """
     groups: dict[str, _Group] = {}
     problems: list[str] = []
@@ -843,7 +847,7 @@ def describe_settings(settings: Settings) -> list[SettingRow]:
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each `TASKLOOM_…` variable that means nothing, with the likely intention."""
+    """A sentence for each unknown `TASKLOOM_…` variable, with the setting probably meant."""
     known = {
         variable
         for _, group in _groups()
@@ -878,7 +882,7 @@ def _variables(field: FieldInfo) -> list[str]:
 
 
 def _explain(group: type[_Group], error: ValidationError) -> Iterator[str]:
-    """Pydantic's findings as `VARIABLE: rule`; a secret's value is never repeated."""
+    """Pydantic's errors as `VARIABLE: rule`. The value of a secret is never shown."""
     by_variable = {
         variable: (name, field)
         for name, field in group.model_fields.items()
@@ -886,7 +890,7 @@ def _explain(group: type[_Group], error: ValidationError) -> Iterator[str]:
     }
     for finding in error.errors(include_url=False):
         if finding["type"] == "default_factory_not_called":
-            continue  # Only says that the default could not be derived from what is wrong anyway.
+            continue  # It follows from another error that is reported anyway.
         place = str(finding["loc"][0]) if finding["loc"] else group.__name__
         _, field = by_variable.get(place, (place, None))
         variable = " or ".join(_variables(field)) if field is not None else place
@@ -906,7 +910,7 @@ def _shown(value: object) -> str:
 
 
 def _masked(value: str | SecretStr | None) -> str:
-    """`-` for nothing, stars for a secret, and an address with its password (and query) hidden."""
+    """`-` for None, stars for a secret, and an address without its password (and query)."""
     if value is None:
         return "-"
     if isinstance(value, SecretStr):
@@ -919,7 +923,7 @@ def _masked(value: str | SecretStr | None) -> str:
 
 
 def version() -> str:
-    """The version of this application, or `0` where it was not installed."""
+    """The version of this application, or `0` if it is not installed."""
     try:
         return importlib.metadata.version("taskloom")
     except importlib.metadata.PackageNotFoundError:

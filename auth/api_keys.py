@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from sqlalchemy import bindparam, select, update
 
 from auth.scopes import ADMIN
 from auth.viewer import Viewer
+from cache import BoundedCache
 from db import models
 from db.engine import Database
 from db.read import Statement
@@ -110,7 +110,7 @@ class ApiKeys:
         self._database = database
         self._clock = clock
         self._recheck = recheck
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known = BoundedCache[bytes, _Known](_MOST_KEYS, dropped=self._forget_hash)
         self._hashes: dict[UUID, bytes] = {}
         # Increases with each `forget`: an answer that was requested before can predate the
         # revocation.
@@ -138,9 +138,10 @@ class ApiKeys:
     def forget(self, user_id: UUID | None) -> None:
         """Drop what is cached about this user's keys."""
         self._generation += 1
-        gone = [hash_ for hash_, known in self._known.items() if known.viewer.user_id == user_id]
-        for hash_ in gone:
-            self._drop(hash_)
+        for hash_, known in self._known.items():
+            if known.viewer.user_id == user_id:
+                self._known.pop(hash_)
+                self._forget_hash(hash_, known)
 
     async def _viewer(self, hash_: bytes) -> Viewer:
         known = self._known.get(hash_)
@@ -168,13 +169,9 @@ class ApiKeys:
     def _keep(self, hash_: bytes, known: _Known) -> None:
         assert known.viewer.api_key_id is not None
         self._known[hash_] = known
-        self._known.move_to_end(hash_)
         self._hashes[known.viewer.api_key_id] = hash_
-        if len(self._known) > _MOST_KEYS:
-            self._drop(next(iter(self._known)))
 
-    def _drop(self, hash_: bytes) -> None:
-        known = self._known.pop(hash_)
+    def _forget_hash(self, _: bytes, known: _Known) -> None:
         if known.viewer.api_key_id is not None:
             self._hashes.pop(known.viewer.api_key_id, None)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,6 +23,7 @@ from auth.api_keys import ApiKeys
 from auth.passwords import Passwords
 from auth.tokens import Claims, Minted, Tokens
 from auth.viewer import NOBODY, Credentials, Viewer
+from cache import BoundedCache
 from db import models
 from db.engine import Database
 from db.read import Statement
@@ -99,6 +99,10 @@ class _Standing:
         else:
             self.until = min(self.until, row.expires_at)
 
+    def end(self) -> None:
+        """Stop using it."""
+        self.current = False
+
 
 class _Known:
     """A verified token: its viewer, its expiry and its session's state."""
@@ -130,8 +134,11 @@ class Authenticator:
         self._bus = bus
         self._deaf = bus.subscribe(FORGET, self._on_forget) if bus is not None else None
         self._clock = clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._standings: OrderedDict[UUID, _Standing] = OrderedDict()
+        self._known = BoundedCache[str, _Known](_MOST_TOKENS)
+        # `forget` cannot find a dropped one, so it must not be used either.
+        self._standings = BoundedCache[UUID, _Standing](
+            _MOST_SESSIONS, dropped=lambda _, standing: standing.end()
+        )
         # One read at a time per session, however many requests wait for it.
         self._asking: dict[UUID, asyncio.Task[_Standing]] = {}
 
@@ -214,17 +221,14 @@ class Authenticator:
         """
         if _is_key(authorization):
             return await self.keys.viewer(_bearer(authorization))
-        known = self._known.pop(authorization, None)
+        known = self._known.get(authorization)
         if known is not None and self._clock() < known.claims.expires_at:
             claims = known.claims
         else:
             claims = self.tokens.verify_access(_bearer(authorization), self._clock())
         standing = await self._standing(claims.session_id)
         viewer = _viewer(claims, standing)
-        # Moved to the end; the least recently used token is dropped first.
         self._known[authorization] = _Known(claims, standing, viewer)
-        if len(self._known) > _MOST_TOKENS:
-            self._known.popitem(last=False)
         return viewer
 
     async def _standing(self, session_id: UUID) -> _Standing:
@@ -245,21 +249,14 @@ class Authenticator:
             rows = await self.database.reader.fetch(_STANDING, {"session_id": session_id})
             standing = _Standing(rows[0] if rows else None, now)
             if self._asking.get(session_id) is this:
-                self._keep(session_id, standing)
+                self._standings[session_id] = standing
             else:
                 # `forget` was called in the meantime: the answer can predate the revocation.
-                standing.current = False
+                standing.end()
             return standing
         finally:
             if self._asking.get(session_id) is this:
                 del self._asking[session_id]
-
-    def _keep(self, session_id: UUID, standing: _Standing) -> None:
-        self._standings[session_id] = standing
-        self._standings.move_to_end(session_id)
-        if len(self._standings) > _MOST_SESSIONS:
-            # `forget` cannot find it from now on, so it must not be used either.
-            self._standings.popitem(last=False)[1].current = False
 
     # --- revocation ------------------------------------------------------------------------------
 
@@ -271,13 +268,10 @@ class Authenticator:
         self.keys.forget(user_id)
         # A running read can have started before the commit, and its user is not known yet.
         self._asking.clear()
-        gone = [
-            known_id
-            for known_id, standing in self._standings.items()
-            if known_id == session_id or (user_id is not None and standing.user_id == user_id)
-        ]
-        for known_id in gone:
-            self._standings.pop(known_id).current = False
+        for known_id, standing in self._standings.items():
+            if known_id == session_id or (user_id is not None and standing.user_id == user_id):
+                self._standings.pop(known_id)
+                standing.end()
 
     async def forget_everywhere(
         self, *, session_id: UUID | None = None, user_id: UUID | None = None

@@ -7,14 +7,15 @@ each, whenever anything is counted.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from limits.aio.storage import MovingWindowSupport, Storage
 
-# Further keys push out the oldest ones; memory stays bounded even if every request comes from a
-# different address.
+from cache import BoundedCache
+
+# Further keys push out the least recently used; memory stays bounded even if every request comes
+# from a different address.
 _MOST_KEYS = 50_000
 
 
@@ -27,9 +28,9 @@ class ProcessStorage(Storage, MovingWindowSupport):
         super().__init__()
         self._now = now
         # The count, and when it ends.
-        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._counts = BoundedCache[str, tuple[int, float]](_MOST_KEYS)
         # The times of the counted events, newest on the left.
-        self._moments: OrderedDict[str, deque[float]] = OrderedDict()
+        self._moments = BoundedCache[str, deque[float]](_MOST_KEYS)
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -47,8 +48,6 @@ class ProcessStorage(Storage, MovingWindowSupport):
         count, end = self._counts.get(key, (0, 0.0))
         if end <= now:
             count, end = 0, now + expiry
-            self._counts.pop(key, None)
-            _make_room(self._counts)
         self._counts[key] = (count + amount, end)
         return count + amount
 
@@ -70,8 +69,6 @@ class ProcessStorage(Storage, MovingWindowSupport):
         if len(moments) + amount > limit:
             return False
         if not moments:
-            self._moments.pop(key, None)
-            _make_room(self._moments)
             self._moments[key] = moments
         moments.extendleft([now] * amount)
         return True
@@ -105,10 +102,5 @@ class ProcessStorage(Storage, MovingWindowSupport):
 
     async def clear(self, key: str) -> None:
         """Drop one key."""
-        self._counts.pop(key, None)
-        self._moments.pop(key, None)
-
-
-def _make_room(known: OrderedDict[str, Any]) -> None:
-    if len(known) >= _MOST_KEYS:
-        known.popitem(last=False)
+        self._counts.pop(key)
+        self._moments.pop(key)

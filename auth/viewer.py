@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,9 @@ from errors import Unauthenticated
 VIEWER_PARAM = "viewer_id"
 PROJECTS_PARAM = "viewer_projects"
 EVENTS_PARAM = "viewer_events"
+
+# See `Viewer.shape`: signed in, administrator, restricted to projects, restricted to scopes.
+ViewerShape = tuple[bool, bool, bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class Viewer:
         return found
 
     @property
-    def shape(self) -> tuple[bool, bool, bool, bool]:
+    def shape(self) -> ViewerShape:
         """What makes viewers need different statements; part of every statement's cache key."""
         return (
             self.user_id is not None,
@@ -158,3 +162,17 @@ class ViewerColumn:
     # Events for a key are checked again with its limits (`graph.types.events.event_filter`).
     restricted: bool = False
     scoped: bool = False
+
+
+@cache
+def placeholder_viewer(shape: ViewerShape) -> Viewer:
+    """One viewer of this shape, for whom a statement is built in place of all of them."""
+    signed_in, is_admin, restricted, scoped = shape
+    if not signed_in:
+        return NOBODY
+    return Viewer(
+        user_id=UUID(int=0),
+        is_admin=is_admin,
+        projects=() if restricted else None,
+        scopes=frozenset() if scoped else None,
+    )

@@ -85,7 +85,7 @@ async def _send(app: Application, viewer: Viewer, documents: int) -> None:
             cached, spent = executor.documents, time.process_time() - begun
             print(
                 f"{number:6} documents: {resident_mib(os.getpid()):5.0f} MiB; in the cache"
-                f" {len(cached)} with {cached.bytes / 1e6:.0f} MB; full collections "
+                f" {len(cached)} with {cached.used_bytes / 1e6:.0f} MB; full collections "
                 f"{gc.get_stats()[2]['collections']}; processor time {spent:.0f} s",
                 flush=True,
             )

@@ -1,1 +1,1 @@
-"""A made-up company to look at: for a first start, for tests, and in bulk for benches."""
+"""A fictional company: for a first start, for tests, and in bulk for benchmarks."""

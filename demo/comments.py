@@ -1,6 +1,6 @@
-"""What people at Larkspur say about their tasks, and whom outside of a project they show one to.
+"""Comments on tasks, and shares with people outside of a project.
 
-Planned when all else is, with a chance of its own, so that talking changes nothing of the story.
+Planned after all else, with a random generator of its own, so that it changes nothing of the story.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ EDITED = " (Corrected, I had looked at the wrong one.)"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A task that is talked about, between two moments, by people who see it all that time."""
+    """A task that is discussed between two moments, by people who can see it all that time."""
 
     task_id: UUID
-    # May show the task to others.
+    # Can share the task.
     owner: str
     people: Sequence[str]
     begin: dt.datetime
     end: dt.datetime
-    # People who do not see it.
+    # People who cannot see it.
     outsiders: Sequence[str] = ()
 
 
 def doings(topics: Sequence[Topic], random: Random) -> list[Doing]:
-    """All that is said and shown."""
+    """All comments and shares."""
     found: list[Doing] = []
     for topic in topics:
         if len(topic.people) > 1:
@@ -118,5 +118,5 @@ def _showing(topic: Topic, random: Random) -> Doing:
 
 
 def _moment(low: dt.datetime, high: dt.datetime, random: Random) -> dt.datetime:
-    # Microseconds apart from what happens at the bounds themselves.
+    # Microseconds away from what happens at the bounds themselves.
     return low + (high - low) * (0.001 + 0.998 * random.random())

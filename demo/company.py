@@ -1,6 +1,6 @@
-"""Larkspur Cycles, a made-up maker of cargo bicycles in Ghent: its people and its projects.
+"""Larkspur Cycles, a fictional maker of cargo bicycles in Ghent: its people and projects.
 
-What the projects consist of stands in `demo.tasks`.
+The tasks of the projects are in `demo.tasks`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PASSWORD = "pedal-gently-uphill"  # noqa: S105 - printed, and refused in product
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody at Larkspur. `profile` is what they changed about themselves."""
+    """A person at Larkspur. `profile` is what they changed about themselves."""
 
     username: str
     full_name: str
@@ -44,17 +44,17 @@ PEOPLE = (
     Person("ines", "Inês Carvalho", "Europe/Lisbon", is_admin=True),
     Person("jun", "Jun Takahashi", "Asia/Tokyo", profile={"locale": "ja"}),
     Person("kai", "Kai Larsen", "America/Denver", profile={"week_start": WeekDay.SUNDAY}),
-    # The company's accountant: looks at everything that costs money, and changes nothing.
+    # The company's accountant: reads everything that costs money, and changes nothing.
     Person("lena", "Lena Vogt", "Europe/Berlin", profile={"locale": "de-DE"}),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A project as it went: who, from when (in days before now), and what there was to do.
+    """A project: its members, its start (in days before now), and its work.
 
     The owner is the member with the role OWNER. `archived` is when it was closed, in days before
-    now, or None. `why` and `done` are what descriptions of its tasks are put together from.
+    now, or None. `why` and `done` are the parts of its tasks' descriptions.
     """
 
     name: str
@@ -262,7 +262,7 @@ STORIES = (
     ),
 )
 
-# What Ada wrote down for herself alone.
+# Ada's private notes.
 PERSONAL_WHY = (
     "Before the weekend, or it will not happen.",
     "Mentioned twice already.",

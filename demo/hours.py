@@ -1,4 +1,4 @@
-"""The time that people at Larkspur wrote down for their work, and the timer that Ada runs."""
+"""The time entries of people at Larkspur, and Ada's running timer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.work import Work
 
 Doing = tuple[dt.datetime, str, Callable[[Work], Awaitable[object]]]
 
-# About a third of all work is written down.
+# About a third of all work is recorded.
 _SHARE = 0.35
 _MINUTES = (25, 40, 55, 75, 90, 110, 150, 195)
 _WORDS = (None, None, None, "First half", "With Bram", "On the phone", "Again, properly", "Rest")
@@ -24,7 +24,7 @@ _RUNNING_SINCE = dt.timedelta(minutes=38)
 
 @dataclass(frozen=True, slots=True)
 class TextSegment:
-    """Work on a task by one person, between two moments; `is_open` where it goes on."""
+    """Work on a task by one person, between two moments; `is_open` if it continues."""
 
     task_id: UUID
     who: str
@@ -34,7 +34,7 @@ class TextSegment:
 
 
 def doings(pieces: Sequence[TextSegment], random: Random, now: dt.datetime) -> Iterator[Doing]:
-    """When who writes down what. Nobody is at two things at once."""
+    """Who records what, and when. Nobody works on two things at once."""
     busy: dict[str, list[tuple[dt.datetime, dt.datetime]]] = {}
     for piece in pieces:
         if random.random() > _SHARE:

@@ -1,4 +1,4 @@
-"""Reading the outlines of `demo.tasks`: indented lines with choices and tags, to tasks."""
+"""Parse the outlines of `demo.tasks`: indented lines with choices and tags become tasks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _TAG = re.compile(r" #(\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A task to be: its title, its tags, what stands below it."""
+    """A planned task: its title, its tags, its subtasks."""
 
     title: str
     tags: tuple[str, ...] = ()
     children: list[Item] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Item]:
-        """The item itself, and everything below it."""
+        """The item itself and everything below it."""
         yield self
         for child in self.children:
             yield from child
 
 
 def parse(outline: str) -> list[Item]:
-    """The topmost items of an outline, each choice of a line an item of its own."""
+    """The topmost items of an outline; each choice of a line is an item of its own."""
     lines = [line for line in outline.splitlines() if line.strip()]
     return _level(lines, 0, "")
 
@@ -49,7 +49,7 @@ def _depth(line: str) -> int:
 
 
 def _expand(line: str) -> Iterator[tuple[str, str]]:
-    """Every reading of a line, with the first choice that it took."""
+    """Every variant of a line, with the first choice that it took."""
     found = _CHOICE.search(line)
     if found is None:
         yield "", line

@@ -1,8 +1,8 @@
 """What everybody at Larkspur did in the last three months, as a list of acts in order of time.
 
-The plan is made before anything is written: who makes which task when, who takes it, begins it,
-completes it, and what is still open. The same seed and the same "now" give the same plan. Carrying
-it out is `demo.seed`'s; each act calls one operation of the domain, as the API would.
+The plan is complete before anything is written: who creates which task when, who takes, begins and
+completes it, and what is still open. The same seed and the same "now" give the same plan.
+`demo.seed` carries it out; each act calls one operation of the domain, as the API would.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from domain.tasks import task as tasks
 from domain.tasks.task import NewTask
 from domain.work import Work
 
-# The moment before which everybody had joined, in days before now.
+# When everybody had joined, in days before now.
 _FOUNDED = 91
-# Looks into the books of some projects; nobody shows her single tasks.
+# Reads the books of some projects; nobody shares single tasks with her.
 _ACCOUNTANT = "lena"
 _PRIORITIES = {
     TaskPriority.NONE: 35,
@@ -54,12 +54,12 @@ _NOTES = (
 
 
 class Cast(dict[str, UUID]):
-    """Everybody's id by username, as far as the plan has been carried out."""
+    """Everybody's ID by username, as far as the plan has been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Somebody (None: nobody yet) does something at a moment."""
+    """One person (None: nobody yet) does something at a moment."""
 
     at: dt.datetime
     who: str | None
@@ -68,14 +68,14 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """A list of tasks to be: a project's, or Ada's own.
+    """A list of planned tasks: a project's, or Ada's own.
 
-    `people` may make tasks and be given them.
+    `people` can create tasks and be assigned.
     """
 
     project_id: UUID | None
     people: tuple[str, ...]
-    # All who see them.
+    # All people who see them.
     members: tuple[str, ...]
     owner: str
     why: tuple[str, ...]
@@ -86,13 +86,13 @@ class _List:
 
 
 def make(now: dt.datetime, seed: str, auth: Authenticator) -> list[Act]:
-    """All acts, in the order in which they happened."""
+    """All acts, in order of time."""
     planner = _Planner(now, Random(seed), auth)  # noqa: S311 - a story, not a secret
     planner.plan()
     planner.comments(Random(f"{seed} talk"))  # noqa: S311 - as above
     planner.hours(Random(f"{seed} hours"))  # noqa: S311 - as above
     planner.reminders()
-    # Stable, so that acts of one moment stay in the order in which they were thought of.
+    # Stable, so that acts of one moment keep the order of planning.
     return sorted(planner.acts, key=lambda act: act.at)
 
 
@@ -105,7 +105,7 @@ class _Planner:
         self.topics: list[comment_texts.Topic] = []
         self.pieces: list[hours.TextSegment] = []
         self.projects: dict[str, UUID] = {}
-        # Ada's open tasks whose day has not come yet.
+        # Ada's open tasks that are not due yet.
         self.due: list[UUID] = []
 
     def plan(self) -> None:
@@ -127,17 +127,17 @@ class _Planner:
             self._task(own, item, None, own.begin, own.end)
 
     def comments(self, random: Random) -> None:
-        """What is said about the tasks planned so far."""
+        """The comments on the tasks planned so far."""
         for at, who, do in comment_texts.doings(self.topics, random):
             self._alone(at, who, do)
 
     def hours(self, random: Random) -> None:
-        """The time that is written down for them."""
+        """The time entries for them."""
         for at, who, do in hours.doings(self.pieces, random, self.now):
             self._alone(at, who, do)
 
     def reminders(self) -> None:
-        """What Ada keeps for herself."""
+        """Ada's private tasks."""
         ada = next(person for person in PEOPLE if person.username == LOGIN)
         things = reminder_texts.Reminders(ada.timezone, tuple(self.due), self.projects["PARTS"])
         for at, who, do in reminder_texts.doings(things, Encryption(self.auth.settings), self.now):
@@ -218,9 +218,9 @@ class _Planner:
         *,
         finished: bool = False,
     ) -> None:
-        """Plan a task that is made between two moments, its life, and what stands below it.
+        """Plan a task that is created between two moments, its life, and its subtasks.
 
-        With `finished`, its parent is completed at `high`, so it has to be by then.
+        With `finished`, its parent is completed at `high`, so this one must be by then.
         """
         at = self._between(low, high)
         fate = self._fate(where, at, finished=finished or where.archived)
@@ -276,7 +276,7 @@ class _Planner:
             self._task(where, child, task_id, at, end, finished=fate is TaskStatus.COMPLETED)
 
     def _fate(self, where: _List, at: dt.datetime, *, finished: bool) -> TaskStatus:
-        """How a task stands now: the older, the likelier it is done."""
+        """A task's state now: the older, the likelier it is done."""
         chance = self.random.random()
         if finished:
             return TaskStatus.CANCELLED if chance < 0.05 else TaskStatus.COMPLETED
@@ -301,7 +301,7 @@ class _Planner:
         at: dt.datetime,
         end: dt.datetime,
     ) -> None:
-        """What happens to a task after it was made, up to its fate."""
+        """What happens to a task after its creation."""
         if where.project_id is not None and fate is not TaskStatus.TODO:
             going_on = fate is TaskStatus.IN_PROGRESS and not where.archived
             self.pieces.append(hours.TextSegment(task_id, hand, at, end, is_open=going_on))
@@ -349,7 +349,7 @@ class _Planner:
     # --- details ---------------------------------------------------------------------------------
 
     def _dates(self, at: dt.datetime, end: dt.datetime, *, still_open: bool) -> dict[str, Any]:
-        """When it is due, and when it may begin: around now for what is open."""
+        """When it is due, and when it can begin: around now for open tasks."""
         if self.random.random() < 0.4:
             return {}
         if still_open:
@@ -367,7 +367,9 @@ class _Planner:
         return dates
 
     def _is_to_come(self, new: Mapping[str, Any]) -> bool:
-        """Whether a new task is due so late that its eve is to come, in every time zone."""
+        """Whether a new task is due so late that the day before is still to come, in every time
+        zone.
+        """
         on = new["due_at"].date() if "due_at" in new else new.get("due_on")
         return on is not None and on > (self.now + dt.timedelta(days=2)).date()
 
@@ -398,7 +400,7 @@ class _Planner:
         return self.now - dt.timedelta(days=days)
 
     def _between(self, low: dt.datetime, high: dt.datetime) -> dt.datetime:
-        """A moment between two, in working hours where there are any."""
+        """A moment between two, in working hours if there are any."""
         at = low
         for _ in range(12):
             at = low + (high - low) * self.random.random()
@@ -412,7 +414,7 @@ class _Planner:
         self.acts.append(Act(at, who, do))
 
     def _alone(self, at: dt.datetime, who: str, do: Callable[[Work], Awaitable[object]]) -> None:
-        """An act that needs to know nobody else."""
+        """An act that needs no IDs of others."""
 
         async def act(work: Work, _: Cast) -> None:
             await do(work)

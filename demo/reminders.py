@@ -1,6 +1,6 @@
-"""What lies on Ada's desk: what she has herself reminded of, and a webhook that she turned off.
+"""Ada's reminders, and a webhook that she disabled.
 
-Notifications are not made here: the worker makes them from the log, as it does for everybody.
+Notifications are not created here: the worker creates them from the log, as always.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FRIDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Reminders:
-    """What Ada has to do with: tasks of hers that are due some day, and a project of parts."""
+    """Tasks of Ada's that are due some day, and a project that she is a member of."""
 
     timezone: str
     due: tuple[UUID, ...]
@@ -39,8 +39,8 @@ class Reminders:
 
 
 def doings(reminders: Reminders, encryption: Encryption, now: dt.datetime) -> Iterator[Doing]:
-    """When she writes what down."""
-    # All tasks are there by then.
+    """When she creates what."""
+    # All tasks exist by then.
     at = now - dt.timedelta(minutes=30)
     for minute, new in enumerate(_reminders(reminders, now)):
         yield at + dt.timedelta(minutes=minute), LOGIN, _noting(new)

@@ -1,9 +1,9 @@
-"""The demo in bulk: dealers who work with Larkspur, hundreds of tasks each, for benches.
+"""The demo in bulk: dealers who work with Larkspur, with hundreds of tasks each, for benchmarks.
 
-Tables are filled by COPY, in the transaction that the caller began, so this module has to keep by
-itself what the domain keeps otherwise: numbers without gaps, ranks, the root of each subtask, one
-owner a project, folded tags, and an event for whatever was made. The tests compare each of these
-with what the domain says of them. The same seed and "now" give the same rows.
+Tables are filled by COPY, in the caller's transaction, so this module must maintain what the domain
+maintains otherwise: numbers without gaps, ranks, the root of each subtask, one owner for each
+project, folded tags, and an event for everything. Tests compare each of these with the domain. The
+same seed and "now" give the same rows.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from events.kinds import EventKind
 
 TASKS_PER_PROJECT = 400
 USERS_PER_PROJECT = 10
-# Ada is a member of one in so many.
+# Ada is a member of one project in this many.
 ADAS_SHARE = 4
 
 _MEMBERS = 12
 # Tasks have from none to one fewer than this, in turn: three on average.
 _COMMENTS = 7
 _DAYS = 90
-# Rows for one COPY: far below the statement timeout, and never all of them in memory.
+# Rows of one COPY: far below the statement timeout, and never all of them in memory.
 _PROJECTS_AT_ONCE = 20
 _FIRST_KEY = "D1"
 
@@ -92,7 +92,7 @@ Rows = dict[str, list[Row]]
 
 
 async def make(session: AsyncSession, now: dt.datetime, scale: int) -> bool:
-    """Add `scale` projects and their people to the company. False where that was done before."""
+    """Add `scale` projects and their people to the company. False if that was done before."""
     found = await session.scalar(select(Project.id).where(Project.key == _FIRST_KEY))
     if found is not None:
         return False
@@ -109,7 +109,7 @@ async def make(session: AsyncSession, now: dt.datetime, scale: int) -> bool:
 
 
 async def _copy(session: AsyncSession, rows: Rows) -> None:
-    # SQLAlchemy has begun the transaction by now, so what the driver does is a part of it.
+    # SQLAlchemy has begun the transaction by now, so the driver works within it.
     connection = await (await session.connection()).get_raw_connection()
     driver: Any = connection.driver_connection
     for table, records in rows.items():
@@ -171,7 +171,7 @@ class _Dealer:
     def make(self) -> None:
         city = _CITIES[(self.number - 1) % len(_CITIES)]
         kind = _KINDS[(self.number - 1) // len(_CITIES) % len(_KINDS)]
-        # An own piece of the crowd, and some who work for several dealers.
+        # A section of the people of its own, and some who work for several dealers.
         start = (self.number - 1) * USERS_PER_PROJECT
         own = self.crowd.ids[start : start + USERS_PER_PROJECT]
         others = self.random.choices(self.crowd.ids, k=_MEMBERS - len(own))
@@ -211,11 +211,11 @@ class _Dealer:
 
     def _tasks(self) -> None:
         random, now = self.random, self.crowd.now
-        # Whoever stands in the first places may make tasks and be given them.
+        # The first members can create tasks and be assigned.
         hands = self.members[:8]
         seconds = sorted(random.sample(range(_DAYS * 86_000), TASKS_PER_PROJECT))
         positions = ranks.after(None, TASKS_PER_PROJECT)
-        # (id, root id, level) of the tasks so far that others may stand below.
+        # (id, root id, level) of the tasks so far that can have subtasks.
         above: list[tuple[UUID, UUID, int]] = []
         for number, (second, position) in enumerate(zip(seconds, positions, strict=True), start=1):
             at = self.begin + dt.timedelta(seconds=second * (_DAYS - 1) / _DAYS)
@@ -257,7 +257,7 @@ class _Dealer:
                 )
 
     def _comments(self, task_id: UUID, begin: dt.datetime, count: int) -> None:
-        """So many comments, the later ones now and then in answer to the first."""
+        """So many comments; some of the later ones answer the first."""
         random, now = self.random, self.crowd.now
         first: UUID | None = None
         for moment in sorted(random.random() for _ in range(count)):
@@ -265,7 +265,7 @@ class _Dealer:
             comment_id, author = self.crowd.id(at), random.choice(self.members)
             parent = first if random.random() < 0.3 else None
             text = random.choice(comments.OPENINGS if parent is None else comments.ANSWERS)
-            # Nobody is mentioned, since rows of mentions would have to be made too.
+            # Nobody is mentioned, since that would need rows of mentions as well.
             body = text.replace("@{other}", "everybody")
             row = (comment_id, at, at, 1, task_id, author, parent, body)
             self.rows["comments"].append(row)

@@ -1,9 +1,9 @@
-"""Filling a database with the demo company, once.
+"""Fill a database with the demo company, once.
 
-Everything is made through the operations of the domain, each by the person who would have done it
-and at the moment when they would have, so the log tells the same story as the tables. All of it is
-one transaction: a database has the whole company or nothing of it. With the same `now` the result
-is the same to the last id.
+Everything is created through the operations of the domain, by the person who would have done it and
+at that time, so the log tells the same story as the tables. All of it is one transaction: a
+database has the whole company or nothing of it. The same `now` gives the same result, to the last
+ID.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ from db.transaction import Transaction
 from demo import plan
 from demo import scale as bulk
 from demo.company import LOGIN, PASSWORD, PEOPLE, Person
-from domain.work import Work
+from domain.work import Transactions, Work
 from errors import ErrorCode, Failure
+from events.bus import LocalBus
 from settings import AuthSettings, Settings
 
 _SEED = "larkspur"
-# One company at a time: whoever comes second waits and finds it made.
+# One process at a time: a second one waits and finds the company created.
 _LOCK = int.from_bytes(b"demodata", "big", signed=True)
 _PATIENCE = "120s"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """What the database has: everything in it is counted, by whomever it was made.
+    """What the database contains: everything in it is counted, including what others created.
 
-    `created` is whether anything was made now.
+    `created` is whether anything was created now.
     """
 
     login: str
@@ -54,17 +55,17 @@ class DemoSummary:
 
 @dataclass(slots=True)
 class _StoryWork(Work):
-    """A work whose ids come from the seed."""
+    """A work whose IDs come from the seed."""
 
     random: Random = field(kw_only=True)
 
     def new_id(self) -> UUID:
-        """The next id of the story, at this work's moment."""
+        """The next ID of the story, at this work's moment."""
         return new_id(self.now, self.random.getrandbits)
 
 
 class _OnePassword(Passwords):
-    """Hashes the one password of the demo once; at the real cost, twelve times take seconds."""
+    """Hashes the demo's password once; at the real cost, twelve times take seconds."""
 
     def __init__(self, settings: AuthSettings) -> None:
         super().__init__(settings)
@@ -85,16 +86,16 @@ async def seed_demo(
     now: dt.datetime | None = None,
     force: bool = False,
 ) -> DemoSummary:
-    """Make the demo company, and `scale` further projects of 400 tasks where that is above 1.
+    """Create the demo company, and `scale` further projects of 400 tasks if that is above 1.
 
-    Does nothing where it was done before. `now` is the moment around which things are due; by
-    default the present. Raises `FORBIDDEN` in production unless forced, since everybody knows the
-    password; `ALREADY_EXISTS` where somebody else has one of the demo's usernames.
+    Does nothing if it exists. `now` is the moment around which things are due, by default the
+    present. Raises `FORBIDDEN` in production unless forced, since the password is public;
+    `ALREADY_EXISTS` if another user has one of the demo's usernames.
     """
     if settings.server.production and not force:
         raise Failure(
-            "This is production, and the demo's password is known to everybody. "
-            "To have it all the same, use --force.",
+            "The demo's password is public, so the demo is not created in production. "
+            "Use --force to create it all the same.",
             code=ErrorCode.FORBIDDEN,
         )
     moment = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
@@ -119,7 +120,7 @@ async def demo_exists(database: Database) -> bool:
 
 
 async def demo_login(database: Database) -> tuple[str, str] | None:
-    """Username and password of the demo user, while these still let somebody in."""
+    """Username and password of the demo user, while they work."""
     async with database.session() as session:
         return (LOGIN, PASSWORD) if await _exists(session, unchanged=True) else None
 
@@ -138,7 +139,7 @@ def _ada() -> Person:
 
 
 async def _take_turns(session: AsyncSession) -> None:
-    """Wait for whoever does the same in another process. Writing a lot may take its time, too."""
+    """Wait for another process that does the same. Writing a lot may also take its time."""
     for name in ("lock_timeout", "statement_timeout"):
         await session.execute(
             text("SELECT set_config(:name, :value, true)"), {"name": name, "value": _PATIENCE}
@@ -154,6 +155,7 @@ async def _make_company(
     auth.passwords = _OnePassword(settings.auth)
     zones = {person.username: person.timezone for person in PEOPLE}
     admins = {person.username for person in PEOPLE if person.is_admin}
+    transactions = Transactions(database, LocalBus())
     cast = plan.Cast()
     random = Random(f"{_SEED} ids")  # noqa: S311 - ids that are the same every time
     try:
@@ -170,6 +172,7 @@ async def _make_company(
                 viewer=viewer,
                 now=act.at,
                 request=RequestInfo(id=f"demo-{number:05d}"),
+                transactions=transactions,
                 random=random,
             )
             await act.do(work, cast)
@@ -179,7 +182,7 @@ async def _make_company(
 
 
 async def _analyze(database: Database) -> None:
-    """Tell the planner at once how much there is; otherwise it learns it a minute later."""
+    """Update the planner's statistics at once; otherwise that happens a minute later."""
     async with database.session() as session, session.begin():
         await session.execute(
             text(

@@ -1,7 +1,7 @@
-"""What there was to do at Larkspur Cycles, project by project, as indented outlines.
+"""The tasks at Larkspur Cycles, project by project, as indented outlines.
 
-Each line is a task, and what is indented below it its subtasks. `{a|b|c}` makes one task of each
-(with all that stands below it, where `{}` is the same choice again); `#tag` is a tag.
+Each line is a task, and the lines indented below it are its subtasks. `{a|b|c}` makes one task of
+each (with all subtasks, where `{}` is the same choice again); `#tag` is a tag.
 """
 
 # ruff: noqa: E501 - a line is a line of the outline

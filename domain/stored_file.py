@@ -11,20 +11,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, exists, select
 
 from db.models import Attachment, StoredFile, User
-from domain.work import Work
+from domain.work import Transact, Work
 from files.store import FileStore
 
 log = logging.getLogger("taskloom.files")
-
-BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
 
 # For how long a change may still refer to a file.
 RESERVED = dt.timedelta(hours=1)
@@ -57,31 +54,31 @@ async def reserve(
     return file
 
 
-async def sweep(begin_work: BeginWork, store: FileStore, *, chunk: int = _CHUNK_SIZE) -> int:
+async def sweep(transact: Transact, store: FileStore, *, chunk: int = _CHUNK_SIZE) -> int:
     """Remove up to `chunk` files that nothing refers to; returns how many there were.
 
     Call it again until it finds nothing. The bytes are deleted first: if that fails, the row stays,
     and the next sweep tries again. No transaction is open meanwhile; none is needed, since after
     its time nothing can refer to a row.
     """
-    async with begin_work() as work:
-        over = list(
-            await work.session.scalars(
-                select(StoredFile.id)
-                .where(StoredFile.expires_at <= work.now - _GRACE, _unused())
-                .order_by(StoredFile.id)
-                .limit(chunk)
-            )
-        )
+
+    async def find(work: Work) -> list[UUID]:
+        query = select(StoredFile.id).where(StoredFile.expires_at <= work.now - _GRACE, _unused())
+        return list(await work.session.scalars(query.order_by(StoredFile.id).limit(chunk)))
+
+    over = await transact(find)
     for file_id in over:
         await store.remove(file_id)
+
+    async def forget(work: Work) -> None:
+        await work.session.execute(
+            delete(StoredFile)
+            .where(StoredFile.id.in_(over), _unused())
+            .execution_options(synchronize_session=False)
+        )
+
     if over:
-        async with begin_work() as work:
-            await work.session.execute(
-                delete(StoredFile)
-                .where(StoredFile.id.in_(over), _unused())
-                .execution_options(synchronize_session=False)
-            )
+        await transact(forget)
     return len(over)
 
 

@@ -2,40 +2,61 @@
 
 A domain function receives a `Work`, changes rows through `work.session` (or, if it knows its
 statements beforehand, by `work.fetch`), and records events with `work.record`. All are rows of the
-same transaction, so every announced change happened and every change is announced. The caller that
-began the work commits it (`graph.kit.mutation`, the command line, a test); domain functions never
-do.
+same transaction, so every announced change happened and every change is announced. Domain functions
+never commit. Every change, whether from GraphQL, a route, a job or the command line, goes through
+`Transactions`, which commits, retries after a deadlock, and does what follows a commit.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from inspect import isawaitable
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth import access
 from auth.request import RequestInfo
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import NOBODY, Viewer, placeholder_viewer
 from db import jobs, models
 from db.base import Base, Versioned, new_id
 from db.engine import Database
 from db.read import Statement
 from db.transaction import Single, Transaction
 from domain import locks, rules
+from domain.json_value import json_value
 from errors import Conflict, ErrorCode, Failure, Forbidden, NotFound, demand_no_problems
+from events.bus import JOBS, Announcement, Bus
 from events.kinds import EventKind
 
 M = TypeVar("M", bound=Base)
 V = TypeVar("V", bound=Versioned)
+T = TypeVar("T")
+
+log = logging.getLogger("taskloom.work")
+
+# serialization_failure, deadlock_detected: PostgreSQL's way of saying "try again".
+_RETRIED = frozenset({"40001", "40P01"})
+_ATTEMPTS = 3
+
+Act = Callable[["Work"], Awaitable[T]]
+
+
+class Transact(Protocol):
+    """Runs a function in a transaction of its own: `Transactions.run` for one viewer, moment and
+    request. For operations that need several transactions, with slow work between them.
+    """
+
+    def __call__(self, act: Act[T], /) -> Awaitable[T]:
+        """What `act` returns, once it is committed."""
 
 
 @dataclass(slots=True)
@@ -48,10 +69,13 @@ class Work:
     viewer: Viewer
     now: dt.datetime
     request: RequestInfo
+    transactions: Transactions
     # What is announced on the bus after the commit; filled by `record`.
     touched_projects: set[UUID] = field(default_factory=set)
     touched_users: set[UUID] = field(default_factory=set)
     recorded: int = 0
+    # Whether a job was queued that is due now, so that a worker is woken after the commit.
+    enqueued: bool = False
     # Run in order once the transaction has committed, such as to drop cached sessions. A failure
     # here loses them: what must not get lost is an event or a job.
     after_commit: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
@@ -70,6 +94,13 @@ class Work:
         """
         demand_no_problems()
         return await self.transaction.fetch(statement, {**self.viewer.params, **params})
+
+    async def separately(self, act: Act[T], viewer: Viewer = NOBODY) -> T:
+        """What `act` returns, committed in a transaction of its own, whatever becomes of this one.
+
+        It must not wait for rows that this transaction has locked.
+        """
+        return await self.transactions.run(act, viewer, now=self.now, request=self.request)
 
     def new_id(self) -> UUID:
         """A new UUIDv7 of this moment."""
@@ -143,7 +174,7 @@ class Work:
             "project_id": project_id,
             "audience": list(audience),
             "changes": [
-                {"field": name, "from": _plain(old), "to": _plain(new)}
+                {"field": name, "from": json_value(old), "to": json_value(new)}
                 for name, old, new in changes
             ],
         }
@@ -165,7 +196,8 @@ class Work:
         has ended. `one_at_a_time`: the key is held until the job is done or has failed. A waiting
         job, for whichever attempt, is moved to the earlier time; a running one is run again.
         """
-        plain = {part: _plain(item) for part, item in (payload or {}).items()}
+        self.enqueued |= run_at is None or run_at <= self.now
+        plain = {part: json_value(item) for part, item in (payload or {}).items()}
         await jobs.enqueue(
             self.session,
             self.new_id(),
@@ -233,7 +265,7 @@ class Work:
         if lock:
             # A separate statement: the next one sees what was committed while this one waited.
             await locks.lock_row(self, model, id_)
-        statement = _visible(model, placeholder_viewer(self.viewer), right)
+        statement = _visible(model, placeholder_viewer(self.viewer.shape), right)
         found = (await self.session.execute(statement, {"id": id_, **self.viewer.params})).first()
         if found is None:
             raise NotFound(access.rule_of(model).noun, path=path)
@@ -247,7 +279,7 @@ class Work:
         """
         model = type(row)
         answer = await self.session.execute(
-            _allowed(model, placeholder_viewer(self.viewer), right),
+            _allowed(model, placeholder_viewer(self.viewer.shape), right),
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
         found = answer.one()
@@ -318,48 +350,73 @@ def lost_races() -> Iterator[None]:
         raise failure from error
 
 
-@asynccontextmanager
-async def begin(
-    database: Database,
-    viewer: Viewer,
-    *,
-    now: dt.datetime,
-    request: RequestInfo,
-) -> AsyncIterator[Work]:
-    """A work whose transaction commits if the block succeeds, and rolls back otherwise."""
-    with lost_races():
-        async with database.transaction() as transaction:
-            yield Work(transaction=transaction, viewer=viewer, now=now, request=request)
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """Where changes begin: the database, and the bus that hears of what was committed."""
+
+    database: Database
+    bus: Bus
+
+    async def run(
+        self, act: Act[T], viewer: Viewer = NOBODY, *, now: dt.datetime, request: RequestInfo
+    ) -> T:
+        """What `act` returns, once it is committed. It is rolled back if `act` raises, and run
+        again from the beginning, up to twice, if PostgreSQL aborts it because of another one.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self.begin(viewer, now=now, request=request) as work:
+                    return await act(work)
+            except DBAPIError as error:
+                if not is_retried(error) or attempt == _ATTEMPTS:
+                    raise
+                log.info("request %s met another change and is retried (%d)", request.id, attempt)
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def begin(
+        self, viewer: Viewer = NOBODY, *, now: dt.datetime, request: RequestInfo
+    ) -> AsyncIterator[Work]:
+        """A work whose transaction commits if the block succeeds, and rolls back otherwise.
+
+        One attempt: prefer `run`.
+        """
+        with lost_races():
+            async with self.database.transaction() as transaction:
+                work = Work(transaction, viewer, now, request, self)
+                yield work
+        await self._finish(work)
+
+    @asynccontextmanager
+    async def single(
+        self, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
+    ) -> AsyncIterator[Work]:
+        """A work of a single statement, committed with it: it has no session."""
+        work = Work(self.database.single, viewer, now, request, self)
+        with lost_races():
+            yield work
+        await self._finish(work)
+
+    async def _finish(self, work: Work) -> None:
+        """What follows a commit. The change is done, so a failure here is logged and no more."""
+        steps = list(work.after_commit)
+        if work.recorded:
+            news = Announcement(projects=work.touched_projects, users=work.touched_users)
+            steps.append(partial(self.bus.announce, news))
+        if work.enqueued:
+            steps.append(partial(self.bus.publish, JOBS, {}))
+        for step in steps:
+            try:
+                waiting = step()
+                if isawaitable(waiting):
+                    await waiting
+            except Exception:
+                log.exception("request %s is committed; a step after it failed", work.request.id)
 
 
-def of_one_statement(
-    database: Database, viewer: Viewer, *, now: dt.datetime, request: RequestInfo
-) -> Work:
-    """A work of a single statement, committed with it: it has no session and is never begun."""
-    return Work(transaction=database.single, viewer=viewer, now=now, request=request)
-
-
-# Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
-# the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
-
-
-def placeholder_viewer(viewer: Viewer) -> Viewer:
-    """A placeholder viewer of the same shape, for whom a statement is built."""
-    return _STAND_INS[viewer.shape]
-
-
-_STAND_INS = {
-    viewer.shape: viewer
-    for viewer in (
-        NOBODY,
-        Viewer(user_id=UUID(int=0)),
-        Viewer(user_id=UUID(int=0), is_admin=True),
-        Viewer(user_id=UUID(int=0), scopes=frozenset()),
-        Viewer(user_id=UUID(int=0), is_admin=True, scopes=frozenset()),
-        Viewer(user_id=UUID(int=0), scopes=frozenset(), projects=()),
-        Viewer(user_id=UUID(int=0), projects=()),
-    )
-}
+def is_retried(error: DBAPIError) -> bool:
+    """Whether the same transaction, run again, is likely to succeed."""
+    return getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
 def archived(path: Sequence[str | int] = ("id",)) -> Failure:
@@ -382,6 +439,10 @@ def _demand(
     raise Forbidden(f"You can see this {noun} but cannot {verb} it.", path=path)
 
 
+# Building an access rule takes SQLAlchemy two to four milliseconds, more than running it does. So
+# the statements of `Work` are built once for each shape of viewer, and get its id as a parameter.
+
+
 @lru_cache(maxsize=256)
 def _visible(model: type[M], viewer: Viewer, right: Any) -> Select[Any]:
     rights = () if right is None else (right(viewer, model), right(viewer, model, archived=True))
@@ -399,21 +460,4 @@ def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any, Any]:
     )
 
 
-def _plain(value: Any) -> Any:
-    """A value as the event log and jobs store it: JSON types, enums by name, times in RFC 3339."""
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return value.hex
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {part: _plain(item) for part, item in value.items()}
-    return value
-
-
-__all__ = ["Failure", "Work", "archived", "begin", "of_one_statement"]
+__all__ = ["Failure", "Transact", "Transactions", "Work", "archived", "is_retried"]

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 EVENTS = "events"
 """The topic of announcements: `{"projects": [id, …], "users": [id, …]}`, with IDs as text."""
 
+JOBS = "jobs"
+"""The topic that wakes workers: jobs were queued that are due now. The payload is empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -149,7 +152,7 @@ class RedisBus(Bus):
     async def close(self) -> None:
         self._closing = True
         self._to_send.set()
-        if self._tasks and self._listening.is_set():
+        if self._tasks and (self._backlog or self._listening.is_set()):
             # Published messages are still sent if this takes only a moment.
             await asyncio.wait(self._tasks[1:], timeout=_FAREWELL_SECONDS)
         while pending := [task for task in self._tasks if not task.done()]:

@@ -1,1 +1,1 @@
-"""Background work: what happens without anybody asking for it."""
+"""Background jobs: work that no request waits for."""

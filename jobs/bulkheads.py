@@ -1,14 +1,14 @@
-"""Keeps slow receivers from taking up the whole worker, and from being asked again and again.
+"""Keep slow receivers from occupying the whole worker, and from being asked again and again.
 
-A receiver that hangs would hold a place of the worker for as long as it may take to answer, and
-with some events at once all places, while mails wait. So there are bulkheads: a few requests at a
-time go to one destination, some more to all of one kind, and two places of the worker are left by
-all kinds together. Whoever is not let in is told when to come again. These appointments lie as far
-apart as requests have lately taken, so that a thousand waiting deliveries ask about once each, and
-not a thousand times a second.
+A receiver that hangs would hold a slot of the worker for as long as it may take to answer; a few
+events at once would hold all slots, while mails wait. So there are bulkheads: limits on the
+requests at one time to one destination and to all destinations of one kind; and all kinds together
+leave two slots of the worker free. A request that is not admitted gets an appointment. Appointments
+are as far apart as requests have lately taken, so that a thousand waiting deliveries ask about once
+each, and not a thousand times a second.
 
-A destination that hangs several times running is left alone for a while (its *circuit* is open);
-then one request tries it, and the others follow when it answers in time.
+A destination that hangs several times in a row is left alone for a while (its *circuit* is open).
+Then one request tries it, and the others follow if it answers in time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_BREAK = 600.0
 _FORGET_AFTER = 600.0
 
 Key = tuple[str, str]
-"""A kind of work, and the destination among those of its kind."""
+"""A kind of work, and a destination of this kind."""
 
 
 @dataclass(slots=True)
@@ -40,9 +40,9 @@ class _Destination:
     apart: bool = False
     # When each running request began.
     running: list[float] = field(default_factory=list)
-    # What a request took lately, in seconds.
+    # How long recent requests took, in seconds.
     duration: float = 0.1
-    # The latest appointment that was given.
+    # The latest appointment given.
     booked: float = 0.0
     late: int = 0
     open_until: float = 0.0
@@ -54,7 +54,7 @@ class _Destination:
 
 
 class Bulkheads:
-    """One a worker. `places`: what the worker does at once; `hangs_after`: see the constant."""
+    """One per worker. `places`: the worker's slots; `hangs_after`: see the constant."""
 
     def __init__(
         self,
@@ -72,10 +72,11 @@ class Bulkheads:
         self._known: dict[Key, _Destination] = {}
 
     def enter(self, key: Key, *, apart: bool = False, by_kind: bool = False) -> float | None:
-        """Let a request in (None, and `leave` must follow), or the seconds after which to ask.
+        """Admit a request (None; `leave` must follow), or return the seconds to wait before asking
+        again.
 
-        `apart`: its kind has places of its own, beside those that all others share. `by_kind`: its
-        kind has this one destination, so that the bulkhead of the kind is enough.
+        `apart`: its kind has slots of its own, beside those that all others share. `by_kind`: its
+        kind has only this destination, so the bulkhead of the kind is enough.
         """
         found = self._known.setdefault(key, _Destination())
         now = self._clock()
@@ -95,15 +96,15 @@ class Bulkheads:
 
     def _appointment(self, found: _Destination, earliest: float, now: float) -> float:
         start = max(found.booked, earliest)
-        # One that hangs is known to be slow before its first answer has come.
+        # One that hangs is known to be slow before its first answer arrives.
         taken = max(found.duration, now - min(found.running, default=now))
         found.booked = start + taken / self._each
         return min(start - now, _LONGEST_WAIT)
 
     def leave(self, key: Key, seconds: float, *, late: bool | None = None) -> None:
-        """A request that was let in is over, after so many seconds.
+        """Note the end of an admitted request, after this many seconds.
 
-        `late`: whether the destination hung; its time says so unless given.
+        `late`: whether the destination hung; derived from the time unless given.
         """
         found = self._known[key]
         now = self._clock()
@@ -116,7 +117,7 @@ class Bulkheads:
                 found.pause = min(2 * found.pause, _LONGEST_BREAK)
         else:
             if found.is_broken:
-                # It answers again: those who wait need not keep to what was booked.
+                # It answers again: requests that wait need not keep their appointments.
                 found.booked, found.duration = now, seconds
             found.late, found.pause = 0, _FIRST_BREAK
         if len(self._known) > 1_000:
@@ -127,6 +128,6 @@ class Bulkheads:
             }
 
     def open_circuits(self) -> dict[str, int]:
-        """How many destinations are left alone at this moment, by kind."""
+        """The number of open circuits, by kind."""
         now = self._clock()
         return dict(Counter(kind for (kind, _), one in self._known.items() if one.open_until > now))

@@ -1,14 +1,13 @@
-"""Acting on every event of the log exactly once, however often the worker is killed.
+"""Act on every event of the log exactly once, however often the worker is killed.
 
-A consumer has a place in the log, kept in a row. It reads the events after that place and acts on
-them with a `Work`, and the place moves in the same transaction. So what was done about an event and
-the note that it was done are there together or not at all. The row is locked meanwhile: of several
-workers one is at it at a time, and any can go on where another one was killed.
+A consumer's place in the log is kept in a row. It reads the events after that place and acts on
+them with a `Work`, and the place advances in the same transaction: the result and the note that it
+was done commit together. The row is locked meanwhile, so one worker at a time is active, and any
+other can continue when that one is killed.
 
-An event that cannot be acted on must neither stop all others nor get lost. When a batch fails, its
-events are taken one by one, and the one that fails becomes a job: the queue tries it again, and
-holds it in the end, with the reason. So a consumer's `act` has to be idempotent for an event that
-comes by itself.
+An event that cannot be handled must neither block the others nor get lost. When a batch fails, its
+events are handled one by one, and one that fails becomes a job: the queue retries it and finally
+holds it, with the reason. So a consumer's `act` must be idempotent for a single event.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ Act = Callable[[WorkerContext, Work, Sequence[Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A name, under which its place is kept, and what it does."""
+    """A name, under which the place is kept, and what the consumer does."""
 
     name: str
     act: Act
@@ -57,8 +56,8 @@ CONSUMERS: dict[str, Consumer] = {}
 
 
 def consumer(name: str) -> Callable[[Act], Act]:
-    """Register a consumer. It begins with what is logged after its first start, unless a migration
-    has written its place before.
+    """Register a consumer. It starts with events logged after its first start, unless a migration
+    stored its place before.
     """
 
     def register(act: Act) -> Act:
@@ -71,7 +70,7 @@ def consumer(name: str) -> Callable[[Act], Act]:
 
 
 async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) -> None:
-    """Act on events as they come, until `stop` is set."""
+    """Act on events as they arrive, until `stop` is set."""
     woken = asyncio.Event()
     unsubscribe = context.bus.subscribe(EVENTS, lambda _: woken.set())
     stopping = asyncio.create_task(stop.wait())
@@ -83,7 +82,7 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
                 if await advance(context, wanted):
                     continue
             except Exception:
-                log.exception("the consumer %s could not go on", wanted.name)
+                log.exception("the consumer %s failed", wanted.name)
                 pause = _REST_SECONDS
             waking = asyncio.create_task(woken.wait())
             try:
@@ -98,18 +97,20 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
 
 
 async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATCH) -> bool:
-    """Act on the next events, if there are any; whether there may be more at once."""
+    """Act on the next events, if any; returns whether more may be ready."""
     place = await _place(context, wanted)
     page = await context.log.read_after(place, limit=limit)
     if not page.rows:
-        # The place stays where it is: moving it would write a row each second for nothing.
+        # The place is not moved: that would write a row each second for nothing.
         return False
     try:
         return await _step(context, wanted, place, page.rows, page.cursor.place) and page.more
     except Exception as error:
         if _is_outage(error):
             raise
-        log.exception("the consumer %s takes a batch one by one", wanted.name)
+        log.exception(
+            "the consumer %s failed on a batch; its events are handled one by one", wanted.name
+        )
     for row in page.rows:
         end = (row.xid, row.position)
         try:
@@ -117,7 +118,7 @@ async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATC
         except Exception as error:
             if _is_outage(error):
                 raise
-            log.exception("the consumer %s puts an event aside", wanted.name)
+            log.exception("the consumer %s failed on an event, which becomes a job", wanted.name)
             went_on = await _put_aside(context, wanted, place, row, error)
         if not went_on:
             return False
@@ -128,7 +129,7 @@ async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATC
 async def _step(
     context: WorkerContext, wanted: Consumer, place: Place, rows: Sequence[Any], end: Place
 ) -> bool:
-    """One transaction: act, and move the place. False where another worker is at it."""
+    """One transaction: act, and advance the place. False if another worker is active."""
 
     async def act(work: Work) -> bool:
         row = await _locked(work.session, wanted.name)
@@ -142,14 +143,16 @@ async def _step(
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether it is the database's trouble and not the events': then the same again, later."""
+    """Whether the database failed, and not the handling of the events: then the batch is retried
+    later.
+    """
     return database_fault(error) in {DatabaseFault.UNREACHABLE, DatabaseFault.BUSY}
 
 
 async def _put_aside(
     context: WorkerContext, wanted: Consumer, place: Place, event: Any, error: Exception
 ) -> bool:
-    """Make a job of the event, and move the place past it. False as for `_step`."""
+    """Make a job of the event, and advance the place past it. False as for `_step`."""
 
     async def act(work: Work) -> bool:
         row = await _locked(work.session, wanted.name)
@@ -170,13 +173,13 @@ async def _put_aside(
 
 @handler(EVENT_JOB, on_given_up=nothing_to_end)
 async def act_on_one(context: WorkerContext, job: RunningJob) -> None:
-    """An event that could not be acted on in its turn."""
+    """Handle an event that failed in its turn."""
     wanted = CONSUMERS.get(job.payload["consumer"])
     if wanted is None:
-        raise GiveUp("There is no such consumer any more.")
+        raise GiveUp("This consumer no longer exists.")
     row = await context.log.read_at(int(job.payload["position"]))
     if row is None:
-        raise GiveUp("The event is not in the log any more.")
+        raise GiveUp("The event is no longer in the log.")
     act, rows = wanted.act, [row]
 
     async def once(work: Work) -> None:
@@ -186,7 +189,7 @@ async def act_on_one(context: WorkerContext, job: RunningJob) -> None:
 
 
 async def _locked(session: AsyncSession, name: str) -> LogConsumer | None:
-    """The consumer's row, or None while another worker has it."""
+    """The consumer's row, or None while another worker holds it."""
     found: LogConsumer | None = await session.scalar(
         select(LogConsumer).where(LogConsumer.name == name).with_for_update(skip_locked=True)
     )
@@ -194,7 +197,7 @@ async def _locked(session: AsyncSession, name: str) -> LogConsumer | None:
 
 
 async def _place(context: WorkerContext, wanted: Consumer) -> Place:
-    """Where the consumer goes on; the present for one that starts for the first time."""
+    """Where the consumer continues; the end of the log for one that starts for the first time."""
     async with context.database.session() as session:
         row = await session.get(LogConsumer, wanted.name)
     if row is not None:

@@ -1,7 +1,7 @@
-"""One attempt of a delivery: what is sent, how it is signed, and what the answer means.
+"""One attempt of a webhook delivery: payload, signature, and the meaning of the answer.
 
-Signatures are those of Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, one for each
-secret that is valid, so that a receiver verifies with the old or with the new one.
+Signatures follow Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, one for each valid
+secret, so that a receiver can verify with the old or the new one.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ MOST_BYTES = 256_000
 
 
 class Unpayable(Exception):  # noqa: N818 - as `Unreachable`
-    """The payload cannot be made; the message says why, for the webhook's owner."""
+    """The payload cannot be made; the message tells the webhook's owner why."""
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """One signature, as it stands in the header."""
+    """One signature, in the form of the header."""
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
     signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
@@ -65,8 +65,8 @@ def headers_of(
 async def payload_of(
     context: WorkerContext, webhook: Webhook, viewer: Viewer, event_id: UUID
 ) -> tuple[bytes, Sequence[str]] | None:
-    """What is sent about an event, made with the rights of the webhook's owner or key, and what an
-    API key needs to read it; None where they may not see the event.
+    """The payload for an event, made with the rights of the webhook's owner or key, and the scopes
+    that an API key needs to read it; None if they cannot see the event.
 
     Raises `Unpayable`.
     """
@@ -92,7 +92,7 @@ async def payload_of(
 async def attempt(
     context: WorkerContext, webhook: Webhook, viewer: Viewer, event: Event
 ) -> Attempt | None:
-    """Send an event, and say how it went; None where the viewer may not see it any more."""
+    """Send an event and return the outcome; None if the viewer can no longer see it."""
     now = context.clock()
     try:
         made = await payload_of(context, webhook, viewer, event.id)
@@ -121,7 +121,7 @@ async def attempt(
         body=body.decode(),
         scopes=[*scopes, event_scope(event.kind, event.subject_type)],
         status=None if answer is None else answer.status,
-        # PostgreSQL's text holds every character but this one.
+        # PostgreSQL's text type accepts every character except this one.
         response_body=None if answer is None else _text(answer.body),
         duration_ms=round((time.perf_counter() - begun) * 1000),
         error=error if answer is None else _meaning(answer.status),
@@ -130,7 +130,7 @@ async def attempt(
 
 
 def asked_wait(answer: Answer, now: dt.datetime) -> dt.timedelta | None:
-    """How long the receiver asks to be left alone: seconds, or a date (RFC 9110, 10.2.3)."""
+    """How long the receiver asks to wait: seconds, or a date (RFC 9110, 10.2.3)."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return dt.timedelta(seconds=min(int(text[:10]), 10**6))
@@ -152,7 +152,7 @@ def _meaning(status: int) -> str | None:
 
 
 def _secrets(context: WorkerContext, webhook: Webhook, now: dt.datetime) -> list[str]:
-    """Those that are valid, the newest first."""
+    """The valid secrets, newest first."""
     encryption = Encryption(context.settings)
     sealed = [webhook.secret, *(old for old, _ in valid_old_secrets(webhook, now))]
     return [encryption.decrypt(one).decode() for one in sealed]

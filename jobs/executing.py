@@ -1,4 +1,4 @@
-"""GraphQL for the worker: what it needs to execute a selection as somebody."""
+"""GraphQL for the worker: executes a selection as some user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from jobs.worker_context import WorkerContext
 
 
 class Graph:
-    """One a worker. Nothing that it executes is charged to anybody."""
+    """One per worker. Its executions are not charged to any budget."""
 
     def __init__(self, context: WorkerContext) -> None:
         self.schema: strawberry.Schema = schema_of_taskloom
@@ -42,30 +42,32 @@ class Graph:
             database=context.database,
             authenticator=self._authenticator,
             bus=context.bus,
-            # Not started: the worker has consumers for what others listen to.
+            # Not started: the worker follows the log through its consumers.
             live=LiveEvents(context.log, context.bus, context.clock),
             files=Files(context.settings),
             clock=context.clock,
         )
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Stop the threads."""
         self._services.files.close()
         self._authenticator.close()
 
     def context(self, viewer: Viewer) -> Context:
-        """For one execution as this person."""
+        """The context of one execution as this viewer."""
         return self._services.context(viewer, RequestInfo(id=f"worker-{uuid4().hex}"))
 
     async def scopes_of(self, document: str) -> tuple[str, ...]:
-        """What an API key needs to read what a document gives, beside the noun of its event."""
+        """The scopes that an API key needs to read what a document returns, besides the one for its
+        event.
+        """
         prepared = await self._prepare(document, "worker")
         return scopes.scopes_of_delivery(prepared.operation.selection_index)
 
     async def deliver(self, viewer: Viewer, document: str, event_id: UUID) -> Answer | None:
-        """One delivery of a subscription to events; None where this person may not see the event,
-        or it is not in the log any more. Raises `graph.request.execution.Refused` for the document,
-        and `Forbidden` where an API key is not good for it.
+        """One delivery of a subscription to events; None if this viewer cannot see the event, or it
+        is no longer in the log. Raises `graph.request.execution.Refused` for the document, and
+        `Forbidden` if an API key's scopes do not suffice.
         """
         context = self.context(viewer)
         prepared = await self._prepare(document, context.request.id)
@@ -83,7 +85,7 @@ class Graph:
 
 
 def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
-    """Somebody as they are when they are signed in, or as a program that holds their key."""
+    """The viewer for a user, as in a session, or as a program with their API key."""
     if key is not None:
         return viewer_with(key, user)
     return Viewer(
@@ -95,7 +97,7 @@ def viewer_of(user: User, key: ApiKey | None = None) -> Viewer:
 
 
 def graph_of(context: WorkerContext) -> Graph:
-    """The worker's own, made when it is first needed."""
+    """The worker's own, made on first use."""
     made: Any = context.parts.get(Graph)
     if made is None:
         made = context.parts[Graph] = Graph(context)

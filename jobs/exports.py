@@ -1,8 +1,8 @@
-"""Writing exports: as the person who asked for them, with as much memory as one portion takes.
+"""Write exports: as the user who requested them, with the memory of one chunk.
 
-Entries come from a cursor of the database in portions, are written to a temporary file, and the
-file goes to the store when it is whole. A worker that is killed leaves an export that runs; the
-next one begins it anew, and what the first had put into the store is swept.
+Entries are read from a database cursor in chunks and written to a temporary file, which is stored
+when complete. If the worker is killed, another one writes the export from the beginning, and a
+sweep removes what the first one stored.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _PREFIXES = {"time_entry": models.TimeEntry, "task": models.Task}
 
 
 class _Cancelled(Exception):  # noqa: N818 - nothing went wrong
-    """Its owner has given it up."""
+    """The user cancelled the export."""
 
 
 async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
-    # Of an exception its class alone: what it says may name files of the server.
+    # Only the exception's class: its message may name files of the server.
     name = reason.partition(":")[0]
     what = name if name.isidentifier() else reason
     await domain.fail(work, UUID(job.payload["export_id"]), f"It could not be made: {what}")
@@ -66,7 +66,7 @@ async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
 @handler(domain.JOB, on_given_up=_given_up, attempts=5, seconds=1_800)
 async def export(context: WorkerContext, job: RunningJob) -> None:
     """Write the file of one export."""
-    # Exports take long; some places are left for everything else.
+    # Exports take long; some slots are left for everything else.
     async with context.outside("export", "files", "files", timed=False):
         await _export(context, job)
 
@@ -75,18 +75,22 @@ async def _export(context: WorkerContext, job: RunningJob) -> None:
     export_id = UUID(job.payload["export_id"])
     if not await context.do("export", lambda work: domain.advance(work, export_id, 0)):
         return
-    async with context.work("export") as work:
+
+    async def reserve(work: Work) -> tuple[ReportExport, User, UUID | None]:
         row = await work.session.get_one(ReportExport, export_id)
         user = await work.session.get_one(User, row.user_id)
         if user.is_active:
-            file_id = await domain.reserve(work, row)
-        else:
-            await domain.fail(work, export_id, "The account was deactivated.")
-            return
+            return row, user, await domain.reserve(work, row)
+        await domain.fail(work, export_id, "The account was deactivated.")
+        return row, user, None
+
+    row, user, file_id = await context.do("export", reserve)
+    if file_id is None:
+        return
     try:
         maker = _Maker(context, row, viewer_of(user))
     except (Failure, GraphQLError) as error:
-        reason = f"The filter is not understood any more: {error}"
+        reason = f"The filter is no longer valid: {error}"
         await context.do("export", lambda work: domain.fail(work, export_id, reason))
         return
     with tempfile.TemporaryFile() as file:
@@ -121,12 +125,12 @@ class _Maker:
         group_by = [GroupBy[name] for name in row.group_by]
         self.wanted = wanted_of(viewer, filter_, group_by, row.timezone, row.week_start)
         self.total = 0
-        self.told = 0
+        self.reported = 0
 
     async def write(self, file: BinaryIO) -> None:
-        """Write the whole file: all of it as it was at one moment."""
+        """Write the whole file, as of one moment."""
         async with self.context.database.reader.snapshot() as self.reader:
-            # How many entries there are is what progress is measured by.
+            # Progress is measured by the number of entries.
             whole = replace(self.wanted, shape=replace(self.wanted.shape, group_by=()))
             self.total = (await whole.read(self.reader, self.viewer)).count
             self.rights = await self._rights()
@@ -242,7 +246,7 @@ class _Maker:
     def _of_entries(
         self, query: Callable[..., Select[*tuple[Any, ...]]]
     ) -> tuple[Statement, dict[str, Any]]:
-        """A query of `export_rows` about the entries that are wanted, with its parameters."""
+        """A query of `export_rows` for the requested entries, with its parameters."""
         wanted, viewer = self.wanted, self.viewer
         statement = query(
             viewer,
@@ -269,10 +273,10 @@ class _Maker:
                 await self._notify(min(99, 100 * written // max(self.total, 1)))
 
     async def _notify(self, progress: int) -> None:
-        """Say how far it is, at every tenth, and hear whether it was cancelled."""
-        if progress < self.told + 10:
+        """Report the progress, at every tenth, and check for cancellation."""
+        if progress < self.reported + 10:
             return
-        self.told = progress
+        self.reported = progress
         export_id = self.row.id
         if not await self.context.do(
             "export", lambda work: domain.advance(work, export_id, progress)
@@ -300,7 +304,7 @@ class _Maker:
 
 
 def _walk(group: Group, depth: int = 0) -> Iterator[tuple[int, Group]]:
-    """A group's groups with their depths, each before its own."""
+    """A group's groups with their depths, each followed by its own."""
     for inner in group.groups:
         yield depth, inner
         yield from _walk(inner, depth + 1)
@@ -337,7 +341,7 @@ def _sums(group: Group) -> dict[str, int]:
 
 
 def _tree(group: Group, shown: dict[tuple[GroupBy, Any], str]) -> dict[str, Any]:
-    assert group.by is not None, "the report itself is no group"
+    assert group.by is not None, "the report itself is not a group"
     value = group.value
     if isinstance(value, UUID):
         model = {GroupBy.PROJECT: models.Project, GroupBy.TASK: models.Task}.get(group.by)

@@ -1,14 +1,14 @@
 """What a worker can do, by name.
 
-A handler is a function with a name under which the domain enqueues jobs. It may be run more than
-once for one job (its worker can be killed between the work and the note that it was done), so it
-has to be idempotent. It ends in one of four ways: it returns, and the job is done; it raises
-`Later`, and the job waits; it raises `GiveUp`, and the job is held as failed; it raises anything
-else, and the job is tried again after a while, `attempts` times in all, and then held. (The two
-exceptions are those of `jobs.outcomes`.)
+A handler is a function with the name under which the domain enqueues its jobs. It can run more than
+once for one job (its worker can be killed before the job is marked as done), so it must be
+idempotent. It ends in one of four ways: it returns, and the job is done; it raises `Later`, and the
+job waits; it raises `GiveUp`, and the job is held as failed; or it raises anything else, and the
+job is retried after a while, `attempts` times in all, and then held. (The two exceptions are those
+of `jobs.outcomes`.)
 
-What has a state of its own (an export, a delivery) must not stay as it is when its job is held. So
-every handler declares what follows then, in the same transaction: `on_given_up`.
+If the job's object has a state of its own (an export, a delivery), that state must change when the
+job is held. So every handler declares what happens then, in the same transaction: `on_given_up`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ GivenUp = Callable[[Work, RunningJob, str], Awaitable[None]]
 
 
 async def nothing_to_end(_work: Work, _job: RunningJob, _reason: str) -> None:
-    """For jobs whose end leaves nothing behind that waits for them."""
+    """For jobs that nothing waits for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """See the module. `seconds`: after which a run counts as failed. `first`: somebody waits in
-    front of a screen, so it is done before everything else, in places that nothing else takes.
+    """See the module. `seconds`: after which a run counts as failed. `first`: a user is waiting, so
+    it runs before everything else, in reserved slots.
     """
 
     run: Run
@@ -53,7 +53,7 @@ def handler(
     seconds: float = 120.0,
     first: bool = False,
 ) -> Callable[[Run], Run]:
-    """Register a function under a name. Twelve attempts stretch over about a day."""
+    """Register a function under a name. Twelve attempts extend over about a day."""
 
     def register(run: Run) -> Run:
         if name in HANDLERS:

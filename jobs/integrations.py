@@ -1,10 +1,10 @@
-"""Integrations at work: each is synchronised by a job that queues its next run, and told of events
-by a consumer of the log.
+"""Run integrations: a job synchronises each one and queues its next run, and a consumer of the log
+passes events on to it.
 
-The next run is queued in the transaction that notes how this one ended. Runs have a key, so that
-one that was asked for in between only comes earlier, and never a second one beside it. A portion is
-a step of its own that begins by reading how things stand: what was paused, disconnected or
-interrupted shows at the next one.
+The next run is queued in the transaction that records the end of this one. Runs have a key, so a
+run that is requested in between only comes earlier; there is never a second one. Each chunk is a
+step of its own that begins by reading the current state, so a pause, disconnection or interruption
+takes effect at the next step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from auth.encryption import Encryption, Unreadable
 from db.models import ApiKey, Integration, IntegrationStatus, User
 from domain.accounts.by_key import reason_of_end
 from domain.integrations import integration as domain
-from domain.integrations.integration import SYNC_JOB, TELL_JOB
+from domain.integrations.integration import SEND_JOB, SYNC_JOB
 from domain.work import Work
 from errors import Failure, Forbidden
 from graph.request.scopes import demand
@@ -36,10 +36,10 @@ from jobs.outgoing import Outgoing
 from jobs.queue import RunningJob
 from jobs.worker_context import Request, WorkerContext
 
-# After so long a run makes room for other jobs, and goes on behind them.
+# After this time a run makes room for other jobs and continues behind them.
 _TURN_SECONDS = 60.0
 _SECONDS = 300.0
-# A worker that is killed in the middle counts as an attempt, and what it brought is kept.
+# A worker that is killed in the middle costs an attempt; what it synchronised is kept.
 _ATTEMPTS = 500
 
 _NO_OWNER = "The account of its owner is not active."
@@ -50,13 +50,13 @@ async def _sync_given_up(work: Work, job: RunningJob, reason: str) -> None:
     await _fail(UUID(job.payload["integration"]), f"Synchronising failed: {reason}"[:500], work)
 
 
-async def _tell_given_up(work: Work, job: RunningJob, reason: str) -> None:
+async def _send_given_up(work: Work, job: RunningJob, reason: str) -> None:
     await _note_error(UUID(job.payload["integration"]), reason[:500], work)
 
 
 @handler(SYNC_JOB, on_given_up=_sync_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def sync(context: WorkerContext, job: RunningJob) -> None:
-    """Bring what is new, and queue the next run."""
+    """Synchronise what is new, and queue the next run."""
     id_ = UUID(job.payload["integration"])
     async with context.outside("integration", id_.hex, "sync", timed=False) as request:
         await _sync(context, id_, request)
@@ -69,7 +69,7 @@ async def _sync(context: WorkerContext, id_: UUID, request: Request) -> None:
         while not complete and time.monotonic() - begun < _TURN_SECONDS:
             connection = await _open(context, id_)
             if connection is None:
-                # If that is because of the owner's account, it is looked at again later.
+                # If the reason is the owner's account, it is checked again later.
                 error = _NO_OWNER
                 break
             connector = CONNECTORS[connection.kind]
@@ -89,7 +89,7 @@ async def _sync(context: WorkerContext, id_: UUID, request: Request) -> None:
 
 @consumer("integrations")
 async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
-    """Queue what other services are to be told, where the integration's owner may see it."""
+    """Queue what other services are to be sent, if the integration's owner can see it."""
     projects = {event.project_id for event in events if event.project_id is not None}
     if not projects:
         return
@@ -118,12 +118,12 @@ async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> N
     allowed = await context.log.allowed({(event.position, row.user_id) for row, event, _ in wanted})
     for row, event, key in wanted:
         if (event.position, row.user_id) in allowed:
-            await domain.enqueue_tell(work, row.id, key, event_id=event.id, task_id=event.task_id)
+            await domain.enqueue_send(work, row.id, key, event_id=event.id, task_id=event.task_id)
 
 
-@handler(TELL_JOB, on_given_up=_tell_given_up)
-async def tell(context: WorkerContext, job: RunningJob) -> None:
-    """Take to the other service what has happened here."""
+@handler(SEND_JOB, on_given_up=_send_given_up)
+async def send(context: WorkerContext, job: RunningJob) -> None:
+    """Send to the other service what happened here."""
     id_ = UUID(job.payload["integration"])
     event_id, task_id = (
         None if job.payload[name] is None else UUID(job.payload[name]) for name in ("event", "task")
@@ -134,28 +134,28 @@ async def tell(context: WorkerContext, job: RunningJob) -> None:
             return
         connector = CONNECTORS[connection.kind]
         async with context.outside("integration", id_.hex, connection.kind.name.lower()):
-            await connector.tell(connection, event_id, task_id)
+            await connector.send(connection, event_id, task_id)
     except Gone:
         return
     except Wait as asked:
-        await context.do(TELL_JOB, partial(_note_wait, id_, asked))
+        await context.do(SEND_JOB, partial(_note_wait, id_, asked))
         raise Later(asked.after, str(asked)) from None
     except Rejected as rejected:
-        await context.do(TELL_JOB, partial(_note_error, id_, str(rejected)))
+        await context.do(SEND_JOB, partial(_note_error, id_, str(rejected)))
         raise GiveUp(str(rejected)) from None
     except (Denied, Forbidden) as denied:
-        await context.do(TELL_JOB, partial(_fail, id_, _reason(denied)))
+        await context.do(SEND_JOB, partial(_fail, id_, _reason(denied)))
         return
     except Trouble as trouble:
-        await context.do(TELL_JOB, partial(_note_error, id_, str(trouble)))
+        await context.do(SEND_JOB, partial(_note_error, id_, str(trouble)))
         raise
     if connector.every is None:
-        await context.do(TELL_JOB, partial(_finish, id_, dt.timedelta(), None, True))
+        await context.do(SEND_JOB, partial(_finish, id_, dt.timedelta(), None, True))
 
 
 async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
     """The integration as it is now, with the rights of its owner or of the key that made it; None
-    where it is not at work. Raises `Denied`, and `Forbidden` where the key is not good for it.
+    if it is not active. Raises `Denied`, and `Forbidden` if the key's scopes do not suffice.
     """
     async with context.database.session() as session:
         found = (
@@ -180,12 +180,12 @@ async def _open(context: WorkerContext, id_: UUID) -> Connection | None:
     viewer = viewer_of(owner, key)
     demand(viewer, domain.scopes_of(row))
     if row.wait_until is not None and row.wait_until > context.clock():
-        # Requests during the wait would make it longer.
+        # Requests during the wait would extend it.
         raise Wait(row.wait_until - context.clock(), row.last_error or "It is asked to wait.")
     try:
         credentials = Encryption(context.settings).decrypt(row.credentials).decode()
     except Unreadable:
-        raise Denied("The stored credentials cannot be read any more; give them again.") from None
+        raise Denied("The stored credentials can no longer be read; enter them again.") from None
     settings = context.settings
     return Connection(
         id=row.id,
@@ -212,7 +212,7 @@ async def _locked(work: Work, id_: UUID) -> Integration | None:
 async def _finish(
     id_: UUID, wait: dt.timedelta, error: str | None, complete: bool, work: Work
 ) -> None:
-    """Note how a run ended, and queue the next one."""
+    """Record how a run ended, and queue the next one."""
     row = await _locked(work, id_)
     if row is None or row.status is not IntegrationStatus.ACTIVE:
         return
@@ -224,7 +224,7 @@ async def _finish(
     every = CONNECTORS[row.connector].every
     if every is None:
         return
-    # What waits for its turn, or was asked to wait, goes on where it is; all else begins anew.
+    # A run that waits continues where it was; all others begin anew.
     pause = every if complete or (error is not None and not wait) else wait
     await domain.enqueue_sync(work, id_, run_at=work.now + pause)
 

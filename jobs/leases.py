@@ -1,16 +1,16 @@
-"""What a running job may still do: its lease, as far as this process knows of it.
+"""What a running job may still do: its lease, as far as this process knows.
 
-A worker can be suspended at any moment (a paused virtual machine, a debugger), and go on long after
-another one has taken its jobs over. It must not do then what the other one does. So whatever a job
-does is asked for first, by the one thing that both workers see, the job's row:
+A worker can be suspended at any moment (a paused virtual machine, a debugger) and continue long
+after another one took over its jobs. It must not repeat what the other one does. So a job first
+asks what both workers see, the job's row:
 
-- a transaction of a job commits only if the job is still this worker's (`fence`, in the
-  transaction itself, for every handler, since `WorkerContext.work` does it);
-- before something leaves for the outside the lease is renewed (`hold`, by `WorkerContext.outside`),
-and
-  once a connection stands, the process's own clock says whether that was long ago (`check`).
+- a transaction of a job commits only if the job is still this worker's (`fence`, in the transaction
+  itself, for every handler, since `WorkerContext.do` does it);
+- before something leaves for the outside, the lease is renewed (`hold`, by
+  `WorkerContext.outside`), and once a connection is open, the process's own clock says whether that
+  was too long ago (`check`).
 
-Times are the database's; of its own clock a process uses only differences.
+Times are the database's; a process uses only differences of its own clock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LeaseLost(Exception):  # noqa: N818 - a state, and nobody's fault
 
 @dataclass(slots=True)
 class Lease:
-    """Of one running job. `until`: by `time.monotonic`, up to when it surely holds."""
+    """The lease of one running job. `until`: by `time.monotonic`, when it certainly still holds."""
 
     job: RunningJob
     queue: Queue
@@ -42,7 +42,7 @@ CURRENT: ContextVar[Lease | None] = ContextVar("lease", default=None)
 
 
 async def hold() -> None:
-    """Renew the lease before something is done that cannot be undone. Raises `LeaseLost`."""
+    """Renew the lease before an irreversible step. Raises `LeaseLost`."""
     lease = CURRENT.get()
     while lease is not None:
         asked = time.monotonic()
@@ -62,7 +62,7 @@ async def fence(session: AsyncSession) -> None:
 
 
 def check() -> None:
-    """Raise `LeaseLost` if the lease may have ended meanwhile; without asking anybody."""
+    """Raise `LeaseLost` if the lease may have ended, without a query."""
     lease = CURRENT.get()
     if lease is not None and time.monotonic() >= lease.until:
         raise LeaseLost

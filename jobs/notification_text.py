@@ -1,7 +1,7 @@
-"""What a notification says, in words, to the one it is for; in mail and push alike.
+"""The text of a notification for its recipient, in mail and push alike.
 
-It is read when it is said, as that person: what they may not see any more is not told. What
-somebody wrote as Markdown is shown as HTML or as plain text (`quoted`), never as it was typed.
+It is read when it is sent, with the recipient's rights at that time: what they can no longer see is
+left out. Markdown is shown as HTML or plain text (`quoted`), never as typed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _SENTENCES = {
     NotificationKind.TASK_DUE_SOON: "{task} is due {due}.",
     NotificationKind.REMINDER: "Reminder: {task}.",
 }
-# Not told of what is archived, and so read-only.
+# Left out for archived projects, which are read-only.
 _OF_TIME = {NotificationKind.TASK_DUE_SOON, NotificationKind.REMINDER}
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationText:
-    """One notification in words. `comment` is what somebody wrote, as Markdown."""
+    """The text of one notification. `comment` is the comment's Markdown."""
 
     notification: Notification
     sentence: str
@@ -47,14 +47,14 @@ class NotificationText:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What somebody wrote, for mail programs that show HTML, and for all others."""
+    """A comment, for mail programs that show HTML and for all others."""
 
     html: str
     text: str
 
 
 async def quoted(comment: str | None) -> Quote | None:
-    """What readers see of a comment."""
+    """The rendered comment."""
     if comment is None:
         return None
     shown = await markdown.rendered(comment)
@@ -100,7 +100,7 @@ async def describe(
 
 
 def link_to(frontend_url: str, task: Task | None) -> str:
-    """The page of the web application about a task, or its front page."""
+    """The task's page in the web application, or the front page."""
     return frontend_url if task is None else f"{frontend_url}/tasks/{ids.encode(Task, task.id)}"
 
 
@@ -110,7 +110,7 @@ async def _tasks(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, Task
 
 
 async def _archived(work: Work, tasks: Collection[Task]) -> set[UUID]:
-    """Those of the tasks whose projects are archived."""
+    """The IDs of the tasks whose projects are archived."""
     projects = {task.project_id for task in tasks} - {None}
     query = select(Project.id).where(Project.id.in_(projects), Project.archived_at.is_not(None))
     found = set(await work.session.scalars(query)) if projects else set()

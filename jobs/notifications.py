@@ -1,8 +1,8 @@
-"""From the log to the inbox: who is told of an event, and why.
+"""From the log to the inbox: who is notified of an event, and why.
 
-Each event becomes candidates by the table of rules below, one function a kind of event. Who may not
-see the task at this moment drops out, and the one who did it always does;
-`domain.notifications.notification` then asks what the others have chosen.
+Each event yields candidates by the rules below, one function for each kind of event. Users who
+cannot see the task at this moment are dropped, and so is the actor;
+`domain.notifications.notification` then applies the preferences of the others.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any
 
 
 async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Task]:
-    """The living ones of these tasks."""
+    """Those of these tasks that are not deleted."""
     rows = await work.session.scalars(
         select(Task).where(Task.id.in_(ids), Task.deleted_at.is_(None))
     )
@@ -72,7 +72,7 @@ async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Task]:
 
 
 async def _deleted_comments(work: Work, events: Sequence[Any]) -> set[UUID]:
-    """Of the comments that these events are about, those that nobody can read any more."""
+    """Of the comments that these events are about, those that nobody can read any longer."""
     about = {event.subject_id for event in events if event.subject_type == Comment.__name__}
     there = await work.session.scalars(
         select(Comment.id).where(Comment.id.in_(about), Comment.removed_at.is_(None))
@@ -83,10 +83,10 @@ async def _deleted_comments(work: Work, events: Sequence[Any]) -> set[UUID]:
 async def _first_assignees(
     work: Work, events: Sequence[Any], tasks: Mapping[UUID, Task]
 ) -> dict[UUID, UUID]:
-    """Who was to do a task when it was made, by the event of its making.
+    """The assignee of a task when it was created, for each creation event.
 
-    That event names no fields. So it is whoever is to do it now, unless that was changed since:
-    then the first such change says who it was before.
+    That event names no fields. So it is the current assignee, unless that changed since: then the
+    first such change names the previous one.
     """
     made = {
         event.task_id: event
@@ -116,11 +116,11 @@ async def _first_assignees(
     return found
 
 
-# --- who is told of what -------------------------------------------------------------------------
+# --- who is notified of what ---------------------------------------------------------------------
 
 
 def _task_changed(event: Any, task: Task) -> Iterator[Candidate]:
-    """Any kind of change may name another assignee, and complete the task, at once."""
+    """Any kind of change can set another assignee and complete the task at once."""
     changes = _changes(event)
     assignee = changes.get("assignee")
     if assignee is not None:
@@ -137,7 +137,7 @@ def _shared(event: Any, _task: Task) -> Iterator[Candidate]:
 
 
 def _commented(event: Any, task: Task) -> Iterator[Candidate]:
-    """Who is mentioned is told so, and not of the comment as well."""
+    """Mentioned users are notified of the mention only, and not of the comment as well."""
     mentioned = set(_mentioned(event))
     for person in sorted(mentioned):
         yield person, NotificationKind.MENTIONED
@@ -148,7 +148,7 @@ def _commented(event: Any, task: Task) -> Iterator[Candidate]:
 
 
 def _nobody(_event: Any, _task: Task) -> Iterator[Candidate]:
-    """Who is told of a new task is found by `_first_assignees`."""
+    """The assignee of a new task is found by `_first_assignees`."""
     return iter(())
 
 
@@ -169,7 +169,7 @@ def _changes(event: Any) -> dict[str, Any]:
 
 
 def _mentioned(event: Any) -> list[UUID]:
-    """People whom this event mentions for the first time in its comment."""
+    """Users whom this event mentions for the first time in its comment."""
     for change in event.changes:
         if change["field"] == "mentions":
             return [UUID(person) for person in change["to"] if person not in change["from"]]
@@ -177,6 +177,6 @@ def _mentioned(event: Any) -> list[UUID]:
 
 
 def _mine(task: Task) -> list[UUID]:
-    """The people for whom it is "my task": its owner, and who is to do it."""
+    """Users for whom it is "my task": its owner and its assignee."""
     people = [task.owner_id, task.assignee_id]
     return sorted({person for person in people if person is not None})

@@ -1,10 +1,10 @@
-"""Requests to addresses that users name, which must reach the public internet and nothing else.
+"""Requests to addresses that users enter: they may reach the public internet and nothing else.
 
-The name is looked up once for each request, every address that it stands for is checked, and the
-connection is made to one of these addresses: a name that stands for something else a moment later
-gains nothing. The guard sits where connections are opened, so that no parsing of addresses and no
-proxy is between what is checked and what is connected to; name and certificate are still those of
-the address as it was written. Redirects are answers like any other and not followed.
+The name is resolved once for each request, all its addresses are checked, and the connection is
+made to one of them: a name that resolves differently a moment later gains nothing. The check is
+where connections are opened, so that no parsing of addresses and no proxy is between the check and
+the connection; name and certificate are still those of the address as written. Redirects are not
+followed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MOST_BYTES = 10_000
 
 
 class Unreachable(Exception):  # noqa: N818 - as `Refused`
-    """No answer came; the message says why, for the user."""
+    """No answer arrived; the message tells the user why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`headers` by their names in lower case."""
+    """`headers` by lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,14 +44,14 @@ class Answer:
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    # Takes tens of milliseconds, for the certificates that are read.
+    # Takes tens of milliseconds, to read the certificates.
     return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Sends requests. `networks`: those that are reached although they are not public; `plain`:
-    whether http:// is taken everywhere; `tls`: the certificates to trust, unless the usual ones.
+    """Sends requests. `networks`: allowed although they are not public; `plain`: whether http:// is
+    allowed everywhere; `tls`: the certificates to trust, if not the usual ones.
     """
 
     networks: tuple[Network, ...] = ()
@@ -60,7 +60,7 @@ class Outgoing:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send a body, and read the answer. Raises `Refused` or `Unreachable`."""
+        """POST a body and read the answer. Raises `Refused` or `Unreachable`."""
         return await self.request("POST", url, headers, body)
 
     async def request(
@@ -72,7 +72,7 @@ class Outgoing:
         *,
         most_bytes: int = MOST_BYTES,
     ) -> Answer:
-        """Ask for something, and read so much of the answer. Raises as `post`."""
+        """GET, and read at most this many bytes of the answer. Raises as `post`."""
         target = addresses.parse(url)
         try:
             async with asyncio.timeout(self.seconds):
@@ -103,7 +103,7 @@ class Outgoing:
         sent = {"Host": target.authority, "Content-Length": str(len(body)), **headers}
         tls = self.tls or _tls()
         async with (
-            # A pool for each request: no connection outlives the check that it was opened by.
+            # A pool for each request: no connection outlives its check.
             httpcore.AsyncConnectionPool(tls, max_connections=1, network_backend=guard) as pool,
             pool.stream(method, url, headers=list(sent.items()), content=body) as response,
         ):
@@ -120,7 +120,7 @@ class Outgoing:
 
 
 class _Guard(httpcore.AsyncNetworkBackend):
-    """Opens connections for one request, to addresses that are checked."""
+    """Opens connections for one request, to checked addresses."""
 
     def __init__(self, target: Target, outgoing: Outgoing) -> None:
         self._target = target
@@ -141,7 +141,7 @@ class _Guard(httpcore.AsyncNetworkBackend):
                 self._target, address, self._outgoing.networks, plain=self._outgoing.plain
             )
         stream = await self._connected(found, port, timeout)
-        # The last moment at which nothing has been sent yet.
+        # The last moment before anything is sent.
         leases.check()
         return stream
 
@@ -164,14 +164,14 @@ class _Guard(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109 - the interface's
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        raise Refused("Sockets of the file system are refused.")
+        raise Refused("Unix sockets are not allowed.")
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
 async def _look_up(host: str, port: int) -> list[Address]:
-    """Every address that a name stands for at this moment."""
+    """All addresses that a name resolves to at this moment."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,9 +1,9 @@
-"""What has to be done now and then: emptying the trash, forgetting what has expired.
+"""Periodic maintenance: emptying the trash, deleting what has expired.
 
-Every worker wakes at its start and then each hour. They may be any number: each pass holds an
-advisory lock of PostgreSQL, and whoever finds it taken leaves the work to the other. The work is
-done in small transactions, since an open one holds the readers of events back, and stops between
-two of them when asked to.
+Every worker does it at its start and then each hour. There can be any number of workers: each pass
+holds a PostgreSQL advisory lock, and a worker that finds it taken leaves the work to the other. The
+work is done in small transactions, since an open one holds the readers of events back, and stops
+between two of them when asked to.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import contextlib
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 from uuid import uuid4
 
 from auth.request import RequestInfo
-from auth.viewer import NOBODY
 from db.engine import Database
 from domain import idempotency, stored_file, trash
 from domain.accounts import account_mail, api_key
 from domain.accounts import session as sessions
 from domain.integrations import webhook_delivery
 from domain.time import export
-from domain.work import Work, begin
+from domain.work import Act, Transactions
 from events import pruning
 from files.store import open_store
 from jobs import queue
@@ -34,6 +34,7 @@ log = logging.getLogger("taskloom.periodic")
 EVERY = dt.timedelta(hours=1)
 _LOCK = int.from_bytes(b"periodic", "big", signed=True)
 
+T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
 
 
@@ -42,40 +43,40 @@ def _utc_now() -> dt.datetime:
 
 
 async def run_forever(
-    database: Database,
+    transactions: Transactions,
     settings: Settings,
     stop: asyncio.Event,
     *,
     clock: Clock = _utc_now,
     every: dt.timedelta = EVERY,
 ) -> None:
-    """Do everything now, and again each time `every` has passed, until `stop` is set.
+    """Do everything now, and again whenever `every` has passed, until `stop` is set.
 
     A failure (of the database, say) is logged, and the next pass tries again.
     """
     while not stop.is_set():
         try:
-            await run_once(database, settings, stop=stop, clock=clock)
+            await run_once(transactions, settings, stop=stop, clock=clock)
         except Exception:
-            log.exception("a pass of the periodic work failed")
+            log.exception("a pass of the periodic maintenance failed")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every.total_seconds()):
                 await stop.wait()
 
 
 async def run_once(
-    database: Database,
+    transactions: Transactions,
     settings: Settings,
     *,
     stop: asyncio.Event | None = None,
     clock: Clock = _utc_now,
 ) -> bool:
-    """One pass over everything. False where another process is at it already.
+    """One pass over everything. False if another process is doing it.
 
-    When one kind of work fails, the others are done all the same.
+    If one kind of work fails, the others are done all the same.
     """
-    pass_ = _Pass(database, settings, stop or asyncio.Event(), clock)
-    async with _alone(database) as mine:
+    pass_ = _Pass(transactions, settings, stop or asyncio.Event(), clock)
+    async with _alone(transactions.database) as mine:
         if mine:
             await pass_.run()
     return mine
@@ -85,8 +86,8 @@ async def run_once(
 async def _alone(database: Database) -> AsyncIterator[bool]:
     """Whether this process has the lock, which it holds until the block ends.
 
-    The lock is the connection's own and no transaction is open meanwhile. When this process dies,
-    or the block fails, the connection goes, and the lock with it.
+    The lock belongs to the connection, and no transaction is open meanwhile. If this process dies
+    or the block fails, the connection closes and the lock is released.
     """
     async with database.connection() as connection:
         mine = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK)
@@ -96,12 +97,12 @@ async def _alone(database: Database) -> AsyncIterator[bool]:
 
 
 class _Pass:
-    """One pass; its parts are methods, so that each can be logged and fail by itself."""
+    """One pass; its parts are methods, so that each is logged and can fail by itself."""
 
     def __init__(
-        self, database: Database, settings: Settings, stop: asyncio.Event, clock: Clock
+        self, transactions: Transactions, settings: Settings, stop: asyncio.Event, clock: Clock
     ) -> None:
-        self.database = database
+        self.transactions = transactions
         self.settings = settings
         self.stop = stop
         self.clock = clock
@@ -110,7 +111,7 @@ class _Pass:
         parts = (
             self.trash,
             self.exports,
-            # After the trash: files of the tasks that left it go at once.
+            # After the trash, so that the files of tasks just deleted go at once.
             self.files,
             self.idempotency_keys,
             self.sessions,
@@ -126,70 +127,62 @@ class _Pass:
             try:
                 await part()
             except Exception:
-                log.exception("the periodic work on %s failed", part.__name__)
+                log.exception("the periodic maintenance of %s failed", part.__name__)
 
     async def trash(self) -> None:
         projects = tasks = 0
         while not self.stop.is_set():
-            async with self._work() as work:
-                gone = await trash.purge(work)
+            gone = await self._run(trash.purge)
             if not any(gone):
                 break
             projects, tasks = projects + gone.projects, tasks + gone.tasks
-        _report("%d projects and %d tasks left the trash for good", projects, tasks)
+        _report("deleted %d projects and %d tasks from the trash", projects, tasks)
 
     async def exports(self) -> None:
-        async with self._work() as work:
-            _report("%d exports expired or were forgotten", await export.sweep(work))
+        _report("%d exports expired or were deleted", await self._run(export.sweep))
 
     async def files(self) -> None:
         store = open_store(self.settings)
         swept = 0
-        while not self.stop.is_set() and (found := await stored_file.sweep(self._work, store)):
+        while not self.stop.is_set() and (found := await stored_file.sweep(self._run, store)):
             swept += found
-        _report("removed %d files that nothing refers to", swept)
+        _report("removed %d unused files", swept)
 
     async def idempotency_keys(self) -> None:
-        async with self._work() as work:
-            _report("forgot %d idempotency keys", await idempotency.prune(work))
+        _report("deleted %d idempotency keys", await self._run(idempotency.prune))
 
     async def sessions(self) -> None:
-        async with self._work() as work:
-            _report("forgot %d ended sessions", await sessions.prune(work))
+        _report("deleted %d ended sessions", await self._run(sessions.prune))
 
     async def account_codes(self) -> None:
-        async with self._work() as work:
-            _report("forgot %d codes that came by mail", await account_mail.prune(work))
+        _report("deleted %d expired codes of mails", await self._run(account_mail.prune))
 
     async def api_keys(self) -> None:
-        async with self._work() as work:
-            _report("stopped what %d expired API keys had made", await api_key.end_expired(work))
+        ended = await self._run(api_key.end_expired)
+        _report("ended what %d expired API keys had made", ended)
 
     async def webhook_deliveries(self) -> None:
         pruned = 0
         while not self.stop.is_set():
-            async with self._work() as work:
-                found = await webhook_delivery.prune(work)
+            found = await self._run(webhook_delivery.prune)
             if not found:
                 break
             pruned += found
-        _report("forgot %d deliveries of webhooks", pruned)
+        _report("deleted %d webhook deliveries", pruned)
 
     async def jobs(self) -> None:
-        pruned = await queue.prune(self.database, self.clock())
-        _report("forgot %d jobs", pruned)
+        pruned = await queue.prune(self.transactions.database, self.clock())
+        _report("deleted %d jobs", pruned)
 
     async def events(self) -> None:
-        pruned = await pruning.prune(self.database, self.settings.events, self.clock())
+        pruned = await pruning.prune(self.transactions.database, self.settings.events, self.clock())
         _report("deleted %d old events", pruned)
 
-    @contextlib.asynccontextmanager
-    async def _work(self) -> AsyncIterator[Work]:
+    async def _run(self, act: Act[T]) -> T:
         request = RequestInfo(id=f"periodic-{uuid4().hex}")
-        async with begin(self.database, NOBODY, now=self.clock(), request=request) as work:
-            yield work
+        return await self.transactions.run(act, now=self.clock(), request=request)
 
 
 def _report(message: str, *counts: int) -> None:
-    """Say what was done, unless it was nothing."""
+    """Log what was done, unless it was nothing."""
     log.log(logging.INFO if any(counts) else logging.DEBUG, message, *counts)

@@ -1,15 +1,15 @@
-"""The queue: a table, taken from with `SKIP LOCKED`, by leases.
+"""The queue: a table that workers take from with `SKIP LOCKED`, under leases.
 
-A job is a row that was written in the transaction of what it follows from (`Work.enqueue`), so
-neither can exist without the other. A worker takes what is due, in one statement, and so that no
-two workers take the same: the job's `due_at` moves to the end of a lease. While the worker lives
-it moves it on; when it is killed, the job is due again when the lease ends, and another one takes
-it. Whoever lost its lease can change nothing any more, since every statement about a running job
-names the worker and the attempt. All of these times are the database's: workers' clocks differ, and
-a lease that one of them writes must mean the same to all.
+A job is a row written in the transaction that caused it (`Work.enqueue`), so neither exists without
+the other. A worker takes what is due in one statement, which moves the job's `due_at` to the end of
+a lease; so no two workers take the same job. A living worker extends its leases. When it is killed,
+the job is due again when the lease ends, and another worker takes it. A worker that lost its lease
+can change nothing, since every statement about a running job names the worker and the attempt. All
+of these times are the database's: workers' clocks differ, and a lease must mean the same to all of
+them.
 
-A job of which a worker dies again and again is given up like one that fails again and again. What
-is given up is held, with the reason, until an administrator retries it.
+A job whose worker dies again and again is given up like one that fails again and again. It is then
+held, with the reason, until an administrator retries it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.engine import Database
 from db.models import Job, JobState
 
-# How long a failed job waits before it is tried again: five seconds, then twice as long each time,
-# up to three hours. Up to a quarter is added by chance, so that what failed together spreads.
+# How long a failed job waits before it is retried: five seconds, then twice as long each time, up
+# to three hours. Up to a quarter is added at random, so that jobs that failed together spread.
 _FIRST_WAIT = dt.timedelta(seconds=5)
 _LONGEST_WAIT = dt.timedelta(hours=3)
 
@@ -61,7 +61,7 @@ Moment = Callable[[], ColumnElement[dt.datetime]]
 
 
 def database_now() -> ColumnElement[dt.datetime]:
-    """The database's clock; asked once by a statement, so that it can look into an index."""
+    """The database's clock, evaluated once per statement, so that an index can be used."""
     return select(func.clock_timestamp()).scalar_subquery()
 
 
@@ -79,7 +79,7 @@ class RunningJob:
 class Queue:
     """The queue as one worker sees it. Every method is a transaction of one statement.
 
-    `moment`: what the time is, in SQL; tests have a time of their own.
+    `moment`: the current time, in SQL; tests set it.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class Queue:
 
     @property
     def seconds(self) -> float:
-        """How long a lease holds."""
+        """The length of a lease."""
         return self._lease.total_seconds()
 
     async def take(
         self, names: Collection[str], limit: int, without: Collection[UUID] = ()
     ) -> list[RunningJob]:
-        """Up to `limit` jobs that are due, by these names, save those `without`."""
+        """Up to `limit` jobs that are due, with these names, except those in `without`."""
         due = (
             select(Job.id)
             .where(
@@ -114,7 +114,7 @@ class Queue:
             .order_by(Job.due_at, Job.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
-            # A table of its own, which is looked through once; an IN might be evaluated again.
+            # A table of its own, which is evaluated once; an IN might be evaluated again.
             .cte("due")
         )
         taken = (
@@ -135,10 +135,10 @@ class Queue:
         return [RunningJob(*row) for row in sorted(rows, key=lambda row: row.id)]
 
     async def keep(self, jobs: Collection[RunningJob]) -> set[UUID]:
-        """Move the leases of running jobs on; the ids of those that are still this worker's.
+        """Extend the leases of running jobs; returns the IDs of those that are still this worker's.
 
-        One that has ended is revived, if nobody has taken the job: whoever takes it changes what
-        the statement asks for.
+        A lease that has ended is revived if no other worker has taken the job: taking it changes
+        what the statement looks for.
         """
         held = (
             update(Job)
@@ -150,13 +150,13 @@ class Queue:
             return set(await session.scalars(held))
 
     async def is_held(self, session: AsyncSession, job: RunningJob) -> bool:
-        """Whether a job is still this worker's; it stays so until the transaction has ended."""
-        # Nobody refers to jobs, but whoever queues the same one again waits here.
+        """Whether a job is still this worker's; it remains so until the transaction ends."""
+        # Nothing refers to jobs, but a transaction that queues the same job waits here.
         mine = select(Job.id).where(self._is(job)).with_for_update(key_share=True)
         return await session.scalar(mine) is not None
 
     async def done(self, job: RunningJob) -> None:
-        """The job was done; it runs once more if it was queued again meanwhile."""
+        """Mark the job as done; it runs once more if it was queued again meanwhile."""
         waiting, done = (
             literal(state, Job.state.type) for state in (JobState.WAITING, JobState.DONE)
         )
@@ -170,14 +170,14 @@ class Queue:
         )
 
     async def later(self, job: RunningJob, after: dt.timedelta, reason: str) -> None:
-        """The job failed and waits so long, for another attempt."""
+        """Note a failure; the job waits this long for another attempt."""
         await self._set(
             job, state=JobState.WAITING, due_at=self._moment() + after, reason=reason[:_REASON]
         )
 
     async def put_off(self, job: RunningJob, after: dt.timedelta, reason: str | None) -> None:
-        """The job waits so long, and this attempt was none. (The first one counts all the same: a
-        key is free for other jobs once its job was taken.)
+        """Let the job wait without counting this attempt. (The first one counts all the same: a key
+        is free for other jobs once its job was taken.)
         """
         attempts = max(job.attempt - 1, 1)
         await self._set(
@@ -189,8 +189,8 @@ class Queue:
         )
 
     async def failed(self, session: AsyncSession, job: RunningJob, reason: str) -> bool:
-        """The job is held, in the transaction of what that means; False if it is not this worker's
-        any more.
+        """Hold the job, in the transaction that handles the consequences; False if it is no longer
+        this worker's.
         """
         held = (
             update(Job)

@@ -1,7 +1,7 @@
-"""Reminders and due dates: looked for several times a minute, by every worker.
+"""Reminders and due dates: every worker looks for them several times a minute.
 
-Workers need not know of each other: what one has claimed the others pass over, and what is told is
-noted in the same transaction (`domain.tasks.reminding`).
+Workers need not know of each other: each passes over what another one has claimed, and a
+notification is recorded in the same transaction (`domain.tasks.reminding`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TIMES = frozenset({"due_at", "due_on", "start_at"})
 
 @consumer(_NAME)
 async def follow_tasks(_tools: WorkerContext, work: Work, events: Sequence[Any]) -> None:
-    """Move reminders along with the due and start times that they are set by."""
+    """Move reminders along with the due and start times that they depend on."""
     changed = {
         event.task_id: event.at
         for event in events
@@ -46,23 +46,23 @@ async def follow_tasks(_tools: WorkerContext, work: Work, events: Sequence[Any])
 async def run_forever(
     context: WorkerContext, stop: asyncio.Event, *, every: dt.timedelta = EVERY
 ) -> None:
-    """Look now, and again each time `every` has passed, until `stop` is set."""
+    """Look now, and again whenever `every` has passed, until `stop` is set."""
     while not stop.is_set():
         for part in (remind, notify_of_due):
             try:
                 await part(context)
             except Exception:
-                log.exception("%s could not be done", part.__name__)
+                log.exception("%s failed", part.__name__)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(every.total_seconds()):
                 await stop.wait()
 
 
 async def remind(context: WorkerContext) -> int:
-    """Run all reminders whose time has come; how many there were.
+    """Run all due reminders; returns how many there were.
 
-    When a portion fails its reminders are taken one by one, and one that fails then is left for the
-    next time, so that it stops no other.
+    If a chunk fails, its reminders are run one by one; one that fails again is left for the next
+    time, so that it blocks no other.
     """
     size, count = reminding.CHUNK_SIZE, 0
     broken: set[UUID] = set()
@@ -84,7 +84,7 @@ async def remind(context: WorkerContext) -> int:
 
 
 async def _chunk(context: WorkerContext, size: int, broken: set[UUID], claimed: list[UUID]) -> None:
-    """One transaction. `claimed` is told of what was begun, however it ends."""
+    """One transaction. `claimed` collects what was begun, however it ends."""
 
     async def act(work: Work) -> None:
         found = await reminding.claim(work, limit=size, without=broken)
@@ -96,19 +96,19 @@ async def _chunk(context: WorkerContext, size: int, broken: set[UUID], claimed: 
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether it is the database's trouble and not the reminder's."""
+    """Whether the database failed, and not the reminder."""
     return database_fault(error) in {DatabaseFault.UNREACHABLE, DatabaseFault.BUSY}
 
 
 async def notify_of_due(context: WorkerContext) -> int:
-    """Tell people of all that is due within a day and was not told; the number of tasks."""
+    """Notify users of tasks due within a day, once for each; the number of tasks."""
 
     async def act(work: Work) -> int:
         return await reminding.notify_of_due(work, mail_delay=_mail_delay(context))
 
     count = 0
-    while told := await context.do(_NAME, act):
-        count += told
+    while notified := await context.do(_NAME, act):
+        count += notified
     return count
 
 

@@ -1,9 +1,8 @@
-"""Runs what the queue gives: several jobs at once, each under a lease that is kept alive.
+"""Runs jobs from the queue: several at once, each under a lease that is kept alive.
 
-It looks twice a second whether something is due, and at once when it is woken. What somebody waits
-for in front of a screen (`Handler.first`) has places of its own, which are free whatever else goes
-on. Asked to stop, it takes nothing more, lets what runs come to its end for a while, and gives the
-rest back.
+It looks for due jobs twice a second, and at once when woken. Jobs that a user waits for
+(`Handler.first`) have reserved slots, which are free whatever else runs. When asked to stop, it
+takes no more jobs, lets running ones finish for a while, and returns the rest to the queue.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from jobs.worker_context import WorkerContext
 log = logging.getLogger("taskloom.jobs")
 
 _POLL_SECONDS = 0.5
-# Places for jobs that come first, beside the others.
+# Slots for jobs that come first, beside the others.
 _FIRST_PLACES = 2
 _FAREWELL_SECONDS = 20.0
-# After a failure of the queue itself, such as a database that is away.
+# After a failure of the queue itself, such as an unreachable database.
 _REST_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Runner:
-    """One a worker. `wake` may be set by whoever knows that something is due."""
+    """One per worker. Set `wake` when something is due."""
 
     context: WorkerContext
     queue: Queue
@@ -52,30 +51,31 @@ class Runner:
         try:
             while not stop.is_set():
                 self.wake.clear()
-                # Woken by each job that ends: there is room again then, and perhaps more is due.
+                # Woken by each job that ends: a slot is free then, and more may be due.
                 await self.take()
                 await self._pause(stopping)
             await self._farewell()
         finally:
-            # Jobs only if this is cancelled itself; others take them when their leases end.
+            # Jobs are still running only if this was cancelled; other workers take them when their
+            # leases end.
             ended = (keeping, stopping, *self._running)
             for task in ended:
                 task.cancel()
             await asyncio.wait(ended, timeout=_FAREWELL_SECONDS)
 
     async def take(self) -> list[asyncio.Task[None]]:
-        """Begin what is due, as far as there is room."""
+        """Start due jobs, as far as slots are free."""
         begun: list[asyncio.Task[None]] = []
         for first, places in ((True, _FIRST_PLACES), (False, self.concurrency)):
             names = [name for name, one in HANDLERS.items() if one.first is first]
-            # Own jobs whose leases have ended are not taken a second time beside themselves.
+            # Own jobs whose leases have ended are not started a second time.
             mine = {lease.job.id for lease in self._running.values()}
             room = places - sum(lease.job.name in names for lease in self._running.values())
             asked = time.monotonic()
             try:
                 jobs = await self.queue.take(names, room, mine) if room > 0 else []
             except Exception:
-                log.exception("no job could be taken")
+                log.exception("jobs could not be taken from the queue")
                 await asyncio.sleep(_REST_SECONDS)
                 return begun
             for job in jobs:
@@ -107,13 +107,13 @@ class Runner:
         except asyncio.CancelledError:
             raise
         except LeaseLost:
-            log.warning("job %s (%s) is another worker's", job.id, job.name)
+            log.warning("job %s (%s) was taken by another worker", job.id, job.name)
         except Exception:
-            # The note that it was done could not be made; its lease ends, and it is run again.
-            log.exception("the queue could not be told of job %s (%s)", job.id, job.name)
+            # It could not be marked as done; its lease ends, and it runs again.
+            log.exception("the result of job %s (%s) could not be recorded", job.id, job.name)
 
     async def _judged(self, job: RunningJob) -> None:
-        """Run one job, and tell the queue how it went."""
+        """Run one job, and record the result in the queue."""
         handler = HANDLERS[job.name]
         if job.attempt > handler.attempts:
             await self._give_up(job, "The worker died in each attempt.")
@@ -130,16 +130,16 @@ class Runner:
         except Exception as error:
             reason = _reason(error, handler.seconds)
             if job.attempt >= handler.attempts:
-                log.exception("job %s (%s) is given up: %s", job.id, job.name, reason)
+                log.exception("job %s (%s) failed for good: %s", job.id, job.name, reason)
                 await self._give_up(job, reason)
             else:
-                log.warning("job %s (%s) failed, once more later: %s", job.id, job.name, reason)
+                log.warning("job %s (%s) failed and will be retried: %s", job.id, job.name, reason)
                 await self.queue.later(job, wait_after(job), reason)
         else:
             await self.queue.done(job)
 
     async def _give_up(self, job: RunningJob, reason: str) -> None:
-        """Hold the job, and end what waits for it, both or neither."""
+        """Hold the job and handle the consequences, both or neither."""
 
         async def act(work: Work) -> None:
             await HANDLERS[job.name].on_given_up(work, job, reason)
@@ -155,7 +155,7 @@ class Runner:
             CURRENT.reset(token)
 
     async def _keep_leases(self) -> None:
-        """Move the leases on, three times in each; drop what another worker has taken over."""
+        """Extend the leases, three times in each; drop jobs that another worker has taken over."""
         while True:
             # After a suspension this is due at once.
             await asyncio.sleep(self.lease.total_seconds() / 3)
@@ -166,7 +166,7 @@ class Runner:
             try:
                 kept = await self.queue.keep([lease.job for lease in running.values()])
             except Exception:
-                log.exception("leases could not be moved on")
+                log.exception("leases could not be extended")
                 continue
             for task, lease in running.items():
                 job = lease.job
@@ -187,7 +187,11 @@ class Runner:
             try:
                 await self.queue.put_off(job, dt.timedelta(), "Its worker was stopped.")
             except Exception:
-                log.exception("job %s (%s) is left to the end of its lease", job.id, job.name)
+                log.exception(
+                    "job %s (%s) could not be returned; another worker takes it later",
+                    job.id,
+                    job.name,
+                )
 
 
 def _reason(error: Exception, seconds: float) -> str:

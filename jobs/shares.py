@@ -1,4 +1,4 @@
-"""Shares that end by time: their recipients hear of it when the time has come."""
+"""Shares that expire: their recipients are notified at that time."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ from jobs.worker_context import WorkerContext
 
 @handler(share.END_JOB, on_given_up=nothing_to_end)
 async def end(context: WorkerContext, job: RunningJob) -> None:
-    """Record what the recipient sees no longer."""
+    """Record what the recipient can no longer see."""
     await context.do(job.name, partial(share.end, share_id=UUID(job.payload["share_id"])))

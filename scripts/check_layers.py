@@ -1,9 +1,9 @@
-"""Run import-linter over packages and root modules alike, and look for imports inside functions.
+"""Run import-linter over packages and root modules, and look for imports inside functions.
 
-import-linter takes packages only, and silently leaves out folders without `__init__.py`. So the
-modules at the root are shown to it as packages, by links in a temporary folder, and every Python
-file has to stand in a package that the contracts know. An import inside a function is how a cycle
-is hidden, so those of our own modules are listed here, each with its reason.
+import-linter accepts packages only, and silently ignores folders without `__init__.py`. So it gets
+the root modules as packages, by links in a temporary folder, and every Python file must be in a
+package that the contracts name. An import inside a function hides a cycle, so those of our own
+modules are listed here, each with its reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What nothing of the application may import; each is checked to have no place in the layers.
+# Nothing in the application imports these; each is checked to have no layer.
 OUTSIDE = {"tests", "bench", "migrations", "scripts", "explorer", "clients", "docs", "ops", "build"}
 # Files that may import our own modules inside functions, and why.
 LOCAL_IMPORTS = {
@@ -28,7 +28,7 @@ LOCAL_IMPORTS = {
 
 
 def main() -> int:
-    """Exit status: 0 when every arrow points down."""
+    """Exit status: 0 if every arrow points down."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     known = set(config["root_packages"])
     problems = [*_unseen(known), *_local_imports(known)]
@@ -46,7 +46,7 @@ def main() -> int:
             else:
                 print(f"{name} is a root package of the contracts and does not exist")
                 return 1
-        # A process of its own, to which the links are all there is of these names.
+        # A process of its own, which sees only the links under these names.
         check = "import sys; from importlinter.cli import lint_imports_command as c; c()"
         command = [sys.executable, "-c", check, "--config", str(ROOT / "pyproject.toml")]
         environment = {**os.environ, "PYTHONPATH": folder}
@@ -59,7 +59,7 @@ def main() -> int:
             text=True,
             check=False,
         )
-    # Its last line counts the contracts; the rest matters when one is broken.
+    # Its last line counts the contracts; the rest matters if one is broken.
     print(result.stdout if result.returncode else result.stdout.strip().splitlines()[-1])
     return result.returncode
 

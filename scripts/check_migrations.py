@@ -1,4 +1,4 @@
-"""Fail when the models and a freshly migrated database differ."""
+"""Fail if the models and a freshly migrated database differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def _differences(settings: DatabaseSettings) -> list[str]:
 
 
 def main() -> int:
-    """Exit status: 0 when they agree."""
+    """Exit status: 0 if they agree."""
     with EmbeddedPostgres.temporary() as server:
         settings = load_settings({"DATABASE_URL": server.dsn()}, env_file=None)
         found = asyncio.run(_differences(settings.database))

@@ -1,4 +1,4 @@
-"""See that the browser tests have a Chromium: look for one, or install Debian's where we may.
+"""Provide a Chromium for the browser tests: look for one, or install Debian's if that is allowed.
 
 Never fails: without one, those tests are skipped and say so.
 """

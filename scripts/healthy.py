@@ -1,4 +1,4 @@
-"""Exit with 0 when the server of this container answers that it is ready."""
+"""Exit with 0 if this container's server is ready."""
 
 from __future__ import annotations
 

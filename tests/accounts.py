@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,7 +19,8 @@ from db import models
 from db.engine import Database
 from domain.accounts import session, user
 from domain.accounts.session import Grant
-from domain.work import Work, begin
+from domain.work import Transactions, Work
+from events.bus import LocalBus
 from settings import Settings
 
 T = TypeVar("T")
@@ -78,16 +78,18 @@ class House:
     def __post_init__(self) -> None:
         self.auth = Authenticator(self.settings, self.database, self.bus, self.clock)
 
+    @property
+    def transactions(self) -> Transactions:
+        """Where its changes begin."""
+        return Transactions(self.database, self.bus or LocalBus())
+
     @asynccontextmanager
     async def work(self, viewer: Viewer = NOBODY) -> AsyncIterator[Work]:
         """A unit of work, including what follows its commit."""
         request = RequestInfo(id=secrets.token_hex(8), ip="203.0.113.9", user_agent="tests/1")
-        async with begin(self.database, viewer, now=self.clock(), request=request) as work:
+        begun = self.transactions.begin(viewer, now=self.clock(), request=request)
+        async with begun as work:
             yield work
-        for callback in work.after_commit:
-            waiting = callback()
-            if isawaitable(waiting):
-                await waiting
 
     async def do(
         self,

@@ -36,7 +36,6 @@ from domain.projects.project import NewProject
 from domain.tasks import ranks
 from domain.tasks import task as tasks
 from domain.tasks.task import NewTask
-from domain.work import begin
 from graph.core import ids
 from graph.core.context import Context
 from graph.request.execution import Executor, GraphQLRequest, Refused, refusal
@@ -328,7 +327,9 @@ class World:
     @asynccontextmanager
     async def _work(self, person: Person) -> AsyncIterator[Any]:
         now = dt.datetime.now(dt.UTC)
-        async with begin(self.database, person.viewer, now=now, request=self.request()) as work:
+        async with self.services.transactions.begin(
+            person.viewer, now=now, request=self.request()
+        ) as work:
             yield work
 
 

@@ -1,1 +1,1 @@
-"""The ASGI routes: GraphQL over HTTP, event streams and WebSockets, and what stands beside it."""
+"""The ASGI routes: GraphQL over HTTP, event streams and WebSockets, and the routes beside it."""

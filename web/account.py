@@ -1,14 +1,16 @@
-"""`/auth/verify-email` and `/auth/undo-email-change`: where links of mails about an account lead.
+"""`/auth/verify-email` and `/auth/undo-email-change`: the targets of links in mails about an
+account.
 
-Opening one shows a page with a button (see `web.pages`). The button leads on to the web
-application, at `/email-verified` or `/email-change-undone`, with `status=success` or `status=error`
-and the error's code; a link that does not work (any more) leads there at once.
+Opening one shows a page with a button (see `web.pages`). The button leads to the web application,
+at `/email-verified` or `/email-change-undone`, with `status=success`, or `status=error` and the
+error's code; a link that does not (or no longer) work leads there at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from urllib.parse import urlencode
 
@@ -19,14 +21,13 @@ from starlette.routing import BaseRoute, Route
 from auth.limits import Rate, address_of
 from domain.accounts import account_mail
 from errors import Failure
-from web.changes import change
 from web.pages import PRIVATE, button, page
 from web.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """One kind of link: its page, what the button does, and where it leads in the end."""
+    """One kind of link: its page, what the button does, and where it leads."""
 
     title: str
     text: str
@@ -45,8 +46,8 @@ _LINKS = {
     ),
     "/auth/undo-email-change": _Link(
         "Undo the change of your e-mail address",
-        "Your account gets its former address back, all sessions end, and you are sent a mail to "
-        "choose a new password.",
+        "This restores the previous address, ends all sessions, and sends you a mail to choose a "
+        "new password.",
         "Undo the change",
         account_mail.undo_change,
         "/email-change-undone",
@@ -71,14 +72,15 @@ def _route(runtime: Runtime, link: _Link) -> Callable[[Request], Awaitable[Respo
         found = {"status": "success"}
         try:
             await services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(info))
-            async with change(runtime, info) as work:
-                if request.method == "POST":
-                    await link.use(work, services.authenticator, token=token)
-                elif await account_mail.is_pending(work, services.authenticator, token):
-                    body = f"<p>{escape(link.text)}</p>{button(link.label)}"
-                    return page(link.title, body, leads_to=front)
-                else:
+            if request.method == "POST":
+                use = partial(link.use, auth=services.authenticator, token=token)
+                await runtime.change(use, info)
+            else:
+                ask = partial(account_mail.is_pending, auth=services.authenticator, token=token)
+                if not await runtime.change(ask, info):
                     raise account_mail.invalid("token")
+                body = f"<p>{escape(link.text)}</p>{button(link.label)}"
+                return page(link.title, body, leads_to=front)
         except Failure as failure:
             found = {"status": "error", "code": failure.code.value}
         return RedirectResponse(f"{front}{link.leads_to}?{urlencode(found)}", 303, headers=PRIVATE)

@@ -1,9 +1,9 @@
-"""The streams that are open in this process: who holds them, and when each has to end.
+"""The open streams of this process: whose they are, and when each has to end.
 
-A stream (a WebSocket, an event stream over HTTP) outlives the request that opened it, so what was
-true of its credentials must be looked at again and again. One task does that for all of them,
-every second. Together with the three seconds that the authenticator believes a session's standing,
-that keeps the promise that whoever loses access loses it within five seconds, open streams too.
+A stream (a WebSocket, an event stream over HTTP) outlives the request that opened it, so its
+credentials must be checked again and again. One task does that for all streams, every second.
+Together with the three seconds for which the authenticator trusts a session's state, this keeps the
+promise that lost access ends within five seconds, for open streams too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from auth.authenticator import Authenticator
 from auth.viewer import Credentials
 from errors import ErrorCode, Failure
 
-# For how long a socket may be without `connection_init` and not count: after a restart many clients
-# behind one address come back at once, and each needs a moment for its first message.
+# How long a socket may stay without `connection_init` before it counts: after a restart many
+# clients behind one address reconnect at once, and each needs a moment for its first message.
 GREETING_SECONDS: Final = 1.0
 
 log = logging.getLogger("taskloom.streams")
@@ -29,7 +29,7 @@ _AT_ONCE: Final = 50
 
 
 class Stream(Protocol):
-    """What an open stream lets be done with it."""
+    """What `Connections` needs of an open stream."""
 
     credentials: Credentials
 
@@ -40,30 +40,30 @@ class Stream(Protocol):
         """End it: its credentials are no longer valid."""
 
     def going_away(self) -> None:
-        """End it: the server stops."""
+        """End it: the server is stopping."""
 
 
 class Waiting(Protocol):
-    """A socket whose client has not said yet who it is."""
+    """A socket whose client has not identified itself yet."""
 
     def refuse(self, failure: Failure) -> None:
         """End it."""
 
 
 class TooManyConnections(Failure):
-    """This user, or this address, holds as many streams as one may."""
+    """This user, or this address, has as many open streams as allowed."""
 
     code = ErrorCode.LIMIT_EXCEEDED
 
     def __init__(self, maximum: int) -> None:
         super().__init__(
-            f"{maximum} live connections are open already; close one of them first.",
+            f"{maximum} live connections are open already; close one first.",
             extra={"limit": "connections", "maximum": maximum},
         )
 
 
 class Connections:
-    """One a process."""
+    """One per process."""
 
     def __init__(self, *, per_user: int) -> None:
         self._per_user = per_user
@@ -77,7 +77,7 @@ class Connections:
         return len(self._holders)
 
     def open(self, stream: Stream, address: str | None) -> None:
-        """Count a stream in. Raises `TooManyConnections`. Signed out, the address counts."""
+        """Count a new stream. Raises `TooManyConnections`. If signed out, the address counts."""
         holder = _holder(stream.credentials.user_id, address)
         if self._counts[holder] >= self._per_user:
             raise TooManyConnections(self._per_user)
@@ -85,18 +85,18 @@ class Connections:
         self._holders[stream] = holder
 
     def wait(self, socket: Waiting, address: str | None, now: float) -> None:
-        """Count a socket in that has not been opened as a stream yet; `now` is the loop's time."""
+        """Count a socket that is not yet open as a stream; `now` is the loop's time."""
         self._waiting.setdefault(address, {})[socket] = now
 
     def waited(self, socket: Waiting, address: str | None) -> None:
-        """Count it out, whether it was opened or went away; harmless if it was before."""
+        """Stop counting it, whether it was opened or closed; harmless if repeated."""
         waiting = self._waiting.get(address, {})
         waiting.pop(socket, None)
         if not waiting:
             self._waiting.pop(address, None)
 
     def _refuse_waiting(self, now: float) -> None:
-        """Of one address no more may wait than may be open, and together no more either."""
+        """No more may wait than may be open: of one address, and together."""
         failure = TooManyConnections(self._per_user)
         for address, waiting in list(self._waiting.items()):
             left = max(0, self._per_user - self._counts[_holder(None, address)])
@@ -105,7 +105,7 @@ class Connections:
                 socket.refuse(failure)
 
     def close(self, stream: Stream) -> None:
-        """Count a stream out; harmless for one that was never counted in."""
+        """Stop counting a stream; harmless if it was never counted."""
         holder = self._holders.pop(stream, None)
         if holder is not None:
             self._counts[holder] -= 1
@@ -113,7 +113,7 @@ class Connections:
                 del self._counts[holder]
 
     def stop(self) -> None:
-        """The server stops: end all streams, and open no more."""
+        """End all streams and open no more: the server is stopping."""
         self.stopping = True
         for stream in list(self._holders):
             stream.going_away()
@@ -136,8 +136,8 @@ class Connections:
         try:
             valid = await authenticator.still_valid(stream.credentials)
         except Exception as error:  # noqa: BLE001 - the next look may succeed
-            # The database is away. Nothing can be delivered without it either.
-            log.warning("a stream's credentials could not be looked at: %s", error)
+            # The database is unreachable. Nothing can be delivered without it either.
+            log.warning("the credentials of a stream could not be checked: %s", error)
             return
         if not valid:
             stream.expire()

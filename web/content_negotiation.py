@@ -1,8 +1,8 @@
-"""Which form an answer takes, by the request's `Accept` header.
+"""Content negotiation: the form of an answer, by the request's `Accept` header.
 
-Clients list what they understand in the order of their liking. The first entry of the greatest
-weight that we can serve wins. An event stream counts only where it was named itself: `*/*` is
-said by programs that expect one JSON document.
+Clients list the types they understand in order of preference. The first entry with the highest
+weight that the server supports wins. An event stream counts only if it was named itself: `*/*` is
+sent by programs that expect one JSON document.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WILDCARDS: Final = {"*/*": PLAIN_JSON, "application/*": PLAIN_JSON}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the client accepts. `json` is None where it accepts no JSON at all."""
+    """What the client accepts. `json` is None if it accepts no JSON at all."""
 
     json: str | None
     event_stream: bool = False
@@ -29,18 +29,18 @@ class Wanted:
 
     @property
     def error_type(self) -> str:
-        """The media type of a refusal; JSON even to those who did not ask for it."""
+        """The media type of a refusal; JSON even for clients that did not ask for it."""
         return self.json or PLAIN_JSON
 
     @property
     def nothing(self) -> bool:
-        """Whether we can serve none of what the client accepts."""
+        """Whether the server supports none of the accepted types."""
         return self.json is None and not self.event_stream
 
 
 @lru_cache(maxsize=256)
 def wanted(accept: str | None) -> Wanted:
-    """Read an `Accept` header; None, where there is none, stands for plain JSON."""
+    """Parse an `Accept` header; None, without one, stands for plain JSON."""
     if accept is None or not accept.strip():
         return Wanted(PLAIN_JSON)
     best: dict[str, tuple[float, int]] = {}
@@ -72,6 +72,6 @@ def _weight(parameters: list[str]) -> float:
 
 
 def _utf8(parameters: list[str]) -> bool:
-    """Answers are UTF-8; whoever wants another encoding of this type does not want ours."""
+    """Answers are UTF-8: an entry that demands another encoding does not match."""
     charsets = [parameter[8:].strip('"') for parameter in parameters if parameter[:8] == "charset="]
     return all(charset in {"utf-8", "utf8"} for charset in charsets)

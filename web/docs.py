@@ -1,4 +1,4 @@
-"""The page that `UserError.docsUrl` leads to: every error code, and what to do about it."""
+"""The page behind `UserError.docsUrl`: every error code, and what to do about it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PAGE: Final = """<!doctype html>
   code {{ font-family: ui-monospace, monospace }}
 </style>
 <h1>Error codes</h1>
-<p>Codes stand in <code>errors {{ code }}</code> of a mutation's payload, with the place of the
-value in <code>path</code>, and in <code>extensions.code</code> of top-level errors. Codes are only
-ever added.</p>
+<p>Codes are returned in <code>errors {{ code }}</code> of a mutation's payload, with the path
+of the value in <code>path</code>, and in <code>extensions.code</code> of top-level errors. Codes
+are never removed.</p>
 <dl>
 {codes}
 </dl>

@@ -1,9 +1,9 @@
-"""Server-sent events: one operation, one response that stays open (distinct connections mode of
-the GraphQL over SSE protocol).
+"""Server-sent events: one operation, one response that stays open (distinct connections mode of the
+GraphQL over SSE protocol).
 
-Each answer is an event `next`, and `complete` ends the operation. A comment goes out every few
-seconds, so that proxies keep the connection and a client that vanished is noticed. Lines end in
-LF alone. A stream that ends without `complete` was cut, and clients come back by themselves.
+Each answer is an event `next`, and `complete` ends the operation. A comment is sent every few
+seconds, so that proxies keep the connection and a vanished client is noticed. Lines end in LF
+alone. A stream that ends without `complete` was cut off; clients reconnect by themselves.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEARTBEAT_SECONDS: Final = 12.0
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store, no-transform"),
-    # nginx would hold the events back otherwise.
+    # nginx would buffer the events otherwise.
     (b"x-accel-buffering", b"no"),
 ]
 _COMPLETE: Final = b"event: complete\ndata:\n\n"
@@ -40,7 +40,7 @@ _HEARTBEAT: Final = b":\n\n"
 
 
 class EventStream:
-    """One response. Ends when its operation ends, its client goes, its credentials expire, or the
+    """One response. Ends when its operation ends, its client leaves, its credentials expire, or the
     server stops, whichever comes first.
     """
 
@@ -54,7 +54,7 @@ class EventStream:
         self._runtime = runtime
         self._info = info
         self._beat_at = 0.0
-        # Why the stream ends before its operation: an answer to say so, or None to just end.
+        # Why the stream ends before its operation: an answer that says so, or None to just end.
         self._ending: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._writing = asyncio.Lock()
         self._heart = asyncio.Event()
@@ -62,17 +62,17 @@ class EventStream:
     # --- web.connections.Stream -------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Have a heartbeat sent when one is due."""
+        """Send a heartbeat if one is due."""
         if now >= self._beat_at:
             self._beat_at = now + HEARTBEAT_SECONDS
             self._heart.set()
 
     def expire(self) -> None:
-        """Tell the client, whose next attempt with the same token would fail as well."""
+        """Tell the client: its next attempt with the same token would fail as well."""
         self._end(refusal(Unauthenticated("The credentials are no longer valid."), self._info.id))
 
     def going_away(self) -> None:
-        """Just end; the client comes back and finds another process."""
+        """Just end; the client reconnects and finds another process."""
         self._end(None)
 
     def _end(self, answer: Answer | None) -> None:
@@ -84,7 +84,7 @@ class EventStream:
     async def serve(
         self, prepared: Prepared, admitted: Context, receive: Receive, send: Send
     ) -> None:
-        """Run the operation, in the context in which it was charged, and send what it gives.
+        """Run the operation, in the context in which it was charged, and send its answers.
 
         Raises `Failure` before the first byte only.
         """
@@ -104,12 +104,12 @@ class EventStream:
                     await runtime.end(work)
                     await self._close(send, self._ending.result())
                 elif work.done() and isinstance(work.exception(), (TimeoutError, OSError)):
-                    log.info("request %s: the client takes nothing any more", self._info.id)
+                    log.info("request %s: the client stopped reading", self._info.id)
                 elif work.done() and work.exception() is not None:
-                    log.error("request %s: the stream broke", exc_info=work.exception())
+                    log.error("request %s: the stream failed", exc_info=work.exception())
             finally:
                 if prepared.kind is OperationType.MUTATION and not work.done():
-                    # A change that was begun is not undone because nobody waits for the answer.
+                    # A mutation that has begun is not undone because its client left.
                     runtime.detach(work)
                     await runtime.end(beats, gone)
                 else:
@@ -118,21 +118,21 @@ class EventStream:
             runtime.connections.close(self)
 
     async def fail(self, answer: Answer, receive: Receive, send: Send) -> None:
-        """A stream that says why there is none."""
+        """A stream that only says why it cannot be opened."""
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await self._close(send, answer)
 
     async def _answers(
         self, prepared: Prepared, admitted: Context
     ) -> AsyncGenerator[Answer | None, None]:
-        """What to send; None once a subscription stands."""
+        """The answers to send; None once a subscription is open."""
         executor, metrics = self._runtime.executor, self._runtime.metrics
         started = time.perf_counter()
         answer = Answer()
         try:
             if prepared.subscribes:
                 deliveries = await executor.subscribe(prepared, admitted, self._context)
-                # From here on nothing is missed, which the first comment tells the client.
+                # From here on nothing is missed; the first comment tells the client so.
                 yield None
                 async with aclosing(deliveries):
                     async for delivered in deliveries:
@@ -148,7 +148,7 @@ class EventStream:
             metrics.operation(prepared.kind.value, "sse", answer, started)
 
     async def _context(self) -> Context:
-        """A fresh one for each delivery, with the rights of that moment."""
+        """A fresh context for each delivery, with the rights of that moment."""
         return await self._runtime.services.current_context(self.credentials, self._info)
 
     async def _write(self, answers: AsyncGenerator[Answer | None, None], send: Send) -> None:
@@ -156,7 +156,7 @@ class EventStream:
         async with aclosing(answers):
             async for answer in answers:
                 await self._send_bytes(send, _HEARTBEAT if answer is None else _next(answer))
-                # A long replay, none of whose steps has to wait, must let others have their turn.
+                # A long replay, none of whose steps has to wait, must not block other tasks.
                 await asyncio.sleep(0)
         await self._send_bytes(send, _COMPLETE, more=False)
 

@@ -1,12 +1,12 @@
-"""The page at `/`: GraphiQL for people in a browser, three lines of JSON for everybody else.
+"""The page at `/`: GraphiQL for browsers, three lines of JSON for all other clients.
 
-The page is a static application that `make explorer` builds from the folder `explorer/`. Nothing
-of it comes from another host, and its Content-Security-Policy forbids the browser to ask one, so
-it works in a closed network and leaks nothing to anybody. The files' names carry a hash of their
-content, hence a browser may keep them for ever, and only the page itself is asked for anew. The
-build has compressed them already (7 MB to 2 MB), which costs the event loop nothing.
+The page is a static application that `make explorer` builds from the folder `explorer/`. It loads
+nothing from other hosts, and its Content-Security-Policy forbids it, so it works in a closed
+network and leaks nothing. File names contain a hash of their content, so browsers can cache them
+forever and only revalidate the page itself. The build has compressed the files (7 MB to 2 MB),
+which costs the event loop nothing.
 
-Where the application has not been built, the server runs all the same, and the page says so.
+If the application has not been built, the server runs all the same, and the page says so.
 """
 
 import re
@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-# Our own list, because Python's `mimetypes` takes its answers from whatever the machine says; it
-# is also the list of what may be served.
+# A list of our own: Python's `mimetypes` depends on the machine. It is also the list of the types
+# that may be served.
 _CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -33,7 +33,7 @@ _CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".woff2": "font/woff2",
 }
 
-# One path segment without a leading dot: there is no way from it to another folder.
+# One path segment without a leading dot: no path leads to another folder.
 _ASSET_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 _HEADERS: Final[Mapping[str, str]] = {
@@ -41,7 +41,7 @@ _HEADERS: Final[Mapping[str, str]] = {
         (
             "default-src 'none'",
             "script-src 'self'",
-            # Monaco, the editor, writes its theme into style elements that it makes while running.
+            # Monaco, the editor, writes its theme into style elements while running.
             "style-src 'self' 'unsafe-inline'",
             # GraphiQL's fonts and icons are part of its style sheet.
             "font-src 'self' data:",
@@ -62,7 +62,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class DemoUser:
-    """Somebody whom the page offers to sign in as with one click."""
+    """A user whom the page offers to sign in as with one click."""
 
     login: str
     password: str
@@ -70,7 +70,7 @@ class DemoUser:
 
 @dataclass(frozen=True, slots=True)
 class ExplorerConfig:
-    """What the page is told about its server, by `GET /explorer/config.json`.
+    """What the page knows about its server, by `GET /explorer/config.json`.
 
     Anybody can read it: `demo` is for a development server with demo data, and None elsewhere.
     """
@@ -85,8 +85,8 @@ class ExplorerConfig:
 def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
     """The routes `/`, `/explorer/config.json` and `/explorer/assets/{name}`.
 
-    `dist` is the folder that `npm run build` in `explorer/` fills. It is looked at on every
-    request, so that a server which was started before the build need not be started again.
+    `dist` is the folder that `npm run build` in `explorer/` fills. It is checked on every request,
+    so a server that was started before the build need not be restarted.
     """
 
     async def root(request: Request) -> Response:
@@ -129,9 +129,9 @@ def explorer_routes(*, dist: Path, config: ExplorerConfig) -> list[BaseRoute]:
 
 
 def asks_for_page(accept: str) -> bool:
-    """Whether an `Accept` header puts HTML first, as a browser's does when somebody navigates.
+    """Whether an `Accept` header prefers HTML, as a browser's does for navigation.
 
-    Programs say `*/*`, a JSON type, or nothing; they get JSON. Of equal weights the first counts.
+    Programs send `*/*`, a JSON type, or nothing; they get JSON. Of equal weights the first counts.
     """
     best, best_weight = "", 0.0
     for media_type, weight in _weighed(accept):
@@ -141,7 +141,7 @@ def asks_for_page(accept: str) -> bool:
 
 
 def _weighed(header: str) -> Iterator[tuple[str, float]]:
-    """The values of an `Accept…` header with their weights; one that cannot be read weighs 0."""
+    """The values of an `Accept…` header with their weights; an invalid one has weight 0."""
     for entry in header.split(","):
         value, *parameters = (part.strip().lower() for part in entry.split(";"))
         weight = 1.0
@@ -179,13 +179,12 @@ pre { padding: .75rem 1rem; border: 1px solid #8886; border-radius: .5rem }
 </head>
 <body>
 <h1>$name $version is running</h1>
-<p>The API answers at <code>$endpoint</code>. Only the explorer that belongs on this page has not
-been built: it is made from npm packages, and either nobody has built it yet or the packages could
-not be had from here. To build it, run this in the folder of the server, and load the page again;
-the server need not be started anew:</p>
+<p>The API is available at <code>$endpoint</code>. The explorer for this page has not been built
+yet, or its npm packages could not be downloaded. To build it, run this in the server's folder and
+reload the page; you need not restart the server:</p>
 <pre>make explorer</pre>
-<p>It needs Node.js 20.19 or later, or takes one from PyPI where the machine has none, and an npm
-registry that can be reached. Until then any GraphQL client will do:</p>
+<p>It needs access to an npm registry, and Node.js 20.19 or later, which is downloaded from PyPI if
+it is missing. Until then, use any GraphQL client:</p>
 <pre>curl -s $host$endpoint -H 'Content-Type: application/json' \\
   -d '{"query": "{ __typename }"}'</pre>
 </body>

@@ -1,8 +1,8 @@
 """The files of exports over HTTP: `GET /exports/{id}`, by a signed address.
 
-The address lives for as long as the file does, a day. That it was signed says that its owner was
-given it; whether they could still make the same export, and the file is still there, is asked at
-each request.
+The address is valid for as long as the file exists, a day. The signature proves that the owner
+received it; whether they could still make the same export, and whether the file still exists, is
+checked at each request.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TYPES: Final = {
 
 
 def export_routes(runtime: Runtime) -> list[BaseRoute]:
-    """The route, for the application."""
+    """The route for the application."""
 
     async def fetch(request: Request) -> Response:
         """`GET /exports/{id}?expires=…&signature=…`."""
@@ -78,7 +78,7 @@ def export_routes(runtime: Runtime) -> list[BaseRoute]:
 
 
 async def _found(runtime: Runtime, request: Request) -> Any:
-    """The export whose file is asked for. Raises `Forbidden` or `NotFound`."""
+    """The export whose file is requested. Raises `Forbidden` or `NotFound`."""
     services = runtime.services
     genuine = services.files.links.allows(
         "GET",
@@ -89,7 +89,7 @@ async def _found(runtime: Runtime, request: Request) -> Any:
         lifetime=KEPT,
     )
     if not genuine:
-        raise Forbidden("This address is not valid any more; ask for a fresh one.")
+        raise Forbidden("This address is no longer valid; request a new one.")
     try:
         export_id = ids.decode(models.ReportExport, request.path_params["id"], ())
     except BadInput:

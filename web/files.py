@@ -1,16 +1,16 @@
-"""Files over HTTP: fetching attachments and pictures, and sending the bytes of an upload.
+"""Files over HTTP: downloads of attachments and avatars, and the bytes of uploads.
 
-An attachment is given to whoever may see it (`Authorization: Bearer`), or to whoever has a signed
-address of it. It is always a download under its own name: only what this server made itself, a
-thumbnail or a person's picture, is shown in a page. The headers say the rest: no guessing of the
-type, no scripts, no frames. What one may not see and what there is not answer the same.
+An attachment can be downloaded by users who can see it (`Authorization: Bearer`), and with a signed
+address. It is always a download under its own name: only what this server made itself, a thumbnail
+or an avatar, is shown in a page. The headers do the rest: no type sniffing, no scripts, no frames.
+A hidden file and a missing one give the same answer.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -25,7 +25,7 @@ from db import models
 from db.read import Statement
 from domain.accounts import avatar
 from domain.tasks import attachment as attachments
-from domain.work import Work, begin
+from domain.work import Work
 from errors import BadInput, ErrorCode, Failure, Forbidden, NotFound, Unauthenticated
 from files.images import AVATAR_SIZES, AVATAR_TYPES, THUMBNAIL_TYPE
 from files.store import ORIGINAL, THUMBNAIL
@@ -48,7 +48,7 @@ _STATUSES: Final = {
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.UNAVAILABLE: 503,
 }
-# Should a browser show it all the same, it is a page that may do nothing.
+# If a browser shows it all the same, the page can do nothing.
 _CONTAINED: Final = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 _AVATAR: Final = Statement(
@@ -56,9 +56,9 @@ _AVATAR: Final = Statement(
         models.User.id == bindparam("user_id"), models.User.deleted_at.is_(None)
     )
 )
-# What an API key must be good for.
+# The scope that an API key needs.
 _SCOPE: Final = "files:read"
-# Sixteen times what is taken is read and thrown away before a sender is cut off.
+# Sixteen times the limit is read and discarded before a sender is cut off.
 _PATIENCE: Final = 16
 
 
@@ -118,8 +118,8 @@ class _Routes:
         return Response(data, media_type=THUMBNAIL_TYPE, headers=headers)
 
     async def _attachment(self, request: Request) -> models.Attachment:
-        """The attachment asked for. Raises `NotFound`, `Unauthenticated` or `Forbidden`, the latter
-        for a signature that is not ours and for a key without the scope.
+        """The requested attachment. Raises `NotFound`, `Unauthenticated` or `Forbidden`, the latter
+        for an invalid signature and for a key without the scope.
         """
         signed = self._signed(request, "GET")
         viewer = NOBODY if signed else await self._viewer(request)
@@ -127,32 +127,34 @@ class _Routes:
             viewer.require()
             demand(viewer, (_SCOPE,))
         attachment_id = _uuid(models.Attachment, request.path_params["id"])
-        async with self._work(request, viewer) as work:
-            if not signed:
-                try:
-                    return await work.readable(models.Attachment, attachment_id)
-                except NotFound:
-                    raise NotFound("file") from None
-            found = await work.session.get(models.Attachment, attachment_id)
+
+        async def find(work: Work) -> models.Attachment | None:
+            if signed:
+                return await work.session.get(models.Attachment, attachment_id)
+            try:
+                return await work.readable(models.Attachment, attachment_id)
+            except NotFound:
+                return None
+
+        found = await self._runtime.change(find, request.scope["taskloom.request"], viewer)
         if found is None:
             raise NotFound("file")
         return found
 
     async def receive(self, request: Request) -> Response:
-        """`PUT /files/uploads/{id}`: the bytes of an upload, to the address that it was given."""
+        """`PUT /files/uploads/{id}`: the bytes of an upload, to its signed address."""
         services = self._runtime.services
         upload = Upload("", services.files.most_bytes)
         try:
             if not self._signed(request, "PUT"):
-                raise Unauthenticated("Send the file to the address that the upload was given.")
+                raise Unauthenticated("Send the file to the address returned for the upload.")
             upload_id = _uuid(models.StoredFile, request.path_params["id"])
             async for chunk in request.stream():
                 await upload.write(chunk)
                 if upload.size > upload.limit * _PATIENCE:
                     services.files.check_size(upload.size)
-            await attachments.receive(
-                lambda: self._work(request, NOBODY), services.files, upload_id, upload
-            )
+            transact = partial(self._runtime.change, request=request.scope["taskloom.request"])
+            await attachments.receive(transact, services.files, upload_id, upload)
         except ClientDisconnect:
             return Response(status_code=400)
         except Failure as failure:
@@ -203,7 +205,7 @@ class _Routes:
     # --- what they share -------------------------------------------------------------------------
 
     def _signed(self, request: Request, method: str) -> bool:
-        """Whether the address carries a signature; `Forbidden` where that does not hold."""
+        """Whether the address has a signature; `Forbidden` if it is invalid."""
         expires = request.query_params.get("expires")
         signature = request.query_params.get("signature")
         if expires is None and signature is None:
@@ -213,21 +215,12 @@ class _Routes:
             method, request.url.path, expires or "", signature or "", services.clock()
         )
         if not allowed:
-            raise Forbidden("This address is not valid any more; ask for a fresh one.")
+            raise Forbidden("This address is no longer valid; request a new one.")
         return True
 
     async def _viewer(self, request: Request) -> Viewer:
         authorization = request.headers.get("authorization")
         return await self._runtime.services.authenticator.viewer(authorization)
-
-    def _work(self, request: Request, viewer: Viewer) -> AbstractAsyncContextManager[Work]:
-        services = self._runtime.services
-        return begin(
-            services.database,
-            viewer,
-            now=services.clock(),
-            request=request.scope["taskloom.request"],
-        )
 
     async def _send(
         self,
@@ -240,7 +233,7 @@ class _Routes:
         media_type: str,
         headers: dict[str, str],
     ) -> Response:
-        """The bytes, or one range of them (RFC 9110, 14); several at once are answered whole."""
+        """The bytes, or one range of them (RFC 9110, 14); for several ranges, all bytes."""
         headers = {**headers, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
         if _unchanged(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -272,7 +265,7 @@ class _Routes:
 
 
 def _uuid(model: Any, text: str) -> UUID:
-    """What is no id addresses nothing."""
+    """The ID; `NotFound` if it is invalid."""
     try:
         return ids.decode(model, text, ())
     except BadInput:
@@ -280,7 +273,7 @@ def _uuid(model: Any, text: str) -> UUID:
 
 
 def _range(asked: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None for all; an empty one cannot be given."""
+    """The first byte and the one after the last; None for all; an empty range is unsatisfiable."""
     match = _RANGE.fullmatch(asked or "")
     if match is None or not (match[1] or match[2]):
         return None
@@ -288,13 +281,13 @@ def _range(asked: str | None, size: int) -> tuple[int, int] | None:
         return max(0, size - int(match[2])), size
     start = int(match[1])
     if match[2] and int(match[2]) < start:
-        # What ends before it begins is no range at all, and is disregarded.
+        # A range that ends before it begins is invalid and ignored.
         return None
     return start, min(int(match[2]) + 1, size) if match[2] else size
 
 
 def _unchanged(request: Request, etag: str) -> bool:
-    """Whether the sender has this already, by `If-None-Match`; `*` stands for any (RFC 9110)."""
+    """Whether the client has this version already, by `If-None-Match`; `*` means any (RFC 9110)."""
     known = {
         part.strip().removeprefix("W/")
         for part in request.headers.get("if-none-match", "").split(",")
@@ -303,7 +296,7 @@ def _unchanged(request: Request, etag: str) -> bool:
 
 
 def _disposition(filename: str) -> str:
-    """A download under this name (RFC 6266), for old clients in ASCII as well."""
+    """A download with this name (RFC 6266), in ASCII as well for old clients."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
@@ -314,7 +307,7 @@ def _media_type(content_type: str) -> str:
 
 
 def _refuse(request: Request, failure: Failure) -> Response:
-    """The failure as JSON, in the form that GraphQL's errors have."""
+    """The failure as JSON, in the form of GraphQL errors."""
     status = _STATUSES.get(failure.code, 400)
     headers = {"Cache-Control": "no-store"}
     if isinstance(failure, BadRequest):

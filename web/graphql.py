@@ -1,13 +1,13 @@
-"""`/graphql` over HTTP: POST for everything, GET for queries, JSON or an event stream.
+"""`/graphql` over HTTP: POST for everything, GET for queries; JSON or an event stream.
 
-Written on ASGI itself, since this is the path that has to be short. It follows GraphQL over HTTP
-as its audit suite (npm `graphql-http`) reads it: under `application/graphql-response+json` a
-request that was refused is 400 and has no `data`, one that was executed is 200; under
-`application/json`, kept for older clients, a well-formed request is 200 even where its document
-is not. What the limits or the credentials refuse has its 4xx under either.
+Written in plain ASGI, since this path must be short. It follows GraphQL over HTTP as its audit
+suite (npm `graphql-http`) does: under `application/graphql-response+json`, a refused request is 400
+without `data`, and an executed one is 200; under `application/json`, for older clients, a
+well-formed request is 200 even if its document is invalid. Limits and credentials give their own
+4xx under either.
 
-There are no cookies, and a body must be JSON (or carry a header that no form can have, see
-`web.multipart`), so no other site's page can act for a user.
+There are no cookies, and a body must be JSON (or come with a header that no form can send, see
+`web.multipart`), so no page of another site can act for a user.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CONTENT_TYPES: Final = {
     for media_type in (RESPONSE_JSON, PLAIN_JSON)
 }
 
-# What a refused request is under either media type. Other codes are the document's own fault.
+# The status of a refused request under either media type. Other codes are the document's fault.
 _STATUSES: Final = {
     ErrorCode.BAD_REQUEST.value: 400,
     ErrorCode.OPERATION_TOO_COMPLEX.value: 400,
@@ -72,7 +72,7 @@ class GraphQLOverHTTP:
         self._runtime = runtime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         started = time.perf_counter()
         info: RequestInfo = scope["taskloom.request"]
         accepted = wanted(header(scope, b"accept"))
@@ -128,23 +128,23 @@ class GraphQLOverHTTP:
         if method == "GET":
             return request_from_query(scope["query_string"], limits.json_depth)
         raise BadRequest(
-            f"{method} is not a method of this path.", status=405, headers={"Allow": METHODS}
+            f"{method} is not allowed on this path.", status=405, headers={"Allow": METHODS}
         )
 
     async def _read_files(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         check_preflight(scope)
-        # Nobody's files are taken before it is known whose they are.
+        # No files are accepted from unknown senders.
         authenticator = self._runtime.services.authenticator
         (await authenticator.viewer(header(scope, b"authorization"))).require()
         uploads = scope[_UPLOADS] = []
         return await read_multipart(scope, receive, self._runtime.settings, uploads)
 
     async def _viewer_for(self, prepared: Prepared, scope: Scope) -> Viewer:
-        """Who asks for this operation: by the `Authorization` header or, where a browser's
+        """The viewer of this operation: by the `Authorization` header or, since a browser's
         EventSource cannot send one, by a stream token in the address.
 
-        Clients send their header with everything; one that is worth nothing any more must not keep
-        them from getting a new one.
+        Clients send their header with everything; an expired one must not keep them from getting a
+        new one.
         """
         authenticator = self._runtime.services.authenticator
         authorization = header(scope, b"authorization")
@@ -152,7 +152,9 @@ class GraphQLOverHTTP:
             tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token")
             if tokens:
                 if not prepared.subscribes:
-                    raise Unauthenticated("A stream token opens one subscription, and no query.")
+                    raise Unauthenticated(
+                        "A stream token can open one subscription; it cannot run queries."
+                    )
                 return await authenticator.use_stream_token(tokens[0])
         try:
             return await authenticator.viewer(authorization)
@@ -193,7 +195,7 @@ def _check_accepted(accepted: Wanted) -> None:
 
 
 def _check_method(method: str, prepared: Prepared) -> None:
-    """GET must be safe, since anybody may make a browser follow a link."""
+    """GET must be safe, since any page can make a browser follow a link."""
     if method == "GET" and prepared.kind is OperationType.MUTATION:
         raise BadRequest("Mutations must be sent by POST.", status=405, headers={"Allow": "POST"})
 
@@ -211,8 +213,8 @@ def _as_stream(prepared: Prepared, accepted: Wanted) -> bool:
 
 
 def _as_stream_error(error: Exception, answer: Answer, accepted: Wanted) -> bool:
-    """An EventSource shows its page no body of a refusal, so that errors of the document are
-    told within the stream.
+    """An EventSource shows its page no body of a refusal, so errors of the document are sent within
+    the stream.
     """
     return accepted.stream_first and isinstance(error, Refused) and answer.code not in _STATUSES
 
@@ -228,7 +230,7 @@ def status_of(answer: Answer, accepted: Wanted) -> int:
 async def _respond(
     send: Send, status: int, body: bytes, media_type: str | None, headers: Headers
 ) -> None:
-    # What one person sees is for no cache, be it a proxy's or a browser's.
+    # Answers for one user must not be cached by proxies or browsers.
     raw = [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
     if media_type is not None:
         raw.append(_CONTENT_TYPES[media_type])

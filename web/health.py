@@ -1,10 +1,10 @@
-"""How the process is: for load balancers, for operators, for Prometheus.
+"""The health of the process: for load balancers, operators and Prometheus.
 
-`live` says that the process answers at all, and asks nobody else, so that an orchestrator does not
-restart servers because their database is away. `ready` says that requests can be served: the
-database answers and is migrated, and Redis, where it is used, can be reached. Whether a worker is
-there is told as well, but does not decide: without one requests are served all the same, and to
-take the servers out too would only make it worse.
+`live` says that the process answers, and checks nothing else, so that an orchestrator does not
+restart servers because their database is down. `ready` says that requests can be served: the
+database answers and is migrated, and Redis, if used, can be reached. Whether a worker is alive is
+reported but does not decide: requests are served without one, and removing the servers too would
+only make it worse.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from web.runtime import Runtime
 log = logging.getLogger("taskloom.web")
 
 _CHECK_SECONDS: Final = 3.0
-# Load balancers ask often; the database is asked at most every second.
+# Load balancers ask often; the database is queried at most once a second.
 _REMEMBER_SECONDS: Final = 1.0
-# For so long after a change was refused (storage full, read-only) the database is degraded.
+# How long the database counts as degraded after it refused a change (storage full, read-only).
 _REFUSED_SECONDS: Final = 60.0
-# The same for whoever scrapes the metrics.
+# The same for metrics.
 FIGURES_SECONDS: Final = 5.0
 _ONE: Final = Statement(select(literal(1).label("one")))
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class _Status(StrEnum):
-    """How a part is, or the whole: as its worst part."""
+    """The state of a part, or of the whole: that of its worst part."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -56,7 +56,7 @@ class _Status(StrEnum):
 class _Finding:
     status: _Status = _Status.OK
     detail: str | None = None
-    # How often the part was started again.
+    # How often the part was restarted.
     restarts: int = 0
 
     def payload(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Health:
         self._checking = asyncio.Lock()
 
     async def findings(self) -> dict[str, _Finding]:
-        """What each part says, at most a second old."""
+        """The state of each part, at most a second old."""
         async with self._checking:
             if time.monotonic() - self._checked_at > _REMEMBER_SECONDS:
                 checks: dict[str, Awaitable[_Finding]] = {
@@ -103,12 +103,12 @@ class Health:
             return self._findings
 
     def _supervised(self) -> None:
-        """What is known of the parts that the server itself has started."""
+        """The state of the parts that the server itself started."""
         for name, (alive, restarts) in supervision.states().items():
             finding = self._findings[name]
             if not alive:
                 finding.status = max(finding.status, _Status.DEGRADED, key=list(_Status).index)
-                finding.detail = "it has died and is started again"
+                finding.detail = "it died and is being restarted"
             if restarts:
                 finding.restarts = restarts
 
@@ -117,9 +117,9 @@ class Health:
         await database.reader.fetch(_ONE, {})
         if database.refused is not None:
             at, fault = database.refused
-            # Reads are served, so that the process stays in. The next change will tell.
+            # Reads work, so the process stays in service. The next change will show.
             if time.monotonic() - at < _REFUSED_SECONDS:
-                return _Finding(_Status.DEGRADED, f"changes are refused: {fault.value}")
+                return _Finding(_Status.DEGRADED, f"changes fail: {fault.value}")
         return _Finding()
 
     async def _migrations(self) -> _Finding:
@@ -152,16 +152,16 @@ async def _within(check: Awaitable[_Finding], *, otherwise: _Status = _Status.FA
     except TimeoutError:
         return _Finding(otherwise, "no answer in time")
     except Exception as error:  # noqa: BLE001 - whatever is wrong, it is not well
-        # What is wrong is for the operator, who reads the log, and not for strangers.
+        # Details are for the operator, who reads the log, and not for strangers.
         log.warning("a health check failed: %s: %s", type(error).__name__, error)
         return _Finding(otherwise, "no answer")
 
 
 class _Figures:
-    """The figures that have to be asked for, as `/metrics` gives them.
+    """The figures that must be queried, for `/metrics`.
 
-    Those that the database knows are asked of it at most every `FIGURES_SECONDS`, however many
-    scrape, and are left as they were where it does not answer.
+    Those of the database are queried at most every `FIGURES_SECONDS`, however many clients scrape,
+    and are kept if it does not answer.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -190,7 +190,7 @@ class _Figures:
                 queue = await queue_state(services.database.reader, now)
                 circuits = await open_circuits(services.database.reader, now)
         except Exception as error:  # noqa: BLE001 - the other figures are wanted all the more
-            log.warning("the event log and the queue cannot be measured: %s", error)
+            log.warning("the figures of the event log and the queue cannot be read: %s", error)
             return
         metrics.event_lag.set(head.lag)
         metrics.queue(queue, now)
@@ -198,11 +198,11 @@ class _Figures:
 
 
 class MetricsEndpoint:
-    """`/metrics`: whether it is served on an address, to whom, and what it says.
+    """`/metrics`: whether and where it is served, to whom, and its content.
 
     With `TASKLOOM_METRICS_PORT` it is served on an address of its own and nowhere else; with
-    `TASKLOOM_METRICS_TOKEN` it asks for that as a Bearer token. With neither, strangers could read
-    it on the public address, so that is done in development only.
+    `TASKLOOM_METRICS_TOKEN` it requires that as a Bearer token. With neither, strangers could read
+    it on the public address, so it is then served in development only.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -214,13 +214,15 @@ class MetricsEndpoint:
         )
 
     async def answer(self, request: Request) -> Response:
-        """The figures, to whoever may have them."""
+        """The figures, for authorized clients."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if self._token is not None and not (
             scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token.encode())
         ):
             raise HTTPException(
-                401, "Send the token of TASKLOOM_METRICS_TOKEN.", {"WWW-Authenticate": "Bearer"}
+                401,
+                "Send the value of TASKLOOM_METRICS_TOKEN as a Bearer token.",
+                {"WWW-Authenticate": "Bearer"},
             )
         headers = {"Content-Type": CONTENT_TYPE_LATEST, **_NO_STORE}
         return Response(await self._figures.text(), headers=headers)

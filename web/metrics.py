@@ -1,6 +1,6 @@
-"""What `/metrics` tells Prometheus, each process about itself.
+"""The metrics of each process for Prometheus.
 
-Labels are drawn from small closed sets; a name that a client chose never becomes one.
+Labels come from small closed sets; a name chosen by a client never becomes one.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class _Requests(Collector):
-    """What is counted with every request: without the library's locks, since one thread counts,
-    and without looking labels up.
+    """Counted with every request: without the library's locks, since one thread counts, and without
+    looking labels up.
     """
 
     def __init__(self) -> None:
         self.statuses: dict[int, int] = defaultdict(int)
         self._operations: dict[tuple[str, str, str], int] = defaultdict(int)
-        # How many took so long (the last: longer than all), and all their seconds.
+        # The number per bucket (the last: longer than all), and the total of seconds.
         self._taken: dict[str, list[int]] = defaultdict(lambda: [0] * (len(_BUCKETS) + 1))
         self._seconds: dict[str, float] = defaultdict(float)
 
     def operation(self, kind: str, transport: str, outcome: str, seconds: float) -> None:
-        """One finished operation."""
+        """Count one finished operation."""
         self._operations[kind, transport, outcome] += 1
         self._taken[kind][bisect_left(_BUCKETS, seconds)] += 1
         self._seconds[kind] += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """In the library's words."""
+        """As the library's metric."""
         operations = CounterMetricFamily(
             "taskloom_operations",
-            "GraphQL operations, by type, transport and how they went: ok, errors, refused.",
+            "GraphQL operations by type, transport and outcome: ok, errors, refused.",
             labels=("type", "transport", "outcome"),
         )
         for labels, count in self._operations.items():
@@ -56,7 +56,7 @@ class _Requests(Collector):
         yield operations
         taken = HistogramMetricFamily(
             "taskloom_operation_seconds",
-            "Time from the request's last byte to the answer's first, in seconds.",
+            "Seconds from the last byte of the request to the first byte of the answer.",
             labels=("type",),
         )
         for kind, counts in self._taken.items():
@@ -73,7 +73,7 @@ class _Requests(Collector):
 
 
 class Metrics:
-    """One a process, with a registry of its own, so that tests may make several."""
+    """One per process, with a registry of its own, so that tests can make several."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -81,42 +81,41 @@ class Metrics:
         self.registry.register(self._requests)
         self.event_lag = Gauge(
             "taskloom_event_lag_seconds",
-            "For how long the oldest event has waited for a writing transaction to end.",
+            "Seconds that the oldest pending event has waited for a writing transaction to end.",
             registry=self.registry,
         )
         self._jobs = Gauge(
             "taskloom_jobs",
-            "Jobs behind the scenes, by state: waiting, running, done (within the last day), "
-            "failed (given up and held).",
+            "Background jobs by state: waiting, running, done (within the last day), failed.",
             ("state",),
             registry=self.registry,
         )
         self._job_wait = Gauge(
             "taskloom_job_wait_seconds",
-            "For how long the most overdue job has been due; 0 where none is.",
+            "Seconds that the most overdue job has been due; 0 if none is.",
             registry=self.registry,
         )
         self._workers = Gauge(
             "taskloom_workers",
-            "Workers that were seen within the last minute.",
+            "Workers seen within the last minute.",
             registry=self.registry,
         )
         self._up = Gauge(
             "taskloom_part_up",
-            "Whether a part that the server has started lives: its worker, its database.",
+            "Whether a part that the server started is alive: its worker, its database.",
             ("part",),
             registry=self.registry,
         )
         self._restarts = Gauge(
             "taskloom_part_restarts",
-            "How often such a part died and was started again.",
+            "How often such a part died and was restarted.",
             ("part",),
             registry=self.registry,
         )
         self._circuits = Gauge(
             "taskloom_circuits_open",
-            "Destinations that hang and are left alone for a while, by kind; each worker counts "
-            "its own.",
+            "Destinations with an open circuit (hanging, and left alone for a while), by kind; "
+            "each worker counts its own.",
             ("kind",),
             registry=self.registry,
         )
@@ -139,11 +138,11 @@ class Metrics:
         )
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """A number that is read when somebody asks for the metrics."""
+        """A number that is read when the metrics are scraped."""
         Gauge(name, description, registry=self.registry).set_function(read)
 
     def queue(self, state: QueueState, now: dt.datetime) -> None:
-        """How the queue of jobs stands; the same in all processes."""
+        """The state of the job queue; the same in all processes."""
         for name in ("waiting", "running", "done", "failed"):
             self._jobs.labels(name).set(getattr(state, name))
         due = state.oldest_due
@@ -151,29 +150,29 @@ class Metrics:
         self._workers.set(state.workers)
 
     def parts(self, states: Mapping[str, State]) -> None:
-        """The parts that the server has started."""
+        """The parts that the server started."""
         for name, (alive, restarts) in states.items():
             self._up.labels(name).set(alive)
             self._restarts.labels(name).set(restarts)
 
     def circuits(self, found: Mapping[str, int]) -> None:
-        """Destinations that are left alone at this moment."""
+        """Destinations with an open circuit at this moment."""
         self._circuits.clear()
         for kind, count in found.items():
             self._circuits.labels(kind).set(count)
 
     def pool(self, name: str, use: PoolUse) -> None:
-        """How a pool of database connections stands."""
+        """The state of a pool of database connections."""
         self._connections.labels(name).set(use.in_use)
         self._connections_max.labels(name).set(use.size)
 
     def operation(self, kind: str, transport: str, answer: Answer, started: float) -> None:
-        """One finished operation; `started` by `time.perf_counter`."""
+        """Count a finished operation; `started` by `time.perf_counter`."""
         outcome = "refused" if not answer.executed else "errors" if answer.errors else "ok"
         self._requests.operation(kind, transport, outcome, time.perf_counter() - started)
 
     def response(self, status: int) -> None:
-        """One HTTP response."""
+        """Count an HTTP response."""
         self._requests.statuses[status] += 1
 
     def render(self) -> bytes:

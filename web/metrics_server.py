@@ -18,7 +18,7 @@ from web.runtime import Runtime
 
 
 class _Server(uvicorn.Server):
-    """Leaves the process's signals to the server beside which it runs."""
+    """Leaves the process's signals to the main server."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -27,9 +27,9 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving_metrics(runtime: Runtime) -> AsyncIterator[None]:
-    """Serve the metrics of this process meanwhile, if they have an address of their own.
+    """Serve the metrics of this process during the block, if they have an address of their own.
 
-    Raises `OSError` where the address cannot be bound.
+    Raises `OSError` if the address cannot be bound.
     """
     settings = runtime.settings.metrics
     if settings.port is None:
@@ -61,8 +61,8 @@ def _listener(settings: MetricsSettings, port: int, *, shared: bool) -> socket.s
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
-            # Each of the server's processes; whoever scrapes meets one of them, as on the port of
-            # the API.
+            # Each of the server's processes listens; a scrape meets one of them, as on the API's
+            # port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((settings.host, port))
     except OSError:

@@ -1,9 +1,9 @@
 """What every request passes through, in one pure ASGI layer.
 
-It gives the request its id and says it in the answer, holds the rules for pages of other origins
-(CORS), adds the headers that browsers should have, writes the access log (in full at the level
-`debug`, else only what failed or was slow). `Faults` turns what nobody caught into JSON with the
-request's id.
+It gives the request its ID and returns it in the answer, enforces the rules for pages of other
+origins (CORS), adds security headers, and writes the access log (everything at level `debug`,
+otherwise only failed and slow requests). `Faults` turns uncaught errors into JSON with the
+request's ID.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ access_log = logging.getLogger("taskloom.access")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{8,64}")
 
-# What is logged even where the level is not `debug`. A line for each of a thousand requests in a
-# second costs a fifth of the time that they take, and a proxy in front writes them anyway.
+# What is logged above level `debug`. A line for each of a thousand requests a second would cost a
+# fifth of their time, and a proxy in front writes them anyway.
 _SLOW_SECONDS: Final = 1.0
-# The status that nginx gives to clients who left before the answer.
+# The status that nginx logs for clients that left before the answer.
 _LEFT: Final = 499
 
-# Of errors that nobody caught; all others are of the database, and pass.
+# For uncaught errors; all others are of the database, and pass.
 _STATUSES: Final = {
     ErrorCode.INTERNAL_SERVER_ERROR.value: 500,
     ErrorCode.BAD_USER_INPUT.value: 400,
@@ -43,10 +43,10 @@ _STATUSES: Final = {
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    # No page of ours is to be clicked on within somebody else's.
+    # No page of ours may be framed by another site.
     (b"x-frame-options", b"DENY"),
 )
-# In production behind https: browsers come by that alone for a year.
+# In production behind https: browsers use only https for a year.
 _TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 _ALLOWED_HEADERS: Final = (
     "Authorization, Content-Type, X-Request-Id, Apollo-Require-Preflight, "
@@ -55,7 +55,7 @@ _ALLOWED_HEADERS: Final = (
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
     (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
-    # The longest that browsers remember it: two hours.
+    # The longest that browsers cache it: two hours.
     (b"access-control-max-age", b"7200"),
     (b"content-length", b"0"),
 )
@@ -77,7 +77,7 @@ class Gate:
             self._security = (*_SECURITY, _TRANSPORT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Anything but HTTP and WebSockets passes untouched."""
+        """Anything except HTTP and WebSockets passes unchanged."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -123,7 +123,8 @@ class Gate:
         level = logging.INFO if remarkable else logging.DEBUG
         if access_log.isEnabledFor(level):
             info: RequestInfo = scope["taskloom.request"]
-            # The path without its query, which may hold a token, and quoted, since it was decoded.
+            # The path without its query, which may contain a token, and quoted, since it was
+            # decoded.
             line = "%s %r %d in %.1f ms for %s, request %s"
             path, milliseconds = scope["path"], seconds * 1000
             access_log.log(
@@ -141,7 +142,7 @@ class Gate:
 
 
 def _identify(scope: Scope) -> tuple[RequestInfo, str | None]:
-    """Put the request's `RequestInfo` into the scope; that and its `Origin`."""
+    """Put the request's `RequestInfo` into the scope; returns it and the `Origin`."""
     request_id = user_agent = origin = None
     for name, value in scope["headers"]:
         if name == b"user-agent":
@@ -154,7 +155,7 @@ def _identify(scope: Scope) -> tuple[RequestInfo, str | None]:
             origin = value.decode("latin-1")
     client: Any = scope.get("client")
     info = RequestInfo(
-        # Only to be found again in logs; asking the kernel for chance would be dear.
+        # Only for finding it in logs; asking the kernel for randomness would be expensive.
         id=request_id or f"{random.getrandbits(80):020x}",
         ip=client[0] if client else None,
         user_agent=user_agent,
@@ -168,7 +169,7 @@ def _is_preflight(scope: Scope) -> bool:
 
 
 class Faults:
-    """Answers what nobody caught: 503 if the database is away or full, 500 if it is our fault."""
+    """Answers uncaught errors: 503 if the database is unreachable or full, 500 otherwise."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,11 +1,11 @@
-"""Files within a GraphQL request, as the GraphQL multipart request specification has them.
+"""Files in a GraphQL request, by the GraphQL multipart request specification.
 
-The form's first field, `operations`, is the request with null where a file is meant; the second,
-`map`, says which file goes where; then come the files. They are read in this order and as they
-arrive: whatever is wrong with the first two is known before any file is taken.
+The form's first field, `operations`, is the request with null in place of files; the second, `map`,
+says which file goes where; then the files follow. They are read in this order as they arrive:
+errors in the first two are found before any file is accepted.
 
-A form is what a page of another site may send without asking the browser first. So a header that
-no form can have is demanded, and somebody must be signed in.
+A page of another site can send a form without asking the browser first. So a header that no form
+can send is required, and the user must be signed in.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def is_multipart(content_type: str | None) -> bool:
 
 
 def check_preflight(scope: Scope) -> None:
-    """Raise `BadRequest` where a page of another site could have sent this."""
+    """Raise `BadRequest` if a page of another site could have sent this."""
     if not any(header(scope, name.lower().encode()) for name in PREFLIGHT_HEADERS):
         raise BadRequest(
             "A multipart request must carry one of the headers "
@@ -83,7 +83,7 @@ async def read_multipart(
         if not message.get("more_body", False):
             break
     if not reader.ended:
-        raise BadRequest("The form breaks off before its end.")
+        raise BadRequest("The form is incomplete.")
     return form.request()
 
 
@@ -95,7 +95,7 @@ class _Reader:
         self._name = b""
         self._value = b""
         self._headers: dict[bytes, bytes] = {}
-        # What the last chunk brought: (what to call, with what).
+        # What the last chunk contained: (what to call, with what).
         self._found: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.ended = False
         try:
@@ -139,7 +139,7 @@ class _Reader:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode("utf-8", "replace")
         filename = options.get(b"filename", b"").decode("utf-8", "replace")
-        # As browsers write what would end the header.
+        # As browsers write characters that would end the header.
         for code, character in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
             filename = filename.replace(code, character)
         self._found.append((self._form.begin, (name, filename)))
@@ -155,7 +155,7 @@ class _Reader:
 
 
 class _Form:
-    """The parts of the form, in their order."""
+    """The parts of the form, in order."""
 
     def __init__(
         self, operations_bytes: int, depth: int, file_bytes: int, uploads: list[Upload]
@@ -165,21 +165,21 @@ class _Form:
         self._file_bytes = file_bytes
         self._uploads = uploads
         self._operations: dict[str, Any] | None = None
-        # For each file that is still to come: the places that it goes to.
+        # For each file still to come: the places that it goes to.
         self._awaited: dict[str, list[_Place]] | None = None
         self._part = ""
         self._text = b""
         self._upload: Upload | None = None
 
     async def begin(self, name: str, filename: str) -> None:
-        """A part begins."""
+        """Begin a part."""
         self._part, self._text, self._upload = name, b"", None
         if self._operations is None or self._awaited is None:
             wanted = "operations" if self._operations is None else "map"
             if name != wanted:
                 raise BadRequest(
                     "The form's fields must be `operations`, then `map`, then the files; "
-                    f"`{wanted}` was due, and {json.dumps(name[:50])} came."
+                    f"expected `{wanted}`, got {json.dumps(name[:50])}."
                 )
             return
         places = self._awaited.pop(name, None)
@@ -201,7 +201,7 @@ class _Form:
             raise BadRequest(f"`{self._part}` is longer than {limit:,} bytes.", status=413)
 
     async def end(self) -> None:
-        """The part is complete."""
+        """End the part."""
         if self._upload is not None:
             return
         if self._part == "operations":
@@ -211,13 +211,13 @@ class _Form:
             self._awaited = _places(self._text, self._operations)
 
     def request(self) -> GraphQLRequest:
-        """The whole."""
+        """The complete request."""
         if self._operations is None or self._awaited is None:
             missing = "operations" if self._operations is None else "map"
             raise BadRequest(f"The form has no field `{missing}`.")
         if self._awaited:
             name = next(iter(self._awaited))
-            raise BadRequest(f"`map` names the file {json.dumps(name[:50])}, which did not come.")
+            raise BadRequest(f"`map` names the file {json.dumps(name[:50])}, which was not sent.")
         return request_from_object(self._operations)
 
 
@@ -227,7 +227,7 @@ _Place = tuple[Any, Any]
 
 def _operations(text: bytes, depth: int) -> dict[str, Any]:
     value = parse_json(text, depth, "`operations`")
-    # Read now, so that nobody sends files for what is no request.
+    # Parsed now, so that no files are sent for an invalid request.
     request_from_object(value)
     found: dict[str, Any] = value
     return found

@@ -1,15 +1,15 @@
 """OAuth 2 for standard clients: `POST /auth/token` (RFC 6749) and `POST /auth/revoke` (RFC 7009).
 
 Tokens are those of `sessionCreate` and `sessionRefresh`, by the grant types `password` and
-`refresh_token`. Clients are public: there is no secret that an application in a browser or on a
-phone could keep, so `client_id` is taken and not looked at. Bodies are forms, errors are those of
-the RFC.
+`refresh_token`. Clients are public: an application in a browser or on a phone cannot keep a secret,
+so `client_id` is accepted and ignored. Bodies are forms, and errors are those of the RFC.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,7 +22,6 @@ from auth.limits import Rate, address_of
 from domain.accounts import session as sessions
 from domain.accounts.session import Grant
 from errors import ErrorCode, Failure, RateLimited
-from web.changes import change
 from web.requests import BadRequest, Disconnected, read_body
 from web.runtime import Runtime
 
@@ -30,7 +29,7 @@ log = logging.getLogger("taskloom.oauth")
 
 _LONGEST: Final = 10_000
 _MOST_FIELDS: Final = 20
-# Tokens must stay in no cache (RFC 6749, 5.1).
+# Tokens must not be cached (RFC 6749, 5.1).
 _HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 Form = Mapping[str, str]
@@ -80,9 +79,9 @@ def oauth_routes(runtime: Runtime) -> list[BaseRoute]:
     async def revoke(request: Request) -> Response:
         form = await _form(request)
         text = _field(form, "token")
-        async with change(runtime, request.scope["taskloom.request"]) as work:
-            await sessions.revoke_by_token(work, runtime.services.authenticator, text)
-        # A token that is not known is as good as revoked (RFC 7009, 2.2).
+        revoked = partial(sessions.revoke_by_token, auth=runtime.services.authenticator, token=text)
+        await runtime.change(revoked, request.scope["taskloom.request"])
+        # An unknown token counts as revoked (RFC 7009, 2.2).
         return Response(status_code=200, headers=_HEADERS)
 
     return [
@@ -97,22 +96,22 @@ async def _by_password(runtime: Runtime, request: Request, form: Form) -> Grant:
     await services.limits.take(Rate.LOGIN_FROM_ADDRESS, address_of(info))
     account = await sessions.account_of(services.authenticator, login)
     await services.limits.take(Rate.LOGIN_OF_ACCOUNT, account)
-    async with change(runtime, info) as work:
-        return await sessions.create(
-            work,
-            services.authenticator,
-            login=login,
-            password=password,
-            device_name=form.get("device_name"),
-        )
+    created = partial(
+        sessions.create,
+        auth=services.authenticator,
+        login=login,
+        password=password,
+        device_name=form.get("device_name"),
+    )
+    return await runtime.change(created, info)
 
 
 async def _by_refresh_token(runtime: Runtime, request: Request, form: Form) -> Grant:
     refresh_token = _field(form, "refresh_token")
-    async with change(runtime, request.scope["taskloom.request"]) as work:
-        return await sessions.refresh(
-            work, runtime.services.authenticator, refresh_token=refresh_token
-        )
+    refreshed = partial(
+        sessions.refresh, auth=runtime.services.authenticator, refresh_token=refresh_token
+    )
+    return await runtime.change(refreshed, request.scope["taskloom.request"])
 
 
 async def _form(request: Request) -> Form:
@@ -127,7 +126,7 @@ async def _form(request: Request) -> Form:
             body, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
         )
     except (ValueError, BadRequest):
-        raise OAuthError("invalid_request", "The body is not a short form in UTF-8.") from None
+        raise OAuthError("invalid_request", "The body must be a short form in UTF-8.") from None
     form = dict(pairs)
     if len(form) != len(pairs):
         raise OAuthError("invalid_request", "A parameter is given more than once.")
@@ -144,7 +143,7 @@ def _field(form: Form, name: str) -> str:
 def _in_terms_of_oauth(
     route: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Every failure as the RFC has it; a fault is told by the gate."""
+    """Answer failures as the RFC defines; faults are handled by `web.middleware`."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -154,15 +153,15 @@ def _in_terms_of_oauth(
         except Disconnected:
             return Response(status_code=400)
         except Failure as failure:
-            told = _of_failure(failure)
-            return _json(told.body, told.status, told.headers)
+            reply = _of_failure(failure)
+            return _json(reply.body, reply.status, reply.headers)
 
     return answer
 
 
 def _of_failure(failure: Failure) -> OAuthError:
     if isinstance(failure, RateLimited):
-        # The one registered code that says so (RFC 8628).
+        # The only registered code for it (RFC 8628).
         return OAuthError(
             "slow_down",
             failure.message,

@@ -1,4 +1,4 @@
-"""Whose pages may call the API: the rule for CORS and for WebSockets."""
+"""Which origins' pages may call the API: the rule for CORS and for WebSockets."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Origins:
         return origin in self._listed or (self._local and _LOCAL.fullmatch(origin) is not None)
 
     def allows_socket(self, origin: str, host: str | None) -> bool:
-        """Whether pages of this origin may open a WebSocket, to which CORS does not apply: those
-        that may call the API, and our own, by the request's `Host` or the public address.
+        """Whether pages of this origin may open a WebSocket, to which CORS does not apply: the
+        allowed origins, and our own, by the request's `Host` or the public address.
         """
         netloc = urlsplit(origin).netloc.lower()
         own = {self._own, (host or "").lower()} - {""}

@@ -1,7 +1,7 @@
-"""The few small pages that the server shows by itself: where the links of mails lead.
+"""The small pages that the server shows itself: the targets of links in mails.
 
-Programs that check the links of mails open them too, so opening one (GET) changes nothing: it shows
-a page with a button, which sends the same address by POST.
+Programs that check links in mails open them too, so opening one (GET) changes nothing: it shows a
+page with a button, which sends the same address by POST.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 
 from starlette.responses import HTMLResponse, Response
 
-# The address has a token in it: it goes to no other site, and stays in no cache.
+# The address contains a token: it must not reach other sites or caches.
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 def button(label: str, action: str = "") -> str:
-    """A form that posts to `action`, or to the page's own address, token and all."""
+    """A form that posts to `action`, or to the page's own address, including the token."""
     target = f' action="{escape(action, quote=True)}"' if action else ""
     return f'<form method="post"{target}><button>{escape(label)}</button></form>'
 
 
 def page(title: str, body: str, status: int = 200, *, leads_to: str | None = None) -> Response:
-    """A page. `body` is HTML. `leads_to`: another site that its form is redirected to at last."""
-    # Browsers hold a form to this policy after a redirect as well.
+    """A page. `body` is HTML. `leads_to`: another site that its form finally redirects to."""
+    # Browsers apply this policy to redirects of a form as well.
     targets = "'self'"
     if leads_to is not None:
         parts = urlsplit(leads_to)

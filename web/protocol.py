@@ -1,11 +1,11 @@
-"""What bounds a connection before there is a request: sizes of headers, and deadlines.
+"""Limits on a connection before there is a request: sizes of headers, and deadlines.
 
-uvicorn with httptools has no such limits: it keeps any number of headers of any size, and waits for
-the rest of a request for ever. A connection that breaks a limit is told why (408, 414, 431) and is
-closed. What it still sends is thrown away for a second, since a client that is cut off while it
-sends never reads the answer.
+uvicorn with httptools has no such limits: it keeps any number of headers of any size, and waits
+forever for the rest of a request. A connection that exceeds a limit is told why (408, 414, 431) and
+closed. What it still sends is discarded for a second, since a client that is cut off while sending
+never reads the answer.
 
-One timer for each connection looks after all of its deadlines, so that a request costs none.
+One timer per connection checks all of its deadlines, so that a request costs none.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from errors import ErrorCode
 from settings import LimitSettings
 
 _LINGER_SECONDS: Final = 1.0
-# What surrounds the bytes of a body: the sizes of chunks, of which the smallest have one byte and
-# take five to say so, and fields after the last chunk.
+# What surrounds the bytes of a body: the sizes of chunks (the smallest have one byte and take five
+# to say so), and fields after the last chunk.
 _AROUND_A_BYTE: Final = 8
-# Frames of one WebSocket message. Those of browsers have one frame, or a few where it is long.
+# Frames of one WebSocket message. Browsers send one, or a few for a long message.
 _MOST_FRAMES: Final = 1_000
 
 
@@ -64,7 +64,7 @@ class LimitedHttp(HttpToolsProtocol):
     # --- sizes ------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of any part of any number of requests."""
+        """Receive bytes, of any part of any number of requests."""
         if self._refused:
             return
         self._latest = len(data)
@@ -97,12 +97,12 @@ class LimitedHttp(HttpToolsProtocol):
             self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; fields that come after a body mean nothing to anybody and are let go."""
+        """A header; fields after a body are ignored."""
         if self._head_since is not None:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Check what came of the request, before anything is made of it."""
+        """Check what has arrived, before the request is processed."""
         self._check_head()
         self._head_since, self._head_begun = None, False
         self._fed_since_head = self._body_bytes = 0
@@ -140,27 +140,27 @@ class LimitedHttp(HttpToolsProtocol):
     # --- deadlines --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look after the connection."""
+        """Start checking the connection."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(self._limits.headers_seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to look after any more."""
+        """Stop checking the connection."""
         self._stop_looking()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on another protocol has the connection, and deadlines of its own."""
+        """From here on another protocol handles the connection, with its own deadlines."""
         self._stop_looking()
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
-        """The client does not take what was written."""
+        """The client does not read what was written."""
         self._writing_stopped_at = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         self._writing_stopped_at = None
         super().resume_writing()
 
@@ -170,7 +170,7 @@ class LimitedHttp(HttpToolsProtocol):
             self._timer = None
 
     def _look(self) -> None:
-        """Close the connection if a deadline has passed; else look again when the next one does."""
+        """Close the connection if a deadline has passed; otherwise check again at the next one."""
         limits, now = self._limits, self.loop.time()
         deadline = now + limits.headers_seconds
         if self._head_since is not None:
@@ -194,7 +194,7 @@ class LimitedHttp(HttpToolsProtocol):
                 self.transport.abort()
                 return
         elif self._waits_for_nothing():
-            # Some line ends came, which begin no request and stopped the time for the next one.
+            # Only line ends arrived, which begin no request and stopped the clock for the next one.
             self._head_since, self._head_bytes = now, 0
         self._timer = self.loop.call_at(min(deadline, now + limits.headers_seconds), self._look)
 
@@ -215,7 +215,7 @@ class LimitedHttp(HttpToolsProtocol):
     # --- refusing ---------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser could not read, in the form of every other error."""
+        """Report a parse error, in the form of all other errors."""
         if not self._refused:
             self._refuse(400, msg)
 
@@ -258,7 +258,7 @@ def _answer(status: int, message: str, extra: dict[str, Any]) -> bytes:
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):
-    """Of one message only the bytes are limited by uvicorn, and a frame may have none."""
+    """Limits the frames of a message: uvicorn limits only its bytes, and a frame may have none."""
 
     def handle_cont(self, event: Frame) -> None:
         """One more frame of a message."""

@@ -1,7 +1,7 @@
-"""Reading a GraphQL request from bytes that anybody may have sent.
+"""Parse a GraphQL request from untrusted bytes.
 
-Whatever is not a request is a `BadRequest` with the HTTP status that says so; nothing that a
-client can send ends in a fault. The same rules hold for the parameters of a `subscribe` message.
+Anything that is not a request is a `BadRequest` with the matching HTTP status; nothing that a
+client can send ends in a fault. The same rules hold for the payload of a `subscribe` message.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from graph.request.execution import GraphQLRequest
 
 # How many times the limit is read before a body that is too long is cut off.
 _PATIENCE: Final = 10
-# How deep orjson reads; what it says of anything deeper begins so.
+# orjson's depth limit; its message for anything deeper begins with this.
 _PARSED_LEVELS: Final = 1_024
 _TOO_DEEP_TO_PARSE: Final = "depth limit exceeded"
 _PARAMETERS: Final = ("query", "operationName", "variables", "extensions")
 
 
 class BadRequest(Failure):
-    """The request cannot be understood; `status` is the HTTP status, `extra` stands in the error's
+    """The request is invalid; `status` is the HTTP status, `extra` goes into the error's
     `extensions`.
     """
 
@@ -45,11 +45,11 @@ class BadRequest(Failure):
 
 
 class Disconnected(Exception):  # noqa: N818 - what the client is
-    """The client went away before its request was complete."""
+    """The client left before its request was complete."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """A request header's value, or None. Names are lower case, as ASGI has them."""
+    """A request header's value, or None. Names are in lower case, as in ASGI."""
     for key, value in scope["headers"]:
         if key == name:
             text: str = value.decode("latin-1")
@@ -58,10 +58,10 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """The request's body. Raises `BadRequest` (413) where it is longer than `limit` bytes.
+    """The request's body. Raises `BadRequest` (413) if it is longer than `limit` bytes.
 
-    What is too long is read on for a while and thrown away: a client that is cut off while it
-    sends never reads why.
+    A body that is too long is read on for a while and discarded: a client that is cut off while
+    sending never reads why.
     """
     chunks: list[bytes] = []
     size = 0
@@ -87,8 +87,8 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 
 def check_content_type(content_type: str | None) -> None:
-    """Only JSON, in UTF-8: any other type could come from a form on somebody else's page. Forms
-    with files have a guard of their own (`web.multipart`).
+    """Accept only JSON, in UTF-8: any other type could come from a form on another site. Forms with
+    files have their own protection (`web.multipart`).
     """
     if content_type == "application/json":
         return
@@ -111,7 +111,7 @@ def request_from_json(body: bytes, depth: int) -> GraphQLRequest:
 def request_from_query(query_string: bytes, depth: int) -> GraphQLRequest:
     """The request in the parameters of a GET. Raises `BadRequest`."""
     try:
-        # A percent sign and two digits may spell anything; only UTF-8 is text.
+        # Percent-encoding can spell any bytes; only UTF-8 is text.
         pairs = parse_qsl(
             query_string.decode("ascii"),
             keep_blank_values=True,
@@ -136,8 +136,8 @@ def request_from_query(query_string: bytes, depth: int) -> GraphQLRequest:
 def parse_json(text: bytes, depth: int, what: str) -> Any:
     """JSON of at most `depth` levels. Raises `BadRequest`.
 
-    Numbers beyond 64 bits become floats, and fail as such wherever an integer is wanted; those
-    beyond a double, and lone surrogates, are refused by orjson.
+    Numbers beyond 64 bits become floats, which fail where an integer is expected; those beyond a
+    double, and lone surrogates, are rejected by orjson.
     """
     try:
         value = orjson.loads(text)
@@ -146,7 +146,7 @@ def parse_json(text: bytes, depth: int, what: str) -> Any:
             # As far as it was read; there may be more.
             raise _too_deep(what, _PARSED_LEVELS + 1, depth) from None
         raise BadRequest(f"{what} is not valid JSON: {error}.") from None
-    # What has not even so many brackets cannot be deeper; that is nearly every request.
+    # A text without that many brackets cannot be deeper; that is nearly every request.
     if text.count(b"{") + text.count(b"[") > depth:
         levels = _levels(value)
         if levels > depth:
@@ -191,7 +191,7 @@ def request_from_object(value: Any) -> GraphQLRequest:
     return GraphQLRequest(
         query=query,
         variables=value.get("variables"),
-        # Some clients send an empty name where they have none.
+        # Some clients send an empty name instead of none.
         operation_name=operation_name or None,
         extensions=value.get("extensions"),
     )

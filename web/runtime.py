@@ -6,8 +6,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from auth.request import RequestInfo
+from auth.viewer import NOBODY, Viewer
+from domain.work import Act
 from graph.core.context import Services
 from graph.request.deadlines import Deadlines
 from graph.request.execution import Executor
@@ -15,17 +18,20 @@ from settings import Settings
 from web.connections import Connections
 from web.metrics import Metrics
 
-# How long a client may take no byte of a stream before it is let go; it resumes by its last cursor.
+# How long a client may read nothing of a stream before it is disconnected; it resumes by its last
+# cursor.
 SEND_SECONDS: Final = 45.0
-# How long a task that was cancelled is waited for.
+# How long a cancelled task is awaited.
 _END_SECONDS: Final = 5.0
+
+T = TypeVar("T")
 
 log = logging.getLogger("taskloom.web")
 
 
 @dataclass(slots=True)
 class Runtime:
-    """Made with the application; `services` are there from its start to its end."""
+    """Made with the application; `services` exist from its start to its end."""
 
     settings: Settings
     executor: Executor
@@ -34,12 +40,12 @@ class Runtime:
     # Around each message of a stream.
     sending: Deadlines = field(default_factory=lambda: Deadlines(SEND_SECONDS))
     _services: Services | None = None
-    # Mutations whose client left run on to their end; held here, since asyncio would drop them.
+    # Mutations whose client left run to their end; kept here, since asyncio would drop them.
     _detached: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def started(self) -> bool:
-        """Whether the application is between its start and its end."""
+        """Whether the application has started and not ended."""
         return self._services is not None
 
     @property
@@ -53,15 +59,21 @@ class Runtime:
     def services(self, value: Services | None) -> None:
         self._services = value
 
+    async def change(self, act: Act[T], request: RequestInfo, viewer: Viewer = NOBODY) -> T:
+        """What `act` returns, committed in a transaction: for routes other than GraphQL."""
+        services = self.services
+        now = services.clock()
+        return await services.transactions.run(act, viewer, now=now, request=request)
+
     async def finish(self) -> None:
-        """End the streams, and wait for what goes on without its client."""
+        """End the streams, and wait for mutations that run without their client."""
         self.connections.stop()
         if self._detached:
             await asyncio.wait(self._detached, timeout=self.settings.graphql.operation_seconds)
 
     async def end(self, *tasks: asyncio.Task[Any]) -> None:
-        """Cancel tasks and wait until they have ended, but not for ever: they cannot be waited for
-        if they wait for something that never ends. What they raise is of no interest.
+        """Cancel tasks and wait until they end, but not forever, since one may wait for something
+        that never ends. Their exceptions are ignored.
         """
         for task in tasks:
             task.cancel()
@@ -69,11 +81,11 @@ class Runtime:
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=_END_SECONDS)
             for task in pending:
-                log.warning("a task does not end: %r", task)
+                log.warning("a cancelled task does not end: %r", task)
                 self.detach(task)
 
     def detach(self, work: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
-        """Let something go on that nobody waits for any more."""
+        """Let something continue that nobody waits for."""
         task = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)

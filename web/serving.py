@@ -1,7 +1,7 @@
-"""Running the application: the socket, the processes, their end.
+"""Run the application: its socket, its processes, its end.
 
-uvicorn does the work. What it leaves to us: the socket is bound before anything else is started,
-the children of a parent that was killed do not live on, and a reload watches our own files.
+uvicorn does most of it. The rest: the socket is bound before anything else starts, the children of
+a killed parent end, and a reload watches only our own files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def listen(settings: ServerSettings) -> socket.socket:
-    """Bind the server's address; raises `OSError` where that cannot be."""
+    """Bind the server's address; raises `OSError` if that fails."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,8 +57,8 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
         log_level=_of_libraries(server),
         timeout_graceful_shutdown=server.shutdown_seconds,
         backlog=2048,
-        # A busy machine may leave a process without an answer for longer than the five seconds that
-        # uvicorn would wait before it kills it.
+        # On a busy machine, a process may not answer for longer than the five seconds after which
+        # uvicorn would kill it.
         timeout_worker_healthcheck=30,
         **protocol_options(settings.limits),
     )
@@ -71,24 +71,25 @@ def run_server(settings: Settings, listener: socket.socket, *, reload: bool) -> 
 
 
 def protocol_options(limits: LimitSettings) -> dict[str, Any]:
-    """How uvicorn is to speak with clients; its tests have the same."""
+    """Uvicorn's configuration; also used by its tests."""
     return {
         "http": http_protocol(limits),
         "ws": LimitedWebSocket,
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        # uvicorn believes every process of this machine; the application believes whom it is told.
+        # uvicorn trusts every process of this machine; the application trusts the configured
+        # proxies.
         "proxy_headers": False,
-        # A message over a WebSocket is a request's body too.
+        # A message over a WebSocket is a request body too.
         "ws_max_size": limits.body_bytes,
-        # Compression would hold 300 kB of memory for each connection.
+        # Compression would use 300 kB of memory for each connection.
         "ws_per_message_deflate": False,
     }
 
 
 class _Reloader(StatReload):
-    """Watches our own files only: uvicorn's would walk through the whole environment."""
+    """Watches our own files only: uvicorn's would scan the whole environment."""
 
     def iter_py_files(self) -> Iterator[Path]:
         for path in _ROOT.iterdir():
@@ -99,7 +100,7 @@ class _Reloader(StatReload):
 
 
 def end_with_parent() -> None:
-    """Stop a child process when its parent was killed, or it would hold the port for ever."""
+    """Stop a child process when its parent was killed; otherwise it would hold the port forever."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -107,7 +108,7 @@ def end_with_parent() -> None:
     def watch() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        # Whatever hangs must not keep it: nobody is left who could end it.
+        # Nothing may keep it: nobody is left who could end it.
         time.sleep(_END_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -115,23 +116,23 @@ def end_with_parent() -> None:
 
 
 class LogFormatter(logging.Formatter):
-    """Writes exceptions, as arguments and with their tracebacks, as `db.faults.described` does."""
+    """Formats exceptions, as arguments and with tracebacks, as `db.faults.described` does."""
 
     def __init__(self, format: str | None = None, *, messages: bool = True) -> None:  # noqa: A002 - as `logging` calls it
         super().__init__(format)
         self._messages = messages
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Format one record."""
         record = copy.copy(record)
-        # It may hold what another formatter made of the exception.
+        # It may contain what another formatter made of the exception.
         record.exc_text = None
         if isinstance(record.args, tuple):
             record.args = tuple(self._plain(argument) for argument in record.args)
         return super().format(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is the library's
-        """The traceback, from the innermost cause on."""
+        """The traceback, starting from the root cause."""
         parts: list[str] = []
         seen: set[int] = set()
         error: BaseException | None = ei[1]
@@ -153,11 +154,11 @@ def _of_libraries(settings: ServerSettings) -> str:
 
 
 def configure_logging(settings: ServerSettings) -> None:
-    """One line a message on standard error, in every process of ours alike. What users write is not
-    in it; in production exceptions are told by their class and place alone.
+    """Log one line per message on standard error, alike in every process. It contains nothing that
+    users wrote; in production, exceptions are logged by class and place only.
 
-    The level `debug` is for our own messages: of libraries it would have the frames of WebSockets,
-    with tokens and texts in them, and hundred thousand lines for one long comment.
+    The level `debug` applies to our own messages: libraries would log the frames of WebSockets,
+    with tokens and texts, and a hundred thousand lines for one long comment.
     """
     logging.config.dictConfig(
         {
@@ -174,7 +175,7 @@ def configure_logging(settings: ServerSettings) -> None:
             "root": {"level": _of_libraries(settings).upper(), "handlers": ["stderr"]},
             "loggers": {
                 "taskloom": {"level": settings.log_level.upper()},
-                # Alembic tells each step as information; `migrate` tells what matters.
+                # Alembic logs each step at level info; `migrate` reports what matters.
                 "alembic": {"level": "WARNING"},
             },
         }

@@ -1,8 +1,7 @@
-"""Hearing early that the server is to stop.
+"""Notice early that the server is to stop.
 
-uvicorn tells an application so only after the last response has ended, for which event streams
-would wait for ever. So we listen to the signals ourselves, before uvicorn's own handlers, which are
-called after ours.
+uvicorn tells an application only after the last response has ended, for which event streams would
+wait forever. So we handle the signals ourselves, and then call uvicorn's own handlers.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def before_shutdown(stop: Callable[[], None]) -> Iterator[None]:
         if callable(earlier):
             earlier(number, frame)
 
-    # Signals are the main thread's; a server in another thread is stopped by whoever runs it.
+    # Signals belong to the main thread; a server in another thread is stopped by its owner.
     with contextlib.suppress(ValueError):
         for number in (int(signal.SIGTERM), int(signal.SIGINT)):
             previous[number] = signal.getsignal(number)

@@ -1,9 +1,8 @@
-"""The parts that `taskloom serve` has started, and starts again when they die.
+"""Restarts the parts of `taskloom serve` when they die.
 
-A thread of the first process looks at them twice a second. One that has died is started again at
-once, then after one second, two, four and so on up to a minute, until it has lived for a minute.
-How they stand is written into a file that the processes of the server read, for `/health/ready` and
-`/metrics`.
+A thread of the first process checks them twice a second. A part that has died is restarted at once,
+then after one second, two, four and so on up to a minute, until it has lived for a minute. The
+state is written to a file that the server's processes read, for `/health/ready` and `/metrics`.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ log = logging.getLogger("taskloom.supervision")
 _VARIABLE: Final = "_TASKLOOM_SUPERVISION"
 _EVERY: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
-# Whoever lives so long has recovered.
+# A part that lives this long has recovered.
 _WELL_AFTER: Final = 60.0
 
 
 class State(NamedTuple):
-    """How one part stands: whether it lives, and how often it was started again."""
+    """The state of one part: whether it lives, and how often it was restarted."""
 
     alive: bool
     restarts: int
@@ -48,7 +47,7 @@ class _Part:
 
 
 class Supervisor:
-    """One in the first process of a server; used as a context, in which the thread runs."""
+    """One in the first process of a server; a context manager, in which the thread runs."""
 
     def __init__(self) -> None:
         self._parts: dict[str, _Part] = {}
@@ -73,14 +72,14 @@ class Supervisor:
     def watching(
         self, name: str, alive: Callable[[], bool], start: Callable[[], None]
     ) -> Iterator[None]:
-        """Start a part again whenever it is not alive, until the block ends."""
+        """Restart a part whenever it is not alive, until the block ends."""
         with self._lock:
             self._parts[name] = _Part(alive, start, started_at=time.monotonic())
             self._write()
         try:
             yield
         finally:
-            # Waits for a start that is under way, so that none comes after the end.
+            # Waits for a start that is under way, so that none follows the end.
             with self._lock:
                 del self._parts[name]
 
@@ -102,7 +101,7 @@ class Supervisor:
             return
         if now < part.not_before:
             return
-        log.error("the %s has died and is started again", name)
+        log.error("the %s died and is being restarted", name)
         part.restarts += 1
         part.pause = min(max(1.0, 2 * part.pause), _LONGEST_PAUSE)
         part.not_before = now + part.pause
@@ -110,7 +109,7 @@ class Supervisor:
         try:
             part.start()
         except Exception:
-            log.exception("the %s could not be started; once more in %g s", name, part.pause)
+            log.exception("the %s could not be started; retrying in %g s", name, part.pause)
         part.started_at = time.monotonic()
         part.lives = part.alive()
 
@@ -124,7 +123,7 @@ class Supervisor:
 
 
 def states() -> dict[str, State]:
-    """How the parts stand; nothing where this process belongs to no supervised server."""
+    """The state of the parts; empty if this process belongs to no supervised server."""
     file = os.environ.get(_VARIABLE)
     if file is None:
         return {}

@@ -1,7 +1,7 @@
-"""`/unsubscribe`: no more mail, for whoever holds a mail and is not signed in.
+"""`/unsubscribe`: stop mails without signing in.
 
-Programs that check the links of mails open them too, so opening it (GET) only asks; the button and
-the mail programs' one click (RFC 8058) both send a POST.
+Programs that check links in mails open them too, so opening it (GET) only asks; the button and the
+one-click unsubscription of mail programs (RFC 8058) both send a POST.
 """
 
 from __future__ import annotations
@@ -15,31 +15,27 @@ from starlette.routing import BaseRoute, Route
 
 from auth.links import UnsubscribeLinks, Unsubscription
 from auth.request import RequestInfo
-from auth.viewer import NOBODY
 from db.models import NotificationKind
 from domain.notifications.notification import named, stop_mail
-from domain.work import begin
 from web.pages import button, page
 from web.runtime import Runtime
 
 
 def unsubscribe_routes(runtime: Runtime) -> list[BaseRoute]:
-    """The page, and what its buttons and mail programs send."""
+    """The page, and the target of its buttons and of mail programs."""
     links = UnsubscribeLinks(runtime.settings)
 
     async def unsubscribe(request: Request) -> Response:
         token = request.query_params.get("token", "")
         wanted = links.verified(token)
         if wanted is None:
-            return _page("<p>This link is not valid.</p>", 400)
+            return _page("<p>This link is invalid.</p>", 400)
         if request.method != "POST":  # GET, and HEAD with it
             return _page(_question(token, wanted))
         kinds = None if request.query_params.get("all") == "1" else _kinds(wanted)
         info = RequestInfo(id=uuid4().hex)
-        services = runtime.services
-        async with begin(services.database, NOBODY, now=services.clock(), request=info) as work:
-            await stop_mail(work, wanted.user_id, kinds)
-        return _page("<p>You will get no more of these mails.</p>")
+        await runtime.change(lambda work: stop_mail(work, wanted.user_id, kinds), info)
+        return _page("<p>You will no longer receive these mails.</p>")
 
     return [Route("/unsubscribe", unsubscribe, methods=["GET", "POST"])]
 
@@ -52,8 +48,8 @@ def _kinds(wanted: Unsubscription) -> list[NotificationKind]:
 def _question(token: str, wanted: Unsubscription) -> str:
     kinds = _kinds(wanted)
     address = f"/unsubscribe?{urlencode({'token': token})}"
-    some = button(f"No more mail about {named(kinds)}", address) if kinds else ""
-    return some + button("No more notifications by mail at all", f"{address}&all=1")
+    some = button(f"Unsubscribe from mails about {named(kinds)}", address) if kinds else ""
+    return some + button("Unsubscribe from all notifications by mail", f"{address}&all=1")
 
 
 def _page(body: str, status: int = 200) -> Response:

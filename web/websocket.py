@@ -1,13 +1,13 @@
-"""`/graphql` over a WebSocket: the protocol graphql-transport-ws, all of it.
+"""`/graphql` over a WebSocket: the whole protocol graphql-transport-ws.
 
-One connection carries many operations, each under an id that the client chose. What breaks the
-protocol closes the connection with the code that the protocol names and a reason; what is wrong
-with one operation is an `error` for its id and harms no other. Every operation, and every delivery
-of a subscription, gets a fresh context with the rights of that moment; what the connection itself
-keeps is the credentials, which a `sessionRefresh` sent over it renews.
+One connection carries many operations, each under an ID chosen by the client. A violation of the
+protocol closes the connection with the protocol's code and a reason; an error in one operation is
+an `error` for its ID and harms no other. Every operation, and every delivery of a subscription,
+gets a fresh context with the rights of that moment; the connection itself keeps only the
+credentials, which a `sessionRefresh` sent over it renews.
 
-Messages are read one after the other, operations run beside each other, and writing is one at a
-time. A client that takes nothing for a while is let go; a subscriber's cursor finds what it missed.
+Messages are read one after the other, operations run concurrently, and writes are serialized. A
+client that reads nothing for a while is disconnected; its cursor finds what it missed.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ log = logging.getLogger("taskloom.streams")
 
 PROTOCOL: Final = "graphql-transport-ws"
 INIT_SECONDS: Final = 10.0
-# How long a client may be silent before it is pinged, and then before it is let go.
+# How long a client may be silent before it is pinged, and then before it is disconnected.
 PING_SECONDS: Final = 25.0
 SILENCE_SECONDS: Final = 60.0
-# Messages of a connection, or deliveries of one subscription, after which others have their turn.
+# Messages of a connection, or deliveries of one subscription, after which other tasks run.
 _TURN: Final = 8
 _LONGEST_ID: Final = 255
 
@@ -60,7 +60,7 @@ SILENT: Final = 4499
 
 
 class Closed(Exception):  # noqa: N818 - what the connection becomes
-    """The connection is to be closed with this code and reason."""
+    """Close the connection with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -77,7 +77,7 @@ class GraphQLOverWebSocket:
         self._origins = Origins(runtime.settings.server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, from its handshake to its end."""
+        """One connection, from handshake to end."""
         if (await receive())["type"] != "websocket.connect":
             return
         origin = header(scope, b"origin")
@@ -85,7 +85,7 @@ class GraphQLOverWebSocket:
             await _refuse_origin(scope, send)
             return
         if PROTOCOL not in scope.get("subprotocols", ()):
-            # Accepted first: a browser tells its page no code of a handshake that was refused.
+            # Accepted first: a browser tells its page no code of a refused handshake.
             await send({"type": "websocket.accept"})
             reason = f"Subprotocol not acceptable; use {PROTOCOL}"
             await send({"type": "websocket.close", "code": NOT_ACCEPTABLE, "reason": reason})
@@ -99,7 +99,7 @@ async def _refuse_origin(scope: Scope, send: Send) -> None:
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": FORBIDDEN})
         return
-    message = "Pages of this origin may not connect. Allowed are those of TASKLOOM_CORS_ORIGINS."
+    message = "This origin is not allowed to connect; TASKLOOM_CORS_ORIGINS lists those that are."
     error = {"message": message, "extensions": {"code": ErrorCode.FORBIDDEN.value}}
     body = orjson.dumps({"errors": [error]})
     headers = [
@@ -112,7 +112,7 @@ async def _refuse_origin(scope: Scope, send: Send) -> None:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """An operation that has not ended. `quiet`: the client wants to hear no more of it."""
+    """An operation that has not ended. `quiet`: the client wants no more of it."""
 
     task: asyncio.Task[None] | None = None
     kind: OperationType | None = None
@@ -140,25 +140,25 @@ class _Connection:
     # --- web.connections.Stream -------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Ping a silent client, and let go of one that does not answer."""
+        """Ping a silent client, and disconnect one that does not answer."""
         if now - self._heard_at > SILENCE_SECONDS:
-            self._close(SILENT, "Nothing was heard from you; no pong either")
+            self._close(SILENT, "No pong received")
         elif now - max(self._heard_at, self._pinged_at) > PING_SECONDS:
             self._pinged_at = now
             self._runtime.detach(self._write({"type": "ping"}))
 
     def expire(self) -> None:
-        """Clients come back after this code, with fresh credentials if they have any."""
+        """Clients reconnect after this code, with fresh credentials if they have any."""
         self._close(FORBIDDEN, "The credentials are no longer valid; sign in again")
 
     def going_away(self) -> None:
-        """The server stops; clients come back."""
+        """The server is stopping; clients reconnect."""
         self._close(GOING_AWAY, "The server is going away; connect again")
 
     # --- web.connections.Waiting ------------------------------------------------------------------
 
     def refuse(self, failure: Failure) -> None:
-        """Too many of this address wait as it does."""
+        """Too many sockets of this address are waiting."""
         self._close(TRY_AGAIN, failure.message)
 
     def _close(self, code: int, reason: str) -> None:
@@ -168,7 +168,7 @@ class _Connection:
     # --- the connection ---------------------------------------------------------------------------
 
     async def serve(self, receive: Receive, init_seconds: float) -> None:
-        """Until either side closes."""
+        """Serve until either side closes."""
         loop = asyncio.get_running_loop()
         timer = loop.call_later(
             init_seconds, self._close, INIT_TIMEOUT, "Connection initialisation timeout"
@@ -199,10 +199,10 @@ class _Connection:
             async with asyncio.timeout(5):
                 await self._send(message)
         except (OSError, RuntimeError, TimeoutError):
-            log.debug("connection %s was gone before it was closed", self._info.id)
+            log.debug("connection %s had ended before it was closed", self._info.id)
 
     async def _abandon(self, reader: asyncio.Task[None]) -> None:
-        """End what still runs. A mutation goes on to its end, since it may be half done."""
+        """End what still runs. A mutation continues to its end, since it may be half done."""
         tasks = [reader]
         for operation in self._open.values():
             operation.quiet = True
@@ -224,7 +224,7 @@ class _Connection:
                     return
                 self._heard_at = loop.time()
                 received += 1
-                # Thousands of short messages may have come at once, and waited for nothing.
+                # Thousands of short messages may arrive at once, without waiting for anything.
                 if received % _TURN == 0:
                     await asyncio.sleep(0)
                 await self._handle(self._parse(message), timer)
@@ -239,11 +239,11 @@ class _Connection:
         if text is None:
             raise Closed(BAD_MESSAGE, "Messages must be text frames")
         limits = self._runtime.settings.limits
-        # Never more bytes than this many characters could be: measured exactly only when near.
+        # Never more bytes than this many characters can have: measured exactly only when near.
         if len(text) > limits.body_bytes or len(text.encode()) > limits.body_bytes:
             raise Closed(TOO_BIG, f"A message may have {limits.body_bytes:,} bytes")
         try:
-            # A request stands two levels deep in its message.
+            # A request is two levels deep in its message.
             value = parse_json(text.encode(), limits.json_depth + 2, "The message")
         except (BadRequest, UnicodeEncodeError) as error:
             raise Closed(BAD_MESSAGE, str(error)) from None
@@ -253,7 +253,7 @@ class _Connection:
 
     async def _handle(self, message: dict[str, Any], timer: asyncio.TimerHandle) -> None:
         kind = message.get("type")
-        # Asked first: a list or an object cannot be looked for among the types that there are.
+        # Checked first: a list or an object cannot be looked up among the types.
         if not isinstance(kind, str):
             raise Closed(BAD_MESSAGE, "A message must have a `type`, a string")
         if kind == "subscribe":
@@ -360,7 +360,7 @@ class _Connection:
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             answer = refusal(error, info.id)
         finally:
-            # Free before the client is told that it is over, so that it may use the id again.
+            # Freed before the client is told that it has ended, so that it can reuse the ID.
             if self._open.get(id_) is operation:
                 del self._open[id_]
         self._runtime.metrics.operation(name, "ws", answer, started)
@@ -386,7 +386,7 @@ class _Connection:
     async def _stream(
         self, id_: str, operation: _Open, prepared: Prepared, admitted: Context
     ) -> Answer:
-        """Send every delivery; the answer at the end says whether the stream failed."""
+        """Send every delivery; the last answer says whether the stream failed."""
 
         async def fresh() -> Context:
             return await self._context(admitted.request)
@@ -409,7 +409,7 @@ class _Connection:
 
     async def _context(self, info: RequestInfo, *, public: bool = False) -> Context:
         """A context for one operation or delivery. Credentials that are no longer valid end the
-        connection, except for what the signed-out may do as well, such as to renew them.
+        connection, except for what works signed out, such as renewing them.
         """
         services = self._runtime.services
         try:
@@ -428,10 +428,10 @@ class _Connection:
                     if not self._closing.done():
                         await self._send({"type": "websocket.send", "text": text})
         except TimeoutError:
-            self._close(SILENT, "You take no messages; connect again with your last cursor")
+            self._close(SILENT, "Client too slow; connect again with your last cursor")
         except OSError:
-            # The client is gone; the reader hears of it too.
-            log.debug("connection %s is gone", self._info.id)
+            # The client is gone; the reader notices it too.
+            log.debug("connection %s has ended", self._info.id)
 
 
 def _full(limit: int) -> Failure:
@@ -443,7 +443,7 @@ def _full(limit: int) -> Failure:
 
 
 def _authorization(payload: dict[str, Any]) -> str | None:
-    """The credentials in `connectionParams`, where clients write the header's name either way."""
+    """The credentials in `connectionParams`; clients write the header's name in either case."""
     for name, value in payload.items():
         if name.lower() == "authorization" and value is not None:
             if not isinstance(value, str):

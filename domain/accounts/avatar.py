@@ -9,35 +9,35 @@ from uuid import UUID
 
 from db.models import User
 from domain import stored_file
-from domain.stored_file import BeginWork
-from domain.work import Work
+from domain.work import Transact, Work
 from events.kinds import EventKind
 from files.service import Files
 from files.upload import Upload
 
 
 @asynccontextmanager
-async def staged(begin_work: BeginWork, files: Files, upload: Upload) -> AsyncIterator[UUID]:
+async def staged(transact: Transact, files: Files, upload: Upload) -> AsyncIterator[UUID]:
     """The file of a new avatar, stored for as long as the block lasts, and longer if it is set.
 
     Raises `FILE_EMPTY`, `FILE_TOO_LARGE`, `IMAGE_INVALID` and `IMAGE_TOO_LARGE`.
     """
     files.check_size(upload.size)
     pictures = await files.images.avatar(upload.bytes())
-    async with begin_work() as work:
-        file = await stored_file.reserve(work)
+    file = await transact(stored_file.reserve)
     try:
         for name, data in pictures.items():
             await files.store.put(file.id, name, data)
         yield file.id
     except BaseException:
-        await stored_file.tidy(_remove_unless_set(begin_work, files, file.id))
+        await stored_file.tidy(_remove_unless_set(transact, files, file.id))
         raise
 
 
-async def _remove_unless_set(begin_work: BeginWork, files: Files, file_id: UUID) -> None:
-    async with begin_work() as work:
-        user = await work.session.get(User, work.viewer.require())
+async def _remove_unless_set(transact: Transact, files: Files, file_id: UUID) -> None:
+    async def read(work: Work) -> User | None:
+        return await work.session.get(User, work.viewer.require())
+
+    user = await transact(read)
     if user is None or user.avatar_id != file_id:
         await files.store.remove_soon(file_id)
 

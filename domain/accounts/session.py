@@ -25,11 +25,11 @@ from sqlalchemy import bindparam, delete, func, or_, select
 from auth.authenticator import Authenticator
 from auth.passwords import PasswordHash
 from auth.tokens import Tokens
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import Viewer
 from db import models
 from db.read import Statement
 from domain import rules
-from domain.work import Work, begin
+from domain.work import Work
 from errors import ErrorCode, Failure, Unauthenticated
 from events.kinds import EventKind
 
@@ -296,11 +296,14 @@ async def _end_reused(work: Work, auth: Authenticator, session_id: UUID) -> None
 
     Uses its own transaction, since the one of the refused refresh is rolled back.
     """
-    async with begin(auth.database, NOBODY, now=work.now, request=work.request) as own:
+
+    async def end(own: Work) -> None:
         session = await own.session.get(models.Session, session_id, with_for_update=True)
         if session is not None:
             _revoke(own, session, "a refresh token was used twice")
-    await auth.forget_everywhere(session_id=session_id)
+        own.after_commit.append(partial(auth.forget_everywhere, session_id=session_id))
+
+    await work.separately(end)
 
 
 async def rename(

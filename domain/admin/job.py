@@ -103,4 +103,5 @@ async def retry(work: Work, job_id: UUID) -> Job:
     job.attempts = 1
     job.finished_at = None
     await work.session.flush()
+    work.enqueued = True
     return job

@@ -38,7 +38,7 @@ from events.kinds import EventKind
 MAX_INTEGRATIONS = 50
 MAX_PEOPLE = 200
 SYNC_JOB = "integration.sync"
-TELL_JOB = "integration.tell"
+SEND_JOB = "integration.tell"
 GITHUB_URL = "https://api.github.com"
 # The kinds of events that are posted to a channel by default.
 SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
@@ -411,14 +411,14 @@ async def fail(work: Work, integration: Integration, reason: str) -> None:
     await notify(work, [notice])
 
 
-async def enqueue_tell(
+async def enqueue_send(
     work: Work, integration_id: UUID, key: str, *, event_id: UUID | None, task_id: UUID | None
 ) -> None:
     """Queue sending an event, or the current state of a task, to the other service. Does nothing
     while a job with the same key waits.
     """
     payload = {"integration": integration_id, "event": event_id, "task": task_id}
-    await work.enqueue(TELL_JOB, payload, key=f"{TELL_JOB}:{integration_id}:{key}")
+    await work.enqueue(SEND_JOB, payload, key=f"{SEND_JOB}:{integration_id}:{key}")
 
 
 async def enqueue_sync(work: Work, integration_id: UUID, **options: Any) -> None:

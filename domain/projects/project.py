@@ -14,12 +14,12 @@ from sqlalchemy import Uuid, bindparam, false, func, select, text, update
 
 import texts
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, placeholder_viewer
 from db.models import Project, ProjectMember, Role, Task, User
 from db.read import Statement
 from domain import locks, rights_change, rules
 from domain.tasks.task_values import record_restored
-from domain.work import Work, archived, placeholder_viewer
+from domain.work import Work, archived
 from errors import AlreadyExists, BadInput, Forbidden, NotFound, check
 from events.kinds import EventKind
 
@@ -300,7 +300,9 @@ async def demand_editor(work: Work, project_id: UUID, path: rules.Path) -> None:
     the commit.
     """
     await locks.lock_projects(work, [project_id])
-    rows = await work.fetch(_editing(placeholder_viewer(work.viewer)), {"project_id": project_id})
+    rows = await work.fetch(
+        _editing(placeholder_viewer(work.viewer.shape)), {"project_id": project_id}
+    )
     if not rows:
         raise NotFound("project", path=path)
     demand_editing(rows[0], editor=rows[0].editor, path=path)
@@ -318,7 +320,9 @@ async def is_member(work: Work, project_id: UUID, user_id: UUID) -> bool:
 
 async def is_editor(work: Work, project_id: UUID) -> bool:
     """Whether the viewer has at least the role EDITOR in a project that is locked."""
-    rows = await work.fetch(_editing(placeholder_viewer(work.viewer)), {"project_id": project_id})
+    rows = await work.fetch(
+        _editing(placeholder_viewer(work.viewer.shape)), {"project_id": project_id}
+    )
     return bool(rows) and rows[0].editor
 
 

@@ -19,8 +19,7 @@ from sqlalchemy import or_, select, update
 from auth import access
 from db.models import Attachment, StoredFile, Task
 from domain import rules, stored_file
-from domain.stored_file import BeginWork
-from domain.work import Work
+from domain.work import Transact, Work
 from errors import BadInput, Conflict, ErrorCode, Failure, NotFound, check
 from events.kinds import EventKind
 from files import kinds, names
@@ -36,7 +35,7 @@ _CLAIM = dt.timedelta(minutes=1)
 
 @asynccontextmanager
 async def staged(
-    begin_work: BeginWork, files: Files, task_id: UUID, upload: Upload
+    transact: Transact, files: Files, task_id: UUID, upload: Upload
 ) -> AsyncIterator[Kept]:
     """An upload, checked and stored while the block lasts, and kept if it is attached.
 
@@ -44,19 +43,21 @@ async def staged(
     `create`, in the transaction that counts.
     """
     name, kind = await files.inspect(upload)
-    async with begin_work() as work:
+
+    async def reserve(work: Work) -> StoredFile:
         await _editable_task(work, task_id)
-        file = await stored_file.reserve(work)
+        return await stored_file.reserve(work)
+
+    file = await transact(reserve)
     try:
         yield await files.keep(file.id, upload, name, kind)
     except BaseException:
-        await stored_file.tidy(_remove_unless_attached(begin_work, files, file.id))
+        await stored_file.tidy(_remove_unless_attached(transact, files, file.id))
         raise
 
 
-async def _remove_unless_attached(begin_work: BeginWork, files: Files, file_id: UUID) -> None:
-    async with begin_work() as work:
-        attached = await _attachment_of(work, file_id)
+async def _remove_unless_attached(transact: Transact, files: Files, file_id: UUID) -> None:
+    attached = await transact(partial(_attachment_of, file_id=file_id))
     if attached is None:
         await files.store.remove_soon(file_id)
 
@@ -97,18 +98,18 @@ def _checked_name(filename: str) -> str:
     return name
 
 
-async def receive(begin_work: BeginWork, files: Files, upload_id: UUID, upload: Upload) -> None:
+async def receive(transact: Transact, files: Files, upload_id: UUID, upload: Upload) -> None:
     """Check and store the bytes of an upload that was started. They can be sent again until they
     are stored.
     """
-    file = await _claimed(begin_work, upload_id)
+    file = await transact(partial(_claimed, upload_id=upload_id))
     try:
         kept = await _keep(files, file, upload)
     except BaseException:
-        await stored_file.tidy(_update_claimed(begin_work, file, claimed_at=None))
+        await stored_file.tidy(_update_claimed(transact, file, claimed_at=None))
         raise
     await _update_claimed(
-        begin_work,
+        transact,
         file,
         content_type=kept.content_type,
         sha256=kept.sha256,
@@ -129,17 +130,19 @@ async def _keep(files: Files, file: StoredFile, upload: Upload) -> Kept:
 
 
 async def _update_claimed(
-    begin_work: BeginWork, file: StoredFile, *, stored: bool = False, **values: object
+    transact: Transact, file: StoredFile, *, stored: bool = False, **values: object
 ) -> None:
     """Set columns of an upload, unless another request has begun to send it since."""
-    async with begin_work() as work:
-        if stored:
-            values["stored_at"] = work.now
+
+    async def write(work: Work) -> None:
+        stored_at = {"stored_at": work.now} if stored else {}
         await work.session.execute(
             update(StoredFile)
             .where(StoredFile.id == file.id, StoredFile.claimed_at == file.claimed_at)
-            .values(values)
+            .values(values | stored_at)
         )
+
+    await transact(write)
 
 
 async def finish(work: Work, upload_id: UUID, *, id_: UUID | None = None) -> Attachment:
@@ -237,27 +240,26 @@ async def _attach(work: Work, task: Task, kept: Kept, id_: UUID | None) -> Attac
     return attachment
 
 
-async def _claimed(begin_work: BeginWork, upload_id: UUID) -> StoredFile:
+async def _claimed(work: Work, upload_id: UUID) -> StoredFile:
     """The row of an upload whose bytes will follow, claimed against others who send them too."""
-    async with begin_work() as work:
-        file: StoredFile | None = await work.session.scalar(
-            update(StoredFile)
-            .where(
-                StoredFile.id == upload_id,
-                StoredFile.expires_at > work.now,
-                StoredFile.task_id.is_not(None),
-                StoredFile.stored_at.is_(None),
-                or_(
-                    StoredFile.claimed_at.is_(None),
-                    StoredFile.claimed_at <= work.now - _CLAIM,
-                ),
-            )
-            .values(claimed_at=work.now)
-            .returning(StoredFile)
+    file: StoredFile | None = await work.session.scalar(
+        update(StoredFile)
+        .where(
+            StoredFile.id == upload_id,
+            StoredFile.expires_at > work.now,
+            StoredFile.task_id.is_not(None),
+            StoredFile.stored_at.is_(None),
+            or_(
+                StoredFile.claimed_at.is_(None),
+                StoredFile.claimed_at <= work.now - _CLAIM,
+            ),
         )
-        if file is not None:
-            return file
-        present = await work.session.get(StoredFile, upload_id)
+        .values(claimed_at=work.now)
+        .returning(StoredFile)
+    )
+    if file is not None:
+        return file
+    present = await work.session.get(StoredFile, upload_id)
     if present is None or present.task_id is None or present.expires_at <= work.now:
         raise NotFound("upload")
     if present.stored_at is not None:

@@ -27,14 +27,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, placeholder_viewer
 from db.models import Event, Project, Role, Task, User
 from db.read import Row, Statement
 from domain import rules
 from domain.projects.project import demand_editor, is_member
 from domain.tasks import placement, ranks, visibility
 from domain.tasks.task_values import NewTask, checked_new, event_of_values
-from domain.work import Work, placeholder_viewer
+from domain.work import Work
 from errors import BadInput, Forbidden
 from events.kinds import EventKind
 
@@ -102,8 +102,8 @@ def hidden_from_assignee() -> Forbidden:
 async def create_in_one_statement(work: Work, new: NewTask, returning: Returning) -> Row | None:
     """The new task, with the requested columns; None if nothing was done.
 
-    `work` is one of `domain.work.of_one_statement`. Raises the failures of the values themselves,
-    and `IntegrityError` if the id is in use.
+    `work` is one of `domain.work.Transactions.single`. Raises the failures of the values
+    themselves, and `IntegrityError` if the id is in use.
     """
     own = work.viewer.projects
     if new.project_id is None or new.parent_id is not None:
@@ -112,7 +112,7 @@ async def create_in_one_statement(work: Work, new: NewTask, returning: Returning
         return None
     columns = _columns(work, new, checked_new(work, new), work.viewer.require())
     given = {name: value for name, value in columns.items() if value is not None}
-    statement = _at_once(placeholder_viewer(work.viewer), tuple(given), returning)
+    statement = _at_once(placeholder_viewer(work.viewer.shape), tuple(given), returning)
     event = event_of_values(work, EventKind.TASK_CREATED, columns)
     params = {_TASK[name].key: value for name, value in given.items()}
     for name, bind in _EVENT_AT_ONCE.items():

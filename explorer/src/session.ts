@@ -3,7 +3,7 @@
  *
  * An access token lives for minutes, and a refresh token is good for one use. So the session
  * renews itself shortly before the access token ends, and whenever the server says that the token
- * is not good any more; all that need a token wait for the same renewal. The tokens are kept in
+ * is no longer valid; all that need a token wait for the same renewal. The tokens are kept in
  * `sessionStorage`: they survive a reload and end with the browser tab. A duplicated tab starts
  * with a copy of them, and two tabs that each use up the same refresh token would look to the
  * server like a theft; the tabs therefore tell each other of every renewal.
@@ -138,11 +138,11 @@ export class Session {
       throw isUnauthenticated(result) ? new Refused(message) : new Error(message);
     }
     const payload = (result.data as Record<string, SessionPayload> | null | undefined)?.[field];
-    if (payload === undefined) throw new Unreachable("The server gave no answer that can be read.");
+    if (payload === undefined) throw new Unreachable("The answer of the server cannot be read.");
     const { accessToken, refreshToken, expiresAt, user, errors } = payload;
     if (errors.length > 0) throw new Refused(errors.map(({ message }) => message).join(" "));
     if (accessToken === null || refreshToken === null || expiresAt === null || user === null) {
-      throw new Refused("The server gave no token.");
+      throw new Refused("The server returned no token.");
     }
     return { accessToken, refreshToken, expiresAt: Date.parse(expiresAt), username: user.username };
   }

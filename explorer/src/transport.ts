@@ -32,7 +32,7 @@ export class Transport {
     this.#socket.on("connected", () => (this.#socketIsOpen = true));
     this.#socket.on("closed", (event) => {
       this.#socketIsOpen = false;
-      // The token that the socket was opened with is no good; the next try takes a new one.
+      // The token of this socket is invalid; the next attempt takes a new one.
       if ((event as CloseEvent).code === CloseCode.Forbidden) void this.session.renew();
     });
     let username = this.session.view().username;

@@ -15,7 +15,6 @@ learns affects only the time, never the rows.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Any, Final
 from uuid import UUID
@@ -35,6 +34,7 @@ from sqlalchemy import (
 
 from auth import access
 from auth.viewer import Viewer
+from cache import BoundedCache
 from db.base import Base
 from graph.core.explain import note_access_path
 
@@ -99,7 +99,7 @@ class AccessPaths:
     def __init__(self, *, slow_seconds: float = SLOW_SECONDS) -> None:
         self.slow_seconds = slow_seconds
         # Until when they are known to see many rows; None if their rows are to be counted.
-        self._known: OrderedDict[tuple[UUID | None, type[Base]], float | None] = OrderedDict()
+        self._known = BoundedCache[tuple[UUID | None, type[Base]], float | None](_MOST_KNOWN)
 
     def uses_candidates(self, viewer: Viewer, model: type[Base]) -> bool:
         """Whether to count the rows first."""
@@ -140,15 +140,9 @@ class AccessPaths:
         """Note that a scan for a list took this long."""
         key = (viewer.user_id, model)
         if seconds > self.slow_seconds and (self._known.get(key) or 0.0) < time.monotonic():
-            self._learn(key, None)
+            self._known[key] = None
 
     def record_lookup(self, viewer: Viewer, model: type[Base], *, few: bool) -> None:
         """Note whether a counted list has few rows."""
         if not few:
-            self._learn((viewer.user_id, model), time.monotonic() + REMEMBERED_SECONDS)
-
-    def _learn(self, key: tuple[UUID | None, type[Base]], what: float | None) -> None:
-        self._known[key] = what
-        self._known.move_to_end(key)
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+            self._known[viewer.user_id, model] = time.monotonic() + REMEMBERED_SECONDS

@@ -16,6 +16,7 @@ from auth.limits import Budget, Limits
 from auth.request import RequestInfo
 from auth.viewer import Credentials, Viewer
 from db.engine import Database
+from domain.work import Act, Transactions
 from graph.core.access_paths import AccessPaths
 from graph.core.selection import SelectionIndex
 from settings import Settings
@@ -50,6 +51,11 @@ class Services:
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.settings, self.clock)
+
+    @property
+    def transactions(self) -> Transactions:
+        """Where changes begin."""
+        return Transactions(self.database, self.bus)
 
     def context(self, viewer: Viewer, request: RequestInfo) -> Context:
         """A new context for one operation."""
@@ -95,6 +101,11 @@ class Context:
         if part is None:
             part = self._parts[kind] = kind(self)
         return cast("T", part)
+
+    async def transact(self, act: Act[T]) -> T:
+        """What `act` returns, committed in a transaction of this operation's viewer."""
+        transactions = self.services.transactions
+        return await transactions.run(act, self.viewer, now=self.now, request=self.request)
 
     def release(self) -> None:
         """Drop what was read. The loaders and the context refer to each other, and would otherwise

@@ -453,6 +453,29 @@ def by_relations(relationship: InstrumentedAttribute[Any], description: str) -> 
     return _criterion(RelatedMany(relationship), description)
 
 
+def list_filter(description: str, *, noun: str) -> Callable[[type[T]], type[T]]:
+    """Declare a filter of a list, `some`, `none` and `every`, by the filter `of` its items:
+
+    @list_filter("Filter for a task's comments.", noun="comment")
+    class CommentListFilter:
+        of: CommentFilter
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        of = f"{cls.__annotations__['of']} | None"
+        texts = {
+            "some": f"At least one {noun} matches.",
+            "none": f"No {noun} matches.",
+            "every": f"Every {noun} matches.",
+        }
+        cls.__annotations__ = dict.fromkeys(texts, of)
+        for name, text in texts.items():
+            setattr(cls, name, optional(text))
+        return strawberry.input(cls, description=description)
+
+    return declare
+
+
 def filter_input(description: str) -> Callable[[type[T]], type[T]]:
     """Declare a filter type; adds `and`, `or` and `not`."""
 

@@ -8,53 +8,42 @@ and all positions of one moment in one statement.
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, inspect, select
+import strawberry
+from sqlalchemy import ARRAY, Integer, Text, Uuid, and_, bindparam, select
+from sqlalchemy import inspect as inspect_model
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from auth import access
-from auth.viewer import NOBODY, Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import AnyRow, PartRow, Row, Statement, row_class, select_from, values_of
+from errors import NotFound
+from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, batch
+from graph.core.fields import BatchInfo, argument, batch, root
 from graph.core.node import EXPRESSIONS, TYPE_NAMES, foreign_key_of
 from graph.core.selection import Selection, SelectionIndex
+from graph.core.single_flight import SharedRun, others_join
 from graph.engine.plan import PlanColumns
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.engine.state import EngineState
 
 T = TypeVar("T")
 Labels = frozenset[str]
-Shape = tuple[bool, bool, bool, bool]
-
-_SOMEBODY = UUID(int=0)
-
-
-def viewer_of(shape: Shape) -> Viewer:
-    """A placeholder viewer with the same statements as every viewer of this shape."""
-    signed_in, is_admin, restricted, scoped = shape
-    if not signed_in:
-        return NOBODY
-    return Viewer(
-        user_id=_SOMEBODY,
-        is_admin=is_admin,
-        projects=() if restricted else None,
-        scopes=frozenset() if scoped else None,
-    )
 
 
 def columns_of(
     model: type[Base], entity: Any, labels: Iterable[str], viewer: Viewer, prefix: str = ""
 ) -> list[Any]:
     """The labelled columns of a model (or alias of it); the id is always among them."""
-    mapped = inspect(model).columns
+    mapped = inspect_model(model).columns
     columns = []
     for label in sorted({*labels, "id"}):
         if label in mapped:
@@ -74,8 +63,8 @@ def _read_of(
 
 
 @lru_cache(maxsize=2000)
-def _by_key(model: type[Base], columns: Columns, shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _by_key(model: type[Base], columns: Columns, shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
     query = select_from(model, *_read_of(model, model, columns, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
@@ -105,12 +94,15 @@ def _target(model: type[Base], relation: str) -> type[Base]:
 
 @lru_cache(maxsize=2000)
 def _one(
-    model: type[Base], requested: Columns, related: tuple[tuple[str, Columns], ...], shape: Shape
+    model: type[Base],
+    requested: Columns,
+    related: tuple[tuple[str, Columns], ...],
+    shape: ViewerShape,
 ) -> tuple[Statement, tuple[_Join, ...]]:
     """One object, and those that its to-one relations lead to: each under its own rule, so that a
     hidden object does not hide what refers to it.
     """
-    viewer = viewer_of(shape)
+    viewer = placeholder_viewer(shape)
     columns = _read_of(model, model, requested, viewer)
     query = select_from(model, *columns)
     size = len(columns)
@@ -159,9 +151,9 @@ class ObjectLoader:
         self._selection_index = selection_index
         self._rows: dict[UUID, AnyRow | None] = {}
         self._wanted: set[UUID] = set()
-        self._pending: asyncio.Future[None] | None = None
+        self._pending: SharedRun[None] | None = None
         # The keys that the running statements are reading.
-        self._reading: dict[asyncio.Future[None], set[UUID]] = {}
+        self._reading: dict[SharedRun[None], set[UUID]] = {}
 
     @classmethod
     def of(
@@ -197,7 +189,7 @@ class ObjectLoader:
             else:
                 waiting.append(self._pending)
         for reading in waiting:
-            await asyncio.shield(reading)
+            await reading.result()
         return self._rows
 
     async def _lead(self) -> None:
@@ -205,30 +197,21 @@ class ObjectLoader:
 
         If the operation is cancelled, so is what they wait for.
         """
-        pending = self._pending = asyncio.get_running_loop().create_future()
-        try:
-            if self._engine.branches != 1:
-                # Other fields of this level start within this turn and join this statement.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-        except BaseException:
-            pending.cancel()
-            raise
-        finally:
-            keys, self._wanted, self._pending = self._wanted, set(), None
-        self._reading[pending] = keys
-        try:
-            await self._read(keys)
-        except Exception as error:
-            pending.set_exception(error)
-            # Without other callers, nobody else retrieves the exception.
-            pending.exception()
-            raise
-        else:
-            pending.set_result(None)
-        finally:
-            del self._reading[pending]
-            pending.cancel()
+        pending = self._pending = SharedRun[None]()
+
+        async def read() -> None:
+            try:
+                if self._engine.branches != 1:
+                    await others_join()
+            finally:
+                keys, self._wanted, self._pending = self._wanted, set(), None
+            self._reading[pending] = keys
+            try:
+                await self._read(keys)
+            finally:
+                del self._reading[pending]
+
+        await pending.lead(read)
 
     async def _read(self, keys: set[UUID]) -> None:
         if len(keys) == 1:
@@ -304,11 +287,11 @@ async def load_object(info: BatchInfo, model: type[Base], key: UUID) -> AnyRow |
 
 
 @lru_cache(maxsize=8)
-def _by_project_key(shape: Shape) -> Statement:
+def _by_project_key(shape: ViewerShape) -> Statement:
     key = bindparam("key", type_=Text())
     return Statement(
         select(models.Project.id).where(
-            models.Project.key == key, access.read(viewer_of(shape), models.Project)
+            models.Project.key == key, access.read(placeholder_viewer(shape), models.Project)
         )
     )
 
@@ -319,7 +302,7 @@ async def project_id_of(context: Context, key: str) -> UUID | None:
 
 
 @lru_cache(maxsize=8)
-def _by_task_key(shape: Shape) -> Statement:
+def _by_task_key(shape: ViewerShape) -> Statement:
     key, number = bindparam("key", type_=Text()), bindparam("number", type_=Integer())
     return Statement(
         select(models.Task.id)
@@ -327,7 +310,7 @@ def _by_task_key(shape: Shape) -> Statement:
         .where(
             models.Project.key == key,
             models.Task.number == number,
-            access.read(viewer_of(shape), models.Task),
+            access.read(placeholder_viewer(shape), models.Task),
         )
     )
 
@@ -355,6 +338,20 @@ def to_one(relationship: InstrumentedAttribute[Any], description: str) -> Any:
         return await load_objects(info, model, values_of(parents, foreign_key))
 
     return batch(rows, description, requires=(foreign_key,), relation=relationship.key)
+
+
+def by_id(model: type[Base], id_description: str, description: str) -> Any:
+    """A root field for one object by its `id`; `NOT_FOUND` if there is none for the viewer."""
+
+    async def find(info: BatchInfo, *, id: str) -> AnyRow:  # noqa: A002 - as clients call it
+        info.viewer.require()
+        found = await load_object(info, model, ids.decode(model, id, ("id",)))
+        if found is None:
+            raise NotFound(access.rule_of(model).noun, path=("id",))
+        return found
+
+    id_argument = argument("id", strawberry.ID, id_description, default=inspect.Parameter.empty)
+    return root(find, description, arguments=[id_argument])
 
 
 def below(selection: Selection | None, *fields: str) -> Selection | None:

@@ -16,13 +16,10 @@ in one document are one transaction each.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cache, partial
 from typing import Any
 from uuid import UUID
@@ -34,13 +31,13 @@ from sqlalchemy.exc import DBAPIError
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.maybe import Some
 
-from auth.viewer import NOBODY
+from auth.viewer import NOBODY, ViewerShape, placeholder_viewer
 from db.base import Base
 from db.read import AnyRow, Row, Statement
 from domain import idempotency
-from domain.work import Work, begin, lost_races, of_one_statement
+from domain.json_value import json_value
+from domain.work import Work, is_retried
 from errors import ErrorCode, Failure, collecting, demand_no_problems, each
-from events.bus import Announcement
 from files.upload import Upload
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
@@ -49,18 +46,13 @@ from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.engine.state import EngineState
 from graph.kit import references
-from graph.kit.loading import ObjectLoaders, Shape, columns_of_objects, load_objects, viewer_of
-
-log = logging.getLogger("taskloom.mutation")
+from graph.kit.loading import ObjectLoaders, columns_of_objects, load_objects
 
 Refs = Mapping[str, Any]
 
 # Key of the failures of a partly done mutation, in what is stored for a repeat.
 _FAILURES = "_failures"
 
-# serialization_failure, deadlock_detected: PostgreSQL asks to try again.
-_AGAIN = {"40001", "40P01"}
-_ATTEMPTS = 3
 # Per input; a bulk mutation reports up to this many per item.
 MAX_ERRORS = 20
 
@@ -93,7 +85,7 @@ class ReturnedColumns:
     """
 
     columns: Columns
-    viewer: Shape
+    viewer: ViewerShape
 
     def __call__(self, table: Table) -> list[Any]:
         """The columns, labelled; the id is always among them."""
@@ -105,7 +97,7 @@ class ReturnedColumns:
 
         labels = sorted({*self.columns.labels, "id"})
         plain = [table.c[label].label(label) for label in labels]
-        viewer = viewer_of(self.viewer)
+        viewer = placeholder_viewer(self.viewer)
         return [*plain, *serialized_columns(value_of, self.columns.spans, viewer)]
 
 
@@ -231,7 +223,7 @@ def mutation(
                         return [done]
                 if around is not None:
                     call = partial(call, await stack.enter_async_context(around(context, data)))
-                return [await _attempts(context, call, name, data, secrets)]
+                return [await _in_transaction(context, call, name, data, secrets)]
         except Failure as failure:
             failures = list(each(failure))
             for single in failures:
@@ -303,38 +295,20 @@ def _shown(context: Context, failures: Sequence[Failure]) -> list[UserError]:
     return user_errors(failures, docs)
 
 
-async def _attempts(
-    context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
-) -> PayloadValue:
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return await _once(context, function, name, data, secrets)
-        except DBAPIError as error:
-            state = getattr(error.orig, "sqlstate", None)
-            if state not in _AGAIN or attempt == _ATTEMPTS:
-                raise
-            log.info("%s failed with %s, trying again (%d)", name, state, attempt)
-    raise AssertionError("unreachable")
-
-
 async def _immediate(
     context: Context, function: AtOnce, data: Any, wanted: ReturnedColumns | None
 ) -> PayloadValue | None:
-    services = context.services
-    work = of_one_statement(
-        services.database, context.viewer, now=context.now, request=context.request
+    begun = context.services.transactions.single(
+        context.viewer, now=context.now, request=context.request
     )
     try:
-        with lost_races():
+        async with begun as work:
             refs = await function(work, data, wanted)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _AGAIN:
+        if is_retried(error):
             return None
         raise
-    if refs is None:
-        return None
-    await _tell(context, work)
-    return PayloadValue(refs)
+    return None if refs is None else PayloadValue(refs)
 
 
 def _wanted(info: BatchInfo, model: type[Base]) -> ReturnedColumns | None:
@@ -360,58 +334,57 @@ def _key(data: Any) -> Any:
     return getattr(data, "idempotency_key", strawberry.UNSET)
 
 
-async def _once(
+async def _in_transaction(
     context: Context, function: Function, name: str, data: Any, secrets: Sequence[str]
 ) -> PayloadValue:
     key = _key(data)
     keyed = idempotency.is_key(key)
-    services = context.services
-    outcome = Outcome({})
+
+    async def act(work: Work) -> PayloadValue:
+        if keyed:
+            earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
+            if earlier is not None:
+                errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
+                return PayloadValue(earlier, errors, replayed=True)
+        done = await function(work, data)
+        demand_no_problems()
+        outcome = done if isinstance(done, Outcome) else Outcome(done)
+        if outcome.failures:
+            broken = await references.broken(
+                work.viewer, work.fetch, data, outcome.failures, items=True
+            )
+            outcome = replace(outcome, failures=[*outcome.failures, *broken])
+        if outcome.undo:
+            raise _Undone(outcome)
+        if keyed:
+            await idempotency.remember(work, key, _kept(outcome, secrets))
+        return _value(context, data, outcome)
+
     try:
-        async with begin(
-            services.database, context.viewer, now=context.now, request=context.request
-        ) as work:
-            if keyed:
-                earlier = await idempotency.claim(work, key, name, _hash(context, name, data))
-                if earlier is not None:
-                    errors = _shown(context, _recalled(earlier.pop(_FAILURES, ())))
-                    return PayloadValue(earlier, errors, replayed=True)
-            done = await function(work, data)
-            demand_no_problems()
-            outcome = done if isinstance(done, Outcome) else Outcome(done)
-            if outcome.failures:
-                broken = await references.broken(
-                    work.viewer, work.fetch, data, outcome.failures, items=True
-                )
-                outcome = replace(outcome, failures=[*outcome.failures, *broken])
-            _leave_if(outcome.undo)
-            if keyed:
-                await idempotency.remember(work, key, _kept(outcome, secrets))
-    except _Undone:
-        pass
-    else:
-        await _tell(context, work)
-    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
+        return await context.transact(act)
+    except _Undone as undone:
+        return _value(context, data, undone.outcome)
 
 
 class _Undone(Exception):  # noqa: N818 - what leaves a transaction by it is rolled back, no more
-    pass
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
-def _leave_if(undo: bool) -> None:
-    if undo:
-        raise _Undone
+def _value(context: Context, data: Any, outcome: Outcome) -> PayloadValue:
+    return PayloadValue(outcome.refs, _shown(context, _in_order(data, outcome.failures)))
 
 
 def _hash(context: Context, name: str, data: Any) -> list[bytes]:
-    plain = _plain(data)
+    plain = json_value(data, _simpler)
     del plain["idempotency_key"]
     return idempotency.hash_input(name, plain, context.services.settings.auth.secrets)
 
 
 def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:
     """What a repeat is answered with."""
-    kept = {k: _plain(v) for k, v in outcome.refs.items() if k not in secrets}
+    kept = {k: json_value(v) for k, v in outcome.refs.items() if k not in secrets}
     if outcome.failures:
         kept[_FAILURES] = [
             [single.code.name, single.message, list(single.path), single.fields]
@@ -427,40 +400,15 @@ def _recalled(kept: Sequence[Any]) -> list[Failure]:
     ]
 
 
-async def _tell(context: Context, work: Work) -> None:
-    """Run after the commit: the change is done, so a failure here is logged, not reported."""
-    try:
-        for callback in work.after_commit:
-            waiting = callback()
-            if waiting is not None:
-                await waiting
-        if work.recorded:
-            await context.services.bus.announce(
-                Announcement(projects=work.touched_projects, users=work.touched_users)
-            )
-    except Exception:
-        log.exception("request %s: committed, but announcing it failed", work.request.id)
-
-
-def _plain(value: Any) -> Any:
-    """An input, or what a payload refers to, as JSON types."""
+def _simpler(value: Any) -> Any:
+    """Values that occur only in inputs, in terms of `json_value`."""
     if isinstance(value, Some):
-        return {"some": _plain(value.value)}
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, (dt.datetime, dt.date)):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return value.hex
+        return {"some": value.value}
     if isinstance(value, Upload):
-        value = value.fingerprint
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return value.fingerprint
     if dataclasses.is_dataclass(value):
         return {
-            item.name: _plain(getattr(value, item.name))
+            item.name: getattr(value, item.name)
             for item in dataclasses.fields(value)
             if getattr(value, item.name) is not strawberry.UNSET
         }

@@ -38,15 +38,16 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db.base import Base
 from db.read import Row, Statement, select_from
 from graph.core.access_paths import candidate_set, path_flag
 from graph.core.context import Context
+from graph.core.single_flight import SharedRun, others_join
 from graph.engine.sql_json import Columns, serialized_columns
 from graph.engine.state import EngineState
 from graph.kit.filtering import Binds, build_filter
-from graph.kit.loading import Shape, columns_of, viewer_of
+from graph.kit.loading import columns_of
 from graph.kit.ordering import Ordering
 
 # Labels of the columns that hold a row's position in the ordering.
@@ -75,7 +76,7 @@ class PageShape:
     after: tuple[bool, ...] | None
     before: tuple[bool, ...] | None
     filter: Any
-    viewer: Shape
+    viewer: ViewerShape
     where: Callable[[Viewer, Any], Any] | None
     right: Callable[[Viewer, Any], Any]
     # Whether to check first if the viewer sees few rows; see `graph.core.access_paths`.
@@ -114,7 +115,7 @@ class _Page:
     """The rows of one page, before they are ordered and limited."""
 
     def __init__(self, shape: PageShape) -> None:
-        viewer = viewer_of(shape.viewer)
+        viewer = placeholder_viewer(shape.viewer)
         entity = aliased(shape.model, name="item")
         ordering = shape.ordering
         expressions = [key.source.sql(viewer, entity) for key in ordering.keys]
@@ -239,7 +240,7 @@ def _statement(shape: PageShape, varying: tuple[str, ...] | None) -> Statement:
 
 @lru_cache(maxsize=500)
 def _count_statement(shape: PageShape) -> Statement:
-    viewer = viewer_of(shape.viewer)
+    viewer = placeholder_viewer(shape.viewer)
     entity = aliased(shape.model, name="item")
     query = select_from(entity, func.count().label("total"))
     query = query.where(*_predicates(shape, entity, viewer))
@@ -269,7 +270,7 @@ class _Turn:
 
     def __init__(self) -> None:
         self.requests: list[PageRequest] = []
-        self.rows: asyncio.Future[list[Pages]] = asyncio.get_running_loop().create_future()
+        self.rows = SharedRun[list[Pages]]()
 
 
 class PageReader:
@@ -279,40 +280,28 @@ class PageReader:
         self._context = context
         self._engine = context.of(EngineState)
         self._reader = context.services.database.reader
-        self._concurrency: dict[PageShape, _Turn] = {}
+        self._turns: dict[PageShape, _Turn] = {}
 
     async def rows(self, shape: PageShape, request: PageRequest) -> Pages:
         """The request's pages, each with one extra row if there is one."""
         if self._engine.branches < 2:
             return await self._alone(shape, request)
-        turn = self._concurrency.get(shape)
+        turn = self._turns.get(shape)
         if turn is not None:
             place = len(turn.requests)
             turn.requests.append(request)
-            return (await asyncio.shield(turn.rows))[place]
-        turn = self._concurrency[shape] = _Turn()
+            return (await turn.rows.result())[place]
+        turn = self._turns[shape] = _Turn()
         turn.requests.append(request)
-        try:
-            # The fields beside this one start within this turn.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        except BaseException:
-            turn.rows.cancel()
-            raise
-        finally:
-            del self._concurrency[shape]
-        try:
-            found = await self._several(shape, turn.requests)
-        except Exception as error:
-            turn.rows.set_exception(error)
-            # Without other requests, nobody else retrieves the exception.
-            turn.rows.exception()
-            raise
-        else:
-            turn.rows.set_result(found)
-        finally:
-            turn.rows.cancel()
-        return found[0]
+
+        async def read() -> list[Pages]:
+            try:
+                await others_join()
+            finally:
+                del self._turns[shape]
+            return await self._several(shape, turn.requests)
+
+        return (await turn.rows.lead(read))[0]
 
     async def totals(self, shape: PageShape, request: PageRequest) -> list[Row]:
         """How many rows all pages have together: `total`, by parent."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 from sqlalchemy.orm import InstrumentedAttribute
@@ -30,6 +30,8 @@ from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
 from graph.kit.page_rows import KEY, PageReader, PageRequest, PageShape
+
+T = TypeVar("T")
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -82,34 +84,56 @@ def cursor_of(row: Any) -> str:
     return ordering.cursor([getattr(row, f"{KEY}{i}") for i in range(len(ordering.keys))])
 
 
-# --- the fields of connection and edge types -----------------------------------------------------
+# --- connection and edge types -------------------------------------------------------------------
 
 
-def edges() -> Any:
-    """`edges` of a connection."""
-    return derived((), attrgetter("rows"), "The items of this page with their cursors.")
+def connection_type(
+    description: str, *, edge: str, node: str = "The item."
+) -> Callable[[type[T]], type[T]]:
+    """Declare a connection, and its edge type beside it, by what its nodes are:
 
+        @connection_type("A page of tasks.", edge="A task in a list.")
+        class TaskConnection:
+            node: Task
 
-def nodes() -> Any:
-    """`nodes` of a connection."""
-    return derived((), attrgetter("rows"), "The items of this page.")
+    `edge` and `node` describe the edge type and its field.
+    """
 
+    def declare(cls: type[T]) -> type[T]:
+        of = cls.__annotations__["node"]
+        edge_type = type(
+            f"{cls.__name__.removesuffix('Connection')}Edge",
+            (),
+            {
+                # Where the name of the node's type is looked up.
+                "__module__": cls.__module__,
+                "__annotations__": {"cursor": str, "node": of},
+                "cursor": edge_cursor(),
+                "node": derived((), lambda row: row, node),
+            },
+        )
+        strawberry.type(edge_type, description=edge)
+        cls.__annotations__ = {
+            "edges": list[edge_type],  # type: ignore[valid-type]
+            "nodes": f"list[{of}]",
+            "page_info": PageInfo,
+            "total_count": int,
+        }
+        fields = {
+            "edges": derived((), attrgetter("rows"), "The items of this page with their cursors."),
+            "nodes": derived((), attrgetter("rows"), "The items of this page."),
+            "page_info": derived((), lambda page: page, "The position of this page in the list."),
+            "total_count": derived(
+                (),
+                attrgetter("total"),
+                "The number of items in all pages. Counted only if you select it.",
+            ),
+        }
+        for name, field in fields.items():
+            setattr(cls, name, field)
+        return strawberry.type(cls, description=description)
 
-def page_info() -> Any:
-    """`pageInfo` of a connection."""
-    return derived((), lambda page: page, "The position of this page in the list.")
-
-
-def total_count() -> Any:
-    """`totalCount` of a connection."""
-    return derived(
-        (), attrgetter("total"), "The number of items in all pages. Counted only if you select it."
-    )
-
-
-def edge_node() -> Any:
-    """`node` of an edge."""
-    return derived((), lambda row: row, "The item.")
+    return declare
 
 
 def edge_cursor() -> Any:

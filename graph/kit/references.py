@@ -24,12 +24,11 @@ from strawberry.types.base import has_object_definition
 from strawberry.types.maybe import Some
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import Statement
 from domain import rules
-from domain.work import placeholder_viewer
 from errors import BadInput, Failure, NotFound
 from graph.core import ids
 from graph.core.inputs import NAMES, Names
@@ -81,7 +80,9 @@ async def broken(
         wanted[one.model, one.names].add(one.key)
     there: dict[tuple[type[Base], Names], set[UUID | str]] = {}
     for kind, keys in wanted.items():
-        rows = await fetch(_statement(*kind, placeholder_viewer(viewer)), {"keys": list(keys)})
+        rows = await fetch(
+            _statement(*kind, placeholder_viewer(viewer.shape)), {"keys": list(keys)}
+        )
         there[kind] = {row.key for row in rows}
     found = [_failure(one, is_there=one.key in there[one.model, one.names]) for one in named]
     return [failure for failure in found if failure is not None]

@@ -10,7 +10,6 @@ that a client that sends a new document every time evicts other documents and do
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from graphql.language import DocumentNode
 from graphql.validation import ASTValidationRule
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
+from cache import BoundedCache
 from errors import ErrorCode
 from graph.core.selection import DEFINITION, SelectionIndex, fields_of
 from graph.request.cost import Pricing
@@ -151,10 +151,13 @@ class Documents:
         self._limits = limits
         self._suggestions = suggestions
         self._rules = _RULES if introspection else (*_RULES, NoSchemaIntrospectionCustomRule)
-        self._max_bytes = max_bytes
-        self._known: OrderedDict[str, Document] = OrderedDict()
+        self._known = BoundedCache[str, Document](max_bytes, size=lambda known: known.size)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="documents")
-        self.bytes = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """How much memory the documents take, roughly."""
+        return self._known.used
 
     async def get(self, text: str, *, trusted: bool = False) -> Document:
         """The document of this text. Raises `InvalidDocument`, or
@@ -162,7 +165,6 @@ class Documents:
         """
         known = self._known.get(text)
         if known is not None:
-            self._known.move_to_end(text)
             return known
         if not trusted:
             check_document(text, self._limits)
@@ -173,27 +175,20 @@ class Documents:
             document = self._read(text, trusted)
         if text not in self._known:
             self._known[text] = document
-            self._grow(document.size)
         return document
 
     def keep_answer(self, operation: Operation, answer: bytes) -> None:
         """Keep the answer of an introspection query with its document."""
         if operation.answer is None:
             operation.answer = answer
-            for document in self._known.values():
+            for text, document in self._known.items():
                 if operation in document.operations:
                     document.size += len(answer)
-                    self._grow(len(answer))
+                    self._known[text] = document
                     break
 
     def __len__(self) -> int:
         return len(self._known)
-
-    def _grow(self, by: int) -> None:
-        self.bytes += by
-        while self.bytes > self._max_bytes and len(self._known) > 1:
-            _, dropped = self._known.popitem(last=False)
-            self.bytes -= dropped.size
 
     def _read(self, text: str, trusted: bool) -> Document:
         try:

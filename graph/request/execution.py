@@ -33,6 +33,7 @@ from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
 from graph.core.executed import Data, Executed
+from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
 from graph.request.deadlines import Deadlines
@@ -41,7 +42,6 @@ from graph.request.documents import Documents, InvalidDocument, Operation
 from graph.request.error_format import first_code, format_errors
 from graph.request.event_cursor import take_event_cursor
 from graph.request.persisted import PersistedDocuments, RegisteredDocuments, digest_of, sha256_of
-from graph.request.single_flight import SingleFlight
 
 log = logging.getLogger("taskloom.graphql")
 

@@ -15,7 +15,6 @@ import datetime as dt
 import hashlib
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from strawberry import Schema
 
+from cache import BoundedCache
 from db import redis
 from db.engine import Database
 from db.models import RegisteredDocument
@@ -68,39 +68,13 @@ def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class _Texts:
-    """Texts by their hash; the least recently used are dropped beyond a total length."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._texts: OrderedDict[str, str] = OrderedDict()
-
-    def get(self, digest: str) -> str | None:
-        text = self._texts.get(digest)
-        if text is not None:
-            self._texts.move_to_end(digest)
-        return text
-
-    def keep(self, digest: str, text: str) -> None:
-        if digest in self._texts:
-            return
-        self._texts[digest] = text
-        self._size += len(text)
-        while self._size > self._most:
-            self._size -= len(self._texts.popitem(last=False)[1])
-
-    def drop(self, digest: str) -> None:
-        self._size -= len(self._texts.pop(digest, ""))
-
-
 class PersistedDocuments:
     """Automatic ones. A client whose hash is not known gets an error, and sends the text again."""
 
     def __init__(
         self, settings: RedisSettings | None = None, *, max_bytes: int = 16_000_000
     ) -> None:
-        self._texts = _Texts(max_bytes)
+        self._texts = BoundedCache[str, str](max_bytes, size=len)
         self._redis: Any = None
         self._prefix = ""
         if settings is not None and settings.url is not None:
@@ -122,7 +96,7 @@ class PersistedDocuments:
         if text is None and self._redis is not None:
             text = await self._shared(digest)
             if text is not None:
-                self._texts.keep(digest, text)
+                self._texts[digest] = text
         return text
 
     def verify(self, extension: object, text: str) -> str:
@@ -139,7 +113,7 @@ class PersistedDocuments:
         """Store a valid document."""
         if self._texts.get(digest) is not None:
             return
-        self._texts.keep(digest, text)
+        self._texts[digest] = text
         if self._redis is not None:
             try:
                 await self._redis.set(self._prefix + digest, text.encode(), ex=_REDIS_KEPT)
@@ -164,7 +138,7 @@ class RegisteredDocuments:
 
     def __init__(self, reader: Reader, *, max_bytes: int = 16_000_000) -> None:
         self._reader = reader
-        self._texts = _Texts(max_bytes)
+        self._texts = BoundedCache[str, str](max_bytes, size=len)
         self._read_at: dict[str, float] = {}
 
     async def find(self, digest: str) -> str | None:
@@ -175,12 +149,12 @@ class RegisteredDocuments:
             if known is not None:
                 return known
         rows = await self._reader.fetch(_TEXT, {"hash": digest})
-        self._texts.drop(digest)
+        self._texts.pop(digest)
         self._read_at.pop(digest, None)
         if not rows:
             return None
         text: str = rows[0].text
-        self._texts.keep(digest, text)
+        self._texts[digest] = text
         self._read_at[digest] = now
         return text
 

@@ -29,26 +29,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import AnyRow, Statement, select_from
-from graph.core.fields import BatchInfo, argument, attribute, batch, column, derived
+from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.node import described_enum
-from graph.kit.loading import Shape, below, load_objects, viewer_of
+from graph.kit.loading import below, load_objects
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.paging import (
-    Page,
-    PageInfo,
-    Window,
-    cut,
-    edge_cursor,
-    edges,
-    nodes,
-    page_info,
-    total_count,
-    window_of,
-)
+from graph.kit.paging import Page, Window, connection_type, cut, window_of
 from graph.types.projects.project import Project
 from graph.types.search_terms import Terms, highlight, terms_of
 from graph.types.tasks.comment import Comment
@@ -132,13 +121,13 @@ async def _subjects(parents: Sequence[Any], info: BatchInfo) -> list[AnyRow | No
 
 
 @lru_cache(maxsize=16)
-def _texts_statement(kind: SearchKind, shape: Shape) -> Statement:
+def _texts_statement(kind: SearchKind, shape: ViewerShape) -> Statement:
     model, texts = _KINDS[kind]
     keys = bindparam("keys", None, func.array_agg(model.id).type)  # type: ignore[attr-defined]
     return Statement(
         select(model.id, *(sql(model).label(field) for field, sql in texts.items())).where(  # type: ignore[attr-defined]
             model.id == keys.any_(),  # type: ignore[attr-defined]
-            access.read(viewer_of(shape), model),
+            access.read(placeholder_viewer(shape), model),
         )
     )
 
@@ -188,22 +177,15 @@ class SearchResult:
     )
 
 
-@strawberry.type(description="A search result in a list, with its cursor.")
-class SearchEdge:
-    """Relay edge."""
-
-    cursor: str = edge_cursor()
-    node: SearchResult = derived((), lambda row: row, "The search result.")
-
-
-@strawberry.type(description="A page of search results, best first.")
+@connection_type(
+    "A page of search results, best first.",
+    edge="A search result in a list, with its cursor.",
+    node="The search result.",
+)
 class SearchConnection:
     """Relay connection."""
 
-    edges: list[SearchEdge] = edges()
-    nodes: list[SearchResult] = nodes()
-    page_info: PageInfo = page_info()
-    total_count: int = total_count()
+    node: SearchResult
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -228,11 +210,13 @@ def _found(kinds: frozenset[SearchKind], viewer: Viewer) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shape) -> Statement:
+def _page_statement(
+    kinds: frozenset[SearchKind], bound: str | None, shape: ViewerShape
+) -> Statement:
     """`bound`: the name under which the values of a cursor are bound, if only a part is read: the
     results `after` it, or those `before` it, nearest first and including its own row.
     """
-    viewer = viewer_of(shape)
+    viewer = placeholder_viewer(shape)
     found = _found(kinds, viewer)
     expressions = [key.source.sql(viewer, found) for key in _ORDER.keys]
     query = select_from(
@@ -253,8 +237,8 @@ def _page_statement(kinds: frozenset[SearchKind], bound: str | None, shape: Shap
 
 
 @lru_cache(maxsize=64)
-def _count_statement(kinds: frozenset[SearchKind], shape: Shape) -> Statement:
-    found = _found(kinds, viewer_of(shape))
+def _count_statement(kinds: frozenset[SearchKind], shape: ViewerShape) -> Statement:
+    found = _found(kinds, placeholder_viewer(shape))
     return Statement(select(func.count().label("total")).select_from(found))
 
 

@@ -1,4 +1,4 @@
-"""Connectors to other services, by the kinds of integrations that they serve."""
+"""Connectors to other services, by kind of integration."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """What a connector is, and what it works with.
 
-A connector knows the other service and nothing of queues. It brings what is new there (`sync`), and
-takes there what has happened here (`tell`). Both may be interrupted anywhere and are then begun
-anew, so a connector notes how far it has come in the transaction of what it brought.
+A connector knows the other service and nothing of queues. It fetches what is new there (`sync`),
+and sends there what happened here (`send`). Both can be interrupted anywhere and are then begun
+anew, so a connector records its progress in the transaction of what it fetched.
 
-It says what went wrong by four exceptions. Their messages are shown to the integration's owner,
-so nothing secret may stand in them.
+It reports problems by four exceptions. Their messages are shown to the integration's owner, so they
+must not contain secrets.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _LONGEST_WAIT = dt.timedelta(hours=2)
 USER_AGENT = f"Taskloom/{version()} (integrations)"
 
 
-class Trouble(Exception):  # noqa: N818 - as are the others, what the owner is told
-    """It did not work this time."""
+class Trouble(Exception):  # noqa: N818 - like the others, a message for the owner
+    """It failed this time."""
 
 
 class Wait(Trouble):
-    """The other service wants to be left alone for a while."""
+    """The other service asks to wait."""
 
     def __init__(self, after: dt.timedelta, reason: str) -> None:
         super().__init__(reason)
-        # Whatever the other service says, it is asked again on the same day.
+        # Whatever the other service asks, it is tried again on the same day.
         self.after = min(max(after, dt.timedelta(seconds=1)), _LONGEST_WAIT)
 
 
 class Rejected(Trouble):
-    """The other service does not accept this one message, however often it is sent."""
+    """The other service will never accept this message."""
 
 
 class Denied(Trouble):
@@ -55,7 +55,7 @@ class Denied(Trouble):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An integration at work. `owner`: with whose rights."""
+    """An active integration. `owner`: whose rights it uses."""
 
     id: UUID
     kind: Kind
@@ -84,7 +84,7 @@ class Connection:
     async def request(
         self, method: str, url: str, headers: dict[str, str], body: bytes = b"", **options: Any
     ) -> Answer:
-        """A request to an address that is checked. Raises `Denied` or `Trouble`."""
+        """A request to a checked address. Raises `Denied` or `Trouble`."""
         try:
             return await self.outgoing.request(
                 method, url, {"User-Agent": USER_AGENT, **headers}, body, **options
@@ -100,25 +100,24 @@ class Gone(Exception):  # noqa: N818 - a state
 
 
 class Connector(Protocol):
-    """See the module. `every`: how often there is something to bring; None for never."""
+    """See the module. `every`: how often to `sync`; None for never."""
 
     every: dt.timedelta | None
 
     def wants(self, settings: dict[str, Any], event: Any) -> str | None:
-        """Whether to `tell` of an event (a row of the log): None, or a key. While what has the same
-        key is still to be told nothing is added to it.
+        """Whether to `send` an event (a row of the log): None, or a key. While something with the
+        same key waits to be sent, nothing is added to it.
         """
         ...
 
     async def sync(self, connection: Connection) -> bool:
-        """Bring a portion of what is new, and note how far that is; whether there is more."""
+        """Fetch a chunk of what is new, and record the progress; returns whether there is more."""
         ...
 
-    async def tell(
+    async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
-        """Take there what has happened. There is no event where the connector itself has found that
-        something is still to be told, and queued it
-        (`domain.integrations.integration.enqueue_tell`).
+        """Send what happened. There is no event if the connector itself found that something is
+        still to be sent, and queued it (`domain.integrations.integration.enqueue_send`).
         """
         ...

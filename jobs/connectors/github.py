@@ -1,14 +1,14 @@
 """Issues of GitHub (or of a GitHub Enterprise server) as tasks of a project.
 
-A run asks what the repository is called now, reads the issues and then the comments that have
-changed, and reads once more by themselves the issues that had a problem, or were moved to another
-repository. What concerns one issue is noted at that issue and stops nothing else: only a refusal of
-the whole repository, or of the token, ends the integration.
+A run checks the repository's current name, reads the issues and then the comments that have
+changed, and reads again the single issues that had a problem or were moved to another repository. A
+problem of one issue is recorded at that issue and stops nothing else: only a refusal of the whole
+repository, or of the token, ends the integration.
 
-Lists are read in the order in which things were made. In that order what changes during the reading
-moves nothing to another page, where sorted by change it would pull others over to pages that were
-read before. The next reading asks for what has changed since this one began, by GitHub's own clock.
-Where nothing had changed it asks for the very same once more, with the ETag: a 304 is free.
+Lists are read in order of creation. In that order, a change during the reading moves nothing to
+another page, while an order by change would pull items over to pages already read. The next reading
+asks for changes since the start of this one, by GitHub's own clock. If nothing had changed, it
+repeats the same request with the ETag: a 304 is free.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sqlalchemy import func, or_, select
 
 from auth import access
 from db.models import ExternalLink, Integration, Task, TaskStatus
-from domain.integrations.integration import enqueue_tell, identify
+from domain.integrations.integration import enqueue_send, identify
 from domain.work import Work
 from errors import Failure
 from jobs.connectors.base import Connection, Denied, Trouble, Wait
@@ -49,15 +49,15 @@ log = logging.getLogger(__name__)
 
 PAGE = 100
 _EVERY = dt.timedelta(minutes=10)
-# Of a page in one transaction, which holds the readers of the log back for as long as it lasts.
+# Items per transaction, which holds the readers of the log back as long as it lasts.
 _CHUNK_SIZE = 25
-# Servers of GitHub may be behind one another by so much.
+# GitHub's servers may lag behind one another by this much.
 _MARGIN = dt.timedelta(minutes=1)
 _ISSUES, _COMMENTS, _AGAIN = "issues", "comments", "again"
 _PATHS = {_ISSUES: "issues", _COMMENTS: "issues/comments"}
-# Statuses by which a whole repository is refused. All else is tried again.
+# Statuses that refuse a whole repository. All others are retried.
 _REFUSED = frozenset({403, 404, 410, 451})
-# What one thing that GitHub sends, and nothing else, can raise.
+# What a single item from GitHub can raise.
 _OF_ONE_THING = (Failure, KeyError, TypeError, AttributeError, ValueError)
 
 Take = Callable[[Sequence[Thing], Work, Integration], Awaitable[int]]
@@ -69,7 +69,7 @@ class GitHub:
     every: dt.timedelta | None = _EVERY
 
     def wants(self, settings: dict[str, Any], event: Any) -> str | None:
-        """A task was completed, cancelled or opened again; several times are told as one."""
+        """A task was completed, cancelled or opened again; several changes are sent as one."""
         del settings
         of_task = event.task_id is not None and event.subject_type == Task.__name__
         if of_task and any(change["field"] == "status" for change in event.changes):
@@ -77,7 +77,7 @@ class GitHub:
         return None
 
     async def sync(self, connection: Connection) -> bool:
-        """Bring a page of issues, after the last one of comments, then what is to be read again."""
+        """Fetch a page of issues, after the last one of comments, then what is to be read again."""
         progress = connection.progress
         if "stage" not in progress and await _renamed(connection):
             return True
@@ -118,10 +118,10 @@ class GitHub:
             raise wait
         return True
 
-    async def tell(
+    async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
-        """Close or open the issue, if GitHub does not have it so."""
+        """Close or open the issue, unless GitHub has it so already."""
         del event_id
         async with connection.context.database.session() as session:
             found = (
@@ -157,30 +157,30 @@ class GitHub:
             await connection.do(partial(_note_attempted, link.id, before))
             raise
         except Trouble as trouble:
-            # Again, since what was read meanwhile may have ended it.
+            # Checked again: what was read meanwhile may have ended it.
             await connection.do(partial(_note_attempted, link.id, attempted))
             await connection.do(partial(_note_trouble, link.id, str(trouble)))
             raise
-        await connection.do(partial(_note_told, link.id, change, reply))
+        await connection.do(partial(_note_sent, link.id, change, reply))
 
 
 # --- the repository ------------------------------------------------------------------------------
 
 
 async def _renamed(connection: Connection) -> bool:
-    """Whether the repository has another name than the settings say; they say it from now on."""
+    """Whether the repository has been renamed; the settings get the new name."""
     try:
         found = (await ask(connection, "GET", _base(connection))).parsed()
     except Refusal as refusal:
         if refusal.status not in _REFUSED:
             raise
-        # Some servers show lists of issues only: if the list is refused, too, that ends it.
+        # Some servers show only lists of issues: if the list is refused, too, the integration ends.
         found = None
     if not isinstance(found, dict) or not found.keys() >= {"id", "full_name"}:
         found = None
     known = connection.external_id
     if known is not None and (found is None or str(found["id"]) != known):
-        # Deleted, or renamed without a redirect, because another repository has the name by now.
+        # Deleted, or renamed without a redirect, because another repository has the name now.
         try:
             url = f"{connection.settings['baseUrl']}/repositories/{known}"
             found = (await ask(connection, "GET", url)).parsed()
@@ -204,10 +204,12 @@ async def _renamed(connection: Connection) -> bool:
 
 def _no_repository(refusal: Refusal) -> Denied:
     if refusal.status == GONE:
-        return Denied("The repository has no issues: they are switched off, or it was deleted.")
+        return Denied("The repository has no issues: they are disabled, or it was deleted.")
     if refusal.status in {403, 451}:
-        return Denied("The token may not do this at GitHub; it needs to read and write issues.")
-    return Denied("There is no such repository, or the token may not see its issues.")
+        return Denied(
+            "The token lacks permission on GitHub; it needs read and write access to issues."
+        )
+    return Denied("The repository does not exist, or the token cannot read its issues.")
 
 
 async def _list(connection: Connection, stage: str, page: str | None, etag: str | None) -> Reply:
@@ -217,7 +219,7 @@ async def _list(connection: Connection, stage: str, page: str | None, etag: str 
         return await ask(connection, "GET", _first(connection, stage), etag=etag)
     except Refusal as refusal:
         if page is not None:
-            # The list may begin at another address by now.
+            # The list may have another address now.
             restart = {"since": connection.progress.get("since")}
             await connection.do(partial(_note, connection.progress, restart))
             raise Trouble(
@@ -249,7 +251,7 @@ def _started(connection: Connection, reply: Reply) -> str:
 
 
 async def _note(before: Any, reached: Any, _work: Work, integration: Integration) -> None:
-    # Unless it was set back meanwhile, or somebody else is at it as well.
+    # Unless it was reset meanwhile, or another worker is active as well.
     if integration.progress == before:
         integration.progress = reached
 
@@ -264,8 +266,8 @@ async def _take_of(connection: Connection, stage: str, asked_at: dt.datetime) ->
 
 
 async def _bring(connection: Connection, stage: str, take: Take, things: Sequence[Any]) -> int:
-    """Bring things in one transaction; if one of them cannot be brought, each in its own, and what
-    is wrong with that one is noted.
+    """Import items in one transaction; if one of them fails, each in its own, recording what is
+    wrong with that one.
     """
     try:
         return await connection.do(partial(take, things))
@@ -275,18 +277,18 @@ async def _bring(connection: Connection, stage: str, take: Take, things: Sequenc
         if isinstance(error, Failure):
             reason = error.message
         else:
-            log.warning("A thing of GitHub could not be read", exc_info=True)
+            log.warning("an item from GitHub could not be read", exc_info=True)
             reason = "GitHub's answer could not be read."
     kind = COMMENT if stage == _COMMENTS else ISSUE
     try:
         await connection.do(partial(note_unreadable, kind, things[0], reason))
     except _OF_ONE_THING:
-        log.warning("A thing of GitHub has no id")
+        log.warning("an item from GitHub has no id")
     return 1
 
 
 async def _read_again(connection: Connection) -> bool:
-    """Read some things by themselves that are due for it; whether there may be more."""
+    """Read some single items that are due; returns whether there may be more."""
     async with connection.context.database.session() as session:
         due = await session.scalars(
             select(ExternalLink)
@@ -309,7 +311,7 @@ async def _read_again(connection: Connection) -> bool:
         await _read_one(connection, link)
     if links:
         return True
-    await connection.do(_queue_untold)
+    await connection.do(_queue_unsent)
     progress = connection.progress
     quiet = progress.get("quiet", False)
     reached = (
@@ -322,7 +324,7 @@ async def _read_again(connection: Connection) -> bool:
 
 
 async def _read_one(connection: Connection, link: ExternalLink) -> None:
-    """Read one issue or comment, and queue what GitHub is still to be told of it."""
+    """Read one issue or comment, and queue what is still to be sent of it."""
     asked_at = await _now(connection)
     try:
         reply = await ask(connection, "GET", _url_of(connection, link))
@@ -366,14 +368,14 @@ def _url_of(connection: Connection, link: ExternalLink) -> str:
 
 
 async def _note_alike(link_id: UUID, work: Work, _integration: Integration) -> None:
-    """Nothing is to be told any more, so that it is no problem that it could not be."""
+    """Nothing is left to send, so an earlier failure is no problem."""
     link = await work.session.get_one(ExternalLink, link_id)
     task = None if link.local_id is None else await work.session.get(Task, link.local_id)
     if task is not None:
         settle(work, link, open_here=task.status.is_open)
 
 
-async def _note_told(
+async def _note_sent(
     link_id: UUID, change: Thing, reply: Reply, work: Work, integration: Integration
 ) -> None:
     link = await work.session.get_one(ExternalLink, link_id)
@@ -393,7 +395,7 @@ async def _note_told(
 async def _note_attempted(
     link_id: UUID, states: Sequence[str], work: Work, _integration: Integration
 ) -> None:
-    """Note the states that GitHub was asked for, and may have by now without our knowing."""
+    """Record the states that GitHub was asked for, and may have without our knowing."""
     link = await work.session.get_one(ExternalLink, link_id)
     link.seen = without_attempts(link.seen) | ({ATTEMPTED: list(states)} if states else {})
     link.written_at = (await work.session.execute(select(func.clock_timestamp()))).scalar_one()
@@ -405,10 +407,10 @@ async def _note_refusal(
     link = await work.session.get_one(ExternalLink, link_id)
     gone = refusal.status == GONE
     reasons = {
-        403: "GitHub refuses this: the token may not write to the issue, or it is locked.",
-        404: "GitHub answers that there is no such issue, or that the token may not change it.",
+        403: "GitHub rejected this: the token cannot write to the issue, or the issue is locked.",
+        404: "GitHub reports that the issue does not exist, or that the token cannot change it.",
         GONE: "The issue was deleted on GitHub.",
-        422: "GitHub refuses the change as invalid.",
+        422: "GitHub rejected the change as invalid.",
     }
     note_problem(work, link, reasons.get(refusal.status, str(refusal)), again=not gone)
 
@@ -419,7 +421,7 @@ async def _note_trouble(link_id: UUID, reason: str, work: Work, _integration: In
 
 
 async def _note_place(link_id: UUID, reply: Reply, work: Work, _integration: Integration) -> None:
-    """Note where an issue is now, if the answer came from another repository."""
+    """Record where an issue is now, if the answer came from another repository."""
     link = await work.session.get_one(ExternalLink, link_id)
     issue = reply.parsed()
     id_ = str(issue["id"]) if isinstance(issue, dict) and "id" in issue else link.external_id
@@ -432,14 +434,14 @@ async def _note_place(link_id: UUID, reply: Reply, work: Work, _integration: Int
         ExternalLink.external_id == id_,
     )
     if await work.session.scalar(twin):
-        note_problem(work, link, "The issue was moved, and is a task of its own.", again=False)
+        note_problem(work, link, "The issue was moved and has its own task.", again=False)
         return
     link.external_id, link.url, link.number = id_, reply.url, None
     link.retry_at = work.now + _EVERY
 
 
 async def _note_read(link_id: UUID, work: Work, integration: Integration) -> None:
-    """After something was read by itself: when that happens next, and what is to be told."""
+    """After reading a single item: when to read it next, and what to send."""
     link = await work.session.get_one(ExternalLink, link_id)
     if link.url is not None:
         link.retry_at = work.now + _EVERY
@@ -447,12 +449,12 @@ async def _note_read(link_id: UUID, work: Work, integration: Integration) -> Non
         link.retry_at = None
     task = None if link.local_id is None else await work.session.get(Task, link.local_id)
     if task is not None and task.status.is_open != (link.seen.get("state") == "open"):
-        await enqueue_tell(work, integration.id, str(task.id), event_id=None, task_id=task.id)
+        await enqueue_send(work, integration.id, str(task.id), event_id=None, task_id=task.id)
 
 
-async def _queue_untold(work: Work, integration: Integration) -> None:
-    """Queue what GitHub should have been told and was not, while the integration was paused, or had
-    failed. What could not be told is tried again where it is read again.
+async def _queue_unsent(work: Work, integration: Integration) -> None:
+    """Queue what should have been sent and was not, while the integration was paused or had failed.
+    What could not be sent is retried when it is read again.
     """
     known_open = ExternalLink.seen["state"].astext == "open"
     different = (
@@ -467,4 +469,4 @@ async def _queue_untold(work: Work, integration: Integration) -> None:
         )
     )
     for task_id in list(await work.session.scalars(different, work.viewer.params)):
-        await enqueue_tell(work, integration.id, str(task_id), event_id=None, task_id=task_id)
+        await enqueue_send(work, integration.id, str(task_id), event_id=None, task_id=task_id)

@@ -1,8 +1,8 @@
-"""Requests to GitHub's REST API, and what its answers mean.
+"""Requests to GitHub's REST API, and the meaning of its answers.
 
-Redirects are followed as its documentation asks (the same request once more, at the new address),
-but on the same server only: the token goes with them. Times in its answers are by its own clock,
-which its `Date` header tells.
+Redirects are followed as its documentation demands (the same request once more, at the new
+address), but only on the same server, since the token is sent along. Times in its answers are by
+its own clock, which is in the `Date` header.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ GONE = 410
 _MOST_BYTES = 50_000_000
 _REDIRECTS = frozenset({301, 302, 307, 308})
 _MOST_REDIRECTS = 3
-# What GitHub asks for where it does not say how long it wants to be left alone.
+# GitHub's documented wait, if it does not say how long.
 _PAUSE = dt.timedelta(minutes=1)
-# Headers with links are some hundred bytes long; in one of any length the search is quadratic.
+# Link headers have some hundred bytes; in one of any length the search is quadratic.
 _LONGEST_LINK = 4_096
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
 class Refusal(Trouble):
-    """An answer 4xx that is about what was asked for, and not about how often or by whom."""
+    """A 4xx answer about the request itself, not about rate or identity."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -44,14 +44,14 @@ class Refusal(Trouble):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with a status from 200 to 299, or 304; `url`: where it came from in the end."""
+    """An answer with a status from 200 to 299, or 304; `url`: its final address."""
 
     answer: Answer
     url: str
 
     @property
     def unchanged(self) -> bool:
-        """Whether it is as it was when the ETag was given out."""
+        """Whether it has not changed since the ETag was issued."""
         return self.answer.status == NOT_MODIFIED
 
     def parsed(self) -> Any:
@@ -65,7 +65,7 @@ class Reply:
 async def ask(
     connection: Connection, method: str, url: str, body: bytes = b"", *, etag: str | None = None
 ) -> Reply:
-    """Ask, and follow redirects. Raises `Refusal`, `Denied`, `Wait` or `Trouble`."""
+    """Send a request and follow redirects. Raises `Refusal`, `Denied`, `Wait` or `Trouble`."""
     headers = {
         "Accept": "application/vnd.github+json",
         "Authorization": f"Bearer {connection.credentials}",
@@ -81,7 +81,7 @@ async def ask(
             break
         url = _target_of(connection, answer, url)
     else:
-        raise Refusal(answer.status, "GitHub redirects in a circle.")
+        raise Refusal(answer.status, "GitHub redirects in a loop.")
     status = answer.status
     if 200 <= status < 300 or (status == NOT_MODIFIED and etag is not None):
         return Reply(answer, url)
@@ -100,7 +100,7 @@ def next_page(connection: Connection, answer: Answer) -> str | None:
     if found is None:
         return None
     if not on_same_server(connection, found[1]):
-        raise Denied("The next page of the list is said to be on another server.")
+        raise Denied("GitHub names another server for the next page of the list.")
     return found[1]
 
 
@@ -139,7 +139,7 @@ def _server(url: str) -> tuple[str, str] | None:
 
 
 def _meaning(connection: Connection, answer: Answer) -> Trouble:
-    """What to raise for an answer that is not a good one."""
+    """What to raise for an answer that is not a success."""
     status = answer.status
     limited = (
         answer.headers.get("x-ratelimit-remaining") == "0"
@@ -149,7 +149,7 @@ def _meaning(connection: Connection, answer: Answer) -> Trouble:
     if status == 429 or (status == 403 and limited):
         return _limited(connection, answer)
     if status == 401:
-        return Denied("GitHub does not take the token: it is wrong, or has expired.")
+        return Denied("GitHub rejects the token: it is invalid or has expired.")
     if 400 <= status < 500:
         return Refusal(status, f"GitHub answered {status}.")
     if status >= 500 and "retry-after" in answer.headers:
@@ -158,13 +158,13 @@ def _meaning(connection: Connection, answer: Answer) -> Trouble:
 
 
 def _limited(connection: Connection, answer: Answer) -> Wait:
-    # By GitHub's clock, so that it does not matter what ours says.
+    # By GitHub's clock, so that ours does not matter.
     now = moment_of(connection, answer)
     wait = asked_wait(answer, now)
     if wait is None:
         reset = answer.headers.get("x-ratelimit-reset", "")
         used = answer.headers.get("x-ratelimit-remaining") == "0"
         known = used and reset.isascii() and reset.isdigit() and len(reset) < 12
-        # A second more: the reset is a whole second, and may be rounded.
+        # One second more: the reset is a whole second, and may be rounded.
         wait = dt.datetime.fromtimestamp(int(reset) + 1, dt.UTC) - now if known else _PAUSE
-    return Wait(wait, "GitHub takes no more requests for a while.")
+    return Wait(wait, "GitHub accepts no further requests for a while.")

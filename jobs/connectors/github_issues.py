@@ -1,10 +1,10 @@
-"""Issues and comments as tasks and comments of a project, and what is noted of them.
+"""Issues and comments as tasks and comments of a project, and the state recorded for each.
 
-What is noted of an issue is what GitHub said of it last, or was told. Only what differs from that
-has changed there and is brought here, so that a title that was edited here stays until it is edited
-there. Whether a task is done is merged in three ways: where it is open here and was closed there
-(or the other way round) it has changed here, GitHub is still to be told, and until that has
-happened, however often it fails, what GitHub says of it changes nothing here.
+The recorded state of an issue is what GitHub last said, or was last sent. Only a difference from
+that is a change on GitHub and is imported, so a title edited here stays until it is edited there.
+Completion is merged three ways: if an issue is open here and was closed there (or the reverse), it
+was changed here and is still to be sent; until that has happened, however often it fails, what
+GitHub says of it changes nothing here.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from jobs.connectors.base import Connection, Denied
 
 ISSUE = "issue"
 COMMENT = "comment"
-# Beside what GitHub said: the states that it was asked for, while no answer has told which it has.
-# If it says one of them later, that may be our own change, and must not undo what is newer here.
+# Besides GitHub's state: the states requested of it and not yet confirmed. If it reports one of
+# them later, that may be our own change, and must not undo what is newer here.
 ATTEMPTED = "attempted"
 
-# Problems that stay are tried again by themselves after so long.
+# Persistent problems are retried after this time.
 _RETRY = dt.timedelta(days=1)
-# A word that begins with @ would mention somebody of ours; an invisible character prevents it.
+# A word that begins with @ would mention one of our users; an invisible character prevents it.
 _AT = re.compile(r"@(?=\w)")
-# External ids from before issues were known by GitHub's ids begin so.
+# Prefix of external IDs from before issues were known by GitHub's IDs.
 _BY_NUMBER = "#"
 
 Thing = Mapping[str, Any]
@@ -51,7 +51,7 @@ async def take_issues(
     work: Work,
     integration: Integration,
 ) -> int:
-    """Bring issues that were asked for at a time of the database's clock; how many were news."""
+    """Import issues requested at a time of the database's clock; the number of new ones."""
     await _demand_project(work, integration)
     # Pull requests are listed among the issues.
     wanted = [issue for issue in issues if "pull_request" not in issue]
@@ -61,7 +61,7 @@ async def take_issues(
         said = said_of(issue)
         link = links.get(str(issue["id"]))
         if link is not None and _told_since(link, issue, asked_at):
-            # It comes again, with what GitHub was told after it had said this.
+            # It comes again, with what was sent to GitHub after this answer.
             news += 1
             continue
         if link is None or link.local_id is None:
@@ -84,13 +84,13 @@ async def take_issues(
 async def _update_task(
     work: Work, link: ExternalLink, said: Thing, people: Mapping[str, UUID]
 ) -> bool:
-    """Bring what has changed of an issue; whether anything had."""
+    """Import the changes of an issue; returns whether there were any."""
     assert link.local_id is not None
     changed = {name: value for name, value in said.items() if link.seen.get(name) != value}
     try:
         task = await work.editable(Task, link.local_id)
     except NotFound:
-        # In the trash, or gone for good: that was meant. If it is restored, this is made up.
+        # In the trash, or deleted: that was intended. If it is restored, this is made up.
         link.retry_at = work.now if changed else link.retry_at
         return False
     if ATTEMPTED in link.seen and not changed:
@@ -110,7 +110,7 @@ async def _update_task(
 async def take_comments(
     asked_at: dt.datetime, found: Sequence[Thing], work: Work, integration: Integration
 ) -> int:
-    """Bring comments; how many were news."""
+    """Import comments; the number of new ones."""
     del asked_at
     await _demand_project(work, integration)
     known = await _links(work, integration, COMMENT, [str(one["id"]) for one in found])
@@ -141,7 +141,7 @@ async def take_comments(
 
 
 async def _demand_project(work: Work, integration: Integration) -> None:
-    """Else nothing can be brought at all, which is no problem of an issue."""
+    """Otherwise nothing can be imported at all, which is no problem of an issue."""
     try:
         await demand_editor(work, integration.project_id, ())
     except Failure as failure:
@@ -152,34 +152,32 @@ async def _demand_project(work: Work, integration: Integration) -> None:
 
 
 def note_problem(work: Work, link: ExternalLink, reason: str, *, again: bool = True) -> None:
-    """Note why something is not as it is on the other side; `again`: whether to try it once more
-    by itself.
-    """
+    """Record why an item differs from the other side; `again`: whether to retry it."""
     if link.problem != reason:
         link.problem, link.problem_at = reason, work.now
     link.retry_at = work.now + _RETRY if again else None
 
 
 def settle(work: Work, link: ExternalLink, *, open_here: bool) -> None:
-    """Forget the problem if both sides are alike now."""
+    """Clear the problem if both sides agree now."""
     if open_here == (link.seen.get("state") == "open"):
         if link.url is None:
             link.retry_at = None
         elif link.problem is not None and link.retry_at is not None:
-            # A moved issue is in no list: it is read by itself again, and not only after a day.
+            # A moved issue is in no list: it is read by itself again, without waiting a day.
             link.retry_at = work.now
         link.problem = link.problem_at = None
 
 
 def without_attempts(seen: Thing) -> dict[str, Any]:
-    """What is noted of an issue as soon as it is known which state GitHub has."""
+    """What is recorded of an issue as soon as GitHub's state is known."""
     return {name: value for name, value in seen.items() if name != ATTEMPTED}
 
 
 async def note_unreadable(
     kind: str, thing: Thing, reason: str, work: Work, integration: Integration
 ) -> None:
-    """Note that an issue or a comment could not be brought."""
+    """Record that an issue or a comment could not be imported."""
     external_id = str(thing["id"])
     links = await (
         _links_of(work, integration, [thing])
@@ -197,19 +195,19 @@ async def note_unreadable(
 
 
 def _told_since(link: ExternalLink, issue: Thing, asked_at: dt.datetime) -> bool:
-    """Whether GitHub was told of something after it had said this. Its servers may be behind one
-    another, and its times are whole seconds, so that neither clock is enough alone.
+    """Whether something was sent to GitHub after it said this. Its servers may lag behind one
+    another, and its times are whole seconds, so neither clock alone is enough.
     """
     if link.written_at is not None and link.written_at >= asked_at:
         return True
-    told: bool = issue["updated_at"] < link.seen.get("toldAt", "")
-    return told
+    older: bool = issue["updated_at"] < link.seen.get("toldAt", "")
+    return older
 
 
 async def _links_of(
     work: Work, integration: Integration, issues: Sequence[Thing]
 ) -> dict[str, ExternalLink]:
-    """Of issues, by GitHub's ids."""
+    """Issues, by GitHub's IDs."""
     links = await _links(work, integration, ISSUE, [str(issue["id"]) for issue in issues])
     unknown = {
         issue["number"]: str(issue["id"]) for issue in issues if str(issue["id"]) not in links
@@ -225,7 +223,7 @@ async def _links_of(
 async def _links(
     work: Work, integration: Integration, kind: str, ids: Sequence[str]
 ) -> dict[str, ExternalLink]:
-    """What is known of things in this project; what another integration knew is adopted."""
+    """What is recorded of items in this project; records of another integration are adopted."""
     rows = await work.session.scalars(
         select(ExternalLink).where(
             ExternalLink.project_id == integration.project_id,
@@ -258,13 +256,13 @@ async def _by_number(
 
 
 def source_of(integration: Integration) -> str:
-    """The server whose ids are meant."""
+    """The server that issued the IDs."""
     base: str = integration.settings["baseUrl"]
     return base.lower()
 
 
 def link_of(work: Work, integration: Integration, kind: str, external_id: str) -> ExternalLink:
-    """A new one, without a thing of ours."""
+    """A new record, without an object of ours."""
     link = ExternalLink(
         id=work.new_id(),
         integration_id=integration.id,
@@ -282,7 +280,7 @@ def link_of(work: Work, integration: Integration, kind: str, external_id: str) -
 
 
 def said_of(issue: Thing) -> dict[str, Any]:
-    """What is brought of an issue, in the form in which it is compared and kept."""
+    """The imported values of an issue, in the form in which they are compared and kept."""
     labels = [one["name"] if isinstance(one, dict) else one for one in issue.get("labels") or ()]
     tags: dict[str, str] = {}
     for label in labels:
@@ -300,12 +298,12 @@ def said_of(issue: Thing) -> dict[str, Any]:
 
 
 def values_of(said: Thing, people: Mapping[str, UUID]) -> dict[str, Any]:
-    """The same as a task has it."""
+    """The same values of a task."""
     values = {name: said[name] for name in ("title", "description", "tags") if name in said}
     if "assignees" in said:
         known = [people[login] for login in said["assignees"] if login in people]
         if known or not said["assignees"]:
-            # Where all are strangers here, the assignee stays who it is.
+            # If all are unknown here, the assignee stays.
             values["assignee_id"] = known[0] if known else None
     if "state" in said:
         values["status"] = TaskStatus.TODO
@@ -316,9 +314,9 @@ def values_of(said: Thing, people: Mapping[str, UUID]) -> dict[str, Any]:
 
 
 def merged(here: TaskStatus, *, before: Thing, now: Thing) -> TaskStatus | None:
-    """The status that a task gets by what GitHub says now and said before; None if it stays.
+    """The status that a task gets from what GitHub says now and said before; None if it stays.
 
-    What is open here and was closed there, or the other way round, has changed here.
+    If it is open here and was closed there, or the reverse, it was changed here.
     """
     was, is_now = values_of(before, {})["status"], values_of(now, {})["status"]
     if here.is_open != was.is_open or now["state"] in before.get(ATTEMPTED, ()):
@@ -329,14 +327,14 @@ def merged(here: TaskStatus, *, before: Thing, now: Thing) -> TaskStatus | None:
 
 
 def comment_text(comment: Thing) -> str:
-    """With who wrote it there; mentions nobody here."""
+    """The text with its author on GitHub; mentions nobody here."""
     author = (comment.get("user") or {}).get("login", "Somebody")
     body = _AT.sub("@\u2060", _clean(comment.get("body") or "", 9_000, multiline=True))
     return f"**{author}** on GitHub:\n\n{body}"[:10_000]
 
 
 def _clean(text: str, most: int, *, multiline: bool = False) -> str:
-    """Text that the rules for values take, however it was written there."""
+    """Text that satisfies our rules for values, however it was written there."""
     forbidden = texts.FORBIDDEN_IN_LINES if multiline else texts.FORBIDDEN_IN_NAMES
     plain = texts.without_excess(texts.normalized(text.replace("\r\n", "\n")))
     plain = forbidden.sub(" ", plain).strip()

@@ -1,8 +1,8 @@
-"""Incoming webhooks as Slack has them, and Mattermost, Rocket.Chat and others after it.
+"""Incoming webhooks of Slack, and of Mattermost, Rocket.Chat and others that follow it.
 
-A message is a sentence, in Block Kit's plainest form; as plain text, so that no name or title can
-call out to a channel. Such a webhook cannot recognise a message that it got before: where a worker
-is killed between sending and noting it, the message comes twice.
+A message is a sentence in the simplest form of Block Kit, as plain text, so that no name or title
+can notify a channel. Such a webhook cannot recognise a repeated message: if a worker is killed
+between sending and recording it, the message is sent twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DOCUMENT = "subscription { taskEvents { summary project { name } } }"
 _FIELD = "taskEvents"
 _MOST = 2_900  # of the 3,000 characters that a section may have
 _PAUSE = dt.timedelta(seconds=30)
-# What Slack answers where an address or its channel is no more.
+# Slack's answers if an address or its channel no longer exists.
 _GONE = frozenset({401, 403, 404, 410})
 _GONE_CODES = frozenset(
     {
@@ -42,10 +42,10 @@ _GONE_CODES = frozenset(
     }
 )
 _MOVED = frozenset({301, 308})
-# Too slow, or too early: not what was sent is wrong.
+# Too slow, or too early: the message itself is not at fault.
 _TRY_AGAIN = frozenset({408, 425})
 _CODE = re.compile(r"[a-z_]{1,60}")
-# Mattermost and Rocket.Chat call people by `@name`; an invisible character prevents it.
+# Mattermost and Rocket.Chat notify people by `@name`; an invisible character prevents it.
 _AT = re.compile(r"@(?=\w)")
 
 
@@ -59,13 +59,13 @@ class Slack:
         return str(event.id) if event.kind in settings["events"] else None
 
     async def sync(self, connection: Connection) -> bool:
-        """There is nothing to bring."""
+        """There is nothing to fetch."""
         return False
 
-    async def tell(
+    async def send(
         self, connection: Connection, event_id: UUID | None, task_id: UUID | None
     ) -> None:
-        """Post the sentence, if the owner may still see what it is about."""
+        """Post the sentence, if the owner can still see what it is about."""
         del task_id
         assert event_id is not None, "it tells of events alone"
         try:
@@ -78,7 +78,7 @@ class Slack:
         found = (answer.values or {}).get(_FIELD)
         if found is None:
             raise Trouble("The message could not be made.")
-        # What was selected may be a fragment of JSON already.
+        # The selection may be a fragment of JSON already.
         shown = orjson.loads(orjson.dumps(found))
         project = shown["project"]
         body = message(shown["summary"], None if project is None else project["name"])
@@ -91,7 +91,7 @@ class Slack:
 
 
 def _meaning(sent: Answer, now: dt.datetime) -> Trouble | None:
-    """What an answer says of the message, or of the webhook; None if all is well."""
+    """What an answer says about the message, or the webhook; None on success."""
     status = sent.status
     if 200 <= status < 300:
         return None
@@ -99,14 +99,14 @@ def _meaning(sent: Answer, now: dt.datetime) -> Trouble | None:
     named = sent.body[:100].decode("utf-8", "replace").strip()
     code = f"{status} {named}" if _CODE.fullmatch(named) else str(status)
     if status in _GONE or named in _GONE_CODES:
-        return Denied(f"The channel's webhook is not valid any more: it answered {code}.")
+        return Denied(f"The channel's webhook is no longer valid: it answered {code}.")
     if status in _MOVED:
-        return Denied(f"The channel's webhook has another address now: it answered {code}.")
+        return Denied(f"The channel's webhook has moved: it answered {code}.")
     wait = asked_wait(sent, now)
     if status == 429 or (status >= 500 and wait is not None):
-        return Wait(wait or _PAUSE, "The channel is sent too much at once.")
+        return Wait(wait or _PAUSE, "The channel received too many messages at once.")
     if 400 <= status < 500 and status not in _TRY_AGAIN:
-        return Rejected(f"The channel's webhook does not accept a message: it answered {code}.")
+        return Rejected(f"The channel's webhook rejected a message: it answered {code}.")
     return Trouble(f"The channel's webhook answered {code}.")
 
 
@@ -122,6 +122,6 @@ def message(sentence: str, project: str | None) -> bytes:
 
 
 def _escaped(text: str) -> str:
-    """For the notification, whose text is marked up: `<!channel>` and `@all` call nobody."""
+    """For the notification, whose text is marked up: `<!channel>` and `@all` notify nobody."""
     marked = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _AT.sub("@\u2060", marked)

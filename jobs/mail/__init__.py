@@ -1,1 +1,1 @@
-"""Mail: what is written (`compose`), how it goes out (`sender`), and the jobs that do both."""
+"""Mail: its text (`compose`), its delivery (`sender`), and the jobs that send it."""

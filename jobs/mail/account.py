@@ -1,7 +1,7 @@
-"""Mails about an account: to reset a password, to verify an address, to say what has changed.
+"""Mails about an account: resetting a password, verifying an address, notices of changes.
 
-They go to whatever address was asked for, verified or not. The code is the job's: a job that is
-run again sends the same one.
+They are sent to the address given, verified or not. The code belongs to the job: a job that runs
+again sends the same code.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from jobs.mail.compose import compose
 from jobs.queue import RunningJob
 from jobs.worker_context import WorkerContext
 
-# After that the link would be too old before it is read.
+# After more attempts, the link would have expired before it is read.
 _ATTEMPTS = 6
 
 
 @handler(RESET_JOB, on_given_up=nothing_to_end, attempts=_ATTEMPTS, first=True)
 async def send_reset(context: WorkerContext, job: RunningJob) -> None:
-    """The link with which a new password can be set. Nothing where there is no such account."""
+    """Send the link for setting a new password. Nothing is sent if there is no such account."""
 
     async def begin(work: Work) -> User | None:
         email = job.payload["email"]
@@ -54,7 +54,7 @@ async def send_reset(context: WorkerContext, job: RunningJob) -> None:
 
 @handler(EMAIL_JOB, on_given_up=nothing_to_end, attempts=_ATTEMPTS, first=True)
 async def send_verification(context: WorkerContext, job: RunningJob) -> None:
-    """A code and a link; to the address that they verify."""
+    """Send a code and a link to the address that they verify."""
     address = job.payload["email"]
 
     async def begin(work: Work) -> User | None:
@@ -91,7 +91,7 @@ _NOTICES = {
     ),
     Change.PASSWORD_RESET: (
         "Your password was reset",
-        "The password of your account was set with a link from a mail. All sessions have ended.",
+        "The password of your account was reset with a link from a mail. All sessions have ended.",
     ),
     Change.EMAIL_CHANGED: (
         "Your e-mail address was changed",
@@ -99,11 +99,11 @@ _NOTICES = {
     ),
     Change.EMAIL_RESTORED: (
         "A change of your e-mail address was undone",
-        "The owner of the former address undid the change to this one. All sessions have ended.",
+        "The owner of the previous address undid the change to this one. All sessions have ended.",
     ),
     Change.SESSIONS_REVOKED: (
         "An administrator ended your sessions",
-        "An administrator ended all sessions of your account. Sign in again to go on.",
+        "An administrator ended all sessions of your account. Sign in again to continue.",
     ),
     Change.DEACTIVATED: (
         "Your account was deactivated",
@@ -114,9 +114,7 @@ _NOTICES = {
 
 @handler(NOTICE_JOB, on_given_up=nothing_to_end, attempts=_ATTEMPTS, first=True)
 async def send_notice(context: WorkerContext, job: RunningJob) -> None:
-    """What changed, to the address that the account had before; with the link that undoes a change
-    of address.
-    """
+    """Notify the former address of a change, with a link that undoes a change of address."""
     payload = job.payload
 
     async def read(work: Work) -> User | None:
@@ -151,6 +149,6 @@ async def send_notice(context: WorkerContext, job: RunningJob) -> None:
 
 
 async def _send(context: WorkerContext, message: EmailMessage) -> None:
-    """By a bulkhead of their own: many other mails on a slow server hold none of these up."""
+    """Send it through its own bulkhead, so that other mails on a slow server do not delay it."""
     async with context.outside("account mail", "smtp", context.sender.host, apart=True):
         await context.sender.send(message)

@@ -1,4 +1,4 @@
-"""Writing a mail: the same words as text and as HTML, from two templates of one name."""
+"""Compose a mail: text and HTML with the same words, from two templates of one name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from settings import Settings
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    # By the ending: HTML is escaped, text must not be.
+    # By the extension: HTML is escaped, text must not be.
     autoescape=select_autoescape(("html",), default=False),
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -27,9 +27,9 @@ _ENVIRONMENT = Environment(
 
 
 class _Plain(UnstructuredHeader, BaseHeader):
-    """A header that stands on the wire as it is written. The policies of the standard library fold
-    a long one into encoded words (RFC 2047), which are not allowed in an address: mail programs
-    would not find the link. A line may have 998 characters (RFC 5322), and an address has fewer.
+    """A header that is sent exactly as written. The policies of the standard library fold a long
+    one into encoded words (RFC 2047), which are not allowed in an address: mail programs would not
+    find the link. A line can have 998 characters (RFC 5322), more than an address has.
     """
 
     def fold(self, *, policy: Policy[Any]) -> str:
@@ -41,7 +41,7 @@ for _name in ("list-unsubscribe", "list-unsubscribe-post"):
     _HEADERS.map_to_type(_name, _Plain)
 _POLICY = EmailPolicy(header_factory=_HEADERS)
 
-# Of a header; longer subjects are cut by the programs that show them anyway.
+# Mail programs cut longer subjects anyway.
 _SUBJECT = 150
 
 
@@ -59,9 +59,9 @@ def compose(
 ) -> EmailMessage:
     """A mail from `templates/<template>.txt` and `.html`.
 
-    The `Message-ID` is made from `id_` alone, so that a mail that is sent twice (its worker was
-    killed before it could note the first time) can be told to be one. `unsubscribe` is the address
-    of RFC 8058's one click.
+    The `Message-ID` derives only from `id_`, so that receivers recognise a mail that is sent twice
+    (because its worker was killed in between). `unsubscribe` is the address for one-click
+    unsubscription (RFC 8058).
     """
     sender_name, sender = parseaddr(settings.mail.sender)
     message = EmailMessage(_POLICY)
@@ -71,7 +71,7 @@ def compose(
     message["Subject"] = line if len(line) <= _SUBJECT else f"{line[: _SUBJECT - 1]}…"
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{id_.hex}@{sender.partition('@')[2]}>"
-    # Out-of-office programs answer people, not these.
+    # Tells out-of-office programs not to answer.
     message["Auto-Submitted"] = "auto-generated"
     if unsubscribe is not None:
         message["List-Unsubscribe"] = f"<{unsubscribe}>"
@@ -96,5 +96,5 @@ def _address(name: str, address: str) -> Address:
 
 
 def _line(text: str) -> str:
-    """One line: a header must not hold a line break, whatever people write into titles."""
+    """The text on one line: a header must not contain line breaks, whatever titles contain."""
     return " ".join(text.split())

@@ -1,9 +1,9 @@
-"""The mail about notifications: all that waits for one person about one task, in one.
+"""The mail about notifications: all that is pending for one user about one task, in one mail.
 
 First the notifications are bound to the job, in a transaction of their own; then the mail is sent.
-So a job that is run again, because its worker was killed, sends the same mail with the same id, and
-what came meanwhile is another job's. Preferences, the address and the right to see the task are
-asked when it is sent.
+So a job that runs again, because its worker was killed, sends the same mail with the same ID; later
+notifications belong to another job. Preferences, address and rights are checked when the mail is
+sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jobs.worker_context import WorkerContext
 
 @handler(MAIL_JOB, on_given_up=nothing_to_end)
 async def send_mail(context: WorkerContext, job: RunningJob) -> None:
-    """Tell one person by mail what is new about one task."""
+    """Notify one user by mail of what is new about one task."""
 
     async def bind(work: Work) -> None:
         await _bind(work, job)
@@ -65,7 +65,7 @@ async def send_mail(context: WorkerContext, job: RunningJob) -> None:
 
 
 async def _bind(work: Work, job: RunningJob) -> None:
-    """Bind what waits to this job, unless that was done in an earlier attempt."""
+    """Bind pending notifications to this job, unless an earlier attempt did."""
     bound = select(Notification.id).where(Notification.mail_id == job.id).limit(1)
     if await work.session.scalar(bound) is not None:
         return
@@ -85,7 +85,7 @@ async def _bind(work: Work, job: RunningJob) -> None:
 
 
 async def _letter(work: Work, job: RunningJob) -> tuple[User, list[NotificationText]] | None:
-    """To whom, and what; None where there is nothing to say to them (any more)."""
+    """The recipient and the texts; None if there is nothing (left) to say."""
     user = await work.session.get(User, UUID(job.payload["recipient"]))
     if user is None or not user.is_active or user.email_verified_at is None:
         return None

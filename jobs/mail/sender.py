@@ -1,4 +1,4 @@
-"""How mail goes out: by one SMTP server, or into a folder where none is configured."""
+"""Sends mail, through an SMTP server or, if none is configured, into a folder."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Sender(ABC):
-    """Sends one message to whom its headers name. `host`: where mails go first."""
+    """Sends a message to the recipients in its headers. `host`: the first server on the way."""
 
     host: str
 
     @abstractmethod
     async def send(self, message: EmailMessage) -> None:
-        """Raises `GiveUp` where the server will never take it, anything else where it may later."""
+        """Raises `GiveUp` if the server will never accept it, anything else if it may later."""
 
 
 class _Client(aiosmtplib.SMTP):
-    """Hands a message over only while the job that sends it is this worker's."""
+    """Transmits a message only while its job is this worker's."""
 
     async def data(self, message: str | bytes, /, **options: Any) -> SMTPResponse:
-        """The last moment at which nothing has been sent yet."""
+        """The last moment before anything is sent."""
         leases.check()
         return await super().data(message, **options)
 
 
 class SmtpSender(Sender):
-    """A connection for each message: mail is seldom, and servers cut idle connections."""
+    """Opens a connection for each message: mail is infrequent, and servers cut idle connections."""
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
@@ -63,7 +63,7 @@ class SmtpSender(Sender):
                 if settings.password is None
                 else settings.password.get_secret_value(),
                 use_tls=settings.tls == "implicit",
-                # Not "if the server offers it": whoever stands between could take the offer away.
+                # Not "if the server offers it": an attacker in between could remove the offer.
                 start_tls=settings.tls == "starttls",
                 tls_context=self._context if encrypted else None,
                 timeout=_TIMEOUT_SECONDS,
@@ -73,12 +73,12 @@ class SmtpSender(Sender):
         except aiosmtplib.SMTPRecipientsRefused as refused:
             answers = [f"{answer.code} {answer.message}" for answer in refused.recipients]
             if all(answer.code >= 500 for answer in refused.recipients):
-                raise GiveUp(f"The mail server refuses the recipient: {answers[0]}") from refused
+                raise GiveUp(f"The mail server rejected the recipient: {answers[0]}") from refused
             raise
         except aiosmtplib.SMTPDataError as refused:
             if refused.code >= 500:
                 raise GiveUp(
-                    f"The mail server refuses the message: {refused.code} {refused.message}"
+                    f"The mail server rejected the message: {refused.code} {refused.message}"
                 ) from refused
             raise
 
@@ -96,7 +96,7 @@ class FolderSender(Sender):
 
     def _write(self, message: EmailMessage) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # By its id, so that a mail that is sent again is one file all the same.
+        # Named by its ID, so that a mail that is sent again replaces its file.
         name = message["Message-ID"].strip("<>").partition("@")[0]
         with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
             file.write(message.as_bytes(policy=SMTP))
@@ -104,7 +104,7 @@ class FolderSender(Sender):
 
 
 def make_sender(settings: Settings) -> Sender:
-    """The sender that is configured."""
+    """The configured sender."""
     if settings.mail.host is None:
         return FolderSender(settings.server.data_dir / "mail")
     return SmtpSender(settings.mail)

@@ -1,7 +1,7 @@
-"""Cutting a message to what a push service takes: 4,096 bytes, counted as they are sent.
+"""Shorten a message to the limit of push services: 4,096 bytes, as sent.
 
-A text is cut between what a reader sees as characters, so that no emoji is shown in halves: not
-before a mark that belongs to the character before it, nor within a pair of flags' letters.
+Text is cut only between what readers see as characters, so that no emoji is split: not before a
+mark that belongs to the character before it, nor between the two letters of a flag.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _JOINER = "\u200d"
 
 @dataclass(frozen=True, slots=True)
 class PushMessage:
-    """`collapse`: a later message with the same takes the place of this one on the device."""
+    """`collapse`: a later message with the same value replaces this one on the device."""
 
     title: str
     body: str
@@ -30,8 +30,8 @@ class PushMessage:
 
 
 def fitted(message: PushMessage, encode: Callable[[PushMessage], bytes], most: int) -> bytes:
-    """What `encode` makes of the message, with so much of its body (and, if that is not enough, of
-    its title) that it has at most so many bytes. Raises `GiveUp` if nothing is left to cut.
+    """The encoded message, with its body (and, if that is not enough, its title) shortened to at
+    most this many bytes. Raises `GiveUp` if nothing is left to cut.
     """
     encoded = encode(message)
     for name in ("body", "title"):
@@ -39,7 +39,7 @@ def fitted(message: PushMessage, encode: Callable[[PushMessage], bytes], most: i
             break
         ends = _ends(getattr(message, name))
         low, high = 0, len(ends)
-        # The longest beginning that fits, or none of it.
+        # The longest prefix that fits, or none of it.
         while low < high:
             middle = (low + high) // 2
             if len(encode(_cut(message, name, ends[middle]))) <= most:
@@ -60,7 +60,7 @@ def _cut(message: PushMessage, name: str, end: int) -> PushMessage:
 
 
 def _ends(text: str) -> list[int]:
-    """The places where a text may be cut, in order; its end is none of them."""
+    """The positions where a text may be cut, in order, except its end."""
     ends = []
     flags = 0
     for index in range(1, len(text)):

@@ -20,7 +20,7 @@ from jobs.worker_context import WorkerContext
 
 @handler(PUSH_JOB, on_given_up=nothing_to_end, attempts=6)
 async def send_push(context: WorkerContext, job: RunningJob) -> None:
-    """Tell one device. Each has a job of its own, so that the failure of one repeats no other."""
+    """Notify one device. Each has its own job, so that a failure of one repeats no other."""
 
     async def read(work: Work) -> tuple[Device, NotificationText] | None:
         return await _read(work, UUID(job.payload["notification"]), UUID(job.payload["device"]))
@@ -41,13 +41,13 @@ async def send_push(context: WorkerContext, job: RunningJob) -> None:
 
 
 async def _read(work: Work, id_: UUID, device_id: UUID) -> tuple[Device, NotificationText] | None:
-    """The device and what it is told; None where there is nothing to say (any more)."""
+    """The device and its text; None if there is nothing (left) to say."""
     notification = await work.session.get(Notification, id_)
     device = await work.session.get(Device, device_id)
     if notification is None or notification.read_at is not None or device is None:
         return None
     user = await work.session.get_one(User, notification.recipient_id)
-    # Devices move with whoever signs in there.
+    # A device belongs to the last user who signed in on it.
     if not user.is_active or device.user_id != user.id:
         return None
     said = await describe(work, user, [notification])

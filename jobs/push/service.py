@@ -1,8 +1,8 @@
-"""Firebase Cloud Messaging (HTTP v1), which reaches Android, iOS and browsers alike.
+"""Firebase Cloud Messaging (HTTP v1), for Android, iOS and browsers.
 
-A service account signs a JWT and exchanges it for an access token (RFC 7523), which is good for an
-hour. A message goes to one device; a token that the service does not know any more is told apart
-from a failure, so that the device can be forgotten.
+A service account signs a JWT and exchanges it for an access token (RFC 7523), which is valid for an
+hour. A message goes to one device. A token that the service no longer knows is distinguished from a
+failure, so that the device can be deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MARGIN = dt.timedelta(minutes=5)
 
 
 class UnknownDevice(Exception):  # noqa: N818 - an answer and not a fault
-    """The service says that the app was removed, or has another token by now."""
+    """The service says that the app was removed, or has a new token."""
 
 
 class Push(ABC):
@@ -39,35 +39,35 @@ class Push(ABC):
 
     @abstractmethod
     async def send(self, device: Device, message: PushMessage) -> None:
-        """Raises `UnknownDevice` where the token is dead, `Later` where the service says when, and
-        `GiveUp` where it will never take the message.
+        """Raises `UnknownDevice` if the token is dead, `Later` if the service says when to retry,
+        and `GiveUp` if it will never accept the message.
         """
 
     @abstractmethod
     def destination(self, device: Device) -> str:
-        """Who is asked to deliver to this device."""
+        """The host that delivers to this device."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Let connections go."""
+        """Close connections."""
 
 
 class NoPush(Push):
-    """Where no service is configured, nothing is sent."""
+    """Sends nothing; used if no service is configured."""
 
     async def send(self, device: Device, message: PushMessage) -> None:
         """Does nothing."""
 
     def destination(self, device: Device) -> str:
-        """Nobody."""
+        """No host."""
         return "nobody"
 
     async def close(self) -> None:
-        """There are none."""
+        """No connections are open."""
 
 
 class Fcm(Push):
-    """One a worker; holds the access token."""
+    """One per worker; keeps the access token."""
 
     def __init__(
         self, account: Mapping[str, Any], url: str, clock: Callable[[], dt.datetime]
@@ -90,7 +90,7 @@ class Fcm(Push):
         body = fitted(message, partial(_encoded, device.token), MOST_BYTES)
         answer = await self._post(body)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            # Ended early, by a key that was rotated, say: once more with a fresh one.
+            # It ended early, because a key was rotated, say: once more with a fresh one.
             self._until = dt.datetime.min.replace(tzinfo=dt.UTC)
             answer = await self._post(body)
         if answer.is_success:
@@ -102,7 +102,7 @@ class Fcm(Push):
             if after is not None:
                 raise Later(after, f"The push service asks to wait for {after}.")
         if answer.status_code == httpx.codes.BAD_REQUEST:
-            raise GiveUp(f"The push service refuses the message: {answer.text[:500]}")
+            raise GiveUp(f"The push service rejected the message: {answer.text[:500]}")
         answer.raise_for_status()
 
     async def _post(self, body: bytes) -> httpx.Response:
@@ -154,19 +154,19 @@ def _encoded(token: str, message: PushMessage) -> bytes:
 
 
 def wait_asked(header: str) -> dt.timedelta | None:
-    """How long a service asks to wait, an hour at most; None where it does not say in seconds."""
+    """How long a service asks to wait, at most an hour; None unless it says so in seconds."""
     if not (header.isascii() and header.isdigit()):
         return None
     return dt.timedelta(seconds=min(int(header[:10]), 3600))
 
 
-# What FCM says of tokens that no message of ours will ever reach.
+# What FCM answers for tokens that will never work again.
 _DEAD = {"UNREGISTERED", "SENDER_ID_MISMATCH"}
 
 
 def _is_unknown(answer: httpx.Response) -> bool:
-    """Whether the token is dead: the app was removed, or belongs to somebody else's project, or an
-    argument is wrong that is the token.
+    """Whether the token is dead: the app was removed, the token belongs to another project, or the
+    invalid argument is the token.
     """
     try:
         error = answer.json()["error"]

@@ -1,4 +1,4 @@
-"""Which service delivers to a device: FCM, or a browser's own."""
+"""Which service delivers to a device: FCM, or the browser's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from settings import Settings
 
 
 class Services(Push):
-    """Both, as far as they are configured."""
+    """Both services, if configured."""
 
     def __init__(self, apps: Push, browsers: Push) -> None:
         self._apps = apps
@@ -35,7 +35,7 @@ class Services(Push):
 
 
 def make_push(settings: Settings, clock: Callable[[], dt.datetime]) -> Push:
-    """What is configured."""
+    """The configured services."""
     push = settings.push
     return Services(
         NoPush()

@@ -1,8 +1,8 @@
-"""Web Push (RFC 8030), to browsers without any service between: each names its own endpoint.
+"""Web Push (RFC 8030), directly to the push services of browsers: each browser names an endpoint.
 
 The message is encrypted for the browser (RFC 8291, by `pywebpush`), and the request is signed with
-a key of the server's (VAPID, RFC 8292) that browsers were shown when they subscribed. Endpoints are
-addresses that users name, so requests go out by the same guard as those of webhooks.
+the server's key (VAPID, RFC 8292), which browsers received when they subscribed. Endpoints are
+addresses that users enter, so requests pass the same checks as those of webhooks.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from jobs.push.fitting import MOST_BYTES, PushMessage, fitted
 from jobs.push.service import Push, UnknownDevice, wait_asked
 from settings import Settings
 
-# What encryption adds: salt, record size, key (RFC 8188), a delimiter and an authentication tag.
+# Added by encryption: salt, record size, key (RFC 8188), a delimiter and an authentication tag.
 _OVERHEAD = 16 + 4 + 1 + 65 + 1 + 16
 _LIFE = dt.timedelta(hours=12)
-# How long the service keeps a message for a browser that is away, in seconds.
+# How long the service keeps a message for an offline browser, in seconds.
 _KEPT = 24 * 3600
 
 
 class WebPush(Push):
-    """One a worker."""
+    """One per worker."""
 
     def __init__(self, settings: Settings, clock: Callable[[], dt.datetime]) -> None:
         self._key = signing_key(settings.push)
@@ -47,7 +47,7 @@ class WebPush(Push):
         )
 
     def destination(self, device: Device) -> str:
-        """Each push service has its own host, and hangs by itself."""
+        """Each push service has its own host, and its own bulkhead."""
         return parse(device.token).authority
 
     async def send(self, device: Device, message: PushMessage) -> None:
@@ -89,7 +89,7 @@ class WebPush(Push):
         return f"vapid t={jwt.encode(claims, self._key, 'ES256')}, k={self._public}"
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """No connection stays open."""
 
 
 def _encoded(message: PushMessage) -> bytes:
@@ -104,7 +104,7 @@ def _encoded(message: PushMessage) -> bytes:
 
 
 def _encrypted(device: Device, body: bytes) -> bytes:
-    # Brings two HTTP clients along, which nobody needs who sends no push messages.
+    # Imports two HTTP clients, which are needed only for push messages.
     from pywebpush import WebPusher  # type: ignore[import-untyped]
 
     subscription: dict[str, Any] = {

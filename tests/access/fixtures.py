@@ -24,7 +24,6 @@ from domain.projects import project as projects
 from domain.projects.project import NewProject
 from domain.tasks import task as tasks
 from domain.tasks.task import NewTask
-from domain.work import begin
 from events.kinds import EventKind
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid, missing, new_key
@@ -114,7 +113,9 @@ class Cast:
         now = dt.datetime.now(dt.UTC)
         world = self.world
         before = (await world.post("{ eventCursor }", owner)).good["eventCursor"]
-        async with begin(world.database, owner.viewer, now=now, request=world.request()) as work:
+        async with world.services.transactions.begin(
+            owner.viewer, now=now, request=world.request()
+        ) as work:
             made = []
             for name in ("Stage", "Archived", "Trashed"):
                 project = await projects.create(work, NewProject(name=name, key=new_key()))

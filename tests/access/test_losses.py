@@ -23,7 +23,6 @@ from db import models
 from db.models import Permission
 from domain import trash
 from domain.tasks import share as shares
-from domain.work import begin
 from tests.access.test_structure import (
     BULK_DELETE,
     BULK_UPDATE,
@@ -275,8 +274,8 @@ async def test_the_expiry_of_a_share_notifies(world: World) -> None:
             select(models.TaskShare.id).where(models.TaskShare.task_id == task.id)
         )
         assert share_id is not None
-    async with begin(
-        world.database, NOBODY, now=dt.datetime.now(dt.UTC), request=RequestInfo(id="job")
+    async with world.services.transactions.begin(
+        NOBODY, now=dt.datetime.now(dt.UTC), request=RequestInfo(id="job")
     ) as work:
         await shares.end(work, share_id)
     assert await lost(world, guest, cursor) == {gid(task), gid(below)}
@@ -303,8 +302,8 @@ async def test_emptying_the_trash_deletes_nothing_that_a_user_can_see(world: Wor
         )
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=31)
     while True:
-        async with begin(
-            world.database, NOBODY, now=later, request=RequestInfo(id="sweep")
+        async with world.services.transactions.begin(
+            NOBODY, now=later, request=RequestInfo(id="sweep")
         ) as work:
             if not any(await trash.purge(work)):
                 break

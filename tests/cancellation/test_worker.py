@@ -56,7 +56,7 @@ async def run_jobs(context: WorkerContext) -> None:
 
 async def tidy(context: WorkerContext) -> None:
     """Run the periodic work."""
-    await periodic.run_once(context.database, context.settings, clock=context.clock)
+    await periodic.run_once(context.transactions, context.settings, clock=context.clock)
 
 
 Step = Callable[[WorkerContext], Coroutine[Any, Any, Any]]

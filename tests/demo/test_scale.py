@@ -19,7 +19,8 @@ from demo.seed import seed_demo
 from domain import rules
 from domain.tasks import task as tasks
 from domain.tasks.task import NewTask
-from domain.work import begin
+from domain.work import Transactions
+from events.bus import LocalBus
 from settings import Settings
 from tests.demo.conftest import Fresh
 
@@ -90,7 +91,7 @@ async def test_ada_works_in_some_of_the_projects_and_goes_on_there(crowd: Databa
     # The domain finds numbers and ranks as it would have left them.
     project = seen[0]
     request = RequestInfo(id="test")
-    async with begin(crowd, viewer, now=NOW, request=request) as work:
+    async with Transactions(crowd, LocalBus()).begin(viewer, now=NOW, request=request) as work:
         task = await tasks.create(work, NewTask("One more", project_id=project.id))
         last = await work.session.scalar(
             select(func.max(Task.position)).where(Task.project_id == project.id)

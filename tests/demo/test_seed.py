@@ -34,8 +34,9 @@ from demo.company import LOGIN, PASSWORD, PEOPLE
 from demo.seed import DemoSummary, demo_exists, demo_login, seed_demo
 from domain.accounts import session as sessions
 from domain.accounts import user as users
-from domain.work import begin
+from domain.work import Transactions
 from errors import Failure
+from events.bus import LocalBus
 from settings import Settings, load_settings
 from tests.demo.conftest import Fresh
 
@@ -157,7 +158,9 @@ async def test_everybody_can_sign_in_with_the_printed_password(
     assert login is not None
     auth = Authenticator(settings, company)
     for username in (login[0], "ines", "lena@larkspur-cycles.example"):
-        async with begin(company, NOBODY, now=NOW, request=REQUEST) as work:
+        async with Transactions(company, LocalBus()).begin(
+            NOBODY, now=NOW, request=REQUEST
+        ) as work:
             grant = await sessions.create(work, auth, login=username, password=login[1])
         assert grant.viewer.signed_in
     auth.close()
@@ -168,12 +171,12 @@ async def test_no_login_is_offered_that_would_not_work(fresh: Fresh, settings: S
     assert not await demo_exists(database)
     assert await demo_login(database) is None
     auth = Authenticator(settings, database)
-    async with begin(database, NOBODY, now=NOW, request=REQUEST) as work:
+    async with Transactions(database, LocalBus()).begin(NOBODY, now=NOW, request=REQUEST) as work:
         await users.create(work, auth, username=LOGIN, email=PEOPLE[0].email, password=PASSWORD)
     assert await demo_login(database) == (LOGIN, PASSWORD)
     ada = await viewer_of(database, LOGIN)
     later = NOW + dt.timedelta(days=1)
-    async with begin(database, ada, now=later, request=REQUEST) as work:
+    async with Transactions(database, LocalBus()).begin(ada, now=later, request=REQUEST) as work:
         await users.change_password(
             work, auth, current_password=PASSWORD, new_password="something of her own"
         )
@@ -202,7 +205,7 @@ async def test_a_name_that_is_taken_leaves_nothing_half_made(
 ) -> None:
     database = await fresh()
     auth = Authenticator(settings, database)
-    async with begin(database, NOBODY, now=NOW, request=REQUEST) as work:
+    async with Transactions(database, LocalBus()).begin(NOBODY, now=NOW, request=REQUEST) as work:
         await users.create(
             work, auth, username="Chiara", email="chiara@example.com", password="long enough"
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ async def test_old_keys_are_deleted(house: House) -> None:
     await house.do(person.viewer, attempt, "new")
     assert await house.do(NOBODY, idempotency.prune) >= 1
     async with house.work() as work:
-        scope = idempotency.scope_of(Work(work.transaction, person.viewer, work.now, work.request))
+        scope = idempotency.scope_of(dataclasses.replace(work, viewer=person.viewer))
         keys = await work.session.scalars(
             select(IdempotencyKey.key).where(IdempotencyKey.scope == scope)
         )

@@ -23,7 +23,7 @@ from db.base import new_id
 from db.embedded import EmbeddedPostgres
 from db.engine import Database
 from db.models import Role, WeekDay
-from domain.work import begin
+from domain.work import Transactions
 from events.bus import Announcement, Bus, LocalBus
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
@@ -122,8 +122,7 @@ class World:
     ) -> UUID:
         """Record an event and announce it on the bus; returns its id."""
         is_task = isinstance(subject, models.Task)
-        async with begin(
-            self.database,
+        async with Transactions(self.database, LocalBus()).begin(
             Viewer(user_id=actor.id),
             now=dt.datetime.now(dt.UTC),
             request=RequestInfo(id=request_id),

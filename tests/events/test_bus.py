@@ -152,8 +152,8 @@ from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
 from db.models import Task
-from domain.work import begin
-from events.bus import Announcement, RedisBus
+from domain.work import Transactions
+from events.bus import RedisBus
 from events.kinds import EventKind
 from settings import load_settings
 import datetime as dt
@@ -165,13 +165,14 @@ async def main(dsn, redis, task_id, owner_id, count):
     while not await bus.ready():
         await asyncio.sleep(0.01)
     for _ in range(int(count)):
-        async with begin(
-            database, Viewer(user_id=UUID(owner_id)), now=dt.datetime.now(dt.UTC),
-            request=RequestInfo(id="there"),
-        ) as work:
+        async def change(work):
             task = await work.session.get_one(Task, UUID(task_id))
-            event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
-        await bus.announce(Announcement(work.touched_projects, work.touched_users))
+            return work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
+
+        event = await Transactions(database, bus).run(
+            change, Viewer(user_id=UUID(owner_id)), now=dt.datetime.now(dt.UTC),
+            request=RequestInfo(id="there"),
+        )
         print(event.id.hex, flush=True)
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.2)

@@ -12,7 +12,7 @@ import pytest
 
 from auth.request import RequestInfo
 from auth.viewer import Viewer
-from domain.work import begin
+from domain.work import Transactions
 from errors import CursorExpired, NotFound, Unavailable
 from events import live as live_module
 from events import subscription as subscription_module
@@ -68,8 +68,8 @@ async def test_an_event_waits_for_earlier_transactions(
     owner = await world.user()
     task = await world.task(owner)
     subscription = await live.subscribe(owner.id, ALL)
-    async with begin(
-        world.database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    async with Transactions(world.database, LocalBus()).begin(
+        Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
         early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
         await work.session.flush()
@@ -232,8 +232,8 @@ async def test_subscriptions_contain_no_account_events(live: LiveEvents, world: 
     owner = await world.user()
     task = await world.task(owner)
     subscription = await live.subscribe(owner.id, ALL)
-    async with begin(
-        world.database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="r")
+    async with Transactions(world.database, LocalBus()).begin(
+        Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="r")
     ) as work:
         work.record(EventKind.USER_UPDATED, owner, audience=[owner.id])
     await _nothing_comes(subscription, live, lambda: world.change(owner, task))

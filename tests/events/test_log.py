@@ -13,9 +13,10 @@ import pytest
 from auth.request import RequestInfo
 from auth.viewer import Viewer
 from db.engine import Database
-from domain.work import begin
+from domain.work import Transactions
 from errors import CursorExpired
 from events import log
+from events.bus import LocalBus
 from events.cursor import Cursor, Place
 from events.epoch import ensure_epoch
 from events.kinds import EventKind
@@ -39,8 +40,7 @@ async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, 
 
     async def write() -> None:
         for _ in range(EVENTS_OF_EACH):
-            async with begin(
-                database,
+            async with Transactions(database, LocalBus()).begin(
                 Viewer(user_id=owner.id),
                 now=dt.datetime.now(dt.UTC),
                 request=RequestInfo(id="r"),
@@ -77,8 +77,8 @@ async def test_an_open_transaction_delays_later_events_and_is_not_skipped(
     owner = await world.user()
     task = await world.task(owner)
     start = (await event_log.head()).cursor
-    async with begin(
-        database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    async with Transactions(database, LocalBus()).begin(
+        Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
         early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
         await work.session.flush()
@@ -98,8 +98,8 @@ async def test_the_head_is_before_anything_that_a_later_read_may_miss(
     """The cursor first, then the state, then the events: nothing is missed in between."""
     owner = await world.user()
     task = await world.task(owner)
-    async with begin(
-        database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    async with Transactions(database, LocalBus()).begin(
+        Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
         event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
         await work.session.flush()
@@ -318,8 +318,8 @@ async def test_a_window_ends_at_the_horizon(
     owner = await world.user()
     task = await world.task(owner)
     place = (await narrow_log.head()).cursor.place
-    async with begin(
-        database, Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
+    async with Transactions(database, LocalBus()).begin(
+        Viewer(user_id=owner.id), now=world.now, request=RequestInfo(id="slow")
     ) as work:
         early = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
         await work.session.flush()

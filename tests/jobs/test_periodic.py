@@ -44,7 +44,7 @@ async def found(house: House, model: Any, *keys: Any) -> bool:
 
 
 async def tidy(house: House) -> bool:
-    return await periodic.run_once(house.database, house.settings, clock=house.clock)
+    return await periodic.run_once(house.transactions, house.settings, clock=house.clock)
 
 
 async def project_with_tree(house: House, person: Person) -> tuple[Project, list[Task]]:
@@ -174,7 +174,7 @@ async def test_it_runs_at_the_start_again_and_again_and_stops_when_asked(house: 
 
     running = asyncio.create_task(
         periodic.run_forever(
-            house.database,
+            house.transactions,
             house.settings,
             stop,
             clock=clock,

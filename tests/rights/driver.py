@@ -20,7 +20,6 @@ from auth.viewer import NOBODY
 from db import models
 from domain import trash
 from domain.tasks import share as share_domain
-from domain.work import begin
 from graph.core import ids
 from tests.accounts import PASSWORD
 from tests.factories import fresh_id
@@ -326,7 +325,7 @@ class Driver(Comparison):
         self.same(f"taskStats.total of {share.person}", await self._total(share.person), seen)
         request = self.world.request()
         now = dt.datetime.now(dt.UTC)
-        async with begin(self.world.database, NOBODY, now=now, request=request) as work:
+        async with self.world.services.transactions.begin(NOBODY, now=now, request=request) as work:
             # The worker does this at the moment when the share ends.
             await share_domain.end(work, self.ids[key])
         await self.compare(before)
@@ -351,7 +350,9 @@ class Driver(Comparison):
         now = dt.datetime.now(dt.UTC)
         request = self.world.request()
         while True:
-            async with begin(self.world.database, NOBODY, now=now, request=request) as work:
+            async with self.world.services.transactions.begin(
+                NOBODY, now=now, request=request
+            ) as work:
                 if not any(await trash.purge(work)):
                     break
         self.model.purge()

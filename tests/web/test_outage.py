@@ -133,7 +133,7 @@ async def test_health_says_that_the_storage_is_full(broken: Broken) -> None:
         while True:
             answer = await broken.world.http.get("/health/ready")
             found = answer.json()["checks"]["database"]
-            if found.get("detail") == "changes are refused: storage full":
+            if found.get("detail") == "changes fail: storage full":
                 break
             await asyncio.sleep(0.1)
     assert (answer.status_code, found["status"]) == (200, "degraded"), "reads are served"

@@ -82,7 +82,7 @@ async def test_the_page_names_what_it_turns_off(
     field = first + "".join(word.capitalize() for word in others)
     wanted = token(settings, ada, kind)
     page = await client.get("/unsubscribe", params={"token": wanted})
-    assert "No more mail about" in page.text
+    assert "Unsubscribe from mails about" in page.text
     asked = f"{{ notificationPreferences {{ emailEnabled {field} {{ inApp email push }} }} }}"
     before = (await world.post(asked, ada)).good["notificationPreferences"]
     await client.post("/unsubscribe", params={"token": wanted})

@@ -21,7 +21,6 @@ from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import OrderBy
-from graph.kit.paging import PageInfo
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
 SCOPES = (
@@ -79,22 +78,11 @@ async def sender_of(work: Work, row: models.Webhook | models.Integration) -> Vie
     return viewer_with(key, viewer)
 
 
-@strawberry.type(description="An API key in a list, with its cursor.")
-class ApiKeyEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: ApiKey = paging.edge_node()
-
-
-@strawberry.type(description="A page of API keys.")
+@paging.connection_type("A page of API keys.", edge="An API key in a list, with its cursor.")
 class ApiKeyConnection:
     """Relay connection."""
 
-    edges: list[ApiKeyEdge] = paging.edges()
-    nodes: list[ApiKey] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: ApiKey
 
 
 @ordering.order_input("Sort key for API keys. Provide exactly one field.")

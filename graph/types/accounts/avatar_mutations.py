@@ -15,7 +15,6 @@ from graph.core.inputs import MutationInput, required
 from graph.kit import rates
 from graph.kit.mutation import Refs, mutation
 from graph.types.accounts.user import UserPayload
-from graph.types.tasks.attachment import work_of
 
 
 @strawberry.input(description="Input for `avatarUpload`.")
@@ -34,7 +33,7 @@ class AvatarDeleteInput(MutationInput):
 
 
 def _staged(context: Context, data: AvatarUploadInput) -> AbstractAsyncContextManager[UUID]:
-    return domain.staged(work_of(context), context.services.files, data.file)
+    return domain.staged(context.transact, context.services.files, data.file)
 
 
 async def _upload(context: Context, file_id: UUID, work: Work, _: AvatarUploadInput) -> Refs:

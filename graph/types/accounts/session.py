@@ -23,7 +23,7 @@ from graph.kit.comparators import DateTimeFilter
 from graph.kit.loading import to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import OrderBy
-from graph.kit.paging import PageInfo, edge_cursor, edge_node, edges, nodes, page_info, total_count
+from graph.kit.paging import connection_type
 
 if TYPE_CHECKING:
     from graph.types.accounts.user import User
@@ -79,22 +79,11 @@ class Session(Node):
     )
 
 
-@strawberry.type(description="A session in a list, with its cursor.")
-class SessionEdge:
-    """Relay edge."""
-
-    cursor: str = edge_cursor()
-    node: Session = edge_node()
-
-
-@strawberry.type(description="A page of sessions.")
+@connection_type("A page of sessions.", edge="A session in a list, with its cursor.")
 class SessionConnection:
     """Relay connection."""
 
-    edges: list[SessionEdge] = edges()
-    nodes: list[Session] = nodes()
-    page_info: PageInfo = page_info()
-    total_count: int = total_count()
+    node: Session
 
 
 @filtering.filter_input("Filter for sessions.")

@@ -16,7 +16,7 @@ import strawberry
 from sqlalchemy import bindparam, case, func, null, or_, select
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import WeekDay
 from db.read import AnyRow, Row, Statement
@@ -40,22 +40,10 @@ from graph.core.node import TYPE_NAMES, Node, described_enum, expression, node_i
 from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
-from graph.kit.loading import Labels, Shape, columns_of, load_object, viewer_of
+from graph.kit.loading import Labels, columns_of, load_object
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
-from graph.kit.paging import (
-    Page,
-    PageInfo,
-    edge_cursor,
-    edge_node,
-    edges,
-    nodes,
-    page_info,
-    paging_arguments,
-    read_pages,
-    to_many,
-    total_count,
-)
+from graph.kit.paging import Page, connection_type, paging_arguments, read_pages, to_many
 from graph.types.accounts.api_key import ApiKeyConnection, ApiKeyOrder
 from graph.types.accounts.avatar import avatar_urls
 from graph.types.accounts.session import (
@@ -167,22 +155,11 @@ class User(Node):
     )
 
 
-@strawberry.type(description="A user in a list, with its cursor.")
-class UserEdge:
-    """Relay edge."""
-
-    cursor: str = edge_cursor()
-    node: User = edge_node()
-
-
-@strawberry.type(description="A page of users.")
+@connection_type("A page of users.", edge="A user in a list, with its cursor.")
 class UserConnection:
     """Relay connection."""
 
-    edges: list[UserEdge] = edges()
-    nodes: list[User] = nodes()
-    page_info: PageInfo = page_info()
-    total_count: int = total_count()
+    node: User
 
 
 # --- filters and orderings -----------------------------------------------------------------------
@@ -246,8 +223,8 @@ async def _user(
 
 
 @lru_cache(maxsize=200)
-def _username_statement(labels: Labels, shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _username_statement(labels: Labels, shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     user = models.User
     query = select(*columns_of(user, user, labels, viewer)).where(
         func.lower(user.username) == bindparam("username"), access.read(viewer, user)

@@ -21,7 +21,7 @@ from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy
-from graph.kit.paging import Page, PageInfo, paging_arguments, read_pages
+from graph.kit.paging import Page, paging_arguments, read_pages
 
 
 @node_type(models.Job, "A background job, such as a mail, a delivery or a reminder.")
@@ -48,22 +48,11 @@ class Job(Node):
     worker: str | None = column(models.Job.worker, "The process that runs the job or ran it last.")
 
 
-@strawberry.type(description="A job in a list, with its cursor.")
-class JobEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Job = paging.edge_node()
-
-
-@strawberry.type(description="A page of jobs.")
+@paging.connection_type("A page of jobs.", edge="A job in a list, with its cursor.")
 class JobConnection:
     """Relay connection."""
 
-    edges: list[JobEdge] = paging.edges()
-    nodes: list[Job] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Job
 
 
 @strawberry.input(description="Compares job states.")

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement
 from errors import Forbidden
@@ -26,9 +26,8 @@ from graph.core.inputs import optional
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
-from graph.kit.loading import Shape, viewer_of
 from graph.kit.ordering import Key
-from graph.kit.paging import Page, PageInfo, paging_arguments, read_pages
+from graph.kit.paging import Page, paging_arguments, read_pages
 
 if TYPE_CHECKING:
     from graph.types.events.event import TaskEvent
@@ -65,22 +64,14 @@ class ActivityFilter:
     )
 
 
-@strawberry.type(description="An activity entry in a list, with its cursor.")
-class ActivityEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: _TaskEvent = paging.edge_node()
-
-
-@strawberry.type(description="A page of activity entries, newest first.")
+@paging.connection_type(
+    "A page of activity entries, newest first.",
+    edge="An activity entry in a list, with its cursor.",
+)
 class ActivityConnection:
     """Relay connection."""
 
-    edges: list[ActivityEdge] = paging.edges()
-    nodes: list[_TaskEvent] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: _TaskEvent
 
 
 @strawberry.type(description="The number of activity entries of one kind.")
@@ -142,8 +133,8 @@ async def _audit_log(_: Sequence[Any], info: BatchInfo, **options: Any) -> list[
 
 
 @lru_cache(maxsize=200)
-def _stats_statement(filter_shaped: Any, shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _stats_statement(filter_shaped: Any, shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     event = aliased(models.Event)
     query = select(event.kind, event.subject_type, func.count().label("count")).where(
         access.read(viewer, event), _own(viewer, event)

@@ -19,6 +19,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, select
 from strawberry.scalars import JSON
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import Statement
@@ -26,7 +27,6 @@ from graph.core import ids
 from graph.core.errors import camel
 from graph.core.fields import BatchInfo, attribute, batch
 from graph.core.node import TYPE_NAMES
-from graph.kit.loading import Shape, viewer_of
 from graph.request.scopes import may, scopes_of_type
 
 # Fields whose values are ids, and their models; `parent` has the type of the subject.
@@ -103,11 +103,11 @@ async def _seen(info: BatchInfo, model: type[Base], keys: set[UUID]) -> frozense
 
 
 @lru_cache(maxsize=20)
-def _seen_statement(model: type[Base], shape: Shape) -> Statement:
+def _seen_statement(model: type[Base], shape: ViewerShape) -> Statement:
     keys = bindparam("keys", None, ARRAY(Uuid()))
     identity: Any = model.id  # type: ignore[attr-defined]
     # The log also names what is in the trash, to users who could see it.
-    visible = access.read(viewer_of(shape), model, trashed=None)
+    visible = access.read(placeholder_viewer(shape), model, trashed=None)
     return Statement(select(identity).where(identity == keys.any_(), visible), plan_once=True)
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import ARRAY, BigInteger, Date, DateTime, Uuid, any_, bindparam,
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base, Ordered
 from db.read import Reader, Statement
@@ -36,7 +36,7 @@ from graph.core.enums import EventKind
 from graph.core.inputs import optional
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape, given_fields
-from graph.kit.loading import Shape, read_by_keys, viewer_of
+from graph.kit.loading import read_by_keys
 from graph.types.tasks.task_inputs import TaskFilter
 
 MAX_IDS = 100
@@ -83,8 +83,8 @@ class TaskEventFilter:
 
 
 @lru_cache(maxsize=500)
-def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
-    viewer = viewer_of(viewer_shape)
+def _matching(shape: Hashable, viewer_shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(viewer_shape)
     task = aliased(models.Task)
     keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
     return Statement(
@@ -98,9 +98,9 @@ def _matching(shape: Hashable, viewer_shape: Shape) -> Statement:
 
 
 @lru_cache(maxsize=500)
-def _matched(shape: Hashable, viewer_shape: Shape, changed: frozenset[str]) -> Statement:
+def _matched(shape: Hashable, viewer_shape: ViewerShape, changed: frozenset[str]) -> Statement:
     """Whether a task matched when these of its columns had other values."""
-    viewer = viewer_of(viewer_shape)
+    viewer = placeholder_viewer(viewer_shape)
     row = aliased(models.Task)
     former = select(
         *(
@@ -172,10 +172,10 @@ class Stopped:
 
 
 @lru_cache(maxsize=8)
-def _readable(viewer_shape: Shape) -> Statement:
+def _readable(viewer_shape: ViewerShape) -> Statement:
     event = aliased(models.Event)
     keys = bindparam("keys", type_=ARRAY(Uuid()), required=False)
-    readable = access.read(viewer_of(viewer_shape), event)
+    readable = access.read(placeholder_viewer(viewer_shape), event)
     return Statement(select(event.id).where(event.id == any_(keys), readable))
 
 

@@ -15,13 +15,13 @@ from uuid import UUID
 from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, select
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.read import Statement
 from events.kinds import EventKind
 from graph.core.fields import BatchInfo
 from graph.core.node import TYPE_NAMES
-from graph.kit.loading import Shape, viewer_of
 from graph.request.scopes import may, scopes_of_type
 
 # The columns that a summary is made from.
@@ -180,11 +180,11 @@ def _quoted(name: str | None, otherwise: str) -> str:
 
 
 @lru_cache(maxsize=24)
-def _names_statement(model: type[Base], shape: Shape) -> Statement:
+def _names_statement(model: type[Base], shape: ViewerShape) -> Statement:
     keys = bindparam("keys", None, ARRAY(Uuid()))
     identity: ColumnElement[UUID] = model.id  # type: ignore[attr-defined]
     # Rows in the trash keep their names in the log of users who could see them.
-    visible = access.read(viewer_of(shape), model, trashed=None)
+    visible = access.read(placeholder_viewer(shape), model, trashed=None)
     return Statement(
         select(identity, _NAMES[model](model).label("name")).where(identity == keys.any_(), visible)
     )

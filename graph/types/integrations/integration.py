@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 from strawberry.scalars import JSON
@@ -14,18 +14,17 @@ from db import models
 from domain.integrations import integration as domain
 from domain.integrations.integration import GitHubSettings, Reach, SlackSettings
 from domain.work import Work
-from errors import BadInput, NotFound
+from errors import BadInput
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import Connector, IntegrationStatus
-from graph.core.fields import BatchInfo, arg, batch, column, root
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
-from graph.kit.loading import load_object, load_objects, to_one
+from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.request.scopes import demand
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
 from graph.types.integrations.integration_inputs import (
@@ -73,22 +72,11 @@ class IntegrationProblem(Node):
     )
 
 
-@strawberry.type(description="A problem in a list, with its cursor.")
-class IntegrationProblemEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: IntegrationProblem = paging.edge_node()
-
-
-@strawberry.type(description="A page of problems.")
+@paging.connection_type("A page of problems.", edge="A problem in a list, with its cursor.")
 class IntegrationProblemConnection:
     """Relay connection."""
 
-    edges: list[IntegrationProblemEdge] = paging.edges()
-    nodes: list[IntegrationProblem] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: IntegrationProblem
 
 
 @node_type(
@@ -139,44 +127,26 @@ class Integration(Node):
     )
 
 
-@strawberry.type(description="An integration in a list, with its cursor.")
-class IntegrationEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Integration = paging.edge_node()
-
-
-@strawberry.type(description="A page of integrations.")
+@paging.connection_type(
+    "A page of integrations.", edge="An integration in a list, with its cursor."
+)
 class IntegrationConnection:
     """Relay connection."""
 
-    edges: list[IntegrationEdge] = paging.edges()
-    nodes: list[Integration] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Integration
 
 
 # --- queries -------------------------------------------------------------------------------------
-
-
-async def _integration(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The integration's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    row = await load_object(info, models.Integration, ids.decode(models.Integration, id, ("id",)))
-    if row is None:
-        raise NotFound("integration", path=("id",))
-    return row
 
 
 @strawberry.type
 class IntegrationQuery:
     """Root fields."""
 
-    integration: Integration | None = root(
-        _integration, "One of your integrations; null with `NOT_FOUND` if it does not exist."
+    integration: Integration | None = by_id(
+        models.Integration,
+        "The integration's ID.",
+        "One of your integrations; null with `NOT_FOUND` if it does not exist.",
     )
     integrations: IntegrationConnection = paging.connection(
         models.Integration,

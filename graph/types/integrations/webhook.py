@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 from sqlalchemy import func, select
@@ -17,19 +17,18 @@ from db import models
 from domain.integrations import webhook as domain
 from domain.integrations.webhook import NewWebhook, Receivers
 from domain.work import Work
-from errors import Forbidden, NotFound
+from errors import Forbidden
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import DeliveryState, EventKind, WebhookStatus
-from graph.core.fields import BatchInfo, arg, batch, column, root
+from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import load_object, load_objects, to_one
+from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.kit.stored_input import to_json
 from graph.request.scopes import demand, scopes_of_value
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
@@ -141,22 +140,11 @@ class WebhookDelivery(Node):
     )
 
 
-@strawberry.type(description="A delivery in a list, with its cursor.")
-class WebhookDeliveryEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: WebhookDelivery = paging.edge_node()
-
-
-@strawberry.type(description="A page of deliveries.")
+@paging.connection_type("A page of deliveries.", edge="A delivery in a list, with its cursor.")
 class WebhookDeliveryConnection:
     """Relay connection."""
 
-    edges: list[WebhookDeliveryEdge] = paging.edges()
-    nodes: list[WebhookDelivery] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: WebhookDelivery
 
 
 def _rotating_until(_viewer: Any, webhook: Any) -> Any:
@@ -223,44 +211,24 @@ class Webhook(Node):
     )
 
 
-@strawberry.type(description="A webhook in a list, with its cursor.")
-class WebhookEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Webhook = paging.edge_node()
-
-
-@strawberry.type(description="A page of webhooks.")
+@paging.connection_type("A page of webhooks.", edge="A webhook in a list, with its cursor.")
 class WebhookConnection:
     """Relay connection."""
 
-    edges: list[WebhookEdge] = paging.edges()
-    nodes: list[Webhook] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Webhook
 
 
 # --- queries -------------------------------------------------------------------------------------
-
-
-async def _webhook(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The webhook's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    row = await load_object(info, models.Webhook, ids.decode(models.Webhook, id, ("id",)))
-    if row is None:
-        raise NotFound("webhook", path=("id",))
-    return row
 
 
 @strawberry.type
 class WebhookQuery:
     """Root fields."""
 
-    webhook: Webhook | None = root(
-        _webhook, "One of your webhooks; null with `NOT_FOUND` if it does not exist."
+    webhook: Webhook | None = by_id(
+        models.Webhook,
+        "The webhook's ID.",
+        "One of your webhooks; null with `NOT_FOUND` if it does not exist.",
     )
     webhooks: WebhookConnection = paging.connection(
         models.Webhook,

@@ -20,7 +20,6 @@ from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
-from graph.kit.paging import PageInfo
 
 
 @node_type(models.Device, "One of your devices that receives push messages.")
@@ -38,22 +37,11 @@ class Device(Node):
     seen_at: dt.datetime = column(models.Device.seen_at, "When the device was last registered.")
 
 
-@strawberry.type(description="A device in a list, with its cursor.")
-class DeviceEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Device = paging.edge_node()
-
-
-@strawberry.type(description="A page of devices.")
+@paging.connection_type("A page of devices.", edge="A device in a list, with its cursor.")
 class DeviceConnection:
     """Relay connection."""
 
-    edges: list[DeviceEdge] = paging.edges()
-    nodes: list[Device] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Device
 
 
 @ordering.order_input("Sort key for devices. Provide exactly one field.")

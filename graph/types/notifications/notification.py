@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from strawberry.types.maybe import Some
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import Channel
 from db.read import Statement
@@ -32,10 +33,10 @@ from graph.core.inputs import MutationInput, UpdateInput, change, given, optiona
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
-from graph.kit.loading import Shape, load_objects, to_one, viewer_of
+from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, value
 from graph.kit.ordering import Key, OrderBy
-from graph.kit.paging import MAX_PAGE, PageInfo
+from graph.kit.paging import MAX_PAGE
 from graph.request.scopes import may
 from graph.types.accounts.user import User
 from graph.types.events.event import TaskEvent
@@ -117,22 +118,13 @@ class Notification(Node):
     )
 
 
-@strawberry.type(description="A notification in a list, with its cursor.")
-class NotificationEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Notification = paging.edge_node()
-
-
-@strawberry.type(description="A page of notifications.")
+@paging.connection_type(
+    "A page of notifications.", edge="A notification in a list, with its cursor."
+)
 class NotificationConnection:
     """Relay connection."""
 
-    edges: list[NotificationEdge] = paging.edges()
-    nodes: list[Notification] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Notification
 
 
 @strawberry.input(description="Compares notification kinds.")
@@ -269,11 +261,11 @@ async def _preferences_of_payload(
 
 
 @lru_cache(maxsize=8)
-def _unread(shape: Shape) -> Statement:
+def _unread(shape: ViewerShape) -> Statement:
     notification = models.Notification
     return Statement(
         select(func.count().label("count")).where(
-            access.read(viewer_of(shape), notification), notification.read_at.is_(None)
+            access.read(placeholder_viewer(shape), notification), notification.read_at.is_(None)
         )
     )
 

@@ -23,7 +23,6 @@ from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.projects.project_inputs import (
     ProjectArchiveInput,
@@ -188,40 +187,20 @@ class ProjectMember(Node):
     )
 
 
-@strawberry.type(description="A project in a list, with its cursor.")
-class ProjectEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Project = paging.edge_node()
-
-
-@strawberry.type(description="A page of projects.")
+@paging.connection_type("A page of projects.", edge="A project in a list, with its cursor.")
 class ProjectConnection:
     """Relay connection."""
 
-    edges: list[ProjectEdge] = paging.edges()
-    nodes: list[Project] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Project
 
 
-@strawberry.type(description="A project member in a list, with its cursor.")
-class ProjectMemberEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: ProjectMember = paging.edge_node()
-
-
-@strawberry.type(description="A page of project members.")
+@paging.connection_type(
+    "A page of project members.", edge="A project member in a list, with its cursor."
+)
 class ProjectMemberConnection:
     """Relay connection."""
 
-    edges: list[ProjectMemberEdge] = paging.edges()
-    nodes: list[ProjectMember] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: ProjectMember
 
 
 # --- queries -------------------------------------------------------------------------------------

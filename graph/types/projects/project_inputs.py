@@ -42,13 +42,11 @@ class ProjectMemberFilter:
     )
 
 
-@strawberry.input(description="Filter for a project's members.")
+@filtering.list_filter("Filter for a project's members.", noun="member")
 class ProjectMemberListFilter:
     """`some`, `none`, `every`."""
 
-    some: ProjectMemberFilter | None = optional("At least one member matches.")
-    none: ProjectMemberFilter | None = optional("No member matches.")
-    every: ProjectMemberFilter | None = optional("Every member matches.")
+    of: ProjectMemberFilter
 
 
 @filtering.filter_input("Filter for projects.")

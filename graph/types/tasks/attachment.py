@@ -9,9 +9,8 @@ URL, fresh in each answer, that a page can link to as it is.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -20,18 +19,16 @@ import strawberry
 from auth import access
 from db import models
 from domain.tasks import attachment as domain
-from domain.work import Work, begin
-from errors import NotFound
+from domain.work import Work
 from files.service import Kept
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
+from graph.core.fields import BatchInfo, attribute, batch, column
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging, rates
-from graph.kit.loading import load_object, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.tasks.attachment_inputs import (
     AttachmentDeleteInput,
@@ -115,44 +112,23 @@ class Attachment(Node):
     )
 
 
-@strawberry.type(description="An attachment in a list, with its cursor.")
-class AttachmentEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Attachment = paging.edge_node()
-
-
-@strawberry.type(description="A page of attachments.")
+@paging.connection_type("A page of attachments.", edge="An attachment in a list, with its cursor.")
 class AttachmentConnection:
     """Relay connection."""
 
-    edges: list[AttachmentEdge] = paging.edges()
-    nodes: list[Attachment] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Attachment
 
 
 # --- queries -------------------------------------------------------------------------------------
-
-
-async def _attachment(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The attachment's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    found = await load_object(info, models.Attachment, ids.decode(models.Attachment, id, ("id",)))
-    if found is None:
-        raise NotFound("attachment", path=("id",))
-    return found
 
 
 @strawberry.type
 class AttachmentQuery:
     """Root fields."""
 
-    attachment: Attachment | None = root(
-        _attachment,
+    attachment: Attachment | None = by_id(
+        models.Attachment,
+        "The attachment's ID.",
         "Returns one attachment by ID. Null with `NOT_FOUND` if it does not exist "
         "or you cannot see it.",
     )
@@ -228,20 +204,9 @@ class AttachmentDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-def work_of(context: Context) -> Callable[[], AbstractAsyncContextManager[Work]]:
-    """A function that begins further units of work of the same request."""
-    return partial(
-        begin,
-        context.services.database,
-        context.viewer,
-        now=context.now,
-        request=context.request,
-    )
-
-
 def _staged(context: Context, data: AttachmentUploadInput) -> AbstractAsyncContextManager[Kept]:
     task_id = ids.decode(models.Task, data.task_id, ("task_id",))
-    return domain.staged(work_of(context), context.services.files, task_id, data.file)
+    return domain.staged(context.transact, context.services.files, task_id, data.file)
 
 
 async def _upload(kept: Kept, work: Work, data: AttachmentUploadInput) -> Refs:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from auth.viewer import Viewer
 from db import models
 from files.upload import Upload
-from graph.core.inputs import MutationInput, new_id, optional, required
+from graph.core.inputs import MutationInput, new_id, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -56,13 +56,11 @@ class AttachmentFilter:
     )
 
 
-@strawberry.input(description="Filter for a task's attachments.")
+@filtering.list_filter("Filter for a task's attachments.", noun="attachment")
 class AttachmentListFilter:
     """`some`, `none`, `every`."""
 
-    some: AttachmentFilter | None = optional("At least one attachment matches.")
-    none: AttachmentFilter | None = optional("No attachment matches.")
-    every: AttachmentFilter | None = optional("Every attachment matches.")
+    of: AttachmentFilter
 
 
 @ordering.order_input("Sort key for attachments. Provide exactly one field.")

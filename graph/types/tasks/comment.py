@@ -18,23 +18,22 @@ from sqlalchemy import ARRAY, Uuid, bindparam, select
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement
 from domain import markdown
 from domain.markdown import Rendered
 from domain.tasks import comment as domain
 from domain.work import Work
-from errors import NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, batch, column, derived, root
+from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
-from graph.kit.loading import Shape, load_object, load_objects, to_one, viewer_of
+from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.tasks.comment_inputs import (
     CommentCreateInput,
@@ -74,8 +73,8 @@ async def _text(parents: Sequence[Any], info: BatchInfo) -> Sequence[str]:
 
 
 @lru_cache(maxsize=8)
-def _mentions_statement(shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _mentions_statement(shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     mention, user = aliased(models.CommentMention), aliased(models.User)
     comments = bindparam("comments", type_=ARRAY(Uuid()))
     return Statement(
@@ -113,22 +112,14 @@ class CommentRevision(Node):
     )
 
 
-@strawberry.type(description="An earlier text of a comment in a list, with its cursor.")
-class CommentRevisionEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: CommentRevision = paging.edge_node()
-
-
-@strawberry.type(description="A page of earlier texts of a comment.")
+@paging.connection_type(
+    "A page of earlier texts of a comment.",
+    edge="An earlier text of a comment in a list, with its cursor.",
+)
 class CommentRevisionConnection:
     """Relay connection."""
 
-    edges: list[CommentRevisionEdge] = paging.edges()
-    nodes: list[CommentRevision] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: CommentRevision
 
 
 @node_type(models.Comment, "A comment on a task, or a reply to such a comment.")
@@ -215,44 +206,23 @@ class Comment(Node):
     )
 
 
-@strawberry.type(description="A comment in a list, with its cursor.")
-class CommentEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Comment = paging.edge_node()
-
-
-@strawberry.type(description="A page of comments.")
+@paging.connection_type("A page of comments.", edge="A comment in a list, with its cursor.")
 class CommentConnection:
     """Relay connection."""
 
-    edges: list[CommentEdge] = paging.edges()
-    nodes: list[Comment] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Comment
 
 
 # --- queries -------------------------------------------------------------------------------------
-
-
-async def _comment(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The comment's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    comment = await load_object(info, models.Comment, ids.decode(models.Comment, id, ("id",)))
-    if comment is None:
-        raise NotFound("comment", path=("id",))
-    return comment
 
 
 @strawberry.type
 class CommentQuery:
     """Root fields."""
 
-    comment: Comment | None = root(
-        _comment,
+    comment: Comment | None = by_id(
+        models.Comment,
+        "The comment's ID.",
         "Returns one comment by ID. Null with `NOT_FOUND` if it does not exist or you "
         "cannot see it.",
     )

@@ -71,13 +71,11 @@ class CommentFilter:
     )
 
 
-@strawberry.input(description="Filter for a task's comments.")
+@filtering.list_filter("Filter for a task's comments.", noun="comment")
 class CommentListFilter:
     """`some`, `none`, `every`."""
 
-    some: CommentFilter | None = optional("At least one comment matches.")
-    none: CommentFilter | None = optional("No comment matches.")
-    every: CommentFilter | None = optional("Every comment matches.")
+    of: CommentFilter
 
 
 @ordering.order_input("Sort key for comments. Provide exactly one field.")

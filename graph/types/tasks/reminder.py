@@ -12,6 +12,7 @@ import strawberry
 from sqlalchemy import Uuid, bindparam, select
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import WeekDay
 from db.read import Statement
@@ -27,10 +28,9 @@ from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import Shape, load_object, to_one, viewer_of
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.tasks.reminder_inputs import (
     ReminderCreateInput,
     ReminderDeleteInput,
@@ -225,44 +225,22 @@ class Reminder(Node):
     )
 
 
-@strawberry.type(description="A reminder in a list, with its cursor.")
-class ReminderEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Reminder = paging.edge_node()
-
-
-@strawberry.type(description="A page of reminders.")
+@paging.connection_type("A page of reminders.", edge="A reminder in a list, with its cursor.")
 class ReminderConnection:
     """Relay connection."""
 
-    edges: list[ReminderEdge] = paging.edges()
-    nodes: list[Reminder] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Reminder
 
 
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _reminder(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The reminder's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    found = await load_object(info, models.Reminder, ids.decode(models.Reminder, id, ("id",)))
-    if found is None:
-        raise NotFound("reminder", path=("id",))
-    return found
-
-
 @lru_cache(maxsize=8)
-def _times(shape: Shape) -> Statement:
+def _times(shape: ViewerShape) -> Statement:
     key = bindparam("key", type_=Uuid())
     return Statement(
         select(models.Task.due_at, models.Task.start_at).where(
-            models.Task.id == key, access.read(viewer_of(shape), models.Task)
+            models.Task.id == key, access.read(placeholder_viewer(shape), models.Task)
         )
     )
 
@@ -307,8 +285,9 @@ async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datet
 class ReminderQuery:
     """Root fields."""
 
-    reminder: Reminder | None = root(
-        _reminder,
+    reminder: Reminder | None = by_id(
+        models.Reminder,
+        "The reminder's ID.",
         "Returns one of your reminders by ID. Null with `NOT_FOUND` if it does not exist.",
     )
     reminders: ReminderConnection = paging.connection(

@@ -25,7 +25,6 @@ from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.tasks.share_inputs import (
     TaskShareCreateInput,
@@ -105,22 +104,11 @@ class TaskShare(Node):
     )
 
 
-@strawberry.type(description="A share in a list, with its cursor.")
-class TaskShareEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: TaskShare = paging.edge_node()
-
-
-@strawberry.type(description="A page of shares.")
+@paging.connection_type("A page of shares.", edge="A share in a list, with its cursor.")
 class TaskShareConnection:
     """Relay connection."""
 
-    edges: list[TaskShareEdge] = paging.edges()
-    nodes: list[TaskShare] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: TaskShare
 
 
 def _with_the_viewer(viewer: Viewer, share: Any) -> Any:

@@ -59,13 +59,11 @@ class TaskShareFilter:
     )
 
 
-@strawberry.input(description="Filter for a task's shares, as far as you can see them.")
+@filtering.list_filter("Filter for a task's shares, as far as you can see them.", noun="share")
 class TaskShareListFilter:
     """`some`, `none`, `every`."""
 
-    some: TaskShareFilter | None = optional("At least one share matches.")
-    none: TaskShareFilter | None = optional("No share matches.")
-    every: TaskShareFilter | None = optional("Every share matches.")
+    of: TaskShareFilter
 
 
 @ordering.order_input("Sort key for shares. Provide exactly one field.")

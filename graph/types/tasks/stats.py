@@ -17,7 +17,6 @@ that. The check reads only what was logged since the last check.
 from __future__ import annotations
 
 import datetime as dt
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +44,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
+from cache import BoundedCache
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.event import Xid8
@@ -55,7 +55,6 @@ from events.kinds import EventKind
 from graph.core.access_paths import by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
-from graph.kit.loading import Shape, viewer_of
 from graph.kit.ordering import text_key
 
 if TYPE_CHECKING:
@@ -166,9 +165,11 @@ class _Empty:
 
 
 @lru_cache(maxsize=500)
-def _statement(by_project: bool, filter_shaped: Hashable, shape: Shape, counted: bool) -> Statement:
+def _statement(
+    by_project: bool, filter_shaped: Hashable, shape: ViewerShape, counted: bool
+) -> Statement:
     """Totals by group: by project, or one for all. `counted`: see `graph.core.access_paths`."""
-    viewer = viewer_of(shape)
+    viewer = placeholder_viewer(shape)
     task = aliased(models.Task)
     group = task.project_id if by_project else literal(1, Integer())
     query = select(
@@ -270,10 +271,10 @@ def _xmin() -> Any:
 
 
 @lru_cache(maxsize=4)
-def _check_statement(shape: Shape) -> Statement:
+def _check_statement(shape: ViewerShape) -> Statement:
     event = aliased(models.Event)
     since = cast(bindparam("mark", None, Xid8()), Xid8())
-    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(viewer_of(shape), event))
+    counts = or_(event.kind == any_(_COUNT_ANYWAY), access.read(placeholder_viewer(shape), event))
     changed = exists(select(1).where(event.xid >= since, counts))
     return Statement(select(changed.label("changed"), _xmin().label("mark")))
 
@@ -289,19 +290,16 @@ class StatsCache:
     """Cached answers of one process, by viewer, filter and project; bounded."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._kept = BoundedCache[Hashable, _Kept](_MAX_KEPT)
 
     def find(self, key: Hashable, now: dt.datetime) -> _Kept | None:
         """The cached answer, if it is not too old; still to be checked against the log."""
         kept = self._kept.get(key)
-        if kept is None or kept.until <= now:
-            return None
-        self._kept.move_to_end(key)
-        return kept
+        return None if kept is None or kept.until <= now else kept
 
     def drop(self, key: Hashable) -> None:
         """Remove an answer."""
-        self._kept.pop(key, None)
+        self._kept.pop(key)
 
     def keep(
         self,
@@ -314,9 +312,6 @@ class StatsCache:
         """Cache an answer for `KEPT`, but not beyond `until`."""
         end = now + KEPT
         self._kept[key] = _Kept(value, mark, end if until is None else min(end, until))
-        self._kept.move_to_end(key)
-        if len(self._kept) > _MAX_KEPT:
-            self._kept.popitem(last=False)
 
 
 _CACHE = StatsCache()

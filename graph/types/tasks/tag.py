@@ -18,6 +18,7 @@ from sqlalchemy import column as column_
 from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement, select_from
 from domain import rules
@@ -28,11 +29,10 @@ from graph.core.access_paths import CandidateSet, by_access_path, candidate_set,
 from graph.core.fields import BatchInfo, argument, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import ordering, paging
-from graph.kit.loading import Shape, viewer_of
 from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy, Ordering, Source
 from graph.kit.page_rows import KEY
-from graph.kit.paging import Page, PageInfo, Window, paging_arguments, window_of
+from graph.kit.paging import Page, Window, paging_arguments, window_of
 
 if TYPE_CHECKING:
     from graph.types.tasks.task import Task
@@ -48,22 +48,11 @@ class Tag:
     task_count: int = column("task_count", "The number of tasks with this tag that you can see.")
 
 
-@strawberry.type(description="A tag in a list, with its cursor.")
-class TagEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Tag = paging.edge_node()
-
-
-@strawberry.type(description="A page of tags.")
+@paging.connection_type("A page of tags.", edge="A tag in a list, with its cursor.")
 class TagConnection:
     """Relay connection."""
 
-    edges: list[TagEdge] = paging.edges()
-    nodes: list[Tag] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Tag
 
 
 def _of_groups(name: str) -> Any:
@@ -98,7 +87,7 @@ class TagOrder:
 class _Requested:
     """Everything that a statement depends on."""
 
-    viewer: Shape
+    viewer: ViewerShape
     ordering: Ordering
     backward: bool
     after: tuple[bool, ...] | None
@@ -113,7 +102,7 @@ class _Requested:
 
 def _groups(requested: _Requested, projects: Any, candidates: CandidateSet | None) -> Any:
     """Each tag with its count; per project if projects are given."""
-    viewer, task = viewer_of(requested.viewer), aliased(models.Task)
+    viewer, task = placeholder_viewer(requested.viewer), aliased(models.Task)
     pair = (
         func.unnest(task.tag_keys, task.tags)
         .table_valued(column_("tag_key", Text()), column_("tag", Text()))
@@ -142,7 +131,9 @@ def _counted(tagged: Any) -> list[Any]:
 
 
 def _candidates(requested: _Requested) -> CandidateSet | None:
-    return candidate_set(viewer_of(requested.viewer), models.Task, counted=requested.counted)
+    return candidate_set(
+        placeholder_viewer(requested.viewer), models.Task, counted=requested.counted
+    )
 
 
 def _projects() -> Any:
@@ -157,7 +148,7 @@ def _projects() -> Any:
 def _page_statement(requested: _Requested) -> Statement:
     projects, candidates = _projects() if requested.by_project else None, _candidates(requested)
     groups = _groups(requested, projects, candidates).lateral("groups")
-    viewer, ordered = viewer_of(requested.viewer), requested.ordering
+    viewer, ordered = placeholder_viewer(requested.viewer), requested.ordering
     keys = [key.source.sql(viewer, groups) for key in ordered.keys]
     query = select_from(
         groups,

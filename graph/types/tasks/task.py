@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from strawberry.types.maybe import Some
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
@@ -30,7 +30,7 @@ from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging, rates
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import Shape, load_object, task_id_of, to_one, viewer_of
+from graph.kit.loading import load_object, task_id_of, to_one
 from graph.kit.mutation import (
     ONLY_ID,
     Payload,
@@ -42,7 +42,6 @@ from graph.kit.mutation import (
     value,
 )
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.accounts.user import User
 from graph.types.events.activity import ActivityConnection, task_activity
 from graph.types.integrations.integration_inputs import sync_problem
@@ -94,8 +93,8 @@ class SubtaskProgress:
 
 
 @lru_cache(maxsize=8)
-def _progress_statement(shape: Shape) -> Statement:
-    viewer = viewer_of(shape)
+def _progress_statement(shape: ViewerShape) -> Statement:
+    viewer = placeholder_viewer(shape)
     child = aliased(models.Task)
     parents = bindparam("parents", type_=ARRAY(Uuid()))
     return Statement(
@@ -280,22 +279,11 @@ class Task(Node):
     )
 
 
-@strawberry.type(description="A task in a list, with its cursor.")
-class TaskEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: Task = paging.edge_node()
-
-
-@strawberry.type(description="A page of tasks.")
+@paging.connection_type("A page of tasks.", edge="A task in a list, with its cursor.")
 class TaskConnection:
     """Relay connection."""
 
-    edges: list[TaskEdge] = paging.edges()
-    nodes: list[Task] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: Task
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ for a repeat of an idempotency key.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,12 +20,12 @@ from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core import ids
 from graph.core.errors import UserError
-from graph.core.fields import BatchInfo, attribute, batch, derived
+from graph.core.fields import attribute, derived
 from graph.core.inputs import BulkOnError, MutationInput, given, optional, required
 from graph.kit import rates
+from graph.kit.bulk import bulk_results, result_object
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.kit.mutation import Outcome, Payload, mutation, payload
 from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
@@ -107,44 +106,13 @@ class TaskBulkDeleteInput(_BulkInput):
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """The result of one item."""
-
-    index: int
-    task_id: UUID | None
-    errors: list[UserError]
-    deleted_id: str | None = None
-
-
-def _results(payload_: PayloadValue) -> list[_Result]:
-    errors: dict[str, list[UserError]] = {}
-    for error in payload_.errors:
-        if error.path[:2] == ["input", "items"] and len(error.path) > 2:
-            errors.setdefault(error.path[2], []).append(error)
-    deleted = payload_.refs.get("deleted") or ()
-    return [
-        _Result(
-            index,
-            None if task_id is None else UUID(str(task_id)),
-            errors.get(str(index), []),
-            deleted[index] if deleted else None,
-        )
-        for index, task_id in enumerate(payload_.refs.get("tasks") or ())
-    ]
-
-
-async def _tasks(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.Task, [parent.task_id for parent in parents])
-
-
 @strawberry.type(description="The result of one item of a bulk mutation.")
 class TaskBulkResult:
-    """Reads from a `_Result`."""
+    """Reads from a `BulkResult`."""
 
     index: int = attribute("The item's index in the input, starting at 0.")
-    task: Task | None = batch(
-        _tasks,
+    task: Task | None = result_object(
+        models.Task,
         "The task after this item, or the current task on `CONFLICT`. Null if the item failed "
         "otherwise, was rolled back or deleted the task.",
     )
@@ -153,7 +121,7 @@ class TaskBulkResult:
 
 @strawberry.type(description="The result of one item of a bulk deletion.")
 class TaskBulkDeleteResult(TaskBulkResult):
-    """Reads from a `_Result`."""
+    """Reads from a `BulkResult`."""
 
     deleted_id: strawberry.ID | None = attribute(
         "The ID of the task that was moved to the trash. Null if it was not deleted."
@@ -177,7 +145,7 @@ class TaskBulkCreatePayload(_BulkPayload):
     """`taskBulkCreate`."""
 
     results: list[TaskBulkResult] = derived(
-        (), _results, "One result per item, in the order of the input."
+        (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
 
 
@@ -189,7 +157,7 @@ class TaskBulkUpdatePayload(_BulkPayload):
     """`taskBulkUpdate`."""
 
     results: list[TaskBulkResult] = derived(
-        (), _results, "One result per item, in the order of the input."
+        (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
 
 
@@ -201,7 +169,7 @@ class TaskBulkDeletePayload(_BulkPayload):
     """`taskBulkDelete`."""
 
     results: list[TaskBulkDeleteResult] = derived(
-        (), _results, "One result per item, in the order of the input."
+        (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
 
 

@@ -55,22 +55,20 @@ _TimeEntryListFilter = Annotated[
 ]
 
 
-@strawberry.input(description="Filter for a task's tags. Tags are compared case-insensitively.")
+@filtering.list_filter(
+    "Filter for a task's tags. Tags are compared case-insensitively.", noun="tag"
+)
 class TagListFilter:
     """`some`, `none`, `every`."""
 
-    some: StringFilter | None = optional("At least one tag matches.")
-    none: StringFilter | None = optional("No tag matches.")
-    every: StringFilter | None = optional("Every tag matches.")
+    of: StringFilter
 
 
-@strawberry.input(description="Filter for a task's direct subtasks.")
+@filtering.list_filter("Filter for a task's direct subtasks.", noun="subtask")
 class TaskListFilter:
     """`some`, `none`, `every`."""
 
-    some: TaskFilter | None = optional("At least one subtask matches.")
-    none: TaskFilter | None = optional("No subtask matches.")
-    every: TaskFilter | None = optional("Every subtask matches.")
+    of: TaskFilter
 
 
 @filtering.filter_input("Filter for tasks.")

@@ -13,7 +13,7 @@ import strawberry
 from sqlalchemy import ARRAY, Uuid, bindparam, func, select
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
 from db.models import WeekDay
@@ -26,7 +26,7 @@ from graph.core.fields import BatchInfo, arg, batch, derived, root
 from graph.core.inputs import given, optional
 from graph.core.node import described_enum
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
-from graph.kit.loading import Shape, load_objects, viewer_of
+from graph.kit.loading import load_objects
 from graph.types.accounts.user import User
 from graph.types.projects.project import Project
 from graph.types.tasks.task import Task
@@ -132,13 +132,15 @@ class Wanted:
 
 
 @lru_cache(maxsize=500)
-def _statement(shape: domain.Shape, filter_shaped: Hashable, viewer_shape: Shape) -> Statement:
+def _statement(
+    shape: domain.Shape, filter_shaped: Hashable, viewer_shape: ViewerShape
+) -> Statement:
     return Statement(domain.statement(shape, predicates(filter_shaped, viewer_shape)))
 
 
-def predicates(filter_shaped: Hashable, viewer_shape: Shape) -> Any:
+def predicates(filter_shaped: Hashable, viewer_shape: ViewerShape) -> Any:
     """The predicates of a filter's shape, as a function of the entity."""
-    viewer = viewer_of(viewer_shape)
+    viewer = placeholder_viewer(viewer_shape)
 
     def where(entity: Any) -> list[Any]:
         found = [access.read(viewer, entity)]
@@ -157,12 +159,12 @@ _NAMES: dict[type[Base], Any] = {
 
 
 @lru_cache(maxsize=16)
-def _names_statement(model: type[Base], viewer_shape: Shape) -> Statement:
+def _names_statement(model: type[Base], viewer_shape: ViewerShape) -> Statement:
     keys = bindparam("keys", type_=ARRAY(Uuid()))
     entity: Any = model
     return Statement(
         select(entity.id, _NAMES[model](entity).label("name")).where(
-            entity.id == keys.any_(), access.read(viewer_of(viewer_shape), entity)
+            entity.id == keys.any_(), access.read(placeholder_viewer(viewer_shape), entity)
         )
     )
 

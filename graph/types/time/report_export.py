@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncGenerator, Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import strawberry
@@ -24,11 +24,11 @@ from events.kinds import EventKind
 from events.subscription import Subscription as Source
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, arg, batch, column, derived, root
+from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import MutationInput, UpdateInput, given, optional, required
 from graph.core.node import Node, described_enum, node_id, node_type
 from graph.engine.sql_json import KEY_ONLY
-from graph.kit.loading import load_object, load_objects, read_by_keys
+from graph.kit.loading import by_id, load_objects, read_by_keys
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref
 from graph.kit.stored_input import to_json
 from graph.types.time.report import TimeReportFilter, wanted_of
@@ -143,24 +143,14 @@ class ReportExport(Node):
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _export(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The export's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    key = ids.decode(models.ReportExport, id, ("id",))
-    export = await load_object(info, models.ReportExport, key)
-    if export is None:
-        raise NotFound("report export", path=("id",))
-    return export
-
-
 @strawberry.type
 class ReportExportQuery:
     """Root fields."""
 
-    report_export: ReportExport | None = root(
-        _export, "One of your exports by ID; null with `NOT_FOUND` if it does not exist."
+    report_export: ReportExport | None = by_id(
+        models.ReportExport,
+        "The export's ID.",
+        "One of your exports by ID; null with `NOT_FOUND` if it does not exist.",
     )
 
 

@@ -9,15 +9,16 @@ from typing import Any
 from sqlalchemy import select
 
 from auth import access
+from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.read import Statement
 from graph.core.fields import BatchInfo, batch
-from graph.kit.loading import Labels, Shape, columns_of, viewer_of
+from graph.kit.loading import Labels, columns_of
 
 
 @lru_cache(maxsize=200)
-def _running_statement(labels: Labels, shape: Shape) -> Statement:
-    viewer, entry = viewer_of(shape), models.TimeEntry
+def _running_statement(labels: Labels, shape: ViewerShape) -> Statement:
+    viewer, entry = placeholder_viewer(shape), models.TimeEntry
     query = select(*columns_of(entry, entry, labels, viewer)).where(
         entry.user_id == viewer.sql_id, entry.ended_at.is_(None), access.read(viewer, entry)
     )

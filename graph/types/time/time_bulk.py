@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
-
 import strawberry
 
 from db import models
@@ -15,46 +10,22 @@ from domain.time import time_entry as domain
 from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
-from graph.core.fields import BatchInfo, attribute, batch, derived
+from graph.core.fields import attribute, derived
 from graph.core.inputs import BulkOnError
+from graph.kit.bulk import bulk_results, result_object
 from graph.kit.commands import arguments_of
-from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.kit.mutation import Outcome, Payload, mutation, payload
 from graph.types.time.time_entry import NEW_ENTRY_IDS, TimeEntry
 from graph.types.time.time_inputs import TimeEntryBulkCreateInput, TimeEntryBulkCreateItem
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    index: int
-    entry_id: UUID | None
-    errors: list[UserError]
-
-
-def _results(payload_: PayloadValue) -> list[_Result]:
-    errors: dict[str, list[UserError]] = {}
-    for error in payload_.errors:
-        if error.path[:2] == ["input", "items"] and len(error.path) > 2:
-            errors.setdefault(error.path[2], []).append(error)
-    return [
-        _Result(
-            index, None if entry_id is None else UUID(str(entry_id)), errors.get(str(index), [])
-        )
-        for index, entry_id in enumerate(payload_.refs.get("entries") or ())
-    ]
-
-
-async def _entries(parents: Sequence[_Result], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.TimeEntry, [parent.entry_id for parent in parents])
-
-
 @strawberry.type(description="The result of one item of a bulk.")
 class TimeEntryBulkResult:
-    """Reads from a `_Result`."""
+    """Reads from a `BulkResult`."""
 
     index: int = attribute("The item's index in the input, from 0.")
-    time_entry: TimeEntry | None = batch(
-        _entries, "The new entry. Null if the item failed or nothing was created."
+    time_entry: TimeEntry | None = result_object(
+        models.TimeEntry, "The new entry. Null if the item failed or nothing was created."
     )
     errors: list[UserError] = attribute("Errors of this item; empty if it is valid.")
 
@@ -70,7 +41,7 @@ class TimeEntryBulkCreatePayload(Payload):
         (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
     results: list[TimeEntryBulkResult] = derived(
-        (), _results, "One result per item, in the order of the input."
+        (), bulk_results("entries"), "One result per item, in the order of the input."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 from sqlalchemy import BigInteger, cast, func
@@ -15,17 +15,15 @@ from domain.time import time_entry as domain
 from domain.time import timer
 from domain.time.time_values import CHANGEABLE, STARTABLE
 from domain.work import Work
-from errors import NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, column, derived, root
+from graph.core.fields import column, derived
 from graph.core.inputs import given, is_given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.loading import load_object, to_one
+from graph.kit.loading import by_id, to_one
 from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
-from graph.kit.paging import PageInfo
 from graph.types.time.time_inputs import (
     TimeEntryCreateInput,
     TimeEntryDeleteInput,
@@ -119,44 +117,23 @@ class TimeEntry(Node):
     )
 
 
-@strawberry.type(description="A time entry in a list, with its cursor.")
-class TimeEntryEdge:
-    """Relay edge."""
-
-    cursor: str = paging.edge_cursor()
-    node: TimeEntry = paging.edge_node()
-
-
-@strawberry.type(description="A page of time entries.")
+@paging.connection_type("A page of time entries.", edge="A time entry in a list, with its cursor.")
 class TimeEntryConnection:
     """Relay connection."""
 
-    edges: list[TimeEntryEdge] = paging.edges()
-    nodes: list[TimeEntry] = paging.nodes()
-    page_info: PageInfo = paging.page_info()
-    total_count: int = paging.total_count()
+    node: TimeEntry
 
 
 # --- queries -------------------------------------------------------------------------------------
-
-
-async def _entry(
-    info: BatchInfo,
-    id: Annotated[strawberry.ID, arg("The time entry's ID.")],  # noqa: A002
-) -> Any:
-    info.viewer.require()
-    entry = await load_object(info, models.TimeEntry, ids.decode(models.TimeEntry, id, ("id",)))
-    if entry is None:
-        raise NotFound("time entry", path=("id",))
-    return entry
 
 
 @strawberry.type
 class TimeEntryQuery:
     """Root fields."""
 
-    time_entry: TimeEntry | None = root(
-        _entry,
+    time_entry: TimeEntry | None = by_id(
+        models.TimeEntry,
+        "The time entry's ID.",
         "A time entry by ID; null with `NOT_FOUND` if it does not exist or you cannot see it.",
     )
     time_entries: TimeEntryConnection = paging.connection(

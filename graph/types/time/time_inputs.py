@@ -120,13 +120,11 @@ class TimeEntryFilter:
     )
 
 
-@strawberry.input(description="Filter for a list of time entries.")
+@filtering.list_filter("Filter for a list of time entries.", noun="entry")
 class TimeEntryListFilter:
     """`some`, `none`, `every`."""
 
-    some: TimeEntryFilter | None = optional("At least one entry matches.")
-    none: TimeEntryFilter | None = optional("No entry matches.")
-    every: TimeEntryFilter | None = optional("Every entry matches.")
+    of: TimeEntryFilter
 
 
 @ordering.order_input("Sort key for time entries. Provide exactly one field.")

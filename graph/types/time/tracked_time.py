@@ -15,12 +15,11 @@ from sqlalchemy import ARRAY, BigInteger, Uuid, bindparam, cast, func, or_, sele
 from sqlalchemy.orm import aliased
 
 from auth import access
-from auth.viewer import Viewer
+from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.models.time_entry import seconds
 from db.read import Statement
 from graph.core.fields import BatchInfo, arg, batch
-from graph.kit.loading import Shape, viewer_of
 
 _All = Annotated[
     bool,
@@ -53,7 +52,7 @@ project_tracked_seconds = _tracked_on("project_id")
 
 
 @lru_cache(maxsize=16)
-def _statement(column: str, everybody: bool, below: bool, shape: Shape) -> Statement:
+def _statement(column: str, everybody: bool, below: bool, shape: ViewerShape) -> Statement:
     entry = aliased(models.TimeEntry)
     parents = bindparam("parents", type_=ARRAY(Uuid()))
     key = getattr(entry, column)
@@ -69,7 +68,7 @@ def _statement(column: str, everybody: bool, below: bool, shape: Shape) -> State
             .where(top.id == parents.any_(), task.deleted_at.is_(None))
         )
     if not everybody:
-        query = query.where(access.read(viewer_of(shape), entry))
+        query = query.where(access.read(placeholder_viewer(shape), entry))
     return Statement(query.group_by(key))
 
 

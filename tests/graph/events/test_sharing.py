@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 import orjson
 import pytest
 
+from graph.core.single_flight import SingleFlight
 from graph.request.execution import Answer, GraphQLRequest
-from graph.request.single_flight import SingleFlight
 from tests.accounts import Person
 from tests.factories import World, gid
 

@@ -37,7 +37,7 @@ async def test_memory_is_bounded_and_the_latest_used_stay() -> None:
     for number in range(200):
         await known.get(f"{{ name }} #{number:06d}")
         assert await known.get("{ name }") is used
-        assert known.bytes <= 10_000
+        assert known.used_bytes <= 10_000
     assert len(known) < 20
 
 
@@ -47,7 +47,7 @@ async def test_answers_count_as_memory_too() -> None:
     known.keep_answer(first, b"x" * 9_000)
     await known.get("{ name }")
     await known.get("{ nest }")
-    assert known.bytes <= 10_000
+    assert known.used_bytes <= 10_000
     assert (await known.get("{ __typename }")).select(None) is not first
 
 

@@ -75,12 +75,12 @@ async def test_registered_documents_are_free_of_the_limits(
     assert code(await send(world.http, text)) == "OPERATION_TOO_COMPLEX"
     assert code(await send(world.http, digest=sha256_of(text))) == "PERSISTED_QUERY_NOT_FOUND"
     status, output = await register(settings, tmp_path / "documents.json", {"some key": text})
-    assert (status, "1 documents are registered, 1 of them new" in output) == (0, True)
+    assert (status, "Documents registered: 1 (1 new)" in output) == (0, True)
     # The server that was running finds it.
     data = (await send(world.http, digest=sha256_of(text))).json()["data"]
     assert len(data) == 60
     _, output = await register(settings, tmp_path / "documents.json", [text, INFO])
-    assert "2 documents are registered, 1 of them new" in output
+    assert "Documents registered: 2 (1 new)" in output
 
 
 async def test_an_unknown_hash_is_told_in_the_words_that_clients_look_for(world: World) -> None:
@@ -111,7 +111,7 @@ def manifest(*bodies: str, **changes: Any) -> dict[str, Any]:
 async def test_apollos_manifest_is_read(world: World, settings: Settings, tmp_path: Path) -> None:
     texts = [large(), large()]
     status, output = await register(settings, tmp_path / "manifest.json", manifest(*texts))
-    assert (status, "2 documents are registered, 2 of them new" in output) == (0, True)
+    assert (status, "Documents registered: 2 (2 new)" in output) == (0, True)
     for text in texts:
         assert len((await send(world.http, digest=sha256_of(text))).json()["data"]) == 60
 

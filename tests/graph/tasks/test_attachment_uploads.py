@@ -212,7 +212,7 @@ async def test_rights_that_were_lost_meanwhile(world: World) -> None:
 
 async def swept(world: World, after: dt.timedelta) -> None:
     now = world.services.clock() + after
-    await periodic.run_once(world.database, world.services.settings, clock=lambda: now)
+    await periodic.run_once(world.services.transactions, world.services.settings, clock=lambda: now)
 
 
 async def test_uploads_that_came_to_nothing_are_swept_and_others_stay(

@@ -70,7 +70,7 @@ async def test_a_message_that_is_not_accepted_is_dropped_alone(scene: Scene) -> 
     await scene.later()
     row = await scene.fresh(integration)
     assert row.status is IntegrationStatus.ACTIVE
-    assert row.last_error == ("The channel's webhook does not accept a message: it answered 400.")
+    assert row.last_error == ("The channel's webhook rejected a message: it answered 400.")
     scene.other.refuse = None
     await scene.house.do(
         scene.ada.viewer, tasks.create, NewTask("Two", project_id=scene.project.id)

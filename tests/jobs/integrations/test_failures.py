@@ -100,7 +100,7 @@ async def test_the_owner_is_told_once_that_it_stopped(scene: Scene, mail: MailSe
     (told,) = await scene.told()
     assert told.message == (
         "Your integration of “Garden” with GitHub has stopped. "
-        "GitHub does not take the token: it is wrong, or has expired."
+        "GitHub rejects the token: it is invalid or has expired."
     )
     await scene.later(minutes=1)
     (letter,) = mail.to(scene.ada.email)

@@ -113,7 +113,7 @@ async def test_a_deleted_repository_ends_it(scene: Scene) -> None:
     await scene.later(minutes=11)
     row = await scene.fresh(integration)
     assert row.status is IntegrationStatus.FAILED
-    assert row.last_error == "There is no such repository, or the token may not see its issues."
+    assert row.last_error == "The repository does not exist, or the token cannot read its issues."
 
 
 async def test_what_was_known_by_its_number_is_found_again(scene: Scene) -> None:

@@ -81,7 +81,7 @@ async def test_without_the_right_to_write_the_change_waits_a_day(scene: Scene) -
     await complete(scene, "Issue 1")
     await scene.later(minutes=11)
     (problem,) = (await problems(scene, integration)).values()
-    assert "may not change it" in problem
+    assert "cannot change it" in problem
     assert (await scene.tasks())["Issue 1"].status is COMPLETED
     scene.other.read_only = set()
     await scene.later(hours=25)

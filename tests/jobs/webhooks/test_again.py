@@ -90,8 +90,8 @@ async def test_deliveries_are_kept_for_thirty_days(scene: Scene) -> None:
     await scene.task()
     await scene.settle()
     scene.house.clock.forward(days=29)
-    await periodic.run_once(scene.house.database, scene.house.settings, clock=scene.house.clock)
+    await periodic.run_once(scene.house.transactions, scene.house.settings, clock=scene.house.clock)
     assert len(await scene.deliveries(webhook)) == 1
     scene.house.clock.forward(days=2)
-    await periodic.run_once(scene.house.database, scene.house.settings, clock=scene.house.clock)
+    await periodic.run_once(scene.house.transactions, scene.house.settings, clock=scene.house.clock)
     assert await scene.deliveries(webhook) == []

@@ -143,7 +143,7 @@ async def test_an_expired_key_stops_what_it_made_though_nothing_happens(scene: S
     key = await Keyed(scene).make("read", "write", expires_at=soon)
     webhook = await key.webhook()
     scene.house.clock.forward(hours=2)
-    await run_once(scene.house.database, scene.house.settings, clock=scene.house.clock)
+    await run_once(scene.house.transactions, scene.house.settings, clock=scene.house.clock)
     assert (await scene.fresh(webhook)).status is WebhookStatus.DISABLED
 
 
