@@ -80,7 +80,7 @@ class House:
 
     @property
     def transactions(self) -> Transactions:
-        """Where its changes begin."""
+        """Begins the transactions of its changes."""
         return Transactions(self.database, self.bus or LocalBus())
 
     @asynccontextmanager

@@ -40,7 +40,7 @@ class Project(Versioned, Base):
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     # The last number given to a task; tasks are addressed as KEY-number.
     last_number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    # Time entries that began before this day (in UTC) can no longer be changed.
+    # Time entries before this day, in their user's time zone, can no longer be changed.
     time_locked_before: Mapped[dt.date | None]
     # Whether a user's time entries in this project may overlap the same user's other entries.
     allow_overlaps: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
