@@ -1,4 +1,4 @@
-"""A webhook receiver on a real socket, whose behaviour depends on the path."""
+"""A webhook receiver on a real socket, whose behavior depends on the path."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ mutation ($input: AvatarUploadInput!) {
 
 
 def image(format_: str = "PNG", size: tuple[int, int] = (40, 20), color: str = "navy") -> bytes:
-    """An image in one colour."""
+    """An image in one color."""
     target = io.BytesIO()
     Image.new("RGB", size, color).save(target, format_)
     return target.getvalue()

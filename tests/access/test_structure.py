@@ -1,7 +1,7 @@
 """No user gains a right by structure: by parents, moves, deletions, restores, joining and leaving.
 
-The API answers what users may do, as it answers them; the expectation is written down for each
-case, from the table of rights.
+What users may do is read from the API, as clients read it. The expectation is written down for
+each case, from the table of rights.
 """
 
 from __future__ import annotations
