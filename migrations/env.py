@@ -1,4 +1,4 @@
-"""What Alembic runs: migrations over one asynchronous connection that `db.migrate` has opened."""
+"""Alembic's entry point: runs migrations on the connection that `db.migrate` has opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db.models.event import Xid8
 
 
 def _render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
-    """How a migration writes our own types: by what the database has, where it has it."""
+    """Write our own types in a migration as the types that the database stores."""
     if kind == "type" and isinstance(item, Ordered):
         return "sa.SmallInteger()"
     if kind == "type" and isinstance(item, Xid8):
@@ -27,7 +27,7 @@ def _render_item(kind: str, item: object, context: AutogenContext) -> str | Lite
 def _run() -> None:
     connection: Connection | None = context.config.attributes.get("connection")
     if connection is None:
-        raise RuntimeError("Migrations run by `taskloom migrate`, which knows the settings.")
+        raise RuntimeError("Run `taskloom migrate` instead of Alembic; it knows the settings.")
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -35,7 +35,7 @@ def _run() -> None:
         render_item=_render_item,
         compare_type=True,
         compare_server_default=True,
-        # All or nothing: a start that fails in the middle leaves the database as it was.
+        # All or nothing: a migration that fails leaves the database as it was.
         transaction_per_migration=False,
     )
     with context.begin_transaction():

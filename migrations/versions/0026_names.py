@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,39 +54,31 @@ _WEBHOOK_FILTER = {
 _REPORT_FILTER = {**_WEBHOOK_FILTER, "from": "firstDay", "to": "lastDay"}
 
 
+_SETTINGS = {"comments": "hasComments"}
+
+
 def upgrade() -> None:
     for table, columns in _COLUMNS.items():
         for old, new in columns.items():
             op.alter_column(table, old, new_column_name=new)
-    _rename(_KINDS, _CODES, _CHANGES, _WEBHOOK_FILTER, _REPORT_FILTER, {"comments": "hasComments"})
+    _rename(dict)
 
 
 def downgrade() -> None:
-    _rename(
-        _reversed(_KINDS),
-        _reversed(_CODES),
-        [(subject, new, old) for subject, old, new in _CHANGES],
-        _reversed(_WEBHOOK_FILTER),
-        _reversed(_REPORT_FILTER),
-        {"hasComments": "comments"},
-    )
+    _rename(lambda names: {new: old for old, new in names.items()})
     for table, columns in _COLUMNS.items():
         for old, new in columns.items():
             op.alter_column(table, new, new_column_name=old)
 
 
-def _reversed(names: Mapping[str, str]) -> dict[str, str]:
-    return {new: old for old, new in names.items()}
-
-
-def _rename(
-    kinds: Mapping[str, str],
-    codes: Mapping[str, str],
-    changes: list[tuple[str, str, str]],
-    webhook_filter: Mapping[str, str],
-    report_filter: Mapping[str, str],
-    integration: Mapping[str, str],
-) -> None:
+def _rename(direction: Callable[[Mapping[str, str]], dict[str, str]]) -> None:
+    """Rename what is stored; `direction` makes a table of names one to read from old to new."""
+    kinds, codes = direction(_KINDS), direction(_CODES)
+    webhook_filter, report_filter = direction(_WEBHOOK_FILTER), direction(_REPORT_FILTER)
+    integration = direction(_SETTINGS)
+    changes = [
+        (subject, *next(iter(direction({old: new}).items()))) for subject, old, new in _CHANGES
+    ]
     connection = op.get_bind()
     old_kinds = sa.bindparam("old", list(kinds), ARRAY(sa.Text()))
     renamed = sa.bindparam("renamed", dict(kinds), JSONB())
@@ -157,7 +149,7 @@ def _keys(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
-def _each(table: str, column: str, rename: Any) -> None:
+def _each(table: str, column: str, rename: Callable[[Any], Any]) -> None:
     """Rewrite a JSON column where something in it has another name."""
     connection = op.get_bind()
     stored = sa.table(table, sa.column("ctid", sa.String()), sa.column(column, JSONB()))
