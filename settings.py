@@ -123,7 +123,8 @@ class ServerSettings(_Group):
         validation_alias="TASKLOOM_FRONTEND_URL",
         json_schema_extra={"default_text": "TASKLOOM_PUBLIC_URL"},
     )
-    """Address of the web application that links in e-mails lead to."""
+    """Address of the web application that the `url` fields and links in e-mails lead to; see
+    docs/web-application.md for its pages."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), validation_alias="TASKLOOM_CORS_ORIGINS"
     )

@@ -1,4 +1,5 @@
-"""Markdown in comments: rendered to safe HTML and to plain text, with the users it mentions.
+"""Markdown in comments and descriptions: rendered to safe HTML and to plain text, with the users
+it mentions.
 
 Two filters protect a reader's page. The renderer treats raw HTML as text and makes links of safe
 schemes only; then `nh3` (Ammonia) parses the result like a browser, and keeps only the elements and
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
+from cache import BoundedCache
 from errors import Unavailable
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ LONGEST_WORD: Final = 1_000
 MOST_CELLS: Final = 2_000
 # How many texts may wait for the thread.
 _MOST_WAITING: Final = 64
+# Characters of HTML that a process keeps of descriptions, which are rendered when they are read:
+# about a thousand long ones.
+_MOST_KEPT: Final = 4_000_000
 
 # Absolute URLs only: a relative one would lead elsewhere on each page that shows it.
 _LINK = re.compile(r"(https?://|mailto:)[^\s]", re.IGNORECASE)
@@ -65,6 +70,13 @@ class _Renderer:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="markdown")
         self._waiting = 0
+        self._kept: BoundedCache[str, str] = BoundedCache(_MOST_KEPT, size=len)
+
+    async def html(self, text: str) -> str:
+        found = self._kept.get(text)
+        if found is None:
+            found = self._kept[text] = (await self.render(text)).html
+        return found
 
     async def render(self, text: str) -> Rendered:
         if self._waiting >= _MOST_WAITING:
@@ -82,6 +94,13 @@ _renderer = cache(_Renderer)
 async def rendered(text: str) -> Rendered:
     """`render`, in the thread. Raises `Unavailable` if too many texts wait for it."""
     return await _renderer().render(text)
+
+
+async def html(text: str) -> str:
+    """The HTML of a text that is stored without it; kept in memory for the next reader, so that
+    one who is cut off has less to wait for when trying again. Raises like `rendered`.
+    """
+    return await _renderer().html(text)
 
 
 @cache

@@ -18,7 +18,7 @@ from auth.viewer import Viewer
 from db.models import Comment, Notification, NotificationKind, Project, Task, User
 from domain import markdown, timezones
 from domain.work import Work
-from graph.core import ids
+from graph.core.pages import task_page
 
 _TITLE = 80
 
@@ -101,7 +101,7 @@ async def describe(
 
 def link_to(frontend_url: str, task: Task | None) -> str:
     """The task's page in the web application, or the front page."""
-    return frontend_url if task is None else f"{frontend_url}/tasks/{ids.encode(Task, task.id)}"
+    return frontend_url if task is None else task_page(frontend_url, task.id)
 
 
 async def _tasks(work: Work, viewer: Viewer, keys: set[UUID]) -> dict[UUID, Task]:

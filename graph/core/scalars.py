@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NewType
+from urllib.parse import urlsplit
 
 import orjson
 from graphql import GraphQLError
@@ -19,6 +20,10 @@ _DATE_TIME = re.compile(
 )
 _ZEROS = re.compile(rb'(\.\d*[1-9])0+Z"')
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+URL = NewType("URL", str)
+HTML = NewType("HTML", str)
 
 
 class _DateTimeWriter:
@@ -75,6 +80,23 @@ def read_date(value: Any) -> dt.date:
     raise GraphQLError("A Date must be year, month and day, such as 2026-11-20.")
 
 
+def read_url(value: Any) -> str:
+    """An absolute http or https URL."""
+    if isinstance(value, str):
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme in {"http", "https"} and parts.hostname:
+            return value
+    raise GraphQLError("A URL must begin with http:// or https:// and have a host.")
+
+
+def read_html(_: Any) -> Any:
+    """HTML is only ever written."""
+    raise GraphQLError("HTML is an output type.")
+
+
 def read_upload(value: Any) -> Upload:
     """A file of the request; `web.multipart` has put it among the variables."""
     if isinstance(value, Upload):
@@ -105,6 +127,20 @@ SCALARS: dict[Any, ScalarDefinition] = {
         specified_by_url="https://scalars.graphql.org/andimarek/local-date",
         serialize=write_date,
         parse_value=read_date,
+    ),
+    URL: scalar(
+        name="URL",
+        description="An absolute URL with the scheme `http` or `https`.",
+        specified_by_url="https://url.spec.whatwg.org/",
+        serialize=str,
+        parse_value=read_url,
+    ),
+    HTML: scalar(
+        name="HTML",
+        description="Sanitized HTML that is safe to insert into a page.",
+        specified_by_url="https://html.spec.whatwg.org/",
+        serialize=str,
+        parse_value=read_html,
     ),
     Upload: scalar(
         name="Upload",

@@ -67,6 +67,9 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.timeReport": 150,
     "Query.tags": 50,
     "Project.stats": 50,
+    # Rendered when they are read.
+    "Task.descriptionHtml": 1,
+    "Project.descriptionHtml": 1,
     "Subscription.taskEvents": 50,
 }
 

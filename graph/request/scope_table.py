@@ -158,6 +158,8 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Task.attachmentCount": ("files:read",),
     "Task.tracked": ("time:read",),
     "Task.syncProblem": ("integrations:read",),
+    # It contains the task's ID.
+    "Comment.url": ("tasks:read",),
     "TaskFilter.tracked": ("time:read",),
     "TaskOrder.commentCount": ("comments:read",),
     "TaskOrder.attachmentCount": ("files:read",),
@@ -184,6 +186,7 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "User.id": FREE,
     "User.username": FREE,
     "User.fullName": FREE,
+    "User.displayName": FREE,
     "User.avatarUrl": FREE,
     # Declared by its own type.
     "User.assignedTasks": FREE,

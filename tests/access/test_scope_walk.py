@@ -71,7 +71,7 @@ NOUN = {type_: nouns.split() for nouns, types in NOUNS.items() for type_ in type
 NOUN |= {type_: [NO_KEY] for type_ in NOUNS[NO_KEY].split()}
 # Everything that users do refers to their public profile.
 PUBLIC = {
-    "User": {"__typename", "id", "username", "fullName", "avatarUrl"},
+    "User": {"__typename", "id", "username", "fullName", "displayName", "avatarUrl"},
     # Lists: the types of their items determine the noun.
     "User ": {"assignedTasks", "runningTimer", "sessions", "apiKeys"},
     "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
@@ -86,6 +86,7 @@ ALSO = {
     "Task.attachmentCount": "files",
     "Task.tracked": "time",
     "Task.syncProblem": "integrations",
+    "Comment.url": "tasks",
     "TaskFilter.tracked": "time",
     "TaskOrder.commentCount": "comments",
     "TaskOrder.attachmentCount": "files",

@@ -27,7 +27,7 @@ from domain.work import Work
 from errors import BadInput, NotFound, Unauthenticated
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, arg, argument, batch, column, root
+from graph.core.fields import BatchInfo, arg, argument, batch, column, derived, root
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
@@ -37,6 +37,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.node import TYPE_NAMES, Node, described_enum, expression, node_id, node_type
+from graph.core.scalars import URL
 from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
@@ -103,11 +104,15 @@ class User(Node):
     id: strawberry.ID = node_id(models.User)
     username: str = column(models.User.username, "The unique username, in the case the user chose.")
     full_name: str | None = column(models.User.full_name, "The full name.")
-    avatar_url: str | None = batch(
+    display_name: str = derived(
+        (models.User.username, models.User.full_name),
+        lambda user: user.full_name or user.username,
+        "The full name, or the username if there is none.",
+    )
+    avatar_url: URL | None = batch(
         avatar_urls,
-        "URL of the avatar as a WebP image of 256 x 256 pixels. Anyone can load and cache it; a "
-        "new avatar has a new URL. Append `?size=64` or `?size=128` for smaller images, or "
-        "replace `.webp` by `.png` or `.jpg` for other formats.",
+        "URL of the avatar as a square WebP image. Anyone can load and cache it; a new avatar has "
+        "a new URL. Replace `.webp` by `.png` or `.jpg` for other formats.",
         requires=("id", "avatar_id"),
     )
     email: str | None = _private(models.User.email, "The email address.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -15,14 +16,17 @@ from domain.projects import project as domain
 from domain.work import Work
 from errors import BadInput, NotFound
 from graph.core import ids
-from graph.core.fields import BatchInfo, arg, column, root
+from graph.core.fields import BatchInfo, arg, batch, column, root
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
+from graph.core.pages import project_page
+from graph.core.scalars import HTML, URL
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
+from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
 from graph.types.projects.project_inputs import (
     ProjectArchiveInput,
@@ -69,15 +73,22 @@ _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inpu
 # --- types ---------------------------------------------------------------------------------------
 
 
+async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str]:
+    frontend_url = info.context.services.settings.server.frontend_url
+    return [project_page(frontend_url, parent.id) for parent in parents]
+
+
 @node_type(models.Project, "A project: a set of tasks with members who have roles.")
 class Project(Node):
     """See `db.models.Project`."""
 
     id: strawberry.ID = node_id(models.Project)
     name: str = column(models.Project.name, "The name, 1 to 200 characters.")
+    url: URL = batch(_urls, "The project's page in the web application.", requires=("id",))
     description: str | None = column(
-        models.Project.description, "The description, up to 5,000 characters."
+        models.Project.description, "The description in Markdown, up to 5,000 characters."
     )
+    description_html: HTML | None = description_html("project")
     key: str = column(
         models.Project.key,
         "The short key that identifies the project in the keys of its tasks: `WEB` in `WEB-42`.",

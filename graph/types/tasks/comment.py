@@ -29,6 +29,8 @@ from graph.core import ids
 from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type, permission_field
+from graph.core.pages import comment_page
+from graph.core.scalars import URL
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.loading import by_id, load_objects, to_one
@@ -122,6 +124,11 @@ class CommentRevisionConnection:
     node: CommentRevision
 
 
+async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str]:
+    frontend_url = info.context.services.settings.server.frontend_url
+    return [comment_page(frontend_url, parent.task_id, parent.id) for parent in parents]
+
+
 @node_type(models.Comment, "A comment on a task, or a reply to such a comment.")
 class Comment(Node):
     """See `db.models.Comment`."""
@@ -145,6 +152,11 @@ class Comment(Node):
         "The text without formatting, one line per block, for previews. It is not escaped for "
         "HTML.",
         requires=("id", "body", "body_text", "rendered_version"),
+    )
+    url: URL = batch(
+        _urls,
+        "The comment in the web application, on the page of its task.",
+        requires=("id", "task_id"),
     )
     is_deleted: bool = derived(
         (models.Comment.removed_at,),

@@ -28,6 +28,8 @@ from graph.core import ids
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, root
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type, permission_field
+from graph.core.pages import task_page
+from graph.core.scalars import HTML, URL
 from graph.kit import ordering, paging, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, task_id_of, to_one
@@ -42,6 +44,7 @@ from graph.kit.mutation import (
     value,
 )
 from graph.kit.ordering import Key
+from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
 from graph.types.events.activity import ActivityConnection, task_activity
 from graph.types.integrations.integration_inputs import sync_problem
@@ -129,6 +132,11 @@ def _key_of(viewer: Viewer, task: Any) -> Any:
     )
 
 
+async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str]:
+    frontend_url = info.context.services.settings.server.frontend_url
+    return [task_page(frontend_url, parent.id) for parent in parents]
+
+
 @node_type(models.Task, "A task, in a project or personal.")
 class Task(Node):
     """See `db.models.Task`."""
@@ -144,10 +152,16 @@ class Task(Node):
         "The task's key, such as `WEB-42`: the project's key and the task's number. Null for a "
         "personal task and if you cannot see the project.",
     )
+    url: URL = batch(
+        _urls,
+        "The task's page in the web application. It stays when the task moves.",
+        requires=("id",),
+    )
     title: str = column(models.Task.title, "The title, 1 to 200 characters.")
     description: str | None = column(
         models.Task.description, "The description in Markdown, up to 10,000 characters."
     )
+    description_html: HTML | None = description_html("task")
     notes: str | None = column(models.Task.notes, "Short notes, up to 500 characters.")
     status: TaskStatus = column(models.Task.status, "The task's status.", convert=TaskStatus)
     priority: TaskPriority = column(

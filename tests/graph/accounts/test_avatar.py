@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from app import create_app
 from settings import Settings
@@ -46,8 +48,24 @@ async def test_an_avatar_is_public_in_all_sizes_and_types(world: World, format_:
             assert (small.status_code, small.headers["content-type"]) == (200, media_type)
     assert (await world.http.get(f"{base}png?size=65")).status_code == 400
     assert (await world.http.get(f"{base}svg")).status_code == 404
-    seen = await world.run("query ($id: ID!) { user(id: $id) { avatarUrl } }", ben, id=gid(ada))
+    seen = await world.run(
+        "query ($id: ID!) { user(id: $id) { avatarUrl small: avatarUrl(size: 64) } }",
+        ben,
+        id=gid(ada),
+    )
     assert local(seen.good["user"]["avatarUrl"]) == url
+    small = await world.http.get(local(seen.good["user"]["small"]))
+    assert Image.open(BytesIO(small.content)).size == (64, 64)
+    assert "immutable" in small.headers["cache-control"]
+
+
+async def test_other_sizes_are_refused(world: World) -> None:
+    ada = await world.person()
+    reply = await world.run("{ viewer { username avatarUrl(size: 65) } }", ada)
+    (error,) = reply.errors
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"] == "size must be one of 64, 128, 256; it is 65."
+    assert reply.data["viewer"] == {"username": ada.username, "avatarUrl": None}
 
 
 async def test_another_picture_and_none(world: World, settings: Settings) -> None:
