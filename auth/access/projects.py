@@ -34,6 +34,7 @@ RULES[models.Project] = Rule(
     edit=_project_with(Role.ADMIN),
     delete=_project_with(Role.OWNER),
     share=_project_with(Role.ADMIN),
+    add=_project_with(Role.EDITOR),
     # An archived project can be deleted by its owner; every other change requires unarchiving it.
     open=lambda _, project: project.archived_at.is_(None),
     within=_is_project_of,

@@ -31,8 +31,10 @@ class Rule:
     edit: Predicate | None = None
     delete: Predicate | None = None
     share: Predicate | None = None
+    # Who may add something to it: a task to a project, a comment to a task.
+    add: Predicate | None = None
     # Whether a row can change at all: what belongs to an archived project cannot. Checked in
-    # addition to `edit` and `share`; for `delete` it is `open_to_delete`.
+    # addition to `edit`, `share` and `add`; for `delete` it is `open_to_delete`.
     open: Predicate | None = None
     open_to_delete: Predicate | None = None
     # Whether a row is in one of the projects that a viewer is restricted to. If None, an API key
@@ -85,6 +87,12 @@ def share(viewer: Who, entity: Entity, *, archived: bool = False) -> ColumnEleme
     """Rows that the viewer can share (shares of a task, members of a project)."""
     rule = rule_of(entity)
     return _predicate(viewer, entity, rule.share, False, None if archived else rule.open)
+
+
+def add(viewer: Who, entity: Entity) -> ColumnElement[bool]:
+    """Rows that the viewer can add something to: tasks to a project, comments to a task."""
+    rule = rule_of(entity)
+    return _predicate(viewer, entity, rule.add, False, rule.open)
 
 
 def archive(viewer: Who, entity: Entity, **_: bool) -> ColumnElement[bool]:

@@ -67,6 +67,7 @@ RULES[models.Task] = Rule(
     edit=_task_edit,
     delete=is_manager,
     share=is_manager,
+    add=task_read,
     open=in_open_project,
     open_to_delete=in_open_project,
     within=in_projects,

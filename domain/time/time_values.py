@@ -262,13 +262,20 @@ def demand_unlocked(
         return
     demand_open(project, place)
     before = project.time_locked_before
-    if before is not None and first_day(span, timezones.zone(work.viewer.timezone)) < before:
+    if before is not None and is_locked(span, before, work.viewer.timezone):
         raise Failure(
             f"Time before {before.isoformat()} is locked in this project; its owner and admins "
             "can change timeLockedBefore.",
             path=time or ("day" if span.day else "started_at",),
             code=ErrorCode.TIME_LOCKED,
         )
+
+
+def is_locked(span: Span, before: dt.date, timezone: str) -> bool:
+    """Whether an entry starts before the day up to which its project's time is locked, in its
+    user's time zone.
+    """
+    return first_day(span, timezones.zone(timezone)) < before
 
 
 def first_day(span: Span, zone: Zone) -> dt.date:

@@ -146,19 +146,38 @@ class Project(Node):
         models.Project,
         "viewer_can_edit",
         access.edit,
-        "Whether you can edit the project.",
+        "Whether you can edit the project. False while it is archived.",
+    )
+    viewer_can_archive: bool = permission_field(
+        models.Project,
+        "viewer_can_archive",
+        access.archive,
+        "Whether you can archive the project, or unarchive it if it is archived.",
+    )
+    viewer_can_create_tasks: bool = permission_field(
+        models.Project,
+        "viewer_can_create_tasks",
+        access.add,
+        "Whether you can create tasks in the project. False while it is archived.",
     )
     viewer_can_delete: bool = permission_field(
         models.Project,
         "viewer_can_delete",
         access.delete,
-        "Whether you can delete or transfer the project.",
+        "Whether you can delete the project.",
+    )
+    viewer_can_transfer: bool = permission_field(
+        models.Project,
+        "viewer_can_transfer",
+        access.delete,
+        "Whether you can transfer the project to another member.",
     )
     viewer_can_manage_members: bool = permission_field(
         models.Project,
         "viewer_can_share",
         access.share,
-        "Whether you can add and remove members.",
+        "Whether you can add members and change their roles. False while the project is archived; "
+        "its owner and admins can still remove members.",
     )
     created_at: dt.datetime = column(
         models.Project.created_at, "When the project was created, in UTC."

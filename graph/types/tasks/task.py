@@ -273,11 +273,18 @@ class Task(Node):
         access.edit,
         "Whether you can edit the task.",
     )
+    viewer_can_comment: bool = permission_field(
+        models.Task,
+        "viewer_can_comment",
+        access.add,
+        "Whether you can comment on the task.",
+    )
     viewer_can_delete: bool = permission_field(
         models.Task,
         "viewer_can_delete",
         access.delete,
-        "Whether you can delete the task.",
+        "Whether you can delete the task. Deleting its subtasks with it requires the same of each "
+        "of them.",
     )
     viewer_can_share: bool = permission_field(
         models.Task,

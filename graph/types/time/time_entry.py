@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import BigInteger, cast, func
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
+from sqlalchemy.orm import aliased
 
 from auth import access
+from auth.viewer import Viewer
 from db import models
 from db.models.time_entry import seconds
 from domain.time import time_entry as domain
 from domain.time import timer
-from domain.time.time_values import CHANGEABLE, STARTABLE
+from domain.time.time_values import CHANGEABLE, STARTABLE, Span, is_locked
 from domain.work import Work
 from graph.core import ids
-from graph.core.fields import column, derived
+from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given, is_given
-from graph.core.node import Node, expression, node_id, node_type, permission_field
+from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
@@ -45,6 +48,36 @@ _Project = Annotated["Project", strawberry.lazy("graph.types.projects.project")]
 _Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
 
 _NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
+
+
+def _locked_before(_: Viewer, entry: Any) -> Any:
+    project = aliased(models.Project)
+    return (
+        select(project.time_locked_before).where(project.id == entry.project_id).scalar_subquery()
+    )
+
+
+EXPRESSIONS[models.TimeEntry, "locked_before"] = _locked_before
+
+
+def _unless_locked(
+    label: str, right: Callable[[Viewer, Any], ColumnElement[bool]], description: str
+) -> Any:
+    """A permission on one's own entries, which a lock of their project's time takes away. The day
+    of an entry is found here, since PostgreSQL converts no times by the name of a zone.
+    """
+    EXPRESSIONS[models.TimeEntry, label] = right
+
+    def holds(entry: Any, timezone: str) -> bool:
+        span = Span(entry.started_at, entry.ended_at, entry.day)
+        before = entry.locked_before
+        return bool(getattr(entry, label)) and not (before and is_locked(span, before, timezone))
+
+    async def allowed(parents: Sequence[Any], info: BatchInfo) -> list[bool]:
+        return [holds(entry, info.viewer.timezone) for entry in parents]
+
+    needs = (label, "locked_before", "started_at", "ended_at", "day")
+    return batch(allowed, description, requires=needs)
 
 
 @node_type(
@@ -104,11 +137,15 @@ class TimeEntry(Node):
         overlaps,
         "Whether the entry overlaps another entry of the same user that you can see.",
     )
-    viewer_can_edit: bool = permission_field(
-        models.TimeEntry,
-        "viewer_can_edit",
+    viewer_can_edit: bool = _unless_locked(
+        "may_edit",
         access.edit,
-        "Whether you can change or delete the entry, unless its period is locked.",
+        "Whether you can change the entry. False if its period is locked.",
+    )
+    viewer_can_delete: bool = _unless_locked(
+        "may_delete",
+        access.delete,
+        "Whether you can delete the entry. False if its period is locked.",
     )
     created_at: dt.datetime = column(models.TimeEntry.created_at, "When the entry was created.")
     updated_at: dt.datetime = column(models.TimeEntry.updated_at, "When the entry last changed.")

@@ -12,7 +12,7 @@ from domain.time import time_entry, timer
 from domain.time.time_values import NewTimeEntry
 from graph.core import ids
 from tests.accounts import Person
-from tests.factories import World, gid
+from tests.factories import ENGINES, Engine, World, gid
 from tests.graph.time.time_calls import LIST, NOW, START, STOP, UPDATE, at, create, created, failure
 from tests.waiting import begun_beside
 
@@ -125,3 +125,38 @@ async def test_entries_of_one_call_do_not_overlap_where_either_project_forbids_i
     reply = await world.run(BULK, ada, at=NOW, input={"items": items})
     assert reply.data["timeEntryBulkCreate"]["doneCount"] == 0
     assert await count(world, ada) == 4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("timezone", "is_open"), [("UTC", False), ("Europe/Zurich", True), ("America/Lima", False)]
+)
+async def test_whether_an_entry_can_change_is_told_by_the_day_of_its_user(
+    world: World, engine: Engine, timezone: str, is_open: bool
+) -> None:
+    person = await world.person(timezone=timezone)
+    project = await world.project(person)
+    late = await created(
+        world, person, at(23, 30, day=16), at(23, 45, day=16), projectId=gid(project)
+    )
+    by_day = await create(
+        world, person, day="2026-11-16", durationSeconds=60, projectId=gid(project)
+    )
+    elsewhere = await created(world, person, at(7), at(8))
+    lock = """mutation ($input: ProjectUpdateInput!) {
+      projectUpdate(input: $input) { errors { code } }
+    }"""
+    values = {"id": gid(project), "timeLockedBefore": "2026-11-17"}
+    assert (await world.run(lock, person, input=values)).good
+    can = """query ($ids: [ID!]!) { nodes(ids: $ids) {
+      ... on TimeEntry { viewerCanEdit viewerCanDelete description }
+    } }"""
+    entries = [late, by_day.good["timeEntryCreate"]["timeEntry"], elsewhere]
+    reply = await world.run(can, person, engine=engine, ids=[entry["id"] for entry in entries])
+    told = [(node["viewerCanEdit"], node["viewerCanDelete"]) for node in reply.good["nodes"]]
+    assert told == [(is_open, is_open), (False, False), (True, True)]
+    for entry, (edit, _) in zip(entries, told, strict=True):
+        values = {"id": entry["id"], "description": "x"}
+        reply = await world.run(UPDATE, person, at=NOW, input=values)
+        codes = [error["code"] for error in reply.data["timeEntryUpdate"]["errors"]]
+        assert codes == ([] if edit else ["TIME_LOCKED"])
