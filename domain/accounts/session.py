@@ -361,16 +361,16 @@ async def _session_of(work: Work, auth: Authenticator, token: str) -> UUID | Non
         return None
 
 
-async def revoke_others(work: Work, auth: Authenticator) -> int:
-    """End all sessions of the viewer except the one of this request. Returns how many."""
+async def revoke_others(work: Work, auth: Authenticator) -> list[UUID]:
+    """End all sessions of the viewer except the one of this request. Returns their ids."""
     user_id = work.viewer.require()
     return await end_sessions(work, auth, user_id, "signed out", keep=work.viewer.session_id)
 
 
 async def end_sessions(
     work: Work, auth: Authenticator, user_id: UUID, reason: str, *, keep: UUID | None = None
-) -> int:
-    """End a user's sessions except `keep`. Returns how many; `reason` is shown to the user."""
+) -> list[UUID]:
+    """End a user's sessions except `keep`. Returns their ids; `reason` is shown to the user."""
     sessions = await work.session.scalars(
         select(models.Session)
         .where(
@@ -383,10 +383,10 @@ async def end_sessions(
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    ended = 0
+    ended = []
     for session in sessions:
         _revoke(work, session, reason)
-        ended += 1
+        ended.append(session.id)
     work.after_commit.append(partial(auth.forget_everywhere, user_id=user_id))
     return ended
 

@@ -331,7 +331,7 @@ async def revoke_sessions(work: Work, auth: Authenticator, user_id: UUID) -> tup
     user = await _administered(work, user_id)
     others = user.id != work.viewer.user_id
     await void_pending(work, user, Change.SESSIONS_REVOKED, by_administrator=others)
-    return user.id, await end_sessions(work, auth, user.id, "ended by an administrator")
+    return user.id, len(await end_sessions(work, auth, user.id, "ended by an administrator"))
 
 
 async def _administered(work: Work, user_id: UUID) -> models.User:

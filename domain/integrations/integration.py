@@ -341,11 +341,12 @@ def _demand_same_target(integration: Integration, settings: Settings) -> None:
         )
 
 
-async def disconnect(work: Work, integration_id: UUID) -> UUID:
+async def disconnect(work: Work, integration_id: UUID, if_version: int | None = None) -> UUID:
     """Delete an integration and its credentials. Imported tasks stay, and are matched again if the
     same repository is connected to the project later.
     """
     integration = await work.deletable(Integration, integration_id)
+    work.check_version(integration, if_version, fields=[], ref="integration")
     await _record(work, EventKind.INTEGRATION_DELETED, integration)
     await work.session.flush()
     await work.session.execute(delete_rows(Integration).where(Integration.id == integration.id))

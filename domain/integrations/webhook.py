@@ -168,9 +168,10 @@ async def change(
     return webhook
 
 
-async def delete(work: Work, webhook_id: UUID) -> UUID:
+async def delete(work: Work, webhook_id: UUID, if_version: int | None) -> UUID:
     """Delete a webhook and its deliveries; nothing more is sent."""
     webhook = await work.deletable(Webhook, webhook_id)
+    work.check_version(webhook, if_version, fields=[], ref="webhook")
     work.record(EventKind.WEBHOOK_DELETED, webhook, audience=[webhook.user_id])
     await work.session.flush()
     await work.session.execute(delete_rows(Webhook).where(Webhook.id == webhook.id))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, false, func, select, text, update
@@ -126,7 +126,8 @@ async def set_archived(
 async def delete(work: Work, project_id: UUID, if_version: int | None) -> Project:
     """Move a project and its tasks to the trash for 30 days."""
     project = await work.deletable(Project, project_id)
-    changed = work.apply(project, {"deleted_at": work.now}, if_version=if_version, ref="project")
+    work.check_version(project, if_version, fields=[], ref="project")
+    changed = work.apply(project, {"deleted_at": work.now})
     seen = await rights_change.seen_in_project(work, project.id)
     await work.session.execute(
         update(Task)
@@ -215,7 +216,14 @@ async def update_member(
     return member
 
 
-async def remove_member(work: Work, member_id: UUID) -> Project:
+class Removed(NamedTuple):
+    """The project of a former member, and how many tasks were assigned to them."""
+
+    project: Project
+    unassigned: int
+
+
+async def remove_member(work: Work, member_id: UUID, if_version: int | None = None) -> Removed:
     """Remove a member, or leave. The user's assignments in the project end, also in its trash, and
     so do their rights as owner of tasks; they receive `ACCESS_LOST` for the project and for every
     task that they can no longer see.
@@ -226,10 +234,11 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
         await work.demand(member, access.delete, "remove")
     if member.role is Role.OWNER:
         raise Forbidden("The owner cannot leave the project. Transfer it first.", path=("id",))
+    work.check_version(member, if_version, fields=[], ref="member")
     before = await rights_change.seen_in_project(work, project.id, member.user_id)
     await work.session.delete(member)
     _membership_changed(work, project)
-    await _unassign(work, member)
+    unassigned = await _unassign(work, member)
     work.record(
         EventKind.PROJECT_MEMBER_REMOVED,
         member,
@@ -242,7 +251,7 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
     await rights_change.record_lost(
         work, [(task, project.id, people) for task, people in before.items() if task not in after]
     )
-    return project
+    return Removed(project, unassigned)
 
 
 async def _lock_project_of(work: Work, member_id: UUID) -> Project:
@@ -274,7 +283,8 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
         raise BadInput("This account is deactivated. Choose an active user.", path=("user_id",))
     owner = await _membership(work, project.id, project.owner_id)
     assert owner is not None, "a project has exactly one owner"
-    changed = work.apply(project, {"owner_id": user_id}, if_version=if_version, ref="project")
+    work.check_version(project, if_version, fields=["user_id"], ref="project")
+    changed = work.apply(project, {"owner_id": user_id})
     # The unique index allows one owner at a time, so the previous one is demoted first.
     work.apply(owner, {"role": Role.ADMIN})
     await work.session.flush()
@@ -428,7 +438,9 @@ def _add_member(work: Work, project_id: UUID, user_id: UUID, role: Role) -> Proj
     return member
 
 
-async def _unassign(work: Work, member: ProjectMember) -> None:
+async def _unassign(work: Work, member: ProjectMember) -> int:
+    """End the assignments of a former member. Returns how many, without those in the trash."""
+    count = 0
     tasks = await work.session.scalars(
         select(Task)
         .where(Task.project_id == member.project_id, Task.assignee_id == member.user_id)
@@ -437,6 +449,7 @@ async def _unassign(work: Work, member: ProjectMember) -> None:
     )
     for task in tasks:
         work.apply(task, {"assignee_id": None})
+        count += task.deleted_at is None
         work.record(
             EventKind.TASK_ASSIGNED,
             task,
@@ -444,3 +457,4 @@ async def _unassign(work: Work, member: ProjectMember) -> None:
             task_id=task.id,
             project_id=task.project_id,
         )
+    return count

@@ -107,7 +107,7 @@ async def update(work: Work, comment_id: UUID, body: str, if_version: int | None
     return comment
 
 
-async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
+async def delete(work: Work, comment_id: UUID, if_version: int | None) -> tuple[Comment, bool]:
     """Delete a comment, its history and its mentions; returns whether a placeholder stays for its
     replies.
 
@@ -115,6 +115,7 @@ async def delete(work: Work, comment_id: UUID) -> tuple[Comment, bool]:
     """
     comment, task = await _locked(work, comment_id)
     await work.demand(comment, access.delete, "delete")
+    work.check_version(comment, if_version, fields=[], ref="comment")
     stays = await _has_replies(work, comment.id)
     if stays:
         work.apply(comment, {"body": "", "removed_at": work.now})

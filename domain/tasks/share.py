@@ -83,10 +83,11 @@ async def update(
     return share
 
 
-async def delete(work: Work, share_id: UUID) -> Task:
+async def delete(work: Work, share_id: UUID, if_version: int | None) -> Task:
     """Delete a share, one's own or one that the viewer gave. Users who lose access are notified."""
     share, task = await _locked(work, share_id)
     await work.demand(share, access.delete, "delete")
+    work.check_version(share, if_version, fields=[], ref="share")
     async with rights_change.guarded(work, [task.id]):
         await work.session.delete(share)
         changes = [("user", share.user_id, None), ("permission", share.permission, None)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -24,9 +24,16 @@ from events.kinds import EventKind
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+class Started(NamedTuple):
+    """A running timer, and the one that ended for it, if there was one."""
+
+    running: TimeEntry
+    stopped: TimeEntry | None
+
+
 async def start(
     work: Work, given: Mapping[str, Any] = _NOTHING, id_: UUID | None = None
-) -> TimeEntry:
+) -> Started:
     """Start a timer, or return the running one if every given value is equal to its own.
 
     `given`: any of project_id, task_id, description, is_billable and tags.
@@ -41,7 +48,7 @@ async def start(
         and id_ in {None, running.id}
         and _is_same(running, {**words, **place.values}, given.keys())
     ):
-        return running
+        return Started(running, None)
     started = whole_second(work.now)
     if running is not None:
         # A request that waited for another start can have an earlier time than that start.
@@ -70,7 +77,7 @@ async def start(
     await work.session.flush()
     record(work, EventKind.TIMER_STARTED, entry)
     await work.session.flush()
-    return entry
+    return Started(entry, running)
 
 
 async def stop(work: Work, if_version: int | None) -> TimeEntry:

@@ -15,7 +15,7 @@ from domain.accounts.session import Grant
 from domain.work import Work
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, batch, column
+from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import MutationInput, UpdateInput, given, optional, required
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, rates
@@ -167,9 +167,13 @@ class SessionRevokePayload(MutationPayload):
 
 @payload("Payload of `sessionRevokeOthers`.")
 class SessionRevokeOthersPayload(MutationPayload):
-    """The number of revoked sessions."""
+    """The revoked sessions."""
 
-    revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
+    revoked_ids: list[strawberry.ID] = derived(
+        (),
+        lambda source: source.refs.get("revoked_ids", []),
+        "The IDs of the sessions that were revoked.",
+    )
 
 
 @payload("Payload of `streamTokenCreate`.")
@@ -296,8 +300,8 @@ async def _revoke(context: Context, work: Work, data: SessionRevokeInput) -> Ref
 
 
 async def _revoke_others(context: Context, work: Work, _data: SessionRevokeOthersInput) -> Refs:
-    count = await sessions.revoke_others(work, context.services.authenticator)
-    return {"revoked_count": count}
+    ended = await sessions.revoke_others(work, context.services.authenticator)
+    return {"revoked_ids": [ids.encode(models.Session, session_id) for session_id in ended]}
 
 
 async def _stream_token(context: Context, work: Work, _data: StreamTokenCreateInput) -> Refs:

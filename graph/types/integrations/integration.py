@@ -187,6 +187,9 @@ class IntegrationDeletePayload(MutationPayload):
     """`integrationDelete`."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted integration.")
+    integration: Integration | None = ref(
+        models.Integration, "The current integration on `CONFLICT`, otherwise null."
+    )
 
 
 def _id(
@@ -253,7 +256,7 @@ async def _update(context: Context, work: Work, data: IntegrationUpdateInput) ->
 
 
 async def _disconnect(work: Work, data: IntegrationDeleteInput) -> Refs:
-    gone = await domain.disconnect(work, _id(data))
+    gone = await domain.disconnect(work, _id(data), given(data.if_version))
     return {"deleted_id": ids.encode(models.Integration, gone)}
 
 

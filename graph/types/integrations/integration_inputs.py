@@ -116,16 +116,15 @@ class IntegrationUpdateInput(UpdateInput):
     take_over: bool | None = optional(TAKE_OVER)
 
 
-@strawberry.input
-class _IntegrationInput(MutationInput):
+@strawberry.input(description="Input for `integrationDelete`.")
+class IntegrationDeleteInput(UpdateInput):
+    """`integrationDelete`."""
+
     id: strawberry.ID = required("The integration.")
 
 
-@strawberry.input(description="Input for `integrationDelete`.")
-class IntegrationDeleteInput(_IntegrationInput):
-    """`integrationDelete`."""
-
-
 @strawberry.input(description="Input for `integrationSync`.")
-class IntegrationSyncInput(_IntegrationInput):
+class IntegrationSyncInput(MutationInput):
     """`integrationSync`."""
+
+    id: strawberry.ID = required("The integration.")

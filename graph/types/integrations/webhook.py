@@ -277,6 +277,9 @@ class WebhookDeletePayload(MutationPayload):
     """`webhookDelete`."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted webhook.")
+    webhook: Webhook | None = ref(
+        models.Webhook, "The current webhook on `CONFLICT`, otherwise null."
+    )
 
 
 @payload("Payload of `webhookSecretRotate`.")
@@ -299,7 +302,9 @@ class WebhookReplayPayload(_WebhookPayload):
     """`webhookReplay`."""
 
 
-def _id(data: WebhookInput | WebhookUpdateInput | WebhookSecretRotateInput) -> Any:
+def _id(
+    data: WebhookInput | WebhookUpdateInput | WebhookDeleteInput | WebhookSecretRotateInput,
+) -> Any:
     return ids.decode(models.Webhook, data.id, ("id",))
 
 
@@ -371,7 +376,8 @@ async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Ref
 
 
 async def _delete(work: Work, data: WebhookDeleteInput) -> Refs:
-    return {"deleted_id": ids.encode(models.Webhook, await domain.delete(work, _id(data)))}
+    gone = await domain.delete(work, _id(data), given(data.if_version))
+    return {"deleted_id": ids.encode(models.Webhook, gone)}
 
 
 async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) -> Refs:

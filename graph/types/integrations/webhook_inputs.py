@@ -104,8 +104,10 @@ class WebhookInput(MutationInput):
 
 
 @strawberry.input(description="Input for `webhookDelete`.")
-class WebhookDeleteInput(WebhookInput):
+class WebhookDeleteInput(UpdateInput):
     """Input for `webhookDelete`."""
+
+    id: strawberry.ID = required("The webhook.")
 
 
 @strawberry.input(description="Input for `webhookTest`.")

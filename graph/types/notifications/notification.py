@@ -20,7 +20,7 @@ from db.models import Channel
 from db.read import Statement
 from domain.notifications import notification as domain
 from domain.work import Work
-from errors import BadInput, refuse
+from errors import BadInput, ErrorCode, refuse
 from events.filter import LogFilter
 from events.kinds import EventKind
 from events.log import cursor_of
@@ -254,7 +254,13 @@ async def _preferences(info: BatchInfo) -> _Choices:
 async def _preferences_of_payload(
     parents: Sequence[Any], info: BatchInfo
 ) -> Sequence[_Choices | None]:
-    return [None if parent.errors else await _preferences(info) for parent in parents]
+    # Also after a conflict, like every payload.
+    return [
+        await _preferences(info)
+        if all(error.code is ErrorCode.CONFLICT for error in parent.errors)
+        else None
+        for parent in parents
+    ]
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -386,19 +392,24 @@ class NotificationMarkReadPayload(MutationPayload):
 
 @payload("Payload of `notificationMarkAllRead`.")
 class NotificationMarkAllReadPayload(MutationPayload):
-    """The number of notifications that were marked."""
+    """How many notifications were marked, and how many are left."""
 
     marked_count: int | None = value(
         "marked_count", "The number of notifications that were marked as read."
     )
+    unread_count: int | None = value(
+        "unread_count", "The number of your unread notifications after the change."
+    )
 
 
-@payload("Payload of `notificationPreferencesUpdate`. On `CONFLICT`, read your preferences again.")
+@payload("Payload of `notificationPreferencesUpdate`.")
 class NotificationPreferencesUpdatePayload(MutationPayload):
     """The preferences as they are now."""
 
     notification_preferences: NotificationPreferences | None = batch(
-        _preferences_of_payload, "Your preferences after the change; null if nothing was changed."
+        _preferences_of_payload,
+        "Your preferences after the change, or the current ones on `CONFLICT`; null if the "
+        "mutation failed otherwise.",
     )
 
 
@@ -421,7 +432,8 @@ async def _mark_read(work: Work, data: NotificationMarkReadInput) -> Refs:
 
 
 async def _mark_all_read(work: Work, data: NotificationMarkAllReadInput) -> Refs:
-    return {"marked_count": await domain.mark_all_read(work, until=given(data.until))}
+    marked = await domain.mark_all_read(work, until=given(data.until))
+    return {"marked_count": marked, "unread_count": await domain.count_unread(work)}
 
 
 _CHANNELS = {"in_app": Channel.IN_APP, "email": Channel.EMAIL, "push": Channel.PUSH}

@@ -314,6 +314,9 @@ class ProjectTransferPayload(_ProjectPayload):
 class ProjectDeletePayload(MutationPayload):
     """A deleted project can no longer be read, so the payload has its ID."""
 
+    project: Project | None = ref(
+        models.Project, "The current project on `CONFLICT`, otherwise null."
+    )
     deleted_id: strawberry.ID | None = value(
         "deleted_id", "The ID of the project that was moved to the trash."
     )
@@ -342,6 +345,15 @@ class ProjectMemberUpdatePayload(_MemberPayload):
 class ProjectMemberRemovePayload(MutationPayload):
     """The membership no longer exists; members can still read the project."""
 
+    deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the removed membership.")
+    unassigned_task_count: int | None = value(
+        "unassigned",
+        "The number of the project's tasks that were assigned to the user, without those in the "
+        "trash. They have no assignee now.",
+    )
+    project_member: ProjectMember | None = ref(
+        models.ProjectMember, "The current membership on `CONFLICT`, otherwise null.", "member"
+    )
     project: Project | None = ref(
         models.Project, "The project. Null if you can no longer see it, because you left it."
     )
@@ -405,8 +417,13 @@ async def _member_update(work: Work, data: ProjectMemberUpdateInput) -> Refs:
 
 
 async def _member_remove(work: Work, data: ProjectMemberRemoveInput) -> Refs:
-    project = await domain.remove_member(work, ids.decode(models.ProjectMember, data.id, ("id",)))
-    return {"project": project.id}
+    member_id = ids.decode(models.ProjectMember, data.id, ("id",))
+    removed = await domain.remove_member(work, member_id, given(data.if_version))
+    return {
+        "deleted_id": ids.encode(models.ProjectMember, member_id),
+        "unassigned": removed.unassigned,
+        "project": removed.project.id,
+    }
 
 
 async def _transfer(work: Work, data: ProjectTransferInput) -> Refs:

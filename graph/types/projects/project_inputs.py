@@ -205,7 +205,7 @@ class ProjectMemberUpdateInput(UpdateInput):
 
 
 @strawberry.input(description="Input for `projectMemberRemove`.")
-class ProjectMemberRemoveInput(MutationInput):
+class ProjectMemberRemoveInput(UpdateInput):
     """See `domain.projects.project.remove_member`."""
 
     id: strawberry.ID = required(

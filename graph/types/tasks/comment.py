@@ -264,7 +264,9 @@ class CommentDeletePayload(MutationPayload):
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The deleted comment's ID.")
     comment: Comment | None = ref(
-        models.Comment, "The placeholder that remains if the comment has replies, otherwise null."
+        models.Comment,
+        "The placeholder that remains if the comment has replies; the current comment on "
+        "`CONFLICT`; otherwise null.",
     )
     task: _Task | None = ref(models.Task, "The task that the comment was on.", "task")
 
@@ -287,7 +289,9 @@ async def _update(work: Work, data: CommentUpdateInput) -> Refs:
 
 
 async def _delete(work: Work, data: CommentDeleteInput) -> Refs:
-    comment, stays = await domain.delete(work, ids.decode(models.Comment, data.id, ("id",)))
+    comment, stays = await domain.delete(
+        work, ids.decode(models.Comment, data.id, ("id",)), given(data.if_version)
+    )
     return {
         "deleted_id": ids.encode(models.Comment, comment.id),
         "comment": comment.id if stays else None,

@@ -112,7 +112,7 @@ class CommentUpdateInput(UpdateInput):
 
 
 @strawberry.input(description="Input for `commentDelete`.")
-class CommentDeleteInput(MutationInput):
+class CommentDeleteInput(UpdateInput):
     """See `domain.tasks.comment.delete`."""
 
     id: strawberry.ID = required("The comment's ID.")

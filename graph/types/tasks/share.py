@@ -155,6 +155,9 @@ class TaskShareDeletePayload(MutationPayload):
     """A deleted share can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The deleted share's ID.")
+    task_share: TaskShare | None = ref(
+        models.TaskShare, "The current share on `CONFLICT`, otherwise null.", "share"
+    )
     task: _Task | None = ref(
         models.Task, "The task that was shared. Null if you can no longer see it.", "task"
     )
@@ -182,7 +185,7 @@ async def _update(work: Work, data: TaskShareUpdateInput) -> Refs:
 
 async def _delete(work: Work, data: TaskShareDeleteInput) -> Refs:
     share_id = ids.decode(models.TaskShare, data.id, ("id",))
-    task = await domain.delete(work, share_id)
+    task = await domain.delete(work, share_id, given(data.if_version))
     return {"deleted_id": ids.encode(models.TaskShare, share_id), "task": task.id}
 
 

@@ -115,7 +115,7 @@ class TaskShareUpdateInput(UpdateInput):
 
 
 @strawberry.input(description="Input for `taskShareDelete`.")
-class TaskShareDeleteInput(MutationInput):
+class TaskShareDeleteInput(UpdateInput):
     """See `domain.tasks.share.delete`."""
 
     id: strawberry.ID = required("The share's ID.")

@@ -207,6 +207,10 @@ class TimeEntryUpdatePayload(_EntryPayload):
 class TimerStartPayload(_EntryPayload):
     """`timerStart`."""
 
+    stopped_time_entry: TimeEntry | None = ref(
+        models.TimeEntry, "The timer that was running before and was stopped, if any.", "stopped"
+    )
+
 
 @payload("Payload of `timerStop`. On `CONFLICT`, `timeEntry` is the running timer.")
 class TimerStopPayload(_EntryPayload):
@@ -221,6 +225,18 @@ class TimeEntryDeletePayload(MutationPayload):
         models.TimeEntry, "The current entry on `CONFLICT`; otherwise null."
     )
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted entry.")
+    task: _Task | None = ref(
+        models.Task,
+        "The task of the deleted entry, with the time that is left. Null if there is none or you "
+        "cannot see it.",
+        "task",
+    )
+    project: _Project | None = ref(
+        models.Project,
+        "The project of the deleted entry, with the time that is left. Null if there is none or "
+        "you cannot see it.",
+        "project",
+    )
 
 
 # --- mutations -----------------------------------------------------------------------------------
@@ -253,14 +269,19 @@ async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
 
 async def _delete(work: Work, data: TimeEntryDeleteInput) -> Refs:
     entry_id = ids.decode(models.TimeEntry, data.id, ("id",))
-    await domain.delete(work, entry_id, given(data.if_version))
-    return {"deleted_id": ids.encode(models.TimeEntry, entry_id)}
+    entry = await domain.delete(work, entry_id, given(data.if_version))
+    return {
+        "deleted_id": ids.encode(models.TimeEntry, entry_id),
+        "task": entry.task_id,
+        "project": entry.project_id,
+    }
 
 
 async def _start(work: Work, data: TimerStartInput) -> Refs:
     new = domain.NewTimeEntry(**_started(data))
     requested = {name: getattr(new, name) for name in STARTABLE if is_given(getattr(data, name))}
-    return {"time_entry": (await timer.start(work, requested, new.id)).id}
+    started = await timer.start(work, requested, new.id)
+    return {"time_entry": started.running.id, "stopped": started.stopped and started.stopped.id}
 
 
 async def _stop(work: Work, data: TimerStopInput) -> Refs:

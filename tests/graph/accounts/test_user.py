@@ -185,7 +185,7 @@ async def test_a_user_is_asked_for_in_one_way(
         '{ users(search: "a") { nodes { id } } }',
         "{ adminUsers { nodes { id } } }",
         'mutation { accountUpdate(input: {locale: "fr"}) { user { id } } }',
-        "mutation { sessionRevokeOthers(input: {}) { revokedCount } }",
+        "mutation { sessionRevokeOthers(input: {}) { revokedIds } }",
         "mutation { sessionRevoke(input: {}) { session { id } } }",
         "mutation { streamTokenCreate(input: {}) { token } }",
         'mutation { accountDelete(input: {password: "x"}) { deletedId } }',

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from db import models
 from db.models import Connector, ExportFormat, ExportState, IntegrationStatus
 from graph.core import ids
+from graph.core.node import TYPE_NAMES
 from graph.schema import schema
 from tests.accounts import Person
 from tests.factories import World, fresh_id, gid
@@ -193,7 +194,9 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "taskTagsAdd": (task, {"tags": ["b"]}),
     "taskTagsRemove": (task, {"tags": ["a"]}),
     "taskShareUpdate": (share, {"permission": "EDIT"}),
+    "taskShareDelete": (share, {}),
     "commentUpdate": (comment, {"body": "Others"}),
+    "commentDelete": (comment, {}),
     "timerStop": (timer, {}),
     "timeEntryUpdate": (entry, {"description": "Another"}),
     "timeEntryDelete": (entry, {}),
@@ -203,6 +206,7 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "projectUnarchive": (archived, {}),
     "projectDelete": (project, {}),
     "projectMemberUpdate": (member, {"role": "VIEWER"}),
+    "projectMemberRemove": (member, {}),
     "projectTransfer": (transferred, {}),
     "accountUpdate": (oneself, {"fullName": "Another"}),
     "adminUserUpdate": (somebody, {"fullName": "Another"}),
@@ -211,8 +215,10 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "reminderUpdate": (own_reminder, {"message": "Another"}),
     "reminderDelete": (own_reminder, {}),
     "webhookUpdate": (webhook, {"url": "https://example.com/other"}),
+    "webhookDelete": (webhook, {}),
     "webhookSecretRotate": (webhook, {}),
     "integrationUpdate": (integration, {"status": "PAUSED"}),
+    "integrationDelete": (integration, {}),
 }
 
 
@@ -226,6 +232,33 @@ def test_the_table_has_every_mutation_that_takes_a_version() -> None:
             if isinstance(type_, GraphQLInputObjectType) and "ifVersion" in type_.fields:
                 found.add(name)
     assert found == set(TABLE)
+
+
+@pytest.mark.parametrize("mutation", TABLE)
+async def test_a_conflict_returns_the_current_object(world: World, mutation: str) -> None:
+    make, given = TABLE[mutation]
+    scene = Scene(world, await world.person(), await world.person())
+    row = await make(scene)
+    definition = schema._schema.mutation_type.fields[mutation]  # type: ignore[union-attr]
+    fields = get_named_type(definition.type).fields
+    shown = TYPE_NAMES.get(type(row), type(row).__name__)
+    (name,) = (name for name, one in fields.items() if get_named_type(one.type).name == shown)
+    values = {**({"id": gid(row)} if scene.named else {}), **scene.input, **given}
+    document = f"""mutation ($input: {mutation[0].upper()}{mutation[1:]}Input!) {{
+      {mutation}(input: $input) {{ {name} {{ version }} errors {{ code conflictingFields }} }}
+    }}"""
+    reply = await world.run(document, scene.ada, input={**values, "ifVersion": 99})
+    payload = reply.data[mutation]
+    (error,) = payload["errors"]
+    assert error["code"] == "CONFLICT"
+    # They are fields of the object, by its names or the input's.
+    known = {*get_named_type(fields[name].type).fields}
+    known |= {*get_named_type(definition.args["input"].type).fields}
+    assert set(error["conflictingFields"]) <= known
+    async with world.database.session() as session:
+        version = text(f"SELECT version FROM {type(row).__tablename__} WHERE id = :id")
+        current = (await session.execute(version, {"id": row.id})).scalar_one()
+    assert payload[name] == {"version": current}
 
 
 @pytest.mark.parametrize("mutation", TABLE)

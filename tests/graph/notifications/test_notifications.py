@@ -163,7 +163,7 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
     assert changed["notificationPreferences"]["mentioned"] == on | {"push": False}
     assert changed["notificationPreferences"]["version"] == 1
     late = await choose(isEmailEnabled=False, ifVersion=0)
-    assert late["notificationPreferences"] is None
+    assert late["notificationPreferences"] == changed["notificationPreferences"]
     assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
     back = await choose(taskCompleted={"email": False}, isEmailEnabled=False)
     assert back["notificationPreferences"]["taskCompleted"] == off

@@ -265,7 +265,7 @@ async def test_no_key_can_do_what_is_about_the_account(world: World) -> None:
     for operation in (
         'mutation { apiKeyCreate(input: {name: "x", scopes: ["read"]}) { secret } }',
         'mutation { accountUpdate(input: {fullName: "x"}) { user { id } } }',
-        "mutation { sessionRevokeOthers(input: {}) { revokedCount } }",
+        "mutation { sessionRevokeOthers(input: {}) { revokedIds } }",
         'mutation { accountDelete(input: {password: "x"}) { deletedId } }',
         MINE,
         "{ viewer { sessions { nodes { id } } } }",
