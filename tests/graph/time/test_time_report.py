@@ -245,7 +245,7 @@ async def test_a_report_says_what_a_plain_model_says(
     async with world.database.session() as session, session.begin():
         await session.execute(delete(models.TimeEntry).where(models.TimeEntry.user_id == ada.id))
         session.add_all(entries)
-    filter_ = {"from": first and first.isoformat(), "to": last and last.isoformat()}
+    filter_ = {"firstDay": first and first.isoformat(), "lastDay": last and last.isoformat()}
     reply = await world.run(
         REPORT,
         ada,
