@@ -160,7 +160,8 @@ def told(report: Any, projects: dict[str, Any]) -> Sums:
     def walk(node: Any, path: tuple[Any, ...]) -> None:
         found[path] = (node["total"], node["billable"], node["count"])
         for group in node.get("groups", ()):
-            value = group[group["by"].lower()]
+            by = "isBillable" if group["by"] == "BILLABLE" else group["by"].lower()
+            value = group[by]
             if group["by"] == "PROJECT":
                 value = value and projects[value["name"]]
             if group["by"] == "TAG":
