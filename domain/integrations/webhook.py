@@ -168,7 +168,7 @@ async def change(
     return webhook
 
 
-async def delete(work: Work, webhook_id: UUID, if_version: int | None) -> UUID:
+async def delete(work: Work, webhook_id: UUID, if_version: int | None = None) -> UUID:
     """Delete a webhook and its deliveries; nothing more is sent."""
     webhook = await work.deletable(Webhook, webhook_id)
     work.check_version(webhook, if_version, fields=[], ref="webhook")

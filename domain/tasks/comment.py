@@ -107,7 +107,9 @@ async def update(work: Work, comment_id: UUID, body: str, if_version: int | None
     return comment
 
 
-async def delete(work: Work, comment_id: UUID, if_version: int | None) -> tuple[Comment, bool]:
+async def delete(
+    work: Work, comment_id: UUID, if_version: int | None = None
+) -> tuple[Comment, bool]:
     """Delete a comment, its history and its mentions; returns whether a placeholder stays for its
     replies.
 

@@ -83,7 +83,7 @@ async def update(
     return share
 
 
-async def delete(work: Work, share_id: UUID, if_version: int | None) -> Task:
+async def delete(work: Work, share_id: UUID, if_version: int | None = None) -> Task:
     """Delete a share, one's own or one that the viewer gave. Users who lose access are notified."""
     share, task = await _locked(work, share_id)
     await work.demand(share, access.delete, "delete")
