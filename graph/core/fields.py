@@ -108,7 +108,7 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` returns one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "requires", "public", "relation")
+    _own: tuple[str, ...] = ("declared", "function", "requires", "public", "relation")
 
     function: BatchFunction
     # Whether a root field creates or repairs credentials, so that it needs no valid ones.
@@ -244,9 +244,10 @@ def batch(
     relation: str | None = None,
     arguments: Arguments | None = None,
     deprecation_reason: str | None = None,
+    kind: type[BatchField] = BatchField,
 ) -> Any:
     """A field resolved by a batch function; its arguments are those after the first two."""
-    field = BatchField(description=description, deprecation_reason=deprecation_reason)
+    field = kind(description=description, deprecation_reason=deprecation_reason)
     field.function = function
     field.relation = relation
     field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
