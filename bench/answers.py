@@ -1,7 +1,7 @@
-"""One shape for all answers, so that they can be compared leaf by leaf.
+"""Converts all answers to one shape, so that they can be compared leaf by leaf.
 
-Servers differ in what they wrap (`nodes`, payloads, ten pages for one list) and in how they write
-a value (global ids, names or numbers of enums, moments). They must not differ in what they say.
+Servers differ in their wrappers (`nodes`, payloads, ten pages for one list) and in how they write a
+value (global ids, names or numbers of enums, timestamps). They must not differ in content.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def canonical(case: str, data: Any) -> Any:
     if case == "create":
         while "task" not in plain:
             (plain,) = plain.values()
-        # Every server makes its own.
+        # Every server generates its own.
         task = {**plain["task"], "id": isinstance(plain["task"]["id"], UUID)}
         return {"task": task}
     return plain
@@ -52,7 +52,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def difference(ours: Any, theirs: Any, path: str = "data") -> str | None:
-    """Where two canonical answers differ first, or None."""
+    """The first difference between two canonical answers, or None."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if set(ours) != set(theirs):
             return f"{path}: fields {sorted(ours)} and {sorted(theirs)}"
@@ -67,7 +67,7 @@ def difference(ours: Any, theirs: Any, path: str = "data") -> str | None:
 
 
 def fields_in(data: Any) -> int:
-    """How many fields an answer has: keys of objects, at whatever depth."""
+    """How many fields an answer has: keys of objects, at any depth."""
     if isinstance(data, dict):
         return len(data) + sum(map(fields_in, data.values()))
     if isinstance(data, list):

@@ -1,8 +1,8 @@
-"""The questions, in each server's words.
+"""The queries, in each server's schema.
 
-Taskloom and PostGraphile speak of connections, the others (`simple`) of plain lists, and the floor
-has a path for each question. A question is asked of many different things in turn (`variables`),
-so that no server can answer from what it said a moment ago.
+Taskloom and PostGraphile have connections, the others (`simple`) plain lists, and the floor has a
+path for each query. Each query is sent with many different variables in turn, so that no server
+can answer from a cache of its latest answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from graph.core import ids
 Dialect = Literal["taskloom", "simple", "postgraphile", "floor"]
 Variables = Mapping[str, Any]
 
-# The load generator puts a fresh UUID in its place: for those who let the client choose ids.
+# The load generator replaces this by a new UUID, for servers that let the client choose ids.
 FRESH_ID: Final = "00000000-0000-7000-8000-000000000000"
 
 WIDE_PAGES: Final = 10
@@ -31,7 +31,7 @@ PAGE: Final = 100
 
 @dataclass(slots=True)
 class Sample:
-    """The things that are asked for. `cursors`: where Taskloom's pages of the wide list begin."""
+    """The objects that are queried. `cursors`: where Taskloom's pages of the wide list begin."""
 
     user_id: UUID
     tasks: list[UUID]
@@ -40,7 +40,7 @@ class Sample:
 
 
 async def take_sample(dsn: str, *, how_many: int = 100) -> Sample:
-    """Always the same things of the same content."""
+    """Select objects from the content, always the same ones."""
     connection = await asyncpg.connect(dsn)
     try:
         user_id = await connection.fetchval("SELECT id FROM users WHERE username = 'bench'")
@@ -56,13 +56,13 @@ async def take_sample(dsn: str, *, how_many: int = 100) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question. `documents` by dialect; `variables(sample, dialect)` gives all its forms."""
+    """One query. `documents` by dialect; `variables(sample, dialect)` yields all its variables."""
 
     name: str
     about: str
     documents: Mapping[Dialect, str]
     variables: Callable[[Sample, Dialect], list[Variables]]
-    # What share of the realistic mix it is.
+    # Its share of the realistic mix.
     weight: int = 0
 
 
@@ -103,8 +103,8 @@ def _new_tasks(sample: Sample, dialect: Dialect) -> list[Variables]:
                 }
             )
         elif dialect == "postgraphile":
-            # Made of the table alone, it has no number to give: so a task without project, whose
-            # columns the client fills in.
+            # Generated from the table alone, it cannot assign a task number: so this creates a task
+            # without a project, and the client sets all columns.
             moment = "2026-11-20T12:00:00Z"
             row = {
                 **new,
@@ -175,7 +175,7 @@ CASES: Final = (
     ),
     Case(
         "board",
-        "100 tasks of a project, 11 fields each, with their assignees",
+        "100 tasks of a project, 11 fields each, with assignees",
         {
             "taskloom": "query Board($id: ID!) { project(id: $id) { id name "
             f"tasks(first: {PAGE}) {{ nodes {_BOARD} }} }} }}",
@@ -191,7 +191,7 @@ CASES: Final = (
     ),
     Case(
         "deep",
-        "20 projects, 20 tasks of each, 5 comments of each, with their people",
+        "20 projects, 20 tasks of each, 5 comments of each, with their users",
         {
             "taskloom": _deep(
                 projects="projects(first: 20)",
@@ -220,7 +220,7 @@ CASES: Final = (
     ),
     Case(
         "wide",
-        "1,000 tasks, 10 fields each; of Taskloom ten pages of 100 under aliases",
+        "1,000 tasks, 10 fields each; for Taskloom ten pages of 100 under aliases",
         {
             "taskloom": f"query Wide({_WIDE_VARIABLES}) {{ {_WIDE_PAGES} }}",
             "simple": f"query Wide {{ tasks(first: {PAGE * WIDE_PAGES}) {_WIDE} }}",
@@ -233,7 +233,7 @@ CASES: Final = (
     ),
     Case(
         "create",
-        "make a task and read it back; Taskloom with its rights, rank, number and event",
+        "create a task and read it back; Taskloom with access rules, rank, number and event",
         {
             "taskloom": "mutation Create($input: TaskCreateInput!) { taskCreate(input: $input) "
             f"{{ task {_NEW} errors {{ code message }} }} }}",
@@ -249,7 +249,7 @@ CASES: Final = (
     ),
     Case(
         "introspection",
-        "the whole schema, as tools ask for it",
+        "the whole schema, as tools request it",
         {
             "taskloom": get_introspection_query(),
             "simple": get_introspection_query(),

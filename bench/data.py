@@ -1,7 +1,7 @@
 """The bench's database: a company of 1,000 people, 100 projects, 40,000 tasks, 120,000 comments.
 
-Written straight into the tables (COPY) and always the same, ids included. It is made once, kept as
-a template, and copied for each run in about a second, since a run creates tasks.
+Written directly to the tables (COPY), and always the same, including ids. It is created once, kept
+as a template, and copied for each run in about a second, since a run creates tasks.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much there is. Each project has so many tasks, one in eight below another one."""
+    """The size of the content. One task in eight is a subtask."""
 
     users: int = 1_000
     projects: int = 100
     tasks: int = 400
-    # The tasks that pages begin with have this many comments; the others two or three.
+    # The first tasks of each page have this many comments; the others have two or three.
     talked_about: int = 40
     comments: int = 6
 
@@ -56,14 +56,14 @@ FULL = Size()
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All rows, by table, each a tuple in the order of `columns`."""
+    """All rows by table, each a tuple in the order of `columns`."""
 
     columns: dict[str, tuple[str, ...]]
     rows: dict[str, list[tuple[Any, ...]]]
 
 
 class _Made:
-    """Random but repeatable; each thing is made a second after the one before it."""
+    """Random but reproducible; each object is created one second after the previous one."""
 
     def __init__(self) -> None:
         self.random = random.Random(2026)
@@ -212,7 +212,7 @@ def _projects(made: _Made, size: Size, users: Sequence[Any]) -> Iterator[tuple[A
 def _members(
     made: _Made, projects: Sequence[Any], users: Sequence[Any]
 ) -> Iterator[tuple[Any, ...]]:
-    """The owner, the bench's user as an editor, and some twenty others."""
+    """The owner, the bench's user as an editor, and about twenty others."""
     for project in projects:
         owner_id = project[4]
         roles = {
@@ -282,13 +282,13 @@ class Seeded:
 
     @property
     def postmaster(self) -> int:
-        """PostgreSQL's first process; the others are its children."""
+        """The process id of PostgreSQL's main process; the others are its children."""
         cluster = (self.server.data_dir / "postgres").resolve() / "data"
         return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
 
 
 async def prepare(folder: Path, size: Size = FULL) -> Seeded:
-    """Start the embedded server of this folder, and give a fresh copy of the content."""
+    """Start the embedded server of this folder, and return a new copy of the content."""
     server = EmbeddedPostgres.start(folder)
     settings = load_settings()
     template = f"content_{_fingerprint(size)}"
@@ -330,7 +330,7 @@ async def _fill(dsn: str, size: Size, settings: Settings) -> None:
 
 
 def _fingerprint(size: Size) -> str:
-    """Another one whenever the content or the tables change."""
+    """A fingerprint that changes whenever the content or the tables change."""
     root = Path(__file__).resolve().parent.parent
     files = [Path(__file__), *sorted((root / "migrations" / "versions").glob("*.py"))]
     text = b"".join(file.read_bytes() for file in files) + repr(size).encode()

@@ -1,10 +1,10 @@
-"""Memory under ever new documents: `python -m bench.documents` prints it, every 5,000 of 50,000.
+"""Memory under ever new documents: `python -m bench.documents` prints it every 5,000 of 50,000.
 
-A client that writes its values into the text of its documents sends a new one each time. The server
-parses, validates, plans and executes it, keeps it within its bounds, and gives it up again. So its
-memory has to stop growing once the bounds are reached, which is so after about 10,000. Of the
-documents every tenth is sent five times, so that its answer is serialized by PostgreSQL and has
-statements of its own.
+A client that writes values into the text of its documents sends a new document each time. The
+server parses, validates, plans and executes it, caches it within limits, and evicts it again. So
+memory must stop growing once the limits are reached, after about 10,000 documents. Every tenth
+document is sent five times, so that PostgreSQL serializes its answer and it has statements of its
+own.
 
 The server runs in this process, on an embedded PostgreSQL with the demo data.
 """
@@ -35,9 +35,9 @@ from graph.request.execution import GraphQLRequest
 from settings import Settings, load_settings
 
 DOCUMENTS, EVERY = 50_000, 5_000
-# One document in so many is sent often enough to be serialized, and so often.
+# One document in `_SERIALIZED` is sent `_RUNS` times, often enough to be serialized.
 _SERIALIZED, _RUNS = 10, 5
-# Each with a number in it that no other has.
+# Each contains a number, which makes every document different.
 _KINDS: Final = (
     "query Q{n} {{ viewer {{ id a{n}: username email }} }}",
     "{{ t{n}: tasks(first: 3) {{ nodes {{ id title status owner {{ username }} }} }} }}",
@@ -47,7 +47,7 @@ _KINDS: Final = (
 
 
 async def main(documents: int) -> None:
-    """Print the resident memory of the process as it goes on."""
+    """Print the resident memory of the process during the run."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres.temporary() as postgres:
         settings = load_settings(
             {
@@ -84,8 +84,8 @@ async def _send(app: Application, viewer: Viewer, documents: int) -> None:
         if number % EVERY == 0:
             cached, spent = executor.documents, time.process_time() - begun
             print(
-                f"{number:6} documents: {resident_mib(os.getpid()):5.0f} MiB, of which in the cache"
-                f" {len(cached)} of {cached.used_bytes / 1e6:.0f} MB; full collections "
+                f"{number:6} documents: {resident_mib(os.getpid()):5.0f} MiB; in the cache"
+                f" {len(cached)} with {cached.used_bytes / 1e6:.0f} MB; full collections "
                 f"{gc.get_stats()[2]['collections']}; processor time {spent:.0f} s",
                 flush=True,
             )

@@ -1,18 +1,18 @@
-"""What is lost when things fail: `python -m bench.drill`, in about two minutes.
+"""A failure drill that counts losses: `python -m bench.drill`, about two minutes.
 
-Four web processes, two workers, a Redis and a PostgreSQL of its own, 150 requests in flight. One
-after the other a web process and a worker are killed (SIGKILL), Redis and PostgreSQL are frozen
-(SIGSTOP) and started again. Clients give up after twelve seconds; a third of them repeat with the
-same idempotency key, as the documentation tells them to.
+Four web processes, two workers, its own Redis and PostgreSQL, 150 requests in flight. One after the
+other, a web process and a worker are killed (SIGKILL), and Redis and PostgreSQL are frozen
+(SIGSTOP) and restarted. Clients give up after twelve seconds; a third of them retry with the same
+idempotency key, as the documentation recommends.
 
 Afterwards the rows are counted in the database itself. *Acknowledged*: answered without an error.
-*Lost*: acknowledged, and not there. *Doubled*: there twice. *Events*: of those in the log, how many
-a subscriber did not get, or got twice; subscribers come back with their last cursor. *Recovery*:
-seconds from the end of a fault (of the freeze, of the restart; of the kill itself) until a change
+*Lost*: acknowledged, but not in the database. *Doubled*: stored twice. *Events*: of those in the
+log, how many a subscriber did not get, or got twice; subscribers reconnect with their last cursor.
+*Recovery*: seconds from the end of a fault (the freeze, the restart or the kill) until a change
 that was sent after it is acknowledged.
 
-Ends with 1 if an acknowledged change is lost or doubled, an event lost or sent twice, or a recovery
-takes longer than 15 s.
+Exits with 1 if an acknowledged change is lost or doubled, an event is lost or sent twice, or a
+recovery takes longer than 15 s.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ _LISTEN: Final = (
 
 @dataclass(slots=True)
 class Ledger:
-    """What clients were told."""
+    """What clients received."""
 
-    # Titles of tasks, and the latest acknowledged title of each task that is renamed.
+    # Titles of created tasks, and the latest acknowledged title of each renamed task.
     created: set[str] = field(default_factory=set)
     renamed: dict[str, int] = field(default_factory=dict)
     changes: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    # Of each acknowledged change: when it was sent, and when it was answered.
+    # For each acknowledged change: when it was sent, and when it was answered.
     times: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -112,7 +112,7 @@ class Machinery:
         }
 
     async def start(self) -> None:
-        """All of it, until it answers."""
+        """Start everything and wait until it answers."""
         self.start_redis()
         self._run("migrate").wait()
         self._web = self._run("serve", "--no-worker", "--no-demo")
@@ -126,7 +126,7 @@ class Machinery:
                 await asyncio.sleep(0.5)
 
     def stop(self) -> None:
-        """End all that was started here."""
+        """Stop everything that was started here."""
         running = [self._web, *self._workers, self._redis]
         for process in running:
             if process is not None:
@@ -141,35 +141,35 @@ class Machinery:
     # --- faults ----------------------------------------------------------------------------------
 
     async def kill_web(self) -> None:
-        """One of the four; their parent starts another."""
+        """Kill one of the four; their parent starts another."""
         os.kill(self._children()[0], signal.SIGKILL)
 
     async def kill_worker(self) -> None:
-        """One of the two; started again, as an orchestrator would."""
+        """Kill one of the two and start it again, as an orchestrator would."""
         self._workers.pop(0).kill()
         self._workers.append(self._run("worker"))
 
     async def freeze_redis(self) -> None:
-        """For eight seconds."""
+        """Freeze Redis for eight seconds."""
         assert self._redis is not None
         with frozen([self._redis.pid]):
             await asyncio.sleep(8)
 
     async def restart_redis(self) -> None:
-        """With nothing of what was in it."""
+        """Restart Redis without its data."""
         assert self._redis is not None
         self._redis.kill()
         self._redis.wait()
         self.start_redis()
 
     async def freeze_postgres(self) -> None:
-        """For longer than an operation may take."""
+        """Freeze PostgreSQL for longer than an operation may take."""
         postmaster = self._postmaster()
         with frozen([postmaster, *children_of(postmaster)]):
             await asyncio.sleep(PATIENCE)
 
     async def restart_postgres(self) -> None:
-        """Its connections are cut, and for a moment it is not there."""
+        """Restart PostgreSQL: its connections are cut, and for a moment it is unavailable."""
         await asyncio.to_thread(self._restart_postgres)
 
     def _restart_postgres(self) -> None:
@@ -228,7 +228,7 @@ class Machinery:
 
 
 class Load:
-    """Clients that make changes, and subscribers who hear of them."""
+    """Clients that make changes, and subscribers that receive the events."""
 
     def __init__(self, port: int, token: str, project: str) -> None:
         self.ledger = Ledger()
@@ -245,7 +245,7 @@ class Load:
         self._http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
 
     async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer, of whatever kind; raises `httpx.HTTPError`."""
+        """The answer, of any kind; raises `httpx.HTTPError`."""
         response = await self._http.post(
             f"http://127.0.0.1:{self._port}/graphql",
             json={"query": query, "variables": variables},
@@ -255,13 +255,13 @@ class Load:
         return answer
 
     async def change(self, query: str, values: dict[str, Any]) -> str | None:
-        """The id of what was changed, if it was acknowledged."""
+        """The id of the changed object, if the change was acknowledged."""
         sent = time.monotonic()
         try:
             answer = await self.ask(query, i=values)
         except (httpx.HTTPError, ValueError) as error:
             self.ledger.failures[type(error).__name__] += 1
-            # No client comes back without a pause.
+            # No client retries without a pause.
             await asyncio.sleep(0.2)
             return None
         if answer.get("errors") or not answer.get("data"):
@@ -277,7 +277,7 @@ class Load:
         return str(payload["task"]["id"])
 
     async def create(self, client: int, *, keyed: bool) -> None:
-        """Tasks, one after the other; with a key, each until it is acknowledged."""
+        """Create tasks one by one; with an idempotency key, retry each until it is acknowledged."""
         for number in itertools.count():
             title = f"client {client} task {number}"
             values = {"title": title, "projectId": self.project}
@@ -294,7 +294,7 @@ class Load:
                 return
 
     async def rename(self) -> None:
-        """One task, again and again."""
+        """Rename one task repeatedly."""
         task = None
         while task is None and not self.stopping:
             task = await self.change(CREATE, {"title": "0", "projectId": self.project})
@@ -306,7 +306,7 @@ class Load:
                 self.ledger.renamed[task] = number
 
     async def listen(self, index: int) -> None:
-        """From the first cursor on, over as many connections as it takes."""
+        """Subscribe from the first cursor on, over as many connections as it takes."""
         cursor = self.began[index]
         address = f"ws://127.0.0.1:{self._port}/graphql"
         while True:
@@ -338,7 +338,7 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def going(self) -> AsyncIterator[None]:
-        """All clients and subscribers, while the block lasts; then all who listen catch up."""
+        """Run all clients and subscribers during the block; then let all subscribers catch up."""
         for _ in range(SUBSCRIBERS):
             self.began.append((await self.ask("{ eventCursor }"))["data"]["eventCursor"])
         listeners = [asyncio.create_task(self.listen(index)) for index in range(SUBSCRIBERS)]
@@ -360,7 +360,7 @@ class Load:
 
 
 async def drill(machinery: Machinery, *, pause: float) -> int:
-    """Start everything, break one thing after the other, and count; the exit status."""
+    """Start everything, cause one fault after the other, and count. Returns the exit status."""
     await machinery.start()
     load = await signed_in(machinery.port)
     faults: list[tuple[str, Callable[[], Awaitable[None]]]] = [
@@ -385,7 +385,7 @@ async def drill(machinery: Machinery, *, pause: float) -> int:
 
 
 async def signed_in(port: int) -> Load:
-    """Somebody new, with a project."""
+    """A new user with a project."""
     load = Load(port, "", "")
     name = f"drill_{secrets.token_hex(4)}"
     values = {"username": name, "email": f"{name}@example.org", "password": secrets.token_hex(12)}
@@ -445,7 +445,7 @@ _STUCK: Final = (
 
 @contextlib.contextmanager
 def frozen(pids: list[int]) -> Iterator[None]:
-    """Stop these processes while the block lasts."""
+    """Freeze these processes during the block."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
@@ -458,8 +458,8 @@ def frozen(pids: list[int]) -> Iterator[None]:
 
 
 def children_of(parent: int) -> list[int]:
-    """The processes that a process has started."""
-    # Each thread has its own.
+    """The child processes of a process."""
+    # Each thread has a list of its own.
     lists = Path(f"/proc/{parent}/task").glob("*/children")
     return [int(pid) for path in lists for pid in path.read_text().split()]
 
@@ -472,7 +472,7 @@ def _valkey() -> str:
 
 
 def main() -> int:
-    """Run the drill on servers of its own."""
+    """Run the drill on its own servers."""
     with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -1,14 +1,14 @@
-"""What the bench of the lists leaves out: `python -m bench.extras` prints it in half a minute, and
-writes it into `EXTRAS.md`.
+"""Benchmarks of search, reports and lists of time: `python -m bench.extras` takes half a minute and
+writes `EXTRAS.md`.
 
-*Search* through 40,000 tasks and 120,000 comments, by people who see all of them and by people who
-see few, for words that are rare and for one that stands in every fourth task. *Reports* over
-100,000 time entries of 180 days, grouped by project and day (9,000 groups), in several zones.
-*Lists* of those entries.
+*Search* in 40,000 tasks and 120,000 comments, by users who can see all of them and by users who can
+see few, for rare words and for a word in every fourth task. *Reports* over 100,000 time entries of
+180 days, grouped by project and day (9,000 groups), in several time zones. *Lists* of those
+entries.
 
-The promises are 20 ms for a search and 150 ms for a report's SQL. Times by the clock double on a
-machine that does other things too; the processor time of PostgreSQL and of the server hardly does.
-The statements run on one processor, so this is what they take on a machine that is not busy.
+The targets are 20 ms for a search and 150 ms for a report's SQL. Wall-clock times double on a busy
+machine; the processor time of PostgreSQL and of the server hardly changes. The statements run on
+one processor, so their processor time is what they take on an idle machine.
 """
 
 from __future__ import annotations
@@ -35,21 +35,20 @@ from bench.servers import ROOT, BenchError, Server, alone
 from db.models import Role
 
 DATA: Final = ROOT / "bench" / ".data" / "extras"
-# How often each question is asked, after so many times that are not counted.
+# How often each query is measured, and how often it runs before that.
 ROUNDS, WARM_UP = 15, 3
-# Who asks, besides the bench's own user, who manages every project.
+# The users besides the bench's own user, who manages every project.
 ADMIN, MEMBER, NEWCOMER = "user1", "user2", "user3"
 _PEOPLE: Final = {
     LOGIN: "sees all 100 projects",
     ADMIN: "an administrator, sees 3",
     MEMBER: "sees 10",
-    NEWCOMER: "sees none, save some tasks",
+    NEWCOMER: "sees no project, only some tasks",
 }
 ENTRIES: Final = 100_000
 
-# Every fourth task has the word "the", ten each have a word "lot…" of their own. The entries are
-# those of people of fifty projects, of an hour and a half on average; one in 43 goes over midnight
-# in UTC.
+# Every fourth task has the word "the"; each word "lot…" occurs in ten tasks. The time entries
+# belong to users of fifty projects and last 1.5 hours on average; one in 43 crosses midnight (UTC).
 _CONTENT: Final = f"""
 UPDATE users SET password_hash = bench.password_hash, is_admin = users.username = '{ADMIN}'
 FROM users AS bench
@@ -115,7 +114,7 @@ _QUARTER: Final = {"from": "2026-03-01", "to": "2026-05-31"}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that is asked by somebody."""
+    """A query by one user."""
 
     by: str
     about: str
@@ -124,14 +123,14 @@ class Question:
 
 
 def searches() -> Iterator[Question]:
-    """Each of the words, by each of the people."""
+    """Each of the words, by each of the users."""
     for who, sees in _PEOPLE.items():
         for words, how_many in _WORDS.items():
             yield Question(who, f"“{words}” ({how_many}); {sees}", SEARCH, {"words": words})
 
 
 def reports() -> Iterator[Question]:
-    """All time, and that of three months, in three zones."""
+    """All days, and three months, in three time zones."""
     for zone in ("UTC", "America/New_York", "Asia/Kathmandu"):
         for name, filter_ in (("all days", None), ("92 days", _QUARTER)):
             variables = {"zone": zone, "filter": filter_}
@@ -146,7 +145,7 @@ def lists() -> Iterator[Question]:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The median milliseconds of one question: processor time of PostgreSQL and of the server, and
+    """The median milliseconds of one query: processor time of PostgreSQL and of the server, and
     the time until the client has the answer.
     """
 
@@ -156,12 +155,12 @@ class Measured:
 
     @property
     def cells(self) -> str:
-        """As cells of a table."""
+        """The figures as cells of a table."""
         return f"{self.postgres:.1f} | {self.server:.1f} | {self.clock:.1f}"
 
 
 async def fill(dsn: str) -> None:
-    """Add to the content of the bench what is searched for and reported on."""
+    """Add the words to search for and the time entries to the bench's content."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(_CONTENT.format(admin=int(Role.ADMIN), viewer=int(Role.VIEWER)))
@@ -172,7 +171,7 @@ async def fill(dsn: str) -> None:
 
 
 def measure(questions: Sequence[Question], server: Server, seeded: Seeded) -> list[Measured]:
-    """Ask all of them over one connection, round by round."""
+    """Send all queries over one connection, round by round."""
     tokens = {who: _token(server, who) for who in {question.by for question in questions}}
     taken: list[list[Measured]] = [[] for _ in questions]
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
@@ -227,14 +226,14 @@ def text(found: dict[str, list[tuple[Question, Measured]]]) -> str:
         "# Search and reports",
         "",
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC; milliseconds, medians of {ROUNDS}.",
-        "What is asked, and by whom, is told in `extras.py`.",
+        "`extras.py` describes the queries and the users.",
     ]
     for title, rows in found.items():
         lines += [
             "",
             f"## {title}",
             "",
-            "| | PostgreSQL, CPU | server, CPU | answer, by the clock |",
+            "| | PostgreSQL, CPU | server, CPU | answer, wall clock |",
             "|---|---:|---:|---:|",
             *(f"| {question.about} | {measured.cells} |" for question, measured in rows),
         ]
@@ -261,7 +260,7 @@ def main() -> int:
                 measured = measure(questions, server, seeded)
                 found[title] = list(zip(questions, measured, strict=True))
     except BenchError as error:
-        print(f"The bench cannot go on: {error}", file=sys.stderr)
+        print(f"The bench cannot continue: {error}", file=sys.stderr)
         return 1
     finally:
         seeded.server.stop()

@@ -1,10 +1,10 @@
-"""Whether account mails leave while receivers hang: `python -m bench.fairness`, in about a minute.
+"""Whether account mails are sent while receivers hang: `python -m bench.fairness`, about a minute.
 
-A server as shipped, on a database that is thrown away, with its worker as a process of its own and
-three receivers that take requests and never answer: of two webhooks and of a channel. 2,000 jobs
-are queued for them. Then somebody who forgot their password asks for mails, one after the other
-while the jobs go on. Printed is how long each took from the request to the SMTP server, and what
-the circuits do; it fails where one took longer than two seconds.
+A server as shipped, on a temporary database, with its worker in a separate process and three
+receivers that accept requests and never answer: two webhooks and a channel. 2,000 jobs are queued
+for them. Then a user requests mails for a password reset, one after the other, while the jobs run.
+Prints how long each mail took from the request to the SMTP server, and the state of the circuits;
+fails if a mail took longer than two seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROMISE: Final = 2.0
 JOBS: Final = 2_000
 MAILS: Final = 15
 _EVERY: Final = 2.0
-# Three jobs for each: of the webhooks and of the channel.
+# Each task makes three jobs: for the two webhooks and the channel.
 _TASKS: Final = JOBS // 3 + 1
 _AT_ONCE: Final = 200
 
@@ -48,19 +48,19 @@ _RESET: Final = """mutation ($email: String!) {
 
 
 class Hanging(asyncio.Protocol):
-    """Takes whatever it is sent, and does not answer."""
+    """Accepts every request and never answers."""
 
     asked = 0
     first = asyncio.Event()
 
     def data_received(self, _data: bytes) -> None:
-        """Count what arrives."""
+        """Count the requests."""
         Hanging.asked += 1
         Hanging.first.set()
 
 
 class Mails:
-    """When each mail arrived."""
+    """The time at which each mail arrived."""
 
     def __init__(self) -> None:
         self.arrived: asyncio.Queue[float] = asyncio.Queue()
@@ -135,7 +135,7 @@ async def _queue_jobs(target: Target, ports: list[int]) -> None:
 
 
 async def drill() -> list[float]:
-    """The seconds that each mail took."""
+    """How many seconds each mail took."""
     from aiosmtpd.smtp import SMTP
 
     mails = Mails()
@@ -154,9 +154,9 @@ async def drill() -> list[float]:
             async with asyncio.timeout(120):
                 arrived = await mails.arrived.get()
             taken.append(arrived - begun)
-            print(f"mail {len(taken):2}: {taken[-1]:5.2f} s, the answer {answered - begun:.2f} s")
+            print(f"mail {len(taken):2}: {taken[-1]:5.2f} s, answer {answered - begun:.2f} s")
             await asyncio.sleep(_EVERY)
-        print("requests that hang or hung:", Hanging.asked)
+        print("requests to hanging receivers:", Hanging.asked)
         metrics = await asyncio.to_thread(target.read, "/metrics")
         shown = ("taskloom_circuits_open{", "taskloom_jobs{")
         print("\n".join(line for line in metrics.splitlines() if line.startswith(shown)))
@@ -164,11 +164,11 @@ async def drill() -> list[float]:
 
 
 def main() -> int:
-    """Exit status: 0 when the promise is kept."""
+    """Returns exit status 0 if the target is met."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     taken = asyncio.run(drill())
     worst = max(taken)
-    print(f"median {statistics.median(taken):.2f} s, worst {worst:.2f} s (promised {PROMISE:g} s)")
+    print(f"median {statistics.median(taken):.2f} s, worst {worst:.2f} s (target {PROMISE:g} s)")
     return 0 if worst <= PROMISE else 1
 
 

@@ -1,8 +1,8 @@
-"""The floor: what the questions cost with no GraphQL at all.
+"""The floor: the cost of the queries without GraphQL.
 
-Bare ASGI, asyncpg, one statement a relation for all parents at once, rows to dicts, one
-`orjson.dumps`. No rights are asked, nothing is checked. A server that reads the same rows from the
-same place in Python can hardly do less, so Taskloom is held to a multiple of this.
+Bare ASGI, asyncpg, one statement per relation for all parents together, rows to dicts, one
+`orjson.dumps`. No access rules, no validation. A server that reads the same rows from the same
+database in Python can hardly do less, so Taskloom's target is a multiple of this.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CREATE = (
 
 
 class Floor:
-    """The ASGI application; its pool lives from start to end."""
+    """The ASGI application; its pool is open from startup to shutdown."""
 
     def __init__(self) -> None:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -67,7 +67,7 @@ class Floor:
             self._introspection = file.read()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """A request, or the server's lifespan."""
+        """Handle a request, or the server's lifespan."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -211,7 +211,7 @@ class Floor:
 
 
 async def _keep(_: Any) -> None:
-    """In place of asyncpg's reset."""
+    """Replaces asyncpg's reset."""
 
 
 def app() -> Floor:

@@ -1,14 +1,14 @@
-"""The process that asks: a closed loop over some connections, on bare sockets.
+"""The load generator: a closed loop over several connections, on bare sockets.
 
 Each connection sends its next request when it has the whole answer to its last one, so the number
-of connections is the number of requests under way. It runs as a process of its own and takes its
-orders from standard input, a line of JSON each, and answers with a line:
+of connections is the number of requests in flight. It runs as a separate process, reads its orders
+from standard input, one line of JSON each, and answers each with a line:
 
     {"open": port, "connections": n}            -> {}
     {"requests": [text, …], "seconds": s}       -> {"seconds", "latencies" (s), "bytes"}
 
-It reads answers only as far as it must: the status, the length, and that no errors stand at either
-end. So it takes little of the processors that it shares with whom it asks.
+It reads answers only as far as necessary: the status, the length, and whether there are errors at
+the beginning or the end. So it uses little of the processors that it shares with the server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FRESH = FRESH_ID.encode()
 
 
 class LoadError(Exception):
-    """An answer that is none."""
+    """An answer that is invalid or contains errors."""
 
 
 class _Connection:
@@ -49,7 +49,7 @@ class _Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """The size of the answer, if it is complete now."""
+        """The size of the answer, if it is complete."""
         part = self.socket.recv(_CHUNK)
         if not part:
             raise LoadError("the server closed the connection")
@@ -83,20 +83,20 @@ class _Connection:
 
 
 class Load:
-    """The connections that are open, and what is asked over them."""
+    """The open connections, and the requests sent over them."""
 
     def __init__(self) -> None:
         self._connections: list[_Connection] = []
         self._next = 0
 
     def open(self, port: int, connections: int) -> None:
-        """Open fresh connections, instead of those that were open."""
+        """Open new connections, and close the previous ones."""
         for connection in self._connections:
             connection.socket.close()
         self._connections = [_Connection(port) for _ in range(connections)]
 
     def run(self, requests: Sequence[bytes], seconds: float) -> dict[str, Any]:
-        """Ask for so long, then wait for what is under way."""
+        """Send requests for `seconds`, then wait for those in flight."""
         by_file = {each.socket.fileno(): each for each in self._connections}
         latencies: list[float] = []
         received = 0
@@ -134,7 +134,7 @@ class Load:
 
 
 def main() -> None:
-    """Take orders until there are no more."""
+    """Execute orders until the input ends."""
     load = Load()
     for line in sys.stdin:
         order = json.loads(line)

@@ -1,4 +1,4 @@
-"""What the kernel says about a process: processor time and memory. Linux only."""
+"""The kernel's figures for a process: processor time and memory. Linux only."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process, in user and kernel mode, all its threads, ended ones too.
+    """Processor time of a process in user and kernel mode, with all threads, ended ones included.
 
-    The same as `utime + stime` of /proc/PID/stat, from the process's own clock, which counts
-    nanoseconds where that counts hundredths of a second (see clock_getcpuclockid(3)).
+    The same as `utime + stime` of /proc/PID/stat, but from the process's clock, which counts
+    nanoseconds instead of hundredths of a second (see clock_getcpuclockid(3)).
     """
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one started and that still run."""
+    """The running child processes of a process."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in found.split()]
 
@@ -28,18 +28,18 @@ def cpu_seconds_of_all(parent: int) -> dict[int, float]:
         try:
             times[pid] = cpu_seconds(pid)
         except OSError:
-            continue  # It ended meanwhile.
+            continue  # It has ended in the meantime.
     return times
 
 
 def spent(before: dict[int, float], after: dict[int, float]) -> float:
-    """What was spent between two readings, by those that lived at both or came between."""
+    """The time spent between two readings, by processes alive at both or started in between."""
     return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
 
 
 def resident_mib(pid: int) -> float:
-    """Memory that a process holds (VmRSS)."""
+    """The resident memory of a process (VmRSS)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/{pid}/status tells no memory")
+    raise RuntimeError(f"/proc/{pid}/status contains no VmRSS")

@@ -1,7 +1,7 @@
 """A Strawberry server as its documentation teaches: FastAPI, data loaders, SQLAlchemy's ORM.
 
-Types with resolvers, a router, a session and loaders for each request. It is here to show what the
-same libraries cost when they are put together in the ordinary way.
+Types with resolvers, a router, and a session and loaders per request. It shows what the same
+libraries cost if they are combined in the usual way.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SESSIONS = async_sessionmaker(_ENGINE, expire_on_commit=False)
 
 
 class Context(BaseContext):
-    """The loaders of one request. Each batch has a session of its own."""
+    """The loaders of one request. Each batch has its own session."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class User:
 
 @strawberry.type
 class Comment:
-    """What somebody said."""
+    """A comment on a task."""
 
     row: strawberry.Private[models.Comment]
     id: strawberry.ID
@@ -133,7 +133,7 @@ class Comment:
 
 @strawberry.type
 class Task:
-    """A piece of work."""
+    """A task."""
 
     row: strawberry.Private[models.Task]
     id: strawberry.ID
@@ -170,14 +170,14 @@ class Task:
 
     @strawberry.field
     async def assignee(self, info: Info[Context]) -> User | None:
-        """Who is to do it."""
+        """The user to whom the task is assigned."""
         if self.row.assignee_id is None:
             return None
         return User.of(await info.context.users.load(self.row.assignee_id))
 
     @strawberry.field
     async def comments(self, info: Info[Context], first: int) -> list[Comment]:
-        """What was said about it."""
+        """The task's comments."""
         rows = await info.context.page(_comments_of, first).load(self.row.id)
         return [Comment(row=row, id=strawberry.ID(str(row.id)), body=row.body) for row in rows]
 
@@ -245,7 +245,7 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """What can be changed."""
+    """The mutations."""
 
     @strawberry.mutation
     async def create_task(self, project_id: strawberry.ID, title: str, priority: int) -> Task:

@@ -1,4 +1,4 @@
-"""What is written of a run: the figures, the ratios, and which promises they keep."""
+"""The report of a run: the figures, the ratios, and which targets are met."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Final
 from bench.results import Results, ratio
 from bench.servers import FLOOR, PEERS, PLAIN, POSTGRAPHILE, TASKLOOM
 
-# Those of performance: where Taskloom is held to the floor and to every peer, and where to some.
+# The targets: cases in which Taskloom is compared to the floor and every peer, and to some peers.
 _HELD_TO_ALL: Final = ("board", "deep", "wide")
 _HELD_TO_SOME: Final = ("point", "create", "introspection")
 _OF_THE_FLOOR: Final = 1.3
 _MICROSECONDS_PER_FIELD: Final = 0.6
 _MEMORY_MIB: Final = 150
-# By their ratio to PostGraphile, measured on 2026-11-20 with the same tables, 16 connections and
-# a pool of 10: CPU ms of Yoga 5 and of Apollo Server 5, over PostGraphile's.
+# Ratios to PostGraphile, measured on 2026-11-20 with the same tables, 16 connections and a pool of
+# 10: CPU ms of Yoga 5 and of Apollo Server 5, divided by PostGraphile's.
 _BY_RATIO: Final = {
     "point": {"GraphQL Yoga": 0.29 / 0.27, "Apollo Server": 0.23 / 0.27},
     "create": {"GraphQL Yoga": 0.31 / 0.40, "Apollo Server": 0.22 / 0.40},
@@ -38,7 +38,7 @@ def text(results: Results) -> str:
             "",
             *_circumstances(results),
             "",
-            "## Processor time of the server process, ms a request (and its ratio to the floor's)",
+            "## Processor time of the server process, ms per request (and ratio to the floor's)",
             "",
             *_table(results, _cpu, "16 connections"),
             "",
@@ -46,11 +46,11 @@ def text(results: Results) -> str:
             "",
             *_table(results, _one, ""),
             "",
-            "## With 16 connections: requests a second, p50, p99 (ms)",
+            "## With 16 connections: requests per second, p50, p99 (ms)",
             "",
             *_table(results, _sixteen, ""),
             "",
-            "## PostgreSQL's processor time, ms a request (16 connections)",
+            "## PostgreSQL's processor time, ms per request (16 connections)",
             "",
             *_table(results, lambda r, s, c: f"{r.cells[s, c, 16].postgres_ms:.2f}", ""),
             "",
@@ -60,7 +60,7 @@ def text(results: Results) -> str:
             "|" + "---:|" * len(results.servers),
             "| " + " | ".join(f"{results.memory[name]:.0f}" for name in results.servers) + " |",
             "",
-            "## The promises",
+            "## Targets",
             "",
             *promises(results),
             "",
@@ -73,7 +73,7 @@ def _circumstances(results: Results) -> Iterator[str]:
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {results.rounds} rounds of slices of "
         f"{results.slice_seconds} s. All answers were compared first and are equal. Taskloom is "
         "measured as shipped: signed in, access rules on, one process, a pool of 10; the others "
-        "have a pool of 10, and ask for no rights."
+        "have a pool of 10 and check no access rules."
     )
     yield ""
     yield f"- Machine: {_processor()}, {_cores()} cores, shared; {platform.system()}"
@@ -128,7 +128,7 @@ def _sixteen(results: Results, server: str, case: str) -> str:
 
 
 def promises(results: Results) -> Iterator[str]:
-    """A line for each promise that this run can judge."""
+    """A line for each target that this run can judge."""
 
     def times(case: str, other: str) -> float:
         return ratio(results.cells, case, 16, TASKLOOM, other)
@@ -152,16 +152,14 @@ def promises(results: Results) -> Iterator[str]:
                     )
     if "deep" in results.cases:
         per_field = 1000 * results.cells[TASKLOOM, "deep", 16].cpu_ms / results.fields["deep"]
-        yield _judged("deep: µs of CPU a field", per_field, _MICROSECONDS_PER_FIELD)
+        yield _judged("deep: µs of CPU per field", per_field, _MICROSECONDS_PER_FIELD)
         yield _judged(
             "memory in MiB after 1,000 deep queries", results.memory[TASKLOOM], _MEMORY_MIB
         )
 
 
 def _judged(what: str, value: float, most: float) -> str:
-    return (
-        f"- {'kept' if value <= most else '**not kept**'}: {what}: {value:.2f} (at most {most:g})"
-    )
+    return f"- {'met' if value <= most else '**not met**'}: {what}: {value:.2f} (at most {most:g})"
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""What a run of the bench measured: `bench.run` fills it, `bench.report` writes of it."""
+"""The results of a run: `bench.run` fills them, `bench.report` writes the report from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Slice:
-    """One server, one question, one moment."""
+    """The measurement of one server, one query and one round."""
 
     requests: int
     seconds: float
@@ -18,29 +18,29 @@ class Slice:
 
 @dataclass(slots=True)
 class Cell:
-    """All slices of one server and one question at one number of connections."""
+    """All slices of one server and one query at one number of connections."""
 
     slices: list[Slice] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
     @property
     def cpu_ms(self) -> float:
-        """Milliseconds of the server process's processor time for a request."""
+        """Milliseconds of the server process's processor time per request."""
         return statistics.median(each.cpu_ms for each in self.slices)
 
     @property
     def postgres_ms(self) -> float:
-        """The same of all of PostgreSQL's processes."""
+        """The same for all of PostgreSQL's processes."""
         return statistics.median(each.postgres_ms for each in self.slices)
 
     @property
     def per_second(self) -> float:
-        """Requests answered in a second."""
+        """Requests answered per second."""
         requests = sum(each.requests for each in self.slices)
         return requests / sum(each.seconds for each in self.slices)
 
     def latency_ms(self, share: float) -> float:
-        """The latency that this share of the requests stayed below."""
+        """The latency below which this share of the requests was answered."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -49,7 +49,7 @@ Cells = dict[tuple[str, str, int], Cell]
 
 
 def ratio(cells: Cells, case: str, connections: int, server: str, other: str) -> float:
-    """How many times the processor time of `other` this server took, round by round."""
+    """This server's processor time as a multiple of that of `other`, median over the rounds."""
     pairs = zip(
         cells[server, case, connections].slices,
         cells[other, case, connections].slices,
@@ -60,14 +60,14 @@ def ratio(cells: Cells, case: str, connections: int, server: str, other: str) ->
 
 @dataclass(slots=True)
 class Results:
-    """All that `report` writes of."""
+    """The input of `report`."""
 
     servers: list[str]
     cases: list[str]
     cells: Cells
-    # How many fields each question's answer has.
+    # How many fields each query's answer has.
     fields: dict[str, int]
-    # MiB at the end; of Taskloom after `DEEP_QUERIES` deep queries.
+    # MiB at the end; for Taskloom after `DEEP_QUERIES` deep queries.
     memory: dict[str, float]
     rounds: int
     slice_seconds: float

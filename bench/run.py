@@ -1,9 +1,9 @@
 """The whole run: `python -m bench.run` (or `make bench`); `--quick` for a short one.
 
-Answers are compared before anything is measured. Then each question is put to each server for a
-slice of a second, at 1 and at 16 connections, and again in the next round, so that noise of the
-machine falls on all alike. A figure is the median of its rounds, a ratio the median of the ratios
-of each round.
+Answers are compared before anything is measured. Then each query is sent to each server for a
+slice of a second, with 1 and with 16 connections, and again in the next round, so that noise of the
+machine affects all servers equally. A figure is the median over the rounds; a ratio is the median
+of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from bench.servers import PLAIN, ROOT, TASKLOOM, BenchError, Server, running
 DATA: Final = ROOT / "bench" / ".data"
 MIX: Final = "mix"
 CONNECTIONS: Final = (1, 16)
-# Promise 5 speaks of a process that has answered the deep query so many times.
+# The memory target is for a process that has answered this many deep queries.
 DEEP_QUERIES: Final = 1_000
-# After so long no further round begins.
+# After this many seconds no new round begins.
 _QUICK_SECONDS, _FULL_SECONDS = 75, 320
 
 
@@ -62,7 +62,7 @@ def _load() -> Iterator[_Load]:
 
 
 class Bench:
-    """A run under way."""
+    """A run in progress."""
 
     def __init__(self, seeded: Seeded, sample: Sample, servers: list[Server], load: _Load) -> None:
         self.seeded = seeded
@@ -83,7 +83,7 @@ class Bench:
             ]
 
     def compare(self, cases: Sequence[str]) -> dict[str, int]:
-        """Hold all answers to Taskloom's; returns how many fields each has."""
+        """Compare all answers with Taskloom's; returns how many fields each has."""
         fields = {}
         for case in CASES:
             if case.name not in cases and MIX not in cases:
@@ -105,7 +105,7 @@ class Bench:
         return server.ask(case.documents[server.dialect], variables)
 
     def slice(self, server: Server, case: str, connections: int, seconds: float) -> Slice:
-        """Ask for so long, and see what it took."""
+        """Send requests for `seconds` and measure them."""
         self.load.order(open=server.port, connections=connections)
         postmaster = self.seeded.postmaster
         own, database = cpu_seconds(server.pid), cpu_seconds_of_all(postmaster)
@@ -123,23 +123,23 @@ class Bench:
         return made
 
     def warm_up(self, cases: Sequence[str], seconds: float) -> None:
-        """Let compilers compile and pools fill; not counted."""
+        """Let compilers compile and pools fill; not measured."""
         for case in cases:
             for server in self.servers:
                 self.slice(server, case, 4, seconds)
         self.cells.clear()
 
     def rounds(self, cases: Sequence[str], rounds: int, seconds: float, until: float) -> int:
-        """The measured part: fewer rounds where another one would not end in time.
+        """The measured part: fewer rounds if another one would not end in time.
 
-        A round takes longer on a busy machine, since what is under way is waited for.
+        A round takes longer on a busy machine, since it waits for the requests in flight.
         """
         for number in range(rounds):
             began = time.monotonic()
             print(f"Round {number + 1} of {rounds} …", flush=True)
             for case in cases:
                 for connections in CONNECTIONS:
-                    # Another one begins in each round.
+                    # Each round begins with another server.
                     turn = number % len(self.servers)
                     for server in [*self.servers[turn:], *self.servers[:turn]]:
                         slow = server.name == PLAIN
@@ -150,7 +150,7 @@ class Bench:
         return rounds
 
     def deep_memory(self) -> None:
-        """Bring Taskloom's deep queries to the number of promise 5."""
+        """Bring the number of Taskloom's deep queries to that of the memory target."""
         server = self.servers[0]
         done = sum(
             each.requests
@@ -193,17 +193,17 @@ def measure(options: argparse.Namespace) -> Results:
 def main() -> int:
     """Measure, print, and write `bench/RESULTS.md`."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short, and nothing is written")
+    parser.add_argument("--quick", action="store_true", help="a short run that writes no report")
     parser.add_argument(
         "--no-peers", dest="peers", action="store_false", help="without the servers on Node.js"
     )
-    parser.add_argument("cases", nargs="*", help="only these questions; nothing is written")
+    parser.add_argument("cases", nargs="*", help="only these queries; writes no report")
     options = parser.parse_args()
     began = time.monotonic()
     try:
         results = measure(options)
     except BenchError as error:
-        print(f"The bench cannot go on: {error}", file=sys.stderr)
+        print(f"The bench cannot continue: {error}", file=sys.stderr)
         return 1
     text = report.text(results)
     print(text)

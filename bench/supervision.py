@@ -1,17 +1,17 @@
-"""What `taskloom serve` starts again by itself: `python -m bench.supervision`, two minutes.
+"""What `taskloom serve` restarts by itself: `python -m bench.supervision`, two minutes.
 
-The server as `make serve` starts it, with its worker and its embedded PostgreSQL, in a folder and
-on a port of its own. While clients create tasks, and a webhook hears of each, the worker and
-PostgreSQL are killed (SIGKILL), first each and then both, and frozen (SIGSTOP) for twelve seconds.
-Nothing is started by hand.
+The server as `make serve` starts it, with its worker and its embedded PostgreSQL, in its own folder
+and on its own port. While clients create tasks, and a webhook receives an event for each, the
+worker and PostgreSQL are killed (SIGKILL), first each and then both, and frozen (SIGSTOP) for
+twelve seconds. Nothing is started by hand.
 
-Clients repeat what fails with the same idempotency key. *Away, changes*: seconds from a fault until
-a change that was sent after it is acknowledged. *Away, worker*: until the webhook hears of a change
-that was acknowledged after it. A freeze counts with its length. *Lost*: acknowledged, and not
-there; *unheard*: acknowledged, and the webhook never heard of it.
+Clients retry failed requests with the same idempotency key. *Outage, changes*: seconds from a fault
+until a change that was sent after it is acknowledged. *Outage, worker*: until the webhook receives
+a change that was acknowledged after it. The length of a freeze is included. *Lost*: acknowledged,
+but not in the database; *undelivered*: acknowledged, but never sent to the webhook.
 
-Ends with 1 if an acknowledged change is lost, doubled or unheard, a part was not started again, or
-a part was away for longer than 30 s (42 s for a freeze).
+Exits with 1 if an acknowledged change is lost, doubled or undelivered, if a part was not restarted,
+or if an outage lasted longer than 30 s (42 s for a freeze).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _TASKS: Final = """query ($project: ID!, $after: String) {
 
 
 class Server:
-    """`taskloom serve` and what it has started."""
+    """`taskloom serve` and its child processes."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -83,20 +83,20 @@ class Server:
             )
 
     async def ready(self) -> dict[str, Any]:
-        """What it says about its parts, once all of them are well."""
+        """The health report of all parts, once all of them are ready."""
         deadline = time.monotonic() + _START_SECONDS
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as http:
             while time.monotonic() < deadline:
                 with contextlib.suppress(httpx.HTTPError):
                     found: dict[str, Any] = (await http.get("/health/ready")).json()
-                    # After several deaths the supervisor waits before it starts a worker again.
+                    # After several failures the supervisor waits before it restarts a worker.
                     if found["status"] == "ok" and self._worker() is not None:
                         return found
                 await asyncio.sleep(0.2)
         raise SystemExit(f"The server is not ready:\n{(self.folder / 'log').read_text()[-2000:]}")
 
     def stop(self) -> None:
-        """End it, with all that it has started."""
+        """Stop it, with everything that it has started."""
         self._process.terminate()
         try:
             self._process.wait(60)
@@ -108,24 +108,24 @@ class Server:
     # --- faults ----------------------------------------------------------------------------------
 
     async def kill_worker(self) -> None:
-        """The worker alone."""
+        """Kill only the worker."""
         self._kill(self._worker())
 
     async def kill_database(self) -> None:
-        """The postmaster; its children end with it."""
+        """Kill the postmaster; its children end with it."""
         self._kill(self._postmaster())
 
     async def kill_both(self) -> None:
-        """Both at one moment."""
+        """Kill both at the same time."""
         self._kill(self._worker(), self._postmaster())
 
     async def freeze_worker(self) -> None:
-        """The worker stands still, and does not know it."""
+        """Freeze the worker, which does not notice it."""
         with frozen([pid for pid in [self._worker()] if pid is not None]):
             await asyncio.sleep(FROZEN_SECONDS)
 
     async def freeze_database(self) -> None:
-        """Connections stay open, and nobody answers on them."""
+        """Freeze PostgreSQL: connections stay open, without answers."""
         postmaster = self._postmaster()
         with frozen([postmaster, *children_of(postmaster)]):
             await asyncio.sleep(FROZEN_SECONDS)
@@ -149,7 +149,7 @@ class Server:
 
 @dataclass(slots=True)
 class Record:
-    """What clients and the webhook saw, by titles of tasks, and when."""
+    """When clients and the webhook saw each task, by its title."""
 
     acknowledged: dict[str, tuple[float, float]] = field(default_factory=dict)
     heard: dict[str, float] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Record:
         return min(ends, default=float("inf")) - since
 
     def until_heard(self, since: float) -> float:
-        """Seconds until the webhook heard of a change that was acknowledged after this moment."""
+        """Seconds until the webhook received a change that was acknowledged after this moment."""
         ends = [
             self.heard.get(title, float("inf"))
             for title, (_, answered) in self.acknowledged.items()
@@ -171,7 +171,7 @@ class Record:
         return min(ends, default=float("inf")) - since
 
     async def create(self, load: Load, project: str, client: int) -> None:
-        """Create tasks one after the other, each until it is acknowledged."""
+        """Create tasks one by one; retry each until it is acknowledged."""
         for number in itertools.count():
             title = f"client {client} task {number}"
             values = {"title": title, "projectId": project, "idempotencyKey": secrets.token_hex(16)}
@@ -186,7 +186,7 @@ class Record:
             await asyncio.sleep(_EVERY)
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A receiver of webhooks: one request for each connection."""
+        """The receiver of the webhook: one request per connection."""
         # At the end, connections on which nothing was sent are cancelled.
         ended = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
         with contextlib.suppress(*ended):
@@ -201,7 +201,7 @@ class Record:
 
     @contextlib.asynccontextmanager
     async def going(self, load: Load, project: str) -> AsyncIterator[None]:
-        """All clients while the block lasts; then what is on its way to the webhook arrives."""
+        """Run all clients during the block; then wait for pending deliveries to the webhook."""
         clients = [asyncio.create_task(self.create(load, project, n)) for n in range(CLIENTS)]
         yield
         self.stopping = True
@@ -213,7 +213,7 @@ class Record:
 
 
 async def drill(server: Server) -> int:
-    """Break one part after the other, and count; the exit status."""
+    """Cause one fault after the other, and count. Returns the exit status."""
     faults: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
         ("kill -9 of the worker", 0, server.kill_worker),
         ("kill -9 of PostgreSQL", 0, server.kill_database),
@@ -270,8 +270,8 @@ def _report(
         ("changes acknowledged", len(record.acknowledged)),
         ("of them lost", lost),
         ("doubled", doubled),
-        ("unheard by the webhook", unheard),
-        ("heard twice", record.repeats),
+        ("undelivered to the webhook", unheard),
+        ("delivered twice", record.repeats),
         ("restarts of the worker", restarts["worker"]),
         ("restarts of PostgreSQL", restarts["database"]),
     ]
@@ -279,7 +279,7 @@ def _report(
     for name, length, at in faults:
         changes, worker = record.until_acknowledged(at), record.until_heard(at)
         slow |= max(changes, worker) > MOST_SECONDS + length
-        rows.append((f"away, {name}", f"changes {changes:.1f} s, worker {worker:.1f} s"))
+        rows.append((f"outage, {name}", f"changes {changes:.1f} s, worker {worker:.1f} s"))
     print(f"load {os.getloadavg()[0]:.1f}")
     for what, value in rows:
         print(f"{what:<40} {value}")
@@ -288,10 +288,10 @@ def _report(
 
 
 def main() -> int:
-    """Run the drill on a server of its own."""
+    """Run the drill on its own server."""
     with tempfile.TemporaryDirectory(prefix="taskloom-bench-") as name:
         folder = Path(name)
-        # PostgreSQL runs as another user where this is root.
+        # PostgreSQL runs as another user if this process runs as root.
         folder.chmod(0o711)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A server of its own to measure: as shipped, with demo data, on a database that is thrown away."""
+"""Starts a server to measure: as shipped, with demo data, on a temporary database."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SIGN_IN: Final = (
 )
 
 
-class Failed(Exception):  # noqa: N818 - what became of the run
-    """Something was answered that must not be; the message says what."""
+class Failed(Exception):  # noqa: N818 - the outcome of the run
+    """The server gave a wrong answer; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server; `token` is the demo user's."""
+    """The server; `token` belongs to the demo user."""
 
     port: int
     token: str = ""
@@ -39,7 +39,7 @@ class Target:
     def post(
         self, body: bytes, *, accept: str = "application/json", token: str | None = None
     ) -> Any:
-        """The answer to a POST, and the seconds that it took."""
+        """The answer to a POST, and how many seconds it took."""
         headers = {"Content-Type": "application/json", "Accept": accept}
         bearer = self.token if token is None else token
         if bearer:
@@ -52,7 +52,7 @@ class Target:
             return text, time.perf_counter() - begun
 
     def read(self, path: str) -> str:
-        """What a GET gives."""
+        """The answer to a GET."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", path)
@@ -69,7 +69,7 @@ class Target:
 
 @contextlib.contextmanager
 def served(settings: Mapping[str, str]) -> Iterator[tuple[Target, int]]:
-    """The server and its process, which ends with the block. `settings`: of its environment."""
+    """The server and its process id; stopped after the block. `settings`: environment variables."""
     with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -84,7 +84,7 @@ def served(settings: Mapping[str, str]) -> Iterator[tuple[Target, int]]:
             **settings,
         }
         program = [sys.executable, "-c", "from cli import main; main()"]
-        # A database that was named to it is not filled by the server.
+        # The server does not load demo data into a database that was configured.
         subprocess.run([*program, "demo"], env=environment, stdout=subprocess.DEVNULL, check=True)
         command = [*program, "serve", "--no-worker"]
         running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
@@ -96,7 +96,7 @@ def served(settings: Mapping[str, str]) -> Iterator[tuple[Target, int]]:
 
 
 def signed_in(target: Target) -> Target:
-    """The server once it answers, with the demo user's token."""
+    """The target with the demo user's token, once the server answers."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:

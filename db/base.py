@@ -1,7 +1,7 @@
 """What all models share: naming, ids, ordered enums, versions.
 
-Constraint names are fixed by convention, so that a migration can name them and an integrity error
-can be traced to the rule that it broke (`domain.work.lost_races`).
+A convention fixes the names of constraints, so that a migration can name them and an integrity
+error can be traced to the rule that was broken (`domain.work.lost_races`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAMING = {
 
 
 class Ordered(TypeDecorator[E]):
-    """An `IntEnum` kept as a smallint: sorts as declared, and new members need no migration."""
+    """Stores an `IntEnum` as a smallint: sorts as declared; new members need no migration."""
 
     impl = SmallInteger
     cache_ok = True
@@ -47,10 +47,10 @@ class Ordered(TypeDecorator[E]):
 
 
 class Base(DeclarativeBase):
-    """The declarative base. A table's key is a UUIDv7 made here, unless the table says so."""
+    """The declarative base. Keys are UUIDv7s made here, unless a table says otherwise."""
 
     metadata = MetaData(naming_convention=NAMING)
-    # What the database computes is not read back after a write: nobody here needs it.
+    # Columns that the database computes are not read back after a write: no caller needs them.
     __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012 - SQLAlchemy reads it from the class
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
         dt.datetime: DateTime(timezone=True),
@@ -66,7 +66,7 @@ class Identified:
 
 
 class Versioned(Identified):
-    """Key, times and the version that `ifVersion` compares; `domain.work` advances them."""
+    """Key, times, and the version that `ifVersion` compares; `domain.work` updates them."""
 
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
@@ -76,14 +76,14 @@ class Versioned(Identified):
 def search_vector(call: str) -> Any:
     """A column for full-text search, computed by the database from others (migration 0003).
 
-    The mapper never loads it: it is compared in statements only.
+    The mapper never loads it; only statements use it.
     """
     return mapped_column(TSVECTOR, Computed(call, persisted=True), deferred=True)
 
 
 def sort_key(column: str) -> Any:
-    """A column by which texts of another are ordered as people expect, computed by the database
-    (migration 0019). Compared byte by byte; equal only for texts that are as good as equal.
+    """A column that orders the texts of another column as people expect, computed by the database
+    (migration 0019). Compared byte by byte; equal only for texts that people would call equal.
     """
     computed = Computed(f"taskloom_sort_key({column})", persisted=True)
     return mapped_column(Text(collation="C"), computed, deferred=True)
@@ -92,8 +92,8 @@ def sort_key(column: str) -> Any:
 def new_id(now: dt.datetime, randbits: Callable[[int], int] = secrets.randbits) -> UUID:
     """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then version, variant and 74 random bits.
 
-    Sortable by time of creation, so that index pages fill in order. `randbits` gives as many
-    random bits as it is asked for; the demo brings its own, so that its ids are always the same.
+    Sorts by time of creation, so that index pages fill in order. `randbits(n)` returns n random
+    bits; the demo data passes its own, so that its ids are always the same.
     """
     millis = int(now.timestamp() * 1000)
     value = (millis & (1 << 48) - 1) << 80 | randbits(80)

@@ -1,27 +1,27 @@
 """An embedded PostgreSQL for a machine that has none, on the binaries of a Python wheel.
 
-One server serves one data folder, whoever starts it first and however many processes use it:
+Each data folder has one server, no matter which process starts it and how many processes use it:
 
 * **Finding.** PostgreSQL writes `postmaster.pid` into its data, with its process id and the folder
-  of its socket. A server is ours and alive when that socket answers. No other mark is kept.
+  of its socket. A server is ours and alive if that socket answers. No other mark is kept.
 * **Starting** happens under an exclusive lock on a file, so that four processes that start
-  together make one server. Locks are the kernel's, so `kill -9` releases them.
-* **Stopping.** Every process that uses the server holds a shared lock on a second file. Whoever
-  lets go and then gets that lock exclusively was the last, and stops the server. For a process that
-  is killed a small watcher does so (`stopped_with_us`); of other processes that are killed the
-  server runs on, and the next start finds it.
-* **Starting again.** A server that was killed is started again (`revive`) in the socket folder that
-  it had, so that its address stays what others were told.
+  together make one server. The kernel holds the locks, so `kill -9` releases them.
+* **Stopping.** Every process that uses the server holds a shared lock on a second file. A process
+  that releases its lock and then gets it exclusively was the last one, and stops the server. If a
+  process is killed, a small watcher does this for it (`stopped_with_us`); without a watcher the
+  server keeps running, and the next start finds it.
+* **Restarting.** A server that was killed is started again (`revive`) in the socket folder that it
+  had before, so that the address that others use stays valid.
 * **Stale pid files.** After `kill -9` of PostgreSQL itself the file may name a zombie or, worse, a
-  process that got the number later; PostgreSQL would refuse to start. We put a number there that
-  no process can have. The file itself stays, since PostgreSQL then still checks that no orphan of
-  the dead server holds its shared memory, and we try again until they are gone.
-* **Root.** PostgreSQL refuses to run as root, so a system user of its own owns the data. Where that
-  user cannot reach the folder (a clone under `/root`), the data lives in `/var/lib/taskloom`, with
-  a link to it; no folder that we did not make gets another mode or owner.
+  process that got the number later; PostgreSQL would refuse to start. We write a number there that
+  no process can have. The file itself stays, because PostgreSQL then still checks that no orphan
+  of the dead server holds its shared memory; we retry until the orphans are gone.
+* **Root.** PostgreSQL refuses to run as root, so a separate system user owns the data. If that
+  user cannot reach the folder (a clone under `/root`), the data is stored in `/var/lib/taskloom`,
+  with a link to it; we never change the mode or owner of a folder that we did not create.
 
-Only a Unix socket in a folder of its own is opened, never a TCP port; whoever may enter that folder
-may connect, so there is no password.
+The server listens only on a Unix socket in its own folder, never on a TCP port. Anyone who can
+enter that folder may connect, so there is no password.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SUPERUSER = "taskloom"
 DATABASE = "taskloom"
 VERSION = "18"
 
-# A start includes PostgreSQL's recovery after a crash, and the orphans of a dead server going away.
+# Includes PostgreSQL's recovery after a crash, and the time until orphans of a dead server end.
 START_SECONDS = 20.0
 STOP_SECONDS = 30
 
@@ -59,9 +59,9 @@ _SHARED_PLACE = Path("/var/lib/taskloom")
 _NO_SUCH_PID = 2**31 - 2
 _LOG_BYTES = 5_000_000
 
-# For one machine that also runs the application, where the data is small. The connections serve
-# several processes with a pool each; parallel workers would want more of /dev/shm than containers
-# give, and just-in-time compilation costs more than it saves on short statements.
+# For a machine that also runs the application, with little data. The connections serve several
+# processes, each with its own pools; parallel workers would need more of /dev/shm than containers
+# have, and just-in-time compilation costs more than it saves for short statements.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -73,7 +73,7 @@ _SETTINGS = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # Details of errors hold what users wrote.
+    # Details of errors contain what users wrote.
     "log_error_verbosity": "terse",
     "max_wal_size": "512MB",
 }
@@ -88,12 +88,12 @@ _THROWAWAY_SETTINGS = {
 
 
 class EmbeddedError(Exception):
-    """The embedded server cannot run here; the message says why, and what to do."""
+    """The embedded server cannot run here; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """Who PostgreSQL runs as; `None` stands for whoever runs us."""
+    """The user that PostgreSQL runs as; `None` for the user that runs this process."""
 
     uid: int | None = None
     gid: int | None = None
@@ -101,8 +101,8 @@ class _Account:
     def run(
         self, command: Sequence[str | Path], *, seconds: float = 60, new_session: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end. The folder is `/` since ours may be closed to that user."""
-        # A file instead of a pipe: what the command leaves running would hold a pipe open.
+        """Run a command to its end, in `/`: that user may have no access to our own folder."""
+        # A file, not a pipe: a process that the command leaves behind would hold a pipe open.
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             result = subprocess.run(
                 [str(part) for part in command],
@@ -122,7 +122,7 @@ class _Account:
             return subprocess.CompletedProcess(result.args, result.returncode, output.read())
 
     def reaches(self, path: Path, mode: str) -> bool:
-        """Whether this user may pass (`x`) or read (`r`) the path, whatever decides that."""
+        """Whether this user may enter (`x`) or read (`r`) the path."""
         return self.run(["/bin/sh", "-c", f'test -{mode} "$1"', "sh", path]).returncode == 0
 
     def make_folder(self, path: Path) -> None:
@@ -135,7 +135,7 @@ class _Account:
 class EmbeddedPostgres:
     """A running server, and this process's share in keeping it running.
 
-    Made by `EmbeddedPostgres.start`; `stop` gives the share back. Safe to start several times in
+    Created by `EmbeddedPostgres.start`; `stop` releases the share. Safe to start several times in
     one process: each handle counts.
     """
 
@@ -151,9 +151,9 @@ class EmbeddedPostgres:
     def start(cls, data_dir: Path, *, durable: bool = True) -> EmbeddedPostgres:
         """Start the server of this data folder, or find it running, and take a share in it.
 
-        The folder is made when missing, the database `taskloom` too. `durable=False` trades safety
-        against a crash of the machine for speed, for tests. Blocks for about a second the first
-        time, a tenth later. Raises `EmbeddedError`.
+        Creates the folder and the database `taskloom` if they are missing. `durable=False`, for
+        tests, is faster but does not survive a crash of the machine. Blocks for about a second
+        the first time, a tenth of that later. Raises `EmbeddedError`.
         """
         data_dir = data_dir.absolute()
         try:
@@ -161,7 +161,7 @@ class EmbeddedPostgres:
             account = _account()
             binaries = _binaries(account)
             with _locked(data_dir / "postgres.lock"):
-                # The share comes first, so that nobody who leaves now stops what we are to find.
+                # Take the share first, so that a process that ends now does not stop the server.
                 share = (data_dir / "postgres.users").open("ab")
                 try:
                     fcntl.flock(share, fcntl.LOCK_SH)
@@ -193,7 +193,7 @@ class EmbeddedPostgres:
         When this process is killed, a small watcher stops the server and removes the folder.
         """
         folder = Path(tempfile.mkdtemp(prefix="taskloom-"))
-        # The folder is our own; the system user that PostgreSQL runs as has to get through it.
+        # The folder is closed to others; the system user that PostgreSQL runs as must get in.
         folder.chmod(0o711)
         server = cls.start(folder, durable=False)
         watcher = server._watch()  # noqa: SLF001 - of this very class
@@ -206,11 +206,11 @@ class EmbeddedPostgres:
             watcher.wait()
 
     def dsn(self, database: str = DATABASE) -> str:
-        """The address of a database of this server, as `DATABASE_URL` takes it."""
+        """The address of a database of this server, in the form of `DATABASE_URL`."""
         return f"postgresql://{SUPERUSER}@/{quote(database)}?host={quote(str(self.socket_dir))}"
 
     def stop(self) -> bool:
-        """Give this share back, and stop the server if it was the last. True if it was."""
+        """Release this share, and stop the server if it was the last one. True if it was."""
         if self._share is None:
             return False
         share, self._share = self._share, None
@@ -220,23 +220,24 @@ class EmbeddedPostgres:
 
     @property
     def _home(self) -> Path:
-        # Resolved, since the user that PostgreSQL runs as may not pass where the link is.
+        # Resolved, since the user that PostgreSQL runs as may have no access to the link's folder.
         return (self.data_dir / "postgres").resolve()
 
     def is_alive(self) -> bool:
-        """Whether the server's process is there."""
+        """Whether the server's process is running."""
         return _server_pid(self._home / "data") is not None
 
     def revive(self) -> None:
-        """Start the server again, at the same address, unless somebody else just did."""
+        """Start the server again, at the same address, unless another process just did."""
         with _locked(self.data_dir / "postgres.lock"):
             if _found(self._home / "data", self._account, self._bin) is None:
                 _launch(self._home, self._account, self._bin, durable=self._durable)
 
     @contextlib.contextmanager
     def stopped_with_us(self) -> Iterator[None]:
-        """See to it that the server does not live on when this process is killed, if nobody else
-        uses it. A shell waits for that, and begins Python only then.
+        """Stop the server if this process is killed and no other process uses it.
+
+        A shell waits for that, and starts Python only then.
         """
         program = f"from db.embedded import stop_unused; stop_unused({str(self.data_dir)!r})"
         script = 'read -r line || exec "$0" -c "$1"'
@@ -255,7 +256,7 @@ class EmbeddedPostgres:
                 watcher.communicate(b"well\n")
 
     def _create_database(self) -> None:
-        # Tried at every start: a kill between initdb and this must not leave a server without it.
+        # At every start: a kill between initdb and this must not leave a server without a database.
         command: list[str | Path] = [
             self._bin / "createdb",
             "-h",
@@ -266,12 +267,12 @@ class EmbeddedPostgres:
         ]
         result = self._account.run(command)
         if result.returncode != 0 and "already exists" not in result.stdout:
-            raise EmbeddedError(f"The database could not be made: {result.stdout.strip()}")
+            raise EmbeddedError(f"The database cannot be created: {result.stdout.strip()}")
 
     def _watch(self) -> subprocess.Popen[bytes]:
-        """A shell that waits until we are gone (its input ends) and then clears up.
+        """Start a shell that waits until this process ends (its input ends) and then cleans up.
 
-        Of a server that was stopped there is no pid file left, and only the folder goes.
+        A server that was stopped has no pid file; then only the folder is removed.
         """
         script = (
             'cat >/dev/null; pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && '
@@ -289,7 +290,7 @@ class EmbeddedPostgres:
 
 
 def stop_unused(data_dir: str | Path) -> bool:
-    """Stop the server of a data folder unless somebody uses it. True if it was stopped."""
+    """Stop the server of a data folder unless a process uses it. True if it was stopped."""
     data_dir = Path(data_dir)
     account = _account()
     with _locked(data_dir / "postgres.lock"):
@@ -307,7 +308,7 @@ def _stop_unused(data_dir: Path, account: _Account, binaries: Path) -> bool:
 
 
 def destroy(data_dir: Path) -> None:
-    """Stop the server of a data folder, whoever uses it, and delete its data for good."""
+    """Stop the server of a data folder, even if it is in use, and delete its data for good."""
     data_dir = data_dir.absolute()
     link = data_dir / "postgres"
     if not link.exists():
@@ -330,7 +331,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-# Who runs it, and from where
+# Which user runs it, and from where
 
 
 def _account() -> _Account:
@@ -343,13 +344,13 @@ def _account() -> _Account:
         useradd = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
         if useradd is None:
             break
-        # Fails while another process holds the password file; whoever comes first makes the user.
+        # Fails while another process holds the password file; the first process creates the user.
         options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         command = [useradd, *options, "--shell", "/usr/sbin/nologin", _SYSTEM_USER]
         if _Account().run(command).returncode != 0:
             time.sleep(0.1)
     raise EmbeddedError(
-        "PostgreSQL does not run as root, and a system user for it could not be made. "
+        "PostgreSQL does not run as root, and a system user for it cannot be created. "
         "Run Taskloom as an ordinary user, or set DATABASE_URL."
     )
 
@@ -357,23 +358,23 @@ def _account() -> _Account:
 def _binaries(account: _Account) -> Path:
     """The folder of PostgreSQL's programs that this user can run.
 
-    Found without importing the package, whose import has side effects that we do not want.
+    Found without importing the package, since its import has unwanted side effects.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedError(
-            f"The package {_PACKAGE.replace('_', '-')} is not installed, which carries the "
-            "embedded PostgreSQL. Install it, or set DATABASE_URL to a PostgreSQL 15 or later."
+            f"The package {_PACKAGE.replace('_', '-')}, which contains the embedded PostgreSQL, "
+            "is not installed. Install it, or set DATABASE_URL to a PostgreSQL 15 or later."
         )
     installed = Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}"
     if account.uid is None or account.reaches(installed / "bin" / "postgres", "x"):
         return installed / "bin"
-    # A copy that everybody may read, made once per version, beside the data it serves.
+    # A copy that every user can read, made once per version, beside the data it serves.
     version = importlib.metadata.version(_PACKAGE.replace("_", "-"))
     copy = _shared_place() / f"postgresql-{version}"
     if not copy.exists():
         draft = _SHARED_PLACE / f".draft-{uuid.uuid4().hex}"
-        # Laid out as it was installed: the programs find their libraries by the way to them.
+        # The layout stays as installed: the programs find their libraries by relative paths.
         for source in (installed, installed.parent.with_name(f"{_PACKAGE}.libs")):
             if source.exists():
                 target = draft / source.relative_to(installed.parent.parent)
@@ -384,7 +385,7 @@ def _binaries(account: _Account) -> Path:
             program.chmod(0o755)
         try:
             draft.rename(copy)
-        except OSError:  # Another process was faster; its copy is as good.
+        except OSError:  # Another process was faster; use its copy.
             shutil.rmtree(draft)
     return copy / _PACKAGE / installed.name / "bin"
 
@@ -397,13 +398,13 @@ def _shared_place() -> Path:
 
 
 def _home(data_dir: Path, account: _Account, *, durable: bool) -> Path:
-    """The folder that PostgreSQL owns: `postgres` in the data folder, or where that leads."""
+    """The folder that PostgreSQL owns: `postgres` in the data folder, or where that links to."""
     place = data_dir / "postgres"
     if place.exists():
         if account.uid is None and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
             raise EmbeddedError(
-                f"{place} belongs to another user, probably since Taskloom ran as root before. "
-                "Run it as that user again, or give another TASKLOOM_DATA_DIR."
+                f"{place} belongs to another user, probably because Taskloom ran as root before. "
+                "Run it as that user again, or set another TASKLOOM_DATA_DIR."
             )
         return place.resolve()
     if place.is_symlink():
@@ -420,18 +421,18 @@ def _home(data_dir: Path, account: _Account, *, durable: bool) -> Path:
     return home
 
 
-# Life and death of the server
+# Starting and stopping the server
 
 
 def _initialise(home: Path, account: _Account, binaries: Path, *, durable: bool) -> None:
-    """Make the cluster beside its place and move it there, so that half of one is never found."""
+    """Create the cluster under another name, then rename it: it is never found half made."""
     draft = home / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     options = [
         f"--username={SUPERUSER}",
         "--auth=trust",
         "--encoding=UTF8",
-        # The same order and case rules on every system, whatever locales it has.
+        # The same order and case rules on every system, no matter which locales it has.
         "--locale=C",
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
@@ -448,7 +449,7 @@ def _check_version(cluster: Path) -> None:
     version = (cluster / "PG_VERSION").read_text().strip()
     if version != VERSION:
         raise EmbeddedError(
-            f"{cluster} was written by PostgreSQL {version}, and this one is {VERSION}. Dump it "
+            f"{cluster} was written by PostgreSQL {version}; this is PostgreSQL {VERSION}. Dump it "
             "with the version of Taskloom that made it, and restore it into a new data folder."
         )
 
@@ -467,9 +468,9 @@ def _running(cluster: Path, account: _Account, binaries: Path) -> Path | None:
 
 
 def _found(cluster: Path, account: _Account, binaries: Path) -> Path | None:
-    """As `_running`, but waits for a server that is alive and only busy starting.
+    """Like `_running`, but waits for a server that is still starting.
 
-    One that is alive and whose socket was deleted helps nobody and is stopped.
+    A server that is alive but whose socket was deleted is of no use and is stopped.
     """
     deadline = time.monotonic() + START_SECONDS
     while (socket_dir := _running(cluster, account, binaries)) is None:
@@ -489,7 +490,7 @@ def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> 
     socket_dir = _left_socket(cluster, account)
     if socket_dir is None:
         _forget_socket(cluster)
-        # Short, since the path of a socket has at most 107 bytes, 103 on macOS.
+        # Short, since the path of a socket is limited to 107 bytes, 103 on macOS.
         socket_dir = Path(tempfile.mkdtemp(prefix="taskloom-pg-", dir="/tmp"))
         if account.uid is not None and account.gid is not None:
             os.chown(socket_dir, account.uid, account.gid)
@@ -500,8 +501,8 @@ def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> 
     command: list[str | Path] = [binaries / "postgres", "-D", cluster]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    # The shell leaves PostgreSQL to init and ends, so that it is nobody's child and never our
-    # zombie; a session of its own keeps Ctrl-C in our terminal away from it.
+    # The shell starts PostgreSQL and ends, so that init adopts PostgreSQL and it never becomes our
+    # zombie; a session of its own keeps Ctrl-C in our terminal from reaching it.
     detach: list[str | Path] = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &', log]
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -510,7 +511,7 @@ def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> 
         account.run([*detach, *command], new_session=True)
         if _await(cluster, socket_dir, account, binaries, deadline):
             return socket_dir
-        # It ended at once. Orphans of a killed server hold its memory for a moment; all else lasts.
+        # It ended at once. Retry only if orphans of a killed server still hold its shared memory.
         said = log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
         if "is still in use" not in said and "lock file" not in said:
             break
@@ -523,7 +524,7 @@ def _launch(home: Path, account: _Account, binaries: Path, *, durable: bool) -> 
 def _await(
     cluster: Path, socket_dir: Path, account: _Account, binaries: Path, deadline: float
 ) -> bool:
-    """Wait until the server just launched answers; False as soon as it has ended."""
+    """Wait until the server that was just launched answers; False as soon as it has ended."""
     grace = time.monotonic() + 2.0
     while time.monotonic() < deadline:
         if _running(cluster, account, binaries) == socket_dir:
@@ -535,7 +536,7 @@ def _await(
 
 
 def _shut_down(cluster: Path, account: _Account, binaries: Path) -> None:
-    """Stop the server if it runs: at once, but in order, ending the connections that are left."""
+    """Stop the server if it runs: a clean shutdown that ends all connections."""
     if _server_pid(cluster) is not None:
         stop: list[str | Path] = [binaries / "pg_ctl", "stop", "-s", "-m", "fast"]
         stop += ["-t", str(STOP_SECONDS), "-D", cluster]
@@ -546,9 +547,9 @@ def _shut_down(cluster: Path, account: _Account, binaries: Path) -> None:
 
 
 def _left_socket(cluster: Path, account: _Account) -> Path | None:
-    """The socket folder of a server that was killed, emptied: others still know it as the address.
+    """The socket folder of a killed server, emptied; other processes still use its address.
 
-    Only if it is as we make them, since anybody may make a folder of that name once it is gone.
+    Only if owner and mode are ours: once the folder is gone, any user can create one of that name.
     """
     try:
         left = Path((cluster.parent / "socket").read_text())
@@ -565,7 +566,7 @@ def _left_socket(cluster: Path, account: _Account) -> Path | None:
 
 
 def _forget_socket(cluster: Path) -> None:
-    """Remove the socket folder that the last server left behind, if one did."""
+    """Remove the socket folder that the last server left behind, if there is one."""
     note = cluster.parent / "socket"
     with contextlib.suppress(OSError):
         left = Path(note.read_text())
@@ -575,11 +576,11 @@ def _forget_socket(cluster: Path) -> None:
 
 
 def _disarm_pid_file(cluster: Path) -> None:
-    """Put a number that nobody has into the pid file of a server that is gone."""
+    """Write a number that no process can have into the pid file of a server that is gone."""
     file = cluster / "postmaster.pid"
     if file.exists() and _server_pid(cluster) is None:
         lines = file.read_text().splitlines(keepends=True)
-        # Written in place, so that the file keeps its owner and mode.
+        # Overwritten in place, so that the file keeps its owner and mode.
         file.write_text("".join([f"{_NO_SUCH_PID}\n", *lines[1:]]))
 
 
@@ -595,7 +596,7 @@ def _server_pid(cluster: Path) -> int | None:
 def _is_server(pid: int, cluster: Path) -> bool:
     process = Path("/proc") / str(pid)
     if process.parent.joinpath("self").exists():
-        # PostgreSQL works in its data folder; a zombie works nowhere, another process elsewhere.
+        # PostgreSQL's working folder is its data folder; a zombie has none, others have another.
         try:
             return process.joinpath("cwd").samefile(cluster)
         except OSError:

@@ -1,9 +1,9 @@
-"""The two ways to the database, opened and closed together.
+"""The database's connection pools, opened and closed together.
 
-Changes are one transaction each, with timeouts (`db.transaction`); reads go through `db.read`. A
-process has as many connections for each of the two as the pool's size says, half as many for reads
-whose plan depends on their values, and a few more for changes of one statement, which are done
-within a millisecond. Each is opened when there is need of it.
+Each change is one transaction with timeouts (`db.transaction`); reads go through `db.read`. Each of
+the two has as many connections per process as the setting for the pool's size says. Reads whose
+plan depends on their values have half as many, and changes of one statement, which take less than
+a millisecond, have a few. A connection is opened when it is first needed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _SINGLES = 4
 
 
 class PoolUse(NamedTuple):
-    """How many connections of a pool are in use at this moment, and how many there may be."""
+    """How many connections of a pool are in use now, and how many are allowed."""
 
     in_use: int
     size: int
 
 
 class Database:
-    """One per process. `listeners` hear the text of every statement (tests count with them)."""
+    """One per process. `listeners` receive the text of every statement; tests count with them."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Database:
         self.reader = reader
         self.single = Single(singles, self._heard, self._failed)
         self.listeners = listeners
-        # The latest change that could not be stored, in seconds of `time.monotonic`, and why.
+        # When a change last could not be stored, in seconds of `time.monotonic`, and why.
         self.refused: tuple[float, DatabaseFault] | None = None
         self._engine = engine
         self._changes = changes
 
     @classmethod
     async def connect(cls, settings: DatabaseSettings) -> Database:
-        """Open the pools; fails at once where the server cannot be reached."""
+        """Open the pools; fails at once if the server cannot be reached."""
         listeners: list[StatementListener] = []
 
         def heard(text: str) -> None:
@@ -87,13 +87,13 @@ class Database:
         return cls(engine, changes, reader, singles, listeners)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """One transaction, committed when the block ends well."""
+        """One transaction, committed if the block ends without an error."""
         return begun(self._changes, self._heard, self._failed)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        """A session by itself, for what looks after the server and not for an operation's work. It
-        commits what it is told to commit, and has its connection until the block ends.
+        """A plain session for the upkeep of the server, not for the work of an operation. The
+        caller commits; the session holds its connection until the block ends.
         """
         connection = await self._changes.acquire()
         session = connection.session()
@@ -102,12 +102,12 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """The driver's connection, outside of a transaction; closed if the block fails."""
+        """The driver's connection, outside a transaction; closed if the block fails."""
         async with self._changes.acquired() as connection:
             yield connection.driver
 
     def pools(self) -> dict[str, PoolUse]:
-        """How the pools stand, by what their connections are for."""
+        """The use of the pools, by what their connections are for."""
         acquired = {**self.reader.pools(), **self.single.pools()}
         return {
             "changes": PoolUse(self._changes.in_use, self._changes.size),
@@ -124,18 +124,18 @@ class Database:
             self.refused = (time.monotonic(), fault)
 
     async def close(self) -> None:
-        """Close all connections, within seconds whatever is done with them."""
+        """Close all connections within seconds, even those in use."""
         await asyncio.gather(self._changes.close(), self.reader.close(), self.single.close())
         await self._engine.dispose()
 
 
 def _engine(connect_args: dict[str, Any], heard: Callable[[str], None]) -> AsyncEngine:
-    """SQLAlchemy without a pool of its own: see `SessionConnection`."""
+    """SQLAlchemy without its own pool: see `SessionConnection`."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=partial(connect_driver, **connect_args),
         poolclass=NullPool,
-        # Errors are logged with their statement; what users write is nobody's business there.
+        # Errors are logged with their statement; the log must not contain what users wrote.
         hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -147,7 +147,7 @@ def _engine(connect_args: dict[str, Any], heard: Callable[[str], None]) -> Async
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def _terminate(adapter: Any, _record: Any, _error: Any) -> None:
-        # SQLAlchemy would close it with a farewell, and wait two seconds for that, in a task that
+        # SQLAlchemy would try to close it gracefully, and wait two seconds for that, in a task that
         # was cancelled.
         if adapter is not None:
             adapter.driver_connection.terminate()

@@ -1,6 +1,6 @@
-"""What went wrong between us and the database, for those who must not know the driver's names.
+"""Classifies database errors, so that callers do not depend on the driver's names.
 
-PostgreSQL says it with an SQLSTATE, asyncpg with classes of its own, and SQLAlchemy wraps both.
+PostgreSQL reports an SQLSTATE, asyncpg raises classes of its own, and SQLAlchemy wraps both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 
 class DatabaseFault(Enum):
-    """The kinds that a client is told apart."""
+    """The kinds of failure that a client can tell apart."""
 
     UNREACHABLE = "unreachable"
     UNKNOWN_OUTCOME = "lost while committing"
@@ -26,10 +26,10 @@ class DatabaseFault(Enum):
 
 
 class PoolTimeout(Exception):  # noqa: N818 - what happened
-    """All connections are in use, and none came free in time."""
+    """All connections are in use, and none was released in time."""
 
     def __init__(self, size: int, seconds: float) -> None:
-        super().__init__(f"none of {size} connections came free within {seconds:g} s")
+        super().__init__(f"none of {size} connections was released within {seconds:g} s")
 
 
 class OutcomeUnknown(Exception):  # noqa: N818 - what happened
@@ -46,9 +46,9 @@ _BY_STATE = {
     "22P05": DatabaseFault.BAD_TEXT,
     "25006": DatabaseFault.READ_ONLY,  # a standby, or the operator's default
     "53100": DatabaseFault.FULL,
-    "3D000": DatabaseFault.UNREACHABLE,  # no such database (any more)
+    "3D000": DatabaseFault.UNREACHABLE,  # no such database, perhaps dropped
 }
-# By the first two characters: conditions of the server which pass, or which its operator ends.
+# By class (the first two characters): conditions that pass, or that the server's operator ends.
 _BY_CLASS = {
     "08": DatabaseFault.UNREACHABLE,  # connections
     "28": DatabaseFault.UNREACHABLE,  # the server's user or password
@@ -61,9 +61,9 @@ _CLOSED = re.compile(r"connection is closed|operation is (cancelling|in progress
 
 
 def database_fault(error: BaseException) -> DatabaseFault | None:
-    """Which kind of trouble with the database this is; None where it is another fault.
+    """The kind of database failure that this error is; None if it is something else.
 
-    A mistake in a statement is a fault of ours and none of these.
+    A mistake in a statement is a bug of ours and not one of these.
     """
     found = None
     for cause in _causes(error):
@@ -81,21 +81,21 @@ def _fault(error: BaseException) -> DatabaseFault | None:
         return _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return DatabaseFault.UNREACHABLE
-    # What the driver says where it is cut off: that the connection is closed, or that an answer
-    # came which it did not expect (the server's farewell). A value that it cannot send is another
-    # matter, and is a `ValueError` as well.
+    # If the connection is cut, the driver reports that it is closed, or that it got an unexpected
+    # answer (the server's last message). A value that the driver cannot send also raises an
+    # `InterfaceError`, which is a `ValueError` too; its message differs.
     if isinstance(error, asyncpg.InternalClientError):
         return DatabaseFault.UNREACHABLE
     if isinstance(error, asyncpg.InterfaceError) and _CLOSED.search(str(error)):
         return DatabaseFault.UNREACHABLE
-    # A server that is not there, a socket whose path is gone, a host that has no address.
+    # No server is running, the socket's path is gone, or the host has no address.
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return DatabaseFault.UNREACHABLE
     return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was made from, innermost last."""
+    """The error and its causes, innermost last."""
     cause: BaseException | None = error
     seen: set[int] = set()
     while cause is not None and id(cause) not in seen:
@@ -105,11 +105,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def described(error: BaseException, *, messages: bool = True) -> str:
-    """What a log may say of an error: nothing that a user wrote.
+    """The text of an error for the log, without anything that a user wrote.
 
-    PostgreSQL's messages and details hold values ("Key (email)=(…) already exists", "Failing row
-    contains (…)"), and so do the driver's; of these errors it is the class, the SQLSTATE and the
-    names of what they are about. `messages`: whether other exceptions may say theirs.
+    Messages and details of PostgreSQL and its driver contain values ("Key (email)=(…) already
+    exists", "Failing row contains (…)"). For these errors the text is the class, the SQLSTATE and
+    the names of constraint, table and column. `messages`: whether to add other errors' messages.
     """
     cause = error
     while isinstance(cause, DBAPIError) and isinstance(cause.orig, BaseException):
@@ -125,5 +125,5 @@ def described(error: BaseException, *, messages: bool = True) -> str:
     return name
 
 
-# Their messages are about the machine.
+# Their messages contain no user data.
 _OWN_WORDS = (OSError, asyncpg.InterfaceError, PoolTimeout, OutcomeUnknown)

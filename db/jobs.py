@@ -1,6 +1,6 @@
-"""Queueing work in the transaction of what it follows from; `jobs.queue` is the other end.
+"""Queues a job in the transaction of the change that needs it; `jobs.queue` runs the jobs.
 
-It stands down here, so that `domain.work` can offer it.
+This module is in `db` so that `domain.work` can use it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def enqueue(
     run_at: dt.datetime | None = None,
     one_at_a_time: bool = False,
 ) -> None:
-    """Queue one job; `payload` must be JSON. See `Work.enqueue` for what key and time mean."""
+    """Queue one job; `payload` must be JSON. `Work.enqueue` explains the key and the time."""
     new = insert(Job).values(
         id=id_,
         name=name,
@@ -40,12 +40,12 @@ async def enqueue(
         one_at_a_time=one_at_a_time,
         state=JobState.WAITING,
         created_at=now,
-        # Of the two clocks the one that is behind: what is due at once must not wait for the other.
+        # The earlier of the two clocks, so that a job that is due now does not wait for the other.
         due_at=run_at or func.least(now, func.clock_timestamp()),
         attempts=0,
     )
     if key is not None and one_at_a_time:
-        # One that runs is run again, since it may have read what this transaction changes.
+        # A running job runs again: it may have read its data before this transaction's change.
         new = new.on_conflict_do_update(
             index_elements=[Job.key],
             index_where=_UNFINISHED,
@@ -58,9 +58,9 @@ async def enqueue(
             },
         )
     elif key is not None:
-        # An update and not "do nothing": it locks the waiting job, which workers pass over until
-        # this transaction has ended. Otherwise one might run it now, before it can see what this
-        # transaction wrote, and nobody would look again.
+        # An update instead of DO NOTHING, to lock the waiting job: workers skip it until this
+        # transaction has ended. Otherwise a worker could run the job now, without seeing what this
+        # transaction wrote, and no job would be left for that.
         new = new.on_conflict_do_update(
             index_elements=[Job.key],
             index_where=_WAITS_FOR_FIRST_ATTEMPT,

@@ -1,8 +1,8 @@
-"""Bringing a database to the tables that the models describe.
+"""Migrates a database to the tables that the models describe.
 
 Several processes may start at once, so migrations run under an advisory lock of PostgreSQL: the
-first one migrates, the others wait and find nothing left to do. All run in one transaction, which
-also holds the lock, so that neither a failure nor a kill leaves anything behind.
+first process migrates, the others wait and find nothing left to do. One transaction holds the lock
+and runs all migrations, so that neither a failure nor a kill leaves anything behind.
 """
 
 from __future__ import annotations
@@ -28,32 +28,24 @@ from settings import DatabaseSettings
 
 T = TypeVar("T")
 
-# Any number will do that nobody else uses on the same database; this one spells "taskloom".
+# Any number that no other program uses on the same database; this one spells "taskloom".
 _LOCK = int.from_bytes(b"taskloom", "big", signed=True)
 
 
-# SQLAlchemy meets this type when it reads the database to compare it, and does not know it.
+# SQLAlchemy does not know this type, and meets it when it reads the database for a comparison.
 ischema_names["xid8"] = Xid8
 
 
 class MigrationError(Exception):
-    """The database cannot be brought to the models; the message says why."""
-
-
-def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether Alembic should compare an object that it found in the database.
-
-    The queue's tables are made and migrated by pgqueuer itself.
-    """
-    return not (kind == "table" and name is not None and name.startswith("pgqueuer"))
+    """The database cannot be migrated; the message says why."""
 
 
 async def upgrade(settings: DatabaseSettings) -> list[str]:
-    """Apply all pending migrations, and return their names, in order. Safe to run at once."""
+    """Apply all pending migrations and return their names, in order. Safe to run concurrently."""
 
     def run(connection: Connection) -> list[str]:
         if settings.schema_name is not None:
-            # The name is checked by settings, and quoted since it may be a word of SQL.
+            # The settings check the name; it is quoted because it may be an SQL keyword.
             connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{settings.schema_name}"'))
         applied = _pending(connection)
         if applied:
@@ -64,16 +56,15 @@ async def upgrade(settings: DatabaseSettings) -> list[str]:
 
 
 async def pending(settings: DatabaseSettings) -> list[str]:
-    """The migrations that this database lacks. Changes nothing and waits for nobody."""
+    """The migrations that this database lacks. Changes nothing and waits for no lock."""
     return await _connected(settings, _pending)
 
 
 async def differences(settings: DatabaseSettings) -> list[str]:
-    """What the models have and a fully migrated database has not, or the other way round."""
+    """The differences between the models and a fully migrated database, in either direction."""
 
     def run(connection: Connection) -> list[str]:
         options = {
-            "include_name": include_name,
             "compare_type": True,
             "compare_server_default": True,
         }
@@ -84,7 +75,7 @@ async def differences(settings: DatabaseSettings) -> list[str]:
 
 
 async def revise(settings: DatabaseSettings, message: str) -> Path:
-    """Write the next migration, from the models as they are and the database as it is. Its file."""
+    """Write the next migration from the difference of models and database; returns its file."""
 
     def run(connection: Connection) -> Path:
         config = _config(connection)
@@ -102,10 +93,10 @@ def _pending(connection: Connection) -> list[str]:
     try:
         missing = list(scripts.iterate_revisions("heads", current or "base"))
     except RevisionError as error:
-        # A revision that is not among ours: somebody else's table, or an older copy of Taskloom.
+        # A revision that is not ours: another program's table, or this copy of Taskloom is older.
         raise MigrationError(
             f"The database is at revision {', '.join(current)}, which this version does not know. "
-            "It was migrated by a newer Taskloom; run that one."
+            "A newer version of Taskloom migrated it; run that version."
         ) from error
     return [Path(script.path).stem for script in reversed(missing)]
 

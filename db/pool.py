@@ -1,14 +1,14 @@
-"""Connections, handed from one user to the next with no ceremony.
+"""A connection pool with little overhead.
 
-asyncpg's own pool makes a proxy for each use and a task for each return, so that a connection comes
-back clean whatever was done with it; for a read that was a third of its cost. Here a connection is
-taken off a list and put back on it, under one rule: *it is put back only if it is known to be
-idle*, that is if its last statement was answered and it is outside a transaction. Every other one
-is terminated at once, without waiting for anything, and whoever waits may open a new one.
+asyncpg's own pool makes a proxy for each acquire and a task for each release, to reset a connection
+no matter how it was used; that was a third of the cost of a read. Here a connection is popped from
+a list and appended to it again, under one rule: *it is released only if it is known to be idle*,
+that is, its last statement was answered and it is outside a transaction. Every other connection is
+terminated at once, without waiting, and a waiting caller may open a new one.
 
-A statement that was broken off can leave its connection in any state, and the driver does not know
-in which: a BEGIN may be under way, or a statement be prepared that nobody will execute. Nothing may
-be awaited to find out, since a task that was cancelled may be cancelled again.
+A statement that was interrupted can leave its connection in any state, and the driver does not know
+which: a BEGIN may be in progress, or a statement may be prepared but never executed. The pool must
+not await anything to find out, since a task that was cancelled may be cancelled again.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from db.faults import DatabaseFault, PoolTimeout, database_fault
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
-# How long `close` waits for those who still use a connection.
+# How long `close` waits for connections in use.
 CLOSE_SECONDS = 5.0
-# After the server has refused a connection, none is asked for while others can be waited for.
+# After the server has refused a connection, callers wait this long for others to be released.
 _REFUSED_SECONDS = 0.1
 
 
 class Pooled(Protocol):
-    """What a pool has to know of a connection; asyncpg's is one."""
+    """What the pool needs of a connection; asyncpg's connections have it."""
 
     def is_closed(self) -> bool:
-        """Whether it can be used no more."""
+        """Whether the connection is closed."""
 
     def is_in_transaction(self) -> bool:
-        """Whether a transaction is open, as far as the server has said."""
+        """Whether a transaction is open, according to the server's last answer."""
 
     def terminate(self) -> None:
-        """Close it without waiting for anything."""
+        """Close the connection without waiting."""
 
 
 C = TypeVar("C", bound=Pooled)
 
 
 class Pool(Generic[C]):
-    """At most `size` of them, each opened when there is first need of it.
+    """At most `size` connections, each opened when it is first needed.
 
-    `timeout`: how many seconds somebody waits for one before `PoolTimeout` is raised.
+    `timeout`: how many seconds `acquire` waits before it raises `PoolTimeout`.
     """
 
     def __init__(
@@ -61,22 +61,22 @@ class Pool(Generic[C]):
         self._size = size
         self._timeout = timeout
         self._free: list[C] = []
-        # All that are open, in use or not; and how many are being opened.
+        # All open connections, in use or not; and how many are being opened.
         self._all: set[C] = set()
         self._opening = 0
-        # Each is given a connection, or None when there is room to open one.
+        # Each gets a connection, or None if there is room to open one.
         self._waiting: deque[asyncio.Future[C | None]] = deque()
         self._refused_until = 0.0
         self._closed = False
 
     @property
     def size(self) -> int:
-        """How many there may be."""
+        """The maximum number of connections."""
         return self._size
 
     @property
     def in_use(self) -> int:
-        """How many are taken, or are being opened to be taken."""
+        """How many connections are in use, including those that are being opened."""
         return self._open - len(self._free)
 
     @property
@@ -84,10 +84,10 @@ class Pool(Generic[C]):
         return len(self._all) + self._opening
 
     async def acquire(self) -> C:
-        """A connection for one's own use: end with `release` or `discard`.
+        """Acquire a connection; the caller must `release` or `discard` it.
 
-        Where the server accepts no more connections (or none at present), one of those that exist
-        is waited for; if there are none, its error is raised. Raises `PoolTimeout`.
+        If the server accepts no more connections (or none at present), waits for one of the
+        existing connections; if there are none, raises the server's error. Raises `PoolTimeout`.
         """
         while self._free:
             connection = self._free.pop()
@@ -97,14 +97,14 @@ class Pool(Generic[C]):
         return await self._opened_or_released()
 
     def release(self, connection: C) -> None:
-        """Back, after the last statement was answered (with rows or with an error)."""
+        """Return a connection whose last statement was answered (with rows or with an error)."""
         if self._closed or connection.is_closed() or connection.is_in_transaction():
             self.discard(connection)
         elif not self._hand(connection):
             self._free.append(connection)
 
     def discard(self, connection: C) -> None:
-        """Not back, since nobody knows what it is doing: closed at once, and its place is free."""
+        """Close a connection whose state is unknown, and free its slot."""
         self._all.discard(connection)
         try:
             connection.terminate()
@@ -112,22 +112,24 @@ class Pool(Generic[C]):
             self._hand(None)
 
     def discard_free(self) -> None:
-        """Where the server has closed one connection, it has most likely closed the idle ones too,
-        though this process may not have heard of it yet.
+        """Discard all idle connections.
+
+        If the server has closed one connection, it has most likely closed the idle ones too, even
+        if this process has not noticed yet.
         """
         while self._free:
             self.discard(self._free.pop())
 
     @contextlib.contextmanager
     def answering(self, connection: C) -> Iterator[None]:
-        """Around one statement outside of a transaction: what was taken is given back if the server
-        has answered it, and discarded if not.
+        """For one statement outside a transaction: releases the connection if the server has
+        answered the statement, and discards it if not.
         """
         try:
             yield
         except asyncpg.PostgresError as error:
-            # The driver raises some of these by itself, for a value that it cannot send: by then
-            # the statement is prepared, and the server waits.
+            # The driver itself raises some of these, without a severity, for a value that it cannot
+            # send: by then the statement is prepared, and the server waits.
             if error.severity is None:
                 self.discard(connection)
             else:
@@ -140,7 +142,7 @@ class Pool(Generic[C]):
 
     @asynccontextmanager
     async def acquired(self) -> AsyncIterator[C]:
-        """One for as long as the block lasts; given back if the block ends well."""
+        """Acquire a connection for a block; discard it if the block raises an error."""
         connection = await self.acquire()
         try:
             yield connection
@@ -150,9 +152,10 @@ class Pool(Generic[C]):
         self.release(connection)
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Close all; those in use when they come back, and after so many seconds whatever they do.
+        """Close all connections: those in use when they are released, but after `seconds` at the
+        latest.
 
-        Whoever waits for one, or asks for one from now on, gets a `ConnectionError`.
+        Callers that wait for a connection, or ask for one from now on, get a `ConnectionError`.
         """
         self._closed = True
         self.discard_free()
@@ -192,8 +195,8 @@ class Pool(Generic[C]):
                 self.discard(connection)
 
     async def _opened(self) -> C:
-        """Opened in a task of its own, so that whoever waits for it may leave at any moment: what
-        comes of it then is closed.
+        """Open a connection in a separate task, so that the caller can be cancelled at any moment;
+        the connection is then closed once it is open.
         """
         self._opening += 1
         opening = asyncio.ensure_future(self._connect())
@@ -202,7 +205,7 @@ class Pool(Generic[C]):
         except asyncio.CancelledError:
             opening.add_done_callback(_terminate)
             opening.cancel()
-            # After the others: there is room again.
+            # Scheduled, since the slot is free only after the `finally` block.
             asyncio.get_running_loop().call_soon(self._hand, None)
             raise
         finally:
@@ -220,7 +223,7 @@ class Pool(Generic[C]):
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                # It was handed over in the very moment in which nobody wanted it any more.
+                # The connection was handed over just as this task was cancelled.
                 connection = future.result()
                 if connection is None:
                     self._hand(None)
@@ -229,7 +232,7 @@ class Pool(Generic[C]):
             raise
 
     def _fail(self, error: Exception) -> None:
-        """No connection is left to be waited for, and none can be opened."""
+        """Fail all waiting callers: no connection exists, and none can be opened."""
         if self._closed:
             error = _closed()
         while self._waiting:
@@ -238,7 +241,7 @@ class Pool(Generic[C]):
                 future.set_exception(error)
 
     def _hand(self, connection: C | None) -> bool:
-        """To whoever waits the longest; False if nobody does."""
+        """Hand it to the caller that has waited longest; False if no caller waits."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
@@ -252,6 +255,6 @@ def _closed() -> ConnectionError:
 
 
 def _terminate(opening: asyncio.Future[Any]) -> None:
-    """Close what nobody waited for."""
+    """Close a connection that opened after its caller was cancelled."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().terminate()

@@ -1,11 +1,11 @@
-"""Reading rows: said in SQLAlchemy Core, compiled once, fetched by asyncpg.
+"""Reading rows: statements written in SQLAlchemy Core, compiled once, fetched by asyncpg.
 
 A `select()` is compiled to text, the order of its parameters and a record class of its own; after
-that, a read is one call of asyncpg on a connection that is not in a transaction: no BEGIN, no
-ROLLBACK, no reset, no pool's proxy (`db.pool`). Nothing else in the house knows of this.
+that, a read is one asyncpg call on a connection outside a transaction: no BEGIN, no ROLLBACK, no
+reset, no pool proxy (`db.pool`). No other module depends on this.
 
-Rows are `Row`s: asyncpg records whose columns are attributes too (by their label), so that they
-cost nothing to make.
+Rows are `Row`s: asyncpg records whose columns are also attributes (named by label), so that no
+object has to be built from them.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def _dump_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-# What statements that write values as text rely on (`graph.engine.sql_json`), whatever the operator
-# has set for the role or the database.
+# Statements that serialize values to text depend on these (`graph.engine.sql_json`); they override
+# what the operator has set for the role or the database.
 AS_WRITTEN = {"datestyle": "ISO", "standard_conforming_strings": "on"}
 # For connections: see `Statement`.
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 
-# For all connections: a terminated one is noticed within half a second, so that the server does not
-# go on with a statement whose answer nobody waits for, nor keep its locks.
+# For all connections: the server notices within half a second that a connection was terminated, so
+# that it stops the statement, whose answer is no longer needed, and releases its locks.
 CUT_OFF = {"client_connection_check_interval": "500"}
 
 _DIALECT = asyncpg_dialect(json_serializer=_dump_json)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 class Row(asyncpg.Record):
-    """One row of a statement. `model` says of which table, `labels` which columns it has."""
+    """One row of a statement. `model`: the table's model; `labels`: the names of its columns."""
 
     __slots__ = ()
     model: ClassVar[type[Base] | None] = None
@@ -55,7 +55,7 @@ class Row(asyncpg.Record):
 
 
 class PartRow(tuple[Any, ...]):
-    """Those columns of a row that are of a table joined to it; reads as a `Row`."""
+    """The columns of a row that belong to a joined table; reads like a `Row`."""
 
     __slots__ = ()
     model: ClassVar[type[Base] | None] = None
@@ -66,13 +66,13 @@ AnyRow: TypeAlias = Row | PartRow
 _R = TypeVar("_R", Row, PartRow)
 
 
-# A class is a cycle, which waits for the collector if it is given up. Statements differ in more
-# than their columns, so that there are few classes for many of them.
+# Cached, since a class is a reference cycle that only the garbage collector frees. Many statements
+# have the same columns, so there are few classes.
 @lru_cache(maxsize=4096)
 def row_class(
     base: type[_R], model: type[Base] | None, labels: tuple[str, ...], ordering: Any = None
 ) -> type[_R]:
-    """A class of rows with one property a column. `ordering`: of the pages that they are of."""
+    """A class of rows with one property per column. `ordering`: that of the pages they are on."""
     columns = {label: property(itemgetter(index)) for index, label in enumerate(labels)}
     name = f"{model.__name__ if model else ''}{base.__name__}"
     known = {"__slots__": (), "model": model, "labels": labels, "ordering": ordering}
@@ -80,7 +80,7 @@ def row_class(
 
 
 def labels_of(rows: Sequence[Any]) -> Sequence[str]:
-    """The columns of rows of one class, by their places; none where they are anything else."""
+    """The positions of the columns if all rows are of one class; empty otherwise."""
     kinds = set(map(type, rows))
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind is None or not issubclass(kind, (asyncpg.Record, tuple)):
@@ -90,8 +90,9 @@ def labels_of(rows: Sequence[Any]) -> Sequence[str]:
 
 
 def values_of(rows: Sequence[Any], label: str) -> list[Any]:
-    """One column of rows, of any objects: for rows of one class, a quarter of the time that asking
-    each for its attribute takes.
+    """One column of rows, or one attribute of any objects.
+
+    For rows of one class this takes a quarter of the time of reading the attribute of each.
     """
     labels = labels_of(rows)
     get = itemgetter(labels.index(label)) if label in labels else attrgetter(label)
@@ -99,8 +100,8 @@ def values_of(rows: Sequence[Any], label: str) -> list[Any]:
 
 
 def _needless(type_: TypeEngine[Any]) -> bool:
-    """Whether asyncpg takes a value of this type as it is: a member of an enum of numbers is one,
-    and of a list SQLAlchemy makes no more than a copy.
+    """Whether asyncpg accepts values of this type as they are: a member of an integer enum is an
+    integer, and for a list SQLAlchemy's processor makes only a copy.
     """
     if isinstance(type_, Ordered):
         return True
@@ -110,11 +111,11 @@ def _needless(type_: TypeEngine[Any]) -> bool:
 
 
 def select_from(source: Any, *columns: Any) -> Select[*tuple[Any, ...]]:
-    """A SELECT of rows of `source`, whatever the columns are.
+    """A SELECT of rows of `source`, for any columns.
 
-    `select()` alone finds what to read from in its columns, and of these a scalar subquery names
-    nothing: with such columns only, the source would move into each of them, and one row would
-    come back instead of the rows.
+    `select()` alone derives FROM from its columns, and a scalar subquery contributes nothing to
+    it: if all columns are scalar subqueries, the source would move into each of them, and the
+    statement would return one row instead of all.
     """
     return select(*columns).select_from(source)
 
@@ -122,14 +123,13 @@ def select_from(source: Any, *columns: Any) -> Select[*tuple[Any, ...]]:
 class Statement:
     """A compiled `select()`, or a change that returns rows (for `db.transaction`).
 
-    `base` is the row class to use where several statements give rows of one kind; by default the
-    statement makes its own from the labels of its columns. `ordering`: that of the rows, for their
-    cursors.
+    The row class is made from the labels of the statement's columns. `ordering`: that of the rows,
+    for their cursors.
 
-    `plan_once`: whether one plan serves all values (PostgreSQL's generic plan). Left to itself,
-    PostgreSQL plans anew at each execution wherever it guesses that the values matter, and for
-    a statement with the rights in it that takes longer than to read the rows. True where the
-    conditions are keys, places in an index and rights; not where a client writes the conditions.
+    `plan_once`: whether one plan serves all values (PostgreSQL's generic plan). By default,
+    PostgreSQL plans again at each execution if it guesses that the values matter; for a statement
+    with access rules in it, that takes longer than reading the rows. True if the conditions are
+    keys, positions in an index and access rules; false if a client writes the conditions.
     """
 
     __slots__ = ("_constants", "_names", "_processors", "plan_once", "row", "text")
@@ -143,7 +143,7 @@ class Statement:
         ordering: Any = None,
     ) -> None:
         if model is not None and isinstance(query, Select) and not query.get_final_froms():
-            raise ValueError(f"a statement of rows of {model.__name__} reads from nothing")
+            raise ValueError(f"the statement for rows of {model.__name__} has no FROM clause")
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
@@ -160,7 +160,7 @@ class Statement:
         )
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
-        """Values in the order of the placeholders; what is not given stays as compiled."""
+        """Values in the order of the placeholders; those not given keep their compiled value."""
         values = {**self._constants, **params}
         for name, process in self._processors.items():
             values[name] = process(values[name])
@@ -168,14 +168,14 @@ class Statement:
 
 
 class Fetching(Protocol):
-    """What reads rows: the `Reader`, or one `Snapshot` of it."""
+    """Reads rows: the `Reader`, or a `Snapshot` of it."""
 
     async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
         """All rows of the statement."""
 
 
 class Snapshot:
-    """Reads of one transaction (`Reader.snapshot`), one after the other. `moment`: its `now()`."""
+    """Reads in one transaction (`Reader.snapshot`), one at a time. `moment`: its `now()`."""
 
     def __init__(
         self, connection: Connection, moment: dt.datetime, on_statement: Callable[[str], None]
@@ -195,7 +195,7 @@ class Snapshot:
     async def stream(
         self, statement: Statement, params: Mapping[str, Any], *, chunk: int = 1_000
     ) -> AsyncGenerator[list[Any], None]:
-        """The rows in portions, by a cursor of the server: memory does not grow with them."""
+        """The rows in chunks, by a server-side cursor: memory does not grow with their number."""
         self._on_statement(statement.text)
         cursor = await self._connection.cursor(
             statement.text, *statement.arguments(params), record_class=statement.row
@@ -205,10 +205,10 @@ class Snapshot:
 
 
 class Reader:
-    """The connections that reads go through; one for each process.
+    """The connections for reads; one reader per process.
 
-    Some plan a statement once, the others for the values that it is given. To tell a connection
-    before each statement which of the two it is to do would be one more round trip.
+    Some connections plan a statement once, the others for each set of values. To switch a
+    connection before each statement would cost one more round trip.
     """
 
     def __init__(
@@ -232,14 +232,14 @@ class Reader:
         except Exception as error:
             if database_fault(error) is not DatabaseFault.UNREACHABLE:
                 raise
-        # The server had closed the connection, or was away and may be back: reads can be repeated.
+        # The server had closed the connection, or was restarted: a read can be repeated.
         connections.discard_free()
         return await self._fetch(connections, statement, arguments)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        """Reads that all see the rows of one moment, which is also their `now()`. It holds a
-        connection, and its transaction, until the block ends.
+        """Reads that all see the rows as of one moment, which is also their `now()`. Holds a
+        connection with an open transaction until the block ends.
         """
         async with (
             self._by_values.acquired() as connection,
@@ -260,7 +260,7 @@ class Reader:
         return {"reads": self._once, "filtered_reads": self._by_values}
 
     async def close(self) -> None:
-        """Give the connections back to the server."""
+        """Close the connections."""
         await self._once.close()
         await self._by_values.close()
 
@@ -270,7 +270,7 @@ async def _prepare(connection: Connection) -> None:
         await connection.set_type_codec(
             name,
             schema="pg_catalog",
-            # A statement has written its values already.
+            # A statement has already converted its values to text.
             encoder=str,
             decoder=orjson.loads,
             format="text",
@@ -287,7 +287,7 @@ async def connect_reader(
 ) -> Reader:
     """Open the first connection. `connect_args`: asyncpg's (`settings.database.connect_args`).
 
-    `max_size` is of those that plan once; of the others there are half as many.
+    `max_size` applies to connections that plan once; there are half as many of the others.
     """
     read_only = {
         "statement_timeout": str(statement_timeout_ms),
@@ -304,15 +304,15 @@ async def connect_reader(
 def acquired(
     connect_args: Mapping[str, Any], *, max_size: int, timeout: float, **server_settings: str
 ) -> Pool[Connection]:
-    """Connections that keep what they prepared; none is opened yet."""
+    """A pool of connections that keep their prepared statements; none is open yet."""
     arguments = with_settings(connect_args, **AS_WRITTEN, **server_settings)
 
     async def connect() -> Connection:
         connection = await connect_driver(
             **arguments,
-            # A plan takes PostgreSQL 35 to 280 KiB for each connection.
+            # A plan takes 35 to 280 KiB of PostgreSQL's memory for each connection.
             statement_cache_size=500,
-            # However long the rights make a statement.
+            # Without a limit of length: access rules make statements long.
             max_cacheable_statement_size=0,
             max_cached_statement_lifetime=0,
         )
@@ -327,14 +327,14 @@ def acquired(
 
 
 def with_settings(connect_args: Mapping[str, Any], **server_settings: str) -> dict[str, Any]:
-    """Arguments of `connect_driver` with further settings of the server."""
+    """Arguments of `connect_driver` with additional server settings."""
     given = {**connect_args.get("server_settings", {}), **CUT_OFF, **server_settings}
     return {**connect_args, "server_settings": given}
 
 
 async def connect_driver(*args: Any, **arguments: Any) -> Connection:
-    """`asyncpg.connect`, which raises the same for a server that does not answer in time as for one
-    that is not there.
+    """`asyncpg.connect`, but a server that does not answer in time raises the same error as one
+    that cannot be reached.
     """
     try:
         connection: Connection = await asyncpg.connect(*args, **arguments)

@@ -1,6 +1,6 @@
-"""The door to Redis.
+"""Connects to Redis.
 
-Its library takes 17 MiB of memory, so it is loaded where Redis is used and nowhere else.
+The library takes 17 MiB of memory, so it is loaded only if Redis is used.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any
 
 
 def connect(url: str, **options: Any) -> Any:
-    """A client, `redis.asyncio.Redis`; it connects when it is first used."""
+    """A client, `redis.asyncio.Redis`; it connects on first use."""
     from redis.asyncio import Redis
 
     return Redis.from_url(url, **options)
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What to expect of a client when Redis is away: for `except`."""
+    """The exceptions that a client raises if Redis is unavailable: for `except`."""
     library = sys.modules.get("redis.exceptions")
     return (OSError,) if library is None else (library.RedisError, OSError)

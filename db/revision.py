@@ -1,7 +1,7 @@
-"""Whether a database is migrated, as quickly as that can be told.
+"""A fast check whether a database is migrated.
 
-A process that finds everything in place needs nothing of Alembic, which takes 12 MiB of memory and
-a third of a second to load. Whatever is not simply in place is looked into by `db.migrate`.
+A process whose database is up to date does not need Alembic, which takes 12 MiB of memory and a
+third of a second to load. In all other cases `db.migrate` examines the database.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REVISION = re.compile(r"^(revision|down_revision)\b[^=]*= \"(\w+)\"", re.MULTIL
 
 @cache
 def newest() -> str:
-    """The revision that no other one follows."""
+    """The newest revision: the one that no other follows."""
     names: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
     for path in _VERSIONS.glob("*.py"):
         for name, value in _REVISION.findall(path.read_text()):
@@ -30,7 +30,7 @@ def newest() -> str:
 
 
 async def is_newest(settings: DatabaseSettings) -> bool:
-    """Whether all migrations are applied, and none that this version does not know."""
+    """Whether all migrations are applied, and none that this version does not know of."""
     connection = await asyncpg.connect(**settings.connect_args)
     try:
         rows = await connection.fetch("SELECT version_num FROM alembic_version")

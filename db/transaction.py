@@ -1,13 +1,13 @@
 """One transaction for a change: compiled statements and a session, on one connection.
 
-A session is the right tool where entities are read, changed and written back. Where a change is
-known to be a few statements, its machinery costs several times what the statements cost. So a
-transaction offers both: `fetch` runs a compiled `Statement` on the driver's connection (as reads
-do, see `db.read`), `session` is there from its first use on, and both are in one transaction.
+A session is the right tool if entities are read, changed and written back. If a change is known to
+be a few statements, the session costs several times as much as the statements. So a transaction
+offers both: `fetch` runs a compiled `Statement` on the driver's connection (as reads do, see
+`db.read`), `session` is created on first use, and both work in the same transaction.
 
 The transaction begins at once, which also shows whether the connection is still alive.
 
-A change that is one statement needs no more than that: `Single` runs it, and PostgreSQL commits it.
+A change of one statement needs no transaction block: `Single` runs it, and PostgreSQL commits it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from db.read import Statement
 
 
 class SessionConnection:
-    """A connection of the driver, and SQLAlchemy's sight of the same; for `Pool`.
+    """A connection of the driver together with SQLAlchemy's wrapper of it; for `Pool`.
 
-    SQLAlchemy's own pool is not used: it hands a connection on whatever the driver has left on it.
+    SQLAlchemy's own pool is not used: it reuses a connection in whatever state the driver left it.
     """
 
     __slots__ = ("driver", "sqlalchemy")
@@ -40,7 +40,7 @@ class SessionConnection:
 
     @classmethod
     async def opened(cls, engine: AsyncEngine) -> SessionConnection:
-        """A new one, of an engine without a pool."""
+        """Open a new connection, from an engine without a pool."""
         connection = await engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
@@ -55,8 +55,8 @@ class SessionConnection:
         return self.driver.is_in_transaction() or self.sqlalchemy.in_transaction()
 
     def terminate(self) -> None:
-        """See `db.pool.Pooled`. SQLAlchemy's connection is closed by its synchronous methods, which
-        outside of a greenlet wait for nothing.
+        """See `db.pool.Pooled`. Closes SQLAlchemy's connection by its synchronous methods, which
+        do not wait outside a greenlet.
         """
         self.driver.terminate()
         connection = self.sqlalchemy.sync_connection
@@ -69,18 +69,18 @@ class SessionConnection:
         await self.sqlalchemy.begin()
         adapter = (await self.sqlalchemy.get_raw_connection()).dbapi_connection
         assert adapter is not None
-        # SQLAlchemy would begin with the first statement of its own; ours may come first.
+        # SQLAlchemy would begin at its own first statement; ours may come earlier.
         await adapter._start_transaction()  # noqa: SLF001
 
     def session(self) -> AsyncSession:
-        """A session whose commit and rollback are the connection's."""
+        """A session whose commit and rollback are those of the connection."""
         return AsyncSession(
             self.sqlalchemy, expire_on_commit=False, join_transaction_mode="control_fully"
         )
 
 
 class Transaction:
-    """Made by `begun`, which ends it too."""
+    """Created and ended by `begun`."""
 
     __slots__ = ("_connection", "_heard", "_session")
 
@@ -91,13 +91,13 @@ class Transaction:
 
     @property
     def session(self) -> AsyncSession:
-        """The session of this transaction, made when it is first asked for."""
+        """The session of this transaction, created on first use."""
         if self._session is None:
             self._session = self._connection.session()
         return self._session
 
     async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
-        """The rows of a statement, after what the session has to write; raises as a session."""
+        """The rows of a statement, after the session was flushed; raises what a session would."""
         if self._session is not None:
             await self._session.flush()
         self._heard(statement.text)
@@ -107,8 +107,8 @@ class Transaction:
             )
 
     async def commit(self) -> None:
-        """Write what the session holds, and commit. Raises `OutcomeUnknown` if the connection is
-        lost while the server commits.
+        """Flush the session and commit. Raises `OutcomeUnknown` if the connection is lost while
+        the server commits.
         """
         if self._session is not None:
             await self._session.flush()
@@ -132,7 +132,7 @@ class Transaction:
 
 
 class Single:
-    """For changes that are one statement each, and each committed by itself."""
+    """For changes of one statement each, each committed by itself."""
 
     __slots__ = ("_connections", "_failed", "_heard")
 
@@ -152,8 +152,8 @@ class Single:
         raise RuntimeError("a change of one statement has no session")
 
     async def fetch(self, statement: Statement, params: Mapping[str, Any]) -> list[Any]:
-        """The rows of the statement, which is committed by then; raises as a session, and
-        `OutcomeUnknown` if the connection is lost before the server's answer.
+        """The rows of the statement, which has then been committed. Raises what a session would,
+        and `OutcomeUnknown` if the connection is lost before the server's answer.
         """
         arguments = statement.arguments(params)
         self._heard(statement.text)
@@ -180,7 +180,7 @@ class Single:
 
 @contextlib.contextmanager
 def _as_sqlalchemy(statement: Statement) -> Iterator[None]:
-    """Raise what the driver raises as a session would; never with a statement's values."""
+    """Raise the driver's errors as a session would, without the statement's values."""
     try:
         yield
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -195,10 +195,10 @@ async def begun(
     heard: Callable[[str], None],
     failed: Callable[[Exception], None],
 ) -> AsyncIterator[Transaction]:
-    """A transaction that commits when the block ends well, and rolls back otherwise.
+    """A transaction that commits if the block ends without an error, and rolls back otherwise.
 
-    Its connection goes back only when COMMIT or ROLLBACK has been answered. If the task is
-    cancelled, it is not: there is no telling what the server is doing, and nothing may be awaited.
+    Its connection is released only when COMMIT or ROLLBACK has been answered. If the task is
+    cancelled, it is discarded: the server's state is unknown, and nothing may be awaited.
     """
     connection = await _begin(connections)
     transaction = Transaction(connection, heard)
@@ -217,7 +217,7 @@ async def released(
     connection: SessionConnection,
     close: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Give the connection back at the end of the block, once `close` has ended its transaction."""
+    """Release the connection at the end of the block, once `close` has ended its transaction."""
     closed = False
     try:
         try:
@@ -237,8 +237,8 @@ async def released(
 
 
 async def _begin(connections: Pool[SessionConnection]) -> SessionConnection:
-    """A connection within a transaction. One that the server has closed meanwhile is replaced:
-    nothing has been done yet, so that it can be done on a new one.
+    """A connection in a transaction. One that the server has closed in the meantime is replaced:
+    nothing has run on it yet.
     """
     lost = False
     while True:

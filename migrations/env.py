@@ -1,4 +1,4 @@
-"""What Alembic runs: migrations over one asynchronous connection that `db.migrate` has opened."""
+"""Alembic's entry point: runs migrations on the connection that `db.migrate` has opened."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from sqlalchemy import Connection
 
 import db.models  # noqa: F401 - fills the metadata
 from db.base import Base, Ordered
-from db.migrate import include_name
 from db.models.event import Xid8
 
 
 def _render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
-    """How a migration writes our own types: by what the database has, where it has it."""
+    """Write our own types in a migration as the types that the database stores."""
     if kind == "type" and isinstance(item, Ordered):
         return "sa.SmallInteger()"
     if kind == "type" and isinstance(item, Xid8):
@@ -27,15 +26,14 @@ def _render_item(kind: str, item: object, context: AutogenContext) -> str | Lite
 def _run() -> None:
     connection: Connection | None = context.config.attributes.get("connection")
     if connection is None:
-        raise RuntimeError("Migrations run by `taskloom migrate`, which knows the settings.")
+        raise RuntimeError("Run `taskloom migrate` instead of Alembic; it knows the settings.")
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        include_name=include_name,
         render_item=_render_item,
         compare_type=True,
         compare_server_default=True,
-        # All or nothing: a start that fails in the middle leaves the database as it was.
+        # All or nothing: a migration that fails leaves the database as it was.
         transaction_per_migration=False,
     )
     with context.begin_transaction():

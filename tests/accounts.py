@@ -1,4 +1,4 @@
-"""People with accounts, for tests: each one is new, so no test meets another's."""
+"""Users with accounts, for tests: each one is new, so that tests do not share users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PASSWORD = "correct horse battery"
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """A clock that stands still until `forward` moves it."""
 
     def __init__(self) -> None:
         self.now = dt.datetime.now(dt.UTC)
@@ -37,7 +37,7 @@ class Clock:
         return self.now
 
     def forward(self, **duration: float) -> None:
-        """Let time pass: `clock.forward(seconds=11)`."""
+        """Move the clock: `clock.forward(seconds=11)`."""
         self.now += dt.timedelta(**duration)
 
 
@@ -56,7 +56,7 @@ class Person:
 
     @property
     def viewer(self) -> Viewer:
-        """Who they are, by their first session."""
+        """The user as a viewer, with their first session."""
         return self.grant.viewer
 
     @property
@@ -67,7 +67,7 @@ class Person:
 
 @dataclass(slots=True)
 class House:
-    """One process of the server, as far as accounts go."""
+    """The account services of one server process."""
 
     settings: Settings
     database: Database
@@ -80,12 +80,12 @@ class House:
 
     @property
     def transactions(self) -> Transactions:
-        """Where its changes begin."""
+        """Begins the transactions of its changes."""
         return Transactions(self.database, self.bus or LocalBus())
 
     @asynccontextmanager
     async def work(self, viewer: Viewer = NOBODY) -> AsyncIterator[Work]:
-        """A unit of work, with what follows its commit."""
+        """A unit of work, including what follows its commit."""
         request = RequestInfo(id=secrets.token_hex(8), ip="203.0.113.9", user_agent="tests/1")
         begun = self.transactions.begin(viewer, now=self.clock(), request=request)
         async with begun as work:
@@ -98,12 +98,12 @@ class House:
         *arguments: Any,
         **options: Any,
     ) -> T:
-        """One operation of the domain, in a work of its own."""
+        """One domain operation, in its own unit of work."""
         async with self.work(viewer) as work:
             return await operation(work, *arguments, **options)
 
     async def person(self, password: str = PASSWORD) -> Person:
-        """Somebody who registers now."""
+        """Register a new user."""
         name = f"p{secrets.token_hex(6)}"
         email = f"{name}@example.com"
         grant = await self.do(
@@ -118,7 +118,7 @@ class House:
         return Person(name, email, grant)
 
     async def admin(self) -> Person:
-        """An administrator."""
+        """Register an administrator."""
         made = await self.person()
         async with self.work() as work:
             await work.session.execute(
@@ -129,7 +129,7 @@ class House:
         return made
 
     async def login(self, person: Person, password: str = PASSWORD) -> Grant:
-        """One more session."""
+        """Create another session."""
         return await self.do(
             NOBODY, session.create, self.auth, login=person.username, password=password
         )
@@ -139,7 +139,7 @@ class House:
         return await self.do(NOBODY, session.refresh, self.auth, refresh_token=refresh_token)
 
     async def kinds(self, user_id: UUID) -> list[str]:
-        """The kinds of events that speak to this user, in order."""
+        """The kinds of events about this user, in order."""
         async with self.work() as work:
             query = (
                 select(models.Event.kind)

@@ -1,7 +1,7 @@
-"""Strikes at the n-th place where a task waits: deterministically, by stepping its coroutine.
+"""Cancels a task at its n-th suspension: deterministically, by stepping its coroutine.
 
-A coroutine runs from one suspension to the next, and what it yields is the future that it waits
-for. An object between it and its task counts what is yielded, and strikes at the n-th.
+A coroutine runs from one suspension to the next and yields the future that it waits for. An object
+between the coroutine and its task counts the yielded futures, and strikes at the n-th.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 
 class Strike(Enum):
-    """When the task is cancelled, of the two moments that a wait has."""
+    """At which of the two moments of a wait the task is cancelled."""
 
-    # While it waits: what it waits for is broken off.
+    # While it waits: the awaited operation is cancelled.
     WAITING = "waiting"
-    # When what it waited for has come and the task does not know yet: the answer is lost.
+    # When the operation is done but the task has not resumed yet: the answer is lost.
     ANSWERED = "answered"
 
 
@@ -25,7 +25,7 @@ Blow = Callable[["asyncio.Task[Any]", "asyncio.Future[Any] | None"], None]
 
 
 def cancel(strike: Strike, *, times: int = 1) -> Blow:
-    """A blow that cancels the task; with `times` two, again when it next waits for something."""
+    """A blow that cancels the task; with `times=2`, once more at the next suspension."""
 
     def blow(task: asyncio.Task[Any], future: asyncio.Future[Any] | None) -> None:
         if strike is Strike.ANSWERED and future is not None:
@@ -38,7 +38,7 @@ def cancel(strike: Strike, *, times: int = 1) -> Blow:
 
 
 class Stepped(Coroutine[Any, Any, Any]):
-    """A coroutine that is struck at its n-th suspension, counted from 1."""
+    """A coroutine that is struck at its n-th suspension, counting from 1."""
 
     def __init__(self, inner: Coroutine[Any, Any, Any], at: int, blow: Blow) -> None:
         self._inner = inner
@@ -49,19 +49,19 @@ class Stepped(Coroutine[Any, Any, Any]):
 
     @property
     def struck(self) -> bool:
-        """Whether it got as far as that."""
+        """Whether it reached the n-th suspension."""
         return self.suspensions >= self._at
 
     def send(self, value: Any) -> Any:
-        """As of a coroutine."""
+        """Like a coroutine's method."""
         return self._yielded(self._inner.send(value))
 
     def throw(self, *error: Any) -> Any:
-        """As of a coroutine."""
+        """Like a coroutine's method."""
         return self._yielded(self._inner.throw(*error))
 
     def close(self) -> None:
-        """As of a coroutine."""
+        """Like a coroutine's method."""
         self._inner.close()
 
     def __await__(self) -> Any:
@@ -80,7 +80,7 @@ class Stepped(Coroutine[Any, Any, Any]):
 async def struck(
     make: Callable[[], Coroutine[Any, Any, Any]], at: int, blow: Blow
 ) -> tuple[Stepped, Any]:
-    """Run it in a task of its own; the result or the exception, and how far it came."""
+    """Run it in a separate task; returns the result or the exception, and how far it came."""
     stepped = Stepped(make(), at, blow)
     task = asyncio.get_running_loop().create_task(stepped)
     await asyncio.wait([task])
@@ -96,8 +96,8 @@ async def at_every_step(
     *,
     most: int = 200,
 ) -> int:
-    """Run it again and again, struck one suspension later each time, until it ends unharmed, with
-    `after` each time. Returns how many blows there were.
+    """Run it repeatedly, struck one suspension later each time, until it ends without a blow; call
+    `after` each time. Returns the number of blows.
     """
     for at in range(1, most + 1):
         stepped, result = await struck(make, at, blow)

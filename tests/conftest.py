@@ -1,8 +1,8 @@
-"""What tests stand on: a real PostgreSQL with our tables, a real Redis, and the application on
-real sockets.
+"""Shared fixtures: a real PostgreSQL with our tables, a real Redis, and the application on real
+sockets.
 
-Tests share one database and one application, and stay out of one another's way by making people of
-their own (`tests.accounts`, `tests.factories`).
+Tests share one database and one application. They do not affect each other, because each creates
+its own users (`tests.accounts`, `tests.factories`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PUBLIC_URL = "https://taskloom.example"
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The address of a server for this run: `TASKLOOM_TEST_DATABASE_URL`, or one of its own.
+    """The address of a server for this run: `TASKLOOM_TEST_DATABASE_URL`, or an embedded one.
 
-    With pytest-xdist each process has its own, so `-n` needs the latter.
+    With pytest-xdist each process needs its own, so `-n` needs the embedded server.
     """
     given = os.environ.get("TASKLOOM_TEST_DATABASE_URL")
     if given is not None:
@@ -46,15 +46,15 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings of the tests, with the database migrated. Hashing passwords is made cheap, and
-    nothing is limited in number: tests of limits bring settings of their own.
+    """Settings of the tests, with a migrated database. Hashing passwords is made cheap, and there
+    are no rate limits: tests of limits have their own settings.
     """
     made = load_settings(
         {
             "DATABASE_URL": postgres,
             "TASKLOOM_BCRYPT_ROUNDS": "4",
-            # People who are made once for a run keep their tokens for all of it, however busy the
-            # machine.
+            # Users that are created once per run keep their tokens for the whole run, however busy
+            # the machine is.
             "TASKLOOM_ACCESS_TOKEN_SECONDS": "3600",
             "TASKLOOM_PUBLIC_URL": PUBLIC_URL,
             "TASKLOOM_STORAGE_URL": tmp_path_factory.mktemp("files").as_uri(),
@@ -68,7 +68,7 @@ async def settings(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> S
 
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> AsyncIterator[Application]:
-    """The application, started, in this process."""
+    """The application, running in this process."""
     made = create_app(settings)
     async with made.lifespan():
         yield made
@@ -76,20 +76,20 @@ async def app(settings: Settings) -> AsyncIterator[Application]:
 
 @pytest.fixture(scope="session")
 def services(app: Application) -> Services:
-    """What the application works with."""
+    """The services of the application."""
     return app.runtime.services
 
 
 @pytest.fixture(scope="session")
 async def world(app: Application) -> AsyncIterator[World]:
-    """Makes people, projects and tasks, and asks the application as one of them."""
+    """Creates users, projects and tasks, and sends operations as one of the users."""
     async with world_of(app) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """The pools of a process that is not the application."""
+    """The pools of another process than the application."""
     made = await Database.connect(settings.database)
     yield made
     await made.close()
@@ -97,7 +97,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def house(settings: Settings, database: Database) -> Iterator[House]:
-    """Makes people; a process of the server, as far as accounts go, with a clock of its own."""
+    """Creates users; the account services of a server process with its own clock."""
     made = House(settings, database)
     yield made
     made.auth.close()
@@ -105,7 +105,7 @@ def house(settings: Settings, database: Database) -> Iterator[House]:
 
 @pytest.fixture
 async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the application, without a socket between."""
+    """An HTTP client of the application, without a socket in between."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://taskloom.test") as made:
         yield made
@@ -134,14 +134,14 @@ async def live_server(settings: Settings) -> AsyncIterator[LiveServer]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The address of a real Redis."""
+    """The URL of a real Redis."""
     with servers.redis() as url:
         yield url
 
 
 @pytest.fixture
 def statements(services: Services) -> Callable[[], AbstractContextManager[list[str]]]:
-    """What collects the SQL that the application runs within a `with` block."""
+    """Collects the SQL statements that the application runs in a `with` block."""
 
     @contextlib.contextmanager
     def listen() -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""Databases of their own, for tests that change what is in all of a database."""
+"""Separate databases, for tests that change the whole content of a database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from settings import Settings
 
 @asynccontextmanager
 async def fresh_database(settings: Settings) -> AsyncIterator[Database]:
-    """An empty, migrated database on the server of the tests, for as long as the block lasts."""
+    """An empty, migrated database on the tests' server, for the duration of the block."""
     name = f"fresh_{secrets.token_hex(6)}"
     server = await asyncpg.connect(settings.database.dsn)
     try:
@@ -34,7 +34,7 @@ async def fresh_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def address_of(settings: Settings, database: Database) -> str:
-    """Where others find this database, which is on the server of these settings."""
+    """The address of this database, which is on the server of these settings."""
     async with database.session() as session:
         name = await session.scalar(select(func.current_database()))
     return urlunsplit(urlsplit(settings.database.dsn)._replace(path=f"/{name}"))

@@ -1,8 +1,8 @@
-"""A process of the server for tests, the people who use it, and what they have.
+"""A server process for tests, its users, and their data.
 
-`World` stands on `House` (accounts) and adds the executor and HTTP, both in this process. People,
-projects and tasks are made through the domain's operations; `rows` puts anything else into the
-database as it is. Everything is new in each test, so tests share a database and never meet.
+`World` extends `House` (accounts) with the executor and HTTP, both in this process. Users, projects
+and tasks are created through domain operations; `rows` inserts any other rows directly. All data is
+new in each test, so tests can share a database.
 
     ada = await world.person()
     project = await world.project(ada)
@@ -47,7 +47,7 @@ ENGINES: tuple[Engine, ...] = ("batch", "standard")
 
 @dataclass(slots=True)
 class Reply:
-    """An answer, and the statements that it took."""
+    """An answer, and the statements that were executed for it."""
 
     data: Any
     errors: list[dict[str, Any]]
@@ -58,7 +58,7 @@ class Reply:
 
     @classmethod
     def of(cls, body: bytes, status: int = 200) -> Reply:
-        """Read from the body, as a client does."""
+        """Read the answer from the body, as a client does."""
         parsed = orjson.loads(body)
         return cls(
             parsed.get("data"),
@@ -70,14 +70,14 @@ class Reply:
 
     @property
     def good(self) -> Any:
-        """The data of an answer without any error, in a payload or outside."""
+        """The data of an answer that must have no errors, neither at the top nor in a payload."""
         assert not self.errors, self.errors
         assert not self.user_errors, self.user_errors
         return self.data
 
     @property
     def user_errors(self) -> list[dict[str, Any]]:
-        """The errors of all payloads."""
+        """The user errors of all payloads."""
         values = self.data.values() if isinstance(self.data, dict) else ()
         return [
             error
@@ -88,24 +88,24 @@ class Reply:
 
     @property
     def codes(self) -> list[str]:
-        """Codes of all errors, in payloads and outside."""
+        """The codes of all errors, at the top level and in payloads."""
         return [error["extensions"]["code"] for error in self.errors] + [
             error["code"] for error in self.user_errors
         ]
 
 
 class World:
-    """See the module."""
+    """See the module's docstring."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
         self.services = app.runtime.services
         self.database = self.services.database
-        # By which way a list is read must not depend on how busy the machine is.
+        # The access path of a list must not depend on how busy the machine is.
         self.services.access_paths.slow_seconds = math.inf
         settings = self.services.settings
         self.house = House(settings, self.database, bus=self.services.bus)
-        # One authenticator, so that whom one half of the process forgets the other does too.
+        # One authenticator, so that a viewer evicted by one half is evicted for the other too.
         self.house.auth.close()
         self.house.auth = self.services.authenticator
         standard = settings.graphql.model_copy(update={"engine": "standard"})
@@ -118,7 +118,7 @@ class World:
             transport=httpx.ASGITransport(app), base_url="http://taskloom.test"
         )
 
-    # --- asking ----------------------------------------------------------------------------------
+    # --- operations ------------------------------------------------------------------------------
 
     async def run(
         self,
@@ -130,7 +130,7 @@ class World:
         at: dt.datetime | None = None,
         **variables: Any,
     ) -> Reply:
-        """Execute an operation as somebody, past HTTP. `at`: as if it were that moment."""
+        """Execute an operation as a user, without HTTP. `at`: the time to use as now."""
         context = self.context(person)
         if at is not None:
             context.now = at
@@ -147,7 +147,7 @@ class World:
         return reply
 
     async def post(self, query: str, person: Person | None, /, **variables: Any) -> Reply:
-        """Send an operation over HTTP, with the person's credentials."""
+        """Send an operation over HTTP, with the user's credentials."""
         headers = {} if person is None else {"Authorization": person.header}
         response = await self.http.post(
             "/graphql", json={"query": query, "variables": variables}, headers=headers
@@ -157,9 +157,9 @@ class World:
     async def deliveries(
         self, query: str, person: Person | None, /, **variables: Any
     ) -> AsyncGenerator[Reply, None]:
-        """Open a subscription with the person's credentials: a reply for each event.
+        """Open a subscription with the user's credentials: yields a reply for each event.
 
-        Where it cannot be opened, the one reply says why.
+        If it cannot be opened, the only reply says why.
         """
         request = self.request()
         try:
@@ -174,7 +174,7 @@ class World:
             stream = await self.executors["batch"].subscribe(
                 prepared, context, lambda: self.services.current_context(credentials, request)
             )
-        except Exception as error:  # noqa: BLE001 - as every transport does
+        except Exception as error:  # noqa: BLE001 - like every transport
             yield Reply.of(refusal(error, request.id).body())
             return
         async with aclosing(stream):
@@ -182,7 +182,7 @@ class World:
                 yield Reply.of(answer.body())
 
     async def first_delivery(self, query: str, person: Person | None, /, **variables: Any) -> Reply:
-        """The first reply of a subscription, which is then closed."""
+        """The first reply of a subscription, which is closed afterwards."""
         async with (
             asyncio.timeout(20),
             aclosing(self.deliveries(query, person, **variables)) as replies,
@@ -190,23 +190,23 @@ class World:
             return await anext(replies)
 
     def context(self, person: Person | Viewer | None) -> Context:
-        """A fresh context for one operation."""
+        """A new context for one operation."""
         viewer = person.viewer if isinstance(person, Person) else person or NOBODY
         return self.services.context(viewer, self.request())
 
     async def current_context(self, person: Person | Viewer | None) -> Context:
-        """The same as a connection makes it, with the rights of this moment."""
+        """A new context as a connection creates it, with the current access rights."""
         viewer = person.viewer if isinstance(person, Person) else person or NOBODY
         return await self.services.current_context(viewer.credentials, self.request())
 
     @staticmethod
     def request() -> RequestInfo:
-        """A request from an address that nobody else uses."""
+        """A request from an address that no other test uses."""
         return RequestInfo(id=secrets.token_hex(8), ip="203.0.113.7", user_agent="tests/1")
 
     @contextmanager
     def heard(self) -> Iterator[list[str]]:
-        """The statements of everything that runs meanwhile."""
+        """Collects the statements of everything that runs in the block."""
         statements: list[str] = []
         self.database.listeners.append(statements.append)
         try:
@@ -214,10 +214,10 @@ class World:
         finally:
             self.database.listeners.remove(statements.append)
 
-    # --- making ----------------------------------------------------------------------------------
+    # --- data ------------------------------------------------------------------------------------
 
     async def person(self, **attributes: Any) -> Person:
-        """Somebody who registers now; `attributes` are set on the row (`full_name`, say)."""
+        """Register a new user; `attributes` are set on the row (for example `full_name`)."""
         person = await self.house.person()
         if attributes:
             async with self.database.session() as session, session.begin():
@@ -228,7 +228,7 @@ class World:
         return person
 
     async def people(self, count: int) -> list[Person]:
-        """Several who register now."""
+        """Register several new users."""
         return [await self.person() for _ in range(count)]
 
     async def project(
@@ -241,7 +241,7 @@ class World:
         viewers: Sequence[Person] = (),
         **values: Any,
     ) -> models.Project:
-        """A project of that person's, with members."""
+        """Create a project of this user, with members."""
         roles = [(Role.ADMIN, admins), (Role.EDITOR, editors), (Role.VIEWER, viewers)]
         async with self._work(owner) as work:
             new = NewProject(name=name, key=values.pop("key", new_key()), **values)
@@ -252,12 +252,12 @@ class World:
         return project
 
     async def task(self, owner: Person, title: str = "A task", **values: Any) -> models.Task:
-        """A task of that person's; `values` are those of `domain.tasks.task.NewTask`."""
+        """Create a task of this user; `values` are those of `domain.tasks.task.NewTask`."""
         async with self._work(owner) as work:
             return await tasks.create(work, NewTask(title=title, **values))
 
     async def tasks(self, owner: Person, titles: Sequence[str], **values: Any) -> list[models.Task]:
-        """Several tasks, made in this order, a second apart."""
+        """Create several tasks in this order, one second apart."""
         made = []
         async with self._work(owner) as work:
             for title in titles:
@@ -268,7 +268,7 @@ class World:
     async def many_tasks(
         self, owner: Person, project: models.Project, count: int, **values: Any
     ) -> None:
-        """A project full of tasks, inserted at once; for tests that need a number of them."""
+        """Create a project with many tasks in one statement, for tests that need many."""
         now = dt.datetime.now(dt.UTC)
         common = {"created_at": now, "updated_at": now, "version": 1, "tags": [], "tag_keys": []}
         async with self.database.session() as session, session.begin():
@@ -301,7 +301,7 @@ class World:
         permission: Permission = Permission.VIEW,
         expires_at: dt.datetime | None = None,
     ) -> models.TaskShare:
-        """Show a task to somebody."""
+        """Share a task with a user."""
         now = dt.datetime.now(dt.UTC)
         row = models.TaskShare(
             id=fresh_id(),
@@ -318,7 +318,7 @@ class World:
         return row
 
     async def rows(self, *rows: Base) -> None:
-        """Put rows into the database as they are, in this order."""
+        """Insert rows into the database directly, in this order."""
         async with self.database.session() as session, session.begin():
             for row in rows:
                 session.add(row)
@@ -335,29 +335,29 @@ class World:
 
 @asynccontextmanager
 async def world_of(app: Application) -> AsyncIterator[World]:
-    """The world of a started application."""
+    """The world of a running application."""
     world = World(app)
     yield world
     await world.http.aclose()
 
 
 def fresh_id() -> UUID:
-    """A fresh UUIDv7."""
+    """A new UUIDv7."""
     return new_id(dt.datetime.now(dt.UTC))
 
 
 def new_key() -> str:
-    """A project key that nobody has."""
+    """A project key that is not in use."""
     return "Q" + secrets.token_hex(4).upper()
 
 
 def gid(row: Any) -> str:
-    """The global id of a row or a person."""
+    """The global id of a row or a user."""
     if isinstance(row, Person):
         return ids.encode(models.User, row.id)
     return ids.encode(type(row), row.id)
 
 
 def missing(like: str) -> str:
-    """A global id of the same type that stands for nothing."""
+    """A global id of the same type that belongs to no object."""
     return f"{like.rpartition('_')[0]}_{fresh_id().hex}"

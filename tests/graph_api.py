@@ -1,4 +1,4 @@
-"""The API without a transport: operations in, `data` and `errors` out, as a chosen person."""
+"""The API without a transport: operations in, `data` and `errors` out, as a chosen user."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from tests.graph.engine.differential import read
 
 @dataclass(slots=True)
 class Reply:
-    """What the API answered."""
+    """The answer to an operation."""
 
     data: Any
     errors: list[dict[str, Any]]
 
     @property
     def codes(self) -> list[str]:
-        """The codes of the top-level errors."""
+        """The codes of top-level errors."""
         return [error["extensions"]["code"] for error in self.errors]
 
     def of(self, field: str) -> Any:
-        """A root field of an answer that has no top-level error."""
+        """A root field of an answer that must have no top-level errors."""
         assert self.errors == []
         return self.data[field]
 
     def failures(self, field: str) -> list[tuple[str, str]]:
-        """Code and place of each error in a mutation's payload."""
+        """Code and path of each error in a mutation's payload."""
         return [(error["code"], ".".join(error["path"])) for error in self.of(field)["errors"]]
 
 
 class Api:
-    """One process, with either engine. `renewed` is what the latest operation left to a socket."""
+    """One process, with either engine. `renewed`: what the latest operation left to a socket."""
 
     def __init__(self, house: House, *, engine: str = "batch") -> None:
         self.house = house
@@ -61,7 +61,7 @@ class Api:
     async def __call__(
         self, query: str, who: Person | str | None = None, ip: str = "203.0.113.9", **variables: Any
     ) -> Reply:
-        """Run an operation as a person, with an access token, or as nobody."""
+        """Run an operation as a user, with an access token, or without credentials."""
         token = who.grant.access_token if isinstance(who, Person) else who
         viewer = NOBODY if token is None else await self.house.auth.viewer(f"Bearer {token}")
         request = RequestInfo(id=secrets.token_hex(8), ip=ip, user_agent="tests/1")

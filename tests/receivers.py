@@ -1,4 +1,4 @@
-"""A receiver of webhooks on a real socket, which behaves as its path says."""
+"""A webhook receiver on a real socket, whose behavior depends on the path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BIG = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """As it arrived; `headers` by their names in lower case."""
+    """A received request; names of `headers` are in lower case."""
 
     path: str
     headers: dict[str, str]
@@ -33,8 +33,8 @@ class Request:
 
 @dataclass
 class Receiver:
-    """Answers `/500` with that status, `/hang` not at all, `/redirect` with another place, `/big`
-    with ten megabytes, and all else with 200. `status` overrides that for everything.
+    """Answers `/500` with that status, `/hang` not at all, `/redirect` with a redirect, `/big` with
+    ten megabytes, and every other path with 200. `status` overrides this for all paths.
     """
 
     requests: list[Request] = field(default_factory=list)

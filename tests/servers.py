@@ -20,7 +20,7 @@ from app import Application
 from settings import Settings
 from web.serving import protocol_options
 
-# All tests come from one address, and make more people in an hour than any address may.
+# All tests use one address, and register more users per hour than one address is allowed to.
 UNLIMITED = {
     "TASKLOOM_LIMIT_COST_BUDGET": "1000000000",
     "TASKLOOM_LIMIT_LOGIN_ACCOUNT": "unlimited",
@@ -33,7 +33,7 @@ UNLIMITED = {
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to pytest."""
+    """Leaves signals to pytest."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(app: Application) -> AsyncIterator[str]:
-    """The application behind a real socket, in this event loop; gives its address."""
+    """Serve the application on a real socket, in this event loop; yields its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -67,7 +67,7 @@ async def serving(app: Application) -> AsyncIterator[str]:
 
 @contextlib.contextmanager
 def process(settings: Settings, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`taskloom serve` as a process of its own, on the database of these settings."""
+    """`taskloom serve` as a separate process, on the database of these settings."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -96,7 +96,7 @@ def process(settings: Settings, **variables: str) -> Iterator[tuple[str, subproc
 
 @contextlib.contextmanager
 def redis() -> Iterator[str]:
-    """A Redis of this run: the one on PATH, or the valkey of a wheel. Gives its address."""
+    """A Redis for this run: the one on PATH, or the valkey of a wheel. Yields its address."""
     with tempfile.TemporaryDirectory(prefix="taskloom-redis-") as folder:
         path = Path(folder) / "socket"
         command = [_redis_program(), "--port", "0", "--unixsocket", str(path), "--save", ""]
@@ -139,7 +139,7 @@ S3_KEY, S3_SECRET = "taskloom-tests", "a-secret-of-the-tests"
 
 @contextlib.contextmanager
 def s3(bucket: str) -> Iterator[str]:
-    """An S3 server with one empty bucket, which checks signatures. Gives its address."""
+    """An S3 server with one empty bucket, which checks signatures. Yields its address."""
     with tempfile.TemporaryDirectory(prefix="taskloom-s3-") as folder, socket.socket() as probe:
         (Path(folder) / bucket).mkdir()
         probe.bind(("127.0.0.1", 0))

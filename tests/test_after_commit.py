@@ -1,7 +1,7 @@
-"""What follows a commit, for everybody who changes something.
+"""What follows a commit, for every kind of caller that changes data.
 
-Each caller changes something through its real entrance. PostgreSQL aborts its first attempt as it
-aborts the victim of a deadlock (a trigger), and a plain Redis client hears what is announced.
+Each caller makes its change through its real entry point. A trigger makes PostgreSQL abort the
+first attempt like the victim of a deadlock, and a plain Redis client receives the announcements.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ABORT_ONCE = """
 
 @dataclass
 class Scene:
-    """A server with a database of its own, and what a Redis client hears of it."""
+    """A server with a separate database, and the messages that a Redis client receives."""
 
     world: World
     settings: Settings
@@ -168,7 +168,7 @@ async def by_job(scene: Scene, ada: Person) -> None:
 
 
 async def by_reusing_a_token(scene: Scene, ada: Person) -> None:
-    """The refresh is refused; that the session ended is committed all the same."""
+    """The refresh is refused, but the end of the session is committed."""
     house = scene.world.house
     before = house.clock.now
     await house.refresh(ada.grant.refresh_token)
@@ -202,7 +202,7 @@ async def test_a_change_is_retried_and_announced(scene: Scene, caller: Caller) -
     await scene.until_heard("events")
 
 
-async def test_the_bytes_of_an_upload_are_kept_at_the_second_attempt(scene: Scene) -> None:
+async def test_the_second_attempt_stores_the_bytes_of_an_upload(scene: Scene) -> None:
     ada = await scene.world.person()
     data = uploads.image("PNG", (8, 8))
     values = {"taskId": gid(await scene.world.task(ada)), "filename": "a.png", "size": len(data)}
@@ -213,15 +213,15 @@ async def test_the_bytes_of_an_upload_are_kept_at_the_second_attempt(scene: Scen
     assert sent.status_code == 204
 
 
-async def test_what_is_forgotten_each_hour_is_forgotten_at_the_second_attempt(
+async def test_the_second_attempt_deletes_what_expires_each_hour(
     scene: Scene,
 ) -> None:
     async with scene.aborting("DELETE ON idempotency_keys"):
         assert await periodic.run_once(scene.world.services.transactions, scene.settings)
 
 
-async def test_callbacks_follow_the_commit_that_counts(scene: Scene) -> None:
-    """Signing out makes all processes forget the session: once, though it took two attempts."""
+async def test_callbacks_follow_only_the_final_commit(scene: Scene) -> None:
+    """Signing out makes all processes forget the session: once, despite two attempts."""
     ada = await scene.world.person()
     await scene.until_heard("events")
     scene.heard.clear()
@@ -251,7 +251,7 @@ async def test_a_queued_job_wakes_workers(scene: Scene) -> None:
 
 
 class BrokenBus(LocalBus):
-    """A bus that cannot be reached, and says so."""
+    """A bus that cannot be reached and raises an error."""
 
     async def publish(self, topic: str, payload: Any) -> None:
         raise ConnectionError(topic)

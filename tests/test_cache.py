@@ -1,4 +1,4 @@
-"""The bounded cache, against a list that is searched and cut."""
+"""The bounded cache, compared with a list that is searched and truncated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cache import BoundedCache
 
 
 class Listed:
-    """The same by a plain list of entries, the one used last at its end."""
+    """The same cache as a plain list of entries, the most recently used at the end."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -34,7 +34,7 @@ def _note(seen: list[tuple[int, str]], key: int, value: str) -> None:
     seen.append((key, value))
 
 
-def test_it_keeps_what_was_used_last() -> None:
+def test_it_keeps_the_most_recently_used_entries() -> None:
     random = Random(15)
     for most in (0, 1, 7, 30):
         model = Listed(most)
@@ -56,7 +56,7 @@ def test_it_keeps_what_was_used_last() -> None:
             assert seen == model.dropped
 
 
-def test_a_value_may_be_none() -> None:
+def test_none_is_a_valid_value() -> None:
     cache = BoundedCache[str, str | None](2)
     cache["a"] = None
     assert cache.get("a", "default") is None

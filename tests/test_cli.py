@@ -1,4 +1,4 @@
-"""The command line, run as a user runs it: another process, its output, its exit status."""
+"""The command line, run as a user runs it: a separate process, its output, its exit status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import asyncpg
-import font_roboto  # type: ignore[import-untyped]  # it names its files and no more
+import font_roboto  # type: ignore[import-untyped]  # it only names its files
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -37,7 +37,7 @@ PRODUCTION = {
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Ours without any setting of Taskloom, and those given."""
+    """Our environment without settings of Taskloom, plus the given ones."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -94,10 +94,10 @@ def server() -> Iterator[EmbeddedPostgres]:
         ("TASKLOOM_SECRET", "short", "at least 32"),
     ],
 )
-def test_a_wrong_value_is_told_by_name_and_rule(variable: str, value: str, rule: str) -> None:
+def test_an_error_names_the_setting_and_its_rule(variable: str, value: str, rule: str) -> None:
     result = CliRunner().invoke(main, ["settings"], env={variable: value})
     assert result.exit_code == 1
-    # A message of the command line, not an exception that escaped.
+    # A message of the command line, not an uncaught exception.
     assert isinstance(result.exception, SystemExit)
     assert variable in result.stderr
     assert rule in result.stderr
@@ -127,7 +127,7 @@ def test_settings_are_listed_with_secrets_masked() -> None:
     assert "did you mean TASKLOOM_PORT?" in result.stderr
 
 
-def test_fonts_that_are_none_are_named(tmp_path: Path) -> None:
+def test_invalid_fonts_are_reported_by_name(tmp_path: Path) -> None:
     def problem() -> str:
         with pytest.raises(SettingsError) as caught:
             load_settings({"TASKLOOM_FONTS_DIR": str(tmp_path / "fonts")}, env_file=None)
@@ -162,14 +162,14 @@ def test_every_setting_has_a_variable_a_description_and_a_line() -> None:
         assert row.description.endswith("."), row
 
 
-def test_the_env_file_counts_and_the_environment_wins(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TASKLOOM_PORT=8100\nTASKLOOM_WORKERS=3\nOTHER=1\n")
     listed = taskloom("settings", folder=tmp_path, TASKLOOM_PORT="8200").stdout
     assert "TASKLOOM_PORT or PORT = 8200" in listed
     assert "TASKLOOM_WORKERS = 3" in listed
 
 
-def test_an_empty_variable_is_an_absent_one() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     settings = load_settings({"DATABASE_URL": "", "TASKLOOM_DB_SCHEMA": ""}, env_file=None)
     assert settings.database.url is None
     assert settings.database.schema_name is None
@@ -187,7 +187,7 @@ def test_production_starts_with_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "taskloom.example"])
-def test_others_are_not_let_in_with_the_built_in_secrets(host: str) -> None:
+def test_listening_to_others_requires_secrets(host: str) -> None:
     secrets = {name: PRODUCTION[name] for name in ("TASKLOOM_SECRET", "TASKLOOM_PASSWORD_PEPPER")}
     assert load_settings({"TASKLOOM_HOST": host, **secrets}, env_file=None).server.host == host
     for missing in secrets:
@@ -197,18 +197,18 @@ def test_others_are_not_let_in_with_the_built_in_secrets(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_this_machine_alone_needs_no_secrets(host: str) -> None:
+def test_listening_only_locally_requires_no_secrets(host: str) -> None:
     assert load_settings({"TASKLOOM_HOST": host}, env_file=None).server.host == host
 
 
-def test_unknown_variables_of_others_are_no_matter() -> None:
+def test_unknown_variables_of_other_programs_are_ignored() -> None:
     assert unknown_variables({"PATH": "/bin", "TASKLOOM_HOST": "::1"}) == []
 
 
 # Migrations
 
 
-async def test_migrations_that_run_together_are_applied_once(server: EmbeddedPostgres) -> None:
+async def test_concurrent_migrations_are_applied_once(server: EmbeddedPostgres) -> None:
     overrides = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "together"}
     database = load_settings(overrides, env_file=None).database
     missing = await migrate.pending(database)
@@ -219,7 +219,7 @@ async def test_migrations_that_run_together_are_applied_once(server: EmbeddedPos
     assert await migrate.differences(database) == []
 
 
-def test_migrate_tells_what_is_pending(server: EmbeddedPostgres) -> None:
+def test_migrate_lists_pending_migrations(server: EmbeddedPostgres) -> None:
     variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "told"}
     assert taskloom("migrate", "--check", **variables).returncode == 1
     assert "Applied 0001" in taskloom("migrate", **variables).stdout
@@ -227,7 +227,7 @@ def test_migrate_tells_what_is_pending(server: EmbeddedPostgres) -> None:
     assert "Nothing to migrate" in taskloom("migrate", **variables).stdout
 
 
-def test_a_database_of_a_newer_version_is_left_alone(server: EmbeddedPostgres) -> None:
+def test_a_database_of_a_newer_version_is_not_touched(server: EmbeddedPostgres) -> None:
     variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "newer"}
     taskloom("migrate", **variables)
     psql = [
@@ -240,21 +240,21 @@ def test_a_database_of_a_newer_version_is_left_alone(server: EmbeddedPostgres) -
     subprocess.run([sys.executable, "-c", "\n".join(psql), server.dsn()], check=True)
     result = taskloom("migrate", **variables)
     assert result.returncode == 1
-    assert "newer Taskloom" in result.stderr
+    assert "newer version of Taskloom" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_an_unreachable_database_is_told_in_one_line() -> None:
+def test_an_unreachable_database_is_reported_in_one_line() -> None:
     result = taskloom("migrate", DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
     assert result.returncode == 1
     assert result.stderr.startswith("Error: the database cannot be reached")
     assert "Traceback" not in result.stderr
 
 
-# People
+# Users
 
 
-async def test_users_are_made_shut_out_and_promoted(server: EmbeddedPostgres) -> None:
+async def test_users_are_created_deactivated_and_promoted(server: EmbeddedPostgres) -> None:
     variables: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_BCRYPT_ROUNDS": "4"}
 
     async def standing() -> tuple[bool, bool]:
@@ -273,7 +273,7 @@ async def test_users_are_made_shut_out_and_promoted(server: EmbeddedPostgres) ->
     again = taskloom("user", "create", "grace", "grace", typed="short\n", **variables)
     assert again.returncode == 1
     assert "already in use" in again.stderr
-    assert "e-mail address" in again.stderr
+    assert "email address" in again.stderr
     assert "at least 8 characters" in again.stderr
 
     assert taskloom("user", "promote", "grace", **variables).returncode == 0
@@ -304,7 +304,7 @@ def start(data_dir: Path, **variables: str) -> subprocess.Popen[str]:
 
 
 def address(output: IO[str] | None) -> str:
-    """Where it serves, from what it prints."""
+    """The address that it serves, as printed."""
     assert output is not None
     for line in output:
         if found := re.search(r"serves (http://\S+)/graphql", line):
@@ -319,7 +319,7 @@ def answers(url: str) -> httpx.Response:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serving_ends_in_order_when_asked(
+def test_the_server_stops_cleanly_on_request(
     data_dir: Path, number: signal.Signals, workers: str
 ) -> None:
     process = start(data_dir, TASKLOOM_WORKERS=workers)
@@ -332,14 +332,14 @@ def test_serving_ends_in_order_when_asked(
     assert "Stopped the embedded PostgreSQL" in output
 
 
-def test_a_killed_server_is_followed_by_another(data_dir: Path) -> None:
+def test_a_new_server_replaces_a_killed_one(data_dir: Path) -> None:
     process = start(data_dir, TASKLOOM_WORKERS="2")
     first = address(process.stdout)
     assert answers(first).status_code == 200
     process.kill()
     process.communicate(timeout=60)
 
-    # Its children end with it and free the port, and its database is found.
+    # Its children end with it and free the port; the next server finds its database.
     port = first.rpartition(":")[2]
     again = None
     for _ in range(20):
@@ -357,7 +357,7 @@ def test_a_killed_server_is_followed_by_another(data_dir: Path) -> None:
     assert again.returncode == 0
 
 
-def test_a_port_in_use_is_told_before_anything_starts(data_dir: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = taskloom("serve", TASKLOOM_PORT=str(port), TASKLOOM_DATA_DIR=str(data_dir))
@@ -369,7 +369,7 @@ def test_a_port_in_use_is_told_before_anything_starts(data_dir: Path) -> None:
 # Secrets
 
 
-async def test_stored_secrets_are_encrypted_anew(server: EmbeddedPostgres) -> None:
+async def test_stored_secrets_are_encrypted_again(server: EmbeddedPostgres) -> None:
     former, present = "f" * 40, "p" * 40
     schema: dict[str, Any] = {"DATABASE_URL": server.dsn(), "TASKLOOM_DB_SCHEMA": "sealed"}
     taskloom("migrate", **schema)

@@ -1,4 +1,4 @@
-"""`taskloom serve` when its parts are killed, as somebody sees it who uses it and reads mail."""
+"""`taskloom serve` when its parts are killed, as seen by a user who reads mail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def command_of(pid: int) -> str:
 
 @dataclass
 class Running:
-    """A server of its own, with an embedded database and a folder of mails."""
+    """A separate server with an embedded database and a folder of mails."""
 
     process: subprocess.Popen[bytes]
     folder: Path
@@ -78,7 +78,7 @@ class Running:
         return found
 
     async def mails(self, count: int) -> None:
-        """Wait until so many mails have gone out, and see that no more do."""
+        """Wait until `count` mails were sent, and check that no more follow."""
         async with asyncio.timeout(SECONDS):
             while len(list((self.folder / "data" / "mail").glob("*.eml"))) < count:
                 await asyncio.sleep(0.1)
@@ -122,12 +122,12 @@ ADA = (
 RESET = 'passwordResetRequest(input: {email: "ada@example.com"}) { errors { code } }'
 
 
-async def test_killed_parts_are_started_again_and_nothing_is_lost(running: Running) -> None:
+async def test_killed_parts_are_restarted_and_nothing_is_lost(running: Running) -> None:
     registered = await running.mutation(ADA % "a long and unknown Password 17")
     assert registered["data"]["userRegister"]["errors"] == []
     before = len(list((running.folder / "data" / "mail").glob("*.eml")))
     os.kill(running.worker(), signal.SIGKILL)
-    # Queued while no worker is there.
+    # Queued while no worker runs.
     assert "errors" not in await running.mutation(RESET)
     found = await running.until(
         lambda found: found["status"] == "ok" and found["checks"]["worker"].get("restarts") == 1
@@ -139,7 +139,7 @@ async def test_killed_parts_are_started_again_and_nothing_is_lost(running: Runni
         lambda found: found["status"] == "ok" and found["checks"]["database"].get("restarts") == 1
     )
     assert found["checks"]["worker"]["restarts"] == 1
-    # What was there is there, and the worker goes on.
+    # The data is still there, and the worker continues.
     again = await running.mutation(ADA % "a long and unknown Password 17")
     assert again["data"]["userRegister"]["errors"] != []
     assert "errors" not in await running.mutation(RESET)
@@ -149,11 +149,11 @@ async def test_killed_parts_are_started_again_and_nothing_is_lost(running: Runni
     assert 'taskloom_part_restarts{part="database"} 1.0' in text
     assert 'taskloom_part_up{part="database"} 1.0' in text
 
-    # When the server itself is killed, nothing of it lives on.
+    # When the server itself is killed, none of its processes survives.
     left = {running.worker(), running.postmaster(), *children(running.process.pid)}
     running.process.kill()
     running.process.wait()
     async with asyncio.timeout(SECONDS):
-        # Of a zombie there is no command any more.
+        # A zombie no longer has a command.
         while any(command_of(pid) for pid in left):
             await asyncio.sleep(0.1)

@@ -31,24 +31,24 @@ def nfc(text: str) -> str:
 
 
 def longest_run(text: str) -> int:
-    """By Unicode's definition, character by character: of the text's NFD, the longest run of
-    characters that are no starters.
+    """By Unicode's definition, character by character: the longest run of characters that are not
+    starters, in the text's NFD.
     """
     groups = groupby(nfd(text), lambda c: unicodedata.combining(c) > 0)
     return max((len(list(group)) for combining, group in groups if combining), default=0)
 
 
-def test_no_character_is_made_of_more_code_points_than_expected() -> None:
+def test_no_character_has_more_code_points_than_expected() -> None:
     assert max(len(nfd(c)) for c in EVERY if nfc(c) == c) == texts.EXPANSION
 
 
-def test_the_marks_are_those_of_all_unicode() -> None:
+def test_the_marks_are_all_marks_of_unicode() -> None:
     assert texts._marks() == {c for c in EVERY if unicodedata.combining(nfd(c)[0])}
 
 
-def test_long_runs_of_marks_are_found_wherever_they_are() -> None:
+def test_long_runs_of_marks_are_found_anywhere() -> None:
     chance = random.Random(1)
-    # The last three are no combining marks themselves, but are taken apart into such.
+    # The last three are not combining marks themselves, but decompose into them.
     some = "ab\u00e9\u1f82\u4e00\u0301\u0316\u0345\U0001d165\u0f73\u0f75\u0f81"
     for _ in range(3_000):
         parts = [chance.choice(some) * chance.randint(1, 40) for _ in range(chance.randint(1, 6))]
@@ -63,11 +63,11 @@ def test_long_runs_of_marks_are_found_wherever_they_are() -> None:
             assert texts.normalized(text) == nfc(text)
         else:
             assert set(text[place : place + texts.MAX_MARKS + 1]) <= texts._marks()
-        # Two code points at most for each mark, and three that end the character before.
+        # At most two code points for each mark, and three that end the previous character.
         assert longest_run(texts.normalized(text)) <= 2 * texts.MAX_MARKS + 3
 
 
-# 80 KB of the first took 1.2 s; the last two are marks only when they are taken apart.
+# 80 KB of the first took 1.2 s; the last two are marks only after decomposition.
 HOSTILE = {
     "marks": "a" + "\u0301\u0316" * 150_000,
     "marks of no letter": "\u0301\u0316" * 150_000,
@@ -90,13 +90,13 @@ def test_a_hostile_text_is_refused_at_once(name: str) -> None:
         acceptable(text)
     with pytest.raises(Failure):
         names.clean(text)
-    # Neither refuses; each takes a minute or more where the time is quadratic.
+    # Neither is refused; each takes a minute or more if the time is quadratic.
     normalized(text)
     texts.normalized(text)
     assert time.monotonic() - started < 5
 
 
-def test_marks_in_a_row_are_refused_with_their_place() -> None:
+def test_marks_in_a_row_are_refused_with_their_position() -> None:
     rules.text("a" + "\u0301" * 30, PATH, most=200)
     with pytest.raises(BadInput) as refused:
         rules.text("ab" + "\u0301" * 31, PATH, most=200)
@@ -105,12 +105,12 @@ def test_marks_in_a_row_are_refused_with_their_place() -> None:
     )
 
 
-def test_the_longest_text_may_be_written_in_the_longest_spelling() -> None:
+def test_the_longest_text_is_accepted_in_its_longest_spelling() -> None:
     assert len(rules.text(nfd("\u1f82") * 200, PATH, most=200)) == 200
     assert len(acceptable(nfd("\u1f82") * 100)) == 100
 
 
-# By themselves each shows nothing: the characters that Unicode lists as ignorable, and blanks.
+# None of these is visible by itself: the characters that Unicode lists as ignorable, and blanks.
 INVISIBLE = [
     "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180b", "\u180e", "\u200b",
     "\u200c", "\u200d", "\u200e", "\u200f", "\u202e", "\u2060", "\u2063", "\u2066", "\u206f",
@@ -121,7 +121,7 @@ INVISIBLE = [
 
 
 @pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
-def test_a_text_that_shows_nothing_is_refused_as_empty(text: str) -> None:
+def test_an_invisible_text_is_refused_as_empty(text: str) -> None:
     for least in (0, 1):
         with pytest.raises(BadInput) as refused:
             rules.text(text, PATH, least=least, most=100, multiline=True)
@@ -139,7 +139,7 @@ def test_a_text_that_shows_nothing_is_refused_as_empty(text: str) -> None:
 
 
 @pytest.mark.parametrize("control", "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2069")
-def test_what_turns_a_line_around_is_for_texts_of_several_lines(control: str) -> None:
+def test_bidi_controls_are_only_for_texts_of_several_lines(control: str) -> None:
     with pytest.raises(BadInput) as refused:
         rules.text(f"safe{control}gnp.exe", PATH, most=100)
     assert f"U+{ord(control):04X} at position 4" in refused.value.message
@@ -161,13 +161,13 @@ def test_what_turns_a_line_around_is_for_texts_of_several_lines(control: str) ->
     ],
     ids=ascii,
 )
-def test_names_of_all_languages_and_emoji(name: str) -> None:
+def test_names_in_all_languages_and_emoji_are_accepted(name: str) -> None:
     assert rules.text(name, PATH, least=1, most=200) == nfc(name)
     assert rules.tags([name], PATH) == [nfc(name)]
     assert names.clean(f"{name}.pdf") == f"{nfc(name)}.pdf"
 
 
-def test_lines_end_where_lines_may_end() -> None:
+def test_line_breaks_are_only_for_texts_of_several_lines() -> None:
     for separator in "\u2028\u2029":
         with pytest.raises(BadInput):
             rules.text(f"a{separator}b", PATH, most=10)
@@ -191,7 +191,7 @@ def test_a_message_repeats_no_long_value() -> None:
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "blank", "turned"])
-def test_what_a_connector_reads_is_made_to_fit(name: str) -> None:
+def test_texts_from_a_connector_are_made_to_fit(name: str) -> None:
     text = {**HOSTILE, "blank": "\u3164\u200b", "turned": "safe\u202egnp.exe"}[name]
     started = time.monotonic()
     for most, multiline in ((200, False), (10_000, True)):
@@ -201,7 +201,7 @@ def test_what_a_connector_reads_is_made_to_fit(name: str) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_what_was_accepted_is_accepted_again() -> None:
+def test_an_accepted_text_is_accepted_again() -> None:
     chance = random.Random(2)
     some = "a\u00e9\u1f82\u0301\u0316\U0001d15e\U0001d165\u0f73\u0f81\u0344\u1112\u1161\u11ab "
     accepted = 0

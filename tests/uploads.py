@@ -1,4 +1,4 @@
-"""Small files of every kind, and the sending of them as a client does."""
+"""Small files of every kind, and helpers that upload them as a client does."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ mutation ($input: AvatarUploadInput!) {
 
 
 def image(format_: str = "PNG", size: tuple[int, int] = (40, 20), color: str = "navy") -> bytes:
-    """A picture in one color."""
+    """An image in one color."""
     target = io.BytesIO()
     Image.new("RGB", size, color).save(target, format_)
     return target.getvalue()
 
 
 def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
-    """A PNG of a few kilobytes that says it has 3.6 thousand million pixels."""
+    """A PNG of a few kilobytes that declares 3.6 billion pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         sum_ = zlib.crc32(name + data)
@@ -74,7 +74,7 @@ def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
 
 
 def package(*members: str) -> bytes:
-    """A zip file with these members."""
+    """A ZIP file with these members."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as made:
         for member in members:
@@ -96,10 +96,10 @@ async def send(
     *,
     headers: dict[str, str] | None = None,
 ) -> Reply:
-    """A multipart request; `files` by the place in the variables: (name, bytes)."""
+    """Send a multipart request; `files` by their path in the variables: (name, bytes)."""
     operations = json.dumps({"query": query, "variables": variables})
     paths = {str(index): [path] for index, path in enumerate(files)}
-    # A list of pairs with None for a name keeps the order that the specification demands.
+    # A list of pairs with None as the file name keeps the order that the specification requires.
     parts: list[tuple[str, Any]] = [
         ("operations", (None, operations)),
         ("map", (None, json.dumps(paths))),
@@ -126,7 +126,7 @@ async def attach(
 
 
 def local(url: str) -> str:
-    """The path and query of an address of the server."""
+    """The path and query of one of the server's URLs."""
     prefix = "https://taskloom.example"
     assert url.startswith(prefix)
     return url.removeprefix(prefix)

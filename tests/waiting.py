@@ -1,8 +1,8 @@
-"""Two changes at one moment, made to happen one way: the one holds its locks while the other comes.
+"""Two concurrent changes in a fixed order: the first holds its locks while the second begins.
 
-The other either waits for the first, or is done at once where nothing makes it wait. Then the first
-is committed. So a test is as quick without the lock as with it, and tells them apart by what is in
-the database in the end.
+The second either waits for the first, or finishes at once if nothing makes it wait. Then the first
+is committed. So a test is as fast without the lock as with it, and distinguishes the two by the
+content of the database at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATIENCE = 20
 async def begun_beside(
     database: Database, session: AsyncSession, other: Awaitable[T]
 ) -> asyncio.Task[T]:
-    """Begin the other change, until it is done or waits for a lock of this session's."""
+    """Begin the second change, until it has finished or waits for a lock of this session."""
     mine = await session.scalar(text("SELECT pg_backend_pid()"))
     waits = text(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE :mine = ANY(pg_blocking_pids(pid)))"

@@ -1,1 +1,1 @@
-"""What strangers may send at worst, and what it costs: `python -m bench.attacks`."""
+"""The worst requests that an attacker can send, and their cost: `python -m bench.attacks`."""

@@ -1,5 +1,5 @@
-"""`python -m bench.attacks`: hostile operations and texts, and telling by time, on a server and a
-database of its own. Exit code 1 if something was answered that must not be.
+"""`python -m bench.attacks`: hostile operations and texts, and timing attacks, on its own server
+and database. Exits with 1 if the server gave a wrong answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bench.attacks.operations import attack_all, tell_by_time
 from bench.attacks.texts import attack_with_texts
 from bench.target import Failed, served
 
-# Only what counts attempts lets everything pass, or the second attack would find a full bucket.
+# Rate limits are off; otherwise the second attack would be refused by a full bucket.
 _LIMITS: Final = (
     "LOGIN_ACCOUNT", "LOGIN_ADDRESS", "REGISTRATION", "ACCOUNT_MAIL", "TASK_CREATION", "UPLOADS"
 )  # fmt: skip
@@ -21,10 +21,10 @@ _UNLIMITED: Final = dict.fromkeys((f"TASKLOOM_LIMIT_{name}" for name in _LIMITS)
 
 
 def main() -> int:
-    """Run what was asked for."""
+    """Run the selected attacks."""
     parser = argparse.ArgumentParser(prog="python -m bench.attacks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300, help="answers of each series; 0: none")
-    parser.add_argument("--only", default="", help="only those whose name has this in it")
+    parser.add_argument("--rounds", type=int, default=300, help="answers per series; 0: no timing")
+    parser.add_argument("--only", default="", help="only attacks whose name contains this")
     parser.add_argument("--texts", action="store_true", help="only the texts, which take an hour")
     options = parser.parse_args()
     try:

@@ -1,13 +1,13 @@
-"""Hostile operations, and what differences of time tell.
+"""Hostile operations, and timing attacks.
 
 *Attacks.* Each is sent by several clients at once, over HTTP, as an event stream and over a
-socket, while a canary in another process asks for something small all the time. Printed are the
-longest that a refusal took (it may take 1 s) and the longest that the canary waited (200 ms). What
-is within all limits and as dear as they let it be is sent too.
+WebSocket, while a canary in another process sends a small query all the time. Prints the longest
+time until a refusal (at most 1 s) and the canary's longest wait (at most 200 ms). The most
+expensive operations within all limits are sent too.
 
-*Telling by time.* Something that is hidden and something that is not there are asked for in turns.
-Printed are both medians, their difference, and the spread of single answers about the median (half
-of them are within it), which is what somebody has to see through who measures.
+*Timing.* Requests for a hidden object and for a missing one alternate. Prints both medians, their
+difference, and the interquartile range of single answers: the noise that an attacker must filter
+out.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ TURNS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A request that means harm. `refused`: the limit that it passes, or the code of its refusal;
-    None where it is within all limits.
+    """A hostile request. `refused`: the limit that it exceeds, or the code of the refusal; None if
+    it is within all limits.
     """
 
     query: str
@@ -51,7 +51,7 @@ class Attack:
 
     @property
     def request(self) -> dict[str, Any]:
-        """The body of a POST, the payload of a `subscribe`."""
+        """The body of a POST, or the payload of a `subscribe` message."""
         return {"query": self.query, "variables": self.variables}
 
 
@@ -151,7 +151,7 @@ ATTACKS: Final[dict[str, Attack]] = {
 
 
 def _canary(port: int, asked: Connection) -> None:
-    """Ask for something small all the time; say the longest wait whenever that is asked for."""
+    """Send a small query all the time; report the longest wait on request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     body, worst = json.dumps({"query": INFO}), 0.0
     while True:
@@ -169,7 +169,7 @@ def _canary(port: int, asked: Connection) -> None:
 
 @contextlib.contextmanager
 def _beside(port: int) -> Iterator[Callable[[], float]]:
-    """A canary; gives what asks it for the longest that it waited since it was asked last."""
+    """Runs a canary; yields a function that returns its longest wait since the previous call."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_canary, args=(port, theirs))
     process.start()
@@ -201,7 +201,7 @@ def _by_stream(target: Target, attack: Attack) -> tuple[dict[str, Any], float]:
     body = json.dumps(attack.request).encode()
     text, seconds = target.post(body, accept="text/event-stream")
     if not text.startswith(b"{"):
-        # Events, and perhaps a heartbeat before them.
+        # Events, possibly after a heartbeat.
         text = text.partition(b"data: ")[2].partition(b"\n")[0]
     return json.loads(text), seconds
 
@@ -220,7 +220,7 @@ def _by_socket(target: Target, attack: Attack) -> tuple[dict[str, Any], float]:
             answer = json.loads(socket_.recv())
         except ConnectionError:
             raise
-        except Exception:  # noqa: BLE001 - closed with a code and a reason, which is a refusal
+        except Exception:  # noqa: BLE001 - a close code with a reason is a refusal
             code = {4400: "BAD_REQUEST", 1009: "BAD_REQUEST"}[socket_.close_code or 0]
             answer = {"payload": [{"extensions": {"code": code}}]}
         seconds = time.perf_counter() - begun
@@ -234,7 +234,7 @@ TRANSPORTS: Final[dict[str, Send]] = {
 
 
 def check(name: str, attack: Attack, answer: dict[str, Any]) -> None:
-    """Raise `Failed` where this is not how the attack is to be answered."""
+    """Raise `Failed` if this is not the expected answer to the attack."""
     errors = answer.get("errors") or []
     if attack.refused is None:
         if errors:
@@ -242,24 +242,24 @@ def check(name: str, attack: Attack, answer: dict[str, Any]) -> None:
         return
     told = errors[0]["extensions"] if errors else {}
     if attack.refused not in (told.get("limit"), told.get("code")):
-        raise Failed(f"{name} is to be refused for {attack.refused}: {str(answer)[:300]}")
+        raise Failed(f"{name} was not refused for {attack.refused}: {str(answer)[:300]}")
 
 
 def _attacked(target: Target, name: str, attack: Attack, send: Send) -> float:
-    """The longest that one of several attackers waited for its refusal, in seconds."""
+    """The longest wait of several attackers for a refusal, in seconds."""
     waited: list[float] = []
     wrong: list[Exception] = []
 
     def attacker() -> None:
         try:
             for _ in range(TURNS):
-                # Each a document of its own, or only the first would be read.
+                # Each query is a new document; otherwise only the first would be parsed.
                 query = f"{attack.query} #{secrets.token_hex(4)}"
                 fresh = Attack(query, attack.refused, attack.variables)
                 answer, seconds = send(target, fresh)
                 check(name, attack, answer)
                 waited.append(seconds)
-        except Exception as error:  # noqa: BLE001 - told by the thread that waits
+        except Exception as error:  # noqa: BLE001 - raised again by the waiting thread
             wrong.append(error)
 
     threads = [threading.Thread(target=attacker) for _ in range(ATTACKERS)]
@@ -273,7 +273,7 @@ def _attacked(target: Target, name: str, attack: Attack, send: Send) -> float:
 
 
 def attack_all(target: Target, only: str = "") -> None:
-    """Print what each attack took, and what it cost the canary."""
+    """Print how long each attack took, and how long the canary waited."""
     print(f"\nLongest wait in ms, of {ATTACKERS} attackers at once / of the canary beside them\n")
     print(f"{'':40}" + "".join(f"{name:>17}" for name in TRANSPORTS))
     with _beside(target.port) as longest:
@@ -288,14 +288,14 @@ def attack_all(target: Target, only: str = "") -> None:
             print(f"{name:40}" + "".join(f"{cell:>17}" for cell in cells), flush=True)
 
 
-# --- telling by time -----------------------------------------------------------------------------
+# --- timing attacks ------------------------------------------------------------------------------
 
 _ERRORS: Final = "{ errors { code } }"
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A question about something, which is hidden from who asks or is not there."""
+    """A query for an object that is hidden from the client, or that does not exist."""
 
     query: str
     hidden: list[dict[str, Any]]
@@ -303,7 +303,7 @@ class Secret:
 
 
 def _secrets(target: Target) -> dict[str, Secret]:
-    """Questions of a stranger's."""
+    """Queries by a user who has no access."""
     found = target.ask("{ tasks(first: 100) { nodes { id key project { id } } } }")
     tasks = [node for node in found["tasks"]["nodes"] if node["project"]]
 
@@ -353,7 +353,7 @@ def _secrets(target: Target) -> dict[str, Secret]:
 
 
 def tell_by_time(target: Target, rounds: int) -> None:
-    """Print by how much hidden and missing differ, and by how much answers differ anyway."""
+    """Print how much hidden and missing objects differ, and how much answers vary anyway."""
     register = (
         "mutation ($name: String!) { userRegister(input: {username: $name, email: "
         '"stranger@example.com", password: "a stranger comes by"}) { accessToken } }'
@@ -364,7 +364,7 @@ def tell_by_time(target: Target, rounds: int) -> None:
     print(f"{'':24}{'hidden':>9}{'missing':>9}{'difference':>12}{'spread':>9}")
     for question, secret in _secrets(target).items():
         public = question in {"sessionCreate", "passwordResetRequest"}
-        # Passwords are compared slowly on purpose.
+        # Comparing passwords is slow by design.
         turns = rounds // 10 if question == "sessionCreate" else rounds
         series: dict[str, list[float]] = {"hidden": [], "missing": []}
         for turn in range(turns):

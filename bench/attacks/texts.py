@@ -1,9 +1,8 @@
-"""Hostile texts: every place of the schema where a client may write one, and every form of it.
+"""Hostile texts: every form of text in every position of the schema that accepts one.
 
-Positions are found by walking the schema, so that a new field is attacked as soon as it is there. A
-request goes through the whole application, without a socket between, and what is measured is the
-longest that the event loop stood still for it: in seconds of the processor, which do not depend on
-what else the machine does.
+Positions are found by walking the schema, so that a new field is included automatically. A request
+goes through the whole application, without a socket in between. Measured is the longest time for
+which it blocked the event loop, in seconds of processor time, which do not depend on other load.
 """
 
 from __future__ import annotations
@@ -40,13 +39,13 @@ from db import migrate
 from db.embedded import EmbeddedPostgres
 from settings import load_settings
 
-# Stands in a request for the text.
+# The placeholder for the text in a request.
 HERE: Final = "HERE"
-# What is left of a body for a text, besides the document that brings it.
+# The bytes that a body has for the text, besides its document.
 SIZE: Final = 990_000
 _VALUES: Final[dict[str, Any]] = {
     "String": "text",
-    # Of no object; `Position.body` puts in the ids of objects that are there.
+    # A placeholder; `Position.body` replaces it with the id of an existing object.
     "ID": "ID",
     "Int": 1,
     "Float": 1.0,
@@ -58,7 +57,7 @@ _VALUES: Final[dict[str, Any]] = {
 
 
 def _repeated(unit: str) -> Callable[[int], str]:
-    """So often that it takes so many bytes of JSON."""
+    """A function that repeats the unit up to a number of bytes of JSON."""
     length = len(json.dumps(unit, ensure_ascii=False).encode()) - 2
     return lambda size: unit * (size // length)
 
@@ -88,15 +87,15 @@ FORMS: Final[dict[str, Callable[[int], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place for a text: its name, and the request in which `HERE` stands for it."""
+    """A position for a text: its name, and the request with `HERE` as the placeholder."""
 
     name: str
     query: str
     variables: dict[str, Any]
 
     def body(self, text: str, ids: Mapping[str, str]) -> bytes:
-        """The request with the text. `ids` are those of objects by their nouns, so that it gets as
-        far as it can: an unknown object would be refused before a text is looked at.
+        """The request with the text. `ids`: ids of existing objects, by noun, since the server
+        would refuse an unknown object before it examines a text.
         """
         variables = _with_ids(self.variables, self.query, ids)
         template = json.dumps({"query": self.query, "variables": variables})
@@ -104,7 +103,7 @@ class Position:
 
 
 def _with_ids(value: Any, noun: str, ids: Mapping[str, str]) -> Any:
-    """A value with an id wherever one is wanted: by the field's name, or by the operation's."""
+    """The value with an id wherever one is needed: by the field's name, or the operation's."""
     if isinstance(value, dict):
         return {
             name: _with_ids(inner, name if name.endswith("Id") else noun, ids)
@@ -121,7 +120,7 @@ def _with_ids(value: Any, noun: str, ids: Mapping[str, str]) -> Any:
 
 
 def positions(schema: GraphQLSchema) -> list[Position]:
-    """Every argument and every input field with a value that can be written as text, once."""
+    """Every argument and input field whose value can be written as text, once."""
     seen: set[str] = set()
     found: list[Position] = []
     roots = {
@@ -140,12 +139,12 @@ def positions(schema: GraphQLSchema) -> list[Position]:
 
 
 def _ways(schema: GraphQLSchema) -> Iterator[tuple[tuple[str, ...], GraphQLObjectType]]:
-    """Each type below the root, with the shortest way to it that needs no argument."""
+    """Each type below the root, with the shortest path to it that needs no argument."""
     assert schema.query_type is not None
     known = {schema.query_type.name}
     waiting: list[tuple[tuple[str, ...], GraphQLObjectType]] = [((), schema.query_type)]
     for path, type_ in waiting:
-        # Rather by a list, which has something in it, than by one object that must be named.
+        # Lists first: a list contains objects, while a single object must be named.
         for name, field in sorted(type_.fields.items(), key=lambda one: "first" not in one[1].args):
             below = get_named_type(field.type)
             if not is_object_type(below) or below.name in known:
@@ -158,7 +157,7 @@ def _ways(schema: GraphQLSchema) -> Iterator[tuple[tuple[str, ...], GraphQLObjec
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A field, and the way to it."""
+    """A field, and the path to it."""
 
     kind: str
     path: tuple[str, ...]
@@ -167,7 +166,7 @@ class _Asked:
     field: GraphQLField
 
     def operation(self, given: set[str]) -> str:
-        """What asks for it with a variable for each of these arguments."""
+        """The operation that selects the field, with a variable for each of these arguments."""
         arguments = {one: self.field.args[one] for one in sorted(given)}
         declared = ", ".join(f"${one}: {argument.type}" for one, argument in arguments.items())
         passed = ", ".join(f"{one}: ${one}" for one in arguments)
@@ -197,7 +196,7 @@ def _of_field(asked: _Asked, seen: set[str]) -> Iterator[Position]:
 
 
 def _texts(name: str, type_: GraphQLInputType, seen: set[str]) -> Iterator[tuple[str, Any]]:
-    """The texts within a value: the name of each, and the smallest value that has it."""
+    """The texts in a value: the name of each, and the smallest value that contains it."""
     if is_non_null_type(type_):
         yield from _texts(name, type_.of_type, seen)
     elif is_list_type(type_):
@@ -206,7 +205,7 @@ def _texts(name: str, type_: GraphQLInputType, seen: set[str]) -> Iterator[tuple
     elif is_input_object_type(type_):
         for field_name, field in type_.fields.items():
             place = f"{type_.name}.{field_name}"
-            # All mutations have the one, and one function looks at it.
+            # All mutations have this field, and one function handles it.
             key = field_name if field_name == "idempotencyKey" else place
             if key in seen:
                 continue
@@ -247,7 +246,7 @@ def _value(type_: GraphQLInputType) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a request took: seconds in all, and the longest that the loop stood still."""
+    """The cost of a request: seconds in total, and the longest time the loop was blocked."""
 
     status: int
     seconds: float
@@ -256,20 +255,20 @@ class Taken:
 
 
 class Pauses:
-    """The longest that the event loop computed without a pause, in seconds of the processor."""
+    """Measures the longest time that the event loop was blocked, in seconds of processor time."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
         self.longest = 0.0
 
     async def __aenter__(self) -> Self:
-        """Begin to measure."""
+        """Start measuring."""
         self._task = asyncio.create_task(self._watch())
         await asyncio.sleep(0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Look a last time."""
+        """Measure a last time."""
         assert self._task is not None
         await asyncio.sleep(0)
         self._task.cancel()
@@ -292,8 +291,8 @@ async def send(
     query: bytes = b"",
     headers: dict[str, bytes] | None = None,
 ) -> Taken:
-    """One request to the application; its body comes in the pieces in which a socket has it. Of a
-    stream that opens, the client leaves after a second.
+    """Send one request to the application, with its body in the chunks of a socket. The client
+    leaves a stream after a second.
     """
     pieces = [body[start : start + 65_536] for start in range(0, len(body), 65_536)] or [b""]
     waiting = list(reversed(pieces))
@@ -367,7 +366,7 @@ _TASK: Final = (
 
 
 class Attacker:
-    """Somebody who is signed in, has one object of each kind, and means harm."""
+    """An attacker who is signed in and has one object of each kind."""
 
     def __init__(self, app: ASGIApp, authorization: str) -> None:
         self._app = app
@@ -375,13 +374,13 @@ class Attacker:
         self._ids: dict[str, str] = {}
 
     async def prepare(self) -> None:
-        """Make the objects."""
+        """Create the objects."""
         project = await self._made(_PROJECT)
         task = await self._made(_TASK, project=project)
         made = {"project": project, "task": task}
         for noun, query in _MADE.items():
             made[noun] = await self._made(query, **({"task": task} if "$task" in query else {}))
-        # An operation begins with its noun, a field of an id ends with it: the longest one first.
+        # An operation begins with its noun, and the name of an id contains it; longest noun first.
         for noun in sorted(made, key=len, reverse=True):
             self._ids[noun] = self._ids[noun[0].upper() + noun[1:]] = made[noun]
 
@@ -397,7 +396,7 @@ class Attacker:
         return id_
 
     async def attack(self, position: Position, text: str) -> Taken:
-        """Send the text there. Raises `Failed` where that ends in a fault."""
+        """Send the text in this position. Raises `Failed` if that causes an internal error."""
         body = position.body(text, self._ids)
         accept = b"text/event-stream" if position.query.startswith("subscription") else b"*/*"
         headers = {**self._headers, "accept": accept}
@@ -408,7 +407,7 @@ class Attacker:
 
 
 async def attack_with_texts(environment: Mapping[str, str], only: str = "") -> None:
-    """Print for each place the form that stopped the loop for longest, and the longest time."""
+    """Print for each position the form that blocked the loop longest, and the longest request."""
     with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
         settings = load_settings(
             {
@@ -426,7 +425,7 @@ async def attack_with_texts(environment: Mapping[str, str], only: str = "") -> N
             token = json.loads(registered.answer)["data"]["userRegister"]["accessToken"]
             attacker = Attacker(app, f"Bearer {token}")
             await attacker.prepare()
-            print(f"{'loop ms':>9}{'ms':>9}  place, form of the text")
+            print(f"{'loop ms':>9}{'ms':>9}  position, form of the text")
             for position in positions(app.runtime.executor.schema):
                 if only in position.name:
                     await _print_worst(attacker, position)

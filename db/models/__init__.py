@@ -1,4 +1,4 @@
-"""The tables, one file a noun. Importing this package makes the metadata complete."""
+"""The tables, one file per noun. Importing this package completes the metadata."""
 
 from db.models.account_code import AccountCode, CodePurpose, EmailUndo
 from db.models.api_key import ApiKey

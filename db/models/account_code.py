@@ -1,4 +1,4 @@
-"""What is sent by mail to prove who somebody is."""
+"""Codes and links sent by mail to verify an address or a person."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from db.base import Base, Identified, Ordered
 
 
 class CodePurpose(IntEnum):
-    """What a code is good for."""
+    """What a code allows its recipient to do."""
 
     PASSWORD_RESET = 10
     EMAIL = 20
 
 
 class AccountCode(Identified, Base):
-    """What was sent to a user for a purpose last; the link and the digits follow from the id
+    """The latest code sent to a user for a purpose; link and digits are derived from the id
     (`auth.codes`).
 
-    Whoever asks again gets others, and the former are worth nothing.
+    A new request replaces the code, which invalidates the previous one.
     """
 
     __tablename__ = "account_codes"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     purpose: Mapped[CodePurpose] = mapped_column(Ordered(CodePurpose))
-    # The address that it was sent to, and that it verifies.
+    # The address that the code was sent to and verifies.
     email: Mapped[str]
-    # How often a wrong code was given.
+    # How often a wrong code was entered.
     tries: Mapped[int] = mapped_column(SmallInteger, default=0)
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
@@ -41,15 +41,15 @@ class AccountCode(Identified, Base):
 
 
 class EmailUndo(Identified, Base):
-    """A change of a user's address that the former address can undo, by a link made from the id.
+    """A change of a user's address that the previous address can undo, by a link made from the id.
 
-    Until then nobody else can have the former address, or it could not be given back.
+    Until the link expires, no other user can take the previous address.
     """
 
     __tablename__ = "email_undos"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    # The former address.
+    # The previous address.
     email: Mapped[str]
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)

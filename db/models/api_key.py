@@ -1,4 +1,4 @@
-"""Keys for programs."""
+"""API keys for programs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from db.models.user import User
 
 
 class ApiKey(Versioned, Base):
-    """A key acts as its user, within its scopes. The key itself is not stored, only its SHA-256."""
+    """A key acts as its user, within its scopes. Only its SHA-256 is stored, not the key itself."""
 
     __tablename__ = "api_keys"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str]
-    # How the key begins, by which people tell their keys apart.
+    # The beginning of the key, by which users recognize it.
     prefix: Mapped[str]
     hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     scopes: Mapped[list[str]]
-    # The projects that it is restricted to; null for none. Those that are gone match nothing.
+    # The projects that the key is restricted to; null for no restriction. A deleted one matches
+    # nothing.
     project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     expires_at: Mapped[dt.datetime | None]
     last_used_at: Mapped[dt.datetime | None]

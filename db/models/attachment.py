@@ -1,4 +1,4 @@
-"""Files that hang on tasks, and the files themselves."""
+"""Attachments of tasks, and the stored files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from db.models.user import User
 
 
 class StoredFile(Identified, Base):
-    """A place in the store of files, written before any bytes are.
+    """A file in the file store; the row is written before any bytes are.
 
-    Something refers to it (an attachment, a user's picture), or will until `expires_at`. A row
-    that nothing refers to after that is an upload that came to nothing or a file whose owner went;
-    the sweep removes its bytes and the row.
+    Another row refers to it (an attachment, a user's picture), or will do so before `expires_at`.
+    After that, a row without a reference is an upload that was not completed or a file whose owner
+    was deleted; the sweep removes its bytes and the row.
 
-    An upload in two steps (`attachmentUploadStart`) says its task, name and size when it starts;
-    what arrived is written beside it.
+    An upload in two steps (`attachmentUploadStart`) states its task, name and size at the start;
+    other columns hold what arrived.
     """
 
     __tablename__ = "stored_files"
@@ -29,13 +29,13 @@ class StoredFile(Identified, Base):
     uploader_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
-    # Not CASCADE: the row has to outlive its task until the bytes are gone.
+    # Not CASCADE: the row must outlive its task until the bytes are deleted.
     task_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("tasks.id", ondelete="SET NULL"), index=True
     )
     filename: Mapped[str | None]
     size: Mapped[int | None]
-    # When somebody began to send the bytes, and when all of them were kept.
+    # When a client began to send the bytes, and when all of them were stored.
     claimed_at: Mapped[dt.datetime | None]
     stored_at: Mapped[dt.datetime | None]
     content_type: Mapped[str | None]
@@ -44,7 +44,7 @@ class StoredFile(Identified, Base):
 
 
 class Attachment(Identified, Base):
-    """A file on a task. It never changes: another version is another attachment."""
+    """A file on a task. It never changes: a new version is a new attachment."""
 
     __tablename__ = "attachments"
 

@@ -1,4 +1,4 @@
-"""What people say about a task, and what they had said before they changed it."""
+"""Comments on tasks, their earlier versions, and mentions in them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from db.models.user import User
 
 
 class Comment(Versioned, Base):
-    """A comment on a task, or an answer to one; threads are one level deep.
+    """A comment on a task, or a reply to a comment; threads are one level deep.
 
-    A comment that is deleted while it has answers stays as a placeholder: without a text, without
-    its history, `removed_at` set. It goes with its last answer.
+    A comment that is deleted while it has replies stays as a placeholder, without its text and
+    history and with `removed_at` set. It is deleted with its last reply.
     """
 
     __tablename__ = "comments"
@@ -27,12 +27,12 @@ class Comment(Versioned, Base):
     author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"))
     body: Mapped[str]
-    # What `domain.markdown` makes of the body, and the version of it that did; 0: not rendered yet.
+    # The body rendered by `domain.markdown`, and the renderer's version; 0: not rendered yet.
     body_html: Mapped[str] = mapped_column(default="", server_default="")
     body_text: Mapped[str] = mapped_column(default="", server_default="")
     rendered_version: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     edited_at: Mapped[dt.datetime | None]
-    # Not `deleted_at`, which would hide the placeholder as a row in the trash.
+    # Not `deleted_at`, which would hide the placeholder like a row in the trash.
     removed_at: Mapped[dt.datetime | None]
     search: Mapped[Any] = search_vector("taskloom_search_comment(body)")
 
@@ -41,7 +41,7 @@ class Comment(Versioned, Base):
     parent: Mapped[Comment | None] = relationship(
         lazy="raise", remote_side="Comment.id", back_populates="replies"
     )
-    # The database deletes what hangs on a comment; the session need not know of it.
+    # The database deletes these with the comment; the session need not load them.
     replies: Mapped[list[Comment]] = relationship(
         lazy="raise", back_populates="parent", passive_deletes="all"
     )
@@ -64,13 +64,13 @@ class Comment(Versioned, Base):
 
 
 class CommentRevision(Identified, Base):
-    """A text that a comment had before it was edited."""
+    """A comment's text before an edit."""
 
     __tablename__ = "comment_revisions"
 
     comment_id: Mapped[UUID] = mapped_column(ForeignKey("comments.id", ondelete="CASCADE"))
     body: Mapped[str]
-    # When this text was written, and when another took its place.
+    # When this text was written, and when it was replaced.
     written_at: Mapped[dt.datetime]
     replaced_at: Mapped[dt.datetime]
 
@@ -82,7 +82,7 @@ class CommentRevision(Identified, Base):
 
 
 class CommentMention(Base):
-    """A person named by `@username` in a comment, who saw the task when it was written."""
+    """A user named by `@username` in a comment who could see the task when it was written."""
 
     __tablename__ = "comment_mentions"
 

@@ -1,4 +1,4 @@
-"""Devices that push messages go to."""
+"""Devices that receive push messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db.models.user import User
 
 
 class Platform(Enum):
-    """What a device runs."""
+    """The platform of a device."""
 
     ANDROID = "ANDROID"
     IOS = "IOS"
@@ -22,10 +22,10 @@ class Platform(Enum):
 
 
 class Device(Identified, Base):
-    """A push token of one app on one device. It belongs to whoever signed in there last.
+    """A push token of one app on one device. It belongs to the user who signed in there last.
 
-    Of a browser that is reached by Web Push the token is its endpoint, and there are keys with
-    which messages to it are encrypted (base64url).
+    For a browser, reached by Web Push, the token is its endpoint, and messages are encrypted with
+    its keys (base64url).
     """
 
     __tablename__ = "devices"
@@ -37,7 +37,7 @@ class Device(Identified, Base):
     auth: Mapped[str | None]
     name: Mapped[str | None]
     created_at: Mapped[dt.datetime]
-    # When the app last said that the token is the present one.
+    # When the app last registered the token as its current one.
     seen_at: Mapped[dt.datetime]
 
     user: Mapped[User] = relationship(lazy="raise")

@@ -1,4 +1,4 @@
-"""The append-only log of what happened. See `events.log` for how it is read."""
+"""The append-only event log. See `events.log` for how it is read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Xid8(UserDefinedType[int]):
 
 
 class Event(Base):
-    """One change by one actor. No foreign keys: the log outlives what it speaks of."""
+    """One change by one actor. No foreign keys: the log outlives the objects that it refers to."""
 
     __tablename__ = "events"
 
-    # The order of reading is (xid, position); the id is what clients know.
+    # Read in the order (xid, position); clients only see the id.
     position: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     xid: Mapped[int] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
     id: Mapped[UUID] = mapped_column(unique=True)
@@ -43,15 +43,15 @@ class Event(Base):
     ip: Mapped[str | None]
     subject_type: Mapped[str]
     subject_id: Mapped[UUID]
-    # The task that a subject hangs on (a task is its own), and the project.
+    # The task that the subject belongs to (for a task, itself), and the project.
     task_id: Mapped[UUID | None]
     project_id: Mapped[UUID | None]
-    # People who may read this event whatever the access rules say of the subject
-    # (the one who just lost access; oneself for account matters).
+    # Users who may read this event regardless of the access rules for its subject: a user who
+    # just lost access, or the user whose account it is about.
     audience: Mapped[list[UUID]] = mapped_column(
         ARRAY(PgUUID(as_uuid=True)), server_default=text("'{}'")
     )
-    # [{"field": name, "from": value, "to": value}], names as in the schema.
+    # [{"field": name, "from": value, "to": value}], with the schema's names.
     changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
 
     __table_args__ = (
@@ -66,12 +66,12 @@ class Event(Base):
 
 
 class LogEpoch(Base):
-    """One row: which life of the log cursors belong to. A restore from a dump begins another."""
+    """One row: the epoch that cursors of the log belong to. Restoring a dump begins a new one."""
 
     __tablename__ = "log_epoch"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     epoch: Mapped[UUID]
-    # The server's own identifier when the epoch began: another one means that the data was
-    # restored elsewhere, where transaction ids start afresh.
+    # The server's identifier when the epoch began. A different one means that the data was
+    # restored on another server, where transaction ids start again.
     system_identifier: Mapped[str]

@@ -1,4 +1,4 @@
-"""Keys under which a mutation was done already."""
+"""Idempotency keys of mutations that were executed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from db.base import Base
 
 
 class IdempotencyKey(Base):
-    """Written in the transaction of the change; a repeat within 24 hours finds it."""
+    """Written in the transaction of the change; a repeat within 24 hours finds the row."""
 
     __tablename__ = "idempotency_keys"
 
-    # Who: the user's id, or the address for the signed-out.
+    # The user's id, or the IP address of a client that is not signed in.
     scope: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     mutation: Mapped[str]
     # Keyed hash (HMAC-SHA-256) of the mutation's canonical input, without the idempotency key.
     input_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    # What the payload referred to: {field: id or plain value}, secrets left out.
+    # The payload's references: {field: id or plain value}, without secrets.
     result: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[dt.datetime] = mapped_column(index=True)

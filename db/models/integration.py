@@ -1,4 +1,4 @@
-"""Integrations: a project connected with another service, and what is known of its things there."""
+"""Integrations: projects connected to other services, and links to the objects there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from db.models.project import Project
 
 
 class Connector(IntEnum):
-    """The services that there are connectors for."""
+    """The services that have a connector."""
 
     GITHUB = 1
     SLACK = 2
 
 
 class IntegrationStatus(IntEnum):
-    """Whether an integration is at work."""
+    """Whether an integration is active."""
 
     ACTIVE = 1
     PAUSED = 2
@@ -32,33 +32,33 @@ class IntegrationStatus(IntEnum):
 
 
 class Integration(Versioned, Base):
-    """A project and its counterpart elsewhere; what it does, it does with its user's rights."""
+    """A project connected to another service. The integration acts with its user's rights."""
 
     __tablename__ = "integrations"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    # The key that made it or changed it last; null if its user did, with a session.
+    # The API key that created it or changed it last; null if its user did so in a session.
     api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     connector: Mapped[Connector] = mapped_column(Ordered(Connector))
-    # By the connector's names (`domain.integrations.integration`); nothing in it is secret.
+    # Under the connector's names (`domain.integrations.integration`); contains no secrets.
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    # Sealed (`auth.encryption`).
+    # Encrypted (`auth.encryption`).
     credentials: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[IntegrationStatus] = mapped_column(Ordered(IntegrationStatus))
-    # When a synchronisation was last complete, and what went wrong since.
+    # When a synchronization last completed, and the error since then.
     last_sync_at: Mapped[dt.datetime | None]
     last_error: Mapped[str | None]
-    # What of the other service a project can be connected with but once; null where that is all
-    # the same.
+    # The target in the other service, to which a project can be connected only once; null if
+    # several connections are allowed.
     target: Mapped[str | None]
-    # The same by the other service's own id, which stays where it is renamed; null until known.
+    # The target by the other service's own id, which survives a rename; null until known.
     external_id: Mapped[str | None]
-    # Until when the other service wants no requests.
+    # No requests are sent before this time, as the other service demanded.
     wait_until: Mapped[dt.datetime | None]
-    # How far the synchronisation has come: the connector's own, so that a killed one goes on.
+    # The connector's progress in a synchronization, so that one that was killed can resume.
     progress: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
-    # Where the log stood when it was connected or last switched on: it is told what came after.
+    # The log's position when it was connected or last enabled; it receives only later events.
     since_position: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
     project: Mapped[Project] = relationship(lazy="raise")
@@ -76,40 +76,40 @@ class Integration(Versioned, Base):
 
 
 class ExternalLink(Identified, Base):
-    """A thing of a project and the one elsewhere that it stands for.
+    """A link between an object of a project and its counterpart in the other service.
 
-    It outlives its integration, so that whoever connects the same again imports nothing twice.
+    It outlives its integration, so that a new connection to the same target imports nothing twice.
     """
 
     __tablename__ = "external_links"
 
-    # Null while the two are not connected.
+    # Null while project and target are not connected.
     integration_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("integrations.id", ondelete="SET NULL")
     )
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    # The server that `external_id` is an id of; it stays when the thing is renamed or moved.
+    # The server that `external_id` belongs to. The id survives a rename or a move of the object.
     source: Mapped[str]
     kind: Mapped[str]
     external_id: Mapped[str]
-    # The number in the connected repository; null elsewhere.
+    # The number in the connected repository; null for other services.
     number: Mapped[int | None]
-    # The address of what was moved elsewhere on the same server; null where it follows from the
-    # repository and the number.
+    # The address of an object that was moved to another place on the same server; null if it
+    # follows from the repository and the number.
     url: Mapped[str | None]
-    # Its page for people.
+    # Its web page.
     page_url: Mapped[str | None]
-    # No foreign key: what was deleted here for good must not be imported again. Null while it
-    # could not be imported.
+    # No foreign key: an object that was deleted here for good must not be imported again. Null
+    # until the object could be imported.
     local_id: Mapped[UUID | None]
-    # What the other service said last, or was told: only what differs from it has changed there.
+    # The state last received from or sent to the other service: a difference is a change there.
     seen: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    # Why it is not as it is on the other side, and since when; null if nothing is wrong.
+    # Why the two sides differ, and since when; null if they agree.
     problem: Mapped[str | None]
     problem_at: Mapped[dt.datetime | None]
-    # When it is read, and told, once more by itself; null where that is not needed, or of no use.
+    # When to retry reading and sending it; null if a retry is not needed or useless.
     retry_at: Mapped[dt.datetime | None]
-    # When the other service was last told of it, by the clock of the database.
+    # When it was last sent to the other service, by the database's clock.
     written_at: Mapped[dt.datetime | None]
 
     integration: Mapped[Integration | None] = relationship(lazy="raise", back_populates="problems")

@@ -1,8 +1,8 @@
-"""The queue of work behind the scenes, and how far each consumer of the event log has come.
+"""The queue of background jobs, and the progress of each consumer of the event log.
 
-A job is *due* at `due_at`. Taking it puts that off to the end of a lease, and the worker that runs
-it puts it off further while it lives; so a job whose worker was killed is due again by itself, and
-one index finds both what waits and what was left behind. See `jobs.queue`.
+A job is *due* at `due_at`. Claiming it moves that to the end of a lease, and the worker that runs
+it extends the lease while it is alive. So a job whose worker was killed becomes due again by
+itself, and one index finds both waiting and abandoned jobs. See `jobs.queue`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from db.models.event import Xid8
 
 
 class JobState(IntEnum):
-    """What has become of a job."""
+    """The state of a job."""
 
     WAITING = 1
     RUNNING = 2
@@ -29,15 +29,15 @@ class JobState(IntEnum):
 
 
 class Job(Identified, Base):
-    """One piece of work, by the name of its handler."""
+    """One job, with the name of its handler."""
 
     __tablename__ = "jobs"
 
     name: Mapped[str]
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
-    # While a job of this key waits for its first attempt, no other one is queued.
+    # While a job with this key waits for its first attempt, no other is queued.
     key: Mapped[str | None]
-    # Whether the key holds for longer, until the job is done or given up.
+    # Whether the key holds until the job has finished or was given up.
     one_at_a_time: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     # Whether it was queued again while it ran.
     again: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
@@ -45,7 +45,7 @@ class Job(Identified, Base):
     created_at: Mapped[dt.datetime]
     due_at: Mapped[dt.datetime]
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
-    # The process that runs it, or ran it last.
+    # The process that runs the job, or ran it last.
     worker: Mapped[str | None]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -65,7 +65,7 @@ class Job(Identified, Base):
             unique=True,
             postgresql_where=text("state <= 2 AND one_at_a_time"),
         ),
-        # For those that come first, which are looked for among all others.
+        # For jobs with priority, which workers look for before all others.
         Index(
             "ix_jobs_name_due_at_id", "name", "due_at", "id", postgresql_where=text("state <= 2")
         ),
@@ -77,9 +77,9 @@ class Job(Identified, Base):
 
 
 class LogConsumer(Base):
-    """One reader of the event log that must miss nothing, and the place up to which it has acted.
+    """A reader of the event log that must not miss an event, and the position that it has reached.
 
-    The place moves in the transaction of what was done about the events before it.
+    The position moves in the same transaction as the work on the events before it.
     """
 
     __tablename__ = "log_consumers"
@@ -90,12 +90,12 @@ class LogConsumer(Base):
 
 
 class Worker(Base):
-    """A process that does the work, seen every few seconds while it lives."""
+    """A process that runs jobs; it updates its row every few seconds while it is alive."""
 
     __tablename__ = "workers"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[dt.datetime]
     seen_at: Mapped[dt.datetime]
-    # How many destinations it leaves alone because they hang, by kind (`jobs.bulkheads`).
+    # How many destinations it suspends because they hang, by kind (`jobs.bulkheads`).
     circuits: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))

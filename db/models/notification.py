@@ -1,4 +1,4 @@
-"""What people are told of, and by which ways they want to be told."""
+"""Notifications, and each user's preferences for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db.models.user import User
 
 
 class NotificationKind(IntEnum):
-    """Why somebody is told."""
+    """The reason for a notification."""
 
     TASK_SHARED_WITH_ME = 1
     TASK_ASSIGNED_TO_ME = 2
@@ -30,7 +30,7 @@ class NotificationKind(IntEnum):
 
 
 class Channel(Enum):
-    """A way to somebody."""
+    """A channel that notifications are sent through."""
 
     IN_APP = "in_app"
     EMAIL = "email"
@@ -38,17 +38,17 @@ class Channel(Enum):
 
 
 class Notification(Identified, Base):
-    """Something that one person is told once, by up to three ways.
+    """A notification of one user, sent once through up to three channels.
 
-    It stands in the inbox where `in_app` is set. A mail tells of all that waits for it about one
-    task: `email` says that this does, and `mail_id` by which mail it was told.
+    It is in the inbox if `in_app` is set. One mail covers all notifications about a task that wait
+    to be mailed: `email` marks those, and `mail_id` is the mail that covered this one.
     """
 
     __tablename__ = "notifications"
 
     recipient_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     kind: Mapped[NotificationKind] = mapped_column(Ordered(NotificationKind))
-    # The event of the log that it tells of; no foreign key, since the log may be pruned.
+    # The event that it is about; no foreign key, since the log may be pruned.
     event_id: Mapped[UUID | None]
     actor_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), index=True
@@ -59,7 +59,7 @@ class Notification(Identified, Base):
     comment_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("comments.id", ondelete="CASCADE"), index=True
     )
-    # For what has no task to speak for it.
+    # For a notification without a task.
     message: Mapped[str | None]
     created_at: Mapped[dt.datetime]
     read_at: Mapped[dt.datetime | None]
@@ -72,7 +72,7 @@ class Notification(Identified, Base):
     task: Mapped[Task | None] = relationship(lazy="raise")
 
     __table_args__ = (
-        # However often an event is acted on, nobody is told twice.
+        # An event that is processed again does not notify a user twice.
         UniqueConstraint("event_id", "recipient_id", "kind"),
         Index("ix_notifications_recipient_id_created_at_id", "recipient_id", "created_at", "id"),
         Index(
@@ -92,13 +92,13 @@ class Notification(Identified, Base):
 
 
 class NotificationPreferences(Versioned, Base):
-    """What one person has chosen; its id is the person's. Who has no row has chosen nothing."""
+    """One user's preferences; the id is the user's. A user without a row has the defaults."""
 
     __tablename__ = "notification_preferences"
 
     id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     email_enabled: Mapped[bool] = mapped_column(default=True)
-    # {"TASK_COMPLETED": {"email": true}}: only what differs from the default of the kind.
+    # {"TASK_COMPLETED": {"email": true}}: only what differs from the kind's default.
     choices: Mapped[dict[str, dict[str, bool]]] = mapped_column(
         JSONB, default=dict, server_default=text("'{}'")
     )

@@ -1,4 +1,4 @@
-"""Projects and who works on them."""
+"""Projects and their members."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Role(IntEnum):
-    """What a member may do; each role may do all that the lower ones may."""
+    """What a member may do; each role includes the rights of the lower ones."""
 
     VIEWER = 10
     EDITOR = 20
@@ -40,9 +40,9 @@ class Project(Versioned, Base):
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     # The last number given to a task; tasks are addressed as KEY-number.
     last_number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    # Time entries that began before this day (in UTC) cannot be changed any more.
+    # Time entries before this day, in their user's time zone, can no longer be changed.
     time_locked_before: Mapped[dt.date | None]
-    # Whether a person's time entries in this project may overlap others of theirs.
+    # Whether a user's time entries in this project may overlap the same user's other entries.
     allow_overlaps: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     archived_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None] = mapped_column(index=True)
@@ -64,7 +64,7 @@ class Project(Versioned, Base):
 
 
 class ProjectMember(Versioned, Base):
-    """One person's role in one project."""
+    """One user's role in one project."""
 
     __tablename__ = "project_members"
 

@@ -1,4 +1,4 @@
-"""Reminders, and of which due dates people have been told."""
+"""Reminders, and the due dates that users were notified of."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from db.models.user import User
 
 
 class RuleKind(IntEnum):
-    """By what a reminder is set."""
+    """The kind of rule that sets a reminder's times."""
 
     DUE = 1
     START = 2
@@ -29,7 +29,7 @@ class RuleKind(IntEnum):
 
 
 class ReminderChannel(Enum):
-    """A way by which a reminder reaches its owner."""
+    """A channel through which a reminder is sent to its owner."""
 
     IN_APP = "IN_APP"
     EMAIL = "EMAIL"
@@ -38,10 +38,10 @@ class ReminderChannel(Enum):
 
 
 class Reminder(Versioned, Base):
-    """Tells one person of something at times that they chose; seen by nobody else.
+    """Notifies one user at times that they chose; no other user can see it.
 
-    `next_run_at` is null while it is off and when nothing is to come. The worker claims those
-    whose time has come by it.
+    `next_run_at` is null while the reminder is off, and after its last time. The worker finds due
+    reminders by it.
     """
 
     __tablename__ = "reminders"
@@ -55,11 +55,11 @@ class Reminder(Versioned, Base):
     )
     message: Mapped[str | None]
     kind: Mapped[RuleKind] = mapped_column(Ordered(RuleKind))
-    # What the kind leaves open; see `domain.tasks.schedule.to_json`.
+    # The rule's parameters, depending on the kind; see `domain.tasks.schedule.to_json`.
     rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     channels: Mapped[list[str]]
     enabled: Mapped[bool] = mapped_column(default=True)
-    # Why the server turned it off.
+    # Why the server disabled it.
     disabled_reason: Mapped[str | None]
     next_run_at: Mapped[dt.datetime | None]
     last_run_at: Mapped[dt.datetime | None]
@@ -83,7 +83,7 @@ class Reminder(Versioned, Base):
 
 
 class DueNotice(Base):
-    """The due date of which somebody was told last that it is near; one row a task."""
+    """The due date that a TASK_DUE_SOON notification was last sent for; one row per task."""
 
     __tablename__ = "due_notices"
 

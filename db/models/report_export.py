@@ -1,4 +1,4 @@
-"""Reports made into files, behind the scenes."""
+"""Reports exported to files, in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db.models.user import WeekDay
 
 
 class ExportFormat(IntEnum):
-    """What kind of file."""
+    """The file format of an export."""
 
     CSV = 10
     JSON = 20
@@ -24,7 +24,7 @@ class ExportFormat(IntEnum):
 
 
 class ExportState(IntEnum):
-    """How far an export is."""
+    """The state of an export."""
 
     QUEUED = 10
     RUNNING = 20
@@ -35,21 +35,21 @@ class ExportState(IntEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be done."""
+        """Whether the export has ended."""
         return self > ExportState.RUNNING
 
 
 class ReportExport(Versioned, Base):
-    """A report that a worker writes into a file, which is kept for a day.
+    """A report that a worker writes to a file, which is kept for a day.
 
-    The file has a row of `stored_files` whose end is the export's, so that it is swept like all
-    files that nothing needs any more.
+    The file's row in `stored_files` expires with the export, so that it is swept like every other
+    file that is no longer needed.
     """
 
     __tablename__ = "report_exports"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    # As the client sent it: a TimeReportFilter in JSON, or null.
+    # As the client sent it: a TimeReportFilter as JSON, or null.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     group_by: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     timezone: Mapped[str]
@@ -58,9 +58,9 @@ class ReportExport(Versioned, Base):
     # Whether the file begins with a byte order mark.
     bom: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     state: Mapped[ExportState] = mapped_column(Ordered(ExportState), default=ExportState.QUEUED)
-    # In per cent.
+    # In percent.
     progress: Mapped[int] = mapped_column(SmallInteger, default=0)
-    # Why it failed, for a person.
+    # Why it failed, as shown to the user.
     reason: Mapped[str | None]
     file_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("stored_files.id", ondelete="SET NULL"), index=True
@@ -69,7 +69,7 @@ class ReportExport(Versioned, Base):
     size: Mapped[int | None]
     finished_at: Mapped[dt.datetime | None]
     expires_at: Mapped[dt.datetime | None]
-    # The rights that the file rests on (`domain.time.export_rows.rights`); NULL until there is one.
+    # The rights that the file depends on (`domain.time.export_rows.rights`); NULL before it exists.
     managed_project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
     seen_project_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
     seen_task_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))

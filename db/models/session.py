@@ -13,7 +13,7 @@ from db.models.user import User
 
 
 class Session(Versioned, Base):
-    """One login on one device. Revoking it ends every token that came of it."""
+    """One login on one device. Revoking it invalidates every token issued from it."""
 
     __tablename__ = "sessions"
 
@@ -32,7 +32,7 @@ class Session(Versioned, Base):
 
 
 class RefreshToken(Base):
-    """A link of a session's chain, by the SHA-256 of the token, which itself is not stored."""
+    """A refresh token in a session's chain. Only its SHA-256 is stored, not the token itself."""
 
     __tablename__ = "refresh_tokens"
 
@@ -42,13 +42,13 @@ class RefreshToken(Base):
     )
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
-    # Set when the token was exchanged for its successor; a later use is a reuse.
+    # Set when the token is exchanged for its successor; a later use is a reuse.
     used_at: Mapped[dt.datetime | None]
 
 
 class UsedStreamToken(Identified, Base):
-    """A stream token that opened its subscription, by its `jti`. Kept for longer than it would be
-    valid otherwise.
+    """A stream token that has opened its subscription, by its `jti`. Kept beyond the token's
+    lifetime.
     """
 
     __tablename__ = "used_stream_tokens"

@@ -1,4 +1,4 @@
-"""A task shown to somebody who is not in its project."""
+"""Tasks shared with users who are not members of the project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Permission(IntEnum):
 
 
 class TaskShare(Versioned, Base):
-    """One person's access to one task and its subtasks."""
+    """One user's access to one task and its subtasks."""
 
     __tablename__ = "task_shares"
 
@@ -39,7 +39,7 @@ class TaskShare(Versioned, Base):
     __table_args__ = (
         UniqueConstraint("task_id", "user_id"),
         Index("ix_task_shares_user_id_task_id", "user_id", "task_id"),
-        # The orderings that lists are paged by.
+        # For the orderings that lists are paged by.
         Index("ix_task_shares_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("ix_task_shares_task_id_created_at_id", "task_id", "created_at", "id"),
     )

@@ -1,4 +1,4 @@
-"""Tasks, the centre of it all."""
+"""Tasks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TaskStatus(IntEnum):
-    """Where a task stands."""
+    """The status of a task."""
 
     TODO = 10
     IN_PROGRESS = 20
@@ -40,12 +40,12 @@ class TaskStatus(IntEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether work is still to be done."""
+        """Whether the task is neither completed nor cancelled."""
         return self < TaskStatus.COMPLETED
 
 
 class TaskPriority(IntEnum):
-    """How much a task matters; sorts from NONE up to URGENT."""
+    """The priority of a task; sorts from NONE up to URGENT."""
 
     NONE = 0
     LOW = 10
@@ -55,7 +55,7 @@ class TaskPriority(IntEnum):
 
 
 class Task(Versioned, Base):
-    """A piece of work.
+    """A task.
 
     Subtasks nest at most three levels, so `parent_id` and `root_id` (the topmost ancestor) name
     all ancestors that a task can have; access rules need no recursion.
@@ -63,7 +63,7 @@ class Task(Versioned, Base):
 
     __tablename__ = "tasks"
 
-    # Neither a project nor a task is deleted for good while a task hangs on it (`domain.trash`).
+    # A project or a task is not deleted for good while tasks belong to it (`domain.trash`).
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
     number: Mapped[int | None]
     title: Mapped[str]
@@ -72,17 +72,17 @@ class Task(Versioned, Base):
     notes: Mapped[str | None]
     status: Mapped[TaskStatus] = mapped_column(Ordered(TaskStatus), default=TaskStatus.TODO)
     priority: Mapped[TaskPriority] = mapped_column(Ordered(TaskPriority), default=TaskPriority.NONE)
-    # The moment by which the task is due. For an all-day date it is the end of `due_on` in
-    # `due_timezone`, so that "overdue" and sorting need one column only.
+    # When the task is due. For an all-day date this is the end of `due_on` in `due_timezone`, so
+    # that "overdue" and sorting need only one column.
     due_at: Mapped[dt.datetime | None]
     due_on: Mapped[dt.date | None]
     due_timezone: Mapped[str | None]
     start_at: Mapped[dt.datetime | None]
     estimate_minutes: Mapped[int | None]
     tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
-    # The tags casefolded, in the same order: what filters and set semantics compare.
+    # The tags casefolded, in the same order; filters and the check for duplicates compare these.
     tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
-    # A rank string, compared byte by byte; see domain.tasks.ranks.
+    # A rank string, compared byte by byte; see `domain.tasks.ranks`.
     position: Mapped[str] = mapped_column(Text(collation="C"))
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     assignee_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
@@ -90,8 +90,8 @@ class Task(Versioned, Base):
     root_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id"))
     completed_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
-    # What was deleted to bring this task into the trash: itself, an ancestor, or its project.
-    # Restoring that brings back exactly what went with it.
+    # The object whose deletion moved this task to the trash: itself, an ancestor, or its project.
+    # Restoring that object restores exactly what was deleted with it.
     deleted_with: Mapped[UUID | None]
     search: Mapped[Any] = search_vector("taskloom_search_task(title, tags, description)")
 
@@ -106,7 +106,7 @@ class Task(Versioned, Base):
     subtasks: Mapped[list[Task]] = relationship(
         lazy="raise", foreign_keys=[parent_id], back_populates="parent"
     )
-    # The database deletes these with the task; the session need not know of them.
+    # The database deletes these with the task; the session need not load them.
     shares: Mapped[list[TaskShare]] = relationship(
         "TaskShare", lazy="raise", back_populates="task", passive_deletes="all"
     )
@@ -124,7 +124,7 @@ class Task(Versioned, Base):
         CheckConstraint("(project_id IS NULL) = (number IS NULL)", name="number_in_project"),
         CheckConstraint("parent_id IS NULL OR root_id IS NOT NULL", name="root_of_subtask"),
         Index("uq_tasks_project_id_number", "project_id", "number", unique=True),
-        # The orderings that lists are paged by, each ending with the id (the last key).
+        # For the orderings that lists are paged by; each ends with the id as the last key.
         Index("ix_tasks_project_id_created_at_id", "project_id", "created_at", "id"),
         Index("ix_tasks_project_id_position_id", "project_id", "position", "id"),
         Index("ix_tasks_created_at_id", "created_at", "id"),
@@ -141,5 +141,5 @@ class Task(Versioned, Base):
 
 
 def is_overdue(task: Any) -> ColumnElement[bool]:
-    """Due before now, and still open. An all-day task is overdue once its day is over."""
+    """Whether the task is open and was due before now; an all-day task, once its day is over."""
     return func.coalesce(and_(task.due_at <= func.now(), task.status < TaskStatus.COMPLETED), False)

@@ -1,7 +1,7 @@
-"""The time that people spend.
+"""Time entries.
 
-Moments are whole seconds, so that durations are whole numbers and every sum of parts is exactly
-the whole, however entries are split at midnights.
+Times are whole seconds, so that durations are whole numbers and the parts of an entry that is split
+at midnights add up exactly to the whole.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from db.models.project import Project
 from db.models.task import Task
 from db.models.user import User
 
-# Entries that last longer have to be forced, and so are few: they have an index of their own, by
-# which overlaps are found without looking at all that came before.
+# Longer entries must be forced, so there are few of them. They have an index of their own, so that
+# the search for overlaps need not read all earlier entries.
 LONG = "24 hours"
 
 
 class TimeEntry(Versioned, Base):
-    """A stretch of one person's time; a running timer while `ended_at` is null.
+    """A period of one user's time; a running timer while `ended_at` is null.
 
-    An entry belongs to a project: that of its task, unless the task was moved and was to leave its
-    entries behind (`domain.time.time_moves`). When the task or the project is deleted for good, the
-    entry stays with its user, without it.
+    An entry belongs to the project of its task, unless the task was moved without its entries
+    (`domain.time.time_moves`). When the task or the project is deleted for good, the entry keeps
+    its user and loses the reference.
     """
 
     __tablename__ = "time_entries"
@@ -51,13 +51,13 @@ class TimeEntry(Versioned, Base):
     description: Mapped[str | None]
     started_at: Mapped[dt.datetime] = mapped_column(TIMESTAMP(timezone=True, precision=0))
     ended_at: Mapped[dt.datetime | None] = mapped_column(TIMESTAMP(timezone=True, precision=0))
-    # For time that was given as a day and a duration: it counts on this day in every zone, and
-    # overlaps nothing, since nobody said when it was. `started_at` is then the day's midnight in
-    # the zone of its user, and says no more than the day does.
+    # For time entered as a day and a duration: it counts on this day in every time zone, and
+    # overlaps nothing, since its time of day is unknown. `started_at` is then midnight of that day
+    # in the user's time zone, which carries no further information.
     day: Mapped[dt.date | None]
     billable: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
-    # The tags casefolded, in the same order: what filters and groups compare.
+    # The tags casefolded, in the same order; filters and groups compare these.
     tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
 
     user: Mapped[User] = relationship(lazy="raise")
@@ -73,7 +73,7 @@ class TimeEntry(Versioned, Base):
             unique=True,
             postgresql_where=text("ended_at IS NULL"),
         ),
-        # The orderings that lists are paged by.
+        # For the orderings that lists are paged by.
         Index("ix_time_entries_started_at_id", "started_at", "id"),
         Index("ix_time_entries_user_id_started_at_id", "user_id", "started_at", "id"),
         Index("ix_time_entries_project_id_started_at_id", "project_id", "started_at", "id"),
@@ -89,12 +89,12 @@ class TimeEntry(Versioned, Base):
 
 
 def ends(entry: Any) -> ColumnElement[dt.datetime]:
-    """When an entry ends; for a running one, this second."""
+    """When an entry ends; for a running one, the current second."""
     return func.coalesce(entry.ended_at, func.date_trunc(literal("second", Text()), func.now()))
 
 
 def seconds(entry: Any) -> ColumnElement[int]:
-    """How long an entry is, in whole seconds; a running one counts up to now."""
+    """The duration of an entry in whole seconds; a running one counts up to now."""
     return func.greatest(
         cast(func.date_part(literal("epoch", Text()), ends(entry) - entry.started_at), BigInteger),
         0,

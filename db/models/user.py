@@ -1,4 +1,4 @@
-"""People."""
+"""Users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WeekDay(IntEnum):
 
 
 class User(Versioned, Base):
-    """A person. A deleted user stays as a nameless row, so that what they wrote keeps an author."""
+    """A user. A deleted user stays as a row without a name: what they wrote needs an author."""
 
     __tablename__ = "users"
 
@@ -40,16 +40,16 @@ class User(Versioned, Base):
     email: Mapped[str]
     full_name: Mapped[str | None]
     full_name_key: Mapped[str | None] = sort_key("full_name")
-    # The file of their picture. Files know who uploaded them, so the two tables name each other.
+    # The file of the profile picture; the two tables reference each other (a file its uploader).
     avatar_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("stored_files.id", name="fk_users_avatar_id_stored_files", use_alter=True),
         index=True,
     )
-    # bcrypt over base64(HMAC-SHA-256(pepper, password)); the pepper's version stands beside it.
+    # bcrypt over base64(HMAC-SHA-256(pepper, password)); the next column is the pepper's version.
     password_hash: Mapped[str]
     pepper_version: Mapped[int] = mapped_column(SmallInteger, default=1)
     password_changed_at: Mapped[dt.datetime]
-    # Codes and links that were asked for before this moment are void
+    # Codes and links that were requested before this time are invalid
     # (`domain.accounts.credentials`).
     codes_voided_at: Mapped[dt.datetime | None]
     timezone: Mapped[str] = mapped_column(default="UTC", server_default=text("'UTC'"))
@@ -69,7 +69,7 @@ class User(Versioned, Base):
     __table_args__ = (
         Index("uq_users_username_lower", func.lower(text("username")), unique=True),
         Index("uq_users_email_lower", func.lower(text("email")), unique=True),
-        # Prefix search of `users(search:)`, by either name.
+        # For the prefix search of `users(search:)`, by username or full name.
         Index(
             "ix_users_username_prefix",
             func.lower(text("username")).label("lowered"),

@@ -1,4 +1,4 @@
-"""Webhooks: receivers of other people's programs, and what was sent to them."""
+"""Webhooks, and the deliveries to them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from db.models.user import User
 
 
 class WebhookStatus(IntEnum):
-    """Whether events are sent."""
+    """Whether a webhook receives events."""
 
     ACTIVE = 1
     DISABLED = 2
 
 
 class DeliveryState(IntEnum):
-    """What has become of a delivery."""
+    """The state of a delivery."""
 
     PENDING = 1
     DELIVERED = 2
@@ -42,33 +42,33 @@ class DeliveryState(IntEnum):
 
 
 class Webhook(Versioned, Base):
-    """An address that events are sent to, in the shape of a GraphQL selection on them."""
+    """A URL that events are sent to, each as the result of a GraphQL selection on it."""
 
     __tablename__ = "webhooks"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    # The key that made it or changed it last; null if its user did, with a session.
+    # The API key that created it or changed it last; null if its user did so in a session.
     api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     url: Mapped[str]
     # Kinds of events; null for all.
     events: Mapped[list[str] | None]
-    # A `TaskEventFilter` as JSON, by the schema's names.
+    # A `TaskEventFilter` as JSON, with the schema's names.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The selection; null for the default one.
     payload: Mapped[str | None]
     status: Mapped[WebhookStatus] = mapped_column(Ordered(WebhookStatus))
     disabled_reason: Mapped[str | None]
     disabled_at: Mapped[dt.datetime | None]
-    # Sealed (`auth.encryption`).
+    # Encrypted (`auth.encryption`).
     secret: Mapped[bytes] = mapped_column(LargeBinary)
-    # Those before it, sealed, the latest first, each with the moment up to which it signs as well.
+    # Earlier secrets, encrypted, the latest first, each with the time until which it also signs.
     old_secrets: Mapped[list[bytes]] = mapped_column(ARRAY(LargeBinary), server_default="{}")
     old_secrets_until: Mapped[list[dt.datetime]] = mapped_column(
         ARRAY(DateTime(timezone=True)), server_default="{}"
     )
-    # Since when no attempt has succeeded; null while they do.
+    # Since when every attempt has failed; null while attempts succeed.
     failing_since: Mapped[dt.datetime | None]
-    # Where the log stood when it was made or last switched on: it gets what came after.
+    # The log's position when it was created or last enabled; it receives only later events.
     since_position: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
     user: Mapped[User] = relationship(lazy="raise")
@@ -85,7 +85,7 @@ class Webhook(Versioned, Base):
 
 
 class WebhookDelivery(Identified, Base):
-    """One event for one webhook, however often it was attempted; what was sent is the latest."""
+    """One event for one webhook, with all its attempts; the stored request is the latest one."""
 
     __tablename__ = "webhook_deliveries"
 
@@ -95,7 +95,7 @@ class WebhookDelivery(Identified, Base):
     is_test: Mapped[bool]
     state: Mapped[DeliveryState] = mapped_column(Ordered(DeliveryState))
     created_at: Mapped[dt.datetime]
-    # Of all attempts, and of those since it was last asked for.
+    # Counts of all attempts, and of those since the delivery was last requested.
     attempt: Mapped[int] = mapped_column(SmallInteger, default=0)
     tries: Mapped[int] = mapped_column(SmallInteger, default=0)
     next_attempt_at: Mapped[dt.datetime | None]
@@ -103,19 +103,19 @@ class WebhookDelivery(Identified, Base):
     attempted_at: Mapped[dt.datetime | None]
     request_headers: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
     request_body: Mapped[str | None]
-    # What an API key needs to read the body; null for those from before this was noted.
+    # The scopes that an API key needs to read the body; null for deliveries older than this column.
     scopes: Mapped[list[str] | None]
     response_status: Mapped[int | None] = mapped_column(SmallInteger)
     response_body: Mapped[str | None]
     duration_ms: Mapped[int | None]
     error: Mapped[str | None]
-    # The replay that asked for it last, so that one that is interrupted can go on.
+    # The replay that last requested it, so that an interrupted replay can resume.
     replay_id: Mapped[UUID | None]
 
     webhook: Mapped[Webhook] = relationship(lazy="raise", back_populates="deliveries")
 
     __table_args__ = (
-        # However often an event is acted on, it is sent to a webhook once.
+        # An event that is processed again is sent to a webhook only once.
         UniqueConstraint("webhook_id", "event_id"),
         Index("ix_webhook_deliveries_webhook_id_created_at_id", "webhook_id", "created_at", "id"),
         Index("ix_webhook_deliveries_created_at", "created_at"),

@@ -1,4 +1,4 @@
-"""Comments, their earlier texts and mentions; what shares are listed by."""
+"""Comments, their revisions and mentions; indexes for lists of shares."""
 
 from __future__ import annotations
 

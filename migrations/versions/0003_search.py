@@ -1,9 +1,9 @@
 """Full-text search: folded, weighted vectors of tasks, comments and projects.
 
-PostgreSQL's own functions only, as the embedded server carries no `unaccent`. Folding takes the
-accents off (Unicode decomposition without the combining marks) and lowers the case. The functions
-name their own helper by `pg_catalog` alone and inline it, so that they work under any search path,
-as generated columns need when a dump is restored.
+Uses only PostgreSQL's own functions, since the embedded server has no `unaccent`. Folding removes
+accents (Unicode decomposition without the combining marks) and lowers the case. The functions refer
+only to `pg_catalog` and inline their helper, so that they work under any search path, as generated
+columns require when a dump is restored.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def upgrade() -> None:
         f"CREATE FUNCTION taskloom_fold(words text) RETURNS text "
         f"LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN {_FOLDED.format('words')}"
     )
-    # Joining an array is called stable by PostgreSQL, for types whose output may change; that of
-    # text cannot, so the tags are taken one by one.
+    # PostgreSQL declares joining an array as stable, because the output of some types may change.
+    # The output of text cannot, so the tags are joined one by one.
     op.execute(
         _function(
             "taskloom_search_task(title text, tags text[], description text)",

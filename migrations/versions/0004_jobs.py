@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_log_consumers"),
     )
-    # From here on every event is told of; those of before have been seen by whom they concern.
+    # Notifications start with the events from here on; users have seen the effects of earlier ones.
     op.execute(
         "INSERT INTO log_consumers (name, xid, position)"
         " VALUES ('notifications', pg_snapshot_xmin(pg_current_snapshot()), 0)"

@@ -1,4 +1,4 @@
-"""Notifications, what people have chosen of them, and devices for push messages."""
+"""Notifications, their preferences, and devices for push messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time entries, and what a project allows of them."""
+"""Time entries, and the settings of projects for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys, codes that come by mail, and documents that the operator registered."""
+"""API keys, codes sent by mail, and documents that the operator registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reminders, and the due dates that people have been told of."""
+"""Reminders, and the due dates that users were notified of."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("task_id", name="pk_due_notices"),
     )
-    # From here on reminders follow the times of their tasks, also while no worker has run yet.
+    # Reminders follow changes of their tasks' dates from here on, even before a worker first runs.
     op.execute(
         "INSERT INTO log_consumers (name, xid, position)"
         " VALUES ('reminders', pg_snapshot_xmin(pg_current_snapshot()), 0)"

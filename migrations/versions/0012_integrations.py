@@ -1,4 +1,4 @@
-"""Integrations, and what their things are called elsewhere."""
+"""Integrations, and links to objects of the connected services."""
 
 from __future__ import annotations
 

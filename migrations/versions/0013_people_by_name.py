@@ -1,4 +1,4 @@
-"""Finding people by the beginning of their full name, among many."""
+"""An index to find users by the beginning of their full name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several former secrets of a webhook, each valid for as long as it was given."""
+"""Several previous secrets of a webhook, each with its own end of validity."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Tasks keep what hangs on them, and stand where their parents stand.
+"""Tasks are in the project of their parent, and foreign keys no longer delete tasks.
 
-Rows that earlier versions could leave behind are put right first: living tasks in a deleted project
-or below a deleted task, tasks in another project than their parent, and tasks of others below a
-personal task, whose rights followed from their own owner. Then foreign keys between tasks, and to
-projects, no longer delete what refers to them.
+First repairs rows that earlier versions could leave behind: tasks that are not deleted in a deleted
+project or below a deleted task, tasks in another project than their parent, and other users' tasks
+below a personal task, whose access followed from their own owner. Then foreign keys between tasks,
+and to projects, no longer delete the rows that refer to them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def upgrade() -> None:
         "AND (parent.deleted_at IS NOT NULL "
         "OR parent.project_id IS DISTINCT FROM task.project_id)"
     )
-    # Roots again, from the top: what was cut off above is the root of what is below it.
+    # Compute the roots again from the top: a task detached above is the root of its subtasks.
     op.execute(
         "UPDATE tasks AS task SET root_id = coalesce(parent.parent_id, parent.id) "
         "FROM tasks AS parent WHERE parent.id = task.parent_id "
@@ -41,7 +41,7 @@ def upgrade() -> None:
         "FROM projects AS project WHERE project.id = task.project_id "
         "AND project.deleted_at IS NOT NULL AND task.deleted_at IS NULL"
     )
-    # Shares that will expire get the job that tells their recipients.
+    # Shares that will expire get the job that notifies their recipients.
     op.execute(
         "INSERT INTO jobs (id, name, payload, state, created_at, due_at, attempts) "
         "SELECT gen_random_uuid(), 'share.end', jsonb_build_object('share_id', id::text), 1, "

@@ -11,7 +11,7 @@ down_revision: str | None = "0015"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# By the event with which each was made.
+# The event that records the creation of each.
 _MADE = (("webhooks", "WEBHOOK_CREATED"), ("integrations", "INTEGRATION_CONNECTED"))
 
 
@@ -27,7 +27,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         )
         op.create_index(f"ix_{table}_api_key_id", table, ["api_key_id"])
-        # The log may be older than the key's row is, and younger than the webhook.
+        # An event may refer to a key that no longer exists, and may be missing for an old webhook.
         op.execute(
             f"UPDATE {table} SET api_key_id = api_keys.id FROM events, api_keys "  # noqa: S608 - names of ours
             f"WHERE events.kind = '{kind}' AND events.subject_id = {table}.id "

@@ -1,4 +1,4 @@
-"""Undoing a change of address, voiding what is pending, and stream tokens that work once."""
+"""Undoing a change of address, voiding pending codes, and single-use stream tokens."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Rendered Markdown is kept with its comment. Those that are there already are rendered, and kept,
-when they are first read.
-"""
+"""Comments store their rendered Markdown; existing ones are rendered when first read."""
 
 from __future__ import annotations
 

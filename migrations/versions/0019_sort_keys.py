@@ -1,11 +1,11 @@
 """Sort keys: names and titles ordered as people expect, the same on every database.
 
-Which collations a database has, and what they say, depends on its operating system. So the order is
-computed here: the text without case and accents, and behind it what tells equal ones apart, a small
-letter before its capital. Keys are compared byte by byte.
+A database's collations, and the order they define, depend on its operating system. So the order is
+computed here: the text without case and accents, followed by the part that distinguishes equal
+texts, with a small letter before its capital. Keys are compared byte by byte.
 
-Only `normalize` and functions under the collation "C" are used, as these do not depend on the
-database. Case beyond ASCII is a table of our own. As in 0003, everything is of `pg_catalog`, so
+Uses only `normalize` and functions under the collation "C", since these do not depend on the
+database. Case beyond ASCII is a table of our own. As in 0003, everything is in `pg_catalog`, so
 that the columns work under any search path.
 """
 
@@ -18,9 +18,9 @@ down_revision: str | None = "0018"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# Alphabets whose letters have two cases, without those that are a letter and an accent.
+# Alphabets with two cases, without letters that decompose into a letter and an accent.
 _ALPHABETS = (range(0x80, 0x300), range(0x370, 0x590), range(0x1C80, 0x2000))
-# Letters that are written as others where they are missing.
+# Letters and their usual substitutes.
 _OTHERS = {
     "ø": "o",
     "đ": "d",
@@ -33,8 +33,8 @@ _OTHERS = {
     "\u03c2": "\u03c3",
 }
 _SEVERAL = {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th", "ĳ": "ij"}
-# An entry of an index has at most 2,704 bytes, and a character at most four. Texts that begin with
-# as many equal characters are as good as equal.
+# An index entry has at most 2,704 bytes, and a character at most four. Texts whose first characters
+# up to that limit are equal count as equal.
 _MOST, _MOST_OF_TIE = 300, 100
 _SMALL, _CAPITAL = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -47,7 +47,7 @@ _COLUMNS = {
 
 
 def _table() -> tuple[str, str]:
-    """Capital letters, and what they become."""
+    """Capital letters, and the small letters that replace them."""
     table = {
         letter: _OTHERS.get(letter.lower(), letter.lower())
         for letter in map(chr, (code for alphabet in _ALPHABETS for code in alphabet))
@@ -67,8 +67,8 @@ def upgrade() -> None:
     op.execute(
         "CREATE FUNCTION taskloom_sort_key(words text) RETURNS text "
         "LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN "
-        # Most texts have nothing but ASCII in them, and take a tenth of the time. In ASCII capitals
-        # come before small letters, so these are exchanged in what decides between equal texts.
+        # Most texts contain only ASCII and take a tenth of the time. In ASCII capitals come before
+        # small letters, so the two are swapped in the part that distinguishes equal texts.
         "CASE WHEN octet_length(words) = char_length(words) THEN "
         f"left(lower(words COLLATE \"C\"), {_MOST}) || U&'\\0001' || "
         f"translate(left(words, {_MOST_OF_TIE}), {exchange}) "

@@ -1,4 +1,4 @@
-"""Names of time zones that are refused from now on become the places that they are links to.
+"""Replaces time zone names that are no longer accepted by the places that they link to.
 
 PostgreSQL read `CET`, `EET`, `MET`, `WET`, `EST`, `MST` and `HST` as fixed offsets; `localtime`
 came from the system and `Factory` is a placeholder.
@@ -46,4 +46,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The places are valid names for the version before, too."""
+    """Nothing to do: the previous version also accepts the places."""

@@ -1,5 +1,5 @@
-"""Background work: browsers among devices, jobs that hold their key until they are finished, since
-when webhooks and integrations are told of events, and what workers leave alone.
+"""Background work: browsers as devices, jobs that hold their key until they finish, the event from
+which webhooks and integrations start, and the destinations that workers suspend.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def upgrade() -> None:
         ["name", "due_at", "id"],
         postgresql_where=sa.text("state <= 2"),
     )
-    # A job for each device, where there was one for all of them.
+    # One job per device, instead of one for all devices.
     op.execute(
         "INSERT INTO jobs (id, name, payload, state, created_at, due_at, attempts) "
         "SELECT gen_random_uuid(), 'push.device', jsonb_build_object('notification', n.id, "

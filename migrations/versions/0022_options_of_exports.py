@@ -1,4 +1,4 @@
-"""Exports keep the day on which their weeks begin, and whether they have a byte order mark."""
+"""Exports store the day on which weeks begin, and whether the file has a byte order mark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    # Monday (1) is what the weeks of all exports began with until now.
+    # Until now, the weeks of all exports began on Monday (1).
     op.add_column(
         "report_exports",
         sa.Column("week_start", sa.SmallInteger(), nullable=False, server_default="1"),

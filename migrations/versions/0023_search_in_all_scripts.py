@@ -1,11 +1,11 @@
-"""Search that folds as sort keys do, and finds words inside Chinese, Japanese and Korean text.
+"""Search folds text as sort keys do, and finds words inside Chinese, Japanese and Korean text.
 
 `taskloom_fold` becomes the folding of `taskloom_sort_key` (0019). These scripts put no space
 between words, so each run of their characters is indexed as overlapping pairs, `売上高` as
 `売 売上 上高 高`: the pairs of a longer word follow each other, and a single character begins a
-pair or stands alone. As in 0003, the functions name nothing but `pg_catalog`.
+pair or is its own entry. As in 0003, the functions refer only to `pg_catalog`.
 
-The computed columns are computed anew, each table in one rewrite.
+The computed columns are computed again; each table is rewritten once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _folded(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    # Each character twice, with a space between: `売 売上 上高 高`.
+    # Write each character twice with a space between: `売 売上 上高 高`.
     runs = f"regexp_replace({_folded(text)}, U&'([{_PAIRED}]+)', ' \\1 ', 'g')"
     return f"regexp_replace({runs}, U&'([{_PAIRED}])', '\\1 \\1', 'g')"
 

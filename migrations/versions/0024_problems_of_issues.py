@@ -1,8 +1,8 @@
-"""What concerns one thing of another service is kept at that thing, which outlives its connection.
+"""The problems of an external object are stored in its link, which outlives the integration.
 
-Issues are known by GitHub's ids from here on, and no longer by their numbers, which another
+Issues are identified by GitHub's ids from here on, and no longer by their numbers, which another
 repository of the same name has as well. A number that is still an external id begins with `#`; the
-next synchronisation reads everything anew and replaces it.
+next synchronization reads everything again and replaces it.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def upgrade() -> None:
         ["id"],
         ondelete="CASCADE",
     )
-    # Two integrations of a project had the same repository where it was renamed in between.
+    # Two integrations of a project could have the same repository, if it was renamed in between.
     op.execute(
         "DELETE FROM external_links AS link USING external_links AS other"
         " WHERE (link.project_id, link.source, link.kind, link.external_id)"
         " = (other.project_id, other.source, other.kind, other.external_id)"
         " AND link.kind = 'comment' AND link.id > other.id"
     )
-    # Numbers of different repositories are no twins.
+    # Equal numbers of different repositories are different issues.
     op.execute(
         "UPDATE external_links SET external_id = external_id || '@' || integration_id"
         " WHERE kind = 'issue'"
@@ -97,7 +97,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Issues are known by their numbers again; what has none, or no connection, is forgotten."""
+    """Identify issues by their numbers again; delete links without a number or an integration."""
     op.drop_index("ix_external_links_problems", "external_links")
     op.drop_index("ix_external_links_integration_id_number", "external_links")
     op.drop_constraint(_ONE_PER_PROJECT, "external_links")

@@ -1,4 +1,4 @@
-"""Exports keep which rights their file rests on; files from before can be fetched no more."""
+"""Exports store the rights that their file depends on; earlier files can no longer be fetched."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _COLUMNS = ("managed_project_ids", "seen_project_ids", "seen_task_ids")
 
 
 def upgrade() -> None:
-    # Without a default: what an older worker finishes meanwhile rests on nobody knows what, and
-    # NULL lets nobody fetch it.
+    # Without a default: the rights of a file that an older worker finishes meanwhile are unknown,
+    # and with NULL nobody can fetch it.
     for name in _COLUMNS:
         op.add_column("report_exports", sa.Column(name, sa.ARRAY(sa.Uuid()), nullable=True))
     # DONE becomes EXPIRED.

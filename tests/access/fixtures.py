@@ -1,8 +1,8 @@
-"""Who plays in the access matrix, and the scene that each of its cells is played on.
+"""The users and the fixtures of the access matrix.
 
-One cast for the whole run, and one set of fixtures (a project, a task in it, what hangs on them)
-until somebody changes something on it: then a fresh one, so that what one may do leaves nothing
-behind for the next.
+One cast of users serves the whole run, and one set of fixtures (a project, a task in it, and what
+belongs to them) until a case changes something in it. Then a new set is created, so that one case
+does not affect the next.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHARED_KEY = "A key in the fixtures"
 
 
 class AccessRole(Enum):
-    """What somebody is to the project, or to the task in it."""
+    """The relation of a user to the project, or to the task in it."""
 
     OWNER = "owner of the project and the task"
     ADMIN = "admin of the project"
@@ -43,14 +43,14 @@ class AccessRole(Enum):
     SHARED_VIEW = "the task is shared with them, to see"
     FORMER_SHARE = "the task was shared with them until yesterday"
     STRANGER = "signed in, and nothing else"
-    ADMINISTRATOR = "administrates the server, and is nothing to the project"
+    ADMINISTRATOR = "administrator of the server, without access to the project"
     SIGNED_OUT = "sends no credentials"
     DEACTIVATED = "an editor of the project whose account was deactivated"
 
 
 @dataclass(slots=True)
 class Fixtures:
-    """Names of what stands on it; `ids` are global ids and other texts that address objects."""
+    """The names of the fixtures; `ids`: global ids and other texts that address objects."""
 
     ids: dict[str, str]
 
@@ -62,22 +62,22 @@ class Fixtures:
 
 
 class Cast:
-    """The people, and the making of fixtures for them."""
+    """The users, and the creation of fixtures for them."""
 
     def __init__(self, world: World, people: dict[AccessRole, Person], target: Person) -> None:
         self.world = world
         self.people = people
-        # A bystander, for operations upon other people.
+        # A bystander, for operations on other users.
         self.target = target
         self._fixtures: Fixtures | None = None
 
     def of(self, role: AccessRole) -> Person | None:
-        """Who plays it; None for nobody."""
+        """The user in this role; None for nobody."""
         return self.people.get(role)
 
     @classmethod
     async def gather(cls, world: World) -> Cast:
-        """Everybody registers, and one is shut out again."""
+        """Register all users, and deactivate one."""
         people: dict[AccessRole, Person] = {
             role: await world.person()
             for role in AccessRole
@@ -92,23 +92,22 @@ class Cast:
         return cls(world, people, await world.person())
 
     async def fixtures(self) -> Fixtures:
-        """The fixtures as they are before anybody has changed it."""
+        """The fixtures, before a case has changed them."""
         if self._fixtures is None:
             self._fixtures = await self._build()
         return self._fixtures
 
     def clear(self) -> None:
-        """Somebody changed it: the next gets a fresh one."""
+        """Discard the fixtures after a change: the next case gets new ones."""
         self._fixtures = None
 
     async def _build(self) -> Fixtures:
-        """A project of the owner's with everybody in their place.
+        """A project of the owner with all users in their roles.
 
-        `task` is assigned, shared (`share` is the one to see) and commented on by the editor;
-        `entry` is time that the editor spent on it; `trashed_task` and `trashed_project` are in the
-        trash;
+        `task` is assigned, shared (`share` is the one with VIEW) and commented on by the editor;
+        `entry` is the editor's time on it; `trashed_task` and `trashed_project` are in the trash;
         `done_task` is completed; `archived` is a read-only project with the same members, and
-        `subtask` hangs below `task`.
+        `subtask` is below `task`.
         """
         owner = self.people[AccessRole.OWNER]
         now = dt.datetime.now(dt.UTC)
@@ -222,7 +221,7 @@ class Cast:
                 group_by=[],
                 timezone="UTC",
                 format=models.ExportFormat.CSV,
-                # Of those that are unfinished one may have but a few.
+                # A user may have only a few unfinished ones.
                 state=models.ExportState.FAILED,
                 created_at=now,
                 updated_at=now,
@@ -278,7 +277,7 @@ class Cast:
                 updated_at=now,
                 version=1,
             )
-            # There can be fifty, and there is one for each set of fixtures.
+            # The limit is fifty, and there is one for each set of fixtures.
             await webhooks.delete_all(work, owner.id)
             await integrations.delete_all(work, owner.id)
             integration = models.Integration(
@@ -324,7 +323,7 @@ class Cast:
                 expires_at=now + dt.timedelta(days=1),
             )
             work.session.add(session)
-            # One may have fifty, and there are more sets of fixtures than that.
+            # The limit is fifty per user, and there are more sets of fixtures.
             former = delete(models.ApiKey).where(models.ApiKey.name == SHARED_KEY)
             await work.session.execute(former.where(models.ApiKey.user_id == owner.id))
             api_key = await api_keys.create(work, name=SHARED_KEY, scopes=["read"])
@@ -335,7 +334,7 @@ class Cast:
             by_user = {row.user_id: row.id for row in rows}
         member = by_user[self.people[AccessRole.VIEWER].id]
         names = {
-            # The place in the event log before any of this.
+            # The position of the event log before all of this.
             "before": before,
             "notification": gid(told),
             "device": gid(device),
@@ -397,7 +396,7 @@ class Cast:
 
 
 def absent(address: str) -> str:
-    """An address of the same form at which there is nothing."""
+    """An address of the same form that belongs to no object."""
     if re.fullmatch(r"[a-z_]+_[0-9a-f]{32}", address):
         return missing(address)
     if re.fullmatch(r"[A-Z0-9]+-\d+", address):
@@ -408,8 +407,8 @@ def absent(address: str) -> str:
 
 
 def anonymous(body: bytes, *addresses: str) -> bytes:
-    """A body without what differs for no reason: the request's id, what is left of the budget, and
-    what was asked for.
+    """A body without the parts that always differ: the request's id, the remaining budget, and the
+    requested address.
     """
     parsed = orjson.loads(body)
     for name in ("requestId", "cost"):

@@ -1,17 +1,18 @@
-"""The access matrix: who gets what of every root field that takes an id, a filter or a search.
+"""The access matrix: who may use every root field that takes an id, a filter or a search.
 
 To add a noun:
-1. Put one of it in the fixtures (`fixtures.py`, `Fixtures.ids`), and a new way of seeing it into
-`AccessRole`. 2. Add a `Case` for each of its root fields below: the operation, its variables (from
-the fixtures),
-   `about`, which is the name in the fixtures of what may be hidden, and `ok` and `forbidden`: the
-   parts that get it, and those that see it but may not do this. Everybody else who is signed in
-   gets `hidden`: NOT_FOUND for objects, EMPTY for lists. Who is signed out or deactivated gets
-   UNAUTHENTICATED.
-3. `test_matrix.py` plays each case with each part, and compares what those see for whom it is
-   hidden with what they see where there is nothing: the same bytes.
+1. Add one object to the fixtures (`fixtures.py`, `Fixtures.ids`), and a new kind of access to it to
+   `AccessRole`.
+2. Add a `Case` for each of its root fields below: the operation, its variables (from the fixtures),
+   `about`, the name in the fixtures of the object that may be hidden, and `ok` and `forbidden`: the
+   roles that succeed, and those that can see the object but may not do this. All other signed-in
+   users get `hidden`: NOT_FOUND for objects, EMPTY for lists. Clients that are signed out or
+   deactivated get UNAUTHENTICATED.
+3. `test_matrix.py` runs each case with each role. For a hidden object, it compares the answer with
+   the one for an object that does not exist: the bytes must be the same.
 
-A field with several ways of addressing has several cases (`Query.task` and `Query.task by key`).
+A field that can be addressed in several ways has several cases (`Query.task` and `Query.task by
+key`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TASK_SEEN = MEMBERS | {AccessRole.ASSIGNEE, AccessRole.SHARED_EDIT, AccessRole.S
 TASK_EDITED = EDITORS | {AccessRole.ASSIGNEE, AccessRole.SHARED_EDIT}
 TASK_MANAGED = ADMINS
 TIME_SEEN = ADMINS | {AccessRole.EDITOR}
-# `Fixtures.share` is the one of SHARED_VIEW.
+# `Fixtures.share` belongs to SHARED_VIEW.
 SHARE_SEEN = TASK_MANAGED | {AccessRole.SHARED_VIEW}
 NOBODY: frozenset[AccessRole] = frozenset()
 
@@ -50,9 +51,9 @@ class Case:
     ok: frozenset[AccessRole]
     forbidden: frozenset[AccessRole] = NOBODY
     hidden: str = "NOT_FOUND"
-    # Files of a multipart request: for each place in the variables a name and bytes.
+    # Files of a multipart request: name and bytes by path in the variables.
     files: Mapping[str, tuple[str, bytes]] | None = None
-    # Other answers, by their code.
+    # Other answers, by code.
     instead: Mapping[str, frozenset[AccessRole]] = field(default_factory=dict)
 
     @property
@@ -73,17 +74,17 @@ class Case:
 
 
 def by_id(name: str) -> Callable[[Fixtures], dict[str, Any]]:
-    """`{"id": …}` of something in the fixtures."""
+    """`{"id": …}` of an object in the fixtures."""
     return lambda fixtures: {"id": fixtures.ids[name]}
 
 
 def one(name: str, *, selection: str = "id") -> str:
-    """A query of one object by its id."""
+    """A query for one object by its id."""
     return f"query ($id: ID!) {{ {name}(id: $id) {{ {selection} }} }}"
 
 
 def listed(name: str, filter_type: str) -> str:
-    """A query of a list by a filter."""
+    """A query for a list with a filter."""
     return (
         f"query ($filter: {filter_type}) "
         f"{{ {name}(filter: $filter) {{ nodes {{ id }} totalCount }} }}"
@@ -115,7 +116,7 @@ def mutates(
     hidden: str = "NOT_FOUND",
     more: Variables = lambda _: {},
 ) -> Case:
-    """A mutation of the object `about`, whose id stands at `path` of the input."""
+    """A mutation of the object `about`, whose id is at `path` in the input."""
     return Case(
         f"Mutation.{mutation}{suffix}",
         does(mutation, result),
@@ -194,7 +195,7 @@ CASES: list[Case] = [
         listed("tasks", "TaskFilter"),
         lambda fixtures: {"filter": {"project": {"name": {"contains": fixtures.word}}}},
         "word",
-        # Who sees the task but not its project cannot tell one by the other.
+        # A user who sees the task but not its project cannot find one through the other.
         MEMBERS,
         hidden="EMPTY",
     ),
@@ -215,7 +216,7 @@ CASES: list[Case] = [
         "taskUpdate",
         "target",
         ADMINS,
-        # To assign somebody who does not see the task is to share it.
+        # Assigning a user who cannot see the task shares it.
         TASK_SEEN,
         suffix=" to assign an outsider",
         path="assigneeId",
@@ -348,7 +349,7 @@ CASES: list[Case] = [
         path="taskId",
         more=lambda _: {"filename": "a.txt", "size": 5},
     ),
-    # The owner has sent it.
+    # The owner has uploaded it.
     mutates("attachmentUploadFinish", "upload", OWNER, NOBODY, result=ATTACHMENT, path="uploadId"),
     mutates("attachmentDelete", "attachment", TASK_EDITED, TASK_SEEN, result="deletedId"),
     # --- tags
@@ -408,7 +409,7 @@ CASES: list[Case] = [
         TIME_SEEN,
         hidden="EMPTY",
     ),
-    # An export holds what its owner may see, so anybody may ask for one.
+    # An export contains what its owner may see, so every user may request one.
     mutates(
         "timeReportExport",
         "entry",
@@ -541,9 +542,9 @@ CASES: list[Case] = [
         result=MEMBER,
         more=lambda _: {"role": "EDITOR"},
     ),
-    # Everybody may remove their own membership: the viewer's, here.
+    # All members may remove themselves: here, the viewer.
     mutates("projectMemberRemove", "member", ADMINS | {AccessRole.VIEWER}, MEMBERS, result=PROJECT),
-    # --- people
+    # --- users
     Case("Query.user", one("user"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.user by name",
@@ -580,7 +581,7 @@ CASES: list[Case] = [
         mutates(name, "target", ADMINISTRATOR, NOT_ADMINISTRATORS, result=USER)
         for name in ("userActivate", "userDeactivate", "userSessionsRevoke")
     ),
-    # --- what is told of them
+    # --- events
     Case(
         "Query.taskStats",
         "query ($filter: TaskFilter) { taskStats(filter: $filter) { total } }",
@@ -603,7 +604,7 @@ CASES: list[Case] = [
         "{ activity(filter: $filter) { totalCount nodes { id summary } } }",
         lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
-        # One's own acts: the owner made the task.
+        # A user's own acts: the owner created the task.
         OWNER,
         hidden="EMPTY",
     ),
@@ -640,7 +641,7 @@ CASES: list[Case] = [
         "task",
         TASK_SEEN,
     ),
-    # --- what one is told, and the queue
+    # --- notifications, and the queue
     Case("Query.node notification", one("node"), by_id("notification"), "notification", OWNER),
     Case(
         "Query.notifications",
@@ -703,7 +704,7 @@ CASES: list[Case] = [
     Case("Query.webhook", one("webhook"), by_id("webhook"), "webhook", OWNER),
     Case("Query.node webhook", one("node"), by_id("webhook"), "webhook", OWNER),
     Case("Query.node delivery", one("node"), by_id("delivery"), "delivery", OWNER),
-    # Whoever names a task that they do not see is told nothing of it, now or later.
+    # A filter for a task that the user cannot see reveals nothing about it, now or later.
     Case(
         "Mutation.webhookCreate",
         does("webhookCreate", "webhook { id }"),
@@ -790,43 +791,43 @@ CASES: list[Case] = [
     ),
 ]
 
-# Root fields of which no case is wanted, each with its reason.
+# Root fields without a case, each with its reason.
 UNADDRESSED: dict[str, str] = {
-    "Query.viewer": "is about whoever asks",
-    "Mutation.timerStop": "is about whoever asks",
-    "Mutation.timeEntryImport": "makes entries of whoever asks; keys in the file are tested apart",
-    "Subscription.timerChanged": "is about whoever asks",
-    "Query.unreadNotificationCount": "is about whoever asks",
-    "Query.notificationPreferences": "is about whoever asks",
-    "Query.devices": "is about whoever asks",
-    "Query.integrations": "is about whoever asks",
-    "Query.webhooks": "is about whoever asks",
-    "Mutation.notificationMarkAllRead": "is about whoever asks",
-    "Mutation.notificationPreferencesUpdate": "is about whoever asks",
-    "Mutation.deviceRegister": "is about whoever asks",
-    "Subscription.notificationReceived": "is about whoever asks",
-    "Query.eventCursor": "is the same place for everybody",
-    "Query.rateLimit": "is about whoever asks",
-    "Query.serverInfo": "says the same to everybody",
+    "Query.viewer": "is about the viewer",
+    "Mutation.timerStop": "is about the viewer",
+    "Mutation.timeEntryImport": "creates entries of the viewer; other tests cover the file's keys",
+    "Subscription.timerChanged": "is about the viewer",
+    "Query.unreadNotificationCount": "is about the viewer",
+    "Query.notificationPreferences": "is about the viewer",
+    "Query.devices": "is about the viewer",
+    "Query.integrations": "is about the viewer",
+    "Query.webhooks": "is about the viewer",
+    "Mutation.notificationMarkAllRead": "is about the viewer",
+    "Mutation.notificationPreferencesUpdate": "is about the viewer",
+    "Mutation.deviceRegister": "is about the viewer",
+    "Subscription.notificationReceived": "is about the viewer",
+    "Query.eventCursor": "is the same position for everybody",
+    "Query.rateLimit": "is about the viewer",
+    "Query.serverInfo": "is the same for everybody",
     "Mutation.userRegister": "names nothing that exists",
-    "Mutation.profileUpdate": "is about whoever asks",
-    "Mutation.passwordChange": "is about whoever asks",
-    "Mutation.avatarUpload": "is about whoever asks",
-    "Mutation.avatarDelete": "is about whoever asks",
-    "Mutation.userDelete": "is about whoever asks",
-    "Mutation.projectCreate": "names nothing that exists; the id is of the client's making",
-    "Mutation.sessionCreate": "answers INVALID_CREDENTIALS, whoever is meant",
-    "Mutation.sessionRefresh": "is about who holds the token",
-    "Mutation.sessionsRevokeOthers": "is about whoever asks",
-    "Mutation.streamTokenCreate": "is about whoever asks",
+    "Mutation.profileUpdate": "is about the viewer",
+    "Mutation.passwordChange": "is about the viewer",
+    "Mutation.avatarUpload": "is about the viewer",
+    "Mutation.avatarDelete": "is about the viewer",
+    "Mutation.userDelete": "is about the viewer",
+    "Mutation.projectCreate": "names nothing that exists; the client generates the id",
+    "Mutation.sessionCreate": "answers INVALID_CREDENTIALS for every account",
+    "Mutation.sessionRefresh": "is about the holder of the token",
+    "Mutation.sessionsRevokeOthers": "is about the viewer",
+    "Mutation.streamTokenCreate": "is about the viewer",
     "Mutation.passwordResetRequest": "answers the same for everybody",
-    "Mutation.passwordReset": "is about who holds the token",
-    "Mutation.emailVerificationRequest": "is about whoever asks",
-    "Mutation.emailChangeRequest": "is about whoever asks",
-    "Mutation.emailVerify": "is about who holds the token or code",
+    "Mutation.passwordReset": "is about the holder of the token",
+    "Mutation.emailVerificationRequest": "is about the viewer",
+    "Mutation.emailChangeRequest": "is about the viewer",
+    "Mutation.emailVerify": "is about the holder of the token or code",
 }
 
-# Root fields that ask for no credentials.
+# Root fields that need no credentials.
 PUBLIC = {
     "Query.rateLimit",
     "Query.serverInfo",

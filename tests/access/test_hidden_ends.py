@@ -1,7 +1,7 @@
-"""A filter never matches an end that the viewer cannot see, by id or otherwise.
+"""A filter never matches a related object that the viewer cannot see, by id or otherwise.
 
-Each pair is one question asked twice: by the column of ids, and through the filter of the object,
-which looks at visible objects only. Both have to give what is shown.
+Each pair is the same filter in two forms: by the column of ids, and through the filter of the
+object, which reads only visible objects. Both must match what the viewer is shown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ async def _count(world: World, person: Person, root: str, type_: str, filter_: A
 
 
 def _asked(end: str, id_: str, missing: str) -> list[tuple[Any, Any]]:
-    """By id and by object: equal, among some, not among some, none, any."""
+    """Pairs of filters by id and by object: eq, in, notIn, notEq, not null, null."""
     none, any_ = {"isNull": True}, {"isNull": False}
     known = {"id": {"eq": id_}}
     return [
@@ -35,7 +35,7 @@ def _asked(end: str, id_: str, missing: str) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("sees", [True, False])
-async def test_the_ends_of_a_task(world: World, sees: bool) -> None:
+async def test_the_relations_of_a_task(world: World, sees: bool) -> None:
     owner, guest = await world.people(2)
     members = [guest] if sees else []
     project = await world.project(owner, viewers=members)
@@ -65,7 +65,7 @@ async def test_the_ends_of_a_task(world: World, sees: bool) -> None:
         assert found == expected, end
 
 
-async def test_an_owner_who_deleted_their_account_is_no_owner(world: World) -> None:
+async def test_a_deleted_owner_does_not_match(world: World) -> None:
     owner, editor = await world.people(2)
     project = await world.project(owner, editors=[editor])
     task = await world.task(editor, project_id=project.id)
@@ -78,7 +78,7 @@ async def test_an_owner_who_deleted_their_account_is_no_owner(world: World) -> N
     assert await _count(world, owner, "tasks", "TaskFilter", none) == 1
 
 
-async def test_the_ends_of_a_time_entry(world: World) -> None:
+async def test_the_relations_of_a_time_entry(world: World) -> None:
     owner, editor = await world.people(2)
     project = await world.project(owner, editors=[editor])
     task = await world.task(owner, project_id=project.id)

@@ -1,8 +1,8 @@
-"""The access matrix, as programs that hold a key of the owner's.
+"""The access matrix for programs with an API key of the owner.
 
-One key has no scope that any case needs; it learns nothing, whatever there is. The other has all
-scopes, but is restricted to another project of the same owner: what the owner sees here is hidden
-from it, in the same bytes as what is not there.
+One key lacks the scopes that the cases need, and learns nothing, whether or not an object exists.
+The other has all scopes, but is restricted to another project of the same owner: the fixtures are
+hidden from it, with the same bytes as for objects that do not exist.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tests.access.test_matrix import BY_NAME, ask, outcome, same_as_nothing
 from tests.accounts import Person
 from tests.factories import World
 
-# Public profiles are no project's.
+# Public profiles belong to no project.
 PEOPLE = {"target", "target_name"}
 
 
 @dataclasses.dataclass(slots=True)
 class Keys:
-    """Casts in which the owner comes with a key."""
+    """Casts in which the owner uses an API key."""
 
     scopeless: Cast
     elsewhere: Cast
@@ -44,7 +44,7 @@ async def with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> 
         project_ids=[other.id] if restricted else None,
     )
     if not scopes:
-        # Such a key is not made; but of all scopes there is, some case needs each.
+        # Such a key cannot be created; but each of all scopes is needed by a case.
         async with world.database.session() as session, session.begin():
             row = update(models.ApiKey).where(models.ApiKey.id == made.row.id)
             await session.execute(row.values(scopes=[]))
@@ -54,12 +54,12 @@ async def with_key(cast: Cast, world: World, *scopes: str, restricted: bool) -> 
 
 
 class _Program(Cast):
-    """The same fixtures, with an API key in the place of the owner."""
+    """The same fixtures, with an API key instead of the owner."""
 
     def __init__(self, cast: Cast, program: Person) -> None:
         super().__init__(cast.world, {**cast.people, AccessRole.OWNER: program}, cast.target)
         self._cast = cast
-        self.fixtures = cast.fixtures  # type: ignore[method-assign]  # made by the owner in person
+        self.fixtures = cast.fixtures  # type: ignore[method-assign]  # created by the owner in a session
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -72,19 +72,19 @@ async def keys(world: World) -> Keys:
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-async def test_a_key_without_the_scope(keys: Keys, name: str) -> None:
+async def test_a_key_without_the_scope_is_refused(keys: Keys, name: str) -> None:
     case = BY_NAME[name]
     fixtures = await keys.scopeless.fixtures()
     reply = await ask(keys.scopeless, case, AccessRole.OWNER, case.variables(fixtures))
     assert reply.codes == ["FORBIDDEN"]
-    # Of `nodes`, an item that is null.
+    # For `nodes`, an item that is null.
     assert all(value in (None, [None]) for value in (reply.data or {}).values())
     if case.about is not None:
         await same_as_nothing(keys.scopeless, case, AccessRole.OWNER, fixtures, reply)
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES if case.about not in PEOPLE])
-async def test_a_key_of_another_project(keys: Keys, name: str) -> None:
+async def test_a_key_for_another_project_finds_nothing(keys: Keys, name: str) -> None:
     case = BY_NAME[name]
     fixtures = await keys.elsewhere.fixtures()
     reply = await ask(keys.elsewhere, case, AccessRole.OWNER, case.variables(fixtures))

@@ -1,4 +1,4 @@
-"""Lists, counts, filters and orderings tell nothing of what the viewer may not see."""
+"""Lists, counts, filters and orderings reveal nothing that the viewer may not see."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ query ($filter: TaskFilter, $order: [TaskOrder!]) {
 
 @dataclass(slots=True)
 class Scene:
-    """Someone who sees single tasks of projects that are hidden from them."""
+    """A user who can see single tasks of projects that are hidden from them."""
 
     owner: Person
     helper: Person
@@ -62,7 +62,7 @@ def titles(page: Any) -> list[str]:
     return [edge["node"]["title"] for edge in page["edges"]]
 
 
-async def test_only_what_is_seen_is_listed_and_counted(world: World, scene: Scene) -> None:
+async def test_only_visible_tasks_are_listed_and_counted(world: World, scene: Scene) -> None:
     page = await tasks(world, scene.helper)
     assert sorted(titles(page)) == ["in aaa", "in mmm", "in zzz"]
     assert page["totalCount"] == 3
@@ -70,7 +70,7 @@ async def test_only_what_is_seen_is_listed_and_counted(world: World, scene: Scen
     assert projects.good["projects"] == {"nodes": [{"id": gid(scene.own)}], "totalCount": 1}
 
 
-async def test_what_a_seen_task_hangs_on_stays_hidden(world: World, scene: Scene) -> None:
+async def test_the_relations_of_a_visible_task_stay_hidden(world: World, scene: Scene) -> None:
     page = await tasks(world, scene.helper)
     nodes = {edge["node"]["title"]: edge["node"] for edge in page["edges"]}
     assert nodes["in mmm"]["key"] == f"{scene.own.key}-1"
@@ -107,7 +107,7 @@ RIGHT_AND_WRONG: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("right", "wrong"), RIGHT_AND_WRONG, ids=str)
-async def test_a_filter_cannot_guess_at_hidden_objects(
+async def test_a_filter_cannot_probe_hidden_objects(
     world: World, scene: Scene, right: dict[str, Any], wrong: dict[str, Any]
 ) -> None:
     guessed, missed = (
@@ -115,11 +115,11 @@ async def test_a_filter_cannot_guess_at_hidden_objects(
         await tasks(world, scene.helper, wrong),
     )
     assert guessed == missed
-    # The same filter works for who may see: it is no filter that never finds.
+    # The same filter matches for a user with access, so it does not just match nothing.
     assert await tasks(world, scene.owner, right) != {"edges": [], "totalCount": 0}
 
 
-async def test_members_of_hidden_projects_cannot_be_guessed(world: World, scene: Scene) -> None:
+async def test_a_filter_cannot_probe_members_of_hidden_projects(world: World, scene: Scene) -> None:
     filter_ = {
         "project": {"members": {"some": {"user": {"username": {"eq": scene.owner.username}}}}}
     }
@@ -128,10 +128,10 @@ async def test_members_of_hidden_projects_cannot_be_guessed(world: World, scene:
 
 
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
-async def test_an_order_tells_nothing_of_hidden_relations(
+async def test_an_order_reveals_nothing_about_hidden_relations(
     world: World, scene: Scene, direction: str
 ) -> None:
-    """Tasks whose project is hidden stand together, as if they had none, whatever its name is."""
+    """Tasks with a hidden project are sorted together, as if they had none, whatever its name."""
     order = [{"project": {"name": {"direction": direction}}}, {"createdAt": {}}]
     page = await tasks(world, scene.helper, order=order)
     assert titles(page) == ["in mmm", "in zzz", "in aaa"]
@@ -143,7 +143,7 @@ async def test_an_order_tells_nothing_of_hidden_relations(
     assert titles(seen) == (by_name if direction == "ASC" else by_name[1:] + by_name[:1])
 
 
-async def test_assigned_tasks_of_another_are_those_that_one_sees(
+async def test_assigned_tasks_of_another_user_are_the_visible_ones(
     world: World, scene: Scene
 ) -> None:
     query = """query ($id: ID!) {
@@ -160,7 +160,7 @@ async def test_assigned_tasks_of_another_are_those_that_one_sees(
     assert reply.good["user"]["sessions"]["totalCount"] >= 1
 
 
-async def test_nobody_lists_anything(world: World) -> None:
+async def test_a_signed_out_client_lists_nothing(world: World) -> None:
     for query in ("{ tasks { nodes { id } } }", "{ projects { totalCount } }"):
         reply = await world.run(query, None)
         assert reply.codes == ["UNAUTHENTICATED"]

@@ -1,8 +1,8 @@
-"""Whoever loses sight of a task is told, and their statistics are right at once.
+"""Users who lose access to a task are notified, and their statistics are correct at once.
 
-Every case is a change after which somebody sees fewer tasks (or more). Before it, statistics are
-read until they are kept; after it, they have to agree with the list, the log has to name each task
-that went, and an open subscription has to have said so.
+Every case is a change after which a user sees fewer tasks (or more). Before it, statistics are read
+until they are cached. After it, they must agree with the list, the log must name each lost task,
+and an open subscription must have delivered it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LISTEN = "subscription { taskEvents { kind subject { ... on Task { id } } } }"
 
 @dataclass
 class Scene:
-    """A project of `owner`'s with a tree of three tasks, and others who see some of it."""
+    """A project of `owner` with a tree of three tasks, and users who see parts of it."""
 
     world: World
     owner: Person
@@ -58,7 +58,7 @@ class Scene:
 
 
 async def scene(world: World) -> Scene:
-    """The guest sees the middle of the tree by a share, and so the leaf; the member everything."""
+    """The guest sees the middle task by a share, and so the leaf; the member sees everything."""
     owner, member, guest = await world.people(3)
     project = await world.project(owner, editors=[member])
     other = await world.project(owner)
@@ -70,7 +70,7 @@ async def scene(world: World) -> Scene:
 
 
 async def numbers(world: World, person: Person, at: dt.datetime | None = None) -> tuple[Any, Any]:
-    """The total that the statistics and the list give, with the tags of each."""
+    """The totals and tags according to the statistics and to the list."""
     found = (await world.run(STATS, person, at=at)).good
     tags = sorted(tag for node in found["tasks"]["nodes"] for tag in node["tags"])
     shown = sorted(bar["tag"] for bar in found["taskStats"]["byTag"] for _ in range(bar["count"]))
@@ -78,7 +78,7 @@ async def numbers(world: World, person: Person, at: dt.datetime | None = None) -
 
 
 async def lost(world: World, person: Person, since: str) -> set[str]:
-    """The ids of what the log says that the person lost."""
+    """The ids of the objects that the user lost, according to the log."""
     query = "query ($c: String!) { changes(since: $c) { nodes { kind subjectId } } }"
     events = (await world.run(query, person, c=since)).good["changes"]["nodes"]
     return {event["subjectId"] for event in events if event["kind"] == "ACCESS_LOST"}
@@ -110,12 +110,12 @@ async def _end_share(s: Scene) -> None:
 
 
 async def _give_up(s: Scene) -> None:
-    """The guest, who may edit it, takes the leaf out of what is shared with them."""
+    """The guest, who may edit the leaf, moves it out of the tree that is shared with them."""
     assert await codes(s.world, s.guest, UPDATE, id=gid(s.leaf), parentId=None) == []
 
 
 LOSSES: dict[str, tuple[Act, set[str], set[str]]] = {
-    # What is done, what the member loses by it (without the thing itself), and what the guest.
+    # The change; what the member loses by it (without the changed object); what the guest loses.
     "the task above is deleted": (
         _do(DELETE, id=lambda s: gid(s.top)),
         {"middle", "leaf"},
@@ -172,7 +172,7 @@ LOSSES: dict[str, tuple[Act, set[str], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-async def test_whoever_loses_sight_is_told(world: World, name: str) -> None:
+async def test_users_who_lose_access_are_notified(world: World, name: str) -> None:
     act, *expected = LOSSES[name]
     s = await scene(world)
     cursor = (await world.run("{ eventCursor }", s.owner)).good["eventCursor"]
@@ -188,7 +188,7 @@ async def test_whoever_loses_sight_is_told(world: World, name: str) -> None:
         assert await lost(world, person, cursor) == {gid(getattr(s, one)) for one in names}
 
 
-async def test_a_stream_says_it_too_and_to_the_one_who_did_it(world: World) -> None:
+async def test_a_stream_notifies_the_actor_too(world: World) -> None:
     s = await scene(world)
     task = await world.task(s.owner, project_id=s.project.id, assignee_id=s.guest.id)
     async with (
@@ -197,7 +197,7 @@ async def test_a_stream_says_it_too_and_to_the_one_who_did_it(world: World) -> N
     ):
         waiting = asyncio.ensure_future(anext(replies))
         await asyncio.sleep(0.3)
-        # The guest hands it on: their other devices show it still.
+        # The guest reassigns it: their other devices still show it.
         assign = {"id": gid(task), "assigneeId": gid(s.member)}
         assert await codes(world, s.guest, UPDATE, **assign) == []
         assert await codes(world, s.owner, DELETE, id=gid(s.top)) == []
@@ -213,7 +213,7 @@ async def test_a_stream_says_it_too_and_to_the_one_who_did_it(world: World) -> N
     assert kept == listed == (0, [])
 
 
-async def test_what_comes_back_is_told_to_those_who_see_a_part_of_it(world: World) -> None:
+async def test_a_restore_notifies_users_who_see_a_part_of_it(world: World) -> None:
     s = await scene(world)
     query = "query ($c: String!) { changes(since: $c) { nodes { kind subjectId } } }"
 
@@ -233,7 +233,7 @@ async def test_what_comes_back_is_told_to_those_who_see_a_part_of_it(world: Worl
         assert await numbers(world, s.guest) == ((2, ["l", "m"]), (2, ["l", "m"]))
 
 
-async def test_bulk_changes_of_assignees_are_told(world: World) -> None:
+async def test_bulk_changes_of_assignees_notify(world: World) -> None:
     s = await scene(world)
     task = await world.task(s.owner, project_id=s.project.id, assignee_id=s.guest.id)
     await numbers(world, s.guest)
@@ -245,7 +245,7 @@ async def test_bulk_changes_of_assignees_are_told(world: World) -> None:
     assert kept == listed
 
 
-async def test_a_share_that_ends_by_time(world: World) -> None:
+async def test_the_expiry_of_a_share_notifies(world: World) -> None:
     owner, guest = await world.people(2)
     task = await world.task(owner)
     below = await world.task(owner, parent_id=task.id)
@@ -281,7 +281,7 @@ async def test_a_share_that_ends_by_time(world: World) -> None:
     assert await lost(world, guest, cursor) == {gid(task), gid(below)}
 
 
-async def test_emptying_the_trash_takes_nothing_that_somebody_sees(world: World) -> None:
+async def test_emptying_the_trash_deletes_nothing_that_a_user_can_see(world: World) -> None:
     owner, helper = await world.people(2)
     top = await world.task(owner)
     await world.share(top, helper, Permission.EDIT)
@@ -290,7 +290,7 @@ async def test_emptying_the_trash_takes_nothing_that_somebody_sees(world: World)
     mine = await world.task(helper, "mine")
     leave = "mutation ($input: UserDeleteInput!) { userDelete(input: $input) { errors { code } } }"
     assert await codes(world, owner, leave, password=PASSWORD, confirm=True) == []
-    # A row that an earlier version left alive below a deleted one: it stays, and holds that one.
+    # A row that an earlier version left undeleted below a deleted one: both stay.
     gone = await world.task(helper, "gone")
     alive = await world.task(helper, "alive", parent_id=gone.id)
     async with world.database.session() as session, session.begin():

@@ -1,4 +1,4 @@
-"""Plays the access matrix; see `tests/access/matrix.py` for how to add to it."""
+"""Runs the access matrix; `tests/access/matrix.py` explains how to extend it."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_every_root_field_has_a_case_or_a_reason() -> None:
     assert sorted(covered - set(root_fields())) == []
 
 
-def test_no_name_stands_twice() -> None:
+def test_every_name_is_unique() -> None:
     assert len(BY_NAME) == len(CASES)
 
 
-def test_what_takes_an_id_or_a_filter_has_a_case() -> None:
-    """A reason will not do for a field that can be pointed at something."""
+def test_every_field_with_an_id_or_a_filter_has_a_case() -> None:
+    """A reason is not enough for a field that can address an object."""
 
     def addressed(name: str, argument: GraphQLArgument) -> bool:
         type_: Any = get_named_type(argument.type)
@@ -67,10 +67,10 @@ def test_what_takes_an_id_or_a_filter_has_a_case() -> None:
             addressed(inner, field) for inner, field in type_.fields.items()
         )
 
-    # The id is one that the client makes.
+    # The client generates this id.
     makes_ids = {"Mutation.projectCreate"}
     names_people_to_be = {"Mutation.userRegister", "Mutation.profileUpdate"}
-    # Profiles are public; who takes tasks over has to see them (`test_structure`).
+    # Profiles are public; the heir of tasks must be able to see them (`test_structure`).
     names_profiles = {"Mutation.userDelete"}
     wanted = {
         path
@@ -108,13 +108,13 @@ async def ask(cast: Cast, case: Case, role: AccessRole, variables: dict[str, Any
 
 
 def outcome(case: Case, reply: Reply) -> str:
-    """What became of it, in a word."""
+    """The outcome, as one word."""
     if reply.codes:
         return reply.codes[0]
     (value,) = reply.data.values()
     if isinstance(value, dict) and "nodes" in value:
         if not value["nodes"]:
-            # A count that told of hidden rows would be an answer too.
+            # A count that includes hidden rows would be an answer too.
             assert value.get("totalCount", 0) == 0
             return "EMPTY"
         return "OK"
@@ -127,9 +127,9 @@ def outcome(case: Case, reply: Reply) -> str:
 async def same_as_nothing(
     cast: Cast, case: Case, role: AccessRole, fixtures: Fixtures, reply: Reply
 ) -> None:
-    """What is hidden answers, byte for byte, as what is not there."""
+    """The answer for a hidden object equals that for a missing one, byte for byte."""
     assert case.about is not None
-    # Everybody sees people: who is to be assigned a task does not see the task.
+    # All users are visible: the new assignee is the one who cannot see the task.
     hidden = fixtures.ids["task" if "assign" in case.name else case.about]
     nothing = absent(hidden)
     told = orjson.dumps(case.variables(fixtures)).replace(hidden.encode(), nothing.encode())
@@ -139,7 +139,7 @@ async def same_as_nothing(
 
 
 async def mend(cast: Cast, case: Case) -> None:
-    """Undo what an administrator did to the bystander."""
+    """Undo the administrator's changes of the bystander."""
     if case.name == "Mutation.userDeactivate":
         await cast.world.post(
             BY_NAME["Mutation.userActivate"].document,
@@ -149,8 +149,8 @@ async def mend(cast: Cast, case: Case) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(set(root_fields()) - PUBLIC))
-async def test_nothing_is_told_to_the_signed_out(cast: Cast, path: str) -> None:
-    """Whatever it takes: without credentials the answer is always the same."""
+async def test_a_signed_out_client_learns_nothing(cast: Cast, path: str) -> None:
+    """For any arguments, the answer without credentials is always the same."""
     kind, _, name = path.partition(".")
     field = root_fields()[path]
     arguments = {
@@ -182,7 +182,7 @@ async def test_nothing_is_told_to_the_signed_out(cast: Cast, path: str) -> None:
 
 
 def sample(type_: Any) -> Any:
-    """Any value of an input type; only what must be given is, or one of those that may be."""
+    """A value of an input type: only its required fields, or one of the optional ones."""
     if is_non_null_type(type_):
         return sample(type_.of_type)
     if is_list_type(type_):
@@ -205,7 +205,7 @@ def sample(type_: Any) -> Any:
         "Boolean": True,
         "DateTime": "2026-11-20T00:00:00Z",
         "Date": "2026-11-20",
-        # Where the file of a multipart request goes.
+        # Where the file of a multipart request is inserted.
         "Upload": None,
     }
     return samples.get(type_.name, "x")

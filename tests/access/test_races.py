@@ -1,8 +1,8 @@
-"""A check and its change cannot be separated in time.
+"""No concurrent change can come between a check and its change.
 
-Every operation on tasks is run at the same moment as every operation that takes away what it relies
-on: the project, the parent, the membership. Which of the two comes first does not matter. What the
-tables hold afterwards has to be possible, is read by plain SQL, and no client hears of a deadlock.
+Every operation on tasks runs concurrently with every operation that removes what it depends on: the
+project, the parent, the membership. Either may come first. Afterwards plain SQL checks that the
+tables are consistent, and no client gets a deadlock error.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from domain.time import export
 from tests.accounts import Person
 from tests.factories import Reply, World, gid
 
-# Refusals that either order of the two may end in.
+# Refusals that are possible in either order.
 FINE = {"NOT_FOUND", "FORBIDDEN", "ARCHIVED", "BAD_USER_INPUT", "CONFLICT", "LIMIT_EXCEEDED"}
 
 
 @dataclass(frozen=True)
 class Cast:
-    """The two whose operations meet."""
+    """The two users whose operations run concurrently."""
 
     owner: Person
     editor: Person
@@ -41,7 +41,7 @@ class Cast:
 
 @dataclass
 class Scene:
-    """Two projects of the owner's in which the editor makes tasks, and tasks in the first."""
+    """Two projects of the owner in which the editor creates tasks, and tasks in the first."""
 
     world: World
     cast: Cast
@@ -175,14 +175,14 @@ STRUCTURAL: dict[str, Act] = {
     "projectMemberRemove": _as("owner", "projectMemberRemove", id=lambda s: s.member),
 }
 
-# What must not be found in the tables, whichever of the two came first.
+# What the tables must not contain, in either order.
 IMPOSSIBLE = {
-    "a living task in a deleted project": """
+    "an undeleted task in a deleted project": """
         SELECT task.id FROM tasks task JOIN projects project ON project.id = task.project_id
         WHERE project.id = ANY(:projects)
           AND project.deleted_at IS NOT NULL AND task.deleted_at IS NULL
     """,
-    "a living task below a deleted one": """
+    "an undeleted task below a deleted one": """
         SELECT task.id FROM tasks task JOIN tasks parent ON parent.id = task.parent_id
         WHERE task.project_id = ANY(:projects)
           AND parent.deleted_at IS NOT NULL AND task.deleted_at IS NULL
@@ -219,7 +219,7 @@ IMPOSSIBLE = {
         WHERE late.project_id = ANY(:projects) AND end_.kind = 'MEMBER_REMOVED'
           AND late.position > end_.position AND late.actor_id = :editor
     """,
-    "a task of a project that is assigned to somebody who was removed, and not shared": """
+    "a task that is assigned to a removed member and not shared with them": """
         SELECT task.id FROM tasks task JOIN events end_ ON end_.project_id = task.project_id
         WHERE task.project_id = ANY(:projects) AND end_.kind = 'MEMBER_REMOVED'
           AND task.assignee_id = :editor
@@ -258,7 +258,7 @@ async def _scene(world: World, cast: Cast) -> Scene:
 
 
 async def _meet(s: Scene, operation: Act, structural: Act, seed: int) -> None:
-    """Both at once, and then the tables."""
+    """Run both concurrently, and then check the tables."""
     chance = random.Random(seed)
 
     async def soon(act: Act) -> Reply:
@@ -290,19 +290,21 @@ async def _rounds(world: World, cast: Cast, name: str, rounds: int) -> None:
 
 
 @pytest.mark.parametrize("name", STRUCTURAL)
-async def test_pairs_of_operations_at_once(world: World, cast: Cast, name: str) -> None:
+async def test_concurrent_pairs_of_operations(world: World, cast: Cast, name: str) -> None:
     await _rounds(world, cast, name, 1)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", STRUCTURAL)
-async def test_pairs_of_operations_many_times(world: World, cast: Cast, name: str) -> None:
+async def test_concurrent_pairs_of_operations_many_times(
+    world: World, cast: Cast, name: str
+) -> None:
     await _rounds(world, cast, name, 40)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", STRUCTURAL)
-async def test_structural_operations_beside_each_other(world: World, cast: Cast, name: str) -> None:
+async def test_concurrent_structural_operations(world: World, cast: Cast, name: str) -> None:
     for seed in range(20):
         for act in STRUCTURAL.values():
             await _meet(await _scene(world, cast), act, STRUCTURAL[name], seed)
@@ -348,7 +350,7 @@ LIMITED: dict[str, tuple[Any, str, str, Callable[[int], dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("mutation", LIMITED)
-async def test_limits_hold_for_those_who_come_at_once(
+async def test_limits_hold_for_concurrent_requests(
     world: World, mutation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, limit, table, fields = LIMITED[mutation]

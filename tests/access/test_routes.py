@@ -1,7 +1,7 @@
-"""The access matrix of what is not GraphQL: files, pictures, exports, tokens.
+"""The access matrix of routes outside GraphQL: files, pictures, exports, tokens.
 
-Each address as each role of the cast, and as programs with keys. What is hidden answers in the
-same bytes as what is not there.
+Each address is requested by each role of the cast, and by programs with API keys. The answer for a
+hidden object has the same bytes as for a missing one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ATTACHMENT = ["/files/{id}", "/files/{id}/thumbnail"]
 
 @dataclasses.dataclass(slots=True)
 class Scene:
-    """The cast, programs of the owner's, and a picture that hangs on the task in the fixtures."""
+    """The cast, programs of the owner, and a picture attached to the fixtures' task."""
 
     cast: Cast
     programs: dict[str, Person]
@@ -69,7 +69,7 @@ async def scene(world: World) -> Scene:
 
 
 @pytest.mark.parametrize("address", ATTACHMENT)
-async def test_attachments_are_for_those_who_see_the_task(scene: Scene, address: str) -> None:
+async def test_users_who_see_the_task_can_fetch_attachments(scene: Scene, address: str) -> None:
     found = {}
     for role in AccessRole:
         who = scene.cast.of(role)
@@ -116,7 +116,7 @@ async def test_attachments_for_keys(scene: Scene, address: str, program: str, st
 
 
 @pytest.mark.parametrize("values", [{"revoked_at": "now"}, {"expires_at": "now"}])
-async def test_a_key_that_has_ended_fetches_nothing(
+async def test_an_expired_or_revoked_key_fetches_nothing(
     scene: Scene, world: World, values: dict[str, str]
 ) -> None:
     owner = scene.cast.people[AccessRole.OWNER]
@@ -131,8 +131,8 @@ async def test_a_key_that_has_ended_fetches_nothing(
         assert (await scene.get(address, program, scene.attachment)).status_code == 401
 
 
-async def test_bytes_are_taken_at_signed_addresses_alone(scene: Scene) -> None:
-    """Whoever sends them: it is the address that says what for."""
+async def test_uploads_need_a_signed_address(scene: Scene) -> None:
+    """Regardless of who sends them: only the address grants the right."""
     fixtures = await scene.cast.fixtures()
     for who in (*(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         headers = {} if who is None else {"Authorization": who.header}
@@ -142,10 +142,10 @@ async def test_bytes_are_taken_at_signed_addresses_alone(scene: Scene) -> None:
             assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-# --- pictures of people --------------------------------------------------------------------------
+# --- profile pictures ----------------------------------------------------------------------------
 
 
-async def test_pictures_of_people_are_for_everybody(scene: Scene, world: World) -> None:
+async def test_profile_pictures_are_public(scene: Scene, world: World) -> None:
     ada, bob = await world.people(2)
     sent = await uploads.send(
         world.http, ada, uploads.AVATAR, {"input": {"file": None}},
@@ -155,7 +155,7 @@ async def test_pictures_of_people_are_for_everybody(scene: Scene, world: World) 
     for who in (*(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         shown = await scene.get("/users/{id}/avatar.png", who, gid(ada))
         assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
-        # Who has none and who does not exist are told apart by nobody.
+        # The answers for a user without a picture and for a missing user are the same.
         bare = await scene.get("/users/{id}/avatar.png", who, gid(bob))
         nobody = await scene.get("/users/{id}/avatar.png", who, absent(gid(bob)))
         assert bare.status_code == nobody.status_code == 404
@@ -167,7 +167,7 @@ async def test_pictures_of_people_are_for_everybody(scene: Scene, world: World) 
 
 @pytest_asyncio.fixture
 async def export(world: World) -> tuple[Person, str]:
-    """Somebody's finished export."""
+    """A finished export of a user."""
     owner, now = await world.person(), dt.datetime.now(dt.UTC)
     file_id, export_id = fresh_id(), fresh_id()
     await world.services.files.store.put(file_id, ORIGINAL, b"a,b\n")
@@ -194,10 +194,10 @@ async def test_exports_are_fetched_by_their_signed_address(
     query = "query ($id: ID!) { reportExport(id: $id) { url } }"
     url = uploads.local((await world.post(query, owner, id=id_)).good["reportExport"]["url"])
     for who in (owner, *(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
-        # Nobody's credentials open it, the owner's neither, and they tell nothing.
+        # Credentials do not open it, not even the owner's, and the answers are all the same.
         for bare in (id_, absent(id_)):
             assert (await scene.get("/exports/{id}", who, bare)).status_code == 403
-        # Whoever was given the address has the file, as with any link.
+        # Anyone who has the address can fetch the file, as with any link.
         assert (await scene.get(url, who, id_)).content == b"a,b\n"
         other = await scene.get(url.replace(id_, absent(id_)), who, id_)
         assert other.status_code == 403
@@ -215,7 +215,7 @@ async def token(http: httpx.AsyncClient, **form: str) -> tuple[int, Any]:
     return response.status_code, orjson.loads(response.content)
 
 
-async def test_tokens_are_for_those_who_may_sign_in(scene: Scene) -> None:
+async def test_only_users_who_may_sign_in_get_tokens(scene: Scene) -> None:
     for role in AccessRole:
         who = scene.cast.of(role)
         if who is None:
@@ -231,7 +231,7 @@ async def test_tokens_are_for_those_who_may_sign_in(scene: Scene) -> None:
         assert (status, body.get("error")) == ((200, None) if good else (400, "invalid_grant"))
 
 
-async def test_a_key_is_neither_password_nor_refresh_token(scene: Scene) -> None:
+async def test_a_key_is_refused_as_password_and_refresh_token(scene: Scene) -> None:
     owner = scene.cast.people[AccessRole.OWNER]
     for program in scene.programs.values():
         key = program.grant.access_token
@@ -241,21 +241,21 @@ async def test_a_key_is_neither_password_nor_refresh_token(scene: Scene) -> None
         )
         for form in tries:
             assert await token(scene.http, **form) == (400, await _refused(scene, form))
-        # Nor can it be ended as one; that it is unknown is not told (RFC 7009).
+        # Nor can it be revoked as one; the answer does not say that it is unknown (RFC 7009).
         assert (await scene.http.post("/auth/revoke", data={"token": key})).status_code == 200
     who = scene.programs["everything"]
     assert (await scene.get("/files/{id}", who, scene.attachment)).status_code == 200
 
 
 async def _refused(scene: Scene, form: dict[str, str]) -> Any:
-    """What anybody's wrong try is answered."""
+    """The answer to any wrong attempt."""
     nothing = {"username": "nobody-at-all", "password": "x", "refresh_token": "tlr_x"}
     status, body = await token(scene.http, **{name: nothing.get(name, form[name]) for name in form})
     assert (status, body["error"]) == (400, "invalid_grant")
     return body
 
 
-# --- what is about whoever asks ------------------------------------------------------------------
+# --- subscriptions about the viewer --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-"""Where do the words and numbers of a noun come out? Never at a key that may not read the noun.
+"""Texts and numbers of a noun never appear in answers to an API key that may not read the noun.
 
-Whatever a person has carries a mark of its noun: words of its own, and numbers that nothing else
-has. Everything that the schema gives is then read as deeply as keys may that lack one noun, and as
-keys may that have one noun alone; no mark of another noun stands anywhere in the answers, nor in
-their cursors. What a key may ask is taken from the walk's own table, so a field that is open by
-mistake is read here as well.
+All objects of a user carry a mark of their noun: unique words and unique numbers. The whole schema
+is then read with keys that lack one noun, and with keys that have only one noun, as deeply as they
+are allowed to. No mark of another noun may appear in the answers or their cursors. The table of the
+scope walk says what a key may read, so a field that is open by mistake is read here too.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from tests.factories import Reply, World, fresh_id, gid
 SECONDS, BYTES, COMMENTS, MINUTES = 48_611, 48_619, 37, 48_623
 DUE = "2031-03-07T01:02:03"
 ADDRESS = "203.0.113.77"
-# By noun: words, in any case, and numbers. The address of the account is added below.
+# By noun: words, in any letter case, and numbers. The account's address is added below.
 MARKS: dict[str, list[Any]] = {
     "tasks": ["mark-tasks", DUE.lower(), MINUTES],
     "projects": ["mark-projects", "mrkprj"],
@@ -61,14 +60,14 @@ MARKS: dict[str, list[Any]] = {
     "a session": ["mark-keys", "mark-sessions"],
 }
 DEPTH = 1
-# What the log does not keep beside its events.
+# Fields that the log does not store with its events.
 NOT_LOGGED = re.compile(r"TaskEvent_(ip|sessionId): (ip|sessionId)")
 LIMITS = DocumentLimits(*[10**9] * len(dataclasses.fields(DocumentLimits)))
 
 
 @dataclass(slots=True)
 class Scene:
-    """The person, and values for arguments that have to be given, by root field."""
+    """The user, and values for required arguments, by root field."""
 
     world: World
     executor: Executor
@@ -177,7 +176,7 @@ def _key(id_: str) -> Any:
 async def _more_rows(
     world: World, ada: Person, bob: Person, task_id: Any, webhook_id: Any
 ) -> list[str]:
-    """What would take a worker, or many requests: comments, a file, notifications, a delivery."""
+    """Rows that would need a worker or many requests: comments, a file, notifications and more."""
     now = dt.datetime.now(dt.UTC)
     both = {"created_at": now, "updated_at": now, "version": 1}
     stored = models.StoredFile(
@@ -244,7 +243,7 @@ async def _more_rows(
 
 
 def selection(type_: Any, scopes: set[str], depth: int) -> str:
-    """All that the table of the walk allows below a type."""
+    """Everything below a type that the table of the walk allows."""
     if is_abstract_type(type_):
         parts = [
             f"... on {one.name} {{ {selection(one, scopes, depth)} }}"
@@ -262,7 +261,7 @@ def selection(type_: Any, scopes: set[str], depth: int) -> str:
         ):
             continue
         if is_leaf_type(inner):
-            # Each list and union has fields of one name with other types.
+            # Lists and unions have fields of the same name with different types.
             found.append(f"{type_.name}_{name}: {name}")
         elif (listed or depth) and name != "edges":
             if not is_abstract_type(inner) and missing(scopes, needs_of(inner.name, "__typename")):
@@ -275,7 +274,7 @@ def selection(type_: Any, scopes: set[str], depth: int) -> str:
 
 
 def reads(scene: Scene, scopes: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A document for each root field that a key may ask, and for each ordering of its lists."""
+    """A document for each root field that a key may read, and for each ordering of its lists."""
     query = SCHEMA.query_type
     assert query is not None
     for name, field in query.fields.items():
@@ -310,7 +309,7 @@ def _asking(
 
 
 def said(value: Any) -> Iterator[Any]:
-    """Every text and number of an answer, and what its cursors hold."""
+    """Every text and number of an answer, including the content of its cursors."""
     if isinstance(value, dict):
         for inner in value.values():
             yield from said(inner)
@@ -328,7 +327,7 @@ def said(value: Any) -> Iterator[Any]:
 
 
 def leaks(scene: Scene, answer: Any, scopes: set[str]) -> list[tuple[str, Any]]:
-    """Marks of nouns that a key may not read, in an answer."""
+    """The marks in an answer of nouns that the key may not read."""
     forbidden = {
         noun: marks
         for noun, marks in scene.marks.items()
@@ -349,7 +348,7 @@ def leaks(scene: Scene, answer: Any, scopes: set[str]) -> list[tuple[str, Any]]:
 async def ask(
     scene: Scene, document: str, person: Person | Viewer, values: dict[str, Any]
 ) -> Reply:
-    """Execute a document that may be larger than a client's."""
+    """Execute a document that may exceed the limits for clients."""
     context = scene.world.context(person)
     request = GraphQLRequest(query=document, variables=values)
     prepared = await scene.executor.prepare(request, request_id="marks")
@@ -368,7 +367,7 @@ def all_but(noun: str) -> set[str]:
     return {f"{one}:read" for one in NOUNS if one not in {noun, "admin"}}
 
 
-# Of these nouns others speak the most; keys that lack one of the others are tried by night.
+# Other nouns refer to these the most; the nightly run tries keys that lack one of the others.
 TOLD = {"tasks", "comments"}
 KEYS = [
     *({f"{noun}:read"} for noun in NOUNS if noun != "admin"),
@@ -395,8 +394,8 @@ async def test_no_mark_of_another_noun(scene: Scene, scopes: set[str]) -> None:
     assert count > 2
 
 
-async def test_the_marks_are_there(scene: Scene) -> None:
-    """Signed in, each of them is found; or the test above would find nothing for another reason."""
+async def test_a_session_finds_all_marks(scene: Scene) -> None:
+    """A signed-in user finds every mark; otherwise the test above would pass for another reason."""
     found: set[tuple[str, Any]] = set()
     for document, values in reads(scene, set(SCOPES)):
         if "{ node(" in document:

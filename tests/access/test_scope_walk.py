@@ -1,9 +1,9 @@
-"""Every field of the schema, asked for with API keys that have too little, exactly enough, and each
-scope alone.
+"""Every field of the schema, requested with API keys that have too few scopes, exactly enough, and
+each scope alone.
 
-What a field needs is said here again, from the table of rights and not from
-`graph.request.scope_table`: a noun for each type, and the places that speak of another noun. A
-field, an argument or a field of a filter that stands in neither fails the test.
+The scopes that a field needs are stated here independently, from the table of rights and not from
+`graph.request.scope_table`: a noun for each type, and the fields that refer to another noun. The
+test fails for a field, an argument or a filter's field that is in neither.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SCHEMA: GraphQLSchema = schema._schema
 NO_KEY = "a session"
 
 # --- the oracle ----------------------------------------------------------------------------------
-# The noun of each type (docs/access.md, "API keys"). "" says nothing by itself.
+# The noun of each type (docs/access.md, "API keys"). "" needs no scope by itself.
 
 NOUNS = {
     "tasks": "Task TaskShare Tag TagCount TaskStats StatusCount PriorityCount SubtaskProgress",
@@ -69,17 +69,17 @@ NOUNS = {
 }
 NOUN = {type_: nouns.split() for nouns, types in NOUNS.items() for type_ in types.split()}
 NOUN |= {type_: [NO_KEY] for type_ in NOUNS[NO_KEY].split()}
-# A person's public profile stands at everything that people do.
+# Everything that users do refers to their public profile.
 PUBLIC = {
     "User": {"__typename", "id", "username", "fullName", "avatarUrl"},
-    # Lists, whose types say what is in them.
+    # Lists: the types of their items determine the noun.
     "User ": {"assignedTasks", "runningTimer", "sessions", "apiKeys"},
     "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
     "UserEdge": {"node", "cursor", "__typename"},
     "UserFilter": {"and", "or", "not", "id", "username", "fullName", "search"},
     "UserOrder": {"username", "fullName"},
 }
-# Places that speak of another noun as well.
+# Fields that also refer to another noun.
 ALSO = {
     "Task.key": "projects",
     "Task.commentCount": "comments",
@@ -107,7 +107,7 @@ ALSO = {
     "Query.reminderPreview(taskId)": "tasks",
     "Mutation.timeReportExport": "projects tasks",
 }
-# Root fields by the noun of what they give; those that give plain values, or another noun's.
+# Root fields by the noun of their result, if it is a plain value or belongs to another noun.
 GIVES = {
     "viewer": "",
     "node": "",
@@ -122,7 +122,7 @@ GIVES = {
     "auditLog": "admin events",
     "taskEvents": "events",
 }
-# Of mutations by what their names begin with, the longest first.
+# Mutations by the beginning of their names, the longest first.
 WRITES = {
     "time": "time", "timer": "time", "report": "time", "task": "tasks", "project": "projects",
     "comment": "comments", "attachment": "files", "notification": "notifications",
@@ -145,11 +145,11 @@ def noun_of(type_name: str) -> list[str]:
         name = type_name.removesuffix(ending)
         if (not ending or name != type_name) and name in NOUN:
             return NOUN[name]
-    raise AssertionError(f"the test does not know of whom {type_name} speaks")
+    raise AssertionError(f"NOUN has no entry for {type_name}")
 
 
 def needs_of(type_name: str, field: str) -> Needs:
-    """What a field of an object or an input type needs by itself."""
+    """The scopes that a field of an object or an input type needs by itself."""
     if any(field in names for type_, names in PUBLIC.items() if type_.strip() == type_name):
         return frozenset()
     type_ = SCHEMA.type_map[type_name]
@@ -176,7 +176,7 @@ def needs_of(type_name: str, field: str) -> Needs:
 
 
 def is_comparator(type_: Any) -> bool:
-    """Of plain values: `eq`, `some` and such, and no `and`."""
+    """Whether it is a comparator of plain values: `eq`, `some` and so on, but not `and`."""
     names = set(getattr(type_, "fields", {}))
     plain = all(
         is_leaf_type(get_named_type(field.type))
@@ -191,12 +191,12 @@ def is_comparator(type_: Any) -> bool:
     )
 
 
-# --- ways to every field -------------------------------------------------------------------------
+# --- paths to every field ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Way:
-    """A document that asks for one thing, and what that needs."""
+    """A document that requests one field, and the scopes that it needs."""
 
     name: str
     document: str
@@ -205,7 +205,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Place:
-    """An object type, and how one comes there: text around a selection."""
+    """An object type, and the path to it: the text around a selection."""
 
     before: str
     after: str
@@ -223,7 +223,7 @@ def _framed(place: Place, body: str, more: tuple[str, ...] = ()) -> str:
 
 
 def _required(place: Place, arguments: dict[str, GraphQLArgument]) -> tuple[str, tuple[str, ...]]:
-    """The text of the arguments that must be given, by variables."""
+    """The text of the required arguments, with variables."""
     names: list[str] = []
     variables: list[str] = []
     for name, argument in arguments.items():
@@ -236,7 +236,7 @@ def _required(place: Place, arguments: dict[str, GraphQLArgument]) -> tuple[str,
 
 @functools.cache
 def places() -> dict[str, Place]:
-    """The shortest way to each object type, from the root fields on."""
+    """The shortest path to each object type from the root fields."""
     found: dict[str, Place] = {}
     queue: deque[tuple[str, Place]] = deque()
     for kind, root in (
@@ -291,7 +291,7 @@ def fields() -> Iterator[Way]:
 
 
 def arguments() -> Iterator[Way]:
-    """Every argument of every field, and every field of every input, where it is first taken."""
+    """Every argument of every field, and every field of every input, where it is first used."""
     inputs: set[str] = set()
     for name, place in places().items():
         type_ = SCHEMA.type_map[name]
@@ -320,8 +320,8 @@ def arguments() -> Iterator[Way]:
 
 
 def _values(argument: Any, done: set[str]) -> Iterator[tuple[str, str, str, Needs]]:
-    """A plain value as a variable; of an input, each field alone of each type that it leads to and
-    that is not done: what it is, its text, the variable's type, and what it needs.
+    """A plain value as a variable; for an input, each single field of each new type that it leads
+    to: its name, its text, the variable's type, and the scopes that it needs.
     """
     named = get_named_type(argument)
     if not isinstance(named, GraphQLInputObjectType):
@@ -356,7 +356,7 @@ def ways() -> list[Way]:
 
 
 def includes(granted: str, needed: str) -> bool:
-    """Whether one scope is good for another, by docs/access.md."""
+    """Whether one scope includes another, according to docs/access.md."""
     noun, colon, verb = needed.partition(":")
     if not colon:
         return False
@@ -374,12 +374,12 @@ PREPARED: dict[str, Prepared] = {}
 
 
 async def refused(world: World, way: Way, scopes: set[str]) -> str | None:
-    """The scope that the server names to a key that has these; None where it lets it pass."""
+    """The missing scope that the server names for a key with these; None if it accepts the key."""
     executor = world.executors["batch"]
     context = world.context(replace(VIEWER, scopes=frozenset(scopes)))
     prepared = PREPARED.get(way.document)
     if prepared is None:
-        # An input that is given at all is a question.
+        # The presence of an input already needs its scope.
         given: dict[str, Any] = (
             {"given": {}} if re.search(r"\$given: \[?\w+(Filter|Order)\b", way.document) else {}
         )
@@ -408,19 +408,19 @@ def test_every_type_and_field_is_walked() -> None:
     assert walked >= set(ALSO)
 
 
-async def test_a_key_with_all_that_a_field_needs_may_ask(world: World) -> None:
+async def test_a_key_with_all_needed_scopes_is_accepted(world: World) -> None:
     for way in ways():
         if NO_KEY not in way.needs:
             assert await refused(world, way, set(way.needs)) is None, way
 
 
-async def test_a_key_that_lacks_one_scope_is_told_which(world: World) -> None:
+async def test_a_key_that_lacks_one_scope_gets_its_name(world: World) -> None:
     for way in ways():
         if NO_KEY in way.needs:
             assert await refused(world, way, set(SCOPES)) == NO_KEY, way
             continue
         for need in way.needs:
-            # Everything else that there is, so that no broad or writing scope stands in for it.
+            # All other scopes, which shows that no broad or write scope includes it.
             others = {one for one in SCOPES if not includes(one, need)}
             assert await refused(world, way, others) in missing(others, way.needs), way
 
@@ -432,12 +432,12 @@ BY_DAY = {one for one in SCOPES if not one.endswith(":write")} | {"tasks:write"}
     "scope",
     [*sorted(BY_DAY), *(pytest.param(s, marks=pytest.mark.nightly) for s in SCOPES - BY_DAY)],
 )
-async def test_a_key_of_one_scope(world: World, scope: str) -> None:
+async def test_a_key_with_one_scope(world: World, scope: str) -> None:
     for way in ways():
         lacking = missing({scope}, way.needs)
         named = await refused(world, way, {scope})
         assert (named in lacking) if lacking else named is None, (way, named)
 
 
-def test_the_walk_goes_far() -> None:
+def test_the_walk_covers_the_schema() -> None:
     assert len(ways()) > 1_000

@@ -1,7 +1,7 @@
-"""Nobody gains a right by structure: by parents, moves, deletions, restores, joining and leaving.
+"""No user gains a right by structure: by parents, moves, deletions, restores, joining and leaving.
 
-What people may do is asked of the API, as they ask it; what is expected is written down for each
-case, from the table of rights.
+What users may do is read from the API, as clients read it. The expectation is written down for
+each case, from the table of rights.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ ARCHIVE = "mutation ($id: ID!) { projectArchive(input: {id: $id}) { errors { cod
 
 
 async def may(world: World, person: Person, task: models.Task) -> str:
-    """What a person may do with a task: some of `see edit delete share`."""
+    """What a user may do with a task: some of `see edit delete share`."""
     found = (await world.run(TASK, person, id=gid(task))).data["task"]
     if found is None:
         return NOTHING
@@ -87,7 +87,7 @@ async def codes(world: World, person: Person, mutation: str, /, **fields: Any) -
 
 
 async def remove(world: World, owner: Person, project: models.Project, person: Person) -> None:
-    """Take somebody out of a project."""
+    """Remove a user from a project."""
     query = "query ($id: ID!) { project(id: $id) { members { nodes { id user { id } } } } }"
     nodes = (await world.run(query, owner, id=gid(project))).good["project"]["members"]["nodes"]
     (member,) = [node["id"] for node in nodes if node["user"]["id"] == gid(person)]
@@ -96,7 +96,7 @@ async def remove(world: World, owner: Person, project: models.Project, person: P
 
 @pytest_asyncio.fixture
 async def cast(world: World) -> tuple[Person, Person, Person, Person, models.Project]:
-    """owner, editor and viewer of a project, a stranger, and the project."""
+    """The owner, editor and viewer of a project, a stranger, and the project."""
     owner, editor, viewer, stranger = await world.people(4)
     project = await world.project(owner, editors=[editor], viewers=[viewer])
     return owner, editor, viewer, stranger, project
@@ -114,7 +114,7 @@ async def test_the_rights_on_a_task_in_a_project(world: World, cast: Cast) -> No
     assert await may(world, stranger, task) == NOTHING
     await world.share(task, stranger, Permission.EDIT)
     assert await may(world, stranger, task) == "see edit"
-    # An owner who is a viewer may delete and share, and not edit.
+    # An owner who is a viewer may delete and share, but not edit.
     async with world.database.session() as session, session.begin():
         member = await session.get_one(
             models.ProjectMember, await _membership(world, project, editor)
@@ -135,20 +135,20 @@ async def _membership(world: World, project: models.Project, person: Person) -> 
         )
 
 
-async def test_owning_the_parent_gives_no_right_to_delete_or_share(
+async def test_owning_the_parent_grants_no_right_to_delete_or_share(
     world: World, cast: Cast
 ) -> None:
     owner, editor, _, stranger, project = cast
     task = await world.task(owner, project_id=project.id)
     umbrella = await world.task(editor, project_id=project.id)
-    # Everybody who would see it sees it already: it may be nested.
+    # All users who would see it can see it already, so it may be nested.
     assert await codes(world, editor, UPDATE, id=gid(task), parentId=gid(umbrella)) == []
     assert await may(world, editor, task) == "see edit"
     assert await codes(world, editor, DELETE, id=gid(task)) == ["FORBIDDEN"]
     assert await codes(world, editor, SHARE, taskId=gid(task), userId=gid(stranger)) == [
         "FORBIDDEN"
     ]
-    # Nor is it shown by sharing the umbrella.
+    # Nor does sharing the parent share it.
     assert await codes(world, editor, SHARE, taskId=gid(umbrella), userId=gid(stranger)) == [
         "FORBIDDEN"
     ]
@@ -158,7 +158,7 @@ async def test_owning_the_parent_gives_no_right_to_delete_or_share(
     assert await may(world, editor, umbrella) == NOTHING
 
 
-async def test_nothing_is_put_below_what_others_see(world: World, cast: Cast) -> None:
+async def test_nesting_cannot_show_a_task_to_others(world: World, cast: Cast) -> None:
     owner, editor, viewer, stranger, project = cast
     task = await world.task(owner, project_id=project.id)
     below = await world.task(owner, project_id=project.id, parent_id=task.id)
@@ -167,7 +167,7 @@ async def test_nothing_is_put_below_what_others_see(world: World, cast: Cast) ->
     move = {"id": gid(task), "parentId": gid(shared)}
     assert await codes(world, editor, UPDATE, **move) == ["FORBIDDEN"]
     assert await may(world, stranger, below) == NOTHING
-    # To edit is a right too.
+    # Editing is a right too.
     given = await world.task(editor, project_id=project.id, assignee_id=viewer.id)
     assert await codes(world, editor, UPDATE, id=gid(task), parentId=gid(given)) == ["FORBIDDEN"]
     # The owner may share it, and so may put it there.
@@ -175,7 +175,7 @@ async def test_nothing_is_put_below_what_others_see(world: World, cast: Cast) ->
     assert await may(world, stranger, below) == "see"
 
 
-async def test_a_personal_task_stays_below_its_owners(world: World) -> None:
+async def test_a_personal_task_stays_below_tasks_of_its_owner(world: World) -> None:
     owner, helper, stranger = await world.people(3)
     task = await world.task(owner)
     await world.share(task, helper, Permission.EDIT)
@@ -187,7 +187,7 @@ async def test_a_personal_task_stays_below_its_owners(world: World) -> None:
         world, helper, BULK_CREATE, items=[{"title": "by the helper", "parentId": gid(task)}]
     )
     assert bulk["results"][0]["task"]["owner"]["id"] == gid(owner)
-    # Who may not share it may not give it to somebody who does not see it.
+    # A user who may not share it may not assign it to a user who cannot see it.
     new = {"title": "t", "parentId": gid(task), "assigneeId": gid(stranger)}
     assert await codes(world, helper, CREATE, **new) == ["FORBIDDEN"]
     bulk = await do(world, helper, BULK_CREATE, items=[new])
@@ -195,16 +195,16 @@ async def test_a_personal_task_stays_below_its_owners(world: World) -> None:
     assert await codes(world, owner, CREATE, **new) == []
 
 
-async def test_a_move_needs_editors_of_both_projects(world: World, cast: Cast) -> None:
+async def test_a_move_requires_an_editor_of_both_projects(world: World, cast: Cast) -> None:
     owner, editor, viewer, stranger, project = cast
     elsewhere = await world.project(stranger, editors=[editor])
     task = await world.task(owner, project_id=project.id, assignee_id=stranger.id)
     await world.share(task, stranger, Permission.EDIT)
     there = {"id": gid(task), "projectId": gid(elsewhere)}
-    # Assignee, and with a share to edit, but no member of where it is.
+    # Assignee with a share to edit, but not a member of its project.
     assert await codes(world, stranger, MOVE, **there) == ["FORBIDDEN"]
     assert await codes(world, stranger, MOVE, id=gid(task), projectId=None) == ["FORBIDDEN"]
-    # Owner of the project where it is, and hidden from where it shall go.
+    # Owner of its project, without access to the target project.
     assert await codes(world, owner, MOVE, **there) == ["NOT_FOUND"]
     assert await may(world, viewer, task) == "see"
     assert await codes(world, editor, MOVE, **there) == []
@@ -213,7 +213,7 @@ async def test_a_move_needs_editors_of_both_projects(world: World, cast: Cast) -
     assert await may(world, stranger, task) == "see edit delete share"
 
 
-async def test_a_personal_task_is_moved_by_its_owner(world: World) -> None:
+async def test_the_owner_moves_a_personal_task(world: World) -> None:
     owner, helper = await world.people(2)
     task = await world.task(owner)
     await world.share(task, helper, Permission.EDIT)
@@ -224,7 +224,7 @@ async def test_a_personal_task_is_moved_by_its_owner(world: World) -> None:
     assert await may(world, helper, task) == "see edit delete share"
 
 
-async def test_others_subtasks_do_not_become_personal(world: World, cast: Cast) -> None:
+async def test_subtasks_of_others_do_not_become_personal(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     top = await world.task(editor, project_id=project.id)
     below = await world.task(owner, project_id=project.id, parent_id=top.id)
@@ -236,7 +236,7 @@ async def test_others_subtasks_do_not_become_personal(world: World, cast: Cast) 
     assert await may(world, owner, top) == NOTHING
 
 
-async def test_others_subtasks_in_the_trash_do_not_become_personal(
+async def test_subtasks_of_others_in_the_trash_do_not_become_personal(
     world: World, cast: Cast
 ) -> None:
     owner, editor, _, _, project = cast
@@ -249,7 +249,7 @@ async def test_others_subtasks_in_the_trash_do_not_become_personal(
     assert await codes(world, owner, RESTORE, id=gid(foreign)) == []
 
 
-async def test_subtasks_of_others_are_in_the_way_or_move_up(world: World, cast: Cast) -> None:
+async def test_subtasks_of_others_prevent_a_deletion_or_move_up(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     top = await world.task(editor, project_id=project.id)
     middle = await world.task(editor, project_id=project.id, parent_id=top.id)
@@ -273,7 +273,7 @@ async def _parent(world: World, person: Person, task: models.Task) -> str | None
     return None if parent is None else parent["id"]
 
 
-async def test_many_levels_move_up_at_once(world: World) -> None:
+async def test_several_levels_move_up_together(world: World) -> None:
     ada = await world.person()
     top = await world.task(ada)
     middle = await world.task(ada, parent_id=top.id)
@@ -283,12 +283,12 @@ async def test_many_levels_move_up_at_once(world: World) -> None:
     items = [{"id": gid(top), **up}, {"id": gid(middle), **up}]
     assert (await do(world, ada, BULK_DELETE, items=items))["doneCount"] == 2
     assert [await _parent(world, ada, task) for task in (leaf, side)] == [None, None]
-    # A task with something below it can again have two levels below it.
+    # A task with subtasks can again have two levels below it.
     new = await do(world, ada, CREATE, title="t", parentId=gid(leaf))
     assert new["errors"] == []
 
 
-async def test_what_is_below_a_subtask_that_moves_up_is_deleted(world: World) -> None:
+async def test_a_task_below_a_subtask_that_moves_up_can_be_deleted(world: World) -> None:
     ada = await world.person()
     project = await world.project(ada)
     top = await world.task(ada, project_id=project.id)
@@ -307,7 +307,7 @@ async def test_what_is_below_a_subtask_that_moves_up_is_deleted(world: World) ->
         assert await may(world, ada, deleted) != NOTHING
 
 
-async def test_the_trash_gives_nothing_back(world: World, cast: Cast) -> None:
+async def test_a_restore_grants_no_new_right(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     task = await world.task(owner, project_id=project.id, assignee_id=editor.id)
     own = await world.task(editor, project_id=project.id)
@@ -320,7 +320,7 @@ async def test_the_trash_gives_nothing_back(world: World, cast: Cast) -> None:
         assert await may(world, editor, one) == NOTHING
 
 
-async def test_who_restores_may_delete_all_that_comes_back(world: World, cast: Cast) -> None:
+async def test_a_restore_requires_the_right_to_delete_everything(world: World, cast: Cast) -> None:
     owner, editor, _, _, project = cast
     top = await world.task(editor, project_id=project.id)
     await world.task(owner, project_id=project.id, parent_id=top.id)
@@ -329,7 +329,7 @@ async def test_who_restores_may_delete_all_that_comes_back(world: World, cast: C
     assert await codes(world, owner, RESTORE, id=gid(top)) == []
 
 
-async def test_who_is_assigned_sees_only_what_may_be_shared(world: World, cast: Cast) -> None:
+async def test_an_assignment_requires_the_right_to_share(world: World, cast: Cast) -> None:
     owner, editor, viewer, stranger, project = cast
     top = await world.task(editor, project_id=project.id)
     below = await world.task(owner, project_id=project.id, parent_id=top.id)
@@ -338,14 +338,14 @@ async def test_who_is_assigned_sees_only_what_may_be_shared(world: World, cast: 
     bulk = await do(world, editor, BULK_UPDATE, items=[assign])
     assert [error["code"] for error in bulk["errors"]] == ["FORBIDDEN"]
     assert await may(world, stranger, below) == NOTHING
-    # A member sees both, so anybody who may edit it may give it to them.
+    # A member sees both, so every editor of the task may assign it to them.
     assert await codes(world, editor, UPDATE, id=gid(top), assigneeId=gid(viewer)) == []
     assert await may(world, viewer, below) == "see edit"
     assert await codes(world, owner, UPDATE, **assign) == []
     assert await may(world, stranger, below) == "see edit"
 
 
-async def test_an_archived_project_is_one_reason_with_one_code(world: World, cast: Cast) -> None:
+async def test_an_archived_project_gives_the_same_code_everywhere(world: World, cast: Cast) -> None:
     owner, _, viewer, stranger, project = cast
     task = await world.task(owner, project_id=project.id)
     spare = await world.task(owner, project_id=project.id)
@@ -369,7 +369,7 @@ async def test_an_archived_project_is_one_reason_with_one_code(world: World, cas
     ]
     for document, fields in tries:
         assert await codes(world, owner, document, **fields) == ["ARCHIVED"], (document, fields)
-    # Who might not do it otherwise either is told that.
+    # A user who could not do it anyway gets that error instead.
     assert await codes(world, viewer, UPDATE, **id_, title="x") == ["FORBIDDEN"]
     shown = """
     query ($id: ID!) { project(id: $id) { viewerCanEdit viewerCanDelete viewerCanShare } }
@@ -381,7 +381,7 @@ async def test_an_archived_project_is_one_reason_with_one_code(world: World, cas
         "viewerCanShare": False,
     }
     assert await may(world, owner, task) == "see"
-    # What was given to oneself can be given back.
+    # A recipient can give up a share.
     give_back = """
     mutation ($input: TaskShareDeleteInput!) { taskShareDelete(input: $input) { errors { code } } }
     """
@@ -391,7 +391,7 @@ async def test_an_archived_project_is_one_reason_with_one_code(world: World, cas
     assert (await world.run(again, owner, id=gid(project))).good["projectUnarchive"]["errors"] == []
 
 
-async def test_the_holder_of_an_ended_share_sees_it_and_may_not_change_it(world: World) -> None:
+async def test_the_recipient_of_an_expired_share_sees_it_but_cannot_change_it(world: World) -> None:
     import datetime as dt
 
     owner, holder = await world.people(2)
@@ -415,7 +415,7 @@ mutation ($input: UserDeleteInput!) {
 """
 
 
-async def test_an_account_goes_with_its_personal_tasks_once_confirmed(world: World) -> None:
+async def test_deleting_an_account_with_personal_tasks_requires_confirmation(world: World) -> None:
     owner, helper, watcher = await world.people(3)
     top = await world.task(owner)
     await world.share(top, helper, Permission.EDIT)
@@ -434,7 +434,7 @@ async def test_an_account_goes_with_its_personal_tasks_once_confirmed(world: Wor
         assert (await world.run(see, person, id=id_)).data["node"] is None
 
 
-async def test_an_account_hands_over_what_somebody_sees(world: World) -> None:
+async def test_deleting_an_account_hands_over_shared_tasks(world: World) -> None:
     owner, heir, stranger = await world.people(3)
     hidden = await world.task(owner)
     middle = await world.task(owner, parent_id=hidden.id)

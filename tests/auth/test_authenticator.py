@@ -1,4 +1,4 @@
-"""Who a header names, and how soon it names them no longer."""
+"""Which user a header authenticates, and how soon a revocation takes effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.accounts import House
 
 @contextmanager
 def statements(database: Database) -> Iterator[list[str]]:
-    """What is sent to the database meanwhile."""
+    """Collects the statements sent to the database."""
     heard: list[str] = []
     database.listeners.append(heard.append)
     try:
@@ -33,17 +33,17 @@ def statements(database: Database) -> Iterator[list[str]]:
 
 @pytest.fixture
 def elsewhere(house: House) -> Iterator[House]:
-    """Another process, which shares nothing but the database (and the time of day)."""
+    """Another process, which shares only the database and the clock."""
     other = House(house.settings, house.database, house.clock)
     yield other
     other.auth.close()
 
 
-async def test_no_header_is_nobody(house: House) -> None:
+async def test_without_a_header_nobody_is_signed_in(house: House) -> None:
     assert await house.auth.viewer(None) is NOBODY
 
 
-async def test_a_token_names_its_user(house: House) -> None:
+async def test_a_token_authenticates_its_user(house: House) -> None:
     person = await house.person()
     viewer = await house.auth.viewer(person.header)
     assert viewer == person.viewer
@@ -51,7 +51,7 @@ async def test_a_token_names_its_user(house: House) -> None:
     assert not viewer.is_admin
 
 
-async def test_the_scheme_is_read_without_regard_to_case(house: House) -> None:
+async def test_the_scheme_is_case_insensitive(house: House) -> None:
     person = await house.person()
     token = person.grant.access_token
     assert (await house.auth.viewer(f"bearer  {token}")).user_id == person.id
@@ -60,12 +60,14 @@ async def test_the_scheme_is_read_without_regard_to_case(house: House) -> None:
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Basic YWRhOnB3", "token", "Bearer a b", "Bearer\ta"]
 )
-async def test_a_malformed_header_says_how_it_should_read(house: House, header: str) -> None:
+async def test_a_malformed_header_is_refused_with_the_expected_form(
+    house: House, header: str
+) -> None:
     with pytest.raises(Unauthenticated, match="Bearer <access token>"):
         await house.auth.viewer(header)
 
 
-async def test_a_refresh_token_is_no_access_token(house: House) -> None:
+async def test_a_refresh_token_is_refused_as_an_access_token(house: House) -> None:
     person = await house.person()
     with pytest.raises(Unauthenticated):
         await house.auth.viewer(f"Bearer {person.grant.refresh_token}")
@@ -79,7 +81,7 @@ async def test_an_expired_token_is_refused_although_it_is_cached(house: House) -
         await house.auth.viewer(person.header)
 
 
-async def test_a_known_token_asks_the_database_nothing(house: House) -> None:
+async def test_a_cached_token_needs_no_database_query(house: House) -> None:
     person = await house.person()
     await house.auth.viewer(person.header)
     with statements(house.database) as heard:
@@ -88,7 +90,7 @@ async def test_a_known_token_asks_the_database_nothing(house: House) -> None:
     assert heard == []
 
 
-async def test_many_requests_at_once_ask_once(house: House) -> None:
+async def test_concurrent_requests_query_the_database_once(house: House) -> None:
     person = await house.person()
     with statements(house.database) as heard:
         viewers = await asyncio.gather(*(house.auth.viewer(person.header) for _ in range(50)))
@@ -96,7 +98,7 @@ async def test_many_requests_at_once_ask_once(house: House) -> None:
     assert len(heard) == 1
 
 
-async def test_who_stops_waiting_does_not_take_the_answer_from_others(house: House) -> None:
+async def test_a_cancelled_request_does_not_cancel_the_others(house: House) -> None:
     person = await house.person()
     first = asyncio.create_task(house.auth.viewer(person.header))
     second = asyncio.create_task(house.auth.viewer(person.header))
@@ -105,7 +107,7 @@ async def test_who_stops_waiting_does_not_take_the_answer_from_others(house: Hou
     assert (await second).user_id == person.id
 
 
-async def test_signing_out_holds_at_once_in_this_process(house: House) -> None:
+async def test_signing_out_takes_effect_at_once_in_this_process(house: House) -> None:
     person = await house.person()
     viewer = await house.auth.viewer(person.header)
     await house.do(viewer, session.revoke, house.auth)
@@ -114,7 +116,7 @@ async def test_signing_out_holds_at_once_in_this_process(house: House) -> None:
     assert not await house.auth.still_valid(viewer.credentials)
 
 
-async def test_signing_out_holds_within_five_seconds_in_another(
+async def test_signing_out_takes_effect_within_five_seconds_in_another(
     house: House, elsewhere: House
 ) -> None:
     person = await house.person()
@@ -126,7 +128,7 @@ async def test_signing_out_holds_within_five_seconds_in_another(
     assert not await elsewhere.auth.still_valid(viewer.credentials)
 
 
-async def test_deactivation_holds_within_five_seconds_in_another(
+async def test_deactivation_takes_effect_within_five_seconds_in_another(
     house: House, elsewhere: House
 ) -> None:
     admin, person = await house.admin(), await house.person()
@@ -139,8 +141,8 @@ async def test_deactivation_holds_within_five_seconds_in_another(
         await elsewhere.auth.viewer(person.header)
 
 
-async def test_a_flag_set_by_hand_holds_within_five_seconds_too(house: House) -> None:
-    """The command line, or somebody with SQL, tells no process anything."""
+async def test_a_flag_set_by_hand_takes_effect_within_five_seconds_too(house: House) -> None:
+    """The command line, or an operator with SQL, notifies no process."""
     person = await house.person()
     await house.auth.viewer(person.header)
     async with house.work() as work:
@@ -152,7 +154,9 @@ async def test_a_flag_set_by_hand_holds_within_five_seconds_too(house: House) ->
         await house.auth.viewer(person.header)
 
 
-async def test_the_bus_tells_the_others_at_once(settings: Settings, database: Database) -> None:
+async def test_the_bus_notifies_other_processes_at_once(
+    settings: Settings, database: Database
+) -> None:
     bus = LocalBus()
     here = House(settings, database, bus=bus)
     there = House(settings, database, here.clock, bus=bus)
@@ -172,8 +176,8 @@ async def test_only_the_revoked_session_ends(house: House) -> None:
     assert (await house.auth.viewer(person.header)).user_id == person.id
 
 
-async def test_an_answer_from_before_a_revocation_is_not_kept(house: House) -> None:
-    """The read begins, the revocation commits, the read ends: it must not be believed later."""
+async def test_an_answer_from_before_a_revocation_is_not_cached(house: House) -> None:
+    """The read begins, the revocation commits, the read ends: its result must not be cached."""
     person = await house.person()
     asking = asyncio.create_task(house.auth.viewer(person.header))
     await asyncio.sleep(0)
@@ -184,7 +188,7 @@ async def test_an_answer_from_before_a_revocation_is_not_kept(house: House) -> N
     assert len(heard) == 1
 
 
-async def test_becoming_an_administrator_shows(house: House) -> None:
+async def test_becoming_an_administrator_takes_effect(house: House) -> None:
     admin, person = await house.admin(), await house.person()
     assert not (await house.auth.viewer(person.header)).is_admin
     await house.do(admin.viewer, user.administer, house.auth, person.id, {"is_admin": True})
@@ -220,7 +224,7 @@ async def test_a_stream_token_ends_with_its_session(house: House) -> None:
         await house.auth.use_stream_token(minted.token)
 
 
-async def test_nobody_gets_a_stream_token(house: House) -> None:
+async def test_a_signed_out_client_gets_no_stream_token(house: House) -> None:
     with pytest.raises(Unauthenticated):
         house.auth.mint_stream_token(NOBODY)
 
@@ -232,7 +236,7 @@ async def test_a_stream_ends_with_its_token(house: House) -> None:
     assert not await house.auth.still_valid(person.viewer.credentials)
 
 
-async def test_a_stream_goes_on_with_a_renewed_viewer(house: House) -> None:
+async def test_a_stream_continues_with_a_renewed_viewer(house: House) -> None:
     person = await house.person()
     house.clock.forward(seconds=house.settings.auth.access_token_seconds - 60)
     renewed = await house.refresh(person.grant.refresh_token)
@@ -241,11 +245,11 @@ async def test_a_stream_goes_on_with_a_renewed_viewer(house: House) -> None:
     assert await house.auth.still_valid(renewed.viewer.credentials)
 
 
-async def test_a_stream_of_nobody_is_not_ended(house: House) -> None:
+async def test_an_anonymous_stream_is_not_ended(house: House) -> None:
     assert await house.auth.still_valid(NOBODY.credentials)
 
 
-async def test_a_stream_of_another_user_than_the_sessions_is_none(house: House) -> None:
+async def test_a_stream_of_another_user_than_the_sessions_is_ended(house: House) -> None:
     ada, eve = await house.person(), await house.person()
     mixed = dataclasses.replace(ada.viewer, user_id=eve.id)
     assert not await house.auth.still_valid(mixed.credentials)

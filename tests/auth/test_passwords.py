@@ -1,4 +1,4 @@
-"""Which passwords may be chosen, and that every character of them counts."""
+"""Which passwords are allowed, and that every character counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make() -> Iterator[Make]:
         passwords_.close()
 
 
-async def test_right_and_wrong(make: Make) -> None:
+async def test_a_right_and_a_wrong_password(make: Make) -> None:
     passwords = make()
     kept = await passwords.hash("correct horse")
     assert await passwords.verify("correct horse", kept)
@@ -38,7 +38,7 @@ async def test_right_and_wrong(make: Make) -> None:
 
 
 async def test_all_hundred_characters_count(make: Make) -> None:
-    """Bcrypt alone reads 72 bytes: these three would be one password, or an error."""
+    """Bcrypt alone reads 72 bytes: these three would be the same password, or an error."""
     passwords = make()
     kept = await passwords.hash("x" * 99 + "a")
     assert await passwords.verify("x" * 99 + "a", kept)
@@ -46,7 +46,7 @@ async def test_all_hundred_characters_count(make: Make) -> None:
     assert not await passwords.verify("x" * 72, kept)
 
 
-async def test_a_nul_ends_nothing(make: Make) -> None:
+async def test_a_nul_does_not_end_a_password(make: Make) -> None:
     passwords = make()
     kept = await passwords.hash("secret\0one")
     assert not await passwords.verify("secret\0two", kept)
@@ -60,27 +60,27 @@ async def test_a_password_is_the_same_however_its_accents_are_typed(make: Make) 
     assert await passwords.verify(composed, kept)
 
 
-async def test_passwords_of_any_script(make: Make) -> None:
+async def test_passwords_in_any_script_are_accepted(make: Make) -> None:
     passwords = make()
     for password in ("пароль-пароль", "密码密码密码密码", "🔐" * 8, "with spaces in it"):
         kept = await passwords.hash(acceptable(password))
         assert await passwords.verify(password, kept)
 
 
-async def test_what_cannot_be_text_is_wrong_and_not_a_fault(make: Make) -> None:
+async def test_an_invalid_text_is_a_wrong_password_and_not_a_fault(make: Make) -> None:
     passwords = make()
     kept = await passwords.hash("correct horse")
     assert not await passwords.verify("\ud800\udfff half", kept)
 
 
-async def test_nobody_has_the_password_of_nobody(make: Make) -> None:
+async def test_no_password_matches_the_placeholder_hash(make: Make) -> None:
     passwords = make()
     assert not await passwords.verify("", None)
     assert not await passwords.verify("anything", None)
 
 
-async def test_nobody_is_compared_with_at_the_cost_of_everybody(make: Make) -> None:
-    """The time of an answer must not tell whether there is such a user."""
+async def test_an_unknown_user_costs_as_much_as_a_known_one(make: Make) -> None:
+    """The time of an answer must not reveal whether the user exists."""
     passwords = make(TASKLOOM_BCRYPT_ROUNDS="5")
     assert passwords._nobody.text.startswith("$2b$05$")
     assert (await passwords.hash("correct horse")).text.startswith("$2b$05$")
@@ -97,7 +97,7 @@ def test_refused(password: str) -> None:
     assert password not in refused.value.message
 
 
-def test_length_is_counted_in_characters_after_normalising() -> None:
+def test_length_is_counted_in_characters_after_normalization() -> None:
     assert acceptable("e\u0301" * 100) == "\u00e9" * 100
     with pytest.raises(BadInput):
         acceptable("e\u0301" * 7)
@@ -109,7 +109,7 @@ async def test_another_pepper_makes_another_hash(make: Make) -> None:
     assert not await other.verify("correct horse", kept)
 
 
-async def test_a_new_pepper_keeps_old_passwords_until_they_are_hashed_anew(make: Make) -> None:
+async def test_a_new_pepper_keeps_old_passwords_until_they_are_hashed_again(make: Make) -> None:
     kept = await make(TASKLOOM_PASSWORD_PEPPER="first-pepper-of-all").hash("correct horse")
     later = make(
         TASKLOOM_PASSWORD_PEPPER="second-pepper-of-all",
@@ -123,7 +123,7 @@ async def test_a_new_pepper_keeps_old_passwords_until_they_are_hashed_anew(make:
     assert not later.outdated(fresh)
 
 
-async def test_a_hash_of_a_lost_pepper_fits_nothing(make: Make) -> None:
+async def test_a_hash_of_a_lost_pepper_matches_nothing(make: Make) -> None:
     passwords = make()
     kept = await passwords.hash("correct horse")
     assert not await passwords.verify("correct horse", PasswordHash(kept.text, 9))
@@ -135,9 +135,9 @@ async def test_a_higher_cost_makes_hashes_outdated(make: Make) -> None:
     assert not make().outdated(kept)
 
 
-async def test_so_many_wait_for_a_thread_and_no_more(make: Make) -> None:
-    """Whoever comes after them would wait for longer than an operation may take."""
-    # So slow that none is done before all have come.
+async def test_the_queue_for_a_thread_is_limited(make: Make) -> None:
+    """Later requests would wait longer than an operation may take."""
+    # So slow that none finishes before all have started.
     passwords = make(TASKLOOM_BCRYPT_ROUNDS="10")
     most = passwords._threads * (_WAITING_PER_THREAD + 1)
     tries = await asyncio.gather(

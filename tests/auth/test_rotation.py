@@ -1,6 +1,6 @@
-"""Another `TASKLOOM_SECRET`, with the former one among the old: nobody notices.
+"""A new `TASKLOOM_SECRET`, with the previous one among the old secrets: users do not notice.
 
-Two processes, as during a rolling restart: `before` has the former secret alone.
+Two processes, as during a rolling restart: `before` has only the previous secret.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from settings import Settings
 from tests.accounts import House
 
 FORMER, PRESENT = "f" * 40, "p" * 40
-# Of the process before and of the one after.
+# The secrets of the process before and of the one after.
 Both = tuple[Settings, Settings]
 
 
@@ -48,7 +48,7 @@ def houses(both: Both, database: Database) -> Iterator[tuple[House, House]]:
     after.auth.close()
 
 
-async def test_sessions_go_on(houses: tuple[House, House]) -> None:
+async def test_sessions_continue(houses: tuple[House, House]) -> None:
     before, after = houses
     person = await before.person()
     assert (await after.auth.viewer(person.header)).user_id == person.id
@@ -58,7 +58,7 @@ async def test_sessions_go_on(houses: tuple[House, House]) -> None:
     assert (await after.refresh(grant.refresh_token)).viewer.user_id == person.id
 
 
-async def test_a_lost_answer_of_before_is_given_again_after(houses: tuple[House, House]) -> None:
+async def test_a_lost_answer_from_before_is_repeated_after(houses: tuple[House, House]) -> None:
     before, after = houses
     person = await before.person()
     lost = await before.refresh(person.grant.refresh_token)
@@ -67,8 +67,8 @@ async def test_a_lost_answer_of_before_is_given_again_after(houses: tuple[House,
     assert (await after.refresh(again.refresh_token)).viewer.user_id == person.id
 
 
-async def test_a_successor_that_nobody_was_given_is_none(houses: tuple[House, House]) -> None:
-    """The former secret was not kept: the second try cannot be answered, and ends nothing."""
+async def test_an_undelivered_successor_cannot_be_repeated(houses: tuple[House, House]) -> None:
+    """The previous secret was not kept: the retry cannot be answered, and ends no session."""
     before, after = houses
     person = await before.person()
     lost = await after.refresh(person.grant.refresh_token)
@@ -77,7 +77,7 @@ async def test_a_successor_that_nobody_was_given_is_none(houses: tuple[House, Ho
     assert (await after.refresh(lost.refresh_token)).viewer.user_id == person.id
 
 
-async def test_a_repeat_of_before_is_known_after(houses: tuple[House, House]) -> None:
+async def test_a_repeat_from_before_is_recognized_after(houses: tuple[House, House]) -> None:
     before, after = houses
     person = await before.person()
     former, later = (
@@ -90,7 +90,7 @@ async def test_a_repeat_of_before_is_known_after(houses: tuple[House, House]) ->
         assert await idempotency.claim(work, "k", "m", later) == {"done": True}
 
 
-def test_what_stands_in_mails_and_addresses_holds(both: Both) -> None:
+def test_links_in_mails_and_addresses_stay_valid(both: Both) -> None:
     before, after = both
     id_ = uuid4()
     codes, later = AccountCodes(before), AccountCodes(after)
@@ -106,7 +106,7 @@ def test_what_stands_in_mails_and_addresses_holds(both: Both) -> None:
     assert not Links(after).allows("GET", "/exports/y", *given)
 
 
-def test_what_was_sealed_is_opened_and_sealed_anew(both: Both, settings: Settings) -> None:
+def test_encrypted_values_are_decrypted_and_encrypted_again(both: Both, settings: Settings) -> None:
     before, after = both
     sealed = Encryption(before).encrypt(b"a token")
     assert Encryption(after).decrypt(sealed) == b"a token"

@@ -1,4 +1,4 @@
-"""Tokens that are not exactly ours are refused, each for its reason."""
+"""Tokens that are not exactly ours are refused, each with its reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def forged(
     key: bytes | None = None,
     algorithm: str = "HS256",
 ) -> str:
-    """A token as ours, signed with our key, but for the changes; None takes a field out."""
+    """A token like ours, signed with our key, except for the changes; None removes a field."""
     ours = jwt.decode_complete(
         tokens.mint_access(USER, SESSION, NOW).token, options={"verify_signature": False}
     )
@@ -51,7 +51,7 @@ def forged(
     )
 
 
-def test_an_access_token_says_who_and_until_when() -> None:
+def test_an_access_token_contains_its_user_and_expiry() -> None:
     minted = tokens.mint_access(USER, SESSION, NOW)
     claims = tokens.verify_access(minted.token, NOW)
     assert (claims.user_id, claims.session_id) == (USER, SESSION)
@@ -74,7 +74,7 @@ def test_its_header_and_claims_are_those_of_rfc_9068() -> None:
 
 
 def test_the_same_token_unchanged_passes() -> None:
-    """So that the refusals below are for what they changed."""
+    """Shows that the refusals below are caused by what they changed."""
     assert tokens.verify_access(forged(), NOW).user_id == USER
 
 
@@ -98,7 +98,7 @@ def test_the_same_token_unchanged_passes() -> None:
         ({"algorithm": "HS512", "key": b"k" * 64}, "different type"),
     ],
 )
-def test_forgeries(changes: dict[str, Any], reason: str) -> None:
+def test_forged_tokens_are_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unauthenticated, match=reason):
         tokens.verify_access(forged(**changes), NOW)
 
@@ -107,7 +107,7 @@ def _segment(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-def test_algorithm_none() -> None:
+def test_the_algorithm_none_is_refused() -> None:
     header, claims, _ = tokens.mint_access(USER, SESSION, NOW).token.split(".")
     kid = jwt.get_unverified_header(f"{header}.{claims}.")["kid"]
     for algorithm in ("none", "None", "NONE"):
@@ -126,7 +126,7 @@ def test_a_changed_claim_breaks_the_signature() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "....", "é.é.é", "x" * 100_000, "e30.e30.e30"])
-def test_what_is_no_token_at_all(text: str) -> None:
+def test_a_text_that_is_not_a_token_is_refused(text: str) -> None:
     with pytest.raises(Unauthenticated):
         tokens.verify_access(text, NOW)
 
@@ -139,7 +139,7 @@ def test_an_expired_token_says_so_and_what_to_do() -> None:
         tokens.verify_access(minted.token, minted.expires_at)
 
 
-def test_another_servers_token() -> None:
+def test_the_token_of_another_server_is_refused() -> None:
     other = make(TASKLOOM_SECRET="another secret of thirty-two characters")
     with pytest.raises(Unauthenticated, match="different key"):
         tokens.verify_access(other.mint_access(USER, SESSION, NOW).token, NOW)
@@ -152,7 +152,7 @@ def test_a_stream_token_opens_streams_only_and_only_for_a_minute() -> None:
     until = NOW + dt.timedelta(minutes=9)
     minted = tokens.mint_stream(USER, SESSION, until, NOW)
     assert minted.expires_at == NOW + dt.timedelta(seconds=60)
-    # The stream lasts as long as the access token that asked for it.
+    # The stream lasts as long as the access token that requested it.
     assert tokens.verify_stream(minted.token, NOW).expires_at == until
     with pytest.raises(Unauthenticated):
         tokens.verify_access(minted.token, NOW)
@@ -170,7 +170,7 @@ def test_a_stream_token_does_not_outlive_the_access_token() -> None:
     assert tokens.mint_stream(USER, SESSION, until, NOW).expires_at == until
 
 
-def test_refresh_tokens_are_long_random_and_recognisable() -> None:
+def test_refresh_tokens_are_long_random_and_recognizable() -> None:
     made = {tokens.new_refresh() for _ in range(100)}
     assert len(made) == 100
     for token in made:
@@ -194,7 +194,7 @@ def test_every_kind_has_its_own_key() -> None:
     assert len(keys) == 3
 
 
-def test_a_former_secret_still_verifies_and_signs_nothing_new() -> None:
+def test_a_previous_secret_verifies_but_no_longer_signs() -> None:
     former, present = "f" * 40, "p" * 40
     before = make(TASKLOOM_SECRET=former)
     rotated = make(TASKLOOM_SECRET=present, TASKLOOM_SECRETS_OLD=former)
@@ -209,19 +209,19 @@ def test_a_former_secret_still_verifies_and_signs_nothing_new() -> None:
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
-def test_no_text_is_a_token_by_chance(text: str) -> None:
+def test_no_random_text_is_a_valid_token(text: str) -> None:
     for verify in (tokens.verify_access, tokens.verify_stream):
         with pytest.raises(Unauthenticated):
             verify(text, NOW)
 
 
 @given(st.data())
-def test_no_changed_character_goes_unnoticed(data: st.DataObject) -> None:
+def test_every_changed_character_is_noticed(data: st.DataObject) -> None:
     token = tokens.mint_access(USER, SESSION, NOW).token
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.sampled_from("ABCxyz019-_."))
     changed = token[:place] + other + token[place + 1 :]
-    # The last character of each part carries bits that are padding; they decode to the same.
+    # The last character of each part contains padding bits; variants decode to the same bytes.
     if _decoded(changed) == _decoded(token):
         return
     with pytest.raises(Unauthenticated):

@@ -1,6 +1,6 @@
-"""What a test of cancellation looks at from outside: the rows, and what the server's backends do.
+"""The state that a cancellation test observes from outside: the rows and the server's backends.
 
-It asks PostgreSQL alone, over a connection of its own, and knows nothing of the application.
+It asks only PostgreSQL, over its own connection, and does not know the application.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import asyncpg
 
-# Tables whose rows may be written before or after the change that an operation makes: the place of
-# a file is reserved before its bytes are stored, and is swept later.
+# Tables whose rows may be written before or after an operation's change: the row of a file is
+# written before its bytes are stored, and is swept later.
 BESIDE = {"stored_files"}
 
 _BACKENDS = """
@@ -32,8 +32,8 @@ Difference = dict[str, tuple[int, int]]
 
 
 class State:
-    """One database. `before` is what `keep` found; `difference` counts, by table, the rows that are
-    there and were not, and those that were and are not.
+    """One database. `keep` saves its content as `before`; `difference` counts added and removed
+    rows by table.
     """
 
     def __init__(self, watch: asyncpg.Connection[Any], dsn: str, name: str) -> None:
@@ -44,7 +44,7 @@ class State:
         self._columns: dict[str, str] = {}
 
     async def prepare(self) -> None:
-        """Make room for copies of all tables."""
+        """Create the schema for copies of all tables."""
         rows = await self.watch.fetch(
             "SELECT table_name, string_agg(quote_ident(column_name), ', ') AS columns"
             " FROM information_schema.columns JOIN information_schema.tables"
@@ -57,7 +57,7 @@ class State:
         await self.watch.execute("CREATE SCHEMA before")
 
     async def keep(self) -> None:
-        """From now on, this is how it was before."""
+        """Save the current content as `before`."""
         await self.watch.execute(
             ";".join(
                 f"DROP TABLE IF EXISTS before.{name};"
@@ -67,12 +67,12 @@ class State:
         )
 
     async def moment(self) -> str:
-        """The same as before if nobody has written anything meanwhile."""
+        """A value that stays the same until something is written."""
         query = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
         return str(await self.watch.fetchval(query))
 
     async def difference(self) -> Difference:
-        """Tables that are as before are not in it."""
+        """The numbers of added and removed rows by table, without unchanged tables."""
         now, then = 'SELECT t::text FROM public."{0}" t', "SELECT t::text FROM before.{0} t"
         count = "(SELECT count(*) FROM ({0} EXCEPT ALL {1}) _)"
         rows = await self.watch.fetch(
@@ -86,7 +86,7 @@ class State:
         return {name: (new, gone) for name, new, gone in rows if new or gone}
 
     async def restore(self) -> None:
-        """Make it again as it was before."""
+        """Restore the saved content."""
         changed = [*await self.difference(), *BESIDE]
         await self.watch.execute(
             "BEGIN; SET LOCAL session_replication_role = replica;"
@@ -100,9 +100,9 @@ class State:
         )
 
     async def settled(self, connections: int) -> None:
-        """Wait until there is one backend for each connection of the application, all idle, outside
-        a transaction and without a lock. Those whose connection was closed do what was sent to them
-        and end, which takes less than any timeout of the server's.
+        """Wait until the application has one backend per connection, all idle, outside a
+        transaction and without a lock. Backends whose connection was closed finish what was sent to
+        them and end, in less time than any timeout of the server.
         """
         found: list[Any] = []
         try:
@@ -117,8 +117,8 @@ class State:
             raise AssertionError(f"of {connections} idle connections: {found}") from None
 
     def end_connections(self) -> None:
-        """The server closes all connections of the application, and has when this returns: nothing
-        else runs in this thread meanwhile.
+        """Close all connections of the application from the server's side before this returns;
+        nothing else runs in this thread in the meantime.
         """
         errors: list[BaseException] = []
 
@@ -131,7 +131,7 @@ class State:
         def run() -> None:
             try:
                 asyncio.run(end())
-            except BaseException as error:  # noqa: BLE001 - told in the test's thread
+            except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
                 errors.append(error)
 
         thread = threading.Thread(target=run)
@@ -142,7 +142,7 @@ class State:
 
 @asynccontextmanager
 async def state_of(dsn: str, name: str) -> AsyncIterator[State]:
-    """Of the database there, whose application calls itself by this name."""
+    """The state of the database at this address, for the application of this name."""
     watch = await asyncpg.connect(dsn, server_settings={"application_name": "watch"})
     try:
         state = State(watch, dsn, name)

@@ -1,9 +1,9 @@
-"""Every operation, cancelled at every place where it waits.
+"""Every operation, cancelled at every suspension.
 
-After each blow: the state is the one before the operation or the one after it and nothing between;
-every connection is idle, outside a transaction and holds no lock; the next changes on all of them
-are committed; nothing is left running or counted. The same with all connections closed by the
-server at that place: an answer is then right, or says that the database is away.
+After each blow: the state is the one before or after the operation, and nothing in between; every
+connection is idle, outside a transaction and holds no lock; the next changes on all of them are
+committed; nothing is left running or counted. The same if the server closes all connections at that
+point: an answer is then correct, or says that the database is unavailable.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _ids = itertools.count(1_000_000)
 
 
 class Probe:
-    """One process on one database, with pools of two, and who watches it."""
+    """One process on one database, with pools of two, and the observer of the database."""
 
     def __init__(self, services: Services, executor: Executor, scene: Scene, state: State) -> None:
         self.services = services
@@ -65,7 +65,7 @@ class Probe:
         self.count = 0
 
     async def run(self, operation: CorpusOperation) -> list[Answer]:
-        """As a transport does."""
+        """Run an operation as a transport does."""
         text, variables = operation.filled(self.names)
         request = RequestInfo(id="cancelled0001", ip="203.0.113.8", user_agent="tests/1")
         viewer = self.scene.viewer(operation.person)
@@ -89,10 +89,10 @@ class Probe:
         return answers
 
     async def everywhere(self, operation: CorpusOperation, blows: Mapping[str, Blow]) -> None:
-        """Strike it everywhere, and leave it done."""
+        """Strike it at every suspension; leave the operation done at the end."""
         reading = operation.kind != "mutation"
         await self.state.keep()
-        await self.run(operation)  # What is learned by the first run is known from now on.
+        await self.run(operation)  # The first run fills the caches.
         expected: Difference = {}
         if not reading:
             await self.state.restore()
@@ -151,7 +151,7 @@ class Probe:
         return sum(not one.is_closed() for pool in pools for one in pool._all)
 
     async def _usable(self, where: str) -> None:
-        """Changes on all connections of all pools are committed."""
+        """Check that changes on all connections of all pools are committed."""
         database, numbers = self.services.database, [next(_ids) for _ in range(4)]
         async with asyncio.timeout(10):
             async with database.transaction() as one, database.transaction() as two:
@@ -194,7 +194,7 @@ def _told(operation: CorpusOperation, answers: list[Answer], where: str) -> None
 
 
 def _parts(operation: CorpusOperation) -> int:
-    """How many root fields it has: each mutation is a transaction of its own."""
+    """How many root fields it has: each mutation is a separate transaction."""
     (definition,) = (
         node for node in operation.document.definitions if isinstance(node, OperationDefinitionNode)
     )
@@ -209,7 +209,7 @@ async def company(settings: Settings) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def probe(settings: Settings, company: Scene) -> AsyncIterator[Probe]:
-    """A copy of the company, and a process with pools of two on it."""
+    """A process with pools of two on a copy of the company."""
     async with AsyncExitStack() as stack:
         server = await asyncpg.connect(settings.database.dsn)
         stack.push_async_callback(server.close)
@@ -225,10 +225,10 @@ async def probe(settings: Settings, company: Scene) -> AsyncIterator[Probe]:
         yield Probe(services, app.runtime.executor, company, state)
 
 
-async def test_some_operations_cancelled_everywhere(probe: Probe) -> None:
+async def test_some_operations_survive_cancellation_everywhere(probe: Probe) -> None:
     found = [one for file in CORPUS.values() for one in file if one.name in SOME]
     assert {one.name for one in found} == SOME
-    # One way each, in turn, and both by night.
+    # One kind of blow for each operation, in turn; the nightly run uses both.
     for operation, strike in zip(found, itertools.cycle(Strike), strict=False):
         await probe.everywhere(operation, {strike.value: cancel(strike)})
     assert probe.count > 50
@@ -236,11 +236,11 @@ async def test_some_operations_cancelled_everywhere(probe: Probe) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", sorted(CORPUS))
-async def test_all_operations_cancelled_everywhere(name: str, probe: Probe) -> None:
+async def test_all_operations_survive_cancellation_everywhere(name: str, probe: Probe) -> None:
     wrong: list[str] = []
     for operation in CORPUS[name]:
         try:
             await probe.everywhere(operation, BLOWS)
-        except Exception as error:  # noqa: BLE001 - the rest of the file is of interest too
+        except Exception as error:  # noqa: BLE001 - the rest of the file should run too
             wrong.append(f"{operation.name}: {type(error).__name__}: {error}")
     assert not wrong, "\n\n".join(wrong)

@@ -1,8 +1,8 @@
-"""Every step of a worker, cancelled at every place where it waits, or its connections ended there.
+"""Every step of a worker, cancelled at every suspension, or its connections closed there.
 
-A step may be several transactions, so that it may be done in part. But whatever was broken off: all
-connections are idle, the next worker does what is left, and then as much is done as by one worker
-that nobody disturbed.
+A step may be several transactions, so it may be done in part. But no matter what was cancelled: all
+connections are idle, the next worker does the rest, and the result is the same as that of one
+worker without interruption.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _MOST = 40
 
 
 async def consume(context: WorkerContext) -> None:
-    """What follows from the events."""
+    """Process the events."""
     for consumer in CONSUMERS.values():
         while await advance(context, consumer):
             pass
 
 
 async def run_jobs(context: WorkerContext) -> None:
-    """What is due, all in one task."""
+    """Run all due jobs in one task."""
     queue = Queue(context.database, "one", LEASE)
     runner = Runner(context, queue, 5, LEASE)
     while jobs := await queue.take(list(HANDLERS), 5):
@@ -55,7 +55,7 @@ async def run_jobs(context: WorkerContext) -> None:
 
 
 async def tidy(context: WorkerContext) -> None:
-    """The periodic work."""
+    """Run the periodic work."""
     await periodic.run_once(context.transactions, context.settings, clock=context.clock)
 
 
@@ -71,7 +71,7 @@ STEPS: list[Step] = [
 
 @pytest.fixture
 async def worker(settings: Settings) -> AsyncIterator[tuple[WorkerContext, Clock, State]]:
-    """A worker with pools of two, that has everything to do yet."""
+    """A worker with pools of two, and all its work still to do."""
     async with AsyncExitStack() as stack:
         company = await stack.enter_async_context(scene(settings))
         server = await asyncpg.connect(settings.database.dsn)
@@ -89,7 +89,7 @@ async def worker(settings: Settings) -> AsyncIterator[tuple[WorkerContext, Clock
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
-async def test_steps_of_a_worker_cancelled_everywhere(
+async def test_steps_of_a_worker_survive_cancellation_everywhere(
     worker: tuple[WorkerContext, Clock, State], step: Step
 ) -> None:
     context, clock, state = worker
@@ -101,7 +101,7 @@ async def test_steps_of_a_worker_cancelled_everywhere(
     begun = clock.now
 
     async def again() -> None:
-        # By then the leases of what was broken off have ended.
+        # By then the leases of cancelled jobs have ended.
         clock.forward(minutes=10)
         await step(context)
 
@@ -109,7 +109,7 @@ async def test_steps_of_a_worker_cancelled_everywhere(
     await again()
     expected = await state.difference()
     for name, blow in blows.items():
-        # One job or event is like the next.
+        # All jobs and events are alike.
         for place in range(1, _MOST):
             await state.restore()
             clock.now = begun

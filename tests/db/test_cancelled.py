@@ -1,4 +1,4 @@
-"""Whatever is broken off at whatever place: no connection is handed on that is not idle."""
+"""No matter what is cancelled and where: a connection is never reused unless it is idle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = [f"{strike.value}-{times}" for strike in Strike for times in (1, 2)]
 
 @pytest.fixture
 async def watch(settings: Settings) -> AsyncIterator[Connection]:
-    """A connection that is none of the pools'."""
+    """A connection outside the pools."""
     connection = await asyncpg.connect(settings.database.dsn)
     yield connection
     await connection.close()
@@ -44,8 +44,8 @@ async def small(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def settled(watch: Connection) -> None:
-    """Every backend of the pools is idle and outside a transaction, as soon as those whose
-    connection was closed have noticed it: far sooner than the server would end them by itself.
+    """Every backend of the pools is idle and outside a transaction, once those whose connection was
+    closed have noticed it: much earlier than the server would end them by itself.
     """
     async with asyncio.timeout(3):
         while await watch.fetch(
@@ -78,7 +78,7 @@ async def test_a_transaction_leaves_its_connection_idle_or_closed(
         await settled(watch)
         both = await rows_of(watch, number), await rows_of(watch, number + 1)
         assert both in {(0, 0), (1, 1)}, f"half of it is done at {at}"
-        # Acknowledged is committed, also on whatever connection comes next.
+        # What is acknowledged is committed, as the next connection shows too.
         if result is None:
             assert both == (1, 1)
         number = next(_ids) * 2
@@ -102,7 +102,7 @@ async def test_a_transaction_leaves_its_connection_idle_or_closed(
 
 @pytest.mark.parametrize("blow", BLOWS, ids=NAMES)
 @pytest.mark.parametrize("way", ["read", "single", "session"])
-async def test_a_statement_broken_off_before_it_is_executed_is_not_the_next_ones(
+async def test_a_cancelled_statement_does_not_become_the_next_ones(
     small: Database, watch: Connection, way: str, blow: Any
 ) -> None:
     number = 0
@@ -111,7 +111,7 @@ async def test_a_statement_broken_off_before_it_is_executed_is_not_the_next_ones
         nonlocal number
         number = next(_ids) * 2
         if way == "read":
-            # Never the same text, so that each is prepared first.
+            # A different text each time, so that each statement is prepared first.
             read = Statement(select(literal(1).label(f"one_{number}")))
             await small.reader.fetch(read, {})
         elif way == "single":
@@ -132,10 +132,10 @@ async def test_a_statement_broken_off_before_it_is_executed_is_not_the_next_ones
     assert await at_every_step(statement, blow, after) > 1
 
 
-async def test_a_value_that_cannot_be_sent_leaves_no_statement_half_done(
+async def test_an_unsendable_value_leaves_no_statement_pending(
     small: Database, watch: Connection
 ) -> None:
-    """The driver finds out when the statement is prepared already, and tells nobody but us."""
+    """The driver notices it after the statement is prepared, and does not tell the server."""
     read = Statement(select(LogEpoch.id.label("odd")).where(LogEpoch.id == bindparam("wanted")))
     add = Statement(
         insert(LogEpoch)

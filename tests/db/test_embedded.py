@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL under everything that happens to it on somebody's machine."""
+"""The embedded PostgreSQL under everything that can happen to it on a user's machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from db.embedded import EmbeddedError, EmbeddedPostgres, destroy
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Starts a server, says so, and keeps it until its input ends (stops it) or it is killed (does not).
+# Starts a server, prints its address, and keeps it until its input ends (then it stops the server)
+# or until it is killed (then it does not).
 USER = """
 import sys
 from pathlib import Path
@@ -35,9 +36,9 @@ print(server.stop(), flush=True)
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A data folder that does not exist yet, with a path that is easy to get wrong.
+    """A data folder that does not exist yet, with a path that is hard to quote.
 
-    Not under pytest's own folder, which is closed to other users: as root that is another case.
+    Not under pytest's own folder, which is closed to other users: for root, that is another case.
     """
     base = Path(tempfile.mkdtemp(prefix="taskloom-test-"))
     base.chmod(0o711)
@@ -63,7 +64,7 @@ def said(process: subprocess.Popen[str]) -> list[str]:
 
 
 def let_go(process: subprocess.Popen[str]) -> bool:
-    """End a process in order; whether it was the last and stopped the server."""
+    """End a process cleanly; returns whether it was the last and stopped the server."""
     output, _ = process.communicate()
     return output.split() == ["True"]
 
@@ -74,7 +75,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 async def run(dsn: str, *statements: str) -> object:
-    """The single value that the last statement gives."""
+    """The single value that the last statement returns."""
     connection = await asyncpg.connect(dsn)
     try:
         value = None
@@ -111,12 +112,12 @@ async def test_data_outlives_the_server(folder: Path) -> None:
 
     second = EmbeddedPostgres.start(folder)
     assert await run(second.dsn(), "SELECT n FROM kept") == 42
-    # What is committed in somebody's data folder must survive a crash of the machine.
+    # Committed data in a user's data folder must survive a crash of the machine.
     assert await run(second.dsn(), "SHOW fsync") == "on"
     assert second.stop()
 
 
-async def test_no_port_is_opened_and_case_rules_are_unicode(folder: Path) -> None:
+async def test_no_port_is_open_and_case_rules_are_unicode(folder: Path) -> None:
     server = EmbeddedPostgres.start(folder, durable=False)
     try:
         assert await run(server.dsn(), "SHOW listen_addresses") == ""
@@ -138,7 +139,7 @@ def test_a_running_server_is_found_and_the_last_user_stops_it(folder: Path) -> N
     assert not pid_file(folder).exists()
 
 
-def test_four_starts_at_once_make_one_server(folder: Path) -> None:
+def test_four_concurrent_starts_make_one_server(folder: Path) -> None:
     processes = [another_process(folder) for _ in range(4)]
     answers = [said(process) for process in processes]
     assert len({dsn for dsn, _ in answers}) == 1
@@ -146,7 +147,7 @@ def test_four_starts_at_once_make_one_server(folder: Path) -> None:
 
     for process in processes[:3]:
         kill(process)
-    # The shares of the killed are gone: the fourth is the last.
+    # The shares of killed processes are gone: the fourth is the last.
     assert let_go(processes[3])
 
 
@@ -162,7 +163,7 @@ async def test_a_server_whose_user_was_killed_is_found_again(folder: Path) -> No
     assert server.stop()
 
 
-async def test_everything_killed_at_once(folder: Path) -> None:
+async def test_a_start_after_everything_was_killed(folder: Path) -> None:
     process = another_process(folder)
     dsn, _ = said(process)
     await keep_a_row(dsn)
@@ -176,7 +177,7 @@ async def test_everything_killed_at_once(folder: Path) -> None:
     assert server.stop()
 
 
-async def test_postgres_killed_under_a_living_user(folder: Path) -> None:
+async def test_a_start_after_only_postgres_was_killed(folder: Path) -> None:
     server = EmbeddedPostgres.start(folder, durable=False)
     await keep_a_row(server.dsn())
     os.kill(postmaster(folder), signal.SIGKILL)
@@ -188,10 +189,10 @@ async def test_postgres_killed_under_a_living_user(folder: Path) -> None:
     assert server.stop()
 
 
-async def test_a_number_that_another_process_got_since(folder: Path) -> None:
+async def test_a_pid_that_another_process_has_now(folder: Path) -> None:
     server = EmbeddedPostgres.start(folder, durable=False)
     await keep_a_row(server.dsn())
-    # Of the user that PostgreSQL runs as, since it takes no notice of processes of others.
+    # A process of the user that PostgreSQL runs as, since PostgreSQL ignores those of other users.
     owner = pid_file(folder).stat()
     dead = postmaster(folder)
     os.kill(dead, signal.SIGKILL)
@@ -209,8 +210,8 @@ async def test_a_number_that_another_process_got_since(folder: Path) -> None:
         stranger.wait()
 
 
-async def test_a_set_up_that_was_killed_is_begun_again(folder: Path) -> None:
-    # What a kill in the middle of initdb leaves: a draft, and no cluster.
+async def test_a_killed_setup_is_repeated(folder: Path) -> None:
+    # A kill in the middle of initdb leaves a draft and no cluster.
     server = EmbeddedPostgres.start(folder, durable=False)
     server.stop()
     home = (folder / "postgres").resolve()
@@ -222,7 +223,7 @@ async def test_a_set_up_that_was_killed_is_begun_again(folder: Path) -> None:
     again.stop()
 
 
-async def test_a_socket_that_was_swept_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_deleted_socket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("db.embedded.START_SECONDS", 3.0)
     server = EmbeddedPostgres.start(folder, durable=False)
     for file in server.socket_dir.iterdir():
@@ -235,7 +236,7 @@ async def test_a_socket_that_was_swept_away(folder: Path, monkeypatch: pytest.Mo
     assert server.stop()
 
 
-def test_data_of_another_version_is_left_alone(folder: Path) -> None:
+def test_data_of_another_version_is_not_touched(folder: Path) -> None:
     EmbeddedPostgres.start(folder, durable=False).stop()
     version = folder / "postgres" / "data" / "PG_VERSION"
     version.write_text("17\n")
@@ -244,8 +245,8 @@ def test_data_of_another_version_is_left_alone(folder: Path) -> None:
     version.write_text("18\n")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
-def test_root_changes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+def test_root_changes_no_folder_that_it_did_not_create(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = [(p, p.stat().st_mode, p.stat().st_uid) for p in [closed, *closed.parents]]
@@ -260,7 +261,7 @@ def test_root_changes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
         destroy(data_dir)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 async def test_programs_that_the_other_user_cannot_reach_are_copied(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +284,7 @@ async def test_programs_that_the_other_user_cannot_reach_are_copied(
     server.stop()
 
 
-def test_a_throwaway_server_goes_with_its_process() -> None:
+def test_a_temporary_server_ends_with_its_process() -> None:
     code = (
         "from db.embedded import EmbeddedPostgres\n"
         "with EmbeddedPostgres.temporary() as server:\n"

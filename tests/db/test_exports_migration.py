@@ -1,4 +1,4 @@
-"""Files of exports that were made before their rights were kept are open to nobody."""
+"""Nobody can open files of exports that were made before their rights were stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db import migrate
 from settings import Settings
 
 
-async def test_finished_exports_of_before_are_expired(settings: Settings) -> None:
+async def test_exports_finished_before_the_migration_expire(settings: Settings) -> None:
     server = await asyncpg.connect(settings.database.dsn)
     name = f"exports_{secrets.token_hex(6)}"
     await server.execute(f"CREATE DATABASE {name}")
@@ -29,7 +29,7 @@ async def test_finished_exports_of_before_are_expired(settings: Settings) -> Non
 
         await migrate._locked(database, back)
         rows = await asyncpg.connect(database.dsn)
-        # The person does not matter.
+        # The user does not matter.
         await rows.execute("SET session_replication_role = replica")
         for state in (10, 20, 30, 40):
             await rows.execute(

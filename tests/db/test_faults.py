@@ -1,4 +1,4 @@
-"""Which errors mean that the database is away, and what may be written of them."""
+"""Which errors mean that the database is unavailable, and what the log may contain of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from db.faults import DatabaseFault, OutcomeUnknown, PoolTimeout, database_fault, described
 from web.serving import LogFormatter
 
-# Classes of SQLSTATEs (PostgreSQL's documentation, appendix A) that are no fault of a statement.
+# Classes of SQLSTATEs (PostgreSQL's documentation, appendix A) that a statement does not cause.
 AWAY = ("08", "53", "57", "58")
 STATES = {
     state: kind
@@ -21,7 +21,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", sorted(state for state in STATES if state.startswith(AWAY)))
-def test_conditions_of_the_server_are_known(state: str) -> None:
+def test_server_conditions_are_recognized(state: str) -> None:
     error = STATES[state]("whatever it says")
     assert database_fault(error) is not None
     assert database_fault(DBAPIError("SELECT 1", None, error)) is not None
@@ -42,20 +42,20 @@ def test_conditions_of_the_server_are_known(state: str) -> None:
     ],
     ids=lambda error: f"{type(error).__name__} {str(error)[:20]}",
 )
-def test_a_connection_that_is_lost_is_known(error: Exception) -> None:
+def test_a_lost_connection_is_recognized(error: Exception) -> None:
     assert database_fault(error) is DatabaseFault.UNREACHABLE
     outer = RuntimeError("while something was done")
     outer.__cause__ = error
     assert database_fault(outer) is DatabaseFault.UNREACHABLE
 
 
-def test_what_the_server_said_last_counts() -> None:
+def test_the_last_message_of_the_server_counts() -> None:
     lost = asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
     lost.__cause__ = STATES["25P03"]("terminating connection due to idle-in-transaction timeout")
     assert database_fault(lost) is DatabaseFault.TOO_SLOW
 
 
-def test_others_are_faults_of_ours() -> None:
+def test_other_errors_are_our_bugs() -> None:
     ours = [
         asyncpg.DataError("invalid input for query argument $1: 'x'"),
         asyncpg.InterfaceError("the number of query arguments cannot exceed 32767"),
@@ -67,12 +67,12 @@ def test_others_are_faults_of_ours() -> None:
     assert [database_fault(error) for error in ours] == [None] * len(ours)
 
 
-def test_our_own_errors_are_known() -> None:
+def test_our_own_errors_are_recognized() -> None:
     assert database_fault(PoolTimeout(2, 1.0)) is DatabaseFault.BUSY
     assert database_fault(OutcomeUnknown()) is DatabaseFault.UNKNOWN_OUTCOME
 
 
-def test_logs_say_which_rule_was_broken_and_not_by_what() -> None:
+def test_logs_name_the_broken_rule_without_values() -> None:
     error = asyncpg.UniqueViolationError("duplicate key value violates unique constraint")
     error.detail = "Key (email)=(ada@example.org) already exists."
     error.constraint_name = "uq_users_email"
@@ -84,7 +84,7 @@ def test_logs_say_which_rule_was_broken_and_not_by_what() -> None:
     assert described(ConnectionRefusedError("refused"), messages=False).endswith("refused")
 
 
-def test_a_traceback_ends_where_causes_go_round_in_circles() -> None:
+def test_a_traceback_ends_at_a_cycle_of_causes() -> None:
     error = ValueError("secret")
     error.__cause__ = error
     text = LogFormatter(messages=False).formatException((ValueError, error, None))

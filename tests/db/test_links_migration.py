@@ -1,4 +1,4 @@
-"""What was known of issues by their numbers is kept, and known by GitHub's ids after a reading."""
+"""Links to issues by number are kept, and get GitHub's ids at the next synchronization."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEFORE = "0023"
 LINKS = "SELECT kind, external_id, local_id, seen FROM external_links ORDER BY kind, external_id"
 
 
-async def test_links_survive_both_ways(settings: Settings) -> None:
+async def test_links_survive_upgrade_and_downgrade(settings: Settings) -> None:
     server = await asyncpg.connect(settings.database.dsn)
     name = f"links_{secrets.token_hex(6)}"
     await server.execute(f"CREATE DATABASE {name}")
@@ -59,7 +59,7 @@ async def test_links_survive_both_ways(settings: Settings) -> None:
 
 
 async def _leave(rows: asyncpg.Connection[Any]) -> None:
-    """Two repositories of a project, with an issue of the same number each."""
+    """Two repositories of a project, each with an issue of the same number."""
     now = dt.datetime.now(dt.UTC)
 
     async def insert(table: str, **values: Any) -> Any:

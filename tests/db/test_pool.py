@@ -1,4 +1,4 @@
-"""Pool handed from read to read: never to two at once, never a dead one, none lost."""
+"""The pool passes connections from read to read: never to two at once, never dead, none lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def backend(connections: Pool[Connection], statement: str = "SELECT pg_bac
 SLOW = "SELECT pg_backend_pid() FROM pg_sleep(0.05)"
 
 
-async def test_no_more_are_opened_than_may_be_and_each_serves_many(
+async def test_at_most_size_connections_are_opened_and_reused(
     connections: Pool[Connection],
 ) -> None:
     backends = await asyncio.gather(*(backend(connections, SLOW) for _ in range(9)))
@@ -47,7 +47,7 @@ async def test_no_more_are_opened_than_may_be_and_each_serves_many(
     assert await backend(connections) in backends
 
 
-async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
+async def test_a_dead_connection_is_replaced_for_waiting_callers_too(
     connections: Pool[Connection],
 ) -> None:
     pool = [await connections.acquire() for _ in range(SIZE)]
@@ -65,13 +65,13 @@ async def test_a_dead_connection_is_replaced_also_for_those_who_wait(
     assert await backend(connections)
 
 
-async def test_who_gives_up_waiting_loses_nothing(connections: Pool[Connection]) -> None:
+async def test_a_cancelled_wait_loses_no_connection(connections: Pool[Connection]) -> None:
     pool = [await connections.acquire() for _ in range(SIZE)]
     early, late = (asyncio.create_task(backend(connections)) for _ in range(2))
     await asyncio.sleep(0)
     early.cancel()
     connections.release(pool.pop())
-    # Handed over and given up in the same moment.
+    # Handed over and cancelled at the same moment.
     late.cancel()
     connections.release(pool.pop())
     await asyncio.gather(early, late, return_exceptions=True)
@@ -82,7 +82,7 @@ async def test_who_gives_up_waiting_loses_nothing(connections: Pool[Connection])
         connections.release(connection)
 
 
-async def test_the_next_is_not_disturbed_by_a_statement_that_was_cancelled(
+async def test_a_cancelled_statement_does_not_disturb_the_next_one(
     connections: Pool[Connection],
 ) -> None:
     tasks = [
@@ -96,7 +96,9 @@ async def test_the_next_is_not_disturbed_by_a_statement_that_was_cancelled(
         assert all([await backend(connections) for _ in range(4)])
 
 
-async def test_that_none_can_be_opened_is_told_to_everybody(settings: Settings) -> None:
+async def test_every_caller_gets_the_error_if_no_connection_can_be_opened(
+    settings: Settings,
+) -> None:
     async def connect() -> Connection:
         await asyncio.sleep(0)
         raise ConnectionRefusedError
@@ -111,7 +113,7 @@ async def test_that_none_can_be_opened_is_told_to_everybody(settings: Settings) 
 
 
 class Server:
-    """Opens connections as long as it may; others are refused as PostgreSQL does."""
+    """Opens connections up to a limit, and refuses others as PostgreSQL does."""
 
     def __init__(self, settings: Settings, most: int) -> None:
         self.settings = settings
@@ -137,7 +139,7 @@ async def server(settings: Settings) -> AsyncIterator[Server]:
         connection.terminate()
 
 
-async def test_who_is_refused_waits_for_a_connection_that_exists(server: Server) -> None:
+async def test_a_refused_caller_waits_for_an_existing_connection(server: Server) -> None:
     pool = Pool(server.connect, 5, timeout=20)
     first = await backend(pool)
     async with asyncio.timeout(20):
@@ -152,7 +154,7 @@ async def test_who_is_refused_waits_for_a_connection_that_exists(server: Server)
         await short.acquire()
     short.release(only)
     assert await backend(short)
-    # If the one that exists is lost, another one is opened for those who wait.
+    # If the existing connection is lost, another one is opened for the waiting callers.
     only = await short.acquire()
     waiting = asyncio.create_task(backend(short))
     await asyncio.sleep(0.05)
@@ -163,7 +165,7 @@ async def test_who_is_refused_waits_for_a_connection_that_exists(server: Server)
         await each.close()
 
 
-async def test_one_whose_opening_is_given_up_is_closed_and_its_place_free(server: Server) -> None:
+async def test_a_cancelled_opening_is_closed_and_frees_its_slot(server: Server) -> None:
     pool = Pool(server.connect, 1)
     for place in range(1, 40):
         stepped, _ = await struck(lambda: backend(pool), place, cancel(Strike.WAITING))
@@ -177,7 +179,7 @@ async def test_one_whose_opening_is_given_up_is_closed_and_its_place_free(server
     await pool.close()
 
 
-async def test_closing_does_not_wait_for_ever(server: Server) -> None:
+async def test_closing_does_not_wait_forever(server: Server) -> None:
     pool = Pool(server.connect, 1)
     taken = await pool.acquire()
     waiting = asyncio.create_task(pool.acquire())

@@ -1,4 +1,4 @@
-"""Which reads PostgreSQL plans once, and which for their values."""
+"""Which reads PostgreSQL plans once, and which it plans for their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db.read import Statement
 @pytest.mark.parametrize(
     ("plan_once", "mode"), [(True, "force_generic_plan"), (False, "auto")], ids=["once", "values"]
 )
-async def test_a_statement_is_planned_as_it_says(
+async def test_a_statement_is_planned_as_declared(
     database: Database, plan_once: bool, mode: str
 ) -> None:
     modes = Statement(
@@ -26,7 +26,7 @@ async def test_a_statement_is_planned_as_it_says(
     assert row.mode == mode
 
 
-async def test_what_is_planned_once_is_not_planned_for_each_read(database: Database) -> None:
+async def test_a_plan_once_statement_is_not_planned_for_each_read(database: Database) -> None:
     task = aliased(Task, name=f"task_{uuid.uuid4().hex}")
     keys = bindparam("keys", type_=ARRAY(Uuid()))
     read = Statement(select(task.id).where(task.id == keys.any_()), plan_once=True)
@@ -40,7 +40,7 @@ async def test_what_is_planned_once_is_not_planned_for_each_read(database: Datab
     assert [row.custom_plans for row in rows] == [0]
 
 
-async def test_a_snapshot_reads_one_moment(database: Database) -> None:
+async def test_a_snapshot_reads_the_state_of_one_moment(database: Database) -> None:
     name = f"moments_{uuid.uuid4().hex}"
     numbers = table(name, column("n"))
     count = Statement(

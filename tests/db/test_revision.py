@@ -1,4 +1,4 @@
-"""What a process need not load, and how it tells."""
+"""What a process does not need to load, and how it finds that out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def test_a_database_is_newest_from_its_last_migration_on(settings: Settings) -> None:
+async def test_a_database_is_up_to_date_after_its_last_migration(settings: Settings) -> None:
     assert await revision.is_newest(settings.database)
     assert await migrate.pending(settings.database) == []
     server = await asyncpg.connect(settings.database.dsn)
@@ -32,7 +32,7 @@ async def test_a_database_is_newest_from_its_last_migration_on(settings: Setting
         other = await asyncpg.connect(empty.database.dsn)
         await other.execute("UPDATE alembic_version SET version_num = '9999'")
         await other.close()
-        # Of a newer version: `migrate` says so.
+        # A newer version: `migrate` reports that.
         assert not await revision.is_newest(empty.database)
     finally:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -40,7 +40,7 @@ async def test_a_database_is_newest_from_its_last_migration_on(settings: Setting
 
 
 def test_a_web_process_loads_neither_alembic_nor_redis() -> None:
-    """Unless it needs them: 30 MiB of memory, in each process."""
+    """Unless it needs them: they take 30 MiB of memory in each process."""
     code = "import app, graph.schema, sys; print({'alembic', 'redis'} & sys.modules.keys())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What earlier versions could leave between tasks is put right by the migration that guards it."""
+"""A migration repairs the inconsistencies between tasks that earlier versions could leave."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db import migrate
 from settings import Settings
 
 
-async def test_tasks_are_put_where_their_parents_are(settings: Settings) -> None:
+async def test_tasks_move_to_the_project_of_their_parent(settings: Settings) -> None:
     server = await asyncpg.connect(settings.database.dsn)
     name = f"structure_{secrets.token_hex(6)}"
     await server.execute(f"CREATE DATABASE {name}")

@@ -1,4 +1,4 @@
-"""A transaction's two ways are one transaction, and a dead connection of the pool is not felt."""
+"""A transaction's session and statements share one transaction; dead connections go unnoticed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def database(services: Services) -> Database:
 
 
 class UndoneError(Exception):
-    """What goes wrong in a test."""
+    """An error raised by a test."""
 
 
 async def count(database: Database, name: str) -> int:
@@ -63,14 +63,14 @@ async def test_a_statement_alone_commits_and_rolls_back(database: Database) -> N
     assert await count(database, "alone") == 1
 
 
-async def test_the_sessions_rollback_is_the_transactions(database: Database) -> None:
+async def test_a_rollback_of_the_session_rolls_back_the_transaction(database: Database) -> None:
     async with database.transaction() as transaction:
         await transaction.fetch(_ADD, {"new_id": 104, "made_by": "undone"})
         await transaction.session.rollback()
     assert await count(database, "undone") == 0
 
 
-async def test_a_broken_rule_is_told_as_by_a_session(database: Database) -> None:
+async def test_a_broken_rule_raises_the_same_error_as_a_session(database: Database) -> None:
     with pytest.raises(IntegrityError) as caught:  # noqa: PT012 - as above
         async with database.transaction() as transaction:
             for _ in range(2):

@@ -11,7 +11,7 @@ from tests.accounts import House
 
 @pytest.fixture
 def house(settings: Settings, database: Database) -> Iterator[House]:
-    """A process of the server, with a clock of its own."""
+    """A server process with its own clock."""
     made = House(settings, database)
     yield made
     made.auth.close()

@@ -27,7 +27,7 @@ async def attempt(
     return earlier
 
 
-async def test_a_key_is_good_for_a_day(house: House) -> None:
+async def test_a_key_is_valid_for_a_day(house: House) -> None:
     person = await house.person()
     first = await house.do(person.viewer, attempt, "k")
     assert first is None
@@ -35,12 +35,12 @@ async def test_a_key_is_good_for_a_day(house: House) -> None:
     house.clock.forward(hours=23, minutes=59)
     assert await house.do(person.viewer, attempt, "k") == {"task": made_at}
     house.clock.forward(minutes=1)
-    # Free again, for anything.
+    # The key is free again, for any input.
     assert await house.do(person.viewer, attempt, "k", OTHER) is None
     assert await house.do(person.viewer, attempt, "k", OTHER) is not None
 
 
-async def test_another_input_or_mutation_under_the_same_key(house: House) -> None:
+async def test_another_input_or_mutation_with_the_same_key_is_refused(house: House) -> None:
     person = await house.person()
     await house.do(person.viewer, attempt, "k")
     for input_hash, mutation in ((OTHER, "task_create"), (HASH, "task_update")):
@@ -49,16 +49,16 @@ async def test_another_input_or_mutation_under_the_same_key(house: House) -> Non
         assert raised.value.code is ErrorCode.IDEMPOTENCY_MISMATCH
 
 
-async def test_keys_are_each_persons_own(house: House) -> None:
+async def test_keys_are_separate_for_each_user(house: House) -> None:
     one, other = await house.person(), await house.person()
     for viewer in (one.viewer, other.viewer):
         assert await house.do(viewer, attempt, "shared") is None
-    # The signed-out are told apart by their address.
+    # Clients that are not signed in are distinguished by their address.
     assert await house.do(NOBODY, attempt, f"of nobody {one.id}") is None
     assert await house.do(NOBODY, attempt, f"of nobody {one.id}") is not None
 
 
-async def test_what_fails_leaves_no_key(house: House) -> None:
+async def test_a_failure_stores_no_key(house: House) -> None:
     person = await house.person()
 
     async def fail(work: Work) -> None:
@@ -71,12 +71,12 @@ async def test_what_fails_leaves_no_key(house: House) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\0b"])
-async def test_keys_that_are_none(house: House, key: str) -> None:
+async def test_invalid_keys_are_refused(house: House, key: str) -> None:
     with pytest.raises(BadInput):
         await house.do(Viewer(user_id=(await house.person()).id), attempt, key)
 
 
-async def test_old_keys_are_forgotten(house: House) -> None:
+async def test_old_keys_are_deleted(house: House) -> None:
     person = await house.person()
     await house.do(person.viewer, attempt, "old")
     house.clock.forward(hours=24)
@@ -95,5 +95,5 @@ def test_the_order_of_fields_does_not_matter() -> None:
     assert one == idempotency.hash_input("m", {"b": [1, 2], "a": 1}, [SECRET])
     assert one != idempotency.hash_input("m", {"b": [2, 1], "a": 1}, [SECRET])
     assert one != idempotency.hash_input("n", {"a": 1, "b": [1, 2]}, [SECRET])
-    # Who reads the table cannot try passwords without the server's key.
+    # Without the server's key, a reader of the table cannot test passwords.
     assert one != idempotency.hash_input("m", {"a": 1, "b": [1, 2]}, [b"another"])

@@ -1,4 +1,4 @@
-"""Markdown never brings a script to a reader, whatever its writer tries."""
+"""Rendered Markdown never contains a script, no matter what its author tries."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ KNOWN = {
 
 
 class Page(HTMLParser):
-    """What a browser would make of it."""
+    """The page as a browser would parse it."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_nothing_that_runs_survives(attack: str) -> None:
+def test_nothing_executable_survives(attack: str) -> None:
     for text in (attack, f"> {attack}", f"- {attack}", f"**{attack}**"):
         for tag, attributes in Page(render(text).html).elements:
             assert tag in KNOWN
@@ -88,7 +88,7 @@ def test_nothing_that_runs_survives(attack: str) -> None:
                 assert {"nofollow", "noopener"} <= set((attributes["rel"] or "").split())
 
 
-def test_what_people_write_comes_through() -> None:
+def test_ordinary_markdown_is_rendered() -> None:
     text = "# Plan\n\n**Ship** it ~~today~~ by *noon*\n\n- one\n- `two`\n\n```py\nx < 1\n```"
     html = render(text).html
     for part in ("<h1>Plan</h1>", "<strong>Ship</strong>", "<s>today</s>", "<em>noon</em>"):
@@ -113,13 +113,13 @@ def test_mentions_are_names_and_not_addresses_or_code() -> None:
 
 
 @pytest.mark.parametrize("piece", ["[", "*a ", "![[](", "`a", "> ", "a@b.", "|a|\n|-|\n", "<a "])
-def test_a_tiresome_text_is_rendered_all_the_same(piece: str) -> None:
+def test_a_text_that_is_hard_to_parse_is_rendered(piece: str) -> None:
     text = (piece * 10_000)[:10_000]
     assert render(text).html
     assert render(text + " @ada").mentioned in ((), ("ada",))
 
 
-# What takes a renderer longest: bare links without blanks between them, cells that nobody wrote.
+# The slowest texts for a renderer: bare links without spaces between them, and empty cells.
 TIRESOME = {
     "links": "http://a." * 1_111,
     "links in words": ("http://a." * 110 + " ") * 10,
@@ -138,7 +138,7 @@ def test_the_longest_text_of_each_kind_stays_small_and_quick(name: str) -> None:
     render("")
     started = time.thread_time()
     html = render(text).html
-    # Without bounds it takes half a second here and there, and has ten times the length.
+    # Without limits some take half a second, and the result is ten times as long.
     assert time.thread_time() - started < 1
     assert len(html) < 15 * len(text)
 
@@ -149,8 +149,8 @@ def test_an_ordinary_table_and_ordinary_links_are_rendered() -> None:
     assert render(f"https://a.example/{'x' * 900}").html.startswith('<p><a href="https://')
 
 
-def test_what_the_renderer_gives_is_what_this_version_gives() -> None:
-    """If this fails, raise `markdown.VERSION`, so that comments are rendered again, and this."""
+def test_the_output_of_the_renderer_has_not_changed() -> None:
+    """If this fails, update it and raise `markdown.VERSION`, which renders comments again."""
     shown = [render(text) for text in (*ATTACKS, *TIRESOME.values())]
     digest = hashlib.sha256(repr([(one.html, one.text) for one in shown]).encode()).hexdigest()
     assert (markdown.VERSION, digest[:16]) == (1, "809fd8f2dee9ddb6")

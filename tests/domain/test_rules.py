@@ -19,7 +19,7 @@ def refused(rule: Callable[..., Any], value: Any, **options: Any) -> str:
     return raised.value.message
 
 
-def test_text_is_normalised_and_trimmed_before_it_is_counted() -> None:
+def test_text_is_normalized_and_trimmed_before_it_is_counted() -> None:
     decomposed = "  e\u0301\u00a0"
     assert rules.text(decomposed, PATH, most=1) == "\u00e9"
     assert rules.text("\N{GRINNING FACE}" * 5, PATH, most=5) == "\N{GRINNING FACE}" * 5
@@ -30,27 +30,27 @@ def test_text_is_normalised_and_trimmed_before_it_is_counted() -> None:
 
 
 @pytest.mark.parametrize("character", ["\0", "\x07", "\x1b", "\x7f", "\x85", "\ud800"])
-def test_control_characters_and_halves_of_characters_are_refused(character: str) -> None:
+def test_control_characters_and_lone_surrogates_are_refused(character: str) -> None:
     for multiline in (False, True):
         message = refused(rules.text, f"a{character}b", most=10, multiline=multiline)
         assert f"U+{ord(character):04X} at position 1" in message
 
 
-def test_line_ends_belong_into_text_of_many_lines() -> None:
+def test_line_breaks_are_only_for_texts_of_several_lines() -> None:
     assert rules.text("a\r\nb\tc", PATH, most=10, multiline=True) == "a\nb\tc"
     refused(rules.text, "a\nb", most=10)
     refused(rules.text, "a\tb", most=10)
-    # A return by itself would write over the line in a terminal.
+    # A carriage return alone would overwrite the line in a terminal.
     refused(rules.text, "a\rb", most=10, multiline=True)
 
 
-def test_text_that_may_be_missing() -> None:
+def test_an_optional_text_may_be_missing() -> None:
     assert rules.optional_text(None, PATH, most=5) is None
     assert rules.optional_text("  ", PATH, most=5) is None
     assert rules.optional_text(" a ", PATH, most=5) == "a"
 
 
-def test_tags_are_a_set_without_regard_to_case() -> None:
+def test_tags_are_a_case_insensitive_set() -> None:
     given = ["Red", " red ", "straße", "STRASSE", "Blue"]
     assert rules.tags(given, PATH) == ["Red", "straße", "Blue"]
     assert len(rules.tags([str(number) for number in range(20)] + ["0"], PATH)) == 20
@@ -73,22 +73,22 @@ def test_tags_are_a_set_without_regard_to_case() -> None:
         ("2026-09-05", "America/Santiago", "2026-09-06T04:00:00+00:00"),
     ],
 )
-def test_a_day_is_over_at_midnight_where_it_was_meant(day: str, zone: str, end: str) -> None:
+def test_a_day_ends_at_midnight_in_its_time_zone(day: str, zone: str, end: str) -> None:
     over = rules.end_of_day(dt.date.fromisoformat(day), zone, PATH)
     assert over == dt.datetime.fromisoformat(end)
 
 
-def test_far_away_times_are_slips() -> None:
+def test_times_far_from_now_are_refused() -> None:
     utc = dt.UTC
     for wrong in (dt.datetime(1899, 12, 31, tzinfo=utc), dt.datetime(2200, 1, 1, tzinfo=utc)):
         refused(rules.moment, wrong)
-    refused(rules.moment, dt.datetime(2026, 1, 1))  # noqa: DTZ001 - the point of it
+    refused(rules.moment, dt.datetime(2026, 1, 1))  # noqa: DTZ001 - the subject of the test
     for day in (dt.date.min, dt.date.max, dt.date(2200, 1, 1)):
         with pytest.raises(BadInput):
             rules.end_of_day(day, "UTC", PATH)
 
 
-def test_colours_zones_and_languages() -> None:
+def test_colors_zones_and_languages_are_validated() -> None:
     assert rules.color("#ABCDEF", PATH) == "#abcdef"
     assert rules.color(None, PATH) is None
     for wrong in ("red", "#fff", "#abcdef\n", "abcdef", "#gggggg"):
@@ -102,7 +102,7 @@ def test_colours_zones_and_languages() -> None:
         refused(rules.locale, wrong)
 
 
-def test_unique_constraints_have_their_meaning() -> None:
+def test_a_broken_unique_constraint_names_its_field() -> None:
     failure = rules.violation("uq_projects_key")
     assert failure is not None
     assert failure.path == ("key",)

@@ -1,4 +1,4 @@
-"""Local times, days and offsets of zones, against another library's reader of the zone files."""
+"""Local times, days and offsets of time zones, compared with another reader of the zone files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ UTC = dt.UTC
 
 
 def another(name: str) -> tzfile:
-    """The zone as `python-dateutil` reads it from the same files."""
+    """The time zone as `python-dateutil` reads it from the same files."""
     with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return tzfile(file)
 
 
-def test_names_that_others_read_as_an_offset_are_refused() -> None:
+def test_names_that_others_read_differently_are_refused() -> None:
     assert {"localtime", "Factory", "CET", "EET", "MET", "WET", "EST"}.isdisjoint(ZONES)
     assert {"UTC", "Europe/Zurich", "America/Vancouver", "Asia/Kolkata", "Etc/GMT+5"} <= set(ZONES)
 
 
-def test_the_rules_are_those_of_the_pinned_package() -> None:
-    """British Columbia keeps summer time from November 2026 on, as older data does not know."""
+def test_zones_follow_the_rules_of_the_pinned_package() -> None:
+    """British Columbia keeps summer time from November 2026 on; older data does not have that."""
     moment = timezones.moment_of(
         dt.datetime.fromisoformat("2026-11-20T09:00"), timezones.zone("America/Vancouver")
     )
@@ -55,7 +55,7 @@ def test_local_times_on_days_of_change(local: str, clock: Clock, moment: str) ->
 
 
 def mistakes(name: str, first: dt.date, days: int) -> list[tuple[str, dt.date]]:
-    """The days whose beginning, by offsets or by itself, is not what the other library says."""
+    """The days whose computed beginning differs from the other library's."""
     zone, theirs = timezones.zone(name), another(name)
     offsets = timezones.day_offsets(name, first, first + dt.timedelta(days))
     found = []
@@ -74,7 +74,7 @@ def mistakes(name: str, first: dt.date, days: int) -> list[tuple[str, dt.date]]:
     return found
 
 
-# All that changed their clocks in odd ways, and some that did not.
+# All zones that changed their clocks in unusual ways, and some others.
 SOME = (
     "UTC", "Europe/Zurich", "America/Vancouver", "America/St_Johns", "America/Boa_Vista",
     "America/Sao_Paulo", "America/Havana", "America/Argentina/Tucuman", "Africa/Cairo",
@@ -84,20 +84,20 @@ SOME = (
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_days_begin_when_another_library_says(name: str) -> None:
-    # Years in which most of these changed their rules.
+def test_days_begin_as_in_another_library(name: str) -> None:
+    # Years in which most of these zones changed their rules.
     assert mistakes(name, dt.date(2009, 1, 1), 365 * 4) == []
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ZONES)
-def test_days_of_every_zone_begin_when_another_library_says(name: str) -> None:
+def test_days_of_every_zone_begin_as_in_another_library(name: str) -> None:
     assert mistakes(name, dt.date(1995, 1, 1), 365 * 42) == []
 
 
 @pytest.mark.parametrize("name", SOME)
 def test_every_offset_of_a_century_is_found(name: str) -> None:
-    """By days, where the offsets are found in steps."""
+    """Checked day by day, while the offsets are found in steps."""
     zone = timezones.zone(name)
     first, last = dt.date(1900, 1, 1), dt.date(2060, 12, 31)
     offsets = timezones.day_offsets(name, first, last)
@@ -110,7 +110,7 @@ def test_every_offset_of_a_century_is_found(name: str) -> None:
         assert timezones.start_of_day(day, zone) == begins, (name, day)
 
 
-def test_a_time_exists_as_another_library_says() -> None:
+def test_a_time_exists_if_it_does_in_another_library() -> None:
     for name in SOME:
         zone, theirs = timezones.zone(name), another(name)
         for hour in range(24 * 366):

@@ -1,4 +1,4 @@
-"""The explorer as somebody meets it: a browser without internet, against the running server."""
+"""The explorer as a user sees it: in a browser without internet, against the running server."""
 
 import json
 import re
@@ -26,7 +26,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed on this machine"),
     pytest.mark.skipif(
         not (ROOT / "explorer" / "dist" / "index.html").is_file(),
         reason="the explorer has not been built (make explorer)",
@@ -43,7 +43,7 @@ class LiveServer(Protocol):
 
 
 class Visit:
-    """A browser window, and whatever in it went against the rules."""
+    """A browser window, and all violations of the rules in it."""
 
     def __init__(self, context: BrowserContext, server: LiveServer) -> None:
         self.context = context
@@ -69,7 +69,7 @@ class Visit:
             self.outside.append(socket.url)
 
     def _note_refusal(self, message: ConsoleMessage) -> None:
-        # What the policy forbids is not even asked for, and shows here only.
+        # What the policy forbids is not even requested, and appears only here.
         if "Content Security Policy" in message.text:
             self.complaints.append(message.text)
 
@@ -108,7 +108,7 @@ async def visit(live_server: LiveServer) -> AsyncIterator[Visit]:
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
-                # No name is looked up: a request to another host could not succeed unseen.
+                # No host name is resolved, so a request to another host cannot succeed unnoticed.
                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
             ],
         )
@@ -129,7 +129,7 @@ async def ready(page: Page) -> None:
 
 
 async def run_tab(page: Page, name: str) -> None:
-    """Opens an example's tab and presses the button; the answer appears beside it."""
+    """Open an example's tab and press the button; the answer appears beside it."""
     await page.get_by_role("tab", name=name).click()
     await page.get_by_role("button", name=re.compile("^Execute query")).click()
 
@@ -155,7 +155,7 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await run_tab(page, "WatchTasks")
     await expect(page.get_by_role("button", name=re.compile("^Stop query"))).to_be_visible()
 
-    # A second window, in which the same person creates a task by the example.
+    # A second window, in which the same user creates a task with the example.
     other = await visit.open()
     await other.get_by_role("button", name="Sign in as the demo user").click()
     await visit.expect_signed_in(other)
@@ -163,8 +163,8 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await expect_answer(other, "Try the Taskloom explorer")
     await expect_answer(other, '"errors": []')
 
-    # The example has a key, and creates nothing the second time. This always does, and the first
-    # window hears of it.
+    # The example has an idempotency key, and creates nothing the second time. This one always
+    # creates a task, and the first window receives the event.
     title = f"Seen live {uuid4().hex}"
     answer = await other.request.post(
         f"{visit.server.url}/graphql",
@@ -182,7 +182,7 @@ async def test_the_examples_run_in_a_browser_without_internet(visit: Visit) -> N
     await page.screenshot(path=SCREENSHOTS / "explorer-live.png")
 
 
-async def test_a_session_from_a_wrong_password_to_signing_out(visit: Visit) -> None:
+async def test_a_session_from_a_failed_sign_in_to_signing_out(visit: Visit) -> None:
     page = await visit.open()
     problem = page.get_by_role("form", name="Sign in").get_by_role("alert")
     await visit.sign_in(page, password="not the password")
@@ -191,7 +191,7 @@ async def test_a_session_from_a_wrong_password_to_signing_out(visit: Visit) -> N
     await visit.sign_in(page)
     await visit.expect_signed_in(page)
 
-    # A token that the server does not accept is renewed on the way, unnoticed, also on a reload.
+    # A token that the server does not accept is renewed unnoticed, after a reload too.
     await page.evaluate("""() => {
         const session = JSON.parse(sessionStorage.getItem("taskloom:session"));
         session.accessToken = "expired";

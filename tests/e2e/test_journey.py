@@ -1,4 +1,4 @@
-"""One story from the registration to a resumed subscription, told by the client `gql` over real
+"""One session from registration to a resumed subscription, with the client `gql` over real
 sockets.
 """
 
@@ -91,7 +91,7 @@ def operation(query: str, **variables: Any) -> GraphQLRequest:
 
 @dataclass(slots=True)
 class Somebody:
-    """A registered person with a client."""
+    """A registered user with a client."""
 
     url: str
     name: str
@@ -145,7 +145,7 @@ async def watching(
     async with Client(transport=transport) as session:
         stream = session.subscribe(operation(WATCH, project=project, after=after))
         yield (answer["taskEvents"] async for answer in stream), transport
-        # The client would wait for the end of what it still listens to.
+        # The client would wait for the end of its open subscriptions.
         await stream.aclose()
 
 
@@ -165,7 +165,7 @@ async def test_the_journey(url: str) -> None:
 
 
 async def fill(ada: Somebody, project: str, count: int) -> list[str]:
-    """Tasks of which some have due times and priorities, and many have equal ones."""
+    """Create tasks of which some have due dates and priorities, many of them equal."""
 
     async def one(number: int) -> str:
         due = None if number % 3 == 0 else f"2030-01-{1 + number % 20:02}T00:00:00Z"
@@ -188,7 +188,7 @@ async def fill(ada: Somebody, project: str, count: int) -> list[str]:
 async def page_while_others_work(
     ada: Somebody, project: str, tasks: list[str], order: list[dict[str, Any]]
 ) -> None:
-    """Whoever was there from beginning to end is seen exactly once."""
+    """A task that exists from beginning to end appears exactly once."""
     seen: list[str] = []
     passing: list[str] = []
     after: str | None = None
@@ -202,7 +202,7 @@ async def page_while_others_work(
                 for title, due in (("aaa", None), ("zzz", "2040-01-01T00:00:00Z"))
             )
         )
-        # One of those that came goes at once, the other with the next page.
+        # One of the new tasks is deleted at once, the other with the next page.
         passing += [payload["task"]["id"] for payload in made]
         await ada.do(DELETE_TASK, id=passing.pop(0))
         if not page["pageInfo"]["hasNextPage"]:
@@ -215,7 +215,7 @@ async def page_while_others_work(
 
 
 async def grant_sight(ada: Somebody, bob: Somebody, project: str, task: str) -> None:
-    """A stranger sees nothing; a viewer sees, and changes nothing."""
+    """A user without access sees nothing; a viewer sees the project, but cannot change it."""
     try:
         await bob.ask(SEE, project=project, task=task)
     except TransportQueryError as refused:
@@ -236,7 +236,7 @@ async def grant_sight(ada: Somebody, bob: Somebody, project: str, task: str) -> 
 async def watch_cut_and_resume(
     ada: Somebody, bob: Somebody, project: str, tasks: list[str]
 ) -> None:
-    """Live at both; then one connection is cut, and resumes where it was."""
+    """Both receive events live; then one connection is cut, and resumes where it was."""
     since = (await ada.ask("{ eventCursor }"))["eventCursor"]
     async with (
         watching(ada, project, since) as (at_ada, _),
@@ -263,13 +263,13 @@ async def watch_cut_and_resume(
         assert [event["changes"][0]["to"] for event in missed] == [
             f"change {number}" for number in range(20)
         ]
-        # And on it goes, live: what comes next is the next thing that happens.
+        # The subscription continues live: the next event is the next change.
         await ada.do(UPDATE_TASK, id=tasks[30], title="afterwards")
         (event,) = await take(at_bob, 1)
         assert event["subjectId"] == tasks[30]
 
 
 def cut(connection: WebsocketsTransport) -> None:
-    """As if the cable were pulled: no closing handshake."""
+    """Cut the connection like a pulled cable: without a closing handshake."""
     socket: Any = connection.adapter.websocket
     socket.transport.abort()

@@ -1,4 +1,4 @@
-"""Live updates as clients get them: over WebSocket and event stream, cut off and resumed, and from
+"""Live updates as clients receive them: over WebSocket and event stream, cut and resumed, and from
 one server process to another.
 """
 
@@ -66,7 +66,7 @@ async def _websocket(url: str, person: Person, **variables: Any) -> AsyncIterato
 
 @contextlib.asynccontextmanager
 async def _sse(url: str, person: Person, **variables: Any) -> AsyncIterator[Any]:
-    """The same over server-sent events."""
+    """The events of a subscription over server-sent events."""
     async with (
         httpx.AsyncClient(timeout=httpx.Timeout(20)) as client,
         aconnect_sse(
@@ -103,15 +103,15 @@ async def _rename(session: Any, task_id: str, title: str) -> None:
 
 @pytest.fixture(scope="module")
 async def url(settings: Settings) -> AsyncIterator[str]:
-    """A process of its own on a real port; the application of all tests is left alone."""
+    """A separate process on a real port; the application that tests share is not affected."""
     async with servers.serving(create_app(settings)) as address:
         yield address
 
 
 @TRANSPORTS
 async def test_a_list_stays_current_through_a_cut(url: str, world: World, listen: Any) -> None:
-    """As a single-page application does it: cursor and page in one request, then live, then a cut
-    with 20 changes in it, then on from the last cursor: all 20, once, in order.
+    """Like a single-page application: cursor and page in one request, then live, then a cut during
+    20 changes, then a subscription from the last cursor: all 20, once, in order.
     """
     ada, bob = await world.people(2)
     project = await world.project(ada, viewers=[bob])
@@ -119,7 +119,7 @@ async def test_a_list_stays_current_through_a_cut(url: str, world: World, listen
     async with _http(url, ada) as as_ada, _http(url, bob) as as_bob:
         start = await as_bob.execute(START)
         assert [node["title"] for node in start["tasks"]["nodes"]] == ["0"]
-        # What happens between the page and the subscription comes first.
+        # Changes between the page and the subscription come first.
         await _rename(as_ada, gid(task), "between")
         async with listen(url, bob, after=start["eventCursor"]) as events:
             (event,) = await _take(events, 1)
@@ -145,7 +145,7 @@ async def test_a_list_stays_current_through_a_cut(url: str, world: World, listen
 
 
 @TRANSPORTS
-async def test_both_members_hear_and_a_stranger_does_not(
+async def test_both_members_receive_events_and_a_stranger_does_not(
     url: str, world: World, listen: Any
 ) -> None:
     ada, bob, eve = await world.people(3)
@@ -153,7 +153,7 @@ async def test_both_members_hear_and_a_stranger_does_not(
     task = await world.task(ada, "0", project_id=project.id)
     own = await world.task(eve, "0")
     async with _http(url, ada) as as_ada, _http(url, eve) as as_eve:
-        # Where all begin, so that it does not matter when each stream is open.
+        # The cursor where all begin, so that it does not matter when each stream is open.
         since = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
         async with (
             listen(url, ada, after=since) as to_ada,
@@ -170,7 +170,7 @@ async def test_both_members_hear_and_a_stranger_does_not(
 
 
 @pytest.mark.redis
-async def test_a_change_in_one_process_is_heard_in_another(
+async def test_a_change_in_one_process_arrives_in_another(
     settings: Settings, world: World, redis_url: str
 ) -> None:
     ada = await world.person()

@@ -1,4 +1,4 @@
-"""A file sent from a page, with a bar that moves: the way that docs/files.md shows."""
+"""An upload from a web page with a progress bar, as docs/files.md shows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed on this machine"),
 ]
 
-# Runs in the page: signs in, makes a task, sends nine million bytes of text, reads them again.
+# Runs in the page: signs in, creates a task, sends nine million bytes of text, reads them back.
 SCRIPT = """
 async ({ login, password }) => {
   let token = null
@@ -73,13 +73,13 @@ class LiveServer(Protocol):
     demo_password: str
 
 
-async def test_a_page_sends_a_file_and_shows_how_far_it_is(live_server: LiveServer) -> None:
+async def test_a_page_uploads_a_file_and_shows_its_progress(live_server: LiveServer) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
         )
         page = await browser.new_page()
-        # Any page of the server's own, whose policy lets a script speak with it.
+        # Any page of the server, whose policy allows a script to send requests to it.
         await page.goto(f"{live_server.url}/version")
         login = {"login": live_server.demo_login, "password": live_server.demo_password}
         sent: dict[str, Any] = await page.evaluate(SCRIPT, login)

@@ -1,4 +1,4 @@
-"""A database of its own, people in it, and what they do, for the tests of the event log."""
+"""A separate database with users and their changes, for the tests of the event log."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _NUMBERS = itertools.count()
 
 
 def may_read(viewer_id: ColumnElement[UUID], entity: Any) -> ColumnElement[bool]:
-    """The access rule, as the application composes it."""
+    """The access rule as the application composes it."""
     return access.read(ViewerColumn(viewer_id), entity)
 
 
 class World:
-    """People, projects and tasks, and changes that are announced as mutations announce them."""
+    """Users, projects and tasks, and changes that are announced as mutations announce them."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self.database = database
@@ -120,7 +120,7 @@ class World:
         request_id: str = "test",
         announce: bool = True,
     ) -> UUID:
-        """Record an event and say so on the bus; returns its id."""
+        """Record an event and announce it on the bus; returns its id."""
         is_task = isinstance(subject, models.Task)
         async with Transactions(self.database, LocalBus()).begin(
             Viewer(user_id=actor.id),
@@ -197,7 +197,7 @@ Until = Callable[[Callable[[], Any]], Awaitable[None]]
 
 @pytest.fixture
 def until() -> Until:
-    """Wait for something that nobody tells of; fails where it does not come about."""
+    """Wait for a condition without a notification; fails if it does not become true."""
 
     async def until(condition: Callable[[], Any]) -> None:
         async with asyncio.timeout(20):
@@ -215,7 +215,7 @@ Take = Callable[..., Awaitable[list[Any]]]
 
 @pytest.fixture
 def take() -> Take:
-    """The next `count` events of a subscription; fails where they do not come."""
+    """The next `count` events of a subscription; fails if they do not arrive."""
 
     async def take(subscription: Any, count: int) -> list[Any]:
         async with asyncio.timeout(20):

@@ -39,7 +39,7 @@ async def pair(valkey: ValkeyServer, until: Any) -> AsyncIterator[tuple[RedisBus
         await bus.close()
 
 
-async def test_a_message_is_heard_by_all_who_listen_to_its_topic() -> None:
+async def test_all_listeners_of_a_topic_get_a_message() -> None:
     bus = LocalBus()
     await bus.start()
     heard: list[Any] = []
@@ -54,7 +54,7 @@ async def test_a_message_is_heard_by_all_who_listen_to_its_topic() -> None:
     await bus.close()
 
 
-async def test_a_listener_that_fails_does_not_keep_the_others_from_hearing() -> None:
+async def test_a_failing_listener_does_not_affect_the_others() -> None:
     bus = LocalBus()
     heard: list[Any] = []
 
@@ -67,7 +67,7 @@ async def test_a_listener_that_fails_does_not_keep_the_others_from_hearing() -> 
     assert heard == [1]
 
 
-async def test_redis_carries_messages_to_others_and_each_is_heard_once(
+async def test_redis_delivers_messages_to_other_processes_once(
     pair: tuple[RedisBus, RedisBus], until: Any
 ) -> None:
     one, two = pair
@@ -87,7 +87,7 @@ async def test_redis_carries_messages_to_others_and_each_is_heard_once(
     assert here[0] == expected
 
 
-async def test_prefixes_keep_installations_apart(
+async def test_prefixes_separate_installations(
     pair: tuple[RedisBus, RedisBus], valkey: ValkeyServer, until: Any
 ) -> None:
     stranger = RedisBus(_url(valkey), "elsewhere:")
@@ -102,8 +102,8 @@ async def test_prefixes_keep_installations_apart(
     await stranger.close()
 
 
-async def test_the_bus_outlives_redis(until: Any) -> None:
-    """Publishing never fails; both ends connect again by themselves."""
+async def test_the_bus_survives_a_restart_of_redis(until: Any) -> None:
+    """Publishing never fails; both sides reconnect by themselves."""
     server = ValkeyServer()
     server.start()
     port = server.port
@@ -129,7 +129,7 @@ async def test_the_bus_outlives_redis(until: Any) -> None:
     server.stop()
 
 
-async def test_a_server_that_is_not_there_delays_nothing() -> None:
+async def test_an_unavailable_redis_delays_nothing() -> None:
     bus = make_bus(load_settings({"REDIS_URL": "redis://127.0.0.1:1/0"}, env_file=None).redis)
     heard: list[Any] = []
     bus.subscribe("topic", heard.append)
@@ -141,7 +141,7 @@ async def test_a_server_that_is_not_there_delays_nothing() -> None:
     await bus.close()
 
 
-def test_without_redis_the_bus_is_within_the_process() -> None:
+def test_without_redis_the_bus_is_local_to_the_process() -> None:
     assert isinstance(make_bus(load_settings({}, env_file=None).redis), LocalBus)
 
 
@@ -190,7 +190,7 @@ async def test_changes_in_another_process_arrive_here(
     world: Any,
     take: Any,
 ) -> None:
-    """Two live readers of this process, on buses of their own, and a writer in another one."""
+    """Two live readers in this process, each with its own bus, and a writer in another process."""
     owner = await world.user()
     task = await world.task(owner)
     lives = [LiveEvents(event_log, bus, lambda: dt.datetime.now(dt.UTC)) for bus in pair]

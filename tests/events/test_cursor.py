@@ -1,4 +1,4 @@
-"""Cursors are text that comes back as it went out, and nothing else is taken for one."""
+"""Cursors are text that a client returns unchanged; nothing else is accepted as a cursor."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from errors import BadInput
 from events.cursor import Cursor
 
-# The same in each run, so that the tests have the same names in all processes.
+# The same in every run, so that the tests have the same names in all processes.
 _EPOCH = UUID(int=7)
 
 
-def test_a_cursor_survives_the_way_to_the_client_and_back() -> None:
+def test_a_cursor_survives_a_round_trip_to_the_client() -> None:
     cursor = Cursor(uuid4(), 2**64 - 1, 2**63 - 1)
     assert Cursor.parse(str(cursor)) == cursor
     assert re.fullmatch(r"[A-Za-z0-9_-]{44}", str(cursor))
@@ -35,7 +35,7 @@ def test_a_cursor_survives_the_way_to_the_client_and_back() -> None:
         "0" * 10_000,
     ],
 )
-def test_what_is_no_cursor_is_the_callers_error(text: str) -> None:
+def test_an_invalid_cursor_is_an_error_of_the_caller(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         Cursor.parse(text, ("since",))
     assert caught.value.path == ("since",)

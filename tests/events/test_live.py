@@ -1,4 +1,4 @@
-"""Live delivery: everybody gets what they may see, once, in order, from wherever they come."""
+"""Live delivery: users get the events that they may see, once, in order, from any cursor on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALL = EventFilter(work_only=True)
 
 
 async def _nothing_comes(subscription: Subscription, live: LiveEvents, then: Any) -> Any:
-    """What `then` records comes as the next event: nothing else came before."""
+    """The event that `then` records is the next one: no other event comes before it."""
     expected = await then()
     async with asyncio.timeout(20):
         row = await anext(subscription)
@@ -35,7 +35,7 @@ async def _nothing_comes(subscription: Subscription, live: LiveEvents, then: Any
     return row
 
 
-async def test_events_arrive_in_order_with_the_request_that_made_them(
+async def test_events_arrive_in_order_with_their_request_id(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner = await world.user()
@@ -62,7 +62,7 @@ async def test_a_lost_announcement_delays_an_event_and_does_not_lose_it(
     assert row.id == event
 
 
-async def test_an_event_waits_for_the_transactions_before_it(
+async def test_an_event_waits_for_earlier_transactions(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner = await world.user()
@@ -80,7 +80,7 @@ async def test_an_event_waits_for_the_transactions_before_it(
     assert [row.id for row in await waiting] == [early.id, late]
 
 
-async def test_a_cut_connection_resumes_with_all_it_missed_and_goes_on_live(
+async def test_a_cut_connection_resumes_with_missed_events_and_continues_live(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner = await world.user()
@@ -96,13 +96,13 @@ async def test_a_cut_connection_resumes_with_all_it_missed_and_goes_on_live(
     assert [row.id for row in await take(second, 1)] == [ahead]
 
 
-async def test_resuming_amid_a_stream_of_changes_neither_skips_nor_repeats(
+async def test_resuming_during_changes_neither_skips_nor_repeats(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
-    """The hand-over from the log to live delivery, again and again while events come in."""
+    """The change from the log to live delivery, repeatedly while events arrive."""
     owner = await world.user()
     task = await world.task(owner)
-    # Somebody listens all the time, so that the common reader runs ahead of those who join.
+    # One subscriber listens all the time, so that the shared reader is ahead of those who join.
     witness = await live.subscribe(owner.id, ALL)
     cursor = str((await live.log.head()).cursor)
     written: list[Any] = []
@@ -124,7 +124,7 @@ async def test_resuming_amid_a_stream_of_changes_neither_skips_nor_repeats(
     assert [row.id for row in await take(witness, 200)] == seen
 
 
-async def test_a_stranger_gets_nothing_until_they_gain_the_right(
+async def test_a_user_without_access_gets_nothing_until_they_gain_access(
     live: LiveEvents, world: Any
 ) -> None:
     owner, guest = await world.user(), await world.user()
@@ -139,7 +139,7 @@ async def test_a_stranger_gets_nothing_until_they_gain_the_right(
     assert row.project_id == project.id
 
 
-async def test_one_who_loses_the_right_is_told_and_gets_no_more(
+async def test_a_user_who_loses_access_is_notified_and_gets_no_more(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner, guest = await world.user(), await world.user()
@@ -157,17 +157,17 @@ async def test_one_who_loses_the_right_is_told_and_gets_no_more(
     for one in (everything, watching):
         (row,) = await take(one, 1)
         assert row.kind == "ACCESS_LOST"
-    # To the others it is nothing.
+    # The others do not get it.
     assert [row.id for row in await take(of_owner, 1)] == [after]
-    # There is nothing left of what it watched, so the subscription ends by itself.
+    # Nothing that it watches is left, so the subscription ends by itself.
     with pytest.raises(NotFound):
         await take(watching, 1)
-    # The other one goes on, for whatever else its owner may see.
+    # The other one continues, for everything else that its owner may see.
     own = await world.task(guest)
     await _nothing_comes(everything, live, lambda: world.change(guest, own))
 
 
-async def test_an_event_that_waited_is_not_shown_to_who_lost_the_right_meanwhile(
+async def test_a_queued_event_is_not_delivered_after_a_loss_of_access(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner, guest = await world.user(), await world.user()
@@ -181,12 +181,12 @@ async def test_an_event_that_waited_is_not_shown_to_who_lost_the_right_meanwhile
     hidden = await world.change(owner, task)
     assert [row.id for row in await take(witness, 1)] == [hidden]
     await world.leave(project, guest)
-    # The event lies in the queue by now, with a check that has grown old.
+    # The event is in the queue by now, with a check that is outdated.
     await asyncio.sleep(subscription_module._FRESH_SECONDS + 0.1)
     await _nothing_comes(subscription, live, lambda: world.change(guest, own))
 
 
-async def test_what_one_may_not_see_cannot_be_watched(live: LiveEvents, world: Any) -> None:
+async def test_a_hidden_object_cannot_be_watched(live: LiveEvents, world: Any) -> None:
     owner, stranger = await world.user(), await world.user()
     project = await world.project(owner)
     task = await world.task(owner, project)
@@ -202,7 +202,7 @@ async def test_what_one_may_not_see_cannot_be_watched(live: LiveEvents, world: A
     await live.subscribe(stranger.id, EventFilter(tasks=frozenset({task.id, mine.id})))
 
 
-async def test_filters_choose_by_kind_project_task_and_actor(
+async def test_filters_select_by_kind_project_task_and_actor(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner, member = await world.user(), await world.user()
@@ -228,7 +228,7 @@ async def test_filters_choose_by_kind_project_task_and_actor(
         assert [row.id for row in rows] == [events[letter] for letter in letters], name
 
 
-async def test_accounts_are_no_matter_of_work(live: LiveEvents, world: Any) -> None:
+async def test_subscriptions_contain_no_account_events(live: LiveEvents, world: Any) -> None:
     owner = await world.user()
     task = await world.task(owner)
     subscription = await live.subscribe(owner.id, ALL)
@@ -239,7 +239,7 @@ async def test_accounts_are_no_matter_of_work(live: LiveEvents, world: Any) -> N
     await _nothing_comes(subscription, live, lambda: world.change(owner, task))
 
 
-async def test_too_many_events_lying_end_the_subscription_and_nothing_is_lost(
+async def test_too_many_queued_events_end_the_subscription_without_loss(
     live: LiveEvents, world: Any, take: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscription_module, "QUEUE_EVENTS", 10)
@@ -261,7 +261,7 @@ async def test_too_many_events_lying_end_the_subscription_and_nothing_is_lost(
     assert [row.id for row in await take(again, 12)] == missed
 
 
-async def test_an_event_lying_too_long_ends_the_subscription(
+async def test_an_event_queued_too_long_ends_the_subscription(
     live: LiveEvents, world: Any, take: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscription_module, "QUEUE_SECONDS", 0.05)
@@ -289,7 +289,7 @@ async def test_an_expired_cursor_is_refused_at_once(
         await later.subscribe(owner.id, ALL, after=cursor)
 
 
-async def test_a_restore_under_way_ends_the_subscriptions(
+async def test_a_restore_of_the_database_ends_the_subscriptions(
     live: LiveEvents, world: Any, take: Any
 ) -> None:
     owner = await world.user()
@@ -300,13 +300,13 @@ async def test_a_restore_under_way_ends_the_subscriptions(
     await world.run("UPDATE log_epoch SET epoch = gen_random_uuid()")
     with pytest.raises(CursorExpired):
         await take(subscription, 1)
-    # And who comes afterwards is served.
+    # A later subscription works.
     fresh = await live.subscribe(owner.id, ALL)
     event = await world.change(owner, task)
     assert [row.id for row in await take(fresh, 1)] == [event]
 
 
-async def test_stopping_tells_the_listeners(
+async def test_stopping_ends_the_subscriptions(
     event_log: EventLog, world: Any, take: Any, until: Any
 ) -> None:
     owner = await world.user()
@@ -321,13 +321,13 @@ async def test_stopping_tells_the_listeners(
         await live.subscribe(owner.id, ALL)
 
 
-async def test_a_thousand_listeners_cost_little_and_all_hear(
+async def test_a_thousand_subscriptions_cost_little_and_all_get_events(
     live: LiveEvents, world: Any, take: Any, until: Any
 ) -> None:
     people = [await world.user() for _ in range(10)]
     project = await world.project(*people)
     task = await world.task(people[0], project)
-    # What the first one costs is there once.
+    # The first subscription's additional cost occurs only once.
     await take_soon(live, people[0], world, task, take)
     gc.collect()
     tracemalloc.start()
@@ -355,8 +355,8 @@ async def take_soon(live: LiveEvents, person: Any, world: Any, task: Any, take: 
     await subscription.aclose()
 
 
-async def test_closing_coincides_with_an_announcement(event_log: EventLog, world: Any) -> None:
-    """What the reader waits for comes in the very turn in which it is cancelled."""
+async def test_closing_during_an_announcement(event_log: EventLog, world: Any) -> None:
+    """The announcement arrives in the same turn of the loop in which the reader is cancelled."""
     owner = await world.user()
     await world.task(owner)
     for place in range(1, 8):

@@ -1,4 +1,4 @@
-"""Reading by cursor loses nothing and repeats nothing, and says so where it cannot go on."""
+"""Reading by cursor neither loses nor repeats events, and reports if it cannot continue."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, 
             ) as work:
                 event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
                 await work.session.flush()
-                # Transactions commit in another order than they wrote in.
+                # Transactions commit in a different order than they write.
                 await asyncio.sleep(chance.random() * 0.01)
             written.append(event.id)
 
@@ -71,7 +71,7 @@ async def test_24_writers_and_a_reader(database: Database, event_log: EventLog, 
     assert set(seen) == set(written), "some were lost"
 
 
-async def test_an_open_transaction_holds_later_events_back_and_is_not_skipped(
+async def test_an_open_transaction_delays_later_events_and_is_not_skipped(
     database: Database, event_log: EventLog, world: Any
 ) -> None:
     owner = await world.user()
@@ -92,10 +92,10 @@ async def test_an_open_transaction_holds_later_events_back_and_is_not_skipped(
     assert (await event_log.head()).lag == 0
 
 
-async def test_the_head_comes_before_what_a_later_read_may_miss(
+async def test_the_head_is_before_anything_that_a_later_read_may_miss(
     database: Database, event_log: EventLog, world: Any
 ) -> None:
-    """The cursor first, then the state, then the events: nothing falls between."""
+    """The cursor first, then the state, then the events: nothing is missed in between."""
     owner = await world.user()
     task = await world.task(owner)
     async with Transactions(database, LocalBus()).begin(
@@ -104,14 +104,12 @@ async def test_the_head_comes_before_what_a_later_read_may_miss(
         event = work.record(EventKind.TASK_UPDATED, task, task_id=task.id)
         await work.session.flush()
         cursor = (await event_log.head()).cursor
-        # Here a client would read its page, without this change.
+        # Here a client would read its page, which lacks this change.
     page = await event_log.read_visible(owner.id, cursor.place)
     assert [row.id for row in page.rows] == [event.id]
 
 
-async def test_a_viewer_reads_what_they_may_see_and_no_more(
-    event_log: EventLog, world: Any
-) -> None:
+async def test_a_viewer_reads_only_what_they_may_see(event_log: EventLog, world: Any) -> None:
     owner, member, stranger = [await world.user() for _ in range(3)]
     project = await world.project(owner, member)
     task = await world.task(owner, project)
@@ -126,10 +124,10 @@ async def test_a_viewer_reads_what_they_may_see_and_no_more(
         assert not page.more
 
 
-async def test_access_is_asked_for_each_person_of_a_list_alone(
+async def test_access_is_checked_separately_for_each_user_of_a_list(
     event_log: EventLog, world: Any
 ) -> None:
-    """Somebody's right must not open the event to whoever else is asked for in the statement."""
+    """One user's right must not give the other users in the statement access to the event."""
     people = [await world.user() for _ in range(4)]
     owner, member, shared, _stranger = people
     project = await world.project(owner, member)
@@ -160,7 +158,7 @@ async def test_access_is_asked_for_each_person_of_a_list_alone(
     }
 
 
-async def test_the_cursor_of_an_event_reads_what_followed(event_log: EventLog, world: Any) -> None:
+async def test_the_cursor_of_an_event_reads_later_events(event_log: EventLog, world: Any) -> None:
     owner = await world.user()
     task = await world.task(owner)
     start = (await event_log.head()).cursor
@@ -172,7 +170,7 @@ async def test_the_cursor_of_an_event_reads_what_followed(event_log: EventLog, w
     assert [row.id for row in page.rows] == ids[2:]
 
 
-async def test_pages_join_without_gap_or_repeat(event_log: EventLog, world: Any) -> None:
+async def test_pages_have_no_gaps_and_no_repeats(event_log: EventLog, world: Any) -> None:
     owner = await world.user()
     task = await world.task(owner)
     start = (await event_log.head()).cursor
@@ -194,14 +192,14 @@ async def test_a_cursor_of_another_epoch_is_refused(event_log: EventLog, world: 
     assert "Reload your data" in caught.value.message
 
 
-async def test_a_cursor_is_refused_when_what_follows_is_too_old(
+async def test_a_cursor_is_refused_if_the_next_event_is_too_old(
     event_log: EventLog, world: Any
 ) -> None:
     owner = await world.user()
     task = await world.task(owner)
     cursor = str((await event_log.head()).cursor)
     in_eight_days = dt.datetime.now(dt.UTC) + dt.timedelta(days=8)
-    # As long as nothing happened since, an old cursor is as good as new.
+    # An old cursor stays valid as long as nothing has happened since.
     await event_log.resume(cursor, in_eight_days)
     await world.change(owner, task)
     await event_log.resume(cursor, dt.datetime.now(dt.UTC))
@@ -209,7 +207,7 @@ async def test_a_cursor_is_refused_when_what_follows_is_too_old(
         await event_log.resume(cursor, in_eight_days)
 
 
-async def test_pruning_leaves_a_mark_so_that_no_gap_goes_unnoticed(
+async def test_pruning_leaves_a_mark_that_reveals_the_gap(
     database: Database, event_log: EventLog, world: Any
 ) -> None:
     settings = load_settings({"TASKLOOM_EVENT_RETENTION_DAYS": "7"}, env_file=None).events
@@ -235,7 +233,7 @@ async def test_pruning_leaves_a_mark_so_that_no_gap_goes_unnoticed(
     assert await prune(database, untouched, now + dt.timedelta(days=1000)) == 0
 
 
-async def test_a_restart_keeps_the_epoch_and_a_move_begins_another(
+async def test_a_restart_keeps_the_epoch_and_a_move_begins_a_new_one(
     database: Database, event_log: EventLog, world: Any
 ) -> None:
     before = (await event_log.head()).cursor
@@ -248,10 +246,10 @@ async def test_a_restart_keeps_the_epoch_and_a_move_begins_another(
         await event_log.resume(str(before), world.now)
 
 
-async def test_events_of_a_server_that_was_further_on_become_the_beginning(
+async def test_events_with_future_transaction_ids_become_the_beginning(
     database: Database, event_log: EventLog, world: Any
 ) -> None:
-    """A dump holds transaction ids that the new server has not given out yet."""
+    """A dump contains transaction ids that the new server has not assigned yet."""
     owner = await world.user()
     task = await world.task(owner)
     restored = [await world.change(owner, task) for _ in range(3)]
@@ -269,7 +267,7 @@ async def test_events_of_a_server_that_was_further_on_become_the_beginning(
 
 
 async def read_whole(event_log: EventLog, viewer_id: UUID, place: Place) -> list[EventPage]:
-    """All pages of a viewer, to the horizon."""
+    """All pages of a viewer, up to the horizon."""
     pages: list[EventPage] = []
     async with asyncio.timeout(20):
         while not pages or pages[-1].more:
@@ -280,12 +278,12 @@ async def read_whole(event_log: EventLog, viewer_id: UUID, place: Place) -> list
 
 @pytest.fixture
 def narrow_log(database: Database, monkeypatch: pytest.MonkeyPatch) -> EventLog:
-    """A log whose pages look at no more than three events."""
+    """A log whose pages read at most three events."""
     monkeypatch.setattr(log, "_WINDOW", 3)
     return EventLog(database.reader, may_read, replay=REPLAY)
 
 
-async def test_a_page_that_ends_with_its_window_loses_no_event(
+async def test_a_page_that_ends_at_its_window_loses_no_event(
     narrow_log: EventLog, world: Any
 ) -> None:
     owner, stranger = await world.user(), await world.user()
@@ -294,11 +292,11 @@ async def test_a_page_that_ends_with_its_window_loses_no_event(
     ids = [await world.change(owner, task) for _ in range(7)]
     pages = await read_whole(narrow_log, owner.id, place)
     assert [[row.id for row in page.rows] for page in pages] == [ids[:3], ids[3:6], ids[6:]]
-    # Somebody who sees none of them comes to the end as well, by the same steps.
+    # A user who sees none of them also reaches the end, by the same steps.
     assert [page.rows for page in await read_whole(narrow_log, stranger.id, place)] == [[], [], []]
 
 
-async def test_the_last_event_of_a_window_is_read_where_it_is_the_only_one_to_see(
+async def test_the_last_event_of_a_window_is_read_if_only_it_is_visible(
     narrow_log: EventLog, world: Any
 ) -> None:
     owner, other = await world.user(), await world.user()
@@ -313,10 +311,10 @@ async def test_the_last_event_of_a_window_is_read_where_it_is_the_only_one_to_se
     assert [[row.id for row in page.rows] for page in pages] == [[last], []]
 
 
-async def test_a_window_does_not_reach_beyond_the_horizon(
+async def test_a_window_ends_at_the_horizon(
     database: Database, narrow_log: EventLog, world: Any
 ) -> None:
-    """Or its end would be a cursor behind what an open transaction may still add."""
+    """Otherwise its end would be a cursor beyond what an open transaction may still add."""
     owner = await world.user()
     task = await world.task(owner)
     place = (await narrow_log.head()).cursor.place

@@ -1,4 +1,4 @@
-"""Thumbnails and avatars: small, square where they should be, and with nothing else in them."""
+"""Thumbnails and avatars: small, square if they should be, and without metadata."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def opened(data: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "GIF"])
-async def test_a_thumbnail_keeps_the_shape(images: Images, format_: str) -> None:
+async def test_a_thumbnail_keeps_the_aspect_ratio(images: Images, format_: str) -> None:
     small = opened(await images.thumbnail(io.BytesIO(uploads.image(format_, (1600, 800)))))
     assert (small.format, small.size) == ("WEBP", (320, 160))
 
 
-async def test_a_small_picture_is_not_blown_up(images: Images) -> None:
+async def test_a_small_image_is_not_enlarged(images: Images) -> None:
     small = opened(await images.thumbnail(io.BytesIO(uploads.image("PNG", (40, 20)))))
     assert small.size == (40, 20)
 
 
-async def test_the_orientation_of_a_photograph_is_followed_and_its_metadata_left_out(
+async def test_a_photograph_is_rotated_and_its_metadata_removed(
     images: Images,
 ) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     exif[0x010E] = "taken at home"
     target = io.BytesIO()
     Image.new("RGB", (800, 400), "teal").save(target, "JPEG", exif=exif)
@@ -50,7 +50,7 @@ async def test_the_orientation_of_a_photograph_is_followed_and_its_metadata_left
     assert all(b"taken at home" not in picture for picture in made.values())
 
 
-async def test_an_avatar_is_the_middle_square_in_every_size_and_type(images: Images) -> None:
+async def test_an_avatar_is_the_central_square_in_every_size_and_type(images: Images) -> None:
     picture = Image.new("RGB", (900, 300), "red")
     picture.paste("blue", (300, 0, 600, 300))
     source = io.BytesIO()
@@ -68,7 +68,7 @@ async def test_an_avatar_is_the_middle_square_in_every_size_and_type(images: Ima
         assert red < 60
 
 
-async def test_transparency_stays_where_it_can(images: Images) -> None:
+async def test_transparency_is_kept_if_the_format_allows_it(images: Images) -> None:
     source = io.BytesIO()
     Image.new("RGBA", (100, 100), (0, 0, 0, 0)).save(source, "PNG")
     made = await images.avatar(source)
@@ -76,7 +76,7 @@ async def test_transparency_stays_where_it_can(images: Images) -> None:
     assert opened(made["64.jpg"]).getpixel((5, 5)) == (255, 255, 255)
 
 
-async def test_a_bomb_is_refused_by_its_header(images: Images) -> None:
+async def test_a_decompression_bomb_is_refused_by_its_header(images: Images) -> None:
     for make in (images.thumbnail, images.avatar):
         with pytest.raises(Failure) as caught:
             await make(io.BytesIO(uploads.bomb()))
@@ -94,7 +94,7 @@ async def test_a_bomb_is_refused_by_its_header(images: Images) -> None:
         uploads.image("TIFF"),
     ],
 )
-async def test_what_cannot_be_read_is_refused(images: Images, data: bytes) -> None:
+async def test_unreadable_images_are_refused(images: Images, data: bytes) -> None:
     with pytest.raises(Failure) as caught:
         await images.thumbnail(io.BytesIO(data))
     assert caught.value.code is ErrorCode.IMAGE_INVALID

@@ -1,4 +1,4 @@
-"""What is taken, by name and by bytes."""
+"""Which files are accepted, by name and by content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("name", "data", "content_type"), TAKEN)
-def test_each_type_is_known_by_its_bytes(name: str, data: bytes, content_type: str) -> None:
+def test_each_type_is_recognized_by_its_content(name: str, data: bytes, content_type: str) -> None:
     assert kinds.verified(name, io.BytesIO(data)).content_type == content_type
 
 
@@ -47,7 +47,7 @@ def test_each_type_is_known_by_its_bytes(name: str, data: bytes, content_type: s
         ("a.txt", "<html><script>".encode("utf-16")),
         ("a.txt", b"MZ\x90\x00\x03"),
         ("a.txt", b"\xff\xfe\x00"),
-        # Other things that come in the same wrapping.
+        # Other formats with the same container.
         ("a.docx", uploads.package("[Content_Types].xml", "xl/workbook.xml")),
         (
             "a.docx",
@@ -57,14 +57,14 @@ def test_each_type_is_known_by_its_bytes(name: str, data: bytes, content_type: s
         ("a.docx", uploads.package(*(f"{number}" for number in range(5_100)))),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)),
         ("a.doc", uploads.DOCX),
-        # Cut off within their first bytes.
+        # Truncated within their first bytes.
         ("a.png", b"\x89PN"),
         ("a.gif", b"GIF8"),
     ],
-    # Not by the bytes, which hold the time in an archive: names must be alike in all processes.
+    # Not by the bytes, since an archive contains the time: names must be equal in all processes.
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bytes_that_are_not_what_the_name_says(name: str, data: bytes) -> None:
+def test_content_that_does_not_match_the_name_is_refused(name: str, data: bytes) -> None:
     with pytest.raises(Failure) as caught:
         kinds.verified(name, io.BytesIO(data))
     assert caught.value.code is ErrorCode.FILE_TYPE_MISMATCH
@@ -73,7 +73,7 @@ def test_bytes_that_are_not_what_the_name_says(name: str, data: bytes) -> None:
 @pytest.mark.parametrize(
     "name", ["a.html", "a.svg", "a.exe", "a", ".png", "a.png.html", "a.", "passwd"]
 )
-def test_names_of_other_types(name: str) -> None:
+def test_names_with_other_extensions_are_refused(name: str) -> None:
     with pytest.raises(Failure) as caught:
         kinds.by_name(name)
     assert caught.value.code is ErrorCode.FILE_TYPE_NOT_ALLOWED
@@ -86,7 +86,7 @@ def test_names_of_other_types(name: str) -> None:
         ("../../etc/passwd", "passwd"),
         ("C:\\Users\\ada\\plan.doc", "plan.doc"),
         ("a\x00b\r\nc.txt", "abc.txt"),
-        # Turns what follows around: shows as "invoiceexe.txt".
+        # Reverses the following text: appears as "invoiceexe.txt".
         ("invoice\u202etxt.exe", "invoicetxt.exe"),
         ("  spaced .txt. ", "spaced .txt"),
         ('say "hi"?.png', "say _hi__.png"),
@@ -99,7 +99,7 @@ def test_names_are_cleaned(name: str, cleaned: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "   ", "..", "../..", "/", "folder/", "\x00\x01"])
-def test_names_of_which_nothing_is_left(name: str) -> None:
+def test_names_that_are_empty_after_cleaning_are_refused(name: str) -> None:
     with pytest.raises(Failure) as caught:
         names.clean(name)
     assert caught.value.code is ErrorCode.FILE_NAME_INVALID

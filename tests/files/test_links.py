@@ -1,4 +1,4 @@
-"""Signed addresses hold for one method, one path and a few minutes."""
+"""Signed addresses are valid for one method, one path and a few minutes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parts(url: str) -> tuple[str, str]:
     return query["expires"][0], query["signature"][0]
 
 
-def test_an_address_lives_for_four_to_five_minutes(links: Links) -> None:
+def test_an_address_is_valid_for_four_to_five_minutes(links: Links) -> None:
     link = links.sign("GET", PATH, NOW)
     expires, signature = parts(link.url)
     assert dt.timedelta(minutes=4) <= link.expires_at - NOW <= LIFETIME
@@ -34,12 +34,12 @@ def test_an_address_lives_for_four_to_five_minutes(links: Links) -> None:
         assert not links.allows("GET", PATH, expires, signature, moment)
 
 
-def test_it_stays_the_same_within_a_minute(links: Links) -> None:
+def test_an_address_stays_the_same_within_a_minute(links: Links) -> None:
     later = NOW + dt.timedelta(seconds=10)
     assert links.sign("GET", PATH, NOW) == links.sign("GET", PATH, later)
 
 
-def test_no_part_can_be_exchanged(links: Links, settings: Settings) -> None:
+def test_no_part_of_an_address_can_be_changed(links: Links, settings: Settings) -> None:
     expires, signature = parts(links.sign("GET", PATH, NOW).url)
     later = str(int(expires) + 60)
     assert not links.allows("PUT", PATH, expires, signature, NOW)

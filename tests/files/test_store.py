@@ -1,4 +1,4 @@
-"""One store, two places: a folder, and a bucket of a real S3 server."""
+"""The file store in a folder, and in a bucket of a real S3 server."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ async def read(store: FileStore, file_id: UUID, part: tuple[int, int] | None = N
     return b"".join([chunk async for chunk in await store.read(file_id, "original", part)])
 
 
-async def test_bytes_come_back_whole_and_in_ranges(store: FileStore) -> None:
+async def test_files_are_read_whole_and_in_ranges(store: FileStore) -> None:
     file_id = fresh_id()
     await store.put(file_id, "original", io.BytesIO(BIG))
     assert await read(store, file_id) == BIG
     assert await read(store, file_id, (5_000_000, 5_000_010)) == BIG[5_000_000:5_000_010]
     chunks = [len(chunk) async for chunk in await store.read(file_id, "original")]
-    # In pieces: nothing holds all of it.
+    # In chunks: nothing holds the whole file in memory.
     assert max(chunks) < 2_000_000
 
 
-async def test_a_file_goes_with_all_that_was_made_of_it_and_no_other(store: FileStore) -> None:
+async def test_a_file_is_deleted_with_its_thumbnails_and_no_other_file(store: FileStore) -> None:
     gone, kept = fresh_id(), fresh_id()
     for file_id in (gone, kept):
         await store.put(file_id, "original", b"1")
@@ -69,14 +69,14 @@ async def test_a_file_goes_with_all_that_was_made_of_it_and_no_other(store: File
         assert await store.read_all(kept, name)
 
 
-async def test_a_later_write_takes_the_place_of_an_earlier(store: FileStore) -> None:
+async def test_a_later_write_replaces_an_earlier_one(store: FileStore) -> None:
     file_id = fresh_id()
     await store.put(file_id, "original", b"first, and longer")
     await store.put(file_id, "original", b"second")
     assert await store.read_all(file_id, "original") == b"second"
 
 
-async def test_wrong_keys_and_a_server_that_is_away(bucket: dict[str, str]) -> None:
+async def test_wrong_credentials_and_an_unavailable_server(bucket: dict[str, str]) -> None:
     url = bucket["TASKLOOM_STORAGE_URL"]
     wrong = {"TASKLOOM_STORAGE_ACCESS_KEY": "x", "TASKLOOM_STORAGE_SECRET_KEY": "y"}
     stranger = open_store(settings_of(url, **wrong))
@@ -84,7 +84,7 @@ async def test_wrong_keys_and_a_server_that_is_away(bucket: dict[str, str]) -> N
         await stranger.put(fresh_id(), "original", b"1")
 
 
-def test_the_folder_is_below_the_data_unless_said_otherwise(tmp_path: Path) -> None:
+def test_the_folder_is_in_the_data_folder_by_default(tmp_path: Path) -> None:
     open_store(settings_of(None, TASKLOOM_DATA_DIR=str(tmp_path / "data")))
     assert (tmp_path / "data" / "files").is_dir()
 
@@ -99,7 +99,7 @@ def test_the_folder_is_below_the_data_unless_said_otherwise(tmp_path: Path) -> N
         {"TASKLOOM_STORAGE_SECRET_KEY": "only-this-secret"},
     ],
 )
-def test_settings_that_cannot_work_are_named(given: dict[str, str]) -> None:
+def test_invalid_settings_are_reported_by_name(given: dict[str, str]) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(given, env_file=None)
     assert "TASKLOOM_STORAGE_" in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the server says to each person, beside what the model says."""
+"""Compares the server's answers to each user with the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.rights.model import Model, Right
 
 _IN_TRASH = {"TASK_DELETED", "PROJECT_DELETED"}
 
-# `all: false` leaves out what is asked in another way as well; a sequence ends with `all: true`.
+# `all: false` skips what is also read in another way; a sequence ends with `all: true`.
 READ = """
 query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all: Boolean!) {
   things: nodes(ids: $tasks) {
@@ -61,10 +61,10 @@ LISTEN = "subscription { taskEvents(filter: {kinds: [TASK_CREATED]}) { id kind s
 
 
 class Comparison(Fixtures):
-    """Compares rights, lists, counts, statistics and events of everybody."""
+    """Compares rights, lists, counts, statistics and events of all users."""
 
     async def start(self) -> None:
-        """Write the model's rows, and open everybody's subscription."""
+        """Write the model's rows, and open a subscription for each user."""
         await self.write()
         self.use_both_access_paths()
         reply = await self.world.run("{ eventCursor }", Viewer(user_id=fresh_id()))
@@ -77,11 +77,11 @@ class Comparison(Fixtures):
     # --- comparing -------------------------------------------------------------------------------
 
     async def compare(self, before: Model, *, all_lists: bool = False) -> None:
-        """Everything that each person sees and may do, and what they were told."""
+        """Compare everything that each user sees and may do, and the events that they received."""
         people = sorted(self.model.people)
         rights = self.model.rights()
         everything = all_lists or self.all_lists
-        # One after the other: together they would take long, and an operation has a time limit.
+        # One after the other: concurrently they would exceed the time limit of an operation.
         replies = [await self._read(person, everything) for person in people]
         lost = before.rights() - rights
         if self.lost_by_others is not None:
@@ -160,7 +160,7 @@ class Comparison(Fixtures):
         self.same(f"taskStats of {person}", data["taskStats"], stats)
 
     def _compare_inner(self, person: str, seen: set[str], data: Any) -> None:
-        """Lists and ends of each project and task."""
+        """Compare the lists and relations of each project and task."""
         model = self.model
         tasks = {name for name in seen if name[0] == "t"}
         projects = {name for name in seen if name[0] == "P"}
@@ -200,7 +200,7 @@ class Comparison(Fixtures):
 
     @staticmethod
     def _deleted(thing: str, deleted: set[str], before: Model) -> bool:
-        """Whether events of deletion say that it is gone: its own, or that of what it was in."""
+        """Whether it was deleted according to the events: its own, or that of its container."""
         if thing in before.tasks:
             task = before.tasks[thing]
             return not deleted.isdisjoint({thing, task.project, *before.above(thing)})
@@ -226,7 +226,7 @@ class Comparison(Fixtures):
                 listener.news.set()
 
     async def compare_live(self, person: str) -> None:
-        """A last event of their own shows that all before it have come."""
+        """Compare the subscriptions, once a last event shows that all earlier ones have arrived."""
         listener = self.listeners[person]
         last = ids.encode(models.Task, fresh_id())
         await self.mutate(person, "taskCreate", title="last", id=last)
@@ -238,7 +238,7 @@ class Comparison(Fixtures):
         self.same(f"ACCESS_LOST in the subscription of {person}", lost, self.losses[person])
 
     async def close(self) -> None:
-        """End the subscriptions."""
+        """Close the subscriptions."""
         for task in self.listening:
             task.cancel()
         await asyncio.gather(*self.listening, return_exceptions=True)
@@ -246,7 +246,7 @@ class Comparison(Fixtures):
     async def mutate(
         self, actor: str, mutation: str, result: str = "", /, **values: Any
     ) -> tuple[set[str], Any]:
-        """The codes of all errors, and the payload."""
+        """Run a mutation; returns the codes of all errors, and the payload."""
         input_ = {key: value for key, value in values.items() if value is not ...}
         query = (
             f"mutation ($input: {mutation[0].upper()}{mutation[1:]}Input!) "

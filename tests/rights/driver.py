@@ -1,7 +1,7 @@
-"""The server beside the model: every operation is done by both, then everything is compared.
+"""Runs the server beside the model: both do every operation, then everything is compared.
 
-The server's functions are run in this process, by GraphQL, as each person. Rows of the first
-moment are put into the database as they are.
+Operations run in this process, by GraphQL, as each user. The initial rows are inserted into the
+database directly.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["DisagreementError", "Driver"]
 
 
 class Driver(Comparison):
-    """See the module. `start` it, then `do` one operation after the other, then `finish`."""
+    """See the module's docstring. Call `start`, then `do` for each operation, then `finish`."""
 
     # --- operations ------------------------------------------------------------------------------
 
     async def do(self, actor: str, operation: str, *names: Any, **options: Any) -> bool:
-        """Do it on both sides; compare the outcome, then everything. Whether it was accepted."""
+        """Do it on both sides; compare the outcome, then everything. True if it was accepted."""
         before = deepcopy(self.model)
         codes: set[str] = set()
         try:
@@ -57,7 +57,7 @@ class Driver(Comparison):
     def _compare_gains(
         self, actor: str, operation: str, names: Sequence[Any], before: Model
     ) -> None:
-        """The model, with which the server agrees, gave nobody what the actor could not give."""
+        """Check that no user gained a right that the actor could not grant."""
         if operation == "task_move" and names[1] is not None:
             return
         assignees = names[1:] if operation == "task_assign" else ()
@@ -79,7 +79,7 @@ class Driver(Comparison):
         given = {"projectId": project, "parentId": parent, "assigneeId": assignee}
         values = {key: self.gid(name) for key, name in given.items() if name is not None}
         if len(self.story) % 2:
-            # Then it is not made in a single statement.
+            # With this it is not created in a single statement.
             values["idempotencyKey"] = new
         codes, _ = await self.mutate(actor, "taskCreate", title=new, id=self.gid(new), **values)
         return codes
@@ -195,7 +195,7 @@ class Driver(Comparison):
         return (await self.mutate(actor, "timeEntryDelete", id=self.gid(key)))[0]
 
     async def _user_delete(self, actor: str, heir: str | None = None) -> set[str]:
-        """First without `confirm`, which changes nothing and tells how much others would lose."""
+        """First without `confirm`, which changes nothing and returns how much others would lose."""
         values = {"password": PASSWORD} | ({"transferTo": self.gid(heir)} if heir else {})
         result = "deletedId tasksLostByOthers"
         codes, payload = await self.mutate(actor, "userDelete", result, **values)
@@ -213,7 +213,7 @@ class Driver(Comparison):
     async def bulk(
         self, actor: str, operation: str, items: list[tuple[Any, ...]], *, rollback: bool
     ) -> None:
-        """`task_assign` or `task_delete` of several tasks, each judged as things stand before."""
+        """`task_assign` or `task_delete` of several tasks, each judged by the state before."""
         before = deepcopy(self.model)
         wanted: list[set[str]] = []
         for item in items:
@@ -223,7 +223,7 @@ class Driver(Comparison):
             except Refused as refused:
                 wanted.append(refused.codes)
         done = not (rollback and any(wanted))
-        # What is above goes first, and takes what is below it along.
+        # Parents are deleted first, together with their subtasks.
         for item, codes in sorted(
             zip(items, wanted, strict=True), key=lambda pair: len(before.above(pair[0][0]))
         ):
@@ -301,7 +301,7 @@ class Driver(Comparison):
     # --- time ------------------------------------------------------------------------------------
 
     async def expire(self, key: str) -> None:
-        """A share comes to its end. Its recipient has looked at their numbers just before."""
+        """Let a share expire just after its recipient has read their statistics."""
         share = self.model.shares[key]
         task = self.model.tasks[share.task]
         managers = sorted(p for p in self.model.people if self.model.manages_task(p, share.task))
@@ -335,7 +335,7 @@ class Driver(Comparison):
         return int(reply.good["taskStats"]["total"])
 
     async def purge(self, *, all_lists: bool = False) -> None:
-        """31 days pass for what is in the trash."""
+        """Let 31 days pass for everything in the trash."""
         before = deepcopy(self.model)
         self.story.append("31 days pass")
         month = dt.timedelta(days=31)
@@ -361,7 +361,7 @@ class Driver(Comparison):
     # --- the end ---------------------------------------------------------------------------------
 
     async def finish(self) -> None:
-        """Empty the trash; what the open subscriptions told is what `changes` told."""
+        """Empty the trash, and compare the open subscriptions with `changes`."""
         try:
             await self.purge(all_lists=True)
             await asyncio.gather(*map(self.compare_live, sorted(self.model.people)))

@@ -1,4 +1,4 @@
-"""The first moment of a sequence: the rows of a model, and the names of what they are."""
+"""The initial state of a sequence: the rows of a model, and their names."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ TABLES: dict[str, type[Base]] = {
 
 
 class DisagreementError(AssertionError):
-    """The server and the model do not agree; the message tells the whole story."""
+    """The server and the model disagree; the message lists all steps that led to it."""
 
 
 @dataclass
 class Listener:
-    """One person's open subscription."""
+    """One user's open subscription."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +44,7 @@ class Listener:
 
 
 class Fixtures:
-    """Knows the ids of what the model names, and how everything came about."""
+    """The ids of the model's objects, and the history of the sequence."""
 
     def __init__(
         self, world: World, password_hash: str, model: Model, *, all_lists: bool = False
@@ -59,7 +59,7 @@ class Fixtures:
         self.losses: dict[str, list[str]] = {person: [] for person in model.people}
         self.listeners: dict[str, Listener] = {}
         self.listening: list[asyncio.Task[None]] = []
-        # What the last `userDelete` said.
+        # The answer of the last `userDelete`.
         self.lost_by_others: int | None = None
         self.all_lists = all_lists
         self._hash = password_hash
@@ -73,26 +73,27 @@ class Fixtures:
         return f"{kind}{self._made[kind] + 100}"
 
     def know(self, name: str, id_: UUID) -> UUID:
-        """Keep the id of a thing."""
+        """Remember the id of an object."""
         self.ids[name] = id_
         self.names[self.gid(name)] = name
         return id_
 
     def gid(self, name: str) -> str:
-        """The id as the API has it."""
-        # Things have a number in their names, people have none.
+        """The global id in the API."""
+        # Names of objects contain a number, names of users do not.
         table = TABLES[name[0]] if name[-1].isdigit() else models.User
         return ids.encode(table, self.ids[name])
 
     def named(self, nodes: Iterable[dict[str, Any] | None]) -> set[str]:
-        """Names of what an answer holds."""
+        """The names of the objects in an answer."""
         return {self.names[node["id"]] for node in nodes if node}
 
-    # --- the first moment ------------------------------------------------------------------------
+    # --- the initial state -----------------------------------------------------------------------
 
     def use_both_access_paths(self) -> None:
-        """Let every second person's lists be made of the rows within their reach
-        (`graph.core.access_paths`).
+        """Make every second user's lists use the candidate set (`graph.core.access_paths`).
+
+        The other users' lists use a scan.
         """
         ways = self.world.services.access_paths
         usual, ways.slow_seconds = ways.slow_seconds, 0
@@ -187,7 +188,7 @@ class Fixtures:
     # --- failing ---------------------------------------------------------------------------------
 
     def same(self, what: str, given: Any, wanted: Any) -> None:
-        """Fail unless the server's answer is the model's."""
+        """Fail unless the server's answer equals the model's."""
         if given == wanted:
             return
         if isinstance(given, set):
@@ -196,5 +197,5 @@ class Fixtures:
         self.fail(f"{what}: the server has {given}, the model {wanted}")
 
     def fail(self, problem: str) -> None:
-        """Raise, with everything that led to it."""
+        """Raise an error with all steps that led to it."""
         raise DisagreementError("\n".join([problem, *self.story]))

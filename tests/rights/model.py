@@ -1,15 +1,15 @@
-"""Who may do what, in plain Python: the contract as a program, to compare the server with.
+"""The access rules in plain Python: the contract as a program, to compare the server with.
 
-Nothing of the server is imported here. A `Model` knows people, projects, tasks and what belongs to
-them, by short names ("ann", "P1", "t3"). It answers two questions:
+This module imports nothing of the server. A `Model` contains users, projects, tasks and what
+belongs to them, under short names ("ann", "P1", "t3"). It answers two questions:
 
-- `rights()`: who may see, edit, delete and share what, at this moment.
+- `rights()`: who may see, edit, delete and share what, now.
 - each operation (`task_move`, `member_remove`, …): is it accepted, and what does it change? An
-  operation that is refused raises `Refused` with the error codes that are right answers (more than
-  one where more than one rule is broken).
+  operation that is refused raises `Refused` with the error codes that are correct answers (several
+  if several rules are broken).
 
-One rule guards every operation that changes what belongs where (`_structure`): nobody may gain a
-right on a task unless the actor may share that task.
+One rule guards every operation that moves objects (`_structure`): no user may gain a right on a
+task unless the actor may share that task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_LEVELS = 3
 
 
 class Role(IntEnum):
-    """Each role may do all that the lower ones may."""
+    """Each role includes the rights of the lower ones."""
 
     VIEWER = 1
     EDITOR = 2
@@ -49,7 +49,7 @@ class Project:
 
 @dataclass
 class Task:
-    """`trashed_with`: the task, project or person with which it went into the trash."""
+    """`trashed_with`: the task, project or user whose deletion moved it to the trash."""
 
     owner: str
     project: str | None = None
@@ -60,7 +60,7 @@ class Task:
 
 @dataclass
 class Share:
-    """One per task and person; an expired one gives no right."""
+    """One per task and user; an expired share grants no right."""
 
     task: str
     person: str
@@ -79,7 +79,7 @@ class Comment:
 
 @dataclass
 class Entry:
-    """Time spent. `project` is that of the task, where there is one."""
+    """A time entry. `project` is that of the task, if it has one."""
 
     person: str
     project: str | None = None
@@ -87,15 +87,15 @@ class Entry:
 
 
 class Right(NamedTuple):
-    """That `person` may do this with this thing."""
+    """The right of `person` to do this with this object."""
 
     person: str
     verb: str
     thing: str
 
 
-class Refused(Exception):  # noqa: N818 - as the server has it
-    """An operation that the contract does not allow; any of `codes` is a right answer."""
+class Refused(Exception):  # noqa: N818 - the server's term
+    """An operation that the contract does not allow; any of `codes` is a correct answer."""
 
     def __init__(self, *codes: str) -> None:
         super().__init__(", ".join(codes))
@@ -104,7 +104,7 @@ class Refused(Exception):  # noqa: N818 - as the server has it
 
 @dataclass
 class Model:
-    """See the module."""
+    """See the module's docstring."""
 
     people: set[str] = field(default_factory=lambda: set(PEOPLE))
     projects: dict[str, Project] = field(default_factory=dict)
@@ -137,17 +137,17 @@ class Model:
     # --- the table -------------------------------------------------------------------------------
 
     def role(self, person: str, project: str | None) -> Role | int:
-        """0 for somebody who is no member, and for no project."""
+        """The user's role; 0 without a membership, and without a project."""
         return 0 if project is None else self.projects[project].members.get(person, 0)
 
     def owns(self, person: str, task: Task) -> bool:
-        """In a project, ownership counts only while one is a member."""
+        """Whether the user owns the task. In a project, this requires a membership."""
         return task.owner == person and (
             task.project is None or bool(self.role(person, task.project))
         )
 
     def shared(self, person: str, name: str, *, edit: bool = False) -> bool:
-        """Whether a share that has not expired gives this person the task."""
+        """Whether a share that has not expired gives this user access to the task."""
         return any(
             share.task == name and share.person == person and share.edit >= edit
             for share in self.shares.values()
@@ -155,7 +155,7 @@ class Model:
         )
 
     def sees_task(self, person: str, name: str) -> bool:
-        """As if the task was not in the trash."""
+        """Whether the user sees the task, ignoring the trash."""
         task = self.tasks[name]
         return bool(
             self.role(person, task.project)
@@ -166,7 +166,7 @@ class Model:
         )
 
     def edits_task(self, person: str, name: str) -> bool:
-        """As if the project was not archived."""
+        """Whether the user may edit the task, ignoring the archive."""
         task = self.tasks[name]
         return bool(
             self.role(person, task.project) >= Role.EDITOR
@@ -177,16 +177,16 @@ class Model:
         )
 
     def manages_task(self, person: str, name: str) -> bool:
-        """May delete and share it, if the project is not archived."""
+        """Whether the user may delete and share the task, ignoring the archive."""
         task = self.tasks[name]
         return self.owns(person, task) or self.role(person, task.project) >= Role.ADMIN
 
     def archived(self, project: str | None) -> bool:
-        """Whether it is read-only; a personal task never is."""
+        """Whether it is read-only; a personal task is never read-only."""
         return project is not None and self.projects[project].archived
 
     def sees_entry(self, person: str, entry: Entry) -> bool:
-        """Its user, and owner and admins of its project."""
+        """Whether the user sees the entry: its own user, or owner and admins of its project."""
         project = entry.project
         return entry.person == person or (
             project is not None
@@ -195,7 +195,7 @@ class Model:
         )
 
     def rights(self) -> set[Right]:
-        """Everybody's rights on everything that is not in the trash."""
+        """All users' rights on all objects that are not in the trash."""
         return {
             Right(person, verb, thing)
             for person in self.people
@@ -244,7 +244,7 @@ class Model:
             yield name, _verbs(self.sees_entry(person, entry), edit=own)
 
     def may_restore(self) -> set[Right]:
-        """Rights on what is in the trash: who may delete a task may restore it."""
+        """Rights on objects in the trash: a user who may delete a task may restore it."""
         return {
             Right(person, "delete", name)
             for person in self.people
@@ -259,11 +259,11 @@ class Model:
     # --- structure -------------------------------------------------------------------------------
 
     def children(self, name: str) -> list[str]:
-        """Living tasks directly below."""
+        """The tasks directly below that are not in the trash."""
         return [child for child, task in self.living() if task.parent == name]
 
     def below(self, name: str, *, trashed: bool = False) -> list[str]:
-        """Tasks below, on all levels: the living ones, or those in the trash too."""
+        """The tasks below, on all levels, without or with those in the trash."""
         children = [one for one, task in self.tasks.items() if task.parent == name]
         return [
             deep
@@ -278,16 +278,18 @@ class Model:
         return [] if parent is None else [parent, *self.above(parent)]
 
     def _height(self, name: str) -> int:
-        """1 for a task without subtasks, in the trash or not: they may come back."""
+        """The number of levels, 1 for a task without subtasks. Those in the trash count: they may
+        be restored.
+        """
         below = [child for child, task in self.tasks.items() if task.parent == name]
         return 1 + max(map(self._height, below), default=0)
 
     def forbidden_gains(
         self, actor: str, after: Model, assignees: Collection[str | None] = ()
     ) -> set[Right]:
-        """Rights on tasks that somebody would gain, though the actor may not share the task.
+        """Rights on tasks that a user would gain although the actor may not share the task.
 
-        Who sees a task may be made its assignee, and so edit it, by anybody who may edit it.
+        Every editor of a task may assign it to a user who can see it, who may then edit it.
         """
         gained = (after.rights() | after.may_restore()) - (self.rights() | self.may_restore())
         return {
@@ -305,7 +307,7 @@ class Model:
     def _structure(
         self, actor: str, change: Callable[[Model], Any], assignees: Collection[str | None] = ()
     ) -> None:
-        """Do a change of structure, unless it gives a right that the actor could not give."""
+        """Make a change of structure, unless it grants a right that the actor cannot grant."""
         after = deepcopy(self)
         change(after)
         if self.forbidden_gains(actor, after, assignees):
@@ -331,14 +333,14 @@ class Model:
         return task
 
     def _demand(self, allowed: bool, project: str | None) -> None:
-        """`FORBIDDEN` without the right, `ARCHIVED` where only the archive stands against it."""
+        """Raise `FORBIDDEN` without the right, `ARCHIVED` if only the archive prevents it."""
         if not allowed:
             raise Refused("FORBIDDEN")
         if self.archived(project):
             raise Refused("ARCHIVED")
 
     def _project(self, actor: str, name: str, least: Role, *, archived: bool = False) -> Project:
-        """A project in which the actor has this role; `archived`: the archive does not matter."""
+        """A project in which the actor has this role; `archived`: ignore the archive."""
         project = self.projects[name]
         if project.trashed or not self.role(actor, name):
             raise Refused("NOT_FOUND")
@@ -355,7 +357,7 @@ class Model:
         parent: str | None = None,
         assignee: str | None = None,
     ) -> None:
-        """A subtask is in its parent's project, or else belongs to its parent's owner."""
+        """Create a task. A subtask is in its parent's project, or belongs to its parent's owner."""
         owner = actor
         if parent is not None:
             above = self._editable(actor, parent)
@@ -373,11 +375,11 @@ class Model:
             self.tasks[new].assignee = assignee
 
     def task_rename(self, actor: str, name: str) -> None:
-        """A change of fields that say nothing about rights."""
+        """Change a field that does not affect rights."""
         self._editable(actor, name)
 
     def task_reparent(self, actor: str, name: str, parent: str | None) -> None:
-        """Within one project, or among the personal tasks of one owner."""
+        """Change the parent within one project, or among the personal tasks of one owner."""
         task = self._editable(actor, name)
         if parent is not None:
             above = self._editable(actor, parent)
@@ -399,7 +401,7 @@ class Model:
         self._structure(actor, change)
 
     def task_assign(self, actor: str, name: str, person: str | None) -> None:
-        """To assign somebody who does not see the task, and what is below it, is to share it."""
+        """Assign a user. If they cannot see the task and its subtasks, this shares them."""
         self._editable(actor, name)
 
         def change(model: Model) -> None:
@@ -408,10 +410,11 @@ class Model:
         self._structure(actor, change, assignees=[person])
 
     def task_move(self, actor: str, name: str, project: str | None) -> None:
-        """Into another project, or out of any (None). Subtasks follow; it has no parent then.
+        """Move a task to another project, or out of any (None). Subtasks follow; it has no parent.
 
-        The editors of both projects decide about a move, whoever gains by it. A task that leaves
-        its project is personal, with all that is below it. Time stays where it was spent.
+        Editors of both projects may move a task, no matter who gains access by it. A task that
+        leaves its project becomes personal, with everything below it. Time entries stay where they
+        were tracked.
         """
         task = self._editable(actor, name)
         if project == task.project:
@@ -442,7 +445,9 @@ class Model:
             change(self)
 
     def task_delete(self, actor: str, name: str, *, move_up: bool = False) -> None:
-        """With its subtasks, which needs the right to delete each; or they go one level up."""
+        """Delete a task with its subtasks, which requires the right to delete each; or move them
+        one level up.
+        """
         task = self._manageable(actor, name)
         below = self.below(name)
         if move_up:
@@ -455,7 +460,7 @@ class Model:
             self.tasks[one].trashed_with = name
 
     def task_restore(self, actor: str, name: str) -> None:
-        """With what went with it; needs the right to delete each."""
+        """Restore a task with what was deleted with it; requires the right to delete each."""
         task = self.tasks[name]
         if task.trashed_with is None or not self.manages_task(actor, name):
             raise Refused("NOT_FOUND")
@@ -482,7 +487,7 @@ class Model:
     # --- shares ----------------------------------------------------------------------------------
 
     def share_create(self, actor: str, new: str, name: str, person: str, *, edit: bool) -> None:
-        """One per task and person; an expired one is replaced."""
+        """Share a task: one share per task and user; an expired one is replaced."""
         task = self._manageable(actor, name)
         if person == actor or self.owns(person, task):
             raise Refused("SELF_SHARE")
@@ -521,7 +526,7 @@ class Model:
         self.shares[key].expired = True
 
     def share_delete(self, actor: str, key: str) -> None:
-        """What was given to oneself may be given back, from an archived project too."""
+        """Delete a share. Recipients may give up theirs, in an archived project too."""
         share = self._share(actor, key)
         if share.person != actor:
             self._demand(self.manages_task(actor, share.task), self.tasks[share.task].project)
@@ -530,21 +535,23 @@ class Model:
     # --- projects --------------------------------------------------------------------------------
 
     def member_add(self, actor: str, name: str, person: str, role: Role) -> None:
-        """Whoever joins sees, and perhaps edits, every task of the project."""
+        """Add a member, who sees, and depending on the role edits, every task of the project."""
         project = self._project(actor, name, Role.ADMIN)
         if person in project.members:
             raise Refused("ALREADY_EXISTS")
         project.members[person] = role
 
     def member_update(self, actor: str, name: str, person: str, role: Role) -> None:
-        """The owner's role changes by a transfer only."""
+        """Change a role. The owner's role changes only by a transfer."""
         project = self._project(actor, name, Role.ADMIN)
         if project.members[person] is Role.OWNER:
             raise Refused("FORBIDDEN")
         project.members[person] = role
 
     def member_remove(self, actor: str, name: str, person: str) -> None:
-        """Or leave; an archived project prevents neither. Ends assignments, in the trash too."""
+        """Remove a member, or leave, in an archived project too. Ends assignments, also of tasks
+        in the trash.
+        """
         least = Role.VIEWER if person == actor else Role.ADMIN
         project = self._project(actor, name, least, archived=True)
         if project.members[person] is Role.OWNER:
@@ -558,7 +565,7 @@ class Model:
                 task.assignee = None
 
     def project_transfer(self, actor: str, name: str, person: str) -> None:
-        """To another member; the owner until now becomes an admin."""
+        """Transfer a project to another member; the previous owner becomes an admin."""
         project = self._project(actor, name, Role.OWNER, archived=True)
         if person not in project.members or person == actor:
             raise Refused("BAD_USER_INPUT")
@@ -566,11 +573,11 @@ class Model:
         project.members[person] = Role.OWNER
 
     def project_archive(self, actor: str, name: str, archived: bool) -> None:
-        """Read-only, or open again."""
+        """Make a project read-only, or open it again."""
         self._project(actor, name, Role.ADMIN, archived=True).archived = archived
 
     def project_delete(self, actor: str, name: str) -> None:
-        """With its tasks."""
+        """Delete a project with its tasks."""
         project = self._project(actor, name, Role.OWNER, archived=True)
         self._trash_project(project, name)
 
@@ -581,7 +588,7 @@ class Model:
                 task.trashed_with = name
 
     def project_restore(self, actor: str, name: str) -> None:
-        """With the tasks that went with it."""
+        """Restore a project with the tasks that were deleted with it."""
         project = self.projects[name]
         if not project.trashed or project.owner != actor:
             raise Refused("NOT_FOUND")
@@ -591,7 +598,7 @@ class Model:
     # --- comments and time -----------------------------------------------------------------------
 
     def comment_create(self, actor: str, new: str, name: str) -> None:
-        """Whoever sees a task may write one."""
+        """Write a comment; every user who sees the task may do so."""
         task = self._task(actor, name)
         self._demand(True, task.project)
         self.comments[new] = Comment(name, actor)
@@ -606,7 +613,7 @@ class Model:
         self._demand(comment.author == actor, task.project)
 
     def comment_delete(self, actor: str, key: str) -> None:
-        """Its author, and the task's owner."""
+        """Delete a comment; allowed for its author and the task's owner."""
         comment, task = self._comment(actor, key)
         self._demand(comment.author == actor or self.owns(actor, task), task.project)
         del self.comments[key]
@@ -614,7 +621,7 @@ class Model:
     def entry_create(
         self, actor: str, new: str, project: str | None = None, task: str | None = None
     ) -> None:
-        """In a project that one sees, or on a task that one sees."""
+        """Create a time entry in a project or on a task that the user sees."""
         if task is not None:
             project = self._task(actor, task).project
             self._demand(True, project)
@@ -623,7 +630,7 @@ class Model:
         self.entries[new] = Entry(actor, project, task)
 
     def entry_delete(self, actor: str, key: str) -> None:
-        """One's own."""
+        """Delete the user's own time entry."""
         entry = self.entries[key]
         if not self.sees_entry(actor, entry):
             raise Refused("NOT_FOUND")
@@ -633,8 +640,8 @@ class Model:
     # --- the end ---------------------------------------------------------------------------------
 
     def user_delete(self, actor: str, heir: str | None = None) -> None:
-        """Personal tasks go to the heir, as far as the heir sees them, or to the trash. Projects
-        with other members must be handed over before.
+        """Delete an account. Personal tasks go to the heir if the heir sees them, or else to the
+        trash. Projects with other members must be handed over before.
         """
         for project in self.projects.values():
             if not project.trashed and project.owner == actor and len(project.members) > 1:
@@ -665,7 +672,7 @@ class Model:
         self.people.discard(actor)
 
     def purge(self) -> None:
-        """What is in the trash is deleted for good. Time entries stay with their user."""
+        """Delete everything in the trash for good. Time entries stay with their user."""
         gone = {name for name, task in self.tasks.items() if task.trashed_with is not None}
         gone |= {name for name, project in self.projects.items() if project.trashed}
         for things in (self.projects, self.tasks):

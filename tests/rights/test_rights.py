@@ -1,8 +1,8 @@
-"""Random operations by six people, on the server and on a model of the contract beside it.
+"""Random operations by six users, on the server and on a model of the contract beside it.
 
-The sequences are seeded, and one that fails is made shorter. They are not made by Hypothesis: it
-repeats itself much. In 200 sequences of its state machine nobody tried to give somebody a right by
-nesting tasks; in these 200, ten do.
+The sequences are seeded, and one that fails is shrunk. Hypothesis does not generate them, since it
+repeats itself: in 200 sequences of its state machine, none tried to grant a right by nesting tasks;
+in these 200, ten do.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def pick(things: Sequence[T], number: int) -> T:
     return things[number % len(things)]
 
 
-# --- the first moment ----------------------------------------------------------------------------
+# --- the initial state ---------------------------------------------------------------------------
 
 
 def random_fixtures(random: Random) -> Model:
-    """People with projects, tasks and shares, such as earlier operations could have left them.
+    """Users with projects, tasks and shares, as earlier operations could have left them.
 
-    Most is in one project, so that much of it hangs together.
+    Most objects are in one project, so that many of them are related.
     """
     model = Model()
     for name, least, most in (("P1", 2, 4), ("P2", 0, 3), ("P3", 0, 1)):
@@ -53,7 +53,7 @@ def random_fixtures(random: Random) -> Model:
             project = model.tasks[parent].project
             owner = owner if project else model.tasks[parent].owner
         if project is not None and random.random() < 0.8:
-            # Seldom somebody who is no member any more.
+            # Rarely a user who is no longer a member.
             owner = random.choice(sorted(model.projects[project].members))
         assignee = random.choice([None, *PEOPLE])
         model.tasks[f"t{count}"] = Task(owner, project, parent, assignee)
@@ -67,7 +67,7 @@ def random_fixtures(random: Random) -> Model:
 
 
 def random_steps(random: Random, most: int) -> list[Step]:
-    """Operations, each with six numbers that choose among what there is."""
+    """Operations, each with six numbers that select among the existing objects."""
     return [
         (random.choice(KINDS), [random.randrange(240) for _ in range(6)])
         for _ in range(random.randint(3, most))
@@ -76,7 +76,7 @@ def random_steps(random: Random, most: int) -> list[Step]:
 
 # --- operations ----------------------------------------------------------------------------------
 
-# The kinds of steps, methods of `Player`, those more often that change what hangs together.
+# The kinds of steps, methods of `Player`; those that change relations occur more often.
 KINDS = (
     *["reparent"] * 6,
     *["share", "delete", "restore"] * 4,
@@ -90,20 +90,20 @@ Step = tuple[str, list[int]]
 
 
 class Player:
-    """Does steps: kinds of operations, with six numbers that choose among what there is."""
+    """Executes steps: kinds of operations, with six numbers that select existing objects."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
 
     @property
     def model(self) -> Model:
-        """What the server should be like."""
+        """The expected state of the server."""
         return self.driver.model
 
     # --- choosing --------------------------------------------------------------------------------
 
     def actor(self, number: int, verb: str, *things: str | None) -> str:
-        """Somebody who sees these things and perhaps may do this with each, or (seldom) another."""
+        """A user who sees these objects and perhaps may do this with each, or (rarely) another."""
         rights = self.model.rights()
         named = set(filter(None, things))
         able = {
@@ -117,15 +117,15 @@ class Player:
         return pick(able[verb] + able["see"] * 2 + [pick(self.people(), number // 3)], number)
 
     def people(self) -> list[str]:
-        """Those who are left."""
+        """The remaining users."""
         return sorted(self.model.people)
 
     def perhaps(self, things: Sequence[T], number: int) -> T | None:
-        """None for one in five."""
+        """The value, or None in one of five cases."""
         return None if number % 5 == 4 or not things else pick(things, number // 5)
 
     def task(self, number: int) -> str | None:
-        """Any living task, or (seldom) one in the trash."""
+        """Any task that is not in the trash, or (rarely) one that is."""
         living = [name for name, _ in self.model.living()]
         dead = [name for name in self.model.tasks if name not in living]
         return pick(living + dead[:1], number) if self.model.tasks else None
@@ -135,7 +135,7 @@ class Player:
         return pick(sorted(self.model.projects), number) if self.model.projects else None
 
     def places(self, more: Sequence[str] = ()) -> list[tuple[str | None, str | None]]:
-        """Where a task can be made: by itself, in a project, below a living task, or these."""
+        """Where a task can be created: without a project, in a project, below a task, or `more`."""
         tasks = [*(name for name, _ in self.model.living()), *more]
         return [
             (None, None),
@@ -146,7 +146,7 @@ class Player:
     # --- tasks -----------------------------------------------------------------------------------
 
     async def reparent(self, numbers: list[int]) -> None:
-        """What is refused is quickly compared, so a second try follows; below as well."""
+        """A refusal is compared quickly, so a second attempt follows, as in methods below."""
         for who, what, below in (numbers[:3], numbers[3:]):
             name = self.task(what)
             if name is None:
@@ -250,10 +250,10 @@ class Player:
             items = [(name,) for name in names]
             await self.driver.bulk(actor, "task_delete", items, rollback=others[4] % 2 == 1)
 
-    # --- who takes part --------------------------------------------------------------------------
+    # --- shares and members ----------------------------------------------------------------------
 
     async def change_share(self, numbers: list[int]) -> None:
-        """Change it, take it back, or let it end."""
+        """Change a share, revoke it, or let it expire."""
         who, what, how, *_ = numbers
         if not self.model.shares:
             return
@@ -303,10 +303,10 @@ class Player:
             actor, person = self.actor(who, "delete", name), pick(self.people(), whom)
             await self.driver.do(actor, "project_transfer", name, person)
 
-    # --- what comes and goes ---------------------------------------------------------------------
+    # --- archive and deletion --------------------------------------------------------------------
 
     async def archive(self, numbers: list[int]) -> None:
-        """Or open it again."""
+        """Archive a project, or open it again."""
         name = self.project(numbers[1])
         if name is not None:
             archived = not self.model.projects[name].archived
@@ -326,7 +326,7 @@ class Player:
             await self.driver.do(self.actor(who, "delete", name), "project_delete", name)
 
     async def delete_person(self, numbers: list[int]) -> None:
-        """Delete one's own account."""
+        """Delete the user's own account."""
         who, heir, *_ = numbers
         if len(self.model.people) > 4:
             person = self.perhaps(self.people(), heir)
@@ -335,10 +335,10 @@ class Player:
     async def purge(self, _: list[int]) -> None:
         await self.driver.purge()
 
-    # --- what changes no right on a task ---------------------------------------------------------
+    # --- changes without effect on rights on tasks -----------------------------------------------
 
     async def write(self, numbers: list[int]) -> None:
-        """Comments, and the title."""
+        """Write comments, and change the title."""
         who, what, how, which, *_ = numbers
         name, comments = self.task(what), sorted(self.model.comments)
         if how % 4 < 2 and comments:
@@ -369,7 +369,7 @@ class Player:
 
 
 async def play(driver: Driver, sequence: Sequence[Step]) -> None:
-    """From the first moment to the last."""
+    """Run a sequence from start to end."""
     player = Player(driver)
     try:
         await driver.start()
@@ -381,7 +381,7 @@ async def play(driver: Driver, sequence: Sequence[Step]) -> None:
 
 
 def smaller(fixtures: Model, sequence: list[Step]) -> Iterator[tuple[Model, list[Step]]]:
-    """What is left without one step, or without one thing of the first moment."""
+    """The sequences without one step, or without one object of the initial state."""
     for index in reversed(range(len(sequence))):
         yield fixtures, sequence[:index] + sequence[index + 1 :]
     parents = {task.parent for task in fixtures.tasks.values()}
@@ -410,7 +410,7 @@ def smaller(fixtures: Model, sequence: list[Step]) -> Iterator[tuple[Model, list
 async def explore(
     world: World, password_hash: str, seed: int, *, most: int, all_lists: bool = False
 ) -> None:
-    """One sequence. Where it fails, fail with the shortest found that does."""
+    """Run one sequence. If it fails, fail with the shortest failing sequence that was found."""
 
     async def failure(fixtures: Model, sequence: list[Step]) -> DisagreementError | None:
         try:
@@ -439,25 +439,25 @@ async def explore(
 
 @pytest_asyncio.fixture(scope="session")
 async def password_hash(world: World) -> str:
-    """Of the password that all have."""
+    """The hash of the password that all users have."""
     return (await world.services.authenticator.passwords.hash(PASSWORD)).text
 
 
 @pytest.mark.parametrize("first", range(0, 200, 50))
-async def test_everybody_may_do_what_the_contract_says(
+async def test_the_server_follows_the_model_of_the_contract(
     world: World, password_hash: str, first: int
 ) -> None:
-    """Each step is done by the server and by the model, and everything is compared."""
+    """The server and the model do each step, and everything is compared."""
     for seed in range(first, first + 50):
         await explore(world, password_hash, seed, most=12)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(20))
-async def test_everybody_may_do_what_the_contract_says_for_long(
+async def test_the_server_follows_the_model_in_long_sequences(
     world: World, password_hash: str, part: int
 ) -> None:
-    """Other sequences each time, longer ones, and all lists after each step."""
+    """Longer sequences, different each time, with all lists compared after each step."""
     first = secrets.randbelow(2**48)
     for seed in range(first, first + 250):
         await explore(world, password_hash, seed, most=24, all_lists=True)

@@ -1,4 +1,4 @@
-"""Signing in, staying signed in, signing out, each as the person who does it."""
+"""Signing in, staying signed in and signing out, each as the user who does it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.accounts import PASSWORD, House
 
 
 async def _waiting(house: House) -> int:
-    """How many statements wait for a lock at this moment."""
+    """How many statements wait for a lock now."""
     async with house.work() as work:
         count: int = await work.session.scalar(
             text(
@@ -63,7 +63,7 @@ async def test_unknown_user_and_wrong_password_get_the_same_answer(house: House)
 async def test_an_unknown_user_costs_as_much_as_a_wrong_password(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each refusal is one comparison of the same cost, so that its time says nothing."""
+    """Each refusal is one comparison of the same cost, so that its time reveals nothing."""
     person = await house.person()
     costs: list[bytes] = []
     compare = bcrypt.checkpw
@@ -78,7 +78,7 @@ async def test_an_unknown_user_costs_as_much_as_a_wrong_password(
     assert costs == [b"$2b$04$"] * 5
 
 
-async def test_a_deactivated_person_learns_it_only_with_the_right_password(house: House) -> None:
+async def test_a_deactivated_user_learns_it_only_with_the_right_password(house: House) -> None:
     admin, person = await house.admin(), await house.person()
     await house.do(admin.viewer, user.deactivate, house.auth, person.id)
     _, code, _ = await _refused(house, person.username, PASSWORD)
@@ -105,7 +105,7 @@ async def test_an_old_hash_is_renewed_at_login(house: House) -> None:
     await house.login(person)
 
 
-async def test_a_session_remembers_where_it_came_from(house: House) -> None:
+async def test_a_session_stores_its_origin(house: House) -> None:
     person = await house.person()
     grant = await house.do(
         NOBODY,
@@ -120,7 +120,7 @@ async def test_a_session_remembers_where_it_came_from(house: House) -> None:
     assert (row.device_name, row.ip, row.user_agent) == ("Ada's phone", "203.0.113.9", "tests/1")
 
 
-async def test_signing_in_is_logged_as_the_persons_own_act(house: House) -> None:
+async def test_signing_in_is_logged_as_the_users_own_act(house: House) -> None:
     person = await house.person()
     async with house.work() as work:
         event = await work.session.scalar(
@@ -134,7 +134,7 @@ async def test_signing_in_is_logged_as_the_persons_own_act(house: House) -> None
 # --- rotation ------------------------------------------------------------------------------------
 
 
-async def test_each_refresh_gives_new_tokens_of_the_same_session(house: House) -> None:
+async def test_each_refresh_returns_new_tokens_of_the_same_session(house: House) -> None:
     person = await house.person()
     grants = [person.grant]
     for _ in range(3):
@@ -145,7 +145,7 @@ async def test_each_refresh_gives_new_tokens_of_the_same_session(house: House) -
     assert await house.auth.viewer(f"Bearer {grants[-1].access_token}") == grants[-1].viewer
 
 
-async def test_a_lost_answer_can_be_asked_for_again_for_ten_seconds(house: House) -> None:
+async def test_a_lost_answer_can_be_repeated_for_ten_seconds(house: House) -> None:
     person = await house.person()
     lost = await house.refresh(person.grant.refresh_token)
     house.clock.forward(seconds=9)
@@ -154,7 +154,7 @@ async def test_a_lost_answer_can_be_asked_for_again_for_ten_seconds(house: House
     assert (await house.refresh(again.refresh_token)).viewer.user_id == person.id
 
 
-async def test_two_tabs_at_once_get_one_successor(house: House) -> None:
+async def test_two_concurrent_tabs_get_one_successor(house: House) -> None:
     person = await house.person()
     async with house.work() as holding:
         # All four have read the token as unused before the first can exchange it.
@@ -170,7 +170,7 @@ async def test_two_tabs_at_once_get_one_successor(house: House) -> None:
     assert await house.auth.still_valid(person.viewer.credentials)
 
 
-async def test_two_servers_give_the_same_successor(house: House) -> None:
+async def test_two_servers_issue_the_same_successor(house: House) -> None:
     person = await house.person()
     other = House(house.settings, house.database, house.clock)
     first = await house.refresh(person.grant.refresh_token)
@@ -186,7 +186,7 @@ async def test_reuse_ends_the_session(house: House) -> None:
     house.clock.forward(seconds=11)
     with pytest.raises(InvalidCredentials):
         await house.refresh(person.grant.refresh_token)
-    # At once, and for both of them.
+    # At once, and for both clients.
     with pytest.raises(Unauthenticated, match="revoked"):
         await house.auth.viewer(f"Bearer {thief.access_token}")
     with pytest.raises(InvalidCredentials):
@@ -206,11 +206,11 @@ async def test_reuse_of_an_ancestor_ends_the_session_too(house: House) -> None:
         await house.refresh(latest.refresh_token)
 
 
-async def test_an_answer_that_was_gone_on_with_was_not_lost(house: House) -> None:
+async def test_an_answer_that_was_used_was_not_lost(house: House) -> None:
     person = await house.person()
     second = await house.refresh(person.grant.refresh_token)
     third = await house.refresh(second.refresh_token)
-    # Within the ten seconds of both, and the first is used by somebody else all the same.
+    # Within the ten seconds of both, but the first is used by another client.
     house.clock.forward(seconds=1)
     with pytest.raises(InvalidCredentials):
         await house.refresh(person.grant.refresh_token)
@@ -231,7 +231,7 @@ async def test_reuse_ends_no_other_session(house: House) -> None:
     await house.refresh(second.refresh_token)
 
 
-async def test_refresh_tokens_end_after_seven_days_unless_used(house: House) -> None:
+async def test_refresh_tokens_expire_after_seven_days_unless_used(house: House) -> None:
     person = await house.person()
     house.clock.forward(days=6)
     fresh = await house.refresh(person.grant.refresh_token)
@@ -243,7 +243,7 @@ async def test_refresh_tokens_end_after_seven_days_unless_used(house: House) -> 
 
 
 @pytest.mark.parametrize("token", ["", "tlr_unknown", "\0", "\ud800", "x" * 10_000])
-async def test_unknown_refresh_tokens(house: House, token: str) -> None:
+async def test_unknown_refresh_tokens_are_refused(house: House, token: str) -> None:
     with pytest.raises(InvalidCredentials) as refused:
         await house.refresh(token)
     assert refused.value.path == ("refresh_token",)
@@ -279,7 +279,7 @@ async def test_signing_out_ends_the_refresh_token_too_and_can_be_repeated(house:
     assert (await house.kinds(person.id)).count("SESSION_REVOKED") == 1
 
 
-async def test_another_persons_session_does_not_exist(house: House) -> None:
+async def test_the_session_of_another_user_is_not_found(house: House) -> None:
     person, stranger = await house.person(), await house.person()
     with pytest.raises(NotFound):
         await house.do(
@@ -288,7 +288,7 @@ async def test_another_persons_session_does_not_exist(house: House) -> None:
     assert await house.auth.still_valid(person.viewer.credentials)
 
 
-async def test_nobody_cannot_sign_out(house: House) -> None:
+async def test_a_signed_out_client_cannot_sign_out(house: House) -> None:
     with pytest.raises(Unauthenticated):
         await house.do(NOBODY, session.revoke, house.auth)
     with pytest.raises(Unauthenticated):
@@ -308,7 +308,7 @@ async def test_ending_all_others_keeps_this_one(house: House) -> None:
 # --- forgetting ----------------------------------------------------------------------------------
 
 
-async def test_what_ended_long_ago_is_forgotten_and_the_rest_is_kept(house: House) -> None:
+async def test_long_expired_sessions_are_deleted_and_others_are_kept(house: House) -> None:
     person = await house.person()
     ended, lapsed = await house.login(person), person.grant
     await house.do(ended.viewer, session.revoke, house.auth)
@@ -322,7 +322,7 @@ async def test_what_ended_long_ago_is_forgotten_and_the_rest_is_kept(house: Hous
             return set(await work.session.scalars(query))
 
     await house.do(NOBODY, session.prune)
-    # The lapsed one ended a week after it was begun, which is not thirty days ago.
+    # The expired one ended a week after it began, which is less than thirty days ago.
     assert await kept() == {lapsed.viewer.session_id, living.viewer.session_id}
     await house.refresh(living.refresh_token)
     with pytest.raises(InvalidCredentials):

@@ -1,4 +1,4 @@
-"""Accounts: coming, changing, and what administrators may, each as the person who does it."""
+"""Accounts: registration, changes, and administration, each as the user who does it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.accounts import PASSWORD, House
 
 
 def _codes(failure: Failure) -> set[tuple[str, str]]:
-    """Code and place of each single failure."""
+    """Code and path of each failure."""
     single = failure.failures if isinstance(failure, Failures) else [failure]
     return {(one.code.value, ".".join(one.path)) for one in single}
 
@@ -47,7 +47,7 @@ async def _refused(house: House, **changes: Any) -> set[tuple[str, str]]:
     return _codes(refused.value)
 
 
-async def test_who_registers_is_signed_in_at_once(house: House) -> None:
+async def test_registration_signs_the_user_in(house: House) -> None:
     grant = await _register(house, full_name="  Ada  Lovelace ", timezone="Europe/London")
     viewer = await house.auth.viewer(f"Bearer {grant.access_token}")
     assert viewer == grant.viewer
@@ -59,7 +59,7 @@ async def test_who_registers_is_signed_in_at_once(house: House) -> None:
     assert PASSWORD not in row.password_hash
 
 
-async def test_all_that_is_wrong_is_said_at_once(house: House) -> None:
+async def test_all_problems_are_reported_together(house: House) -> None:
     found = await _refused(
         house,
         username="a b",
@@ -72,7 +72,7 @@ async def test_all_that_is_wrong_is_said_at_once(house: House) -> None:
     assert found == {("BAD_USER_INPUT", field) for field in fields}
 
 
-async def test_taken_names_are_found_without_regard_to_case(house: House) -> None:
+async def test_names_in_use_are_found_case_insensitively(house: House) -> None:
     person = await house.person()
     found = await _refused(house, username=person.username.upper(), password="short")
     assert found == {("ALREADY_EXISTS", "username"), ("BAD_USER_INPUT", "password")}
@@ -89,8 +89,10 @@ _WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", [*_WRONG, "a taken username", "a common password"])
-async def test_whose_an_address_is_costs_an_account_to_find_out(house: House, field: str) -> None:
-    """The answer for an address that is taken is the one for an address that is free."""
+async def test_registration_does_not_reveal_whether_an_address_is_in_use(
+    house: House, field: str
+) -> None:
+    """The answer is the same for an address in use and for one that is free."""
     ada, ben = await house.person(), await house.person()
     wrong = {
         "a taken username": {"username": ben.username},
@@ -119,7 +121,7 @@ async def test_common_passwords_are_refused(house: House, password: str) -> None
     assert await _refused(house, password=password) == {("BAD_USER_INPUT", "password")}
 
 
-async def test_ones_own_names_are_no_password(house: House) -> None:
+async def test_the_users_own_names_are_refused_as_a_password(house: House) -> None:
     own = {
         "username": f"name-{secrets.token_hex(6)}",
         "email": f"mail-{secrets.token_hex(6)}@example.com",
@@ -142,7 +144,7 @@ async def test_ones_own_names_are_no_password(house: House) -> None:
 @pytest.mark.parametrize(
     "name", ["ab", "x" * 51, "Ünï", "a b", "a@b.c", "deleted:1", "", "nul\0nul", "a/b"]
 )
-async def test_usernames_that_are_none(house: House, name: str) -> None:
+async def test_invalid_usernames_are_refused(house: House, name: str) -> None:
     assert await _refused(house, username=name) == {("BAD_USER_INPUT", "username")}
 
 
@@ -162,11 +164,11 @@ async def test_usernames_that_are_none(house: House, name: str) -> None:
         "a@example.com\nbcc: b@example.com",
     ],
 )
-async def test_addresses_that_are_none(house: House, address: str) -> None:
+async def test_invalid_addresses_are_refused(house: House, address: str) -> None:
     assert await _refused(house, email=address) == {("BAD_USER_INPUT", "email")}
 
 
-async def test_a_closed_server_takes_nobody(house: House) -> None:
+async def test_a_closed_server_accepts_no_registration(house: House) -> None:
     closed = House(
         house.settings.model_copy(
             update={"auth": house.settings.auth.model_copy(update={"registration": "closed"})}
@@ -180,7 +182,7 @@ async def test_a_closed_server_takes_nobody(house: House) -> None:
 # --- the profile ---------------------------------------------------------------------------------
 
 
-async def test_a_profile_is_changed_and_the_change_is_logged(house: House) -> None:
+async def test_a_change_of_a_profile_is_logged(house: House) -> None:
     person = await house.person()
     row = await house.do(
         person.viewer,
@@ -218,7 +220,7 @@ async def test_an_old_version_is_a_conflict_that_names_the_fields(house: House) 
     assert conflict.value.refs == {"user": person.id}
 
 
-async def test_a_name_that_somebody_else_has_is_refused_and_ones_own_is_not(house: House) -> None:
+async def test_another_users_name_is_refused_and_the_own_name_is_accepted(house: House) -> None:
     person, other = await house.person(), await house.person()
     with pytest.raises(AlreadyExists):
         await house.do(
@@ -230,14 +232,14 @@ async def test_a_name_that_somebody_else_has_is_refused_and_ones_own_is_not(hous
 
 
 @pytest.mark.parametrize("name", ["username", "timezone", "week_start", "locale"])
-async def test_what_must_have_a_value_cannot_be_cleared(house: House, name: str) -> None:
+async def test_a_required_value_cannot_be_cleared(house: House, name: str) -> None:
     person = await house.person()
     with pytest.raises(BadInput) as refused:
         await house.do(person.viewer, user.update_profile, house.auth, {name: None})
     assert refused.value.path == (name,)
 
 
-async def test_nobody_has_no_profile(house: House) -> None:
+async def test_a_signed_out_client_has_no_profile(house: House) -> None:
     with pytest.raises(Unauthenticated):
         await house.do(NOBODY, user.update_profile, house.auth, {"locale": "fr"})
 
@@ -263,7 +265,7 @@ async def test_a_new_password_ends_the_other_sessions(house: House) -> None:
     assert "PASSWORD_CHANGED" in await house.kinds(person.id)
 
 
-async def test_the_present_password_is_asked_for(house: House) -> None:
+async def test_the_current_password_is_required(house: House) -> None:
     person = await house.person()
     with pytest.raises(InvalidCredentials) as refused:
         await house.do(
@@ -277,7 +279,7 @@ async def test_the_present_password_is_asked_for(house: House) -> None:
     await house.login(person)
 
 
-async def test_a_new_password_has_to_be_one(house: House) -> None:
+async def test_a_new_password_must_follow_the_rules(house: House) -> None:
     person = await house.person()
     with pytest.raises(BadInput) as refused:
         await house.do(
@@ -290,7 +292,7 @@ async def test_a_new_password_has_to_be_one(house: House) -> None:
     assert refused.value.path == ("new_password",)
 
 
-async def test_of_two_changes_at_once_one_counts(house: House) -> None:
+async def test_one_of_two_concurrent_changes_wins(house: House) -> None:
     person = await house.person()
 
     async def change(password: str) -> bool:
@@ -313,7 +315,7 @@ async def test_of_two_changes_at_once_one_counts(house: House) -> None:
 # --- administration ------------------------------------------------------------------------------
 
 
-async def test_deactivation_shuts_out_and_activation_lets_in(house: House) -> None:
+async def test_deactivation_prevents_and_activation_allows_signing_in(house: House) -> None:
     admin, person = await house.admin(), await house.person()
     await house.do(admin.viewer, user.deactivate, house.auth, person.id)
     with pytest.raises(Unauthenticated):
@@ -327,7 +329,7 @@ async def test_deactivation_shuts_out_and_activation_lets_in(house: House) -> No
     await house.login(person)
 
 
-async def test_administrators_change_anybody(house: House) -> None:
+async def test_administrators_can_change_any_user(house: House) -> None:
     admin, person = await house.admin(), await house.person()
     async with house.work() as work:
         (await work.session.get_one(models.User, person.id)).email_verified_at = work.now
@@ -335,13 +337,13 @@ async def test_administrators_change_anybody(house: House) -> None:
     row = await house.do(
         admin.viewer, user.administer, house.auth, person.id, {"email": address}, if_version=1
     )
-    # The new address is nobody's until they show that it is theirs.
+    # The new address counts as unverified until the user verifies it.
     assert (row.email, row.email_verified_at) == (address, None)
     grant = await house.do(NOBODY, session.create, house.auth, login=address, password=PASSWORD)
     assert grant.viewer.user_id == person.id
 
 
-async def test_administrators_end_anybodys_sessions(house: House) -> None:
+async def test_administrators_can_end_any_users_sessions(house: House) -> None:
     admin, person = await house.admin(), await house.person()
     await house.login(person)
     ended = await house.do(admin.viewer, user.revoke_sessions, house.auth, person.id)
@@ -349,7 +351,7 @@ async def test_administrators_end_anybodys_sessions(house: House) -> None:
     assert not await house.auth.still_valid(person.viewer.credentials)
 
 
-async def test_everybody_else_is_refused_for_whomever_they_ask(house: House) -> None:
+async def test_other_users_are_refused_for_any_target(house: House) -> None:
     person, other = await house.person(), await house.person()
     for target in (other.id, person.id, uuid4()):
         for operation, arguments in (
@@ -363,7 +365,7 @@ async def test_everybody_else_is_refused_for_whomever_they_ask(house: House) -> 
             assert refused.value.code is ErrorCode.FORBIDDEN
 
 
-async def test_administrators_do_not_lock_themselves_out(house: House) -> None:
+async def test_administrators_cannot_lock_themselves_out(house: House) -> None:
     admin = await house.admin()
     with pytest.raises(Forbidden):
         await house.do(admin.viewer, user.deactivate, house.auth, admin.id)
@@ -371,7 +373,7 @@ async def test_administrators_do_not_lock_themselves_out(house: House) -> None:
         await house.do(admin.viewer, user.administer, house.auth, admin.id, {"is_admin": False})
 
 
-async def test_an_administrator_finds_nobody_under_a_made_up_id(house: House) -> None:
+async def test_an_administrator_gets_not_found_for_an_invented_id(house: House) -> None:
     admin = await house.admin()
     with pytest.raises(NotFound):
         await house.do(admin.viewer, user.deactivate, house.auth, uuid4())

@@ -1,4 +1,4 @@
-"""How a person leaves: what goes with them, what stays, and what stands in the way."""
+"""Deleting an account: what is deleted with it, what stays, and what prevents it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def _task(
     return task.id
 
 
-async def test_the_password_is_asked_for(house: House) -> None:
+async def test_the_password_is_required(house: House) -> None:
     person = await house.person()
     with pytest.raises(InvalidCredentials) as refused:
         await _leave(house, person, "wrong password")
@@ -66,11 +66,11 @@ async def test_the_password_is_asked_for(house: House) -> None:
         await house.do(NOBODY, delete_oneself, house.auth, password=PASSWORD)
 
 
-async def test_nothing_says_who_it_was(house: House) -> None:
+async def test_no_personal_data_remains(house: House) -> None:
     person = await house.person()
     assert await _leave(house, person) == person.id
     async with house.work() as work:
-        # Of the table, so that the columns that the entity leaves out are read as well.
+        # From the table, so that columns that the entity does not load are read too.
         users = models.User.__table__
         row = (await work.session.execute(select(users).where(users.c.id == person.id))).one()
         texts = [str(value) for value in row]
@@ -90,7 +90,7 @@ async def test_nothing_says_who_it_was(house: House) -> None:
     assert (session.ip, session.user_agent, session.device_name, tokens) == (None, None, None, 0)
 
 
-async def test_access_ends_and_the_names_are_free_again(house: House) -> None:
+async def test_access_ends_and_the_names_become_available(house: House) -> None:
     person = await house.person()
     await _leave(house, person)
     with pytest.raises(Unauthenticated):
@@ -109,7 +109,7 @@ async def test_access_ends_and_the_names_are_free_again(house: House) -> None:
     )
 
 
-async def test_a_project_with_others_in_it_has_to_be_handed_over_first(house: House) -> None:
+async def test_a_project_with_other_members_must_be_handed_over_first(house: House) -> None:
     owner, member = await house.person(), await house.person()
     project = await _project(house, owner, member)
     with pytest.raises(Forbidden, match=f"“{owner.username}”.*projectTransfer"):
@@ -128,7 +128,7 @@ async def test_a_project_with_others_in_it_has_to_be_handed_over_first(house: Ho
         assert list(left) == [member.id]
 
 
-async def test_what_is_theirs_alone_goes_to_the_trash_and_the_rest_stays(house: House) -> None:
+async def test_private_data_goes_to_the_trash_and_the_rest_stays(house: House) -> None:
     person, owner = await house.person(), await house.person()
     alone, shared = await _project(house, person), await _project(house, owner, person)
     personal = await _task(house, person)
@@ -144,20 +144,20 @@ async def test_what_is_theirs_alone_goes_to_the_trash_and_the_rest_stays(house: 
         assert (await work.session.get_one(models.Project, alone.id)).deleted_at is not None
     assert tasks[personal].deleted_at is not None
     assert tasks[inside].deleted_at is not None
-    # Its author is nameless now, and nobody is to do it.
+    # Its author has no name now, and nobody is assigned.
     assert (tasks[written].deleted_at, tasks[written].owner_id) == (None, person.id)
     assert tasks[written].assignee_id is None
     assert (tasks[given].deleted_at, tasks[given].assignee_id) == (None, None)
 
 
-async def test_who_was_to_do_a_personal_task_hears_that_it_went(house: House) -> None:
+async def test_the_assignee_of_a_personal_task_is_notified(house: House) -> None:
     person, helper = await house.person(), await house.person()
     await _task(house, person, assignee=helper)
     await _leave(house, person)
     assert "TASK_DELETED" in await house.kinds(helper.id)
 
 
-async def test_what_was_shared_with_them_is_shared_no_more(house: House) -> None:
+async def test_shares_with_a_deleted_user_end(house: House) -> None:
     person, owner = await house.person(), await house.person()
     task_id = await _task(house, owner)
     async with house.work(owner.viewer) as work:
@@ -176,7 +176,7 @@ async def test_what_was_shared_with_them_is_shared_no_more(house: House) -> None
         assert await work.session.get(models.TaskShare, share.id) is None
 
 
-async def test_what_nobody_else_can_see_goes_too(house: House) -> None:
+async def test_time_entries_that_nobody_else_can_see_are_deleted_too(house: House) -> None:
     person, other = await house.person(), await house.person()
     project = await _project(house, other, person)
     async with house.work(person.viewer) as work:

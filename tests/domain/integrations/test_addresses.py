@@ -1,4 +1,4 @@
-"""Every way of writing an address that is not public, and that a public one is taken."""
+"""Every spelling of an address that is not public is refused; public addresses are accepted."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from domain.integrations.addresses import Refused, is_public, parse
 from errors import BadInput
 
 NOT_PUBLIC = [
-    # Of IPv4: this network, private, shared, loopback, link-local, protocols, documentation,
+    # IPv4: this network, private, shared, loopback, link-local, protocols, documentation,
     # relays, benchmarks, multicast, reserved, broadcast, and the metadata service of Azure.
     *("0.0.0.0", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254"),
     *("169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1"),
     *("192.168.1.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255"),
     *("240.0.0.1", "255.255.255.255", "168.63.129.16"),
-    # Of IPv6: unspecified, loopback, link-local, site-local, unique local, multicast,
+    # IPv6: unspecified, loopback, link-local, site-local, unique local, multicast,
     # documentation, discard.
     *("::", "::1", "fe80::1", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "ff0e::1"),
     *("2001:db8::1", "3fff::1", "100::1", "5f00::1"),
@@ -39,7 +39,7 @@ PUBLIC = ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "2a00:1
 
 
 @pytest.mark.parametrize("text", NOT_PUBLIC)
-def test_what_is_not_public_is_refused(text: str) -> None:
+def test_addresses_that_are_not_public_are_refused(text: str) -> None:
     address = ipaddress.ip_address(text)
     assert not is_public(address)
     host = f"[{text}]" if ":" in text else text
@@ -48,7 +48,7 @@ def test_what_is_not_public_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", PUBLIC)
-def test_what_is_public_is_taken(text: str) -> None:
+def test_public_addresses_are_accepted(text: str) -> None:
     assert is_public(ipaddress.ip_address(text))
     host = f"[{text}]" if ":" in text else text
     addresses.check_new(f"https://{host}/hook?a=b", (), plain=False, path=("url",))
@@ -57,7 +57,7 @@ def test_what_is_public_is_taken(text: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        # Decimal, octal, hexadecimal, shortened, with an empty or a long part, with a dot behind.
+        # Decimal, octal, hexadecimal, shortened, with an empty or a long part, with a trailing dot.
         *("https://2130706433/", "https://0177.0.0.1/", "https://0x7f.0.0.1/", "https://127.1/"),
         *(
             "https://0x7f000001/",
@@ -92,7 +92,7 @@ def test_what_is_public_is_taken(text: str) -> None:
         *("https://example.com:65536/", "https://example.com:x/"),
     ],
 )
-def test_odd_forms_are_refused(url: str) -> None:
+def test_unusual_forms_are_refused(url: str) -> None:
     with pytest.raises(Refused):
         parse(url)
 
@@ -107,7 +107,7 @@ def test_odd_forms_are_refused(url: str) -> None:
         ("http://8.8.8.8/", "8.8.8.8", "/"),
     ],
 )
-def test_an_address_is_taken_apart(url: str, authority: str, path: str) -> None:
+def test_an_address_is_parsed(url: str, authority: str, path: str) -> None:
     target = parse(url)
     assert (target.authority, target.path) == (authority, path)
 

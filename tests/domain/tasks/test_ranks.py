@@ -10,7 +10,7 @@ from domain.tasks import ranks
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=120))
-def test_putting_between_any_two_keeps_all_in_order(places: list[int]) -> None:
+def test_a_rank_between_any_two_keeps_the_order(places: list[int]) -> None:
     order: list[str] = []
     for place in places:
         index = place % (len(order) + 1)
@@ -21,8 +21,8 @@ def test_putting_between_any_two_keeps_all_in_order(places: list[int]) -> None:
 
 
 @pytest.mark.parametrize("front", [True, False])
-def test_the_same_place_again_and_again(front: bool) -> None:
-    """A thousand tasks put one before (or after) the other grow the rank by a digit at a time."""
+def test_the_same_position_repeatedly(front: bool) -> None:
+    """A thousand tasks put before (or after) each other make ranks grow one digit at a time."""
     low, high = ranks.after(None, 2)
     for _ in range(1_000):
         middle = ranks.between(low, high)
@@ -37,7 +37,7 @@ def test_appending_keeps_ranks_short() -> None:
     assert {len(rank) for rank in made} == {8}
 
 
-def test_at_the_ends_of_the_scale_there_is_still_room() -> None:
+def test_there_is_room_at_the_ends_of_the_scale() -> None:
     last = "z" * 8
     first = "0" * 7 + "1"
     for _ in range(50):
@@ -47,12 +47,12 @@ def test_at_the_ends_of_the_scale_there_is_still_room() -> None:
         last, first = after, before
 
 
-def test_what_is_not_in_order_is_refused() -> None:
+def test_ranks_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="is not before"):
         ranks.between("00000002", "00000001")
 
 
-async def test_in_sql_it_is_the_same(database: Database) -> None:
+async def test_sql_computes_the_same_ranks(database: Database) -> None:
     async with database.session() as session:
         for last in (None, ranks.first(), "0000zzzz", ranks.first() + "00a", "zzzzz000"):
             for number in (1, 35, 36, 123_456_789, 2**31 - 1):
@@ -64,5 +64,5 @@ async def test_in_sql_it_is_the_same(database: Database) -> None:
                 assert written is not None
                 assert written[:8] == following
                 assert int(written[8:], 36) == number
-                # Behind all that was there, and before what comes next in either way.
+                # After all existing ranks, and before the next one of either implementation.
                 assert (last or "") < following < written < ranks.between(written, None)

@@ -1,4 +1,4 @@
-"""When reminders run: on ordinary days, and on those on which clocks are changed."""
+"""When reminders run: on ordinary days, and on days on which clocks change."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def first(rule: Rule, after: str, count: int) -> list[str]:
 def test_daily_runs_at_a_time_of_day_in_a_zone() -> None:
     rule = Daily(at("09:00"), "Asia/Kolkata")
     assert first(rule, "2026-11-18T03:29", 2) == ["2026-11-18 03:30", "2026-11-19 03:30"]
-    # The moment itself is over.
+    # A run at exactly this time is over.
     assert first(rule, "2026-11-18T03:30", 1) == ["2026-11-19 03:30"]
 
 
-def test_weekly_runs_on_its_days_of_the_zones_calendar() -> None:
+def test_weekly_runs_on_its_days_in_the_calendar_of_the_zone() -> None:
     rule = Weekly((1, 5), at("00:30"), "Pacific/Auckland")
     # Half past midnight on Friday the 20th in Auckland is Thursday elsewhere.
     assert first(rule, "2026-11-18T00:00", 3) == [
@@ -83,7 +83,7 @@ def test_monthly_runs_on_its_day_or_the_last_of_a_shorter_month() -> None:
     assert first(Monthly(15, at("12:00"), "UTC"), "2027-01-15T12:00", 1) == ["2027-02-15 12:00"]
 
 
-def test_the_last_day_of_the_month_knows_leap_years() -> None:
+def test_the_last_day_of_the_month_respects_leap_years() -> None:
     rule = Monthly(None, at("08:00"), "UTC")
     assert first(rule, "2028-02-01T00:00", 2) == ["2028-02-29 08:00", "2028-03-31 08:00"]
 
@@ -95,7 +95,7 @@ def test_once_runs_once() -> None:
 
 
 @pytest.mark.parametrize("minutes", [-60, 0, 45])
-def test_a_tasks_time_counts_where_it_has_one_and_the_run_is_to_come(minutes: int) -> None:
+def test_an_offset_from_the_due_date_runs_once_and_only_if_there_is_one(minutes: int) -> None:
     rule = Relative(Anchor.DUE, minutes)
     due = utc("2026-11-18T10:00")
     moment = due + dt.timedelta(minutes=minutes)
@@ -108,12 +108,12 @@ def test_a_tasks_time_counts_where_it_has_one_and_the_run_is_to_come(minutes: in
     ("zone", "last"),
     [
         ("UTC", "9999-12-30 23:00"),
-        # The latest and the earliest clocks that there are.
+        # The most extreme time zones.
         ("Pacific/Pago_Pago", "9999-12-31 10:00"),
         ("Pacific/Kiritimati", "9999-12-30 09:00"),
     ],
 )
-def test_a_daily_rule_ends_with_the_last_day_but_one_of_the_calendar(zone: str, last: str) -> None:
+def test_a_daily_rule_ends_with_the_second_last_day_of_the_calendar(zone: str, last: str) -> None:
     rule = Daily(at("23:00"), zone)
     moments = list(runs(rule, utc("9999-12-27T12:00")))
     assert f"{moments[-1]:%Y-%m-%d %H:%M}" == last
@@ -122,10 +122,9 @@ def test_a_daily_rule_ends_with_the_last_day_but_one_of_the_calendar(zone: str, 
     assert next_run(rule, moments[-1] - dt.timedelta(seconds=1)) == moments[-1]
 
 
-# --- days on which clocks are changed ------------------------------------------------------------
+# --- days on which clocks change -----------------------------------------------------------------
 
-# Zone, time of day, the day of the change, and when it runs on the day before, that day and the
-# next one.
+# Zone, time of day, the day of the change, and the runs on the day before, that day and the next.
 GAPS = [
     ("Europe/Zurich", "02:30", "2027-03-28", "03-27 01:30, 03-28 01:30, 03-29 00:30"),
     ("Europe/Zurich", "02:00", "2027-03-28", "03-27 01:00, 03-28 01:00, 03-29 00:00"),
@@ -137,7 +136,7 @@ GAPS = [
     ("Australia/Lord_Howe", "02:15", "2026-10-04", "10-02 15:45, 10-03 15:45, 10-04 15:15"),
     # The day began at one o'clock.
     ("America/Sao_Paulo", "00:30", "2018-11-04", "11-03 03:30, 11-04 03:30, 11-05 02:30"),
-    # Two hours, in a station in the ice.
+    # Two hours, at a station in Antarctica.
     ("Antarctica/Troll", "02:30", "2027-03-28", "03-27 02:30, 03-28 02:30, 03-29 00:30"),
 ]
 
@@ -166,7 +165,7 @@ FOLDS = [
 
 
 @pytest.mark.parametrize(("zone", "time", "day", "expected"), FOLDS)
-def test_a_time_that_comes_twice_counts_the_first_time(
+def test_a_time_that_occurs_twice_runs_the_first_time(
     zone: str, time: str, day: str, expected: str
 ) -> None:
     rule = Daily(at(time), zone)
@@ -178,17 +177,17 @@ def test_a_time_that_comes_twice_counts_the_first_time(
     assert ", ".join(found) == expected
 
 
-def test_between_the_two_same_times_nothing_runs_again() -> None:
+def test_nothing_runs_again_between_the_two_equal_times() -> None:
     rule = Daily(at("02:30"), "Europe/Zurich")
     # 00:45 UTC: the clock has shown 02:30 once and will show it again.
     assert first(rule, "2026-10-25T00:45", 1) == ["2026-10-26 01:30"]
 
 
-def test_a_gap_that_takes_a_run_past_midnight_loses_none() -> None:
-    # On 30 December 2011 Samoa went to bed on Thursday and woke on Saturday.
+def test_a_gap_that_moves_a_run_past_midnight_loses_none() -> None:
+    # Samoa skipped Friday, 30 December 2011.
     rule = Daily(at("09:00"), "Pacific/Apia")
     assert first(rule, "2011-12-29T20:00", 3) == [
-        # Of Friday, which does not exist, and of Saturday.
+        # The runs of Friday, which does not exist, and of Saturday.
         "2011-12-30 19:00",
         "2011-12-31 19:00",
         "2012-01-01 19:00",
@@ -197,7 +196,7 @@ def test_a_gap_that_takes_a_run_past_midnight_loses_none() -> None:
     assert first(midnight, "2011-12-29T20:00", 2) == ["2011-12-30 10:00", "2011-12-31 10:00"]
 
 
-def test_weekly_and_monthly_rules_keep_to_the_same_clock() -> None:
+def test_weekly_and_monthly_rules_follow_the_local_clock() -> None:
     assert first(Weekly((7,), at("02:30"), "Europe/Zurich"), "2027-03-22T00:00", 2) == [
         "2027-03-28 01:30",
         "2027-04-04 00:30",
@@ -228,7 +227,7 @@ CLOCKWORK = st.one_of(
 
 
 @given(CLOCKWORK, MOMENTS)
-def test_runs_are_later_and_later_and_the_same_from_wherever_one_looks(
+def test_runs_are_increasing_and_do_not_depend_on_the_start(
     rule: Daily | Weekly | Monthly, after: dt.datetime
 ) -> None:
     found = list(islice(runs(rule, after), 5))
@@ -244,5 +243,5 @@ def test_runs_are_later_and_later_and_the_same_from_wherever_one_looks(
     | st.builds(Once, MOMENTS)
     | st.builds(Relative, st.sampled_from(Anchor), st.integers(-500_000, 500_000))
 )
-def test_a_rule_is_read_as_it_was_written(rule: Rule) -> None:
+def test_a_rule_is_read_as_it_was_stored(rule: Rule) -> None:
     assert from_json(rule.kind, to_json(rule)) == rule

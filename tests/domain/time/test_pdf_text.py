@@ -43,15 +43,15 @@ def test_every_letter_has_a_glyph(script: str, bold: bool) -> None:
     assert shaped.advance > 0
 
 
-def test_letters_are_joined_and_moved() -> None:
+def test_letters_are_joined_and_reordered() -> None:
     def glyphs(text: str, font: str, *, is_rtl: bool) -> list[int]:
         shaped = pdf_text.shaped(text, font, bold=False, is_rtl=is_rtl)
         return [glyph for glyph, *_ in shaped.glyphs]
 
-    # The two letters are other glyphs beside each other than each alone.
+    # The two letters have different glyphs beside each other than alone.
     joined = glyphs("بب", "arabic", is_rtl=True)
     assert joined != glyphs("ب", "arabic", is_rtl=True) * 2
-    # The vowel i is written after its consonant and stands before it.
+    # The vowel i is encoded after its consonant and drawn before it.
     ki, ka = (glyphs(text, "devanagari", is_rtl=False) for text in ("कि", "क"))
     assert ki[-1] == ka[0]
 
@@ -72,21 +72,21 @@ def test_letters_are_joined_and_moved() -> None:
         "plan (שלום) b",
     ],
 )
-def test_letters_stand_in_the_order_of_the_bidirectional_algorithm(text: str) -> None:
+def test_letters_follow_the_bidirectional_algorithm(text: str) -> None:
     drawn = ""
     for run in pdf_text.runs(text, is_latin):
-        # HarfBuzz turns runs of other fonts by itself.
+        # HarfBuzz reverses runs of other fonts by itself.
         drawn += run.text[::-1] if run.is_rtl and run.font is not None else run.text
     assert drawn == get_display(text)
 
 
-def test_brackets_are_mirrored_in_text_that_is_read_from_the_right() -> None:
+def test_brackets_are_mirrored_in_right_to_left_text() -> None:
     (bracket, letter, other, *_) = pdf_text.runs("ב (ש)", is_latin)
     assert (bracket.text, letter.text, other.text) == ("(", "ש", ")")
 
 
 def text_of(names: Sequence[str], fonts: Sequence[Path] = ()) -> str:
-    """What can be selected on a page that shows these names; outlines cannot."""
+    """The selectable text of a page that shows these names; outlines are not selectable."""
     entries = [export_pdf.Entry(0, f"{name} x", 60, 0, 1) for name in names]
     paper = export_pdf.Paper(
         "Time report",
@@ -105,7 +105,7 @@ def text_of(names: Sequence[str], fonts: Sequence[Path] = ()) -> str:
     return text
 
 
-def test_a_page_has_no_question_marks_for_letters() -> None:
+def test_a_page_has_no_question_marks_in_place_of_letters() -> None:
     assert "?" not in text_of(list(NAMES.values()))
 
 
@@ -115,7 +115,7 @@ KHMER = "គម្រោង"
 
 
 def font(folder: Path, package: str, file: str) -> Path:
-    """A copy of a font, under a name of its own."""
+    """A copy of a font, under another name."""
     spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None
@@ -124,7 +124,7 @@ def font(folder: Path, package: str, file: str) -> Path:
     return copy
 
 
-def test_a_font_of_the_operator_s_shows_what_the_server_s_lack(tmp_path: Path) -> None:
+def test_a_font_of_the_operator_has_glyphs_that_the_servers_fonts_lack(tmp_path: Path) -> None:
     own = font(tmp_path, "justmytype_intl_sea", "notosanskhmer/NotoSansKhmer[wdth,wght].ttf")
     assert "?" in text_of([KHMER])
     assert "?" not in text_of([KHMER, *NAMES.values()], [own])
@@ -133,11 +133,11 @@ def test_a_font_of_the_operator_s_shows_what_the_server_s_lack(tmp_path: Path) -
         shaped = pdf_text.shaped(run.text, str(own), bold=True, is_rtl=False)
     assert run == pdf_text.Run(KHMER, str(own), is_rtl=False)
     assert all(glyph != 0 for glyph, *_ in shaped.glyphs)
-    # It is of use to this document only.
+    # It is used only by this document.
     assert "?" in text_of([KHMER])
 
 
-def test_a_font_of_the_operator_s_comes_before_the_server_s(tmp_path: Path) -> None:
+def test_a_font_of_the_operator_takes_precedence(tmp_path: Path) -> None:
     own = font(tmp_path, "justmytype_intl_rtl", "notosanshebrew/NotoSansHebrew[wdth,wght].ttf")
     with pdf_text.using([own]):
         (hebrew,) = pdf_text.runs(NAMES["hebrew"], is_latin)
