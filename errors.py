@@ -34,9 +34,9 @@ class ErrorCode(Enum):
     ALREADY_EXISTS = "ALREADY_EXISTS"
     SELF_SHARE = "SELF_SHARE"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
-    ARCHIVED = "ARCHIVED"
-    LOCKED = "LOCKED"
-    OVERLAP = "OVERLAP"
+    PROJECT_ARCHIVED = "PROJECT_ARCHIVED"
+    TIME_LOCKED = "TIME_LOCKED"
+    TIME_OVERLAP = "TIME_OVERLAP"
     # Files
     FILE_EMPTY = "FILE_EMPTY"
     FILE_TOO_LARGE = "FILE_TOO_LARGE"
@@ -85,14 +85,16 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.ALREADY_EXISTS: "A value that must be unique is already in use.",
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
     ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of objects is reached.",
-    ErrorCode.ARCHIVED: "The project is archived and therefore read-only. Unarchive it first.",
-    ErrorCode.LOCKED: (
+    ErrorCode.PROJECT_ARCHIVED: (
+        "The project is archived and therefore read-only. Unarchive it first."
+    ),
+    ErrorCode.TIME_LOCKED: (
         "Time before the project's `timeLockedBefore` is locked, and a time entry of this change "
         "begins before that day."
     ),
-    ErrorCode.OVERLAP: (
+    ErrorCode.TIME_OVERLAP: (
         "Two time entries of one user would overlap, and the project of one of them does not "
-        "allow that (`allowOverlaps`)."
+        "allow that (`isOverlapAllowed`)."
     ),
     ErrorCode.FILE_EMPTY: "The file is empty.",
     ErrorCode.FILE_TOO_LARGE: "The file exceeds the size limit.",
@@ -104,7 +106,7 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.UPLOAD_INCOMPLETE: "The file of this upload has not been sent to its URL yet.",
     ErrorCode.CONFLICT: (
         "The object has changed since the version in `ifVersion`. The payload has the current "
-        "object, and `fields` names the fields that differ from what you sent."
+        "object, and `conflictingFields` names the fields that differ from what you sent."
     ),
     ErrorCode.IDEMPOTENCY_MISMATCH: "The idempotency key was already used with a different input.",
     ErrorCode.CURSOR_EXPIRED: (

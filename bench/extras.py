@@ -71,7 +71,7 @@ FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM tasks) AS placed
 WHERE placed.id = tasks.id;
 
 SELECT setseed(0.5);
-INSERT INTO time_entries (id, user_id, project_id, task_id, started_at, ended_at, billable,
+INSERT INTO time_entries (id, user_id, project_id, task_id, started_at, ended_at, is_billable,
     tags, tag_keys, created_at, updated_at, version)
 SELECT uuidv7(), user_id, project_id, task_id, starts, starts + random() * interval '3 hours',
     random() < 0.5, tags, tags, starts, starts, 1
@@ -93,23 +93,23 @@ _TABLES: Final = ("tasks", "project_members", "time_entries")
 SEARCH: Final = "query ($words: String!) { search(query: $words) { nodes { kind rank } } }"
 REPORT: Final = """query ($filter: TimeReportFilter, $zone: String!) {
   timeReport(filter: $filter, groupBy: [PROJECT, DAY], timezone: $zone) {
-    seconds count groups { seconds groups { day seconds } }
+    total count groups { total groups { day total } }
   }
 }"""
 _LISTS: Final = {
     "100 entries, whether each overlaps, their tasks": "{ timeEntries(first: 100) "
-    "{ nodes { id startedAt durationSeconds overlaps task { title trackedSeconds } } } }",
-    "100 of those that overlap": "{ timeEntries(first: 100, filter: {overlaps: true}) "
+    "{ nodes { id startedAt duration hasOverlap task { title tracked } } } }",
+    "100 of those that overlap": "{ timeEntries(first: 100, filter: {hasOverlap: true}) "
     "{ nodes { id } } }",
-    "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{trackedSeconds: "
-    "{direction: DESC}}]) { nodes { title trackedSeconds } } }",
+    "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{tracked: "
+    "{direction: DESC}}]) { nodes { title tracked } } }",
 }
 _WORDS: Final = {
     "lot123": "rare",
     "the": "10,000 tasks",
     "the wheel brake": "three words",
 }
-_QUARTER: Final = {"from": "2026-03-01", "to": "2026-05-31"}
+_QUARTER: Final = {"firstDay": "2026-03-01", "lastDay": "2026-05-31"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def doings(pieces: Sequence[TextSegment], random: Random, now: dt.datetime) -> I
                 description=random.choice(_WORDS),
                 started_at=start,
                 ended_at=end,
-                billable=random.random() < 0.4,
+                is_billable=random.random() < 0.4,
                 tags=random.choice(((), (), ("workshop",), ("desk",), ("on the road",))),
             )
             yield end, piece.who, _entering(new)

@@ -58,7 +58,7 @@ def _reminders(reminders: Reminders, now: dt.datetime) -> Iterator[NewReminder]:
         message="Order what has run short.",
     )
     yield NewReminder(
-        Once(now + dt.timedelta(days=3)), message="Ring the tax adviser back.", enabled=False
+        Once(now + dt.timedelta(days=3)), message="Ring the tax adviser back.", is_enabled=False
     )
     for task_id in reminders.due[:2]:
         yield NewReminder(Relative(Anchor.DUE, offset_minutes=-24 * 60), task_id=task_id)

@@ -201,7 +201,7 @@ class _Dealer:
         if role is not Role.OWNER:
             self._event(
                 self.begin,
-                EventKind.MEMBER_ADDED,
+                EventKind.PROJECT_MEMBER_ADDED,
                 self.members[0],
                 "ProjectMember",
                 member_id,

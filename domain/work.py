@@ -274,8 +274,8 @@ class Work:
     async def demand(
         self, row: Base, right: Any, verb: str, *, path: Sequence[str | int] = ("id",)
     ) -> None:
-        """Raise unless the viewer has this right on a row that they can see: `ARCHIVED` if an
-        archived project is the only reason, otherwise `FORBIDDEN`.
+        """Raise unless the viewer has this right on a row that they can see: `PROJECT_ARCHIVED` if
+        an archived project is the only reason, otherwise `FORBIDDEN`.
         """
         model = type(row)
         answer = await self.session.execute(
@@ -424,7 +424,7 @@ def archived(path: Sequence[str | int] = ("id",)) -> Failure:
     return Failure(
         "The project is archived and therefore read-only. Unarchive it first.",
         path=path,
-        code=ErrorCode.ARCHIVED,
+        code=ErrorCode.PROJECT_ARCHIVED,
     )
 
 

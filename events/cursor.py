@@ -56,7 +56,7 @@ class Cursor:
         # PostgreSQL's bigint is signed; no position is larger.
         if version != _VERSION or position >= 1 << 63:
             raise BadInput(
-                "Invalid event cursor. Use one from `eventCursor`, `changes` or an event.",
+                "Invalid event cursor. Use one from `eventCursor`, `events` or an event.",
                 path=path,
             )
         return cls(UUID(bytes=epoch), xid, position)

@@ -18,7 +18,7 @@ _REMINDER = EventKind.REMINDER_DUE.value
 
 
 @dataclass(frozen=True, slots=True)
-class EventFilter:
+class LogFilter:
     """All given conditions must hold; None means "any".
 
     `ACCESS_LOST` passes regardless of kinds and actors: clients must know what they can no longer

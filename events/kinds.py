@@ -15,9 +15,9 @@ class EventKind(Enum):
     PROJECT_DELETED = "PROJECT_DELETED"
     PROJECT_RESTORED = "PROJECT_RESTORED"
     PROJECT_TRANSFERRED = "PROJECT_TRANSFERRED"
-    MEMBER_ADDED = "MEMBER_ADDED"
-    MEMBER_UPDATED = "MEMBER_UPDATED"
-    MEMBER_REMOVED = "MEMBER_REMOVED"
+    PROJECT_MEMBER_ADDED = "PROJECT_MEMBER_ADDED"
+    PROJECT_MEMBER_UPDATED = "PROJECT_MEMBER_UPDATED"
+    PROJECT_MEMBER_REMOVED = "PROJECT_MEMBER_REMOVED"
     TASK_CREATED = "TASK_CREATED"
     TASK_UPDATED = "TASK_UPDATED"
     TASK_COMPLETED = "TASK_COMPLETED"
@@ -26,9 +26,9 @@ class EventKind(Enum):
     TASK_MOVED = "TASK_MOVED"
     TASK_DELETED = "TASK_DELETED"
     TASK_RESTORED = "TASK_RESTORED"
-    SHARE_CREATED = "SHARE_CREATED"
-    SHARE_UPDATED = "SHARE_UPDATED"
-    SHARE_DELETED = "SHARE_DELETED"
+    TASK_SHARE_CREATED = "TASK_SHARE_CREATED"
+    TASK_SHARE_UPDATED = "TASK_SHARE_UPDATED"
+    TASK_SHARE_DELETED = "TASK_SHARE_DELETED"
     COMMENT_CREATED = "COMMENT_CREATED"
     COMMENT_UPDATED = "COMMENT_UPDATED"
     COMMENT_DELETED = "COMMENT_DELETED"
@@ -49,11 +49,11 @@ class EventKind(Enum):
     WEBHOOK_DELETED = "WEBHOOK_DELETED"
     WEBHOOK_TESTED = "WEBHOOK_TESTED"
     REPORT_EXPORT_UPDATED = "REPORT_EXPORT_UPDATED"
-    INTEGRATION_CONNECTED = "INTEGRATION_CONNECTED"
+    INTEGRATION_CREATED = "INTEGRATION_CREATED"
     INTEGRATION_UPDATED = "INTEGRATION_UPDATED"
-    INTEGRATION_DISCONNECTED = "INTEGRATION_DISCONNECTED"
+    INTEGRATION_DELETED = "INTEGRATION_DELETED"
     ACCESS_LOST = "ACCESS_LOST"
-    USER_REGISTERED = "USER_REGISTERED"
+    USER_CREATED = "USER_CREATED"
     USER_UPDATED = "USER_UPDATED"
     USER_ACTIVATED = "USER_ACTIVATED"
     USER_DEACTIVATED = "USER_DEACTIVATED"
@@ -80,9 +80,9 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     ),
     EventKind.PROJECT_RESTORED: "A project was restored from the trash with its tasks.",
     EventKind.PROJECT_TRANSFERRED: "A project was transferred to a new owner.",
-    EventKind.MEMBER_ADDED: "A user became a member of a project.",
-    EventKind.MEMBER_UPDATED: "The role of a project member changed.",
-    EventKind.MEMBER_REMOVED: (
+    EventKind.PROJECT_MEMBER_ADDED: "A user became a member of a project.",
+    EventKind.PROJECT_MEMBER_UPDATED: "The role of a project member changed.",
+    EventKind.PROJECT_MEMBER_REMOVED: (
         "A user left a project or was removed from it. Their assignments in it end."
     ),
     EventKind.TASK_CREATED: "A task was created.",
@@ -101,9 +101,9 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.TASK_RESTORED: (
         "A task was restored from the trash, on its own or with its parent or project."
     ),
-    EventKind.SHARE_CREATED: "A task was shared with a user.",
-    EventKind.SHARE_UPDATED: "The permission or expiry of a share changed.",
-    EventKind.SHARE_DELETED: "A share of a task ended.",
+    EventKind.TASK_SHARE_CREATED: "A task was shared with a user.",
+    EventKind.TASK_SHARE_UPDATED: "The permission or expiry of a share changed.",
+    EventKind.TASK_SHARE_DELETED: "A share of a task ended.",
     EventKind.COMMENT_CREATED: "A comment was created.",
     EventKind.COMMENT_UPDATED: "A comment was edited.",
     EventKind.COMMENT_DELETED: "A comment was deleted.",
@@ -137,16 +137,16 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.REMINDER_DELETED: "A reminder was deleted.",
     EventKind.REMINDER_DUE: "A reminder with WEBHOOK among its channels is due.",
     EventKind.REPORT_EXPORT_UPDATED: "One of your report exports made progress or ended.",
-    EventKind.INTEGRATION_CONNECTED: "You connected a project to another service.",
+    EventKind.INTEGRATION_CREATED: "You connected a project to another service.",
     EventKind.INTEGRATION_UPDATED: "One of your integrations was changed, failed or recovered.",
-    EventKind.INTEGRATION_DISCONNECTED: "You disconnected an integration.",
+    EventKind.INTEGRATION_DELETED: "You disconnected an integration.",
     EventKind.ACCESS_LOST: (
         "You can no longer see the subject: because of a change by others or by yourself (for "
         "your other devices), or because a share expired. Delivered to those who lost access, "
         "regardless of the filter's kinds and actors; remove the subject from the screen. When "
         "you lose a project, you also get one event for each task that you can no longer see."
     ),
-    EventKind.USER_REGISTERED: "An account was created.",
+    EventKind.USER_CREATED: "An account was created.",
     EventKind.USER_UPDATED: "A profile or an account changed.",
     EventKind.USER_ACTIVATED: "An account was activated.",
     EventKind.USER_DEACTIVATED: "An account was deactivated.",

@@ -29,7 +29,7 @@ from db import models
 from errors import CursorExpired, NotFound, Unavailable
 from events.bus import EVENTS, Bus
 from events.cursor import Place
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.log import EventLog, EventPage
 from events.subscription import SlowConsumer, Subscription
 
@@ -87,7 +87,7 @@ class LiveEvents:
     async def subscribe(
         self,
         user_id: UUID,
-        wanted: EventFilter,
+        wanted: LogFilter,
         *,
         after: str | None = None,
         path: Sequence[str | int] = (),
@@ -242,7 +242,7 @@ class LiveEvents:
             else:
                 one.was_blind = True
 
-    async def _blind(self, listeners: Sequence[tuple[UUID, EventFilter]]) -> set[int]:
+    async def _blind(self, listeners: Sequence[tuple[UUID, LogFilter]]) -> set[int]:
         """The indices of listeners that see none of the projects, or none of the tasks, they
         name.
         """
@@ -259,11 +259,11 @@ class LiveEvents:
         return blind
 
 
-def _projects(wanted: EventFilter) -> Collection[UUID] | None:
+def _projects(wanted: LogFilter) -> Collection[UUID] | None:
     return wanted.projects
 
 
-def _tasks(wanted: EventFilter) -> Collection[UUID] | None:
+def _tasks(wanted: LogFilter) -> Collection[UUID] | None:
     return wanted.tasks
 
 

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from errors import CursorExpired, ErrorCode, Failure
 from events.cursor import Cursor, Place
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.log import EventLog
 
 QUEUE_EVENTS = 1_000
@@ -88,7 +88,7 @@ class Subscription(AsyncIterator[Any]):
         self,
         delivery: Delivery,
         user_id: UUID,
-        wanted: EventFilter,
+        wanted: LogFilter,
         start: Cursor,
     ) -> None:
         self.user_id = user_id

@@ -335,7 +335,7 @@ def _name(group: Group, shown: dict[tuple[GroupBy, Any], str]) -> str:
 def _sums(group: Group) -> dict[str, int]:
     return {
         "seconds": group.seconds,
-        "billableSeconds": group.billable_seconds,
+        "billable": group.billable_seconds,
         "count": group.count,
     }
 
@@ -371,7 +371,7 @@ def _entry(line: export_rows.Line) -> dict[str, Any]:
         "taskTitle": line.task,
         "user": line.user,
         "description": line.description,
-        "billable": line.billable,
+        "billable": line.is_billable,
         "tags": line.tags,
     }
 

@@ -1,6 +1,6 @@
 """A filter of time entries as an English sentence, for exports that people read.
 
-{"projectId": {"eq": "project_018f…"}, "billable": true}
+{"projectId": {"eq": "project_018f…"}, "isBillable": true}
 Only entries where the project is “Bridge” and the entry is billable.
 """
 
@@ -16,11 +16,11 @@ NameOf = Callable[[str], str | None]
 _WORDS = {
     "startedAt": "start",
     "endedAt": "end",
-    "durationSeconds": "duration in seconds",
+    "duration": "duration in seconds",
     "createdAt": "time of entering",
     "updatedAt": "time of the last change",
 }
-_FLAGS = {"billable": "billable", "isRunning": "running", "overlaps": "overlapping another one"}
+_FLAGS = {"isBillable": "billable", "isRunning": "running", "hasOverlap": "overlapping another one"}
 _QUANTIFIERS = {"some": "a", "none": "no", "every": "every"}
 # By operator, what is said of a number, and of anything else.
 _OPERATORS = {

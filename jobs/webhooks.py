@@ -40,7 +40,7 @@ from domain.integrations.webhook_delivery import DELIVER_JOB
 from domain.work import Work
 from errors import Failure
 from graph.kit.stored_input import from_json
-from graph.types.events.event_filter import TaskEventFilter, Wanted, wanted_of
+from graph.types.events.event_filter import EventFilter, Wanted, wanted_of
 from jobs.consumer import consumer
 from jobs.delivery import attempt
 from jobs.executing import graph_of, viewer_of
@@ -144,7 +144,7 @@ class _Filters:
     def _read(context: WorkerContext, webhook: Webhook, viewer: Viewer) -> Wanted:
         executing = graph_of(context)
         kept = webhook.filter
-        given = None if kept is None else from_json(executing.schema, TaskEventFilter, kept)
+        given = None if kept is None else from_json(executing.schema, EventFilter, kept)
         wanted = wanted_of(executing.context(viewer), given)
         if webhook.events is None:
             return wanted

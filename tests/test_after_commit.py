@@ -115,8 +115,8 @@ Caller = Callable[[Scene, Person], Awaitable[None]]
 
 
 async def by_mutation(scene: Scene, ada: Person) -> None:
-    query = 'mutation { profileUpdate(input: { fullName: "Ada L." }) { errors { code } } }'
-    assert (await scene.world.post(query, ada)).good["profileUpdate"]["errors"] == []
+    query = 'mutation { accountUpdate(input: { fullName: "Ada L." }) { errors { code } } }'
+    assert (await scene.world.post(query, ada)).good["accountUpdate"]["errors"] == []
 
 
 async def by_single_statement(scene: Scene, ada: Person) -> None:

@@ -20,7 +20,8 @@ PREFLIGHT = {"Apollo-Require-Preflight": "1"}
 UPLOAD = """
 mutation ($input: AttachmentUploadInput!) {
   attachmentUpload(input: $input) {
-    attachment { id filename contentType size sha256 url thumbnailUrl uploader { id } task { id } }
+    attachment { id filename contentType byteSize sha256 downloadUrl thumbnailUrl
+      uploader { id } task { id } }
     errors { code path message }
     replayed
   }
@@ -36,7 +37,7 @@ mutation ($input: AttachmentUploadStartInput!) {
 FINISH = """
 mutation ($input: AttachmentUploadFinishInput!) {
   attachmentUploadFinish(input: $input) {
-    attachment { id filename contentType size sha256 url thumbnailUrl }
+    attachment { id filename contentType byteSize sha256 downloadUrl thumbnailUrl }
     errors { code path message }
   }
 }

@@ -29,12 +29,12 @@ _EXPORT: Final = Statement(
     select(
         models.ReportExport.file_id,
         models.ReportExport.format,
-        models.ReportExport.size,
+        models.ReportExport.byte_size,
         models.ReportExport.expires_at,
         models.ReportExport.created_at,
     ).where(
         models.ReportExport.id == bindparam("export_id", type_=Uuid()),
-        models.ReportExport.state == ExportState.DONE,
+        models.ReportExport.status == ExportState.DONE,
         models.ReportExport.file_id.is_not(None),
         access.could_export_again(),
     ),
@@ -68,7 +68,7 @@ def export_routes(runtime: Runtime) -> list[BaseRoute]:
             media_type=media_type,
             headers={
                 "Content-Disposition": f'attachment; filename="{name}"',
-                "Content-Length": str(found.size),
+                "Content-Length": str(found.byte_size),
                 "Cache-Control": "private, no-cache",
                 "Content-Security-Policy": "default-src 'none'; sandbox",
             },

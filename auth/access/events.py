@@ -38,7 +38,9 @@ from db import models
 # Events of a task's shares are for users who manage the shares, not for all who can see the task.
 # An array instead of IN: SQLAlchemy expands IN when it compiles and then requires the values of all
 # other parameters too, which are known only at execution.
-_MANAGERS_KINDS = literal(["SHARE_CREATED", "SHARE_UPDATED", "SHARE_DELETED"], ARRAY(Text))
+_MANAGERS_KINDS = literal(
+    ["TASK_SHARE_CREATED", "TASK_SHARE_UPDATED", "TASK_SHARE_DELETED"], ARRAY(Text)
+)
 # A user's time is visible to that user and to the managers of the project only.
 _TIME_KINDS = literal(
     [

@@ -134,7 +134,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     ),
     "as many fields as there may be": Attack(
         "{ tasks { nodes { "
-        + " ".join(f"subtasks(first: 1) {{ nodes {{ id title a{n}: key }} }}" for n in range(29))
+        + " ".join(
+            f"subtasks(first: 1) {{ nodes {{ id title a{n}: identifier }} }}" for n in range(29)
+        )
         + " } } }",
         None,
     ),
@@ -304,7 +306,7 @@ class Secret:
 
 def _secrets(target: Target) -> dict[str, Secret]:
     """Queries by a user who has no access."""
-    found = target.ask("{ tasks(first: 100) { nodes { id key project { id } } } }")
+    found = target.ask("{ tasks(first: 100) { nodes { id identifier project { id } } } }")
     tasks = [node for node in found["tasks"]["nodes"] if node["project"]]
 
     def about(query: str, hidden: list[str]) -> Secret:
@@ -323,7 +325,8 @@ def _secrets(target: Target) -> dict[str, Secret]:
         "node(id:)": about(f"query {by_id} {{ node(id: $x) {{ id }} }}", ids),
         "task(id:)": about(f"query {by_id} {{ task(id: $x) {{ id title }} }}", ids),
         "task(key:)": about(
-            "query ($x: String!) { task(key: $x) { id title } }", [task["key"] for task in tasks]
+            "query ($x: String!) { task(key: $x) { id title } }",
+            [task["identifier"] for task in tasks],
         ),
         "project(id:)": about(
             f"query {by_id} {{ project(id: $x) {{ id }} }}",

@@ -97,7 +97,7 @@ class NotificationPreferences(Versioned, Base):
     __tablename__ = "notification_preferences"
 
     id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    email_enabled: Mapped[bool] = mapped_column(default=True)
+    is_email_enabled: Mapped[bool] = mapped_column(default=True)
     # {"TASK_COMPLETED": {"email": true}}: only what differs from the kind's default.
     choices: Mapped[dict[str, dict[str, bool]]] = mapped_column(
         JSONB, default=dict, server_default=text("'{}'")

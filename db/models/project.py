@@ -43,7 +43,7 @@ class Project(Versioned, Base):
     # Time entries before this day, in their user's time zone, can no longer be changed.
     time_locked_before: Mapped[dt.date | None]
     # Whether a user's time entries in this project may overlap the same user's other entries.
-    allow_overlaps: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
+    is_overlap_allowed: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     archived_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None] = mapped_column(index=True)
     search: Mapped[Any] = search_vector("taskloom_search_project(name, key, description)")

@@ -58,7 +58,7 @@ class Reminder(Versioned, Base):
     # The rule's parameters, depending on the kind; see `domain.tasks.schedule.to_json`.
     rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     channels: Mapped[list[str]]
-    enabled: Mapped[bool] = mapped_column(default=True)
+    is_enabled: Mapped[bool] = mapped_column(default=True)
     # Why the server disabled it.
     disabled_reason: Mapped[str | None]
     next_run_at: Mapped[dt.datetime | None]
@@ -71,7 +71,7 @@ class Reminder(Versioned, Base):
     __table_args__ = (
         CheckConstraint("task_id IS NULL OR project_id IS NULL", name="one_target"),
         CheckConstraint("kind > 2 OR task_id IS NOT NULL", name="task_of_relative"),
-        CheckConstraint("enabled OR next_run_at IS NULL", name="off_has_no_run"),
+        CheckConstraint("is_enabled OR next_run_at IS NULL", name="off_has_no_run"),
         Index("ix_reminders_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("ix_reminders_user_id_next_run_at_id", "user_id", "next_run_at", "id"),
         Index(

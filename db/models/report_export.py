@@ -57,16 +57,16 @@ class ReportExport(Versioned, Base):
     format: Mapped[ExportFormat] = mapped_column(Ordered(ExportFormat))
     # Whether the file begins with a byte order mark.
     bom: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
-    state: Mapped[ExportState] = mapped_column(Ordered(ExportState), default=ExportState.QUEUED)
+    status: Mapped[ExportState] = mapped_column(Ordered(ExportState), default=ExportState.QUEUED)
     # In percent.
     progress: Mapped[int] = mapped_column(SmallInteger, default=0)
     # Why it failed, as shown to the user.
-    reason: Mapped[str | None]
+    failure_reason: Mapped[str | None]
     file_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("stored_files.id", ondelete="SET NULL"), index=True
     )
     # In bytes.
-    size: Mapped[int | None]
+    byte_size: Mapped[int | None]
     finished_at: Mapped[dt.datetime | None]
     expires_at: Mapped[dt.datetime | None]
     # The rights that the file depends on (`domain.time.export_rows.rights`); NULL before it exists.
@@ -76,6 +76,6 @@ class ReportExport(Versioned, Base):
 
     __table_args__ = (
         Index("ix_report_exports_user_id_created_at_id", "user_id", "created_at", "id"),
-        Index("ix_report_exports_expires_at", "expires_at", postgresql_where=text("state = 30")),
+        Index("ix_report_exports_expires_at", "expires_at", postgresql_where=text("status = 30")),
         Index("ix_report_exports_created_at", "created_at"),
     )

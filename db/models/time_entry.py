@@ -55,7 +55,7 @@ class TimeEntry(Versioned, Base):
     # overlaps nothing, since its time of day is unknown. `started_at` is then midnight of that day
     # in the user's time zone, which carries no further information.
     day: Mapped[dt.date | None]
-    billable: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    is_billable: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     tags: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))
     # The tags casefolded, in the same order; filters and groups compare these.
     tag_keys: Mapped[list[str]] = mapped_column(default=list, server_default=text("'{}'"))

@@ -52,7 +52,7 @@ class Webhook(Versioned, Base):
     url: Mapped[str]
     # Kinds of events; null for all.
     events: Mapped[list[str] | None]
-    # A `TaskEventFilter` as JSON, with the schema's names.
+    # A `EventFilter` as JSON, with the schema's names.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The selection; null for the default one.
     payload: Mapped[str | None]

@@ -172,7 +172,7 @@ async def create(
     # The unique index finds a concurrent registration of the same name here.
     await work.session.flush()
     event = work.record(
-        EventKind.USER_REGISTERED, user, [("username", None, user.username)], audience=[user.id]
+        EventKind.USER_CREATED, user, [("username", None, user.username)], audience=[user.id]
     )
     event.actor_id = event.actor_id or user.id
     return user

@@ -79,12 +79,14 @@ async def delete_oneself(
 
 
 async def _heir(work: Work, user: User, heir_id: UUID) -> User:
-    path = ("transfer_to",)
+    path = ("transfer_to_id",)
     heir = await work.readable(User, heir_id, path=path)
     if heir.id == user.id:
-        raise BadInput("transferTo must be another user.", path=path)
+        raise BadInput("transferToId must be another user.", path=path)
     if not heir.is_active:
-        raise BadInput("transferTo must be an active account; this one is deactivated.", path=path)
+        raise BadInput(
+            "transferToId must be an active account; this one is deactivated.", path=path
+        )
     return heir
 
 
@@ -160,8 +162,8 @@ async def _leave_tasks(work: Work, user: User, heir: User | None) -> set[UUID]:
     )
     if heir is not None and own and not kept:
         raise BadInput(
-            "transferTo must be a user who can see your personal tasks; share the tasks first.",
-            path=("transfer_to",),
+            "transferToId must be a user who can see your personal tasks; share the tasks first.",
+            path=("transfer_to_id",),
         )
     if heir is not None and kept:
         await _hand_over(work, kept, heir)

@@ -43,7 +43,8 @@ GITHUB_URL = "https://api.github.com"
 # The kinds of events that are posted to a channel by default.
 SLACK_EVENTS = (EventKind.TASK_CREATED, EventKind.TASK_COMPLETED, EventKind.COMMENT_CREATED)
 # A channel receives only what all members of the project can see.
-_TELLABLE = ("PROJECT_", "MEMBER_", "TASK_", "COMMENT_", "ATTACHMENT_")
+_TELLABLE = ("PROJECT_", "TASK_", "COMMENT_", "ATTACHMENT_")
+_NOT_TELLABLE = "TASK_SHARE_"
 
 # The maximum length of a project's name in a message.
 _NAME = 80
@@ -116,7 +117,7 @@ class GitHubSettings:
             if not _LOGIN.fullmatch(login):
                 refuse(BadInput("login must be a GitHub login.", path=(*place, "login")))
             checked_username(username, place)
-        return {"repository": repository, "baseUrl": url, "comments": self.comments}
+        return {"repository": repository, "baseUrl": url, "hasComments": self.comments}
 
     async def kept(self, work: Work, checked: dict[str, Any]) -> dict[str, Any]:
         """The settings with their users. Raises `NotFound` for users that do not exist."""
@@ -159,7 +160,7 @@ class SlackSettings:
         if not kinds:
             refuse(BadInput("events must contain at least one kind.", path=path))
         for index, kind in enumerate(kinds):
-            if not kind.value.startswith(_TELLABLE):
+            if not kind.value.startswith(_TELLABLE) or kind.value.startswith(_NOT_TELLABLE):
                 refuse(
                     BadInput(
                         f"{kind.value} cannot be posted to a channel; use kinds of projects, "
@@ -186,7 +187,7 @@ def scopes_of(integration: Integration) -> tuple[str, ...]:
     """The scopes that an API key needs for everything the integration does."""
     settings = integration.settings
     if integration.connector is Connector.GITHUB:
-        comments = ("comments:write",) if settings["comments"] else ()
+        comments = ("comments:write",) if settings["hasComments"] else ()
         return ("tasks:write", *comments)
     told = (EVENT_SCOPES[kind] for kind in settings["events"])
     return tuple(dict.fromkeys(("events:read", "projects:read", "tasks:read", *told)))
@@ -243,7 +244,7 @@ async def connect(
     work.session.add(integration)
     await _record(
         work,
-        EventKind.INTEGRATION_CONNECTED,
+        EventKind.INTEGRATION_CREATED,
         integration,
         [("connector", None, settings.connector), ("project", None, project_id)],
     )
@@ -345,7 +346,7 @@ async def disconnect(work: Work, integration_id: UUID) -> UUID:
     same repository is connected to the project later.
     """
     integration = await work.deletable(Integration, integration_id)
-    await _record(work, EventKind.INTEGRATION_DISCONNECTED, integration)
+    await _record(work, EventKind.INTEGRATION_DELETED, integration)
     await work.session.flush()
     await work.session.execute(delete_rows(Integration).where(Integration.id == integration.id))
     return integration_id
@@ -467,7 +468,7 @@ async def _record(
     work: Work, kind: EventKind, integration: Integration, changes: Sequence[Any] = ()
 ) -> None:
     event = work.record(kind, integration, changes, audience=[integration.user_id])
-    switched = kind is EventKind.INTEGRATION_CONNECTED or any(
+    switched = kind is EventKind.INTEGRATION_CREATED or any(
         change[0] == "status" for change in changes
     )
     if switched and integration.status is IntegrationStatus.ACTIVE:

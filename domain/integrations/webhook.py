@@ -253,13 +253,13 @@ async def retry(work: Work, delivery_id: UUID) -> UUID:
 async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Webhook:
     """Send the events of a period again: those that were sent and those that were missed."""
     with collecting():
-        rules.moment(start, ("from",))
-        rules.moment(end, ("to",))
+        rules.moment(start, ("after",))
+        rules.moment(end, ("before",))
     if start >= end:
-        refuse(BadInput("`from` must be before `to`.", path=("from",)))
+        refuse(BadInput("`after` must be before `before`.", path=("after",)))
     elif start < work.now - webhook_delivery.KEPT:
         days = webhook_delivery.KEPT.days
-        refuse(BadInput(f"`from` must be within the last {days} days.", path=("from",)))
+        refuse(BadInput(f"`after` must be within the last {days} days.", path=("after",)))
     webhook = await work.editable(Webhook, webhook_id)
     _demand_active(webhook)
     payload = {"webhook": webhook.id, "from": start, "to": min(end, work.now)}

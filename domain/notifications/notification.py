@@ -85,7 +85,7 @@ def chosen_of(preferences: NotificationPreferences | None, kind: NotificationKin
 def chosen(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
     """The channels through which a user receives a kind."""
     ways = chosen_of(preferences, kind)
-    if preferences is not None and not preferences.email_enabled:
+    if preferences is not None and not preferences.is_email_enabled:
         ways.discard(Channel.EMAIL)
     return ways
 
@@ -239,15 +239,15 @@ async def mark_all_read(work: Work, *, until: dt.datetime | None = None) -> int:
 async def update_preferences(
     work: Work,
     *,
-    email_enabled: bool | None = None,
+    is_email_enabled: bool | None = None,
     choices: Mapping[NotificationKind, Mapping[Channel, bool]] | None = None,
     if_version: int | None = None,
 ) -> NotificationPreferences:
     """Change the viewer's choices; omitted ones stay unchanged."""
     preferences = await _own(work, work.viewer.require())
     values: dict[str, Any] = {}
-    if email_enabled is not None:
-        values["email_enabled"] = email_enabled
+    if is_email_enabled is not None:
+        values["is_email_enabled"] = is_email_enabled
     merged = {kind: dict(ways) for kind, ways in preferences.choices.items()}
     for kind, ways in (choices or {}).items():
         named = {way.value: on for way, on in ways.items()}
@@ -261,7 +261,7 @@ async def stop_mail(work: Work, user_id: UUID, kinds: Collection[NotificationKin
     """Stop mail of these kinds, or all mail if None; used by unsubscribe links."""
     preferences = await _own(work, user_id)
     if kinds is None:
-        await _change(work, preferences, {"email_enabled": False}, None)
+        await _change(work, preferences, {"is_email_enabled": False}, None)
         return
     merged = {kind: dict(ways) for kind, ways in preferences.choices.items()}
     for kind in kinds:
@@ -285,7 +285,7 @@ def _differing(choices: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str,
 async def _own(work: Work, user_id: UUID) -> NotificationPreferences:
     """The row, locked. It is created with version 0 if it does not exist."""
     first = insert(NotificationPreferences).values(
-        id=user_id, created_at=work.now, updated_at=work.now, version=0, email_enabled=True
+        id=user_id, created_at=work.now, updated_at=work.now, version=0, is_email_enabled=True
     )
     await work.session.execute(first.on_conflict_do_nothing())
     return await work.session.get_one(

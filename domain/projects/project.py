@@ -60,7 +60,7 @@ RULES: Mapping[str, rules.Rule] = {
     "key": _checked_key,
     "color": rules.color,
     "time_locked_before": _a_day,
-    "allow_overlaps": rules.not_null,
+    "is_overlap_allowed": rules.not_null,
 }
 # What an update may name.
 CHANGEABLE = frozenset(RULES)
@@ -183,7 +183,7 @@ async def add_member(
     member = _add_member(work, project.id, user.id, role)
     _membership_changed(work, project)
     work.record(
-        EventKind.MEMBER_ADDED,
+        EventKind.PROJECT_MEMBER_ADDED,
         member,
         [("user", None, user.id), ("role", None, role)],
         project_id=project.id,
@@ -206,7 +206,7 @@ async def update_member(
     if changed:
         _membership_changed(work, project)
         work.record(
-            EventKind.MEMBER_UPDATED,
+            EventKind.PROJECT_MEMBER_UPDATED,
             member,
             changed,
             project_id=member.project_id,
@@ -231,7 +231,7 @@ async def remove_member(work: Work, member_id: UUID) -> Project:
     _membership_changed(work, project)
     await _unassign(work, member)
     work.record(
-        EventKind.MEMBER_REMOVED,
+        EventKind.PROJECT_MEMBER_REMOVED,
         member,
         [("user", member.user_id, None), ("role", member.role, None)],
         project_id=member.project_id,
@@ -290,7 +290,7 @@ async def transfer(work: Work, project_id: UUID, user_id: UUID, if_version: int 
 
 
 def demand_open(project: Any, path: rules.Path = ("id",)) -> None:
-    """Raise `ARCHIVED` if the project is read-only."""
+    """Raise `PROJECT_ARCHIVED` if the project is read-only."""
     if project.archived_at is not None:
         raise archived(path)
 

@@ -83,7 +83,7 @@ def _check_size(files: Files, size: int) -> None:
     try:
         files.check_size(size)
     except Failure as failure:
-        failure.path = ("size",)
+        failure.path = ("byte_size",)
         raise
 
 
@@ -122,7 +122,7 @@ async def _keep(files: Files, file: StoredFile, upload: Upload) -> Kept:
     if upload.size != file.size and not upload.too_large:
         raise BadInput(
             f"The upload was started for {file.size:,} bytes; {upload.size:,} were sent.",
-            path=("size",),
+            path=("byte_size",),
         )
     upload.filename = file.filename or ""
     name, kind = await files.inspect(upload)

@@ -34,7 +34,7 @@ class NewReminder:
     project_id: UUID | None = None
     message: str | None = None
     channels: Sequence[ReminderChannel] = (ReminderChannel.IN_APP,)
-    enabled: bool = True
+    is_enabled: bool = True
     id: UUID | None = None
 
 
@@ -50,7 +50,7 @@ def _channels(channels: Sequence[ReminderChannel] | None, path: rules.Path) -> l
 RULES: Mapping[str, rules.Rule] = {
     "message": partial(rules.optional_text, most=500, multiline=True),
     "channels": _channels,
-    "enabled": rules.not_null,
+    "is_enabled": rules.not_null,
 }
 # What an update may name.
 CHANGEABLE = frozenset({*RULES, "rule"})
@@ -86,7 +86,7 @@ async def create(work: Work, new: NewReminder) -> Reminder:
         kind=rule.kind,
         rule=schedule.to_json(rule),
         next_run_at=schedule.next_run(rule, work.now, anchor_of(rule, task))
-        if new.enabled
+        if new.is_enabled
         else None,
         created_at=work.now,
         updated_at=work.now,
@@ -101,17 +101,17 @@ async def create(work: Work, new: NewReminder) -> Reminder:
 async def update(
     work: Work, reminder_id: UUID, changes: Mapping[str, Any], if_version: int | None
 ) -> Reminder:
-    """Change the rule, message, channels or `enabled` of the viewer's own reminder.
+    """Change the rule, message, channels or `is_enabled` of the viewer's own reminder.
 
     To turn it on, its target must be visible. A new rule applies from now on.
     """
     values = _checked_changes(work, changes)
     reminder = await work.editable(Reminder, reminder_id)
     _demand_fitting(reminder, values, changes.get("rule"))
-    enabled = values.get("enabled", reminder.enabled)
+    enabled = values.get("is_enabled", reminder.is_enabled)
     if not enabled:
         values["next_run_at"] = None
-    elif "rule" in values or enabled != reminder.enabled:
+    elif "rule" in values or enabled != reminder.is_enabled:
         task = await _target(work, reminder.task_id, reminder.project_id, path=("id",))
         rule = rule_of(reminder) if "rule" not in values else checked(changes["rule"])
         values["next_run_at"] = schedule.next_run(rule, work.now, anchor_of(rule, task))

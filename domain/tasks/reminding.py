@@ -167,7 +167,7 @@ def _notices(work: Work, reminder: Reminder, project: Project | None) -> list[No
 
 
 def _turn_off(work: Work, reminder: Reminder) -> None:
-    values = {"enabled": False, "disabled_reason": LOST, "next_run_at": None}
+    values = {"is_enabled": False, "disabled_reason": LOST, "next_run_at": None}
     changed = work.apply(reminder, values, ignore=("next_run_at",))
     record(work, EventKind.REMINDER_UPDATED, reminder, changed)
 
@@ -187,7 +187,7 @@ async def follow_tasks(work: Work, changed: Mapping[UUID, dt.datetime]) -> None:
             .where(
                 Reminder.task_id.in_(changed),
                 Reminder.kind.in_(list(schedule.Anchor)),
-                Reminder.enabled,
+                Reminder.is_enabled,
             )
             .order_by(Reminder.id)
             .with_for_update()

@@ -60,7 +60,7 @@ async def create(
     await _end_in_time(work, share)
     if share.expires_at is not None:
         changes.append(("expires_at", None, share.expires_at))
-    _record(work, EventKind.SHARE_CREATED, share, task, changes)
+    _record(work, EventKind.TASK_SHARE_CREATED, share, task, changes)
     await work.session.flush()
     return share
 
@@ -78,7 +78,7 @@ async def update(
         changed = work.apply(share, values, if_version=if_version, ref="share")
     if changed:
         await _end_in_time(work, share)
-        _record(work, EventKind.SHARE_UPDATED, share, task, changed)
+        _record(work, EventKind.TASK_SHARE_UPDATED, share, task, changed)
         await work.session.flush()
     return share
 
@@ -90,7 +90,7 @@ async def delete(work: Work, share_id: UUID) -> Task:
     async with rights_change.guarded(work, [task.id]):
         await work.session.delete(share)
         changes = [("user", share.user_id, None), ("permission", share.permission, None)]
-        _record(work, EventKind.SHARE_DELETED, share, task, changes)
+        _record(work, EventKind.TASK_SHARE_DELETED, share, task, changes)
     return task
 
 
@@ -130,7 +130,7 @@ async def _end_in_time(work: Work, share: TaskShare) -> None:
 
 
 async def demand_open_task(work: Work, task: Task, path: rules.Path) -> None:
-    """Raise `ARCHIVED` if the task's project is read-only."""
+    """Raise `PROJECT_ARCHIVED` if the task's project is read-only."""
     if task.project_id is not None:
         demand_open(await work.session.get_one(Project, task.project_id), path)
 

@@ -59,7 +59,7 @@ async def create(
     await locks.lock_owner(work)
     unfinished = await work.session.scalar(
         select(func.count()).where(
-            ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING
+            ReportExport.user_id == user_id, ReportExport.status <= ExportState.RUNNING
         )
     )
     if unfinished is not None and unfinished >= MAX_UNFINISHED:
@@ -77,14 +77,14 @@ async def create(
         week_start=week_start,
         format=format_,
         bom=bom,
-        state=ExportState.QUEUED,
+        status=ExportState.QUEUED,
         progress=0,
         created_at=work.now,
         updated_at=work.now,
     )
     work.session.add(export)
     await work.session.flush()
-    _record(work, export, [("state", None, export.state)])
+    _record(work, export, [("status", None, export.status)])
     await work.enqueue(JOB, {"export_id": export.id})
     await work.session.flush()
     return export
@@ -93,9 +93,9 @@ async def create(
 async def cancel(work: Work, export_id: UUID, if_version: int | None) -> ReportExport:
     """Cancel an export that is not finished. One that is over stays unchanged."""
     export = await work.permitted(ReportExport, export_id, access.edit, "cancel")
-    work.check_version(export, if_version, fields=["state"], ref="report_export")
-    if not export.state.is_over:
-        _change(work, export, {"state": ExportState.CANCELLED, "finished_at": work.now})
+    work.check_version(export, if_version, fields=["status"], ref="report_export")
+    if not export.status.is_over:
+        _change(work, export, {"status": ExportState.CANCELLED, "finished_at": work.now})
         await work.session.flush()
     return export
 
@@ -110,7 +110,7 @@ async def advance(work: Work, export_id: UUID, progress: int) -> bool:
     export = await _unfinished(work, export_id)
     if export is None:
         return False
-    _change(work, export, {"state": ExportState.RUNNING, "progress": progress})
+    _change(work, export, {"status": ExportState.RUNNING, "progress": progress})
     await work.session.flush()
     return True
 
@@ -140,10 +140,10 @@ async def finish(work: Work, export_id: UUID, file_id: UUID, size: int, rights: 
         work,
         export,
         {
-            "state": ExportState.DONE,
+            "status": ExportState.DONE,
             "progress": 100,
             "file_id": file_id,
-            "size": size,
+            "byte_size": size,
             "finished_at": work.now,
             "expires_at": file.expires_at,
             **{name: sorted(getattr(rights, name)) for name in _RIGHTS},
@@ -159,7 +159,7 @@ async def fail(work: Work, export_id: UUID, reason: str) -> None:
         _change(
             work,
             export,
-            {"state": ExportState.FAILED, "reason": reason, "finished_at": work.now},
+            {"status": ExportState.FAILED, "failure_reason": reason, "finished_at": work.now},
         )
         await work.session.flush()
 
@@ -171,14 +171,14 @@ async def sweep(work: Work) -> int:
     """
     expired = await work.session.scalars(
         select(ReportExport)
-        .where(ReportExport.state == ExportState.DONE, ReportExport.expires_at <= work.now)
+        .where(ReportExport.status == ExportState.DONE, ReportExport.expires_at <= work.now)
         .order_by(ReportExport.id)
         .limit(_CHUNK_SIZE)
         .with_for_update(skip_locked=True)
     )
     count = 0
     for export in expired:
-        _change(work, export, {"state": ExportState.EXPIRED})
+        _change(work, export, {"status": ExportState.EXPIRED})
         count += 1
     old = select(ReportExport.id).where(ReportExport.created_at <= work.now - REMEMBERED)
     gone = await work.session.scalars(
@@ -196,8 +196,8 @@ async def give_up_all(work: Work, user_id: UUID) -> None:
     """Cancel the unfinished exports of a user whose account is deleted."""
     await work.session.execute(
         update(ReportExport)
-        .where(ReportExport.user_id == user_id, ReportExport.state <= ExportState.RUNNING)
-        .values(state=ExportState.CANCELLED, finished_at=work.now)
+        .where(ReportExport.user_id == user_id, ReportExport.status <= ExportState.RUNNING)
+        .values(status=ExportState.CANCELLED, finished_at=work.now)
     )
 
 
@@ -205,7 +205,7 @@ async def _unfinished(work: Work, export_id: UUID) -> ReportExport | None:
     export = await work.session.get(
         ReportExport, export_id, with_for_update=True, populate_existing=True
     )
-    return None if export is None or export.state.is_over else export
+    return None if export is None or export.status.is_over else export
 
 
 def _change(work: Work, export: ReportExport, values: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ def _cells(entry: Line, id_of: Callable[[str, UUID], str]) -> tuple[str, ...]:
         entry.task or "",
         entry.user,
         entry.description or "",
-        "true" if entry.billable else "false",
+        "true" if entry.is_billable else "false",
         ";".join(re.sub(r"([;\\])", r"\\\1", tag) for tag in entry.tags),
         "" if entry.whole_starts is None else entry.whole_starts.isoformat(),
         "" if entry.whole_ends is None else entry.whole_ends.isoformat(),

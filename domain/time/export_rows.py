@@ -53,7 +53,7 @@ class Line:
     whole_ends: dt.datetime | None
     day: dt.date | None
     seconds: int
-    billable: bool
+    is_billable: bool
     tags: list[str]
     description: str | None
     user: str
@@ -110,7 +110,7 @@ class Days:
             whole_ends=row.ended_at.astimezone(self.zone) if is_cut and not is_running else None,
             day=row.day,
             seconds=int((until - starts).total_seconds()),
-            billable=row.billable,
+            is_billable=row.is_billable,
             tags=row.tags,
             description=row.description,
             user=row.username,
@@ -139,7 +139,7 @@ def statement(
         _ENTRY.ended_at,
         _ENTRY.day,
         func.greatest(ends(_ENTRY), _ENTRY.started_at, type_=DateTime(True)).label("until"),
-        _ENTRY.billable,
+        _ENTRY.is_billable,
         _ENTRY.tags,
         _ENTRY.description,
         func.coalesce(_USER.full_name, _USER.username).label("full_name"),

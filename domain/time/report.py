@@ -85,7 +85,7 @@ _KEYS = {
     GroupBy.DAY: "day",
     GroupBy.WEEK: "week",
     GroupBy.MONTH: "month",
-    GroupBy.BILLABLE: "billable",
+    GroupBy.BILLABLE: "is_billable",
 }
 
 
@@ -193,7 +193,7 @@ def _sum(label: str, columns: Mapping[str, Any], tag_no: Any) -> Any:
     }
     wanted = [conditions[word]() for word in words]
     if what == "billed":
-        wanted.append(columns["billable"])
+        wanted.append(columns["is_billable"])
     total: Any = func.count() if what == "count" else func.sum(columns["seconds"])
     if wanted:
         total = total.filter(and_(*wanted))
@@ -212,7 +212,7 @@ def _chosen(shape: Shape, where: Callable[[Any], Sequence[ColumnElement[bool]]])
         for by in (GroupBy.PROJECT, GroupBy.TASK, GroupBy.USER)
         if by in shape.group_by
     ]
-    query = select(*keys, entry.billable, *by_tag).where(*where(entry))
+    query = select(*keys, entry.is_billable, *by_tag).where(*where(entry))
     # A day of any zone is within one day of the same day in UTC. This coarse limit uses an index;
     # the slices cut exactly.
     if shape.has_first:

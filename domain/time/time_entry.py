@@ -67,7 +67,7 @@ class Place:
     @property
     def strict(self) -> bool:
         """Whether entries here must not overlap others of the same user."""
-        return self.project is not None and not self.project.allow_overlaps
+        return self.project is not None and not self.project.is_overlap_allowed
 
     @property
     def values(self) -> dict[str, Any]:
@@ -180,14 +180,14 @@ async def update_entry(
     changes: Mapping[str, Any],
     if_version: int | None,
     *,
-    force: bool = False,
+    allow_over_24_hours: bool = False,
 ) -> TimeEntry:
     """Change one of the viewer's entries. Setting the end of a running one stops the timer."""
     values = checked_words(changes)
     demand_good_times(changes)
     entry, place = await _own(work, entry_id, "change")
     if changes.keys() & set(TIMES):
-        values |= changed_span(work, entry, changes, force=force).values
+        values |= changed_span(work, entry, changes, allow_over_24_hours=allow_over_24_hours).values
     if "project_id" in changes or "task_id" in changes:
         place = await _moved(work, entry, changes)
         values |= place.values
@@ -362,7 +362,7 @@ async def _clashes(
     def other(entry: Any) -> list[ColumnElement[bool]]:
         project = aliased(Project)
         forbids = select(project.id).where(
-            project.id == entry.project_id, not_(project.allow_overlaps)
+            project.id == entry.project_id, not_(project.is_overlap_allowed)
         )
         return [
             entry.user_id == work.viewer.require(),
@@ -409,7 +409,7 @@ def _overlap() -> Failure:
         "The entry overlaps another one of yours, and the project of one of the two does not "
         "allow overlaps. Change startedAt or the duration.",
         path=("started_at",),
-        code=ErrorCode.OVERLAP,
+        code=ErrorCode.TIME_OVERLAP,
     )
 
 

@@ -56,9 +56,9 @@ async def take_along(
 ) -> None:
     """Move the entries of a moved task and its subtasks from `origin` to the task's project.
 
-    `locked_for` is what `lock` returned. Raises `LOCKED` if an entry is in a locked period of
-    either project, and `OVERLAP` if it would overlap another one of its user and the new project
-    does not allow that.
+    `locked_for` is what `lock` returned. Raises `TIME_LOCKED` if an entry is in a locked period of
+    either project, and `TIME_OVERLAP` if it would overlap another one of its user and the new
+    project does not allow that.
     """
     if not await _people(work, task.id) <= set(locked_for):
         raise Conflict(
@@ -83,7 +83,7 @@ async def take_along(
     for project in projects:
         for entry, zone in entries:
             _demand_unlocked(project, entry, zone)
-        if project.id == task.project_id and not project.allow_overlaps:
+        if project.id == task.project_id and not project.is_overlap_allowed:
             await _demand_apart(work, [entry.id for entry, _ in entries])
     for entry, _ in entries:
         changes = work.apply(entry, {"project_id": task.project_id})
@@ -116,7 +116,7 @@ def _demand_unlocked(project: Project, entry: TimeEntry, zone: str) -> None:
             "the task has earlier time entries. Pass `timeEntries: KEEP` to leave its entries "
             "where they are.",
             path=_PATH,
-            code=ErrorCode.LOCKED,
+            code=ErrorCode.TIME_LOCKED,
         )
 
 
@@ -134,5 +134,5 @@ async def _demand_apart(work: Work, ids: Collection[UUID]) -> None:
             "project does not allow. Pass `timeEntries: KEEP` to leave the task's entries where "
             "they are.",
             path=_PATH,
-            code=ErrorCode.OVERLAP,
+            code=ErrorCode.TIME_OVERLAP,
         )

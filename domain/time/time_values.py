@@ -21,7 +21,7 @@ from errors import BadInput, ErrorCode, Failure, check, collecting
 from events.kinds import EventKind
 
 LONGEST = dt.timedelta(hours=24)
-# The limit with `force`; longer entries are typing errors.
+# The limit with `allowOver24Hours`; longer entries are typing errors.
 LONGEST_FORCED = dt.timedelta(days=366)
 _MOST_SECONDS = int(LONGEST_FORCED.total_seconds())
 # Placeholder for an invalid time until the error is reported.
@@ -44,16 +44,16 @@ class NewTimeEntry:
     ended_at: dt.datetime | None = None
     duration_seconds: int | None = None
     day: dt.date | None = None
-    billable: bool = False
+    is_billable: bool = False
     tags: Sequence[str] = field(default_factory=tuple)
     id: UUID | None = None
-    force: bool = False
+    allow_over_24_hours: bool = False
 
 
 # How each of an entry's words is checked.
 WORDS: Mapping[str, rules.Rule] = {
     "description": partial(rules.optional_text, most=500),
-    "billable": rules.not_null,
+    "is_billable": rules.not_null,
     "tags": lambda value, path: rules.tags(value or (), path),
 }
 _PLACE = ("project_id", "task_id")
@@ -62,7 +62,7 @@ CHANGEABLE = frozenset({*WORDS, *TIMES, *_PLACE})
 # What a timer is started with.
 STARTABLE = frozenset({*WORDS, *_PLACE})
 
-rules.demand_all_used(NewTimeEntry, WORDS, (*TIMES, *_PLACE, "id", "force"))
+rules.demand_all_used(NewTimeEntry, WORDS, (*TIMES, *_PLACE, "id", "allow_over_24_hours"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,11 @@ def new_span(work: Work, new: NewTimeEntry) -> Span:
             raise BadInput("Provide either day or startedAt and endedAt, not both.", path=("day",))
         if new.duration_seconds is None:
             raise BadInput("durationSeconds is required with day.", path=("duration_seconds",))
-        return _checked(work, _on_day(work, new.day, new.duration_seconds), force=new.force)
+        return _checked(
+            work,
+            _on_day(work, new.day, new.duration_seconds),
+            allow_over_24_hours=new.allow_over_24_hours,
+        )
     if new.started_at is None:
         raise BadInput("Provide startedAt or day.", path=("started_at",))
     if (new.ended_at is None) == (new.duration_seconds is None):
@@ -115,7 +119,7 @@ def new_span(work: Work, new: NewTimeEntry) -> Span:
     with collecting():
         started = _moment(new.started_at, "started_at")
         ended = _end(started, new.ended_at, new.duration_seconds)
-    return _checked(work, Span(started, ended), force=new.force)
+    return _checked(work, Span(started, ended), allow_over_24_hours=new.allow_over_24_hours)
 
 
 def demand_good_times(changes: Mapping[str, Any]) -> None:
@@ -139,7 +143,9 @@ def _not_cleared(value: T | None, name: str) -> T:
     return value
 
 
-def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, force: bool) -> Span:
+def changed_span(
+    work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, allow_over_24_hours: bool
+) -> Span:
     """The span of an entry after changes; omitted values stay unchanged.
 
     A start alone keeps the end. A day keeps the duration.
@@ -158,7 +164,7 @@ def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, fo
         if duration is None and kept is None:
             raise BadInput("durationSeconds is required with day.", path=("duration_seconds",))
         length = duration if duration is not None else int(kept.total_seconds()) if kept else 0
-        return _checked(work, _on_day(work, day, length), force=force)
+        return _checked(work, _on_day(work, day, length), allow_over_24_hours=allow_over_24_hours)
     if entry.day is not None and "started_at" not in changes:
         raise BadInput(
             "To turn an entry with a day into one with a start and an end, provide startedAt.",
@@ -172,7 +178,7 @@ def changed_span(work: Work, entry: TimeEntry, changes: Mapping[str, Any], *, fo
         ended = _end(started, changes.get("ended_at"), duration)
     elif entry.day is not None and kept is not None:
         ended = started + kept
-    return _checked(work, Span(started, ended), force=force)
+    return _checked(work, Span(started, ended), allow_over_24_hours=allow_over_24_hours)
 
 
 @check(_ANY)
@@ -206,7 +212,7 @@ def _on_day(work: Work, day: dt.date, seconds: int) -> Span:
     return Span(started, started + length, day)
 
 
-def _checked(work: Work, span: Span, *, force: bool) -> Span:
+def _checked(work: Work, span: Span, *, allow_over_24_hours: bool) -> Span:
     end = whole_second(work.now) if span.ended_at is None else span.ended_at
     if end < span.started_at:
         late = span.ended_at is None
@@ -222,16 +228,17 @@ def _checked(work: Work, span: Span, *, force: bool) -> Span:
     if length > LONGEST_FORCED:
         raise BadInput("An entry can last at most 366 days.", path=("ended_at",))
     # A forgotten timer can run for any length of time, until its user sets the end.
-    if length > LONGEST and span.ended_at is not None and not force:
+    if length > LONGEST and span.ended_at is not None and not allow_over_24_hours:
         raise BadInput(
-            "The entry lasts more than 24 hours; pass `force: true` if this is intended.",
-            path=("force",),
+            "The entry lasts more than 24 hours; pass `allowOver24Hours: true` if this is "
+            "intended.",
+            path=("allow_over_24_hours",),
         )
     return span
 
 
 def checked_words(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns for description, billable and tags, if given."""
+    """The columns for description, is_billable and tags, if given."""
     values = rules.checked(WORDS, changes)
     if "tags" in values:
         values["tag_keys"] = [rules.tag_key(tag) for tag in values["tags"]]
@@ -246,7 +253,8 @@ def demand_unlocked(
     place: rules.Path = ("id",),
     time: rules.Path = (),
 ) -> None:
-    """Raise `ARCHIVED` or `LOCKED` if the project or the period is closed to the viewer's changes.
+    """Raise `PROJECT_ARCHIVED` or `TIME_LOCKED` if the project or the period is closed to the
+    viewer's changes.
 
     `place`, `time`: the paths of these errors; `time` defaults to the field with the entry's start.
     """
@@ -259,7 +267,7 @@ def demand_unlocked(
             f"Time before {before.isoformat()} is locked in this project; its owner and admins "
             "can change timeLockedBefore.",
             path=time or ("day" if span.day else "started_at",),
-            code=ErrorCode.LOCKED,
+            code=ErrorCode.TIME_LOCKED,
         )
 
 

@@ -29,9 +29,9 @@ async def start(
 ) -> TimeEntry:
     """Start a timer, or return the running one if every given value is equal to its own.
 
-    `given`: any of project_id, task_id, description, billable and tags.
+    `given`: any of project_id, task_id, description, is_billable and tags.
     """
-    words = checked_words({"description": None, "billable": False, "tags": (), **given})
+    words = checked_words({"description": None, "is_billable": False, "tags": (), **given})
     await lock(work)
     project_id, task_id = given.get("project_id"), given.get("task_id")
     place = (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)

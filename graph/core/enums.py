@@ -56,6 +56,7 @@ described_enum(
         Role.ADMIN: "Can edit the project, manage its members and delete tasks.",
         Role.OWNER: "Can delete and transfer the project. Each project has one owner.",
     },
+    name="ProjectRole",
 )
 
 described_enum(
@@ -65,6 +66,7 @@ described_enum(
         Permission.VIEW: "Can see the task and its subtasks, and comment.",
         Permission.EDIT: "Can also edit the task and its subtasks.",
     },
+    name="TaskSharePermission",
 )
 
 described_enum(
@@ -93,13 +95,16 @@ described_enum(
 
 described_enum(
     JobState,
-    "The state of a background job.",
+    "The status of a background job.",
     {
         JobState.WAITING: "The job waits for its scheduled time, or for another attempt.",
         JobState.RUNNING: "A worker is running the job.",
         JobState.DONE: "The job completed less than a day ago.",
-        JobState.FAILED: "The job failed permanently and is kept for inspection; see `jobRetry`.",
+        JobState.FAILED: (
+            "The job failed permanently and is kept for inspection; see `adminJobRetry`."
+        ),
     },
+    name="JobStatus",
 )
 
 described_enum(
@@ -110,6 +115,7 @@ described_enum(
         Platform.IOS: "iOS or iPadOS.",
         Platform.WEB: "A web browser.",
     },
+    name="DevicePlatform",
 )
 
 described_enum(
@@ -123,14 +129,14 @@ described_enum(
 
 described_enum(
     DeliveryState,
-    "The state of a webhook delivery.",
+    "The status of a webhook delivery.",
     {
         DeliveryState.PENDING: "The delivery waits for its first attempt, or for another one.",
         DeliveryState.DELIVERED: "The receiver responded with a status from 200 to 299.",
         DeliveryState.FAILED: "All attempts failed, and none follows.",
-        DeliveryState.SKIPPED: "Nothing was sent; `error` says why.",
+        DeliveryState.SKIPPED: "Nothing was sent; `failureReason` says why.",
     },
-    name="WebhookDeliveryState",
+    name="WebhookDeliveryStatus",
 )
 
 described_enum(
@@ -171,6 +177,7 @@ described_enum(
             "webhook of Slack or of a service that accepts the same messages."
         ),
     },
+    name="IntegrationKind",
 )
 
 described_enum(
@@ -180,7 +187,7 @@ described_enum(
         IntegrationStatus.ACTIVE: "The integration is running.",
         IntegrationStatus.PAUSED: "You paused the integration.",
         IntegrationStatus.FAILED: (
-            "The integration needs a change to continue; `lastError` says which."
+            "The integration needs a change to continue; `failureReason` says which."
         ),
     },
 )

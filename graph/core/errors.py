@@ -28,7 +28,7 @@ class UserError:
         "the error is not about a single value."
     )
     message: str = attribute("What went wrong and what to do, for users.")
-    fields: list[str] | None = attribute(
+    conflicting_fields: list[str] | None = attribute(
         "On `CONFLICT`, the fields whose current value differs from the one you sent. Otherwise "
         "null."
     )
@@ -53,7 +53,9 @@ def user_errors(failures: Iterable[Failure], docs_url: str) -> list[UserError]:
             code=failure.code,
             path=public_path(failure),
             message=failure.message,
-            fields=None if failure.fields is None else [camel(name) for name in failure.fields],
+            conflicting_fields=None
+            if failure.fields is None
+            else [camel(name) for name in failure.fields],
             docs_url=f"{docs_url}#{failure.code.value}",
         )
         for failure in failures

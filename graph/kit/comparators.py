@@ -196,7 +196,7 @@ class TaskPriorityFilter:
 
 
 @strawberry.input(description="Compares roles. Their order is VIEWER to OWNER.")
-class RoleFilter:
+class ProjectRoleFilter:
     """Comparators of `Role`."""
 
     eq: Role | None = optional(_EQ)
@@ -208,7 +208,7 @@ class RoleFilter:
 
 
 @strawberry.input(description="Compares permissions.")
-class PermissionFilter:
+class TaskSharePermissionFilter:
     """Comparators of `Permission`."""
 
     eq: Permission | None = optional(_EQ)

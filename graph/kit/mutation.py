@@ -125,7 +125,7 @@ class PayloadValue:
 
 
 @strawberry.interface(description="The result of a mutation.")
-class Payload:
+class MutationPayload:
     """Fields that all payloads have."""
 
     errors: list[UserError] = derived(

@@ -48,7 +48,7 @@ Path = tuple[str | int, ...]
 MAX_KEYS = 5
 
 
-class OrderDirection(Enum):
+class SortOrder(Enum):
     """Ascending or descending."""
 
     ASC = "ASC"
@@ -63,11 +63,11 @@ class NullsOrder(Enum):
 
 
 described_enum(
-    OrderDirection,
+    SortOrder,
     "The direction of an ordering.",
     {
-        OrderDirection.ASC: "Ascending: smallest first.",
-        OrderDirection.DESC: "Descending: largest first.",
+        SortOrder.ASC: "Ascending: smallest first.",
+        SortOrder.DESC: "Descending: largest first.",
     },
 )
 described_enum(
@@ -86,8 +86,8 @@ described_enum(
 class OrderBy:
     """Direction and position of nulls."""
 
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC, description="Ascending or descending."
+    direction: SortOrder = strawberry.field(
+        default=SortOrder.ASC, description="Ascending or descending."
     )
     nulls: NullsOrder = strawberry.field(
         default=NullsOrder.LAST, description="Where items without a value are placed."
@@ -374,7 +374,7 @@ def _key(item: Any, path: Path) -> Key:
         if "source" in field.metadata:
             return Key(
                 field.metadata["source"],
-                descending=value.direction is OrderDirection.DESC,
+                descending=value.direction is SortOrder.DESC,
                 nulls_first=value.nulls is NullsOrder.FIRST,
             )
         inner = _key(value, (*path, field.python_name))

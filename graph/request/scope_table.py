@@ -47,7 +47,6 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
     "report": ("time:read",),
     "user": ("people:read",),
     "activity": ("events:read",),
-    "changes": ("events:read",),
     "event": ("events:read",),
     "notification": ("notifications:read",),
     "unreadNotification": ("notifications:read",),
@@ -56,8 +55,7 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
     "webhook": ("webhooks:read",),
     "integration": ("integrations:read",),
     "admin": ("admin:read",),
-    "audit": ("admin:read", "events:read"),
-    "job": ("admin:read",),
+    "adminAudit": ("admin:read", "events:read"),
 }
 _MUTATIONS: Final[Mapping[str, Scopes]] = {
     "task": ("tasks:write",),
@@ -67,7 +65,7 @@ _MUTATIONS: Final[Mapping[str, Scopes]] = {
     "time": ("time:write",),
     "timer": ("time:write",),
     # The file names projects and tasks.
-    "timeReportExport": ("time:write", "projects:read", "tasks:read"),
+    "reportExportCreate": ("time:write", "projects:read", "tasks:read"),
     "report": ("time:write",),
     "notification": ("notifications:write",),
     "reminder": ("reminders:write",),
@@ -75,16 +73,11 @@ _MUTATIONS: Final[Mapping[str, Scopes]] = {
     # `graph.types.integrations.webhook` and `graph.types.integrations.integration`.
     "webhook": ("webhooks:write",),
     "integration": ("integrations:write",),
-    "job": ("admin:write",),
-    "userUpdate": ("admin:write",),
-    "userActivate": ("admin:write",),
-    "userDeactivate": ("admin:write",),
-    "userSessionsRevoke": ("admin:write",),
+    "admin": ("admin:write",),
     "userRegister": (SESSION,),
-    "userDelete": (SESSION,),
+    "account": (SESSION,),
     "session": (SESSION,),
     "streamToken": (SESSION,),
-    "profile": (SESSION,),
     "password": (SESSION,),
     "email": (SESSION,),
     "avatar": (SESSION,),
@@ -110,26 +103,26 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
-        "Task TaskShare Tag SubtaskProgress TaskStats StatusCount PriorityCount TagCount "
+        "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
         "TaskBulkResult TaskBulkDeleteResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",
     "files:read": "Attachment AttachmentUploadTarget",
     "time:read": (
-        "TimeEntry TimerChange TimeReport TimeReportGroup ReportExport ReportExportProgress "
+        "TimeEntry TimerEvent TimeReport TimeReportGroup ReportExport ReportExportEvent "
         "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice"
     ),
     "people:read": "User",
     "events:read": (
-        "TaskEvent EventConnection EventEdge FieldChange ActivityConnection ActivityEdge "
-        "ActivityFilter ActivityStats ActivityCount ResourceCount"
+        "Event EventConnection EventEdge FieldChange ActivityConnection ActivityEdge "
+        "ActivityFilter EventStats EventKindCount EventSubjectTypeCount"
     ),
     "notifications:read": (
-        "Notification NotificationReceived NotificationPreferences NotificationChannels"
+        "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders:read": (
-        "Reminder ReminderRule ReminderOffset ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks:read": "Webhook WebhookDelivery",
@@ -139,15 +132,15 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 # Declared by the field that they appear at.
 _NEUTRAL: Final = (
-    "Node Payload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
+    "Node MutationPayload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
     # Their subjects are declared by their own types.
     "EventSubject SearchSubject "
     # Filters and orderings by what everyone sees of a user.
     "UserFilter UserOrder OrderBy "
     # Comparators are declared by the field that they appear at.
-    "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStateFilter "
-    "NotificationKindFilter PermissionFilter ReminderRuleKindFilter RoleFilter StringFilter "
-    "TagListFilter TaskPriorityFilter TaskStatusFilter WebhookDeliveryStateFilter"
+    "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStatusFilter "
+    "NotificationKindFilter ProjectRoleFilter ReminderRuleKindFilter StringFilter TagListFilter "
+    "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter"
 )
 TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
@@ -160,20 +153,20 @@ TYPES: Final[Mapping[str, Scopes]] = {
 
 FIELDS: Final[Mapping[str, Scopes]] = {
     # Fields that need more than their type.
-    "Task.key": ("projects:read",),
+    "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),
     "Task.attachmentCount": ("files:read",),
-    "Task.trackedSeconds": ("time:read",),
+    "Task.tracked": ("time:read",),
     "Task.syncProblem": ("integrations:read",),
-    "TaskFilter.trackedSeconds": ("time:read",),
+    "TaskFilter.tracked": ("time:read",),
     "TaskOrder.commentCount": ("comments:read",),
     "TaskOrder.attachmentCount": ("files:read",),
-    "TaskOrder.trackedSeconds": ("time:read",),
-    "Project.trackedSeconds": ("time:read",),
-    "ProjectOrder.trackedSeconds": ("time:read",),
+    "TaskOrder.tracked": ("time:read",),
+    "Project.tracked": ("time:read",),
+    "ProjectOrder.tracked": ("time:read",),
     "TaskStats.commentsPosted": ("comments:read",),
     # A file that names projects and tasks.
-    "ReportExport.url": ("projects:read", "tasks:read"),
+    "ReportExport.downloadUrl": ("projects:read", "tasks:read"),
     # By a task's dates these are the task's dates.
     "Reminder.nextRunAt": ("tasks:read",),
     "Reminder.nextRuns": ("tasks:read",),
@@ -183,8 +176,8 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "ReminderOrder.nextRunAt": ("tasks:read",),
     "ReminderOrder.lastRunAt": ("tasks:read",),
     # The session that acted.
-    "TaskEvent.ip": ("admin:read",),
-    "TaskEvent.sessionId": ("admin:read",),
+    "Event.ip": ("admin:read",),
+    "Event.sessionId": ("admin:read",),
     "UserOrder.createdAt": ("people:read",),
     # What everyone sees of a user who appears at tasks, comments and events.
     "User.__typename": FREE,

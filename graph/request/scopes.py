@@ -87,7 +87,7 @@ def _inherits(schema: GraphQLSchema, name: str) -> bool:
     type_ = schema.get_type(name)
     if isinstance(type_, GraphQLInputObjectType):
         return name.endswith(_OF_MUTATIONS)
-    payload = schema.get_type("Payload")
+    payload = schema.get_type("MutationPayload")
     return isinstance(type_, GraphQLObjectType) and payload in type_.interfaces
 
 
@@ -120,9 +120,7 @@ def scopes_of_delivery(selection_index: SelectionIndex) -> tuple[str, ...]:
     """The scopes that an API key needs to read an event that was delivered with another user's
     rights: its texts name tasks and projects.
     """
-    texts = (
-        ("tasks:read", "projects:read") if "changes" in selection_index.labels["TaskEvent"] else ()
-    )
+    texts = ("tasks:read", "projects:read") if "changes" in selection_index.labels["Event"] else ()
     return tuple(dict.fromkeys((*scopes_of(selection_index), *texts)))
 
 

@@ -108,7 +108,7 @@ class GitHub:
         }
         if following is not None:
             reached |= {"stage": stage, "page": following}
-        elif stage == _ISSUES and connection.settings["comments"]:
+        elif stage == _ISSUES and connection.settings["hasComments"]:
             reached["stage"] = _COMMENTS
         else:
             reached["stage"] = _AGAIN

@@ -222,7 +222,7 @@ class Cast:
                 timezone="UTC",
                 format=models.ExportFormat.CSV,
                 # A user may have only a few unfinished ones.
-                state=models.ExportState.FAILED,
+                status=models.ExportState.FAILED,
                 created_at=now,
                 updated_at=now,
                 version=1,
@@ -272,7 +272,7 @@ class Cast:
                 kind=models.RuleKind.DAILY,
                 rule={"time": "09:00", "timezone": "UTC"},
                 channels=[models.ReminderChannel.IN_APP.value],
-                enabled=True,
+                is_enabled=True,
                 created_at=now,
                 updated_at=now,
                 version=1,

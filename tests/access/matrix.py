@@ -94,13 +94,10 @@ def listed(name: str, filter_type: str) -> str:
 def does(mutation: str, result: str = "task { id }") -> str:
     """A mutation with its input in one variable."""
     type_ = mutation[0].upper() + mutation[1:] + "Input"
-    if mutation in {"userActivate", "userDeactivate", "userSessionsRevoke"}:
-        type_ = "UserInput"
-    if mutation in {"integrationSync", "integrationDisconnect"}:
-        type_ = "IntegrationInput"
     return (
         f"mutation ($input: {type_}!) "
-        f"{{ {mutation}(input: $input) {{ {result} errors {{ code path message fields }} }} }}"
+        f"{{ {mutation}(input: $input) {{ {result} "
+        "errors { code path message conflictingFields } } }"
     )
 
 
@@ -148,12 +145,12 @@ def in_bulk(
     )
 
 
-SHARE = "share { id }"
+SHARE = "taskShare { id }"
 COMMENT = "comment { id }"
 ATTACHMENT = "attachment { id }"
 ENTRY = "timeEntry { id }"
 PROJECT = "project { id }"
-MEMBER = "member { id }"
+MEMBER = "projectMember { id }"
 USER = "user { id }"
 NOT_ADMINISTRATORS = SIGNED_IN - {AccessRole.ADMINISTRATOR}
 ADMINISTRATOR = frozenset({AccessRole.ADMINISTRATOR})
@@ -238,7 +235,7 @@ CASES: list[Case] = [
             path="projectId",
             more=lambda s: {"id": s.task},
         ),
-        instead={"ARCHIVED": EDITORS},
+        instead={"PROJECT_ARCHIVED": EDITORS},
     ),
     replace(
         mutates(
@@ -249,7 +246,7 @@ CASES: list[Case] = [
             suffix=" archived",
             more=lambda _: {"title": "x"},
         ),
-        instead={"ARCHIVED": EDITORS | {AccessRole.ASSIGNEE}},
+        instead={"PROJECT_ARCHIVED": EDITORS | {AccessRole.ASSIGNEE}},
     ),
     # --- shares
     Case("Query.node share", one("node"), by_id("share"), "share", SHARE_SEEN),
@@ -313,7 +310,7 @@ CASES: list[Case] = [
             path="taskId",
             more=lambda _: {"body": "x"},
         ),
-        instead={"ARCHIVED": MEMBERS | {AccessRole.ASSIGNEE}},
+        instead={"PROJECT_ARCHIVED": MEMBERS | {AccessRole.ASSIGNEE}},
     ),
     # The editor wrote it.
     mutates(
@@ -347,7 +344,7 @@ CASES: list[Case] = [
         TASK_SEEN,
         result="upload { id }",
         path="taskId",
-        more=lambda _: {"filename": "a.txt", "size": 5},
+        more=lambda _: {"filename": "a.txt", "byteSize": 5},
     ),
     # The owner has uploaded it.
     mutates("attachmentUploadFinish", "upload", OWNER, NOBODY, result=ATTACHMENT, path="uploadId"),
@@ -403,7 +400,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.timeReport",
-        "query ($filter: TimeReportFilter) { timeReport(filter: $filter) { total: seconds } }",
+        "query ($filter: TimeReportFilter) { timeReport(filter: $filter) { total: total } }",
         lambda s: {"filter": {"entries": {"id": {"eq": s.entry}}}},
         "entry",
         TIME_SEEN,
@@ -411,7 +408,7 @@ CASES: list[Case] = [
     ),
     # An export contains what its owner may see, so every user may request one.
     mutates(
-        "timeReportExport",
+        "reportExportCreate",
         "entry",
         SIGNED_IN,
         NOBODY,
@@ -423,8 +420,8 @@ CASES: list[Case] = [
     Case("Query.node export", one("node"), by_id("export"), "export", OWNER),
     mutates("reportExportCancel", "export", OWNER, NOBODY, result="reportExport { id }"),
     Case(
-        "Subscription.reportExportProgress",
-        "subscription ($id: ID!) { reportExportProgress(id: $id) { at } }",
+        "Subscription.reportExportChanged",
+        "subscription ($id: ID!) { reportExportChanged(id: $id) { at } }",
         by_id("export"),
         "export",
         OWNER,
@@ -570,7 +567,7 @@ CASES: list[Case] = [
         NOT_ADMINISTRATORS,
     ),
     mutates(
-        "userUpdate",
+        "adminUserUpdate",
         "target",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -579,7 +576,7 @@ CASES: list[Case] = [
     ),
     *(
         mutates(name, "target", ADMINISTRATOR, NOT_ADMINISTRATORS, result=USER)
-        for name in ("userActivate", "userDeactivate", "userSessionsRevoke")
+        for name in ("adminUserActivate", "adminUserDeactivate", "adminUserSessionsRevoke")
     ),
     # --- events
     Case(
@@ -617,17 +614,18 @@ CASES: list[Case] = [
         hidden="EMPTY",
     ),
     Case(
-        "Query.auditLog",
-        "query ($filter: ActivityFilter) { auditLog(filter: $filter) { totalCount nodes { id } } }",
+        "Query.adminAuditLog",
+        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
+        "{ totalCount nodes { id } } }",
         lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
         "task",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
     ),
     Case(
-        "Query.changes",
-        "query ($since: String!, $filter: TaskEventFilter) "
-        "{ changes(since: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
+        "Query.events",
+        "query ($since: String!, $filter: EventFilter) "
+        "{ events(after: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
         lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
         TASK_SEEN,
@@ -635,7 +633,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Subscription.taskEvents",
-        "subscription ($after: String, $filter: TaskEventFilter) "
+        "subscription ($after: String, $filter: EventFilter) "
         "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
         lambda fixtures: {"after": fixtures.before, "filter": {"tasks": [fixtures.task]}},
         "task",
@@ -659,7 +657,7 @@ CASES: list[Case] = [
         OWNER,
     ),
     Case("Query.node device", one("node"), by_id("device"), "device", OWNER),
-    mutates("deviceUnregister", "device", OWNER, NOBODY, result="deletedId"),
+    mutates("deviceDelete", "device", OWNER, NOBODY, result="deletedId"),
     # --- reminders
     Case("Query.reminder", one("reminder"), by_id("reminder"), "reminder", OWNER),
     Case("Query.node reminder", one("node"), by_id("reminder"), "reminder", OWNER),
@@ -721,22 +719,22 @@ CASES: list[Case] = [
         more=lambda _: {"payload": "{ kind }"},
     ),
     mutates("webhookSecretRotate", "webhook", OWNER, NOBODY, result="webhook { id }"),
-    mutates("webhookTest", "webhook", OWNER, NOBODY, result="delivery { id }"),
-    mutates("webhookDeliveryRetry", "delivery", OWNER, NOBODY, result="delivery { id }"),
+    mutates("webhookTest", "webhook", OWNER, NOBODY, result="webhookDelivery { id }"),
+    mutates("webhookDeliveryRetry", "delivery", OWNER, NOBODY, result="webhookDelivery { id }"),
     mutates(
         "webhookReplay",
         "webhook",
         OWNER,
         NOBODY,
         result="webhook { id }",
-        more=lambda s: {"from": s.yesterday, "to": s.today},
+        more=lambda s: {"after": s.yesterday, "before": s.today},
     ),
     mutates("webhookDelete", "webhook", OWNER, NOBODY, result="deletedId"),
     Case("Query.integration", one("integration"), by_id("integration"), "integration", OWNER),
     Case("Query.node integration", one("node"), by_id("integration"), "integration", OWNER),
     Case(
-        "Mutation.integrationConnect",
-        does("integrationConnect", "integration { id }"),
+        "Mutation.integrationCreate",
+        does("integrationCreate", "integration { id }"),
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
@@ -753,22 +751,22 @@ CASES: list[Case] = [
         for name, result in (
             ("integrationUpdate", "integration { id }"),
             ("integrationSync", "integration { id }"),
-            ("integrationDisconnect", "deletedId"),
+            ("integrationDelete", "deletedId"),
         )
     ),
     Case("Query.node job", one("node"), by_id("job"), "job", ADMINISTRATOR),
     Case(
-        "Query.jobs",
-        listed("jobs", "JobFilter"),
+        "Query.adminJobs",
+        listed("adminJobs", "JobFilter"),
         lambda fixtures: {"filter": {"id": {"eq": fixtures.job}}},
         "job",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
     ),
-    mutates("jobRetry", "job", ADMINISTRATOR, NOT_ADMINISTRATORS, result="job { id }"),
+    mutates("adminJobRetry", "job", ADMINISTRATOR, NOT_ADMINISTRATORS, result="job { id }"),
     Case(
-        "Query.jobQueue",
-        "{ jobQueue { waiting } }",
+        "Query.adminJobQueue",
+        "{ adminJobQueue { waiting } }",
         lambda _: {},
         None,
         ADMINISTRATOR,
@@ -804,21 +802,21 @@ UNADDRESSED: dict[str, str] = {
     "Query.webhooks": "is about the viewer",
     "Mutation.notificationMarkAllRead": "is about the viewer",
     "Mutation.notificationPreferencesUpdate": "is about the viewer",
-    "Mutation.deviceRegister": "is about the viewer",
+    "Mutation.deviceCreate": "is about the viewer",
     "Subscription.notificationReceived": "is about the viewer",
     "Query.eventCursor": "is the same position for everybody",
     "Query.rateLimit": "is about the viewer",
     "Query.serverInfo": "is the same for everybody",
     "Mutation.userRegister": "names nothing that exists",
-    "Mutation.profileUpdate": "is about the viewer",
+    "Mutation.accountUpdate": "is about the viewer",
     "Mutation.passwordChange": "is about the viewer",
     "Mutation.avatarUpload": "is about the viewer",
     "Mutation.avatarDelete": "is about the viewer",
-    "Mutation.userDelete": "is about the viewer",
+    "Mutation.accountDelete": "is about the viewer",
     "Mutation.projectCreate": "names nothing that exists; the client generates the id",
     "Mutation.sessionCreate": "answers INVALID_CREDENTIALS for every account",
     "Mutation.sessionRefresh": "is about the holder of the token",
-    "Mutation.sessionsRevokeOthers": "is about the viewer",
+    "Mutation.sessionRevokeOthers": "is about the viewer",
     "Mutation.streamTokenCreate": "is about the viewer",
     "Mutation.passwordResetRequest": "answers the same for everybody",
     "Mutation.passwordReset": "is about the holder of the token",

@@ -71,7 +71,7 @@ async def test_a_deleted_owner_does_not_match(world: World) -> None:
     task = await world.task(editor, project_id=project.id)
     by_id = {"ownerId": {"eq": gid(editor)}}
     assert await _count(world, owner, "tasks", "TaskFilter", by_id) == 1
-    leave = "mutation ($input: UserDeleteInput!) { userDelete(input: $input) { deletedId } }"
+    leave = "mutation ($input: AccountDeleteInput!) { accountDelete(input: $input) { deletedId } }"
     await world.run(leave, editor, input={"password": PASSWORD, "confirm": True})
     assert await _count(world, owner, "tasks", "TaskFilter", by_id) == 0
     none = {"and": [{"id": {"eq": gid(task)}}, {"ownerId": {"isNull": True}}]}

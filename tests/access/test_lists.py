@@ -17,7 +17,7 @@ TASKS = """
 query ($filter: TaskFilter, $order: [TaskOrder!]) {
   tasks(filter: $filter, orderBy: $order, first: 100) {
     totalCount
-    edges { cursor node { id title key number project { id } parent { id } viewerCanEdit } }
+    edges { cursor node { id title identifier number project { id } parent { id } viewerCanEdit } }
   }
 }
 """
@@ -73,9 +73,9 @@ async def test_only_visible_tasks_are_listed_and_counted(world: World, scene: Sc
 async def test_the_relations_of_a_visible_task_stay_hidden(world: World, scene: Scene) -> None:
     page = await tasks(world, scene.helper)
     nodes = {edge["node"]["title"]: edge["node"] for edge in page["edges"]}
-    assert nodes["in mmm"]["key"] == f"{scene.own.key}-1"
+    assert nodes["in mmm"]["identifier"] == f"{scene.own.key}-1"
     for title in ("in aaa", "in zzz"):
-        assert nodes[title]["key"] is None
+        assert nodes[title]["identifier"] is None
         assert nodes[title]["project"] is None
         assert nodes[title]["parent"] is None
         assert nodes[title]["viewerCanEdit"] is True

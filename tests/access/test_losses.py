@@ -37,7 +37,7 @@ from tests.accounts import PASSWORD, Person
 from tests.factories import World, gid
 
 STATS = """
-{ taskStats { total byTag { tag count } } tasks { totalCount nodes { id tags } } }
+{ taskStats { total byTag { name taskCount } } tasks { totalCount nodes { id tags } } }
 """
 LISTEN = "subscription { taskEvents { kind subject { ... on Task { id } } } }"
 
@@ -73,14 +73,16 @@ async def numbers(world: World, person: Person, at: dt.datetime | None = None) -
     """The totals and tags according to the statistics and to the list."""
     found = (await world.run(STATS, person, at=at)).good
     tags = sorted(tag for node in found["tasks"]["nodes"] for tag in node["tags"])
-    shown = sorted(bar["tag"] for bar in found["taskStats"]["byTag"] for _ in range(bar["count"]))
+    shown = sorted(
+        bar["name"] for bar in found["taskStats"]["byTag"] for _ in range(bar["taskCount"])
+    )
     return (found["taskStats"]["total"], shown), (found["tasks"]["totalCount"], tags)
 
 
 async def lost(world: World, person: Person, since: str) -> set[str]:
     """The ids of the objects that the user lost, according to the log."""
-    query = "query ($c: String!) { changes(since: $c) { nodes { kind subjectId } } }"
-    events = (await world.run(query, person, c=since)).good["changes"]["nodes"]
+    query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
+    events = (await world.run(query, person, c=since)).good["events"]["nodes"]
     return {event["subjectId"] for event in events if event["kind"] == "ACCESS_LOST"}
 
 
@@ -215,10 +217,10 @@ async def test_a_stream_notifies_the_actor_too(world: World) -> None:
 
 async def test_a_restore_notifies_users_who_see_a_part_of_it(world: World) -> None:
     s = await scene(world)
-    query = "query ($c: String!) { changes(since: $c) { nodes { kind subjectId } } }"
+    query = "query ($c: String!) { events(after: $c) { nodes { kind subjectId } } }"
 
     async def told(since: str) -> set[str]:
-        found = (await world.run(query, s.guest, c=since)).good["changes"]["nodes"]
+        found = (await world.run(query, s.guest, c=since)).good["events"]["nodes"]
         return {event["subjectId"] for event in found if event["kind"] == "TASK_RESTORED"}
 
     for away, back in (
@@ -252,7 +254,7 @@ async def test_the_expiry_of_a_share_notifies(world: World) -> None:
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)
     create = """
     mutation ($input: TaskShareCreateInput!) {
-      taskShareCreate(input: $input) { share { id } errors { code } }
+      taskShareCreate(input: $input) { taskShare { id } errors { code } }
     }
     """
     fields = {"taskId": gid(task), "userId": gid(guest), "expiresAt": soon.isoformat()}
@@ -288,7 +290,10 @@ async def test_emptying_the_trash_deletes_nothing_that_a_user_can_see(world: Wor
     create = "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { errors { code } } }"
     assert await codes(world, helper, create, title="below", parentId=gid(top)) == []
     mine = await world.task(helper, "mine")
-    leave = "mutation ($input: UserDeleteInput!) { userDelete(input: $input) { errors { code } } }"
+    leave = (
+        "mutation ($input: AccountDeleteInput!) "
+        "{ accountDelete(input: $input) { errors { code } } }"
+    )
     assert await codes(world, owner, leave, password=PASSWORD, confirm=True) == []
     # A row that an earlier version left undeleted below a deleted one: both stay.
     gone = await world.task(helper, "gone")

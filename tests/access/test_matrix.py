@@ -69,9 +69,9 @@ def test_every_field_with_an_id_or_a_filter_has_a_case() -> None:
 
     # The client generates this id.
     makes_ids = {"Mutation.projectCreate"}
-    names_people_to_be = {"Mutation.userRegister", "Mutation.profileUpdate"}
+    names_people_to_be = {"Mutation.userRegister", "Mutation.accountUpdate"}
     # Profiles are public; the heir of tasks must be able to see them (`test_structure`).
-    names_profiles = {"Mutation.userDelete"}
+    names_profiles = {"Mutation.accountDelete"}
     wanted = {
         path
         for path, field in root_fields().items()
@@ -140,9 +140,9 @@ async def same_as_nothing(
 
 async def mend(cast: Cast, case: Case) -> None:
     """Undo the administrator's changes of the bystander."""
-    if case.name == "Mutation.userDeactivate":
+    if case.name == "Mutation.adminUserDeactivate":
         await cast.world.post(
-            BY_NAME["Mutation.userActivate"].document,
+            BY_NAME["Mutation.adminUserActivate"].document,
             cast.of(AccessRole.ADMINISTRATOR),
             input={"id": (await cast.fixtures()).target},
         )

@@ -28,7 +28,14 @@ from tests.accounts import Person
 from tests.factories import Reply, World, gid
 
 # Refusals that are possible in either order.
-FINE = {"NOT_FOUND", "FORBIDDEN", "ARCHIVED", "BAD_USER_INPUT", "CONFLICT", "LIMIT_EXCEEDED"}
+FINE = {
+    "NOT_FOUND",
+    "FORBIDDEN",
+    "PROJECT_ARCHIVED",
+    "BAD_USER_INPUT",
+    "CONFLICT",
+    "LIMIT_EXCEEDED",
+}
 
 
 @dataclass(frozen=True)
@@ -206,7 +213,7 @@ IMPOSSIBLE = {
         WHERE late.project_id = ANY(:projects) AND end_.kind = 'PROJECT_ARCHIVED'
           AND late.position > end_.position
           -- It can still be deleted, and its members can still go, with their assignments.
-          AND late.kind NOT IN ('PROJECT_DELETED', 'MEMBER_REMOVED', 'ACCESS_LOST')
+          AND late.kind NOT IN ('PROJECT_DELETED', 'PROJECT_MEMBER_REMOVED', 'ACCESS_LOST')
           AND NOT (late.kind = 'TASK_ASSIGNED' AND late.changes -> 0 ->> 'to' IS NULL)
     """,
     "something that happened in a project after it was deleted": """
@@ -216,12 +223,12 @@ IMPOSSIBLE = {
     """,
     "an act of a member after they were removed": """
         SELECT late.id FROM events late JOIN events end_ ON end_.project_id = late.project_id
-        WHERE late.project_id = ANY(:projects) AND end_.kind = 'MEMBER_REMOVED'
+        WHERE late.project_id = ANY(:projects) AND end_.kind = 'PROJECT_MEMBER_REMOVED'
           AND late.position > end_.position AND late.actor_id = :editor
     """,
     "a task that is assigned to a removed member and not shared with them": """
         SELECT task.id FROM tasks task JOIN events end_ ON end_.project_id = task.project_id
-        WHERE task.project_id = ANY(:projects) AND end_.kind = 'MEMBER_REMOVED'
+        WHERE task.project_id = ANY(:projects) AND end_.kind = 'PROJECT_MEMBER_REMOVED'
           AND task.assignee_id = :editor
           AND NOT EXISTS (
             SELECT FROM events again WHERE again.task_id = task.id
@@ -318,7 +325,7 @@ LIMITED: dict[str, tuple[Any, str, str, Callable[[int], dict[str, Any]]]] = {
         "api_keys",
         lambda n: {"name": f"key {n}", "scopes": ["read"]},
     ),
-    "deviceRegister": (
+    "deviceCreate": (
         device,
         "MAX_DEVICES",
         "devices",
@@ -340,7 +347,7 @@ LIMITED: dict[str, tuple[Any, str, str, Callable[[int], dict[str, Any]]]] = {
             "channels": ["IN_APP"],
         },
     ),
-    "timeReportExport": (
+    "reportExportCreate": (
         export,
         "MAX_UNFINISHED",
         "report_exports",

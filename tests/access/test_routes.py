@@ -178,9 +178,9 @@ async def export(world: World) -> tuple[Person, str]:
             has_thumbnail=False,
         ),
         models.ReportExport(
-            id=export_id, user_id=owner.id, group_by=[], timezone="UTC", file_id=file_id, size=4,
-            format=models.ExportFormat.CSV, state=models.ExportState.DONE, created_at=now,
-            updated_at=now, version=1, expires_at=now + dt.timedelta(days=1),
+            id=export_id, user_id=owner.id, group_by=[], timezone="UTC", file_id=file_id,
+            byte_size=4, format=models.ExportFormat.CSV, status=models.ExportState.DONE,
+            created_at=now, updated_at=now, version=1, expires_at=now + dt.timedelta(days=1),
             managed_project_ids=[], seen_project_ids=[], seen_task_ids=[],
         ),
     )  # fmt: skip
@@ -191,8 +191,10 @@ async def test_exports_are_fetched_by_their_signed_address(
     scene: Scene, world: World, export: tuple[Person, str]
 ) -> None:
     owner, id_ = export
-    query = "query ($id: ID!) { reportExport(id: $id) { url } }"
-    url = uploads.local((await world.post(query, owner, id=id_)).good["reportExport"]["url"])
+    query = "query ($id: ID!) { reportExport(id: $id) { downloadUrl } }"
+    url = uploads.local(
+        (await world.post(query, owner, id=id_)).good["reportExport"]["downloadUrl"]
+    )
     for who in (owner, *(scene.cast.of(role) for role in AccessRole), *scene.programs.values()):
         # Credentials do not open it, not even the owner's, and the answers are all the same.
         for bare in (id_, absent(id_)):

@@ -94,7 +94,7 @@ async def scene(world: World) -> Scene:
         )
     )["project"]["id"]  # fmt: skip
     await _does(
-        world, ada, "projectMemberAdd", "member { id }",
+        world, ada, "projectMemberAdd", "projectMember { id }",
         projectId=project, username=bob.username, role="EDITOR",
     )  # fmt: skip
     task = (
@@ -134,7 +134,7 @@ async def scene(world: World) -> Scene:
     )["webhook"]["id"]
     integration = (
         await _does(
-            world, ada, "integrationConnect", "integration { id }",
+            world, ada, "integrationCreate", "integration { id }",
             projectId=project, github={"repository": "mark-integrations/repo"}, credentials="x",
         )
     )["integration"]["id"]  # fmt: skip
@@ -160,7 +160,7 @@ async def scene(world: World) -> Scene:
         "user": {"username": ada.username},
         "users": {"search": ada.username},
         "search": {"query": "mark"},
-        "changes": {"since": since},
+        "events": {"after": since},
     }
     for index, one in enumerate([*everything, *(node["id"] for node in event)]):
         arguments[f"node {index}"] = {"id": one}
@@ -191,7 +191,7 @@ async def _more_rows(
     )  # fmt: skip
     export = models.ReportExport(
         id=fresh_id(), user_id=ada.id, group_by=[], timezone="UTC", filter=None,
-        format=models.ExportFormat.CSV, state=models.ExportState.FAILED, **both,
+        format=models.ExportFormat.CSV, status=models.ExportState.FAILED, **both,
     )  # fmt: skip
     delivery = models.WebhookDelivery(
         id=fresh_id(), webhook_id=webhook_id, event_id=fresh_id(), is_test=False,
@@ -248,7 +248,8 @@ def selection(type_: Any, scopes: set[str], depth: int) -> str:
         parts = [
             f"... on {one.name} {{ {selection(one, scopes, depth)} }}"
             for one in SCHEMA.get_possible_types(type_)
-            if not missing(scopes, needs_of(one.name, "__typename")) and one.name != "Payload"
+            if not missing(scopes, needs_of(one.name, "__typename"))
+            and one.name != "MutationPayload"
         ]
         return " ".join(["__typename", *parts])
     assert isinstance(type_, GraphQLObjectType)
@@ -284,7 +285,7 @@ def reads(scene: Scene, scopes: set[str]) -> Iterator[tuple[str, dict[str, Any]]
         below = "" if is_leaf_type(inner) else f" {{ {selection(inner, scopes, DEPTH)} }}"
         given = [values for key, values in scene.arguments.items() if key.split()[0] == name]
         for values in given:
-            below = NOT_LOGGED.sub("", below) if name == "changes" else below
+            below = NOT_LOGGED.sub("", below) if name == "events" else below
             yield _asking(name, field, below, values)
         if not given and not any(is_required_argument(one) for one in field.args.values()):
             yield f"{{ {name}{below} }}", {}

@@ -43,18 +43,18 @@ NO_KEY = "a session"
 # The noun of each type (docs/access.md, "API keys"). "" needs no scope by itself.
 
 NOUNS = {
-    "tasks": "Task TaskShare Tag TagCount TaskStats StatusCount PriorityCount SubtaskProgress",
+    "tasks": "Task TaskShare Tag TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",
-    "time": ("TimeEntry TimeReport TimeReportGroup TimerChange ReportExport ReportExportProgress"),
+    "time": ("TimeEntry TimeReport TimeReportGroup TimerEvent ReportExport ReportExportEvent"),
     "people": "User",
-    "events": ("TaskEvent Event FieldChange Activity ActivityStats ActivityCount ResourceCount"),
+    "events": ("Event FieldChange Activity EventStats EventKindCount EventSubjectTypeCount"),
     "notifications": (
-        "Notification NotificationReceived NotificationPreferences NotificationChannels"
+        "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders": (
-        "Reminder ReminderRule ReminderOffset ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery",
@@ -81,19 +81,19 @@ PUBLIC = {
 }
 # Fields that also refer to another noun.
 ALSO = {
-    "Task.key": "projects",
+    "Task.identifier": "projects",
     "Task.commentCount": "comments",
     "Task.attachmentCount": "files",
-    "Task.trackedSeconds": "time",
+    "Task.tracked": "time",
     "Task.syncProblem": "integrations",
-    "TaskFilter.trackedSeconds": "time",
+    "TaskFilter.tracked": "time",
     "TaskOrder.commentCount": "comments",
     "TaskOrder.attachmentCount": "files",
-    "TaskOrder.trackedSeconds": "time",
-    "Project.trackedSeconds": "time",
-    "ProjectOrder.trackedSeconds": "time",
+    "TaskOrder.tracked": "time",
+    "Project.tracked": "time",
+    "ProjectOrder.tracked": "time",
     "TaskStats.commentsPosted": "comments",
-    "ReportExport.url": "projects tasks",
+    "ReportExport.downloadUrl": "projects tasks",
     "Reminder.nextRunAt": "tasks",
     "Reminder.nextRuns": "tasks",
     "Reminder.lastRunAt": "tasks",
@@ -101,11 +101,11 @@ ALSO = {
     "ReminderFilter.lastRunAt": "tasks",
     "ReminderOrder.nextRunAt": "tasks",
     "ReminderOrder.lastRunAt": "tasks",
-    "TaskEvent.ip": "admin",
-    "TaskEvent.sessionId": "admin",
+    "Event.ip": "admin",
+    "Event.sessionId": "admin",
     "Query.task(key)": "projects",
     "Query.reminderPreview(taskId)": "tasks",
-    "Mutation.timeReportExport": "projects tasks",
+    "Mutation.reportExportCreate": "projects tasks",
 }
 # Root fields by the noun of their result, if it is a plain value or belongs to another noun.
 GIVES = {
@@ -119,17 +119,16 @@ GIVES = {
     "reminderPreview": "reminders",
     "users": "people",
     "adminUsers": "admin",
-    "auditLog": "admin events",
+    "adminAuditLog": "admin events",
     "taskEvents": "events",
 }
 # Mutations by the beginning of their names, the longest first.
 WRITES = {
     "time": "time", "timer": "time", "report": "time", "task": "tasks", "project": "projects",
     "comment": "comments", "attachment": "files", "notification": "notifications",
-    "reminder": "reminders", "webhook": "webhooks", "integration": "integrations", "job": "admin",
-    "userUpdate": "admin", "userActivate": "admin", "userDeactivate": "admin",
-    "userSessionsRevoke": "admin", "userRegister": NO_KEY, "userDelete": NO_KEY,
-    "session": NO_KEY, "streamToken": NO_KEY, "profile": NO_KEY, "password": NO_KEY,
+    "reminder": "reminders", "webhook": "webhooks", "integration": "integrations",
+    "admin": "admin", "userRegister": NO_KEY, "account": NO_KEY, "session": NO_KEY,
+    "streamToken": NO_KEY, "password": NO_KEY,
     "email": NO_KEY, "avatar": NO_KEY, "apiKey": NO_KEY, "device": NO_KEY,
 }  # fmt: skip
 
@@ -163,7 +162,7 @@ def needs_of(type_name: str, field: str) -> Needs:
         fields = type_.fields
         nouns = noun_of(get_named_type(fields[field].type).name) if gives is None else gives.split()
         return more | read(nouns)
-    if is_object_type(type_) and SCHEMA.type_map["Payload"] in type_.interfaces:
+    if is_object_type(type_) and SCHEMA.type_map["MutationPayload"] in type_.interfaces:
         return frozenset()
     if is_input_object_type(type_) and type_name.endswith(("Input", "Item")):
         return frozenset()

@@ -368,24 +368,27 @@ async def test_an_archived_project_gives_the_same_code_everywhere(world: World, 
         (BULK_DELETE, {"items": [id_]}),
     ]
     for document, fields in tries:
-        assert await codes(world, owner, document, **fields) == ["ARCHIVED"], (document, fields)
+        assert await codes(world, owner, document, **fields) == ["PROJECT_ARCHIVED"], (
+            document,
+            fields,
+        )
     # A user who could not do it anyway gets that error instead.
     assert await codes(world, viewer, UPDATE, **id_, title="x") == ["FORBIDDEN"]
     shown = """
-    query ($id: ID!) { project(id: $id) { viewerCanEdit viewerCanDelete viewerCanShare } }
+    query ($id: ID!) { project(id: $id) { viewerCanEdit viewerCanDelete viewerCanManageMembers } }
     """
     project_flags = (await world.run(shown, owner, id=gid(project))).good["project"]
     assert project_flags == {
         "viewerCanEdit": False,
         "viewerCanDelete": True,
-        "viewerCanShare": False,
+        "viewerCanManageMembers": False,
     }
     assert await may(world, owner, task) == "see"
     # A recipient can give up a share.
     give_back = """
     mutation ($input: TaskShareDeleteInput!) { taskShareDelete(input: $input) { errors { code } } }
     """
-    assert await codes(world, owner, give_back, id=gid(share)) == ["ARCHIVED"]
+    assert await codes(world, owner, give_back, id=gid(share)) == ["PROJECT_ARCHIVED"]
     assert await codes(world, stranger, give_back, id=gid(share)) == []
     again = "mutation ($id: ID!) { projectUnarchive(input: {id: $id}) { errors { code } } }"
     assert (await world.run(again, owner, id=gid(project))).good["projectUnarchive"]["errors"] == []
@@ -409,8 +412,8 @@ async def test_the_recipient_of_an_expired_share_sees_it_but_cannot_change_it(wo
 
 
 USER_DELETE = """
-mutation ($input: UserDeleteInput!) {
-  userDelete(input: $input) { deletedId tasksLostByOthers errors { code path } }
+mutation ($input: AccountDeleteInput!) {
+  accountDelete(input: $input) { deletedId tasksLostByOthers errors { code path } }
 }
 """
 
@@ -441,11 +444,11 @@ async def test_deleting_an_account_hands_over_shared_tasks(world: World) -> None
     leaf = await world.task(owner, parent_id=middle.id)
     await world.share(middle, heir)
     give = {"password": PASSWORD, "confirm": True}
-    refused = await do(world, owner, USER_DELETE, **give, transferTo=gid(stranger))
+    refused = await do(world, owner, USER_DELETE, **give, transferToId=gid(stranger))
     assert [(e["code"], e["path"]) for e in refused["errors"]] == [
-        ("BAD_USER_INPUT", ["input", "transferTo"])
+        ("BAD_USER_INPUT", ["input", "transferToId"])
     ]
-    done = await do(world, owner, USER_DELETE, **give, transferTo=gid(heir))
+    done = await do(world, owner, USER_DELETE, **give, transferToId=gid(heir))
     assert (done["tasksLostByOthers"], done["errors"]) == (0, [])
     assert await may(world, heir, middle) == "see edit delete share"
     assert await may(world, heir, leaf) == "see edit delete share"

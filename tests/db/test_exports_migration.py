@@ -41,7 +41,7 @@ async def test_exports_finished_before_the_migration_expire(settings: Settings) 
                 dt.datetime.now(dt.UTC),
             )
         await migrate.upgrade(database)
-        found = await rows.fetch("SELECT state, version FROM report_exports ORDER BY state")
+        found = await rows.fetch("SELECT status, version FROM report_exports ORDER BY status")
         assert [tuple(row) for row in found] == [(10, 1), (20, 1), (40, 1), (60, 2)]
         await rows.close()
     finally:

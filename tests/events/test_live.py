@@ -17,13 +17,13 @@ from errors import CursorExpired, NotFound, Unavailable
 from events import live as live_module
 from events import subscription as subscription_module
 from events.bus import LocalBus
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.kinds import EventKind
 from events.live import LiveEvents
 from events.log import EventLog, cursor_of
 from events.subscription import SlowConsumer, Subscription
 
-ALL = EventFilter(work_only=True)
+ALL = LogFilter(work_only=True)
 
 
 async def _nothing_comes(subscription: Subscription, live: LiveEvents, then: Any) -> Any:
@@ -146,7 +146,7 @@ async def test_a_user_who_loses_access_is_notified_and_gets_no_more(
     project = await world.project(owner, guest)
     task = await world.task(owner, project)
     everything = await live.subscribe(guest.id, ALL)
-    watching = await live.subscribe(guest.id, EventFilter(projects=frozenset({project.id})))
+    watching = await live.subscribe(guest.id, LogFilter(projects=frozenset({project.id})))
     of_owner = await live.subscribe(owner.id, ALL)
     await world.change(owner, task)
     for one in (everything, watching, of_owner):
@@ -191,15 +191,15 @@ async def test_a_hidden_object_cannot_be_watched(live: LiveEvents, world: Any) -
     project = await world.project(owner)
     task = await world.task(owner, project)
     for wanted in (
-        EventFilter(projects=frozenset({project.id})),
-        EventFilter(tasks=frozenset({task.id})),
-        EventFilter(projects=frozenset({stranger.id})),
+        LogFilter(projects=frozenset({project.id})),
+        LogFilter(tasks=frozenset({task.id})),
+        LogFilter(projects=frozenset({stranger.id})),
     ):
         with pytest.raises(NotFound):
             await live.subscribe(stranger.id, wanted)
     # One of several is enough.
     mine = await world.task(stranger)
-    await live.subscribe(stranger.id, EventFilter(tasks=frozenset({task.id, mine.id})))
+    await live.subscribe(stranger.id, LogFilter(tasks=frozenset({task.id, mine.id})))
 
 
 async def test_filters_select_by_kind_project_task_and_actor(
@@ -209,11 +209,11 @@ async def test_filters_select_by_kind_project_task_and_actor(
     one, two = await world.project(owner, member), await world.project(owner, member)
     first, second = await world.task(owner, one), await world.task(owner, two)
     wanted = {
-        "kind": EventFilter(kinds=frozenset({"TASK_COMPLETED"})),
-        "project": EventFilter(projects=frozenset({two.id})),
-        "task": EventFilter(tasks=frozenset({first.id})),
-        "not mine": EventFilter(not_by=owner.id),
-        "by member": EventFilter(actors=frozenset({member.id})),
+        "kind": LogFilter(kinds=frozenset({"TASK_COMPLETED"})),
+        "project": LogFilter(projects=frozenset({two.id})),
+        "task": LogFilter(tasks=frozenset({first.id})),
+        "not mine": LogFilter(not_by=owner.id),
+        "by member": LogFilter(actors=frozenset({member.id})),
     }
     open_ = {name: await live.subscribe(owner.id, one) for name, one in wanted.items()}
     events = {

@@ -54,8 +54,8 @@ class Stage:
 
 
 _CHANGES_OF_PEOPLE = {
-    "profileUpdate",
-    "userUpdate",
+    "accountUpdate",
+    "adminUserUpdate",
     "sessionUpdate",
     "notificationPreferencesUpdate",
 }
@@ -111,7 +111,7 @@ def _new_entries(stage: Stage) -> list[dict[str, Any]]:
             "projectId": stage.project,
             "taskId": stage.task,
             "description": "Scraping",
-            "billable": True,
+            "isBillable": True,
             "tags": ["garden"],
             "startedAt": _moment(-9),
             "durationSeconds": 600,
@@ -171,7 +171,7 @@ def _github(stage: Stage) -> dict[str, Any]:
         "repository": "octocat/garden",
         "baseUrl": "https://github.example.com/api/v3",
         "assignees": [{"login": "octobob", "username": stage.bob.username}],
-        "comments": False,
+        "hasComments": False,
     }
 
 
@@ -213,7 +213,12 @@ CASES = [
         "timeEntry",
         models.TimeEntry,
         lambda stage: [
-            {"description": "Sanding", "billable": True, "tags": ["x"], "projectId": stage.project},
+            {
+                "description": "Sanding",
+                "isBillable": True,
+                "tags": ["x"],
+                "projectId": stage.project,
+            },
             {"taskId": stage.task},
             {"startedAt": _moment(-3), "endedAt": _moment(-2)},
             {"durationSeconds": 120},
@@ -231,7 +236,7 @@ CASES = [
                 "projectId": stage.project,
                 "taskId": stage.task,
                 "description": "Painting",
-                "billable": True,
+                "isBillable": True,
                 "tags": ["garden"],
             }
         ],
@@ -261,14 +266,14 @@ CASES = [
                 "key": new_key(),
                 "color": "#00aa55",
                 "timeLockedBefore": _day(-100),
-                "allowOverlaps": False,
+                "isOverlapAllowed": False,
             }
         ],
         lambda _: {"projectCreate": {"name": "old"}},
     ),
     Case(
         "projectMemberAdd",
-        "member",
+        "projectMember",
         models.ProjectMember,
         lambda stage: [
             {"projectId": stage.made["p1"], "userId": gid(stage.bob), "role": "ADMIN"},
@@ -277,7 +282,7 @@ CASES = [
     ),
     Case(
         "projectMemberUpdate",
-        "member",
+        "projectMember",
         models.ProjectMember,
         lambda _: [{"role": "ADMIN"}],
         lambda stage: {
@@ -290,7 +295,7 @@ CASES = [
     ),
     Case(
         "taskShareCreate",
-        "share",
+        "taskShare",
         models.TaskShare,
         lambda stage: [
             {
@@ -304,7 +309,7 @@ CASES = [
     ),
     Case(
         "taskShareUpdate",
-        "share",
+        "taskShare",
         models.TaskShare,
         lambda _: [{"permission": "EDIT", "expiresAt": _moment(9)}],
         lambda stage: {"taskShareCreate": {"taskId": stage.made["t1"], "userId": gid(stage.bob)}},
@@ -377,9 +382,9 @@ CASES = [
         models.Session,
         lambda stage: [{"id": stage.made["session"], "deviceName": "Attic"}],
     ),
-    Case("profileUpdate", "user", models.User, lambda _: [_profile()]),
+    Case("accountUpdate", "user", models.User, lambda _: [_profile()]),
     Case(
-        "userUpdate",
+        "adminUserUpdate",
         "user",
         models.User,
         lambda stage: [
@@ -388,6 +393,21 @@ CASES = [
                 "id": gid(stage.bob),
                 "email": f"{fresh_id().hex}@example.com",
                 "isAdmin": True,
+            }
+        ],
+    ),
+    Case(
+        "reportExportCreate",
+        "reportExport",
+        models.ReportExport,
+        lambda _: [
+            {
+                "format": "CSV",
+                "filter": {"firstDay": "2026-01-01", "entries": {"isBillable": True}},
+                "groupBy": ["PROJECT", "BILLABLE"],
+                "timezone": "Asia/Tokyo",
+                "weekStart": "SUNDAY",
+                "includeBom": True,
             }
         ],
     ),
@@ -405,7 +425,7 @@ CASES = [
         ],
     ),
     Case(
-        "deviceRegister",
+        "deviceCreate",
         "device",
         models.Device,
         lambda _: [{"token": fresh_id().hex * 2, "platform": "IOS", "name": "Phone"}],
@@ -421,7 +441,7 @@ CASES = [
                 "taskId": stage.task,
                 "message": "Look at the fence",
                 "channels": ["EMAIL"],
-                "enabled": False,
+                "isEnabled": False,
             },
             {"rule": _RULE, "projectId": stage.project},
             *({"rule": rule, "taskId": stage.task} for rule in _RULES),
@@ -436,7 +456,7 @@ CASES = [
                 "rule": _RULE,
                 "message": "Look at the fence",
                 "channels": ["EMAIL"],
-                "enabled": False,
+                "isEnabled": False,
             },
             *({"rule": rule} for rule in _RULES),
         ],
@@ -453,7 +473,7 @@ CASES = [
         lambda _: {"webhookCreate": {"url": "https://old.example.com/hook"}},
     ),
     Case(
-        "integrationConnect",
+        "integrationCreate",
         "integration",
         models.Integration,
         lambda stage: [
@@ -467,7 +487,7 @@ CASES = [
         models.Integration,
         lambda stage: [{"github": _github(stage), "status": "PAUSED"}],
         lambda stage: {
-            "integrationConnect": {
+            "integrationCreate": {
                 "projectId": stage.project,
                 "github": {
                     "repository": "octocat/garden",
@@ -483,13 +503,13 @@ CASES = [
         models.Integration,
         lambda _: [{"slack": _SLACK}],
         lambda stage: {
-            "integrationConnect": {"projectId": stage.project, "slack": {}, "credentials": _HOOK}
+            "integrationCreate": {"projectId": stage.project, "slack": {}, "credentials": _HOOK}
         },
     ),
     Case(
         "notificationPreferencesUpdate",
-        "preferences",
+        "notificationPreferences",
         models.NotificationPreferences,
-        lambda _: [{"emailEnabled": False, **dict.fromkeys(KINDS, _CHANNELS)}],
+        lambda _: [{"isEmailEnabled": False, **dict.fromkeys(KINDS, _CHANNELS)}],
     ),
 ]

@@ -26,7 +26,7 @@ from graph.schema import schema
 from tests.factories import World, gid
 from tests.graph.input_cases import CASES, KINDS, Case, Stage
 
-_MAKES_OR_CHANGES = re.compile(r"(Create|Update|Add|Assign|Register|Connect)$|^timerStart$")
+_MAKES_OR_CHANGES = re.compile(r"(Create|Update|Add|Assign|Register)$|^timerStart$")
 _OF_EVERY_MUTATION = {"idempotencyKey", "ifVersion"}
 
 # Fields that are kept nowhere by themselves.
@@ -37,21 +37,21 @@ NOT_KEPT = {
     "taskBulkUpdate.dryRun": "says whether it is done at all",
     "timeEntryBulkCreate.onError": "says what is done with the other items",
     "timeEntryBulkCreate.dryRun": "says whether it is done at all",
-    "timeEntryCreate.force": "permits a long entry",
-    "timeEntryBulkCreate.items.force": "permits a long entry",
-    "timeEntryUpdate.force": "permits a long entry",
+    "timeEntryCreate.allowOver24Hours": "permits a long entry",
+    "timeEntryBulkCreate.items.allowOver24Hours": "permits a long entry",
+    "timeEntryUpdate.allowOver24Hours": "permits a long entry",
     "webhookUpdate.takeOver": "needs a webhook of an API key",
     "integrationUpdate.takeOver": "needs an integration of an API key",
     "userRegister.password": "a secret: only its hash is kept",
     "sessionCreate.login": "says whose session it is",
     "sessionCreate.password": "a secret: compared and not kept",
-    "integrationConnect.credentials": "a secret: encrypted and never shown",
+    "integrationCreate.credentials": "a secret: encrypted and never shown",
     "integrationUpdate.credentials": "a secret: encrypted and never shown",
-    "deviceRegister.keys": "a secret of the browser: never shown",
-    "deviceRegister.keys.p256dh": "a secret of the browser: never shown",
-    "deviceRegister.keys.auth": "a secret of the browser: never shown",
-    "deviceRegister.token": "a secret of the phone: never shown",
-    "deviceRegister.endpoint": "a secret of the browser: never shown",
+    "deviceCreate.keys": "a secret of the browser: never shown",
+    "deviceCreate.keys.p256dh": "a secret of the browser: never shown",
+    "deviceCreate.keys.auth": "a secret of the browser: never shown",
+    "deviceCreate.token": "a secret of the phone: never shown",
+    "deviceCreate.endpoint": "a secret of the browser: never shown",
 }
 
 
@@ -67,7 +67,7 @@ class Place:
 
 
 # Fields that are found elsewhere than under their own name.
-_LENGTH = Place(None, "durationSeconds", None)
+_LENGTH = Place(None, "duration", None)
 _PERSON = Place(None, "user { username }", None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
@@ -88,15 +88,18 @@ ELSEWHERE = {
     "commentUpdate.body": Place("body", "body", None),
     # Of an address the log keeps the host alone, since many carry a secret.
     "webhookUpdate.url": Place("url", "url", None),
+    # What a file shows is not told by the object.
+    "reportExportCreate.filter": Place("filter", None, None),
+    "reportExportCreate.includeBom": Place("bom", None, None),
     "reminderCreate.rule": _RULE,
     "reminderUpdate.rule": _RULE,
     **{
         f"integration{verb}.{service}": Place("settings", "settings", "settings")
-        for verb in ("Connect", "Update")
+        for verb in ("Create", "Update")
         for service in ("github", "slack")
     },
-    "notificationPreferencesUpdate.emailEnabled": Place(
-        "email_enabled", "emailEnabled", "notification_email_enabled"
+    "notificationPreferencesUpdate.isEmailEnabled": Place(
+        "is_email_enabled", "isEmailEnabled", "notification_is_email_enabled"
     ),
     **{
         f"notificationPreferencesUpdate.{kind}": Place(

@@ -52,8 +52,8 @@ class File:
         shown = await self.world.run(READ, self.owner, id=self.id)
         if shown.data is not None:
             export = shown.good["reportExport"]
-            assert (export["url"] is not None) == (status == 200)
-            assert export["state"] == "DONE"
+            assert (export["downloadUrl"] is not None) == (status == 200)
+            assert export["status"] == "DONE"
         if status == 404:
             assert b"start" not in replies[0].content
         return status == 200
@@ -66,7 +66,7 @@ def exported(world: World, context: WorkerContext) -> Any:
     async def made(owner: Person, **given: Any) -> File:
         export_id = await ask(world, owner, **({"format": "CSV"} | given))
         await make(context, export_id)
-        url = (await world.run(READ, owner, id=export_id)).good["reportExport"]["url"]
+        url = (await world.run(READ, owner, id=export_id)).good["reportExport"]["downloadUrl"]
         file = File(world, owner, export_id, uploads.local(url))
         assert await file.answers()
         return file
@@ -138,7 +138,7 @@ async def test_one_of_many_projects_is_enough(world: World, team: Team, exported
     narrow = {"entries": {"projectId": {"eq": gid(own)}}}
     of_own = await exported(team.admin, filter=narrow)
     # Other days than those of the entries there.
-    later = await exported(team.admin, filter={"from": "2027-01-01", "to": "2027-01-31"})
+    later = await exported(team.admin, filter={"firstDay": "2027-01-01", "lastDay": "2027-01-31"})
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
     assert not await file.answers()
@@ -179,7 +179,7 @@ async def test_a_right_that_is_lost_before_the_address_is_asked_for_counts(
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberUpdate", id=member, role="EDITOR")
     found = (await world.run(READ, team.admin, id=export_id)).good["reportExport"]
-    assert (found["state"], found["url"]) == ("DONE", None)
+    assert (found["status"], found["downloadUrl"]) == ("DONE", None)
 
 
 # --- one's own -----------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ async def test_ones_own_time_in_a_project_needs_only_to_see_it(
 async def test_a_project_that_the_heading_alone_names_counts(
     world: World, team: Team, exported: Any
 ) -> None:
-    filter_ = {"entries": {"projectId": {"in": [gid(team.project)]}, "billable": True}}
+    filter_ = {"entries": {"projectId": {"in": [gid(team.project)]}, "isBillable": True}}
     file = await exported(team.admin, format="PDF", filter=filter_)
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
@@ -265,10 +265,10 @@ async def test_a_file_whose_rights_nobody_kept_is_nobodys(
 async def test_a_list_tells_each_export_apart(world: World, team: Team, exported: Any) -> None:
     await world.rows(entry(team.admin, START + dt.timedelta(days=400), 60))
     theirs = await exported(team.admin)
-    own = await exported(team.admin, filter={"from": "2027-01-01"})
+    own = await exported(team.admin, filter={"firstDay": "2027-01-01"})
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
-    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ReportExport { url } } }"
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ReportExport { downloadUrl } } }"
     reply = await world.run(query, team.admin, ids=[theirs.id, own.id, theirs.id])
-    shown = [one["url"] is not None for one in reply.good["nodes"]]
+    shown = [one["downloadUrl"] is not None for one in reply.good["nodes"]]
     assert shown == [False, True, False]

@@ -38,18 +38,18 @@ from tests.accounts import Person
 from tests.factories import World, fresh_id, gid
 from tests.graph.time.test_time_report import entry
 
-EXPORT = """mutation ($input: TimeReportExportInput!) {
-  timeReportExport(input: $input) {
-    reportExport { id state progress url } errors { code path message }
+EXPORT = """mutation ($input: ReportExportCreateInput!) {
+  reportExportCreate(input: $input) {
+    reportExport { id status progress downloadUrl } errors { code path message }
   }
 }"""
 READ = """query ($id: ID!) { reportExport(id: $id) {
-  state progress url size reason groupBy timezone format expiresAt
+  status progress downloadUrl byteSize failureReason groupBy timezone format expiresAt
 } }"""
 IMPORT = """mutation ($input: TimeEntryImportInput!) {
   timeEntryImport(input: $input) {
-    doneCount goodCount errors { code path }
-    results { row timeEntry { durationSeconds tags description day task { title } }
+    doneCount validCount errors { code path }
+    results { row timeEntry { duration tags description day task { title } }
       errors { code } }
   }
 }"""
@@ -65,7 +65,7 @@ async def context(world: World) -> AsyncIterator[WorkerContext]:
 
 async def ask(world: World, person: Person, **given: Any) -> str:
     reply = await world.run(EXPORT, person, input=given)
-    return str(reply.good["timeReportExport"]["reportExport"]["id"])
+    return str(reply.good["reportExportCreate"]["reportExport"]["id"])
 
 
 def key_of(export_id: str) -> Any:
@@ -82,11 +82,11 @@ async def make(context: WorkerContext, export_id: str) -> None:
 
 async def fetched(world: World, person: Person, export_id: str) -> tuple[Any, bytes]:
     found = (await world.run(READ, person, id=export_id)).good["reportExport"]
-    assert found["state"] == "DONE", found
-    parts = urlsplit(found["url"])
+    assert found["status"] == "DONE", found
+    parts = urlsplit(found["downloadUrl"])
     response = await world.http.get(f"{parts.path}?{parts.query}")
     assert response.status_code == 200
-    assert len(response.content) == found["size"]
+    assert len(response.content) == found["byteSize"]
     return response, response.content
 
 
@@ -97,7 +97,7 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: Worker
     ada = await world.person()
     project = await world.project(ada, name='The "big", one')
     task = await world.task(ada, "=1+1", project_id=project.id)
-    one = entry(ada, START, 5400, project=project, tags=["a;b", "-c", "\\d"], billable=True)
+    one = entry(ada, START, 5400, project=project, tags=["a;b", "-c", "\\d"], is_billable=True)
     one.task_id = task.id
     one.description = '@SUM(A1), "said" Żółć 日本'
     day = entry(ada, START + dt.timedelta(days=1), 60, day=dt.date(2026, 3, 4))
@@ -121,13 +121,13 @@ async def test_csv_is_rfc_4180_and_runs_no_formula(world: World, context: Worker
     # The file can be read back: by somebody else's account nothing, by one's own everything.
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
     assert [done["row"] for done in reply.good["timeEntryImport"]["results"]] == [2, 3]
-    assert reply.good["timeEntryImport"]["goodCount"] == 0
+    assert reply.good["timeEntryImport"]["validCount"] == 0
     async with world.database.session() as session, session.begin():
         await session.execute(
             text("DELETE FROM time_entries WHERE id = ANY(:ids)"), {"ids": [one.id, day.id]}
         )
     reply = await world.run(IMPORT, ada, input={"csv": content, "dryRun": True})
-    assert reply.good["timeEntryImport"]["goodCount"] == 2
+    assert reply.good["timeEntryImport"]["validCount"] == 2
     assert reply.good["timeEntryImport"]["doneCount"] == 0
     reply = await world.run(IMPORT, ada, input={"csv": content})
     done = reply.good["timeEntryImport"]
@@ -145,7 +145,8 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
     ada = await world.person()
     project = await world.project(ada, name="Bridge")
     await world.rows(
-        entry(ada, START, 7200, project=project, tags=["x"]), entry(ada, START, 60, billable=True)
+        entry(ada, START, 7200, project=project, tags=["x"]),
+        entry(ada, START, 60, is_billable=True),
     )
     export_id = await ask(
         world,
@@ -153,11 +154,11 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
         format="JSON",
         timezone="Europe/Zurich",
         groupBy=["PROJECT", "DAY"],
-        filter={"from": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
+        filter={"firstDay": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
     )
     await make(context, export_id)
     made = orjson.loads((await fetched(world, ada, export_id))[1])
-    assert (made["seconds"], made["billableSeconds"], made["count"]) == (7260, 60, 2)
+    assert (made["seconds"], made["billable"], made["count"]) == (7260, 60, 2)
     names = [(group["name"], group["seconds"]) for group in made["groups"]]
     assert names == [("Bridge", 7200), ("No project", 60)]
     days = [(day["name"], day["seconds"]) for day in made["groups"][0]["groups"]]
@@ -201,12 +202,12 @@ async def test_an_export_is_its_owners_alone(world: World, context: WorkerContex
     export_id = await ask(world, ada, format="CSV")
     assert (await world.run(READ, bob, id=export_id)).codes == ["NOT_FOUND"]
     cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
-      reportExport { state } errors { code } } }"""
+      reportExport { status } errors { code } } }"""
     assert (await world.run(cancel, bob, id=export_id)).codes == ["NOT_FOUND"]
-    query = "subscription ($id: ID!) { reportExportProgress(id: $id) { at } }"
+    query = "subscription ($id: ID!) { reportExportChanged(id: $id) { at } }"
     assert (await world.first_delivery(query, bob, id=export_id)).codes == ["NOT_FOUND"]
     await make(context, export_id)
-    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
+    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["downloadUrl"]
     parts = urlsplit(url)
     other = await ask(world, ada, format="CSV")
     await make(context, other)
@@ -227,12 +228,12 @@ async def test_progress_is_told_until_it_is_over(world: World, context: WorkerCo
     await world.rows(*(entry(ada, START + dt.timedelta(hours=n), 60) for n in range(30)))
     export_id = await ask(world, ada, format="CSV")
     query = """subscription ($id: ID!) {
-      reportExportProgress(id: $id) { reportExport { state progress } }
+      reportExportChanged(id: $id) { reportExport { status progress } }
     }"""
 
     async def listen() -> list[str]:
         return [
-            reply.good["reportExportProgress"]["reportExport"]["state"]
+            reply.good["reportExportChanged"]["reportExport"]["status"]
             async for reply in world.deliveries(query, ada, id=export_id)
         ]
 
@@ -251,13 +252,13 @@ async def test_a_cancelled_export_is_not_made(world: World, context: WorkerConte
     ada = await world.person()
     export_id = await ask(world, ada, format="CSV")
     cancel = """mutation ($id: ID!) { reportExportCancel(input: {id: $id}) {
-      reportExport { state url } errors { code } } }"""
+      reportExport { status downloadUrl } errors { code } } }"""
     for _ in range(2):
         reply = await world.run(cancel, ada, id=export_id)
-        assert reply.good["reportExportCancel"]["reportExport"]["state"] == "CANCELLED"
+        assert reply.good["reportExportCancel"]["reportExport"]["status"] == "CANCELLED"
     await make(context, export_id)
     found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
-    assert (found["state"], found["url"]) == ("CANCELLED", None)
+    assert (found["status"], found["downloadUrl"]) == ("CANCELLED", None)
 
 
 async def test_few_exports_wait_at_a_time(world: World) -> None:
@@ -274,11 +275,11 @@ async def test_an_export_expires_and_its_file_goes(world: World, context: Worker
     await make(context, export_id)
     _, body = await fetched(world, ada, export_id)
     assert body
-    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["url"]
+    url = (await world.run(READ, ada, id=export_id)).good["reportExport"]["downloadUrl"]
     parts = urlsplit(url)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)
     found = (await world.run(READ, ada, id=export_id, at=later)).good["reportExport"]
-    assert found["url"] is None
+    assert found["downloadUrl"] is None
     house = world.house
     before = house.clock.now
     house.clock.now = later
@@ -291,7 +292,7 @@ async def test_an_export_expires_and_its_file_goes(world: World, context: Worker
     finally:
         house.clock.now = before
     found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
-    assert found["state"] == "EXPIRED"
+    assert found["status"] == "EXPIRED"
     assert (await world.http.get(f"{parts.path}?{parts.query}")).status_code == 404
 
 
@@ -309,7 +310,7 @@ async def many_entries(world: World, person: Person, count: int) -> None:
                         "description": f"Entry number {n}",
                         "started_at": first + dt.timedelta(minutes=n * 5),
                         "ended_at": first + dt.timedelta(minutes=n * 5 + 4),
-                        "billable": n % 2 == 0,
+                        "is_billable": n % 2 == 0,
                         "tags": ["one", "two"],
                         "tag_keys": ["one", "two"],
                         "created_at": now,
@@ -347,7 +348,7 @@ async def memory_stays_flat(world: World, context: WorkerContext, count: int) ->
             await asyncio.sleep(0.02)
         await task
         found = (await world.run(READ, ada, id=export_id)).good["reportExport"]
-        assert found["state"] == "DONE", found
+        assert found["status"] == "DONE", found
         made[format_] = export_id
     assert most - idle < 64 * 2**20, f"{(most - idle) / 2**20:.0f} MiB above idle"
     _, body = await fetched(world, ada, made["CSV"])
@@ -393,7 +394,7 @@ async def test_a_worker_killed_in_the_middle_leaves_an_export_that_is_finished(
     async def state() -> tuple[ExportState, int]:
         async with world.database.session() as session:
             rows = await session.execute(
-                select(ReportExport.state, ReportExport.progress).where(
+                select(ReportExport.status, ReportExport.progress).where(
                     ReportExport.id == key_of(export_id)
                 )
             )
@@ -450,13 +451,13 @@ async def test_an_import_says_what_is_wrong_with_which_row(world: World) -> None
     ]
     data = reply.data["timeEntryImport"]
     assert [result["row"] for result in data["results"]] == [2, 3, 4, 5, 6, 7, 9]
-    assert (data["goodCount"], data["doneCount"]) == (2, 0)
+    assert (data["validCount"], data["doneCount"]) == (2, 0)
     reply = await world.run(IMPORT, ada, input=given)
     assert reply.data["timeEntryImport"]["doneCount"] == 0
     reply = await world.run(IMPORT, ada, input=given | {"onError": "CONTINUE"})
     data = reply.data["timeEntryImport"]
     assert data["doneCount"] == 2
-    lengths = [one["timeEntry"]["durationSeconds"] for one in data["results"] if one["timeEntry"]]
+    lengths = [one["timeEntry"]["duration"] for one in data["results"] if one["timeEntry"]]
     assert lengths == [60, 7200]
     times = await world.run("{ timeEntries { nodes { startedAt } } }", ada)
     starts = {node["startedAt"] for node in times.good["timeEntries"]["nodes"]}
@@ -471,7 +472,7 @@ async def test_a_row_with_too_few_or_too_many_cells_fails_alone(world: World) ->
     found = [(error["code"], error["path"][1:]) for error in reply.user_errors]
     assert found == [("BAD_USER_INPUT", ["csv", "3"]), ("BAD_USER_INPUT", ["csv", "4"])]
     data = reply.data["timeEntryImport"]
-    assert (data["goodCount"], data["doneCount"]) == (1, 1)
+    assert (data["validCount"], data["doneCount"]) == (1, 1)
     assert [result["row"] for result in data["results"]] == [2, 3, 4]
 
 
@@ -506,9 +507,9 @@ async def test_an_export_whose_job_is_given_up_has_failed(
             await asyncio.wait(begun)
         clock += dt.timedelta(hours=4)
     read = (await world.run(READ, ada, id=asked)).good["reportExport"]
-    assert read["state"] == "FAILED"
-    assert read["reason"].startswith("It could not be made: ")
-    assert "/dev" not in read["reason"]
+    assert read["status"] == "FAILED"
+    assert read["failureReason"].startswith("It could not be made: ")
+    assert "/dev" not in read["failureReason"]
 
 
 # --- weeks ---------------------------------------------------------------------------------------
@@ -519,13 +520,13 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
     # A Sunday: the first day of a week, or the last.
     await world.rows(entry(ada, dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC), 60))
     key = await world.post(
-        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { key } }', ada
+        'mutation { apiKeyCreate(input: {name: "k", scopes: ["time:read"]}) { secret } }', ada
     )
-    headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['key']}"]
+    headers = [ada.header, f"Bearer {key.good['apiKeyCreate']['secret']}"]
 
     async def begin_on(day: str) -> None:
         change = """mutation ($day: WeekDay!) {
-          profileUpdate(input: {weekStart: $day}) { errors { code } }
+          accountUpdate(input: {weekStart: $day}) { errors { code } }
         }"""
         assert (await world.post(change, ada, day=day)).good
 
@@ -544,7 +545,7 @@ async def test_weeks_begin_as_the_profile_says(world: World, context: WorkerCont
         reply = await world.post(
             EXPORT, ada, input={"format": "JSON", "groupBy": ["WEEK"], **given}
         )
-        export_id = reply.good["timeReportExport"]["reportExport"]["id"]
+        export_id = reply.good["reportExportCreate"]["reportExport"]["id"]
         # What the profile says later does not change an export that was asked for before.
         await begin_on("FRIDAY")
         await make(context, export_id)
@@ -567,15 +568,15 @@ async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
     await world.rows(entry(ada, START, 60))
     bodies = []
     for bom in (False, True):
-        export_id = await ask(world, ada, format="CSV", bom=bom)
+        export_id = await ask(world, ada, format="CSV", includeBom=bom)
         await make(context, export_id)
         bodies.append((await fetched(world, ada, export_id))[1])
     assert bodies[1] == b"\xef\xbb\xbf" + bodies[0]
     reply = await world.run(IMPORT, ada, input={"csv": bodies[1].decode()})
     assert [row["row"] for row in reply.good["timeEntryImport"]["results"]] == [2]
-    refused = await world.run(EXPORT, ada, input={"format": "PDF", "bom": True})
+    refused = await world.run(EXPORT, ada, input={"format": "PDF", "includeBom": True})
     assert [(error["code"], error["path"]) for error in refused.user_errors] == [
-        ("BAD_USER_INPUT", ["input", "bom"])
+        ("BAD_USER_INPUT", ["input", "includeBom"])
     ]
 
 
@@ -632,7 +633,7 @@ async def test_the_chart_spans_the_days_that_were_asked_for(
     ada = await world.person()
     await world.rows(entry(ada, START, 3600))
     export_id = await ask(
-        world, ada, format="PDF", filter=dict(zip(("from", "to"), days, strict=True))
+        world, ada, format="PDF", filter=dict(zip(("firstDay", "lastDay"), days, strict=True))
     )
     await make(context, export_id)
     text = words_of((await fetched(world, ada, export_id))[1])
@@ -671,9 +672,9 @@ async def test_a_filter_stands_in_a_pdf_as_a_sentence(world: World, context: Wor
     task = await world.task(ada, "Dig", project_id=project.id)
     entries = {
         "projectId": {"in": [gid(project), gid(hidden)]},
-        "billable": True,
+        "isBillable": True,
         "tags": {"some": {"eq": "deep"}},
-        "durationSeconds": {"gte": 60},
+        "duration": {"gte": 60},
         "or": [{"taskId": {"isNull": True}}, {"taskId": {"eq": gid(task)}}],
         "not": {"task": {"title": {"contains": "x"}}},
         "startedAt": {"lt": "2026-06-01T00:00:00Z"},

@@ -14,9 +14,9 @@ from tests.factories import World, gid
 
 IMPORT = """mutation ($input: TimeEntryImportInput!) {
   timeEntryImport(input: $input) {
-    doneCount goodCount duplicateCount errors { code path message }
+    doneCount validCount duplicateCount errors { code path message }
     results { row
-      timeEntry { id startedAt endedAt day durationSeconds description billable tags
+      timeEntry { id startedAt endedAt day duration description isBillable tags
         task { title } project { name } }
       errors { code path } notices { code column message } }
   }
@@ -77,14 +77,14 @@ async def test_files_of_other_programs_are_read(world: World, text: str) -> None
         "2025-04-27T07:00:00Z",
         "2025-04-27T08:00:00Z",
     )
-    assert (first["description"], first["billable"], first["project"]) == (
+    assert (first["description"], first["isBillable"], first["project"]) == (
         "d",
         True,
         {"name": "P"},
     )
     assert first["tags"] == ["x", "y", *(["Talk"] if text == KIMAI else [])]
-    assert (second["startedAt"], second["durationSeconds"]) == ("2025-04-05T21:30:00Z", 2700)
-    assert (second["billable"], second["tags"]) == (False, [])
+    assert (second["startedAt"], second["duration"]) == ("2025-04-05T21:30:00Z", 2700)
+    assert (second["isBillable"], second["tags"]) == (False, [])
     assert second["task"] == {"title": "Dig"}
     codes = {notice["code"] for result in done["results"] for notice in result["notices"]}
     assert codes == {"OTHER_USER", *(["ACTIVITY_AS_TAG"] if text == KIMAI else [])}
@@ -131,7 +131,7 @@ async def test_separators_cases_and_durations(world: World, separator: str, newl
     ]
     done = await imported(world, ada, "\ufeff" + table(rows, separator, newline))
     found = entries(done)
-    assert [one["durationSeconds"] for one in found] == list(DURATIONS.values())
+    assert [one["duration"] for one in found] == list(DURATIONS.values())
     assert found[0]["description"] == "5400 in, two; lines"
     # Rows are numbered as a spreadsheet numbers them, however many lines they take.
     assert [result["row"] for result in done["results"]] == list(range(2, len(DURATIONS) + 2))
@@ -155,7 +155,7 @@ async def test_a_duration_beside_start_and_end_has_to_agree(world: World) -> Non
     ]
     done = await imported(world, ada, "\n".join(rows), onError="CONTINUE")
     found = [result["timeEntry"] for result in done["results"]]
-    assert [one and one["durationSeconds"] for one in found] == [3620, 3600, None]
+    assert [one and one["duration"] for one in found] == [3620, 3600, None]
     (error,) = done["errors"]
     assert error["path"][2:] == ["4", "duration"]
 
@@ -210,7 +210,7 @@ async def test_local_times_that_a_clock_skips_or_repeats_are_reported(world: Wor
         ("2026-03-30 02:30", "2026-03-30 03:30", ""),
     ]
     done = await imported(world, ada, table(rows))
-    assert [one["durationSeconds"] for one in entries(done)] == [0, 3600, 7200, 3600, 3600, 3600]
+    assert [one["duration"] for one in entries(done)] == [0, 3600, 7200, 3600, 3600, 3600]
     told = [[tuple(notice.values())[:2] for notice in r["notices"]] for r in done["results"]]
     assert told == [
         [("SKIPPED_TIME", "start")],
@@ -240,7 +240,7 @@ async def test_a_file_that_is_sent_again_makes_nothing_twice(world: World) -> No
     text = table(rows)
     assert (await imported(world, ada, text))["doneCount"] == 3
     again = await imported(world, ada, text, dryRun=True)
-    assert (again["goodCount"], again["duplicateCount"]) == (0, 3)
+    assert (again["validCount"], again["duplicateCount"]) == (0, 3)
     assert [[n["code"] for n in r["notices"]] for r in again["results"]] == [["DUPLICATE"]] * 3
     # A new row among known ones is made; another description or length is another entry.
     more = table(

@@ -128,10 +128,10 @@ async def test_preferences_are_asked_when_the_mail_goes_out(scene: Scene, mail: 
     assert await scene.told(scene.ben) == [NotificationKind.MENTIONED]
     await scene.assign(scene.ada, task, scene.ben)
     await scene.workshop.catch_up()
-    await choose(email_enabled=False)
+    await choose(is_email_enabled=False)
     await deliver(scene)
     assert mail.to(scene.ben.email) == []
-    await choose(email_enabled=True)
+    await choose(is_email_enabled=True)
     await choose(choices={NotificationKind.COMMENT_ON_MY_TASK: {Channel.IN_APP: False}})
     await scene.comment(scene.ada, task, "By mail alone")
     await deliver(scene)

@@ -183,7 +183,7 @@ async def test_a_reminder_that_cannot_be_run_stops_no_other(scene: Scene) -> Non
 
 
 async def test_reminders_that_are_off_and_of_the_deactivated_do_not_run(scene: Scene) -> None:
-    await scene.reminder(Once(scene.clock() + HOUR), enabled=False)
+    await scene.reminder(Once(scene.clock() + HOUR), is_enabled=False)
     scene.clock.forward(hours=1)
     assert await scene.reminded() == 0
     later = await scene.reminder(Once(scene.clock() + HOUR), channels=ALL)
@@ -360,7 +360,7 @@ async def test_a_task_that_is_out_of_sight_turns_it_off_with_a_reason(scene: Sce
     scene.clock.forward(hours=1)
     assert await scene.reminded() == 0
     read = await scene.read(reminder)
-    assert (read.enabled, read.next_run_at, read.version) == (False, None, 2)
+    assert (read.is_enabled, read.next_run_at, read.version) == (False, None, 2)
     assert read.disabled_reason == reminding.LOST
     kinds = await scene.house.kinds(scene.ada.id)
     assert kinds[-1] == "REMINDER_UPDATED"
@@ -387,7 +387,7 @@ async def test_a_project_that_is_out_of_sight_does_too(scene: Scene) -> None:
     await scene.house.do(scene.ben.viewer, projects.remove_member, member)
     scene.clock.forward(days=1)
     assert await scene.reminded() == 1
-    assert not (await scene.read(reminder)).enabled
+    assert not (await scene.read(reminder)).is_enabled
 
 
 async def test_a_task_in_the_trash_turns_it_off(scene: Scene) -> None:

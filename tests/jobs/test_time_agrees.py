@@ -38,7 +38,7 @@ UTC = dt.UTC
 DAY = dt.timedelta(days=1)
 REPORT = """query ($filter: TimeReportFilter, $zone: String) {
   timeReport(filter: $filter, groupBy: [DAY], timezone: $zone) {
-    seconds billableSeconds count groups { day seconds }
+    total billable count groups { day total }
   }
 }"""
 
@@ -91,7 +91,7 @@ class Model:
 
     def sums(self) -> Sums:
         cut = [(one, int((end - start).total_seconds())) for one, start, end in self.cut()]
-        billable = sum(seconds for one, seconds in cut if one.billable)
+        billable = sum(seconds for one, seconds in cut if one.is_billable)
         return Sums(sum(seconds for _, seconds in cut), billable, len(cut))
 
     def days(self) -> Counter[str]:
@@ -116,8 +116,8 @@ class Model:
 async def reported(world: World, ada: Person, filter_: Any, zone: str) -> tuple[Sums, Counter[str]]:
     reply = await world.run(REPORT, ada, filter=filter_, zone=zone)
     made = reply.good["timeReport"]
-    days = Counter({group["day"]: int(group["seconds"]) for group in made["groups"]})
-    return Sums(made["seconds"], made["billableSeconds"], made["count"]), days
+    days = Counter({group["day"]: int(group["total"]) for group in made["groups"]})
+    return Sums(made["total"], made["billable"], made["count"]), days
 
 
 async def exported(
@@ -143,7 +143,7 @@ def json_sums(made: Any) -> Sums:
     total = sum(one["durationSeconds"] for one in entries)
     billable = sum(one["durationSeconds"] for one in entries if one["billable"])
     sums = Sums(total, billable, len(entries))
-    assert sums == Sums(made["seconds"], made["billableSeconds"], made["count"])
+    assert sums == Sums(made["total"], made["billable"], made["count"])
     return sums
 
 
@@ -164,7 +164,7 @@ async def all_agree(
     world: World, context: WorkerContext, ada: Person, model: Model, *, zone: str, group_by: str
 ) -> list[dict[str, str]]:
     """Compare the report, CSV, JSON and PDF with the model. Returns the rows of the CSV."""
-    days = {"from": model.first and str(model.first), "to": model.last and str(model.last)}
+    days = {"firstDay": model.first and str(model.first), "lastDay": model.last and str(model.last)}
     filter_ = {name: day for name, day in days.items() if day}
     given = {"filter": filter_, "timezone": zone, "groupBy": [group_by]}
     wanted = model.sums()
@@ -173,7 +173,7 @@ async def all_agree(
     assert csv_sums(rows) == wanted
     made = orjson.loads(await exported(world, context, ada, "JSON", **given))
     assert json_sums(made) == wanted
-    assert sum(group["seconds"] for group in made["groups"]) == wanted.seconds
+    assert sum(group["total"] for group in made["groups"]) == wanted.seconds
     assert pdf_sums(await exported(world, context, ada, "PDF", **given)) == wanted
     return rows
 
@@ -198,7 +198,7 @@ async def test_reports_and_exports_agree(
             start if day is None else midnight(day, ZONES[seconds % len(ZONES)]),
             seconds,
             tags=tags,
-            billable=billable,
+            is_billable=billable,
             day=day,
         )
         for start, seconds, _, tags, billable, day in made
@@ -228,7 +228,7 @@ async def test_reports_and_exports_agree(
                         author,
                         "CSV",
                         timezone=zone,
-                        filter={"from": str(begin), "to": str(end)},
+                        filter={"firstDay": str(begin), "lastDay": str(end)},
                     )
                 )
             ).seconds
@@ -265,7 +265,7 @@ async def ages(world: World) -> tuple[Person, list[models.TimeEntry]]:
             ada,
             first + dt.timedelta(seconds=dice.randrange(span)),
             dice.choice([1, 3600, 7200, 40_000, 90_000]),
-            billable=dice.random() < 0.5,
+            is_billable=dice.random() < 0.5,
         )
         for _ in range(300)
     ]

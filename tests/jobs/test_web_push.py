@@ -173,8 +173,8 @@ async def test_one_that_is_gone_is_forgotten_and_no_other_hears_twice(
 
 
 REGISTER = """
-mutation ($input: DeviceRegisterInput!) {
-  deviceRegister(input: $input) { device { platform } errors { code path message } }
+mutation ($input: DeviceCreateInput!) {
+  deviceCreate(input: $input) { device { platform } errors { code path message } }
 }
 """
 
@@ -199,10 +199,10 @@ async def test_what_a_browser_gives_is_checked(world: World) -> None:
     ]
     for change, path in wrong:
         reply = await world.post(REGISTER, ada, input={**right, **change})
-        errors = reply.data["deviceRegister"]["errors"]
+        errors = reply.data["deviceCreate"]["errors"]
         assert [error["path"] for error in errors] == [path], change
     reply = await world.post(REGISTER, ada, input=right)
-    assert reply.good["deviceRegister"]["device"] == {"platform": "WEB"}
+    assert reply.good["deviceCreate"]["device"] == {"platform": "WEB"}
 
 
 async def test_the_key_for_browsers_is_readable(world: World) -> None:

@@ -31,7 +31,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
   }
   containers: nodes(ids: $projects) {
     ... on Project {
-      id viewerCanEdit viewerCanDelete viewerCanShare
+      id viewerCanEdit viewerCanDelete viewerCanShare: viewerCanManageMembers
       tasks(first: 100) @include(if: $all) { totalCount nodes { id } }
       stats @include(if: $all) { total }
     }
@@ -52,7 +52,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
   tasksSharedWithMe(first: 100) @include(if: $all) { totalCount nodes { id } }
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
-  changes(since: $since, first: 100, filter: {kinds: [TASK_DELETED, PROJECT_DELETED]}) {
+  events(after: $since, first: 100, filter: {kinds: [TASK_DELETED, PROJECT_DELETED]}) {
     cursor nodes { id kind subjectId }
   }
 }
@@ -112,7 +112,7 @@ class Comparison(Fixtures):
         others = [error for error in reply.errors if error["extensions"]["code"] != "NOT_FOUND"]
         if others or reply.data is None:
             self.fail(f"{person} cannot read: {others}")
-        self.cursors[person] = reply.data["changes"]["cursor"]
+        self.cursors[person] = reply.data["events"]["cursor"]
         return reply.data
 
     def _compare_rights(self, person: str, held: set[Right], data: Any) -> None:
@@ -187,7 +187,7 @@ class Comparison(Fixtures):
         self.same(f"totalCount of {what}", page["totalCount"], len(names))
 
     def _compare_losses(self, person: str, gone: set[str], before: Model, data: Any) -> None:
-        events = data["changes"]["nodes"]
+        events = data["events"]["nodes"]
         told = Counter(
             self.names[event["subjectId"]] for event in events if event["kind"] == "ACCESS_LOST"
         )

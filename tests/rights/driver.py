@@ -113,13 +113,13 @@ class Driver(Comparison):
         codes, payload = await self.mutate(
             actor,
             "taskShareCreate",
-            "share { id }",
+            "taskShare { id }",
             taskId=self.gid(name),
             userId=self.gid(person),
             permission="EDIT" if edit else "VIEW",
         )
         if not codes:
-            self.know(new, ids.decode(models.TaskShare, payload["share"]["id"], ()))
+            self.know(new, ids.decode(models.TaskShare, payload["taskShare"]["id"], ()))
         return codes
 
     async def _share_update(self, actor: str, key: str, *, edit: bool) -> set[str]:
@@ -134,13 +134,13 @@ class Driver(Comparison):
         codes, payload = await self.mutate(
             actor,
             "projectMemberAdd",
-            "member { id }",
+            "projectMember { id }",
             projectId=self.gid(name),
             userId=self.gid(person),
             role=role.name,
         )
         if not codes:
-            member = payload["member"]["id"]
+            member = payload["projectMember"]["id"]
             self.members[name, person] = ids.decode(models.ProjectMember, member, ())
         return codes
 
@@ -196,13 +196,15 @@ class Driver(Comparison):
 
     async def _user_delete(self, actor: str, heir: str | None = None) -> set[str]:
         """First without `confirm`, which changes nothing and returns how much others would lose."""
-        values = {"password": PASSWORD} | ({"transferTo": self.gid(heir)} if heir else {})
+        values = {"password": PASSWORD} | ({"transferToId": self.gid(heir)} if heir else {})
         result = "deletedId tasksLostByOthers"
-        codes, payload = await self.mutate(actor, "userDelete", result, **values)
+        codes, payload = await self.mutate(actor, "accountDelete", result, **values)
         if not codes:
             self.same("deletedId without confirm", payload["deletedId"], None)
             asked = payload["tasksLostByOthers"]
-            codes, payload = await self.mutate(actor, "userDelete", result, confirm=True, **values)
+            codes, payload = await self.mutate(
+                actor, "accountDelete", result, confirm=True, **values
+            )
             self.same("deletedId", payload["deletedId"], self.gid(actor))
             self.same("tasksLostByOthers", payload["tasksLostByOthers"], asked)
             self.lost_by_others = asked

@@ -59,7 +59,7 @@ class Fixtures:
         self.losses: dict[str, list[str]] = {person: [] for person in model.people}
         self.listeners: dict[str, Listener] = {}
         self.listening: list[asyncio.Task[None]] = []
-        # The answer of the last `userDelete`.
+        # The answer of the last `accountDelete`.
         self.lost_by_others: int | None = None
         self.all_lists = all_lists
         self._hash = password_hash

@@ -333,11 +333,11 @@ class Model:
         return task
 
     def _demand(self, allowed: bool, project: str | None) -> None:
-        """Raise `FORBIDDEN` without the right, `ARCHIVED` if only the archive prevents it."""
+        """Raise `FORBIDDEN` without the right, `PROJECT_ARCHIVED` if only that prevents it."""
         if not allowed:
             raise Refused("FORBIDDEN")
         if self.archived(project):
-            raise Refused("ARCHIVED")
+            raise Refused("PROJECT_ARCHIVED")
 
     def _project(self, actor: str, name: str, least: Role, *, archived: bool = False) -> Project:
         """A project in which the actor has this role; `archived`: ignore the archive."""
@@ -464,7 +464,7 @@ class Model:
         task = self.tasks[name]
         if task.trashed_with is None or not self.manages_task(actor, name):
             raise Refused("NOT_FOUND")
-        codes = {"ARCHIVED"} if self.archived(task.project) else set()
+        codes = {"PROJECT_ARCHIVED"} if self.archived(task.project) else set()
         if (
             task.trashed_with != name
             or (task.project is not None and self.projects[task.project].trashed)

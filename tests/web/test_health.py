@@ -18,7 +18,7 @@ from app import create_app
 from db.base import Base
 from db.embedded import EmbeddedPostgres
 from db.models import Job, JobState, Worker
-from events.filter import EventFilter
+from events.filter import LogFilter
 from graph.core.context import Services, utc_now
 from jobs import worker
 from settings import Settings, load_settings
@@ -163,7 +163,7 @@ async def test_metrics_show_connections_and_subscriptions(settings: Settings) ->
         async with server.services.database.reader.snapshot():
             # The event log is read beside it, now and then.
             assert (await server.figures())[reads] >= 1
-        events = await server.services.live.subscribe(uuid4(), EventFilter())
+        events = await server.services.live.subscribe(uuid4(), LogFilter())
         listening = asyncio.create_task(anext(events))
         async with asyncio.timeout(20):
             while (await server.figures())["taskloom_subscriptions"] != 1:

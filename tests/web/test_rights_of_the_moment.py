@@ -36,7 +36,7 @@ from tests.web.test_websocket import Client, opened
 WITHIN = 5.0
 READ = "{ adminUsers(first: 1) { nodes { email } } }"
 WRITE = """
-mutation ($id: ID!) { userUpdate(input: {id: $id, isAdmin: true, fullName: "promoted"}) {
+mutation ($id: ID!) { adminUserUpdate(input: {id: $id, isAdmin: true, fullName: "promoted"}) {
   errors { code } } }
 """
 # The address of somebody else, which administrators alone may read.

@@ -16,7 +16,7 @@ from tests.factories import World
 
 CHOSEN = """
 { notificationPreferences {
-    emailEnabled mentioned { inApp email } taskAssignedToMe { inApp email }
+    isEmailEnabled mentioned { inApp email } taskAssignedToMe { inApp email }
 } }
 """
 
@@ -57,7 +57,7 @@ async def test_one_click_stops_mail_of_these_kinds_alone(
         )
         assert answer.status_code == 200
     assert await chosen(world, ada) == {
-        "emailEnabled": True,
+        "isEmailEnabled": True,
         "mentioned": {"inApp": True, "email": False},
         "taskAssignedToMe": {"inApp": True, "email": True},
     }
@@ -69,8 +69,8 @@ async def test_all_mail_can_be_stopped(
     ada, ben = await world.people(2)
     wanted = token(settings, ada, NotificationKind.MENTIONED)
     await client.post("/unsubscribe", params={"token": wanted, "all": "1"})
-    assert (await chosen(world, ada))["emailEnabled"] is False
-    assert (await chosen(world, ben))["emailEnabled"] is True
+    assert (await chosen(world, ada))["isEmailEnabled"] is False
+    assert (await chosen(world, ben))["isEmailEnabled"] is True
 
 
 @pytest.mark.parametrize("kind", list(NotificationKind))
@@ -83,7 +83,7 @@ async def test_the_page_names_what_it_turns_off(
     wanted = token(settings, ada, kind)
     page = await client.get("/unsubscribe", params={"token": wanted})
     assert "Unsubscribe from mails about" in page.text
-    asked = f"{{ notificationPreferences {{ emailEnabled {field} {{ inApp email push }} }} }}"
+    asked = f"{{ notificationPreferences {{ isEmailEnabled {field} {{ inApp email push }} }} }}"
     before = (await world.post(asked, ada)).good["notificationPreferences"]
     await client.post("/unsubscribe", params={"token": wanted})
     after = (await world.post(asked, ada)).good["notificationPreferences"]

@@ -15,14 +15,14 @@ from graph.core.context import Context
 from graph.core.fields import derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.kit import rates
-from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref, value
 
 if TYPE_CHECKING:
     from graph.types.accounts.user import User
 
 
 @strawberry.type
-class _SentPayload(Payload):
+class _SentPayload(MutationPayload):
     """Fields of all payloads that announce a mail."""
 
     email: str | None = value("email", "The address the mail is sent to.")
@@ -40,7 +40,7 @@ class PasswordResetRequestPayload(_SentPayload):
 
 
 @payload("Payload of `passwordReset`.")
-class PasswordResetPayload(Payload):
+class PasswordResetPayload(MutationPayload):
     """Does not sign anyone in."""
 
     done: bool = derived(
@@ -61,7 +61,7 @@ class EmailChangeRequestPayload(_SentPayload):
 
 
 @payload("Payload of `emailVerify`.")
-class EmailVerifyPayload(Payload):
+class EmailVerifyPayload(MutationPayload):
     """The verified address and its user."""
 
     email: str | None = value("email", "The address that is now verified.")

@@ -19,7 +19,7 @@ from graph.core.inputs import MutationInput, optional, required
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import OrderBy
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
@@ -113,10 +113,10 @@ class ApiKeyRevokeInput(MutationInput):
 
 
 @payload("Payload of `apiKeyCreate`.")
-class ApiKeyCreatePayload(Payload):
+class ApiKeyCreatePayload(MutationPayload):
     """A new key."""
 
-    key: str | None = value(
+    secret: str | None = value(
         "key",
         "The complete key. It is shown only once and is not stored. Null if `replayed` is true.",
     )
@@ -124,7 +124,7 @@ class ApiKeyCreatePayload(Payload):
 
 
 @payload("Payload of `apiKeyRevoke`.")
-class ApiKeyRevokePayload(Payload):
+class ApiKeyRevokePayload(MutationPayload):
     """A revoked key."""
 
     api_key: ApiKey | None = ref(models.ApiKey, "The revoked API key.")

@@ -13,7 +13,7 @@ from files.upload import Upload
 from graph.core.context import Context
 from graph.core.inputs import MutationInput, required
 from graph.kit import rates
-from graph.kit.mutation import Refs, mutation
+from graph.kit.mutation import Refs, mutation, payload
 from graph.types.accounts.user import UserPayload
 
 
@@ -32,6 +32,16 @@ class AvatarDeleteInput(MutationInput):
     """Input for `avatarDelete`."""
 
 
+@payload("Payload of `avatarUpload`.")
+class AvatarUploadPayload(UserPayload):
+    """`avatarUpload`."""
+
+
+@payload("Payload of `avatarDelete`.")
+class AvatarDeletePayload(UserPayload):
+    """`avatarDelete`."""
+
+
 def _staged(context: Context, data: AvatarUploadInput) -> AbstractAsyncContextManager[UUID]:
     return domain.staged(context.transact, context.services.files, data.file)
 
@@ -48,7 +58,7 @@ async def _delete(context: Context, work: Work, _: AvatarDeleteInput) -> Refs:
 class AvatarMutation:
     """Root fields."""
 
-    avatar_upload: UserPayload = mutation(
+    avatar_upload: AvatarUploadPayload = mutation(
         _upload,
         AvatarUploadInput,
         "Sets your avatar with a multipart request. Anyone can see it, signed in or not.",
@@ -56,7 +66,7 @@ class AvatarMutation:
         around=_staged,
         limit=rates.upload,
     )
-    avatar_delete: UserPayload = mutation(
+    avatar_delete: AvatarDeletePayload = mutation(
         _delete,
         AvatarDeleteInput,
         "Deletes your avatar. Does nothing if you have none.",

@@ -21,7 +21,7 @@ from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, rates
 from graph.kit.comparators import DateTimeFilter
 from graph.kit.loading import to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import OrderBy
 from graph.kit.paging import connection_type
 
@@ -118,7 +118,7 @@ SECRETS = ("access_token", "refresh_token", "expires_at")
 
 
 @strawberry.type
-class GrantPayload(Payload):
+class GrantPayload(MutationPayload):
     """Fields of all payloads that sign a user in."""
 
     access_token: str | None = value(
@@ -130,7 +130,9 @@ class GrantPayload(Payload):
         "Pass it to `sessionRefresh` before the access token expires. Each refresh token works "
         "once and returns the next one. Null if `replayed` is true.",
     )
-    expires_at: dt.datetime | None = value("expires_at", "When the access token expires.")
+    access_token_expires_at: dt.datetime | None = value(
+        "expires_at", "When the access token expires."
+    )
     session: Session | None = ref(models.Session, "The session.")
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
         models.User,
@@ -150,28 +152,28 @@ class SessionRefreshPayload(GrantPayload):
 
 
 @payload("Payload of `sessionUpdate`.")
-class SessionUpdatePayload(Payload):
+class SessionUpdatePayload(MutationPayload):
     """The renamed session."""
 
     session: Session | None = ref(models.Session, "The renamed session.")
 
 
 @payload("Payload of `sessionRevoke`.")
-class SessionRevokePayload(Payload):
+class SessionRevokePayload(MutationPayload):
     """The revoked session."""
 
     session: Session | None = ref(models.Session, "The revoked session.")
 
 
-@payload("Payload of `sessionsRevokeOthers`.")
-class SessionsRevokeOthersPayload(Payload):
+@payload("Payload of `sessionRevokeOthers`.")
+class SessionRevokeOthersPayload(MutationPayload):
     """The number of revoked sessions."""
 
     revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
 
 
 @payload("Payload of `streamTokenCreate`.")
-class StreamTokenCreatePayload(Payload):
+class StreamTokenCreatePayload(MutationPayload):
     """A stream token."""
 
     token: str | None = value(
@@ -226,9 +228,9 @@ class SessionRevokeInput(MutationInput):
     )
 
 
-@strawberry.input(description="Input for `sessionsRevokeOthers`; no field is required.")
-class SessionsRevokeOthersInput(MutationInput):
-    """Input for `sessionsRevokeOthers`."""
+@strawberry.input(description="Input for `sessionRevokeOthers`; no field is required.")
+class SessionRevokeOthersInput(MutationInput):
+    """Input for `sessionRevokeOthers`."""
 
 
 @strawberry.input(description="Input for `streamTokenCreate`; no field is required.")
@@ -293,7 +295,7 @@ async def _revoke(context: Context, work: Work, data: SessionRevokeInput) -> Ref
     return {"session": session.id}
 
 
-async def _revoke_others(context: Context, work: Work, _data: SessionsRevokeOthersInput) -> Refs:
+async def _revoke_others(context: Context, work: Work, _data: SessionRevokeOthersInput) -> Refs:
     count = await sessions.revoke_others(work, context.services.authenticator)
     return {"revoked_count": count}
 
@@ -337,9 +339,9 @@ class SessionMutation:
         "Signs out: revokes the session of this request or another one of your own.",
         in_context=True,
     )
-    sessions_revoke_others: SessionsRevokeOthersPayload = mutation(
+    session_revoke_others: SessionRevokeOthersPayload = mutation(
         _revoke_others,
-        SessionsRevokeOthersInput,
+        SessionRevokeOthersInput,
         "Revokes all your sessions except the one of this request.",
         in_context=True,
     )

@@ -41,7 +41,7 @@ from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
 from graph.kit.loading import Labels, columns_of, load_object
-from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import Page, connection_type, paging_arguments, read_pages, to_many
 from graph.types.accounts.api_key import ApiKeyConnection, ApiKeyOrder
@@ -307,10 +307,10 @@ class UserRegisterInput(MutationInput):
 
 
 @strawberry.input(
-    description="Input for `profileUpdate`. Omitted fields stay unchanged; null clears a field."
+    description="Input for `accountUpdate`. Omitted fields stay unchanged; null clears a field."
 )
-class ProfileUpdateInput(UpdateInput):
-    """Input for `profileUpdate`."""
+class AccountUpdateInput(UpdateInput):
+    """Input for `accountUpdate`."""
 
     username: strawberry.Maybe[str | None] = change(
         "The new username. Links with the old one stop working."
@@ -329,12 +329,12 @@ class PasswordChangeInput(MutationInput):
     new_password: str = required("The new password, 8 to 100 characters in any script.")
 
 
-@strawberry.input(description="Input for `userDelete`.")
-class UserDeleteInput(MutationInput):
-    """Input for `userDelete`."""
+@strawberry.input(description="Input for `accountDelete`.")
+class AccountDeleteInput(MutationInput):
+    """Input for `accountDelete`."""
 
     password: str = required("Your password.")
-    transfer_to: strawberry.ID | None = optional(
+    transfer_to_id: strawberry.ID | None = optional(
         "The user who takes over your personal tasks that they can see. All others are moved to "
         "the trash."
     )
@@ -352,17 +352,27 @@ class UserRegisterPayload(GrantPayload):
     """See `GrantPayload`."""
 
 
-@payload("Payload of mutations of a user.")
-class UserPayload(Payload):
-    """Payload of all mutations of a user."""
+@strawberry.type
+class UserPayload(MutationPayload):
+    """The payload of mutations of a user."""
 
     user: User | None = ref(
         models.User, "The user after the mutation; null if nothing was changed.", "user"
     )
 
 
-@payload("Payload of `userDelete`.")
-class UserDeletePayload(Payload):
+@payload("Payload of `accountUpdate`. On `CONFLICT`, `user` is the current profile.")
+class AccountUpdatePayload(UserPayload):
+    """`accountUpdate`."""
+
+
+@payload("Payload of `passwordChange`.")
+class PasswordChangePayload(UserPayload):
+    """`passwordChange`."""
+
+
+@payload("Payload of `accountDelete`.")
+class AccountDeletePayload(MutationPayload):
     """A deleted user cannot be read."""
 
     deleted_id: strawberry.ID | None = value(
@@ -378,7 +388,7 @@ class UserDeletePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 _new = arguments_of(UserRegisterInput, users.register)
-_changes = changes_of(ProfileUpdateInput, users.PROFILE)
+_changes = changes_of(AccountUpdateInput, users.PROFILE)
 
 
 async def _register(context: Context, work: Work, data: UserRegisterInput) -> Refs:
@@ -386,7 +396,7 @@ async def _register(context: Context, work: Work, data: UserRegisterInput) -> Re
     return signed_in(context, work, grant)
 
 
-async def _update_profile(context: Context, work: Work, data: ProfileUpdateInput) -> Refs:
+async def _update_profile(context: Context, work: Work, data: AccountUpdateInput) -> Refs:
     user = await users.update_profile(
         work,
         context.services.authenticator,
@@ -406,13 +416,13 @@ async def _change_password(context: Context, work: Work, data: PasswordChangeInp
     return {"user": user.id}
 
 
-async def _delete(context: Context, work: Work, data: UserDeleteInput) -> Outcome:
-    heir = given(data.transfer_to)
+async def _delete(context: Context, work: Work, data: AccountDeleteInput) -> Outcome:
+    heir = given(data.transfer_to_id)
     deleted = await delete_oneself(
         work,
         context.services.authenticator,
         password=data.password,
-        transfer_to=None if heir is None else ids.decode(models.User, heir, ("transfer_to",)),
+        transfer_to=None if heir is None else ids.decode(models.User, heir, ("transfer_to_id",)),
     )
     # Without `confirm` the deletion is carried out and rolled back, so that the number is exact.
     id_ = ids.encode(models.User, deleted.user_id) if data.confirm else None
@@ -434,21 +444,21 @@ class UserMutation:
         secrets=SECRETS,
         limit=rates.registration,
     )
-    profile_update: UserPayload = mutation(
-        _update_profile, ProfileUpdateInput, "Changes your profile.", in_context=True
+    account_update: AccountUpdatePayload = mutation(
+        _update_profile, AccountUpdateInput, "Changes your profile.", in_context=True
     )
-    password_change: UserPayload = mutation(
+    password_change: PasswordChangePayload = mutation(
         _change_password,
         PasswordChangeInput,
         "Sets a new password, given the current one. Revokes your other sessions.",
         in_context=True,
         limit=rates.own_password,
     )
-    user_delete: UserDeletePayload = mutation(
+    account_delete: AccountDeletePayload = mutation(
         _delete,
-        UserDeleteInput,
+        AccountDeleteInput,
         "Deletes your account permanently. Your personal tasks with their subtasks (unless "
-        "`transferTo` takes them over) and projects without other members are moved to the "
+        "`transferToId` takes them over) and projects without other members are moved to the "
         "trash. Transfer projects that have other members first. What you wrote in projects "
         "stays, without your name. Without `confirm: true` nothing changes.",
         in_context=True,

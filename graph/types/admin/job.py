@@ -19,7 +19,7 @@ from graph.core.inputs import MutationInput, optional, required
 from graph.core.node import Node, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import Page, paging_arguments, read_pages
 
@@ -30,16 +30,16 @@ class Job(Node):
 
     id: strawberry.ID = node_id(models.Job)
     name: str = column(models.Job.name, "The kind of job.")
-    state: JobState = column(models.Job.state, "The current state of the job.", convert=JobState)
-    attempts: int = column(models.Job.attempts, "The number of attempts so far.")
-    reason: str | None = column(models.Job.reason, "Why the latest attempt failed.")
+    status: JobState = column(models.Job.state, "The current status of the job.", convert=JobState)
+    attempt_count: int = column(models.Job.attempts, "The number of attempts so far.")
+    failure_reason: str | None = column(models.Job.reason, "Why the latest attempt failed.")
     created_at: dt.datetime = column(models.Job.created_at, "When the job was queued.")
-    due_at: dt.datetime = column(
+    run_at: dt.datetime = column(
         models.Job.due_at,
         "When the job runs next. For a running job, when its lease expires unless the worker "
         "renews it.",
     )
-    started_at: dt.datetime | None = column(
+    attempted_at: dt.datetime | None = column(
         models.Job.started_at, "When the latest attempt started."
     )
     finished_at: dt.datetime | None = column(
@@ -55,14 +55,14 @@ class JobConnection:
     node: Job
 
 
-@strawberry.input(description="Compares job states.")
-class JobStateFilter:
-    """Comparators of `JobState`."""
+@strawberry.input(description="Compares job statuses.")
+class JobStatusFilter:
+    """Comparators of `JobStatus`."""
 
-    eq: JobState | None = optional("Is equal to this state.")
-    not_eq: JobState | None = optional("Is not equal to this state.")
-    in_: list[JobState] | None = optional("Is one of these states.", name="in")
-    not_in: list[JobState] | None = optional("Is none of these states.")
+    eq: JobState | None = optional("Is equal to this status.")
+    not_eq: JobState | None = optional("Is not equal to this status.")
+    in_: list[JobState] | None = optional("Is one of these statuses.", name="in")
+    not_in: list[JobState] | None = optional("Is none of these statuses.")
 
 
 @filtering.filter_input("Filter for jobs.")
@@ -70,7 +70,9 @@ class JobFilter:
     """Filter for administrators."""
 
     id: IDFilter | None = filtering.by_id(models.Job.id, models.Job, "The job's ID.")
-    state: JobStateFilter | None = filtering.by(models.Job.state, "The current state of the job.")
+    status: JobStatusFilter | None = filtering.by(
+        models.Job.state, "The current status of the job."
+    )
     name: StringFilter | None = filtering.by(models.Job.name, "The kind of job.")
     created_at: DateTimeFilter | None = filtering.by(
         models.Job.created_at, "When the job was queued."
@@ -88,13 +90,13 @@ class JobOrder:
 
 @strawberry.type(description="Statistics of the background job queue.")
 class JobQueue:
-    """Counts by state, and the lag."""
+    """Counts by status, and the lag."""
 
     waiting: int = attribute("Jobs that wait for their due time or for another attempt.")
     running: int = attribute("Jobs that are running.")
     done: int = attribute("Jobs that were done within the last day.")
     failed: int = attribute("Jobs that failed for good and can be retried.")
-    oldest_due_at: dt.datetime | None = attribute(
+    oldest_run_at: dt.datetime | None = attribute(
         "The due time of the longest overdue job; null if none is overdue."
     )
     workers: int = attribute("Workers that reported within the last minute.")
@@ -124,7 +126,7 @@ async def _queue(info: BatchInfo) -> JobQueue:
         running=state.running,
         done=state.done,
         failed=state.failed,
-        oldest_due_at=state.oldest_due,
+        oldest_run_at=state.oldest_due,
         workers=state.workers,
     )
 
@@ -133,25 +135,25 @@ async def _queue(info: BatchInfo) -> JobQueue:
 class JobQuery:
     """Root fields."""
 
-    jobs: JobConnection = batch(
+    admin_jobs: JobConnection = batch(
         _jobs,
         "Background jobs, newest first. Administrators only.",
         arguments=paging_arguments(JobFilter, JobOrder),
     )
-    job_queue: JobQueue = root(
+    admin_job_queue: JobQueue = root(
         _queue, "Statistics of the background job queue. Administrators only."
     )
 
 
-@strawberry.input(description="Input for `jobRetry`.")
-class JobRetryInput(MutationInput):
-    """Input for `jobRetry`."""
+@strawberry.input(description="Input for `adminJobRetry`.")
+class AdminJobRetryInput(MutationInput):
+    """Input for `adminJobRetry`."""
 
     id: strawberry.ID = required("A failed job.")
 
 
-@payload("Payload of `jobRetry`.")
-class JobRetryPayload(Payload):
+@payload("Payload of `adminJobRetry`.")
+class AdminJobRetryPayload(MutationPayload):
     """The job."""
 
     job: Job | None = ref(
@@ -159,7 +161,7 @@ class JobRetryPayload(Payload):
     )
 
 
-async def _retry(work: Work, data: JobRetryInput) -> Refs:
+async def _retry(work: Work, data: AdminJobRetryInput) -> Refs:
     return {"job": (await domain.retry(work, ids.decode(models.Job, data.id, ("id",)))).id}
 
 
@@ -167,6 +169,6 @@ async def _retry(work: Work, data: JobRetryInput) -> Refs:
 class JobMutation:
     """Root fields."""
 
-    job_retry: JobRetryPayload = mutation(
-        _retry, JobRetryInput, "Retries a failed job. Administrators only."
+    admin_job_retry: AdminJobRetryPayload = mutation(
+        _retry, AdminJobRetryInput, "Retries a failed job. Administrators only."
     )

@@ -20,7 +20,7 @@ from graph.core.inputs import MutationInput, UpdateInput, change, given, require
 from graph.kit import filtering, ordering
 from graph.kit.commands import changes_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import Page, paging_arguments, read_pages
 from graph.types.accounts.user import User, UserConnection, UserPayload
@@ -112,10 +112,10 @@ class UserAdminQuery:
 
 
 @strawberry.input(
-    description="Input for `userUpdate`. Omitted fields stay unchanged; null clears a field."
+    description="Input for `adminUserUpdate`. Omitted fields stay unchanged; null clears a field."
 )
-class UserUpdateInput(UpdateInput):
-    """Input for `userUpdate`."""
+class AdminUserUpdateInput(UpdateInput):
+    """Input for `adminUserUpdate`."""
 
     id: strawberry.ID = required("The user to change.")
     username: strawberry.Maybe[str | None] = change("The new username.")
@@ -131,17 +131,43 @@ class UserUpdateInput(UpdateInput):
     )
 
 
-@strawberry.input(
-    description="Input for `userActivate`, `userDeactivate` and `userSessionsRevoke`."
-)
-class UserInput(MutationInput):
-    """Input for mutations that need only the user."""
-
+@strawberry.input
+class _UserInput(MutationInput):
     id: strawberry.ID = required("The user.")
 
 
-@payload("Payload of `userSessionsRevoke`.")
-class UserSessionsRevokePayload(Payload):
+@strawberry.input(description="Input for `adminUserActivate`.")
+class AdminUserActivateInput(_UserInput):
+    """`adminUserActivate`."""
+
+
+@strawberry.input(description="Input for `adminUserDeactivate`.")
+class AdminUserDeactivateInput(_UserInput):
+    """`adminUserDeactivate`."""
+
+
+@strawberry.input(description="Input for `adminUserSessionsRevoke`.")
+class AdminUserSessionsRevokeInput(_UserInput):
+    """`adminUserSessionsRevoke`."""
+
+
+@payload("Payload of `adminUserUpdate`. On `CONFLICT`, `user` is the current one.")
+class AdminUserUpdatePayload(UserPayload):
+    """`adminUserUpdate`."""
+
+
+@payload("Payload of `adminUserActivate`.")
+class AdminUserActivatePayload(UserPayload):
+    """`adminUserActivate`."""
+
+
+@payload("Payload of `adminUserDeactivate`.")
+class AdminUserDeactivatePayload(UserPayload):
+    """`adminUserDeactivate`."""
+
+
+@payload("Payload of `adminUserSessionsRevoke`.")
+class AdminUserSessionsRevokePayload(MutationPayload):
     """The user and the number of revoked sessions."""
 
     user: User | None = ref(models.User, "The user; null if nothing was changed.", "user")
@@ -151,10 +177,10 @@ class UserSessionsRevokePayload(Payload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-_changes = changes_of(UserUpdateInput, users.CHANGEABLE)
+_changes = changes_of(AdminUserUpdateInput, users.CHANGEABLE)
 
 
-async def _administer(context: Context, work: Work, data: UserUpdateInput) -> Refs:
+async def _administer(context: Context, work: Work, data: AdminUserUpdateInput) -> Refs:
     user = await users.administer(
         work,
         context.services.authenticator,
@@ -165,18 +191,20 @@ async def _administer(context: Context, work: Work, data: UserUpdateInput) -> Re
     return {"user": user.id}
 
 
-async def _activate(work: Work, data: UserInput) -> Refs:
+async def _activate(work: Work, data: AdminUserActivateInput) -> Refs:
     return {"user": (await users.activate(work, ids.decode(models.User, data.id, ("id",)))).id}
 
 
-async def _deactivate(context: Context, work: Work, data: UserInput) -> Refs:
+async def _deactivate(context: Context, work: Work, data: AdminUserDeactivateInput) -> Refs:
     user = await users.deactivate(
         work, context.services.authenticator, ids.decode(models.User, data.id, ("id",))
     )
     return {"user": user.id}
 
 
-async def _revoke_sessions(context: Context, work: Work, data: UserInput) -> Refs:
+async def _revoke_sessions(
+    context: Context, work: Work, data: AdminUserSessionsRevokeInput
+) -> Refs:
     user_id, count = await users.revoke_sessions(
         work, context.services.authenticator, ids.decode(models.User, data.id, ("id",))
     )
@@ -187,21 +215,23 @@ async def _revoke_sessions(context: Context, work: Work, data: UserInput) -> Ref
 class UserAdminMutation:
     """Root fields."""
 
-    user_update: UserPayload = mutation(
-        _administer, UserUpdateInput, "Changes any user. Administrators only.", in_context=True
+    admin_user_update: AdminUserUpdatePayload = mutation(
+        _administer, AdminUserUpdateInput, "Changes any user. Administrators only.", in_context=True
     )
-    user_activate: UserPayload = mutation(
-        _activate, UserInput, "Activates a user, who can then sign in again. Administrators only."
+    admin_user_activate: AdminUserActivatePayload = mutation(
+        _activate,
+        AdminUserActivateInput,
+        "Activates a user, who can then sign in again. Administrators only.",
     )
-    user_deactivate: UserPayload = mutation(
+    admin_user_deactivate: AdminUserDeactivatePayload = mutation(
         _deactivate,
-        UserInput,
+        AdminUserDeactivateInput,
         "Deactivates a user and ends their sessions. Administrators only.",
         in_context=True,
     )
-    user_sessions_revoke: UserSessionsRevokePayload = mutation(
+    admin_user_sessions_revoke: AdminUserSessionsRevokePayload = mutation(
         _revoke_sessions,
-        UserInput,
+        AdminUserSessionsRevokeInput,
         "Revokes all sessions of a user. Administrators only.",
         in_context=True,
     )

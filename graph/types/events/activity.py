@@ -1,6 +1,6 @@
 """Activity: a user's own actions, everyone's on a task, and the audit log.
 
-All three read the event log that feeds subscriptions; an entry is the same `TaskEvent` with the
+All three read the event log that feeds subscriptions; an entry is the same `Event` with the
 same id everywhere. The first two apply the access rule, so an entry is hidden together with its
 subject; the audit log is for administrators and shows everything.
 """
@@ -30,9 +30,9 @@ from graph.kit.ordering import Key
 from graph.kit.paging import Page, paging_arguments, read_pages
 
 if TYPE_CHECKING:
-    from graph.types.events.event import TaskEvent
+    from graph.types.events.event import Event
 
-_TaskEvent = Annotated["TaskEvent", strawberry.lazy("graph.types.events.event")]
+_TaskEvent = Annotated["Event", strawberry.lazy("graph.types.events.event")]
 
 _NEWEST_FIRST = (Key(ordering.source(models.Event.at), descending=True),)
 
@@ -75,28 +75,30 @@ class ActivityConnection:
 
 
 @strawberry.type(description="The number of activity entries of one kind.")
-class ActivityCount:
-    """One entry of `byAction`."""
+class EventKindCount:
+    """One entry of `byKind`."""
 
     kind: EventKind = attribute("The kind of event.")
     count: int = attribute("The number of entries of this kind.")
 
 
 @strawberry.type(description="The number of activity entries about one type of object.")
-class ResourceCount:
-    """One entry of `byResource`."""
+class EventSubjectTypeCount:
+    """One entry of `bySubjectType`."""
 
-    resource: str = attribute("The object's type in the schema, such as `Task`.")
+    subject_type: str = attribute("The object's type in the schema, such as `Task`.")
     count: int = attribute("The number of entries about this type.")
 
 
 @strawberry.type(description="Statistics over your own actions.")
-class ActivityStats:
+class EventStats:
     """See the module."""
 
     total: int = attribute("The number of actions.")
-    by_action: list[ActivityCount] = attribute("Counts by kind of event, most frequent first.")
-    by_resource: list[ResourceCount] = attribute("Counts by type of object, most frequent first.")
+    by_kind: list[EventKindCount] = attribute("Counts by kind of event, most frequent first.")
+    by_subject_type: list[EventSubjectTypeCount] = attribute(
+        "Counts by type of object, most frequent first."
+    )
 
 
 def _own(viewer: Viewer, event: Any) -> Any:
@@ -144,7 +146,7 @@ def _stats_statement(filter_shaped: Any, shape: ViewerShape) -> Statement:
     return Statement(query.group_by(event.kind, event.subject_type))
 
 
-async def _activity_stats(info: BatchInfo, filter_: Any = None) -> ActivityStats:
+async def _activity_stats(info: BatchInfo, filter_: Any = None) -> EventStats:
     info.viewer.require()
     values = Values()
     shaped = None if filter_ is None else filter_shape(filter_, values, ("filter",))
@@ -156,13 +158,14 @@ async def _activity_stats(info: BatchInfo, filter_: Any = None) -> ActivityStats
     for row in rows:
         by_kind[row.kind] = by_kind.get(row.kind, 0) + row.count
         by_type[row.subject_type] = by_type.get(row.subject_type, 0) + row.count
-    return ActivityStats(
+    return EventStats(
         total=sum(by_kind.values()),
-        by_action=[
-            ActivityCount(kind=EventKind(kind), count=count) for kind, count in _most(by_kind)
+        by_kind=[
+            EventKindCount(kind=EventKind(kind), count=count) for kind, count in _most(by_kind)
         ],
-        by_resource=[
-            ResourceCount(resource=resource, count=count) for resource, count in _most(by_type)
+        by_subject_type=[
+            EventSubjectTypeCount(subject_type=resource, count=count)
+            for resource, count in _most(by_type)
         ],
     )
 
@@ -190,7 +193,7 @@ class ActivityQuery:
         "Lists your own actions, newest first, as far as you can still see their objects.",
         arguments=paging_arguments(ActivityFilter),
     )
-    activity_stats: ActivityStats = root(
+    activity_stats: EventStats = root(
         _activity_stats,
         "Returns statistics over your own actions.",
         arguments=[
@@ -202,7 +205,7 @@ class ActivityQuery:
             )
         ],
     )
-    audit_log: ActivityConnection = batch(
+    admin_audit_log: ActivityConnection = batch(
         _audit_log,
         "Lists the actions of all users, newest first, with network address and request. "
         "Administrators only.",

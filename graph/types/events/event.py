@@ -36,7 +36,7 @@ from graph.request.event_cursor import take_event_cursor
 from graph.types.accounts.user import User
 from graph.types.events import event_summary
 from graph.types.events.event_changes import FieldChange, field_changes, model_named
-from graph.types.events.event_filter import GONE, TaskEventFilter, Wanted, wanted_of
+from graph.types.events.event_filter import GONE, EventFilter, Wanted, wanted_of
 from graph.types.events.event_summary import summaries
 from graph.types.projects.project import Project, ProjectMember
 from graph.types.tasks.attachment import Attachment
@@ -140,16 +140,16 @@ def _request_id(event: Any, viewer: Viewer) -> str | None:
 @node_type(
     models.Event,
     "Something that happened to a task, a project or its members. An event has the same ID in "
-    "subscriptions, in `changes` and in webhooks.",
+    "subscriptions, in `events` and in webhooks.",
 )
-class TaskEvent(Node):
+class Event(Node):
     """See `db.models.Event`."""
 
     id: strawberry.ID = node_id(models.Event)
     cursor: str = derived(
         ("epoch", "xid", "position"),
         cursor_of,
-        "The event's cursor. Pass it as `after` or `since` to continue from this event.",
+        "The event's cursor. Pass it as `after` to continue from this event.",
     )
     at: dt.datetime = column(models.Event.at, "When it happened, in UTC.")
     kind: EventKind = column(models.Event.kind, "What happened.", convert=EventKind)
@@ -219,7 +219,7 @@ async def _event_cursor(info: BatchInfo) -> str:
     return info.context.event_cursor
 
 
-# --- changes since -------------------------------------------------------------------------------
+# --- events after -------------------------------------------------------------------------------
 
 # Parts of the log that one answer reads before it returns a cursor to continue from.
 _STRETCHES = 4
@@ -227,7 +227,7 @@ _STRETCHES = 4
 
 @dataclass(slots=True)
 class ChangesPage:
-    """What `changes` answers from; `PageInfo` reads it like any page."""
+    """What `events` answers from; `PageInfo` reads it like any page."""
 
     rows: list[Any]
     next: Cursor
@@ -249,7 +249,7 @@ class ChangesPage:
 class EventEdge:
     """The edge is the row itself."""
 
-    node: TaskEvent = derived((), lambda row: row, "The event.")
+    node: Event = derived((), lambda row: row, "The event.")
     cursor: str = derived(("epoch", "xid", "position"), cursor_of, "The event's cursor.")
 
 
@@ -263,7 +263,7 @@ class EventConnection:
     """A connection without `totalCount`, which would require reading the whole log."""
 
     edges: list[EventEdge] = derived((), lambda page: page.rows, "The events with their cursors.")
-    nodes: list[TaskEvent] = derived((), lambda page: page.rows, "The events.")
+    nodes: list[Event] = derived((), lambda page: page.rows, "The events.")
     page_info: PageInfo = derived((), lambda page: page, "The position of this page in the log.")
     cursor: str = derived(
         (),
@@ -292,17 +292,10 @@ async def _read_changes(context: Context, wanted: Wanted, since: Cursor, first: 
     return ChangesPage(rows, end, has_next=True)
 
 
-async def _changes_since(
+async def _events(
     info: BatchInfo,
-    since: Annotated[
-        str | None,
-        arg(
-            "The cursor to start after: of an event, or from `eventCursor`. Cursors are valid "
-            "for 7 days."
-        ),
-    ] = None,
     filter: Annotated[  # noqa: A002
-        TaskEventFilter | None, arg("Returns only events that match this filter.")
+        EventFilter | None, arg("Returns only events that match this filter.")
     ] = None,
     first: Annotated[
         int | None,
@@ -311,8 +304,9 @@ async def _changes_since(
     after: Annotated[
         str | None,
         arg(
-            "`pageInfo.endCursor` of the previous page; takes precedence over `since`. An empty "
-            "string means the beginning: `since` or, without it, the oldest stored event."
+            "The cursor to start after: of an event, `pageInfo.endCursor` of the previous page, "
+            "or from `eventCursor`. Cursors are valid for 7 days. An empty string means the "
+            "oldest stored event."
         ),
     ] = None,
 ) -> ChangesPage:
@@ -323,11 +317,10 @@ async def _changes_since(
     if not 0 <= size <= MAX_PAGE:
         raise BadInput(f"first must be from 0 to {MAX_PAGE}; it is {size}.", path=("first",))
     wanted = wanted_of(context, given(filter))
-    since, after = given(since), given(after)
-    if since is None and after is None:
-        raise BadInput("Provide since or after.", path=("since",))
-    place, name = (after, "after") if after or since is None else (since, "since")
-    start = await context.services.live.log.resume(place or "", context.now, (name,))
+    after = given(after)
+    if after is None:
+        raise BadInput("Provide after.", path=("after",))
+    start = await context.services.live.log.resume(after, context.now, ("after",))
     return await _read_changes(context, wanted, start, size)
 
 
@@ -341,12 +334,12 @@ class EventQuery:
         "first page of what you show, then subscribe with it as `after`: no event is missed in "
         "between.",
     )
-    changes: EventConnection = root(
-        _changes_since,
-        "Returns the events since a cursor, for clients that poll: the same events as "
+    events: EventConnection = root(
+        _events,
+        "Returns the events after a cursor, for clients that poll: the same events as "
         "`taskEvents`. Fails with `CURSOR_EXPIRED` if the cursor is too old; reload your state "
         "in that case.",
     )
 
 
-__all__ = ["EventConnection", "EventQuery", "TaskEvent", "take_event_cursor"]
+__all__ = ["Event", "EventConnection", "EventQuery", "take_event_cursor"]

@@ -59,7 +59,7 @@ def model_named(name: str) -> type[Base] | None:
 
 
 def field_changes() -> Any:
-    """The field `TaskEvent.changes`."""
+    """The field `Event.changes`."""
     return batch(
         _changes,
         "The fields that changed. Empty for a newly created object.",

@@ -1,4 +1,4 @@
-"""The filter of events, `TaskEventFilter`, as the event log and SQL understand it.
+"""The filter of events, `EventFilter`, as the event log and SQL understand it.
 
 All conditions except `task` are decided on the event alone (`events.filter`). The `task` condition
 is checked in the database, for the events that passed all others. So is what an API key may read of
@@ -29,7 +29,7 @@ from db.base import Base, Ordered
 from db.read import Reader, Statement
 from domain import rules
 from errors import BadInput, NotFound
-from events.filter import EventFilter
+from events.filter import LogFilter
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import EventKind
@@ -58,7 +58,7 @@ _COLUMNS = {column.key: column for column in models.Task.__table__.columns}
     description="Filter for events. All conditions that you set must hold. `ACCESS_LOST` events "
     "are always delivered, regardless of `kinds`, `actors` and `task`."
 )
-class TaskEventFilter:
+class EventFilter:
     """See the module."""
 
     projects: list[strawberry.ID] | None = optional(
@@ -183,7 +183,7 @@ def _readable(viewer_shape: ViewerShape) -> Statement:
 class Wanted:
     """A validated filter and its viewer."""
 
-    events: EventFilter
+    events: LogFilter
     _reader: Reader
     _viewer: Viewer
     _shape: Hashable = None
@@ -251,13 +251,13 @@ def _task_of(row: Any) -> UUID | None:
     return key
 
 
-def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
+def wanted_of(context: Context, given: EventFilter | None) -> Wanted:
     """Validate a filter. Raises `BadInput` with a path under `filter`."""
     reader = context.services.database.reader
     own = context.viewer.projects
     values: dict[str, Any] = {} if own is None else {"within": frozenset(own)}
     if given is None:
-        return Wanted(EventFilter(work_only=True, **values), reader, context.viewer)
+        return Wanted(LogFilter(work_only=True, **values), reader, context.viewer)
     shape: Hashable = None
     params = None
     for name, value in given_fields(given, ("filter",)):
@@ -277,7 +277,7 @@ def wanted_of(context: Context, given: TaskEventFilter | None) -> Wanted:
             bound = Values()
             shape = filter_shape(value, bound, path)
             params = {**context.viewer.params, **bound.params()}
-    events = EventFilter(work_only=True, **values)
+    events = LogFilter(work_only=True, **values)
     return Wanted(events, reader, context.viewer, shape, params)
 
 

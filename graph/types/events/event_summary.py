@@ -36,9 +36,9 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.PROJECT_DELETED: "{who} deleted {project}",
     EventKind.PROJECT_RESTORED: "{who} restored {project}",
     EventKind.PROJECT_TRANSFERRED: "{who} transferred {project} to {person}",
-    EventKind.MEMBER_ADDED: "{who} added {person} to {project}",
-    EventKind.MEMBER_UPDATED: "{who} changed a member's role in {project}",
-    EventKind.MEMBER_REMOVED: "{who} removed {person} from {project}",
+    EventKind.PROJECT_MEMBER_ADDED: "{who} added {person} to {project}",
+    EventKind.PROJECT_MEMBER_UPDATED: "{who} changed a member's role in {project}",
+    EventKind.PROJECT_MEMBER_REMOVED: "{who} removed {person} from {project}",
     EventKind.TASK_CREATED: "{who} created {task}",
     EventKind.TASK_UPDATED: "{who} changed {fields} of {task}",
     EventKind.TASK_COMPLETED: "{who} completed {task}",
@@ -47,9 +47,9 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.TASK_MOVED: "{who} moved {task}",
     EventKind.TASK_DELETED: "{who} deleted {task}",
     EventKind.TASK_RESTORED: "{who} restored {task}",
-    EventKind.SHARE_CREATED: "{who} shared {task} with {person}",
-    EventKind.SHARE_UPDATED: "{who} changed a share of {task}",
-    EventKind.SHARE_DELETED: "{who} ended a share of {task}",
+    EventKind.TASK_SHARE_CREATED: "{who} shared {task} with {person}",
+    EventKind.TASK_SHARE_UPDATED: "{who} changed a share of {task}",
+    EventKind.TASK_SHARE_DELETED: "{who} ended a share of {task}",
     EventKind.COMMENT_CREATED: "{who} commented on {task}",
     EventKind.COMMENT_UPDATED: "{who} edited a comment on {task}",
     EventKind.COMMENT_DELETED: "{who} deleted a comment on {task}",
@@ -70,11 +70,11 @@ SENTENCES: dict[EventKind, str] = {
     EventKind.WEBHOOK_DELETED: "{who} deleted a webhook",
     EventKind.WEBHOOK_TESTED: "{who} tested a webhook",
     EventKind.REPORT_EXPORT_UPDATED: "An export of a report was updated",
-    EventKind.INTEGRATION_CONNECTED: "{who} connected a project to another service",
+    EventKind.INTEGRATION_CREATED: "{who} connected a project to another service",
     EventKind.INTEGRATION_UPDATED: "{who} changed {fields} of an integration",
-    EventKind.INTEGRATION_DISCONNECTED: "{who} disconnected an integration",
+    EventKind.INTEGRATION_DELETED: "{who} disconnected an integration",
     EventKind.ACCESS_LOST: "{who} removed your access",
-    EventKind.USER_REGISTERED: "{who} registered",
+    EventKind.USER_CREATED: "{who} registered",
     EventKind.USER_UPDATED: "{who} changed {fields} of a profile",
     EventKind.USER_ACTIVATED: "{who} activated an account",
     EventKind.USER_DEACTIVATED: "{who} deactivated an account",
@@ -101,7 +101,9 @@ _WORDS = {
     "ended_at": "end",
     "estimate_minutes": "estimate",
     "full_name": "name",
-    "allow_overlaps": "rule about overlaps",
+    "is_billable": "billable",
+    "is_enabled": "enabled",
+    "is_overlap_allowed": "rule about overlaps",
     "time_locked_before": "end of the locked time",
 }
 # Changes that name a user.
@@ -134,7 +136,7 @@ def _sentence(
     kind = EventKind(event.kind)
     people = _people(event)
     sentence = SENTENCES[kind]
-    if kind is EventKind.MEMBER_REMOVED and event.actor_id in people:
+    if kind is EventKind.PROJECT_MEMBER_REMOVED and event.actor_id in people:
         sentence = _LEFT
     # A sentence begins with a capital letter, but a name stays as its owner writes it.
     person = users.get(people[-1], "somebody") if people else "somebody"

@@ -17,11 +17,11 @@ from events.subscription import Subscription as Source
 from graph.core import ids
 from graph.core.context import Context
 from graph.core.inputs import given
-from graph.types.events.event import TaskEvent
-from graph.types.events.event_filter import TaskEventFilter, Wanted, demand_within, wanted_of
+from graph.types.events.event import Event
+from graph.types.events.event_filter import EventFilter, Wanted, demand_within, wanted_of
 from graph.types.notifications.notification import NotificationSubscription
-from graph.types.time.report_export import ReportExportProgress, progress_of
-from graph.types.time.timer_events import TimerChange, about_time, own_time
+from graph.types.time.report_export import ReportExportEvent, progress_of
+from graph.types.time.timer_events import TimerEvent, about_time, own_time
 
 
 def _subscription(source: Callable[..., Any], description: str) -> Any:
@@ -42,7 +42,7 @@ async def _matching(source: Source, wanted: Wanted) -> AsyncGenerator[Any, None]
 async def _task_events(
     info: strawberry.Info[Context, None],
     filter: Annotated[  # noqa: A002
-        TaskEventFilter | None,
+        EventFilter | None,
         strawberry.argument(description="Delivers only events that match this filter."),
     ] = strawberry.UNSET,
     after: Annotated[
@@ -54,7 +54,7 @@ async def _task_events(
             "at the oldest stored event."
         ),
     ] = strawberry.UNSET,
-) -> AsyncIterator[TaskEvent]:
+) -> AsyncIterator[Event]:
     context = info.context
     user_id = context.viewer.require()
     wanted = wanted_of(context, given(filter))
@@ -75,7 +75,7 @@ async def _timer_changed(
             "stored event."
         ),
     ] = strawberry.UNSET,
-) -> AsyncIterator[TimerChange]:
+) -> AsyncIterator[TimerEvent]:
     user_id = info.context.viewer.require()
     source = await info.context.services.live.subscribe(
         user_id, own_time(info.context.viewer), after=given(after)
@@ -86,7 +86,7 @@ async def _timer_changed(
 async def _export_progress(
     info: strawberry.Info[Context, None],
     id: Annotated[strawberry.ID, strawberry.argument(description="The export's ID.")],  # noqa: A002
-) -> AsyncIterator[ReportExportProgress]:
+) -> AsyncIterator[ReportExportEvent]:
     info.context.viewer.require()
     key = ids.decode(models.ReportExport, id, ("id",))
     return await progress_of(info.context, key)
@@ -96,16 +96,16 @@ async def _export_progress(
 class Subscription(NotificationSubscription):
     """Root fields of subscriptions."""
 
-    report_export_progress: ReportExportProgress = _subscription(
+    report_export_changed: ReportExportEvent = _subscription(
         _export_progress,
         "Delivers the progress of one of your exports from now on; ends when the export does.",
     )
-    timer_changed: TimerChange = _subscription(
+    timer_changed: TimerEvent = _subscription(
         _timer_changed,
         "Delivers your running timer whenever it is started, stopped, changed or discarded, on "
         "any device.",
     )
-    task_events: TaskEvent = _subscription(
+    task_events: Event = _subscription(
         _task_events,
         "Delivers events of the tasks and projects that you can see, and of their members, from "
         "the time you can see them. When you lose access to one, you receive `ACCESS_LOST`. A "

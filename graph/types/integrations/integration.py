@@ -23,17 +23,18 @@ from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.loading import by_id, load_objects, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.request.scopes import demand
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
 from graph.types.integrations.integration_inputs import (
-    GitHubSettingsInput,
-    IntegrationConnectInput,
-    IntegrationInput,
+    GitHubConfigInput,
+    IntegrationCreateInput,
+    IntegrationDeleteInput,
     IntegrationOrder,
+    IntegrationSyncInput,
     IntegrationUpdateInput,
-    SlackSettingsInput,
+    SlackConfigInput,
 )
 from graph.types.projects.project import Project
 from graph.types.tasks.task import Task
@@ -60,8 +61,8 @@ class IntegrationProblem(Node):
         "see the task.",
         requires=("local_id",),
     )
-    message: str = column(models.ExternalLink.problem, "The problem, as a sentence.")
-    url: str | None = column(
+    failure_reason: str = column(models.ExternalLink.problem, "The problem, as a sentence.")
+    external_url: str | None = column(
         models.ExternalLink.page_url, "The page of the issue or comment; null if unknown."
     )
     since: dt.datetime = column(models.ExternalLink.problem_at, "When the problem first occurred.")
@@ -96,7 +97,7 @@ class Integration(Node):
     settings: JSON = column(
         models.Integration.settings,
         "The settings as they were given. GITHUB: `repository`, `baseUrl`, `assignees`, "
-        "`comments`; SLACK: `events`.",
+        "`hasComments`; SLACK: `events`.",
     )
     status: IntegrationStatus = column(
         models.Integration.status, "The status of the integration.", convert=IntegrationStatus
@@ -106,7 +107,7 @@ class Integration(Node):
         "When the last synchronization completed or the last message was posted; null before "
         "the first.",
     )
-    last_error: str | None = column(
+    failure_reason: str | None = column(
         models.Integration.last_error,
         "The connection's latest error; null if it has worked since.",
     )
@@ -160,15 +161,15 @@ class IntegrationQuery:
 
 
 @strawberry.type
-class _IntegrationPayload(Payload):
+class _IntegrationPayload(MutationPayload):
     integration: Integration | None = ref(
         models.Integration, "The integration; null if nothing was changed."
     )
 
 
-@payload("Payload of `integrationConnect`.")
-class IntegrationConnectPayload(_IntegrationPayload):
-    """`integrationConnect`."""
+@payload("Payload of `integrationCreate`.")
+class IntegrationCreatePayload(_IntegrationPayload):
+    """`integrationCreate`."""
 
 
 @payload("Payload of `integrationUpdate`. On `CONFLICT`, `integration` is the current one.")
@@ -181,14 +182,16 @@ class IntegrationSyncPayload(_IntegrationPayload):
     """`integrationSync`."""
 
 
-@payload("Payload of `integrationDisconnect`.")
-class IntegrationDisconnectPayload(Payload):
-    """`integrationDisconnect`."""
+@payload("Payload of `integrationDelete`.")
+class IntegrationDeletePayload(MutationPayload):
+    """`integrationDelete`."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted integration.")
 
 
-def _id(data: IntegrationInput | IntegrationUpdateInput) -> Any:
+def _id(
+    data: IntegrationDeleteInput | IntegrationSyncInput | IntegrationUpdateInput,
+) -> Any:
     return ids.decode(models.Integration, data.id, ("id",))
 
 
@@ -202,14 +205,14 @@ def _reach(context: Context) -> Reach:
 
 
 def _settings(
-    data: IntegrationConnectInput | IntegrationUpdateInput,
+    data: IntegrationCreateInput | IntegrationUpdateInput,
 ) -> GitHubSettings | SlackSettings | None:
-    github: GitHubSettingsInput | None = given(data.github)
-    slack: SlackSettingsInput | None = given(data.slack)
+    github: GitHubConfigInput | None = given(data.github)
+    slack: SlackConfigInput | None = given(data.slack)
     if github is not None and slack is not None:
         raise BadInput("Provide either github or slack, not both.", path=("slack",))
     if github is not None:
-        with_comments = given(github.comments)
+        with_comments = given(github.has_comments)
         return GitHubSettings(
             repository=github.repository,
             base_url=given(github.base_url),
@@ -224,7 +227,7 @@ async def _check_scopes(work: Work, integration: models.Integration) -> None:
     demand(await sender_of(work, integration), domain.scopes_of(integration))
 
 
-async def _connect(context: Context, work: Work, data: IntegrationConnectInput) -> Refs:
+async def _connect(context: Context, work: Work, data: IntegrationCreateInput) -> Refs:
     settings = _settings(data)
     project_id = ids.decode(models.Project, data.project_id, ("project_id",))
     if settings is None:
@@ -249,12 +252,12 @@ async def _update(context: Context, work: Work, data: IntegrationUpdateInput) ->
     return {"integration": changed.id}
 
 
-async def _disconnect(work: Work, data: IntegrationInput) -> Refs:
+async def _disconnect(work: Work, data: IntegrationDeleteInput) -> Refs:
     gone = await domain.disconnect(work, _id(data))
     return {"deleted_id": ids.encode(models.Integration, gone)}
 
 
-async def _sync(work: Work, data: IntegrationInput) -> Refs:
+async def _sync(work: Work, data: IntegrationSyncInput) -> Refs:
     return {"integration": (await domain.sync(work, _id(data))).id}
 
 
@@ -262,9 +265,9 @@ async def _sync(work: Work, data: IntegrationInput) -> Refs:
 class IntegrationMutation:
     """Root fields."""
 
-    integration_connect: IntegrationConnectPayload = mutation(
+    integration_create: IntegrationCreatePayload = mutation(
         _connect,
-        IntegrationConnectInput,
+        IntegrationCreateInput,
         "Connects a project in which you can create tasks to another service. You can have at "
         "most 50 integrations, and a repository only once per project. An API key needs the "
         "scopes for all data that passes: for GITHUB `tasks:write` and `comments:write`; for "
@@ -277,13 +280,13 @@ class IntegrationMutation:
         "Changes the settings or credentials of an integration, pauses it or resumes it.",
         in_context=True,
     )
-    integration_disconnect: IntegrationDisconnectPayload = mutation(
+    integration_delete: IntegrationDeletePayload = mutation(
         _disconnect,
-        IntegrationInput,
+        IntegrationDeleteInput,
         "Deletes an integration and its credentials. Imported tasks and comments stay.",
     )
     integration_sync: IntegrationSyncPayload = mutation(
         _sync,
-        IntegrationInput,
+        IntegrationSyncInput,
         "Synchronizes now instead of at the next scheduled run (every 10 minutes).",
     )

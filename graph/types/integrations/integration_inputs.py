@@ -59,7 +59,7 @@ class GitHubAssigneeInput:
 
 
 @strawberry.input(description="Settings of a GITHUB integration.")
-class GitHubSettingsInput:
+class GitHubConfigInput:
     """Settings of GITHUB."""
 
     repository: str = required("Owner and name of the repository: `octocat/hello-world`.")
@@ -71,11 +71,11 @@ class GitHubSettingsInput:
         "Which users issues are assigned to, at most 200 pairs. Only project members are "
         "assigned. By default no one is."
     )
-    comments: bool | None = optional("Whether to import comments; true by default.")
+    has_comments: bool | None = optional("Whether to import comments; true by default.")
 
 
 @strawberry.input(description="Settings of a SLACK integration.")
-class SlackSettingsInput:
+class SlackConfigInput:
     """Settings of SLACK."""
 
     events: list[EventKind] | None = optional(
@@ -85,14 +85,14 @@ class SlackSettingsInput:
 
 
 @strawberry.input(
-    description="Input for `integrationConnect`. Provide exactly one of `github` and `slack`."
+    description="Input for `integrationCreate`. Provide exactly one of `github` and `slack`."
 )
-class IntegrationConnectInput(MutationInput):
-    """Input for `integrationConnect`."""
+class IntegrationCreateInput(MutationInput):
+    """Input for `integrationCreate`."""
 
     project_id: strawberry.ID = required("The project to connect.")
-    github: GitHubSettingsInput | None = optional("Connects the project to issues on GitHub.")
-    slack: SlackSettingsInput | None = optional(
+    github: GitHubConfigInput | None = optional("Connects the project to issues on GitHub.")
+    slack: SlackConfigInput | None = optional(
         "Connects the project to a Slack channel, or to any service with Slack-compatible "
         "incoming webhooks."
     )
@@ -104,10 +104,10 @@ class IntegrationUpdateInput(UpdateInput):
     """Input for `integrationUpdate`."""
 
     id: strawberry.ID = required("The integration to change.")
-    github: GitHubSettingsInput | None = optional(
+    github: GitHubConfigInput | None = optional(
         "The complete settings of a GITHUB integration. The repository cannot be changed."
     )
-    slack: SlackSettingsInput | None = optional("The complete settings of a SLACK integration.")
+    slack: SlackConfigInput | None = optional("The complete settings of a SLACK integration.")
     credentials: str | None = optional(_CREDENTIALS)
     status: IntegrationStatus | None = optional(
         "PAUSED to pause it, ACTIVE to resume it. Events during a pause are not sent later; "
@@ -116,8 +116,16 @@ class IntegrationUpdateInput(UpdateInput):
     take_over: bool | None = optional(TAKE_OVER)
 
 
-@strawberry.input(description="Input for `integrationSync` and `integrationDisconnect`.")
-class IntegrationInput(MutationInput):
-    """Input for mutations that need only an integration."""
-
+@strawberry.input
+class _IntegrationInput(MutationInput):
     id: strawberry.ID = required("The integration.")
+
+
+@strawberry.input(description="Input for `integrationDelete`.")
+class IntegrationDeleteInput(_IntegrationInput):
+    """`integrationDelete`."""
+
+
+@strawberry.input(description="Input for `integrationSync`.")
+class IntegrationSyncInput(_IntegrationInput):
+    """`integrationSync`."""

@@ -27,13 +27,13 @@ from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, load_objects, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.kit.stored_input import to_json
 from graph.request.scopes import demand, scopes_of_value
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
-from graph.types.events.event import TaskEvent
-from graph.types.events.event_filter import TaskEventFilter, wanted_of
+from graph.types.events.event import Event
+from graph.types.events.event_filter import EventFilter, wanted_of
 from graph.types.integrations import webhook_payload
 from graph.types.integrations.webhook_inputs import (
     WebhookCreateInput,
@@ -98,14 +98,14 @@ class WebhookDelivery(Node):
         "recognize repeated deliveries.",
         convert=ids.Encoder(models.Event),
     )
-    event: TaskEvent | None = batch(
+    event: Event | None = batch(
         _events, "The event; null if you can no longer see it.", requires=("event_id",)
     )
-    state: DeliveryState = column(
+    status: DeliveryState = column(
         models.WebhookDelivery.state, "The state of the delivery.", convert=DeliveryState
     )
     is_test: bool = column(models.WebhookDelivery.is_test, "Whether it is a test delivery.")
-    attempt: int = column(models.WebhookDelivery.attempt, "The number of attempts so far.")
+    attempt_count: int = column(models.WebhookDelivery.attempt, "The number of attempts so far.")
     attempted_at: dt.datetime | None = column(
         models.WebhookDelivery.attempted_at, "When the latest attempt started."
     )
@@ -128,11 +128,11 @@ class WebhookDelivery(Node):
         models.WebhookDelivery.response_body,
         "The first 10,000 bytes of the response body; the rest is not read.",
     )
-    duration_ms: int | None = column(
+    response_time: int | None = column(
         models.WebhookDelivery.duration_ms,
         "The time from the start of the request to the end of the response, in milliseconds.",
     )
-    error: str | None = column(
+    failure_reason: str | None = column(
         models.WebhookDelivery.error, "Why the delivery failed or was skipped, as a sentence."
     )
     created_at: dt.datetime = column(
@@ -168,13 +168,13 @@ class Webhook(Node):
         convert=lambda kinds: [EventKind(kind) for kind in kinds],
     )
     filter: JSON | None = column(
-        models.Webhook.filter, "Sends only events that match this `TaskEventFilter`; null for all."
+        models.Webhook.filter, "Sends only events that match this `EventFilter`; null for all."
     )
     payload: str = expression(
         models.Webhook,
         "payload_or_default",
         lambda _viewer, webhook: func.coalesce(webhook.payload, webhook_payload.DEFAULT),
-        "The payload: a GraphQL selection on `TaskEvent`.",
+        "The payload: a GraphQL selection on `Event`.",
     )
     status: WebhookStatus = column(
         models.Webhook.status, "Whether events are sent.", convert=WebhookStatus
@@ -242,7 +242,7 @@ class WebhookQuery:
 
 
 @strawberry.type
-class _WebhookPayload(Payload):
+class _WebhookPayload(MutationPayload):
     webhook: Webhook | None = ref(models.Webhook, "The webhook; null if nothing was changed.")
 
 
@@ -256,8 +256,8 @@ class _SecretPayload(_WebhookPayload):
 
 
 @strawberry.type
-class _DeliveryPayload(Payload):
-    delivery: WebhookDelivery | None = ref(
+class _DeliveryPayload(MutationPayload):
+    webhook_delivery: WebhookDelivery | None = ref(
         models.WebhookDelivery, "The delivery, which is due now.", "delivery"
     )
 
@@ -273,7 +273,7 @@ class WebhookUpdatePayload(_WebhookPayload):
 
 
 @payload("Payload of `webhookDelete`.")
-class WebhookDeletePayload(Payload):
+class WebhookDeletePayload(MutationPayload):
     """`webhookDelete`."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted webhook.")
@@ -308,7 +308,7 @@ def _receivers(context: Context) -> Receivers:
     return Receivers(settings.webhooks.allowed_networks, plain=not settings.server.production)
 
 
-def _checked_filter(context: Context, wanted: TaskEventFilter | None) -> Any:
+def _checked_filter(context: Context, wanted: EventFilter | None) -> Any:
     if wanted is None:
         return None
     wanted_of(context, wanted)
@@ -325,7 +325,7 @@ async def _check(context: Context, work: Work, webhook: models.Webhook) -> None:
     sender = await sender_of(work, webhook)
     await webhook_payload.check(schema, webhook.payload, sender, most)
     demand(sender, [EVENT_SCOPES[kind] for kind in webhook.events or () if kind != LOSS])
-    demand(sender, scopes_of_value(schema, "TaskEventFilter", webhook.filter))
+    demand(sender, scopes_of_value(schema, "EventFilter", webhook.filter))
 
 
 _new = arguments_of(WebhookCreateInput, NewWebhook)
@@ -397,7 +397,7 @@ async def _retry(work: Work, data: WebhookDeliveryRetryInput) -> Refs:
 
 
 async def _replay(work: Work, data: WebhookReplayInput) -> Refs:
-    webhook = await domain.replay(work, _id(data), data.from_, data.to)
+    webhook = await domain.replay(work, _id(data), data.after, data.before)
     return {"webhook": webhook.id}
 
 

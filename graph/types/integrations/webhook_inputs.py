@@ -13,7 +13,7 @@ from graph.core.inputs import TAKE_OVER, MutationInput, UpdateInput, change, opt
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.ordering import OrderBy
-from graph.types.events.event_filter import TaskEventFilter
+from graph.types.events.event_filter import EventFilter
 
 _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
@@ -22,14 +22,14 @@ _URL = (
 _EVENTS = "Sends only these kinds of events; `ACCESS_LOST` must be listed too if you want it."
 _FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
-    "The payload, as a GraphQL selection on `TaskEvent` in braces: `{ kind task { title } }`. "
+    "The payload, as a GraphQL selection on `Event` in braces: `{ kind task { title } }`. "
     "Fragments can follow it. It is executed with your permissions at the time of delivery."
 )
 
 
 @strawberry.input(description="Compares delivery states.")
-class WebhookDeliveryStateFilter:
-    """Comparators of `WebhookDeliveryState`."""
+class WebhookDeliveryStatusFilter:
+    """Comparators of `WebhookDeliveryStatus`."""
 
     eq: DeliveryState | None = optional("Is equal to this state.")
     not_eq: DeliveryState | None = optional("Is not equal to this state.")
@@ -44,7 +44,7 @@ class WebhookDeliveryFilter:
     event_id: IDFilter | None = filtering.by_id(
         models.WebhookDelivery.event_id, models.Event, "The event.", seen_with_row=True
     )
-    state: WebhookDeliveryStateFilter | None = filtering.by(
+    status: WebhookDeliveryStatusFilter | None = filtering.by(
         models.WebhookDelivery.state, "The state of the delivery."
     )
     is_test: bool | None = filtering.by_condition(
@@ -77,7 +77,7 @@ class WebhookCreateInput(MutationInput):
 
     url: str = required(_URL)
     events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
-    filter: TaskEventFilter | None = optional(_FILTER)
+    filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
 
 
@@ -88,7 +88,7 @@ class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
     url: str | None = optional(_URL)
     events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
-    filter: strawberry.Maybe[TaskEventFilter | None] = change(f"{_FILTER} Null for no filter.")
+    filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
     status: WebhookStatus | None = optional(
         "Disables or enables the webhook. Once enabled, it sends events from that moment on."
@@ -136,8 +136,7 @@ class WebhookDeliveryRetryInput(MutationInput):
 class WebhookReplayInput(WebhookInput):
     """Input for `webhookReplay`."""
 
-    from_: dt.datetime = required(
+    after: dt.datetime = required(
         "The start of the period, within the last 30 days; events at this time are included.",
-        name="from",
     )
-    to: dt.datetime = required("The end of the period; events at this time are not included.")
+    before: dt.datetime = required("The end of the period; events at this time are not included.")

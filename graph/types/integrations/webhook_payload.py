@@ -41,8 +41,8 @@ _SUBJECTS: Final[Mapping[str, str]] = {
     "ProjectMember": "role user { id username fullName }",
     "TaskShare": "permission expiresAt user { id username fullName }",
     "Comment": "body editedAt parent { id }",
-    "Attachment": "filename contentType size",
-    "TimeEntry": "description startedAt endedAt durationSeconds billable user { id username }",
+    "Attachment": "filename contentType byteSize",
+    "TimeEntry": "description startedAt endedAt duration isBillable user { id username }",
     "Reminder": "message task { id number title } project { id key name }",
 }
 # The scopes for what these select of other resources.
@@ -109,7 +109,7 @@ def document_of(selection: str | None) -> str:
         or not all(isinstance(other, FragmentDefinitionNode) for other in others)
     ):
         raise BadInput(
-            "payload must be a selection on TaskEvent, such as { kind task { title } }, "
+            "payload must be a selection on Event, such as { kind task { title } }, "
             "followed only by fragments that it uses.",
             path=PATH,
         )

@@ -18,7 +18,7 @@ from graph.core.fields import column
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key, OrderBy
 
 
@@ -34,7 +34,9 @@ class Device(Node):
     created_at: dt.datetime = column(
         models.Device.created_at, "When the device was first registered."
     )
-    seen_at: dt.datetime = column(models.Device.seen_at, "When the device was last registered.")
+    last_registered_at: dt.datetime = column(
+        models.Device.seen_at, "When the device was last registered."
+    )
 
 
 @paging.connection_type("A page of devices.", edge="A device in a list, with its cursor.")
@@ -69,7 +71,7 @@ class DeviceQuery:
     description="The keys of a browser's push subscription, as returned by its `toJSON()`."
 )
 class WebPushKeysInput:
-    """Part of `DeviceRegisterInput`."""
+    """Part of `DeviceCreateInput`."""
 
     p256dh: str = required("The browser's public key: an uncompressed P-256 point in base64url.")
     auth: str = required("The browser's authentication secret: 16 bytes in base64url.")
@@ -77,12 +79,12 @@ class WebPushKeysInput:
 
 @strawberry.input(
     description=(
-        "Input for `deviceRegister`. Register an app by its token, or a browser by the endpoint "
+        "Input for `deviceCreate`. Register an app by its token, or a browser by the endpoint "
         "and keys of its `PushSubscription`, which it creates with `serverInfo { webPushKey }`."
     )
 )
-class DeviceRegisterInput(MutationInput):
-    """Input for `deviceRegister`."""
+class DeviceCreateInput(MutationInput):
+    """Input for `deviceCreate`."""
 
     token: str | None = optional("The app's registration token from Firebase Cloud Messaging.")
     endpoint: str | None = optional("For a browser: the endpoint URL of its push subscription.")
@@ -93,11 +95,9 @@ class DeviceRegisterInput(MutationInput):
     name: str | None = optional("A name for the device, up to 100 characters.")
 
 
-@strawberry.input(
-    description="Input for `deviceUnregister`. Provide exactly one of `id` and `token`."
-)
-class DeviceUnregisterInput(MutationInput):
-    """Input for `deviceUnregister`."""
+@strawberry.input(description="Input for `deviceDelete`. Provide exactly one of `id` and `token`.")
+class DeviceDeleteInput(MutationInput):
+    """Input for `deviceDelete`."""
 
     id: strawberry.ID | None = optional("The device to unregister.")
     token: str | None = optional(
@@ -105,15 +105,15 @@ class DeviceUnregisterInput(MutationInput):
     )
 
 
-@payload("Payload of `deviceRegister`.")
-class DeviceRegisterPayload(Payload):
+@payload("Payload of `deviceCreate`.")
+class DeviceCreatePayload(MutationPayload):
     """The device."""
 
     device: Device | None = ref(models.Device, "The device; null if it was not registered.")
 
 
-@payload("Payload of `deviceUnregister`.")
-class DeviceUnregisterPayload(Payload):
+@payload("Payload of `deviceDelete`.")
+class DeviceDeletePayload(MutationPayload):
     """A device that was unregistered cannot be read."""
 
     deleted_id: strawberry.ID | None = value(
@@ -121,7 +121,7 @@ class DeviceUnregisterPayload(Payload):
     )
 
 
-async def _register(context: Context, work: Work, data: DeviceRegisterInput) -> Refs:
+async def _register(context: Context, work: Work, data: DeviceCreateInput) -> Refs:
     token, endpoint, keys = given(data.token), given(data.endpoint), given(data.keys)
     if (token is None) == (endpoint is None):
         raise BadInput("Provide exactly one of token and endpoint.", path=("token",))
@@ -138,7 +138,7 @@ async def _register(context: Context, work: Work, data: DeviceRegisterInput) -> 
     return {"device": id_}
 
 
-async def _unregister(work: Work, data: DeviceUnregisterInput) -> Refs:
+async def _unregister(work: Work, data: DeviceDeleteInput) -> Refs:
     id_, token = given(data.id), given(data.token)
     if (id_ is None) == (token is None):
         raise BadInput("Provide exactly one of id and token.", path=("id",))
@@ -152,15 +152,15 @@ async def _unregister(work: Work, data: DeviceUnregisterInput) -> Refs:
 class DeviceMutation:
     """Root fields."""
 
-    device_register: DeviceRegisterPayload = mutation(
+    device_create: DeviceCreatePayload = mutation(
         _register,
-        DeviceRegisterInput,
+        DeviceCreateInput,
         "Registers this device for push messages. Call it at each start of the app: a token "
         "that is already registered, even by another user, becomes yours.",
         in_context=True,
     )
-    device_unregister: DeviceUnregisterPayload = mutation(
+    device_delete: DeviceDeletePayload = mutation(
         _unregister,
-        DeviceUnregisterInput,
+        DeviceDeleteInput,
         "Unregisters one of your devices; it no longer receives push messages.",
     )

@@ -21,7 +21,7 @@ from db.read import Statement
 from domain.notifications import notification as domain
 from domain.work import Work
 from errors import BadInput, refuse
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.kinds import EventKind
 from events.log import cursor_of
 from events.subscription import Subscription as Source
@@ -34,12 +34,12 @@ from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.loading import load_objects, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, value
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import MAX_PAGE
 from graph.request.scopes import may
 from graph.types.accounts.user import User
-from graph.types.events.event import TaskEvent
+from graph.types.events.event import Event
 from graph.types.tasks.comment import Comment
 from graph.types.tasks.task import Task
 
@@ -85,7 +85,7 @@ class Notification(Node):
     kind: NotificationKind = column(
         models.Notification.kind, "Why you were notified.", convert=NotificationKind
     )
-    event: TaskEvent | None = batch(
+    event: Event | None = batch(
         _events,
         "The event that caused it; null if there was none or you can no longer see it.",
         requires=("event_id",),
@@ -201,9 +201,9 @@ class NotificationPreferences:
         lambda choices: f"notification_preferences_{choices.user_id.hex}",
         "The same ID every time, so that client caches keep one object. Not accepted by `node`.",
     )
-    email_enabled: bool = derived(
+    is_email_enabled: bool = derived(
         (),
-        lambda choices: True if choices.row is None else choices.row.email_enabled,
+        lambda choices: True if choices.row is None else choices.row.is_email_enabled,
         "Whether you receive notifications by email at all. Turning it off keeps the choices "
         "below.",
     )
@@ -303,7 +303,7 @@ class NotificationMarkReadInput(MutationInput):
     """Input for `notificationMarkRead`."""
 
     ids: list[strawberry.ID] = required(f"The notifications, at most {MAX_PAGE}.")
-    read: bool | None = optional(
+    is_read: bool | None = optional(
         "Whether to mark them as read (the default) or, if false, as unread."
     )
 
@@ -335,7 +335,7 @@ class NotificationChannelsInput:
 class NotificationPreferencesUpdateInput(UpdateInput):
     """Input for `notificationPreferencesUpdate`."""
 
-    email_enabled: strawberry.Maybe[bool | None] = change(
+    is_email_enabled: strawberry.Maybe[bool | None] = change(
         "Whether you receive notifications by email at all."
     )
     task_shared_with_me: NotificationChannelsInput | None = optional(
@@ -375,7 +375,7 @@ async def _marked(parents: Sequence[Any], info: BatchInfo) -> Sequence[list[Any]
 
 
 @payload("Payload of `notificationMarkRead`.")
-class NotificationMarkReadPayload(Payload):
+class NotificationMarkReadPayload(MutationPayload):
     """The notifications as they are now."""
 
     notifications: list[Notification] = batch(_marked, "The notifications after the change.")
@@ -385,7 +385,7 @@ class NotificationMarkReadPayload(Payload):
 
 
 @payload("Payload of `notificationMarkAllRead`.")
-class NotificationMarkAllReadPayload(Payload):
+class NotificationMarkAllReadPayload(MutationPayload):
     """The number of notifications that were marked."""
 
     marked_count: int | None = value(
@@ -394,10 +394,10 @@ class NotificationMarkAllReadPayload(Payload):
 
 
 @payload("Payload of `notificationPreferencesUpdate`. On `CONFLICT`, read your preferences again.")
-class NotificationPreferencesUpdatePayload(Payload):
+class NotificationPreferencesUpdatePayload(MutationPayload):
     """The preferences as they are now."""
 
-    preferences: NotificationPreferences | None = batch(
+    notification_preferences: NotificationPreferences | None = batch(
         _preferences_of_payload, "Your preferences after the change; null if nothing was changed."
     )
 
@@ -412,7 +412,7 @@ async def _mark_read(work: Work, data: NotificationMarkReadInput) -> Refs:
     keys = [
         ids.decode(models.Notification, text, ("ids", index)) for index, text in enumerate(data.ids)
     ]
-    read = given(data.read)
+    read = given(data.is_read)
     await domain.mark_read(work, keys, read=read is not False)
     return {
         "ids": [ids.encode(models.Notification, key) for key in keys],
@@ -435,12 +435,12 @@ async def _update_preferences(work: Work, data: NotificationPreferencesUpdateInp
             continue
         named = {way: given(getattr(wanted, name)) for name, way in _CHANNELS.items()}
         choices[kind] = {way: on for way, on in named.items() if on is not None}
-    enabled = data.email_enabled
+    enabled = data.is_email_enabled
     if isinstance(enabled, Some) and enabled.value is None:
-        refuse(BadInput("emailEnabled must not be null.", path=("email_enabled",)))
+        refuse(BadInput("isEmailEnabled must not be null.", path=("is_email_enabled",)))
     await domain.update_preferences(
         work,
-        email_enabled=enabled.value if isinstance(enabled, Some) else None,
+        is_email_enabled=enabled.value if isinstance(enabled, Some) else None,
         choices=choices,
         if_version=given(data.if_version),
     )
@@ -482,7 +482,7 @@ async def _unread_now(parents: Sequence[Any], info: BatchInfo) -> Sequence[int]:
 
 
 @strawberry.type(description="A new notification, delivered live.")
-class NotificationReceived:
+class NotificationEvent:
     """Reads from the event `NOTIFICATION_CREATED`."""
 
     cursor: str = derived(
@@ -520,9 +520,9 @@ async def _notification_received(
             )
         ),
     ] = strawberry.UNSET,
-) -> AsyncIterator[NotificationReceived]:
+) -> AsyncIterator[NotificationEvent]:
     """The source of the subscription: events addressed to the viewer alone."""
-    wanted = EventFilter(kinds=frozenset({EventKind.NOTIFICATION_CREATED.value}), losses=False)
+    wanted = LogFilter(kinds=frozenset({EventKind.NOTIFICATION_CREATED.value}), losses=False)
     source = await info.context.services.live.subscribe(
         info.context.viewer.require(), wanted, after=given(after)
     )
@@ -538,7 +538,7 @@ def _subscription(source: Any, description: str) -> Any:
 class NotificationSubscription:
     """Root fields."""
 
-    notification_received: NotificationReceived = _subscription(
+    notification_received: NotificationEvent = _subscription(
         _notification_received,
         "Your notifications as they are created. A client that falls behind is disconnected and "
         "resumes from its last cursor.",

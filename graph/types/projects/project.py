@@ -21,7 +21,7 @@ from graph.core.node import Node, expression, node_id, node_type, permission_fie
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.projects.project_inputs import (
@@ -92,11 +92,11 @@ class Project(Node):
         "Time entries that begin before this day, in their user's time zone, cannot be created, "
         "changed or deleted.",
     )
-    allow_overlaps: bool = column(
-        models.Project.allow_overlaps,
+    is_overlap_allowed: bool = column(
+        models.Project.is_overlap_allowed,
         "Whether time entries in this project may overlap other entries of the same user.",
     )
-    tracked_seconds: float = project_tracked()
+    tracked: float = project_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Project.time_entries,
         "The time entries in the project that you can see: everyone's if you are its owner or an "
@@ -123,7 +123,7 @@ class Project(Node):
         default_order=_BY_POSITION,
     )
     stats: TaskStats = project_stats()
-    tags: TagConnection = project_tags()
+    tag_usage: TagConnection = project_tags()
     viewer_role: Role | None = expression(
         models.Project,
         "viewer_role",
@@ -143,7 +143,7 @@ class Project(Node):
         access.delete,
         "Whether you can delete or transfer the project.",
     )
-    viewer_can_share: bool = permission_field(
+    viewer_can_manage_members: bool = permission_field(
         models.Project,
         "viewer_can_share",
         access.share,
@@ -246,7 +246,7 @@ class ProjectQuery:
 
 
 @strawberry.type
-class _ProjectPayload(Payload):
+class _ProjectPayload(MutationPayload):
     project: Project | None = ref(models.Project, "The project. Null if the mutation failed.")
 
 
@@ -281,7 +281,7 @@ class ProjectTransferPayload(_ProjectPayload):
 
 
 @payload("Payload of `projectDelete`.")
-class ProjectDeletePayload(Payload):
+class ProjectDeletePayload(MutationPayload):
     """A deleted project can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value(
@@ -290,8 +290,8 @@ class ProjectDeletePayload(Payload):
 
 
 @strawberry.type
-class _MemberPayload(Payload):
-    member: ProjectMember | None = ref(
+class _MemberPayload(MutationPayload):
+    project_member: ProjectMember | None = ref(
         models.ProjectMember, "The membership. Null if the mutation failed.", "member"
     )
 
@@ -301,13 +301,15 @@ class ProjectMemberAddPayload(_MemberPayload):
     """`projectMemberAdd`."""
 
 
-@payload("Payload of `projectMemberUpdate`. On `CONFLICT`, `member` is the current membership.")
+@payload(
+    "Payload of `projectMemberUpdate`. On `CONFLICT`, `projectMember` is the current membership."
+)
 class ProjectMemberUpdatePayload(_MemberPayload):
     """`projectMemberUpdate`."""
 
 
 @payload("Payload of `projectMemberRemove`.")
-class ProjectMemberRemovePayload(Payload):
+class ProjectMemberRemovePayload(MutationPayload):
     """The membership no longer exists; members can still read the project."""
 
     project: Project | None = ref(

@@ -20,7 +20,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.kit import filtering, ordering
-from graph.kit.comparators import DateTimeFilter, IDFilter, RoleFilter, StringFilter
+from graph.kit.comparators import DateTimeFilter, IDFilter, ProjectRoleFilter, StringFilter
 from graph.kit.ordering import OrderBy
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.time.tracked_time import project_tracked_seconds
@@ -35,7 +35,7 @@ class ProjectMemberFilter:
     id: IDFilter | None = filtering.by_id(
         models.ProjectMember.id, models.ProjectMember, "The membership's ID."
     )
-    role: RoleFilter | None = filtering.by(models.ProjectMember.role, "The role.")
+    role: ProjectRoleFilter | None = filtering.by(models.ProjectMember.role, "The role.")
     user: UserFilter | None = filtering.by_relation(models.ProjectMember.user, "The user.")
     created_at: DateTimeFilter | None = filtering.by(
         models.ProjectMember.created_at, "When the user joined."
@@ -92,7 +92,7 @@ class ProjectOrder:
     archived_at: OrderBy | None = ordering.by(
         models.Project.archived_at, "Sorts by the time of archiving."
     )
-    tracked_seconds: OrderBy | None = ordering.by_expression(
+    tracked: OrderBy | None = ordering.by_expression(
         "tracked_seconds",
         project_tracked_seconds,
         BigInteger(),
@@ -145,11 +145,11 @@ class ProjectUpdateInput(UpdateInput):
     color: strawberry.Maybe[str | None] = change("The color, as `#rrggbb`.")
     time_locked_before: strawberry.Maybe[dt.date | None] = change(
         "Locks the time before this day: entries that begin before it, in their user's time "
-        "zone, cannot be created, changed or deleted (`LOCKED`). Null unlocks all time."
+        "zone, cannot be created, changed or deleted (`TIME_LOCKED`). Null unlocks all time."
     )
-    allow_overlaps: strawberry.Maybe[bool | None] = change(
+    is_overlap_allowed: strawberry.Maybe[bool | None] = change(
         "Whether time entries in this project may overlap other entries of the same user. If "
-        "false, an overlapping entry fails with `OVERLAP`; existing overlaps stay."
+        "false, an overlapping entry fails with `TIME_OVERLAP`; existing overlaps stay."
     )
 
 

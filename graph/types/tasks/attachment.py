@@ -2,8 +2,8 @@
 
 There are two ways to upload. `attachmentUpload` takes the file in a multipart request. A client
 that shows progress, or retries after a failure, calls `attachmentUploadStart`, sends the bytes by
-PUT to the URL that it returns, and calls `attachmentUploadFinish`. To download, `url` is a signed
-URL, fresh in each answer, that a page can link to as it is.
+PUT to the URL that it returns, and calls `attachmentUploadFinish`. To download, `downloadUrl` is a
+signed URL, fresh in each answer, that a page can link to as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from graph.core.fields import BatchInfo, attribute, batch, column
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging, rates
 from graph.kit.loading import by_id, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.tasks.attachment_inputs import (
@@ -84,11 +84,11 @@ class Attachment(Node):
         models.Attachment.content_type,
         "The media type detected from the file's content, such as `image/png`.",
     )
-    size: int = column(models.Attachment.size, "The size in bytes.")
+    byte_size: int = column(models.Attachment.size, "The size in bytes.")
     sha256: str = column(
         models.Attachment.sha256, "The SHA-256 hash of the content, as 64 hexadecimal digits."
     )
-    url: str = batch(
+    download_url: str = batch(
         _urls,
         "A signed URL to download the file with GET. Anyone who has it can use it, for four to "
         "five minutes. Without its signature, the same URL serves users who can see the task "
@@ -168,7 +168,7 @@ async def _targets(parents: Sequence[Any], info: BatchInfo) -> list[AttachmentUp
 
 
 @strawberry.type
-class _AttachmentPayload(Payload):
+class _AttachmentPayload(MutationPayload):
     attachment: Attachment | None = ref(
         models.Attachment, "The attachment. Null if the mutation failed."
     )
@@ -180,7 +180,7 @@ class AttachmentUploadPayload(_AttachmentPayload):
 
 
 @payload("Payload of `attachmentUploadStart`.")
-class AttachmentUploadStartPayload(Payload):
+class AttachmentUploadStartPayload(MutationPayload):
     """`attachmentUploadStart`."""
 
     upload: AttachmentUploadTarget | None = batch(
@@ -194,7 +194,7 @@ class AttachmentUploadFinishPayload(_AttachmentPayload):
 
 
 @payload("Payload of `attachmentDelete`.")
-class AttachmentDeletePayload(Payload):
+class AttachmentDeletePayload(MutationPayload):
     """A deleted attachment can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The deleted attachment's ID.")
@@ -221,7 +221,9 @@ async def _upload(kept: Kept, work: Work, data: AttachmentUploadInput) -> Refs:
 
 async def _start(context: Context, work: Work, data: AttachmentUploadStartInput) -> Refs:
     task_id = ids.decode(models.Task, data.task_id, ("task_id",))
-    upload = await domain.start(work, context.services.files, task_id, data.filename, data.size)
+    upload = await domain.start(
+        work, context.services.files, task_id, data.filename, data.byte_size
+    )
     return {"upload_id": ids.encode(models.StoredFile, upload.id)}
 
 

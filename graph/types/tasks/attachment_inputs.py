@@ -40,7 +40,7 @@ class AttachmentFilter:
     content_type: StringFilter | None = filtering.by(
         models.Attachment.content_type, "The media type, such as `image/png`."
     )
-    size: IntFilter | None = filtering.by(models.Attachment.size, "The size in bytes.")
+    byte_size: IntFilter | None = filtering.by(models.Attachment.size, "The size in bytes.")
     uploader: UserFilter | None = filtering.by_relation(
         models.Attachment.uploader, "The user who uploaded the file."
     )
@@ -71,7 +71,7 @@ class AttachmentOrder:
         models.Attachment.created_at, "Sorts by the time when the file was attached."
     )
     filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
-    size: OrderBy | None = ordering.by(models.Attachment.size, "Sorts by size.")
+    byte_size: OrderBy | None = ordering.by(models.Attachment.size, "Sorts by size.")
     uploader: UserOrder | None = ordering.by_relation(
         models.Attachment.uploader, "Sorts by the user who uploaded the file."
     )
@@ -98,7 +98,7 @@ class AttachmentUploadStartInput(MutationInput):
         "The file name, with the extension .jpg, .jpeg, .png, .gif, .pdf, .txt, .doc or .docx. "
         "Folders are removed from it."
     )
-    size: int = required("The exact size of the file in bytes, up to 10 MB.")
+    byte_size: int = required("The exact size of the file in bytes, up to 10 MB.")
 
 
 @strawberry.input(description="Input for `attachmentUploadFinish`.")

@@ -32,7 +32,7 @@ from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.loading import by_id, load_objects, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.tasks.comment_inputs import (
@@ -232,7 +232,7 @@ class CommentQuery:
 
 
 @strawberry.type
-class _CommentPayload(Payload):
+class _CommentPayload(MutationPayload):
     comment: Comment | None = ref(models.Comment, "The comment. Null if the mutation failed.")
 
 
@@ -247,7 +247,7 @@ class CommentUpdatePayload(_CommentPayload):
 
 
 @payload("Payload of `commentDelete`.")
-class CommentDeletePayload(Payload):
+class CommentDeletePayload(MutationPayload):
     """A deleted comment can be read only if it remains as a placeholder."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The deleted comment's ID.")
@@ -291,7 +291,7 @@ class CommentMutation:
         _create,
         CommentCreateInput,
         "Adds a comment to a task that you can see, or replies to a comment. Fails with "
-        "`ARCHIVED` if the task's project is archived.",
+        "`PROJECT_ARCHIVED` if the task's project is archived.",
     )
     comment_update: CommentUpdatePayload = mutation(
         _update,

@@ -29,7 +29,7 @@ from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.tasks.reminder_inputs import (
     ReminderCreateInput,
@@ -57,7 +57,7 @@ DEFAULT_RUNS = 5
 
 
 @strawberry.type(description="An offset from a time of the reminder's task.")
-class ReminderOffset:
+class ReminderDue:
     """A rule relative to a time of the task."""
 
     offset_minutes: int = attribute("Minutes after that time; negative for minutes before it.")
@@ -106,8 +106,8 @@ class ReminderMonthly:
 class ReminderRule:
     """One kind of rule."""
 
-    due: ReminderOffset | None = attribute("Runs relative to the task's due time.")
-    start: ReminderOffset | None = attribute("Runs relative to the task's `startAt`.")
+    due: ReminderDue | None = attribute("Runs relative to the task's due time.")
+    start: ReminderDue | None = attribute("Runs relative to the task's `startAt`.")
     once: ReminderOnce | None = attribute("Runs once.")
     daily: ReminderDaily | None = attribute("Runs every day.")
     weekly: ReminderWeekly | None = attribute("Runs on certain days of the week.")
@@ -119,7 +119,7 @@ def _shown(reminder: Any) -> ReminderRule:
     found: dict[str, Any] = dict.fromkeys(kind.name.lower() for kind in RuleKind)
     inner: Any
     if isinstance(rule, Relative):
-        inner = ReminderOffset(offset_minutes=rule.offset_minutes)
+        inner = ReminderDue(offset_minutes=rule.offset_minutes)
     elif isinstance(rule, Once):
         inner = ReminderOnce(at=rule.at)
     else:
@@ -195,7 +195,7 @@ class Reminder(Node):
         lambda reminder: [ReminderChannel(name) for name in reminder.channels],
         "The channels through which the reminder notifies you.",
     )
-    enabled: bool = column(models.Reminder.enabled, "Whether the reminder is on.")
+    is_enabled: bool = column(models.Reminder.is_enabled, "Whether the reminder is on.")
     disabled_reason: str | None = column(
         models.Reminder.disabled_reason,
         "Why the server turned the reminder off. Null if it is on or you turned it off.",
@@ -308,7 +308,7 @@ class ReminderQuery:
 
 
 @strawberry.type
-class _ReminderPayload(Payload):
+class _ReminderPayload(MutationPayload):
     reminder: Reminder | None = ref(models.Reminder, "The reminder. Null if the mutation failed.")
 
 
@@ -323,7 +323,7 @@ class ReminderUpdatePayload(_ReminderPayload):
 
 
 @payload("Payload of `reminderDelete`.")
-class ReminderDeletePayload(Payload):
+class ReminderDeletePayload(MutationPayload):
     """A deleted reminder cannot be restored."""
 
     reminder: Reminder | None = ref(

@@ -46,9 +46,11 @@ class ReminderFilter:
     """Conditions on the viewer's reminders."""
 
     id: IDFilter | None = filtering.by_id(models.Reminder.id, models.Reminder, "The reminder's ID.")
-    kind: ReminderRuleKindFilter | None = filtering.by(models.Reminder.kind, "The kind of rule.")
-    enabled: bool | None = filtering.by_condition(
-        lambda _, reminder: reminder.enabled, "Whether the reminder is on."
+    rule_kind: ReminderRuleKindFilter | None = filtering.by(
+        models.Reminder.kind, "The kind of rule."
+    )
+    is_enabled: bool | None = filtering.by_condition(
+        lambda _, reminder: reminder.is_enabled, "Whether the reminder is on."
     )
     message: StringFilter | None = filtering.by(models.Reminder.message, "The text.")
     task: _TaskFilter | None = filtering.by_relation(
@@ -224,7 +226,7 @@ class ReminderCreateInput(MutationInput):
     channels: list[ReminderChannel] | None = optional(
         "The channels through which the reminder notifies you; IN_APP by default."
     )
-    enabled: bool | None = optional("Whether the reminder is on; true by default.")
+    is_enabled: bool | None = optional("Whether the reminder is on; true by default.")
 
 
 @strawberry.input(description="Input for `reminderUpdate`. Omitted fields stay unchanged.")
@@ -239,7 +241,7 @@ class ReminderUpdateInput(UpdateInput):
     channels: strawberry.Maybe[list[ReminderChannel] | None] = change(
         "All channels through which the reminder notifies you."
     )
-    enabled: strawberry.Maybe[bool | None] = change(
+    is_enabled: strawberry.Maybe[bool | None] = change(
         "Whether the reminder is on. To turn it on, you must be able to see its task or project."
     )
 

@@ -23,7 +23,7 @@ from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, p
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_objects, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.tasks.share_inputs import (
@@ -134,8 +134,8 @@ class TaskShareQuery:
 
 
 @strawberry.type
-class _SharePayload(Payload):
-    share: TaskShare | None = ref(
+class _SharePayload(MutationPayload):
+    task_share: TaskShare | None = ref(
         models.TaskShare, "The share. Null if the mutation failed.", "share"
     )
 
@@ -145,13 +145,13 @@ class TaskShareCreatePayload(_SharePayload):
     """`taskShareCreate`."""
 
 
-@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `share` is the current share.")
+@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `taskShare` is the current share.")
 class TaskShareUpdatePayload(_SharePayload):
     """`taskShareUpdate`."""
 
 
 @payload("Payload of `taskShareDelete`.")
-class TaskShareDeletePayload(Payload):
+class TaskShareDeletePayload(MutationPayload):
     """A deleted share can no longer be read, so the payload has its ID."""
 
     deleted_id: strawberry.ID | None = value("deleted_id", "The deleted share's ID.")

@@ -12,7 +12,7 @@ from db import models
 from graph.core.enums import Permission
 from graph.core.inputs import NAMES, MutationInput, Names, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
-from graph.kit.comparators import DateTimeFilter, IDFilter, PermissionFilter
+from graph.kit.comparators import DateTimeFilter, IDFilter, TaskSharePermissionFilter
 from graph.kit.ordering import OrderBy
 from graph.types.accounts.user import UserFilter, UserOrder
 
@@ -33,7 +33,7 @@ class TaskShareFilter:
     """Conditions on shares."""
 
     id: IDFilter | None = filtering.by_id(models.TaskShare.id, models.TaskShare, "The share's ID.")
-    permission: PermissionFilter | None = filtering.by(
+    permission: TaskSharePermissionFilter | None = filtering.by(
         models.TaskShare.permission, "The permission that the share gives."
     )
     user: UserFilter | None = filtering.by_relation(

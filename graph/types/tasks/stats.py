@@ -56,6 +56,7 @@ from graph.core.access_paths import by_access_path, candidate_set, path_flag
 from graph.core.fields import BatchInfo, argument, attribute, batch, root
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.ordering import text_key
+from graph.types.tasks.tag import Tag
 
 if TYPE_CHECKING:
     from graph.types.tasks.task_inputs import TaskFilter
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 
 _COUNT_ANYWAY = literal(
-    [kind.name for kind in EventKind if kind.name.startswith(("SHARE_", "USER_"))],
+    [kind.name for kind in EventKind if kind.name.startswith(("TASK_SHARE_", "USER_"))],
     ARRAY(Text()),
 )
 KEPT = dt.timedelta(minutes=5)
@@ -72,7 +73,7 @@ _MAX_KEPT = 10_000
 
 
 @strawberry.type(description="The number of tasks with one status.")
-class StatusCount:
+class TaskStatusCount:
     """One entry of `byStatus`."""
 
     status: TaskStatus = attribute("The status.")
@@ -80,19 +81,11 @@ class StatusCount:
 
 
 @strawberry.type(description="The number of tasks with one priority.")
-class PriorityCount:
+class TaskPriorityCount:
     """One entry of `byPriority`."""
 
     priority: TaskPriority = attribute("The priority.")
     count: int = attribute("The number of tasks with this priority.")
-
-
-@strawberry.type(description="The number of tasks with one tag.")
-class TagCount:
-    """One entry of `byTag`."""
-
-    tag: str = attribute("The tag. If it is spelled in several ways, one of them.")
-    count: int = attribute("The number of tasks with this tag, compared case-insensitively.")
 
 
 @strawberry.type(
@@ -104,33 +97,33 @@ class TaskStats:
 
     total: int = attribute("The number of tasks.")
     completed: int = attribute("The number of tasks with the status COMPLETED.")
-    incomplete: int = attribute("The number of open tasks: TODO and IN_PROGRESS.")
+    open: int = attribute("The number of open tasks: TODO and IN_PROGRESS.")
     overdue: int = attribute("The number of open tasks that are past due.")
-    by_status: list[StatusCount] = attribute(
+    by_status: list[TaskStatusCount] = attribute(
         "Counts by status: every status once, in the order of the enum."
     )
-    by_priority: list[PriorityCount] = attribute(
+    by_priority: list[TaskPriorityCount] = attribute(
         "Counts by priority: every priority once, in the order of the enum."
     )
-    by_tag: list[TagCount] = attribute(f"Counts by tag: the {MAX_TAGS} most frequent tags.")
+    by_tag: list[Tag] = attribute(f"Counts by tag: the {MAX_TAGS} most frequent tags.")
     shared_by_me: int = attribute("The number of tasks that you shared with someone.")
     shared_with_me: int = attribute("The number of tasks that someone shared with you.")
     comments_posted: int = attribute("The number of comments that you posted on these tasks.")
 
 
 def _stats_of(row: Any) -> TaskStats:
-    statuses = [StatusCount(status=s, count=getattr(row, _column(s))) for s in TaskStatus]
+    statuses = [TaskStatusCount(status=s, count=getattr(row, _column(s))) for s in TaskStatus]
     open_statuses = {TaskStatus.TODO, TaskStatus.IN_PROGRESS}
     return TaskStats(
         total=row.total,
         completed=getattr(row, _column(TaskStatus.COMPLETED)),
-        incomplete=sum(bar.count for bar in statuses if bar.status in open_statuses),
+        open=sum(bar.count for bar in statuses if bar.status in open_statuses),
         overdue=row.overdue,
         by_status=statuses,
         by_priority=[
-            PriorityCount(priority=p, count=getattr(row, _column(p))) for p in TaskPriority
+            TaskPriorityCount(priority=p, count=getattr(row, _column(p))) for p in TaskPriority
         ],
-        by_tag=[TagCount(tag=tag, count=count) for tag, count in row.tags or ()],
+        by_tag=[Tag(name=tag, task_count=count) for tag, count in row.tags or ()],
         shared_by_me=row.shared_by_me,
         shared_with_me=row.shared_with_me,
         comments_posted=row.comments_posted,

@@ -29,7 +29,7 @@ from graph.core.access_paths import CandidateSet, by_access_path, candidate_set,
 from graph.core.fields import BatchInfo, argument, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import ordering, paging
-from graph.kit.mutation import Outcome, Payload, Refs, mutation, payload, ref
+from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref
 from graph.kit.ordering import Key, OrderBy, Ordering, Source
 from graph.kit.page_rows import KEY
 from graph.kit.paging import Page, Window, paging_arguments, window_of
@@ -324,7 +324,7 @@ class TaskTagsRemoveInput(UpdateInput):
 
 
 @strawberry.type
-class _TaggedPayload(Payload):
+class _TaggedPayload(MutationPayload):
     task: _Task | None = ref(models.Task, "The task. Null if the mutation failed.", "task")
 
 

@@ -33,7 +33,7 @@ from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, task_id_of, to_one
 from graph.kit.mutation import (
     ONLY_ID,
-    Payload,
+    MutationPayload,
     Refs,
     ReturnedColumns,
     mutation,
@@ -137,7 +137,7 @@ class Task(Node):
     number: int | None = column(
         models.Task.number, "The task's number within its project. Null for a personal task."
     )
-    key: str | None = expression(
+    identifier: str | None = expression(
         models.Task,
         "key",
         _key_of,
@@ -241,7 +241,7 @@ class Task(Node):
         "sync. Changes made here are kept, and are sent as soon as possible.",
     )
     activity: ActivityConnection = task_activity()
-    tracked_seconds: float = task_tracked()
+    tracked: float = task_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
         models.Task.time_entries,
         "The time entries on the task that you can see: your own and, if you are an owner or "
@@ -337,7 +337,7 @@ class TaskQuery:
 
 
 @strawberry.type
-class _TaskPayload(Payload):
+class _TaskPayload(MutationPayload):
     task: Task | None = ref(models.Task, "The task. Null if the mutation failed.")
 
 
@@ -377,7 +377,7 @@ class TaskRestorePayload(_TaskPayload):
 
 
 @payload("Payload of `taskDelete`.")
-class TaskDeletePayload(Payload):
+class TaskDeletePayload(MutationPayload):
     """A deleted task can no longer be read, so the payload has its ID."""
 
     task: Task | None = ref(models.Task, "The current task on `CONFLICT`, otherwise null.")

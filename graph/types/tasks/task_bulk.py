@@ -25,7 +25,7 @@ from graph.core.inputs import BulkOnError, MutationInput, given, optional, requi
 from graph.kit import rates
 from graph.kit.bulk import bulk_results, result_object
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.mutation import Outcome, Payload, mutation, payload
+from graph.kit.mutation import MutationPayload, Outcome, mutation, payload
 from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
@@ -129,7 +129,7 @@ class TaskBulkDeleteResult(TaskBulkResult):
 
 
 @strawberry.type
-class _BulkPayload(Payload):
+class _BulkPayload(MutationPayload):
     done_count: int = derived(
         (),
         lambda value: value.refs.get("done", 0),

@@ -142,7 +142,7 @@ class TaskFilter:
     attachments: AttachmentListFilter | None = filtering.by_relations(
         models.Task.attachments, "The attachments."
     )
-    tracked_seconds: IntFilter | None = filtering.by_expression(
+    tracked: IntFilter | None = filtering.by_expression(
         task_tracked_seconds,
         BigInteger(),
         "The seconds tracked on the task, without its subtasks, in entries that you can see.",
@@ -208,7 +208,7 @@ class TaskOrder:
         "Sorts by the number of attachments.",
         nullable=False,
     )
-    tracked_seconds: OrderBy | None = ordering.by_expression(
+    tracked: OrderBy | None = ordering.by_expression(
         "tracked_seconds",
         task_tracked_seconds,
         BigInteger(),
@@ -384,7 +384,7 @@ class TaskMoveInput(UpdateInput):
         default=EntriesOfMoved.MOVE,
         description="What happens to the time entries of the task and its subtasks, including "
         "those of other users, when the project changes. With MOVE, the mutation "
-        "fails with `LOCKED` if an entry is in a locked period of either project, "
-        "and with `OVERLAP` if the new project does not allow the overlaps that "
+        "fails with `TIME_LOCKED` if an entry is in a locked period of either project, "
+        "and with `TIME_OVERLAP` if the new project does not allow the overlaps that "
         "would result.",
     )

@@ -61,12 +61,11 @@ described_enum(
 class TimeReportFilter:
     """Filter by days and by conditions on entries."""
 
-    from_: dt.date | None = optional(
+    first_day: dt.date | None = optional(
         "The first day, in the report's time zone. Of an entry that started earlier, only the "
-        "time after midnight of that day counts.",
-        name="from",
+        "time after midnight of that day counts."
     )
-    to: dt.date | None = optional(
+    last_day: dt.date | None = optional(
         "The last day, in the report's time zone. Of an entry that ends later, only the time up "
         "to the end of that day counts."
     )
@@ -199,12 +198,12 @@ def wanted_of(
     values = Values()
     shaped: Hashable = None
     if filter_ is not None:
-        first, last = given(filter_.from_), given(filter_.to)
-        for name, day in (("from", first), ("to", last)):
+        first, last = given(filter_.first_day), given(filter_.last_day)
+        for name, day in (("first_day", first), ("last_day", last)):
             if day is not None:
                 rules.end_of_day(day, "UTC", ("filter", name))
         if first is not None and last is not None and last < first:
-            refuse(BadInput("to must not be before from.", path=("filter", "to")))
+            refuse(BadInput("lastDay must not be before firstDay.", path=("filter", "last_day")))
         if filter_.entries is None:
             raise BadInput("entries must not be null; omit it instead.", path=("filter", "entries"))
         if filter_.entries is not strawberry.UNSET:
@@ -273,11 +272,11 @@ class TimeReportGroup:
     day: dt.date | None = _value(GroupBy.DAY, "The day of a DAY group.")
     week: dt.date | None = _value(GroupBy.WEEK, "The first day of a WEEK group.")
     month: dt.date | None = _value(GroupBy.MONTH, "The first day of a MONTH group.")
-    billable: bool | None = _value(
+    is_billable: bool | None = _value(
         GroupBy.BILLABLE, "Whether the time of a BILLABLE group is billable."
     )
-    seconds: float = _seconds()
-    billable_seconds: float = _billable()
+    total: float = _seconds()
+    billable: float = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
         (), lambda group: group.groups, "The groups of the next level; empty at the last level."
@@ -318,8 +317,8 @@ class TimeReport:
         lambda report: report.wanted.timezone,
         "The time zone whose midnights separate the days.",
     )
-    seconds: float = _seconds()
-    billable_seconds: float = _billable()
+    total: float = _seconds()
+    billable: float = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
         (), lambda report: report.total.groups, "The groups of the first level."

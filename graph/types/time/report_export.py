@@ -19,7 +19,7 @@ from domain.time import export as domain
 from domain.time.report import GroupBy
 from domain.work import Work
 from errors import BadInput, NotFound
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.kinds import EventKind
 from events.subscription import Subscription as Source
 from graph.core import ids
@@ -29,7 +29,7 @@ from graph.core.inputs import MutationInput, UpdateInput, given, optional, requi
 from graph.core.node import Node, described_enum, node_id, node_type
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.loading import by_id, load_objects, read_by_keys
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref
 from graph.kit.stored_input import to_json
 from graph.types.time.report import TimeReportFilter, wanted_of
 
@@ -49,16 +49,16 @@ described_enum(
 )
 described_enum(
     ExportState,
-    "The state of an export.",
+    "The status of an export.",
     {
         ExportState.QUEUED: "The export waits for a worker.",
         ExportState.RUNNING: "A worker is creating the file.",
         ExportState.DONE: "The file can be downloaded until `expiresAt`.",
-        ExportState.FAILED: "The export failed; `reason` says why.",
+        ExportState.FAILED: "The export failed; `failureReason` says why.",
         ExportState.CANCELLED: "The export was cancelled.",
         ExportState.EXPIRED: "The file was deleted. Create a new export.",
     },
-    name="ReportExportState",
+    name="ReportExportStatus",
 )
 
 
@@ -79,7 +79,7 @@ async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
     context = info.context
     links = context.services.files.links
     kept = {
-        row.id for row in parents if row.state == ExportState.DONE and row.expires_at > context.now
+        row.id for row in parents if row.status == ExportState.DONE and row.expires_at > context.now
     }
     if kept:
         rows = await context.services.database.reader.fetch(_fetchable(), {"keys": list(kept)})
@@ -97,8 +97,8 @@ class ReportExport(Node):
     """See `db.models.ReportExport`."""
 
     id: strawberry.ID = node_id(models.ReportExport)
-    state: ExportState = column(
-        models.ReportExport.state, "The state of the export.", convert=ExportState
+    status: ExportState = column(
+        models.ReportExport.status, "The status of the export.", convert=ExportState
     )
     format: ExportFormat = column(
         models.ReportExport.format, "The file format.", convert=ExportFormat
@@ -115,16 +115,18 @@ class ReportExport(Node):
     week_start: WeekDay = column(
         models.ReportExport.week_start, "The first day of the week.", convert=WeekDay
     )
-    url: str | None = batch(
+    download_url: str | None = batch(
         _urls,
         "The signed URL of the file; no header is needed. It works until `expiresAt`, as long "
         "as your account is active and you could still create the same export: you manage the "
         "projects of other users' entries in it, and can see the projects and tasks it names. "
         "Null if there is no file or you cannot download it.",
-        requires=("id", "state", "expires_at"),
+        requires=("id", "status", "expires_at"),
     )
-    size: int | None = column(models.ReportExport.size, "The size of the file, in bytes.")
-    reason: str | None = column(models.ReportExport.reason, "Why the export failed.")
+    byte_size: int | None = column(models.ReportExport.byte_size, "The size of the file, in bytes.")
+    failure_reason: str | None = column(
+        models.ReportExport.failure_reason, "Why the export failed."
+    )
     finished_at: dt.datetime | None = column(
         models.ReportExport.finished_at, "When the export was done, failed or was cancelled."
     )
@@ -180,7 +182,7 @@ async def progress_of(context: Context, export_id: UUID) -> AsyncGenerator[Any, 
         raise NotFound("report export", path=("id",))
     live = context.services.live
     # Subscribe before reading the latest event, so that no event is missed in between.
-    source = await live.subscribe(user_id, EventFilter(kinds=frozenset({_KIND})))
+    source = await live.subscribe(user_id, LogFilter(kinds=frozenset({_KIND})))
     rows = await context.services.database.reader.fetch(_latest(), {"export_id": export_id})
     latest = None
     if rows and rows[0].position is not None:
@@ -206,15 +208,15 @@ async def _steps(source: Source, export_id: UUID, latest: Any) -> AsyncGenerator
 
 
 def _ends(event: Any) -> bool:
-    return any(change["field"] == "state" and change["to"] in _OVER for change in event.changes)
+    return any(change["field"] == "status" and change["to"] in _OVER for change in event.changes)
 
 
 async def _of_event(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.ReportExport, [parent.subject_id for parent in parents])
 
 
-@strawberry.type(description="A change in the state or progress of an export.")
-class ReportExportProgress:
+@strawberry.type(description="A change in the status or progress of an export.")
+class ReportExportEvent:
     """Reads from the row of an event."""
 
     at: dt.datetime = derived((), lambda event: event.at, "When the change happened.")
@@ -224,8 +226,8 @@ class ReportExportProgress:
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.input(description="Input for `timeReportExport`.")
-class TimeReportExportInput(MutationInput):
+@strawberry.input(description="Input for `reportExportCreate`.")
+class ReportExportCreateInput(MutationInput):
     """See `domain.time.export.create`; the arguments are those of `timeReport`."""
 
     format: ExportFormat = required("The file format.")
@@ -241,7 +243,7 @@ class TimeReportExportInput(MutationInput):
     week_start: WeekDay | None = optional(
         "The first day of the week. Defaults to the one in your profile."
     )
-    bom: bool = strawberry.field(
+    include_bom: bool = strawberry.field(
         default=False,
         description=(
             "Starts a CSV file with a byte order mark, which some spreadsheet programs "
@@ -258,15 +260,15 @@ class ReportExportCancelInput(UpdateInput):
 
 
 @strawberry.type
-class _ExportPayload(Payload):
+class _ExportPayload(MutationPayload):
     report_export: ReportExport | None = ref(
         models.ReportExport, "The export; null if nothing was changed."
     )
 
 
-@payload("Payload of `timeReportExport`.")
-class TimeReportExportPayload(_ExportPayload):
-    """`timeReportExport`."""
+@payload("Payload of `reportExportCreate`.")
+class ReportExportCreatePayload(_ExportPayload):
+    """`reportExportCreate`."""
 
 
 @payload("Payload of `reportExportCancel`. An export that was already over is returned unchanged.")
@@ -274,10 +276,10 @@ class ReportExportCancelPayload(_ExportPayload):
     """`reportExportCancel`."""
 
 
-async def _create(work: Work, data: TimeReportExportInput) -> Refs:
+async def _create(work: Work, data: ReportExportCreateInput) -> Refs:
     filter_ = given(data.filter)
-    if data.bom and data.format is not ExportFormat.CSV:
-        raise BadInput("bom can be true only if format is CSV.", path=("bom",))
+    if data.include_bom and data.format is not ExportFormat.CSV:
+        raise BadInput("includeBom can be true only if format is CSV.", path=("include_bom",))
     group_by = given(data.group_by) or []
     wanted = wanted_of(work.viewer, filter_, group_by, given(data.timezone), given(data.week_start))
     export = await domain.create(
@@ -287,7 +289,7 @@ async def _create(work: Work, data: TimeReportExportInput) -> Refs:
         timezone=wanted.timezone,
         week_start=wanted.week_start,
         format_=data.format,
-        bom=data.bom,
+        bom=data.include_bom,
     )
     return {"report_export": export.id}
 
@@ -301,11 +303,11 @@ async def _cancel(work: Work, data: ReportExportCancelInput) -> Refs:
 class ReportExportMutation:
     """Root fields."""
 
-    time_report_export: TimeReportExportPayload = mutation(
+    report_export_create: ReportExportCreatePayload = mutation(
         _create,
-        TimeReportExportInput,
+        ReportExportCreateInput,
         "Creates a report as a file in the background. Follow its progress with "
-        "`reportExportProgress` or `reportExport`. The file is kept for one day and contains "
+        "`reportExportChanged` or `reportExport`. The file is kept for one day and contains "
         "what you can see while it is created.",
     )
     report_export_cancel: ReportExportCancelPayload = mutation(

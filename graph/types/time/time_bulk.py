@@ -14,7 +14,7 @@ from graph.core.fields import attribute, derived
 from graph.core.inputs import BulkOnError
 from graph.kit.bulk import bulk_results, result_object
 from graph.kit.commands import arguments_of
-from graph.kit.mutation import Outcome, Payload, mutation, payload
+from graph.kit.mutation import MutationPayload, Outcome, mutation, payload
 from graph.types.time.time_entry import NEW_ENTRY_IDS, TimeEntry
 from graph.types.time.time_inputs import TimeEntryBulkCreateInput, TimeEntryBulkCreateItem
 
@@ -34,7 +34,7 @@ class TimeEntryBulkResult:
     "Payload of `timeEntryBulkCreate`, with a result per item. `errors` contains the errors of "
     "all items, each with the item's index in its path."
 )
-class TimeEntryBulkCreatePayload(Payload):
+class TimeEntryBulkCreatePayload(MutationPayload):
     """`timeEntryBulkCreate`."""
 
     done_count: int = derived(

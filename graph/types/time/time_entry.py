@@ -22,7 +22,7 @@ from graph.core.node import Node, expression, node_id, node_type, permission_fie
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
-from graph.kit.mutation import Payload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
 from graph.kit.ordering import Key
 from graph.types.time.time_inputs import (
     TimeEntryCreateInput,
@@ -83,7 +83,7 @@ class TimeEntry(Node):
         "The day of an entry that was given as a day and a duration; null if it has a start and "
         "an end.",
     )
-    duration_seconds: int = expression(
+    duration: int = expression(
         models.TimeEntry,
         "duration_seconds",
         lambda _, entry: cast(func.least(seconds(entry), 2**31 - 1), BigInteger),
@@ -94,11 +94,11 @@ class TimeEntry(Node):
         lambda entry: entry.ended_at is None,
         "Whether the entry is a running timer.",
     )
-    billable: bool = column(models.TimeEntry.billable, "Whether the time is billable.")
+    is_billable: bool = column(models.TimeEntry.is_billable, "Whether the time is billable.")
     tags: list[str] = column(
         models.TimeEntry.tags, "The tags, in the order in which they were given."
     )
-    overlaps: bool = expression(
+    has_overlap: bool = expression(
         models.TimeEntry,
         "overlaps",
         overlaps,
@@ -150,7 +150,7 @@ class TimeEntryQuery:
 
 
 @strawberry.type
-class _EntryPayload(Payload):
+class _EntryPayload(MutationPayload):
     time_entry: TimeEntry | None = ref(
         models.TimeEntry, "The time entry; null if nothing was changed."
     )
@@ -177,7 +177,7 @@ class TimerStopPayload(_EntryPayload):
 
 
 @payload("Payload of `timeEntryDelete`.")
-class TimeEntryDeletePayload(Payload):
+class TimeEntryDeletePayload(MutationPayload):
     """Deletion is permanent."""
 
     time_entry: TimeEntry | None = ref(
@@ -193,7 +193,9 @@ _PLACE = {"project_id": models.Project, "task_id": models.Task}
 # Whose IDs the fields of a new entry hold.
 NEW_ENTRY_IDS = {**_PLACE, "id": models.TimeEntry}
 _new = arguments_of(TimeEntryCreateInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
-_changes = changes_of(TimeEntryUpdateInput, CHANGEABLE, ids=_PLACE, options=("force",))
+_changes = changes_of(
+    TimeEntryUpdateInput, CHANGEABLE, ids=_PLACE, options=("allow_over_24_hours",)
+)
 _started = arguments_of(TimerStartInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
 
 
@@ -207,7 +209,7 @@ async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
         ids.decode(models.TimeEntry, data.id, ("id",)),
         _changes(data),
         given(data.if_version),
-        force=bool(given(data.force)),
+        allow_over_24_hours=bool(given(data.allow_over_24_hours)),
     )
     return {"time_entry": entry.id}
 

@@ -30,7 +30,7 @@ from graph.core.fields import BatchInfo, attribute, batch, derived
 from graph.core.inputs import BulkOnError, MutationInput, given, optional, required
 from graph.core.node import described_enum
 from graph.kit.loading import load_objects
-from graph.kit.mutation import Outcome, Payload, PayloadValue, mutation, payload
+from graph.kit.mutation import MutationPayload, Outcome, PayloadValue, mutation, payload
 from graph.types.time.time_entry import TimeEntry
 from graph.types.time.time_import_rows import Reading, names_of
 
@@ -98,7 +98,9 @@ class TimeEntryImportInput(MutationInput):
         default=Duplicates.SKIP,
         description="How to treat rows whose entries already exist.",
     )
-    force: bool | None = optional("Allows entries to last more than 24 hours, up to 366 days.")
+    allow_over_24_hours: bool | None = optional(
+        "Allows entries to last more than 24 hours, up to 366 days."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,13 @@ class TimeEntryImportResult:
     "Payload of `timeEntryImport`, with a result per row. `errors` contains the errors of all "
     "rows, each with the row in its path."
 )
-class TimeEntryImportPayload(Payload):
+class TimeEntryImportPayload(MutationPayload):
     """`timeEntryImport`."""
 
     done_count: int = derived(
         (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
-    good_count: int = derived(
+    valid_count: int = derived(
         (),
         lambda value: value.refs.get("good", 0),
         "The number of valid rows; in a dry run, the number of entries that would be created.",
@@ -170,7 +172,8 @@ class TimeEntryImportPayload(Payload):
     duplicate_count: int = derived(
         (),
         lambda value: value.refs.get("duplicates", 0),
-        "The number of rows whose entries already exist. Skipped rows do not count in `goodCount`.",
+        "The number of rows whose entries already exist. Skipped rows do not count in "
+        "`validCount`.",
     )
     results: list[TimeEntryImportResult] = derived(
         (), _results, "One result per row, in the order of the file. Empty rows are ignored."
@@ -253,7 +256,10 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
     # The lock keeps others from creating entries for the viewer until the commit.
     await domain.lock(work)
     reading = Reading(
-        await names_of(work, rows), zone, import_values.is_day_first(rows), bool(given(data.force))
+        await names_of(work, rows),
+        zone,
+        import_values.is_day_first(rows),
+        bool(given(data.allow_over_24_hours)),
     )
     items: list[domain.NewTimeEntry | Failure] = []
     notices: list[list[Notice]] = []

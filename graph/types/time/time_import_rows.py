@@ -108,7 +108,7 @@ class Reading:
     known: Names
     zone: Zone
     day_first: bool | None
-    force: bool
+    allow_over_24_hours: bool
 
     def entry(self, row: Row) -> tuple[domain.NewTimeEntry, list[Notice]]:
         """The entry of a row, and its notices."""
@@ -146,10 +146,10 @@ class Reading:
             # If a file has both, they were compared before.
             duration_seconds=None if times.end is not None else times.duration,
             day=times.day,
-            billable=_flag(row),
+            is_billable=_flag(row),
             tags=tags,
             id=ids.decode_new(models.TimeEntry, row.get("id"), row.path("id")),
-            force=self.force,
+            allow_over_24_hours=self.allow_over_24_hours,
         )
         return entry, notices
 

@@ -96,13 +96,13 @@ class TimeEntryFilter:
     is_running: bool | None = filtering.by_condition(
         lambda _, entry: entry.ended_at.is_(None), "Whether the entry is a running timer."
     )
-    duration_seconds: IntFilter | None = filtering.by_expression(
+    duration: IntFilter | None = filtering.by_expression(
         lambda _, entry: seconds(entry), BigInteger(), "The duration in seconds."
     )
-    billable: bool | None = filtering.by_condition(
-        lambda _, entry: entry.billable, "Whether the time is billable."
+    is_billable: bool | None = filtering.by_condition(
+        lambda _, entry: entry.is_billable, "Whether the time is billable."
     )
-    overlaps: bool | None = filtering.by_condition(
+    has_overlap: bool | None = filtering.by_condition(
         overlaps, "Whether the entry overlaps another entry of the same user that you can see."
     )
     tags: _TagListFilter | None = filtering.by_elements(
@@ -133,7 +133,7 @@ class TimeEntryOrder:
 
     started_at: OrderBy | None = ordering.by(models.TimeEntry.started_at, "Sorts by start.")
     ended_at: OrderBy | None = ordering.by(models.TimeEntry.ended_at, "Sorts by end.")
-    duration_seconds: OrderBy | None = ordering.by_expression(
+    duration: OrderBy | None = ordering.by_expression(
         "duration_seconds",
         lambda _, entry: func.coalesce(seconds(entry), 0),
         BigInteger(),
@@ -167,7 +167,7 @@ class _Work:
     )
     task_id: strawberry.ID | None = optional("The task; you must be able to see it.")
     description: str | None = optional("What is done, up to 500 characters.")
-    billable: bool | None = optional("Whether the time is billable; false by default.")
+    is_billable: bool | None = optional("Whether the time is billable; false by default.")
     tags: list[str] | None = optional(_TAGS)
     id: strawberry.ID | None = new_id("time_entry")
 
@@ -188,7 +188,7 @@ class NewTimeEntryFields(_Work):
         "The day in your time zone, with `durationSeconds`, for time without a known start and "
         "end. Such an entry counts on this day in every time zone and overlaps nothing."
     )
-    force: bool | None = optional(_FORCE)
+    allow_over_24_hours: bool | None = optional(_FORCE)
 
 
 @strawberry.input(
@@ -250,9 +250,9 @@ class TimeEntryUpdateInput(UpdateInput):
         "Turns it into an entry with a day and a duration. Null with `startedAt` turns it into "
         "one with a start and an end."
     )
-    billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
+    is_billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
     tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags. " + _TAGS)
-    force: bool | None = optional(_FORCE)
+    allow_over_24_hours: bool | None = optional(_FORCE)
 
 
 @strawberry.input(description="Input for `timeEntryDelete`.")

@@ -10,7 +10,7 @@ import strawberry
 
 from auth.viewer import Viewer
 from db import models
-from events.filter import EventFilter
+from events.filter import LogFilter
 from events.kinds import EventKind
 from events.log import cursor_of
 from events.subscription import Subscription as Source
@@ -30,10 +30,10 @@ KINDS = frozenset(
 )
 
 
-def own_time(viewer: Viewer) -> EventFilter:
+def own_time(viewer: Viewer) -> LogFilter:
     """The events about one user's timer: those caused by the user; no one else can change it."""
     within = None if viewer.projects is None else frozenset(viewer.projects)
-    return EventFilter(kinds=KINDS, actors=frozenset({viewer.require()}), within=within)
+    return LogFilter(kinds=KINDS, actors=frozenset({viewer.require()}), within=within)
 
 
 async def about_time(source: Source) -> AsyncGenerator[Any, None]:
@@ -55,7 +55,7 @@ async def _entries(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 
 
 @strawberry.type(description="A change of your timer, on any of your devices.")
-class TimerChange:
+class TimerEvent:
     """Reads from the row of an event."""
 
     cursor: str = derived(

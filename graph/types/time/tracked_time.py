@@ -102,7 +102,7 @@ async def _of_projects(
 
 
 def task_tracked() -> Any:
-    """The field `Task.trackedSeconds`."""
+    """The field `Task.tracked`."""
     return batch(
         _of_tasks,
         "The time tracked on the task, in whole seconds; a running timer counts up to now.",
@@ -111,7 +111,7 @@ def task_tracked() -> Any:
 
 
 def project_tracked() -> Any:
-    """The field `Project.trackedSeconds`."""
+    """The field `Project.tracked`."""
     return batch(
         _of_projects,
         "The time tracked in the project, on its tasks and directly, in whole seconds; a "

@@ -128,7 +128,7 @@ async def test_signing_in_is_logged_as_the_users_own_act(house: House) -> None:
         )
     assert event is not None
     assert (event.kind, event.actor_id) == ("SESSION_CREATED", person.id)
-    assert await house.kinds(person.id) == ["USER_REGISTERED", "SESSION_CREATED"]
+    assert await house.kinds(person.id) == ["USER_CREATED", "SESSION_CREATED"]
 
 
 # --- rotation ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ query ($id: ID, $username: String) {{ user(id: $id, username: $username) {{ {PRO
 REGISTER = """
 mutation ($input: UserRegisterInput!) {
   userRegister(input: $input) {
-    accessToken refreshToken expiresAt replayed
+    accessToken refreshToken accessTokenExpiresAt replayed
     user { username email timezone sessions { nodes { isCurrent deviceName } } }
     session { isCurrent user { username } }
     errors { code path message }
@@ -28,9 +28,9 @@ mutation ($input: UserRegisterInput!) {
 }
 """
 PROFILE_UPDATE = """
-mutation ($input: ProfileUpdateInput!) {
-  profileUpdate(input: $input) {
-    user { version fullName timezone weekStart } errors { code path fields }
+mutation ($input: AccountUpdateInput!) {
+  accountUpdate(input: $input) {
+    user { version fullName timezone weekStart } errors { code path conflictingFields }
   }
 }
 """
@@ -68,13 +68,13 @@ async def test_who_registers_is_signed_in_and_reads_the_answer_as_themselves(api
 async def test_what_follows_in_the_same_request_is_done_as_who_registered(api: Api) -> None:
     account = new_account()
     query = """
-    mutation ($account: UserRegisterInput!, $profile: ProfileUpdateInput!) {
+    mutation ($account: UserRegisterInput!, $profile: AccountUpdateInput!) {
       userRegister(input: $account) { user { id } }
-      profileUpdate(input: $profile) { user { fullName } errors { code } }
+      accountUpdate(input: $profile) { user { fullName } errors { code } }
     }
     """
     done = await api(query, account=account, profile={"fullName": "Ada"})
-    assert done.of("profileUpdate") == {"user": {"fullName": "Ada"}, "errors": []}
+    assert done.of("accountUpdate") == {"user": {"fullName": "Ada"}, "errors": []}
 
 
 async def test_a_failed_registration_signs_nobody_in(api: Api) -> None:
@@ -105,7 +105,7 @@ async def test_a_repeat_of_a_registration_shows_no_secret(api: Api) -> None:
     again = (await api(REGISTER, input=account)).of("userRegister")
     assert (first["replayed"], again["replayed"]) == (False, True)
     assert again["errors"] == []
-    for name in ("accessToken", "refreshToken", "expiresAt"):
+    for name in ("accessToken", "refreshToken", "accessTokenExpiresAt"):
         assert first[name] is not None
         assert again[name] is None
     # Whoever repeats it is not signed in.
@@ -152,7 +152,8 @@ async def test_administrators_see_everything_but_sessions(api: Api, house: House
 async def test_hidden_and_missing_look_the_same(api: Api, house: House) -> None:
     person, gone = await house.person(), await house.person()
     await api(
-        "mutation ($p: String!) { userDelete(input: {password: $p, confirm: true}) { deletedId } }",
+        "mutation ($p: String!) "
+        "{ accountDelete(input: {password: $p, confirm: true}) { deletedId } }",
         gone,
         p=PASSWORD,
     )
@@ -183,12 +184,12 @@ async def test_a_user_is_asked_for_in_one_way(
         '{ user(username: "ada") { id } }',
         '{ users(search: "a") { nodes { id } } }',
         "{ adminUsers { nodes { id } } }",
-        'mutation { profileUpdate(input: {locale: "fr"}) { user { id } } }',
-        "mutation { sessionsRevokeOthers(input: {}) { revokedCount } }",
+        'mutation { accountUpdate(input: {locale: "fr"}) { user { id } } }',
+        "mutation { sessionRevokeOthers(input: {}) { revokedCount } }",
         "mutation { sessionRevoke(input: {}) { session { id } } }",
         "mutation { streamTokenCreate(input: {}) { token } }",
-        'mutation { userDelete(input: {password: "x"}) { deletedId } }',
-        'mutation { userDeactivate(input: {id: "x"}) { user { id } } }',
+        'mutation { accountDelete(input: {password: "x"}) { deletedId } }',
+        'mutation { adminUserDeactivate(input: {id: "x"}) { user { id } } }',
         'mutation { passwordChange(input: {currentPassword: "", newPassword: ""}) { replayed } }',
     ],
 )
@@ -247,7 +248,7 @@ async def test_a_profile_changes_what_is_given_and_keeps_the_rest(api: Api, hous
     person = await house.person()
     await api(PROFILE_UPDATE, person, input={"timezone": "Asia/Tokyo"})
     done = await api(PROFILE_UPDATE, person, input={"fullName": None, "weekStart": "SUNDAY"})
-    assert done.of("profileUpdate") == {
+    assert done.of("accountUpdate") == {
         "user": {"version": 3, "fullName": None, "timezone": "Asia/Tokyo", "weekStart": "SUNDAY"},
         "errors": [],
     }
@@ -257,10 +258,10 @@ async def test_a_conflict_carries_the_current_profile(api: Api, house: House) ->
     person = await house.person()
     await api(PROFILE_UPDATE, person, input={"fullName": "Ada", "ifVersion": 1})
     late = await api(PROFILE_UPDATE, person, input={"fullName": "Eve", "ifVersion": 1})
-    payload = late.of("profileUpdate")
+    payload = late.of("accountUpdate")
     assert payload["user"]["fullName"] == "Ada"
     assert payload["errors"] == [
-        {"code": "CONFLICT", "path": ["input", "ifVersion"], "fields": ["fullName"]}
+        {"code": "CONFLICT", "path": ["input", "ifVersion"], "conflictingFields": ["fullName"]}
     ]
 
 
@@ -277,7 +278,7 @@ async def test_values_that_break_a_rule(
     api: Api, house: House, change: dict[str, str], place: str
 ) -> None:
     done = await api(PROFILE_UPDATE, await house.person(), input=change)
-    assert done.failures("profileUpdate") == [("BAD_USER_INPUT", f"input.{place}")]
+    assert done.failures("accountUpdate") == [("BAD_USER_INPUT", f"input.{place}")]
 
 
 async def test_a_password_is_changed_knowing_the_present_one(api: Api, house: House) -> None:

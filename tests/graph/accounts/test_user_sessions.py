@@ -13,7 +13,7 @@ from tests.accounts import PASSWORD, House
 from tests.graph_api import Api
 
 GRANT = (
-    "accessToken refreshToken expiresAt replayed session { id isCurrent } "
+    "accessToken refreshToken accessTokenExpiresAt replayed session { id isCurrent } "
     "user { username email } errors { code path message }"
 )
 SIGN_IN = f"mutation ($input: SessionCreateInput!) {{ sessionCreate(input: $input) {{ {GRANT} }} }}"
@@ -39,7 +39,7 @@ async def test_sign_in_gives_tokens_and_oneself(api: Api, house: House) -> None:
     )
     assert done["user"] == {"username": person.username, "email": person.email}
     assert done["session"]["isCurrent"]
-    assert done["expiresAt"].endswith("Z")
+    assert done["accessTokenExpiresAt"].endswith("Z")
     me = await api("{ viewer { username } }", done["accessToken"])
     assert me.of("viewer") == {"username": person.username}
 
@@ -110,7 +110,9 @@ async def test_repeats_show_no_token(api: Api, house: House) -> None:
         again = (await api(query, input=keyed)).of(field)
         assert first["accessToken"]
         assert again["replayed"]
-        assert [again[name] for name in ("accessToken", "refreshToken", "expiresAt")] == [None] * 3
+        assert [
+            again[name] for name in ("accessToken", "refreshToken", "accessTokenExpiresAt")
+        ] == [None] * 3
 
 
 async def test_one_lists_ones_sessions(api: Api, house: House) -> None:
@@ -153,8 +155,8 @@ async def test_another_session_is_ended_by_its_id_and_nobody_elses(api: Api, hou
 async def test_all_others_are_ended(api: Api, house: House) -> None:
     person = await house.person()
     await house.login(person)
-    query = "mutation { sessionsRevokeOthers(input: {}) { revokedCount errors { code } } }"
-    assert (await api(query, person)).of("sessionsRevokeOthers") == {
+    query = "mutation { sessionRevokeOthers(input: {}) { revokedCount errors { code } } }"
+    assert (await api(query, person)).of("sessionRevokeOthers") == {
         "revokedCount": 1,
         "errors": [],
     }

@@ -56,10 +56,10 @@ async def test_others_get_neither_list_nor_operations(api: Api, house: House) ->
     assert refused.codes == ["FORBIDDEN"]
     for target in (gid(other), f"user_{uuid4().hex}"):
         for field, more in (
-            ("userUpdate", ", isAdmin: true"),
-            ("userActivate", ""),
-            ("userDeactivate", ""),
-            ("userSessionsRevoke", ""),
+            ("adminUserUpdate", ", isAdmin: true"),
+            ("adminUserActivate", ""),
+            ("adminUserDeactivate", ""),
+            ("adminUserSessionsRevoke", ""),
         ):
             asked = f'{field}(input: {{id: "{target}"{more}}})'
             query = f"mutation {{ {asked} {{ errors {{ code path }} }} }}"
@@ -69,32 +69,32 @@ async def test_others_get_neither_list_nor_operations(api: Api, house: House) ->
 async def test_a_deactivated_user_is_out_and_back(api: Api, house: House) -> None:
     admin, person = await house.admin(), await house.person()
     query = "mutation ($id: ID!) { %s(input: {id: $id}) { user { isActive } errors { code } } }"
-    out = await api(query % "userDeactivate", admin, id=gid(person))
-    assert out.of("userDeactivate") == {"user": {"isActive": False}, "errors": []}
+    out = await api(query % "adminUserDeactivate", admin, id=gid(person))
+    assert out.of("adminUserDeactivate") == {"user": {"isActive": False}, "errors": []}
     with pytest.raises(Unauthenticated):
         await api("{ viewer { id } }", person)
-    back = await api(query % "userActivate", admin, id=gid(person))
-    assert back.of("userActivate") == {"user": {"isActive": True}, "errors": []}
+    back = await api(query % "adminUserActivate", admin, id=gid(person))
+    assert back.of("adminUserActivate") == {"user": {"isActive": True}, "errors": []}
     await house.login(person)
 
 
 async def test_an_administrator_changes_an_address(api: Api, house: House) -> None:
     admin, person = await house.admin(), await house.person()
     query = """
-    mutation ($input: UserUpdateInput!) {
-      userUpdate(input: $input) { user { email isAdmin version } errors { code path } }
+    mutation ($input: AdminUserUpdateInput!) {
+      adminUserUpdate(input: $input) { user { email isAdmin version } errors { code path } }
     }
     """
     wanted = {"id": gid(person), "email": f"new-{person.email}", "isAdmin": True, "ifVersion": 1}
     done = await api(query, admin, input=wanted)
-    assert done.of("userUpdate") == {
+    assert done.of("adminUserUpdate") == {
         "user": {"email": f"new-{person.email}", "isAdmin": True, "version": 2},
         "errors": [],
     }
     taken = await api(query, admin, input={"id": gid(person), "email": admin.email.upper()})
-    assert taken.failures("userUpdate") == [("ALREADY_EXISTS", "input.email")]
+    assert taken.failures("adminUserUpdate") == [("ALREADY_EXISTS", "input.email")]
     cleared = await api(query, admin, input={"id": gid(person), "email": None, "isAdmin": None})
-    assert cleared.failures("userUpdate") == [
+    assert cleared.failures("adminUserUpdate") == [
         ("BAD_USER_INPUT", "input.email"),
         ("BAD_USER_INPUT", "input.isAdmin"),
     ]
@@ -104,11 +104,11 @@ async def test_an_administrator_ends_sessions(api: Api, house: House) -> None:
     admin, person = await house.admin(), await house.person()
     query = """
     mutation ($id: ID!) {
-      userSessionsRevoke(input: {id: $id}) { revokedCount user { username } errors { code } }
+      adminUserSessionsRevoke(input: {id: $id}) { revokedCount user { username } errors { code } }
     }
     """
     done = await api(query, admin, id=gid(person))
-    assert done.of("userSessionsRevoke") == {
+    assert done.of("adminUserSessionsRevoke") == {
         "revokedCount": 1,
         "user": {"username": person.username},
         "errors": [],

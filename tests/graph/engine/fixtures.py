@@ -40,7 +40,7 @@ from tests.graph.engine.differential import assert_agree, read
 from tests.graph.engine.operations import CorpusOperation, at
 
 RENAME = """
-    mutation ($input: ProfileUpdateInput!) { profileUpdate(input: $input) { user { id } } }
+    mutation ($input: AccountUpdateInput!) { accountUpdate(input: $input) { user { id } } }
 """
 # Ids, cursors, tokens (long, and without a space), and signed addresses.
 _CHANCE = re.compile(r"[a-z_]+_[0-9a-f]{32}|[\w.+/=-]{20,}|https://\S+&signature=\S+")
@@ -281,10 +281,10 @@ class _Company:
         kind = f"{mutation[0].upper()}{mutation[1:]}Input"
         below = {
             "project": "project { id key }",
-            "task": "task { id key version }",
-            "projectMember": "member { id }",
+            "task": "task { id identifier version }",
+            "projectMember": "projectMember { id }",
             "comment": "comment { id version }",
-            "taskShare": "share { id }",
+            "taskShare": "taskShare { id }",
             "attachment": "attachment { id }",
         }
         noun = re.match(r"projectMember|taskShare|[a-z]+", mutation)
@@ -344,7 +344,7 @@ class _Company:
                 userId=self.names[who],
                 role=role,
             )
-            self.names[f"{project}.{who}"] = payload["member"]["id"]
+            self.names[f"{project}.{who}"] = payload["projectMember"]["id"]
 
     async def _tasks(self) -> None:
         late = (self.clock.now - dt.timedelta(days=3)).isoformat()
@@ -387,7 +387,7 @@ class _Company:
             payload = await self.do(
                 owner, "taskShareCreate", taskId=self.names[name], userId=self.names[who], **values
             )
-            self.names[f"{name}.{who}"] = payload["share"]["id"]
+            self.names[f"{name}.{who}"] = payload["taskShare"]["id"]
 
     async def _task(self, name: str, owner: str, values: dict[str, Any]) -> None:
         payload = await self.do(owner, "taskCreate", **values)

@@ -175,7 +175,7 @@ KINDS: Mapping[str, Kind] = {
         "time_entry",
         {
             "description": _plain("description"),
-            "billable": _plain("billable"),
+            "isBillable": _plain("is_billable"),
             "startedAt": _moment("started_at"),
             "endedAt": _moment("ended_at"),
         },
@@ -198,7 +198,7 @@ KINDS: Mapping[str, Kind] = {
     "Reminder": Kind(
         "reminders",
         "reminder",
-        {"message": _plain("message"), "enabled": _plain("enabled")},
+        {"message": _plain("message"), "isEnabled": _plain("is_enabled")},
         {
             "owner": ("user_id", "User"),
             "task": ("task_id", "Task"),
@@ -208,7 +208,7 @@ KINDS: Mapping[str, Kind] = {
     "Integration": Kind(
         "integrations",
         "integration",
-        {"lastError": _plain("last_error")},
+        {"failureReason": _plain("last_error")},
         {"project": ("project_id", "Project")},
     ),
     "Webhook": Kind("webhooks", "webhook", {"url": _plain("url")}),
@@ -489,7 +489,7 @@ class Oracle:
                 if child[column] == row["id"] and self.sees(target, child)
             ]
             return self.connection(target, below, default, requested)
-        assert name == "tags"
+        assert name in ("tags", "tagUsage")
         return self.tags(requested, row["id"])
 
     def answer(self, requested: Sequence[Field]) -> dict[str, Any]:

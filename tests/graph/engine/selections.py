@@ -121,7 +121,7 @@ class Selections:
             if random.random() < 0.4:
                 found.append(self._list(name, target, default, depth=depth - 2))
         if kind == "Project" and random.random() < 0.1:
-            found.append(self._tags())
+            found.append(self._tags("tagUsage"))
         if random.random() < 0.15:
             found.append(Field("__typename", "__typename"))
         random.shuffle(found)
@@ -131,12 +131,12 @@ class Selections:
         target = KINDS[kind].one[name][1]
         return Field(name, self._key(name, alias=alias), self._object(target, depth - 1), target)
 
-    def _tags(self) -> Field:
+    def _tags(self, name: str = "tags") -> Field:
         each = [Field("name", "name"), Field("taskCount", "taskCount")]
         below = [Field("nodes", "nodes", each, "Tag")]
         if self.random.random() < 0.5:
             below.append(Field("totalCount", "totalCount"))
-        return Field("tags", self._key("tags", alias=True), below, "TagConnection")
+        return Field(name, self._key(name, alias=True), below, "TagConnection")
 
     def _list(self, name: str, kind: str, default: tuple[Key, ...], *, depth: int) -> Field:
         random = self.random
@@ -381,10 +381,10 @@ _FILTERS: Mapping[str, Sequence[Callable[..., tuple[str, Matches]]]] = {
     ),
     "Project": (_archived, _key_of, _person("owner_id", "owner", "Project")),
     "TimeEntry": (
-        _flag("billable", lambda row: row["billable"]),
+        _flag("isBillable", lambda row: row["is_billable"]),
         _flag("isRunning", lambda row: row["ended_at"] is None),
         _person("user_id", "user", "TimeEntry"),
     ),
     "Notification": (_flag("isRead", lambda row: row["read_at"] is not None),),
-    "Reminder": (_flag("enabled", lambda row: row["enabled"]),),
+    "Reminder": (_flag("isEnabled", lambda row: row["is_enabled"]),),
 }

@@ -179,7 +179,7 @@ class Company:
                 description=random.choice([None, *WORDS]),
                 started_at=begun,
                 ended_at=begun + dt.timedelta(minutes=30 + number) if ended else None,
-                billable=random.random() < 0.5,
+                is_billable=random.random() < 0.5,
             )
         for _ in range(70):
             self.add(
@@ -203,7 +203,7 @@ class Company:
                 kind=3,
                 rule="{}",
                 channels=["IN_APP"],
-                enabled=(enabled := random.random() < 0.8),
+                is_enabled=(enabled := random.random() < 0.8),
                 next_run_at=NOW + dt.timedelta(days=1) if enabled else None,
             )
         for _ in range(15):

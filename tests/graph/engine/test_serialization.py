@@ -34,7 +34,8 @@ TEXTS = [
 ROWS = """
     nodes {
       id number title description notes status priority dueAt dueOn startAt estimateMinutes tags
-      position completedAt createdAt updatedAt version isOverdue key commentCount viewerCanEdit
+      position completedAt createdAt updatedAt version isOverdue identifier commentCount
+      viewerCanEdit
     }
 """
 
@@ -298,7 +299,7 @@ async def test_the_same_fields_are_explained(
     world: World, ada: Person, project: models.Project
 ) -> None:
     query = """query Told($id: ID!) { project(id: $id) { name tasks { nodes {
-        title status key assignee { username }
+        title status identifier assignee { username }
     } } } }"""
     executor = world.executors["batch"]
     turns: list[set[str]] = []

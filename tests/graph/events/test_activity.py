@@ -23,7 +23,7 @@ query ($id: ID!) {
 }
 """
 UPDATE = "mutation ($input: TaskUpdateInput!) { taskUpdate(input: $input) { errors { code } } }"
-AUDIT = "query ($filter: ActivityFilter) { auditLog(filter: $filter) { nodes { kind ip summary task { title } } } }"  # noqa: E501 - one line reads best
+AUDIT = "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) { nodes { kind ip summary task { title } } } }"  # noqa: E501 - one line reads best
 
 
 async def _update(world: World, person: Person, **values: Any) -> None:
@@ -65,9 +65,9 @@ async def test_a_removal_is_told_from_leaving(world: World) -> None:
     for person, name in ((ada, "Ben"), (cleo, "Cleo")):
         reply = await world.run(remove, person, id=ids[name])
         assert reply.good["projectMemberRemove"]["errors"] == []
-    query = "query ($since: String!) { changes(since: $since) { nodes { kind summary } } }"
-    nodes = (await world.run(query, ada, since=since)).good["changes"]["nodes"]
-    assert [node["summary"] for node in nodes if node["kind"] == "MEMBER_REMOVED"] == [
+    query = "query ($since: String!) { events(after: $since) { nodes { kind summary } } }"
+    nodes = (await world.run(query, ada, since=since)).good["events"]["nodes"]
+    assert [node["summary"] for node in nodes if node["kind"] == "PROJECT_MEMBER_REMOVED"] == [
         "Ada Lovelace removed Ben from “Bicycle”",
         "Cleo left “Bicycle”",
     ]
@@ -84,11 +84,11 @@ async def test_the_activity_is_ones_own_and_filtered(world: World) -> None:
     reply = await world.run(MINE, ben, filter=only)
     (node,) = reply.good["activity"]["nodes"]
     assert node["changes"] == [{"field": "title", "from": "A task", "to": "other"}]
-    stats = "{ activityStats { total byAction { kind count } byResource { resource count } } }"
+    stats = "{ activityStats { total byKind { kind count } bySubjectType { subjectType count } } }"
     stats_of = (await world.run(stats, ben)).good["activityStats"]
-    assert {"kind": "TASK_UPDATED", "count": 1} in stats_of["byAction"]
-    assert {"resource": "Task", "count": 1} in stats_of["byResource"]
-    assert stats_of["total"] == sum(bar["count"] for bar in stats_of["byAction"])
+    assert {"kind": "TASK_UPDATED", "count": 1} in stats_of["byKind"]
+    assert {"subjectType": "Task", "count": 1} in stats_of["bySubjectType"]
+    assert stats_of["total"] == sum(bar["count"] for bar in stats_of["byKind"])
 
 
 async def test_strangers_read_nothing_of_it(world: World) -> None:
@@ -105,7 +105,7 @@ async def test_administrators_read_the_whole_log_but_not_the_things(world: World
     ada, admin = await world.person(), await world.person(is_admin=True)
     task = await world.task(ada, "Private matter")
     wanted = {"taskId": {"eq": gid(task)}}
-    (entry,) = (await world.run(AUDIT, admin, filter=wanted)).good["auditLog"]["nodes"]
+    (entry,) = (await world.run(AUDIT, admin, filter=wanted)).good["adminAuditLog"]["nodes"]
     assert entry["kind"] == "TASK_CREATED"
     assert entry["ip"] is not None
     assert entry["task"] is None

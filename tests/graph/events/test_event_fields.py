@@ -13,7 +13,7 @@ from tests.graph.events.test_events import listening
 
 
 def _selection() -> str:
-    type_ = schema._schema.type_map["TaskEvent"]
+    type_ = schema._schema.type_map["Event"]
     assert isinstance(type_, GraphQLObjectType)
     parts = []
     for name, field in type_.fields.items():
@@ -31,7 +31,7 @@ ALL = _selection()
 RENAME = """mutation ($id: ID!) {
   taskUpdate(input: { id: $id, title: "renamed" }) { task { id } errors { message } }
 }"""
-LISTS = ("activity", "auditLog")
+LISTS = ("activity", "adminAuditLog")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -57,9 +57,9 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
         ways[name] = (await asked(f"{{ {name}({only}) {{ nodes {{ {ALL} }} }} }}"))[name]["nodes"]
     of_task = f"query ($id: ID!) {{ task(id: $id) {{ activity {{ nodes {{ {ALL} }} }} }} }}"
     ways["Task.activity"] = (await asked(of_task, id=gid(task)))["task"]["activity"]["nodes"]
-    changes = f"query ($c: String!) {{ changes(since: $c) {{ nodes {{ {ALL} }} }} }}"
-    ways["changes"] = (await asked(changes, c=cursor))["changes"]["nodes"]
-    node = f"query ($id: ID!) {{ node(id: $id) {{ ... on TaskEvent {{ {ALL} }} }} }}"
+    changes = f"query ($c: String!) {{ events(after: $c) {{ nodes {{ {ALL} }} }} }}"
+    ways["events"] = (await asked(changes, c=cursor))["events"]["nodes"]
+    node = f"query ($id: ID!) {{ node(id: $id) {{ ... on Event {{ {ALL} }} }} }}"
     ways["node"] = [(await asked(node, id=event["id"]))["node"]]
     for name, events in ways.items():
         assert [one for one in events if one["id"] == event["id"]] == [event], name

@@ -28,13 +28,13 @@ EVENT = """
   changes { field from to }
 """
 LISTEN = f"""
-subscription ($filter: TaskEventFilter, $after: String) {{
+subscription ($filter: EventFilter, $after: String) {{
   taskEvents(filter: $filter, after: $after) {{ {EVENT} }}
 }}
 """
 CHANGES = f"""
-query ($since: String!, $first: Int, $filter: TaskEventFilter) {{
-  changes(since: $since, first: $first, filter: $filter) {{
+query ($since: String!, $first: Int, $filter: EventFilter) {{
+  events(after: $since, first: $first, filter: $filter) {{
     nodes {{ {EVENT} }}
     edges {{ cursor node {{ id }} }}
     pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}
@@ -143,19 +143,19 @@ async def test_every_leaf_of_an_event_is_told_live_and_since_a_cursor(
     session = ada.viewer.session_id
     assert session is not None
     task = await world.task(ada, project_id=(await world.project(ada, editors=[bob])).id)
-    fields: Any = schema._schema.type_map["TaskEvent"].fields  # type: ignore[attr-defined]
+    fields: Any = schema._schema.type_map["Event"].fields  # type: ignore[attr-defined]
     leaves = " ".join(
         name for name, one in fields.items() if is_leaf_type(get_named_type(one.type))
     )
     listen = f"subscription {{ taskEvents {{ {leaves} }} }}"
-    changes = f"query ($since: String!) {{ changes(since: $since) {{ nodes {{ {leaves} }} }} }}"
+    changes = f"query ($since: String!) {{ events(after: $since) {{ nodes {{ {leaves} }} }} }}"
     for person, knows in ((ada, True), (bob, False)):
         since = await _cursor(world, person)
         async with listening(world, person, engine, document=listen) as listener:
             await _rename(world, ada, task, f"as {person.username} sees it")
             live = await listener.event()
         reply = await world.run(changes, person, engine=engine, since=since)
-        assert reply.good["changes"]["nodes"] == [live]
+        assert reply.good["events"]["nodes"] == [live]
         assert (live["sessionId"] == f"session_{session.hex}") is knows
         assert (live["ip"] is not None) is knows
 
@@ -170,7 +170,7 @@ async def test_changes_since_a_cursor_come_in_pages_that_join(world: World, engi
     cursor, more = since, True
     while more:
         reply = await world.run(CHANGES, ada, engine=engine, since=cursor, first=2)
-        page = reply.good["changes"]
+        page = reply.good["events"]
         nodes, info = page["nodes"], page["pageInfo"]
         assert len(nodes) <= 2
         assert [edge["node"]["id"] for edge in page["edges"]] == [node["id"] for node in nodes]
@@ -182,22 +182,22 @@ async def test_changes_since_a_cursor_come_in_pages_that_join(world: World, engi
         cursor, more = info["endCursor"], info["hasNextPage"]
     assert seen == requests
     # A single event's cursor goes on right after it.
-    first = (await world.run(CHANGES, ada, since=since, first=1)).good["changes"]["nodes"][0]
-    rest = (await world.run(CHANGES, ada, since=first["cursor"])).good["changes"]
+    first = (await world.run(CHANGES, ada, since=since, first=1)).good["events"]["nodes"][0]
+    rest = (await world.run(CHANGES, ada, since=first["cursor"])).good["events"]
     assert [node["requestId"] for node in rest["nodes"]] == requests[1:]
     # To a stranger nothing happened.
-    nothing = (await world.run(CHANGES, eve, engine=engine, since=since)).good["changes"]
+    nothing = (await world.run(CHANGES, eve, engine=engine, since=since)).good["events"]
     assert nothing["nodes"] == []
     assert nothing["pageInfo"]["hasNextPage"] is False
     # Yet there is a cursor, from which nothing is told twice and nothing is left out.
     renamed = await _rename(world, ada, task, "again")
     end = nothing["pageInfo"]["endCursor"]
-    later = (await world.run(CHANGES, ada, engine=engine, since=end)).good["changes"]["nodes"]
+    later = (await world.run(CHANGES, ada, engine=engine, since=end)).good["events"]["nodes"]
     assert [node["requestId"] for node in later] == [renamed]
 
 
-AFTER = """query ($since: String, $after: String, $first: Int) {
-  changes(since: $since, after: $after, first: $first) {
+AFTER = """query ($after: String, $first: Int) {
+  events(after: $after, first: $first) {
     nodes { requestId } pageInfo { endCursor hasNextPage }
   }
 }"""
@@ -210,22 +210,20 @@ async def test_changes_are_paged_as_every_connection_is(world: World, engine: En
     since = await _cursor(world, ada)
     requests = [await _rename(world, ada, task, str(n)) for n in range(1, 5)]
     seen: list[str] = []
-    after, more = "", True
+    after, more = since, True
     while more:
-        # As a paging client does it: the first variables stay, and `after` is added.
-        given: Any = {"since": since, "after": after, "first": 1}
-        page = (await world.run(AFTER, ada, engine=engine, **given)).good["changes"]
+        page = (await world.run(AFTER, ada, engine=engine, after=after, first=1)).good["events"]
         seen += [node["requestId"] for node in page["nodes"]]
         after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
     assert seen == requests
     # From the beginning, where no place is given; the person's own account is not work.
-    everything = (await world.run(AFTER, ada, engine=engine, after="", first=100)).good["changes"]
+    everything = (await world.run(AFTER, ada, engine=engine, after="", first=100)).good["events"]
     assert [node["requestId"] for node in everything["nodes"]][1:] == requests
     async with listening(world, ada, engine, after="") as listener:
         live = [(await listener.event())["requestId"] for _ in range(5)]
     assert live[1:] == requests
     neither = await world.run(AFTER, ada, engine=engine)
-    assert neither.errors[0]["extensions"]["argumentPath"] == ["since"]
+    assert neither.errors[0]["extensions"]["argumentPath"] == ["after"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -256,13 +254,13 @@ async def test_what_is_gone_is_null_and_what_it_was_is_still_told(
         ada,
         id=gid(task),
     )
-    (event,) = (await world.run(CHANGES, ada, engine=engine, since=since)).good["changes"]["nodes"]
+    (event,) = (await world.run(CHANGES, ada, engine=engine, since=since)).good["events"]["nodes"]
     assert event["kind"] == "TASK_DELETED"
     assert event["subject"] is None
     assert event["task"] is None
     assert event["subjectId"] == gid(task)
     # An event is a node like any other.
-    query = "query ($id: ID!) { node(id: $id) { id ... on TaskEvent { kind cursor } } }"
+    query = "query ($id: ID!) { node(id: $id) { id ... on Event { kind cursor } } }"
     node = (await world.run(query, ada, engine=engine, id=event["id"])).good["node"]
     assert node == {"id": event["id"], "kind": "TASK_DELETED", "cursor": event["cursor"]}
     stranger = await world.person()
@@ -335,7 +333,7 @@ async def test_a_move_names_the_other_project_only_to_those_who_see_it(
         reply = await world.run(CHANGES, person, engine=engine, since=since, filter=filter_)
         return [
             {one["field"]: (one["from"], one["to"]) for one in event["changes"]}
-            for event in reply.good["changes"]["nodes"]
+            for event in reply.good["events"]["nodes"]
             # A loss of sight is told whatever kinds are asked for.
             if event["kind"] == "TASK_MOVED"
         ]
@@ -372,18 +370,18 @@ async def test_a_parent_is_named_only_to_those_who_see_it(world: World, engine: 
     )
     for person, shown in ((ada, gid(parent)), (ben, None)):
         reply = await world.run(CHANGES, person, engine=engine, since=since)
-        (event,) = reply.good["changes"]["nodes"]
+        (event,) = reply.good["events"]["nodes"]
         assert event["changes"] == [{"field": "parent", "from": None, "to": shown}]
     # The audit log hides nothing of what was written.
     audited = await world.run(
         "query ($task: ID!) {"
-        " auditLog(filter: {taskId: {eq: $task}, kind: {eq: TASK_UPDATED}}) {"
+        " adminAuditLog(filter: {taskId: {eq: $task}, kind: {eq: TASK_UPDATED}}) {"
         " nodes { changes { to } } } }",
         admin,
         engine=engine,
         task=gid(task),
     )
-    (entry,) = audited.good["auditLog"]["nodes"]
+    (entry,) = audited.good["adminAuditLog"]["nodes"]
     assert entry["changes"] == [{"to": gid(parent)}]
 
 
@@ -411,7 +409,7 @@ async def test_nobody_can_send_somebody_elses_echo(world: World, engine: Engine)
         answer = await world.executors[engine].execute(prepared, context)
         assert answer.extensions["requestId"] == request.id
     for name, viewer in viewers.items():
-        page = (await world.run(CHANGES, viewer, engine=engine, since=since)).good["changes"]
+        page = (await world.run(CHANGES, viewer, engine=engine, since=since)).good["events"]
         shown = {
             other: request.id if other == name else f"{gid(actor)}/{request.id}"
             for other, actor in zip(viewers, (ada, ada, ada, bob), strict=True)
@@ -440,7 +438,7 @@ async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World)
     expected = {"task": "a", "others": "b", "mine": "ac", "one": "bc", "both": "a"}
     for name, letters in expected.items():
         wanted = [requests[letter] for letter in letters]
-        page = (await world.run(CHANGES, ada, since=since, filter=filters[name])).good["changes"]
+        page = (await world.run(CHANGES, ada, since=since, filter=filters[name])).good["events"]
         assert [node["requestId"] for node in page["nodes"]] == wanted, name
         async with listening(world, ada, filter=filters[name], after=since) as listener:
             heard = [(await listener.event())["requestId"] for _ in letters]
@@ -483,7 +481,7 @@ async def test_a_wrong_cursor_is_refused_and_an_old_one_says_what_to_do(world: W
     since = await _cursor(world, ada)
     for size in (-1, 101):
         assert (await world.run(CHANGES, ada, since=since, first=size)).codes == ["BAD_USER_INPUT"]
-    assert (await world.run(CHANGES, ada, since=since, first=0)).good["changes"]["nodes"] == []
+    assert (await world.run(CHANGES, ada, since=since, first=0)).good["events"]["nodes"] == []
 
 
 async def test_hidden_and_missing_cannot_be_told_apart(world: World) -> None:

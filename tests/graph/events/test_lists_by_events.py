@@ -13,8 +13,8 @@ from tests.factories import World, gid
 LIST = """query ($filter: TaskFilter) {
   tasks(filter: $filter, first: 100) { nodes { id title } }
 }"""
-EVENTS = """query ($since: String!, $filter: TaskEventFilter) {
-  changes(since: $since, first: 30, filter: $filter) {
+EVENTS = """query ($since: String!, $filter: EventFilter) {
+  events(after: $since, first: 30, filter: $filter) {
     nodes { kind matches subjectId subject { __typename } task { id title } }
     pageInfo { hasNextPage endCursor }
   }
@@ -61,7 +61,7 @@ class Client:
         while more:
             filter_ = {"task": self.task} | ({"projects": self.only} if self.only else {})
             reply = await self.world.run(EVENTS, self.person, since=self.cursor, filter=filter_)
-            page = reply.good["changes"]
+            page = reply.good["events"]
             for event in page["nodes"]:
                 task = event["task"]
                 key = task["id"] if task else event["subjectId"]

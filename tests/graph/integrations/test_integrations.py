@@ -9,9 +9,9 @@ import pytest
 from tests.accounts import Person
 from tests.factories import Reply, World, gid
 
-FIELDS = "id connector settings status lastSyncAt lastError version project { id }"
-CONNECT = f"""mutation ($input: IntegrationConnectInput!) {{
-  integrationConnect(input: $input) {{
+FIELDS = "id connector settings status lastSyncAt failureReason version project { id }"
+CONNECT = f"""mutation ($input: IntegrationCreateInput!) {{
+  integrationCreate(input: $input) {{
     integration {{ {FIELDS} }} errors {{ code path message }} replayed
   }}
 }}"""
@@ -48,7 +48,7 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
     project = await world.project(ada)
     for given in (GITHUB, SLACK):
         reply = await connect(world, ada, project, **given)
-        made = reply.good["integrationConnect"]["integration"]
+        made = reply.good["integrationCreate"]["integration"]
         assert (made["status"], made["lastSyncAt"], made["version"]) == ("ACTIVE", None, 1)
         assert made["project"]["id"] == gid(project)
     assert made["settings"] == {"events": ["TASK_CREATED", "TASK_COMPLETED", "COMMENT_CREATED"]}
@@ -98,7 +98,7 @@ async def test_a_repository_is_connected_once_with_a_project(world: World, ada: 
 
 async def test_credentials_change_without_being_shown(world: World, ada: Person) -> None:
     project = await world.project(ada)
-    made = (await connect(world, ada, project, **GITHUB)).good["integrationConnect"]["integration"]
+    made = (await connect(world, ada, project, **GITHUB)).good["integrationCreate"]["integration"]
     changed = {"id": made["id"], "credentials": f"{SECRET}-2", "ifVersion": 1}
     reply = await world.run(UPDATE, ada, input=changed)
     assert reply.good["integrationUpdate"]["integration"]["version"] == 2

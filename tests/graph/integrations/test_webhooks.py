@@ -19,7 +19,7 @@ mutation ($input: WebhookCreateInput!) { webhookCreate(input: $input) {
 """
 UPDATE = """
 mutation ($input: WebhookUpdateInput!) { webhookUpdate(input: $input) {
-  errors { code path message fields }
+  errors { code path message conflictingFields }
   webhook { id url events filter payload status disabledReason version }
 } }
 """
@@ -31,12 +31,12 @@ mutation ($input: WebhookSecretRotateInput!) { webhookSecretRotate(input: $input
 TEST = """
 mutation ($input: WebhookTestInput!) { webhookTest(input: $input) {
   errors { code path }
-  delivery { id state isTest attempt eventId event { kind } webhook { id } }
+  webhookDelivery { id status isTest attemptCount eventId event { kind } webhook { id } }
 } }
 """
 RETRY = """
 mutation ($input: WebhookDeliveryRetryInput!) { webhookDeliveryRetry(input: $input) {
-  errors { code path } delivery { id state }
+  errors { code path } webhookDelivery { id status }
 } }
 """
 REPLAY = """
@@ -125,7 +125,7 @@ async def test_payloads_that_cannot_be_made_are_refused(
 
 
 async def test_a_payload_may_have_fragments(world: World, ada: Person) -> None:
-    text = "{ kind ...F } fragment F on TaskEvent { task { title } }"
+    text = "{ kind ...F } fragment F on Event { task { title } }"
     assert (await create(world, ada, payload=text))["webhook"]["payload"] == text
 
 
@@ -193,12 +193,18 @@ async def test_at_most_four_former_secrets_are_valid(world: World, ada: Person) 
 
 async def test_a_test_is_a_delivery_of_its_own(world: World, ada: Person) -> None:
     id_ = (await create(world, ada))["webhook"]["id"]
-    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"]["delivery"]
-    assert (delivery["state"], delivery["isTest"], delivery["attempt"]) == ("PENDING", True, 0)
+    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"][
+        "webhookDelivery"
+    ]
+    assert (delivery["status"], delivery["isTest"], delivery["attemptCount"]) == (
+        "PENDING",
+        True,
+        0,
+    )
     assert delivery["event"] == {"kind": "WEBHOOK_TESTED"}
     assert delivery["webhook"] == {"id": id_}
     query = """
-    query ($id: ID!) { webhook(id: $id) { deliveries(filter: {state: {eq: PENDING}}) {
+    query ($id: ID!) { webhook(id: $id) { deliveries(filter: {status: {eq: PENDING}}) {
       totalCount nodes { id eventId }
     } } }
     """
@@ -206,28 +212,30 @@ async def test_a_test_is_a_delivery_of_its_own(world: World, ada: Person) -> Non
     assert listed["totalCount"] == 1
     assert listed["nodes"][0]["eventId"] == delivery["eventId"]
     again = await world.run(RETRY, ada, input={"id": delivery["id"]})
-    assert again.good["webhookDeliveryRetry"]["delivery"]["id"] == delivery["id"]
+    assert again.good["webhookDeliveryRetry"]["webhookDelivery"]["id"] == delivery["id"]
 
 
 @pytest.mark.parametrize(
     ("start", "end", "path"),
     [
-        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "from"),
-        ("2001-01-01T00:00:00Z", "2199-01-01T00:00:00Z", "from"),
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "after"),
+        ("2001-01-01T00:00:00Z", "2199-01-01T00:00:00Z", "after"),
     ],
 )
 async def test_a_replay_has_a_beginning_and_an_end(
     world: World, ada: Person, start: str, end: str, path: str
 ) -> None:
     id_ = (await create(world, ada))["webhook"]["id"]
-    reply = await world.run(REPLAY, ada, input={"id": id_, "from": start, "to": end})
+    reply = await world.run(REPLAY, ada, input={"id": id_, "after": start, "before": end})
     assert [error["path"] for error in reply.user_errors] == [["input", path]]
 
 
 async def test_webhooks_are_their_owners_alone(world: World, ada: Person) -> None:
     ben = await world.person()
     id_ = (await create(world, ada))["webhook"]["id"]
-    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"]["delivery"]["id"]
+    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"][
+        "webhookDelivery"
+    ]["id"]
     listed = "{ webhooks { totalCount nodes { id } } }"
     assert (await world.run(listed, ada)).good["webhooks"]["totalCount"] == 1
     assert (await world.run(listed, ben)).good["webhooks"] == {"totalCount": 0, "nodes": []}
@@ -242,7 +250,9 @@ async def test_webhooks_are_their_owners_alone(world: World, ada: Person) -> Non
 
 async def test_a_deleted_webhook_takes_its_deliveries_along(world: World, ada: Person) -> None:
     id_ = (await create(world, ada))["webhook"]["id"]
-    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"]["delivery"]["id"]
+    delivery = (await world.run(TEST, ada, input={"id": id_})).good["webhookTest"][
+        "webhookDelivery"
+    ]["id"]
     delete = "mutation ($i: WebhookDeleteInput!) { webhookDelete(input: $i) { deletedId } }"
     gone = await world.run(delete, ada, i={"id": id_})
     assert gone.good["webhookDelete"]["deletedId"] == id_

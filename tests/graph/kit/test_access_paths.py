@@ -31,7 +31,7 @@ query ($after: String, $before: String, $filter: TaskFilter) {
   byDue: tasks(first: 50, orderBy: [{ dueAt: { direction: DESC } }, { title: {} }]) {
     nodes { title viewerCanEdit commentCount }
   }
-  byTime: tasks(first: 4, orderBy: [{ trackedSeconds: {} }]) { nodes { title } }
+  byTime: tasks(first: 4, orderBy: [{ tracked: {} }]) { nodes { title } }
   some: tasks(filter: $filter, first: 5) { totalCount nodes { title assignee { username } } }
   none: tasks(first: 0) { totalCount nodes { title } }
 }
@@ -39,13 +39,13 @@ query ($after: String, $before: String, $filter: TaskFilter) {
 GATHERED = """
 query ($filter: TaskFilter) {
   taskStats(filter: $filter) {
-    total overdue sharedWithMe byStatus { status count } byTag { tag count }
+    total overdue sharedWithMe byStatus { status count } byTag { name taskCount }
   }
   tags(first: 2) { totalCount nodes { name taskCount } pageInfo { hasNextPage } }
   byName: tags(orderBy: [{ name: {} }], search: "e") { nodes { name taskCount } }
 }
 """
-TIMES = "{ timeEntries(first: 3) { totalCount nodes { durationSeconds user { username } } } }"
+TIMES = "{ timeEntries(first: 3) { totalCount nodes { duration user { username } } } }"
 LIST = "{ tasks(first: 2) { nodes { title } } }"
 # The words by which a statement that counts first is known.
 COUNTS = "WITH candidates AS"

@@ -41,7 +41,7 @@ NAMED: dict[str, type[Any]] = {
     "afterId": models.Task,
     "assigneeId": models.User,
     "userId": models.User,
-    "transferTo": models.User,
+    "transferToId": models.User,
     "uploadId": models.StoredFile,
     "ids": models.Notification,
 }
@@ -89,14 +89,14 @@ GOOD: dict[str, Any] = {
     "name": "A name",
     "body": "Some words",
     "filename": "a.txt",
-    "size": 1,
+    "byteSize": 1,
     "tags": ["a"],
     "role": "EDITOR",
     "scopes": ["tasks:read"],
     "password": "not their Password 5",
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
-    "from": "2026-01-01T00:00:00Z",
-    "to": "2026-01-02T00:00:00Z",
+    "after": "2026-01-01T00:00:00Z",
+    "before": "2026-01-02T00:00:00Z",
     "credentials": "a token",
     "message": "Some words",
     "repository": "octocat/hello",
@@ -272,7 +272,7 @@ mutation ($task: ID!, $project: ID!) {
     input: {taskId: $task, rule: {daily: {time: "10:00", timezone: "UTC"}}}
   ) { reminder { id } errors { code } }
   upload: attachmentUploadStart(
-    input: {taskId: $task, filename: "a.txt", size: 1}
+    input: {taskId: $task, filename: "a.txt", byteSize: 1}
   ) { upload { id } errors { code } }
   project: projectUpdate(input: {id: $project}) {
     project { id members(first: 1) { nodes { id } } } errors { code }
@@ -357,6 +357,6 @@ async def test_a_list_that_is_too_long_is_one_problem(world: World, eve: Person)
 
 
 async def test_who_may_not_do_it_at_all_is_told_that_alone(world: World, eve: Person) -> None:
-    retry = "mutation ($id: ID!) { it: jobRetry(input: {id: $id}) { errors { code path } } }"
+    retry = "mutation ($id: ID!) { it: adminJobRetry(input: {id: $id}) { errors { code path } } }"
     reply = await world.post(retry, eve, id=missing(models.Job))
     assert [error["code"] for error in reply.data["it"]["errors"]] == ["FORBIDDEN"]

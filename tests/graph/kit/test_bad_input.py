@@ -200,8 +200,8 @@ async def test_bodies_that_are_no_requests(world: World, person: Person, content
         ('{ users(search: "") { totalCount } }', ["BAD_USER_INPUT"]),
         ('{ users(search: "%") { totalCount } }', []),
         ('{ users(search: "a\\u0000b") { totalCount } }', ["BAD_USER_INPUT"]),
-        ('{ changes(since: "x") { nodes { id } } }', ["BAD_USER_INPUT"]),
-        ('{ changes(since: "\\u0000") { nodes { id } } }', ["BAD_USER_INPUT"]),
+        ('{ events(after: "x") { nodes { id } } }', ["BAD_USER_INPUT"]),
+        ('{ events(after: "\\u0000") { nodes { id } } }', ["BAD_USER_INPUT"]),
     ],
 )
 async def test_arguments_of_queries(

@@ -223,7 +223,7 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     ({"subtasks": {"none": {"completed": True}}}, "BCDE"),
     ({"subtasks": {"every": {"completed": True}}}, "BCDE"),
     ({"parent": {"title": {"eq": "A first"}}}, "BC"),
-    # TaskShareListFilter, PermissionFilter
+    # TaskShareListFilter, TaskSharePermissionFilter
     ({"shares": {"some": {"permission": {"eq": "EDIT"}}}}, "E"),
     ({"shares": {"some": {"permission": {"notEq": "EDIT"}}}}, ""),
     ({"shares": {"some": {"permission": {"in": ["VIEW"]}}}}, ""),
@@ -318,7 +318,7 @@ ELSEWHERE = {
     "ReminderFilter": "tests/graph/tasks/test_reminders.py",
     "ReminderRuleKindFilter": "tests/graph/tasks/test_reminders.py",
     "SessionFilter": "tests/graph/accounts/test_user_sessions.py",
-    "TaskEventFilter": "tests/events",
+    "EventFilter": "tests/events",
 }
 COMBINERS = {"and", "or", "not"}
 

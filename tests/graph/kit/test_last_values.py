@@ -36,12 +36,12 @@ def api_key(ada: Person, number: int) -> models.ApiKey:
 def reminder(ada: Person, number: int) -> models.Reminder:
     return models.Reminder(
         **NEW, id=fresh_id(), user_id=ada.id, kind=RuleKind.DAILY, channels=["IN_APP"],
-        rule={"time": "09:00", "timezone": "UTC"}, message=f"No. {number}", enabled=False,
+        rule={"time": "09:00", "timezone": "UTC"}, message=f"No. {number}", is_enabled=False,
     )  # fmt: skip
 
 
-DEVICE = """mutation ($input: DeviceRegisterInput!) {
-  deviceRegister(input: $input) { device { id } errors { code } }
+DEVICE = """mutation ($input: DeviceCreateInput!) {
+  deviceCreate(input: $input) { device { id } errors { code } }
 }"""
 API_KEY = """mutation ($input: ApiKeyCreateInput!) {
   apiKeyCreate(input: $input) { apiKey { id } errors { code } }
@@ -103,8 +103,8 @@ async def test_there_are_fifty_integrations_and_no_more(world: World) -> None:
             for _ in range(49)
         )
     )
-    connect = """mutation ($input: IntegrationConnectInput!) {
-      integrationConnect(input: $input) { integration { id } errors { code } }
+    connect = """mutation ($input: IntegrationCreateInput!) {
+      integrationCreate(input: $input) { integration { id } errors { code } }
     }"""
     values = {
         "projectId": gid(project), "slack": {}, "credentials": "https://hooks.example.com/x/y/z",
@@ -117,8 +117,8 @@ async def test_there_are_fifty_integrations_and_no_more(world: World) -> None:
 async def test_people_of_a_repository(world: World, count: int, codes: list[str]) -> None:
     ada = await world.person()
     project = await world.project(ada)
-    connect = """mutation ($input: IntegrationConnectInput!) {
-      integrationConnect(input: $input) { integration { id } errors { code } }
+    connect = """mutation ($input: IntegrationCreateInput!) {
+      integrationCreate(input: $input) { integration { id } errors { code } }
     }"""
     people = [{"login": f"login-{number}", "username": ada.username} for number in range(count)]
     github = {"repository": "octocat/hello-world", "assignees": people}
@@ -196,11 +196,11 @@ KEYS = ("createdAt", "updatedAt", "completedAt", "dueAt", "startAt", "title")
         (100, "query ($x: [ID!]!) { nodes(ids: $x) { id } }", tasks),
         (100, "query ($x: Int) { tasks(first: $x) { totalCount } }", int),
         (100, "query ($x: Int) { tasks(last: $x) { totalCount } }", int),
-        (100, "query ($x: Int) { changes(since: $cursor, first: $x) { nodes { id } } }", int),
+        (100, "query ($x: Int) { events(after: $cursor, first: $x) { nodes { id } } }", int),
         (
             100,
             """query ($x: [ID!]) {
-              changes(since: $cursor, filter: {tasks: $x}) { nodes { id } }
+              events(after: $cursor, filter: {tasks: $x}) { nodes { id } }
             }""",
             tasks,
         ),

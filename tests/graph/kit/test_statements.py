@@ -154,16 +154,16 @@ async def test_one_task_comes_with_all_that_it_refers_to(
 AROUND = """
 query Around($project: ID!) {
   project(id: $project) {
-    tags { nodes { name taskCount } }
+    tagUsage { nodes { name taskCount } }
     stats { total completed }
     tasks(first: 20) { nodes {
-      trackedSeconds
+      tracked
       shares(first: 2) { totalCount nodes { permission user { username } sharedBy { username } } }
       comments(first: 2) { totalCount nodes {
         bodyHtml author { username } mentions { username } replies(first: 2) { nodes { body } }
       } }
       attachments(first: 2) { totalCount nodes { filename uploader { username } } }
-      timeEntries(first: 2) { totalCount nodes { durationSeconds overlaps user { username } } }
+      timeEntries(first: 2) { totalCount nodes { duration hasOverlap user { username } } }
       activity(first: 2) { nodes { summary } }
     } }
   }
@@ -191,7 +191,7 @@ async def test_what_stands_around_tasks_is_read_in_as_many_statements_for_one_as
         nodes = reply.good["project"]["tasks"]["nodes"]
         assert [node["shares"]["totalCount"] for node in nodes] == [1] * size
         assert [len(node["comments"]["nodes"]) for node in nodes] == [2] * size
-        assert [node["trackedSeconds"] for node in nodes] == [7200] * size
+        assert [node["tracked"] for node in nodes] == [7200] * size
         counts.append(len(reply.statements))
     # People are asked for in several places, in one statement or two, as the moments fall.
     assert max(counts) <= 21, counts

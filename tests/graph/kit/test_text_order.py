@@ -23,7 +23,7 @@ WORDS = [
     "борода", "ящик", "日本", "한국",
 ]  # fmt: skip
 TASKS = """
-query ($id: ID!, $direction: OrderDirection!, $first: Int, $last: Int, $a: String, $b: String) {
+query ($id: ID!, $direction: SortOrder!, $first: Int, $last: Int, $a: String, $b: String) {
   project(id: $id) {
     tasks(orderBy: [{ title: { direction: $direction } }], first: $first, after: $a, last: $last,
           before: $b) {
@@ -36,7 +36,7 @@ OTHERS = """
 query ($id: ID!, $prefix: String!) {
   projects(filter: {name: {startsWith: $prefix}}, orderBy: [{ name: {} }]) { nodes { name } }
   project(id: $id) {
-    tags(orderBy: [{ name: {} }], first: 100) { nodes { name } }
+    tagUsage(orderBy: [{ name: {} }], first: 100) { nodes { name } }
     members(orderBy: [{ user: { fullName: {} } }]) { nodes { user { fullName } } }
   }
 }
@@ -91,7 +91,7 @@ async def test_projects_tags_and_people_are_ordered_so_too(world: World, owner: 
     await world.task(owner, "t", project_id=project.id, tags=tags)
     found = (await world.run(OTHERS, owner, id=gid(project), prefix=prefix)).good
     assert [node["name"] for node in found["projects"]["nodes"]] == [prefix + w for w in WORDS]
-    tag_names = [node["name"] for node in found["project"]["tags"]["nodes"]]
+    tag_names = [node["name"] for node in found["project"]["tagUsage"]["nodes"]]
     assert tag_names == ["apple", "Ärger", "Borg", "élan", "zebra"]
     people = [node["user"]["fullName"] for node in found["project"]["members"]["nodes"]]
     assert [name for name in people if name in names] == ["apple", "Ärger", "Élan", "zebra"]

@@ -127,7 +127,7 @@ async def export(scene: Scene) -> Any:
         user_id=scene.ada.id,
         timezone="UTC",
         format=ExportFormat.CSV,
-        state=ExportState.QUEUED,
+        status=ExportState.QUEUED,
     )
     await scene.world.rows(made)
     return made
@@ -204,10 +204,10 @@ TABLE: dict[str, tuple[Make, dict[str, Any]]] = {
     "projectDelete": (project, {}),
     "projectMemberUpdate": (member, {"role": "VIEWER"}),
     "projectTransfer": (transferred, {}),
-    "profileUpdate": (oneself, {"fullName": "Another"}),
-    "userUpdate": (somebody, {"fullName": "Another"}),
+    "accountUpdate": (oneself, {"fullName": "Another"}),
+    "adminUserUpdate": (somebody, {"fullName": "Another"}),
     "sessionUpdate": (session, {"deviceName": "Another"}),
-    "notificationPreferencesUpdate": (preferences, {"emailEnabled": False}),
+    "notificationPreferencesUpdate": (preferences, {"isEmailEnabled": False}),
     "reminderUpdate": (own_reminder, {"message": "Another"}),
     "reminderDelete": (own_reminder, {}),
     "webhookUpdate": (webhook, {"url": "https://example.com/other"}),

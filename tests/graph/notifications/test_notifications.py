@@ -100,7 +100,7 @@ async def test_reading_and_unreading(world: World) -> None:
     read_at = done["notifications"][0]["readAt"]
     again = await mark(ben, [gid(made[0])])
     assert again["notifications"][0]["readAt"] == read_at
-    assert (await mark(ben, [gid(made[0])], read=False))["unreadCount"] == 3
+    assert (await mark(ben, [gid(made[0])], isRead=False))["unreadCount"] == 3
     # All or nothing, and nobody else's.
     refused = await mark(ada, [gid(made[1])])
     assert refused["errors"] == [{"code": "NOT_FOUND", "path": ["input", "ids", "0"]}]
@@ -123,7 +123,7 @@ async def test_the_task_of_a_notification_hides_with_the_right_to_see_it(world: 
 async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> None:
     ada = await world.person()
     fields = """
-      emailEnabled version
+      isEmailEnabled version
       taskSharedWithMe { inApp email push } taskAssignedToMe { inApp email push }
       taskCompleted { inApp email push } commentOnMyTask { inApp email push }
       mentioned { inApp email push } taskDueSoon { inApp email push }
@@ -133,7 +133,7 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
     on, off = ({"inApp": value, "email": value, "push": value} for value in (True, False))
     before = (await world.post(f"{{ notificationPreferences {{ {fields} }} }}", ada)).good
     assert before["notificationPreferences"] == {
-        "emailEnabled": True,
+        "isEmailEnabled": True,
         "version": 0,
         "taskSharedWithMe": on,
         "taskAssignedToMe": on,
@@ -148,7 +148,7 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
     changing = f"""
     mutation ($input: NotificationPreferencesUpdateInput!) {{
       notificationPreferencesUpdate(input: $input) {{
-        preferences {{ {fields} }} errors {{ code path }}
+        notificationPreferences {{ {fields} }} errors {{ code path }}
       }}
     }}
     """
@@ -159,17 +159,17 @@ async def test_preferences_have_defaults_and_stay_as_chosen(world: World) -> Non
 
     changed = await choose(taskCompleted={"email": True}, mentioned={"push": False}, ifVersion=0)
     assert changed["errors"] == []
-    assert changed["preferences"]["taskCompleted"] == off | {"email": True}
-    assert changed["preferences"]["mentioned"] == on | {"push": False}
-    assert changed["preferences"]["version"] == 1
-    late = await choose(emailEnabled=False, ifVersion=0)
-    assert late["preferences"] is None
+    assert changed["notificationPreferences"]["taskCompleted"] == off | {"email": True}
+    assert changed["notificationPreferences"]["mentioned"] == on | {"push": False}
+    assert changed["notificationPreferences"]["version"] == 1
+    late = await choose(isEmailEnabled=False, ifVersion=0)
+    assert late["notificationPreferences"] is None
     assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
-    back = await choose(taskCompleted={"email": False}, emailEnabled=False)
-    assert back["preferences"]["taskCompleted"] == off
-    assert back["preferences"]["emailEnabled"] is False
+    back = await choose(taskCompleted={"email": False}, isEmailEnabled=False)
+    assert back["notificationPreferences"]["taskCompleted"] == off
+    assert back["notificationPreferences"]["isEmailEnabled"] is False
     # The choices stay beneath.
-    assert back["preferences"]["mentioned"] == on | {"push": False}
+    assert back["notificationPreferences"]["mentioned"] == on | {"push": False}
 
 
 RECEIVED = """
@@ -199,8 +199,8 @@ async def test_notifications_come_in_live_and_a_cut_stream_resumes(world: World)
 async def test_devices_are_registered_once_and_move_with_their_token(world: World) -> None:
     ada, ben = await world.people(2)
     registering = """
-    mutation ($input: DeviceRegisterInput!) {
-      deviceRegister(input: $input) { device { id platform name } errors { code } }
+    mutation ($input: DeviceCreateInput!) {
+      deviceCreate(input: $input) { device { id platform name } errors { code } }
     }
     """
     token = f"token-{fresh_id().hex}"
@@ -208,7 +208,7 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
     async def register(person: Person) -> Any:
         values = {"token": token, "platform": "IOS", "name": "Phone"}
         reply = await world.post(registering, person, input=values)
-        return reply.good["deviceRegister"]["device"]
+        return reply.good["deviceCreate"]["device"]
 
     async def listed(person: Person) -> list[str]:
         reply = await world.post("{ devices { nodes { id } } }", person)
@@ -221,13 +221,13 @@ async def test_devices_are_registered_once_and_move_with_their_token(world: Worl
     await register(ben)
     assert await listed(ada) == []
     gone = """
-    mutation ($input: DeviceUnregisterInput!) {
-      deviceUnregister(input: $input) { deletedId errors { code } }
+    mutation ($input: DeviceDeleteInput!) {
+      deviceDelete(input: $input) { deletedId errors { code } }
     }
     """
-    refused = (await world.post(gone, ada, input={"token": token})).data["deviceUnregister"]
+    refused = (await world.post(gone, ada, input={"token": token})).data["deviceDelete"]
     assert [error["code"] for error in refused["errors"]] == ["NOT_FOUND"]
-    done = (await world.post(gone, ben, input={"token": token})).good["deviceUnregister"]
+    done = (await world.post(gone, ben, input={"token": token})).good["deviceDelete"]
     assert done["deletedId"] == device["id"]
     assert await listed(ben) == []
 
@@ -252,22 +252,27 @@ async def test_administrators_see_the_queue_and_run_failed_jobs_again(
     await world.rows(job)
     asked = """
     query ($filter: JobFilter) {
-      jobs(filter: $filter) { nodes { id state attempts reason } }
-      jobQueue { waiting running done failed oldestDueAt workers }
+      adminJobs(filter: $filter) { nodes { id status attemptCount failureReason } }
+      adminJobQueue { waiting running done failed oldestRunAt workers }
     }
     """
     found = (await world.post(asked, admin, filter={"name": {"eq": job.name}})).good
-    assert found["jobs"]["nodes"] == [
-        {"id": gid(job), "state": state, "attempts": 12, "reason": "ConnectError: nobody listens"}
+    assert found["adminJobs"]["nodes"] == [
+        {
+            "id": gid(job),
+            "status": state,
+            "attemptCount": 12,
+            "failureReason": "ConnectError: nobody listens",
+        }
     ]
-    assert found["jobQueue"][state.lower()] >= 1
+    assert found["adminJobQueue"][state.lower()] >= 1
     retry = """
-    mutation ($input: JobRetryInput!) {
-      jobRetry(input: $input) { job { state attempts } errors { code } }
+    mutation ($input: AdminJobRetryInput!) {
+      adminJobRetry(input: $input) { job { status attemptCount } errors { code } }
     }
     """
-    done = (await world.post(retry, admin, input={"id": gid(job)})).data["jobRetry"]
+    done = (await world.post(retry, admin, input={"id": gid(job)})).data["adminJobRetry"]
     if state == "FAILED":
-        assert done == {"job": {"state": "WAITING", "attempts": 1}, "errors": []}
+        assert done == {"job": {"status": "WAITING", "attemptCount": 1}, "errors": []}
     else:
         assert done == {"job": None, "errors": [{"code": "BAD_USER_INPUT"}]}

@@ -14,8 +14,8 @@ from tests.accounts import Person
 from tests.factories import Reply, World, fresh_id, gid, new_key
 
 PROJECT = "project { id name key description color archivedAt version viewerRole owner { id } }"
-MEMBER = "member { id role user { id } version }"
-ERRORS = "replayed errors { code path message fields }"
+MEMBER = "projectMember { id role user { id } version }"
+ERRORS = "replayed errors { code path message conflictingFields }"
 
 
 async def do(world: World, person: Person, name: str, /, **fields: Any) -> Reply:
@@ -31,7 +31,7 @@ async def do(world: World, person: Person, name: str, /, **fields: Any) -> Reply
 
 async def done(world: World, person: Person, name: str, /, **fields: Any) -> Any:
     payload = (await do(world, person, name, **fields)).good[name]
-    return payload.get("project") or payload.get("member") or payload.get("deletedId")
+    return payload.get("project") or payload.get("projectMember") or payload.get("deletedId")
 
 
 async def failed(
@@ -68,11 +68,11 @@ async def membership(world: World, project: models.Project, person: Person) -> s
 
 async def changes(world: World, person: Person, since: str) -> list[str]:
     reply = await world.run(
-        "query ($since: String!) { changes(since: $since) { nodes { kind } } }",
+        "query ($since: String!) { events(after: $since) { nodes { kind } } }",
         person,
         since=since,
     )
-    return [node["kind"] for node in reply.good["changes"]["nodes"]]
+    return [node["kind"] for node in reply.good["events"]["nodes"]]
 
 
 async def cursor(world: World, person: Person) -> str:
@@ -159,7 +159,7 @@ async def test_updates_versions_and_keys(world: World, owner: Person) -> None:
     )
     payload = reply.data["projectUpdate"]
     assert payload["errors"][0]["code"] == "CONFLICT"
-    assert sorted(payload["errors"][0]["fields"]) == ["color", "name"]
+    assert sorted(payload["errors"][0]["conflictingFields"]) == ["color", "name"]
     assert payload["project"]["name"] == "new"
     taken = (await world.project(owner)).key
     assert await failed(world, owner, "projectUpdate", id=gid(project), key=taken) == (
@@ -216,7 +216,7 @@ async def test_who_is_removed_loses_assignments_and_is_told(world: World, owner:
     await do(world, owner, "projectMemberRemove", id=await membership(world, project, person))
     told = await changes(world, person, since)
     assert "ACCESS_LOST" in told
-    assert "MEMBER_REMOVED" not in told
+    assert "PROJECT_MEMBER_REMOVED" not in told
     seen = await world.run(
         "query ($a: ID!, $b: ID!) { a: task(id: $a) { id } b: task(id: $b) { id } }",
         person,
@@ -229,7 +229,7 @@ async def test_who_is_removed_loses_assignments_and_is_told(world: World, owner:
         "query ($id: ID!) { task(id: $id) { assignee { id } } }", owner, id=gid(task)
     )
     assert reply.good["task"]["assignee"] is None
-    assert {"MEMBER_REMOVED", "TASK_ASSIGNED"} <= set(await changes(world, owner, since))
+    assert {"PROJECT_MEMBER_REMOVED", "TASK_ASSIGNED"} <= set(await changes(world, owner, since))
 
 
 async def test_everybody_may_leave_but_the_owner(world: World, owner: Person) -> None:
@@ -380,8 +380,10 @@ async def test_an_archived_project_opens_again(world: World, owner: Person) -> N
     assert (again["archivedAt"], again["version"]) == (first["archivedAt"], first["version"])
     person = await world.person()
     member = {"projectId": gid(project), "userId": gid(person), "role": "VIEWER"}
-    assert (await failed(world, owner, "projectUpdate", id=gid(project), name="x"))[0] == "ARCHIVED"
-    assert (await failed(world, owner, "projectMemberAdd", **member))[0] == "ARCHIVED"
+    assert (await failed(world, owner, "projectUpdate", id=gid(project), name="x"))[
+        0
+    ] == "PROJECT_ARCHIVED"
+    assert (await failed(world, owner, "projectMemberAdd", **member))[0] == "PROJECT_ARCHIVED"
     opened = await done(world, owner, "projectUnarchive", id=gid(project))
     assert opened["archivedAt"] is None
     await done(world, owner, "projectMemberAdd", **member)

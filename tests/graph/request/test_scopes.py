@@ -33,7 +33,7 @@ from tests.factories import Reply, World, gid
 
 CREATE = """
 mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) {
-  key replayed errors { code path }
+  secret replayed errors { code path }
   apiKey { id name prefix scopes projectIds expiresAt lastUsedAt revokedAt } } }
 """
 REVOKE = """
@@ -54,7 +54,7 @@ async def made(world: World, person: Person, *scopes: str, **more: Any) -> dict[
 
 
 async def key_of(world: World, person: Person, *scopes: str, **more: Any) -> str:
-    text: str = (await made(world, person, *scopes, **more))["key"]
+    text: str = (await made(world, person, *scopes, **more))["secret"]
     return text
 
 
@@ -133,11 +133,11 @@ async def test_a_key_is_shown_once(world: World) -> None:
     ada, bob = await world.people(2)
     values = {"name": "CI", "scopes": ["tasks:read", "read"], "idempotencyKey": "one"}
     first = (await world.post(CREATE, ada, input=values)).good["apiKeyCreate"]
-    assert first["key"].startswith(first["apiKey"]["prefix"])
+    assert first["secret"].startswith(first["apiKey"]["prefix"])
     assert len(first["apiKey"]["prefix"]) == 11
     assert first["apiKey"]["scopes"] == ["read", "tasks:read"]
     again = (await world.post(CREATE, ada, input=values)).good["apiKeyCreate"]
-    assert (again["key"], again["replayed"]) == (None, True)
+    assert (again["secret"], again["replayed"]) == (None, True)
     listed = (await world.post(MINE, ada)).good["viewer"]["apiKeys"]["nodes"]
     assert [key["prefix"] for key in listed] == [first["apiKey"]["prefix"]]
     # Nobody else sees it, nor can revoke it.
@@ -147,7 +147,7 @@ async def test_a_key_is_shown_once(world: World) -> None:
     assert (await world.post(REVOKE, bob, id=first["apiKey"]["id"])).codes == ["NOT_FOUND"]
     # It is in no table and no event.
     async with world.database.session() as session:
-        dump = (await session.execute(text_of_everything(), {"key": first["key"]})).scalar()
+        dump = (await session.execute(text_of_everything(), {"key": first["secret"]})).scalar()
     assert dump == 0
 
 
@@ -263,10 +263,10 @@ async def test_no_key_can_do_what_is_about_the_account(world: World) -> None:
     ada = await world.person()
     key = await key_of(world, ada, "read", "write")
     for operation in (
-        'mutation { apiKeyCreate(input: {name: "x", scopes: ["read"]}) { key } }',
-        'mutation { profileUpdate(input: {fullName: "x"}) { user { id } } }',
-        "mutation { sessionsRevokeOthers(input: {}) { revokedCount } }",
-        'mutation { userDelete(input: {password: "x"}) { deletedId } }',
+        'mutation { apiKeyCreate(input: {name: "x", scopes: ["read"]}) { secret } }',
+        'mutation { accountUpdate(input: {fullName: "x"}) { user { id } } }',
+        "mutation { sessionRevokeOthers(input: {}) { revokedCount } }",
+        'mutation { accountDelete(input: {password: "x"}) { deletedId } }',
         MINE,
         "{ viewer { sessions { nodes { id } } } }",
     ):
@@ -289,9 +289,9 @@ async def test_a_key_ends(world: World) -> None:
     ada = await world.person()
     asked = "{ viewer { username } }"
     payload = await made(world, ada, "read")
-    assert (await ask(world, payload["key"], asked)).good
+    assert (await ask(world, payload["secret"], asked)).good
     await world.post(REVOKE, ada, id=payload["apiKey"]["id"])
-    reply = await ask(world, payload["key"], asked)
+    reply = await ask(world, payload["secret"], asked)
     assert (reply.status, reply.codes) == (401, ["UNAUTHENTICATED"])
     # Safe to repeat.
     assert (await world.post(REVOKE, ada, id=payload["apiKey"]["id"])).good
@@ -402,10 +402,10 @@ async def test_a_restricted_key_hears_of_its_projects_only(world: World) -> None
     await world.task(ada, "here", project_id=inside.id)
     key = await key_of(world, ada, "events:read", "tasks:read", projectIds=[gid(inside)])
     text = """
-    query ($since: String!) { changes(since: $since) { nodes {
+    query ($since: String!) { events(after: $since) { nodes {
       kind subject { ... on Task { title } } } } }
     """
-    nodes = (await ask(world, key, text, since=since)).good["changes"]["nodes"]
+    nodes = (await ask(world, key, text, since=since)).good["events"]["nodes"]
     assert [node["subject"]["title"] for node in nodes] == ["here"]
 
 
@@ -435,7 +435,7 @@ async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world
     key = await key_of(world, ada, "read", "write", projectIds=[gid(inside)])
     everything = """
     query ($since: String!, $id: ID!) {
-      changes(since: $since) { nodes { kind summary subjectId changes { field from to } } }
+      events(after: $since) { nodes { kind summary subjectId changes { field from to } } }
       activity { nodes { kind summary subjectId changes { field from to } } totalCount }
       activityStats { total }
       task(id: $id) { activity { nodes { kind } } } }
@@ -448,12 +448,12 @@ async def test_the_history_of_a_task_leaves_a_restricted_key_with_the_task(world
     assert after.good["activityStats"]["total"] == after.good["activity"]["totalCount"] == 3
     assert "secret plan" not in after.body.decode()
     # All that is left is the project's own event, by which programs learn that the task went.
-    for part in ("changes", "activity"):
+    for part in ("events", "activity"):
         nodes = after.good[part]["nodes"]
         kinds = [node["kind"] for node in nodes if node["subjectId"] == gid(moved)]
         assert kinds == ["TASK_MOVED"]
         assert gid(outside) not in str(nodes)
-    event = "query ($id: ID!) { node(id: $id) { ... on TaskEvent { summary } } }"
+    event = "query ($id: ID!) { node(id: $id) { ... on Event { summary } } }"
     async with world.database.session() as session:
         past = await session.scalars(select(models.Event).where(models.Event.task_id == moved.id))
         for one in past.all():
@@ -510,20 +510,20 @@ async def test_a_key_hears_of_the_nouns_that_it_may_read(world: World) -> None:
     await world.post(comment, ada, t=gid(task))
     asked = """
     query ($since: String!) {
-      changes(since: $since) { nodes { kind summary changes { field to } } }
-      activityStats { byAction { kind count } } }
+      events(after: $since) { nodes { kind summary changes { field to } } }
+      activityStats { byKind { kind count } } }
     """
 
     async def kinds(*scopes: str) -> Reply:
         return await ask(world, await key_of(world, ada, *scopes), asked, since=since)
 
     alone = (await kinds("events:read")).good
-    assert alone == {"changes": {"nodes": []}, "activityStats": {"byAction": []}}
+    assert alone == {"events": {"nodes": []}, "activityStats": {"byKind": []}}
     some = await kinds("events:read", "comments:read")
-    (event,) = some.good["changes"]["nodes"]
+    (event,) = some.good["events"]["nodes"]
     assert event["kind"] == "COMMENT_CREATED"
     assert event["summary"].endswith("commented on a task")
-    (event,) = (await kinds("events:read", "tasks:read")).good["changes"]["nodes"]
+    (event,) = (await kinds("events:read", "tasks:read")).good["events"]["nodes"]
     assert "Rivets" in event["summary"]
     assert {"field": "project", "to": gid(project)} not in event["changes"]
     text = (await kinds("read")).body.decode()
@@ -535,12 +535,12 @@ async def test_whose_time_it_is_stays_closed_to_tasks(world: World) -> None:
     ada = await world.person()
     key = await key_of(world, ada, "tasks:read", "projects:read")
     for asked, scope in (
-        ("{ tasks { nodes { trackedSeconds(all: true) } } }", "time:read"),
-        ("{ tasks(filter: {trackedSeconds: {gt: 1}}) { totalCount } }", "time:read"),
-        ("{ tasks(orderBy: [{trackedSeconds: {}}]) { edges { cursor } } }", "time:read"),
+        ("{ tasks { nodes { tracked(all: true) } } }", "time:read"),
+        ("{ tasks(filter: {tracked: {gt: 1}}) { totalCount } }", "time:read"),
+        ("{ tasks(orderBy: [{tracked: {}}]) { edges { cursor } } }", "time:read"),
         ("{ tasks { nodes { commentCount } } }", "comments:read"),
         ("{ tasks(orderBy: [{attachmentCount: {}}]) { totalCount } }", "files:read"),
-        ("{ projects { nodes { trackedSeconds(all: true) } } }", "time:read"),
+        ("{ projects { nodes { tracked(all: true) } } }", "time:read"),
         ("{ taskStats { commentsPosted } }", "comments:read"),
         ("{ viewer { email } }", "people:read"),
         ("{ viewer { timezone isAdmin } }", "people:read"),

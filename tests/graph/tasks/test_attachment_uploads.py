@@ -45,7 +45,7 @@ async def objects(world: World, settings: Settings) -> set[str]:
 
 
 async def started(world: World, person: Person, task: Any, name: str, size: int) -> Any:
-    values = {"taskId": gid(task), "filename": name, "size": size}
+    values = {"taskId": gid(task), "filename": name, "byteSize": size}
     reply = await world.post(uploads.START, person, input=values)
     return reply.good["attachmentUploadStart"]["upload"]
 
@@ -63,8 +63,8 @@ async def test_an_upload_in_three_steps(world: World) -> None:
     assert repeated.status_code == 409
     done = await world.post(uploads.FINISH, ada, input=finish)
     made = done.good["attachmentUploadFinish"]["attachment"]
-    assert (made["filename"], made["size"]) == ("plan.png", len(PNG))
-    assert (await world.http.get(local(made["url"]))).content == PNG
+    assert (made["filename"], made["byteSize"]) == ("plan.png", len(PNG))
+    assert (await world.http.get(local(made["downloadUrl"]))).content == PNG
     assert (await world.http.get(local(made["thumbnailUrl"]))).status_code == 200
     again = await world.post(uploads.FINISH, ada, input=finish)
     assert again.good["attachmentUploadFinish"]["attachment"]["id"] == made["id"]
@@ -75,9 +75,9 @@ async def test_an_upload_in_three_steps(world: World) -> None:
     [
         ("a.html", 5, "FILE_TYPE_NOT_ALLOWED", "filename"),
         ("..", 5, "FILE_NAME_INVALID", "filename"),
-        ("a.txt", 0, "FILE_EMPTY", "size"),
-        ("a.txt", -1, "FILE_EMPTY", "size"),
-        ("a.txt", 10 * 1024 * 1024 + 1, "FILE_TOO_LARGE", "size"),
+        ("a.txt", 0, "FILE_EMPTY", "byteSize"),
+        ("a.txt", -1, "FILE_EMPTY", "byteSize"),
+        ("a.txt", 10 * 1024 * 1024 + 1, "FILE_TOO_LARGE", "byteSize"),
     ],
 )
 async def test_starts_that_cannot_end_well(
@@ -85,7 +85,7 @@ async def test_starts_that_cannot_end_well(
 ) -> None:
     ada = await world.person()
     task = await world.task(ada)
-    values = {"taskId": gid(task), "filename": name, "size": size}
+    values = {"taskId": gid(task), "filename": name, "byteSize": size}
     (error,) = (await world.post(uploads.START, ada, input=values)).user_errors
     assert (error["code"], error["path"]) == (code, ["input", path])
 
@@ -230,7 +230,7 @@ async def test_uploads_that_came_to_nothing_are_swept_and_others_stay(
     await swept(world, stored_file.RESERVED + dt.timedelta(minutes=11))
     left = await objects(world, settings)
     assert not left - before
-    assert (await world.http.get(local(kept["url"]))).content == PNG
+    assert (await world.http.get(local(kept["downloadUrl"]))).content == PNG
     late = await world.post(uploads.FINISH, ada, input={"uploadId": target["id"]})
     assert late.codes == ["NOT_FOUND"]
 
@@ -275,7 +275,7 @@ async def test_uploads_are_limited_in_number(settings: Settings, world: World) -
     api = Api(house)
     ada = await house.person()
     task = await world.task(ada)
-    values = {"taskId": gid(task), "filename": "a.txt", "size": 5}
+    values = {"taskId": gid(task), "filename": "a.txt", "byteSize": 5}
     replies = [await api(uploads.START, ada, input=values) for _ in range(3)]
     assert [reply.codes for reply in replies] == [[], [], ["RATE_LIMITED"]]
     house.auth.close()

@@ -25,7 +25,7 @@ query ($ids: [ID!]!) {
   nodes(ids: $ids) { ... on Task {
     attachmentCount
     attachments(first: 2) {
-      totalCount nodes { id filename size viewerCanDelete uploader { username } }
+      totalCount nodes { id filename byteSize viewerCanDelete uploader { username } }
     }
   } }
 }
@@ -48,18 +48,18 @@ async def test_a_file_is_attached_listed_fetched_and_taken_off(world: World) -> 
     task = await world.task(ada)
     reply = await attach(world.http, ada, gid(task), "../../plan.png", PNG)
     made = reply.good["attachmentUpload"]["attachment"]
-    assert made | {"id": "", "url": "", "thumbnailUrl": ""} == {
+    assert made | {"id": "", "downloadUrl": "", "thumbnailUrl": ""} == {
         "id": "",
         "filename": "plan.png",
         "contentType": "image/png",
-        "size": len(PNG),
+        "byteSize": len(PNG),
         "sha256": hashlib.sha256(PNG).hexdigest(),
-        "url": "",
+        "downloadUrl": "",
         "thumbnailUrl": "",
         "uploader": {"id": gid(ada)},
         "task": {"id": gid(task)},
     }
-    fetched = await world.http.get(local(made["url"]))
+    fetched = await world.http.get(local(made["downloadUrl"]))
     assert (fetched.status_code, fetched.content) == (200, PNG)
     small = await world.http.get(local(made["thumbnailUrl"]))
     assert (small.status_code, small.headers["content-type"]) == (200, "image/webp")
@@ -68,7 +68,7 @@ async def test_a_file_is_attached_listed_fetched_and_taken_off(world: World) -> 
     assert listed["attachments"]["nodes"][0]["viewerCanDelete"] is True
     gone = await world.post(uploads.DELETE, ada, input={"id": made["id"]})
     assert gone.good["attachmentDelete"]["deletedId"] == made["id"]
-    assert (await world.http.get(local(made["url"]))).status_code == 404
+    assert (await world.http.get(local(made["downloadUrl"]))).status_code == 404
     listed = (await world.run(LIST, ada, ids=[gid(task)])).good["nodes"][0]
     assert listed["attachmentCount"] == 0
 
@@ -80,11 +80,11 @@ async def test_what_happens_to_attachments_is_in_the_log(world: World) -> None:
     made = await attached(world, ada, task)
     await world.post(uploads.DELETE, ada, input={"id": made["id"]})
     query = """
-    query ($since: String!) { changes(since: $since) { nodes {
+    query ($since: String!) { events(after: $since) { nodes {
       kind subjectId subject { __typename } task { id } changes { field from to }
     } } }
     """
-    events = (await world.post(query, ada, since=since)).good["changes"]["nodes"]
+    events = (await world.post(query, ada, since=since)).good["events"]["nodes"]
     assert [event["kind"] for event in events] == ["ATTACHMENT_CREATED", "ATTACHMENT_DELETED"]
     assert [event["subjectId"] for event in events] == [made["id"]] * 2
     assert [event["task"]["id"] for event in events] == [gid(task)] * 2
@@ -125,8 +125,8 @@ async def test_the_largest_file_that_is_taken(world: World) -> None:
     data = b"x" * (10 * 1024 * 1024)
     reply = await attach(world.http, ada, gid(task), "big.txt", data)
     made = reply.good["attachmentUpload"]["attachment"]
-    assert (made["size"], made["thumbnailUrl"]) == (len(data), None)
-    assert (await world.http.get(local(made["url"]))).content == data
+    assert (made["byteSize"], made["thumbnailUrl"]) == (len(data), None)
+    assert (await world.http.get(local(made["downloadUrl"]))).content == data
 
 
 async def test_who_may_upload_see_and_delete(world: World) -> None:
@@ -184,9 +184,9 @@ async def test_an_archived_project_takes_no_files_and_gives_none_up(world: World
             .where(models.Project.id == project.id)
             .values(archived_at=func.now())
         )
-    assert (await attach(world.http, ada, gid(task), "a.txt", b"x")).codes == ["ARCHIVED"]
+    assert (await attach(world.http, ada, gid(task), "a.txt", b"x")).codes == ["PROJECT_ARCHIVED"]
     gone = await world.post(uploads.DELETE, ada, input={"id": made["id"]})
-    assert gone.codes == ["ARCHIVED"]
+    assert gone.codes == ["PROJECT_ARCHIVED"]
 
 
 async def test_lists_take_the_same_statements_for_one_task_and_for_many(world: World) -> None:
@@ -219,7 +219,7 @@ async def test_filters_orderings_and_uploads_in_both_engines(world: World, engin
     query = """
     { tasks(filter: {attachments: {some: {contentType: {startsWith: "image/"}}}},
             orderBy: [{attachmentCount: {direction: DESC}}]) {
-        nodes { title attachments(filter: {size: {lt: 100}}, orderBy: [{filename: {}}]) {
+        nodes { title attachments(filter: {byteSize: {lt: 100}}, orderBy: [{filename: {}}]) {
           nodes { filename } } } } }
     """
     found = (await world.run(query, ada, engine=engine)).good["tasks"]["nodes"]

@@ -16,7 +16,7 @@ RESULTS = """
     doneCount
     results { index task { id title number status tags position version assignee { username }
                            parent { title } project { key } }
-              errors { code path fields } }
+              errors { code path conflictingFields } }
     errors { code path }
     replayed
 """
@@ -161,7 +161,7 @@ async def bad_items(world: World, ada: Person) -> tuple[list[Any], list[tuple[st
         ({"title": "x", "projectId": gid(hidden)}, ("NOT_FOUND", "projectId")),
         ({"title": "x", "projectId": missing(gid(hidden))}, ("NOT_FOUND", "projectId")),
         ({"title": "x", "projectId": gid(seen)}, ("FORBIDDEN", "projectId")),
-        ({"title": "x", "projectId": gid(archived)}, ("ARCHIVED", "projectId")),
+        ({"title": "x", "projectId": gid(archived)}, ("PROJECT_ARCHIVED", "projectId")),
         ({"title": "x", "projectId": gid(task)}, ("BAD_USER_INPUT", "projectId")),
         ({"title": "x", "parentId": gid(read_only)}, ("FORBIDDEN", "parentId")),
         (
@@ -217,8 +217,8 @@ async def test_nothing_is_done_where_an_item_fails_unless_asked_for(world: World
         assert not found["replayed"]
         assert all(result["task"] is None for result in found["results"])
     assert await total(world, ada) == before
-    changes = "query ($s: String!) { changes(since: $s) { nodes { kind } } }"
-    assert (await world.run(changes, ada, s=since)).good["changes"]["nodes"] == []
+    changes = "query ($s: String!) { events(after: $s) { nodes { kind } } }"
+    assert (await world.run(changes, ada, s=since)).good["events"]["nodes"] == []
     # The key was not used up by the failures.
     good = payload(await bulk(world, ada, CREATE, [{"title": "good"}], **given))
     assert (good["doneCount"], good["replayed"]) == (1, False)
@@ -349,7 +349,7 @@ async def test_changes_are_judged_one_by_one(world: World) -> None:
     assert [results[0]["task"]["title"], results[2]["task"]["title"]] == ["new", "once"]
     # A conflict comes with the task as it is, and the fields that differ.
     assert results[1]["task"]["title"] == "stale"
-    assert results[1]["errors"][0]["fields"] == ["title"]
+    assert results[1]["errors"][0]["conflictingFields"] == ["title"]
     assert found["doneCount"] == 2
     undone = payload(await bulk(world, ada, UPDATE, [items[8], {**items[0], "ifVersion": 2}]))
     assert [code for code, _ in places(undone)] == ["NOT_FOUND"]
@@ -365,8 +365,8 @@ async def test_who_loses_a_task_by_a_bulk_is_told(world: World) -> None:
     since = (await world.run("{ eventCursor }", bob)).good["eventCursor"]
     items = [{"id": gid(task), "assigneeId": gid(cy)} for task in tasks]
     assert payload(await bulk(world, ada, UPDATE, items))["doneCount"] == 2
-    changes = "query ($s: String!) { changes(since: $s) { nodes { kind subjectId } } }"
-    events = (await world.run(changes, bob, s=since)).good["changes"]["nodes"]
+    changes = "query ($s: String!) { events(after: $s) { nodes { kind subjectId } } }"
+    events = (await world.run(changes, bob, s=since)).good["events"]["nodes"]
     # The second is still shared with him.
     assert sorted((event["kind"], event["subjectId"]) for event in events) == [
         ("ACCESS_LOST", gid(tasks[0])),

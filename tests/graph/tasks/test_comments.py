@@ -27,7 +27,7 @@ mutation ($input: CommentUpdateInput!) {
   commentUpdate(input: $input) {
     comment { body editedAt version mentions { username }
               revisions { nodes { body } totalCount } }
-    errors { code path fields }
+    errors { code path conflictingFields }
   }
 }
 """
@@ -59,7 +59,7 @@ query ($id: ID!) {
 """
 EVENTS = """
 query ($since: String!) {
-  changes(since: $since) {
+  events(after: $since) {
     nodes { kind task { id } subject { __typename } changes { field from to } }
   }
 }
@@ -161,7 +161,7 @@ async def test_an_edit_keeps_what_was_said(world: World) -> None:
     reply = await world.run(UPDATE, ada, input={"id": comment, "body": "x", "ifVersion": 1})
     assert reply.codes == ["CONFLICT"]
     assert reply.data["commentUpdate"]["comment"]["body"] == "third"
-    assert reply.data["commentUpdate"]["errors"][0]["fields"] == ["body"]
+    assert reply.data["commentUpdate"]["errors"][0]["conflictingFields"] == ["body"]
     reply = await world.run(UPDATE, ada, input={"id": comment, "body": "third"})
     assert reply.good["commentUpdate"]["comment"]["revisions"]["totalCount"] == 2
 
@@ -247,9 +247,11 @@ async def test_an_archived_project_takes_no_comments(world: World) -> None:
     comment = await written(world, ada, task, "before")
     async with world.database.session() as session, session.begin():
         (await session.get_one(models.Project, project.id)).archived_at = dt.datetime.now(dt.UTC)
-    assert (await write(world, ada, task, "after")).codes == ["ARCHIVED"]
-    assert (await world.run(UPDATE, ada, input={"id": comment, "body": "x"})).codes == ["ARCHIVED"]
-    assert (await world.run(DELETE, ada, input={"id": comment})).codes == ["ARCHIVED"]
+    assert (await write(world, ada, task, "after")).codes == ["PROJECT_ARCHIVED"]
+    assert (await world.run(UPDATE, ada, input={"id": comment, "body": "x"})).codes == [
+        "PROJECT_ARCHIVED"
+    ]
+    assert (await world.run(DELETE, ada, input={"id": comment})).codes == ["PROJECT_ARCHIVED"]
     assert (await world.run(COMMENT, ada, id=comment)).good["comment"]["body"] == "before"
 
 
@@ -291,7 +293,7 @@ async def test_the_log_tells_of_comments_without_their_words(world: World) -> No
     await world.run(UPDATE, ada, input={"id": top, "body": "sesame"})
     await world.run(DELETE, ada, input={"id": top})
     reply = await world.run(EVENTS, bob, since=since)
-    created, updated, deleted = reply.good["changes"]["nodes"]
+    created, updated, deleted = reply.good["events"]["nodes"]
     assert [created["kind"], updated["kind"], deleted["kind"]] == [
         "COMMENT_CREATED",
         "COMMENT_UPDATED",

@@ -15,7 +15,7 @@ from tests.factories import World, gid
 MOVE = """
 mutation ($input: TaskMoveInput!) {
   taskMove(input: $input) {
-    task { id number key position version project { id } parent { id } }
+    task { id number identifier position version project { id } parent { id } }
     errors { code path message }
   }
 }
@@ -128,7 +128,7 @@ async def test_into_another_project_with_its_subtasks(
     moved = await move(world, owner, middle, projectId=gid(other))
     assert moved["parent"] is None
     assert moved["project"] == {"id": gid(other)}
-    assert moved["key"] == f"{other.key}-2"
+    assert moved["identifier"] == f"{other.key}-2"
     assert await listed(world, owner, project) == ["top"]
     reply = await world.run(
         """query ($id: ID!) {
@@ -175,7 +175,7 @@ async def test_who_may_move_where(world: World, owner: Person, project: models.P
     theirs = await world.task(owner, project_id=there.id)
     assert (await refused(world, editor, MOVE, id=gid(theirs), projectId=None))[0] == "FORBIDDEN"
     out = await move(world, owner, task, projectId=None)
-    assert (out["project"], out["number"], out["key"]) == (None, None, None)
+    assert (out["project"], out["number"], out["identifier"]) == (None, None, None)
 
 
 async def test_moves_that_say_nothing_or_too_much(

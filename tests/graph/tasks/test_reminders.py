@@ -16,7 +16,7 @@ RULE = """rule {
   due { offsetMinutes } start { offsetMinutes } once { at } daily { time timezone }
   weekly { days time timezone } monthly { day time timezone }
 }"""
-FIELDS = f"""id kind {RULE} message channels enabled disabledReason nextRunAt lastRunAt
+FIELDS = f"""id kind {RULE} message channels isEnabled disabledReason nextRunAt lastRunAt
   nextRuns(first: 3) version owner {{ id }} task {{ id }} project {{ id }}"""
 CREATE = f"""mutation ($input: ReminderCreateInput!) {{
   reminderCreate(input: $input) {{
@@ -25,7 +25,7 @@ CREATE = f"""mutation ($input: ReminderCreateInput!) {{
 }}"""
 UPDATE = f"""mutation ($input: ReminderUpdateInput!) {{
   reminderUpdate(input: $input) {{
-    reminder {{ {FIELDS} }} errors {{ code path message fields }}
+    reminder {{ {FIELDS} }} errors {{ code path message conflictingFields }}
   }}
 }}"""
 DELETE = """mutation ($input: ReminderDeleteInput!) {
@@ -226,11 +226,11 @@ async def test_a_reminder_is_changed_turned_off_and_on_again(world: World) -> No
     assert (changed["kind"], changed["nextRunAt"]) == ("ONCE", "2026-12-01T00:00:00Z")
     assert (changed["message"], changed["channels"]) == ("Tulips", ["EMAIL", "WEBHOOK"])
     assert changed["version"] == 2
-    off = (await update(world, ada, id=made["id"], enabled=False)).good["reminderUpdate"]
+    off = (await update(world, ada, id=made["id"], isEnabled=False)).good["reminderUpdate"]
     assert (off["reminder"]["nextRunAt"], off["reminder"]["nextRuns"]) == (None, [])
-    on = (await update(world, ada, id=made["id"], enabled=True)).good["reminderUpdate"]
+    on = (await update(world, ada, id=made["id"], isEnabled=True)).good["reminderUpdate"]
     assert on["reminder"]["nextRuns"] == ["2026-12-01T00:00:00Z"]
-    same = (await update(world, ada, id=made["id"], enabled=True)).good["reminderUpdate"]
+    same = (await update(world, ada, id=made["id"], isEnabled=True)).good["reminderUpdate"]
     assert same["reminder"]["version"] == on["reminder"]["version"] == 4
 
 
@@ -240,7 +240,7 @@ async def test_a_change_of_an_older_version_is_a_conflict(world: World) -> None:
     await update(world, ada, id=made["id"], message="Tulips")
     reply = await update(world, ada, id=made["id"], message="Poppies", ifVersion=1)
     assert failure(reply) == ("CONFLICT", "input.ifVersion")
-    assert reply.user_errors[0]["fields"] == ["message"]
+    assert reply.user_errors[0]["conflictingFields"] == ["message"]
     assert reply.data["reminderUpdate"]["reminder"]["message"] == "Tulips"
 
 
@@ -248,7 +248,7 @@ async def test_a_change_of_an_older_version_is_a_conflict(world: World) -> None:
     ("given", "path"),
     [
         ({"rule": None}, "rule"),
-        ({"enabled": None}, "enabled"),
+        ({"isEnabled": None}, "isEnabled"),
         ({"channels": None}, "channels"),
         ({"message": None}, "message"),
         ({"rule": {"due": {"offsetMinutes": 0}}}, "rule"),
@@ -265,11 +265,11 @@ async def test_what_cannot_be_changed_so_is_refused(world: World, given: Any, pa
 async def test_it_cannot_be_turned_on_for_what_is_out_of_sight(world: World) -> None:
     ada, bob = await world.people(2)
     project = await world.project(ada, viewers=[bob])
-    made = await created(world, bob, rule=DAILY, projectId=gid(project), enabled=False)
+    made = await created(world, bob, rule=DAILY, projectId=gid(project), isEnabled=False)
     assert made["project"] == {"id": gid(project)}
     gone = "mutation ($input: ProjectDeleteInput!) { projectDelete(input: $input) { deletedId } }"
     await world.run(gone, ada, input={"id": gid(project)})
-    reply = await update(world, bob, id=made["id"], enabled=True)
+    reply = await update(world, bob, id=made["id"], isEnabled=True)
     assert failure(reply) == ("NOT_FOUND", "input.id")
     # What is left of it can be changed and deleted.
     reply = await update(world, bob, id=made["id"], message="Never mind")
@@ -317,7 +317,7 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     await created(world, ada, message="daily", rule=DAILY)
     once = await created(world, ada, message="once", rule={"once": {"at": "2026-11-18T13:00:00Z"}})
     project = await world.project(ada, name="Garden")
-    await created(world, ada, message="off", rule=DAILY, enabled=False, projectId=gid(project))
+    await created(world, ada, message="off", rule=DAILY, isEnabled=False, projectId=gid(project))
     await created(world, ada, message="due", rule={"due": {"offsetMinutes": 0}}, taskId=gid(task))
 
     async def found(**options: Any) -> list[str]:
@@ -327,11 +327,11 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
     by_run: list[Any] = [{"nextRunAt": {}}]
     assert await found(orderBy=by_run) == ["once", "daily", "due", "off"]
     cases: list[tuple[dict[str, Any], list[str]]] = [
-        ({"enabled": False}, ["off"]),
-        ({"kind": {"in": ["ONCE", "DUE"]}}, ["once", "due"]),
-        ({"kind": {"eq": "ONCE"}}, ["once"]),
-        ({"kind": {"notEq": "DAILY"}}, ["once", "due"]),
-        ({"kind": {"notIn": ["DAILY", "DUE"]}}, ["once"]),
+        ({"isEnabled": False}, ["off"]),
+        ({"ruleKind": {"in": ["ONCE", "DUE"]}}, ["once", "due"]),
+        ({"ruleKind": {"eq": "ONCE"}}, ["once"]),
+        ({"ruleKind": {"notEq": "DAILY"}}, ["once", "due"]),
+        ({"ruleKind": {"notIn": ["DAILY", "DUE"]}}, ["once"]),
         ({"id": {"eq": once["id"]}}, ["once"]),
         ({"project": {"name": {"contains": "Garden"}}}, ["off"]),
         ({"projectId": {"eq": gid(project)}}, ["off"]),
@@ -343,8 +343,8 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
         ({"nextRunAt": {"isNull": True}}, ["off"]),
         ({"nextRunAt": {"lt": "2026-11-18T14:00:00Z"}}, ["once"]),
         ({"lastRunAt": {"isNull": False}}, []),
-        ({"message": {"contains": "D"}, "not": {"enabled": False}}, ["daily", "due"]),
-        ({"or": [{"message": {"eq": "once"}}, {"enabled": False}]}, ["once", "off"]),
+        ({"message": {"contains": "D"}, "not": {"isEnabled": False}}, ["daily", "due"]),
+        ({"or": [{"message": {"eq": "once"}}, {"isEnabled": False}]}, ["once", "off"]),
     ]
     for filter_, expected in cases:
         assert await found(orderBy=by_run, filter=filter_) == expected, filter_

@@ -18,7 +18,7 @@ from tests.graph.tasks.test_placement import listed, move
 
 MOST = 64
 POSITIONS = """query ($since: String!, $id: ID!) {
-  changes(since: $since, first: 100, filter: { projects: [$id] }) {
+  events(after: $since, first: 100, filter: { projects: [$id] }) {
     nodes { kind subjectId changes { field to } } pageInfo { hasNextPage endCursor }
   }
 }"""
@@ -53,7 +53,7 @@ async def _follow(world: World, person: Person, project: Any, since: str, kept: 
     more = True
     while more:
         reply = await world.run(POSITIONS, person, since=since, id=gid(project))
-        page = reply.good["changes"]
+        page = reply.good["events"]
         for event in page["nodes"]:
             for change in event["changes"]:
                 if change["field"] == "position":

@@ -17,7 +17,7 @@ from tests.factories import ENGINES, Engine, Reply, World, gid, missing
 CREATE = """
 mutation ($input: TaskShareCreateInput!) {
   taskShareCreate(input: $input) {
-    share { id permission expiresAt isExpired user { username } owner { username }
+    taskShare { id permission expiresAt isExpired user { username } owner { username }
             sharedBy { username } task { title } viewerCanEdit viewerCanDelete version }
     errors { code path message }
     replayed
@@ -27,7 +27,7 @@ mutation ($input: TaskShareCreateInput!) {
 UPDATE = """
 mutation ($input: TaskShareUpdateInput!) {
   taskShareUpdate(input: $input) {
-    share { id permission expiresAt version } errors { code path fields }
+    taskShare { id permission expiresAt version } errors { code path conflictingFields }
   }
 }
 """
@@ -47,7 +47,7 @@ query ($filter: TaskShareFilter) {
 SHARES = "query ($id: ID!) { task(id: $id) { shares { nodes { user { username } } totalCount } } }"
 EVENTS = """
 query ($since: String!) {
-  changes(since: $since) { nodes { kind changes { field from to } subject { __typename } } }
+  events(after: $since) { nodes { kind changes { field from to } subject { __typename } } }
 }
 """
 
@@ -67,7 +67,7 @@ async def cursor(world: World, who: Person) -> str:
 
 async def kinds(world: World, who: Person, since: str) -> list[str]:
     reply = await world.run(EVENTS, who, since=since)
-    return [event["kind"] for event in reply.good["changes"]["nodes"]]
+    return [event["kind"] for event in reply.good["events"]["nodes"]]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -77,7 +77,7 @@ async def test_a_shared_task_is_seen_by_the_one_it_is_shared_with(
     ada, bob = await world.people(2)
     task = await world.task(ada, "Plan")
     reply = await create(world, ada, task, username=bob.username.upper(), permission="EDIT")
-    share = reply.good["taskShareCreate"]["share"]
+    share = reply.good["taskShareCreate"]["taskShare"]
     assert share["permission"] == "EDIT"
     assert share["user"]["username"] == bob.username
     assert share["viewerCanEdit"]
@@ -174,7 +174,7 @@ async def test_a_repeat_with_the_same_key_is_the_same_share(world: World) -> Non
     first = (await create(world, ada, task, **given)).good["taskShareCreate"]
     again = (await create(world, ada, task, **given)).good["taskShareCreate"]
     assert again["replayed"]
-    assert again["share"] == first["share"]
+    assert again["taskShare"] == first["taskShare"]
 
 
 async def test_an_expired_share_gives_nothing_and_can_be_given_again(world: World) -> None:
@@ -206,7 +206,7 @@ async def test_who_may_see_change_and_take_back_a_share(world: World) -> None:
     assert (await world.run(UPDATE, bob, input=change)).codes == ["FORBIDDEN"]
     for who, permission in ((owner, "EDIT"), (admin, "VIEW"), (maker, "EDIT")):
         reply = await world.run(UPDATE, who, input={"id": gid(share), "permission": permission})
-        assert reply.good["taskShareUpdate"]["share"]["permission"] == permission
+        assert reply.good["taskShareUpdate"]["taskShare"]["permission"] == permission
     for who in (editor, viewer, bob):
         reply = await create(world, who, task, username=stranger.username)
         assert failures(reply) == [("FORBIDDEN", "input.taskId")]
@@ -224,10 +224,10 @@ async def test_an_archived_project_keeps_its_shares_as_they_are(world: World) ->
     async with world.database.session() as session, session.begin():
         (await session.get_one(models.Project, project.id)).archived_at = dt.datetime.now(dt.UTC)
     assert (await world.run(SHARES, ada, id=gid(task))).good["task"]["shares"]["totalCount"] == 1
-    assert (await create(world, ada, task, username=cy.username)).codes == ["ARCHIVED"]
+    assert (await create(world, ada, task, username=cy.username)).codes == ["PROJECT_ARCHIVED"]
     change = {"id": gid(share), "permission": "EDIT"}
-    assert (await world.run(UPDATE, ada, input=change)).codes == ["ARCHIVED"]
-    assert (await world.run(DELETE, ada, input={"id": gid(share)})).codes == ["ARCHIVED"]
+    assert (await world.run(UPDATE, ada, input=change)).codes == ["PROJECT_ARCHIVED"]
+    assert (await world.run(DELETE, ada, input={"id": gid(share)})).codes == ["PROJECT_ARCHIVED"]
     assert (await world.run(DELETE, bob, input={"id": gid(share)})).codes == []
 
 
@@ -245,15 +245,17 @@ async def test_a_change_names_its_version(world: World) -> None:
     share = await world.share(await world.task(ada), bob)
     tomorrow = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
     given = {"id": gid(share), "expiresAt": tomorrow, "ifVersion": 1}
-    assert (await world.run(UPDATE, ada, input=given)).good["taskShareUpdate"]["share"]["expiresAt"]
+    assert (await world.run(UPDATE, ada, input=given)).good["taskShareUpdate"]["taskShare"][
+        "expiresAt"
+    ]
     reply = await world.run(
         UPDATE, ada, input={"id": gid(share), "expiresAt": None, "ifVersion": 1}
     )
     assert reply.codes == ["CONFLICT"]
-    assert reply.data["taskShareUpdate"]["share"]["version"] == 2
-    assert reply.data["taskShareUpdate"]["errors"][0]["fields"] == ["expiresAt"]
+    assert reply.data["taskShareUpdate"]["taskShare"]["version"] == 2
+    assert reply.data["taskShareUpdate"]["errors"][0]["conflictingFields"] == ["expiresAt"]
     reply = await world.run(UPDATE, ada, input={"id": gid(share), "expiresAt": None})
-    assert reply.good["taskShareUpdate"]["share"]["expiresAt"] is None
+    assert reply.good["taskShareUpdate"]["taskShare"]["expiresAt"] is None
 
 
 async def test_who_loses_sight_is_told_and_others_hear_nothing_of_shares(world: World) -> None:
@@ -263,9 +265,9 @@ async def test_who_loses_sight_is_told_and_others_hear_nothing_of_shares(world: 
     starts = {who.id: await cursor(world, who) for who in (owner, viewer, bob, member)}
     for who in (bob, member):
         share = (await create(world, owner, task, username=who.username)).good["taskShareCreate"]
-        reply = await world.run(DELETE, owner, input={"id": share["share"]["id"]})
+        reply = await world.run(DELETE, owner, input={"id": share["taskShare"]["id"]})
         assert reply.codes == []
-    told = ["SHARE_CREATED", "SHARE_DELETED"]
+    told = ["TASK_SHARE_CREATED", "TASK_SHARE_DELETED"]
     assert await kinds(world, bob, starts[bob.id]) == [*told, "ACCESS_LOST"]
     # A member of the project sees the task all the same.
     assert await kinds(world, member, starts[member.id]) == told
@@ -286,7 +288,7 @@ async def test_shares_of_many_tasks_are_one_statement(world: World) -> None:
 
 
 LISTEN = """
-subscription ($filter: TaskEventFilter) { taskEvents(filter: $filter) { kind } }
+subscription ($filter: EventFilter) { taskEvents(filter: $filter) { kind } }
 """
 
 
@@ -301,7 +303,7 @@ async def test_a_stream_on_the_task_ends_when_the_share_is_taken_back(world: Wor
         told = []
         waiting = asyncio.ensure_future(anext(replies))
         await asyncio.sleep(0.2)
-        reply = await world.run(DELETE, ada, input={"id": share["share"]["id"]})
+        reply = await world.run(DELETE, ada, input={"id": share["taskShare"]["id"]})
         assert reply.codes == []
         while not (reply := await waiting).codes:
             told.append(reply.data["taskEvents"]["kind"])

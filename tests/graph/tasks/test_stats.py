@@ -13,8 +13,8 @@ from tests.factories import ENGINES, Engine, World, gid
 STATS = """
 query ($filter: TaskFilter) {
   taskStats(filter: $filter) {
-    total completed incomplete overdue sharedByMe sharedWithMe commentsPosted
-    byStatus { status count } byPriority { priority count } byTag { tag count }
+    total completed open overdue sharedByMe sharedWithMe commentsPosted
+    byStatus { status count } byPriority { priority count } byTag { name taskCount }
   }
 }
 """
@@ -40,7 +40,7 @@ async def test_the_numbers_are_those_of_the_tasks(world: World, engine: Engine) 
     await world.run(COMMENT, ada, id=gid(mine))
     await world.run(COMMENT, ben, id=gid(mine))
     stats = (await world.run(STATS, ada, engine=engine)).good["taskStats"]
-    assert (stats["total"], stats["completed"], stats["incomplete"]) == (4, 1, 2)
+    assert (stats["total"], stats["completed"], stats["open"]) == (4, 1, 2)
     assert {bar["status"]: bar["count"] for bar in stats["byStatus"]} == {
         "TODO": 2,
         "IN_PROGRESS": 0,
@@ -51,7 +51,7 @@ async def test_the_numbers_are_those_of_the_tasks(world: World, engine: Engine) 
         "NONE": 3,
         "URGENT": 1,
     }
-    assert [(bar["tag"].lower(), bar["count"]) for bar in stats["byTag"]] == [
+    assert [(bar["name"].lower(), bar["taskCount"]) for bar in stats["byTag"]] == [
         ("red", 3),
         ("blue", 1),
     ]

@@ -101,9 +101,9 @@ async def test_tags_are_counted_over_what_one_sees(world: World, engine: Engine)
     assert reply.good["tags"]["nodes"] == [{"name": "100% Ünder_wear", "taskCount": 1}]
     for search in ("0%0", "x_y"):
         assert (await world.run(TAGS, ada, search=search)).good["tags"]["nodes"] == []
-    query = "{ projects { nodes { tags(first: 1) { nodes { name taskCount } totalCount } } } }"
+    query = "{ projects { nodes { tagUsage(first: 1) { nodes { name taskCount } totalCount } } } }"
     (node,) = (await world.run(query, ada, engine=engine)).good["projects"]["nodes"]
-    assert node["tags"] == {"nodes": [{"name": "red", "taskCount": 3}], "totalCount": 2}
+    assert node["tagUsage"] == {"nodes": [{"name": "red", "taskCount": 3}], "totalCount": 2}
 
 
 @pytest.mark.parametrize(

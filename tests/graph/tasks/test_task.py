@@ -14,18 +14,18 @@ from tests.accounts import Person
 from tests.factories import Reply, World, fresh_id, gid
 
 FIELDS = """
-  id number key title description notes status priority dueAt dueOn startAt estimateMinutes tags
-  completedAt isOverdue version owner { id } assignee { id } project { id } parent { id }
+  id number identifier title description notes status priority dueAt dueOn startAt estimateMinutes
+  tags completedAt isOverdue version owner { id } assignee { id } project { id } parent { id }
   viewerCanEdit viewerCanDelete viewerCanShare subtaskProgress { total completed }
 """
-PAYLOAD = f"task {{ {FIELDS} }} replayed errors {{ code path message fields docsUrl }}"
+PAYLOAD = f"task {{ {FIELDS} }} replayed errors {{ code path message conflictingFields docsUrl }}"
 
 
 def mutation(name: str) -> str:
     kind = name[0].upper() + name[1:]
     payload = PAYLOAD
     if name == "taskDelete":
-        payload = "deletedId errors { code path message fields }"
+        payload = "deletedId errors { code path message conflictingFields }"
     return f"mutation ($input: {kind}Input!) {{ {name}(input: $input) {{ {payload} }} }}"
 
 
@@ -52,14 +52,14 @@ async def kinds(world: World, person: Person, since: str, **filter_: Any) -> lis
     """The kinds of events that the person sees since a cursor."""
     variables: dict[str, Any] = {"filter": filter_} if filter_ else {}
     reply = await world.run(
-        """query ($since: String!, $filter: TaskEventFilter) {
-          changes(since: $since, filter: $filter) { nodes { kind } }
+        """query ($since: String!, $filter: EventFilter) {
+          events(after: $since, filter: $filter) { nodes { kind } }
         }""",
         person,
         since=since,
         **variables,
     )
-    return [node["kind"] for node in reply.good["changes"]["nodes"]]
+    return [node["kind"] for node in reply.good["events"]["nodes"]]
 
 
 async def cursor(world: World, person: Person) -> str:
@@ -100,7 +100,7 @@ async def test_a_task_has_what_it_was_made_with(
         estimateMinutes=90,
         tags=["Red", "red", "Blue"],
     )
-    key = made.pop("key")
+    key = made.pop("identifier")
     assert key == f"{project.key}-1"
     assert made["title"] == "Caf\u00e9"
     assert made["description"] == "# Head\n\tbody"
@@ -117,12 +117,12 @@ async def test_a_task_has_what_it_was_made_with(
     found = await world.run(
         f"query ($key: String!) {{ task(key: $key) {{ {FIELDS} }} }}", editor, key=key
     )
-    assert found.good["task"] == made | {"key": key}
+    assert found.good["task"] == made | {"identifier": key}
 
 
 async def test_a_personal_task_is_its_owners_alone(world: World, owner: Person) -> None:
     made = await done(world, owner, "taskCreate", title="mine")
-    assert (made["project"], made["number"], made["key"]) == (None, None, None)
+    assert (made["project"], made["number"], made["identifier"]) == (None, None, None)
     reply = await world.run(
         "query ($id: ID!) { task(id: $id) { id } }", await world.person(), id=made["id"]
     )
@@ -184,7 +184,7 @@ async def test_a_stale_version_conflicts_and_names_the_fields(
     (error,) = payload["errors"]
     assert error["code"] == "CONFLICT"
     assert error["path"] == ["input", "ifVersion"]
-    assert sorted(error["fields"]) == ["estimateMinutes", "title"]
+    assert sorted(error["conflictingFields"]) == ["estimateMinutes", "title"]
     assert error["docsUrl"].endswith("#CONFLICT")
     # The current object comes along, unchanged.
     assert payload["task"]["title"] == "theirs"
@@ -304,7 +304,8 @@ async def test_a_deactivated_person_is_given_nothing(
     gone = await world.person(is_active=True)
     admin = await world.house.admin()
     reply = await world.run(
-        "mutation ($input: UserInput!) { userDeactivate(input: $input) { errors { code } } }",
+        "mutation ($input: AdminUserDeactivateInput!) "
+        "{ adminUserDeactivate(input: $input) { errors { code } } }",
         admin,
         input={"id": gid(gone)},
     )
@@ -404,7 +405,7 @@ async def test_an_archived_project_is_read_only(
     ):
         for person in (owner, editor):
             code, _ = await failed(world, person, name, **fields)
-            assert code in {"ARCHIVED", "FORBIDDEN"}, (name, code)
+            assert code in {"PROJECT_ARCHIVED", "FORBIDDEN"}, (name, code)
     seen = await world.run(
         "query ($id: ID!) { task(id: $id) { title viewerCanEdit viewerCanDelete } }",
         editor,

@@ -14,7 +14,7 @@ from tests.factories import ENGINES, Engine, Reply, World, fresh_id, gid
 
 CREATE = """mutation ($input: TaskCreateInput!) {
   taskCreate(input: $input) {
-    task { id number key position title status priority tags version createdAt dueAt }
+    task { id number identifier position title status priority tags version createdAt dueAt }
     errors { code path message }
   }
 }"""
@@ -69,7 +69,7 @@ async def test_it_is_one_statement_with_its_answer(
 ) -> None:
     project = await world.project(ada)
     fields = {"projectId": gid(project), "title": "Bread", "tags": ["Rye"], "priority": "HIGH"}
-    query = CREATE.replace(" key", "")
+    query = CREATE.replace(" identifier", "")
     reply = await world.run(query, ada, engine=engine, input={**fields, "dueOn": "2030-01-02"})
     task = reply.good["taskCreate"]["task"]
     assert len(reply.statements) == 1, reply.statements

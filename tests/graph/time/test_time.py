@@ -27,15 +27,15 @@ from tests.graph.time.time_calls import (
 
 async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
     ada = await world.person()
-    whole = await created(world, ada, at(8), at(9, 30), billable=True, tags=["a", "A", "b"])
-    assert whole["durationSeconds"] == 5400
-    assert whole["billable"]
+    whole = await created(world, ada, at(8), at(9, 30), isBillable=True, tags=["a", "A", "b"])
+    assert whole["duration"] == 5400
+    assert whole["isBillable"]
     assert whole["tags"] == ["a", "b"]
     reply = await create(world, ada, startedAt=at(10), durationSeconds=60)
     assert reply.good["timeEntryCreate"]["timeEntry"]["endedAt"] == at(10, 1)
     reply = await create(world, ada, day="2026-11-17", durationSeconds=3 * 3600)
     entry = reply.good["timeEntryCreate"]["timeEntry"]
-    assert (entry["day"], entry["durationSeconds"]) == ("2026-11-17", 10_800)
+    assert (entry["day"], entry["duration"]) == ("2026-11-17", 10_800)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ async def test_time_is_entered_by_moments_or_a_duration(world: World) -> None:
         ({"startedAt": at(9), "endedAt": at(8)}, "endedAt"),
         ({"startedAt": at(9), "durationSeconds": -1}, "durationSeconds"),
         ({"startedAt": at(11), "endedAt": at(12, 0, 1)}, "endedAt"),
-        ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "force"),
+        ({"startedAt": at(8, day=17), "endedAt": at(8, 0, 1)}, "allowOver24Hours"),
         ({"day": "2026-11-17"}, "durationSeconds"),
         ({"day": "2026-11-19", "durationSeconds": 5}, "day"),
         ({"day": "2026-11-17", "startedAt": at(8), "durationSeconds": 5}, "day"),
@@ -63,8 +63,8 @@ async def test_what_cannot_be_is_refused(world: World, given: dict[str, Any], pa
 
 async def test_a_day_and_more_needs_force(world: World) -> None:
     ada = await world.person()
-    entry = await created(world, ada, at(8, day=16), at(8, 0, 1), force=True)
-    assert entry["durationSeconds"] == 2 * 86_400 + 1
+    entry = await created(world, ada, at(8, day=16), at(8, 0, 1), allowOver24Hours=True)
+    assert entry["duration"] == 2 * 86_400 + 1
 
 
 async def test_overlaps_are_flagged(world: World) -> None:
@@ -72,13 +72,13 @@ async def test_overlaps_are_flagged(world: World) -> None:
     for start, end in ((8, 9), (9, 10), (10, 12), (11, 12)):
         await created(world, ada, at(start), at(end))
     await create(world, ada, day="2026-11-18", durationSeconds=86_400)
-    long = await created(world, ada, at(8, day=2), at(8, day=4), force=True)
+    long = await created(world, ada, at(8, day=2), at(8, day=4), allowOver24Hours=True)
     inside = await created(world, ada, at(9, day=3), at(10, day=3))
-    assert inside["overlaps"]
+    assert inside["hasOverlap"]
     order: Any = [{"startedAt": {}}]
     reply = await world.run(LIST, ada, orderBy=order, filter={"day": {"isNull": True}})
     nodes = reply.good["timeEntries"]["nodes"]
-    assert [node["overlaps"] for node in nodes] == [True, True, False, False, True, True]
+    assert [node["hasOverlap"] for node in nodes] == [True, True, False, False, True, True]
     assert nodes[0]["id"] == long["id"]
 
 
@@ -87,23 +87,25 @@ async def test_a_strict_project_refuses_overlaps(world: World) -> None:
     project = await world.project(ada, editors=[bob])
     await world.run(
         """mutation ($input: ProjectUpdateInput!) {
-          projectUpdate(input: $input) { project { allowOverlaps } errors { code } }
+          projectUpdate(input: $input) { project { isOverlapAllowed } errors { code } }
         }""",
         ada,
-        input={"id": gid(project), "allowOverlaps": False},
+        input={"id": gid(project), "isOverlapAllowed": False},
     )
     here = {"projectId": gid(project)}
     first = await created(world, ada, at(8), at(9), **here)
     assert failure(
         await create(world, ada, startedAt=at(8, 59, 59), durationSeconds=5, **here)
-    ) == ("OVERLAP", "input.startedAt")
+    ) == ("TIME_OVERLAP", "input.startedAt")
     # Nor may time elsewhere be put over it.
-    assert failure(await create(world, ada, startedAt=at(8), durationSeconds=5))[0] == "OVERLAP"
+    assert (
+        failure(await create(world, ada, startedAt=at(8), durationSeconds=5))[0] == "TIME_OVERLAP"
+    )
     # Others have time of their own; touching is no overlap.
     await created(world, bob, at(8), at(9), **here)
     second = await created(world, ada, at(9), at(10), **here)
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": second["id"], "startedAt": at(8, 30)})
-    assert failure(reply) == ("OVERLAP", "input.startedAt")
+    assert failure(reply) == ("TIME_OVERLAP", "input.startedAt")
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": first["id"], "endedAt": at(8, 30)})
     assert reply.good
     # Of many at one moment one is made.
@@ -128,13 +130,18 @@ async def test_closed_time_stays_as_it_is(world: World) -> None:
         "timeLockedBefore": "2026-11-17"
     }
     reply = await create(world, bob, startedAt=at(23, 59, 59, day=16), durationSeconds=5, **here)
-    assert failure(reply) == ("LOCKED", "input.startedAt")
+    assert failure(reply) == ("TIME_LOCKED", "input.startedAt")
     change = {"id": old["id"], "description": "x"}
-    assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == ("LOCKED", "input.id")
-    assert failure(await world.run(DELETE, bob, at=NOW, input={"id": old["id"]}))[0] == "LOCKED"
+    assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == (
+        "TIME_LOCKED",
+        "input.id",
+    )
+    assert (
+        failure(await world.run(DELETE, bob, at=NOW, input={"id": old["id"]}))[0] == "TIME_LOCKED"
+    )
     change = {"id": new["id"], "startedAt": at(23, day=16)}
     assert failure(await world.run(UPDATE, bob, at=NOW, input=change)) == (
-        "LOCKED",
+        "TIME_LOCKED",
         "input.startedAt",
     )
     change = {"id": new["id"], "description": "x"}
@@ -155,8 +162,8 @@ async def test_an_archived_project_takes_no_time_but_lets_a_timer_stop(world: Wo
         id=gid(project),
     )
     reply = await create(world, ada, startedAt=at(8), durationSeconds=5, projectId=gid(project))
-    assert failure(reply) == ("ARCHIVED", "input.projectId")
-    assert failure(await world.run(DELETE, ada, input={"id": entry["id"]}))[0] == "ARCHIVED"
+    assert failure(reply) == ("PROJECT_ARCHIVED", "input.projectId")
+    assert failure(await world.run(DELETE, ada, input={"id": entry["id"]}))[0] == "PROJECT_ARCHIVED"
     assert (await world.run(STOP, ada, input={})).good
 
 
@@ -189,8 +196,8 @@ async def test_an_entry_goes_with_its_task(world: World) -> None:
         ada,
         id=gid(task),
     )
-    query = "query ($id: ID!) { timeEntry(id: $id) { durationSeconds task { id } } }"
-    gone = {"durationSeconds": 3600, "task": None}
+    query = "query ($id: ID!) { timeEntry(id: $id) { duration task { id } } }"
+    gone = {"duration": 3600, "task": None}
     assert (await world.run(query, ada, id=entry["id"])).good["timeEntry"] == gone
     async with world.database.session() as session, session.begin():
         await session.delete(await session.get_one(models.Task, task.id))
@@ -210,12 +217,12 @@ async def test_changes_of_time(world: World) -> None:
         reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], **given})
         return reply.good["timeEntryUpdate"]["timeEntry"]
 
-    assert (await change(startedAt=at(8, 30)))["durationSeconds"] == 1800
+    assert (await change(startedAt=at(8, 30)))["duration"] == 1800
     assert (await change(durationSeconds=60))["endedAt"] == at(8, 31)
     moved = await change(day="2026-11-10")
-    assert (moved["day"], moved["durationSeconds"]) == ("2026-11-10", 60)
+    assert (moved["day"], moved["duration"]) == ("2026-11-10", 60)
     longer = await change(durationSeconds=120)
-    assert (longer["day"], longer["durationSeconds"]) == ("2026-11-10", 120)
+    assert (longer["day"], longer["duration"]) == ("2026-11-10", 120)
     back = await change(startedAt=at(7), day=None)
     assert (back["day"], back["endedAt"]) == (None, at(7, 2))
     reply = await world.run(UPDATE, ada, at=NOW, input={"id": entry["id"], "ifVersion": 1})
@@ -228,7 +235,7 @@ async def test_many_are_entered_at_once(world: World) -> None:
     query = """mutation ($input: TimeEntryBulkCreateInput!) {
       timeEntryBulkCreate(input: $input) {
         doneCount errors { code path }
-        results { index timeEntry { durationSeconds } errors { code path } }
+        results { index timeEntry { duration } errors { code path } }
       }
     }"""
     good = {"startedAt": at(8), "durationSeconds": 60, "projectId": gid(project)}
@@ -264,16 +271,16 @@ async def test_owner_and_admins_read_the_time_of_their_project(world: World) -> 
     project = await world.project(owner, admins=[admin], editors=[editor, other])
     entry = await created(world, editor, at(8), at(9), projectId=gid(project))
     elsewhere = await created(world, editor, at(8), at(9))
-    query = "query ($id: ID!) { timeEntry(id: $id) { viewerCanEdit overlaps } }"
+    query = "query ($id: ID!) { timeEntry(id: $id) { viewerCanEdit hasOverlap } }"
     seen = {}
     for person in (owner, admin, editor, other, stranger):
         reply = await world.run(query, person, id=entry["id"])
         seen[person.username] = reply.data["timeEntry"] or reply.codes
     assert list(seen.values()) == [
         # That the editor did something else at that time is not theirs to know.
-        {"viewerCanEdit": False, "overlaps": False},
-        {"viewerCanEdit": False, "overlaps": False},
-        {"viewerCanEdit": True, "overlaps": True},
+        {"viewerCanEdit": False, "hasOverlap": False},
+        {"viewerCanEdit": False, "hasOverlap": False},
+        {"viewerCanEdit": True, "hasOverlap": True},
         ["NOT_FOUND"],
         ["NOT_FOUND"],
     ]
@@ -301,12 +308,12 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
     await created(world, editor, at(9), at(9, 16), projectId=gid(project))
     query = """query ($id: ID!) {
       project(id: $id) {
-        mine: trackedSeconds all: trackedSeconds(all: true)
+        mine: tracked all: tracked(all: true)
         tasks(orderBy: [{number: {}}]) { nodes {
-          mine: trackedSeconds
-          all: trackedSeconds(all: true)
-          below: trackedSeconds(includeSubtasks: true)
-          everything: trackedSeconds(includeSubtasks: true, all: true)
+          mine: tracked
+          all: tracked(all: true)
+          below: tracked(includeSubtasks: true)
+          everything: tracked(includeSubtasks: true, all: true)
         } }
       }
     }"""
@@ -322,11 +329,11 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
       tasks(filter: $filter, orderBy: $orderBy, first: 2) { nodes { title } }
     }"""
     here = {"projectId": {"eq": gid(project)}}
-    order = [{"trackedSeconds": {"direction": "DESC"}}]
+    order = [{"tracked": {"direction": "DESC"}}]
     reply = await world.run(tasks, owner, engine=engine, filter=here, orderBy=order)
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["lowest", "below"]
     reply = await world.run(
-        tasks, editor, engine=engine, filter=here | {"trackedSeconds": {"gte": 120}}, orderBy=order
+        tasks, editor, engine=engine, filter=here | {"tracked": {"gte": 120}}, orderBy=order
     )
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["below", "top"]
     mine = {"timeEntries": {"some": {"userId": {"eq": gid(other)}}}}
@@ -345,7 +352,7 @@ async def test_a_list_takes_the_same_statements_however_long(world: World, engin
     for hour in range(8):
         await created(world, ada, at(hour), at(hour + 1), taskId=gid(task))
     query = """{ timeEntries(orderBy: [{startedAt: {}}]) { nodes {
-      id startedAt durationSeconds overlaps viewerCanEdit
+      id startedAt duration hasOverlap viewerCanEdit
       user { username } project { name } task { title }
     } } }"""
     reply = await world.run(query, ada, engine=engine)
@@ -375,8 +382,8 @@ async def test_a_lock_compares_days_as_the_entrys_user_sees_them(
     )
     here = {"projectId": gid(project)}
     reply = await create(world, bob, startedAt=start, durationSeconds=5, **here)
-    assert (reply.codes == ["LOCKED"]) is is_locked
+    assert (reply.codes == ["TIME_LOCKED"]) is is_locked
     # An entry of a day has no other day than that.
     assert not (await create(world, bob, day="2026-11-17", durationSeconds=5, **here)).codes
     reply = await create(world, bob, day="2026-11-16", durationSeconds=5, **here)
-    assert failure(reply) == ("LOCKED", "input.day")
+    assert failure(reply) == ("TIME_LOCKED", "input.day")

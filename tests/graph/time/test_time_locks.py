@@ -32,7 +32,7 @@ async def strict(world: World, ada: Person) -> models.Project:
     query = """mutation ($input: ProjectUpdateInput!) {
       projectUpdate(input: $input) { errors { code } }
     }"""
-    values = {"id": gid(project), "allowOverlaps": False}
+    values = {"id": gid(project), "isOverlapAllowed": False}
     assert (await world.run(query, ada, input=values)).good
     return project
 
@@ -51,7 +51,7 @@ async def test_an_entry_made_beside_another_sees_that_they_overlap(
         await time_entry.create(work, new)
         later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
         running = await begun_beside(world.database, work.session, later)
-    assert failure(await running) == ("OVERLAP", "input.startedAt")
+    assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
     assert await count(world, ada) == 1
 
 
@@ -65,8 +65,8 @@ async def test_an_entry_changed_beside_another_sees_that_they_overlap(
         values = {"id": other["id"], "startedAt": at(8, 30)}
         later = world.run(UPDATE, ada, at=NOW, input=values)
         running = await begun_beside(world.database, work.session, later)
-    assert failure(await running) == ("OVERLAP", "input.startedAt")
-    assert await count(world, ada, overlaps=True) == 0
+    assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
+    assert await count(world, ada, hasOverlap=True) == 0
 
 
 async def test_an_entry_made_beside_a_change_sees_that_they_overlap(
@@ -80,7 +80,7 @@ async def test_an_entry_made_beside_a_change_sees_that_they_overlap(
         )
         later = create(world, ada, startedAt=at(8, 30), endedAt=at(9, 30), projectId=gid(strict))
         running = await begun_beside(world.database, work.session, later)
-    assert failure(await running) == ("OVERLAP", "input.startedAt")
+    assert failure(await running) == ("TIME_OVERLAP", "input.startedAt")
     assert await count(world, ada) == 1
 
 
@@ -120,7 +120,7 @@ async def test_entries_of_one_call_do_not_overlap_where_either_project_forbids_i
     reply = await world.run(BULK, ada, at=NOW, input={"items": items, "onError": "CONTINUE"})
     results = reply.data["timeEntryBulkCreate"]["results"]
     codes = [[error["code"] for error in result["errors"]] for result in results]
-    assert codes == [[], ["OVERLAP"], [], [], []]
+    assert codes == [[], ["TIME_OVERLAP"], [], [], []]
     assert results[1]["errors"][0]["path"] == ["input", "items", "1", "startedAt"]
     reply = await world.run(BULK, ada, at=NOW, input={"items": items})
     assert reply.data["timeEntryBulkCreate"]["doneCount"] == 0

@@ -36,9 +36,9 @@ async def places(world: World, *tasks: models.Task) -> dict[UUID, tuple[UUID | N
 
 
 async def tracked(world: World, person: Person, *projects: models.Project) -> list[int]:
-    query = "query ($id: ID!) { project(id: $id) { trackedSeconds(all: true) } }"
+    query = "query ($id: ID!) { project(id: $id) { tracked(all: true) } }"
     return [
-        (await world.run(query, person, id=gid(project))).good["project"]["trackedSeconds"]
+        (await world.run(query, person, id=gid(project))).good["project"]["tracked"]
         for project in projects
     ]
 
@@ -72,12 +72,12 @@ async def test_time_follows_a_task_and_its_subtasks(world: World) -> None:
     first, second = await tracked(world, ada, here, there)
     assert first == 24 * 60
     assert 7 * 60 <= second < 8 * 60
-    query = """query ($after: String!) { changes(since: $after) { nodes {
+    query = """query ($after: String!) { events(after: $after) { nodes {
       kind project { id } changes { field from to } } } }"""
     reply = await world.run(query, ada, after=cursor)
     told = [
         (event["project"]["id"], *event["changes"][0].values())
-        for event in reply.good["changes"]["nodes"]
+        for event in reply.good["events"]["nodes"]
         if event["kind"] == "TIME_ENTRY_UPDATED"
     ]
     change = ("project", gid(here), gid(there))
@@ -103,7 +103,7 @@ async def test_time_in_a_locked_period_keeps_its_task(world: World, closed: str)
     before = await places(world, below)
     reply = await move(world, ada, task, projectId=gid(projects["there"]))
     (error,) = reply.user_errors
-    assert (error["code"], error["path"]) == ("LOCKED", ["input", "projectId"])
+    assert (error["code"], error["path"]) == ("TIME_LOCKED", ["input", "projectId"])
     assert "timeEntries: KEEP" in error["message"]
     assert await places(world, below) == before
     await lock("2026-11-17")
@@ -112,7 +112,7 @@ async def test_time_in_a_locked_period_keeps_its_task(world: World, closed: str)
     assert await tracked(world, ada, *projects.values()) == [0, 3660]
     await lock("2026-11-18")
     back = {"projectId": gid(projects["here"])}
-    assert (await move(world, ada, task, **back)).codes == ["LOCKED"]
+    assert (await move(world, ada, task, **back)).codes == ["TIME_LOCKED"]
     assert not (await move(world, ada, task, timeEntries="KEEP", **back)).codes
     assert await tracked(world, ada, *projects.values()) == [0, 3660]
 
@@ -131,7 +131,7 @@ async def test_time_follows_a_task_out_of_all_projects_and_back(world: World) ->
 async def test_a_project_without_overlaps_gets_none_by_a_move(world: World) -> None:
     ada, bob = await world.people(2)
     here, there = [await world.project(ada, editors=[bob]) for _ in range(2)]
-    strict = {"id": gid(there), "allowOverlaps": False}
+    strict = {"id": gid(there), "isOverlapAllowed": False}
     assert not (await world.run(SET, ada, input=strict)).codes
     task = await world.task(ada, project_id=here.id)
     await created(world, bob, at(8), at(9), taskId=gid(task))
@@ -140,7 +140,7 @@ async def test_a_project_without_overlaps_gets_none_by_a_move(world: World) -> N
     other = await created(world, bob, at(8, 59), at(10))
     reply = await move(world, ada, task, projectId=gid(there))
     (error,) = reply.user_errors
-    assert (error["code"], error["path"]) == ("OVERLAP", ["input", "projectId"])
+    assert (error["code"], error["path"]) == ("TIME_OVERLAP", ["input", "projectId"])
     assert not (await world.run(DELETE, bob, at=NOW, input={"id": other["id"]})).codes
     assert not (await move(world, ada, task, projectId=gid(there))).codes
     assert await tracked(world, ada, here, there) == [0, 3600]

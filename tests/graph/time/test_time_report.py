@@ -21,13 +21,13 @@ from tests.factories import ENGINES, Engine, World, fresh_id, gid
 REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
                   $weekStart: WeekDay) {
   timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
-    timezone seconds billableSeconds count
+    timezone total billable count
     groups { ...G groups { ...G groups { ...G } } }
   }
 }
 fragment G on TimeReportGroup {
-  by project { name } task { title } user { username } tag day week month billable
-  seconds billableSeconds count
+  by project { name } task { title } user { username } tag day week month isBillable
+  total isBillable count
 }"""
 
 # Zones whose clocks change at midnight, twice strike it, shift by half an hour, or skip a day.
@@ -64,7 +64,7 @@ def entry(
     *,
     project: models.Project | None = None,
     tags: Sequence[str] = (),
-    billable: bool = False,
+    is_billable: bool = False,
     day: dt.date | None = None,
 ) -> models.TimeEntry:
     now = dt.datetime.now(dt.UTC)
@@ -75,7 +75,7 @@ def entry(
         started_at=start,
         ended_at=None if seconds is None else start + dt.timedelta(seconds=seconds),
         day=day,
-        billable=billable,
+        is_billable=is_billable,
         tags=list(tags),
         tag_keys=[tag.casefold() for tag in tags],
         created_at=now,
@@ -118,7 +118,7 @@ def keys_of(by: str, one: models.TimeEntry, day: dt.date, week_start: int) -> li
     if by == "MONTH":
         return [day.replace(day=1).isoformat()]
     if by == "BILLABLE":
-        return [one.billable]
+        return [one.is_billable]
     assert by == "PROJECT"
     return [one.project_id]
 
@@ -148,7 +148,7 @@ def expected(
                 choices = [keys_of(by, one, day, week_start) for by in group_by[:level]]
                 for path in itertools.product(*choices):
                     seconds[path] += length
-                    billable[path] += length if one.billable else 0
+                    billable[path] += length if one.is_billable else 0
                     seen[path].add(one.id)
     return {path: (seconds[path], billable[path], len(seen[path])) for path in seen}
 
@@ -158,9 +158,10 @@ def told(report: Any, projects: dict[str, Any]) -> Sums:
     found: Sums = {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> None:
-        found[path] = (node["seconds"], node["billableSeconds"], node["count"])
+        found[path] = (node["total"], node["billable"], node["count"])
         for group in node.get("groups", ()):
-            value = group[group["by"].lower()]
+            by = "isBillable" if group["by"] == "BILLABLE" else group["by"].lower()
+            value = group[by]
             if group["by"] == "PROJECT":
                 value = value and projects[value["name"]]
             if group["by"] == "TAG":
@@ -237,7 +238,7 @@ async def test_a_report_says_what_a_plain_model_says(
             seconds,
             project=projects[n],
             tags=tags,
-            billable=billable,
+            is_billable=billable,
             day=day,
         )
         for start, seconds, n, tags, billable, day in made
@@ -245,7 +246,7 @@ async def test_a_report_says_what_a_plain_model_says(
     async with world.database.session() as session, session.begin():
         await session.execute(delete(models.TimeEntry).where(models.TimeEntry.user_id == ada.id))
         session.add_all(entries)
-    filter_ = {"from": first and first.isoformat(), "to": last and last.isoformat()}
+    filter_ = {"firstDay": first and first.isoformat(), "lastDay": last and last.isoformat()}
     reply = await world.run(
         REPORT,
         ada,
@@ -267,7 +268,7 @@ async def test_days_of_23_and_25_hours(world: World) -> None:
     await world.rows(entry(ada, spring, 26 * 3600), entry(ada, autumn, 27 * 3600))
     reply = await world.run(REPORT, ada, groupBy=["DAY"], zone="Europe/Zurich")
     report = reply.good["timeReport"]
-    days = {group["day"]: group["seconds"] / 3600 for group in report["groups"]}
+    days = {group["day"]: group["total"] / 3600 for group in report["groups"]}
     assert days == {
         "2024-03-30": 1,
         "2024-03-31": 23,
@@ -276,7 +277,7 @@ async def test_days_of_23_and_25_hours(world: World) -> None:
         "2024-10-27": 25,
         "2024-10-28": 1,
     }
-    assert report["seconds"] == sum(days.values()) * 3600
+    assert report["total"] == sum(days.values()) * 3600
     assert (report["count"], [group["count"] for group in report["groups"]]) == (2, [1] * 6)
 
 
@@ -287,24 +288,24 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     start = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
     await world.rows(
         entry(owner, start, 1, project=project, tags=["x"]),
-        entry(editor, start, 2, project=project, tags=["X", "y"], billable=True),
+        entry(editor, start, 2, project=project, tags=["X", "y"], is_billable=True),
         entry(editor, start, 4),
         entry(stranger, start, 8),
     )
     totals = {}
     for person in (owner, admin, editor, stranger):
         reply = await world.run(REPORT, person, engine=engine, groupBy=["USER", "PROJECT", "DAY"])
-        totals[person.username] = reply.good["timeReport"]["seconds"]
+        totals[person.username] = reply.good["timeReport"]["total"]
     assert list(totals.values()) == [3, 3, 6, 8]
     reply = await world.run(REPORT, owner, engine=engine, groupBy=["PROJECT", "TAG"])
     (group,) = reply.good["timeReport"]["groups"]
-    assert (group["project"]["name"], group["seconds"], group["count"]) == ("Bridge", 3, 2)
-    by_tag = [(inner["tag"].lower(), inner["seconds"]) for inner in group["groups"]]
+    assert (group["project"]["name"], group["total"], group["count"]) == ("Bridge", 3, 2)
+    by_tag = [(inner["tag"].lower(), inner["total"]) for inner in group["groups"]]
     assert by_tag == [("x", 3), ("y", 2)]
     entries = {"entries": {"tags": {"some": {"eq": "y"}}, "userId": {"eq": gid(editor)}}}
     reply = await world.run(REPORT, owner, engine=engine, filter=entries, groupBy=["BILLABLE"])
-    assert reply.good["timeReport"]["seconds"] == 2
-    assert reply.good["timeReport"]["groups"][0]["billable"] is True
+    assert reply.good["timeReport"]["total"] == 2
+    assert reply.good["timeReport"]["groups"][0]["isBillable"] is True
     # Time in a project that one has left is still one's own, but the project is not.
     await world.run(
         """mutation ($id: ID!) { projectMemberRemove(input: {id: $id}) { errors { code } } }""",
@@ -313,7 +314,7 @@ async def test_a_report_is_over_what_one_may_see(world: World, engine: Engine) -
     )
     reply = await world.run(REPORT, editor, engine=engine, groupBy=["PROJECT"])
     (group,) = reply.good["timeReport"]["groups"]
-    assert (group["project"], group["seconds"], group["count"]) == (None, 6, 2)
+    assert (group["project"], group["total"], group["count"]) == (None, 6, 2)
 
 
 async def membership(world: World, owner: Person, project: models.Project, member: Person) -> str:
@@ -330,8 +331,8 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
     await world.rows(entry(ada, started, None))
     reply = await world.run(REPORT, ada, groupBy=["DAY"], zone="Pacific/Apia")
     report = reply.good["timeReport"]
-    assert 30 * 3600 <= report["seconds"] < 30 * 3600 + 100
-    assert sum(group["seconds"] for group in report["groups"]) == report["seconds"]
+    assert 30 * 3600 <= report["total"] < 30 * 3600 + 100
+    assert sum(group["total"] for group in report["groups"]) == report["total"]
 
 
 @pytest.mark.parametrize(
@@ -339,7 +340,7 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
     [
         ({"zone": "Mars/Olympus"}, ["timezone"]),
         ({"groupBy": ["DAY", "DAY"]}, ["groupBy", "1"]),
-        ({"filter": {"from": "2026-02-02", "to": "2026-02-01"}}, ["filter", "to"]),
+        ({"filter": {"firstDay": "2026-02-02", "lastDay": "2026-02-01"}}, ["filter", "lastDay"]),
     ],
     ids=str,
 )

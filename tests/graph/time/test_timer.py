@@ -35,7 +35,7 @@ async def test_a_timer_is_started_and_stopped(world: World) -> None:
     assert stopped == {
         "id": entry["id"],
         "endedAt": at(12, 5, 30),
-        "durationSeconds": 330,
+        "duration": 330,
         "isRunning": False,
     }
     assert (await world.run(RUNNING, ada)).good["viewer"]["runningTimer"] is None
@@ -54,7 +54,7 @@ async def test_a_start_stops_the_other_timer_and_is_safe_to_repeat(world: World)
     other = await world.run(START, ada, at=later, input={"description": "Something else"})
     assert other.good["timerStart"]["timeEntry"]["id"] != first["timeEntry"]["id"]
     nodes = (await world.run(LIST, ada)).good["timeEntries"]["nodes"]
-    assert [node["durationSeconds"] for node in nodes[1:]] == [60]
+    assert [node["duration"] for node in nodes[1:]] == [60]
 
 
 async def test_of_twenty_starts_at_once_one_timer_runs(world: World) -> None:
@@ -66,7 +66,7 @@ async def test_of_twenty_starts_at_once_one_timer_runs(world: World) -> None:
     reply = await world.run(LIST, ada, filter={"isRunning": True})
     assert reply.good["timeEntries"]["totalCount"] == 1
     assert (await world.run(LIST, ada)).good["timeEntries"]["totalCount"] == 20
-    reply = await world.run(LIST, ada, filter={"overlaps": True})
+    reply = await world.run(LIST, ada, filter={"hasOverlap": True})
     assert reply.good["timeEntries"]["totalCount"] == 0
 
 
@@ -105,7 +105,7 @@ async def test_an_end_stops_a_timer_and_cannot_be_taken_back(world: World) -> No
     later = NOW + dt.timedelta(hours=1)
     given = {"id": entry["id"], "endedAt": at(12, 30)}
     changed = (await world.run(UPDATE, ada, at=later, input=given)).good["timeEntryUpdate"]
-    assert changed["timeEntry"]["durationSeconds"] == 1800
+    assert changed["timeEntry"]["duration"] == 1800
     assert not changed["timeEntry"]["isRunning"]
     given = {"id": entry["id"], "endedAt": None}
     assert failure(await world.run(UPDATE, ada, at=later, input=given)) == (
@@ -134,7 +134,7 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
     assert kinds == ["TIMER_STARTED", "TIMER_STOPPED"]
     # Owner and admins of the project hear of it as of other events; members and strangers do not.
     query = """query ($since: String!) {
-      changes(since: $since, filter: {kinds: [TIMER_STARTED, TIMER_STOPPED]}) {
+      events(after: $since, filter: {kinds: [TIMER_STARTED, TIMER_STOPPED]}) {
         nodes { kind subject { ... on TimeEntry { id } } task { id } }
       }
     }"""
@@ -146,7 +146,7 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
     heard = {}
     for person in (ada, bob, member):
         reply = await world.run(query, person, since=cursor)
-        heard[person.username] = len(reply.good["changes"]["nodes"])
+        heard[person.username] = len(reply.good["events"]["nodes"])
     assert heard == {ada.username: 2, bob.username: 2, member.username: 0}
 
 
@@ -155,8 +155,8 @@ async def test_a_running_timer_counts_up_to_now(world: World) -> None:
     task = await world.task(ada)
     hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     await world.run(START, ada, at=hour_ago, input={"taskId": gid(task)})
-    query = "query ($id: ID!) { task(id: $id) { trackedSeconds } }"
-    seconds = (await world.run(query, ada, id=gid(task))).good["task"]["trackedSeconds"]
+    query = "query ($id: ID!) { task(id: $id) { tracked } }"
+    seconds = (await world.run(query, ada, id=gid(task))).good["task"]["tracked"]
     assert 3600 <= seconds < 3700
 
 
@@ -166,7 +166,7 @@ async def test_who_leaves_lets_their_timer_end(world: World) -> None:
     project = await world.project(bob, editors=[ada])
     await world.run(START, ada, input={"projectId": gid(project)})
     reply = await world.run(
-        'mutation { userDelete(input: {password: "correct horse battery", confirm: true}) '
+        'mutation { accountDelete(input: {password: "correct horse battery", confirm: true}) '
         "{ deletedId errors { code } } }",
         ada,
     )
@@ -183,7 +183,7 @@ async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_eq
 ) -> None:
     ada = await world.person()
     task = await world.task(ada)
-    full = {"taskId": gid(task), "description": "Weld", "billable": True, "tags": ["Iron", "hot"]}
+    full = {"taskId": gid(task), "description": "Weld", "isBillable": True, "tags": ["Iron", "hot"]}
 
     async def start(**given: object) -> str:
         reply = await world.run(START, ada, input=given)
@@ -193,10 +193,10 @@ async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_eq
     # Equal in all that is given, however much that is; tags are a set without regard to case.
     assert await start(**full | {"tags": ["HOT", "iron"]}) == first
     assert await start(taskId=gid(task)) == first
-    assert await start(billable=True) == first
+    assert await start(isBillable=True) == first
     seen = {first}
     for name, value in (
-        ("billable", False),
+        ("isBillable", False),
         ("tags", ["iron"]),
         ("tags", []),
         ("description", None),

@@ -18,20 +18,20 @@ START = """mutation ($input: TimerStartInput!) {
 }"""
 STOP = """mutation ($input: TimerStopInput!) {
   timerStop(input: $input) {
-    timeEntry { id endedAt durationSeconds isRunning } errors { code path message }
+    timeEntry { id endedAt duration isRunning } errors { code path message }
   }
 }"""
 CREATE = """mutation ($input: TimeEntryCreateInput!) {
   timeEntryCreate(input: $input) {
-    timeEntry { id startedAt endedAt day durationSeconds overlaps billable tags project { id } }
+    timeEntry { id startedAt endedAt day duration hasOverlap isBillable tags project { id } }
     errors { code path message }
   }
 }"""
 UPDATE = """mutation ($input: TimeEntryUpdateInput!) {
   timeEntryUpdate(input: $input) {
-    timeEntry { id startedAt endedAt day durationSeconds description version isRunning
+    timeEntry { id startedAt endedAt day duration description version isRunning
       task { id } project { id } }
-    errors { code path message fields }
+    errors { code path message conflictingFields }
   }
 }"""
 DELETE = """mutation ($input: TimeEntryDeleteInput!) {
@@ -39,7 +39,7 @@ DELETE = """mutation ($input: TimeEntryDeleteInput!) {
 }"""
 LIST = """query ($filter: TimeEntryFilter, $orderBy: [TimeEntryOrder!]) {
   timeEntries(filter: $filter, orderBy: $orderBy) {
-    totalCount nodes { id durationSeconds overlaps user { username } }
+    totalCount nodes { id duration hasOverlap user { username } }
   }
 }"""
 RUNNING = "{ viewer { runningTimer { id description } } }"

@@ -18,12 +18,12 @@ from tests.graph_api import Api
 from tests.jobs.integrations.conftest import Scene
 
 CONNECT = """
-mutation ($input: IntegrationConnectInput!) { integrationConnect(input: $input) {
+mutation ($input: IntegrationCreateInput!) { integrationCreate(input: $input) {
   integration { id } errors { code path message } } }
 """
 UPDATE = """
 mutation ($input: IntegrationUpdateInput!) { integrationUpdate(input: $input) {
-  integration { status lastError apiKey { id } } errors { code path message } } }
+  integration { status failureReason apiKey { id } } errors { code path message } } }
 """
 SLACK = ("integrations:write", "events:read", "projects:read", "tasks:read")
 
@@ -34,7 +34,7 @@ async def key_of(scene: Scene, *scopes: str) -> Any:
 
 async def connect(scene: Scene, who: Any, **values: Any) -> Any:
     given = {"projectId": gid(scene.project), **values}
-    return (await Api(scene.house)(CONNECT, who, input=given)).of("integrationConnect")
+    return (await Api(scene.house)(CONNECT, who, input=given)).of("integrationCreate")
 
 
 def slack(scene: Scene, *kinds: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ async def test_an_integration_ends_with_the_key_that_made_it(scene: Scene) -> No
     (error,) = (await update(status="ACTIVE"))["errors"]
     assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["input", "takeOver"])
     taken = (await update(takeOver=True))["integration"]
-    assert taken == {"status": "ACTIVE", "lastError": None, "apiKey": None}
+    assert taken == {"status": "ACTIVE", "failureReason": None, "apiKey": None}
     await scene.house.do(
         scene.ada.viewer, tasks.create, NewTask("Again", project_id=scene.project.id)
     )

@@ -208,8 +208,8 @@ async def test_an_issue_that_always_fails_does_not_hold_up_the_rest(scene: Scene
     assert list((await problems(scene, integration)).values()) == ["GitHub answered 500."]
 
 
-SHOWN = """{ integrations { nodes { lastError problems { totalCount nodes {
-  message since retryAt url task { title syncProblem } } } } } }"""
+SHOWN = """{ integrations { nodes { failureReason problems { totalCount nodes {
+  failureReason since retryAt externalUrl task { title syncProblem } } } } } }"""
 
 
 async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scene) -> None:
@@ -218,12 +218,12 @@ async def test_problems_are_shown_at_the_task_and_at_the_integration(scene: Scen
     await complete(scene, "Issue 1")
     api = Api(scene.house)
     (shown,) = (await api(SHOWN, scene.ada)).data["integrations"]["nodes"]
-    assert (shown["lastError"], shown["problems"]["totalCount"]) == (None, 1)
+    assert (shown["failureReason"], shown["problems"]["totalCount"]) == (None, 1)
     (problem,) = shown["problems"]["nodes"]
     message = "The issue was deleted on GitHub."
-    assert problem["message"] == message
+    assert problem["failureReason"] == message
     assert problem["task"] == {"title": "Issue 1", "syncProblem": message}
-    assert problem["url"].endswith("/issues/1")
+    assert problem["externalUrl"].endswith("/issues/1")
     assert problem["retryAt"] is None
     # The integration is its owner's alone; what is wrong with a task shows to all who see it.
     assert (await api(SHOWN, scene.ben)).data["integrations"]["nodes"] == []

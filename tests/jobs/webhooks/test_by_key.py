@@ -181,7 +181,7 @@ async def test_a_webhook_tells_of_what_its_key_may_read(scene: Scene) -> None:
     ("values", "scope"),
     [
         ({"payload": "{ kind task { comments { nodes { body } } } }"}, "comments:read"),
-        ({"payload": "{ kind task { trackedSeconds } }"}, "time:read"),
+        ({"payload": "{ kind task { tracked } }"}, "time:read"),
         ({"payload": "{ project { name } }"}, "projects:read"),
         ({"events": ["COMMENT_CREATED"]}, "comments:read"),
     ],
@@ -248,7 +248,7 @@ async def test_bodies_are_for_keys_that_may_read_what_is_in_them(scene: Scene) -
     await scene.settle()
     asked = """
     query ($id: ID!) { webhook(id: $id) { deliveries { nodes {
-      state requestBody responseBody } } } }
+      status requestBody responseBody } } } }
     """
 
     async def bodies(*scopes: str) -> tuple[str, list[str]]:
