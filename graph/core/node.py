@@ -43,8 +43,6 @@ def node_id(model: type[Base]) -> Any:
 
 @strawberry.interface(description="An object with a global ID.")
 class Node:
-    """The Relay interface."""
-
     id: strawberry.ID = strawberry.field(description="The object's global ID. Opaque.")
 
 

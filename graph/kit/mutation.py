@@ -126,8 +126,6 @@ class PayloadValue:
 
 @strawberry.interface(description="The result of a mutation.")
 class MutationPayload:
-    """Fields that all payloads have."""
-
     errors: list[UserError] = derived(
         (),
         lambda value: value.errors,
