@@ -64,10 +64,10 @@ def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T
 
     def declare(cls: type[T]) -> type[T]:
         is_type_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
-        TYPE_NAMES[model] = cls.__name__
         for name, field in vars(cls).items():
             if isinstance(field, ColumnField) and not (field.label or field.whole_row):
                 field.read(getattr(model, name).key)
+        TYPE_NAMES[model] = cls.__name__
         declared: type[T] = strawberry.type(cls, description=description)
         NODE_TYPES.append(declared)
         return declared
