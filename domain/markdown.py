@@ -42,7 +42,7 @@ MOST_CELLS: Final = 2_000
 # How many texts may wait for the thread.
 _MOST_WAITING: Final = 64
 # Characters of HTML that a process keeps of descriptions, which are rendered when they are read:
-# about a thousand long ones.
+# more than a page of the longest, which have about 35,000 each.
 _MOST_KEPT: Final = 4_000_000
 
 # Absolute URLs only: a relative one would lead elsewhere on each page that shows it.
