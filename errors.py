@@ -147,8 +147,9 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
 
     `path` is the path in the mutation's input (`("input", "title")`, list indices as strings);
     `fields` names the fields that differ in a conflict; `refs` are objects that the payload has
-    nevertheless (the current object of a conflict), by payload field; `extra` goes into
-    `extensions` of a top-level error (`retryAfter`).
+    nevertheless (the current object of a conflict), by payload field; `limit` is the limit that was
+    exceeded or reached, and `actual` what the input has or how many objects exist; `extra` goes
+    into `extensions` of a top-level error (`retryAfter`).
     """
 
     code = ErrorCode.BAD_USER_INPUT
@@ -161,6 +162,8 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
         code: ErrorCode | None = None,
         fields: Sequence[str] | None = None,
         refs: dict[str, Any] | None = None,
+        limit: int | None = None,
+        actual: int | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
@@ -170,6 +173,8 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
             self.code = code
         self.fields = None if fields is None else list(fields)
         self.refs = refs or {}
+        self.limit = limit
+        self.actual = actual
         self.extra = extra or {}
 
     def under(self, *prefix: str | int) -> Failure:

@@ -47,6 +47,12 @@ class BulkInput(MutationInput):
 class BulkPayload(MutationPayload):
     """The payloads of bulk mutations, which add `results`."""
 
+    errors: list[UserError] = derived(
+        (),
+        lambda value: value.errors,
+        "The errors of all items, each with the item's index in its path. With `onError: CONTINUE` "
+        "the other items are carried out nevertheless; `doneCount` says how many.",
+    )
     done_count: int = derived(
         (),
         lambda value: value.refs.get("done", 0),
