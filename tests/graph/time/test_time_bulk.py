@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from db import models
+from domain.projects.project import set_archived
 from domain.time import time_entry
 from domain.time.time_values import NewTimeEntry
 from tests.accounts import Person
@@ -348,3 +349,22 @@ async def test_many_entries_are_deleted_at_once(world: World) -> None:
     assert (await kinds_of(world, ada)).count("TIME_ENTRY_DELETED") == 2
     many = payload(await bulk(world, ada, DELETE, [{"id": mine[1]["id"]}] * 201))
     assert [error["code"] for error in many["errors"]] == ["LIMIT_EXCEEDED"]
+
+
+async def test_a_project_archived_beside_a_bulk_update_is_read_only(world: World) -> None:
+    ada = await world.person()
+    project, other = await world.project(ada), await world.project(ada)
+    entry = await created(world, ada, at(8), at(9), projectId=gid(project))
+    for values in ({"description": "late"}, {"projectId": gid(other)}):
+        closed = project if "description" in values else other
+        async with world._work(ada) as work:
+            await set_archived(work, closed.id, True, None)
+            later = bulk(world, ada, UPDATE, [{"id": entry["id"], **values}])
+            running = await begun_beside(world.database, work.session, later)
+        place = "id" if closed is project else "projectId"
+        assert codes(payload(await running)) == [f"PROJECT_ARCHIVED {place}"]
+        await world.run(
+            "mutation ($id: ID!) { projectUnarchive(input: {id: $id}) { errors { code } } }",
+            ada,
+            id=gid(closed),
+        )
