@@ -1,8 +1,8 @@
 """Many time entries at once: changed or deleted in a number of statements that does not grow.
 
 Every item is checked by the rules of the single mutation, against the entries as they are after the
-whole call: two entries can swap their times. If one item of a `CONTINUE` fails, its entry stays
-where it is, and a later or earlier item that would overlap it there fails too.
+whole call: two entries can swap their times. Without `all_or_nothing`, the entry of an item that
+fails stays where it is, and every other item that would overlap it there fails too.
 
 Items that could not be parsed are passed as `Failure`s. With `all_or_nothing`, nothing is written
 if any item fails.
@@ -144,12 +144,7 @@ async def update_many(
     return results
 
 
-def _drafted(
-    work: Work,
-    index: int,
-    item: Edit | Failure,
-    known: _Known,
-) -> _Draft:
+def _drafted(work: Work, index: int, item: Edit | Failure, known: _Known) -> _Draft:
     if isinstance(item, Failure):
         raise item
     values = checked_words(item.changes)

@@ -96,9 +96,9 @@ async def run_bulk(
 ) -> Outcome:
     """Read every item, run the operation on all of them, and collect a result for each.
 
-    `check` raises for values of an item that are invalid whatever it refers to. `ref` is what
-    conflicts call the current object, and a payload its list of objects; `deletes`: the results
-    have the ids of what was deleted instead.
+    `check` raises for values of an item that are invalid whatever it refers to. `ref` is the name
+    under which a conflict refers to the current object. `deletes`: results have the ids of the
+    deleted objects, instead of objects.
     """
     demand_size(data.items)
     items: list[T | Failure] = []
