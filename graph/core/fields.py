@@ -77,6 +77,11 @@ class ColumnField(_Field):
     # Whether `convert` takes the row instead of the value.
     whole_row: bool = False
 
+    def read(self, label: str) -> None:
+        """Take the value from this column."""
+        self.label = label
+        self.requires = (label,)
+
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         """The value for one object (standard executor)."""
         if self.whole_row:
@@ -108,7 +113,7 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` returns one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "requires", "public", "relation")
+    _own: tuple[str, ...] = ("declared", "function", "requires", "public", "relation")
 
     function: BatchFunction
     # Whether a root field creates or repairs credentials, so that it needs no valid ones.
@@ -203,20 +208,22 @@ def selection_index_of(context: Context, raw: GraphQLResolveInfo[Context]) -> Se
 
 
 def column(
-    label: Any,
-    description: str,
+    of: Any,
+    description: str | None = None,
     *,
     convert: Callable[[Any], Any] | None = None,
     name: str | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A column of the model (`models.Task.title`) or of an `expression` (by its label)."""
+    """A column of the model (`column(models.Task.created_at, "…")`) or of an `expression`, by its
+    label. In a type of a model, `column("…")` is the column with the field's own name.
+    """
     field = ColumnField(
-        description=description, graphql_name=name, deprecation_reason=deprecation_reason
+        description=description or of, graphql_name=name, deprecation_reason=deprecation_reason
     )
-    field.label = label if isinstance(label, str) else label.key
     field.convert = convert
-    field.requires = (field.label,)
+    if description is not None:
+        field.read(of if isinstance(of, str) else of.key)
     return field
 
 
@@ -244,9 +251,10 @@ def batch(
     relation: str | None = None,
     arguments: Arguments | None = None,
     deprecation_reason: str | None = None,
+    kind: type[BatchField] = BatchField,
 ) -> Any:
     """A field resolved by a batch function; its arguments are those after the first two."""
-    field = BatchField(description=description, deprecation_reason=deprecation_reason)
+    field = kind(description=description, deprecation_reason=deprecation_reason)
     field.function = function
     field.relation = relation
     field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)

@@ -17,7 +17,7 @@ from graph.core.inputs import given, optional, required
 from graph.kit import rates
 from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, run_bulk
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.mutation import Outcome, mutation, payload
+from graph.kit.mutation import Outcome, mutation, shared_payload
 from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
 
@@ -85,8 +85,6 @@ class TaskBulkDeleteInput(BulkInput):
 
 @strawberry.type(description="The result of one item of a bulk mutation.")
 class TaskBulkResult:
-    """Reads from a `BulkResult`."""
-
     index: int = attribute("The item's index in the input, starting at 0.")
     task: Task | None = result_object(
         models.Task,
@@ -99,37 +97,8 @@ class TaskBulkResult:
     errors: list[UserError] = attribute("Errors of this item. Empty if it is valid.")
 
 
-@payload(
-    "Payload of `taskBulkCreate`: one result per item. `errors` has the errors of all items, "
-    "each with the item's index in its path."
-)
-class TaskBulkCreatePayload(BulkPayload):
-    """`taskBulkCreate`."""
-
-    results: list[TaskBulkResult] = derived(
-        (), bulk_results, "One result per item, in the order of the input."
-    )
-
-
-@payload(
-    "Payload of `taskBulkUpdate`: one result per item. `errors` has the errors of all items, "
-    "each with the item's index in its path."
-)
-class TaskBulkUpdatePayload(BulkPayload):
-    """`taskBulkUpdate`."""
-
-    results: list[TaskBulkResult] = derived(
-        (), bulk_results, "One result per item, in the order of the input."
-    )
-
-
-@payload(
-    "Payload of `taskBulkDelete`: one result per item. `errors` has the errors of all items, "
-    "each with the item's index in its path."
-)
-class TaskBulkDeletePayload(BulkPayload):
-    """`taskBulkDelete`."""
-
+@shared_payload()
+class _TaskBulkPayload(BulkPayload):
     results: list[TaskBulkResult] = derived(
         (), bulk_results, "One result per item, in the order of the input."
     )
@@ -169,21 +138,19 @@ async def _delete(work: Work, data: TaskBulkDeleteInput) -> Outcome:
 
 @strawberry.type
 class TaskBulkMutation:
-    """Root fields."""
-
-    task_bulk_create: TaskBulkCreatePayload = mutation(
+    task_bulk_create: _TaskBulkPayload = mutation(
         _create,
         TaskBulkCreateInput,
         f"Creates up to {domain.MAX_ITEMS} tasks. The rules of `taskCreate` apply to each.",
         limit=rates.new_tasks,
     )
-    task_bulk_update: TaskBulkUpdatePayload = mutation(
+    task_bulk_update: _TaskBulkPayload = mutation(
         _update,
         TaskBulkUpdateInput,
         f"Updates up to {domain.MAX_ITEMS} tasks, each with its own changes. The rules of "
         "`taskUpdate` apply to each; the parent cannot be changed in bulk.",
     )
-    task_bulk_delete: TaskBulkDeletePayload = mutation(
+    task_bulk_delete: _TaskBulkPayload = mutation(
         _delete,
         TaskBulkDeleteInput,
         f"Moves up to {domain.MAX_ITEMS} tasks to the trash. The rules of `taskDelete` apply to "

@@ -18,7 +18,7 @@ from graph.core.fields import attribute, derived
 from graph.core.inputs import given, optional, required
 from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, run_bulk
 from graph.kit.commands import arguments_of, changes_of
-from graph.kit.mutation import Outcome, mutation, payload
+from graph.kit.mutation import Outcome, mutation, shared_payload
 from graph.types.time.time_entry import ENTRY_PLACE_IDS, NEW_ENTRY_IDS, TimeEntry
 from graph.types.time.time_inputs import NewTimeEntryFields, TimeEntryChanges
 
@@ -84,8 +84,6 @@ class TimeEntryBulkDeleteInput(BulkInput):
 
 @strawberry.type(description="The result of one item of a bulk mutation of time entries.")
 class TimeEntryBulkResult:
-    """Reads from a `BulkResult`."""
-
     index: int = attribute("The item's index in the input, starting at 0.")
     time_entry: TimeEntry | None = result_object(
         models.TimeEntry,
@@ -98,37 +96,8 @@ class TimeEntryBulkResult:
     errors: list[UserError] = attribute("Errors of this item. Empty if it is valid.")
 
 
-@payload(
-    "Payload of `timeEntryBulkCreate`: one result per item. `errors` has the errors of all items, "
-    "each with the item's index in its path."
-)
-class TimeEntryBulkCreatePayload(BulkPayload):
-    """`timeEntryBulkCreate`."""
-
-    results: list[TimeEntryBulkResult] = derived(
-        (), bulk_results, "One result per item, in the order of the input."
-    )
-
-
-@payload(
-    "Payload of `timeEntryBulkUpdate`: one result per item. `errors` has the errors of all items, "
-    "each with the item's index in its path."
-)
-class TimeEntryBulkUpdatePayload(BulkPayload):
-    """`timeEntryBulkUpdate`."""
-
-    results: list[TimeEntryBulkResult] = derived(
-        (), bulk_results, "One result per item, in the order of the input."
-    )
-
-
-@payload(
-    "Payload of `timeEntryBulkDelete`: one result per item. `errors` has the errors of all items, "
-    "each with the item's index in its path."
-)
-class TimeEntryBulkDeletePayload(BulkPayload):
-    """`timeEntryBulkDelete`."""
-
+@shared_payload()
+class _TimeEntryBulkPayload(BulkPayload):
     results: list[TimeEntryBulkResult] = derived(
         (), bulk_results, "One result per item, in the order of the input."
     )
@@ -185,21 +154,19 @@ async def _delete(work: Work, data: TimeEntryBulkDeleteInput) -> Outcome:
 
 @strawberry.type
 class TimeEntryBulkMutation:
-    """Root fields."""
-
-    time_entry_bulk_create: TimeEntryBulkCreatePayload = mutation(
+    time_entry_bulk_create: _TimeEntryBulkPayload = mutation(
         _create,
         TimeEntryBulkCreateInput,
         f"Creates up to {MAX_ITEMS} time entries. The rules of `timeEntryCreate` apply to each.",
     )
-    time_entry_bulk_update: TimeEntryBulkUpdatePayload = mutation(
+    time_entry_bulk_update: _TimeEntryBulkPayload = mutation(
         _update,
         TimeEntryBulkUpdateInput,
         f"Updates up to {MAX_ITEMS} of your time entries, each with its own changes. The rules of "
         "`timeEntryUpdate` apply to each; overlaps are checked as the entries are after the whole "
         "call, so two entries can swap their times.",
     )
-    time_entry_bulk_delete: TimeEntryBulkDeletePayload = mutation(
+    time_entry_bulk_delete: _TimeEntryBulkPayload = mutation(
         _delete,
         TimeEntryBulkDeleteInput,
         f"Deletes up to {MAX_ITEMS} of your time entries permanently. The rules of "
