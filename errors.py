@@ -84,7 +84,10 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.BAD_USER_INPUT: "A value is invalid. `path` names the value, `message` the rule.",
     ErrorCode.ALREADY_EXISTS: "A value that must be unique is already in use.",
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
-    ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of objects is reached.",
+    ErrorCode.LIMIT_EXCEEDED: (
+        "A documented limit on a number is reached or exceeded; `limit` and `actual` have the "
+        "numbers."
+    ),
     ErrorCode.PROJECT_ARCHIVED: (
         "The project is archived and therefore read-only. Unarchive it first."
     ),
