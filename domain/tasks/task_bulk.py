@@ -97,6 +97,8 @@ def demand_size(items: Sequence[Any]) -> None:
             f"items must have at most {MAX_ITEMS} entries; it has {len(items)}.",
             path=("items",),
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_ITEMS,
+            actual=len(items),
         )
 
 
