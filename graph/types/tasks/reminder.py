@@ -212,6 +212,7 @@ class Reminder(Node):
         _next_runs,
         "The next runs, in UTC, by the current rule and task. Empty if the reminder is off.",
         requires=("kind", "rule", "next_run_at"),
+        may_fail=True,
     )
     created_at: dt.datetime = column(
         models.Reminder.created_at, "When the reminder was created, in UTC."
