@@ -109,7 +109,7 @@ _WORDS: Final = {
     "the": "10,000 tasks",
     "the wheel brake": "three words",
 }
-_QUARTER: Final = {"from": "2026-03-01", "to": "2026-05-31"}
+_QUARTER: Final = {"firstDay": "2026-03-01", "lastDay": "2026-05-31"}
 
 
 @dataclass(frozen=True, slots=True)

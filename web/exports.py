@@ -68,7 +68,7 @@ def export_routes(runtime: Runtime) -> list[BaseRoute]:
             media_type=media_type,
             headers={
                 "Content-Disposition": f'attachment; filename="{name}"',
-                "Content-Length": str(found.size),
+                "Content-Length": str(found.byte_size),
                 "Cache-Control": "private, no-cache",
                 "Content-Security-Policy": "default-src 'none'; sandbox",
             },

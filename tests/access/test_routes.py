@@ -179,8 +179,8 @@ async def export(world: World) -> tuple[Person, str]:
         ),
         models.ReportExport(
             id=export_id, user_id=owner.id, group_by=[], timezone="UTC", file_id=file_id,
-            byte_size=4, format=models.ExportFormat.CSV, status=models.ExportState.DONE, created_at=now,
-            updated_at=now, version=1, expires_at=now + dt.timedelta(days=1),
+            byte_size=4, format=models.ExportFormat.CSV, status=models.ExportState.DONE,
+            created_at=now, updated_at=now, version=1, expires_at=now + dt.timedelta(days=1),
             managed_project_ids=[], seen_project_ids=[], seen_task_ids=[],
         ),
     )  # fmt: skip

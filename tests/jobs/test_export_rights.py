@@ -138,7 +138,7 @@ async def test_one_of_many_projects_is_enough(world: World, team: Team, exported
     narrow = {"entries": {"projectId": {"eq": gid(own)}}}
     of_own = await exported(team.admin, filter=narrow)
     # Other days than those of the entries there.
-    later = await exported(team.admin, filter={"from": "2027-01-01", "to": "2027-01-31"})
+    later = await exported(team.admin, filter={"firstDay": "2027-01-01", "lastDay": "2027-01-31"})
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
     assert not await file.answers()
@@ -265,7 +265,7 @@ async def test_a_file_whose_rights_nobody_kept_is_nobodys(
 async def test_a_list_tells_each_export_apart(world: World, team: Team, exported: Any) -> None:
     await world.rows(entry(team.admin, START + dt.timedelta(days=400), 60))
     theirs = await exported(team.admin)
-    own = await exported(team.admin, filter={"from": "2027-01-01"})
+    own = await exported(team.admin, filter={"firstDay": "2027-01-01"})
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberRemove", id=member)
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ReportExport { downloadUrl } } }"

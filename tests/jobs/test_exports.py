@@ -154,7 +154,7 @@ async def test_json_has_groups_and_entries(world: World, context: WorkerContext)
         format="JSON",
         timezone="Europe/Zurich",
         groupBy=["PROJECT", "DAY"],
-        filter={"from": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
+        filter={"firstDay": "2026-03-01", "entries": {"userId": {"eq": gid(ada)}}},
     )
     await make(context, export_id)
     made = orjson.loads((await fetched(world, ada, export_id))[1])

@@ -164,7 +164,7 @@ async def all_agree(
     world: World, context: WorkerContext, ada: Person, model: Model, *, zone: str, group_by: str
 ) -> list[dict[str, str]]:
     """Compare the report, CSV, JSON and PDF with the model. Returns the rows of the CSV."""
-    days = {"from": model.first and str(model.first), "to": model.last and str(model.last)}
+    days = {"firstDay": model.first and str(model.first), "lastDay": model.last and str(model.last)}
     filter_ = {name: day for name, day in days.items() if day}
     given = {"filter": filter_, "timezone": zone, "groupBy": [group_by]}
     wanted = model.sums()
@@ -228,7 +228,7 @@ async def test_reports_and_exports_agree(
                         author,
                         "CSV",
                         timezone=zone,
-                        filter={"from": str(begin), "to": str(end)},
+                        filter={"firstDay": str(begin), "lastDay": str(end)},
                     )
                 )
             ).seconds

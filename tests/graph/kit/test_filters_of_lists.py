@@ -197,7 +197,7 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
 
     # Nobody knows these names, so none of them may be left for a worker to find.
     prefix = f"filtered.{new_key()}"
-    names |= {"adminJobs": prefix}
+    names |= {"jobs": prefix}
     jobs = [
         models.Job(
             id=fresh_id(),
@@ -245,12 +245,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"day": {"isNull": True}}, "ABD"),
         ({"isRunning": True}, "D"),
         ({"isRunning": False}, "ABC"),
-        ({"durationSeconds": {"eq": 5_400}}, "B"),
-        ({"durationSeconds": {"gt": 5_400}}, "C"),
+        ({"duration": {"eq": 5_400}}, "B"),
+        ({"duration": {"gt": 5_400}}, "C"),
         ({"isBillable": True}, "A"),
         ({"isBillable": False}, "BCD"),
-        ({"overlaps": True}, "AB"),
-        ({"overlaps": False}, "CD"),
+        ({"hasOverlap": True}, "AB"),
+        ({"hasOverlap": False}, "CD"),
         ({"tags": {"some": {"eq": "RED"}}}, "A"),
         ({"tags": {"none": {"eq": "red"}}}, "BCD"),
         ({"createdAt": {"gt": NEXT}}, "B"),
@@ -263,12 +263,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"id": {"eq": "$fileA"}}, "A"),
         ({"filename": {"eq": "a file B"}}, "B"),
         ({"contentType": {"startsWith": "image/"}}, "A"),
-        ({"size": {"lt": 10}}, "A"),
+        ({"byteSize": {"lt": 10}}, "A"),
         ({"uploader": {"fullName": {"contains": "hugo"}}}, "B"),
         ({"uploaderId": {"eq": "$owner"}}, "A"),
         ({"createdAt": {"gt": NEXT}}, "B"),
         ({"search": "b FILE"}, "B"),
-        ({"not": {"size": {"lt": 10}}}, "B"),
+        ({"not": {"byteSize": {"lt": 10}}}, "B"),
     ),
     *_cases(
         "NotificationFilter",
@@ -285,19 +285,19 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "JobFilter",
         ({"id": {"eq": "$jobA"}}, "A"),
         ({"name": {"eq": "$jobNameA"}}, "A"),
-        ({"state": {"eq": "DONE"}}, "A"),
-        ({"state": {"notEq": "DONE"}}, "B"),
-        ({"state": {"in": ["FAILED", "RUNNING"]}}, "B"),
-        ({"state": {"notIn": ["FAILED", "RUNNING"]}}, "A"),
+        ({"status": {"eq": "DONE"}}, "A"),
+        ({"status": {"notEq": "DONE"}}, "B"),
+        ({"status": {"in": ["FAILED", "RUNNING"]}}, "B"),
+        ({"status": {"notIn": ["FAILED", "RUNNING"]}}, "A"),
         ({"createdAt": {"gt": NEXT}}, "B"),
     ),
     *_cases(
         "WebhookDeliveryFilter",
         ({"eventId": {"eq": "$eventA"}}, "A"),
-        ({"state": {"eq": "FAILED"}}, "B"),
-        ({"state": {"notEq": "FAILED"}}, "A"),
-        ({"state": {"in": ["DELIVERED", "SKIPPED"]}}, "A"),
-        ({"state": {"notIn": ["DELIVERED", "SKIPPED"]}}, "B"),
+        ({"status": {"eq": "FAILED"}}, "B"),
+        ({"status": {"notEq": "FAILED"}}, "A"),
+        ({"status": {"in": ["DELIVERED", "SKIPPED"]}}, "A"),
+        ({"status": {"notIn": ["DELIVERED", "SKIPPED"]}}, "B"),
         ({"isTest": True}, "A"),
         ({"isTest": False}, "B"),
         ({"createdAt": {"lt": NEXT}}, "A"),
@@ -323,16 +323,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"tracked": {"gte": 3_600}}, "A"),
         ({"tracked": {"eq": 0}}, "B"),
         ({"attachments": {"some": {"search": "file"}}}, "A"),
-        ({"attachments": {"none": {"size": {"lt": 10}}}}, "B"),
+        ({"attachments": {"none": {"byteSize": {"lt": 10}}}}, "B"),
         ({"attachments": {"every": {"uploaderId": {"eq": "$owner"}}}}, "B"),
     ),
 ]
 
 # How many entries a report over each counts, of how many seconds.
 REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
-    ({"from": "2020-01-06", "to": "2020-01-06"}, (1, 7_200)),
-    ({"to": "2020-01-05"}, (2, 3_600 + 5_400)),
-    ({"to": "2020-01-06", "entries": {"taskId": {"eq": "$task"}}}, (2, 3_600 + 7_200)),
+    ({"firstDay": "2020-01-06", "lastDay": "2020-01-06"}, (1, 7_200)),
+    ({"lastDay": "2020-01-05"}, (2, 3_600 + 5_400)),
+    ({"lastDay": "2020-01-06", "entries": {"taskId": {"eq": "$task"}}}, (2, 3_600 + 7_200)),
 ]
 # What else of the same world would be found: events of the making, and other people's jobs.
 WITHIN: dict[str, dict[str, Any]] = {

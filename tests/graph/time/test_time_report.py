@@ -160,7 +160,8 @@ def told(report: Any, projects: dict[str, Any]) -> Sums:
     def walk(node: Any, path: tuple[Any, ...]) -> None:
         found[path] = (node["total"], node["billable"], node["count"])
         for group in node.get("groups", ()):
-            value = group[group["by"].lower()]
+            by = "isBillable" if group["by"] == "BILLABLE" else group["by"].lower()
+            value = group[by]
             if group["by"] == "PROJECT":
                 value = value and projects[value["name"]]
             if group["by"] == "TAG":
@@ -245,7 +246,7 @@ async def test_a_report_says_what_a_plain_model_says(
     async with world.database.session() as session, session.begin():
         await session.execute(delete(models.TimeEntry).where(models.TimeEntry.user_id == ada.id))
         session.add_all(entries)
-    filter_ = {"from": first and first.isoformat(), "to": last and last.isoformat()}
+    filter_ = {"firstDay": first and first.isoformat(), "lastDay": last and last.isoformat()}
     reply = await world.run(
         REPORT,
         ada,
