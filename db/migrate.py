@@ -40,14 +40,6 @@ class MigrationError(Exception):
     """The database cannot be migrated; the message says why."""
 
 
-def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether Alembic should compare an object that it found in the database.
-
-    pgqueuer creates and migrates the tables of its queue itself.
-    """
-    return not (kind == "table" and name is not None and name.startswith("pgqueuer"))
-
-
 async def upgrade(settings: DatabaseSettings) -> list[str]:
     """Apply all pending migrations and return their names, in order. Safe to run concurrently."""
 
@@ -73,7 +65,6 @@ async def differences(settings: DatabaseSettings) -> list[str]:
 
     def run(connection: Connection) -> list[str]:
         options = {
-            "include_name": include_name,
             "compare_type": True,
             "compare_server_default": True,
         }

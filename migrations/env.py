@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 import db.models  # noqa: F401 - fills the metadata
 from db.base import Base, Ordered
-from db.migrate import include_name
 from db.models.event import Xid8
 
 
@@ -31,7 +30,6 @@ def _run() -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        include_name=include_name,
         render_item=_render_item,
         compare_type=True,
         compare_server_default=True,

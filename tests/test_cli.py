@@ -273,7 +273,7 @@ async def test_users_are_created_deactivated_and_promoted(server: EmbeddedPostgr
     again = taskloom("user", "create", "grace", "grace", typed="short\n", **variables)
     assert again.returncode == 1
     assert "already in use" in again.stderr
-    assert "e-mail address" in again.stderr
+    assert "email address" in again.stderr
     assert "at least 8 characters" in again.stderr
 
     assert taskloom("user", "promote", "grace", **variables).returncode == 0

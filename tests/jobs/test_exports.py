@@ -495,9 +495,7 @@ async def test_an_export_whose_job_is_given_up_has_failed(
     full = context.settings.model_copy(
         update={
             # A folder cannot be made below a file; a full disk fails no other way.
-            "storage": context.settings.storage.model_copy(
-                update={"downloadUrl": "file:///dev/null/x"}
-            )
+            "storage": context.settings.storage.model_copy(update={"url": "file:///dev/null/x"})
         }
     )
     broken = replace(context, settings=full)
@@ -578,7 +576,7 @@ async def test_a_csv_for_spreadsheets_begins_with_a_byte_order_mark(
     assert [row["row"] for row in reply.good["timeEntryImport"]["results"]] == [2]
     refused = await world.run(EXPORT, ada, input={"format": "PDF", "includeBom": True})
     assert [(error["code"], error["path"]) for error in refused.user_errors] == [
-        ("BAD_USER_INPUT", ["input", "bom"])
+        ("BAD_USER_INPUT", ["input", "includeBom"])
     ]
 
 
@@ -635,7 +633,7 @@ async def test_the_chart_spans_the_days_that_were_asked_for(
     ada = await world.person()
     await world.rows(entry(ada, START, 3600))
     export_id = await ask(
-        world, ada, format="PDF", filter=dict(zip(("from", "to"), days, strict=True))
+        world, ada, format="PDF", filter=dict(zip(("firstDay", "lastDay"), days, strict=True))
     )
     await make(context, export_id)
     text = words_of((await fetched(world, ada, export_id))[1])

@@ -105,7 +105,7 @@ async def test_a_repeat_of_a_registration_shows_no_secret(api: Api) -> None:
     again = (await api(REGISTER, input=account)).of("userRegister")
     assert (first["replayed"], again["replayed"]) == (False, True)
     assert again["errors"] == []
-    for name in ("accessToken", "refreshToken", "expiresAt"):
+    for name in ("accessToken", "refreshToken", "accessTokenExpiresAt"):
         assert first[name] is not None
         assert again[name] is None
     # Whoever repeats it is not signed in.

@@ -39,7 +39,7 @@ async def test_sign_in_gives_tokens_and_oneself(api: Api, house: House) -> None:
     )
     assert done["user"] == {"username": person.username, "email": person.email}
     assert done["session"]["isCurrent"]
-    assert done["expiresAt"].endswith("Z")
+    assert done["accessTokenExpiresAt"].endswith("Z")
     me = await api("{ viewer { username } }", done["accessToken"])
     assert me.of("viewer") == {"username": person.username}
 
@@ -110,7 +110,9 @@ async def test_repeats_show_no_token(api: Api, house: House) -> None:
         again = (await api(query, input=keyed)).of(field)
         assert first["accessToken"]
         assert again["replayed"]
-        assert [again[name] for name in ("accessToken", "refreshToken", "expiresAt")] == [None] * 3
+        assert [
+            again[name] for name in ("accessToken", "refreshToken", "accessTokenExpiresAt")
+        ] == [None] * 3
 
 
 async def test_one_lists_ones_sessions(api: Api, house: House) -> None:

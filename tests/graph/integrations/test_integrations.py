@@ -76,6 +76,7 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
         ({"slack": {}, "credentials": "http://localhost:6379/"}, ["input", "credentials"]),
         ({"slack": {"events": []}}, ["input", "slack", "events"]),
         ({"slack": {"events": ["SESSION_CREATED"]}}, ["input", "slack", "events", "0"]),
+        ({"slack": {"events": ["TASK_SHARE_CREATED"]}}, ["input", "slack", "events", "0"]),
         ({"github": {"repository": "a/b"}, "credentials": "a\r\nb: c"}, ["input", "credentials"]),
     ],
 )

@@ -218,8 +218,8 @@ async def test_a_test_is_a_delivery_of_its_own(world: World, ada: Person) -> Non
 @pytest.mark.parametrize(
     ("start", "end", "path"),
     [
-        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "from"),
-        ("2001-01-01T00:00:00Z", "2199-01-01T00:00:00Z", "from"),
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "after"),
+        ("2001-01-01T00:00:00Z", "2199-01-01T00:00:00Z", "after"),
     ],
 )
 async def test_a_replay_has_a_beginning_and_an_end(

@@ -100,7 +100,7 @@ async def test_reading_and_unreading(world: World) -> None:
     read_at = done["notifications"][0]["readAt"]
     again = await mark(ben, [gid(made[0])])
     assert again["notifications"][0]["readAt"] == read_at
-    assert (await mark(ben, [gid(made[0])], read=False))["unreadCount"] == 3
+    assert (await mark(ben, [gid(made[0])], isRead=False))["unreadCount"] == 3
     # All or nothing, and nobody else's.
     refused = await mark(ada, [gid(made[1])])
     assert refused["errors"] == [{"code": "NOT_FOUND", "path": ["input", "ids", "0"]}]

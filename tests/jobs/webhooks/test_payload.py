@@ -58,12 +58,12 @@ async def test_a_forged_body_does_not_verify(scene: Scene) -> None:
 
 async def test_the_payload_is_what_the_owner_selects(scene: Scene) -> None:
     await scene.webhook(
-        payload="{ type: kind task { ...T } events { field } } fragment T on Task { title }"
+        payload="{ type: kind task { ...T } changes { field } } fragment T on Task { title }"
     )
     await scene.task("Weed")
     await scene.settle()
     (request,) = scene.receiver.requests
-    assert request.json == {"type": "TASK_CREATED", "task": {"title": "Weed"}, "events": []}
+    assert request.json == {"type": "TASK_CREATED", "task": {"title": "Weed"}, "changes": []}
 
 
 async def test_the_default_payload_says_what_the_event_is_about(scene: Scene) -> None:
