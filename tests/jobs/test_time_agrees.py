@@ -143,7 +143,7 @@ def json_sums(made: Any) -> Sums:
     total = sum(one["durationSeconds"] for one in entries)
     billable = sum(one["durationSeconds"] for one in entries if one["billable"])
     sums = Sums(total, billable, len(entries))
-    assert sums == Sums(made["total"], made["billable"], made["count"])
+    assert sums == Sums(made["seconds"], made["billable"], made["count"])
     return sums
 
 
@@ -173,7 +173,7 @@ async def all_agree(
     assert csv_sums(rows) == wanted
     made = orjson.loads(await exported(world, context, ada, "JSON", **given))
     assert json_sums(made) == wanted
-    assert sum(group["total"] for group in made["groups"]) == wanted.seconds
+    assert sum(group["seconds"] for group in made["groups"]) == wanted.seconds
     assert pdf_sums(await exported(world, context, ada, "PDF", **given)) == wanted
     return rows
 

@@ -27,7 +27,7 @@ REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $z
 }
 fragment G on TimeReportGroup {
   by project { name } task { title } user { username } tag day week month isBillable
-  total isBillable count
+  total billable count
 }"""
 
 # Zones whose clocks change at midnight, twice strike it, shift by half an hour, or skip a day.
