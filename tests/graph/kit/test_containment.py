@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLField, get_named_type, is_leaf_type, is_non_null_type
+from sqlalchemy import text
 
 from files.upload import Upload
 from graph.core.fields import BatchField
 from graph.core.selection import DEFINITION
+from graph.engine import execute
 from graph.engine.planning import SERIALIZED_AFTER
 from graph.kit.page_rows import PageReader
+from graph.request.execution import Executor, GraphQLRequest
 from graph.schema import schema
 from tests.access.test_matrix import sample
 from tests.accounts import Person
@@ -158,3 +161,36 @@ async def test_a_count_that_fails_leaves_the_rows_alone(
                 ["tasks", "totalCount"],
                 ["projects", "nodes", 0, "tasks", "totalCount"],
             ]
+
+
+async def test_mutations_that_ended_are_told_if_a_later_one_is_stopped(
+    world: World, ada: Person
+) -> None:
+    """They are committed, so their answers must not be lost."""
+    task = await world.task(ada, "Mend the gate")
+    executor = Executor(schema, engine=execute, operation_seconds=1)
+    context = world.context(ada)
+    query = """mutation ($id: ID!) {
+        made: taskCreate(input: {title: "Made"}) { task { title } }
+        refused: taskCreate(input: {title: ""}) { task { title } errors { code } }
+        late: commentCreate(input: {taskId: $id, body: "Late"}) { comment { body } }
+        never: taskCreate(input: {title: "Never"}) { task { title } }
+    }"""
+    request = GraphQLRequest(query, {"id": gid(task)})
+    prepared = await executor.prepare(request, request_id=context.request.id)
+    async with world.database.session() as session, session.begin():
+        await session.execute(text("LOCK TABLE comments IN ACCESS EXCLUSIVE MODE"))
+        answer = await executor.execute(prepared, context)
+    reply = Reply.of(answer.body())
+    assert reply.data == {
+        "made": {"task": {"title": "Made"}},
+        "refused": {"task": None, "errors": [{"code": "BAD_USER_INPUT"}]},
+        "late": None,
+        "never": None,
+    }
+    told = [(error["path"], error["extensions"]["code"]) for error in reply.errors]
+    assert told == [(["late"], "TIMEOUT"), (["never"], "TIMEOUT")]
+    tasks = (await world.run("{ tasks { nodes { title } } }", ada)).good["tasks"]["nodes"]
+    titles = {task["title"] for task in tasks}
+    assert "Made" in titles
+    assert "Never" not in titles
