@@ -91,7 +91,7 @@ class _Field(StrawberryField):
 
     _own: tuple[str, ...] = ("may_fail", "requires")
     requires: tuple[str, ...] = ()
-    # Whether the field can fail by itself. It is then nullable, whatever its annotation.
+    # Whether the field can fail by itself; it is nullable then, whatever its annotation.
     may_fail: bool = False
 
     def resolve_type(
