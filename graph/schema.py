@@ -130,8 +130,6 @@ def _roots(suffix: str) -> list[type[Any]]:
 
 @strawberry.type(description="Queries.")
 class Query(*_roots("Query")):  # type: ignore[misc]  # the bases are found, not written
-    """Root fields of queries."""
-
     node: Node | None = root(
         _node,
         "Returns any object by its global ID. Null with `NOT_FOUND` if it does not exist or you "

@@ -39,7 +39,7 @@ from strawberry.directive import directive_field
 from strawberry.schema_directive import Location
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
-from strawberry.types.field import UNRESOLVED, FieldType, StrawberryField
+from strawberry.types.field import UNRESOLVED, StrawberryField
 
 from auth.viewer import Viewer
 from graph.core.context import Context
@@ -94,11 +94,13 @@ class _Field(StrawberryField):
     # Whether the field can fail by itself; it is nullable then, whatever its annotation.
     may_fail: bool = False
 
-    def resolve_type(
-        self, *, type_definition: StrawberryObjectDefinition | None = None
-    ) -> FieldType:
+    def annotated_type(self, type_definition: StrawberryObjectDefinition | None) -> Any:
+        """The type without errors, as written at the field."""
+        return super().resolve_type(type_definition=type_definition)
+
+    def resolve_type(self, *, type_definition: StrawberryObjectDefinition | None = None) -> Any:
         """The type in the schema."""
-        annotated = super().resolve_type(type_definition=type_definition)
+        annotated = self.annotated_type(type_definition)
         if self.may_fail and not _is_nullable(annotated):
             return StrawberryOptional(annotated)
         return annotated
@@ -106,7 +108,7 @@ class _Field(StrawberryField):
     @property
     def directives(self) -> list[object]:
         """`@semanticNonNull`, if the field is null only with an error."""
-        annotated = super().resolve_type()
+        annotated = self.annotated_type(None)
         return _SEMANTIC_NON_NULL if self.may_fail and not _is_nullable(annotated) else []
 
     @directives.setter
@@ -133,6 +135,11 @@ class ColumnField(_Field):
     convert: Callable[[Any], Any] | None = None
     # Whether `convert` takes the row instead of the value.
     whole_row: bool = False
+
+    def read(self, label: str) -> None:
+        """Take the value from this column."""
+        self.label = label
+        self.requires = (label,)
 
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         """The value for one object (standard executor)."""
@@ -165,7 +172,7 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` returns one value or exception for each parent, in order.
     """
 
-    _own = ("declared", "function", "may_fail", "requires", "public", "relation")
+    _own: tuple[str, ...] = ("declared", "function", "may_fail", "requires", "public", "relation")
 
     function: BatchFunction
     # Whether a root field creates or repairs credentials, so that it needs no valid ones.
@@ -260,20 +267,22 @@ def selection_index_of(context: Context, raw: GraphQLResolveInfo[Context]) -> Se
 
 
 def column(
-    label: Any,
-    description: str,
+    of: Any,
+    description: str | None = None,
     *,
     convert: Callable[[Any], Any] | None = None,
     name: str | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A column of the model (`models.Task.title`) or of an `expression` (by its label)."""
+    """A column of the model (`column(models.Task.created_at, "…")`) or of an `expression`, by its
+    label. In a type of a model, `column("…")` is the column with the field's own name.
+    """
     field = ColumnField(
-        description=description, graphql_name=name, deprecation_reason=deprecation_reason
+        description=description or of, graphql_name=name, deprecation_reason=deprecation_reason
     )
-    field.label = label if isinstance(label, str) else label.key
     field.convert = convert
-    field.requires = (field.label,)
+    if description is not None:
+        field.read(of if isinstance(of, str) else of.key)
     return field
 
 
@@ -308,12 +317,13 @@ def batch(
     arguments: Arguments | None = None,
     may_fail: bool | None = None,
     deprecation_reason: str | None = None,
+    kind: type[BatchField] = BatchField,
 ) -> Any:
     """A field resolved by a batch function; its arguments are those after the first two.
 
     `may_fail`: see `_Field`; without it, a field may fail if its `arguments` are declared.
     """
-    field = BatchField(description=description, deprecation_reason=deprecation_reason)
+    field = kind(description=description, deprecation_reason=deprecation_reason)
     field.may_fail = arguments is not None if may_fail is None else may_fail
     field.function = function
     field.relation = relation

@@ -43,8 +43,6 @@ def node_id(model: type[Base]) -> Any:
 
 @strawberry.interface(description="An object with a global ID.")
 class Node:
-    """The Relay interface."""
-
     id: strawberry.ID = strawberry.field(description="The object's global ID. Opaque.")
 
 
@@ -66,6 +64,9 @@ def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T
 
     def declare(cls: type[T]) -> type[T]:
         is_type_by_class(cls, lambda kind: getattr(kind, "model", None) is model)
+        for name, field in vars(cls).items():
+            if isinstance(field, ColumnField) and not (field.label or field.whole_row):
+                field.read(getattr(model, name).key)
         TYPE_NAMES[model] = cls.__name__
         declared: type[T] = strawberry.type(cls, description=description)
         NODE_TYPES.append(declared)
@@ -120,16 +121,3 @@ def described_enum(
     texts = {member.name: text for member, text in values.items()}
     for value in definition.values:
         value.description = texts[value.name]
-
-
-__all__ = [
-    "EXPRESSIONS",
-    "NODE_TYPES",
-    "TYPE_NAMES",
-    "ColumnField",
-    "Node",
-    "expression",
-    "node_id",
-    "node_type",
-    "permission_field",
-]

@@ -50,7 +50,7 @@ from graph.engine.inputs import Inputs
 from graph.engine.plan import FieldPlan, ObjectPlan, Plan, Shape
 from graph.engine.serialization import object_text
 from graph.engine.sources import source_of
-from graph.engine.variables import Coercers, Variables
+from graph.engine.variables import Variables
 
 # Measured with tracemalloc over the deep query of the bench: what a plan takes for each of its
 # fields, and what the nodes that it keeps alive take for each character of the document.
@@ -85,7 +85,6 @@ class PlannedOperation:
         schema: GraphQLSchema,
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDetails],
-        coercers: Coercers,
         selection_index: SelectionIndex | None = None,
     ) -> None:
         self.node = operation
@@ -101,7 +100,7 @@ class PlannedOperation:
         # A reason in place of a plan: Unplannable, and known to be.
         self.plans: OrderedDict[tuple[Any, ...], Plan | str] = OrderedDict()
         self.refused: str | None = None
-        self.variables = Variables(coercers, operation.variable_definitions or ())
+        self.variables = Variables(schema, operation.variable_definitions or ())
         try:
             self.deciding = tuple(sorted(set(self._deciding())))
         except Unplannable as error:
@@ -147,7 +146,6 @@ class Planner:
         self.schema = schema
         self.strawberry = schema.extensions[DEFINITION]
         self.inputs = Inputs(self.strawberry)
-        self.coercers = Coercers(schema)
         self.leaves: dict[str, LeafColumn] = {}
         self.max_bytes = max_bytes
         # After how many runs a plan is serialized; see graph.engine.serialization.
@@ -165,9 +163,7 @@ class Planner:
         """What is known of an operation, from its first execution on."""
         known = self._operations.get(id(operation))
         if known is None:
-            known = PlannedOperation(
-                self.schema, operation, fragments(), self.coercers, selection_index
-            )
+            known = PlannedOperation(self.schema, operation, fragments(), selection_index)
             self._operations[id(operation)] = known
             self.bytes += known.size
             self._make_room(known)

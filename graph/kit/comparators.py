@@ -109,8 +109,6 @@ _NULL = "True: has no value. False: has a value."
 
 @strawberry.input(description="Compares text.")
 class StringFilter:
-    """Comparators of text."""
-
     eq: str | None = optional("Equals this text exactly.")
     not_eq: str | None = optional(_NOT_EQ)
     in_: list[str] | None = optional("Equals one of these texts exactly.", name="in")
@@ -122,8 +120,6 @@ class StringFilter:
 
 @strawberry.input(description="Compares IDs.")
 class IDFilter:
-    """Comparators of global ids."""
-
     eq: strawberry.ID | None = optional(_EQ)
     not_eq: strawberry.ID | None = optional(_NOT_EQ)
     in_: list[strawberry.ID] | None = optional(_IN, name="in")
@@ -133,8 +129,6 @@ class IDFilter:
 
 @strawberry.input(description="Compares integers.")
 class IntFilter:
-    """Comparators of integers."""
-
     eq: int | None = optional(_EQ)
     not_eq: int | None = optional(_NOT_EQ)
     in_: list[int] | None = optional(_IN, name="in")
@@ -148,8 +142,6 @@ class IntFilter:
 
 @strawberry.input(description="Compares times.")
 class DateTimeFilter:
-    """Comparators of times."""
-
     eq: dt.datetime | None = optional("At exactly this time.")
     lt: dt.datetime | None = optional("Before this time.")
     lte: dt.datetime | None = optional("At or before this time.")
@@ -160,8 +152,6 @@ class DateTimeFilter:
 
 @strawberry.input(description="Compares dates.")
 class DateFilter:
-    """Comparators of calendar dates."""
-
     eq: dt.date | None = optional("On this day.")
     in_: list[dt.date] | None = optional("On one of these days.", name="in")
     lt: dt.date | None = optional("Before this day.")
@@ -173,8 +163,6 @@ class DateFilter:
 
 @strawberry.input(description="Compares task statuses. Their order is TODO to CANCELLED.")
 class TaskStatusFilter:
-    """Comparators of `TaskStatus`."""
-
     eq: TaskStatus | None = optional(_EQ)
     not_eq: TaskStatus | None = optional(_NOT_EQ)
     in_: list[TaskStatus] | None = optional(_IN, name="in")
@@ -183,8 +171,6 @@ class TaskStatusFilter:
 
 @strawberry.input(description="Compares task priorities. Their order is NONE to URGENT.")
 class TaskPriorityFilter:
-    """Comparators of `TaskPriority`."""
-
     eq: TaskPriority | None = optional(_EQ)
     not_eq: TaskPriority | None = optional(_NOT_EQ)
     in_: list[TaskPriority] | None = optional(_IN, name="in")
@@ -197,8 +183,6 @@ class TaskPriorityFilter:
 
 @strawberry.input(description="Compares roles. Their order is VIEWER to OWNER.")
 class ProjectRoleFilter:
-    """Comparators of `Role`."""
-
     eq: Role | None = optional(_EQ)
     not_eq: Role | None = optional(_NOT_EQ)
     in_: list[Role] | None = optional(_IN, name="in")
@@ -209,8 +193,6 @@ class ProjectRoleFilter:
 
 @strawberry.input(description="Compares permissions.")
 class TaskSharePermissionFilter:
-    """Comparators of `Permission`."""
-
     eq: Permission | None = optional(_EQ)
     not_eq: Permission | None = optional(_NOT_EQ)
     in_: list[Permission] | None = optional(_IN, name="in")

@@ -278,7 +278,7 @@ class Search(Criterion):
             raise BadInput("The search text must contain at least one word.", path=path)
         if len(words) > 10:
             raise BadInput(
-                "The search text must have at most 10 words; it has {len(words)}.", path=path
+                f"The search text must have at most 10 words; it has {len(words)}.", path=path
             )
         for word in words:
             values.count(path)

@@ -29,6 +29,7 @@ from sqlalchemy import Table, literal_column
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DBAPIError
 from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.maybe import Some
 
 from auth.viewer import NOBODY, ViewerShape, placeholder_viewer
@@ -41,7 +42,8 @@ from errors import ErrorCode, Failure, collecting, demand_no_problems, each
 from files.upload import Upload
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
-from graph.core.fields import BatchInfo, argument, batch, derived
+from graph.core.fields import BatchField, BatchInfo, argument, batch, derived
+from graph.core.inputs import UpdateInput
 from graph.core.node import TYPE_NAMES, is_type_by_class
 from graph.engine.sql_json import KEY_ONLY, Columns, serialized_columns
 from graph.engine.state import EngineState
@@ -124,8 +126,6 @@ class PayloadValue:
 
 @strawberry.interface(description="The result of a mutation.")
 class MutationPayload:
-    """Fields that all payloads have."""
-
     errors: list[UserError] = derived(
         (),
         lambda value: value.errors,
@@ -147,6 +147,48 @@ def payload(description: str) -> Callable[[type[Any]], type[Any]]:
         return strawberry.type(cls, description=description)
 
     return declare
+
+
+def shared_payload(on_conflict: str = "") -> Callable[[type[Any]], type[Any]]:
+    """Declare the fields of several mutations' payloads.
+
+    A root field with this type has a payload of its own: `task_create` a `TaskCreatePayload`.
+    `on_conflict` completes "On `CONFLICT`, …" in the descriptions of those that may conflict.
+    """
+
+    def declare(cls: type[Any]) -> type[Any]:
+        declared = strawberry.type(cls)
+        _SHARED[declared] = on_conflict
+        return declared
+
+    return declare
+
+
+_SHARED: dict[Any, str] = {}
+
+
+@cache
+def _own_payload(shared: type[Any], name: str, *, conflicts: bool) -> type[Any]:
+    text = f"Payload of `{name}`."
+    if conflicts and _SHARED[shared]:
+        text = f"{text} On `CONFLICT`, {_SHARED[shared]}"
+    own = type(f"{name[0].upper()}{name[1:]}Payload", (shared,), {"__module__": shared.__module__})
+    return payload(text)(own)
+
+
+class MutationField(BatchField):
+    """A root field of `Mutation`; its type may be a `shared_payload`."""
+
+    _own = (*BatchField._own, "conflicts")  # noqa: SLF001 - of the base class
+    # Whether its input has `ifVersion`.
+    conflicts: bool = False
+
+    def annotated_type(self, type_definition: StrawberryObjectDefinition | None) -> Any:
+        """The type that is written at the field, or its own payload."""
+        found: Any = super().annotated_type(type_definition)
+        if isinstance(found, type) and found in _SHARED:
+            return _own_payload(found, camel(self.python_name), conflicts=self.conflicts)
+        return found
 
 
 def ref(model: type[Base], description: str, name: str | None = None) -> Any:
@@ -243,8 +285,15 @@ def mutation(
         text = f"Input for `{camel(name)}`."
         return [argument("input", input_type, text, default=inspect.Parameter.empty)]
 
-    made = batch(run, description, arguments=arguments, deprecation_reason=deprecation_reason)
+    made = batch(
+        run,
+        description,
+        arguments=arguments,
+        deprecation_reason=deprecation_reason,
+        kind=MutationField,
+    )
     made.public = public
+    made.conflicts = issubclass(input_type, UpdateInput)
     return made
 
 

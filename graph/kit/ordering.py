@@ -84,8 +84,6 @@ described_enum(
     description="The direction of an ordering by one value, and the position of items without one."
 )
 class OrderBy:
-    """Direction and position of nulls."""
-
     direction: SortOrder = strawberry.field(
         default=SortOrder.ASC, description="Ascending or descending."
     )

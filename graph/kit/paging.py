@@ -39,8 +39,6 @@ MAX_PAGE = 100
 
 @strawberry.type(description="The position of a page in its list.")
 class PageInfo:
-    """The Relay type."""
-
     has_next_page: bool = derived(
         (), attrgetter("has_next"), "Whether there are items after this page."
     )

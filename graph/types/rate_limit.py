@@ -40,8 +40,6 @@ async def _rate_limit(info: BatchInfo) -> RateLimit | None:
 
 @strawberry.type
 class RateLimitQuery:
-    """Root fields."""
-
     rate_limit: RateLimit | None = root(
         _rate_limit,
         "The cost of this operation and the remaining budget. No sign-in required. Null if "

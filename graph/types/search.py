@@ -99,8 +99,6 @@ SearchSubject = Annotated[
 
 @strawberry.type(description="An excerpt of a text that matches.")
 class SearchFragment:
-    """Shows why an object was found."""
-
     field: str = attribute("The field that the text is from, such as `title`.")
     html: str = attribute(
         "Up to about 160 characters around the first match, escaped as HTML, with matching words "
@@ -163,8 +161,6 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
 
 @strawberry.type(description="An object found by `search`.")
 class SearchResult:
-    """See the module."""
-
     kind: SearchKind = column("kind", "The kind of object.", convert=SearchKind)
     rank: float = column(
         "rank", "How well the object matches; higher is better. Comparable within one search."
@@ -183,8 +179,6 @@ class SearchResult:
     node="The search result.",
 )
 class SearchConnection:
-    """Relay connection."""
-
     node: SearchResult
 
 
@@ -286,8 +280,6 @@ async def _search(
 
 @strawberry.type
 class SearchQuery:
-    """Root fields."""
-
     search: SearchConnection = batch(
         _search,
         "Searches the text of everything that you can see, best match first. All words must "

@@ -52,8 +52,6 @@ async def _server_info(info: BatchInfo) -> ServerInfo:
 
 @strawberry.type
 class ServerQuery:
-    """Root fields."""
-
     server_info: ServerInfo = root(
         _server_info, "Information about the server. No sign-in required."
     )

@@ -9,6 +9,7 @@ from graphql import (
     GraphQLSchema,
     Undefined,
     build_schema,
+    get_named_type,
     is_enum_type,
     is_input_object_type,
     is_interface_type,
@@ -205,3 +206,14 @@ def test_lists_are_connections() -> None:
             assert paging <= set(field.args), name
             connection = field.type
             assert {"edges", "nodes", "pageInfo", "totalCount"} <= set(connection.fields), name
+
+
+def test_every_mutation_has_a_payload_of_its_own() -> None:
+    assert SCHEMA.mutation_type
+    fields = SCHEMA.mutation_type.fields
+    named: dict[str, Any] = {name: get_named_type(fields[name].type) for name in fields}
+    assert {name: type_.name for name, type_ in named.items()} == {
+        name: f"{name[0].upper()}{name[1:]}Payload" for name in fields
+    }
+    for name, type_ in named.items():
+        assert str(type_.description).startswith(f"Payload of `{name}`"), name

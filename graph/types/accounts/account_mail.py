@@ -15,13 +15,22 @@ from graph.core.context import Context
 from graph.core.fields import derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.kit import rates
-from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref, value
+from graph.kit.mutation import (
+    MutationPayload,
+    Outcome,
+    Refs,
+    mutation,
+    payload,
+    ref,
+    shared_payload,
+    value,
+)
 
 if TYPE_CHECKING:
     from graph.types.accounts.user import User
 
 
-@strawberry.type
+@shared_payload()
 class _SentPayload(MutationPayload):
     """Fields of all payloads that announce a mail."""
 
@@ -50,20 +59,8 @@ class PasswordResetPayload(MutationPayload):
     )
 
 
-@payload("Payload of `emailVerificationRequest`.")
-class EmailVerificationRequestPayload(_SentPayload):
-    """See `domain.accounts.account_mail.request_verification`."""
-
-
-@payload("Payload of `emailChangeRequest`.")
-class EmailChangeRequestPayload(_SentPayload):
-    """See `domain.accounts.account_mail.request_change`."""
-
-
 @payload("Payload of `emailVerify`.")
 class EmailVerifyPayload(MutationPayload):
-    """The verified address and its user."""
-
     email: str | None = value("email", "The address that is now verified.")
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
         models.User, "You; null if a link was used while signed out.", "user"
@@ -72,15 +69,11 @@ class EmailVerifyPayload(MutationPayload):
 
 @strawberry.input(description="Input for `passwordResetRequest`.")
 class PasswordResetRequestInput(MutationInput):
-    """Input for `passwordResetRequest`."""
-
     email: str = required("The email address of the account.")
 
 
 @strawberry.input(description="Input for `passwordReset`.")
 class PasswordResetInput(MutationInput):
-    """Input for `passwordReset`."""
-
     token: str = required("The `token` parameter of the link. It works once, within one hour.")
     new_password: str = required("The new password, 8 to 100 characters in any script.")
 
@@ -92,16 +85,12 @@ class EmailVerificationRequestInput(MutationInput):
 
 @strawberry.input(description="Input for `emailChangeRequest`.")
 class EmailChangeRequestInput(MutationInput):
-    """Input for `emailChangeRequest`."""
-
     email: str = required("The new address, up to 100 characters.")
     password: str = required("Your current password.")
 
 
 @strawberry.input(description="Input for `emailVerify`. Provide exactly one of `code` and `token`.")
 class EmailVerifyInput(MutationInput):
-    """Input for `emailVerify`."""
-
     code: str | None = optional(
         "The six digits from the mail. Requires a signed-in session; valid for 15 minutes and 5 "
         "attempts."
@@ -154,8 +143,6 @@ def _sent(sent: Sent) -> Refs:
 
 @strawberry.type
 class AccountMailMutation:
-    """Root fields."""
-
     password_reset_request: PasswordResetRequestPayload = mutation(
         _request_reset,
         PasswordResetRequestInput,
@@ -172,14 +159,14 @@ class AccountMailMutation:
         in_context=True,
         limit=rates.guess,
     )
-    email_verification_request: EmailVerificationRequestPayload = mutation(
+    email_verification_request: _SentPayload = mutation(
         _request_verification,
         EmailVerificationRequestInput,
         "Sends a code and a link to your email address to verify that it is yours. Only the "
         "latest ones are valid.",
         limit=rates.own_mail,
     )
-    email_change_request: EmailChangeRequestPayload = mutation(
+    email_change_request: _SentPayload = mutation(
         _request_change,
         EmailChangeRequestInput,
         "Sends a code and a link to a new email address. The address changes when you confirm "

@@ -36,30 +36,21 @@ SCOPES = (
     "the missing scope.",
 )
 class ApiKey(Node):
-    """See `db.models.ApiKey`."""
-
     id: strawberry.ID = node_id(models.ApiKey)
-    name: str = column(models.ApiKey.name, "The name of the key.")
-    prefix: str = column(
-        models.ApiKey.prefix, "The first characters of the key. The rest is never shown again."
-    )
-    scopes: list[str] = column(models.ApiKey.scopes, SCOPES)
+    name: str = column("The name of the key.")
+    prefix: str = column("The first characters of the key. The rest is never shown again.")
+    scopes: list[str] = column(SCOPES)
     project_ids: list[strawberry.ID] | None = column(
-        models.ApiKey.project_ids,
         "The projects the key is restricted to: it can read and change only what belongs to "
         "them. Null if it is not restricted.",
         convert=lambda keys: [ids.encode(models.Project, key) for key in keys],
     )
-    created_at: dt.datetime = column(models.ApiKey.created_at, "When the key was created.")
-    updated_at: dt.datetime = column(models.ApiKey.updated_at, "When the key last changed.")
-    version: int = column(models.ApiKey.version, "Increases with each change.")
-    expires_at: dt.datetime | None = column(
-        models.ApiKey.expires_at, "When the key expires; null if it does not."
-    )
-    last_used_at: dt.datetime | None = column(
-        models.ApiKey.last_used_at, "When the key was last used, to the minute."
-    )
-    revoked_at: dt.datetime | None = column(models.ApiKey.revoked_at, "When the key was revoked.")
+    created_at: dt.datetime = column("When the key was created.")
+    updated_at: dt.datetime = column("When the key last changed.")
+    version: int = column("Increases with each change.")
+    expires_at: dt.datetime | None = column("When the key expires; null if it does not.")
+    last_used_at: dt.datetime | None = column("When the key was last used, to the minute.")
+    revoked_at: dt.datetime | None = column("When the key was revoked.")
 
 
 BY_KEY = (
@@ -80,23 +71,17 @@ async def sender_of(work: Work, row: models.Webhook | models.Integration) -> Vie
 
 @paging.connection_type("A page of API keys.", edge="An API key in a list, with its cursor.")
 class ApiKeyConnection:
-    """Relay connection."""
-
     node: ApiKey
 
 
 @ordering.order_input("Sort key for API keys. Provide exactly one field.")
 class ApiKeyOrder:
-    """Orderings of API keys."""
-
     created_at: OrderBy | None = ordering.by(models.ApiKey.created_at, "Sorts by creation time.")
     last_used_at: OrderBy | None = ordering.by(models.ApiKey.last_used_at, "Sorts by last use.")
 
 
 @strawberry.input(description="Input for `apiKeyCreate`.")
 class ApiKeyCreateInput(MutationInput):
-    """Input for `apiKeyCreate`."""
-
     name: str = required("The name, up to 100 characters.")
     scopes: list[str] = required(SCOPES)
     project_ids: list[strawberry.ID] | None = optional(
@@ -107,15 +92,11 @@ class ApiKeyCreateInput(MutationInput):
 
 @strawberry.input(description="Input for `apiKeyRevoke`.")
 class ApiKeyRevokeInput(MutationInput):
-    """Input for `apiKeyRevoke`."""
-
     id: strawberry.ID = required("The API key to revoke.")
 
 
 @payload("Payload of `apiKeyCreate`.")
 class ApiKeyCreatePayload(MutationPayload):
-    """A new key."""
-
     secret: str | None = value(
         "key",
         "The complete key. It is shown only once and is not stored. Null if `replayed` is true.",
@@ -125,8 +106,6 @@ class ApiKeyCreatePayload(MutationPayload):
 
 @payload("Payload of `apiKeyRevoke`.")
 class ApiKeyRevokePayload(MutationPayload):
-    """A revoked key."""
-
     api_key: ApiKey | None = ref(models.ApiKey, "The revoked API key.")
 
 
@@ -146,8 +125,6 @@ async def _revoke(context: Context, work: Work, data: ApiKeyRevokeInput) -> Refs
 
 @strawberry.type
 class ApiKeyMutation:
-    """Root fields."""
-
     api_key_create: ApiKeyCreatePayload = mutation(
         _create,
         ApiKeyCreateInput,

@@ -13,14 +13,12 @@ from files.upload import Upload
 from graph.core.context import Context
 from graph.core.inputs import MutationInput, required
 from graph.kit import rates
-from graph.kit.mutation import Refs, mutation, payload
+from graph.kit.mutation import Refs, mutation
 from graph.types.accounts.user import UserPayload
 
 
 @strawberry.input(description="Input for `avatarUpload`.")
 class AvatarUploadInput(MutationInput):
-    """Input for `avatarUpload`."""
-
     file: Upload = required(
         "A PNG, JPEG or WebP image of up to 10 MB and 40 million pixels. It is cropped to the "
         "square in its middle and encoded again without metadata."
@@ -30,16 +28,6 @@ class AvatarUploadInput(MutationInput):
 @strawberry.input(description="Input for `avatarDelete`; no field is required.")
 class AvatarDeleteInput(MutationInput):
     """Input for `avatarDelete`."""
-
-
-@payload("Payload of `avatarUpload`.")
-class AvatarUploadPayload(UserPayload):
-    """`avatarUpload`."""
-
-
-@payload("Payload of `avatarDelete`.")
-class AvatarDeletePayload(UserPayload):
-    """`avatarDelete`."""
 
 
 def _staged(context: Context, data: AvatarUploadInput) -> AbstractAsyncContextManager[UUID]:
@@ -56,9 +44,7 @@ async def _delete(context: Context, work: Work, _: AvatarDeleteInput) -> Refs:
 
 @strawberry.type
 class AvatarMutation:
-    """Root fields."""
-
-    avatar_upload: AvatarUploadPayload = mutation(
+    avatar_upload: UserPayload = mutation(
         _upload,
         AvatarUploadInput,
         "Sets your avatar with a multipart request. Anyone can see it, signed in or not.",
@@ -66,7 +52,7 @@ class AvatarMutation:
         around=_staged,
         limit=rates.upload,
     )
-    avatar_delete: AvatarDeletePayload = mutation(
+    avatar_delete: UserPayload = mutation(
         _delete,
         AvatarDeleteInput,
         "Deletes your avatar. Does nothing if you have none.",

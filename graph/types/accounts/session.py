@@ -21,7 +21,7 @@ from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, rates
 from graph.kit.comparators import DateTimeFilter
 from graph.kit.loading import to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import OrderBy
 from graph.kit.paging import connection_type
 
@@ -42,12 +42,10 @@ async def _is_current(parents: Sequence[Any], info: BatchInfo) -> list[bool]:
     "A login on one device. Revoking the session invalidates every token issued for it.",
 )
 class Session(Node):
-    """See `db.models.Session`."""
-
     id: strawberry.ID = node_id(models.Session)
-    device_name: str | None = column(models.Session.device_name, "The device name given at login.")
-    ip: str | None = column(models.Session.ip, "The IP address at login.")
-    user_agent: str | None = column(models.Session.user_agent, "The `User-Agent` header at login.")
+    device_name: str | None = column("The device name given at login.")
+    ip: str | None = column("The IP address at login.")
+    user_agent: str | None = column("The `User-Agent` header at login.")
     is_current: bool = batch(
         _is_current, "Whether this request belongs to the session.", requires=("id",)
     )
@@ -57,23 +55,13 @@ class Session(Node):
         _is_active,
         "Whether the session is neither revoked nor expired.",
     )
-    last_used_at: dt.datetime = column(
-        models.Session.last_used_at, "When the session was created or last refreshed."
-    )
-    expires_at: dt.datetime = column(
-        models.Session.expires_at, "When the session expires unless it is refreshed."
-    )
-    revoked_at: dt.datetime | None = column(
-        models.Session.revoked_at, "When the session was revoked."
-    )
-    revoked_reason: str | None = column(
-        models.Session.revoked_reason, "Why the session was revoked, for display."
-    )
-    created_at: dt.datetime = column(models.Session.created_at, "When the user signed in.")
-    updated_at: dt.datetime = column(models.Session.updated_at, "When the session last changed.")
-    version: int = column(
-        models.Session.version, "Increases with each change; pass it as `ifVersion`."
-    )
+    last_used_at: dt.datetime = column("When the session was created or last refreshed.")
+    expires_at: dt.datetime = column("When the session expires unless it is refreshed.")
+    revoked_at: dt.datetime | None = column("When the session was revoked.")
+    revoked_reason: str | None = column("Why the session was revoked, for display.")
+    created_at: dt.datetime = column("When the user signed in.")
+    updated_at: dt.datetime = column("When the session last changed.")
+    version: int = column("Increases with each change; pass it as `ifVersion`.")
     user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = to_one(
         models.Session.user, "The user who is signed in."
     )
@@ -81,15 +69,11 @@ class Session(Node):
 
 @connection_type("A page of sessions.", edge="A session in a list, with its cursor.")
 class SessionConnection:
-    """Relay connection."""
-
     node: Session
 
 
 @filtering.filter_input("Filter for sessions.")
 class SessionFilter:
-    """Filter for sessions."""
-
     is_active: bool | None = filtering.by_condition(
         _is_active, "Whether the session is neither revoked nor expired."
     )
@@ -103,8 +87,6 @@ class SessionFilter:
 
 @ordering.order_input("Sort key for sessions. Provide exactly one field.")
 class SessionOrder:
-    """Orderings of sessions."""
-
     created_at: OrderBy | None = ordering.by(models.Session.created_at, "Sorts by login time.")
     last_used_at: OrderBy | None = ordering.by(
         models.Session.last_used_at, "Sorts by the time of the last refresh."
@@ -117,7 +99,7 @@ class SessionOrder:
 SECRETS = ("access_token", "refresh_token", "expires_at")
 
 
-@strawberry.type
+@shared_payload()
 class GrantPayload(MutationPayload):
     """Fields of all payloads that sign a user in."""
 
@@ -141,41 +123,23 @@ class GrantPayload(MutationPayload):
     )
 
 
-@payload("Payload of `sessionCreate`.")
-class SessionCreatePayload(GrantPayload):
-    """See `GrantPayload`."""
-
-
-@payload("Payload of `sessionRefresh`.")
-class SessionRefreshPayload(GrantPayload):
-    """See `GrantPayload`."""
-
-
 @payload("Payload of `sessionUpdate`.")
 class SessionUpdatePayload(MutationPayload):
-    """The renamed session."""
-
     session: Session | None = ref(models.Session, "The renamed session.")
 
 
 @payload("Payload of `sessionRevoke`.")
 class SessionRevokePayload(MutationPayload):
-    """The revoked session."""
-
     session: Session | None = ref(models.Session, "The revoked session.")
 
 
 @payload("Payload of `sessionRevokeOthers`.")
 class SessionRevokeOthersPayload(MutationPayload):
-    """The number of revoked sessions."""
-
     revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
 
 
 @payload("Payload of `streamTokenCreate`.")
 class StreamTokenCreatePayload(MutationPayload):
-    """A stream token."""
-
     token: str | None = value(
         "token",
         "Send it as the query parameter `token` in the URL of the stream. Null if `replayed` is "
@@ -193,8 +157,6 @@ class StreamTokenCreatePayload(MutationPayload):
 
 @strawberry.input(description="Input for `sessionCreate`.")
 class SessionCreateInput(MutationInput):
-    """Input for `sessionCreate`."""
-
     login: str = required("Your username or email address; case is ignored.")
     password: str = required("Your password.")
     device_name: str | None = optional(
@@ -204,15 +166,11 @@ class SessionCreateInput(MutationInput):
 
 @strawberry.input(description="Input for `sessionRefresh`.")
 class SessionRefreshInput(MutationInput):
-    """Input for `sessionRefresh`."""
-
     refresh_token: str = required("The latest refresh token of the session.")
 
 
 @strawberry.input(description="Input for `sessionUpdate`.")
 class SessionUpdateInput(UpdateInput):
-    """Input for `sessionUpdate`."""
-
     id: strawberry.ID = required("The session to rename; one of your own.")
     device_name: str | None = optional(
         "New device name, up to 100 characters. Omit it to clear the name."
@@ -221,8 +179,6 @@ class SessionUpdateInput(UpdateInput):
 
 @strawberry.input(description="Input for `sessionRevoke`.")
 class SessionRevokeInput(MutationInput):
-    """Input for `sessionRevoke`."""
-
     id: strawberry.ID | None = optional(
         "The session to revoke; one of your own. Defaults to the session of this request."
     )
@@ -307,9 +263,7 @@ async def _stream_token(context: Context, work: Work, _data: StreamTokenCreateIn
 
 @strawberry.type
 class SessionMutation:
-    """Root fields."""
-
-    session_create: SessionCreatePayload = mutation(
+    session_create: GrantPayload = mutation(
         _create,
         SessionCreateInput,
         "Signs in with a username or an email address and a password. Later mutations in the "
@@ -319,7 +273,7 @@ class SessionMutation:
         secrets=SECRETS,
         limit=rates.login,
     )
-    session_refresh: SessionRefreshPayload = mutation(
+    session_refresh: GrantPayload = mutation(
         _refresh,
         SessionRefreshInput,
         "Exchanges a refresh token for a new refresh token and a new access token. For 10 "

@@ -41,7 +41,16 @@ from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
 from graph.kit.loading import Labels, columns_of, load_object
-from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref, value
+from graph.kit.mutation import (
+    MutationPayload,
+    Outcome,
+    Refs,
+    mutation,
+    payload,
+    ref,
+    shared_payload,
+    value,
+)
 from graph.kit.ordering import Key, OrderBy
 from graph.kit.paging import Page, connection_type, paging_arguments, read_pages, to_many
 from graph.types.accounts.api_key import ApiKeyConnection, ApiKeyOrder
@@ -98,11 +107,9 @@ _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inpu
     "A person with an account. `Project.members` lists the users of a project.",
 )
 class User(Node):
-    """See the module."""
-
     id: strawberry.ID = node_id(models.User)
-    username: str = column(models.User.username, "The unique username, in the case the user chose.")
-    full_name: str | None = column(models.User.full_name, "The full name.")
+    username: str = column("The unique username, in the case the user chose.")
+    full_name: str | None = column("The full name.")
     avatar_url: str | None = batch(
         avatar_urls,
         "URL of the avatar as a WebP image of 256 x 256 pixels. Anyone can load and cache it; a "
@@ -127,11 +134,9 @@ class User(Node):
     email_verified_at: dt.datetime | None = _private(
         models.User.email_verified_at, "When the email address was verified."
     )
-    created_at: dt.datetime = column(models.User.created_at, "When the account was created.")
-    updated_at: dt.datetime = column(models.User.updated_at, "When the profile last changed.")
-    version: int = column(
-        models.User.version, "Increases with each change; pass it as `ifVersion`."
-    )
+    created_at: dt.datetime = column("When the account was created.")
+    updated_at: dt.datetime = column("When the profile last changed.")
+    version: int = column("Increases with each change; pass it as `ifVersion`.")
     sessions: SessionConnection = to_many(
         models.User.sessions,
         "The user's sessions, newest first. Empty unless this is you.",
@@ -157,8 +162,6 @@ class User(Node):
 
 @connection_type("A page of users.", edge="A user in a list, with its cursor.")
 class UserConnection:
-    """Relay connection."""
-
     node: User
 
 
@@ -269,8 +272,6 @@ async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: An
 
 @strawberry.type
 class UserQuery:
-    """Root fields."""
-
     viewer: User | None = root(_viewer, "You. Null, without an error, if you are not signed in.")
     user: User | None = root(_user, "Finds a user by ID or by username.")
     users: UserConnection = batch(
@@ -294,8 +295,6 @@ class UserQuery:
 
 @strawberry.input(description="Input for `userRegister`.")
 class UserRegisterInput(MutationInput):
-    """Input for `userRegister`."""
-
     username: str = required(
         "The username: 3 to 50 letters (a to z), digits and `_ . -`. Unique regardless of case."
     )
@@ -312,8 +311,6 @@ class UserRegisterInput(MutationInput):
     description="Input for `accountUpdate`. Omitted fields stay unchanged; null clears a field."
 )
 class AccountUpdateInput(UpdateInput):
-    """Input for `accountUpdate`."""
-
     username: strawberry.Maybe[str | None] = change(
         "The new username. Links with the old one stop working."
     )
@@ -325,16 +322,12 @@ class AccountUpdateInput(UpdateInput):
 
 @strawberry.input(description="Input for `passwordChange`.")
 class PasswordChangeInput(MutationInput):
-    """Input for `passwordChange`."""
-
     current_password: str = required("Your current password.")
     new_password: str = required("The new password, 8 to 100 characters in any script.")
 
 
 @strawberry.input(description="Input for `accountDelete`.")
 class AccountDeleteInput(MutationInput):
-    """Input for `accountDelete`."""
-
     password: str = required("Your password.")
     transfer_to_id: strawberry.ID | None = optional(
         "The user who takes over your personal tasks that they can see. All others are moved to "
@@ -354,23 +347,13 @@ class UserRegisterPayload(GrantPayload):
     """See `GrantPayload`."""
 
 
-@strawberry.type
+@shared_payload("`user` is the current profile.")
 class UserPayload(MutationPayload):
     """The payload of mutations of a user."""
 
     user: User | None = ref(
         models.User, "The user after the mutation; null if nothing was changed.", "user"
     )
-
-
-@payload("Payload of `accountUpdate`. On `CONFLICT`, `user` is the current profile.")
-class AccountUpdatePayload(UserPayload):
-    """`accountUpdate`."""
-
-
-@payload("Payload of `passwordChange`.")
-class PasswordChangePayload(UserPayload):
-    """`passwordChange`."""
 
 
 @payload("Payload of `accountDelete`.")
@@ -434,8 +417,6 @@ async def _delete(context: Context, work: Work, data: AccountDeleteInput) -> Out
 
 @strawberry.type
 class UserMutation:
-    """Root fields."""
-
     user_register: UserRegisterPayload = mutation(
         _register,
         UserRegisterInput,
@@ -446,10 +427,10 @@ class UserMutation:
         secrets=SECRETS,
         limit=rates.registration,
     )
-    account_update: AccountUpdatePayload = mutation(
+    account_update: UserPayload = mutation(
         _update_profile, AccountUpdateInput, "Changes your profile.", in_context=True
     )
-    password_change: PasswordChangePayload = mutation(
+    password_change: UserPayload = mutation(
         _change_password,
         PasswordChangeInput,
         "Sets a new password, given the current one. Revokes your other sessions.",

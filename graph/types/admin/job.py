@@ -29,11 +29,11 @@ class Job(Node):
     """See `db.models.Job`. The payload is not shown: it can contain private data."""
 
     id: strawberry.ID = node_id(models.Job)
-    name: str = column(models.Job.name, "The kind of job.")
+    name: str = column("The kind of job.")
     status: JobState = column(models.Job.state, "The current status of the job.", convert=JobState)
     attempt_count: int = column(models.Job.attempts, "The number of attempts so far.")
     failure_reason: str | None = column(models.Job.reason, "Why the latest attempt failed.")
-    created_at: dt.datetime = column(models.Job.created_at, "When the job was queued.")
+    created_at: dt.datetime = column("When the job was queued.")
     run_at: dt.datetime = column(
         models.Job.due_at,
         "When the job runs next. For a running job, when its lease expires unless the worker "
@@ -42,23 +42,17 @@ class Job(Node):
     attempted_at: dt.datetime | None = column(
         models.Job.started_at, "When the latest attempt started."
     )
-    finished_at: dt.datetime | None = column(
-        models.Job.finished_at, "When the job was done or failed for good."
-    )
-    worker: str | None = column(models.Job.worker, "The process that runs the job or ran it last.")
+    finished_at: dt.datetime | None = column("When the job was done or failed for good.")
+    worker: str | None = column("The process that runs the job or ran it last.")
 
 
 @paging.connection_type("A page of jobs.", edge="A job in a list, with its cursor.")
 class JobConnection:
-    """Relay connection."""
-
     node: Job
 
 
 @strawberry.input(description="Compares job statuses.")
 class JobStatusFilter:
-    """Comparators of `JobStatus`."""
-
     eq: JobState | None = optional("Is equal to this status.")
     not_eq: JobState | None = optional("Is not equal to this status.")
     in_: list[JobState] | None = optional("Is one of these statuses.", name="in")
@@ -67,8 +61,6 @@ class JobStatusFilter:
 
 @filtering.filter_input("Filter for jobs.")
 class JobFilter:
-    """Filter for administrators."""
-
     id: IDFilter | None = filtering.by_id(models.Job.id, models.Job, "The job's ID.")
     status: JobStatusFilter | None = filtering.by(
         models.Job.state, "The current status of the job."
@@ -81,8 +73,6 @@ class JobFilter:
 
 @ordering.order_input("Sort key for jobs. Provide exactly one field.")
 class JobOrder:
-    """Orderings of jobs."""
-
     created_at: OrderBy | None = ordering.by(
         models.Job.created_at, "Sorts by when the job was queued."
     )
@@ -133,8 +123,6 @@ async def _queue(info: BatchInfo) -> JobQueue:
 
 @strawberry.type
 class JobQuery:
-    """Root fields."""
-
     admin_jobs: JobConnection = batch(
         _jobs,
         "Background jobs, newest first. Administrators only.",
@@ -147,15 +135,11 @@ class JobQuery:
 
 @strawberry.input(description="Input for `adminJobRetry`.")
 class AdminJobRetryInput(MutationInput):
-    """Input for `adminJobRetry`."""
-
     id: strawberry.ID = required("A failed job.")
 
 
 @payload("Payload of `adminJobRetry`.")
 class AdminJobRetryPayload(MutationPayload):
-    """The job."""
-
     job: Job | None = ref(
         models.Job, "The job, which waits to run again; null if nothing was changed."
     )
@@ -167,8 +151,6 @@ async def _retry(work: Work, data: AdminJobRetryInput) -> Refs:
 
 @strawberry.type
 class JobMutation:
-    """Root fields."""
-
     admin_job_retry: AdminJobRetryPayload = mutation(
         _retry, AdminJobRetryInput, "Retries a failed job. Administrators only."
     )

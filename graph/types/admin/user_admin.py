@@ -30,8 +30,6 @@ from graph.types.accounts.user import User, UserConnection, UserPayload
 
 @filtering.filter_input("Filter for users, on all fields that administrators can see.")
 class AdminUserFilter:
-    """Filter for administrators."""
-
     id: IDFilter | None = filtering.by_id(models.User.id, models.User, "The user's ID.")
     username: StringFilter | None = filtering.by(models.User.username, "The username.")
     full_name: StringFilter | None = filtering.by(models.User.full_name, "The full name.")
@@ -58,8 +56,6 @@ class AdminUserFilter:
 
 @ordering.order_input("Sort key for users. Provide exactly one field.")
 class AdminUserOrder:
-    """Sort keys for administrators."""
-
     username: OrderBy | None = ordering.by_text(models.User.username, "Sorts by username.")
     full_name: OrderBy | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
     email: OrderBy | None = ordering.by_expression(
@@ -99,8 +95,6 @@ async def _admin_users(_: Sequence[Any], info: BatchInfo, **paging: Any) -> list
 
 @strawberry.type
 class UserAdminQuery:
-    """Root fields."""
-
     admin_users: UserConnection = batch(
         _admin_users,
         "All users, newest first. Administrators only.",
@@ -115,8 +109,6 @@ class UserAdminQuery:
     description="Input for `adminUserUpdate`. Omitted fields stay unchanged; null clears a field."
 )
 class AdminUserUpdateInput(UpdateInput):
-    """Input for `adminUserUpdate`."""
-
     id: strawberry.ID = required("The user to change.")
     username: strawberry.Maybe[str | None] = change("The new username.")
     email: strawberry.Maybe[str | None] = change(
@@ -156,20 +148,8 @@ class AdminUserUpdatePayload(UserPayload):
     """`adminUserUpdate`."""
 
 
-@payload("Payload of `adminUserActivate`.")
-class AdminUserActivatePayload(UserPayload):
-    """`adminUserActivate`."""
-
-
-@payload("Payload of `adminUserDeactivate`.")
-class AdminUserDeactivatePayload(UserPayload):
-    """`adminUserDeactivate`."""
-
-
 @payload("Payload of `adminUserSessionsRevoke`.")
 class AdminUserSessionsRevokePayload(MutationPayload):
-    """The user and the number of revoked sessions."""
-
     user: User | None = ref(models.User, "The user; null if nothing was changed.", "user")
     revoked_count: int | None = value("revoked_count", "The number of sessions that were revoked.")
 
@@ -213,17 +193,15 @@ async def _revoke_sessions(
 
 @strawberry.type
 class UserAdminMutation:
-    """Root fields."""
-
     admin_user_update: AdminUserUpdatePayload = mutation(
         _administer, AdminUserUpdateInput, "Changes any user. Administrators only.", in_context=True
     )
-    admin_user_activate: AdminUserActivatePayload = mutation(
+    admin_user_activate: UserPayload = mutation(
         _activate,
         AdminUserActivateInput,
         "Activates a user, who can then sign in again. Administrators only.",
     )
-    admin_user_deactivate: AdminUserDeactivatePayload = mutation(
+    admin_user_deactivate: UserPayload = mutation(
         _deactivate,
         AdminUserDeactivateInput,
         "Deactivates a user and ends their sessions. Administrators only.",

@@ -39,8 +39,6 @@ _NEWEST_FIRST = (Key(ordering.source(models.Event.at), descending=True),)
 
 @strawberry.input(description="Compares kinds of events.")
 class EventKindFilter:
-    """Comparators of `EventKind`."""
-
     eq: EventKind | None = optional("Equals this kind.")
     not_eq: EventKind | None = optional("Does not equal this kind.")
     in_: list[EventKind] | None = optional("Equals one of these kinds.", name="in")
@@ -49,8 +47,6 @@ class EventKindFilter:
 
 @filtering.filter_input("Filter for activity entries.")
 class ActivityFilter:
-    """Conditions on events."""
-
     kind: EventKindFilter | None = filtering.by(models.Event.kind, "What happened.")
     at: DateTimeFilter | None = filtering.by(models.Event.at, "When it happened.")
     actor_id: IDFilter | None = filtering.by_id(
@@ -69,8 +65,6 @@ class ActivityFilter:
     edge="An activity entry in a list, with its cursor.",
 )
 class ActivityConnection:
-    """Relay connection."""
-
     node: _TaskEvent
 
 
@@ -92,8 +86,6 @@ class EventSubjectTypeCount:
 
 @strawberry.type(description="Statistics over your own actions.")
 class EventStats:
-    """See the module."""
-
     total: int = attribute("The number of actions.")
     by_kind: list[EventKindCount] = attribute("Counts by kind of event, most frequent first.")
     by_subject_type: list[EventSubjectTypeCount] = attribute(
@@ -186,8 +178,6 @@ def task_activity() -> Any:
 
 @strawberry.type
 class ActivityQuery:
-    """Root fields."""
-
     activity: ActivityConnection = batch(
         _activity,
         "Lists your own actions, newest first, as far as you can still see their objects.",

@@ -143,16 +143,14 @@ def _request_id(event: Any, viewer: Viewer) -> str | None:
     "subscriptions, in `events` and in webhooks.",
 )
 class Event(Node):
-    """See `db.models.Event`."""
-
     id: strawberry.ID = node_id(models.Event)
     cursor: str = derived(
         ("epoch", "xid", "position"),
         cursor_of,
         "The event's cursor. Pass it as `after` to continue from this event.",
     )
-    at: dt.datetime = column(models.Event.at, "When it happened, in UTC.")
-    kind: EventKind = column(models.Event.kind, "What happened.", convert=EventKind)
+    at: dt.datetime = column("When it happened, in UTC.")
+    kind: EventKind = column("What happened.", convert=EventKind)
     request_id: str | None = batch(
         _request_ids,
         "The ID of the request that caused the event, as in `extensions.requestId` of its "
@@ -326,8 +324,6 @@ async def _events(
 
 @strawberry.type
 class EventQuery:
-    """Root fields."""
-
     event_cursor: str = root(
         _event_cursor,
         "Returns a cursor for the current end of the event log. Request it together with the "

@@ -59,8 +59,6 @@ _COLUMNS = {column.key: column for column in models.Task.__table__.columns}
     "are always delivered, regardless of `kinds`, `actors` and `task`."
 )
 class EventFilter:
-    """See the module."""
-
     projects: list[strawberry.ID] | None = optional(
         f"Returns only events of these projects and their tasks, at most {MAX_IDS}. A "
         "subscription ends with `NOT_FOUND` when you can no longer see any of them."

@@ -94,8 +94,6 @@ async def _export_progress(
 
 @strawberry.type(description="Subscriptions, over graphql-transport-ws or server-sent events.")
 class Subscription(NotificationSubscription):
-    """Root fields of subscriptions."""
-
     report_export_changed: ReportExportEvent = _subscription(
         _export_progress,
         "Delivers the progress of one of your exports from now on; ends when the export does.",

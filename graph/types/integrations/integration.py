@@ -23,7 +23,7 @@ from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.loading import by_id, load_objects, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.request.scopes import demand
 from graph.types.accounts.api_key import BY_KEY, ApiKey, sender_of
@@ -52,8 +52,6 @@ async def _tasks(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     "does not affect others, and disappears as soon as a later attempt succeeds.",
 )
 class IntegrationProblem(Node):
-    """See `db.models.ExternalLink`."""
-
     id: strawberry.ID = node_id(models.ExternalLink)
     task: Task | None = batch(
         _tasks,
@@ -67,16 +65,13 @@ class IntegrationProblem(Node):
     )
     since: dt.datetime = column(models.ExternalLink.problem_at, "When the problem first occurred.")
     retry_at: dt.datetime | None = column(
-        models.ExternalLink.retry_at,
         "When it is retried automatically. `integrationSync` retries at once. Null if no retry "
-        "is scheduled.",
+        "is scheduled."
     )
 
 
 @paging.connection_type("A page of problems.", edge="A problem in a list, with its cursor.")
 class IntegrationProblemConnection:
-    """Relay connection."""
-
     node: IntegrationProblem
 
 
@@ -85,27 +80,19 @@ class IntegrationProblemConnection:
     "Connects one of your projects to another service and acts with your permissions.",
 )
 class Integration(Node):
-    """See `db.models.Integration`."""
-
     id: strawberry.ID = node_id(models.Integration)
-    connector: Connector = column(
-        models.Integration.connector, "The connected service.", convert=Connector
-    )
+    connector: Connector = column("The connected service.", convert=Connector)
     project: Project | None = to_one(
         models.Integration.project, "The project; null if you can no longer see it."
     )
     settings: JSON = column(
-        models.Integration.settings,
         "The settings as they were given. GITHUB: `repository`, `baseUrl`, `assignees`, "
-        "`hasComments`; SLACK: `events`.",
+        "`hasComments`; SLACK: `events`."
     )
-    status: IntegrationStatus = column(
-        models.Integration.status, "The status of the integration.", convert=IntegrationStatus
-    )
+    status: IntegrationStatus = column("The status of the integration.", convert=IntegrationStatus)
     last_sync_at: dt.datetime | None = column(
-        models.Integration.last_sync_at,
         "When the last synchronization completed or the last message was posted; null before "
-        "the first.",
+        "the first."
     )
     failure_reason: str | None = column(
         models.Integration.last_error,
@@ -117,23 +104,15 @@ class Integration(Node):
         default_order=(Key(ordering.source(models.ExternalLink.problem_at), descending=True),),
     )
     api_key: ApiKey | None = to_one(models.Integration.api_key, BY_KEY)
-    created_at: dt.datetime = column(
-        models.Integration.created_at, "When the integration was created."
-    )
-    updated_at: dt.datetime = column(
-        models.Integration.updated_at, "When the integration last changed."
-    )
-    version: int = column(
-        models.Integration.version, "Increases with each change; pass it as `ifVersion`."
-    )
+    created_at: dt.datetime = column("When the integration was created.")
+    updated_at: dt.datetime = column("When the integration last changed.")
+    version: int = column("Increases with each change; pass it as `ifVersion`.")
 
 
 @paging.connection_type(
     "A page of integrations.", edge="An integration in a list, with its cursor."
 )
 class IntegrationConnection:
-    """Relay connection."""
-
     node: Integration
 
 
@@ -142,8 +121,6 @@ class IntegrationConnection:
 
 @strawberry.type
 class IntegrationQuery:
-    """Root fields."""
-
     integration: Integration | None = by_id(
         models.Integration,
         "The integration's ID.",
@@ -160,32 +137,15 @@ class IntegrationQuery:
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`integration` is the current one.")
 class _IntegrationPayload(MutationPayload):
     integration: Integration | None = ref(
         models.Integration, "The integration; null if nothing was changed."
     )
 
 
-@payload("Payload of `integrationCreate`.")
-class IntegrationCreatePayload(_IntegrationPayload):
-    """`integrationCreate`."""
-
-
-@payload("Payload of `integrationUpdate`. On `CONFLICT`, `integration` is the current one.")
-class IntegrationUpdatePayload(_IntegrationPayload):
-    """`integrationUpdate`."""
-
-
-@payload("Payload of `integrationSync`.")
-class IntegrationSyncPayload(_IntegrationPayload):
-    """`integrationSync`."""
-
-
 @payload("Payload of `integrationDelete`.")
 class IntegrationDeletePayload(MutationPayload):
-    """`integrationDelete`."""
-
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted integration.")
 
 
@@ -262,9 +222,7 @@ async def _sync(work: Work, data: IntegrationSyncInput) -> Refs:
 
 @strawberry.type
 class IntegrationMutation:
-    """Root fields."""
-
-    integration_create: IntegrationCreatePayload = mutation(
+    integration_create: _IntegrationPayload = mutation(
         _connect,
         IntegrationCreateInput,
         "Connects a project in which you can create tasks to another service. You can have at "
@@ -273,7 +231,7 @@ class IntegrationMutation:
         "SLACK `events:read`, `projects:read`, `tasks:read` and those of the kinds of events.",
         in_context=True,
     )
-    integration_update: IntegrationUpdatePayload = mutation(
+    integration_update: _IntegrationPayload = mutation(
         _update,
         IntegrationUpdateInput,
         "Changes the settings or credentials of an integration, pauses it or resumes it.",
@@ -284,7 +242,7 @@ class IntegrationMutation:
         IntegrationDeleteInput,
         "Deletes an integration and its credentials. Imported tasks and comments stay.",
     )
-    integration_sync: IntegrationSyncPayload = mutation(
+    integration_sync: _IntegrationPayload = mutation(
         _sync,
         IntegrationSyncInput,
         "Synchronizes now instead of at the next scheduled run (every 10 minutes).",

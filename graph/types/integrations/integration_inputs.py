@@ -45,8 +45,6 @@ def sync_problem(_: Viewer, task: Any) -> Any:
 
 @ordering.order_input("Sort key for integrations. Provide exactly one field.")
 class IntegrationOrder:
-    """Orderings of integrations."""
-
     created_at: OrderBy | None = ordering.by(
         models.Integration.created_at, "Sorts by creation time."
     )
@@ -54,16 +52,12 @@ class IntegrationOrder:
 
 @strawberry.input(description="Maps a GitHub login to a Taskloom user.")
 class GitHubAssigneeInput:
-    """A pair of names."""
-
     login: str = required("The login on GitHub.")
     username: str = required("The username in Taskloom.", metadata={NAMES: Names.USERNAME})
 
 
 @strawberry.input(description="Settings of a GITHUB integration.")
 class GitHubConfigInput:
-    """Settings of GITHUB."""
-
     repository: str = required("Owner and name of the repository: `octocat/hello-world`.")
     base_url: str | None = optional(
         "The API URL of a GitHub Enterprise server, such as "
@@ -78,8 +72,6 @@ class GitHubConfigInput:
 
 @strawberry.input(description="Settings of a SLACK integration.")
 class SlackConfigInput:
-    """Settings of SLACK."""
-
     events: list[EventKind] = defaulted(
         list(SLACK_EVENTS),
         "Kinds of events to post, about the project and its members, tasks, comments or "
@@ -91,8 +83,6 @@ class SlackConfigInput:
     description="Input for `integrationCreate`. Provide exactly one of `github` and `slack`."
 )
 class IntegrationCreateInput(MutationInput):
-    """Input for `integrationCreate`."""
-
     project_id: strawberry.ID = required("The project to connect.")
     github: GitHubConfigInput | None = optional("Connects the project to issues on GitHub.")
     slack: SlackConfigInput | None = optional(
@@ -104,8 +94,6 @@ class IntegrationCreateInput(MutationInput):
 
 @strawberry.input(description="Input for `integrationUpdate`. Omitted fields stay unchanged.")
 class IntegrationUpdateInput(UpdateInput):
-    """Input for `integrationUpdate`."""
-
     id: strawberry.ID = required("The integration to change.")
     github: GitHubConfigInput | None = optional(
         "The complete settings of a GITHUB integration. The repository cannot be changed."

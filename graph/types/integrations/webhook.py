@@ -27,7 +27,7 @@ from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, load_objects, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.kit.stored_input import to_json
 from graph.request.scopes import demand, scopes_of_value
@@ -86,12 +86,9 @@ def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden
     "response. Kept for 30 days.",
 )
 class WebhookDelivery(Node):
-    """See `db.models.WebhookDelivery`."""
-
     id: strawberry.ID = node_id(models.WebhookDelivery)
     webhook: Webhook | None = to_one(models.WebhookDelivery.webhook, "The webhook.")
     event_id: strawberry.ID = column(
-        models.WebhookDelivery.event_id,
         "The event's ID. It is sent as `webhook-id` with every attempt, so that receivers can "
         "recognize repeated deliveries.",
         convert=ids.Encoder(models.Event),
@@ -102,26 +99,17 @@ class WebhookDelivery(Node):
     status: DeliveryState = column(
         models.WebhookDelivery.state, "The state of the delivery.", convert=DeliveryState
     )
-    is_test: bool = column(models.WebhookDelivery.is_test, "Whether it is a test delivery.")
+    is_test: bool = column("Whether it is a test delivery.")
     attempt_count: int = column(models.WebhookDelivery.attempt, "The number of attempts so far.")
-    attempted_at: dt.datetime | None = column(
-        models.WebhookDelivery.attempted_at, "When the latest attempt started."
-    )
+    attempted_at: dt.datetime | None = column("When the latest attempt started.")
     next_attempt_at: dt.datetime | None = column(
-        models.WebhookDelivery.next_attempt_at,
-        "When the next attempt is made; null if none is scheduled.",
+        "When the next attempt is made; null if none is scheduled."
     )
-    request_headers: JSON | None = column(
-        models.WebhookDelivery.request_headers,
-        "The request headers, without the signatures.",
-    )
+    request_headers: JSON | None = column("The request headers, without the signatures.")
     request_body: str | None = _of_those_scopes(
         models.WebhookDelivery.request_body, "The request body."
     )
-    response_status: int | None = column(
-        models.WebhookDelivery.response_status,
-        "The HTTP status of the response; null if there was none.",
-    )
+    response_status: int | None = column("The HTTP status of the response; null if there was none.")
     response_body: str | None = _of_those_scopes(
         models.WebhookDelivery.response_body,
         "The first 10,000 bytes of the response body; the rest is not read.",
@@ -133,15 +121,11 @@ class WebhookDelivery(Node):
     failure_reason: str | None = column(
         models.WebhookDelivery.error, "Why the delivery failed or was skipped, as a sentence."
     )
-    created_at: dt.datetime = column(
-        models.WebhookDelivery.created_at, "When the delivery was first due."
-    )
+    created_at: dt.datetime = column("When the delivery was first due.")
 
 
 @paging.connection_type("A page of deliveries.", edge="A delivery in a list, with its cursor.")
 class WebhookDeliveryConnection:
-    """Relay connection."""
-
     node: WebhookDelivery
 
 
@@ -159,34 +143,24 @@ class Webhook(Node):
     """See `db.models.Webhook`. Secrets are not shown again."""
 
     id: strawberry.ID = node_id(models.Webhook)
-    url: str = column(models.Webhook.url, "The URL that events are sent to.")
+    url: str = column("The URL that events are sent to.")
     events: list[EventKind] | None = column(
-        models.Webhook.events,
         "The kinds of events that are sent; null for all.",
         convert=lambda kinds: [EventKind(kind) for kind in kinds],
     )
-    filter: JSON | None = column(
-        models.Webhook.filter, "Sends only events that match this `EventFilter`; null for all."
-    )
+    filter: JSON | None = column("Sends only events that match this `EventFilter`; null for all.")
     payload: str = expression(
         models.Webhook,
         "payload_or_default",
         lambda _viewer, webhook: func.coalesce(webhook.payload, webhook_payload.DEFAULT),
         "The payload: a GraphQL selection on `Event`.",
     )
-    status: WebhookStatus = column(
-        models.Webhook.status, "Whether events are sent.", convert=WebhookStatus
-    )
-    disabled_reason: str | None = column(
-        models.Webhook.disabled_reason, "Why the webhook was disabled."
-    )
-    disabled_at: dt.datetime | None = column(
-        models.Webhook.disabled_at, "When the webhook was disabled."
-    )
+    status: WebhookStatus = column("Whether events are sent.", convert=WebhookStatus)
+    disabled_reason: str | None = column("Why the webhook was disabled.")
+    disabled_at: dt.datetime | None = column("When the webhook was disabled.")
     failing_since: dt.datetime | None = column(
-        models.Webhook.failing_since,
         "When deliveries began to fail; null while they succeed. The webhook is disabled after "
-        "120 hours.",
+        "120 hours."
     )
     old_secret_until: dt.datetime | None = expression(
         models.Webhook,
@@ -202,17 +176,13 @@ class Webhook(Node):
         default_order=(Key(ordering.source(models.WebhookDelivery.created_at), descending=True),),
     )
     api_key: ApiKey | None = to_one(models.Webhook.api_key, BY_KEY)
-    created_at: dt.datetime = column(models.Webhook.created_at, "When the webhook was created.")
-    updated_at: dt.datetime = column(models.Webhook.updated_at, "When the webhook last changed.")
-    version: int = column(
-        models.Webhook.version, "Increases with each change; pass it as `ifVersion`."
-    )
+    created_at: dt.datetime = column("When the webhook was created.")
+    updated_at: dt.datetime = column("When the webhook last changed.")
+    version: int = column("Increases with each change; pass it as `ifVersion`.")
 
 
 @paging.connection_type("A page of webhooks.", edge="A webhook in a list, with its cursor.")
 class WebhookConnection:
-    """Relay connection."""
-
     node: Webhook
 
 
@@ -221,8 +191,6 @@ class WebhookConnection:
 
 @strawberry.type
 class WebhookQuery:
-    """Root fields."""
-
     webhook: Webhook | None = by_id(
         models.Webhook,
         "The webhook's ID.",
@@ -239,12 +207,12 @@ class WebhookQuery:
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`webhook` is the current one.")
 class _WebhookPayload(MutationPayload):
     webhook: Webhook | None = ref(models.Webhook, "The webhook; null if nothing was changed.")
 
 
-@strawberry.type
+@shared_payload()
 class _SecretPayload(_WebhookPayload):
     secret: str | None = value(
         "secret",
@@ -253,48 +221,16 @@ class _SecretPayload(_WebhookPayload):
     )
 
 
-@strawberry.type
+@shared_payload()
 class _DeliveryPayload(MutationPayload):
     webhook_delivery: WebhookDelivery | None = ref(
         models.WebhookDelivery, "The delivery, which is due now.", "delivery"
     )
 
 
-@payload("Payload of `webhookCreate`.")
-class WebhookCreatePayload(_SecretPayload):
-    """`webhookCreate`."""
-
-
-@payload("Payload of `webhookUpdate`. On `CONFLICT`, `webhook` is the current one.")
-class WebhookUpdatePayload(_WebhookPayload):
-    """`webhookUpdate`."""
-
-
 @payload("Payload of `webhookDelete`.")
 class WebhookDeletePayload(MutationPayload):
-    """`webhookDelete`."""
-
     deleted_id: strawberry.ID | None = value("deleted_id", "The ID of the deleted webhook.")
-
-
-@payload("Payload of `webhookSecretRotate`.")
-class WebhookSecretRotatePayload(_SecretPayload):
-    """`webhookSecretRotate`."""
-
-
-@payload("Payload of `webhookTest`.")
-class WebhookTestPayload(_DeliveryPayload):
-    """`webhookTest`."""
-
-
-@payload("Payload of `webhookDeliveryRetry`.")
-class WebhookDeliveryRetryPayload(_DeliveryPayload):
-    """`webhookDeliveryRetry`."""
-
-
-@payload("Payload of `webhookReplay`.")
-class WebhookReplayPayload(_WebhookPayload):
-    """`webhookReplay`."""
 
 
 def _id(data: WebhookInput | WebhookUpdateInput | WebhookSecretRotateInput) -> Any:
@@ -400,9 +336,7 @@ async def _replay(work: Work, data: WebhookReplayInput) -> Refs:
 
 @strawberry.type
 class WebhookMutation:
-    """Root fields."""
-
-    webhook_create: WebhookCreatePayload = mutation(
+    webhook_create: _SecretPayload = mutation(
         _create,
         WebhookCreateInput,
         "Creates a webhook: events from now on are sent to its URL. You can have at most 50 "
@@ -411,7 +345,7 @@ class WebhookMutation:
         in_context=True,
         secrets=("secret",),
     )
-    webhook_update: WebhookUpdatePayload = mutation(
+    webhook_update: _WebhookPayload = mutation(
         _update,
         WebhookUpdateInput,
         "Changes a webhook, disables or enables it, or takes it over from an API key.",
@@ -420,7 +354,7 @@ class WebhookMutation:
     webhook_delete: WebhookDeletePayload = mutation(
         _delete, WebhookDeleteInput, "Deletes a webhook and its deliveries."
     )
-    webhook_secret_rotate: WebhookSecretRotatePayload = mutation(
+    webhook_secret_rotate: _SecretPayload = mutation(
         _rotate,
         WebhookSecretRotateInput,
         "Creates a new secret for a webhook. During an overlap, requests carry signatures of "
@@ -428,19 +362,19 @@ class WebhookMutation:
         in_context=True,
         secrets=("secret",),
     )
-    webhook_test: WebhookTestPayload = mutation(
+    webhook_test: _DeliveryPayload = mutation(
         _test,
         WebhookTestInput,
         "Sends a single `WEBHOOK_TESTED` event to a webhook, regardless of its filter and even "
         "while it is disabled. `Webhook.deliveries` shows the result.",
     )
-    webhook_delivery_retry: WebhookDeliveryRetryPayload = mutation(
+    webhook_delivery_retry: _DeliveryPayload = mutation(
         _retry,
         WebhookDeliveryRetryInput,
         "Sends a delivery again immediately, whether or not it succeeded. The payload is "
         "generated again.",
     )
-    webhook_replay: WebhookReplayPayload = mutation(
+    webhook_replay: _WebhookPayload = mutation(
         _replay,
         WebhookReplayInput,
         "Sends the events of a period again: those that were sent, successfully or not, and "

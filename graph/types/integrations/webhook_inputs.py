@@ -40,8 +40,6 @@ _PAYLOAD = (
 
 @strawberry.input(description="Compares delivery states.")
 class WebhookDeliveryStatusFilter:
-    """Comparators of `WebhookDeliveryStatus`."""
-
     eq: DeliveryState | None = optional("Is equal to this state.")
     not_eq: DeliveryState | None = optional("Is not equal to this state.")
     in_: list[DeliveryState] | None = optional("Is one of these states.", name="in")
@@ -50,8 +48,6 @@ class WebhookDeliveryStatusFilter:
 
 @filtering.filter_input("Filter for deliveries.")
 class WebhookDeliveryFilter:
-    """Filter for deliveries."""
-
     event_id: IDFilter | None = filtering.by_id(
         models.WebhookDelivery.event_id, models.Event, "The event.", seen_with_row=True
     )
@@ -68,8 +64,6 @@ class WebhookDeliveryFilter:
 
 @ordering.order_input("Sort key for deliveries. Provide exactly one field.")
 class WebhookDeliveryOrder:
-    """Orderings of deliveries."""
-
     created_at: OrderBy | None = ordering.by(
         models.WebhookDelivery.created_at, "Sorts by when the delivery was first due."
     )
@@ -77,15 +71,11 @@ class WebhookDeliveryOrder:
 
 @ordering.order_input("Sort key for webhooks. Provide exactly one field.")
 class WebhookOrder:
-    """Orderings of webhooks."""
-
     created_at: OrderBy | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
 
 
 @strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
-    """Input for `webhookCreate`."""
-
     url: str = required(_URL)
     events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
     filter: EventFilter | None = optional(_FILTER)
@@ -94,8 +84,6 @@ class WebhookCreateInput(MutationInput):
 
 @strawberry.input(description="Input for `webhookUpdate`. Omitted fields stay unchanged.")
 class WebhookUpdateInput(UpdateInput):
-    """Input for `webhookUpdate`."""
-
     id: strawberry.ID = required("The webhook to change.")
     url: str | None = optional(_URL)
     events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
@@ -109,8 +97,6 @@ class WebhookUpdateInput(UpdateInput):
 
 @strawberry.input(description="A webhook.")
 class WebhookInput(MutationInput):
-    """Input for mutations of one webhook."""
-
     id: strawberry.ID = required("The webhook.")
 
 
@@ -126,8 +112,6 @@ class WebhookTestInput(WebhookInput):
 
 @strawberry.input(description="Input for `webhookSecretRotate`.")
 class WebhookSecretRotateInput(UpdateInput):
-    """Input for `webhookSecretRotate`."""
-
     id: strawberry.ID = required("The webhook.")
     overlap_hours: int = defaulted(
         OVERLAP_HOURS,
@@ -139,15 +123,11 @@ class WebhookSecretRotateInput(UpdateInput):
 
 @strawberry.input(description="Input for `webhookDeliveryRetry`.")
 class WebhookDeliveryRetryInput(MutationInput):
-    """Input for `webhookDeliveryRetry`."""
-
     id: strawberry.ID = required("The delivery to send again.")
 
 
 @strawberry.input(description="Input for `webhookReplay`.")
 class WebhookReplayInput(WebhookInput):
-    """Input for `webhookReplay`."""
-
     after: dt.datetime = required(
         "The start of the period, within the last 30 days; events at this time are included.",
     )

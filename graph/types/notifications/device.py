@@ -27,13 +27,9 @@ class Device(Node):
     """See `db.models.Device`. The token is not shown again."""
 
     id: strawberry.ID = node_id(models.Device)
-    platform: Platform = column(
-        models.Device.platform, "The platform of the device.", convert=Platform
-    )
-    name: str | None = column(models.Device.name, "The name the app gave the device.")
-    created_at: dt.datetime = column(
-        models.Device.created_at, "When the device was first registered."
-    )
+    platform: Platform = column("The platform of the device.", convert=Platform)
+    name: str | None = column("The name the app gave the device.")
+    created_at: dt.datetime = column("When the device was first registered.")
     last_registered_at: dt.datetime = column(
         models.Device.seen_at, "When the device was last registered."
     )
@@ -41,15 +37,11 @@ class Device(Node):
 
 @paging.connection_type("A page of devices.", edge="A device in a list, with its cursor.")
 class DeviceConnection:
-    """Relay connection."""
-
     node: Device
 
 
 @ordering.order_input("Sort key for devices. Provide exactly one field.")
 class DeviceOrder:
-    """Orderings of devices."""
-
     created_at: OrderBy | None = ordering.by(
         models.Device.created_at, "Sorts by first registration."
     )
@@ -57,8 +49,6 @@ class DeviceOrder:
 
 @strawberry.type
 class DeviceQuery:
-    """Root fields."""
-
     devices: DeviceConnection = paging.connection(
         models.Device,
         "Your devices that receive push messages, newest first by default.",
@@ -84,8 +74,6 @@ class WebPushKeysInput:
     )
 )
 class DeviceCreateInput(MutationInput):
-    """Input for `deviceCreate`."""
-
     token: str | None = optional("The app's registration token from Firebase Cloud Messaging.")
     endpoint: str | None = optional("For a browser: the endpoint URL of its push subscription.")
     keys: WebPushKeysInput | None = optional(
@@ -97,8 +85,6 @@ class DeviceCreateInput(MutationInput):
 
 @strawberry.input(description="Input for `deviceDelete`. Provide exactly one of `id` and `token`.")
 class DeviceDeleteInput(MutationInput):
-    """Input for `deviceDelete`."""
-
     id: strawberry.ID | None = optional("The device to unregister.")
     token: str | None = optional(
         "The app's token or the browser's endpoint, for apps that did not store the ID."
@@ -107,8 +93,6 @@ class DeviceDeleteInput(MutationInput):
 
 @payload("Payload of `deviceCreate`.")
 class DeviceCreatePayload(MutationPayload):
-    """The device."""
-
     device: Device | None = ref(models.Device, "The device; null if it was not registered.")
 
 
@@ -150,8 +134,6 @@ async def _unregister(work: Work, data: DeviceDeleteInput) -> Refs:
 
 @strawberry.type
 class DeviceMutation:
-    """Root fields."""
-
     device_create: DeviceCreatePayload = mutation(
         _register,
         DeviceCreateInput,

@@ -87,12 +87,8 @@ async def _messages(parents: Sequence[Any], info: BatchInfo) -> list[str | None]
     models.Notification, "A notification in your inbox. You are not notified of your own actions."
 )
 class Notification(Node):
-    """See `db.models.Notification`."""
-
     id: strawberry.ID = node_id(models.Notification)
-    kind: NotificationKind = column(
-        models.Notification.kind, "Why you were notified.", convert=NotificationKind
-    )
+    kind: NotificationKind = column("Why you were notified.", convert=NotificationKind)
     event: Event | None = batch(
         _events,
         "The event that caused it; null if there was none or you can no longer see it.",
@@ -120,25 +116,19 @@ class Notification(Node):
     is_read: bool = expression(
         models.Notification, "is_read", _is_read, "Whether you have read it."
     )
-    read_at: dt.datetime | None = column(models.Notification.read_at, "When you read it.")
-    created_at: dt.datetime = column(
-        models.Notification.created_at, "When the event that caused it happened."
-    )
+    read_at: dt.datetime | None = column("When you read it.")
+    created_at: dt.datetime = column("When the event that caused it happened.")
 
 
 @paging.connection_type(
     "A page of notifications.", edge="A notification in a list, with its cursor."
 )
 class NotificationConnection:
-    """Relay connection."""
-
     node: Notification
 
 
 @strawberry.input(description="Compares notification kinds.")
 class NotificationKindFilter:
-    """Comparators of `NotificationKind`."""
-
     eq: NotificationKind | None = optional("Is equal to this kind.")
     not_eq: NotificationKind | None = optional("Is not equal to this kind.")
     in_: list[NotificationKind] | None = optional("Is one of these kinds.", name="in")
@@ -147,8 +137,6 @@ class NotificationKindFilter:
 
 @filtering.filter_input("Filter for notifications.")
 class NotificationFilter:
-    """Filter for the viewer's notifications."""
-
     id: IDFilter | None = filtering.by_id(
         models.Notification.id, models.Notification, "The notification's ID."
     )
@@ -163,8 +151,6 @@ class NotificationFilter:
 
 @ordering.order_input("Sort key for notifications. Provide exactly one field.")
 class NotificationOrder:
-    """Orderings of notifications."""
-
     created_at: OrderBy | None = ordering.by(
         models.Notification.created_at, "Sorts by the time of the event."
     )
@@ -175,8 +161,6 @@ class NotificationOrder:
 
 @strawberry.type(description="Channels enabled for one kind of notification.")
 class NotificationChannels:
-    """The channels of one kind."""
-
     in_app: bool = attribute("In the inbox and, live, in open apps.")
     email: bool = attribute("By email, once your address is verified.")
     push: bool = attribute("By push message to your registered devices.")
@@ -288,8 +272,6 @@ async def _count_unread(info: BatchInfo) -> int:
 
 @strawberry.type
 class NotificationQuery:
-    """Root fields."""
-
     notifications: NotificationConnection = paging.connection(
         models.Notification,
         "Your notifications, newest first by default.",
@@ -308,16 +290,12 @@ class NotificationQuery:
 
 @strawberry.input(description="Input for `notificationMarkRead`.")
 class NotificationMarkReadInput(MutationInput):
-    """Input for `notificationMarkRead`."""
-
     ids: list[strawberry.ID] = required(f"The notifications, at most {MAX_PAGE}.")
     is_read: bool = defaulted(True, "Whether to mark them as read or, if false, as unread.")
 
 
 @strawberry.input(description="Input for `notificationMarkAllRead`.")
 class NotificationMarkAllReadInput(MutationInput):
-    """Input for `notificationMarkAllRead`."""
-
     until: dt.datetime | None = optional(
         "Marks only notifications created up to this time: pass the `createdAt` of the newest "
         "one on screen. All by default."
@@ -339,8 +317,6 @@ class NotificationChannelsInput:
     description="Input for `notificationPreferencesUpdate`. Omitted fields stay unchanged."
 )
 class NotificationPreferencesUpdateInput(UpdateInput):
-    """Input for `notificationPreferencesUpdate`."""
-
     is_email_enabled: strawberry.Maybe[bool | None] = change(
         "Whether you receive notifications by email at all."
     )
@@ -382,8 +358,6 @@ async def _marked(parents: Sequence[Any], info: BatchInfo) -> Sequence[list[Any]
 
 @payload("Payload of `notificationMarkRead`.")
 class NotificationMarkReadPayload(MutationPayload):
-    """The notifications as they are now."""
-
     notifications: list[Notification] = batch(_marked, "The notifications after the change.")
     unread_count: int | None = value(
         "unread_count", "The number of your unread notifications after the change."
@@ -392,8 +366,6 @@ class NotificationMarkReadPayload(MutationPayload):
 
 @payload("Payload of `notificationMarkAllRead`.")
 class NotificationMarkAllReadPayload(MutationPayload):
-    """The number of notifications that were marked."""
-
     marked_count: int | None = value(
         "marked_count", "The number of notifications that were marked as read."
     )
@@ -401,8 +373,6 @@ class NotificationMarkAllReadPayload(MutationPayload):
 
 @payload("Payload of `notificationPreferencesUpdate`. On `CONFLICT`, read your preferences again.")
 class NotificationPreferencesUpdatePayload(MutationPayload):
-    """The preferences as they are now."""
-
     notification_preferences: NotificationPreferences | None = batch(
         _preferences_of_payload, "Your preferences after the change; null if nothing was changed."
     )
@@ -454,8 +424,6 @@ async def _update_preferences(work: Work, data: NotificationPreferencesUpdateInp
 
 @strawberry.type
 class NotificationMutation:
-    """Root fields."""
-
     notification_mark_read: NotificationMarkReadPayload = mutation(
         _mark_read,
         NotificationMarkReadInput,
@@ -541,8 +509,6 @@ def _subscription(source: Any, description: str) -> Any:
 
 @strawberry.type
 class NotificationSubscription:
-    """Root fields."""
-
     notification_received: NotificationEvent = _subscription(
         _notification_received,
         "Your notifications as they are created. A client that falls behind is disconnected and "

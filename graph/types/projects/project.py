@@ -21,7 +21,7 @@ from graph.core.node import Node, expression, node_id, node_type, permission_fie
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.projects.project_inputs import (
@@ -71,30 +71,22 @@ _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inpu
 
 @node_type(models.Project, "A project: a set of tasks with members who have roles.")
 class Project(Node):
-    """See `db.models.Project`."""
-
     id: strawberry.ID = node_id(models.Project)
-    name: str = column(models.Project.name, "The name, 1 to 200 characters.")
-    description: str | None = column(
-        models.Project.description, "The description, up to 5,000 characters."
-    )
+    name: str = column("The name, 1 to 200 characters.")
+    description: str | None = column("The description, up to 5,000 characters.")
     key: str = column(
-        models.Project.key,
-        "The short key that identifies the project in the keys of its tasks: `WEB` in `WEB-42`.",
+        "The short key that identifies the project in the keys of its tasks: `WEB` in `WEB-42`."
     )
-    color: str | None = column(models.Project.color, "The project's color, as `#rrggbb`.")
+    color: str | None = column("The project's color, as `#rrggbb`.")
     archived_at: dt.datetime | None = column(
-        models.Project.archived_at,
-        "When the project was archived, in UTC. An archived project is read-only.",
+        "When the project was archived, in UTC. An archived project is read-only."
     )
     time_locked_before: dt.date | None = column(
-        models.Project.time_locked_before,
         "Time entries that begin before this day, in their user's time zone, cannot be created, "
-        "changed or deleted.",
+        "changed or deleted."
     )
     is_overlap_allowed: bool = column(
-        models.Project.is_overlap_allowed,
-        "Whether time entries in this project may overlap other entries of the same user.",
+        "Whether time entries in this project may overlap other entries of the same user."
     )
     tracked: float = project_tracked()
     time_entries: _TimeEntryConnection = paging.to_many(
@@ -149,25 +141,15 @@ class Project(Node):
         access.share,
         "Whether you can add and remove members.",
     )
-    created_at: dt.datetime = column(
-        models.Project.created_at, "When the project was created, in UTC."
-    )
-    updated_at: dt.datetime = column(
-        models.Project.updated_at, "When the project last changed, in UTC."
-    )
-    version: int = column(
-        models.Project.version,
-        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
-    )
+    created_at: dt.datetime = column("When the project was created, in UTC.")
+    updated_at: dt.datetime = column("When the project last changed, in UTC.")
+    version: int = column("Increases with each change. Send it as `ifVersion` to detect conflicts.")
 
 
 @node_type(models.ProjectMember, "A user's membership in a project.")
 class ProjectMember(Node):
-    """See `db.models.ProjectMember`."""
-
     id: strawberry.ID = node_id(models.ProjectMember)
     role: Role = column(
-        models.ProjectMember.role,
         "The member's role, which decides what they can do.",
         convert=Role,
     )
@@ -175,22 +157,13 @@ class ProjectMember(Node):
         models.ProjectMember.user, "The user. Null if the account was deleted."
     )
     project: Project | None = to_one(models.ProjectMember.project, "The project.")
-    created_at: dt.datetime = column(
-        models.ProjectMember.created_at, "When the user joined, in UTC."
-    )
-    updated_at: dt.datetime = column(
-        models.ProjectMember.updated_at, "When the membership last changed, in UTC."
-    )
-    version: int = column(
-        models.ProjectMember.version,
-        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
-    )
+    created_at: dt.datetime = column("When the user joined, in UTC.")
+    updated_at: dt.datetime = column("When the membership last changed, in UTC.")
+    version: int = column("Increases with each change. Send it as `ifVersion` to detect conflicts.")
 
 
 @paging.connection_type("A page of projects.", edge="A project in a list, with its cursor.")
 class ProjectConnection:
-    """Relay connection."""
-
     node: Project
 
 
@@ -198,8 +171,6 @@ class ProjectConnection:
     "A page of project members.", edge="A project member in a list, with its cursor."
 )
 class ProjectMemberConnection:
-    """Relay connection."""
-
     node: ProjectMember
 
 
@@ -226,8 +197,6 @@ async def _project(
 
 @strawberry.type
 class ProjectQuery:
-    """Root fields."""
-
     project: Project | None = root(
         _project,
         "Returns one project by ID or key. Null with `NOT_FOUND` if it does not exist "
@@ -245,39 +214,9 @@ class ProjectQuery:
 # --- payloads -----------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`project` is the current project.")
 class _ProjectPayload(MutationPayload):
     project: Project | None = ref(models.Project, "The project. Null if the mutation failed.")
-
-
-@payload("Payload of `projectCreate`.")
-class ProjectCreatePayload(_ProjectPayload):
-    """`projectCreate`."""
-
-
-@payload("Payload of `projectUpdate`. On `CONFLICT`, `project` is the current project.")
-class ProjectUpdatePayload(_ProjectPayload):
-    """`projectUpdate`."""
-
-
-@payload("Payload of `projectArchive`. On `CONFLICT`, `project` is the current project.")
-class ProjectArchivePayload(_ProjectPayload):
-    """`projectArchive`."""
-
-
-@payload("Payload of `projectUnarchive`. On `CONFLICT`, `project` is the current project.")
-class ProjectUnarchivePayload(_ProjectPayload):
-    """`projectUnarchive`."""
-
-
-@payload("Payload of `projectRestore`.")
-class ProjectRestorePayload(_ProjectPayload):
-    """`projectRestore`."""
-
-
-@payload("Payload of `projectTransfer`. On `CONFLICT`, `project` is the current project.")
-class ProjectTransferPayload(_ProjectPayload):
-    """`projectTransfer`."""
 
 
 @payload("Payload of `projectDelete`.")
@@ -289,23 +228,11 @@ class ProjectDeletePayload(MutationPayload):
     )
 
 
-@strawberry.type
+@shared_payload("`projectMember` is the current membership.")
 class _MemberPayload(MutationPayload):
     project_member: ProjectMember | None = ref(
         models.ProjectMember, "The membership. Null if the mutation failed.", "member"
     )
-
-
-@payload("Payload of `projectMemberAdd`.")
-class ProjectMemberAddPayload(_MemberPayload):
-    """`projectMemberAdd`."""
-
-
-@payload(
-    "Payload of `projectMemberUpdate`. On `CONFLICT`, `projectMember` is the current membership."
-)
-class ProjectMemberUpdatePayload(_MemberPayload):
-    """`projectMemberUpdate`."""
 
 
 @payload("Payload of `projectMemberRemove`.")
@@ -391,21 +318,19 @@ async def _transfer(work: Work, data: ProjectTransferInput) -> Refs:
 
 @strawberry.type
 class ProjectMutation:
-    """Root fields."""
-
-    project_create: ProjectCreatePayload = mutation(
+    project_create: _ProjectPayload = mutation(
         _create, ProjectCreateInput, "Creates a project. You become its owner."
     )
-    project_update: ProjectUpdatePayload = mutation(
+    project_update: _ProjectPayload = mutation(
         _update, ProjectUpdateInput, "Updates a project. Allowed for its owner and admins."
     )
-    project_archive: ProjectArchivePayload = mutation(
+    project_archive: _ProjectPayload = mutation(
         _archive,
         ProjectArchiveInput,
         "Archives a project, which makes it and its tasks read-only. Allowed for its owner and "
         "admins.",
     )
-    project_unarchive: ProjectUnarchivePayload = mutation(
+    project_unarchive: _ProjectPayload = mutation(
         _unarchive,
         ProjectUnarchiveInput,
         "Makes an archived project editable again. Allowed for its owner and admins.",
@@ -416,18 +341,18 @@ class ProjectMutation:
         "Moves a project and its tasks to the trash. They are deleted permanently after 30 days. "
         "Allowed for its owner.",
     )
-    project_restore: ProjectRestorePayload = mutation(
+    project_restore: _ProjectPayload = mutation(
         _restore,
         ProjectRestoreInput,
         "Restores a project from the trash, together with the tasks that were deleted with it. "
         "Allowed for its owner.",
     )
-    project_member_add: ProjectMemberAddPayload = mutation(
+    project_member_add: _MemberPayload = mutation(
         _member_add,
         ProjectMemberAddInput,
         "Adds a user to a project. Allowed for its owner and admins.",
     )
-    project_member_update: ProjectMemberUpdatePayload = mutation(
+    project_member_update: _MemberPayload = mutation(
         _member_update,
         ProjectMemberUpdateInput,
         "Changes a member's role. Allowed for the project's owner and admins.",
@@ -438,7 +363,7 @@ class ProjectMutation:
         "Removes a member from a project; allowed for its owner and admins. Members can also "
         "remove themselves to leave. The user's assignments in the project end.",
     )
-    project_transfer: ProjectTransferPayload = mutation(
+    project_transfer: _ProjectPayload = mutation(
         _transfer,
         ProjectTransferInput,
         "Makes another member the owner of a project; you become an admin. Allowed for the owner.",

@@ -30,8 +30,6 @@ from graph.types.time.tracked_time import project_tracked_seconds
 
 @filtering.filter_input("Filter for project members.")
 class ProjectMemberFilter:
-    """Conditions on members."""
-
     id: IDFilter | None = filtering.by_id(
         models.ProjectMember.id, models.ProjectMember, "The membership's ID."
     )
@@ -44,15 +42,11 @@ class ProjectMemberFilter:
 
 @filtering.list_filter("Filter for a project's members.", noun="member")
 class ProjectMemberListFilter:
-    """`some`, `none`, `every`."""
-
     of: ProjectMemberFilter
 
 
 @filtering.filter_input("Filter for projects.")
 class ProjectFilter:
-    """Conditions on projects."""
-
     id: IDFilter | None = filtering.by_id(models.Project.id, models.Project, "The project's ID.")
     name: StringFilter | None = filtering.by(models.Project.name, "The name.")
     key: StringFilter | None = filtering.by(models.Project.key, "The key, such as `WEB`.")
@@ -81,8 +75,6 @@ class ProjectFilter:
 
 @ordering.order_input("Sort key for projects. Provide exactly one field.")
 class ProjectOrder:
-    """Order keys of projects."""
-
     name: OrderBy | None = ordering.by_text(models.Project.name, "Sorts by name.")
     key: OrderBy | None = ordering.by(models.Project.key, "Sorts by key.")
     created_at: OrderBy | None = ordering.by(models.Project.created_at, "Sorts by creation time.")
@@ -104,8 +96,6 @@ class ProjectOrder:
 
 @ordering.order_input("Sort key for project members. Provide exactly one field.")
 class ProjectMemberOrder:
-    """Order keys of members."""
-
     role: OrderBy | None = ordering.by(models.ProjectMember.role, "Sorts by role.")
     created_at: OrderBy | None = ordering.by(
         models.ProjectMember.created_at, "Sorts by the time of joining."

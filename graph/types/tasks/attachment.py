@@ -27,7 +27,7 @@ from graph.core.fields import BatchInfo, attribute, batch, column
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import ordering, paging, rates
 from graph.kit.loading import by_id, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.tasks.attachment_inputs import (
@@ -69,25 +69,18 @@ async def _thumbnail_urls(parents: Sequence[Any], info: BatchInfo) -> list[str |
     "attachment.",
 )
 class Attachment(Node):
-    """See `db.models.Attachment`."""
-
     id: strawberry.ID = node_id(models.Attachment)
     task: _Task | None = to_one(models.Attachment.task, "The task that the file is attached to.")
     uploader: User | None = to_one(
         models.Attachment.uploader,
         "The user who uploaded the file. Null if the account was deleted.",
     )
-    filename: str = column(
-        models.Attachment.filename, "The sanitized file name, up to 255 characters."
-    )
+    filename: str = column("The sanitized file name, up to 255 characters.")
     content_type: str = column(
-        models.Attachment.content_type,
-        "The media type detected from the file's content, such as `image/png`.",
+        "The media type detected from the file's content, such as `image/png`."
     )
     byte_size: int = column(models.Attachment.size, "The size in bytes.")
-    sha256: str = column(
-        models.Attachment.sha256, "The SHA-256 hash of the content, as 64 hexadecimal digits."
-    )
+    sha256: str = column("The SHA-256 hash of the content, as 64 hexadecimal digits.")
     download_url: str = batch(
         _urls,
         "A signed URL to download the file with GET. Anyone who has it can use it, for four to "
@@ -107,15 +100,11 @@ class Attachment(Node):
         access.delete,
         "Whether you can delete the attachment.",
     )
-    created_at: dt.datetime = column(
-        models.Attachment.created_at, "When the file was attached, in UTC."
-    )
+    created_at: dt.datetime = column("When the file was attached, in UTC.")
 
 
 @paging.connection_type("A page of attachments.", edge="An attachment in a list, with its cursor.")
 class AttachmentConnection:
-    """Relay connection."""
-
     node: Attachment
 
 
@@ -124,8 +113,6 @@ class AttachmentConnection:
 
 @strawberry.type
 class AttachmentQuery:
-    """Root fields."""
-
     attachment: Attachment | None = by_id(
         models.Attachment,
         "The attachment's ID.",
@@ -167,30 +154,18 @@ async def _targets(parents: Sequence[Any], info: BatchInfo) -> list[AttachmentUp
     return targets
 
 
-@strawberry.type
+@shared_payload()
 class _AttachmentPayload(MutationPayload):
     attachment: Attachment | None = ref(
         models.Attachment, "The attachment. Null if the mutation failed."
     )
 
 
-@payload("Payload of `attachmentUpload`.")
-class AttachmentUploadPayload(_AttachmentPayload):
-    """`attachmentUpload`."""
-
-
 @payload("Payload of `attachmentUploadStart`.")
 class AttachmentUploadStartPayload(MutationPayload):
-    """`attachmentUploadStart`."""
-
     upload: AttachmentUploadTarget | None = batch(
         _targets, "Where to upload the file. Null if the mutation failed."
     )
-
-
-@payload("Payload of `attachmentUploadFinish`.")
-class AttachmentUploadFinishPayload(_AttachmentPayload):
-    """`attachmentUploadFinish`."""
 
 
 @payload("Payload of `attachmentDelete`.")
@@ -244,9 +219,7 @@ async def _delete(context: Context, work: Work, data: AttachmentDeleteInput) -> 
 
 @strawberry.type
 class AttachmentMutation:
-    """Root fields."""
-
-    attachment_upload: AttachmentUploadPayload = mutation(
+    attachment_upload: _AttachmentPayload = mutation(
         _upload,
         AttachmentUploadInput,
         "Attaches a file to a task that you can edit, with a multipart request "
@@ -263,7 +236,7 @@ class AttachmentMutation:
         in_context=True,
         limit=rates.upload,
     )
-    attachment_upload_finish: AttachmentUploadFinishPayload = mutation(
+    attachment_upload_finish: _AttachmentPayload = mutation(
         _finish,
         AttachmentUploadFinishInput,
         "Attaches an uploaded file to its task. Fails with `UPLOAD_INCOMPLETE` if the file has "

@@ -31,8 +31,6 @@ def attachment_count(_: Viewer, task: Any) -> Any:
 
 @filtering.filter_input("Filter for attachments.")
 class AttachmentFilter:
-    """Conditions on attachments."""
-
     id: IDFilter | None = filtering.by_id(
         models.Attachment.id, models.Attachment, "The attachment's ID."
     )
@@ -58,15 +56,11 @@ class AttachmentFilter:
 
 @filtering.list_filter("Filter for a task's attachments.", noun="attachment")
 class AttachmentListFilter:
-    """`some`, `none`, `every`."""
-
     of: AttachmentFilter
 
 
 @ordering.order_input("Sort key for attachments. Provide exactly one field.")
 class AttachmentOrder:
-    """Order keys of attachments."""
-
     created_at: OrderBy | None = ordering.by(
         models.Attachment.created_at, "Sorts by the time when the file was attached."
     )

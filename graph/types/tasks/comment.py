@@ -32,7 +32,7 @@ from graph.core.node import Node, node_id, node_type, permission_field
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.loading import by_id, load_objects, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.tasks.comment_inputs import (
@@ -100,16 +100,10 @@ async def _mentions(parents: Sequence[Any], info: BatchInfo) -> list[list[Any]]:
 
 @node_type(models.CommentRevision, "An earlier text of an edited comment.")
 class CommentRevision(Node):
-    """See `db.models.CommentRevision`."""
-
     id: strawberry.ID = node_id(models.CommentRevision)
-    body: str = column(models.CommentRevision.body, "The earlier text, in Markdown.")
-    written_at: dt.datetime = column(
-        models.CommentRevision.written_at, "When this text was written, in UTC."
-    )
-    replaced_at: dt.datetime = column(
-        models.CommentRevision.replaced_at, "When this text was replaced, in UTC."
-    )
+    body: str = column("The earlier text, in Markdown.")
+    written_at: dt.datetime = column("When this text was written, in UTC.")
+    replaced_at: dt.datetime = column("When this text was replaced, in UTC.")
 
 
 @paging.connection_type(
@@ -117,20 +111,15 @@ class CommentRevision(Node):
     edge="An earlier text of a comment in a list, with its cursor.",
 )
 class CommentRevisionConnection:
-    """Relay connection."""
-
     node: CommentRevision
 
 
 @node_type(models.Comment, "A comment on a task, or a reply to such a comment.")
 class Comment(Node):
-    """See `db.models.Comment`."""
-
     id: strawberry.ID = node_id(models.Comment)
     body: str = column(
-        models.Comment.body,
         "The text in Markdown (CommonMark with tables, strikethrough and bare links), 1 to "
-        "10,000 characters. Empty if the comment was deleted.",
+        "10,000 characters. Empty if the comment was deleted."
     )
     body_html: str = batch(
         _html,
@@ -173,8 +162,7 @@ class Comment(Node):
         requires=("id",),
     )
     edited_at: dt.datetime | None = column(
-        models.Comment.edited_at,
-        "When the author last edited the comment, in UTC. Null if it was never edited.",
+        "When the author last edited the comment, in UTC. Null if it was never edited."
     )
     revisions: CommentRevisionConnection = paging.to_many(
         models.Comment.revisions,
@@ -194,22 +182,13 @@ class Comment(Node):
         access.delete,
         "Whether you can delete the comment.",
     )
-    created_at: dt.datetime = column(
-        models.Comment.created_at, "When the comment was created, in UTC."
-    )
-    updated_at: dt.datetime = column(
-        models.Comment.updated_at, "When the comment last changed, in UTC."
-    )
-    version: int = column(
-        models.Comment.version,
-        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
-    )
+    created_at: dt.datetime = column("When the comment was created, in UTC.")
+    updated_at: dt.datetime = column("When the comment last changed, in UTC.")
+    version: int = column("Increases with each change. Send it as `ifVersion` to detect conflicts.")
 
 
 @paging.connection_type("A page of comments.", edge="A comment in a list, with its cursor.")
 class CommentConnection:
-    """Relay connection."""
-
     node: Comment
 
 
@@ -218,8 +197,6 @@ class CommentConnection:
 
 @strawberry.type
 class CommentQuery:
-    """Root fields."""
-
     comment: Comment | None = by_id(
         models.Comment,
         "The comment's ID.",
@@ -231,19 +208,9 @@ class CommentQuery:
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`comment` is the current comment.")
 class _CommentPayload(MutationPayload):
     comment: Comment | None = ref(models.Comment, "The comment. Null if the mutation failed.")
-
-
-@payload("Payload of `commentCreate`.")
-class CommentCreatePayload(_CommentPayload):
-    """`commentCreate`."""
-
-
-@payload("Payload of `commentUpdate`. On `CONFLICT`, `comment` is the current comment.")
-class CommentUpdatePayload(_CommentPayload):
-    """`commentUpdate`."""
 
 
 @payload("Payload of `commentDelete`.")
@@ -285,15 +252,13 @@ async def _delete(work: Work, data: CommentDeleteInput) -> Refs:
 
 @strawberry.type
 class CommentMutation:
-    """Root fields."""
-
-    comment_create: CommentCreatePayload = mutation(
+    comment_create: _CommentPayload = mutation(
         _create,
         CommentCreateInput,
         "Adds a comment to a task that you can see, or replies to a comment. Fails with "
         "`PROJECT_ARCHIVED` if the task's project is archived.",
     )
-    comment_update: CommentUpdatePayload = mutation(
+    comment_update: _CommentPayload = mutation(
         _update,
         CommentUpdateInput,
         "Updates your comment. Its earlier text is kept in `revisions`.",

@@ -37,8 +37,6 @@ def comment_count(_: Viewer, task: Any) -> Any:
 
 @filtering.filter_input("Filter for comments.")
 class CommentFilter:
-    """Conditions on comments."""
-
     id: IDFilter | None = filtering.by_id(models.Comment.id, models.Comment, "The comment's ID.")
     body: StringFilter | None = filtering.by(models.Comment.body, "The Markdown text.")
     author: UserFilter | None = filtering.by_relation(models.Comment.author, "The author.")
@@ -73,15 +71,11 @@ class CommentFilter:
 
 @filtering.list_filter("Filter for a task's comments.", noun="comment")
 class CommentListFilter:
-    """`some`, `none`, `every`."""
-
     of: CommentFilter
 
 
 @ordering.order_input("Sort key for comments. Provide exactly one field.")
 class CommentOrder:
-    """Order keys of comments."""
-
     created_at: OrderBy | None = ordering.by(models.Comment.created_at, "Sorts by creation time.")
     edited_at: OrderBy | None = ordering.by(
         models.Comment.edited_at, "Sorts by the time of the last edit."

@@ -29,7 +29,7 @@ from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.tasks.reminder_inputs import (
     ReminderCreateInput,
@@ -58,30 +58,22 @@ DEFAULT_RUNS = 5
 
 @strawberry.type(description="An offset from a time of the reminder's task.")
 class ReminderDue:
-    """A rule relative to a time of the task."""
-
     offset_minutes: int = attribute("Minutes after that time; negative for minutes before it.")
 
 
 @strawberry.type(description="A reminder rule that runs once.")
 class ReminderOnce:
-    """A rule that runs once."""
-
     at: dt.datetime = attribute("When the reminder runs, in UTC.")
 
 
 @strawberry.type(description="A reminder rule that runs every day.")
 class ReminderDaily:
-    """A daily rule."""
-
     time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
     timezone: str = attribute("The IANA time zone of `time`.")
 
 
 @strawberry.type(description="A reminder rule that runs on certain days of the week.")
 class ReminderWeekly:
-    """A weekly rule."""
-
     days: list[WeekDay] = attribute("The days of the week, Monday first.")
     time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
     timezone: str = attribute("The IANA time zone of `time`.")
@@ -89,8 +81,6 @@ class ReminderWeekly:
 
 @strawberry.type(description="A reminder rule that runs once a month.")
 class ReminderMonthly:
-    """A monthly rule."""
-
     day: int | None = attribute(
         "The day of the month; in a shorter month, its last day. Null "
         "for the last day of every month."
@@ -104,8 +94,6 @@ class ReminderMonthly:
     "not null."
 )
 class ReminderRule:
-    """One kind of rule."""
-
     due: ReminderDue | None = attribute("Runs relative to the task's due time.")
     start: ReminderDue | None = attribute("Runs relative to the task's `startAt`.")
     once: ReminderOnce | None = attribute("Runs once.")
@@ -163,8 +151,6 @@ def _coming(reminder: Any, now: dt.datetime, size: int) -> list[dt.datetime]:
     models.Reminder, "A reminder that notifies you at times that you choose. Only you can see it."
 )
 class Reminder(Node):
-    """See `db.models.Reminder`."""
-
     id: strawberry.ID = node_id(models.Reminder)
     owner: _User | None = to_one(models.Reminder.owner, "The user whom the reminder notifies: you.")
     task: _Task | None = to_one(
@@ -175,12 +161,8 @@ class Reminder(Node):
         models.Reminder.project,
         "The project that the reminder is about. Null if there is none or you cannot see it.",
     )
-    message: str | None = column(
-        models.Reminder.message, "The text of the reminder. Null if the task or project is enough."
-    )
-    kind: RuleKind = column(
-        models.Reminder.kind, "The kind of rule that the reminder has.", convert=RuleKind
-    )
+    message: str | None = column("The text of the reminder. Null if the task or project is enough.")
+    kind: RuleKind = column("The kind of rule that the reminder has.", convert=RuleKind)
     rule: ReminderRule = derived(
         (models.Reminder.kind, models.Reminder.rule), _shown, "When the reminder runs."
     )
@@ -189,18 +171,16 @@ class Reminder(Node):
         lambda reminder: [ReminderChannel(name) for name in reminder.channels],
         "The channels through which the reminder notifies you.",
     )
-    is_enabled: bool = column(models.Reminder.is_enabled, "Whether the reminder is on.")
+    is_enabled: bool = column("Whether the reminder is on.")
     disabled_reason: str | None = column(
-        models.Reminder.disabled_reason,
-        "Why the server turned the reminder off. Null if it is on or you turned it off.",
+        "Why the server turned the reminder off. Null if it is on or you turned it off."
     )
     next_run_at: dt.datetime | None = column(
-        models.Reminder.next_run_at,
         "When the reminder runs next, in UTC. Null if it is off or has no further run. Follows a "
-        "change of the task's times within seconds.",
+        "change of the task's times within seconds."
     )
     last_run_at: dt.datetime | None = column(
-        models.Reminder.last_run_at, "When the reminder last ran, in UTC. Null if it never ran."
+        "When the reminder last ran, in UTC. Null if it never ran."
     )
     next_runs: list[dt.datetime] = batch(
         _next_runs,
@@ -208,22 +188,15 @@ class Reminder(Node):
         requires=("kind", "rule", "next_run_at"),
         may_fail=True,
     )
-    created_at: dt.datetime = column(
-        models.Reminder.created_at, "When the reminder was created, in UTC."
-    )
+    created_at: dt.datetime = column("When the reminder was created, in UTC.")
     updated_at: dt.datetime = column(
-        models.Reminder.updated_at, "When the reminder last changed, in UTC. A run is not a change."
+        "When the reminder last changed, in UTC. A run is not a change."
     )
-    version: int = column(
-        models.Reminder.version,
-        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
-    )
+    version: int = column("Increases with each change. Send it as `ifVersion` to detect conflicts.")
 
 
 @paging.connection_type("A page of reminders.", edge="A reminder in a list, with its cursor.")
 class ReminderConnection:
-    """Relay connection."""
-
     node: Reminder
 
 
@@ -275,8 +248,6 @@ async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datet
 
 @strawberry.type
 class ReminderQuery:
-    """Root fields."""
-
     reminder: Reminder | None = by_id(
         models.Reminder,
         "The reminder's ID.",
@@ -299,19 +270,9 @@ class ReminderQuery:
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`reminder` is the current reminder.")
 class _ReminderPayload(MutationPayload):
     reminder: Reminder | None = ref(models.Reminder, "The reminder. Null if the mutation failed.")
-
-
-@payload("Payload of `reminderCreate`.")
-class ReminderCreatePayload(_ReminderPayload):
-    """`reminderCreate`."""
-
-
-@payload("Payload of `reminderUpdate`. On `CONFLICT`, `reminder` is the current reminder.")
-class ReminderUpdatePayload(_ReminderPayload):
-    """`reminderUpdate`."""
 
 
 @payload("Payload of `reminderDelete`.")
@@ -359,12 +320,10 @@ async def _delete(work: Work, data: ReminderDeleteInput) -> Refs:
 
 @strawberry.type
 class ReminderMutation:
-    """Root fields."""
-
-    reminder_create: ReminderCreatePayload = mutation(
+    reminder_create: _ReminderPayload = mutation(
         _create, ReminderCreateInput, "Creates a reminder for yourself."
     )
-    reminder_update: ReminderUpdatePayload = mutation(
+    reminder_update: _ReminderPayload = mutation(
         _update, ReminderUpdateInput, "Updates one of your reminders, or turns it on or off."
     )
     reminder_delete: ReminderDeletePayload = mutation(

@@ -42,8 +42,6 @@ _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 @strawberry.input(description="Compares the kind of a reminder's rule.")
 class ReminderRuleKindFilter:
-    """Comparators of `RuleKind`."""
-
     eq: RuleKind | None = optional("Equals this kind.")
     not_eq: RuleKind | None = optional("Does not equal this kind.")
     in_: list[RuleKind] | None = optional("Equals one of these kinds.", name="in")
@@ -52,8 +50,6 @@ class ReminderRuleKindFilter:
 
 @filtering.filter_input("Filter for reminders.")
 class ReminderFilter:
-    """Conditions on the viewer's reminders."""
-
     id: IDFilter | None = filtering.by_id(models.Reminder.id, models.Reminder, "The reminder's ID.")
     rule_kind: ReminderRuleKindFilter | None = filtering.by(
         models.Reminder.kind, "The kind of rule."
@@ -96,8 +92,6 @@ class ReminderFilter:
 
 @ordering.order_input("Sort key for reminders. Provide exactly one field.")
 class ReminderOrder:
-    """Order keys of reminders."""
-
     created_at: OrderBy | None = ordering.by(models.Reminder.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(
         models.Reminder.updated_at, "Sorts by the time of the last change."

@@ -23,7 +23,7 @@ from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type, p
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_objects, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.accounts.user import User
 from graph.types.tasks.share_inputs import (
@@ -56,12 +56,8 @@ async def _owners(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
 
 @node_type(models.TaskShare, "A user's access to a task and its subtasks.")
 class TaskShare(Node):
-    """See `db.models.TaskShare`."""
-
     id: strawberry.ID = node_id(models.TaskShare)
-    permission: Permission = column(
-        models.TaskShare.permission, "What the user can do with the task.", convert=Permission
-    )
+    permission: Permission = column("What the user can do with the task.", convert=Permission)
     task: _Task | None = to_one(
         models.TaskShare.task, "The shared task. Null if you cannot see it."
     )
@@ -75,7 +71,7 @@ class TaskShare(Node):
         models.TaskShare.shared_by, "The user who shared the task. Null if the account was deleted."
     )
     expires_at: dt.datetime | None = column(
-        models.TaskShare.expires_at, "When the share expires, in UTC. Null if it does not expire."
+        "When the share expires, in UTC. Null if it does not expire."
     )
     is_expired: bool = expression(
         models.TaskShare, "is_expired", is_expired, "Whether the share has expired."
@@ -92,22 +88,13 @@ class TaskShare(Node):
         access.delete,
         "Whether you can delete the share.",
     )
-    created_at: dt.datetime = column(
-        models.TaskShare.created_at, "When the task was shared, in UTC."
-    )
-    updated_at: dt.datetime = column(
-        models.TaskShare.updated_at, "When the share last changed, in UTC."
-    )
-    version: int = column(
-        models.TaskShare.version,
-        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
-    )
+    created_at: dt.datetime = column("When the task was shared, in UTC.")
+    updated_at: dt.datetime = column("When the share last changed, in UTC.")
+    version: int = column("Increases with each change. Send it as `ifVersion` to detect conflicts.")
 
 
 @paging.connection_type("A page of shares.", edge="A share in a list, with its cursor.")
 class TaskShareConnection:
-    """Relay connection."""
-
     node: TaskShare
 
 
@@ -117,8 +104,6 @@ def _with_the_viewer(viewer: Viewer, share: Any) -> Any:
 
 @strawberry.type
 class TaskShareQuery:
-    """Root fields."""
-
     tasks_shared_with_me: TaskShareConnection = paging.connection(
         models.TaskShare,
         "Lists the shares that other users gave you, newest first by default. Expired shares are "
@@ -133,21 +118,11 @@ class TaskShareQuery:
 # --- mutations -----------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`taskShare` is the current share.")
 class _SharePayload(MutationPayload):
     task_share: TaskShare | None = ref(
         models.TaskShare, "The share. Null if the mutation failed.", "share"
     )
-
-
-@payload("Payload of `taskShareCreate`.")
-class TaskShareCreatePayload(_SharePayload):
-    """`taskShareCreate`."""
-
-
-@payload("Payload of `taskShareUpdate`. On `CONFLICT`, `taskShare` is the current share.")
-class TaskShareUpdatePayload(_SharePayload):
-    """`taskShareUpdate`."""
 
 
 @payload("Payload of `taskShareDelete`.")
@@ -188,16 +163,14 @@ async def _delete(work: Work, data: TaskShareDeleteInput) -> Refs:
 
 @strawberry.type
 class TaskShareMutation:
-    """Root fields."""
-
-    task_share_create: TaskShareCreatePayload = mutation(
+    task_share_create: _SharePayload = mutation(
         _create,
         TaskShareCreateInput,
         "Shares a task and its subtasks with a user. Allowed for the task's owner and for the "
         "project's owner and admins. Fails with `SELF_SHARE` if the user is you or the task's "
         "owner, and with `ALREADY_EXISTS` if the task is already shared with the user.",
     )
-    task_share_update: TaskShareUpdatePayload = mutation(
+    task_share_update: _SharePayload = mutation(
         _update,
         TaskShareUpdateInput,
         "Changes the permission or the expiry of a share. Allowed for the task's owner and for "

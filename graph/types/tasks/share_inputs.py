@@ -30,8 +30,6 @@ def is_expired(_: object, share: Any) -> Any:
 
 @filtering.filter_input("Filter for shares.")
 class TaskShareFilter:
-    """Conditions on shares."""
-
     id: IDFilter | None = filtering.by_id(models.TaskShare.id, models.TaskShare, "The share's ID.")
     permission: TaskSharePermissionFilter | None = filtering.by(
         models.TaskShare.permission, "The permission that the share gives."
@@ -61,15 +59,11 @@ class TaskShareFilter:
 
 @filtering.list_filter("Filter for a task's shares, as far as you can see them.", noun="share")
 class TaskShareListFilter:
-    """`some`, `none`, `every`."""
-
     of: TaskShareFilter
 
 
 @ordering.order_input("Sort key for shares. Provide exactly one field.")
 class TaskShareOrder:
-    """Order keys of shares."""
-
     created_at: OrderBy | None = ordering.by(
         models.TaskShare.created_at, "Sorts by the time when the task was shared."
     )

@@ -93,8 +93,6 @@ class TaskPriorityCount:
     "tasks and of your access at once; only `overdue` can be up to five minutes old."
 )
 class TaskStats:
-    """See the module."""
-
     total: int = attribute("The number of tasks.")
     completed: int = attribute("The number of tasks with the status COMPLETED.")
     open: int = attribute("The number of open tasks: TODO and IN_PROGRESS.")
@@ -383,8 +381,6 @@ def project_stats() -> Any:
 
 @strawberry.type
 class StatsQuery:
-    """Root fields."""
-
     task_stats: TaskStats = root(
         _task_stats,
         "Returns statistics over the tasks that you can see, or over those that match the filter.",

@@ -29,7 +29,15 @@ from graph.core.access_paths import CandidateSet, by_access_path, candidate_set,
 from graph.core.fields import BatchInfo, argument, batch, column
 from graph.core.inputs import UpdateInput, given, required
 from graph.kit import ordering, paging
-from graph.kit.mutation import MutationPayload, Outcome, Refs, mutation, payload, ref
+from graph.kit.mutation import (
+    MutationPayload,
+    Outcome,
+    Refs,
+    mutation,
+    payload,
+    ref,
+    shared_payload,
+)
 from graph.kit.ordering import Key, OrderBy, Ordering, Source
 from graph.kit.page_rows import KEY
 from graph.kit.paging import Page, Window, paging_arguments, window_of
@@ -50,8 +58,6 @@ class Tag:
 
 @paging.connection_type("A page of tags.", edge="A tag in a list, with its cursor.")
 class TagConnection:
-    """Relay connection."""
-
     node: Tag
 
 
@@ -70,8 +76,6 @@ _MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 @ordering.order_input("Sort key for tags. Provide exactly one field.")
 class TagOrder:
-    """Order keys of tags."""
-
     name: OrderBy | None = ordering.by_expression(
         _NAME.name, _NAME.sql, _NAME.type, "Sorts by name. Case-insensitive.", nullable=False
     )
@@ -294,8 +298,6 @@ def project_tags() -> Any:
 
 @strawberry.type
 class TagQuery:
-    """Root fields."""
-
     tags: TagConnection = batch(
         _tags,
         "Lists the tags of all tasks that you can see with their counts, most frequent first by "
@@ -325,14 +327,9 @@ class TaskTagsRemoveInput(UpdateInput):
     tags: list[str] = required("The tags to remove. Case-insensitive.")
 
 
-@strawberry.type
+@shared_payload("`task` is the current task.")
 class _TaggedPayload(MutationPayload):
     task: _Task | None = ref(models.Task, "The task. Null if the mutation failed.", "task")
-
-
-@payload("Payload of `taskTagsAdd`. On `CONFLICT`, `task` is the current task.")
-class TaskTagsAddPayload(_TaggedPayload):
-    """`taskTagsAdd`."""
 
 
 @payload(
@@ -356,9 +353,7 @@ async def _remove(work: Work, data: TaskTagsRemoveInput) -> Outcome:
 
 @strawberry.type
 class TagMutation:
-    """Root fields."""
-
-    task_tags_add: TaskTagsAddPayload = mutation(
+    task_tags_add: _TaggedPayload = mutation(
         _add,
         TaskTagsAddInput,
         "Adds tags to a task; concurrent additions do not conflict. A tag that the task already "

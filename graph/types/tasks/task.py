@@ -39,6 +39,7 @@ from graph.kit.mutation import (
     mutation,
     payload,
     ref,
+    shared_payload,
     value,
 )
 from graph.kit.ordering import Key
@@ -131,12 +132,8 @@ def _key_of(viewer: Viewer, task: Any) -> Any:
 
 @node_type(models.Task, "A task, in a project or personal.")
 class Task(Node):
-    """See `db.models.Task`."""
-
     id: strawberry.ID = node_id(models.Task)
-    number: int | None = column(
-        models.Task.number, "The task's number within its project. Null for a personal task."
-    )
+    number: int | None = column("The task's number within its project. Null for a personal task.")
     identifier: str | None = expression(
         models.Task,
         "key",
@@ -144,21 +141,16 @@ class Task(Node):
         "The task's key, such as `WEB-42`: the project's key and the task's number. Null for a "
         "personal task and if you cannot see the project.",
     )
-    title: str = column(models.Task.title, "The title, 1 to 200 characters.")
-    description: str | None = column(
-        models.Task.description, "The description in Markdown, up to 10,000 characters."
-    )
-    notes: str | None = column(models.Task.notes, "Short notes, up to 500 characters.")
-    status: TaskStatus = column(models.Task.status, "The task's status.", convert=TaskStatus)
-    priority: TaskPriority = column(
-        models.Task.priority, "The task's priority.", convert=TaskPriority
-    )
+    title: str = column("The title, 1 to 200 characters.")
+    description: str | None = column("The description in Markdown, up to 10,000 characters.")
+    notes: str | None = column("Short notes, up to 500 characters.")
+    status: TaskStatus = column("The task's status.", convert=TaskStatus)
+    priority: TaskPriority = column("The task's priority.", convert=TaskPriority)
     due_at: dt.datetime | None = column(
-        models.Task.due_at,
-        "The time the task is due, in UTC. For an all-day due date, the end of that day.",
+        "The time the task is due, in UTC. For an all-day due date, the end of that day."
     )
     due_on: dt.date | None = column(
-        models.Task.due_on, "The all-day due date, in the time zone of the user who set it."
+        "The all-day due date, in the time zone of the user who set it."
     )
     is_overdue: bool = expression(
         models.Task,
@@ -166,18 +158,10 @@ class Task(Node):
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
-    start_at: dt.datetime | None = column(
-        models.Task.start_at, "The earliest time to start work, in UTC."
-    )
-    estimate_minutes: int | None = column(
-        models.Task.estimate_minutes, "The estimated effort, in minutes."
-    )
-    tags: list[str] = column(
-        models.Task.tags, "The task's tags, in the order in which they were given."
-    )
-    position: str = column(
-        models.Task.position, "The task's rank in the manual order. Compare ranks as text."
-    )
+    start_at: dt.datetime | None = column("The earliest time to start work, in UTC.")
+    estimate_minutes: int | None = column("The estimated effort, in minutes.")
+    tags: list[str] = column("The task's tags, in the order in which they were given.")
+    position: str = column("The task's rank in the manual order. Compare ranks as text.")
     project: Project | None = to_one(
         models.Task.project,
         "The task's project. Null for a personal task and if you cannot see the project.",
@@ -250,9 +234,7 @@ class Task(Node):
         order_type=_TimeEntryOrder,
         default_order=_NEWEST_TIME_FIRST,
     )
-    completed_at: dt.datetime | None = column(
-        models.Task.completed_at, "When the task was completed, in UTC."
-    )
+    completed_at: dt.datetime | None = column("When the task was completed, in UTC.")
     viewer_can_edit: bool = permission_field(
         models.Task,
         "viewer_can_edit",
@@ -271,18 +253,13 @@ class Task(Node):
         access.share,
         "Whether you can share the task.",
     )
-    created_at: dt.datetime = column(models.Task.created_at, "When the task was created, in UTC.")
-    updated_at: dt.datetime = column(models.Task.updated_at, "When the task last changed, in UTC.")
-    version: int = column(
-        models.Task.version,
-        "Increases with each change. Send it as `ifVersion` to detect conflicts.",
-    )
+    created_at: dt.datetime = column("When the task was created, in UTC.")
+    updated_at: dt.datetime = column("When the task last changed, in UTC.")
+    version: int = column("Increases with each change. Send it as `ifVersion` to detect conflicts.")
 
 
 @paging.connection_type("A page of tasks.", edge="A task in a list, with its cursor.")
 class TaskConnection:
-    """Relay connection."""
-
     node: Task
 
 
@@ -317,8 +294,6 @@ async def _task(
 
 @strawberry.type
 class TaskQuery:
-    """Root fields."""
-
     task: Task | None = root(
         _task,
         "Returns one task by ID or key. Null with `NOT_FOUND` if it does not exist or you "
@@ -336,44 +311,9 @@ class TaskQuery:
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`task` is the current task.")
 class _TaskPayload(MutationPayload):
     task: Task | None = ref(models.Task, "The task. Null if the mutation failed.")
-
-
-@payload("Payload of `taskCreate`.")
-class TaskCreatePayload(_TaskPayload):
-    """`taskCreate`."""
-
-
-@payload("Payload of `taskUpdate`. On `CONFLICT`, `task` is the current task.")
-class TaskUpdatePayload(_TaskPayload):
-    """`taskUpdate`."""
-
-
-@payload("Payload of `taskComplete`. On `CONFLICT`, `task` is the current task.")
-class TaskCompletePayload(_TaskPayload):
-    """`taskComplete`."""
-
-
-@payload("Payload of `taskReopen`. On `CONFLICT`, `task` is the current task.")
-class TaskReopenPayload(_TaskPayload):
-    """`taskReopen`."""
-
-
-@payload("Payload of `taskAssign`. On `CONFLICT`, `task` is the current task.")
-class TaskAssignPayload(_TaskPayload):
-    """`taskAssign`."""
-
-
-@payload("Payload of `taskMove`. On `CONFLICT`, `task` is the current task.")
-class TaskMovePayload(_TaskPayload):
-    """`taskMove`."""
-
-
-@payload("Payload of `taskRestore`.")
-class TaskRestorePayload(_TaskPayload):
-    """`taskRestore`."""
 
 
 @payload("Payload of `taskDelete`.")
@@ -478,16 +418,14 @@ def _id(model: Any, text: Any, name: str) -> UUID | None:
 
 @strawberry.type
 class TaskMutation:
-    """Root fields."""
-
-    task_create: TaskCreatePayload = mutation(
+    task_create: _TaskPayload = mutation(
         _create,
         TaskCreateInput,
         "Creates a task. In a project, requires the role EDITOR or higher.",
         limit=rates.new_task,
         single_statement=(models.Task, _create_in_one_statement),
     )
-    task_update: TaskUpdatePayload = mutation(_update, TaskUpdateInput, "Updates a task.")
+    task_update: _TaskPayload = mutation(_update, TaskUpdateInput, "Updates a task.")
     task_delete: TaskDeletePayload = mutation(
         _delete,
         TaskDeleteInput,
@@ -496,22 +434,22 @@ class TaskMutation:
         "owner (in a project, only while they are a member). Requires permission to delete every "
         "subtask, unless you send `subtasks: MOVE_UP`.",
     )
-    task_restore: TaskRestorePayload = mutation(
+    task_restore: _TaskPayload = mutation(
         _restore,
         TaskRestoreInput,
         "Restores a task from the trash, together with the subtasks that were deleted with it. "
         "Requires permission to delete each of them.",
     )
-    task_complete: TaskCompletePayload = mutation(
+    task_complete: _TaskPayload = mutation(
         _complete, TaskCompleteInput, "Sets a task's status to COMPLETED."
     )
-    task_reopen: TaskReopenPayload = mutation(
+    task_reopen: _TaskPayload = mutation(
         _reopen, TaskReopenInput, "Sets a completed or cancelled task's status to TODO."
     )
-    task_assign: TaskAssignPayload = mutation(
+    task_assign: _TaskPayload = mutation(
         _assign, TaskAssignInput, "Assigns a task to a user, or removes the assignee."
     )
-    task_move: TaskMovePayload = mutation(
+    task_move: _TaskPayload = mutation(
         _move,
         TaskMoveInput,
         "Moves a task before or after another task, or to another project. Its subtasks and time "

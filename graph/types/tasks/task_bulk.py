@@ -142,8 +142,6 @@ class _BulkPayload(MutationPayload):
     "each with the item's index in its path."
 )
 class TaskBulkCreatePayload(_BulkPayload):
-    """`taskBulkCreate`."""
-
     results: list[TaskBulkResult] = derived(
         (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
@@ -154,8 +152,6 @@ class TaskBulkCreatePayload(_BulkPayload):
     "each with the item's index in its path."
 )
 class TaskBulkUpdatePayload(_BulkPayload):
-    """`taskBulkUpdate`."""
-
     results: list[TaskBulkResult] = derived(
         (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
@@ -166,8 +162,6 @@ class TaskBulkUpdatePayload(_BulkPayload):
     "each with the item's index in its path."
 )
 class TaskBulkDeletePayload(_BulkPayload):
-    """`taskBulkDelete`."""
-
     results: list[TaskBulkDeleteResult] = derived(
         (), bulk_results("tasks"), "One result per item, in the order of the input."
     )
@@ -251,8 +245,6 @@ async def _delete(work: Work, data: TaskBulkDeleteInput) -> Outcome:
 
 @strawberry.type
 class TaskBulkMutation:
-    """Root fields."""
-
     task_bulk_create: TaskBulkCreatePayload = mutation(
         _create,
         TaskBulkCreateInput,

@@ -60,22 +60,16 @@ _TimeEntryListFilter = Annotated[
     "Filter for a task's tags. Tags are compared case-insensitively.", noun="tag"
 )
 class TagListFilter:
-    """`some`, `none`, `every`."""
-
     of: StringFilter
 
 
 @filtering.list_filter("Filter for a task's direct subtasks.", noun="subtask")
 class TaskListFilter:
-    """`some`, `none`, `every`."""
-
     of: TaskFilter
 
 
 @filtering.filter_input("Filter for tasks.")
 class TaskFilter:
-    """Conditions on tasks."""
-
     id: IDFilter | None = filtering.by_id(models.Task.id, models.Task, "The task's ID.")
     number: IntFilter | None = filtering.by(models.Task.number, "The number within the project.")
     title: StringFilter | None = filtering.by(models.Task.title, "The title.")
@@ -168,8 +162,6 @@ class TaskFilter:
 
 @ordering.order_input("Sort key for tasks. Provide exactly one field.")
 class TaskOrder:
-    """Order keys of tasks."""
-
     created_at: OrderBy | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
     updated_at: OrderBy | None = ordering.by(
         models.Task.updated_at, "Sorts by the time of the last change."

@@ -354,8 +354,6 @@ async def _time_report(
 
 @strawberry.type
 class TimeReportQuery:
-    """Root fields."""
-
     time_report: TimeReport = root(
         _time_report,
         "Sums tracked time in nested groups, over the entries that you can see: your own, and "

@@ -29,7 +29,7 @@ from graph.core.inputs import MutationInput, UpdateInput, given, optional, requi
 from graph.core.node import Node, described_enum, node_id, node_type
 from graph.engine.sql_json import KEY_ONLY
 from graph.kit.loading import by_id, load_objects, read_by_keys
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload
 from graph.kit.stored_input import to_json
 from graph.types.time.report import TimeReportFilter, wanted_of
 
@@ -94,27 +94,17 @@ async def _urls(parents: Sequence[Any], info: BatchInfo) -> list[str | None]:
 
 @node_type(models.ReportExport, "A file with a time report. Only its creator can see it.")
 class ReportExport(Node):
-    """See `db.models.ReportExport`."""
-
     id: strawberry.ID = node_id(models.ReportExport)
-    status: ExportState = column(
-        models.ReportExport.status, "The status of the export.", convert=ExportState
-    )
-    format: ExportFormat = column(
-        models.ReportExport.format, "The file format.", convert=ExportFormat
-    )
-    progress: int = column(models.ReportExport.progress, "The progress, in percent.")
+    status: ExportState = column("The status of the export.", convert=ExportState)
+    format: ExportFormat = column("The file format.", convert=ExportFormat)
+    progress: int = column("The progress, in percent.")
     group_by: list[GroupBy] = derived(
         (models.ReportExport.group_by,),
         lambda row: [GroupBy[name] for name in row.group_by],
         "How the report is grouped.",
     )
-    timezone: str = column(
-        models.ReportExport.timezone, "The time zone whose midnights separate the days."
-    )
-    week_start: WeekDay = column(
-        models.ReportExport.week_start, "The first day of the week.", convert=WeekDay
-    )
+    timezone: str = column("The time zone whose midnights separate the days.")
+    week_start: WeekDay = column("The first day of the week.", convert=WeekDay)
     download_url: str | None = batch(
         _urls,
         "The signed URL of the file; no header is needed. It works until `expiresAt`, as long "
@@ -123,23 +113,15 @@ class ReportExport(Node):
         "Null if there is no file or you cannot download it.",
         requires=("id", "status", "expires_at"),
     )
-    byte_size: int | None = column(models.ReportExport.byte_size, "The size of the file, in bytes.")
-    failure_reason: str | None = column(
-        models.ReportExport.failure_reason, "Why the export failed."
-    )
-    finished_at: dt.datetime | None = column(
-        models.ReportExport.finished_at, "When the export was done, failed or was cancelled."
-    )
+    byte_size: int | None = column("The size of the file, in bytes.")
+    failure_reason: str | None = column("Why the export failed.")
+    finished_at: dt.datetime | None = column("When the export was done, failed or was cancelled.")
     expires_at: dt.datetime | None = column(
-        models.ReportExport.expires_at, "When the file is deleted: one day after it was created."
+        "When the file is deleted: one day after it was created."
     )
-    created_at: dt.datetime = column(models.ReportExport.created_at, "When the export was created.")
-    updated_at: dt.datetime = column(
-        models.ReportExport.updated_at, "When the export last changed."
-    )
-    version: int = column(
-        models.ReportExport.version, "Increases with each change; pass it as `ifVersion`."
-    )
+    created_at: dt.datetime = column("When the export was created.")
+    updated_at: dt.datetime = column("When the export last changed.")
+    version: int = column("Increases with each change; pass it as `ifVersion`.")
 
 
 # --- queries -------------------------------------------------------------------------------------
@@ -147,8 +129,6 @@ class ReportExport(Node):
 
 @strawberry.type
 class ReportExportQuery:
-    """Root fields."""
-
     report_export: ReportExport | None = by_id(
         models.ReportExport,
         "The export's ID.",
@@ -259,16 +239,11 @@ class ReportExportCancelInput(UpdateInput):
     id: strawberry.ID = required("The export to cancel.")
 
 
-@strawberry.type
+@shared_payload()
 class _ExportPayload(MutationPayload):
     report_export: ReportExport | None = ref(
         models.ReportExport, "The export; null if nothing was changed."
     )
-
-
-@payload("Payload of `reportExportCreate`.")
-class ReportExportCreatePayload(_ExportPayload):
-    """`reportExportCreate`."""
 
 
 @payload("Payload of `reportExportCancel`. An export that was already over is returned unchanged.")
@@ -301,9 +276,7 @@ async def _cancel(work: Work, data: ReportExportCancelInput) -> Refs:
 
 @strawberry.type
 class ReportExportMutation:
-    """Root fields."""
-
-    report_export_create: ReportExportCreatePayload = mutation(
+    report_export_create: _ExportPayload = mutation(
         _create,
         ReportExportCreateInput,
         "Creates a report as a file in the background. Follow its progress with "

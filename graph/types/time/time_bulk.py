@@ -35,8 +35,6 @@ class TimeEntryBulkResult:
     "all items, each with the item's index in its path."
 )
 class TimeEntryBulkCreatePayload(MutationPayload):
-    """`timeEntryBulkCreate`."""
-
     done_count: int = derived(
         (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
@@ -74,8 +72,6 @@ async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
 
 @strawberry.type
 class TimeEntryBulkMutation:
-    """Root fields."""
-
     time_entry_bulk_create: TimeEntryBulkCreatePayload = mutation(
         _create,
         TimeEntryBulkCreateInput,

@@ -22,7 +22,7 @@ from graph.core.node import Node, expression, node_id, node_type, permission_fie
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
-from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
+from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
 from graph.types.time.time_inputs import (
     TimeEntryCreateInput,
@@ -53,8 +53,6 @@ _NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=Tr
     "owner and admins of its project.",
 )
 class TimeEntry(Node):
-    """See `db.models.TimeEntry`."""
-
     id: strawberry.ID = node_id(models.TimeEntry)
     user: _User | None = to_one(
         models.TimeEntry.user, "The user whose time it is; null if the account was deleted."
@@ -67,21 +65,15 @@ class TimeEntry(Node):
     task: _Task | None = to_one(
         models.TimeEntry.task, "The task; null if there is none or you cannot see it."
     )
-    description: str | None = column(
-        models.TimeEntry.description, "What was done, up to 500 characters."
-    )
+    description: str | None = column("What was done, up to 500 characters.")
     started_at: dt.datetime = column(
-        models.TimeEntry.started_at,
         "When the entry started, to the second. For an entry with a day, midnight of that day "
-        "in its user's time zone.",
+        "in its user's time zone."
     )
-    ended_at: dt.datetime | None = column(
-        models.TimeEntry.ended_at, "When the entry ended; null while the timer is running."
-    )
+    ended_at: dt.datetime | None = column("When the entry ended; null while the timer is running.")
     day: dt.date | None = column(
-        models.TimeEntry.day,
         "The day of an entry that was given as a day and a duration; null if it has a start and "
-        "an end.",
+        "an end."
     )
     duration: int = expression(
         models.TimeEntry,
@@ -94,10 +86,8 @@ class TimeEntry(Node):
         lambda entry: entry.ended_at is None,
         "Whether the entry is a running timer.",
     )
-    is_billable: bool = column(models.TimeEntry.is_billable, "Whether the time is billable.")
-    tags: list[str] = column(
-        models.TimeEntry.tags, "The tags, in the order in which they were given."
-    )
+    is_billable: bool = column("Whether the time is billable.")
+    tags: list[str] = column("The tags, in the order in which they were given.")
     has_overlap: bool = expression(
         models.TimeEntry,
         "overlaps",
@@ -110,17 +100,13 @@ class TimeEntry(Node):
         access.edit,
         "Whether you can change or delete the entry, unless its period is locked.",
     )
-    created_at: dt.datetime = column(models.TimeEntry.created_at, "When the entry was created.")
-    updated_at: dt.datetime = column(models.TimeEntry.updated_at, "When the entry last changed.")
-    version: int = column(
-        models.TimeEntry.version, "Increases with each change; pass it as `ifVersion`."
-    )
+    created_at: dt.datetime = column("When the entry was created.")
+    updated_at: dt.datetime = column("When the entry last changed.")
+    version: int = column("Increases with each change; pass it as `ifVersion`.")
 
 
 @paging.connection_type("A page of time entries.", edge="A time entry in a list, with its cursor.")
 class TimeEntryConnection:
-    """Relay connection."""
-
     node: TimeEntry
 
 
@@ -129,8 +115,6 @@ class TimeEntryConnection:
 
 @strawberry.type
 class TimeEntryQuery:
-    """Root fields."""
-
     time_entry: TimeEntry | None = by_id(
         models.TimeEntry,
         "The time entry's ID.",
@@ -149,21 +133,11 @@ class TimeEntryQuery:
 # --- payloads ------------------------------------------------------------------------------------
 
 
-@strawberry.type
+@shared_payload("`timeEntry` is the current entry.")
 class _EntryPayload(MutationPayload):
     time_entry: TimeEntry | None = ref(
         models.TimeEntry, "The time entry; null if nothing was changed."
     )
-
-
-@payload("Payload of `timeEntryCreate`.")
-class TimeEntryCreatePayload(_EntryPayload):
-    """`timeEntryCreate`."""
-
-
-@payload("Payload of `timeEntryUpdate`. On `CONFLICT`, `timeEntry` is the current entry.")
-class TimeEntryUpdatePayload(_EntryPayload):
-    """`timeEntryUpdate`."""
 
 
 @payload("Payload of `timerStart`, with the new timer, or the running one if it was equal.")
@@ -232,8 +206,6 @@ async def _stop(work: Work, data: TimerStopInput) -> Refs:
 
 @strawberry.type
 class TimeEntryMutation:
-    """Root fields."""
-
     timer_start: TimerStartPayload = mutation(
         _start,
         TimerStartInput,
@@ -245,10 +217,10 @@ class TimeEntryMutation:
         TimerStopInput,
         "Stops your running timer. Fails with `NOT_FOUND` if none is running.",
     )
-    time_entry_create: TimeEntryCreatePayload = mutation(
+    time_entry_create: _EntryPayload = mutation(
         _create, TimeEntryCreateInput, "Creates a time entry for time that you have spent."
     )
-    time_entry_update: TimeEntryUpdatePayload = mutation(
+    time_entry_update: _EntryPayload = mutation(
         _update, TimeEntryUpdateInput, "Changes one of your time entries."
     )
     time_entry_delete: TimeEntryDeletePayload = mutation(

@@ -70,8 +70,6 @@ described_enum(
 
 @strawberry.input(description="Input for `timeEntryImport`.")
 class TimeEntryImportInput(MutationInput):
-    """See the module."""
-
     csv: str = required(
         f"The content of the file: at most {MAX_ROWS:,} rows, separated by commas, semicolons or "
         "tabs. Columns are those of an export, in any order and case. Required are `start` with "
@@ -159,8 +157,6 @@ class TimeEntryImportResult:
     "rows, each with the row in its path."
 )
 class TimeEntryImportPayload(MutationPayload):
-    """`timeEntryImport`."""
-
     done_count: int = derived(
         (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
     )
@@ -339,8 +335,6 @@ def _placed(failure: Failure, row: Row) -> Failure:
 
 @strawberry.type
 class TimeEntryImportMutation:
-    """Root fields."""
-
     time_entry_import: TimeEntryImportPayload = mutation(
         _import,
         TimeEntryImportInput,

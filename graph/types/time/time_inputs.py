@@ -55,8 +55,6 @@ def overlaps(viewer: Viewer, entry: Any) -> Any:
 
 @filtering.filter_input("Filter for time entries.")
 class TimeEntryFilter:
-    """Filter for time entries."""
-
     id: IDFilter | None = filtering.by_id(
         models.TimeEntry.id, models.TimeEntry, "The time entry's ID."
     )
@@ -123,15 +121,11 @@ class TimeEntryFilter:
 
 @filtering.list_filter("Filter for a list of time entries.", noun="entry")
 class TimeEntryListFilter:
-    """`some`, `none`, `every`."""
-
     of: TimeEntryFilter
 
 
 @ordering.order_input("Sort key for time entries. Provide exactly one field.")
 class TimeEntryOrder:
-    """Sort keys of time entries."""
-
     started_at: OrderBy | None = ordering.by(models.TimeEntry.started_at, "Sorts by start.")
     ended_at: OrderBy | None = ordering.by(models.TimeEntry.ended_at, "Sorts by end.")
     duration: OrderBy | None = ordering.by_expression(

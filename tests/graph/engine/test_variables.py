@@ -16,7 +16,7 @@ from graphql.execution.values import get_variable_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graph.engine.variables import Coercers, Variables
+from graph.engine.variables import Variables
 
 SCHEMA = build_schema(
     """
@@ -40,7 +40,7 @@ SCHEMA = build_schema(
 TYPES = (
     "ID", "String!", "Int", "Float!", "Boolean", "Colour", "[ID!]!", "[[Int]]", "Anything",
     "Range", "Either", "Filter", "New!", "[Colour] = [GREEN]", "Int! = 3", "Range = {from: 1}",
-    "Range = {to: 1}", "String = null",
+    "Range = {to: 1}", "String = null", "String", "ID!", "Boolean!", "Boolean = true",
 )  # fmt: skip
 
 FIELDS = "title tags done range anything lists all none name size either id from to colours other"
@@ -89,7 +89,7 @@ def _declared(*types: str) -> Sequence[VariableDefinitionNode]:
 
 
 def _refusal(nodes: Sequence[VariableDefinitionNode], inputs: dict[str, Any]) -> str:
-    errors = Variables(Coercers(SCHEMA), nodes).coerced(inputs)
+    errors = Variables(SCHEMA, nodes).coerced(inputs)
     assert isinstance(errors, list)
     (error,) = errors
     return error.message
@@ -114,7 +114,7 @@ def test_variables_are_those_of_graphql_core(types: list[str], values: list[Any]
     expected = get_variable_values(
         SCHEMA, nodes, dict(inputs), max_errors=50, hide_suggestions=True
     )
-    variables = Variables(Coercers(SCHEMA), nodes)
+    variables = Variables(SCHEMA, nodes)
 
     assert _told(variables.coerced(inputs)) == _told(expected)
     # What is remembered of a first request changes nothing for a second.

@@ -247,3 +247,10 @@ async def test_versions_that_never_were(world: World, person: Person, version: i
     given = {"id": gid(task), "title": "x", "ifVersion": version}
     reply = await world.run(UPDATE, person, input=given)
     assert reply.codes == ["CONFLICT"]
+
+
+async def test_too_many_words_are_counted(world: World, person: Person) -> None:
+    query = '{ tasks(filter: { search: "a b c d e f g h i j k" }) { totalCount } }'
+    reply = await world.run(query, person)
+    (error,) = reply.errors
+    assert error["message"] == "The search text must have at most 10 words; it has 11."
