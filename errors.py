@@ -84,7 +84,10 @@ ERROR_DESCRIPTIONS: dict[ErrorCode, str] = {
     ErrorCode.BAD_USER_INPUT: "A value is invalid. `path` names the value, `message` the rule.",
     ErrorCode.ALREADY_EXISTS: "A value that must be unique is already in use.",
     ErrorCode.SELF_SHARE: "A task cannot be shared with its owner or with yourself.",
-    ErrorCode.LIMIT_EXCEEDED: "A documented limit on the number of objects is reached.",
+    ErrorCode.LIMIT_EXCEEDED: (
+        "A documented limit on a number is reached or exceeded; `limit` and `actual` have the "
+        "numbers."
+    ),
     ErrorCode.PROJECT_ARCHIVED: (
         "The project is archived and therefore read-only. Unarchive it first."
     ),
@@ -147,8 +150,9 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
 
     `path` is the path in the mutation's input (`("input", "title")`, list indices as strings);
     `fields` names the fields that differ in a conflict; `refs` are objects that the payload has
-    nevertheless (the current object of a conflict), by payload field; `extra` goes into
-    `extensions` of a top-level error (`retryAfter`).
+    nevertheless (the current object of a conflict), by payload field; `limit` is the limit that was
+    exceeded or reached, and `actual` what the input has or how many objects exist; `extra` goes
+    into `extensions` of a top-level error (`retryAfter`).
     """
 
     code = ErrorCode.BAD_USER_INPUT
@@ -161,6 +165,8 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
         code: ErrorCode | None = None,
         fields: Sequence[str] | None = None,
         refs: dict[str, Any] | None = None,
+        limit: int | None = None,
+        actual: int | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
@@ -170,6 +176,8 @@ class Failure(Exception):  # noqa: N818 - a failure is expected, an error is not
             self.code = code
         self.fields = None if fields is None else list(fields)
         self.refs = refs or {}
+        self.limit = limit
+        self.actual = actual
         self.extra = extra or {}
 
     def under(self, *prefix: str | int) -> Failure:

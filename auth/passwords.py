@@ -75,6 +75,8 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
         raise BadInput(
             f"A password must have at least {SHORTEST} characters; this one has {len(clean)}.",
             path=path,
+            limit=SHORTEST,
+            actual=len(clean),
         )
     if len(clean) > LONGEST:
         raise _refused_length(len(clean), path)
@@ -83,7 +85,10 @@ def acceptable(password: str, path: Sequence[str | int] = ("password",)) -> str:
 
 def _refused_length(length: int, path: Sequence[str | int]) -> BadInput:
     return BadInput(
-        f"A password must have at most {LONGEST} characters; this one has {length:,}.", path=path
+        f"A password must have at most {LONGEST} characters; this one has {length:,}.",
+        path=path,
+        limit=LONGEST,
+        actual=length,
     )
 
 

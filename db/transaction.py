@@ -74,9 +74,30 @@ class SessionConnection:
 
     def session(self) -> AsyncSession:
         """A session whose commit and rollback are those of the connection."""
-        return AsyncSession(
+        return _Session(
             self.sqlalchemy, expire_on_commit=False, join_transaction_mode="control_fully"
         )
+
+
+class _Session(AsyncSession):
+    """Commits and rolls back the connection's transaction even if the session has executed nothing,
+    and so has not joined it.
+    """
+
+    async def commit(self) -> None:
+        await super().commit()
+        if (connection := self._unjoined()) is not None:
+            await connection.commit()
+
+    async def rollback(self) -> None:
+        await super().rollback()
+        if (connection := self._unjoined()) is not None:
+            await connection.rollback()
+
+    def _unjoined(self) -> AsyncConnection | None:
+        """The connection, if its transaction is still open."""
+        assert isinstance(self.bind, AsyncConnection)
+        return self.bind if self.bind.in_transaction() else None
 
 
 class Transaction:

@@ -9,8 +9,11 @@ belongs to a task (comments, shares, attachments).
 
 A check takes FOR KEY SHARE, like PostgreSQL's own check of a foreign key: many transactions hold it
 at once, and numbering tasks does not conflict with it. A change of what is checked (deleting,
-archiving or restoring a project, changing its members) takes FOR UPDATE, and so waits for all of
-them and blocks new ones. The statement that follows a lock sees what the last holder committed.
+archiving or restoring a project, changing its members, moving or deleting a task) takes FOR UPDATE,
+and so waits for all of them and blocks new ones. A bulk update takes FOR NO KEY UPDATE, which
+excludes other changes of its tasks, but no new row that refers to them: a worker that writes
+notifications of the same tasks in another order would otherwise deadlock with it. The statement
+that follows a lock sees what the last holder committed.
 
 `lock_owner` is for limits: only one transaction at a time counts what a user has.
 """
@@ -74,17 +77,17 @@ async def lock_tasks(
     work: Work,
     ids: Collection[UUID],
     *,
-    alone: bool = False,
+    changing: bool = False,
     trees: bool = False,
     projects: Collection[UUID] = (),
 ) -> None:
     """Keep tasks where they are, and out of the trash, until the commit: their projects (and other
     `projects`) first.
 
-    `alone`: exclude other transactions that check the tasks. `trees`: with everything above and
-    below them, and one at a time among the changes of a project's structure, or of a user's own
-    tasks: two that put two tasks below each other would otherwise each see the other one still
-    above.
+    `changing`: exclude other changes of them. `trees`: exclude checks of them too, with everything
+    above and below them, and one at a time among the changes of a project's structure, or of a
+    user's own tasks: two that put two tasks below each other would otherwise each see the other one
+    still above.
     """
     if not ids:
         await lock_projects(work, projects)
@@ -100,7 +103,7 @@ async def lock_tasks(
             await work.fetch(_NAMES, {"names": sorted(names)})
             locked = await work.fetch(_TREES, params)
         else:
-            locked = await work.fetch(_TASKS_ALONE if alone else _TASKS, params)
+            locked = await work.fetch(_TASKS_CHANGING if changing else _TASKS, params)
         if _homes(locked, ids) == homes:
             return
     raise Conflict("These tasks were moved by someone else at the same time. Try again.")
@@ -163,14 +166,14 @@ def _all_of(locked: CTE) -> ColumnElement[bool]:
     return select(func.count(locked.c.id)).scalar_subquery() >= 0
 
 
-def _by_ids(model: Any, *, shared: bool = True) -> Statement:
+def _by_ids(model: Any, *, read: bool = True, key_share: bool = True) -> Statement:
     ids = bindparam("ids", type_=ARRAY(Uuid()))
     columns = _PLACE if model is Task else (model.id,)
     return Statement(
         select(*columns)
         .where(model.id == ids.any_())
         .order_by(model.id)
-        .with_for_update(key_share=shared, read=shared)
+        .with_for_update(key_share=key_share, read=read)
     )
 
 
@@ -208,9 +211,9 @@ def _names() -> Statement:
 
 
 _PROJECTS = _by_ids(Project)
-_PROJECTS_ALONE = _by_ids(Project, shared=False)
+_PROJECTS_ALONE = _by_ids(Project, read=False, key_share=False)
 _TASKS = _by_ids(Task)
-_TASKS_ALONE = _by_ids(Task, shared=False)
+_TASKS_CHANGING = _by_ids(Task, read=False)
 _TREES = _trees()
 _NAMES = _names()
 _HOMES = Statement(select(*_PLACE).where(Task.id == bindparam("ids", type_=ARRAY(Uuid())).any_()))

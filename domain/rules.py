@@ -83,6 +83,8 @@ def text(
             if least == 1
             else f"{_name(path)} must have at least {least} characters; it has {len(clean)}.",
             path=path,
+            limit=least,
+            actual=len(clean),
         )
     if len(clean) > most:
         raise _too_long(len(clean), path, most)
@@ -112,7 +114,10 @@ def _check_marks(value: str, path: Path) -> None:
 
 def _too_long(length: int, path: Path, most: int) -> BadInput:
     return BadInput(
-        f"{_name(path)} must have at most {most:,} characters; it has {length:,}.", path=path
+        f"{_name(path)} must have at most {most:,} characters; it has {length:,}.",
+        path=path,
+        limit=most,
+        actual=length,
     )
 
 
@@ -190,7 +195,10 @@ def tags(values: Sequence[str] | None, path: Path, *, most: int = 20) -> list[st
     if len(given) > most * _REPEATED:
         refuse(
             BadInput(
-                f"{_name(path)} must have at most {most} items; it has {len(given):,}.", path=path
+                f"{_name(path)} must have at most {most} items; it has {len(given):,}.",
+                path=path,
+                limit=most,
+                actual=len(given),
             )
         )
         return []
@@ -201,7 +209,10 @@ def tags(values: Sequence[str] | None, path: Path, *, most: int = 20) -> list[st
     if len(found) > most:
         refuse(
             BadInput(
-                f"{_name(path)} must have at most {most} items; it has {len(found)}.", path=path
+                f"{_name(path)} must have at most {most} items; it has {len(found)}.",
+                path=path,
+                limit=most,
+                actual=len(found),
             )
         )
     return list(found.values())

@@ -249,7 +249,7 @@ class Work:
     ) -> M:
         """The row, locked as by `readable`, if `right` (a predicate of `auth.access`) holds."""
         found: tuple[M, bool, bool] = await self._found(model, id_, right, lock=True, path=path)
-        _demand(model, verb, allowed=found[1], held=found[2], path=path)
+        demand_right(model, verb, allowed=found[1], held=found[2], path=path)
         return found[0]
 
     async def _found(
@@ -283,7 +283,7 @@ class Work:
             {"id": row.id, **self.viewer.params},  # type: ignore[attr-defined]
         )
         found = answer.one()
-        _demand(model, verb, allowed=found[0], held=found[1], path=path)
+        demand_right(model, verb, allowed=found[0], held=found[1], path=path)
 
     def apply(
         self,
@@ -428,9 +428,12 @@ def archived(path: Sequence[str | int] = ("id",)) -> Failure:
     )
 
 
-def _demand(
+def demand_right(
     model: type[Base], verb: str, *, allowed: Any, held: Any, path: Sequence[str | int]
 ) -> None:
+    """Raise unless a right is `allowed`: `PROJECT_ARCHIVED` if it would be `held` in a project that
+    is not archived, otherwise `FORBIDDEN`.
+    """
     if allowed:
         return
     if held:
@@ -460,4 +463,4 @@ def _allowed(model: type[Base], viewer: Viewer, right: Any) -> Select[Any, Any]:
     )
 
 
-__all__ = ["Failure", "Transact", "Transactions", "Work", "archived", "is_retried"]
+__all__ = ["Failure", "Transact", "Transactions", "Work", "archived", "demand_right", "is_retried"]

@@ -104,6 +104,8 @@ def _opened(file: BinaryIO, formats: tuple[str, ...], box: tuple[int, int]) -> I
                     f"{picture.width:,} by {picture.height:,}.",
                     path=("file",),
                     code=ErrorCode.IMAGE_TOO_LARGE,
+                    limit=MAX_PIXELS,
+                    actual=picture.width * picture.height,
                 )
             # A JPEG can be decoded at a half, a quarter or an eighth of its size.
             picture.draft("RGB", box)

@@ -26,6 +26,8 @@ def clean(name: str) -> str:
             f"The file name must have at most {_LONGEST_PATH:,} characters; it has {len(name):,}.",
             path=("file",),
             code=ErrorCode.FILE_NAME_INVALID,
+            limit=_LONGEST_PATH,
+            actual=len(name),
         )
     name = texts.FORBIDDEN_IN_NAMES.sub("", texts.normalized(name))
     name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED)

@@ -50,6 +50,8 @@ class Files:
                 f"The file exceeds the size limit of {self.most_bytes:,} bytes.",
                 path=("file",),
                 code=ErrorCode.FILE_TOO_LARGE,
+                limit=self.most_bytes,
+                actual=size,
             )
 
     async def inspect(self, upload: Upload) -> tuple[str, Kind]:

@@ -76,6 +76,8 @@ async def create(
         raise Failure(
             f"You have {MOST_KEYS} active API keys, the most allowed; revoke one first.",
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MOST_KEYS,
+            actual=live,
         )
     key = new_key()
     row = models.ApiKey(

@@ -110,6 +110,8 @@ class GitHubSettings:
                     f"assignees must have at most {MAX_PEOPLE} pairs; it has "
                     f"{len(self.assignees):,}.",
                     path=(*path, "assignees"),
+                    limit=MAX_PEOPLE,
+                    actual=len(self.assignees),
                 )
             )
         for index, (login, username) in enumerate(self.assignees):
@@ -214,10 +216,13 @@ async def connect(
     await work.readable(Project, project_id, lock=True, path=("project_id",))
     await demand_editor(work, project_id, ("project_id",))
     mine = select(func.count()).select_from(Integration).where(Integration.user_id == user_id)
-    if (await work.session.scalar(mine) or 0) >= MAX_INTEGRATIONS:
+    count = await work.session.scalar(mine) or 0
+    if count >= MAX_INTEGRATIONS:
         raise Failure(
             f"You have {MAX_INTEGRATIONS} integrations, the most allowed; disconnect one first.",
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_INTEGRATIONS,
+            actual=count,
         )
     kept = await settings.kept(work, checked)
     if settings.target is not None and await work.session.scalar(

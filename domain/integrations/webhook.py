@@ -89,6 +89,8 @@ async def create(
         raise Failure(
             f"You have {MAX_WEBHOOKS} webhooks, the most allowed; delete one first.",
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_WEBHOOKS,
+            actual=count,
         )
     secret = new_secret()
     webhook = Webhook(
@@ -220,6 +222,8 @@ async def rotate_secret(
             f"{MAX_OLD_SECRETS} previous secrets are still valid, the most allowed; wait until "
             "one ends, or end all of them with overlapHours: 0.",
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_OLD_SECRETS,
+            actual=MAX_OLD_SECRETS,
         )
     work.apply(webhook, values)
     told = [("secret_rotated_until", None, until)]

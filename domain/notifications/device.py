@@ -48,6 +48,8 @@ async def register(
             "longer use.",
             path=(field,),
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_DEVICES,
+            actual=count,
         )
     present = {
         "user_id": user_id,

@@ -220,6 +220,8 @@ async def _attach(work: Work, task: Task, kept: Kept, id_: UUID | None) -> Attac
             f"A task can have at most {MOST_PER_TASK} attachments. Delete one first.",
             path=("task_id",),
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MOST_PER_TASK,
+            actual=MOST_PER_TASK,
         )
     attachment = Attachment(
         id=id_ or work.new_id(),

@@ -186,6 +186,8 @@ async def _checked(body: str) -> tuple[str, Rendered]:
             f"A comment can mention at most {MAX_MENTIONS} users; this one mentions {count}.",
             path=("body",),
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_MENTIONS,
+            actual=count,
         )
     return text, rendered
 

@@ -133,6 +133,8 @@ def demand_depth(levels: int, path: rules.Path) -> None:
             f"Tasks nest at most {MAX_LEVELS} levels deep; this would make {levels}.",
             path=path,
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_LEVELS,
+            actual=levels,
         )
 
 

@@ -250,4 +250,6 @@ async def _demand_room(work: Work, user_id: UUID) -> None:
             f"You can have at most {MAX_REMINDERS:,} reminders. Delete those that you no longer "
             "need.",
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_REMINDERS,
+            actual=count,
         )

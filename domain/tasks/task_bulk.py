@@ -97,6 +97,8 @@ def demand_size(items: Sequence[Any]) -> None:
             f"items must have at most {MAX_ITEMS} entries; it has {len(items)}.",
             path=("items",),
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_ITEMS,
+            actual=len(items),
         )
 
 
@@ -311,7 +313,7 @@ async def update_tasks(
     edits = [item for item in items if isinstance(item, Edit)]
     named = {item.task_id for item in edits}
     trees = any("assignee_id" in item.changes for item in edits)
-    await locks.lock_tasks(work, named, alone=True, trees=trees)
+    await locks.lock_tasks(work, named, changing=True, trees=trees)
     known = await _with_right(work, named, access.edit)
     for task, *_ in known.values():
         # Written below in one statement, instead of one by one by the session.

@@ -67,6 +67,8 @@ async def create(
             f"You have {MAX_UNFINISHED} unfinished exports, the most allowed; wait for one to "
             "finish or cancel one.",
             code=ErrorCode.LIMIT_EXCEEDED,
+            limit=MAX_UNFINISHED,
+            actual=unfinished,
         )
     export = ReportExport(
         id=work.new_id(),

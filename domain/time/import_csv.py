@@ -205,6 +205,7 @@ def _rows(reader: Iterator[list[str]], header: _Header, first: int, most: int) -
                 f"csv can contain at most {most:,} entries; split the file.",
                 path=("csv",),
                 code=ErrorCode.LIMIT_EXCEEDED,
+                limit=most,
             )
         if len(cells) != len(columns):
             fault = f"This row has {len(cells)} cells but the header has {len(columns)} columns."

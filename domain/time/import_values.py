@@ -108,6 +108,8 @@ def demand_short(row: Row) -> None:
                 f"{row.header(column)} must have at most {most:,} characters; it has "
                 f"{len(cell):,}.",
                 path=row.path(column),
+                limit=most,
+                actual=len(cell),
             )
 
 

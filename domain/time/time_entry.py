@@ -120,9 +120,8 @@ async def create_many(
             taken.add(entry.id)
             drafts.append((len(results), span, place))
             results.append(entry)
-    clashes = await _clashes(work, [(span, place.strict) for _, span, place in drafts])
-    for clash in clashes:
-        results[drafts[clash][0]] = _overlap()
+    for clash in await clashes(work, [(span, place.strict) for _, span, place in drafts]):
+        results[drafts[clash][0]] = overlap()
     if all_or_nothing and any(isinstance(result, Failure) for result in results):
         return results
     made = [result for result in results if isinstance(result, TimeEntry)]
@@ -146,7 +145,7 @@ def _drafted(
     words = checked_words(rules.given_by(new, WORDS))
     span = new_span(work, new)
     place = places.of(new.project_id, new.task_id)
-    demand_unlocked(work, place.project, span, place=_named(new.task_id))
+    demand_unlocked(work, place.project, span, place=named(new.task_id))
     if new.id in taken:
         raise rules.taken("id", ("id",))
     entry = TimeEntry(
@@ -168,7 +167,7 @@ def _demand_apart(
     """Raise if the span overlaps an earlier one of the same call, and either of them forbids it."""
     for _, other, where in drafts:
         if (place.strict or where.strict) and span.overlaps(other, work.now):
-            raise _overlap()
+            raise overlap()
 
 
 # --- changing ------------------------------------------------------------------------------------
@@ -196,12 +195,12 @@ async def update_entry(
         values.get("ended_at", entry.ended_at),
         values.get("day", entry.day),
     )
-    demand_unlocked(work, place.project, span, place=_named(changes.get("task_id")))
+    demand_unlocked(work, place.project, span, place=named(changes.get("task_id")))
     moved = values.get("project_id", entry.project_id) != entry.project_id
-    if (moved or span != span_of(entry)) and await _clashes(
-        work, [(span, place.strict)], but=entry.id
+    if (moved or span != span_of(entry)) and await clashes(
+        work, [(span, place.strict)], but={entry.id}
     ):
-        raise _overlap()
+        raise overlap()
     was_running = entry.ended_at is None
     changed = work.apply(
         entry, values, if_version=if_version, ref="time_entry", ignore=("tag_keys",)
@@ -241,21 +240,35 @@ async def _own(work: Work, entry_id: UUID, verb: str) -> tuple[TimeEntry, Place]
 
 
 async def _moved(work: Work, entry: TimeEntry, changes: Mapping[str, Any]) -> Place:
-    """The place after a change of project or task. If only the project is given, the task must
-    already be in it.
+    project_id, task_id = destination(entry, changes)
+    if entry.task_id is not None and "task_id" not in changes:
+        task = await work.session.get_one(Task, entry.task_id)
+        demand_task_follows(entry, changes, task.project_id)
+    return (await known_places(work, {project_id}, {task_id})).of(project_id, task_id)
+
+
+def destination(entry: TimeEntry, changes: Mapping[str, Any]) -> tuple[UUID | None, UUID | None]:
+    """The project and the task that a changed entry names. A task without a project stands for its
+    own project; without either, the entry keeps its project.
     """
     task_id = changes.get("task_id", entry.task_id)
-    project_id = changes.get("project_id")
     if "project_id" not in changes and task_id is None:
-        project_id = entry.project_id
-    if "task_id" not in changes and task_id is not None:
-        task = await work.session.get(Task, task_id)
-        if task is not None and task.project_id != project_id:
-            raise BadInput(
-                "The entry's task is in another project; provide taskId too.", path=("task_id",)
-            )
-    places = await known_places(work, {project_id}, {task_id})
-    return places.of(project_id, task_id)
+        return entry.project_id, None
+    return changes.get("project_id"), task_id
+
+
+def demand_task_follows(
+    entry: TimeEntry, changes: Mapping[str, Any], task_project_id: UUID | None
+) -> None:
+    """Raise if only the project changes and the entry's task, which is in `task_project_id`, is not
+    in the new one.
+    """
+    if entry.task_id is None or "project_id" not in changes or "task_id" in changes:
+        return
+    if changes["project_id"] != task_project_id:
+        raise BadInput(
+            "The entry's task is in another project; provide taskId too.", path=("task_id",)
+        )
 
 
 # --- shared --------------------------------------------------------------------------------------
@@ -333,11 +346,11 @@ async def _taken(work: Work, ids: Collection[UUID]) -> set[UUID]:
     return set(await work.session.scalars(select(TimeEntry.id).where(TimeEntry.id.in_(ids))))
 
 
-async def _clashes(
-    work: Work, spans: Sequence[tuple[Span, bool]], *, but: UUID | None = None
+async def clashes(
+    work: Work, spans: Sequence[tuple[Span, bool]], *, but: Collection[UUID] = ()
 ) -> list[int]:
     """Which of these spans overlap the viewer's other entries although one of the places forbids
-    it. Each span is paired with whether its place forbids overlaps.
+    it. Each span is paired with whether its place forbids overlaps; `but` are entries to ignore.
     """
     places = [index for index, (span, _) in enumerate(spans) if span.day is None]
     if not places:
@@ -366,7 +379,7 @@ async def _clashes(
         )
         return [
             entry.user_id == work.viewer.require(),
-            *([] if but is None else [entry.id != but]),
+            *([entry.id.not_in(but)] if but else []),
             or_(wanted.c.strict, forbids.exists()),
         ]
 
@@ -404,7 +417,8 @@ def overlapped(
     )
 
 
-def _overlap() -> Failure:
+def overlap() -> Failure:
+    """The failure of an entry that overlaps another one."""
     return Failure(
         "The entry overlaps another one of yours, and the project of one of the two does not "
         "allow overlaps. Change startedAt or the duration.",
@@ -413,7 +427,8 @@ def _overlap() -> Failure:
     )
 
 
-def _named(task_id: Any) -> rules.Path:
+def named(task_id: Any) -> rules.Path:
+    """The field that chose the project: the task's, if a task is given."""
     return ("project_id",) if task_id is None else ("task_id",)
 
 

@@ -13,7 +13,7 @@ from graph.core.node import described_enum
 described_enum(
     ErrorCode,
     "The code of an error, for programs. Top-level errors have the same codes in "
-    "`extensions.code`.",
+    "`extensions.code`. New codes may be added; show the message of one that you do not know.",
     ERROR_DESCRIPTIONS,
 )
 
@@ -32,7 +32,18 @@ class UserError:
         "On `CONFLICT`, the fields whose current value differs from the one you sent. Otherwise "
         "null."
     )
+    limit: int | None = attribute(
+        "With `LIMIT_EXCEEDED`, and with lengths and sizes out of range, the limit. Otherwise null."
+    )
+    actual: int | None = attribute(
+        "What the input has, compared with `limit`; for a limit on a number of objects, how many "
+        "exist. Null if there is no limit, or if the number is unknown or exceeds 2,147,483,647."
+    )
     docs_url: str | None = attribute("The URL of the documentation of this code.")
+
+
+# The largest value of GraphQL's Int.
+_MAX_INT = 2**31 - 1
 
 
 def camel(part: str) -> str:
@@ -56,6 +67,8 @@ def user_errors(failures: Iterable[Failure], docs_url: str) -> list[UserError]:
             conflicting_fields=None
             if failure.fields is None
             else [camel(name) for name in failure.fields],
+            limit=failure.limit,
+            actual=None if failure.actual is None or failure.actual > _MAX_INT else failure.actual,
             docs_url=f"{docs_url}#{failure.code.value}",
         )
         for failure in failures

@@ -72,7 +72,11 @@ class Values:
         """Count one more criterion; rejects filters larger than anyone needs."""
         self.criteria += 1
         if self.criteria > MAX_CRITERIA:
-            raise BadInput(f"A filter must have at most {MAX_CRITERIA} conditions.", path=path)
+            raise BadInput(
+                f"A filter must have at most {MAX_CRITERIA} conditions.",
+                path=path,
+                limit=MAX_CRITERIA,
+            )
 
     def params(self) -> dict[str, Any]:
         """The values by the names of their bind parameters."""
@@ -110,6 +114,8 @@ def _text(value: str, path: Path) -> str:
         raise BadInput(
             f"A text in a filter must have at most {MAX_TEXT:,} characters; it has {len(value):,}.",
             path=path,
+            limit=MAX_TEXT,
+            actual=len(value),
         )
     if "\0" in value:
         raise BadInput("A text in a filter must not contain the character U+0000.", path=path)
@@ -155,6 +161,8 @@ class Compare(Criterion):
                             f"A list in a filter must have at most {MAX_LIST:,} "
                             f"values; it has {len(operand):,}.",
                             path=place,
+                            limit=MAX_LIST,
+                            actual=len(operand),
                         )
                     operands[name] = [
                         self._value(one, (*place, i)) for i, one in enumerate(operand)
@@ -278,7 +286,10 @@ class Search(Criterion):
             raise BadInput("The search text must contain at least one word.", path=path)
         if len(words) > 10:
             raise BadInput(
-                f"The search text must have at most 10 words; it has {len(words)}.", path=path
+                f"The search text must have at most 10 words; it has {len(words)}.",
+                path=path,
+                limit=10,
+                actual=len(words),
             )
         for word in words:
             values.count(path)

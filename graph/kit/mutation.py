@@ -436,7 +436,14 @@ def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:
     kept = {k: json_value(v) for k, v in outcome.refs.items() if k not in secrets}
     if outcome.failures:
         kept[_FAILURES] = [
-            [single.code.name, single.message, list(single.path), single.fields]
+            [
+                single.code.name,
+                single.message,
+                list(single.path),
+                single.fields,
+                single.limit,
+                single.actual,
+            ]
             for single in outcome.failures
         ]
     return kept
@@ -444,8 +451,8 @@ def _kept(outcome: Outcome, secrets: Sequence[str]) -> dict[str, Any]:
 
 def _recalled(kept: Sequence[Any]) -> list[Failure]:
     return [
-        Failure(message, path=path, code=ErrorCode[code], fields=fields)
-        for code, message, path, fields in kept
+        Failure(message, path=path, code=ErrorCode[code], fields=fields, limit=limit, actual=actual)
+        for code, message, path, fields, limit, actual in kept
     ]
 
 

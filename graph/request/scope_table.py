@@ -104,7 +104,7 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
         "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
-        "TaskBulkResult TaskBulkDeleteResult"
+        "TaskBulkResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",

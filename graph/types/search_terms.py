@@ -89,7 +89,10 @@ def terms_of(text: str, path: rules.Path) -> Terms:
         )
     if len(words) > MAX_WORDS:
         raise BadInput(
-            f"{path[-1]} must have at most {MAX_WORDS} words; it has {len(words)}.", path=path
+            f"{path[-1]} must have at most {MAX_WORDS} words; it has {len(words)}.",
+            path=path,
+            limit=MAX_WORDS,
+            actual=len(words),
         )
     return Terms(words)
 

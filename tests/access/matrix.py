@@ -442,6 +442,20 @@ CASES: list[Case] = [
         more=lambda _: {"description": "x"},
     ),
     mutates("timeEntryDelete", "entry", frozenset({AccessRole.EDITOR}), ADMINS, result="deletedId"),
+    in_bulk(
+        "timeEntryBulkUpdate",
+        "entry",
+        frozenset({AccessRole.EDITOR}),
+        ADMINS,
+        lambda s: {"id": s.entry, "description": "x"},
+    ),
+    in_bulk(
+        "timeEntryBulkDelete",
+        "entry",
+        frozenset({AccessRole.EDITOR}),
+        ADMINS,
+        lambda s: {"id": s.entry},
+    ),
     # --- many tasks at once
     in_bulk(
         "taskBulkCreate",

@@ -64,7 +64,7 @@ NOUNS = {
     "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
     "tasks comments projects": "Search SearchResult SearchFragment",
     # Items of bulk mutations.
-    "tasks ": "TaskBulkResult TaskBulkDeleteResult",
+    "tasks ": "TaskBulkResult",
     "time ": "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice",
 }
 NOUN = {type_: nouns.split() for nouns, types in NOUNS.items() for type_ in types.split()}

@@ -63,6 +63,13 @@ async def test_a_statement_alone_commits_and_rolls_back(database: Database) -> N
     assert await count(database, "alone") == 1
 
 
+async def test_a_session_that_does_nothing_loses_nothing(database: Database) -> None:
+    async with database.transaction() as transaction:
+        await transaction.fetch(_ADD, {"new_id": 114, "made_by": "beside"})
+        assert not transaction.session.new
+    assert await count(database, "beside") == 1
+
+
 async def test_a_rollback_of_the_session_rolls_back_the_transaction(database: Database) -> None:
     async with database.transaction() as transaction:
         await transaction.fetch(_ADD, {"new_id": 104, "made_by": "undone"})

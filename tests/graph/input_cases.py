@@ -175,6 +175,21 @@ def _github(stage: Stage) -> dict[str, Any]:
     }
 
 
+def _changed_entries(stage: Stage) -> list[dict[str, Any]]:
+    return [
+        {
+            "description": "Sanding",
+            "isBillable": True,
+            "tags": ["x"],
+            "projectId": stage.project,
+        },
+        {"taskId": stage.task},
+        {"startedAt": _moment(-3), "endedAt": _moment(-2)},
+        {"durationSeconds": 120},
+        {"day": _day(-4)},
+    ]
+
+
 CASES = [
     Case("taskCreate", "task", models.Task, _new_tasks),
     Case("taskBulkCreate", "results.task", models.Task, _new_tasks),
@@ -212,18 +227,14 @@ CASES = [
         "timeEntryUpdate",
         "timeEntry",
         models.TimeEntry,
-        lambda stage: [
-            {
-                "description": "Sanding",
-                "isBillable": True,
-                "tags": ["x"],
-                "projectId": stage.project,
-            },
-            {"taskId": stage.task},
-            {"startedAt": _moment(-3), "endedAt": _moment(-2)},
-            {"durationSeconds": 120},
-            {"day": _day(-4)},
-        ],
+        _changed_entries,
+        lambda _: {"timeEntryCreate": {"startedAt": _moment(-9), "durationSeconds": 60}},
+    ),
+    Case(
+        "timeEntryBulkUpdate",
+        "results.timeEntry",
+        models.TimeEntry,
+        _changed_entries,
         lambda _: {"timeEntryCreate": {"startedAt": _moment(-9), "durationSeconds": 60}},
     ),
     Case(

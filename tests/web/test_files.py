@@ -299,7 +299,7 @@ async def test_the_type_that_the_client_declares_counts_for_nothing(
     response = await http.post("/graphql", files=parts, headers=headers(ada))
     made = response.json()["data"]["attachmentUpload"]["attachment"]
     assert made["contentType"] == "image/png"
-    fetched = await http.get(local(made["url"]))
+    fetched = await http.get(local(made["downloadUrl"]))
     assert fetched.headers["content-type"] == "image/png"
 
 
@@ -316,7 +316,7 @@ async def made(http: httpx.AsyncClient, ada: Person, task: str) -> dict[str, Any
 async def test_headers_keep_a_download_a_download(
     http: httpx.AsyncClient, made: dict[str, Any]
 ) -> None:
-    response = await http.get(local(made["url"]))
+    response = await http.get(local(made["downloadUrl"]))
     assert response.headers["content-disposition"] == (
         "attachment; filename=\"Z_rich _1_.txt\"; filename*=UTF-8''Z%C3%BCrich%20_1_.txt"
     )
@@ -325,7 +325,7 @@ async def test_headers_keep_a_download_a_download(
     assert response.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert response.headers["cache-control"] == "private, no-cache"
     assert response.headers["content-length"] == "26"
-    head = await http.head(local(made["url"]))
+    head = await http.head(local(made["downloadUrl"]))
     assert (head.status_code, head.headers["content-length"], head.content) == (200, "26", b"")
 
 
@@ -352,7 +352,7 @@ async def test_ranges(
     http: httpx.AsyncClient, made: dict[str, Any], asked: str, status: int, content: bytes | None
 ) -> None:
     sent = [(b"Range", asked.encode())]
-    response = await http.get(local(made["url"]), headers=sent)
+    response = await http.get(local(made["downloadUrl"]), headers=sent)
     assert response.status_code == status
     if content is None:
         assert response.headers["content-range"] == "bytes */26"
@@ -367,7 +367,7 @@ async def test_ranges(
 async def test_caches_are_told_whether_it_changed(
     http: httpx.AsyncClient, made: dict[str, Any]
 ) -> None:
-    url = local(made["url"])
+    url = local(made["downloadUrl"])
     etag = (await http.get(url)).headers["etag"]
     assert etag == f'"{made["sha256"]}"'
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
@@ -401,7 +401,7 @@ async def test_hidden_and_missing_answer_the_same(
 async def test_links_hold_for_what_they_were_made_for(
     http: httpx.AsyncClient, made: dict[str, Any]
 ) -> None:
-    path, _, query = local(made["url"]).partition("?")
+    path, _, query = local(made["downloadUrl"]).partition("?")
     assert (await http.get(path)).status_code == 401
     assert (await http.get(f"{path}?expires=99999999999&signature=x")).status_code == 403
     assert (await http.get(f"{path}?signature=x")).status_code == 403
@@ -412,7 +412,7 @@ async def test_links_hold_for_what_they_were_made_for(
 
 
 async def test_other_methods_are_refused(http: httpx.AsyncClient, made: dict[str, Any]) -> None:
-    path = local(made["url"])
+    path = local(made["downloadUrl"])
     for method in ("POST", "PUT", "DELETE"):
         assert (await http.request(method, path)).status_code == 405
 

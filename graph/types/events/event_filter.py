@@ -298,7 +298,10 @@ def _ids(model: type[Base], texts: Sequence[str], path: tuple[str, str]) -> froz
     _demand_some(texts, path)
     if len(texts) > MAX_IDS:
         raise BadInput(
-            f"{path[-1]} must have at most {MAX_IDS} items; it has {len(texts)}.", path=path
+            f"{path[-1]} must have at most {MAX_IDS} items; it has {len(texts)}.",
+            path=path,
+            limit=MAX_IDS,
+            actual=len(texts),
         )
     return frozenset(ids.decode(model, text, (*path, i)) for i, text in enumerate(texts))
 

@@ -382,7 +382,10 @@ async def _mark_read(work: Work, data: NotificationMarkReadInput) -> Refs:
     if len(data.ids) > MAX_PAGE:
         refuse(
             BadInput(
-                f"ids can contain at most {MAX_PAGE} IDs; it has {len(data.ids)}.", path=("ids",)
+                f"ids can contain at most {MAX_PAGE} IDs; it has {len(data.ids)}.",
+                path=("ids",),
+                limit=MAX_PAGE,
+                actual=len(data.ids),
             )
         )
     keys = [

@@ -99,6 +99,7 @@ class Wanted:
                 "in groupBy.",
                 path=("group_by",),
                 code=ErrorCode.LIMIT_EXCEEDED,
+                limit=limit,
             )
         return rows
 

@@ -1,79 +1,174 @@
-"""Bulk creation of time entries, with a result per item; follows the rules of the task bulks."""
+"""Bulk mutations of time entries; see `graph.kit.bulk`."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import strawberry
 
 from db import models
-from domain.tasks.task_bulk import demand_size
-from domain.time import time_entry as domain
+from domain.time import time_bulk as domain
+from domain.time import time_entry
+from domain.time.time_entry import MAX_ITEMS
+from domain.time.time_values import CHANGEABLE
 from domain.work import Work
-from errors import Failure, collecting, each
+from graph.core import ids
 from graph.core.errors import UserError
 from graph.core.fields import attribute, derived
-from graph.core.inputs import BulkOnError
-from graph.kit.bulk import bulk_results, result_object
-from graph.kit.commands import arguments_of
-from graph.kit.mutation import MutationPayload, Outcome, mutation, payload
-from graph.types.time.time_entry import NEW_ENTRY_IDS, TimeEntry
-from graph.types.time.time_inputs import TimeEntryBulkCreateInput, TimeEntryBulkCreateItem
+from graph.core.inputs import given, optional, required
+from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, run_bulk
+from graph.kit.commands import arguments_of, changes_of
+from graph.kit.mutation import Outcome, mutation, shared_payload
+from graph.types.time.time_entry import ENTRY_PLACE_IDS, NEW_ENTRY_IDS, TimeEntry
+from graph.types.time.time_inputs import NewTimeEntryFields, TimeEntryChanges
+
+# --- inputs --------------------------------------------------------------------------------------
 
 
-@strawberry.type(description="The result of one item of a bulk.")
-class TimeEntryBulkResult:
-    """Reads from a `BulkResult`."""
-
-    index: int = attribute("The item's index in the input, from 0.")
-    time_entry: TimeEntry | None = result_object(
-        models.TimeEntry, "The new entry. Null if the item failed or nothing was created."
-    )
-    errors: list[UserError] = attribute("Errors of this item; empty if it is valid.")
-
-
-@payload(
-    "Payload of `timeEntryBulkCreate`, with a result per item. `errors` contains the errors of "
-    "all items, each with the item's index in its path."
+@strawberry.input(
+    description="A new entry in `timeEntryBulkCreate`; the same fields as `TimeEntryCreateInput`."
 )
-class TimeEntryBulkCreatePayload(MutationPayload):
-    done_count: int = derived(
-        (), lambda value: value.refs.get("done", 0), "The number of entries that were created."
+class TimeEntryBulkCreateItem(NewTimeEntryFields):
+    """See `domain.time.time_entry.create_many`."""
+
+
+@strawberry.input(description="Input for `timeEntryBulkCreate`.")
+class TimeEntryBulkCreateInput(BulkInput):
+    """See `domain.time.time_entry.create_many`."""
+
+    items: list[TimeEntryBulkCreateItem] = required(f"1 to {MAX_ITEMS} entries.")
+
+
+@strawberry.input(
+    description="Changes to one time entry, in `TimeEntryBulkUpdateInput`. Omitted fields stay "
+    "unchanged; null clears a field."
+)
+class TimeEntryBulkUpdateItem(TimeEntryChanges):
+    """See `domain.time.time_bulk.update_many`."""
+
+    if_version: int | None = optional(
+        "Changes the entry only if its `version` is still this one; otherwise the item fails with "
+        "`CONFLICT`."
     )
+
+
+@strawberry.input(description="Input for `timeEntryBulkUpdate`.")
+class TimeEntryBulkUpdateInput(BulkInput):
+    """See `domain.time.time_bulk.update_many`."""
+
+    items: list[TimeEntryBulkUpdateItem] = required(
+        f"1 to {MAX_ITEMS} changes, each to a different entry."
+    )
+
+
+@strawberry.input(description="A time entry to delete, in `TimeEntryBulkDeleteInput`.")
+class TimeEntryBulkDeleteItem:
+    """See `domain.time.time_bulk.delete_many`."""
+
+    id: strawberry.ID = required("The time entry's ID; one of your own.")
+    if_version: int | None = optional(
+        "Deletes the entry only if its `version` is still this one; otherwise the item fails with "
+        "`CONFLICT`."
+    )
+
+
+@strawberry.input(description="Input for `timeEntryBulkDelete`.")
+class TimeEntryBulkDeleteInput(BulkInput):
+    """See `domain.time.time_bulk.delete_many`."""
+
+    items: list[TimeEntryBulkDeleteItem] = required(f"1 to {MAX_ITEMS} entries.")
+
+
+# --- payloads ------------------------------------------------------------------------------------
+
+
+@strawberry.type(description="The result of one item of a bulk mutation of time entries.")
+class TimeEntryBulkResult:
+    index: int = attribute("The item's index in the input, starting at 0.")
+    time_entry: TimeEntry | None = result_object(
+        models.TimeEntry,
+        "The entry after this item, or the current entry on `CONFLICT`. Null if the item failed "
+        "otherwise, was rolled back or deleted the entry.",
+    )
+    deleted_id: strawberry.ID | None = attribute(
+        "The ID of the entry that was deleted. Null if none was."
+    )
+    errors: list[UserError] = attribute("Errors of this item. Empty if it is valid.")
+
+
+@shared_payload()
+class _TimeEntryBulkPayload(BulkPayload):
     results: list[TimeEntryBulkResult] = derived(
-        (), bulk_results("entries"), "One result per item, in the order of the input."
+        (), bulk_results, "One result per item, in the order of the input."
     )
 
 
-_new = arguments_of(TimeEntryBulkCreateItem, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
+# --- mutations -----------------------------------------------------------------------------------
+
+_new = arguments_of(TimeEntryBulkCreateItem, time_entry.NewTimeEntry, ids=NEW_ENTRY_IDS)
+_changes = changes_of(
+    TimeEntryBulkUpdateItem, CHANGEABLE, ids=ENTRY_PLACE_IDS, options=("allow_over_24_hours",)
+)
+_bulk = partial(run_bulk, model=models.TimeEntry, ref="time_entry")
+
+
+def _edit(item: TimeEntryBulkUpdateItem) -> domain.Edit:
+    return domain.Edit(
+        ids.decode(models.TimeEntry, item.id, ("id",)),
+        _changes(item),
+        given(item.if_version),
+        allow_over_24_hours=item.allow_over_24_hours,
+    )
+
+
+def _deletion(item: TimeEntryBulkDeleteItem) -> domain.Deletion:
+    return domain.Deletion(ids.decode(models.TimeEntry, item.id, ("id",)), given(item.if_version))
 
 
 async def _create(work: Work, data: TimeEntryBulkCreateInput) -> Outcome:
-    demand_size(data.items)
-    items: list[domain.NewTimeEntry | Failure] = []
-    for item in data.items:
-        try:
-            with collecting() as problems:
-                entry = domain.NewTimeEntry(**_new(item))
-                if problems:
-                    domain.check_values(work, entry)
-            items.append(entry)
-        except Failure as failure:
-            items.append(failure)
-    all_or_nothing = data.on_error is BulkOnError.ROLLBACK
-    results = await domain.create_many(work, items, all_or_nothing=all_or_nothing)
-    failures: list[Failure] = []
-    for index, result in enumerate(results):
-        if isinstance(result, Failure):
-            failures.extend(single.under("items", index) for single in each(result))
-    undone = data.dry_run or (bool(failures) and all_or_nothing)
-    made = [None if undone or isinstance(result, Failure) else result.id for result in results]
-    refs = {"entries": made, "done": sum(entry is not None for entry in made)}
-    return Outcome(refs, failures, undo=undone)
+    return await _bulk(
+        work,
+        data,
+        read=lambda item: time_entry.NewTimeEntry(**_new(item)),
+        check=time_entry.check_values,
+        operation=time_entry.create_many,
+    )
+
+
+async def _update(work: Work, data: TimeEntryBulkUpdateInput) -> Outcome:
+    return await _bulk(
+        work, data, read=_edit, check=domain.check_values, operation=domain.update_many
+    )
+
+
+async def _delete(work: Work, data: TimeEntryBulkDeleteInput) -> Outcome:
+    return await _bulk(
+        work,
+        data,
+        read=_deletion,
+        check=lambda *_: None,
+        operation=domain.delete_many,
+        deletes=True,
+    )
 
 
 @strawberry.type
 class TimeEntryBulkMutation:
-    time_entry_bulk_create: TimeEntryBulkCreatePayload = mutation(
+    time_entry_bulk_create: _TimeEntryBulkPayload = mutation(
         _create,
         TimeEntryBulkCreateInput,
-        "Creates many time entries; the rules of `timeEntryCreate` apply to each.",
+        f"Creates up to {MAX_ITEMS} time entries. The rules of `timeEntryCreate` apply to each.",
+    )
+    time_entry_bulk_update: _TimeEntryBulkPayload = mutation(
+        _update,
+        TimeEntryBulkUpdateInput,
+        f"Updates up to {MAX_ITEMS} of your time entries, each with its own changes. The rules of "
+        "`timeEntryUpdate` apply to each; overlaps are checked as the entries are after the whole "
+        "call, so two entries can swap their times.",
+    )
+    time_entry_bulk_delete: _TimeEntryBulkPayload = mutation(
+        _delete,
+        TimeEntryBulkDeleteInput,
+        f"Deletes up to {MAX_ITEMS} of your time entries permanently. The rules of "
+        "`timeEntryDelete` apply to each.",
     )

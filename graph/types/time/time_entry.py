@@ -163,12 +163,12 @@ class TimeEntryDeletePayload(MutationPayload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-_PLACE = {"project_id": models.Project, "task_id": models.Task}
-# Whose IDs the fields of a new entry hold.
-NEW_ENTRY_IDS = {**_PLACE, "id": models.TimeEntry}
+# Whose IDs the fields of a changed, and of a new entry hold.
+ENTRY_PLACE_IDS = {"project_id": models.Project, "task_id": models.Task}
+NEW_ENTRY_IDS = {**ENTRY_PLACE_IDS, "id": models.TimeEntry}
 _new = arguments_of(TimeEntryCreateInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
 _changes = changes_of(
-    TimeEntryUpdateInput, CHANGEABLE, ids=_PLACE, options=("allow_over_24_hours",)
+    TimeEntryUpdateInput, CHANGEABLE, ids=ENTRY_PLACE_IDS, options=("allow_over_24_hours",)
 )
 _started = arguments_of(TimerStartInput, domain.NewTimeEntry, ids=NEW_ENTRY_IDS)
 

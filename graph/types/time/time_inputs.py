@@ -13,9 +13,8 @@ from auth.viewer import Viewer
 from db import models
 from db.models.time_entry import ends, seconds
 from domain import rules
-from domain.time.time_entry import MAX_ITEMS, overlapped
+from domain.time.time_entry import overlapped
 from graph.core.inputs import (
-    BulkOnError,
     MutationInput,
     UpdateInput,
     change,
@@ -198,32 +197,9 @@ class TimeEntryCreateInput(NewTimeEntryFields, MutationInput):
     """See `domain.time.time_entry.create`."""
 
 
-@strawberry.input(
-    description="A new entry in `timeEntryBulkCreate`; the same fields as `TimeEntryCreateInput`."
-)
-class TimeEntryBulkCreateItem(NewTimeEntryFields):
-    """See `domain.time.time_entry.create_many`."""
-
-
-@strawberry.input(description="Input for `timeEntryBulkCreate`.")
-class TimeEntryBulkCreateInput(MutationInput):
-    """See `domain.time.time_entry.create_many`."""
-
-    items: list[TimeEntryBulkCreateItem] = required(f"The entries, 1 to {MAX_ITEMS}.")
-    on_error: BulkOnError = strawberry.field(
-        default=BulkOnError.ROLLBACK, description="What happens if an item fails."
-    )
-    dry_run: bool = strawberry.field(
-        default=False,
-        description="Only tries it: everything is checked and written, then rolled back.",
-    )
-
-
-@strawberry.input(
-    description="Input for `timeEntryUpdate`. Omitted fields stay unchanged; null clears a field."
-)
-class TimeEntryUpdateInput(UpdateInput):
-    """See `domain.time.time_entry.update_entry`."""
+@strawberry.input
+class TimeEntryChanges:
+    """The fields of an entry that can change."""
 
     id: strawberry.ID = required("The time entry to change; one of your own.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
@@ -250,6 +226,13 @@ class TimeEntryUpdateInput(UpdateInput):
     is_billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
     tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags. " + _TAGS)
     allow_over_24_hours: bool = defaulted(False, _FORCE)
+
+
+@strawberry.input(
+    description="Input for `timeEntryUpdate`. Omitted fields stay unchanged; null clears a field."
+)
+class TimeEntryUpdateInput(TimeEntryChanges, UpdateInput):
+    """See `domain.time.time_entry.update_entry`."""
 
 
 @strawberry.input(description="Input for `timeEntryDelete`.")

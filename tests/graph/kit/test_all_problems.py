@@ -88,7 +88,9 @@ BAD_BY_TYPE: dict[str, Any] = {
     "DateTime": "1899-12-31T00:00:00Z",
     "Date": "1750-01-01",
 }
-BULK = {"taskBulkCreate", "taskBulkUpdate", "taskBulkDelete", "timeEntryBulkCreate"}
+BULK = {
+    f"{noun}Bulk{verb}" for noun in ("task", "timeEntry") for verb in ("Create", "Update", "Delete")
+}
 # Where the value is one of a field's own, and not of its type.
 MISSING = object()
 

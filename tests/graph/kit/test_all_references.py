@@ -55,6 +55,7 @@ NOUNS: dict[str, type[Any]] = {
     "attachment": models.Attachment,
     "projectMember": models.ProjectMember,
     "project": models.Project,
+    "adminUser": models.User,
     "user": models.User,
     "session": models.Session,
     "apiKey": models.ApiKey,
@@ -63,7 +64,7 @@ NOUNS: dict[str, type[Any]] = {
     "webhookDelivery": models.WebhookDelivery,
     "webhook": models.Webhook,
     "integration": models.Integration,
-    "job": models.Job,
+    "adminJob": models.Job,
 }
 # Here `id` is that of what is made.
 MAKES = {
