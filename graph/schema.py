@@ -48,7 +48,8 @@ it safely, and `ifVersion` to detect changes by others.
 
 **Errors.** Expected failures of a mutation are in the `errors` of its payload. Top-level errors \
 are for queries, authentication, limits, invalid documents and server errors. Both have a code of \
-`ErrorCode`; top-level errors have it in `extensions.code`.
+`ErrorCode`; top-level errors have it in `extensions.code`. A root field or list that fails is \
+null, and leaves everything else as it is; `@semanticNonNull` marks what is null only then.
 
 **Cost.** Every operation costs points, and each user or API key has a budget per minute. \
 `extensions.cost` in every response and the query `rateLimit` show what is left."""

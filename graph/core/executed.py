@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 # A fragment is JSON that PostgreSQL made; a dict may contain fragments. Only orjson can read them.
 Data = dict[str, Any] | orjson.Fragment
@@ -21,3 +21,18 @@ class Executed:
     data: Data | None
     errors: list[GraphQLError] | None
     engine: Engine
+
+
+@dataclass(slots=True)
+class Interrupted:
+    """What several mutations had answered when they were cancelled; `Context.of` returns it.
+
+    What is committed must not be lost with the rest. `data` is None if nothing was noted.
+    `unfinished`: the mutations that did not end, or did not begin, by their response keys; they are
+    null in `data`.
+    """
+
+    _: Any
+    data: dict[str, Any] | None = None
+    errors: list[GraphQLError] = field(default_factory=list)
+    unfinished: dict[str, list[FieldNode]] = field(default_factory=dict)

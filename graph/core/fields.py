@@ -6,6 +6,10 @@
   or an exception for each. Relations are batches (`graph.kit.loading`, `graph.kit.paging`).
 - `root`: a batch with the one parent that root fields have.
 
+Fields that can fail by themselves (`may_fail`: root fields, and fields with arguments that are
+checked) are nullable in the schema, so that a failure empties no more than its own field. What
+their annotation says without errors is the directive `@semanticNonNull`.
+
 Each is an ordinary Strawberry field, so the schema is an ordinary Strawberry schema: the standard
 executor calls a batch through aiodataloader, the batch engine calls it directly. The function is
 the same.
@@ -16,14 +20,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    NamedTuple,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import strawberry
 from aiodataloader import DataLoader
 from graphql import GraphQLResolveInfo, get_named_type
 from strawberry.annotation import StrawberryAnnotation
+from strawberry.directive import directive_field
+from strawberry.schema_directive import Location
 from strawberry.types.arguments import StrawberryArgument
-from strawberry.types.field import StrawberryField
+from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
+from strawberry.types.field import UNRESOLVED, StrawberryField
 
 from auth.viewer import Viewer
 from graph.core.context import Context
@@ -54,11 +70,50 @@ class BatchFault(Exception):  # noqa: N818 - a fault of a resolver, reported wit
     """A batch function broke its contract; the message names it for the log."""
 
 
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="semanticNonNull",
+    description="Null only if there is an error at this position. `levels` are those of nested "
+    "lists, 0 being the field itself.",
+)
+class SemanticNonNull:
+    """Known to Relay, Apollo Kotlin and code generators, which can type the field as non-null."""
+
+    levels: list[int] = directive_field(name="levels", default=(0,))
+
+
+# Without a value, so that the default of `levels` is not printed at each field.
+_SEMANTIC_NON_NULL: Final[list[object]] = [SemanticNonNull(levels=cast("Any", strawberry.UNSET))]
+
+
 class _Field(StrawberryField):
     """Common to both kinds: keep their own attributes when Strawberry copies them."""
 
-    _own: tuple[str, ...] = ("requires",)
+    _own: tuple[str, ...] = ("may_fail", "requires")
     requires: tuple[str, ...] = ()
+    # Whether the field can fail by itself; it is nullable then, whatever its annotation.
+    may_fail: bool = False
+
+    def annotated_type(self, type_definition: StrawberryObjectDefinition | None) -> Any:
+        """The type without errors, as written at the field."""
+        return super().resolve_type(type_definition=type_definition)
+
+    def resolve_type(self, *, type_definition: StrawberryObjectDefinition | None = None) -> Any:
+        """The type in the schema."""
+        annotated = self.annotated_type(type_definition)
+        if self.may_fail and not _is_nullable(annotated):
+            return StrawberryOptional(annotated)
+        return annotated
+
+    @property
+    def directives(self) -> list[object]:
+        """`@semanticNonNull`, if the field is null only with an error."""
+        annotated = self.annotated_type(None)
+        return _SEMANTIC_NON_NULL if self.may_fail and not _is_nullable(annotated) else []
+
+    @directives.setter
+    def directives(self, value: Sequence[object]) -> None:
+        """Set by Strawberry when it makes a field."""
 
     def __copy__(self) -> Any:
         copied = super().__copy__()
@@ -67,10 +122,14 @@ class _Field(StrawberryField):
         return copied
 
 
+def _is_nullable(annotated: object) -> bool:
+    return annotated is UNRESOLVED or isinstance(annotated, StrawberryOptional)
+
+
 class ColumnField(_Field):
     """A value of the parent row. `label` is the column, `convert` makes the API's value of it."""
 
-    _own = ("convert", "label", "requires", "whole_row")
+    _own = ("convert", "label", "may_fail", "requires", "whole_row")
 
     label: str = ""
     convert: Callable[[Any], Any] | None = None
@@ -113,7 +172,7 @@ class BatchField(_Field):
     `function(parents, info, **arguments)` returns one value or exception for each parent, in order.
     """
 
-    _own: tuple[str, ...] = ("declared", "function", "requires", "public", "relation")
+    _own: tuple[str, ...] = ("declared", "function", "may_fail", "requires", "public", "relation")
 
     function: BatchFunction
     # Whether a root field creates or repairs credentials, so that it needs no valid ones.
@@ -228,10 +287,16 @@ def column(
 
 
 def derived(
-    requires: Sequence[Any], convert: Callable[[Any], Any], description: str, **options: Any
+    requires: Sequence[Any],
+    convert: Callable[[Any], Any],
+    description: str,
+    *,
+    may_fail: bool = False,
+    **options: Any,
 ) -> Any:
     """A value computed from several columns of the row: `convert(row)`."""
     field = ColumnField(description=description, **options)
+    field.may_fail = may_fail
     field.convert = convert
     field.whole_row = True
     field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
@@ -250,11 +315,16 @@ def batch(
     requires: Sequence[Any] = (),
     relation: str | None = None,
     arguments: Arguments | None = None,
+    may_fail: bool | None = None,
     deprecation_reason: str | None = None,
     kind: type[BatchField] = BatchField,
 ) -> Any:
-    """A field resolved by a batch function; its arguments are those after the first two."""
+    """A field resolved by a batch function; its arguments are those after the first two.
+
+    `may_fail`: see `_Field`; without it, a field may fail if its `arguments` are declared.
+    """
     field = kind(description=description, deprecation_reason=deprecation_reason)
+    field.may_fail = arguments is not None if may_fail is None else may_fail
     field.function = function
     field.relation = relation
     field.requires = tuple(need if isinstance(need, str) else need.key for need in requires)
@@ -276,7 +346,13 @@ def root(
 
     # If the arguments are read from a signature, it is the wrapped function's.
     once.__wrapped_root__ = function  # type: ignore[attr-defined]
-    return batch(once, description, arguments=arguments, deprecation_reason=deprecation_reason)
+    return batch(
+        once,
+        description,
+        arguments=arguments,
+        may_fail=True,
+        deprecation_reason=deprecation_reason,
+    )
 
 
 @dataclass(frozen=True, slots=True)

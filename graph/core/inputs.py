@@ -42,6 +42,13 @@ def optional(description: str, **options: Any) -> Any:
     return strawberry.field(description=description, default=strawberry.UNSET, **options)
 
 
+def defaulted(default: Any, description: str) -> Any:
+    """An input field that has this value if it is omitted; the schema shows it."""
+    if isinstance(default, list):
+        return strawberry.field(description=description, default_factory=default.copy)
+    return strawberry.field(description=description, default=default)
+
+
 def new_id(prefix: str) -> Any:
     """The field for the id of something new, which clients may make."""
     return optional(

@@ -24,7 +24,7 @@ from graphql.pyutils.is_awaitable import is_async_iterable, is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 
 from graph.core.context import Context
-from graph.core.executed import Data
+from graph.core.executed import Data, Interrupted
 from graph.engine.columns import (
     Column,
     Failed,
@@ -120,8 +120,12 @@ class Run:
         """Root fields of a mutation: each to its end before the next; none after a fatal one."""
         columns: list[Column] = []
         errors: list[GraphQLError] = []
-        for field in root.fields:
-            column = await self._field(field, Parents([self._root_value], root.requested))
+        for index, field in enumerate(root.fields):
+            try:
+                column = await self._field(field, Parents([self._root_value], root.requested))
+            except asyncio.CancelledError:
+                self._note_interruption(root, columns, errors, root.fields[index:])
+                raise
             if self.serialized and field.shape.is_text:
                 column = self._fragments(field, column)
             if self._failing:
@@ -136,6 +140,20 @@ class Run:
                 self._failing.clear()
             columns.append(column)
         return root.assemble(1, columns)[0], errors
+
+    def _note_interruption(
+        self,
+        root: ObjectPlan,
+        columns: Sequence[Column],
+        errors: list[GraphQLError],
+        unfinished: Sequence[FieldPlan],
+    ) -> None:
+        if any(field.shape.nonnull for field in unfinished):
+            return
+        interrupted = self.context.of(Interrupted)
+        interrupted.data = root.assemble(1, [*columns, *([None] for _ in unfinished)])[0]
+        interrupted.errors = errors
+        interrupted.unfinished = {field.key: field.nodes for field in unfinished}
 
     # --- objects and fields ----------------------------------------------------------------------
 

@@ -183,9 +183,9 @@ class MutationField(BatchField):
     # Whether its input has `ifVersion`.
     conflicts: bool = False
 
-    def resolve_type(self, *, type_definition: StrawberryObjectDefinition | None = None) -> Any:
+    def annotated_type(self, type_definition: StrawberryObjectDefinition | None) -> Any:
         """The type that is written at the field, or its own payload."""
-        found: Any = super().resolve_type(type_definition=type_definition)
+        found: Any = super().annotated_type(type_definition)
         if isinstance(found, type) and found in _SHARED:
             return _own_payload(found, camel(self.python_name), conflicts=self.conflicts)
         return found

@@ -64,7 +64,8 @@ class Page:
     rows: list[Any]
     has_next: bool = False
     has_previous: bool = False
-    total: int | None = None
+    # An exception if counting failed.
+    total: int | Exception | None = None
 
     def cursor(self, row: Any) -> str:
         """The cursor of a row of this page."""
@@ -125,6 +126,7 @@ def connection_type(
                 (),
                 attrgetter("total"),
                 "The number of items in all pages. Counted only if you select it.",
+                may_fail=True,
             ),
         }
         for name, field in fields.items():
@@ -318,10 +320,12 @@ async def read_pages(
             pages[parent].rows += rows
         await cut(pages, window, info.selection, beyond)
     if requested.total:
-        for page in pages.values():
-            page.total = 0
-        for row in await reader.totals(shape, request):
-            pages[row.parent_key if child is not None else None].total = row.total  # type: ignore[attr-defined]
+
+        async def totals() -> Mapping[Any, int]:
+            rows: Sequence[Any] = await reader.totals(shape, request)
+            return {row.parent_key if child is not None else None: row.total for row in rows}
+
+        await count(pages, totals())
     return pages
 
 
@@ -363,6 +367,18 @@ def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
             total=selection.child("totalCount") is not None,
         )
     return found
+
+
+async def count(pages: Mapping[Any, Page], totals: Awaitable[Mapping[Any, int]]) -> None:
+    """Set the total of each page, by its key. If that fails, only `totalCount` fails."""
+    try:
+        found = await totals
+    except Exception as error:  # noqa: BLE001 - reported by the field
+        for page in pages.values():
+            page.total = error
+        return
+    for key, page in pages.items():
+        page.total = found.get(key, 0)
 
 
 # Of the pages with these keys, those whose lists have rows in the window.

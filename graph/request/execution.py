@@ -24,6 +24,7 @@ from graphql import (
     GraphQLSchema,
     OperationType,
 )
+from graphql.error import located_error
 from graphql.execution import Executor as CoreExecutor
 from graphql.execution import create_source_event_stream
 from strawberry import Schema
@@ -32,7 +33,7 @@ from auth.limits import Budget, payer
 from auth.viewer import Viewer
 from errors import ErrorCode, Failure, Forbidden, RateLimited
 from graph.core.context import Context
-from graph.core.executed import Data, Executed
+from graph.core.executed import Data, Executed, Interrupted
 from graph.core.single_flight import SingleFlight
 from graph.request import scopes
 from graph.request.concurrency import LARGE_POINTS, ConcurrencyLimit
@@ -418,7 +419,7 @@ class Executor:
                 )
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             if isinstance(error, TimeoutError) and deadline.expired:
-                error = self._cut(operation.kind)
+                return self._stopped(operation.kind, context)
             errors = format_errors([error], request_id)
             return Answer(errors=errors, extensions=_own(context))
         finally:
@@ -432,6 +433,24 @@ class Executor:
             # Invalid variables end the operation before it begins; errors of fields have a path.
             executed=result.data is not None or any(error.path for error in result.errors),
             engine=result.engine,
+        )
+
+    def _stopped(self, kind: OperationType, context: Context) -> Answer:
+        """The answer of an operation that was stopped: of mutations, with what the first ones
+        answered.
+        """
+        failure = self._cut(kind)
+        done = context.of(Interrupted)
+        errors: list[Exception] = [failure]
+        if done.data is not None:
+            errors = [
+                *done.errors,
+                *(located_error(failure, nodes, [key]) for key, nodes in done.unfinished.items()),
+            ]
+        return Answer(
+            data=done.data,
+            errors=format_errors(errors, context.request.id),
+            extensions=_own(context),
         )
 
     def _cut(self, kind: OperationType) -> Failure:

@@ -37,7 +37,7 @@ from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.node import described_enum
 from graph.kit.loading import below, load_objects
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.paging import Page, Window, connection_type, cut, window_of
+from graph.kit.paging import Page, Window, connection_type, count, cut, window_of
 from graph.types.projects.project import Project
 from graph.types.search_terms import Terms, highlight, terms_of
 from graph.types.tasks.comment import Comment
@@ -268,8 +268,13 @@ async def _search(
         page.rows = await read(window)
         await cut({None: page}, window, info.selection, beyond)
     if below(info.selection, "totalCount"):
-        counted = await reader.fetch(_count_statement(chosen, info.viewer.shape), params)
-        page.total = counted[0].total
+
+        async def totals() -> dict[None, int]:
+            statement = _count_statement(chosen, info.viewer.shape)
+            rows: list[Any] = await reader.fetch(statement, params)
+            return {None: rows[0].total}
+
+        await count({None: page}, totals())
     return [page]
 
 

@@ -843,6 +843,8 @@ UNADDRESSED: dict[str, str] = {
 PUBLIC = {
     "Query.rateLimit",
     "Query.serverInfo",
+    # Null, without an error.
+    "Query.viewer",
     "Mutation.userRegister",
     "Mutation.sessionCreate",
     "Mutation.sessionRefresh",

@@ -108,8 +108,7 @@ def test_each_mutation_takes_one_input_and_answers_a_payload() -> None:
     for name, field in mutation.fields.items():
         assert list(field.args) == ["input"], name
         assert is_non_null_type(field.args["input"].type), name
-        assert is_non_null_type(field.type), name
-        payload: Any = field.type.of_type
+        payload: Any = field.type
         assert payload.name.endswith("Payload"), name
         assert {str(payload.fields[own].type) for own in ("errors", "replayed")} == {
             "[UserError!]!",
@@ -151,15 +150,56 @@ def test_each_update_takes_a_version() -> None:
     assert sorted(UNVERSIONED.keys() - unversioned) == [], "listed for no reason any more"
 
 
+def test_what_can_fail_by_itself_is_nullable() -> None:
+    """So that one failure does not empty the answer. An argument other than a Boolean can be given
+    a value that is refused.
+    """
+    assert SCHEMA.subscription_type is not None
+    for name, field in outputs():
+        type_name, _, field_name = name.partition(".")
+        if type_name == SCHEMA.subscription_type.name:
+            continue
+        refusable = any(str(arg.type).strip("!") != "Boolean" for arg in field.args.values())
+        if type_name in ("Query", "Mutation") or refusable or field_name == "totalCount":
+            assert not is_non_null_type(field.type), name
+
+
+def test_what_is_null_only_with_an_error_says_so() -> None:
+    """By `@semanticNonNull`, for clients that type such fields as non-null."""
+    printed = build_schema(sdl())
+    assert printed.query_type is not None
+    assert printed.mutation_type is not None
+    marked = {
+        f"{type_.name}.{name}"
+        for type_ in printed.type_map.values()
+        if is_object_type(type_)
+        for name, field in type_.fields.items()
+        if field.ast_node is not None
+        and any(use.name.value == "semanticNonNull" for use in field.ast_node.directives or ())
+    }
+    # An object that does not exist, or is hidden, is null too; so are what a signed out client
+    # and a webhook's payload do not have.
+    may_be_null = {
+        f"Query.{name}"
+        for name, field in printed.query_type.fields.items()
+        if "id" in field.args or name in ("viewer", "rateLimit")
+    }
+    lists = {name for name, field in outputs() if str(field.type).endswith("Connection")}
+    counts = {name for name, _ in outputs() if name.endswith(".totalCount")}
+    mutations = {f"Mutation.{name}" for name in printed.mutation_type.fields}
+    queries = {f"Query.{name}" for name in printed.query_type.fields}
+    others = {"Project.stats", "Reminder.nextRuns"}
+    assert marked == (lists | counts | mutations | queries | others) - may_be_null
+
+
 def test_lists_are_connections() -> None:
     for name, field in outputs():
         # A log and a ranking are read forward only.
         forward_only = {"Query.events", "Query.search"}
-        if str(field.type).rstrip("!").endswith("Connection") and name not in forward_only:
-            assert is_non_null_type(field.type), name
+        if str(field.type).endswith("Connection") and name not in forward_only:
             paging = {"first", "after", "last", "before"}
             assert paging <= set(field.args), name
-            connection = field.type.of_type
+            connection = field.type
             assert {"edges", "nodes", "pageInfo", "totalCount"} <= set(connection.fields), name
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.accounts import PASSWORD, House
 from tests.conftest import LiveServer
+from tests.factories import World
 from tests.web.test_event_stream import STREAM, events
 from tests.web.test_websocket import opened
 
@@ -106,3 +107,50 @@ async def test_what_the_signed_out_are_told(live_server: LiveServer) -> None:
         assert error["extensions"]["code"] == "UNAUTHENTICATED"
         config = (await http.get("/explorer/config.json")).json()
         assert config["demo"]["login"] == live_server.demo_login
+
+
+# What happens to every application one day.
+FAILING = """{
+    viewer { username }
+    good: tasks(first: 1) { nodes { title } }
+    cursor: tasks(after: "garbage") { nodes { title } }
+    search: users(search: "") { totalCount }
+    filter: taskStats(filter: {id: {eq: "x"}}) { total }
+    log: adminAuditLog { nodes { id } }
+    unknown: task(id: "task_00000000000000000000000000000000") { title }
+}"""
+BOOT = "{ viewer { username } serverInfo { name } tasks { totalCount } }"
+
+
+async def test_errors_of_one_field_over_http_and_a_socket(
+    live_server: LiveServer, world: World
+) -> None:
+    ada = await world.person()
+    await world.task(ada, "Mend the gate")
+    nothing = dict.fromkeys(["cursor", "search", "filter", "log", "unknown"])
+    expected = {
+        "viewer": {"username": ada.username},
+        "good": {"nodes": [{"title": "Mend the gate"}]},
+        **nothing,
+    }
+    over_http = await world.post(FAILING, ada)
+    assert (over_http.status, over_http.data) == (200, expected)
+    assert [error["path"] for error in over_http.errors] == [[name] for name in nothing]
+    async with opened(live_server.url, init={"Authorization": ada.header}) as socket:
+        await socket.subscribe(FAILING)
+        (payload,) = await socket.until_complete()
+    assert payload["data"] == expected
+    codes = [error["extensions"]["code"] for error in payload["errors"]]
+    assert codes == over_http.codes
+
+
+async def test_a_signed_out_application_can_start(live_server: LiveServer, world: World) -> None:
+    """`viewer` tells whether one is signed in, and is no error."""
+    expected = {"viewer": None, "serverInfo": {"name": "Taskloom"}, "tasks": None}
+    reply = await world.post(BOOT, None)
+    assert (reply.status, reply.data, reply.codes) == (200, expected, ["UNAUTHENTICATED"])
+    assert reply.errors[0]["path"] == ["tasks"]
+    async with opened(live_server.url) as socket:
+        await socket.subscribe(BOOT)
+        (payload,) = await socket.until_complete()
+    assert payload["data"] == expected

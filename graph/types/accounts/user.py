@@ -202,8 +202,10 @@ class UserOrder:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _viewer(info: BatchInfo) -> AnyRow:
-    user = await load_object(info, models.User, info.viewer.require())
+async def _viewer(info: BatchInfo) -> AnyRow | None:
+    if info.viewer.user_id is None:
+        return None
+    user: AnyRow | None = await load_object(info, models.User, info.viewer.user_id)
     if user is None:
         raise Unauthenticated("This account was deleted.")
     return user
@@ -275,7 +277,7 @@ async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: An
 
 @strawberry.type
 class UserQuery:
-    viewer: User = root(_viewer, "You. Fails with `UNAUTHENTICATED` if you are not signed in.")
+    viewer: User | None = root(_viewer, "You. Null, without an error, if you are not signed in.")
     user: User | None = root(_user, "Finds a user by ID or by username.")
     users: UserConnection = batch(
         _users,

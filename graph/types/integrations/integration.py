@@ -175,14 +175,13 @@ def _settings(
     if github is not None and slack is not None:
         raise BadInput("Provide either github or slack, not both.", path=("slack",))
     if github is not None:
-        with_comments = given(github.has_comments)
         return GitHubSettings(
             repository=github.repository,
             base_url=given(github.base_url),
-            assignees=[(one.login, one.username) for one in given(github.assignees) or ()],
-            comments=True if with_comments is None else with_comments,
+            assignees=[(one.login, one.username) for one in github.assignees],
+            comments=github.has_comments,
         )
-    return None if slack is None else SlackSettings(events=given(slack.events))
+    return None if slack is None else SlackSettings(events=slack.events)
 
 
 async def _check_scopes(work: Work, integration: models.Integration) -> None:
@@ -209,7 +208,7 @@ async def _update(context: Context, work: Work, data: IntegrationUpdateInput) ->
         credentials=given(data.credentials),
         status=given(data.status),
         if_version=given(data.if_version),
-        take_over=given(data.take_over) is True,
+        take_over=data.take_over,
     )
     await _check_scopes(work, changed)
     return {"integration": changed.id}

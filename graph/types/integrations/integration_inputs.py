@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 
 from auth.viewer import Viewer
 from db import models
+from domain.integrations.integration import SLACK_EVENTS
 from graph.core.enums import EventKind, IntegrationStatus
 from graph.core.inputs import (
     NAMES,
@@ -17,6 +18,7 @@ from graph.core.inputs import (
     MutationInput,
     Names,
     UpdateInput,
+    defaulted,
     optional,
     required,
 )
@@ -61,18 +63,19 @@ class GitHubConfigInput:
         "The API URL of a GitHub Enterprise server, such as "
         "`https://github.example.com/api/v3`. Defaults to github.com."
     )
-    assignees: list[GitHubAssigneeInput] | None = optional(
-        "Which users issues are assigned to, at most 200 pairs. Only project members are "
-        "assigned. By default no one is."
+    assignees: list[GitHubAssigneeInput] = defaulted(
+        [],
+        "Which users issues are assigned to, at most 200 pairs. Only project members are assigned.",
     )
-    has_comments: bool | None = optional("Whether to import comments; true by default.")
+    has_comments: bool = defaulted(True, "Whether to import comments.")
 
 
 @strawberry.input(description="Settings of a SLACK integration.")
 class SlackConfigInput:
-    events: list[EventKind] | None = optional(
+    events: list[EventKind] = defaulted(
+        list(SLACK_EVENTS),
         "Kinds of events to post, about the project and its members, tasks, comments or "
-        "attachments. Defaults to TASK_CREATED, TASK_COMPLETED and COMMENT_CREATED."
+        "attachments.",
     )
 
 
@@ -101,7 +104,7 @@ class IntegrationUpdateInput(UpdateInput):
         "PAUSED to pause it, ACTIVE to resume it. Events during a pause are not sent later; "
         "changes in the other service are imported."
     )
-    take_over: bool | None = optional(TAKE_OVER)
+    take_over: bool = defaulted(False, TAKE_OVER)
 
 
 @strawberry.input(description="Input for `integrationDelete`.")

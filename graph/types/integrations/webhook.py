@@ -49,8 +49,6 @@ from graph.types.integrations.webhook_inputs import (
     WebhookUpdateInput,
 )
 
-OVERLAP_HOURS = 24
-
 # --- types ---------------------------------------------------------------------------------------
 
 
@@ -305,7 +303,7 @@ async def _update(context: Context, work: Work, data: WebhookUpdateInput) -> Ref
         _id(data),
         await _checked_values(context, _changes(data)),
         given(data.if_version),
-        take_over=given(data.take_over) is True,
+        take_over=data.take_over,
     )
     await _check(context, work, webhook)
     return {"webhook": webhook.id}
@@ -317,12 +315,11 @@ async def _delete(work: Work, data: WebhookDeleteInput) -> Refs:
 
 
 async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) -> Refs:
-    hours = given(data.overlap_hours)
     webhook, secret = await domain.rotate_secret(
         work,
         Encryption(context.services.settings),
         _id(data),
-        OVERLAP_HOURS if hours is None else hours,
+        data.overlap_hours,
         given(data.if_version),
     )
     await _check(context, work, webhook)

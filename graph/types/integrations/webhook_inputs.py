@@ -9,11 +9,22 @@ import strawberry
 from db import models
 from domain.integrations.webhook import MAX_OVERLAP_HOURS
 from graph.core.enums import DeliveryState, EventKind, WebhookStatus
-from graph.core.inputs import TAKE_OVER, MutationInput, UpdateInput, change, optional, required
+from graph.core.inputs import (
+    TAKE_OVER,
+    MutationInput,
+    UpdateInput,
+    change,
+    defaulted,
+    optional,
+    required,
+)
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.ordering import OrderBy
 from graph.types.events.event_filter import EventFilter
+
+# How long the old secret signs beside the new one.
+OVERLAP_HOURS = 24
 
 _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
@@ -81,7 +92,7 @@ class WebhookUpdateInput(UpdateInput):
     status: WebhookStatus | None = optional(
         "Disables or enables the webhook. Once enabled, it sends events from that moment on."
     )
-    take_over: bool | None = optional(TAKE_OVER)
+    take_over: bool = defaulted(False, TAKE_OVER)
 
 
 @strawberry.input(description="A webhook.")
@@ -104,10 +115,11 @@ class WebhookTestInput(WebhookInput):
 @strawberry.input(description="Input for `webhookSecretRotate`.")
 class WebhookSecretRotateInput(UpdateInput):
     id: strawberry.ID = required("The webhook.")
-    overlap_hours: int | None = optional(
-        "For how many hours the old secret signs requests beside the new one: 24 by default, at "
-        f"most {MAX_OVERLAP_HOURS}. Use 0 if the secret leaked; secrets of earlier rotations "
-        "then end too."
+    overlap_hours: int = defaulted(
+        OVERLAP_HOURS,
+        "For how many hours the old secret signs requests beside the new one, at most "
+        f"{MAX_OVERLAP_HOURS}. Use 0 if the secret leaked; secrets of earlier rotations then end "
+        "too.",
     )
 
 

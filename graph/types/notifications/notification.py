@@ -29,7 +29,15 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.enums import NotificationKind
 from graph.core.fields import BatchInfo, attribute, batch, column, derived, root
-from graph.core.inputs import MutationInput, UpdateInput, change, given, optional, required
+from graph.core.inputs import (
+    MutationInput,
+    UpdateInput,
+    change,
+    defaulted,
+    given,
+    optional,
+    required,
+)
 from graph.core.node import Node, expression, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
@@ -289,9 +297,7 @@ class NotificationQuery:
 @strawberry.input(description="Input for `notificationMarkRead`.")
 class NotificationMarkReadInput(MutationInput):
     ids: list[strawberry.ID] = required(f"The notifications, at most {MAX_PAGE}.")
-    is_read: bool | None = optional(
-        "Whether to mark them as read (the default) or, if false, as unread."
-    )
+    is_read: bool = defaulted(True, "Whether to mark them as read or, if false, as unread.")
 
 
 @strawberry.input(description="Input for `notificationMarkAllRead`.")
@@ -396,8 +402,7 @@ async def _mark_read(work: Work, data: NotificationMarkReadInput) -> Refs:
     keys = [
         ids.decode(models.Notification, text, ("ids", index)) for index, text in enumerate(data.ids)
     ]
-    read = given(data.is_read)
-    await domain.mark_read(work, keys, read=read is not False)
+    await domain.mark_read(work, keys, read=data.is_read)
     return {
         "ids": [ids.encode(models.Notification, key) for key in keys],
         "unread_count": await domain.count_unread(work),

@@ -128,21 +128,15 @@ def _shown(reminder: Any) -> ReminderRule:
 async def _next_runs(
     parents: Sequence[Any],
     info: BatchInfo,
-    first: Annotated[
-        int | None,
-        arg(f"The number of runs to return; {DEFAULT_RUNS} by default, at most {MAX_RUNS}."),
-    ] = None,
+    first: Annotated[int, arg(f"The number of runs to return, at most {MAX_RUNS}.")] = DEFAULT_RUNS,
 ) -> Sequence[list[dt.datetime]]:
-    size = _size(first)
-    return [_coming(parent, info.context.now, size) for parent in parents]
+    _check_number(first)
+    return [_coming(parent, info.context.now, first) for parent in parents]
 
 
-def _size(first: Any) -> int:
-    size = given(first)
-    size = DEFAULT_RUNS if size is None else size
-    if not 0 <= size <= MAX_RUNS:
-        raise BadInput(f"first must be from 0 to {MAX_RUNS}; it is {size}.", path=("first",))
-    return int(size)
+def _check_number(first: int) -> None:
+    if not 0 <= first <= MAX_RUNS:
+        raise BadInput(f"first must be from 0 to {MAX_RUNS}; it is {first}.", path=("first",))
 
 
 def _coming(reminder: Any, now: dt.datetime, size: int) -> list[dt.datetime]:
@@ -192,6 +186,7 @@ class Reminder(Node):
         _next_runs,
         "The next runs, in UTC, by the current rule and task. Empty if the reminder is off.",
         requires=("kind", "rule", "next_run_at"),
+        may_fail=True,
     )
     created_at: dt.datetime = column("When the reminder was created, in UTC.")
     updated_at: dt.datetime = column(
@@ -225,18 +220,15 @@ async def _preview(
         strawberry.ID | None,
         arg("The ID of the task. Required for a rule relative to its due or start time."),
     ] = None,
-    first: Annotated[
-        int | None,
-        arg(f"The number of runs to return; {DEFAULT_RUNS} by default, at most {MAX_RUNS}."),
-    ] = None,
+    first: Annotated[int, arg(f"The number of runs to return, at most {MAX_RUNS}.")] = DEFAULT_RUNS,
 ) -> list[dt.datetime]:
     info.viewer.require()
-    size = _size(first)
+    _check_number(first)
     wanted = domain.checked(rule_from(rule, info.viewer.timezone))
     anchor = None
     if isinstance(wanted, Relative):
         anchor = await _anchor(info, wanted, given(task_id))
-    return list(islice(schedule.runs(wanted, info.context.now, anchor), size))
+    return list(islice(schedule.runs(wanted, info.context.now, anchor), first))
 
 
 async def _anchor(info: BatchInfo, rule: Relative, task: str | None) -> dt.datetime | None:

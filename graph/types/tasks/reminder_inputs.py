@@ -13,7 +13,16 @@ from db.models import WeekDay
 from domain.tasks.schedule import Anchor, Daily, Monthly, Once, Relative, Rule, Weekly
 from errors import BadInput, check
 from graph.core.enums import ReminderChannel, RuleKind
-from graph.core.inputs import MutationInput, UpdateInput, change, given, new_id, optional, required
+from graph.core.inputs import (
+    MutationInput,
+    UpdateInput,
+    change,
+    defaulted,
+    given,
+    new_id,
+    optional,
+    required,
+)
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -217,10 +226,10 @@ class ReminderCreateInput(MutationInput):
     )
     project_id: strawberry.ID | None = optional("The ID of the project that the reminder is about.")
     message: str | None = optional(_MESSAGE + ". Required without a task and a project.")
-    channels: list[ReminderChannel] | None = optional(
-        "The channels through which the reminder notifies you; IN_APP by default."
+    channels: list[ReminderChannel] = defaulted(
+        [ReminderChannel.IN_APP], "The channels through which the reminder notifies you."
     )
-    is_enabled: bool | None = optional("Whether the reminder is on; true by default.")
+    is_enabled: bool = defaulted(True, "Whether the reminder is on.")
 
 
 @strawberry.input(description="Input for `reminderUpdate`. Omitted fields stay unchanged.")

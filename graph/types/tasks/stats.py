@@ -374,7 +374,9 @@ async def _project_stats(parents: Sequence[Any], info: BatchInfo) -> list[TaskSt
 
 def project_stats() -> Any:
     """The field `Project.stats`."""
-    return batch(_project_stats, "Statistics over the project's tasks.", requires=("id",))
+    return batch(
+        _project_stats, "Statistics over the project's tasks.", requires=("id",), may_fail=True
+    )
 
 
 @strawberry.type

@@ -252,10 +252,12 @@ async def _pages(
             pages[key].rows.append(row)
         await paging.cut(pages, window, info.selection, beyond)
     if info.selection.child("totalCount") is not None:
-        for page in pages.values():
-            page.total = 0
-        for key, row in await read(_count_statement(requested), window, projects):
-            pages[key].total = row.total
+
+        async def totals() -> dict[UUID | None, int]:
+            rows = await read(_count_statement(requested), window, projects)
+            return {key: row.total for key, row in rows}
+
+        await paging.count(pages, totals())
     return pages
 
 

@@ -21,6 +21,7 @@ from graph.core.inputs import (
     Names,
     UpdateInput,
     change,
+    defaulted,
     new_id,
     optional,
     required,
@@ -228,8 +229,8 @@ class NewTaskFields:
     assignee_id: strawberry.ID | None = optional("The ID of the user to assign the task to.")
     description: str | None = optional("The description in Markdown, up to 10,000 characters.")
     notes: str | None = optional("Short notes, up to 500 characters.")
-    status: TaskStatus | None = optional("The status; TODO by default.")
-    priority: TaskPriority | None = optional("The priority; NONE by default.")
+    status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
+    priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
     due_at: dt.datetime | None = optional(
         "The time the task is due. Cannot be combined with `dueOn`."
     )

@@ -117,7 +117,7 @@ def _edit(item: TimeEntryBulkUpdateItem) -> domain.Edit:
         ids.decode(models.TimeEntry, item.id, ("id",)),
         _changes(item),
         given(item.if_version),
-        allow_over_24_hours=bool(given(item.allow_over_24_hours)),
+        allow_over_24_hours=item.allow_over_24_hours,
     )
 
 

@@ -236,7 +236,7 @@ async def _update(work: Work, data: TimeEntryUpdateInput) -> Refs:
         ids.decode(models.TimeEntry, data.id, ("id",)),
         _changes(data),
         given(data.if_version),
-        allow_over_24_hours=bool(given(data.allow_over_24_hours)),
+        allow_over_24_hours=data.allow_over_24_hours,
     )
     return {"time_entry": entry.id}
 

@@ -27,7 +27,7 @@ from domain.work import Work
 from errors import Failure, collecting, each
 from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
-from graph.core.inputs import BulkOnError, MutationInput, given, optional, required
+from graph.core.inputs import BulkOnError, MutationInput, defaulted, given, optional, required
 from graph.core.node import described_enum
 from graph.kit.loading import load_objects
 from graph.kit.mutation import MutationPayload, Outcome, PayloadValue, mutation, payload
@@ -96,8 +96,8 @@ class TimeEntryImportInput(MutationInput):
         default=Duplicates.SKIP,
         description="How to treat rows whose entries already exist.",
     )
-    allow_over_24_hours: bool | None = optional(
-        "Allows entries to last more than 24 hours, up to 366 days."
+    allow_over_24_hours: bool = defaulted(
+        False, "Allows entries to last more than 24 hours, up to 366 days."
     )
 
 
@@ -255,7 +255,7 @@ async def _import(work: Work, data: TimeEntryImportInput) -> Outcome:
         await names_of(work, rows),
         zone,
         import_values.is_day_first(rows),
-        bool(given(data.allow_over_24_hours)),
+        data.allow_over_24_hours,
     )
     items: list[domain.NewTimeEntry | Failure] = []
     notices: list[list[Notice]] = []

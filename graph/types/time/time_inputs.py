@@ -18,6 +18,7 @@ from graph.core.inputs import (
     MutationInput,
     UpdateInput,
     change,
+    defaulted,
     new_id,
     optional,
     required,
@@ -160,7 +161,8 @@ class _Work:
     )
     task_id: strawberry.ID | None = optional("The task; you must be able to see it.")
     description: str | None = optional("What is done, up to 500 characters.")
-    is_billable: bool | None = optional("Whether the time is billable; false by default.")
+    # Without a default: `timerStart` compares what is given with the running timer.
+    is_billable: bool | None = optional("Whether the time is billable. A new timer's is not.")
     tags: list[str] | None = optional(_TAGS)
     id: strawberry.ID | None = new_id("time_entry")
 
@@ -169,6 +171,7 @@ class _Work:
 class NewTimeEntryFields(_Work):
     """See `domain.time.time_values.NewTimeEntry`."""
 
+    is_billable: bool = defaulted(False, "Whether the time is billable.")
     started_at: dt.datetime | None = optional(
         "When the time started; fractions of a second are cut off. Provide `endedAt` or "
         "`durationSeconds` with it."
@@ -181,7 +184,7 @@ class NewTimeEntryFields(_Work):
         "The day in your time zone, with `durationSeconds`, for time without a known start and "
         "end. Such an entry counts on this day in every time zone and overlaps nothing."
     )
-    allow_over_24_hours: bool | None = optional(_FORCE)
+    allow_over_24_hours: bool = defaulted(False, _FORCE)
 
 
 @strawberry.input(
@@ -222,7 +225,7 @@ class TimeEntryChanges:
     )
     is_billable: strawberry.Maybe[bool | None] = change("Whether the time is billable.")
     tags: strawberry.Maybe[list[str] | None] = change("The complete list of tags. " + _TAGS)
-    allow_over_24_hours: bool | None = optional(_FORCE)
+    allow_over_24_hours: bool = defaulted(False, _FORCE)
 
 
 @strawberry.input(

@@ -180,7 +180,6 @@ async def test_a_user_is_asked_for_in_one_way(
 @pytest.mark.parametrize(
     "query",
     [
-        "{ viewer { id } }",
         '{ user(username: "ada") { id } }',
         '{ users(search: "a") { nodes { id } } }',
         "{ adminUsers { nodes { id } } }",

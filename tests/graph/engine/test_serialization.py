@@ -234,9 +234,17 @@ async def test_what_fails_is_told_where_it_failed(
         id=gid(project),
         hidden=gid(hidden),
     )
-    assert reply.data == {"project": None, "task": None}
+    assert reply.data == {
+        "project": {
+            "name": "Bridges",
+            "some": {"nodes": [{"title": title, "comments": None} for title in TEXTS[:2]]},
+            "all": {"nodes": [{"title": TEXTS[0]}]},
+        },
+        "task": None,
+    }
     assert [path for _, path, _ in covered(reply)] == [
         ["project", "some", "nodes", 0, "comments"],
+        ["project", "some", "nodes", 1, "comments"],
         ["task"],
     ]
 
@@ -274,7 +282,7 @@ async def test_a_number_that_the_enum_does_not_have_fails_its_own_field(
         title status dueAt assignee { username }
     } } } } }"""
     reply = await serialized(world, query, ada, id=gid(tasks[0]))
-    assert reply.data == {"task": {"project": None}}
+    assert reply.data == {"task": {"project": {"tasks": None}}}
     assert reply.errors[0]["path"] == ["task", "project", "tasks", "nodes", 1, "status"]
 
 

@@ -478,6 +478,15 @@ async def mutate_note(
     return Written(list(log))
 
 
+async def strict_notes(
+    _: Sequence[Any],
+    info: BatchInfo,
+    text: Annotated[str, arg("what")],
+    fail: Annotated[bool, arg("raise")] = False,
+) -> list[Any]:
+    return [await mutate_note(info, text, fail)]
+
+
 async def note_person(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
     info.context.log.append("person")  # type: ignore[attr-defined]
     return [world_of(info).people[0] for _ in parents]
@@ -492,7 +501,8 @@ class Note:
 @strawberry.type
 class Mutation:
     note: Note | None = root(mutate_note, "write it down")
-    strict_note: Note = root(mutate_note, "write it down, without fail")
+    # Not a `root`, which would be nullable.
+    strict_note: Note = batch(strict_notes, "write it down, without fail")
 
 
 @strawberry.type
