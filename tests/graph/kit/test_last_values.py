@@ -165,7 +165,7 @@ async def test_a_task_has_200_files_and_no_more_by_either_way(world: World) -> N
         for task in (full, nearly, nearly)
     ]
     assert [reply.codes for reply in replies] == [["LIMIT_EXCEEDED"], [], ["LIMIT_EXCEEDED"]]
-    values = {"taskId": gid(full), "filename": "a.txt", "size": 5}
+    values = {"taskId": gid(full), "filename": "a.txt", "byteSize": 5}
     started = (await world.post(uploads.START, ada, input=values)).good["attachmentUploadStart"]
     await world.http.put(uploads.local(started["upload"]["url"]), content=b"words")
     reply = await world.post(uploads.FINISH, ada, input={"uploadId": started["upload"]["id"]})

@@ -379,7 +379,7 @@ SIZES = [{"first": 0}, {"first": 1}, {"first": 9}, {"last": 1}, {"last": 9}]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("field", "label"), [("tasks", "title"), ("tags", "name")])
+@pytest.mark.parametrize(("field", "label"), [("tasks", "title"), ("tagUsage", "name")])
 async def test_page_info_says_what_stands_before_and_after_in_each_list(
     world: World, owner: Person, field: str, label: str, engine: Engine
 ) -> None:
