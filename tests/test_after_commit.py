@@ -205,7 +205,11 @@ async def test_a_change_is_retried_and_announced(scene: Scene, caller: Caller) -
 async def test_the_second_attempt_stores_the_bytes_of_an_upload(scene: Scene) -> None:
     ada = await scene.world.person()
     data = uploads.image("PNG", (8, 8))
-    values = {"taskId": gid(await scene.world.task(ada)), "filename": "a.png", "size": len(data)}
+    values = {
+        "taskId": gid(await scene.world.task(ada)),
+        "filename": "a.png",
+        "byteSize": len(data),
+    }
     started = await scene.world.post(uploads.START, ada, input=values)
     url = urlsplit(started.good["attachmentUploadStart"]["upload"]["url"])
     async with scene.aborting("UPDATE ON stored_files", attempts=3):

@@ -32,12 +32,12 @@ export type Send = (operation: Operation, accessToken: string | null) => Promise
 interface SessionPayload {
   accessToken: string | null;
   refreshToken: string | null;
-  expiresAt: string | null;
+  accessTokenExpiresAt: string | null;
   user: { username: string } | null;
   errors: { code: string; path: string[]; message: string }[];
 }
 
-const FIELDS = "accessToken refreshToken expiresAt user { username } errors { code path message }";
+const FIELDS = "accessToken refreshToken accessTokenExpiresAt user { username } errors { code path message }";
 const CREATE = `mutation SignIn($input: SessionCreateInput!) { sessionCreate(input: $input) { ${FIELDS} } }`;
 const REFRESH = `mutation Refresh($input: SessionRefreshInput!) { sessionRefresh(input: $input) { ${FIELDS} } }`;
 const REVOKE = `mutation SignOut($input: SessionRevokeInput!) { sessionRevoke(input: $input) { errors { code } } }`;
@@ -137,14 +137,15 @@ export class Session {
       const message = describe(result.errors);
       throw isUnauthenticated(result) ? new Refused(message) : new Error(message);
     }
-    const payload = (result.data as Record<string, SessionPayload> | null | undefined)?.[field];
-    if (payload === undefined) throw new Unreachable("The answer of the server cannot be read.");
-    const { accessToken, refreshToken, expiresAt, user, errors } = payload;
+    const payload = (result.data as Record<string, SessionPayload | null> | null | undefined)?.[field];
+    if (payload === undefined || payload === null) throw new Unreachable("The answer of the server cannot be read.");
+    const { accessToken, refreshToken, accessTokenExpiresAt, user, errors } = payload;
     if (errors.length > 0) throw new Refused(errors.map(({ message }) => message).join(" "));
-    if (accessToken === null || refreshToken === null || expiresAt === null || user === null) {
+    if (accessToken === null || refreshToken === null || accessTokenExpiresAt === null || user === null) {
       throw new Refused("The server returned no token.");
     }
-    return { accessToken, refreshToken, expiresAt: Date.parse(expiresAt), username: user.username };
+    const expiresAt = Date.parse(accessTokenExpiresAt);
+    return { accessToken, refreshToken, expiresAt, username: user.username };
   }
 
   #keep(tokens: Tokens): void {

@@ -42,7 +42,7 @@ async ({ login, password }) => {
     `mutation ($i: AttachmentUploadStartInput!) {
       attachmentUploadStart(input: $i) { upload { id url } }
     }`,
-    { i: { taskId: task.id, filename: "play.txt", size: file.size } },
+    { i: { taskId: task.id, filename: "play.txt", byteSize: file.size } },
   )
   const bar = []
   const status = await new Promise((resolve, reject) => {
@@ -55,11 +55,11 @@ async ({ login, password }) => {
   })
   const { attachment } = await ask(
     `mutation ($i: AttachmentUploadFinishInput!) {
-      attachmentUploadFinish(input: $i) { attachment { filename size contentType url } }
+      attachmentUploadFinish(input: $i) { attachment { filename byteSize contentType downloadUrl } }
     }`,
     { i: { uploadId: upload.id } },
   )
-  const fetched = await (await fetch(here(attachment.url))).text()
+  const fetched = await (await fetch(here(attachment.downloadUrl))).text()
   return { bar, status, attachment, size: file.size, same: fetched === (await file.text()) }
 }
 """
@@ -86,7 +86,7 @@ async def test_a_page_uploads_a_file_and_shows_its_progress(live_server: LiveSer
         await browser.close()
     assert sent["status"] == 204
     assert sent["attachment"]["filename"] == "play.txt"
-    assert sent["attachment"]["size"] == sent["size"]
+    assert sent["attachment"]["byteSize"] == sent["size"]
     assert sent["attachment"]["contentType"] == "text/plain"
     assert sent["same"]
     assert sent["bar"] == sorted(sent["bar"])

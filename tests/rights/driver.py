@@ -43,6 +43,9 @@ class Driver(Comparison):
             getattr(self.model, operation)(actor, *names, **options)
         except Refused as refused:
             codes = refused.codes
+            # All that an input names and that does not exist for the actor is reported with it.
+            if any(before.hides(actor, name) for name in (*names, *options.values())):
+                codes = codes | {"NOT_FOUND"}
         wanted = " or ".join(sorted(codes)) or "done"
         words = [*map(str, names), *(f"{key}={value}" for key, value in options.items())]
         self.story.append(f"{actor}: {operation}({', '.join(words)}) -> {wanted}")

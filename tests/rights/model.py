@@ -165,6 +165,15 @@ class Model:
             or (task.parent is not None and self.sees_task(person, task.parent))
         )
 
+    def hides(self, person: str, name: Any) -> bool:
+        """Whether this is a task or a project that does not exist for the user."""
+        if name in self.tasks:
+            task = self.tasks[name]
+            return task.trashed_with is not None or not self.sees_task(person, name)
+        if name in self.projects:
+            return self.projects[name].trashed or not self.role(person, name)
+        return False
+
     def edits_task(self, person: str, name: str) -> bool:
         """Whether the user may edit the task, ignoring the archive."""
         task = self.tasks[name]

@@ -9,7 +9,13 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
-from graphql import GraphQLField, get_named_type, is_leaf_type, is_non_null_type
+from graphql import (
+    GraphQLField,
+    get_named_type,
+    is_leaf_type,
+    is_non_null_type,
+    is_required_argument,
+)
 from sqlalchemy import text
 
 from files.upload import Upload
@@ -61,7 +67,7 @@ def fields_of(type_name: str) -> list[str]:
 def written(type_name: str, name: str) -> tuple[str, str, dict[str, Any]]:
     """One field with the arguments that it requires: definitions of variables, text, values."""
     field: GraphQLField = SCHEMA.type_map[type_name].fields[name]  # type: ignore[attr-defined]
-    required = {key: arg for key, arg in field.args.items() if is_non_null_type(arg.type)}
+    required = {key: arg for key, arg in field.args.items() if is_required_argument(arg)}
     # An underscore, since `World.run` has parameters of its own.
     definitions = ", ".join(f"${key}_: {arg.type}" for key, arg in required.items())
     passed = ", ".join(f"{key}: ${key}_" for key in required)
