@@ -166,7 +166,7 @@ class ViewerColumn:
 
 @cache
 def placeholder_viewer(shape: ViewerShape) -> Viewer:
-    """One viewer of this shape, for whom a statement is built in place of all of them."""
+    """A viewer of this shape; the statement that is built for it serves all of them."""
     signed_in, is_admin, restricted, scoped = shape
     if not signed_in:
         return NOBODY

@@ -177,6 +177,6 @@ def _mentioned(event: Any) -> list[UUID]:
 
 
 def _mine(task: Task) -> list[UUID]:
-    """Users for whom it is "my task": its owner and its assignee."""
+    """Users who call it "my task": its owner and its assignee."""
     people = [task.owner_id, task.assignee_id]
     return sorted({person for person in people if person is not None})

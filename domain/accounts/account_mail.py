@@ -188,7 +188,7 @@ async def reset_password(work: Work, auth: Authenticator, *, token: str, passwor
 
 
 async def verify_by_link(work: Work, auth: Authenticator, *, token: str) -> models.User:
-    """Verify an address with the link from a mail, whoever opens it."""
+    """Verify an address with the link from a mail; no sign-in is required."""
     id_ = AccountCodes(auth.settings).id_of(token)
     if id_ is None:
         raise invalid("token")

@@ -339,7 +339,7 @@ async def revoke(
 
 
 async def revoke_by_token(work: Work, auth: Authenticator, token: str) -> None:
-    """End the session of a refresh or access token, whoever asks. Does nothing if there is none."""
+    """End the session of a refresh or access token, if there is one. No sign-in is required."""
     session_id = await _session_of(work, auth, token)
     if session_id is None:
         return

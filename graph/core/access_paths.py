@@ -7,8 +7,8 @@ within the viewer's reach are counted, each through its own index (`auth.access.
 to `MOST`. If there are no more, the result is made of these; otherwise it scans. PostgreSQL
 executes only the path that applies, since the other one's condition is false before it begins.
 
-Counting takes about 0.3 ms, and planning twice as long. So the server learns for whom to count
-(`AccessPaths`): viewers who once waited for a scan, unless they turn out to see many rows. What it
+Counting takes about 0.3 ms, and planning twice as long. So the server learns for which viewers
+to count (`AccessPaths`): those who once waited for a scan, unless they turn out to see many rows. What it
 learns affects only the time, never the rows.
 """
 

@@ -1,6 +1,7 @@
 """The payload of a webhook: a GraphQL selection on an event, written by the webhook's owner.
 
-`{ kind task { title } }` stands for the subscription `{ taskEvents { kind task { title } } }`, and
+`{ kind task { title } }` is short for the subscription
+`{ taskEvents { kind task { title } } }`, and
 is executed like one delivery of it. The selection is parsed and printed again inside that frame, so
 that no text can break out of it. Fragments can follow the selection; variables are not supported.
 """
@@ -94,7 +95,7 @@ def kept(selection: str | None, viewer: Viewer) -> str | None:
 
 @lru_cache(maxsize=1_000)
 def document_of(selection: str | None) -> str:
-    """The subscription that a selection stands for. Raises `BadInput`."""
+    """The subscription that a selection is shorthand for. Raises `BadInput`."""
     check_document(selection or DEFAULT, DocumentLimits())
     try:
         first, *others = parse(selection or DEFAULT, allow_empty_selection_sets=False).definitions
