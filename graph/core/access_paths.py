@@ -8,8 +8,8 @@ to `MOST`. If there are no more, the result is made of these; otherwise it scans
 executes only the path that applies, since the other one's condition is false before it begins.
 
 Counting takes about 0.3 ms, and planning twice as long. So the server learns for which viewers
-to count (`AccessPaths`): those who once waited for a scan, unless they turn out to see many rows. What it
-learns affects only the time, never the rows.
+to count (`AccessPaths`): those who once waited for a scan, unless they turn out to see many rows.
+What it learns affects only the time, never the rows.
 """
 
 from __future__ import annotations
