@@ -28,7 +28,7 @@ from graph.core.selection import DEFINITION
 from graph.engine.inputs import Inputs
 
 _NO_VARIABLES: Final = VariableValues({}, {})
-# Values of these types may be handed to every execution: nobody can change them.
+# Immutable types: every execution can share their values.
 _IMMUTABLE: Final = (
     NoneType, bool, int, float, str, Enum, Decimal, UUID, dt.date, dt.time, dt.timedelta
 )  # fmt: skip
@@ -38,7 +38,7 @@ class Arguments:
     """The arguments of a plan field: coerced by graphql-core, then converted by Strawberry.
 
     Constants of the document are converted once, with the plan. Variables of scalar types have
-    been coerced by the time they come here, and are taken as they are.
+    been coerced already and are used unchanged.
     """
 
     __slots__ = ("_arguments", "_constant", "_definition", "_node", "_taken")
@@ -48,12 +48,12 @@ class Arguments:
         self._definition = definition
         self._node = node
         self._arguments = [inputs.argument(argument) for argument in field.arguments]
-        # The values that are always the same; None where each execution has to look at all.
+        # The constant values; None if each execution has to evaluate all of them.
         self._constant: dict[str, Any] | None = None
         # Of those taken from variables: the name in Python, the variable, and whether it may be
         # null.
         self._taken: list[tuple[str, str, bool]] = []
-        # What fails here fails again at each execution, where it belongs.
+        # What fails here fails again at each execution, which reports it at the field.
         with suppress(Exception):
             self._sort()
 
@@ -76,11 +76,11 @@ class Arguments:
             self._constant = self._converted(raw)
 
     def coerced(self, variables: VariableValues) -> dict[str, Any]:
-        """As graphql-core gives them to a resolver, by their names in the schema."""
+        """As graphql-core passes them to a resolver, by their names in the schema."""
         return get_argument_values(self._definition, self._node, variables)
 
     def values(self, variables: VariableValues) -> dict[str, Any]:
-        """As a Strawberry resolver gets them, by their names in Python."""
+        """As a Strawberry resolver receives them, by their names in Python."""
         if self._constant is None:
             return self._converted(self.coerced(variables))
         if not self._taken:
@@ -90,7 +90,7 @@ class Arguments:
         for name, variable, may_be_null in self._taken:
             value = coerced.get(variable)
             if value is None and not (may_be_null and variable in coerced):
-                # Left out, or an error that graphql-core finds and words.
+                # Omitted, or an error that graphql-core reports.
                 return self._converted(self.coerced(variables))
             made[name] = value
         return made

@@ -1,11 +1,10 @@
-"""Columns: the values of one field for all objects of a place, taken, checked and put together.
+"""Columns: the values of one field for all objects at a position: read, checked, assembled.
 
-What an executor does for each value - fetch an attribute, ask whether it is null, a string, an
-enum member - is done here for a column in one pass of C code: `zip(*rows)` or `map(attrgetter)`
-fetches, `set(map(type, column))` asks. A column of the expected types passes as it is; any other
-is *dirty*, and the caller takes it value by value. Objects are put together by one generated
-function a selection, a comprehension around a dict literal, which is the fastest way that Python
-has of making dicts.
+An executor fetches each value and checks whether it is null, a string or an enum member. Here one
+pass of C code does this for a whole column: `zip(*rows)` or `map(attrgetter)` fetches,
+`set(map(type, column))` checks. A column of the expected types is used unchanged; any other is
+*dirty*, and the caller completes it value by value. One generated function per selection assembles
+the objects, with a comprehension around a dict literal: the fastest way to make dicts in Python.
 """
 
 from __future__ import annotations
@@ -52,10 +51,10 @@ class Failed:
 
 
 class Parents:
-    """The objects of a place, seen as columns.
+    """The objects at a position, as columns.
 
-    `requested` says how many different columns will be taken: for many, all columns of a table of
-    rows are had at once; for few, one by one.
+    `requested`: how many different columns will be read. Many are read at once for all rows, few
+    one by one.
     """
 
     __slots__ = ("_columns", "_labels", "_requested", "rows")
@@ -74,8 +73,8 @@ class Parents:
         if name not in labels:
             return list(map(attrgetter(name), rows))
         index = labels.index(name)
-        # Measured: all at once costs what two columns by their index do, and a quarter of one for
-        # each column that there is.
+        # Measured: all at once costs as much as two columns by index, plus a quarter of one for
+        # each existing column.
         if self._columns is None and self._requested * 4 <= len(labels) + 8:
             return list(map(itemgetter(index), rows))
         if self._columns is None:
@@ -90,11 +89,11 @@ class LeafColumn:
 
     def __init__(self, type_: GraphQLLeafType) -> None:
         self.type = type_
-        # And whether it leaves nulls among the values what they are.
+        # And whether it keeps nulls among the values.
         self._complete, self._nulls = _completer(type_)
 
     def complete(self, column: Column, *, nonnull: bool) -> Column | None:
-        """The column as it goes into the answer, or None where it is dirty."""
+        """The completed column, or None if it is dirty."""
         types = set(map(type, column))
         if NoneType not in types:
             return self._complete(types, column)
@@ -113,7 +112,7 @@ class LeafColumn:
 def complete_lists(
     column: Column, complete: Callable[[Column], Column | None], *, nonnull: bool
 ) -> Column | None:
-    """A column of lists of leaves, their items completed as one column; None where dirty."""
+    """A column of lists of leaves, with their items completed as one column; None if dirty."""
     types = set(map(type, column))
     present = column
     if NoneType in types:
@@ -197,18 +196,18 @@ def _floats(types: set[type], column: Column) -> Column | None:
 
 
 def _enum(type_: GraphQLEnumType) -> Completer:
-    # Both spellings of a value: the member, as converters give it, and what it stands for.
+    # Both forms of a value: the member, as converters return it, and the member's value.
     names: dict[Any, str | None] = {}
     for name, value in type_.values.items():
         try:
             names[value.value] = name
-        except TypeError:  # Unhashable: the slow path finds it by comparing.
+        except TypeError:  # Unhashable: the slow path finds it by comparison.
             continue
     if isinstance(type_, CustomGraphQLEnumType):
         members: Iterable[Any] = type_.wrapped_cls
         names.update((member, type_.coerce_output_value(member)) for member in members)
 
-    # Where a null is allowed; elsewhere none comes here.
+    # A null is here only if it is allowed.
     names[None] = None
 
     def complete(_: set[type], column: Column) -> Column | None:
@@ -270,8 +269,8 @@ def assembler(keys: tuple[tuple[str, str | None], ...]) -> Assembler:
 
 
 def for_each(expression: str, names: Sequence[str]) -> Any:
-    """A function of the number of objects and their columns that makes the list of what the
-    expression is for each, with the columns' values by these names.
+    """A function of the number of objects and their columns that returns the value of the
+    expression for each object; it can use the columns' values by these names.
     """
     match names:
         case []:

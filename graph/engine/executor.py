@@ -1,7 +1,7 @@
-"""The way in: run an operation by the batch engine if it can, else by the standard executor.
+"""The entry point: run an operation with the batch engine if possible, else the standard executor.
 
-An operation falls back as a whole, before anything of it has run, and visibly: each is counted by
-its reason, and every result says which engine made it.
+An operation falls back as a whole, before any of it has run, and visibly: a metric counts the
+reasons, and every result says which engine made it.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ async def execute(
     caller knows it. Failures of fields are errors of the result, as are
     variables that do not fit and an operation that is not there; then `data` is None. No message
     suggests a name of the schema. `standard` turns the batch engine off. `serialized`: `data` may
-    be an `orjson.Fragment`, or hold such, where the operation has been run a few times before.
-    `explain`: note in the context's `extensions` what the run did (`graph.engine.explain`).
+    be or contain an `orjson.Fragment` if the operation has run a few times before.
+    `explain`: record in the context's `extensions` what the run did (`graph.engine.explain`).
     """
     if explain:
         explanation = context_value.of(EngineState).explanation = Explanation()

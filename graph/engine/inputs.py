@@ -1,9 +1,9 @@
-"""Inputs: what GraphQL coerced, as the Python objects that a function is declared to take.
+"""Inputs: coerced values as the Python objects that a function declares.
 
-Strawberry walks through an input type's declaration for each value: it names each field anew and
-asks of each what kind of type it is, some 100 µs for an object of twenty fields. Here the
-declaration is walked once for each type, and leaves a function. What is made is the same; whatever
-is not simply objects, lists, optional values and leaves is left to Strawberry.
+Strawberry inspects an input type's declaration for each value, which takes about 100 µs for an
+object of twenty fields. Here the declaration is inspected once per type, and becomes a function
+with the same result. Anything other than objects, lists, optional values and leaves is left to
+Strawberry.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Inputs:
         def convert(value: Any) -> Any:
             if value is None or value is UNSET:
                 return value
-            # A list of leaves is copied too, since a default is handed to every request.
+            # A list of leaves is copied too, since every request gets the same default.
             return list(value) if inner is _itself else [inner(item) for item in value]
 
         return convert
@@ -89,7 +89,7 @@ class Inputs:
         absent: dict[str, Any] = {}
 
         def declared() -> dict[str, tuple[str, Convert]]:
-            # Not before the first value: a filter has fields of its own type.
+            # Only at the first value: a filter has fields of its own type.
             definition = type_.__strawberry_definition__  # type: ignore[attr-defined]
             found = {}
             for field in definition.fields:

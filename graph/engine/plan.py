@@ -1,7 +1,8 @@
-"""Plans as data: what an operation asks of a schema, and how its answer is put together.
+"""Plans as data: what an operation requests, and how its answer is assembled.
 
-A plan is a tree: an `ObjectPlan` for each place where objects of one type stand, with a `FieldPlan`
-for each response key there. `graph.engine.planning` makes plans, `graph.engine.run` runs them.
+A plan is a tree: an `ObjectPlan` for each response position with objects of one type, with a
+`FieldPlan` for each response key there. `graph.engine.planning` makes plans, `graph.engine.run`
+runs them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Execution(Protocol):
 
 
 class Source(ABC):
-    """Where the values of a field come from. `waits`: from `fetch`, and not from `values`."""
+    """Where the values of a field come from. `waits`: from `fetch` instead of `values`."""
 
     waits: bool = False
     # The kind of source, in one word, for `graph.engine.explain`.
@@ -61,7 +62,7 @@ class Source(ABC):
         """A value, or an exception, for each of the parents."""
 
     async def fetch(self, run: Execution, field: FieldPlan, parents: Parents) -> Column:
-        """The same, where it has to be waited for."""
+        """The same, asynchronously."""
         return self.values(run, field, parents)
 
 
@@ -70,7 +71,7 @@ class Shape:
     """What a value is wrapped in and what it is: one layer of a field's type.
 
     Exactly one of `item` (a list), `leaf` and `plans` (objects, by the names of the types that
-    they may have; `plan` where there is only one) is given.
+    they may have; `plan` if there is only one) is given.
     """
 
     nonnull: bool
@@ -83,7 +84,7 @@ class Shape:
     classes: set[Any] = field(default_factory=set)
 
     def complete(self, column: Column) -> Column | None:
-        """Leaves and lists of them, a column at once; None where dirty or made of objects."""
+        """Leaves and lists of them, a whole column; None if it is dirty or has objects."""
         if self.leaf is not None:
             return self.leaf.complete(column, nonnull=self.nonnull)
         if self.item is not None and self.plans_below is None:
@@ -105,7 +106,7 @@ class Shape:
 
 @dataclass(slots=True, eq=False)
 class FieldPlan:
-    """One response key of one place."""
+    """One response key of one position."""
 
     key: str
     name: str
@@ -119,18 +120,18 @@ class FieldPlan:
     arguments: Arguments
     # Object plans below, by type name; None for leaves.
     plans: Mapping[str, ObjectPlan] | None
-    # Whether the value may have to be waited for, here or below.
+    # Whether this field or one below it may be asynchronous.
     waits: bool
 
     @property
     def place(self) -> str:
-        """`Type.field`, as messages have it."""
+        """`Type.field`, as messages name it."""
         return f"{self.parent_type}.{self.name}"
 
 
 @dataclass(slots=True, eq=False)
 class ObjectPlan:
-    """The objects of one type at one place. `requested` counts the different columns taken of
+    """The objects of one type at one position. `requested` counts the different columns read of
     them.
     """
 
@@ -142,7 +143,7 @@ class ObjectPlan:
     # How they are serialized; None if a position below has objects of several types.
     text: ObjectText | None = None
     by_key: dict[str, FieldPlan] = field(init=False)
-    # Those of the fields that have to be waited for.
+    # The asynchronous fields among them.
     waiting: tuple[FieldPlan, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -192,9 +193,9 @@ class ObjectText:
 class PlanColumns:
     """What a serialized run of a plan reads of rows.
 
-    `objects`: by the type's name, of objects that are read once for all places; `relations`: the
-    to-one relations that are asked for of them; `pages`: by the selection of a list's field, of its
-    rows. `statements`: kept for the plan, like those of a selection index for the operation.
+    `objects`: by the type's name, of objects that are read once for all positions; `relations`: the
+    requested to-one relations of them; `pages`: by the selection of a list's field, of its rows.
+    `statements`: kept for the plan, like those of a selection index for the operation.
     """
 
     objects: Mapping[str, Columns]
@@ -221,7 +222,7 @@ class Plan:
 
 
 def all_fields(fields: Iterable[FieldPlan]) -> Iterator[FieldPlan]:
-    """They, and all that stand below them."""
+    """The fields, and all fields below them."""
     for each in fields:
         yield each
         for place in (each.plans or {}).values():

@@ -5,7 +5,7 @@ merging, `@skip` and `@include` are the specification's; hence it depends on the
 the variables that decide those two directives, and on nothing else. Arguments are read from the
 variables at every execution, except those made of constants alone.
 
-What the engine does not do makes the operation `Unplannable`; the standard executor then runs it.
+What the engine does not support makes the operation `Unplannable`; the standard executor runs it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ PLANS_PER_OPERATION: Final = 16
 
 
 class Unplannable(Exception):  # noqa: N818 - no error: the standard executor does it
-    """The engine does not do this operation. `reason` is one word, for the metric."""
+    """The engine does not support this operation. `reason` is one word, for the metric."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -97,7 +97,7 @@ class PlannedOperation:
         source = operation.loc and operation.loc.source
         self.size = BYTES_PER_CHARACTER * len(source.body) if source else BYTES_PER_FIELD
         self.deciding: tuple[str, ...] = ()
-        # A reason in place of a plan: Unplannable, and known to be.
+        # A reason instead of a plan: known to be `Unplannable`.
         self.plans: OrderedDict[tuple[Any, ...], Plan | str] = OrderedDict()
         self.refused: str | None = None
         self.variables = Variables(schema, operation.variable_definitions or ())
@@ -140,7 +140,7 @@ def _variables_of(directive: DirectiveNode) -> Iterator[str]:
 
 
 class Planner:
-    """The plans of a schema, bounded in bytes, the least recently used given up first."""
+    """The plans of a schema, bounded in bytes; the least recently used is dropped first."""
 
     def __init__(self, schema: GraphQLSchema, max_bytes: int = CACHE_BYTES) -> None:
         self.schema = schema
@@ -160,7 +160,7 @@ class Planner:
         fragments: Callable[[], Mapping[str, FragmentDetails]],
         selection_index: SelectionIndex | None = None,
     ) -> PlannedOperation:
-        """What is known of an operation, from its first execution on."""
+        """The entry of an operation, made at its first execution."""
         known = self._operations.get(id(operation))
         if known is None:
             known = PlannedOperation(self.schema, operation, fragments(), selection_index)
@@ -172,7 +172,7 @@ class Planner:
         return known
 
     def plan(self, known: PlannedOperation, variables: VariableValues) -> Plan:
-        """The operation's plan for these variables, made if there is none; or `Unplannable`."""
+        """The operation's plan for these variables, made if it does not exist; or `Unplannable`."""
         if known.refused is not None:
             raise Unplannable(known.refused)
         coerced = variables.coerced
@@ -206,7 +206,7 @@ def _size(plan: Plan | str) -> int:
 
 
 class _Builder:
-    """Makes one plan. Equal places (a type under the same nodes) share their object plan."""
+    """Makes one plan. Equal positions (a type under the same nodes) share their object plan."""
 
     def __init__(
         self, planner: Planner, operation: PlannedOperation, variables: VariableValues
@@ -220,7 +220,7 @@ class _Builder:
         # The labels of spans. Numbers, so that plans that serialize the same have the same
         # statements.
         self._labels: dict[Any, str] = {}
-        # How many lists are around the place that is planned now.
+        # How many lists surround the current position.
         self._lists = 0
 
     def build(self) -> Plan:
@@ -259,7 +259,7 @@ class _Builder:
             if name.startswith("__"):
                 raise Unplannable("introspection")
             definition = type_.fields.get(name)
-            if definition is None:  # Only in a document that was not validated.
+            if definition is None:  # Only possible in a document that was not validated.
                 raise Unplannable("invalid")
             keys.append((key, None))
             fields.append(self._field(type_, key, name, definition, details))

@@ -1,11 +1,11 @@
 """Failures: recorded where they happen, and reported with their paths only if there are any.
 
 While an operation runs, a value that failed is a `Failed` in its column, and nothing else happens:
-no path exists in a column. If anything failed at all, the finished answer is walked once, depth
-first, as graphql-core would have made it: a `Failed` in a nullable place becomes null and an error
-with its path; in a non-null place it nulls the nearest nullable place above, and what would come
-after it there is not looked at. So errors come in the order of the answer, whatever order things
-failed in. Parts of the answer without a failure are taken as they are.
+a column has no paths. If anything failed, the finished answer is walked once, depth first, as
+graphql-core would have made it: a `Failed` in a nullable position becomes null and an error with
+its path; in a non-null position it nulls the nearest nullable position above, and the rest of that
+object is skipped. So errors come in the order of the answer, in whatever order fields failed.
+Parts of the answer without a failure stay unchanged.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from graph.engine.plan import FieldPlan, ObjectPlan, Shape
 
 
 def forbidden_null(field: FieldPlan) -> TypeError:
-    """What graphql-core raises for null in a non-null place, in its words."""
+    """The error that graphql-core raises for null in a non-null position."""
     return TypeError(f"Cannot return null for non-nullable field {field.place}.")
 
 
 def _read(value: Any) -> Any:
-    """What was serialized, as objects again."""
+    """Serialized parts, parsed into objects."""
     return orjson.loads(orjson.dumps(value)) if type(value) is orjson.Fragment else value
 
 
@@ -53,7 +53,7 @@ class Replay:
         self._touched: dict[ObjectPlan, bool] = {}
 
     def root(self, plan: ObjectPlan, data: Any) -> dict[str, Any] | None:
-        """The answer as the client gets it; None where a failure reached the top."""
+        """The answer for the client; None if a failure reached the top."""
         try:
             return self._object(plan, _read(data), None)
         except GraphQLError as error:
@@ -61,13 +61,13 @@ class Replay:
             return None
 
     def field(self, field: FieldPlan, value: Any, prev: Path | None) -> Any:
-        """The value of one field; raises where its failure goes on to the object around it."""
+        """The value of one field; raises if its failure nulls the object around it."""
         if not self._touches(field):
             return value
         return self._place(field, field.shape, _read(value), Path(prev, field.key, None))
 
     def _place(self, field: FieldPlan, shape: Shape, value: Any, path: Path) -> Any:
-        """A value in a place that an error can null: a field, or an item of a list."""
+        """A value in a position that an error can null: a field, or an item of a list."""
         if type(value) is str:
             value = self._marked.get(value, value)
         if type(value) is Failed:

@@ -1,12 +1,12 @@
 """A run of a plan: breadth first, a column at a time.
 
-`objects` is the heart: given all objects of a place, it has each field's column (`batch`),
-completes it, and puts the objects of the answer together (`columns`). Completing a column of
-objects comes back to `objects` with all of them, however many lists they came in. Fields that wait
-run concurrently, and each goes on to its own children as soon as it has its values.
+`_objects` is the core: given all objects at a position, it gets each field's column (`sources`),
+completes it, and assembles the objects of the answer (`columns`). Completing a column of objects
+calls `_objects` again with all of them, in however many lists they came. Asynchronous fields run
+concurrently, and each continues with its own children as soon as it has its values.
 
-`complete` follows graphql-core's `complete_value` rule by rule, with its words for what goes wrong;
-what was clean as a column has been completed before it is called.
+`_complete` follows graphql-core's `complete_value` rule by rule, with the same messages; a clean
+column has been completed before it is called.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ from graph.engine.serialization import mark, plan_columns, text_of, texts_of
 from graph.engine.sql_json import UNKNOWN, UNKNOWN_JSON, JsonSpan
 from graph.engine.state import EngineState
 
-# From so many objects on it is looked whether they are the same few over and over.
+# From this many objects on, the run checks whether they are the same few, repeated.
 _MANY = 16
-# Classes that a shape remembers.
+# How many classes a shape remembers.
 _MOST_CLASSES = 64
 
 
 class Run:
-    """One execution of a plan. `executor` makes graphql-core's, for what only that can give.
+    """One execution of a plan. `executor` makes graphql-core's executor if it is needed.
 
-    Where it is `serialized`, objects are texts in place of dicts wherever they can be, and stand in
-    the answer as `orjson.Fragment`s; the answer itself may be one.
+    If `serialized`, objects are JSON texts instead of dicts wherever possible, and are in the
+    answer as `orjson.Fragment`s; the answer itself may be one.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Run:
         serialized: bool = False,
     ) -> None:
         self.plan = plan
-        # Whether what can be is put together as text; see graph.engine.serialization.
+        # Whether objects are assembled as text if possible; see graph.engine.serialization.
         self.serialized = serialized
         self.context = context
         self.variables = variables
@@ -89,7 +89,7 @@ class Run:
         self._marked: dict[str, Failed] = {}
 
     async def execute(self) -> tuple[Data | None, list[GraphQLError]]:
-        """The answer's data and errors, these in the order of the answer."""
+        """The answer's data, and its errors in the order of the answer."""
         root = self.plan.root
         self._state.branches = 1
         if self._explanation is not None:
@@ -113,7 +113,7 @@ class Run:
         try:
             return replay.root(root, data), replay.errors
         finally:
-            # Errors know where they were raised, and so this run.
+            # Errors refer to the frames that raised them, and so to this run.
             self._marked.clear()
 
     async def _serially(self, root: ObjectPlan) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
@@ -184,8 +184,8 @@ class Run:
     async def _waited(
         self, fields: Sequence[FieldPlan], parents: Parents
     ) -> dict[FieldPlan, Column]:
-        """Those that have to be waited for: first of all, so that while others run nothing
-        lies about (and grows cold in the processor's cache) but the rows.
+        """The asynchronous fields. They come first, so that only the rows are in memory (and in the
+        processor's cache) while they run.
         """
         if not fields:
             return {}
@@ -203,7 +203,7 @@ class Run:
             try:
                 return texts_of(field.shape, column)
             except TypeError:
-                # A scalar gave what JSON does not have.
+                # A scalar returned a value that JSON does not have.
                 column = [self._writable(field, value) for value in column]
         return [text_of(field.shape, value, self._mark) for value in column]
 
@@ -226,12 +226,12 @@ class Run:
         return text
 
     async def _span(self, segment: TextSegment, parents: Parents) -> Column:
-        """The texts of neighbouring fields, as the rows bring them."""
+        """The texts of neighbouring fields, as they are in the rows."""
         span = cast("JsonSpan", segment.span)
         try:
             texts = parents.column(span.label)
         except AttributeError:
-            # These rows came another way.
+            # These rows were read without spans.
             columns = [await self._field(field, parents) for field in segment.fields]
         else:
             if self._explanation is not None:
@@ -246,14 +246,14 @@ class Run:
         return assemble(len(parents.rows), list(serialized))
 
     def _parsed(self, field: FieldPlan, rows: Sequence[Mapping[str, Any]]) -> Column:
-        """One field's values out of what texts read as, some of which tell of values that are not
-        in the schema. They fail here as they do where values are completed one by one.
+        """One field's values from parsed texts, some of which contain values that are not in the
+        schema. These fail as they do when values are completed one by one.
         """
         column: list[Any] = []
         for row in rows:
             value = row[field.key]
             if field.plans is not None:
-                # As objects are completed: text, or nothing.
+                # Completed objects are texts or None.
                 value = value and orjson.dumps(value).decode()
             elif isinstance(value, str) and value.startswith(UNKNOWN):
                 value = self._leaf(field, field.shape, int(value.removeprefix(UNKNOWN)))
@@ -284,7 +284,7 @@ class Run:
     # --- completing ------------------------------------------------------------------------------
 
     async def _complete(self, field: FieldPlan, shape: Shape, column: Column) -> Column:
-        """Any column: nulls, failures and awaitables sorted out, the rest completed."""
+        """Any column: separate nulls, failures and awaitables, and complete the rest."""
         kinds = {kind for kind in set(map(type, column)) if special(kind)}
         if not kinds:
             return await self._present(field, shape, column)
@@ -350,7 +350,7 @@ class Run:
         return [value if type(value) is Failed else next(grouped) for value in lists]
 
     async def _listed(self, field: FieldPlan, value: Any) -> Sequence[Any] | Failed:
-        """A list of whatever can be gone through: a generator, a set, an asynchronous stream."""
+        """A list of any iterable: a generator, a set, an asynchronous stream."""
         try:
             if is_async_iterable(value):
                 return [item async for item in value]
@@ -419,7 +419,7 @@ class Run:
             by_class[kind] = plan
         if len(by_class) == 1:
             ((kind, plan),) = by_class.items()
-            # Where objects have nothing but what their class has, it need not be asked again.
+            # Objects of these classes have no type of their own, so the class decides once.
             # (Those of rows whose statements are gone must not pile up.)
             settled = hasattr(plan.type.is_type_of, "by_class") and not hasattr(first, "__dict__")
             if settled and len(shape.classes) < _MOST_CLASSES:
@@ -429,7 +429,7 @@ class Run:
 
     async def _plan_of(self, field: FieldPlan, shape: Shape, value: Any) -> ObjectPlan | Failed:
         if shape.plan is not None:
-            # A type that looks at the class alone needs none of what is made below to ask it.
+            # A type that depends on the class alone needs no `info`.
             by_class = getattr(shape.plan.type.is_type_of, "by_class", None)
             if by_class is not None and by_class(type(value)):
                 return shape.plan
@@ -484,7 +484,7 @@ class Run:
         return self._executor
 
     def info(self, field: FieldPlan) -> GraphQLResolveInfo[Any]:
-        """What an ordinary resolver gets; its path is the field's own key only."""
+        """The `info` of an ordinary resolver; its path is only the field's own key."""
         path = Path(None, field.key, field.parent_type.name)
         return self.executor.build_resolve_info(
             field.definition, field.nodes, field.parent_type, path
@@ -496,7 +496,7 @@ async def _value(value: Any) -> Any:
 
 
 async def _settled(column: Column) -> list[Any]:
-    """The column with its awaitables waited for, all at once; what they raise is their value."""
+    """The column with its awaitables awaited concurrently; an exception is their value."""
     results = list(column)
     places = [index for index, value in enumerate(column) if is_awaitable(value)]
     waited = await asyncio.gather(*(column[index] for index in places), return_exceptions=True)

@@ -1,10 +1,9 @@
-"""Writing: parts of an answer that are text from the start.
+"""Serialization: parts of an answer that are JSON text from the start.
 
-A place whose objects all have one type is put together as JSON and not as dicts: each field gives
-a column of texts, and one generated f-string makes an object's text of them. What gains by it is
-not the formatting (orjson does that as quickly) but that PostgreSQL can serialize the leaves: a
-`JsonSpan` (`graph.engine.sql_json`) of ten columns is then one text of the row, that nothing looks
-into.
+A position whose objects all have one type is assembled as JSON instead of dicts: each field yields
+a column of texts, and one generated f-string joins them to an object's text. The gain is not in
+the formatting (orjson is as fast) but in PostgreSQL serializing the leaves: a `JsonSpan`
+(`graph.engine.sql_json`) of ten columns is one text of the row, which nothing parses.
 
 `ObjectText` says how the objects of a position are serialized, `PlanColumns` what is read for them.
 Rows that were read another way, without their spans, are serialized here field by field.
@@ -46,16 +45,16 @@ from graph.engine.sql_json import (
     part_of,
 )
 
-# Of a place, so many objects at the most come within the texts of those that refer to them. A task
-# has four relations; under a hundred aliases they would make a statement that is long in planning.
+# At most this many objects of a position are inside the texts of the objects that refer to them. A
+# task has four relations; under a hundred aliases their statement would take long to plan.
 MAX_OBJECTS: Final = 8
 
-# Who could guess it could have an answer of theirs taken for a failure.
+# Random, since a client that guessed it could make a value look like a failure.
 _NONCE: Final = secrets.token_hex(8)
 
 
 def mark(number: int) -> tuple[str, str]:
-    """The mark of a failure: as JSON, and as it reads."""
+    """The mark of a failure: as JSON, and parsed."""
     return f'"\\u0000{_NONCE}{number}"', f"\0{_NONCE}{number}"
 
 
@@ -150,7 +149,7 @@ def object_text(
 def _part(field: FieldPlan, *, few: bool) -> Part | None:
     if not field.waits:
         return part_of(field.parent_type, field.name, field.key)
-    # Of many objects it is the same few over and over that they refer to.
+    # Many objects refer to the same few objects, again and again.
     below = field.shape.plan
     parts = below.text.parts if few and below is not None and below.text is not None else None
     if parts is None:
@@ -199,8 +198,8 @@ def plan_columns(root: ObjectPlan) -> PlanColumns:
         if relation is not None:
             relations.setdefault(each.parent_type.name, set()).add(relation)
         for place in (each.plans or {}).values():
-            # Objects come from loaders to the fields that wait for them, and to others in ways
-            # that are not known here: these find all that they need as it is.
+            # Asynchronous fields get their objects from loaders, others in ways
+            # that are not known here: these read all columns that they need.
             serialized = each.source.waits and each.shape.is_text
             known = objects.get(place.type.name, KEY_ONLY)
             objects[place.type.name] = _joined(known, _columns(place, serialized=serialized))
@@ -213,7 +212,7 @@ def plan_columns(root: ObjectPlan) -> PlanColumns:
 
 
 def _rows_of(field: FieldPlan) -> list[ObjectPlan]:
-    """The places of a connection's rows: `nodes`, and the `node` of its `edges`. None where one of
+    """The positions of a connection's rows: `nodes`, and the `node` of its `edges`. Empty if one of
     them is not serialized.
     """
     page = field.shape.plan

@@ -4,7 +4,7 @@
 - `_Batch`: one call of the batch function with all parents.
 - `_Event`: the root field of a subscription, whose value is the event itself.
 - `_Plain`: any other Strawberry field. Its resolver is called for each object as the standard
-  executor would call it, except that `info.path` has the field's own key only: a place has no path.
+  executor would call it, except that `info.path` has only the field's own key.
 
 An exception is the value of the object that it was raised for; a batch function that fails as a
 whole fails for all its parents.
@@ -48,7 +48,7 @@ class _Column(Source):
             if column.whole_row:
                 return column.values(parents.rows)
             return column.converted(parents.column(column.label))
-        except Exception:  # noqa: BLE001 - one of them failed; which one is found singly
+        except Exception:  # noqa: BLE001 - one of them failed; found one by one
             rows = parents.rows
             return list(_each(lambda row: column.get_result(row, None, [], {}), rows))
 
@@ -117,7 +117,7 @@ class _Batch(Source):
 
 
 def source_of(definition: GraphQLField, selection: Selection) -> Source | None:
-    """How to have this field's values; None for a field that the engine does not know."""
+    """The source of this field's values; None for a field that the engine does not support."""
     field = definition.extensions.get(DEFINITION)
     if not isinstance(field, StrawberryField) or field.extensions:
         return None

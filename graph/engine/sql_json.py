@@ -61,8 +61,8 @@ from graph.core.fields import ColumnField
 from graph.core.node import foreign_key_of, model_of
 from graph.core.selection import DEFINITION, relation_of
 
-# Begins the text that stands for a value which the enum does not have; the value follows. No text
-# of the database holds this character, so that it cannot be anything else.
+# Starts the text for a value that the enum does not have; the value follows. No text in the
+# database contains this character, so it cannot mean anything else.
 UNKNOWN: Final = "\0"
 UNKNOWN_JSON: Final = "\\u0000"
 # PostgreSQL calls functions with at most a hundred arguments.
@@ -70,12 +70,12 @@ _MOST_ARGUMENTS: Final = 90
 
 _NO_TIME: Final = literal_column("INTERVAL '0'", Interval())
 
-# Constants of the text and SQL expressions of type text, in turn.
+# Constant texts and SQL expressions of type text, in order.
 Texts = Sequence["str | ColumnElement[Any]"]
 
 
 def _quoted(text: str) -> ColumnElement[str]:
-    """A constant of ours in the statement's own text: neither clients nor rows bring it."""
+    """A constant in the text of the statement; it never comes from clients or rows."""
     return literal_column("'" + text.replace("'", "''") + "'", Text())
 
 
@@ -84,12 +84,12 @@ def _or_null(text: ColumnElement[Any]) -> Texts:
 
 
 # --- values of one column ------------------------------------------------------------------------
-# Each is equal to others that write the same, since they are parts of the keys of statements.
+# Instances that serialize alike are equal, since they are parts of the keys of statements.
 
 
 @dataclass(frozen=True, slots=True)
 class _Bare:
-    """Numbers and booleans: as PostgreSQL writes them."""
+    """Numbers and booleans: as PostgreSQL prints them."""
 
     nullable: bool
 
@@ -100,7 +100,7 @@ class _Bare:
 
 @dataclass(frozen=True, slots=True)
 class _Json:
-    """Texts and lists of them, with what must be escaped."""
+    """Texts and lists of them, with escapes."""
 
     nullable: bool
 
@@ -111,7 +111,7 @@ class _Json:
 
 @dataclass(frozen=True, slots=True)
 class _Quoted:
-    """What holds nothing that must be escaped, between `head` and `tail`."""
+    """Values that need no escapes, between `head` and `tail`."""
 
     nullable: bool
     write: Callable[[Any], ColumnElement[Any]]
@@ -145,7 +145,7 @@ class _Name:
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """What a column refers to, by its own rule: null where there is none to see."""
+    """The object that a column refers to, under its own access rule: null if it is not visible."""
 
     model: type[Base]
     parts: tuple[Part, ...]
@@ -159,7 +159,7 @@ class _Object:
 
 @dataclass(frozen=True, slots=True)
 class _Constant:
-    """The same for all: the name of a type."""
+    """A constant: the name of a type."""
 
     text: str
 
@@ -172,7 +172,7 @@ def _hex(value: Any) -> ColumnElement[Any]:
 
 
 def _moment(value: Any) -> ColumnElement[Any]:
-    # Whatever the session's time zone. The text has a blank where RFC 3339 has a T.
+    # Independent of the session's time zone. The text has a space where RFC 3339 has a T.
     text = cast(func.timezone(_NO_TIME, value), Text())
     return func.replace(text, _quoted(" "), _quoted("T"))
 
@@ -192,7 +192,7 @@ def _is_texts(sql: TypeEngine[Any]) -> bool:
     return isinstance(sql, ARRAY) and isinstance(sql.item_type, Text) and sql.dimensions is None
 
 
-# By the scalar's name in the schema: of which columns, and how.
+# By the scalar's name in the schema: for which column types, and how.
 _SCALARS: Final[Mapping[str, tuple[Callable[[TypeEngine[Any]], bool], Callable[[bool], Write]]]] = {
     "String": (lambda sql: type(sql) is Text, _Json),
     "Int": (lambda sql: type(sql) in {Integer, SmallInteger}, _Bare),
@@ -203,7 +203,7 @@ _SCALARS: Final[Mapping[str, tuple[Callable[[TypeEngine[Any]], bool], Callable[[
 
 
 def _writer(type_: GraphQLOutputType, sql: TypeEngine[Any], convert: Any) -> Write | None:
-    """How a column of this type is written as this type of the schema; None where it is not."""
+    """How a column of this type is serialized as this schema type; None if it cannot be."""
     nullable = not is_non_null_type(type_)
     leaf = get_nullable_type(type_)
     write: Write | None = None
@@ -211,7 +211,7 @@ def _writer(type_: GraphQLOutputType, sql: TypeEngine[Any], convert: Any) -> Wri
         if leaf is GraphQLID and isinstance(sql, Uuid):
             write = _Quoted(nullable, _hex, head=f'"{convert.head}')
     elif isinstance(convert, EnumMeta):
-        # What is written must be what Python would make of it.
+        # The result must equal that of Python.
         same = isinstance(leaf, CustomGraphQLEnumType) and leaf.wrapped_cls is convert
         if same and isinstance(sql, Ordered) and sql.enum is convert:
             write = _Name(nullable, _names(leaf, convert))
@@ -233,7 +233,7 @@ def _names(leaf: Any, enum: Any) -> tuple[tuple[int, str], ...]:
 
 
 class Part(NamedTuple):
-    """One field: its key in the answer, its column if it has one, and how that is written."""
+    """One field: its key in the answer, its column if it has one, and how it is serialized."""
 
     key: str
     label: str | None
@@ -241,18 +241,18 @@ class Part(NamedTuple):
 
     @property
     def objects(self) -> int:
-        """How many objects are looked up for it: each with all of its rule in the statement."""
+        """How many objects it looks up, each with its whole access rule in the statement."""
         write = self.write
         return 1 + objects_in(write.parts) if isinstance(write, _Object) else 0
 
     @property
     def may_be_unknown(self) -> bool:
-        """Whether the text may tell of an `UNKNOWN` value."""
+        """Whether the text may contain an `UNKNOWN` value."""
         return isinstance(self.write, _Name)
 
 
 def objects_in(parts: Iterable[Part]) -> int:
-    """How many objects are looked up for these."""
+    """How many objects these look up."""
     return sum(part.objects for part in parts)
 
 
@@ -264,7 +264,7 @@ def _write_of(type_: GraphQLObjectType, name: str) -> tuple[str, Write] | None:
     if model is None or not isinstance(field, ColumnField) or field.whole_row:
         return None
     mapped = inspect(model).columns.get(field.label)
-    # A null where none may be is an error, and for Python to tell.
+    # A null in a non-null position is an error, which Python reports.
     if mapped is None or (mapped.nullable and is_non_null_type(definition.type)):
         return None
     write = _writer(definition.type, mapped.type, field.convert)
@@ -272,7 +272,7 @@ def _write_of(type_: GraphQLObjectType, name: str) -> tuple[str, Write] | None:
 
 
 def part_of(type_: GraphQLObjectType, name: str, key: str) -> Part | None:
-    """The field as PostgreSQL writes it; None where it is more than a column."""
+    """The field as PostgreSQL serializes it; None if it is more than a column."""
     found = _write_of(type_, name)
     return None if found is None else Part(key, *found)
 
@@ -285,8 +285,8 @@ def constant_part(key: str, name: str) -> Part:
 def object_part_of(
     type_: GraphQLObjectType, name: str, key: str, parts: tuple[Part, ...]
 ) -> Part | None:
-    """A to-one relation with all that is asked of its object; None where a null would be an error,
-    or a value may be one.
+    """A to-one relation with everything requested of its object; None if a null would be an error,
+    or a value may be unknown.
     """
     definition: GraphQLField = type_.fields[name]
     model, relation = model_of(type_.name), relation_of(definition)

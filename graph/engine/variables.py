@@ -1,9 +1,9 @@
-"""Variables: what graphql-core makes of them, sooner where they are plain values.
+"""Variables: coerced as graphql-core does it, but faster for plain values.
 
-graphql-core finds a variable's type anew for each request, and asks of each value's type what kind
-it is: for one ID that takes a twentieth of the smallest operation. Here the type is looked at once.
-Where an operation declares anything else (a number, an input object, a default), and where a value
-does not fit, graphql-core does all its variables, errors and their words included.
+graphql-core looks up a variable's type for each request, and inspects it for each value: for one
+ID that takes a twentieth of the smallest operation. Here the type is inspected once. If an
+operation declares anything else (a number, an input object, a default), or if a value does not
+fit, graphql-core coerces all its variables and reports the errors.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from graphql.pyutils import Undefined, UndefinedType
 
 # The most errors in variables that are reported, as in graphql-core.
 _MOST_ERRORS: Final = 50
-# Scalars of which a value of the Python type is what it is. (Numbers have a range.)
+# Scalars whose coerced value is the value itself. (Numbers have a range.)
 _PLAIN: Final[Mapping[Any, type]] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
 
 
@@ -42,7 +42,7 @@ class Variables:
     def __init__(self, schema: GraphQLSchema, nodes: Sequence[VariableDefinitionNode]) -> None:
         self._schema = schema
         self._nodes = nodes
-        # With the types of their values; None if not all are plain.
+        # With the types of their values; None unless all are plain.
         self._plain: list[tuple[GraphQLVariableSignature, frozenset[type]]] | None = []
         for node in nodes:
             signature = get_variable_signature(schema, node)
@@ -52,7 +52,7 @@ class Variables:
             self._plain.append((signature, kinds))
 
     def coerced(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
-        """The values, or what is wrong with them; no message suggests a name of the schema."""
+        """The values, or the errors; no message suggests a name of the schema."""
         values = self._simply(given)
         if values is not None:
             return values
@@ -76,11 +76,11 @@ class Variables:
 
 
 def _kinds(signature: GraphQLVariableSignature) -> frozenset[type]:
-    """The types of plain values; none if graphql-core has to do them."""
+    """The types of plain values; empty if graphql-core has to coerce them."""
     kind = _PLAIN.get(get_nullable_type(signature.type))
     if kind is None or signature.default is not None:
         return frozenset()
     if is_non_null_type(signature.type):
         return frozenset({kind})
-    # Null is a value, and so may be none at all.
+    # Null is a value, and the variable may be omitted.
     return frozenset({kind, type(None), UndefinedType})
