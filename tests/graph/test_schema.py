@@ -147,7 +147,7 @@ def test_each_update_takes_a_version() -> None:
         and "ifVersion" not in type_.fields
     }
     assert sorted(unversioned - UNVERSIONED.keys()) == []
-    assert sorted(UNVERSIONED.keys() - unversioned) == [], "listed for no reason any more"
+    assert sorted(UNVERSIONED.keys() - unversioned) == [], "listed without a reason"
 
 
 def test_what_can_fail_by_itself_is_nullable() -> None:

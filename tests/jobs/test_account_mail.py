@@ -228,7 +228,7 @@ async def test_an_address_is_changed_once_it_is_verified(post: Post) -> None:
     new = f"{secrets.token_hex(6)}@example.org"
     wrong = await post.api(CHANGE, ada, email=new, password="wrong")
     assert wrong.failures("emailChangeRequest") == [("INVALID_CREDENTIALS", "input.password")]
-    # That an address is somebody's is told to who reads its mail, and to nobody else.
+    # Only the owner of the mailbox learns that an address is in use.
     taken = await post.api(CHANGE, ada, email=ben.email.upper(), password=PASSWORD)
     assert taken.failures("emailChangeRequest") == []
     token = link(await post.latest(ben.email.upper()))

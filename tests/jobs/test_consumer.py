@@ -40,7 +40,7 @@ class Follower:
         self.acted += len(events)
 
     async def happens(self) -> None:
-        """Something is written to the log, which nobody is told of."""
+        """Something is written to the log without an announcement."""
         async with self.house.work(self.ada.viewer) as work:
             user = await work.session.get_one(models.User, self.ada.id)
             work.record(EventKind.USER_UPDATED, user, audience=[self.ada.id])

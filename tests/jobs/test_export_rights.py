@@ -115,7 +115,7 @@ async def test_who_is_lowered_fetches_nobody_elses_time(
     member = await membership(world, team.project, team.admin)
     await change(world, team.owner, "projectMemberUpdate", id=member, role="EDITOR")
     assert not await file.answers()
-    # Whoever has the right back could make the export again.
+    # A user who has the right again could make the export again.
     await change(world, team.owner, "projectMemberUpdate", id=member, role="ADMIN")
     assert await file.answers()
 
@@ -237,7 +237,7 @@ async def test_titles_of_tasks_need_to_be_seen(world: World, exported: Any) -> N
     assert await own.answers()
 
 
-# --- whoever has an address ----------------------------------------------------------------------
+# --- anyone with the URL ---------------------------------------------------------------------------
 
 
 async def test_who_is_deactivated_has_no_address(world: World, team: Team, exported: Any) -> None:

@@ -1,4 +1,4 @@
-"""Who is told of what, by which ways, and that nobody is told twice, in vain or of their own."""
+"""Who is notified of what, through which channels; never twice, in vain or of their own acts."""
 
 from __future__ import annotations
 

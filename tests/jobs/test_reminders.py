@@ -1,4 +1,4 @@
-"""Reminders run once each, in time or once late, and due dates are told once."""
+"""Each reminder runs once, in time or once late; due dates are notified once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ALL = tuple(Way)
 
 
 class Scene:
-    """Ada, whose address is verified, and a worker that works when it is told to."""
+    """Ada, whose address is verified, and a worker that runs on demand."""
 
     def __init__(self, house: House, workshop: Workshop) -> None:
         self.house = house
@@ -84,7 +84,7 @@ class Scene:
             return await session.get_one(Reminder, reminder.id)
 
     async def told(self, person: Person | None = None) -> list[tuple[Kind, str | None]]:
-        """What stands in the inbox, the oldest first."""
+        """The inbox, the oldest first."""
         async with self.house.database.session() as session:
             rows = await session.execute(
                 select(Notification.kind, Notification.message)
@@ -416,7 +416,7 @@ async def test_nothing_is_told_of_an_archived_project(scene: Scene, mail: MailSe
     assert await scene.due_told() == 1
     scene.clock.forward(hours=20)
     assert await scene.reminded() == 2
-    # What was told just before it was archived is not mailed any more.
+    # What was notified just before the archiving is not mailed.
     await scene.house.do(scene.ada.viewer, archive, project.id, True, None)
     scene.clock.forward(minutes=5)
     await scene.workshop.run_due()
@@ -435,7 +435,7 @@ async def test_a_due_date_is_told_a_day_before_and_once(scene: Scene) -> None:
     assert await scene.due_told() == 1
     scene.clock.forward(hours=1)
     assert await scene.due_told() == 1
-    # Another date is told too.
+    # Another date is notified too.
     await scene.change(task, due_at=due + HOUR)
     assert await scene.due_told() == 2
     assert await scene.due_told() == 2

@@ -32,7 +32,7 @@ asyncio.run(run(load_settings(env_file=None), asyncio.Event(), clock=clock))
 
 
 class SlowToGreet(MailServer):
-    """Says nothing to whoever connects until it is let."""
+    """Sends nothing to a client until it is released."""
 
     def __init__(self) -> None:
         super().__init__()

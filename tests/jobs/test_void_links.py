@@ -134,7 +134,7 @@ async def test_what_a_thief_asked_for_is_void(post: Post, change: str, mailed: b
             assert reply.failures("passwordReset")
         elif "/auth/verify-email?token=" in letter.text:
             assert (await post.api(VERIFY, token=link(letter))).failures("emailVerify")
-    # Whoever had the account hears of it.
+    # The former owner of the account is notified.
     subjects = [str(letter.message["Subject"]) for letter in post.server.to(ada.email)]
     assert any(subject in _SUBJECTS for subject in subjects), subjects
 
@@ -247,7 +247,7 @@ async def test_the_former_address_undoes_a_change(post: Post) -> None:
     # The thief is out: no session, no link, no address.
     assert not await post.house.auth.still_valid(thief.viewer.credentials)
     assert (await post.api(RESET, token=stolen[0], password=PASSWORD)).failures("passwordReset")
-    # The owner has a link to choose another password than the thief's, and the thief is told.
+    # The owner has a link to choose another password than the thief's, and the thief is notified.
     post.house.clock.forward(seconds=1)
     reset = link(await post.latest(old, "/reset-password?"))
     assert (await post.api(RESET, token=reset, password=PASSWORD)).of("passwordReset")["done"]
@@ -325,7 +325,7 @@ async def test_an_administrators_own_change_can_be_undone(post: Post) -> None:
 
 
 async def test_signed_in_as_somebody_else_it_is_no_administrators_change(post: Post) -> None:
-    """Whoever opens the link, the former address can undo it."""
+    """The former address can undo it, regardless of who opens the link."""
     ada, ben, new = await post.house.person(), await post.house.person(), _new_address()
     await post.api(CHANGE, ada, email=new, password=PASSWORD)
     token = link(await post.latest(new))

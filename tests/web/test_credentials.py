@@ -108,7 +108,7 @@ async def test_they_are_told_for_everything_else(http: httpx.AsyncClient, house:
 
 
 async def test_by_hash_alone_too(http: httpx.AsyncClient, house: House) -> None:
-    """Whoever sends hashes learns that the text is wanted, and not that the token is old."""
+    """A client that sends hashes learns that the text is required, not that the token is old."""
     person = await house.person()
     headers = {**JSON, "Authorization": worthless(house, person)["expired"]}
     query = REFRESH + "# by hash"

@@ -1,4 +1,4 @@
-"""Which engine answered is told over HTTP, and counted."""
+"""HTTP responses say which engine ran, and a metric counts it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_an_operation_that_falls_back_says_so_and_is_counted(world: World)
 async def test_a_setting_turns_the_batch_engine_off(
     engine: str, env: str, settings: Settings
 ) -> None:
-    """In production nobody is told, since the header is for those who work on the server."""
+    """In production there is no header, since it is for developers of the server."""
     graphql = settings.graphql.model_copy(update={"engine": engine})
     server = settings.server.model_copy(update={"env": env})
     app = create_app(settings.model_copy(update={"graphql": graphql, "server": server}))

@@ -60,7 +60,7 @@ async def test_a_subscription_is_a_stream_of_results(http: httpx.AsyncClient) ->
     [
         "text/event-stream",
         "text/event-stream, application/json",
-        # A subscription has no other form over HTTP, wherever it stands in the list.
+        # A subscription has no other form over HTTP, regardless of its position in the list.
         "application/graphql-response+json, application/json, text/event-stream",
         "application/json;q=0.9, text/event-stream;q=0.1",
     ],

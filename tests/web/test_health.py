@@ -240,7 +240,7 @@ async def test_without_its_database_it_lives_and_is_not_ready() -> None:
             assert ready.json()["checks"]["database"]["status"] == "failing"
             assert server.socket_dir.name not in ready.text
             assert (await client.get("/health/live")).status_code == 200
-            # Who somebody is cannot be asked: they are told to try again later.
+            # Authentication needs the database: the answer says to try again later.
             tokens = app.runtime.services.authenticator.tokens
             token = tokens.mint_access(uuid4(), uuid4(), dt.datetime.now(dt.UTC)).token
             headers = {"Authorization": f"Bearer {token}"}

@@ -489,7 +489,7 @@ async def test_the_standard_introspection_passes_and_is_answered_again(
 
 
 async def test_no_cache_keeps_an_answer(http: httpx.AsyncClient) -> None:
-    """Whatever it is, and whoever asked."""
+    """Any operation, of any client."""
     query = {"query": "{ hello }"}
     answers = [
         await http.post("/graphql", json=query),

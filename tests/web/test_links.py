@@ -98,7 +98,7 @@ def _routes(app: Application) -> Iterator[Route]:
 
 
 def test_every_route_that_answers_get_is_known(app: Application) -> None:
-    """Whoever adds one says whether a mail leads to it."""
+    """Each page declares whether a mail links to it."""
     paths = {route.path for route in _routes(app) if "GET" in (route.methods or {"GET"})}
     assert paths == SAFE | MAILED.keys()
 

@@ -196,7 +196,7 @@ def test_the_application_reads_its_settings_itself(
     assert app.runtime.settings.limits.connections_per_user == 7
 
 
-# What browsers are told
+# What browsers get
 
 
 async def test_no_page_is_framed_and_production_is_https_alone(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What clients are told while the database is away, full, or accepts no changes."""
+"""What clients get while the database is unreachable, full, or read-only."""
 
 from __future__ import annotations
 

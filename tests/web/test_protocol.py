@@ -272,7 +272,7 @@ async def test_sockets_that_say_nothing_count_for_their_address(
 
         silent = [await one(None) for _ in range(most + 5)]
         ends = [asyncio.create_task(client.closed()) for client in silent]
-        # Whoever says who they are is served beside them.
+        # Clients that authenticate are served beside them.
         spoken = await one("plain")
         done, held = await asyncio.wait(ends, timeout=4)
         assert {task.result()[0] for task in done} == {1013}

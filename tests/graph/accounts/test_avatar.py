@@ -75,7 +75,7 @@ async def test_another_picture_and_none(world: World, settings: Settings) -> Non
     second = await picture(world.http, ada, uploads.image("PNG", color="blue"))
     urls = [reply.good["avatarUpload"]["user"]["avatarUrl"] for reply in (first, second)]
     assert urls[0] != urls[1]
-    # Nine pictures, and not those of the first any more.
+    # Nine pictures; those of the first are gone.
     assert len(await objects(world, settings) - before) == 9
     delete = """mutation { avatarDelete(input: {}) { user { avatarUrl } errors { code } } }"""
     for _ in range(2):

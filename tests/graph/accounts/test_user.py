@@ -108,7 +108,7 @@ async def test_a_repeat_of_a_registration_shows_no_secret(api: Api) -> None:
     for name in ("accessToken", "refreshToken", "accessTokenExpiresAt"):
         assert first[name] is not None
         assert again[name] is None
-    # Whoever repeats it is not signed in.
+    # A repeat does not sign in.
     assert (again["user"], again["session"]) == (None, None)
 
 

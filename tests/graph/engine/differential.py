@@ -137,7 +137,7 @@ def nulled_at(data: Any, path: Path) -> Path:
 
 
 def place(data: Any, error: GraphQLError) -> list[int]:
-    """Where the error stands in the answer, as numbers that sort."""
+    """The position of the error in the answer, as numbers that sort."""
     numbers = []
     for key in error.path or ():
         if data is None:

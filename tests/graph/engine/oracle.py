@@ -214,7 +214,7 @@ KINDS: Mapping[str, Kind] = {
     "Webhook": Kind("webhooks", "webhook", {"url": _plain("url")}),
 }
 
-# The lists at the root: of what, and how they are ordered unless they are told.
+# The lists at the root: of what, and their default order.
 ROOTS: Mapping[str, tuple[str, tuple[Key, ...]]] = {
     "tasks": ("Task", _NEWEST),
     "projects": ("Project", _NEWEST),

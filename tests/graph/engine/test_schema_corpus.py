@@ -56,7 +56,7 @@ async def test_both_engines_agree_on_changes(name: str, settings: Settings, comp
 
 
 async def agree_on_all(name: str, both: Twins) -> None:
-    """The file's operations, in their order; what is wrong with any of them is told at the end."""
+    """The file's operations, in their order; all failures are reported at the end."""
     wrong: list[str] = []
     for operation in CORPUS[name]:
         try:
@@ -102,9 +102,7 @@ def test_every_field_of_the_schema_is_asked_for() -> None:
         for field in type_.fields
     }
     assert sorted(every - requested.found - LEFT_OUT.keys()) == []
-    assert sorted(LEFT_OUT.keys() - (every - requested.found)) == [], (
-        "left out for no reason any more"
-    )
+    assert sorted(LEFT_OUT.keys() - (every - requested.found)) == [], "left out without a reason"
 
 
 # --- faults --------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ async def serialized(world: World, query: str, person: Person, **variables: Any)
 
 
 def covered(reply: Reply) -> list[Any]:
-    """The errors, save for the ids of requests."""
+    """The errors, without the IDs of requests."""
     return [
         (error["message"], error["path"], error["extensions"]["code"]) for error in reply.errors
     ]
@@ -184,7 +184,7 @@ async def test_a_relation_under_many_names_makes_no_long_statement(
 async def test_what_only_looks_like_a_failure_is_none(
     world: World, ada: Person, project: models.Project
 ) -> None:
-    """The number of an unknown status is told after a character that JSON writes so."""
+    """The number of an unknown status follows a character that JSON escapes."""
     reply = await serialized(
         world,
         """query Looks($id: ID!) { project(id: $id) { tasks { nodes {

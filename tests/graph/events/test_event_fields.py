@@ -63,7 +63,7 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
     ways["node"] = [(await asked(node, id=event["id"]))["node"]]
     for name, events in ways.items():
         assert [one for one in events if one["id"] == event["id"]] == [event], name
-    # Whoever did not do it is told neither address nor session, whatever the way.
+    # Other users see neither address nor session, by any of the ways.
     other = await world.person()
     project = await world.project(person, viewers=[other])
     shared = await world.task(person, project_id=project.id)

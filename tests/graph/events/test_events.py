@@ -189,7 +189,7 @@ async def test_changes_since_a_cursor_come_in_pages_that_join(world: World, engi
     nothing = (await world.run(CHANGES, eve, engine=engine, since=since)).good["events"]
     assert nothing["nodes"] == []
     assert nothing["pageInfo"]["hasNextPage"] is False
-    # Yet there is a cursor, from which nothing is told twice and nothing is left out.
+    # There is a cursor, from which nothing is delivered twice and nothing is missing.
     renamed = await _rename(world, ada, task, "again")
     end = nothing["pageInfo"]["endCursor"]
     later = (await world.run(CHANGES, ada, engine=engine, since=end)).good["events"]["nodes"]
@@ -297,7 +297,7 @@ async def test_who_is_removed_hears_of_the_loss_and_of_nothing_after(world: Worl
         assert event["subjectId"] == gid(project)
         assert event["subject"] is None
         assert event["project"] is None
-        # The tasks in it are told as lost too, and then there is nothing left to listen to.
+        # The tasks in it are reported as lost too; then the subscription ends.
         event = await listener.event()
         assert (event["kind"], event["subjectId"]) == ("ACCESS_LOST", gid(task))
         end = await listener.answer()
@@ -334,7 +334,7 @@ async def test_a_move_names_the_other_project_only_to_those_who_see_it(
         return [
             {one["field"]: (one["from"], one["to"]) for one in event["changes"]}
             for event in reply.good["events"]["nodes"]
-            # A loss of sight is told whatever kinds are asked for.
+            # Lost access is delivered regardless of the filter.
             if event["kind"] == "TASK_MOVED"
         ]
 

@@ -144,7 +144,7 @@ async def test_each_way_leads_to_the_same_rows(
 
 
 async def test_everything_that_is_seen_is_within_reach(world: World, scene: Scene) -> None:
-    """Whoever adds a way to see a row adds it to both."""
+    """A new way to see a row must be in both."""
     for model in (models.Task, models.TimeEntry):
         for name, person in scene.everybody.items():
             paths = access.candidate_ids(person.viewer, model, most=1_000)

@@ -1,4 +1,4 @@
-"""Filters that nothing can satisfy are told, and those that something can are not."""
+"""Filters that nothing can satisfy are rejected, others are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits in number: each is told with the time to wait, and ends by itself."""
+"""Rate limits: each error says how long to wait, and each limit expires."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_an_account_is_tried_five_times_a_minute(api: Api) -> None:
         login = ada.username.upper() if attempt % 2 else ada.email
         reply = await api(LOGIN, login=login, password="wrong")
         assert reply.failures("sessionCreate") == [("INVALID_CREDENTIALS", "input.login")]
-    # The right password is of no use any more, from whatever address.
+    # The right password is rejected too, from any address.
     reply = await api(LOGIN, ip="198.51.100.7", login=ada.username, password=PASSWORD)
     assert waits(reply) == [60]
     api.house.clock.forward(seconds=45)

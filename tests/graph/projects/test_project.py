@@ -309,7 +309,7 @@ async def test_transfer_leaves_one_owner_at_all_times(world: World, owner: Perso
     replies = await asyncio.gather(
         *(do(world, owner, "projectTransfer", id=gid(project), userId=gid(heir)) for heir in heirs)
     )
-    # Whoever comes second is no owner any more.
+    # The second one is no longer the owner.
     assert sorted(code for reply in replies for code in reply.codes) == ["FORBIDDEN"] * 2
     async with world.database.session() as session:
         owners = await session.scalar(

@@ -95,7 +95,7 @@ def test_each_limit_is_exact(largest: str, too_large: str, limit: str) -> None:
         # Braces, colons and names in arguments are values.
         "{ a(x: " + "{ b: " * 40 + "1" + "}" * 40 + ") }",
         "query ($v: I = " + "{ b: " * 40 + "1" + "}" * 40 + ") { a }",
-        # What stands in strings and comments is no token.
+        # The contents of strings and comments are not tokens.
         '{ a(x: "' + "{ @ : " * 100 + '") }',
         '{ a(x: """' + '{ @ : " "" ' * 100 + '""") }',
         '{ a(x: "\\"' + "{ " * 100 + '") }',

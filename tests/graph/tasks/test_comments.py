@@ -380,7 +380,7 @@ async def test_what_was_not_rendered_yet_is_rendered_for_its_first_reader(
                 body=f"**{number}**",
                 created_at=task.created_at + dt.timedelta(minutes=number),
                 updated_at=task.created_at,
-                # What another version gave is not shown any more.
+                # HTML of another version is not shown.
                 body_html="<p>old</p>",
                 rendered_version=number,
             )

@@ -281,6 +281,6 @@ async def test_the_right_to_a_task_reaches_what_is_below_it(
     assert (await world.run(query, friend, id=gid(leaf))).codes == ["NOT_FOUND"]
     await world.share(top, friend)
     assert (await world.run(query, friend, id=gid(leaf))).good["task"] == {"title": "leaf"}
-    # A part that is taken out of the whole is not shared any more.
+    # A subtask that leaves its parent is no longer shared.
     await world.run(UPDATE, owner, input={"id": gid(middle), "parentId": None})
     assert (await world.run(query, friend, id=gid(leaf))).codes == ["NOT_FOUND"]

@@ -260,7 +260,7 @@ async def test_to_show_a_task_to_somebody_by_assigning_it_needs_the_right_to_sha
     task = await world.task(owner, project_id=project.id)
     code, path = await failed(world, editor, "taskAssign", id=gid(task), assigneeId=gid(outsider))
     assert (code, path) == ("FORBIDDEN", ["input", "assigneeId"])
-    # Whoever sees it already may be given it by an editor.
+    # An editor can assign it to a user who sees it already.
     await done(world, editor, "taskAssign", id=gid(task), assigneeId=gid(owner))
     # Who owns the task, or manages the project, may show it.
     given = await done(world, owner, "taskAssign", id=gid(task), assigneeId=gid(outsider))

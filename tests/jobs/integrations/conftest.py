@@ -79,7 +79,7 @@ class Scene:
         )
 
     async def told(self) -> list[Notification]:
-        """What Ada is told of integrations that stopped."""
+        """Ada's notifications of integrations that stopped."""
         async with self.house.database.session() as session:
             query = select(Notification).where(
                 Notification.recipient_id == self.ada.id,

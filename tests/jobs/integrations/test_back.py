@@ -1,4 +1,4 @@
-"""What GitHub is told of tasks, and that it hears no echo of itself."""
+"""What is sent to GitHub about tasks, and that it gets no echo of itself."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_an_issue_that_is_gone_there_is_not_tried_for_ever(scene: Scene) -
 
 
 async def test_a_list_from_before_a_change_does_not_undo_it(scene: Scene) -> None:
-    """GitHub answers with the open issue, and is told that it is closed before that arrives."""
+    """GitHub answers with the open issue; before the answer arrives, the issue is closed here."""
     scene.other.issue(1)
     integration = await scene.github()
     await scene.later()

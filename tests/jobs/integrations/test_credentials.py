@@ -36,6 +36,6 @@ async def test_keys_are_rotated_without_losing_credentials(scene: Scene) -> None
         assert await integrations.reencrypt(work, rotated) >= 1
     new = (await scene.fresh(integration)).credentials
     assert new != old
-    # The key that sealed it before is not needed any more.
+    # The key that encrypted it before is no longer needed.
     alone = {"TASKLOOM_SECRET": "s" * 40, "TASKLOOM_ENCRYPTION_KEYS": "k" * 40}
     assert Encryption(load_settings(alone, env_file=None)).decrypt(new).decode() == TOKEN

@@ -54,7 +54,7 @@ async def test_retries_move_the_one_job_and_use_up_a_step_for_each_attempt(scene
     assert delivery.next_attempt_at is not None
     wait = delivery.next_attempt_at - scene.house.clock()
     assert wait <= dt.timedelta(seconds=6)
-    # Later attempts of the same job are the same to whoever retries.
+    # Later attempts of the same job are the same request.
     scene.house.clock.forward(seconds=10)
     await scene.workshop.run_due()
     assert len(scene.receiver.requests) == 3
