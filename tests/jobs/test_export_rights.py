@@ -237,7 +237,7 @@ async def test_titles_of_tasks_need_to_be_seen(world: World, exported: Any) -> N
     assert await own.answers()
 
 
-# --- anyone with the URL ---------------------------------------------------------------------------
+# --- anyone with the URL --------------------------------------------------------------------------
 
 
 async def test_who_is_deactivated_has_no_address(world: World, team: Team, exported: Any) -> None:
