@@ -163,7 +163,8 @@ async def test_a_count_that_fails_leaves_the_rows_alone(
         stack.callback(monkeypatch.undo)
         for reply in await every_way(world, query, ada):
             assert reply.data == good
-            assert [error["path"] for error in reply.errors] == [
+            # The standard engine reports errors in the order in which fields failed.
+            assert sorted((error["path"] for error in reply.errors), key=len) == [
                 ["tasks", "totalCount"],
                 ["projects", "nodes", 0, "tasks", "totalCount"],
             ]
