@@ -2,7 +2,7 @@
 
 A cursor is rejected if the event after it is older than what is kept for replay. So the newest of
 the events to delete stays as a mark: it is the next event for every cursor before it, and is too
-old, so the client is told to reload. Events are deleted only from the start of the log, in reading
+old, so the client has to reload. Events are deleted only from the start of the log, in reading
 order, so that nothing younger can come before the mark.
 """
 

@@ -40,7 +40,7 @@ class Wanted:
 
 @lru_cache(maxsize=256)
 def wanted(accept: str | None) -> Wanted:
-    """Parse an `Accept` header; None, without one, stands for plain JSON."""
+    """Parse an `Accept` header; None (no header) means plain JSON."""
     if accept is None or not accept.strip():
         return Wanted(PLAIN_JSON)
     best: dict[str, tuple[float, int]] = {}

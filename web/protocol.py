@@ -1,7 +1,7 @@
 """Limits on a connection before there is a request: sizes of headers, and deadlines.
 
 uvicorn with httptools has no such limits: it keeps any number of headers of any size, and waits
-forever for the rest of a request. A connection that exceeds a limit is told why (408, 414, 431) and
+forever for the rest of a request. A connection that exceeds a limit gets 408, 414 or 431 and
 closed. What it still sends is discarded for a second, since a client that is cut off while sending
 never reads the answer.
 

@@ -360,7 +360,7 @@ class _Connection:
         except Exception as error:  # noqa: BLE001 - every fault becomes an answer
             answer = refusal(error, info.id)
         finally:
-            # Freed before the client is told that it has ended, so that it can reuse the ID.
+            # Freed before the client learns that it has ended, so that it can reuse the ID.
             if self._open.get(id_) is operation:
                 del self._open[id_]
         self._runtime.metrics.operation(name, "ws", answer, started)

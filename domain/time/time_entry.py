@@ -248,8 +248,8 @@ async def _moved(work: Work, entry: TimeEntry, changes: Mapping[str, Any]) -> Pl
 
 
 def destination(entry: TimeEntry, changes: Mapping[str, Any]) -> tuple[UUID | None, UUID | None]:
-    """The project and the task that a changed entry names. A task without a project stands for its
-    own project; without either, the entry keeps its project.
+    """The project and the task that a changed entry names. If only a task is given, its project is
+    used; without either, the entry keeps its project.
     """
     task_id = changes.get("task_id", entry.task_id)
     if "project_id" not in changes and task_id is None:

@@ -6,11 +6,11 @@
     # fails: FORBIDDEN
     mutation Rename($id: ID!) { taskUpdate(input: {id: $id, title: "x"}) { errors { code } } }
 
-`as` is who asks (ada, unless told; `nobody` is signed out), `with` the variables, `fails` the codes
+`as` is who asks (ada by default; `nobody` is signed out), `with` the variables, `fails` the codes
 of all errors that have to come, and no other. `keep: name = path.in.the.data` keeps a value for the
 operations after it; `deliveries` says how many events of a subscription to wait for. `<name>`, in
-the text or the variables, stands for something of the stage (`tests.graph.engine.fixtures`) or
-something kept. The operations of a file run in their order, on a fresh stage; fragments may be used
+the text or the variables, is replaced by an ID of `tests.graph.engine.fixtures` or by a kept value.
+The operations of a file run in their order, on fresh fixtures; fragments may be used
 by all of its operations.
 """
 
