@@ -75,7 +75,7 @@ _PERSON = Place(None, "user { username }", None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
-    "rule { due { offsetMinutes } start { offsetMinutes } once { at } daily { time timezone } "
+    "rule { due { offset } start { offset } once { at } daily { time timezone } "
     "weekly { days time timezone } monthly { day time timezone } }",
     None,
 )

@@ -24,6 +24,7 @@ from graph.core.enums import DeliveryState, EventKind, WebhookStatus
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, expression, node_id, node_type
+from graph.core.scalars import URL, Milliseconds
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, load_objects, to_one
@@ -114,9 +115,9 @@ class WebhookDelivery(Node):
         models.WebhookDelivery.response_body,
         "The first 10,000 bytes of the response body; the rest is not read.",
     )
-    response_time: int | None = column(
+    response_time: Milliseconds | None = column(
         models.WebhookDelivery.duration_ms,
-        "The time from the start of the request to the end of the response, in milliseconds.",
+        "The time from the start of the request to the end of the response.",
     )
     failure_reason: str | None = column(
         models.WebhookDelivery.error, "Why the delivery failed or was skipped, as a sentence."
@@ -143,7 +144,7 @@ class Webhook(Node):
     """See `db.models.Webhook`. Secrets are not shown again."""
 
     id: strawberry.ID = node_id(models.Webhook)
-    url: str = column("The URL that events are sent to.")
+    url: URL = column("The URL that events are sent to.")
     events: list[EventKind] | None = column(
         "The kinds of events that are sent; null for all.",
         convert=lambda kinds: [EventKind(kind) for kind in kinds],
@@ -319,7 +320,7 @@ async def _rotate(context: Context, work: Work, data: WebhookSecretRotateInput) 
         work,
         Encryption(context.services.settings),
         _id(data),
-        data.overlap_hours,
+        data.overlap,
         given(data.if_version),
     )
     await _check(context, work, webhook)

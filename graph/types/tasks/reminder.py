@@ -26,6 +26,7 @@ from graph.core.enums import ReminderChannel, RuleKind
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
+from graph.core.scalars import LocalTime, Seconds, TimeZone
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
@@ -58,7 +59,7 @@ DEFAULT_RUNS = 5
 
 @strawberry.type(description="An offset from a time of the reminder's task.")
 class ReminderDue:
-    offset_minutes: int = attribute("Minutes after that time; negative for minutes before it.")
+    offset: Seconds = attribute("How long after that time; negative for before it.")
 
 
 @strawberry.type(description="A reminder rule that runs once.")
@@ -68,15 +69,15 @@ class ReminderOnce:
 
 @strawberry.type(description="A reminder rule that runs every day.")
 class ReminderDaily:
-    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
-    timezone: str = attribute("The IANA time zone of `time`.")
+    time: LocalTime = attribute("The time of day.")
+    timezone: TimeZone = attribute("The time zone of `time`.")
 
 
 @strawberry.type(description="A reminder rule that runs on certain days of the week.")
 class ReminderWeekly:
     days: list[WeekDay] = attribute("The days of the week, Monday first.")
-    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
-    timezone: str = attribute("The IANA time zone of `time`.")
+    time: LocalTime = attribute("The time of day.")
+    timezone: TimeZone = attribute("The time zone of `time`.")
 
 
 @strawberry.type(description="A reminder rule that runs once a month.")
@@ -85,8 +86,8 @@ class ReminderMonthly:
         "The day of the month; in a shorter month, its last day. Null "
         "for the last day of every month."
     )
-    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
-    timezone: str = attribute("The IANA time zone of `time`.")
+    time: LocalTime = attribute("The time of day.")
+    timezone: TimeZone = attribute("The time zone of `time`.")
 
 
 @strawberry.type(
@@ -107,11 +108,11 @@ def _shown(reminder: Any) -> ReminderRule:
     found: dict[str, Any] = dict.fromkeys(kind.name.lower() for kind in RuleKind)
     inner: Any
     if isinstance(rule, Relative):
-        inner = ReminderDue(offset_minutes=rule.offset_minutes)
+        inner = ReminderDue(offset=Seconds(rule.offset))
     elif isinstance(rule, Once):
         inner = ReminderOnce(at=rule.at)
     else:
-        clock = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
+        clock: dict[str, Any] = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
         if isinstance(rule, Weekly):
             inner = ReminderWeekly(days=[WeekDay(day) for day in rule.days], **clock)
         elif isinstance(rule, Monthly):

@@ -23,6 +23,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import Markdown
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import OrderBy
@@ -160,7 +161,7 @@ class _Work:
         "task."
     )
     task_id: strawberry.ID | None = optional("The task; you must be able to see it.")
-    description: str | None = optional("What is done, up to 500 characters.")
+    description: Markdown | None = optional("What is done, up to 500 characters.")
     # Without a default: `timerStart` compares what is given with the running timer.
     is_billable: bool | None = optional("Whether the time is billable. A new timer's is not.")
     tags: list[str] | None = optional(_TAGS)
@@ -209,7 +210,7 @@ class TimeEntryChanges:
         "The new task; the entry's project changes to the task's. Null removes the task and "
         "keeps the project."
     )
-    description: strawberry.Maybe[str | None] = change("What was done, up to 500 characters.")
+    description: strawberry.Maybe[Markdown | None] = change("What was done, up to 500 characters.")
     started_at: strawberry.Maybe[dt.datetime | None] = change(
         "When the time started; the end stays the same."
     )
