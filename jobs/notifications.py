@@ -26,17 +26,18 @@ Candidate = tuple[UUID, NotificationKind]
 Rule = Callable[[Any, Any], Iterator[Candidate]]
 
 
-@consumer("notifications")
+def _wants(event: Any) -> bool:
+    return event.task_id is not None and EventKind(event.kind) in _RULES
+
+
+@consumer("notifications", _wants)
 async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the notifications of these events, with their mails and push messages."""
-    wanted = [event for event in events if event.task_id and EventKind(event.kind) in _RULES]
-    if not wanted:
-        return
-    tasks = await _tasks(work, {event.task_id for event in wanted})
-    first_assignees = await _first_assignees(work, wanted, tasks)
-    deleted = await _deleted_comments(work, wanted)
+    tasks = await _tasks(work, {event.task_id for event in events})
+    first_assignees = await _first_assignees(work, events, tasks)
+    deleted = await _deleted_comments(work, events)
     candidates: list[tuple[Any, Candidate]] = []
-    for event in wanted:
+    for event in events:
         task = tasks.get(event.task_id)
         if task is None or event.subject_id in deleted:
             continue
