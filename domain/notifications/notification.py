@@ -84,7 +84,7 @@ class Preferences(Protocol):
     """What a user has chosen: `NotificationPreferences`, or a row with these columns."""
 
     @property
-    def email_enabled(self) -> bool:
+    def is_email_enabled(self) -> bool:
         """Whether they receive mail at all."""
 
     @property
@@ -148,7 +148,7 @@ def _recipients() -> Statement:
             User.id,
             User.email_verified_at,
             NotificationPreferences.id.is_not(None).label("has_chosen"),
-            NotificationPreferences.email_enabled,
+            NotificationPreferences.is_email_enabled,
             NotificationPreferences.choices,
             devices.scalar_subquery().label("devices"),
         )
