@@ -122,7 +122,7 @@ _TYPES: Final[Mapping[str, str]] = {
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders:read": (
-        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks:read": "Webhook WebhookDelivery",

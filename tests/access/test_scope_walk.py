@@ -54,7 +54,7 @@ NOUNS = {
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders": (
-        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery",
