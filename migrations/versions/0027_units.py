@@ -55,13 +55,13 @@ def _convert(times: str, estimate: str, new_estimate: str, offset: str, new_offs
             f" || jsonb_build_object('{new_offset}', {inner}) ELSE {value} END"
         )
 
-    op.execute(f"UPDATE reminders SET rule = {rule('rule')} WHERE rule ? '{offset}'")
+    op.execute(f"UPDATE reminders SET rule = {rule('rule')} WHERE rule ? '{offset}'")  # noqa: S608 - names of this file
     for subject, field, new_field, converted in (
         ("Task", estimate, new_estimate, number("value")),
         ("Reminder", "rule", "rule", rule("value")),
     ):
         op.execute(
-            "UPDATE events SET changes = ("
+            "UPDATE events SET changes = ("  # noqa: S608 - the same
             f" SELECT jsonb_agg(CASE item ->> 'field' WHEN '{field}' THEN ("
             "   SELECT jsonb_object_agg(key, CASE key"
             f"   WHEN 'field' THEN to_jsonb('{new_field}'::text) ELSE {converted} END)"

@@ -40,14 +40,18 @@ EVENTS: list[tuple[str, list[Any], list[Any]]] = [
         [{"field": "estimate_minutes", "from": 1_000_000, "to": 0}],
         [{"field": "estimate", "from": 60_000_000, "to": 0}],
     ),
-    ("Task", [{"field": "title", "from": "a", "to": "b"}], [{"field": "title", "from": "a", "to": "b"}]),
+    (
+        "Task",
+        [{"field": "title", "from": "5", "to": "6"}],
+        [{"field": "title", "from": "5", "to": "6"}],
+    ),
     (
         "Reminder",
         [{"field": "rule", "from": {"offset_minutes": 5}, "to": {"at": "2026-11-29T12:00:00"}}],
         [{"field": "rule", "from": {"offset": 300}, "to": {"at": "2026-11-29T12:00:00"}}],
     ),
     ("Reminder", [], []),
-]  # fmt: skip
+]
 FILTER = (
     {
         "task": {
