@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -103,14 +104,14 @@ async def test_an_end_stops_a_timer_and_cannot_be_taken_back(world: World) -> No
     ada = await world.person()
     entry = (await world.run(START, ada, at=NOW, input={})).good["timerStart"]["timeEntry"]
     later = NOW + dt.timedelta(hours=1)
-    given = {"id": entry["id"], "endedAt": at(12, 30)}
+    given: Any = {"id": entry["id"], "time": {"endedAt": at(12, 30)}}
     changed = (await world.run(UPDATE, ada, at=later, input=given)).good["timeEntryUpdate"]
     assert changed["timeEntry"]["duration"] == 1800
     assert not changed["timeEntry"]["isRunning"]
-    given = {"id": entry["id"], "endedAt": None}
+    given = {"id": entry["id"], "time": None}
     assert failure(await world.run(UPDATE, ada, at=later, input=given)) == (
         "BAD_USER_INPUT",
-        "input.endedAt",
+        "input.time",
     )
 
 
@@ -192,9 +193,12 @@ async def test_a_start_returns_the_running_timer_only_if_all_that_is_given_is_eq
     first = await start(**full)
     # Equal in all that is given, however much that is; tags are a set without regard to case.
     assert await start(**full | {"tags": ["HOT", "iron"]}) == first
-    assert await start(taskId=gid(task)) == first
+    assert await start(taskId=gid(task), isBillable=True) == first
     assert await start(isBillable=True) == first
     seen = {first}
+    # A timer is not billable unless that is said, so this is another one.
+    seen.add(await start(taskId=gid(task)))
+    seen.add(await start(**full))
     for name, value in (
         ("isBillable", False),
         ("tags", ["iron"]),
