@@ -25,6 +25,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -153,7 +154,7 @@ class TimeEntryOrder:
 
 _STARTED = "When the time started; fractions of a second are cut off."
 _ENDED = "When the time ended; not in the future."
-_DURATION = "The duration in seconds."
+_DURATION = "The duration, up to 24 hours; up to 366 days with `allowOver24Hours`."
 
 
 @strawberry.input(description="The time between a start and an end.")
@@ -169,7 +170,7 @@ class TimeEntryStartInput:
     """See `domain.time.times.Start`."""
 
     started_at: dt.datetime = required(_STARTED)
-    duration: int = required(_DURATION)
+    duration: Seconds = required(_DURATION)
 
 
 @strawberry.input(
@@ -180,7 +181,7 @@ class TimeEntryDayInput:
     """See `domain.time.times.OnDay`."""
 
     day: dt.date = required("The day in your time zone; not in the future.")
-    duration: int = required(_DURATION)
+    duration: Seconds = required(_DURATION)
 
 
 _RANGE = "The time between a start and an end."

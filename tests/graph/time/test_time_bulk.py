@@ -276,7 +276,7 @@ async def test_the_statements_do_not_grow_with_the_items(world: World) -> None:
         made = await bulk(world, ada, brief % ("Create", "Create"), items)
         ids = [result["timeEntry"]["id"] for result in payload(made)["results"]]
         for name, found in counts.items():
-            changes = {"isBillable": True} if name == "Update" else {}
+            changes: dict[str, Any] = {"isBillable": True} if name == "Update" else {}
             items = [{"id": id_, **changes} for id_ in ids]
             reply = await bulk(
                 world, ada, brief % (name, name), items, idempotencyKey=f"{name} {size}"

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from db import models
 from tests.factories import World, fresh_id, gid
 from tests.graph.time.time_calls import (
+    DELETE,
     LIST,
     NOW,
     RUNNING,
@@ -149,6 +150,28 @@ async def test_timers_are_told_of_live_to_their_own_user(world: World) -> None:
         reply = await world.run(query, person, since=cursor)
         heard[person.username] = len(reply.good["events"]["nodes"])
     assert heard == {ada.username: 2, bob.username: 2, member.username: 0}
+
+
+async def test_changes_of_own_entries_are_told_with_their_kinds(world: World) -> None:
+    ada = await world.person()
+    cursor = (await world.run("{ eventCursor }", ada)).good["eventCursor"]
+    entry = (await world.run(START, ada, input={})).good["timerStart"]["timeEntry"]
+    await world.run(STOP, ada, input={})
+    for change in ({"description": "x"}, {"tags": ["a"]}):
+        assert (await world.run(UPDATE, ada, input={"id": entry["id"], **change})).good
+    assert (await world.run(DELETE, ada, input={"id": entry["id"]})).good
+    query = """subscription ($after: String) {
+      timerChanged(after: $after) { kind timeEntry { id } runningTimer { id } }
+    }"""
+    heard: list[Any] = []
+    async with asyncio.timeout(20):
+        async for reply in world.deliveries(query, ada, after=cursor):
+            heard.append(reply.good["timerChanged"])
+            if len(heard) == 5:
+                break
+    kinds = ["TIMER_STARTED", "TIMER_STOPPED", *2 * ["TIME_ENTRY_UPDATED"], "TIME_ENTRY_DELETED"]
+    # The entry is told as it is now, and it is gone.
+    assert heard == [{"kind": kind, "timeEntry": None, "runningTimer": None} for kind in kinds]
 
 
 async def test_a_running_timer_counts_up_to_now(world: World) -> None:
