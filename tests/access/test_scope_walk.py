@@ -167,9 +167,6 @@ def needs_of(type_name: str, field: str) -> Needs:
         return frozenset()
     if is_input_object_type(type_) and type_name.endswith(("Input", "Item")):
         return frozenset()
-    if is_input_object_type(type_) and not type_name.endswith(("Filter", "Order")):
-        assert type_name == "OrderBy"
-        return frozenset()
     if is_comparator(type_):
         return frozenset()
     return more | read(noun_of(type_name))

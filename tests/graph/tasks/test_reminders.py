@@ -331,7 +331,7 @@ async def test_lists_are_filtered_and_ordered(world: World) -> None:
         reply = await world.run(LIST, ada, **options)
         return [node["message"] for node in reply.good["reminders"]["nodes"]]
 
-    by_run: list[Any] = [{"nextRunAt": {}}]
+    by_run: list[Any] = [{"nextRunAt": "ASC"}]
     assert await found(orderBy=by_run) == ["once", "daily", "due", "off"]
     cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"isEnabled": False}, ["off"]),
