@@ -49,7 +49,7 @@ _User = Annotated["User", strawberry.lazy("graph.types.accounts.user")]
 _Project = Annotated["Project", strawberry.lazy("graph.types.projects.project")]
 _Task = Annotated["Task", strawberry.lazy("graph.types.tasks.task")]
 
-_NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
+NEWEST_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
 
 
 def _locked_before(_: Viewer, entry: Any) -> Any:
@@ -165,7 +165,7 @@ class TimeEntryQuery:
         "or administer. Newest first by default.",
         filter_type=TimeEntryFilter,
         order_type=TimeEntryOrder,
-        default_order=_NEWEST_FIRST,
+        default_order=NEWEST_FIRST,
     )
 
 
