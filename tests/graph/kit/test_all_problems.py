@@ -33,7 +33,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 EITHER = [
     {"dueAt", "dueOn"},
     {"userId", "username"},
-    {"github", "slack"},
     {"endedAt", "durationSeconds"},
     {"day", "startedAt"},
     {"once", "daily"},
@@ -84,6 +83,7 @@ BAD_BY_NAME: dict[str, Any] = {
 }
 BAD_BY_TYPE: dict[str, Any] = {
     "String": "a\x07",
+    "URL": "a\x07",
     "ID": "nonsense",
     "DateTime": "1899-12-31T00:00:00Z",
     "Date": "1750-01-01",
