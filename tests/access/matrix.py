@@ -390,7 +390,7 @@ CASES: list[Case] = [
     *(
         mutates(name, about, ok, NOBODY, result=ENTRY, suffix=suffix, path=path, more=more)
         for name, more in (
-            ("timeEntryCreate", lambda _: {"day": "2026-01-05", "durationSeconds": 60}),
+            ("timeEntryCreate", lambda _: {"time": {"day": {"day": "2026-01-05", "duration": 60}}}),
             ("timerStart", lambda _: {}),
         )
         for about, ok, suffix, path in (
@@ -431,7 +431,7 @@ CASES: list[Case] = [
         "task",
         TASK_SEEN,
         NOBODY,
-        lambda s: {"taskId": s.task, "day": "2026-01-05", "durationSeconds": 60},
+        lambda s: {"taskId": s.task, "time": {"day": {"day": "2026-01-05", "duration": 60}}},
     ),
     mutates(
         "timeEntryUpdate",

@@ -117,8 +117,7 @@ async def scene(world: World) -> Scene:
         await _does(
             world, ada, "timeEntryCreate", "timeEntry { id }",
             projectId=project, taskId=task, description="mark-time", tags=["mark-time"],
-            startedAt=start.isoformat(),
-            endedAt=(start + dt.timedelta(seconds=SECONDS)).isoformat(),
+            time={"start": {"startedAt": start.isoformat(), "duration": SECONDS}},
         )
     )["timeEntry"]["id"]  # fmt: skip
     reminder = (
