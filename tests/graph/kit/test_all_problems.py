@@ -33,7 +33,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 EITHER = [
     {"dueAt", "dueOn"},
     {"userId", "username"},
-    {"github", "slack"},
     {"once", "daily"},
     {"code", "token"},
     {"endpoint", "token"},
