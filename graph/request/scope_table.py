@@ -153,7 +153,6 @@ TYPES: Final[Mapping[str, Scopes]] = {
 
 FIELDS: Final[Mapping[str, Scopes]] = {
     # Fields that need more than their type.
-    "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),
     "Task.attachmentCount": ("files:read",),
     "Task.tracked": ("time:read",),
@@ -196,8 +195,6 @@ FIELDS: Final[Mapping[str, Scopes]] = {
 }
 # Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {
-    # Whether there is a project with this key.
-    "Query.task(key:)": ("projects:read",),
     # With a rule of the task's dates the answer has these dates.
     "Query.reminderPreview(taskId:)": ("tasks:read",),
 }

@@ -81,7 +81,6 @@ PUBLIC = {
 }
 # Fields that also refer to another noun.
 ALSO = {
-    "Task.identifier": "projects",
     "Task.commentCount": "comments",
     "Task.attachmentCount": "files",
     "Task.tracked": "time",
@@ -104,7 +103,6 @@ ALSO = {
     "ReminderOrder.lastRunAt": "tasks",
     "Event.ip": "admin",
     "Event.sessionId": "admin",
-    "Query.task(key)": "projects",
     "Query.reminderPreview(taskId)": "tasks",
     "Mutation.reportExportCreate": "projects tasks",
 }

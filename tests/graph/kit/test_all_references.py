@@ -81,8 +81,6 @@ MAKES = {
 # An export's file comes in another way, and a job is an administrator's.
 APART = {"attachmentUpload"}
 NAMES_A_USER = {
-    "ProjectMemberAddInput.username",
-    "TaskShareCreateInput.username",
     "GitHubAssigneeInput.username",
 }
 GOOD: dict[str, Any] = {
