@@ -48,6 +48,7 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.ids import Name
 from graph.core.inputs import NAMES, Names
+from graph.request import scopes
 
 Fetch = Callable[[Statement, Mapping[str, Any]], Awaitable[Sequence[Any]]]
 
@@ -150,6 +151,9 @@ async def _named(
     context: Context, model: type[Base], names: Collection[str], *, trashed: bool = False
 ) -> dict[Name, UUID]:
     viewer = context.viewer
+    if model is not models.User:
+        # The answer says whether there is a project with this key.
+        scopes.demand(viewer, ("projects:read",))
     statement = _by_name(model, placeholder_viewer(viewer.shape), trashed=trashed)
     params: dict[str, Any] = {"names": [name.removeprefix("@") for name in names]}
     if model is models.Task:
@@ -263,7 +267,4 @@ def _by_name(model: type[Base], viewer: Viewer, *, trashed: bool) -> Statement:
                 ),
             )
         )
-        if not trashed:
-            # Who sees the task alone does not know its project's key.
-            seen = and_(seen, access.read(viewer, models.Project))
     return Statement(query.where(seen), model)

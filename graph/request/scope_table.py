@@ -153,6 +153,7 @@ TYPES: Final[Mapping[str, Scopes]] = {
 
 FIELDS: Final[Mapping[str, Scopes]] = {
     # Fields that need more than their type.
+    "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),
     "Task.attachmentCount": ("files:read",),
     "Task.tracked": ("time:read",),

@@ -265,7 +265,7 @@ CASES: list[Case] = [
         TASK_SEEN,
         result=SHARE,
         path="taskId",
-        more=lambda s: {"username": s.target_name},
+        more=lambda s: {"userId": f"@{s.target_name}"},
     ),
     mutates(
         "taskShareUpdate",
@@ -543,7 +543,7 @@ CASES: list[Case] = [
         result=MEMBER,
         suffix=" by username",
         path="projectId",
-        more=lambda s: {"username": s.target_name, "role": "VIEWER"},
+        more=lambda s: {"userId": f"@{s.target_name}", "role": "VIEWER"},
     ),
     mutates(
         "projectMemberUpdate",

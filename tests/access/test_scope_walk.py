@@ -81,6 +81,7 @@ PUBLIC = {
 }
 # Fields that also refer to another noun.
 ALSO = {
+    "Task.identifier": "projects",
     "Task.commentCount": "comments",
     "Task.attachmentCount": "files",
     "Task.tracked": "time",
