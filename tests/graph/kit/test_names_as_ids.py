@@ -163,7 +163,7 @@ async def test_arguments(
     has_rule: bool,
 ) -> None:  # fmt: skip
     own = await things(world, eve)
-    more = {"rule": {"due": {"offsetMinutes": -5}}} if has_rule else {}
+    more = {"rule": {"due": {"offset": -300}}} if has_rule else {}
     ask = world.post
     if document.startswith("subscription"):
 
