@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import fields
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -72,11 +72,8 @@ class IntegrationProblem(Node):
         "see the task.",
         requires=("local_id",),
     )
-    failure_reason: str = derived(
-        (models.ExternalLink.problem,),
-        attrgetter("problem"),
-        "The problem, as a sentence.",
-        may_fail=True,
+    failure_reason: str = column(
+        models.ExternalLink.problem, "The problem, as a sentence.", may_fail=True
     )
     external_url: URL | None = column(
         models.ExternalLink.page_url, "The page of the issue or comment; null if unknown."
