@@ -685,7 +685,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.reminderPreview",
-        "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
+        "query ($task: ID) { reminderPreview(rule: {due: {offset: 0}}, taskId: $task) }",
         lambda fixtures: {"task": fixtures.task},
         "task",
         TASK_SEEN,
@@ -753,8 +753,7 @@ CASES: list[Case] = [
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
-                "slack": {},
-                "credentials": "https://hooks.example.com/T1/B1/x",
+                "config": {"slack": {"webhookUrl": "https://hooks.example.com/T1/B1/x"}},
             }
         },
         "project",

@@ -83,7 +83,7 @@ def _task_words() -> dict[str, Any]:
         "priority": "HIGH",
         "dueAt": _moment(3),
         "startAt": _moment(1),
-        "estimateMinutes": 90,
+        "estimate": 90,
         "tags": ["garden", "outside"],
     }
 
@@ -133,8 +133,8 @@ def _profile() -> dict[str, Any]:
 _RULE = {"once": {"at": _moment(5)}}
 _CLOCK = {"time": "07:30", "timezone": "Asia/Kolkata"}
 _RULES: list[dict[str, Any]] = [
-    {"due": {"offsetMinutes": -30}},
-    {"start": {"offsetMinutes": 10}},
+    {"due": {"offset": -1800}},
+    {"start": {"offset": 600}},
     {"daily": _CLOCK},
     {"weekly": {"days": ["TUESDAY", "SUNDAY"], **_CLOCK}},
     {"monthly": {"day": 31, **_CLOCK}},
@@ -170,7 +170,7 @@ def _github(stage: Stage) -> dict[str, Any]:
     return {
         "repository": "octocat/garden",
         "baseUrl": "https://github.example.com/api/v3",
-        "assignees": [{"login": "octobob", "username": stage.bob.username}],
+        "assignees": [{"login": "octobob", "userId": gid(stage.bob)}],
         "hasComments": False,
     }
 
@@ -493,23 +493,28 @@ CASES = [
         "integration",
         models.Integration,
         lambda stage: [
-            {"projectId": stage.project, "github": _github(stage), "credentials": "token"},
-            {"projectId": stage.project, "slack": _SLACK, "credentials": _HOOK},
+            {
+                "projectId": stage.project,
+                "config": {"github": {**_github(stage), "token": "token"}},
+            },
+            {"projectId": stage.project, "config": {"slack": {**_SLACK, "webhookUrl": _HOOK}}},
         ],
     ),
     Case(
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda stage: [{"github": _github(stage), "status": "PAUSED"}],
+        lambda stage: [{"config": {"github": _github(stage)}}],
         lambda stage: {
             "integrationCreate": {
                 "projectId": stage.project,
-                "github": {
-                    "repository": "octocat/garden",
-                    "baseUrl": "https://github.example.com/api/v3",
+                "config": {
+                    "github": {
+                        "repository": "octocat/garden",
+                        "baseUrl": "https://github.example.com/api/v3",
+                        "token": "token",
+                    }
                 },
-                "credentials": "token",
             }
         },
     ),
@@ -517,9 +522,12 @@ CASES = [
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda _: [{"slack": _SLACK}],
+        lambda _: [{"config": {"slack": _SLACK}, "isPaused": True}],
         lambda stage: {
-            "integrationCreate": {"projectId": stage.project, "slack": {}, "credentials": _HOOK}
+            "integrationCreate": {
+                "projectId": stage.project,
+                "config": {"slack": {"webhookUrl": _HOOK}},
+            }
         },
     ),
     Case(

@@ -19,7 +19,7 @@ from db import models
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid
 
-REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
+REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: TimeZone,
                   $weekStart: WeekDay) {
   timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
     timezone total billable count
