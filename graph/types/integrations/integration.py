@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import fields
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Annotated, Any
 from uuid import UUID
 
