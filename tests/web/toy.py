@@ -33,7 +33,9 @@ class Query:
     def hello(self, name: str = "world") -> str:
         return f"hello {name}"
 
-    @strawberry.field(deprecation_reason="Use `hello`. Removed after 2027-06-01.")
+    @strawberry.field(  # type: ignore[untyped-decorator]
+        deprecation_reason="Use `hello`. Removed after 2027-06-01."
+    )
     def greeting(self) -> str:
         return "hello"
 
