@@ -6,7 +6,7 @@ The formula, which docs/limits.md explains to clients:
 
 *Objects* are the most that the response may have: an item of a page counts once for each item that
 the page may have (`first` or `last`, 50 by default), an object below it as often as its parent.
-What only holds items (connections, edges, `pageInfo`, payloads) is free, and so are values. Some
+What only holds items (connections, edges, `pageInfo`, payloads, `viewer`) is free, and so are values. Some
 fields cost more than what they show (`WEIGHTS`), and a mutation costs 50 objects, and 5 for each
 item of the lists in its input.
 
@@ -63,7 +63,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.__type": 50,
     "Query.search": 100,
     "Query.taskStats": 100,
-    "Query.activityStats": 100,
+    "Viewer.activityStats": 100,
     "Query.timeReport": 150,
     "Query.tags": 50,
     "Project.stats": 50,
@@ -73,7 +73,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Subscription.taskEvents": 50,
 }
 
-_STRUCTURE: Final = ("Connection", "Edge", "PageInfo", "Payload")
+_STRUCTURE: Final = ("Connection", "Edge", "PageInfo", "Payload", "Viewer")
 _PAGING: Final = ("first", "last")
 _ABSENT: Final = "absent"
 _MOST_KEPT: Final = 64
