@@ -49,7 +49,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
     totalCount nodes { id }
   }
   projects(first: 100) @include(if: $all) { totalCount nodes { id } }
-  tasksSharedWithMe(first: 100) @include(if: $all) { totalCount nodes { id } }
+  viewer { receivedShares(first: 100) @include(if: $all) { totalCount nodes { id } } }
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
   events(after: $since, first: 100, filter: {kinds: [TASK_DELETED, PROJECT_DELETED]}) {

@@ -7,13 +7,14 @@ cannot make a hidden value leave the database.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import strawberry
 from sqlalchemy import case, null
 
 from db import models
 from db.models import WeekDay
+from errors import Unauthenticated
 from graph.core.fields import BatchInfo, batch
 from graph.core.node import described_enum, expression
 from graph.kit.loading import load_object, load_objects
@@ -46,12 +47,18 @@ def private(attribute: Any, description: str, convert: Callable[[Any], Any] | No
     return expression(models.User, f"private_{name}", sql, description, convert=convert)
 
 
-async def _users(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
-    return await load_objects(info, models.User, [parent.id for parent in parents])
+def deleted() -> NoReturn:
+    """The account of the viewer was deleted since its credentials were checked."""
+    raise Unauthenticated("This account was deleted.")
+
+
+async def _users(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
+    rows = await load_objects(info, models.User, [parent.id for parent in parents])
+    return [row or deleted() for row in rows]
 
 
 def profile(description: str) -> Any:
-    """The field `user` of an account. Its row has been read with the account's."""
+    """The field `user` of an account. It takes no statement if the account's row was read."""
     return batch(_users, description, requires=("id",))
 
 

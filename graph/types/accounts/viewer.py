@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
 
 import strawberry
 
 from db import models
 from db.models import WeekDay
 from db.read import AnyRow
-from errors import Unauthenticated
 from graph.core.fields import BatchInfo, column, root
 from graph.core.node import second_type
 from graph.kit import ordering
 from graph.kit.loading import load_object
 from graph.kit.ordering import Key
 from graph.kit.paging import to_many
-from graph.types.accounts.account import private, profile
+from graph.types.accounts.account import deleted, private, profile
 from graph.types.accounts.api_key import ApiKeyConnection, api_keys
 from graph.types.accounts.session import SessionConnection, sessions_of_viewer
 from graph.types.accounts.user import User
@@ -95,13 +97,24 @@ class Viewer:
     running_timer: TimeEntry | None = running_timer()
 
 
-async def _viewer(info: BatchInfo) -> AnyRow | None:
-    if info.viewer.user_id is None:
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """The source of `viewer` if no column of the account is requested: nothing has to be read, and
+    the fields below do not wait for it.
+    """
+
+    model: ClassVar[type[models.User]] = models.User
+    id: UUID
+
+
+async def _viewer(info: BatchInfo) -> AnyRow | _Unread | None:
+    user_id = info.viewer.user_id
+    if user_id is None:
         return None
-    user: AnyRow | None = await load_object(info, models.User, info.viewer.user_id)
-    if user is None:
-        raise Unauthenticated("This account was deleted.")
-    return user
+    viewer_type: Any = info.selection.type
+    if info.selection.labels(viewer_type) <= {"id"}:
+        return _Unread(user_id)
+    return await load_object(info, models.User, user_id) or deleted()
 
 
 @strawberry.type

@@ -20,7 +20,7 @@ UPDATE = f"""mutation ($input: IntegrationUpdateInput!) {{
     integration {{ {FIELDS} }} errors {{ code path message }}
   }}
 }}"""
-LIST = "{ integrations { totalCount nodes { id connector project { name } } } }"
+LIST = "{ viewer { integrations { totalCount nodes { id connector project { name } } } } }"
 SECRET = "ghp_never-to-be-seen"
 HOOK = "https://hooks.example.com/services/T1/B1/never-to-be-seen"
 GITHUB = {"github": {"repository": "octocat/garden"}, "credentials": SECRET}
@@ -52,13 +52,13 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
         assert (made["status"], made["lastSyncAt"], made["version"]) == ("ACTIVE", None, 1)
         assert made["project"]["id"] == gid(project)
     assert made["settings"] == {"events": ["TASK_CREATED", "TASK_COMPLETED", "COMMENT_CREATED"]}
-    events = "{ activity { nodes { kind summary changes { field from to } } } }"
+    events = "{ viewer { activity { nodes { kind summary changes { field from to } } } } }"
     for query in (LIST, events):
         reply = await world.run(query, ada)
         assert reply.good
         assert b"never-to-be-seen" not in reply.body
     with world.heard() as statements:
-        assert (await world.run(LIST, ada)).good["integrations"]["totalCount"] == 2
+        assert (await world.run(LIST, ada)).good["viewer"]["integrations"]["totalCount"] == 2
     assert len(statements) <= 3
 
 
