@@ -132,7 +132,7 @@ async def test_an_order_reveals_nothing_about_hidden_relations(
     world: World, scene: Scene, direction: str
 ) -> None:
     """Tasks with a hidden project are sorted together, as if they had none, whatever its name."""
-    order = [{"project": {"name": {"direction": direction}}}, {"createdAt": {}}]
+    order = [{"project": {"name": direction}}, {"createdAt": "ASC"}]
     page = await tasks(world, scene.helper, order=order)
     assert titles(page) == ["in mmm", "in zzz", "in aaa"]
     for edge in page["edges"]:
@@ -168,7 +168,7 @@ async def test_owned_tasks_and_projects_of_another_user_are_the_visible_ones(
     await world.task(owner, "personal")
     query = """query ($id: ID!) {
       user(id: $id) {
-        ownedTasks(orderBy: [{title: {}}]) { nodes { title } totalCount }
+        ownedTasks(orderBy: [{title: ASC}]) { nodes { title } totalCount }
         ownedProjects { nodes { id } totalCount }
       }
     }"""
