@@ -64,8 +64,8 @@ def node_type(model: type[Base], description: str) -> Callable[[type[T]], type[T
     """Declare an object type that shows rows of a model."""
 
     def declare(cls: type[T]) -> type[T]:
-        TYPE_NAMES[model] = cls.__name__
         declared = _showing_rows(cls, model, description)
+        TYPE_NAMES[model] = cls.__name__
         NODE_TYPES.append(declared)
         return declared
 
@@ -78,8 +78,9 @@ def second_type(model: type[Base], description: str) -> Callable[[type[T]], type
     """
 
     def declare(cls: type[T]) -> type[T]:
+        declared = _showing_rows(cls, model, description)
         SAME_ROWS[cls.__name__] = TYPE_NAMES[model]
-        return _showing_rows(cls, model, description)
+        return declared
 
     return declare
 

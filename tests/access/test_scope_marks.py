@@ -305,7 +305,8 @@ def _reads_of(
             continue
         inner = get_named_type(field.type)
         below = "" if is_leaf_type(inner) else f" {{ {selection(inner, scopes, DEPTH)} }}"
-        given = [values for key, values in scene.arguments.items() if key.split()[0] == name]
+        named = scene.arguments if root is SCHEMA.query_type else {}
+        given = [values for key, values in named.items() if key.split()[0] == name]
         for values in given:
             below = NOT_LOGGED.sub("", below) if name == "events" else below
             yield _asking(name, field, below, values)
