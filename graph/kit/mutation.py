@@ -16,6 +16,7 @@ in one document are one transaction each.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -40,6 +41,7 @@ from domain.json_value import json_value
 from domain.work import Work, is_retried
 from errors import ErrorCode, Failure, collecting, demand_no_problems, each
 from files.upload import Upload
+from graph.core import ids
 from graph.core.context import Context
 from graph.core.errors import UserError, camel, user_errors
 from graph.core.fields import BatchField, BatchInfo, argument, batch, derived
@@ -213,6 +215,16 @@ def value(key: str, description: str) -> Any:
     return derived((), lambda source: source.refs.get(key), description)
 
 
+def moment(key: str, description: str) -> Any:
+    """A time of a payload; that of a repeated mutation was stored as text."""
+
+    def read(source: PayloadValue) -> dt.datetime | None:
+        stored = source.refs.get(key)
+        return dt.datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+
+    return derived((), read, description)
+
+
 def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
@@ -252,11 +264,14 @@ def mutation(
             context.viewer.require()
         data = arguments["input"]
         name = info.field.python_name
+        named: Mapping[ids.Name, UUID] = {}
         try:
             if limit is not None:
                 await limit(context, data)
             call = partial(function, context) if in_context else function
             async with AsyncExitStack() as stack:
+                named = await references.found_by_name(context, data)
+                stack.enter_context(ids.named(named))
                 # Problems of the input are collected until the first statement.
                 stack.enter_context(collecting())
                 if single_statement is not None and not isinstance(_key(data), str):
@@ -274,7 +289,8 @@ def mutation(
                     raise single from None
             if not any(_is_refusal(single) for single in failures):
                 fetch = partial(_read, context)
-                failures += await references.broken(context.viewer, fetch, data, failures)
+                with ids.named(named):
+                    failures += await references.broken(context.viewer, fetch, data, failures)
             shown = _shown(context, _in_order(data, failures)[:MAX_ERRORS])
             return [PayloadValue(failure.refs, shown)]
         finally:

@@ -169,7 +169,7 @@ CASES: list[Case] = [
     Case("Query.task in the trash", one("task"), by_id("trashed_task"), "trashed_task", NOBODY),
     Case(
         "Query.task by key",
-        "query ($key: String!) { task(key: $key) { id } }",
+        "query ($key: ID!) { task(id: $key) { id } }",
         lambda fixtures: {"key": fixtures.task_key},
         "task_key",
         TASK_SEEN,
@@ -270,7 +270,7 @@ CASES: list[Case] = [
         TASK_SEEN,
         result=SHARE,
         path="taskId",
-        more=lambda s: {"username": s.target_name},
+        more=lambda s: {"userId": f"@{s.target_name}"},
     ),
     mutates(
         "taskShareUpdate",
@@ -395,7 +395,7 @@ CASES: list[Case] = [
     *(
         mutates(name, about, ok, NOBODY, result=ENTRY, suffix=suffix, path=path, more=more)
         for name, more in (
-            ("timeEntryCreate", lambda _: {"day": "2026-01-05", "durationSeconds": 60}),
+            ("timeEntryCreate", lambda _: {"time": {"day": {"day": "2026-01-05", "duration": 60}}}),
             ("timerStart", lambda _: {}),
         )
         for about, ok, suffix, path in (
@@ -436,7 +436,7 @@ CASES: list[Case] = [
         "task",
         TASK_SEEN,
         NOBODY,
-        lambda s: {"taskId": s.task, "day": "2026-01-05", "durationSeconds": 60},
+        lambda s: {"taskId": s.task, "time": {"day": {"day": "2026-01-05", "duration": 60}}},
     ),
     mutates(
         "timeEntryUpdate",
@@ -493,7 +493,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.project by key",
-        "query ($key: String!) { project(key: $key) { id } }",
+        "query ($key: ID!) { project(id: $key) { id } }",
         lambda fixtures: {"key": fixtures.project_key},
         "project_key",
         MEMBERS,
@@ -548,7 +548,7 @@ CASES: list[Case] = [
         result=MEMBER,
         suffix=" by username",
         path="projectId",
-        more=lambda s: {"username": s.target_name, "role": "VIEWER"},
+        more=lambda s: {"userId": f"@{s.target_name}", "role": "VIEWER"},
     ),
     mutates(
         "projectMemberUpdate",
@@ -564,8 +564,8 @@ CASES: list[Case] = [
     Case("Query.user", one("user"), by_id("target"), "target", SIGNED_IN),
     Case(
         "Query.user by name",
-        "query ($name: String!) { user(username: $name) { id } }",
-        lambda fixtures: {"name": fixtures.target_name},
+        "query ($name: ID!) { user(id: $name) { id } }",
+        lambda fixtures: {"name": f"@{fixtures.target_name}"},
         "target_name",
         SIGNED_IN,
     ),
@@ -705,7 +705,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.reminderPreview",
-        "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
+        "query ($task: ID) { reminderPreview(rule: {due: {offset: 0}}, taskId: $task) }",
         lambda fixtures: {"task": fixtures.task},
         "task",
         TASK_SEEN,
@@ -773,8 +773,7 @@ CASES: list[Case] = [
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
-                "slack": {},
-                "credentials": "https://hooks.example.com/T1/B1/x",
+                "config": {"slack": {"webhookUrl": "https://hooks.example.com/T1/B1/x"}},
             }
         },
         "project",

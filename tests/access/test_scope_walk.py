@@ -59,7 +59,10 @@ NOUNS = {
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery WebhookAttempt",
-    "integrations": "Integration IntegrationProblem",
+    "integrations": (
+        "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
+        "SlackSettings"
+    ),
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
     "": "Viewer Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
@@ -105,7 +108,6 @@ ALSO = {
     "ReminderOrder.lastRunAt": "tasks",
     "Event.ip": "admin",
     "Event.sessionId": "admin",
-    "Query.task(key)": "projects",
     "Query.reminderPreview(taskId)": "tasks",
     "Mutation.reportExportCreate": "projects tasks",
 }

@@ -8,25 +8,20 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, func, or_
 
-from auth import access
-from auth.viewer import ViewerShape, placeholder_viewer
 from db import models
 from db.models import WeekDay
-from db.read import AnyRow, Row, Statement
 from domain import rules
 from domain.accounts import user as users
 from domain.accounts.user_deletion import delete_oneself
 from domain.work import Work
-from errors import BadInput, NotFound
 from graph.core import ids
 from graph.core.context import Context
-from graph.core.fields import BatchInfo, arg, argument, batch, column, derived, root
+from graph.core.fields import BatchInfo, argument, batch, column, derived
 from graph.core.inputs import (
     MutationInput,
     UpdateInput,
@@ -35,12 +30,12 @@ from graph.core.inputs import (
     optional,
     required,
 )
-from graph.core.node import TYPE_NAMES, Node, node_id, node_type
-from graph.core.scalars import URL
+from graph.core.node import Node, node_id, node_type
+from graph.core.scalars import URL, TimeZone
 from graph.kit import filtering, ordering, rates
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.comparators import IDFilter, StringFilter
-from graph.kit.loading import Labels, columns_of, load_object
+from graph.kit.loading import by_id
 from graph.kit.mutation import (
     MutationPayload,
     Outcome,
@@ -152,46 +147,6 @@ class UserOrder:
 # --- queries -------------------------------------------------------------------------------------
 
 
-async def _user(
-    info: BatchInfo,
-    user_id: Annotated[strawberry.ID | None, arg("The user's ID.", name="id")] = None,
-    username: Annotated[
-        str | None, arg("The username, case-insensitive; an alternative to `id`.")
-    ] = None,
-) -> AnyRow:
-    info.viewer.require()
-    if (user_id is None) == (username is None):
-        raise BadInput("Provide either id or username, not both.", path=("id",))
-    user: AnyRow | None
-    if username is not None:
-        user = await _by_username(info, rules.text(username, ("username",), most=100))
-    else:
-        wanted = ids.decode(models.User, user_id or "", ("id",))
-        user = await load_object(info, models.User, wanted)
-    if user is None:
-        raise NotFound("user", path=("id" if username is None else "username",))
-    return user
-
-
-@lru_cache(maxsize=200)
-def _username_statement(labels: Labels, shape: ViewerShape) -> Statement:
-    viewer = placeholder_viewer(shape)
-    user = models.User
-    query = select(*columns_of(user, user, labels, viewer)).where(
-        func.lower(user.username) == bindparam("username"), access.read(viewer, user)
-    )
-    return Statement(query, user)
-
-
-async def _by_username(info: BatchInfo, username: str) -> Row | None:
-    labels = info.selection.selection_index.labels.get(TYPE_NAMES[models.User], frozenset())
-    rows: list[Row] = await info.context.services.database.reader.fetch(
-        _username_statement(labels, info.viewer.shape),
-        {**info.viewer.params, "username": username.lower()},
-    )
-    return rows[0] if rows else None
-
-
 def _begins_with_search(_viewer: Any, user: Any) -> Any:
     pattern = bindparam("search", type_=models.User.username.type)
     return or_(func.lower(user.username).like(pattern), func.lower(user.full_name).like(pattern))
@@ -218,7 +173,11 @@ async def _users(_: Sequence[Any], info: BatchInfo, *, search: str, **paging: An
 
 @strawberry.type
 class UserQuery:
-    user: User | None = root(_user, "Finds a user by ID or by username.")
+    user: User | None = by_id(
+        models.User,
+        "The user's ID, or @ and the username, such as @ada; case-insensitive.",
+        "Returns one user by ID or username. Null with `NOT_FOUND` if it does not exist.",
+    )
     users: UserConnection = batch(
         _users,
         "Users whose username or full name begins with a text, ordered by username. Use it to "
@@ -246,7 +205,7 @@ class UserRegisterInput(MutationInput):
     email: str = required("The email address, up to 100 characters. Unique regardless of case.")
     password: str = required("The password, 8 to 100 characters in any script.")
     full_name: str | None = optional("The full name, up to 100 characters.")
-    timezone: str | None = optional("An IANA time zone, such as Europe/Zurich. Defaults to UTC.")
+    timezone: TimeZone | None = optional("Your time zone. Defaults to UTC.")
     device_name: str | None = optional(
         "A name for this device in the list of sessions, up to 100 characters."
     )
@@ -260,7 +219,7 @@ class AccountUpdateInput(UpdateInput):
         "The new username. Links with the old one stop working."
     )
     full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
-    timezone: strawberry.Maybe[str | None] = change("An IANA time zone, such as Europe/Zurich.")
+    timezone: strawberry.Maybe[TimeZone | None] = change("Your time zone.")
     week_start: strawberry.Maybe[WeekDay | None] = change("The first day of your week.")
     locale: strawberry.Maybe[str | None] = change("A language tag, such as en or de-CH.")
 

@@ -14,6 +14,7 @@ from db.models import WeekDay
 from db.read import AnyRow
 from graph.core.fields import BatchInfo, column, root
 from graph.core.node import second_type
+from graph.core.scalars import TimeZone
 from graph.kit import ordering
 from graph.kit.loading import load_object
 from graph.kit.ordering import Key
@@ -60,8 +61,8 @@ class Viewer:
     email_verified_at: dt.datetime | None = private(
         models.User.email_verified_at, "When the email address was verified."
     )
-    timezone: str = private(
-        models.User.timezone, "The IANA time zone in which all-day dates and reports are computed."
+    timezone: TimeZone = private(
+        models.User.timezone, "The time zone in which all-day dates and reports are computed."
     )
     week_start: WeekDay = private(models.User.week_start, "The first day of your week.", WeekDay)
     locale: str = private(models.User.locale, "The language tag for messages to you.")

@@ -20,6 +20,7 @@ from graph.core.context import Context
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import MutationInput, UpdateInput, change, given, required
 from graph.core.node import second_type
+from graph.core.scalars import TimeZone
 from graph.kit import filtering, ordering
 from graph.kit.commands import changes_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
@@ -45,7 +46,7 @@ class AdminUser:
     email_verified_at: dt.datetime | None = private(
         models.User.email_verified_at, "When the email address was verified."
     )
-    timezone: str = private(models.User.timezone, "The user's IANA time zone.")
+    timezone: TimeZone = private(models.User.timezone, "The user's time zone.")
     week_start: WeekDay = private(
         models.User.week_start, "The first day of the user's week.", WeekDay
     )
@@ -154,7 +155,7 @@ class AdminUserUpdateInput(UpdateInput):
         "The new email address; it counts as not verified."
     )
     full_name: strawberry.Maybe[str | None] = change("The full name, up to 100 characters.")
-    timezone: strawberry.Maybe[str | None] = change("An IANA time zone, such as Europe/Zurich.")
+    timezone: strawberry.Maybe[TimeZone | None] = change("The user's time zone.")
     week_start: strawberry.Maybe[WeekDay | None] = change("The first day of the user's week.")
     locale: strawberry.Maybe[str | None] = change("A language tag, such as en or de-CH.")
     is_admin: strawberry.Maybe[bool | None] = change(

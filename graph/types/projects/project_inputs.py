@@ -19,6 +19,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import Color, Markdown
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, ProjectRoleFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -112,12 +113,12 @@ class ProjectCreateInput(MutationInput):
 
     name: str = required("The name, 1 to 200 characters.")
     id: strawberry.ID | None = new_id("project")
-    description: str | None = optional("The description, up to 5,000 characters.")
+    description: Markdown | None = optional("The description, up to 5,000 characters.")
     key: str | None = optional(
         "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the "
         "server. Derived from the name by default."
     )
-    color: str | None = optional("The color, as `#rrggbb`.")
+    color: Color | None = optional("The color.")
 
 
 @strawberry.input(
@@ -126,13 +127,15 @@ class ProjectCreateInput(MutationInput):
 class ProjectUpdateInput(UpdateInput):
     """See `domain.projects.project.update_project`."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID or key.")
     name: strawberry.Maybe[str | None] = change("The name, 1 to 200 characters.")
-    description: strawberry.Maybe[str | None] = change("The description, up to 5,000 characters.")
+    description: strawberry.Maybe[Markdown | None] = change(
+        "The description, up to 5,000 characters."
+    )
     key: strawberry.Maybe[str | None] = change(
         "The key: 2 to 10 capital letters or digits, starting with a letter, unique on the server."
     )
-    color: strawberry.Maybe[str | None] = change("The color, as `#rrggbb`.")
+    color: strawberry.Maybe[Color | None] = change("The color.")
     time_locked_before: strawberry.Maybe[dt.date | None] = change(
         "Locks the time before this day: entries that begin before it, in their user's time "
         "zone, cannot be created, changed or deleted (`TIME_LOCKED`). Null unlocks all time."
@@ -147,7 +150,7 @@ class ProjectUpdateInput(UpdateInput):
 class _OneProject(UpdateInput):
     """Input of operations that need only the project."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID or key.")
 
 
 @strawberry.input(description="Input for `projectArchive`.")
@@ -169,20 +172,15 @@ class ProjectDeleteInput(_OneProject):
 class ProjectRestoreInput(MutationInput):
     """See `domain.projects.project.restore`."""
 
-    id: strawberry.ID = required("The project's ID.", metadata={NAMES: Names.TRASHED})
+    id: strawberry.ID = required("The project's ID or key.", metadata={NAMES: Names.TRASHED})
 
 
-@strawberry.input(
-    description="Input for `projectMemberAdd`. Provide exactly one of `userId` and `username`."
-)
+@strawberry.input(description="Input for `projectMemberAdd`.")
 class ProjectMemberAddInput(MutationInput):
     """See `domain.projects.project.add_member`."""
 
-    project_id: strawberry.ID = required("The project's ID.")
-    user_id: strawberry.ID | None = optional("The ID of the user to add.")
-    username: str | None = optional(
-        "The username of the user to add. Case-insensitive.", metadata={NAMES: Names.USERNAME}
-    )
+    project_id: strawberry.ID = required("The project's ID or key.")
+    user_id: strawberry.ID = required("The user to add: an ID, or a username such as @ada.")
     role: Role = required("The member's role; not OWNER.")
 
 
@@ -207,7 +205,7 @@ class ProjectMemberRemoveInput(UpdateInput):
 class ProjectTransferInput(UpdateInput):
     """See `domain.projects.project.transfer`."""
 
-    id: strawberry.ID = required("The project's ID.")
+    id: strawberry.ID = required("The project's ID or key.")
     user_id: strawberry.ID = required(
-        "The ID of the new owner, who must be a member of the project."
+        "The new owner, who must be a member of the project: an ID, or a username such as @ada."
     )

@@ -27,6 +27,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.node import described_enum
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import (
     DateFilter,
@@ -93,8 +94,8 @@ class TaskFilter:
         lambda _, task: is_overdue(task),
         "Whether the task is past due and neither completed nor cancelled.",
     )
-    estimate_minutes: IntFilter | None = filtering.by(
-        models.Task.estimate_minutes, "The estimate, in minutes."
+    estimate: IntFilter | None = filtering.by(
+        models.Task.estimate, "The estimated effort, in seconds."
     )
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
@@ -186,9 +187,7 @@ class TaskOrder:
     position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    estimate_minutes: SortOrder | None = ordering.by(
-        models.Task.estimate_minutes, "Sorts by estimate."
-    )
+    estimate: SortOrder | None = ordering.by(models.Task.estimate, "Sorts by estimate.")
     comment_count: SortOrder | None = ordering.by_expression(
         "comment_count",
         comment_count,
@@ -223,13 +222,16 @@ class NewTaskFields:
     title: str = required("The title, 1 to 200 characters.")
     id: strawberry.ID | None = new_id("task")
     project_id: strawberry.ID | None = optional(
-        "The project's ID. Without it, the task is personal."
+        "The project's ID or key. Without it, the task is personal."
     )
     parent_id: strawberry.ID | None = optional(
-        "The parent task's ID, in the same project. Tasks nest at most three levels deep."
+        "The ID or identifier of the parent task, in the same project. Tasks nest at most three "
+        "levels deep."
     )
-    assignee_id: strawberry.ID | None = optional("The ID of the user to assign the task to.")
-    description: str | None = optional("The description in Markdown, up to 10,000 characters.")
+    assignee_id: strawberry.ID | None = optional(
+        "The user to assign the task to: an ID, or a username such as @ada."
+    )
+    description: Markdown | None = optional("The description, up to 10,000 characters.")
     notes: str | None = optional("Short notes, up to 500 characters.")
     status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
     priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
@@ -240,7 +242,7 @@ class NewTaskFields:
         "The all-day due date, in your time zone. Cannot be combined with `dueAt`."
     )
     start_at: dt.datetime | None = optional("The earliest time to start work.")
-    estimate_minutes: int | None = optional("The estimated effort, in minutes.")
+    estimate: Seconds | None = optional("The estimated effort.")
     tags: list[str] | None = optional(
         "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
     )
@@ -255,9 +257,9 @@ class TaskCreateInput(NewTaskFields, MutationInput):
 class TaskChanges:
     """The fields of a task that can change without reading another task."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     title: strawberry.Maybe[str | None] = change("The title, 1 to 200 characters.")
-    description: strawberry.Maybe[str | None] = change(
+    description: strawberry.Maybe[Markdown | None] = change(
         "The description in Markdown, up to 10,000 characters."
     )
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
@@ -270,13 +272,13 @@ class TaskChanges:
         "The all-day due date, in your time zone. Replaces `dueAt`. Null removes the due date."
     )
     start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
-    estimate_minutes: strawberry.Maybe[int | None] = change("The estimated effort, in minutes.")
+    estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")
     tags: strawberry.Maybe[list[str] | None] = change(
         "All tags of the task: up to 20 of 1 to 50 characters each."
     )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The assignee's ID. To assign a user who cannot yet see the task or one of its subtasks, "
-        "you need permission to share it."
+        "The assignee: an ID, or a username such as @ada. To assign a user who cannot yet see the "
+        "task or one of its subtasks, you need permission to share it."
     )
 
 
@@ -287,14 +289,14 @@ class TaskUpdateInput(TaskChanges, UpdateInput):
     """See `domain.tasks.task.update_task`."""
 
     parent_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The parent task's ID. Null removes the parent. If the change would give anyone new "
-        "rights on the task or its subtasks, you need permission to share them."
+        "The parent task's ID or identifier. Null removes the parent. If the change would give "
+        "anyone new rights on the task or its subtasks, you need permission to share them."
     )
 
 
 @strawberry.input
 class _OneTask(UpdateInput):
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
 
 
 described_enum(
@@ -338,16 +340,17 @@ class TaskReopenInput(_OneTask):
 class TaskRestoreInput(MutationInput):
     """See `domain.tasks.task.restore`."""
 
-    id: strawberry.ID = required("The task's ID.", metadata={NAMES: Names.TRASHED})
+    id: strawberry.ID = required("The task's ID or identifier.", metadata={NAMES: Names.TRASHED})
 
 
 @strawberry.input(description="Input for `taskAssign`.")
 class TaskAssignInput(UpdateInput):
     """See `domain.tasks.task.assign`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     assignee_id: strawberry.ID | None = optional(
-        "The new assignee's ID. Null, or no value, removes the assignee."
+        "The new assignee: an ID, or a username such as @ada. Null, or no value, removes the "
+        "assignee."
     )
 
 
@@ -366,7 +369,7 @@ described_enum(
 class TaskMoveInput(UpdateInput):
     """See `domain.tasks.placement.move`."""
 
-    id: strawberry.ID = required("The task's ID.")
+    id: strawberry.ID = required("The task's ID or identifier.")
     before_id: strawberry.ID | None = optional("Places the task directly before this task.")
     after_id: strawberry.ID | None = optional("Places the task directly after this task.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(

@@ -32,10 +32,6 @@ MUTATIONS = SCHEMA.mutation_type.fields if SCHEMA.mutation_type else {}
 # Of each pair only one may be given: the inputs are tried with the one and with the other.
 EITHER = [
     {"dueAt", "dueOn"},
-    {"userId", "username"},
-    {"github", "slack"},
-    {"endedAt", "durationSeconds"},
-    {"day", "startedAt"},
     {"once", "daily"},
     {"code", "token"},
     {"endpoint", "token"},
@@ -67,13 +63,13 @@ LEFT_OUT = {"filter"}
 BAD_BY_NAME: dict[str, Any] = {
     "scopes": ["nothing:read"],
     "events": [],
-    "estimateMinutes": -1,
-    "durationSeconds": -1,
-    "overlapHours": -1,
+    "estimate": -1,
+    "duration": -1,
+    "overlap": -1,
     "byteSize": 0,
-    "offsetMinutes": 2**31 - 1,
+    "offset": 2**31 - 1,
     "day": "1750-01-01",
-    "time": "25:00",
+    "ReminderDailyInput.time": "25:00",
     "days": [],
     "channels": [],
     "tags": ["good", "a\x07"],
@@ -83,8 +79,8 @@ BAD_BY_NAME: dict[str, Any] = {
     "payload": "{ kind nothing }",
 }
 BAD_BY_TYPE: dict[str, Any] = {
-    "String": "a\x07",
-    "ID": "nonsense",
+    **dict.fromkeys(("String", "Markdown", "URL", "TimeZone", "LocalTime", "Color"), "a\x07"),
+    "ID": "no-id",
     "DateTime": "1899-12-31T00:00:00Z",
     "Date": "1750-01-01",
 }

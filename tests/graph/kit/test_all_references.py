@@ -80,11 +80,6 @@ MAKES = {
 }
 # An export's file comes in another way, and a job is an administrator's.
 APART = {"attachmentUpload"}
-NAMES_A_USER = {
-    "ProjectMemberAddInput.username",
-    "TaskShareCreateInput.username",
-    "GitHubAssigneeInput.username",
-}
 GOOD: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
@@ -98,17 +93,19 @@ GOOD: dict[str, Any] = {
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
     "after": "2026-01-01T00:00:00Z",
     "before": "2026-01-02T00:00:00Z",
-    "credentials": "a token",
     "message": "Some words",
     "repository": "octocat/hello",
     "login": "octocat",
-    "github": {
-        "repository": "octocat/hello",
-        "assignees": [{"login": "octocat", "username": "nobody-at-all"}],
+    "config": {
+        "github": {
+            "repository": "octocat/hello",
+            "token": "a-token",
+            "assignees": [{"login": "octocat", "userId": f"user_{fresh_id().hex}"}],
+        }
     },
 }
 # No value of these breaks a rule by itself.
-LOOKED_UP = {"password", "token", "credentials"}
+LOOKED_UP = {"password", "token"}
 # What another value of the input cannot be judged without.
 GIVEN = {"from", "to"}
 Place = tuple[str, ...]
@@ -155,8 +152,8 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
         is_id = kind.name == "ID"
         model = named(mutation, type_.name, name) if is_id else None
         at: Place = (name, "0") if is_list else (name,)
-        if model is not None or f"{type_.name}.{name}" in NAMES_A_USER:
-            value = "nobody-at-all" if model is None else missing(model)
+        if model is not None:
+            value = missing(model)
             case.value[name] = [value] if is_list else value
             case.references.append(at)
         elif name == "items":
@@ -165,9 +162,9 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.references.extend((*at, *place) for place in inner.references)
             case.places.extend((*at, *place) for place in inner.places)
             continue
-        elif name == "github":
+        elif name == "config":
             case.value[name] = GOOD[name]
-            case.references.append((name, "assignees", "0", "username"))
+            case.references.append((name, "github", "assignees", "0", "userId"))
             at = case.references[-1]
         elif bad and name == "idempotencyKey":
             if mutation in BULK:
@@ -176,8 +173,11 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.value[name] = ""
         elif bad and name not in LOOKED_UP | GIVEN and kind.name in BAD_BY_TYPE and not is_list:
             case.value[name] = BAD_BY_NAME.get(name, BAD_BY_TYPE[kind.name])
-        elif bad and name == "durationSeconds":
-            case.value[name] = BAD_BY_NAME[name]
+        elif name == "time" and (bad or required):
+            case.value[name] = {"day": {"day": "2026-01-05", "duration": -1 if bad else 60}}
+            if not bad:
+                continue
+            at = (name, "day", "duration")
         elif required and name in GOOD:
             case.value[name] = GOOD[name]
             continue

@@ -204,9 +204,7 @@ async def test_what_is_outside_the_scopes_is_refused_by_name(world: World) -> No
     # A scope that a condition leaves out is asked for all the same.
     skipped = "{ serverInfo { name } projects @skip(if: true) { nodes { id } } }"
     assert refused(await ask(world, key, skipped)) == "projects:read"
-    assert (
-        await ask(world, key, "{ viewer { user { username } } serverInfo { name } }")
-    ).good
+    assert (await ask(world, key, "{ viewer { user { username } } serverInfo { name } }")).good
     writer = await key_of(world, ada, "tasks:write")
     assert (await ask(world, writer, write)).good["taskCreate"]["task"]
     assert (await ask(world, writer, one, id=gid(task))).good
@@ -474,7 +472,7 @@ async def test_the_history_of_time_leaves_a_restricted_key_with_the_entry(world:
     inside, outside = await world.project(ada), await world.project(ada)
     create = """
     mutation ($p: ID!) { timeEntryCreate(input: {projectId: $p, description: "secret hours",
-      startedAt: "2026-01-05T08:00:00Z", durationSeconds: 60}) {
+      time: {start: {startedAt: "2026-01-05T08:00:00Z", duration: 60}}}) {
         timeEntry { id } errors { code } } }
     """
     made = await world.post(create, ada, p=gid(inside))
