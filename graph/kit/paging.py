@@ -24,7 +24,7 @@ from errors import BadInput
 from graph.core.fields import BatchInfo, argument, batch, derived
 from graph.core.node import TYPE_NAMES
 from graph.core.selection import Selection
-from graph.engine.sql_json import KEY_ONLY, Columns
+from graph.engine.sql_json import KEY_ONLY, Columns, usual_columns
 from graph.engine.state import EngineState
 from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import below
@@ -361,7 +361,7 @@ def _requested(info: BatchInfo, model: type[Base]) -> _Requested:
         columns = None if serialized is None else serialized.pages.get(selection)
         if columns is None:
             columns = Columns(
-                frozenset().union(
+                usual_columns(object_type).union(
                     *(place.labels(object_type) for place in nodes if place is not None)
                 )
             )
