@@ -221,7 +221,7 @@ CASES: list[Case] = [
     ),
     mutates("taskComplete", "task", TASK_EDITED, TASK_SEEN),
     mutates("taskReopen", "done_task", TASK_EDITED, TASK_SEEN),
-    mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedId"),
+    mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedIds"),
     mutates("taskRestore", "trashed_task", TASK_MANAGED, NOBODY),
     mutates("taskAssign", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"assigneeId": s.editor}),
     mutates("taskMove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"afterId": s.done_task}),

@@ -92,6 +92,9 @@ class Project(Node):
     archived_at: dt.datetime | None = column(
         "When the project was archived, in UTC. An archived project is read-only."
     )
+    deleted_at: dt.datetime | None = column(
+        "When the project was moved to the trash, in UTC. It is kept there for 30 days."
+    )
     time_locked_before: dt.date | None = column(
         "Time entries that begin before this day, in their user's time zone, cannot be created, "
         "changed or deleted."

@@ -65,7 +65,7 @@ async def test_what_a_removed_member_had_to_do(world: World) -> None:
     given = {"project_id": project.id, "assignee_id": ben.id}
     tasks = [await world.task(ada, title, **given) for title in titles]
     await world.task(ada, "another's", project_id=project.id, assignee_id=cleo.id)
-    await do(world, ada, "taskDelete", "deletedId", id=gid(tasks[2]))
+    await do(world, ada, "taskDelete", "deletedIds", id=gid(tasks[2]))
     query = """query ($id: ID!) { project(id: $id) {
       members(filter: {role: {eq: EDITOR}}) { nodes { id user { username } } }
       tasks { nodes { title assignee { username } } }
