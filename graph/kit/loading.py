@@ -9,7 +9,7 @@ and all positions of one moment in one statement.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -63,12 +63,17 @@ def _read_of(
 
 
 @lru_cache(maxsize=2000)
-def _by_key(model: type[Base], columns: Columns, shape: ViewerShape) -> Statement:
+def _by_key(
+    model: type[Base],
+    columns: Columns,
+    shape: ViewerShape,
+    right: Callable[[Viewer, Any], Any] = access.read,
+) -> Statement:
     viewer = placeholder_viewer(shape)
     keys = bindparam("keys", type_=ARRAY(Uuid()))
     query = select_from(model, *_read_of(model, model, columns, viewer)).where(
         model.id == keys.any_(),  # type: ignore[attr-defined]
-        access.read(viewer, model),
+        right(viewer, model),
     )
     return Statement(query, model, plan_once=True)
 
@@ -258,10 +263,15 @@ class ObjectLoaders(dict[type[Base], ObjectLoader]):
 
 
 async def read_by_keys(
-    context: Context, model: type[Base], columns: Columns, keys: Iterable[UUID]
+    context: Context,
+    model: type[Base],
+    columns: Columns,
+    keys: Iterable[UUID],
+    *,
+    right: Callable[[Viewer, Any], Any] = access.read,
 ) -> dict[UUID, Row]:
-    """The rows that the viewer can see among these keys, in one statement."""
-    statement = _by_key(model, columns, context.viewer.shape)
+    """The rows among these keys on which the viewer has the right, in one statement."""
+    statement = _by_key(model, columns, context.viewer.shape, right)
     rows = await context.services.database.reader.fetch(
         statement, {**context.viewer.params, "keys": list(keys)}
     )

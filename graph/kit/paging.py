@@ -87,7 +87,11 @@ def cursor_of(row: Any) -> str:
 
 
 def connection_type(
-    description: str, *, edge: str, node: str = "The item."
+    description: str,
+    *,
+    edge: str,
+    node: str = "The item.",
+    item: Callable[[Any], Any] | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a connection, and its edge type beside it, by what its nodes are:
 
@@ -95,8 +99,11 @@ def connection_type(
         class TaskConnection:
             node: Task
 
-    `edge` and `node` describe the edge type and its field.
+    `edge` and `node` describe the edge type and its field. `item`: the node of a row, if it is
+    not the row itself.
     """
+    node_of = item or (lambda row: row)
+    nodes = attrgetter("rows") if item is None else lambda page: list(map(node_of, page.rows))
 
     def declare(cls: type[T]) -> type[T]:
         of = cls.__annotations__["node"]
@@ -108,7 +115,7 @@ def connection_type(
                 "__module__": cls.__module__,
                 "__annotations__": {"cursor": str, "node": of},
                 "cursor": edge_cursor(),
-                "node": derived((), lambda row: row, node),
+                "node": derived((), node_of, node),
             },
         )
         strawberry.type(edge_type, description=edge)
@@ -120,7 +127,7 @@ def connection_type(
         }
         fields = {
             "edges": derived((), attrgetter("rows"), "The items of this page with their cursors."),
-            "nodes": derived((), attrgetter("rows"), "The items of this page."),
+            "nodes": derived((), nodes, "The items of this page."),
             "page_info": derived((), lambda page: page, "The position of this page in the list."),
             "total_count": derived(
                 (),

@@ -62,6 +62,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.__schema": 250,
     "Query.__type": 50,
     "Query.search": 100,
+    "Query.trash": 50,
     "Query.taskStats": 100,
     "Query.activityStats": 100,
     "Query.timeReport": 150,

@@ -31,6 +31,8 @@ SESSION: Final = "session"
 
 _SEARCHED: Final[Scopes] = ("tasks:read", "comments:read", "projects:read")
 
+_TRASHED: Final[Scopes] = ("tasks:read", "projects:read")
+
 _QUERIES: Final[Mapping[str, Scopes]] = {
     "serverInfo": FREE,
     "rateLimit": FREE,
@@ -38,6 +40,7 @@ _QUERIES: Final[Mapping[str, Scopes]] = {
     # Each object needs the scope of its type; see `graph.schema`.
     "node": FREE,
     "search": _SEARCHED,
+    "trash": _TRASHED,
     "task": ("tasks:read",),
     "tag": ("tasks:read",),
     "project": ("projects:read",),
@@ -134,7 +137,7 @@ _TYPES: Final[Mapping[str, str]] = {
 _NEUTRAL: Final = (
     "Node MutationPayload UserError PageInfo RateLimit ServerInfo UserConnection UserEdge "
     # Their subjects are declared by their own types.
-    "EventSubject SearchSubject "
+    "EventSubject SearchSubject TrashItem "
     # Filters and orderings by what everyone sees of a user.
     "UserFilter UserOrder OrderBy "
     # Comparators are declared by the field that they appear at.
@@ -146,6 +149,7 @@ TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
     **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchResult"], _SEARCHED),
     "SearchFragment": _SEARCHED,
+    **dict.fromkeys(["TrashConnection", "TrashEdge"], _TRASHED),
     **dict.fromkeys(_NEUTRAL.split(), FREE),
 }
 

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import strawberry
 from sqlalchemy import (
     REAL,
-    Integer,
     Text,
     Uuid,
     bindparam,
@@ -32,12 +31,13 @@ from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
 from db import models
 from db.base import Base
-from db.read import AnyRow, Statement, select_from
+from db.read import AnyRow, Statement
 from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.node import described_enum
-from graph.kit.loading import below, load_objects
+from graph.kit.loading import load_objects
+from graph.kit.mixed_pages import MixedList, read_mixed_page
 from graph.kit.ordering import Key, Ordering, Source
-from graph.kit.paging import Page, Window, connection_type, count, cut, window_of
+from graph.kit.paging import Page, connection_type, paging_arguments, window_of
 from graph.types.projects.project import Project
 from graph.types.search_terms import Terms, highlight, terms_of
 from graph.types.tasks.comment import Comment
@@ -195,6 +195,8 @@ def _matching(kind: SearchKind, viewer: Viewer) -> Any:
         # Divided by the logarithm of the length, so that long descriptions do not win by length
         # alone.
         cast(func.ts_rank(entity.search, query, 1), REAL).label("rank"),
+        # The fragments of a result are made from it; one operation may have two searches.
+        bindparam("query", None, Text()).label("requested"),
     ).where(entity.search.op("@@")(query), access.read(viewer, entity))
 
 
@@ -203,37 +205,7 @@ def _found(kinds: frozenset[SearchKind], viewer: Viewer) -> Any:
     return union_all(*(_matching(kind, viewer) for kind in chosen)).subquery("found")
 
 
-@lru_cache(maxsize=64)
-def _page_statement(
-    kinds: frozenset[SearchKind], bound: str | None, shape: ViewerShape
-) -> Statement:
-    """`bound`: the name under which the values of a cursor are bound, if only a part is read: the
-    results `after` it, or those `before` it, nearest first and including its own row.
-    """
-    viewer = placeholder_viewer(shape)
-    found = _found(kinds, viewer)
-    expressions = [key.source.sql(viewer, found) for key in _ORDER.keys]
-    query = select_from(
-        found,
-        *found.c,
-        # The fragments of a result are made from it; one operation may have two searches.
-        bindparam("query", None, Text()).label("requested"),
-        *(expression.label(f"_key_{place}") for place, expression in enumerate(expressions)),
-    )
-    backward = bound == "before"
-    order = _ORDER.reversed() if backward else _ORDER
-    if bound is not None:
-        query = query.where(order.after(expressions, (False, False), bound, inclusive=backward))
-    query = query.order_by(
-        *(key.sorted(by) for key, by in zip(order.keys, expressions, strict=True))
-    )
-    return Statement(query.limit(bindparam("limit", None, Integer())), ordering=_ORDER)
-
-
-@lru_cache(maxsize=64)
-def _count_statement(kinds: frozenset[SearchKind], shape: ViewerShape) -> Statement:
-    found = _found(kinds, placeholder_viewer(shape))
-    return Statement(select(func.count().label("total")).select_from(found))
+_LIST = MixedList(_ORDER, _found)
 
 
 async def _search(
@@ -244,38 +216,16 @@ async def _search(
     kinds: list[SearchKind] | None = None,
     first: int | None = None,
     after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
 ) -> list[Page]:
     info.viewer.require()
     terms = terms_of(query, ("query",))
     chosen = frozenset(SearchKind if kinds is None else kinds)
-    window = window_of(_ORDER, first, after, None, None)
-    page = Page([])
+    window = window_of(_ORDER, first, after, last, before)
     if not chosen:
-        page.total = 0
-        return [page]
-    reader = info.context.services.database.reader
-    params = {**info.viewer.params, "query": terms.query}
-
-    async def read(part: Window) -> list[Any]:
-        bound = "before" if part.before is not None else "after" if part.after is not None else None
-        statement = _page_statement(chosen, bound, info.viewer.shape)
-        return await reader.fetch(statement, {**params, **part.params})
-
-    async def beyond(far: Window, keys: Sequence[None]) -> Sequence[None]:
-        return keys if await read(far) else ()
-
-    if any(below(info.selection, name) for name in ("nodes", "edges", "pageInfo")):
-        page.rows = await read(window)
-        await cut({None: page}, window, info.selection, beyond)
-    if below(info.selection, "totalCount"):
-
-        async def totals() -> dict[None, int]:
-            statement = _count_statement(chosen, info.viewer.shape)
-            rows: list[Any] = await reader.fetch(statement, params)
-            return {None: rows[0].total}
-
-        await count({None: page}, totals())
-    return [page]
+        return [Page([], total=0)]
+    return [await read_mixed_page(info, _LIST, chosen, window, {"query": terms.query})]
 
 
 @strawberry.type
@@ -296,9 +246,6 @@ class SearchQuery:
                 list[SearchKind] | None,
                 "The kinds of objects to find; all kinds by default.",
             ),
-            argument(
-                "first", int | None, "The number of results to return; 50 by default, at most 100."
-            ),
-            argument("after", str | None, "Returns only results after this cursor."),
+            *paging_arguments(),
         ],
     )

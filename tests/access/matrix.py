@@ -818,6 +818,7 @@ UNADDRESSED: dict[str, str] = {
     "Mutation.notificationPreferencesUpdate": "is about the viewer",
     "Mutation.deviceCreate": "is about the viewer",
     "Subscription.notificationReceived": "is about the viewer",
+    "Query.trash": "is about the viewer; `tests/rights` compares it with the model",
     "Query.eventCursor": "is the same position for everybody",
     "Query.rateLimit": "is about the viewer",
     "Query.serverInfo": "is the same for everybody",

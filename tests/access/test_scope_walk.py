@@ -61,8 +61,9 @@ NOUNS = {
     "integrations": "Integration IntegrationProblem",
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
-    "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",
+    "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject TrashItem",
     "tasks comments projects": "Search SearchResult SearchFragment",
+    "tasks projects": "Trash",
     # Items of bulk mutations.
     "tasks ": "TaskBulkResult",
     "time ": "TimeEntryBulkResult TimeEntryImportResult TimeEntryImportNotice",

@@ -49,6 +49,7 @@ query ($tasks: [ID!]!, $projects: [ID!]!, $others: [ID!]!, $since: String!, $all
     totalCount nodes { id }
   }
   projects(first: 100) @include(if: $all) { totalCount nodes { id } }
+  trash(first: 100) @include(if: $all) { totalCount nodes { ... on Node { id } } }
   tasksSharedWithMe(first: 100) @include(if: $all) { totalCount nodes { id } }
   timeEntries(first: 100) @include(if: $all) { totalCount nodes { id } }
   taskStats { total sharedWithMe sharedByMe commentsPosted }
@@ -141,6 +142,7 @@ class Comparison(Fixtures):
             "projects": projects,
             "tasksSharedWithMe": {key for key in active if model.shares[key].person == person},
             "timeEntries": {name for name in seen if name[0] == "e"},
+            "trash": model.trash(person),
         }
         for field_, names in wanted.items():
             if field_ in data:

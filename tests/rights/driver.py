@@ -106,7 +106,14 @@ class Driver(Comparison):
 
     async def _task_delete(self, actor: str, name: str, *, move_up: bool = False) -> set[str]:
         subtasks = "MOVE_UP" if move_up else ...
-        return (await self.mutate(actor, "taskDelete", id=self.gid(name), subtasks=subtasks))[0]
+        codes, payload = await self.mutate(
+            actor, "taskDelete", "deletedIds", id=self.gid(name), subtasks=subtasks
+        )
+        tree = (name, *self.model.below(name, trashed=True))
+        went = [one for one in tree if self.model.tasks[one].trashed_with == name]
+        deleted = [self.names[id_] for id_ in payload["deletedIds"]]
+        self.same("deletedIds", sorted(deleted), [] if codes else sorted(went))
+        return codes
 
     async def _task_restore(self, actor: str, name: str) -> set[str]:
         return (await self.mutate(actor, "taskRestore", id=self.gid(name)))[0]

@@ -261,6 +261,15 @@ class Model:
             if task.trashed_with is not None and self.manages_task(person, name)
         }
 
+    def trash(self, person: str) -> set[str]:
+        """What is in the trash and this user may restore."""
+        tasks = {right.thing for right in self.may_restore() if right.person == person}
+        return tasks | {
+            name
+            for name, project in self.projects.items()
+            if project.trashed and project.owner == person
+        }
+
     def in_trash(self, thing: str) -> bool:
         """Whether a task or project is in the trash."""
         if thing in self.projects:
