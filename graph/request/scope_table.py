@@ -107,7 +107,7 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
         "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
-        "TaskBulkResult"
+        "TaskStatsGroup TaskBulkResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",

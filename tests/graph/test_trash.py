@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from auth.viewer import Viewer
-from db import models
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, gid
 
