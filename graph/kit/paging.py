@@ -29,7 +29,7 @@ from graph.engine.state import EngineState
 from graph.kit.filtering import Values, filter_shape
 from graph.kit.loading import below
 from graph.kit.ordering import Key, Ordering, ordering_of
-from graph.kit.page_rows import KEY, PageReader, PageRequest, PageShape
+from graph.kit.page_rows import KEY, Link, PageReader, PageRequest, PageShape
 
 T = TypeVar("T")
 
@@ -257,7 +257,7 @@ async def read_pages(
     info: BatchInfo,
     model: type[Base],
     *,
-    child: str | None = None,
+    child: str | Link | None = None,
     parents: Sequence[Any] = (),
     default_order: Sequence[Key] = (),
     where: Callable[[Viewer, Any], Any] | None = None,
@@ -327,12 +327,7 @@ async def read_pages(
             pages[parent].rows += rows
         await cut(pages, window, info.selection, beyond)
     if requested.total:
-
-        async def totals() -> Mapping[Any, int]:
-            rows: Sequence[Any] = await reader.totals(shape, request)
-            return {row.parent_key if child is not None else None: row.total for row in rows}
-
-        await count(pages, totals())
+        await count(pages, reader.totals(shape, request))
     return pages
 
 
@@ -454,12 +449,36 @@ def to_many(
 ) -> Any:
     """A relation to many rows: a page of them under each parent, by the child's foreign key."""
     prop = relationship.property
-    model: type[Base] = prop.mapper.class_
     ((_, remote),) = prop.local_remote_pairs
-    child: str = remote.key
+    return linked(
+        prop.mapper.class_,
+        remote.key,
+        lambda parents: values_of(parents, "id"),
+        description,
+        requires=("id",),
+        filter_type=filter_type,
+        order_type=order_type,
+        default_order=default_order,
+        where=where,
+    )
+
+
+def linked(
+    model: type[Base],
+    child: str | Link,
+    keys_of: Callable[[Sequence[Any]], list[Any]],
+    description: str,
+    *,
+    requires: Sequence[Any],
+    filter_type: Any = None,
+    order_type: Any = None,
+    default_order: Sequence[Key] = (),
+    where: Callable[[Viewer, Any], Any] | None = None,
+) -> Any:
+    """A page of rows under each parent, whose key `keys_of` reads."""
 
     async def pages(parents: Sequence[Any], info: BatchInfo, **paging: Any) -> list[Page]:
-        ids = values_of(parents, "id")
+        ids = keys_of(parents)
         keys = list(dict.fromkeys(ids))
         found = await read_pages(
             info,
@@ -473,5 +492,8 @@ def to_many(
         return [found[id_] for id_ in ids]
 
     return batch(
-        pages, description, requires=("id",), arguments=paging_arguments(filter_type, order_type)
+        pages,
+        description,
+        requires=requires,
+        arguments=paging_arguments(filter_type, order_type),
     )

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
+from sqlalchemy import Uuid, select
+from sqlalchemy.orm import aliased
 
 from auth import access
 from db import models
 from db.models import Role
+from db.read import values_of
 from domain.projects import project as domain
 from domain.work import Work
 from errors import BadInput, NotFound
@@ -26,6 +29,7 @@ from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import load_object, project_id_of, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
 from graph.kit.ordering import Key
+from graph.kit.page_rows import Link
 from graph.kit.rendered import description_html
 from graph.types.accounts.user import User
 from graph.types.projects.project_inputs import (
@@ -49,6 +53,8 @@ from graph.types.tasks.tag import TagConnection, project_tags
 from graph.types.time.tracked_time import project_tracked
 
 if TYPE_CHECKING:
+    from graph.types.tasks.attachment import AttachmentConnection
+    from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder
     from graph.types.tasks.task import TaskConnection
     from graph.types.tasks.task_inputs import TaskFilter, TaskOrder
     from graph.types.time.time_entry import TimeEntryConnection
@@ -58,6 +64,7 @@ _NEWEST_FIRST = (Key(ordering.source(models.Project.created_at), descending=True
 _OLDEST_MEMBER_FIRST = (Key(ordering.source(models.ProjectMember.created_at)),)
 _BY_POSITION = (Key(ordering.source(models.Task.position)),)
 
+_NEWEST_ATTACHMENT_FIRST = (Key(ordering.source(models.Attachment.created_at), descending=True),)
 _NEWEST_TIME_FIRST = (Key(ordering.source(models.TimeEntry.started_at), descending=True),)
 
 _TimeEntryConnection = Annotated[
@@ -68,6 +75,24 @@ _TimeEntryOrder = Annotated["TimeEntryOrder", strawberry.lazy("graph.types.time.
 _TaskConnection = Annotated["TaskConnection", strawberry.lazy("graph.types.tasks.task")]
 _TaskFilter = Annotated["TaskFilter", strawberry.lazy("graph.types.tasks.task_inputs")]
 _TaskOrder = Annotated["TaskOrder", strawberry.lazy("graph.types.tasks.task_inputs")]
+_AttachmentConnection = Annotated[
+    "AttachmentConnection", strawberry.lazy("graph.types.tasks.attachment")
+]
+_AttachmentFilter = Annotated[
+    "AttachmentFilter", strawberry.lazy("graph.types.tasks.attachment_inputs")
+]
+_AttachmentOrder = Annotated[
+    "AttachmentOrder", strawberry.lazy("graph.types.tasks.attachment_inputs")
+]
+
+
+def _of_tasks(attachment: Any, project_id: Any) -> Any:
+    task = aliased(models.Task)
+    inside = select(task.id).where(task.project_id == project_id)
+    return attachment.task_id.in_(inside.correlate(project_id.table))
+
+
+_ON_TASKS_OF = Link((Uuid(),), _of_tasks)
 
 
 # --- types ---------------------------------------------------------------------------------------
@@ -127,6 +152,16 @@ class Project(Node):
         filter_type=_TaskFilter,
         order_type=_TaskOrder,
         default_order=_BY_POSITION,
+    )
+    attachments: _AttachmentConnection = paging.linked(
+        models.Attachment,
+        _ON_TASKS_OF,
+        lambda projects: [(key,) for key in values_of(projects, "id")],
+        "The attachments of the project's tasks, newest first by default.",
+        requires=("id",),
+        filter_type=_AttachmentFilter,
+        order_type=_AttachmentOrder,
+        default_order=_NEWEST_ATTACHMENT_FIRST,
     )
     stats: TaskStats = project_stats()
     tag_usage: TagConnection = project_tags()

@@ -66,7 +66,7 @@ from graph.types.tasks.stats_groups import (
     grouped,
     read_groups,
 )
-from graph.types.tasks.tag import Tag
+from graph.types.tasks.tag import CountedTag, Tag
 
 if TYPE_CHECKING:
     from graph.types.tasks.task_inputs import TaskFilter
@@ -124,7 +124,7 @@ class TaskStats:
     )
 
 
-def _stats_of(row: Any, keys: Sequence[TaskGroupBy]) -> TaskStats:
+def _stats_of(row: Any, keys: Sequence[TaskGroupBy], project: UUID | None) -> TaskStats:
     statuses = [TaskStatusCount(status=s, count=getattr(row, _column(s))) for s in TaskStatus]
     open_statuses = {TaskStatus.TODO, TaskStatus.IN_PROGRESS}
     return TaskStats(
@@ -136,7 +136,7 @@ def _stats_of(row: Any, keys: Sequence[TaskGroupBy]) -> TaskStats:
         by_priority=[
             TaskPriorityCount(priority=p, count=getattr(row, _column(p))) for p in TaskPriority
         ],
-        by_tag=[Tag(name=tag, task_count=count) for tag, count in row.tags or ()],
+        by_tag=[CountedTag(tag, count, project) for tag, count in row.tags or ()],  # type: ignore[misc]
         shared_by_me=row.shared_by_me,
         shared_with_me=row.shared_with_me,
         comments_posted=row.comments_posted,
@@ -393,7 +393,10 @@ async def _read(
     if keys:
         demand_few(rows)
     found: dict[Any, Any] = {row.key: row for row in rows}
-    stats = [_stats_of(found.get(group, _Empty()), keys) for group in groups]
+    stats = [
+        _stats_of(found.get(group, _Empty()), keys, None if projects is None else group)
+        for group in groups
+    ]
     for group, value in zip(groups, stats, strict=True):
         if rows and not viewer.restricted and _is_small(found.get(group), keys):
             _CACHE.keep((*settled, group), value, rows[0].mark, context.now, rows[0].until)
