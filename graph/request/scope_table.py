@@ -147,7 +147,7 @@ _NEUTRAL: Final = (
 )
 TYPES: Final[Mapping[str, Scopes]] = {
     **{name: (scope,) for scope, names in _TYPES.items() for name in names.split()},
-    **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchResult"], _SEARCHED),
+    **dict.fromkeys(["SearchConnection", "SearchEdge", "SearchFilter", "SearchResult"], _SEARCHED),
     "SearchFragment": _SEARCHED,
     **dict.fromkeys(["TrashConnection", "TrashEdge"], _TRASHED),
     **dict.fromkeys(_NEUTRAL.split(), FREE),
