@@ -240,7 +240,7 @@ def _filter_of(kind: SearchKind, given: SearchFilter) -> Any:
     of_comment: Any = CommentFilter
     project: Any = given.project
     if kind is SearchKind.PROJECT:
-        return ProjectFilter() if project in {None, strawberry.UNSET} else project
+        return ProjectFilter() if project is None or project is strawberry.UNSET else project
     task = of_task(project=project)
     return of_comment(task=task) if kind is SearchKind.COMMENT else task
 
