@@ -117,8 +117,7 @@ async def scene(world: World) -> Scene:
         await _does(
             world, ada, "timeEntryCreate", "timeEntry { id }",
             projectId=project, taskId=task, description="mark-time", tags=["mark-time"],
-            startedAt=start.isoformat(),
-            endedAt=(start + dt.timedelta(seconds=SECONDS)).isoformat(),
+            time={"start": {"startedAt": start.isoformat(), "duration": SECONDS}},
         )
     )["timeEntry"]["id"]  # fmt: skip
     reminder = (
@@ -205,6 +204,10 @@ async def _more_rows(
         state=models.DeliveryState.DELIVERED, created_at=now, attempt=1, tries=1,
         request_body=" ".join(str(mark) for marks in MARKS.values() for mark in marks[:1]),
     )  # fmt: skip
+    attempt = models.WebhookAttempt(
+        id=fresh_id(), delivery_id=delivery.id, number=1, attempted_at=now,
+        response_body=delivery.response_body, scopes=delivery.scopes,
+    )  # fmt: skip
     kinds = models.NotificationKind
     notices = [
         models.Notification(
@@ -234,9 +237,16 @@ async def _more_rows(
         for n in range(COMMENTS - 1)
     ]
     await world.rows(stored)
-    rows = [attachment, export, delivery, older, session, event, *notices, *comments]
+    rows = [attachment, export, delivery, attempt, older, session, event, *notices, *comments]
     await world.rows(*rows)
-    return [gid(attachment), gid(export), gid(delivery), gid(older), *map(gid, notices)]
+    return [
+        gid(attachment),
+        gid(export),
+        gid(delivery),
+        gid(attempt),
+        gid(older),
+        *map(gid, notices),
+    ]
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -295,10 +305,10 @@ def reads(scene: Scene, scopes: set[str]) -> Iterator[tuple[str, dict[str, Any]]
         type_: Any = get_named_type(order.type)
         for key in type_.fields:
             if not missing(scopes, needs_of(type_.name, key)):
-                plain = get_named_type(type_.fields[key].type).name == "OrderBy"
+                plain = get_named_type(type_.fields[key].type).name == "SortOrder"
                 if plain:
                     pages = "edges { cursor } pageInfo { startCursor endCursor }"
-                    yield f"{{ {name}(orderBy: [{{{key}: {{}}}}]) {{ {pages} }} }}", {}
+                    yield f"{{ {name}(orderBy: [{{{key}: ASC}}]) {{ {pages} }} }}", {}
 
 
 def _asking(

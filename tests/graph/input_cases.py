@@ -113,11 +113,10 @@ def _new_entries(stage: Stage) -> list[dict[str, Any]]:
             "description": "Scraping",
             "isBillable": True,
             "tags": ["garden"],
-            "startedAt": _moment(-9),
-            "durationSeconds": 600,
+            "time": {"start": {"startedAt": _moment(-9), "duration": 600}},
         },
-        {"startedAt": _moment(-7), "endedAt": _moment(-6)},
-        {"day": _day(-5), "durationSeconds": 1800},
+        {"time": {"range": {"startedAt": _moment(-7), "endedAt": _moment(-6)}}},
+        {"time": {"day": {"day": _day(-5), "duration": 1800}}},
     ]
 
 
@@ -160,6 +159,7 @@ KINDS = [
 def _webhook() -> dict[str, Any]:
     return {
         "url": "https://new.example.com/hook",
+        "name": "Assigned to me",
         "events": ["TASK_CREATED"],
         "filter": {"kinds": ["TASK_CREATED"]},
         "payload": "{ kind at }",
@@ -175,6 +175,9 @@ def _github(stage: Stage) -> dict[str, Any]:
     }
 
 
+_AN_HOUR = {"time": {"start": {"startedAt": _moment(-9), "duration": 3600}}}
+
+
 def _changed_entries(stage: Stage) -> list[dict[str, Any]]:
     return [
         {
@@ -184,9 +187,11 @@ def _changed_entries(stage: Stage) -> list[dict[str, Any]]:
             "projectId": stage.project,
         },
         {"taskId": stage.task},
-        {"startedAt": _moment(-3), "endedAt": _moment(-2)},
-        {"durationSeconds": 120},
-        {"day": _day(-4)},
+        {"time": {"range": {"startedAt": _moment(-3), "endedAt": _moment(-2)}}},
+        {"time": {"start": {"startedAt": _moment(-3), "duration": 120}}},
+        {"time": {"startedAt": (NOON - dt.timedelta(days=9, hours=2)).isoformat()}},
+        {"time": {"endedAt": (NOON - dt.timedelta(days=9, hours=-2)).isoformat()}},
+        {"time": {"day": {"day": _day(-4), "duration": 60}}},
     ]
 
 
@@ -228,14 +233,14 @@ CASES = [
         "timeEntry",
         models.TimeEntry,
         _changed_entries,
-        lambda _: {"timeEntryCreate": {"startedAt": _moment(-9), "durationSeconds": 60}},
+        lambda _: {"timeEntryCreate": _AN_HOUR},
     ),
     Case(
         "timeEntryBulkUpdate",
         "results.timeEntry",
         models.TimeEntry,
         _changed_entries,
-        lambda _: {"timeEntryCreate": {"startedAt": _moment(-9), "durationSeconds": 60}},
+        lambda _: {"timeEntryCreate": _AN_HOUR},
     ),
     Case(
         "timerStart",

@@ -70,21 +70,22 @@ class Place:
 
 
 # Fields that are found elsewhere than under their own name.
-_LENGTH = Place(None, "duration", None)
+# A time is kept as a start, an end and a day; `test_time.py` says which.
+_TIME = Place(None, None, None)
 _PERSON = Place(None, "user { username }", None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
-    "rule { due { offsetMinutes } start { offsetMinutes } once { at } daily { time timezone } "
-    "weekly { days time timezone } monthly { day time timezone } }",
+    "rule { ... on ReminderDue { offsetMinutes } ... on ReminderStart { offsetMinutes } "
+    "... on ReminderOnce { at } ... on ReminderDaily { time timezone } "
+    "... on ReminderWeekly { days time timezone } ... on ReminderMonthly { day time timezone } }",
     None,
 )
 ELSEWHERE = {
-    # A length is kept as the end.
-    "timeEntryCreate.durationSeconds": _LENGTH,
-    "timeEntryBulkCreate.items.durationSeconds": _LENGTH,
-    "timeEntryUpdate.durationSeconds": _LENGTH,
-    "timeEntryBulkUpdate.items.durationSeconds": _LENGTH,
+    "timeEntryCreate.time": _TIME,
+    "timeEntryBulkCreate.items.time": _TIME,
+    "timeEntryUpdate.time": _TIME,
+    "timeEntryBulkUpdate.items.time": _TIME,
     "projectMemberAdd.username": _PERSON,
     "taskShareCreate.username": _PERSON,
     "apiKeyCreate.projectIds": Place("project_ids", "projectIds", None),

@@ -20,7 +20,7 @@ from graph.core.inputs import (
 )
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.events.event_filter import EventFilter
 
 # How long the old secret signs beside the new one.
@@ -30,6 +30,7 @@ _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
     "to 2,000 characters."
 )
+_NAME = "A name to tell webhooks apart, 1 to 100 characters."
 _EVENTS = "Sends only these kinds of events; `ACCESS_LOST` must be listed too if you want it."
 _FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
@@ -64,19 +65,20 @@ class WebhookDeliveryFilter:
 
 @ordering.order_input("Sort key for deliveries. Provide exactly one field.")
 class WebhookDeliveryOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.WebhookDelivery.created_at, "Sorts by when the delivery was first due."
     )
 
 
 @ordering.order_input("Sort key for webhooks. Provide exactly one field.")
 class WebhookOrder:
-    created_at: OrderBy | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
+    created_at: SortOrder | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
 
 
 @strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
     url: str = required(_URL)
+    name: str | None = optional(f"{_NAME} The host of `url` by default.")
     events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
     filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
@@ -86,6 +88,7 @@ class WebhookCreateInput(MutationInput):
 class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
     url: str | None = optional(_URL)
+    name: strawberry.Maybe[str | None] = change(f"{_NAME} Null for the host of `url`.")
     events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
     filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
@@ -134,3 +137,8 @@ class WebhookReplayInput(WebhookInput):
         "The start of the period, within the last 30 days; events at this time are included.",
     )
     before: dt.datetime = required("The end of the period; events at this time are not included.")
+    only_failed: bool = defaulted(
+        False,
+        "If true, sends only events whose deliveries have the status FAILED, and none that were "
+        "delivered, skipped or missed.",
+    )

@@ -176,8 +176,11 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.value[name] = ""
         elif bad and name not in LOOKED_UP | GIVEN and kind.name in BAD_BY_TYPE and not is_list:
             case.value[name] = BAD_BY_NAME.get(name, BAD_BY_TYPE[kind.name])
-        elif bad and name == "durationSeconds":
-            case.value[name] = BAD_BY_NAME[name]
+        elif name == "time" and (bad or required):
+            case.value[name] = {"day": {"day": "2026-01-05", "duration": -1 if bad else 60}}
+            if not bad:
+                continue
+            at = (name, "day", "duration")
         elif required and name in GOOD:
             case.value[name] = GOOD[name]
             continue
