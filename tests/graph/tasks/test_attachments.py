@@ -270,7 +270,7 @@ async def test_ids_made_by_the_client(world: World) -> None:
 
 OF_PROJECTS = """
 query ($first: Int, $after: String) {
-  projects(orderBy: [{createdAt: {}}]) { nodes {
+  projects(orderBy: [{createdAt: ASC}]) { nodes {
     name
     attachments(first: $first, after: $after) {
       totalCount nodes { id task { id } } pageInfo { endCursor hasNextPage }
