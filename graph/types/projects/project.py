@@ -306,6 +306,13 @@ class _MemberPayload(MutationPayload):
     )
 
 
+@payload("Payload of `projectMemberAdd`.")
+class ProjectMemberAddPayload(_MemberPayload):
+    """Its members are listed by the project."""
+
+    project: Project | None = ref(models.Project, "The project. Null if the mutation failed.")
+
+
 @payload("Payload of `projectMemberRemove`.")
 class ProjectMemberRemovePayload(MutationPayload):
     """The membership no longer exists; members can still read the project."""
@@ -368,7 +375,8 @@ async def _restore(work: Work, data: ProjectRestoreInput) -> Refs:
 
 
 async def _member_add(work: Work, data: ProjectMemberAddInput) -> Refs:
-    return {"member": (await domain.add_member(work, **_new_member(data))).id}
+    member = await domain.add_member(work, **_new_member(data))
+    return {"member": member.id, "project": member.project_id}
 
 
 async def _member_update(work: Work, data: ProjectMemberUpdateInput) -> Refs:
@@ -432,7 +440,7 @@ class ProjectMutation:
         "Restores a project from the trash, together with the tasks that were deleted with it. "
         "Allowed for its owner.",
     )
-    project_member_add: _MemberPayload = mutation(
+    project_member_add: ProjectMemberAddPayload = mutation(
         _member_add,
         ProjectMemberAddInput,
         "Adds a user to a project. Allowed for its owner and admins.",

@@ -58,6 +58,15 @@ async def test_what_a_deleted_time_entry_was_spent_on(world: World) -> None:
     assert (gone["task"], gone["project"]) == (None, None)
 
 
+async def test_a_new_member_comes_with_the_project(world: World) -> None:
+    ada, ben = await world.people(2)
+    project = await world.project(ada)
+    given = {"projectId": gid(project), "userId": gid(ben)}
+    selection = "project { id members { totalCount } }"
+    added = await do(world, ada, "projectMemberAdd", selection, role="VIEWER", **given)
+    assert added["project"] == {"id": gid(project), "members": {"totalCount": 2}}
+
+
 async def test_what_a_removed_member_had_to_do(world: World) -> None:
     ada, ben, cleo = await world.people(3)
     project = await world.project(ada, editors=[ben, cleo])

@@ -74,7 +74,12 @@ async def test_what_one_may_not_see_is_neither_found_nor_counted(world: World) -
     reply = await world.run(SEARCH, eve, words=word)
     assert reply.good["search"] == {
         "totalCount": 0,
-        "pageInfo": {"hasNextPage": False, "endCursor": None},
+        "pageInfo": {
+            "hasNextPage": False,
+            "hasPreviousPage": False,
+            "startCursor": None,
+            "endCursor": None,
+        },
         "nodes": [],
     }
     await world.share(task, eve)
