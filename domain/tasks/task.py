@@ -117,7 +117,7 @@ async def delete(
             .returning(Task.id)
             .execution_options(synchronize_session=False)
         )
-        gone += [task.id, *(sorted(set(went) - {task.id}))]
+        gone += [task.id, *sorted({*went} - {task.id})]
         await work.session.refresh(task)
         task.version += 1
         task.updated_at = work.now
