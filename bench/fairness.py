@@ -36,7 +36,7 @@ _TASKS: Final = JOBS // 3 + 1
 _AT_ONCE: Final = 200
 
 _PROJECT: Final = 'mutation { projectCreate(input: {name: "Hanging"}) { project { id } } }'
-_WEBHOOK: Final = """mutation ($url: String!) { webhookCreate(input: {
+_WEBHOOK: Final = """mutation ($url: URL!) { webhookCreate(input: {
   url: $url, events: [TASK_CREATED] }) { webhook { id } errors { message } } }"""
 _CHANNEL: Final = """mutation ($url: String!, $project: ID!) { integrationCreate(input: {
   projectId: $project, slack: { events: [TASK_CREATED] }, credentials: $url }) {

@@ -37,6 +37,7 @@ from errors import collecting
 from graph.core.fields import BatchInfo, argument, attribute, batch, column
 from graph.core.inputs import optional
 from graph.core.node import described_enum
+from graph.core.scalars import HTML
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.loading import load_objects
 from graph.kit.mixed_pages import MixedList, read_mixed_page
@@ -107,7 +108,7 @@ SearchSubject = Annotated[
 @strawberry.type(description="An excerpt of a text that matches.")
 class SearchFragment:
     field: str = attribute("The field that the text is from, such as `title`.")
-    html: str = attribute(
+    html: HTML = attribute(
         "Up to about 160 characters around the first match, escaped as HTML, with matching words "
         "in `<mark>`."
     )
@@ -163,7 +164,7 @@ def _marked(texts: Any, result: Any) -> list[SearchFragment]:
     terms = Terms.of_query(result.requested)
     fields = _KINDS[SearchKind(result.kind)][1]
     marked = {field: highlight(getattr(texts, field) or "", terms) for field in fields}
-    return [SearchFragment(field=field, html=html) for field, html in marked.items() if html]
+    return [SearchFragment(field=field, html=HTML(html)) for field, html in marked.items() if html]
 
 
 @strawberry.type(description="An object found by `search`.")

@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 revision: str = "0033"
-down_revision: str | None = "0026"
+down_revision: str | None = "0027"
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -685,7 +685,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.reminderPreview",
-        "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
+        "query ($task: ID) { reminderPreview(rule: {due: {offset: 0}}, taskId: $task) }",
         lambda fixtures: {"task": fixtures.task},
         "task",
         TASK_SEEN,

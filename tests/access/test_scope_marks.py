@@ -102,7 +102,7 @@ async def scene(world: World) -> Scene:
             world, ada, "taskCreate", "task { id }",
             projectId=project, title="mark-tasks first", description="mark-tasks text",
             notes="mark-tasks notes", tags=["mark-tasks"], dueAt=f"{DUE}Z",
-            estimateMinutes=MINUTES,
+            estimate=MINUTES,
         )
     )["task"]["id"]  # fmt: skip
     await _does(world, ada, "taskUpdate", "task { id }", id=task, title="mark-tasks title")
@@ -123,7 +123,7 @@ async def scene(world: World) -> Scene:
     reminder = (
         await _does(
             world, ada, "reminderCreate", "reminder { id }",
-            taskId=task, rule={"due": {"offsetMinutes": 0}}, message="mark-reminders",
+            taskId=task, rule={"due": {"offset": 0}}, message="mark-reminders",
         )
     )["reminder"]["id"]  # fmt: skip
     webhook = (

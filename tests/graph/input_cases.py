@@ -83,7 +83,7 @@ def _task_words() -> dict[str, Any]:
         "priority": "HIGH",
         "dueAt": _moment(3),
         "startAt": _moment(1),
-        "estimateMinutes": 90,
+        "estimate": 90,
         "tags": ["garden", "outside"],
     }
 
@@ -133,8 +133,8 @@ def _profile() -> dict[str, Any]:
 _RULE = {"once": {"at": _moment(5)}}
 _CLOCK = {"time": "07:30", "timezone": "Asia/Kolkata"}
 _RULES: list[dict[str, Any]] = [
-    {"due": {"offsetMinutes": -30}},
-    {"start": {"offsetMinutes": 10}},
+    {"due": {"offset": -1800}},
+    {"start": {"offset": 600}},
     {"daily": _CLOCK},
     {"weekly": {"days": ["TUESDAY", "SUNDAY"], **_CLOCK}},
     {"monthly": {"day": 31, **_CLOCK}},

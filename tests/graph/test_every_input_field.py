@@ -76,7 +76,7 @@ _PERSON = Place(None, "user { username }", None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
-    "rule { ... on ReminderDue { offsetMinutes } ... on ReminderStart { offsetMinutes } "
+    "rule { ... on ReminderDue { offset } ... on ReminderStart { offset } "
     "... on ReminderOnce { at } ... on ReminderDaily { time timezone } "
     "... on ReminderWeekly { days time timezone } ... on ReminderMonthly { day time timezone } }",
     None,

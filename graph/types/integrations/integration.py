@@ -21,6 +21,7 @@ from graph.core.enums import Connector, IntegrationStatus
 from graph.core.fields import BatchInfo, batch, column
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
+from graph.core.scalars import URL
 from graph.kit import ordering, paging
 from graph.kit.loading import by_id, load_objects, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
@@ -59,8 +60,10 @@ class IntegrationProblem(Node):
         "see the task.",
         requires=("local_id",),
     )
-    failure_reason: str = column(models.ExternalLink.problem, "The problem, as a sentence.")
-    external_url: str | None = column(
+    failure_reason: str = column(
+        models.ExternalLink.problem, "The problem, as a sentence.", may_fail=True
+    )
+    external_url: URL | None = column(
         models.ExternalLink.page_url, "The page of the issue or comment; null if unknown."
     )
     since: dt.datetime = column(models.ExternalLink.problem_at, "When the problem first occurred.")

@@ -22,6 +22,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import URL
 from graph.kit import ordering
 from graph.kit.ordering import SortOrder
 
@@ -59,7 +60,7 @@ class GitHubAssigneeInput:
 @strawberry.input(description="Settings of a GITHUB integration.")
 class GitHubConfigInput:
     repository: str = required("Owner and name of the repository: `octocat/hello-world`.")
-    base_url: str | None = optional(
+    base_url: URL | None = optional(
         "The API URL of a GitHub Enterprise server, such as "
         "`https://github.example.com/api/v3`. Defaults to github.com."
     )

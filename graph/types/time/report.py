@@ -25,6 +25,7 @@ from errors import BadInput, ErrorCode, Failure, refuse
 from graph.core.fields import BatchInfo, arg, batch, derived, root
 from graph.core.inputs import given, optional
 from graph.core.node import described_enum
+from graph.core.scalars import Seconds, TimeZone
 from graph.kit.filtering import Binds, Values, build_filter, filter_shape
 from graph.kit.loading import load_objects
 from graph.types.accounts.user import User
@@ -239,13 +240,11 @@ def _value(by: GroupBy, description: str) -> Any:
 
 
 def _seconds() -> Any:
-    return derived((), lambda group: float(group.seconds), "The tracked time, in whole seconds.")
+    return derived((), lambda group: group.seconds, "The tracked time.")
 
 
 def _billable() -> Any:
-    return derived(
-        (), lambda group: float(group.billable_seconds), "The billable time, in whole seconds."
-    )
+    return derived((), lambda group: group.billable_seconds, "The billable time.")
 
 
 def _count() -> Any:
@@ -285,8 +284,8 @@ class TimeReportGroup:
     is_billable: bool | None = _value(
         GroupBy.BILLABLE, "Whether the time of a BILLABLE group is billable."
     )
-    total: float = _seconds()
-    billable: float = _billable()
+    total: Seconds = _seconds()
+    billable: Seconds = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
         (), lambda group: group.groups, "The groups of the next level; empty at the last level."
@@ -308,13 +307,13 @@ class TimeReportGroup:
 class TimeReport:
     """Reads from the `Group` of the whole report."""
 
-    timezone: str = derived(
+    timezone: TimeZone = derived(
         (),
         lambda report: report.request.timezone,
         "The time zone whose midnights separate the days.",
     )
-    total: float = _seconds()
-    billable: float = _billable()
+    total: Seconds = _seconds()
+    billable: Seconds = _billable()
     count: int = _count()
     groups: list[TimeReportGroup] = derived(
         (), lambda report: report.groups, "The groups of the first level."
@@ -337,11 +336,8 @@ async def _time_report(
         ),
     ] = None,
     timezone: Annotated[
-        str | None,
-        arg(
-            "The IANA time zone whose midnights separate the days, such as Europe/Zurich. "
-            "Defaults to your own."
-        ),
+        TimeZone | None,
+        arg("The time zone whose midnights separate the days. Defaults to your own."),
     ] = None,
     week_start: Annotated[
         WeekDay | None, arg("The first day of the week. Defaults to the one in your profile.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import BigInteger, ColumnElement, cast, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
 from auth import access
@@ -23,6 +23,7 @@ from graph.core import ids
 from graph.core.fields import BatchInfo, batch, column, derived
 from graph.core.inputs import given, is_given
 from graph.core.node import EXPRESSIONS, Node, expression, node_id, node_type
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.loading import by_id, to_one
@@ -100,7 +101,7 @@ class TimeEntry(Node):
     task: _Task | None = to_one(
         models.TimeEntry.task, "The task; null if there is none or you cannot see it."
     )
-    description: str | None = column("What was done, up to 500 characters.")
+    description: Markdown | None = column("What was done, up to 500 characters.")
     started_at: dt.datetime = column(
         "When the entry started, to the second. For an entry with a day, midnight of that day "
         "in its user's time zone."
@@ -110,11 +111,11 @@ class TimeEntry(Node):
         "The day of an entry that was given as a day and a duration; null if it has a start and "
         "an end."
     )
-    duration: int = expression(
+    duration: Seconds = expression(
         models.TimeEntry,
         "duration_seconds",
-        lambda _, entry: cast(func.least(seconds(entry), 2**31 - 1), BigInteger),
-        "The duration in seconds; up to now while the timer is running.",
+        lambda _, entry: seconds(entry),
+        "The duration; up to now while the timer is running.",
     )
     is_running: bool = derived(
         (models.TimeEntry.ended_at,),

@@ -30,6 +30,7 @@ from graph.core.errors import UserError
 from graph.core.fields import BatchInfo, attribute, batch, derived
 from graph.core.inputs import BulkOnError, MutationInput, defaulted, given, optional, required
 from graph.core.node import described_enum
+from graph.core.scalars import TimeZone
 from graph.kit.loading import load_objects
 from graph.kit.mutation import MutationPayload, Outcome, PayloadValue, mutation, payload
 from graph.types.time.time_entry import TimeEntry
@@ -81,7 +82,7 @@ class TimeEntryImportInput(MutationInput):
         "else tags) are recognized by their header. Durations are seconds, `1:30`, `1:30:00`, "
         "hours (`1.50`) or `18:25 min`."
     )
-    timezone: str | None = optional(
+    timezone: TimeZone | None = optional(
         "The IANA time zone of times without an offset. Defaults to your own. A local time that "
         "the clock skips is moved forward by the gap; one that occurs twice is the first, "
         "unless the duration says otherwise. The row gets a notice in both cases."

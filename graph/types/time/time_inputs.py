@@ -25,7 +25,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
-from graph.core.scalars import Seconds
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
 from graph.kit.ordering import SortOrder
@@ -247,7 +247,7 @@ class _Work:
         "task."
     )
     task_id: strawberry.ID | None = optional("The task; you must be able to see it.")
-    description: str | None = optional("What is done, up to 500 characters.")
+    description: Markdown | None = optional("What is done, up to 500 characters.")
     is_billable: bool = defaulted(False, "Whether the time is billable.")
     tags: list[str] | None = optional(_TAGS)
     id: strawberry.ID | None = new_id("time_entry")
@@ -278,7 +278,7 @@ class TimeEntryChanges:
         "The new task; the entry's project changes to the task's. Null removes the task and "
         "keeps the project."
     )
-    description: strawberry.Maybe[str | None] = change("What was done, up to 500 characters.")
+    description: strawberry.Maybe[Markdown | None] = change("What was done, up to 500 characters.")
     time: strawberry.Maybe[TimeEntryTimeUpdateInput | None] = change(
         "When the time was spent. An end stops a running timer."
     )

@@ -65,11 +65,11 @@ LEFT_OUT = {"filter"}
 BAD_BY_NAME: dict[str, Any] = {
     "scopes": ["nothing:read"],
     "events": [],
-    "estimateMinutes": -1,
+    "estimate": -1,
     "duration": -1,
-    "overlapHours": -1,
+    "overlap": -1,
     "byteSize": 0,
-    "offsetMinutes": 2**31 - 1,
+    "offset": 2**31 - 1,
     "day": "1750-01-01",
     "ReminderDailyInput.time": "25:00",
     "days": [],
@@ -81,7 +81,7 @@ BAD_BY_NAME: dict[str, Any] = {
     "payload": "{ kind nothing }",
 }
 BAD_BY_TYPE: dict[str, Any] = {
-    "String": "a\x07",
+    **dict.fromkeys(("String", "Markdown", "URL", "TimeZone", "LocalTime", "Color"), "a\x07"),
     "ID": "nonsense",
     "DateTime": "1899-12-31T00:00:00Z",
     "Date": "1750-01-01",

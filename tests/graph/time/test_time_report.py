@@ -19,7 +19,7 @@ from db import models
 from tests.accounts import Person
 from tests.factories import ENGINES, Engine, World, fresh_id, gid
 
-REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: String,
+REPORT = """query ($filter: TimeReportFilter, $groupBy: [TimeReportGroupBy!], $zone: TimeZone,
                   $weekStart: WeekDay) {
   timeReport(filter: $filter, groupBy: $groupBy, timezone: $zone, weekStart: $weekStart) {
     timezone total billable count
@@ -512,7 +512,10 @@ async def test_entries_of_groups_come_in_pages(world: World, engine: Engine) -> 
     # Of this one, only the time after midnight counts.
     early = entry(ada, dt.datetime(2026, 3, 1, 23, 30, tzinfo=dt.UTC), 3600)
     await world.rows(*rows, early)
-    given_ = {"filter": {"firstDay": "2026-03-02", "lastDay": "2026-03-02"}, "groupBy": ["USER"]}
+    given_: dict[str, Any] = {
+        "filter": {"firstDay": "2026-03-02", "lastDay": "2026-03-02"},
+        "groupBy": ["USER"],
+    }
     found: list[str] = []
     after = None
     while True:
