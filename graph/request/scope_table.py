@@ -129,7 +129,10 @@ _TYPES: Final[Mapping[str, str]] = {
         "ReminderMonthly"
     ),
     "webhooks:read": "Webhook WebhookDelivery WebhookAttempt",
-    "integrations:read": "Integration IntegrationProblem",
+    "integrations:read": (
+        "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
+        "SlackSettings"
+    ),
     "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
     SESSION: "Session ApiKey Device",
 }
@@ -200,8 +203,6 @@ FIELDS: Final[Mapping[str, Scopes]] = {
 }
 # Arguments that need a scope of another noun.
 ARGUMENTS: Final[Mapping[str, Scopes]] = {
-    # Whether there is a project with this key.
-    "Query.task(key:)": ("projects:read",),
     # With a rule of the task's dates the answer has these dates.
     "Query.reminderPreview(taskId:)": ("tasks:read",),
 }

@@ -170,7 +170,7 @@ def _github(stage: Stage) -> dict[str, Any]:
     return {
         "repository": "octocat/garden",
         "baseUrl": "https://github.example.com/api/v3",
-        "assignees": [{"login": "octobob", "username": stage.bob.username}],
+        "assignees": [{"login": "octobob", "userId": gid(stage.bob)}],
         "hasComments": False,
     }
 
@@ -293,7 +293,7 @@ CASES = [
         models.ProjectMember,
         lambda stage: [
             {"projectId": stage.made["p1"], "userId": gid(stage.bob), "role": "ADMIN"},
-            {"projectId": stage.made["p2"], "username": stage.bob.username, "role": "VIEWER"},
+            {"projectId": stage.made["p2"], "userId": gid(stage.bob), "role": "VIEWER"},
         ],
     ),
     Case(
@@ -320,7 +320,6 @@ CASES = [
                 "permission": "EDIT",
                 "expiresAt": _moment(9),
             },
-            {"taskId": stage.made["t2"], "username": stage.bob.username},
         ],
     ),
     Case(
@@ -493,23 +492,28 @@ CASES = [
         "integration",
         models.Integration,
         lambda stage: [
-            {"projectId": stage.project, "github": _github(stage), "credentials": "token"},
-            {"projectId": stage.project, "slack": _SLACK, "credentials": _HOOK},
+            {
+                "projectId": stage.project,
+                "config": {"github": {**_github(stage), "token": "token"}},
+            },
+            {"projectId": stage.project, "config": {"slack": {**_SLACK, "webhookUrl": _HOOK}}},
         ],
     ),
     Case(
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda stage: [{"github": _github(stage), "status": "PAUSED"}],
+        lambda stage: [{"config": {"github": _github(stage)}}],
         lambda stage: {
             "integrationCreate": {
                 "projectId": stage.project,
-                "github": {
-                    "repository": "octocat/garden",
-                    "baseUrl": "https://github.example.com/api/v3",
+                "config": {
+                    "github": {
+                        "repository": "octocat/garden",
+                        "baseUrl": "https://github.example.com/api/v3",
+                        "token": "token",
+                    }
                 },
-                "credentials": "token",
             }
         },
     ),
@@ -517,9 +521,12 @@ CASES = [
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda _: [{"slack": _SLACK}],
+        lambda _: [{"config": {"slack": _SLACK}, "isPaused": True}],
         lambda stage: {
-            "integrationCreate": {"projectId": stage.project, "slack": {}, "credentials": _HOOK}
+            "integrationCreate": {
+                "projectId": stage.project,
+                "config": {"slack": {"webhookUrl": _HOOK}},
+            }
         },
     ),
     Case(

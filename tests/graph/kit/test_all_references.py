@@ -80,11 +80,7 @@ MAKES = {
 }
 # An export's file comes in another way, and a job is an administrator's.
 APART = {"attachmentUpload"}
-NAMES_A_USER = {
-    "ProjectMemberAddInput.username",
-    "TaskShareCreateInput.username",
-    "GitHubAssigneeInput.username",
-}
+NAMES_A_USER: set[str] = set()
 GOOD: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
@@ -98,17 +94,19 @@ GOOD: dict[str, Any] = {
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
     "after": "2026-01-01T00:00:00Z",
     "before": "2026-01-02T00:00:00Z",
-    "credentials": "a token",
     "message": "Some words",
     "repository": "octocat/hello",
     "login": "octocat",
-    "github": {
-        "repository": "octocat/hello",
-        "assignees": [{"login": "octocat", "username": "nobody-at-all"}],
+    "config": {
+        "github": {
+            "repository": "octocat/hello",
+            "token": "a-token",
+            "assignees": [{"login": "octocat", "userId": f"user_{fresh_id().hex}"}],
+        }
     },
 }
 # No value of these breaks a rule by itself.
-LOOKED_UP = {"password", "token", "credentials"}
+LOOKED_UP = {"password", "token"}
 # What another value of the input cannot be judged without.
 GIVEN = {"from", "to"}
 Place = tuple[str, ...]
@@ -165,9 +163,9 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.references.extend((*at, *place) for place in inner.references)
             case.places.extend((*at, *place) for place in inner.places)
             continue
-        elif name == "github":
+        elif name == "config":
             case.value[name] = GOOD[name]
-            case.references.append((name, "assignees", "0", "username"))
+            case.references.append((name, "github", "assignees", "0", "userId"))
             at = case.references[-1]
         elif bad and name == "idempotencyKey":
             if mutation in BULK:
