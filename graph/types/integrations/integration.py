@@ -31,6 +31,7 @@ from graph.types.integrations.integration_inputs import (
     GitHubConfigInput,
     IntegrationCreateInput,
     IntegrationDeleteInput,
+    IntegrationFilter,
     IntegrationOrder,
     IntegrationSyncInput,
     IntegrationUpdateInput,
@@ -129,6 +130,7 @@ class IntegrationQuery:
     integrations: IntegrationConnection = paging.connection(
         models.Integration,
         "Your integrations, oldest first by default.",
+        filter_type=IntegrationFilter,
         order_type=IntegrationOrder,
         default_order=(Key(ordering.source(models.Integration.created_at)),),
     )
