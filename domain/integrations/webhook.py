@@ -32,11 +32,12 @@ MAX_WEBHOOKS = 50
 MAX_OLD_SECRETS = 4
 SECRET_BYTES = 32
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how every secret begins
-MAX_OVERLAP_HOURS = 168
+# Seconds.
+MAX_OVERLAP = 7 * 24 * 3600
 REPLAY_JOB = "webhook.replay"
 
 # Fields whose old and new values are logged.
-_LOGGED = ("events", "filter", "payload", "status")
+_LOGGED = ("name", "events", "filter", "payload", "status")
 # What an update may name.
 CHANGEABLE = frozenset({"url", *_LOGGED})
 _BY_OWNER = "Its owner disabled it."
@@ -59,9 +60,12 @@ class Receivers:
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook:
-    """`events`: None for all kinds. `payload`: None for the default. `filter`: as it is stored."""
+    """`name`: None for the URL's host. `events`: None for all kinds. `filter`: as it is stored.
+    `payload`: None for the default.
+    """
 
     url: str
+    name: str | None = None
     events: Sequence[EventKind] | None = None
     filter: Mapping[str, Any] | None = None
     payload: str | None = None
@@ -80,7 +84,7 @@ async def create(
     Filter and payload are validated in `graph.types.integrations.webhook`.
     """
     user_id = work.viewer.require()
-    url, events = receivers.check(new.url), _kinds(new.events)
+    url, name, events = receivers.check(new.url), _name(new.name), _kinds(new.events)
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
@@ -100,6 +104,7 @@ async def create(
         version=1,
         user_id=user_id,
         api_key_id=work.viewer.api_key_id,
+        name=name or addresses.parse(url).authority,
         url=url,
         events=events,
         filter=None if new.filter is None else dict(new.filter),
@@ -127,8 +132,9 @@ async def change(
     *,
     take_over: bool = False,
 ) -> Webhook:
-    """Change those of `url`, `events`, `filter`, `payload` and `status` that are given.
+    """Change those of `url`, `name`, `events`, `filter`, `payload` and `status` that are given.
 
+    Without a name of its own (None), a webhook is named by the host of its URL.
     A webhook that is enabled again sends events from then on; `replay` sends what it missed. The
     API key that changes a webhook becomes its key; `take_over` gives it back to its owner.
     """
@@ -137,6 +143,8 @@ async def change(
         receivers.check(rules.not_null(wanted["url"], ("url",)))
     if "status" in wanted:
         rules.not_null(wanted["status"], ("status",))
+    if "name" in wanted:
+        wanted["name"] = _name(wanted["name"])
     if "events" in wanted:
         wanted["events"] = _kinds(wanted["events"])
     webhook = await work.editable(Webhook, webhook_id)
@@ -152,9 +160,14 @@ async def change(
     if status is WebhookStatus.ACTIVE:
         await demand_live_key(work, key_id, ("take_over",))
     old_host = addresses.parse(webhook.url).authority
-    changes = work.apply(
-        webhook, wanted, if_version=if_version, ref="webhook", ignore=("api_key_id",)
-    )
+    derived = ["api_key_id"]
+    if "name" not in wanted and webhook.name == old_host:
+        # A name that was not chosen follows the URL.
+        wanted["name"] = None
+        derived.append("name")
+    if "name" in wanted and wanted["name"] is None:
+        wanted["name"] = addresses.parse(wanted.get("url", webhook.url)).authority
+    changes = work.apply(webhook, wanted, if_version=if_version, ref="webhook", ignore=derived)
     told = [entry for entry in changes if entry[0] in _LOGGED]
     if any(name == "url" for name, _, _ in changes):
         # Only the host of the URL, since many URLs have a secret in their path.
@@ -190,26 +203,20 @@ async def rotate_secret(
     work: Work,
     encryption: Encryption,
     webhook_id: UUID,
-    overlap_hours: int,
+    overlap: int,
     if_version: int | None = None,
 ) -> tuple[Webhook, str]:
-    """Create a new secret for a webhook; the old one also signs for the given hours.
+    """Create a new secret for a webhook; the old one also signs for the given seconds.
 
     Secrets of earlier rotations keep their end, except without an overlap: then all of them end at
     once. At most four previous secrets can be valid.
     """
-    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
-        refuse(
-            BadInput(
-                f"overlapHours must be 0 to {MAX_OVERLAP_HOURS}; it is {overlap_hours}.",
-                path=("overlap_hours",),
-            )
-        )
+    overlap = rules.whole_number(overlap, ("overlap",), least=0, most=MAX_OVERLAP) or 0
     webhook = await work.editable(Webhook, webhook_id)
     secret = new_secret()
-    until = work.now + dt.timedelta(hours=overlap_hours)
+    until = work.now + dt.timedelta(seconds=overlap)
     former = [(webhook.secret, until), *valid_old_secrets(webhook, work.now)]
-    if overlap_hours == 0:
+    if overlap == 0:
         former = []
     values = {
         "api_key_id": await key_after(work, webhook, take_over=False),
@@ -221,7 +228,7 @@ async def rotate_secret(
     if len(former) > MAX_OLD_SECRETS:
         raise Failure(
             f"{MAX_OLD_SECRETS} previous secrets are still valid, the most allowed; wait until "
-            "one ends, or end all of them with overlapHours: 0.",
+            "one ends, or end all of them with overlap: 0.",
             code=ErrorCode.LIMIT_EXCEEDED,
             limit=MAX_OLD_SECRETS,
             actual=MAX_OLD_SECRETS,
@@ -255,8 +262,17 @@ async def retry(work: Work, delivery_id: UUID) -> UUID:
     return delivery.id
 
 
-async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Webhook:
-    """Send the events of a period again: those that were sent and those that were missed."""
+async def replay(
+    work: Work,
+    webhook_id: UUID,
+    start: dt.datetime,
+    end: dt.datetime,
+    *,
+    only_failed: bool = False,
+) -> Webhook:
+    """Send the events of a period again: those that were sent and those that were missed, or only
+    those whose deliveries have failed (`webhook_delivery.count_failed`).
+    """
     with collecting():
         rules.moment(start, ("after",))
         rules.moment(end, ("before",))
@@ -267,7 +283,12 @@ async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datet
         refuse(BadInput(f"`after` must be within the last {days} days.", path=("after",)))
     webhook = await work.editable(Webhook, webhook_id)
     _demand_active(webhook)
-    payload = {"webhook": webhook.id, "from": start, "to": min(end, work.now)}
+    payload = {
+        "webhook": webhook.id,
+        "from": start,
+        "to": min(end, work.now),
+        "only_failed": only_failed,
+    }
     await work.enqueue(REPLAY_JOB, payload)
     return webhook
 
@@ -289,6 +310,11 @@ async def reencrypt(work: Work, encryption: Encryption) -> int:
 def _demand_active(webhook: Webhook) -> None:
     if webhook.status is not WebhookStatus.ACTIVE:
         raise BadInput("The webhook is disabled; enable it first.", path=("id",))
+
+
+@check()
+def _name(name: str | None) -> str | None:
+    return None if name is None else rules.text(name, ("name",), least=1, most=100)
 
 
 @check()

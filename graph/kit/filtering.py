@@ -629,7 +629,7 @@ def by_expression(
     mark: str = "",
     nullable: bool = False,
 ) -> Any:
-    """Compare an SQL expression over the row, `sql(viewer, entity)`. `mark`: its name in cursors."""
+    """Compare an SQL expression over the row, `sql(viewer, entity)`; `mark` names it in cursors."""
     source = ordering.Source(mark, sql, type_, nullable)
     return declared(Expressed(sql, type_), description, order, source)
 

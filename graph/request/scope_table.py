@@ -125,8 +125,11 @@ _TYPES: Final[Mapping[str, str]] = {
         "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
-    "webhooks:read": "Webhook WebhookDelivery",
-    "integrations:read": "Integration IntegrationProblem",
+    "webhooks:read": "Webhook WebhookDelivery WebhookAttempt",
+    "integrations:read": (
+        "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
+        "SlackSettings"
+    ),
     "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
     SESSION: "Session ApiKey Device",
 }

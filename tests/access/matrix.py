@@ -390,7 +390,7 @@ CASES: list[Case] = [
     *(
         mutates(name, about, ok, NOBODY, result=ENTRY, suffix=suffix, path=path, more=more)
         for name, more in (
-            ("timeEntryCreate", lambda _: {"day": "2026-01-05", "durationSeconds": 60}),
+            ("timeEntryCreate", lambda _: {"time": {"day": {"day": "2026-01-05", "duration": 60}}}),
             ("timerStart", lambda _: {}),
         )
         for about, ok, suffix, path in (
@@ -431,7 +431,7 @@ CASES: list[Case] = [
         "task",
         TASK_SEEN,
         NOBODY,
-        lambda s: {"taskId": s.task, "day": "2026-01-05", "durationSeconds": 60},
+        lambda s: {"taskId": s.task, "time": {"day": {"day": "2026-01-05", "duration": 60}}},
     ),
     mutates(
         "timeEntryUpdate",
@@ -685,7 +685,7 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.reminderPreview",
-        "query ($task: ID) { reminderPreview(rule: {due: {offsetMinutes: 0}}, taskId: $task) }",
+        "query ($task: ID) { reminderPreview(rule: {due: {offset: 0}}, taskId: $task) }",
         lambda fixtures: {"task": fixtures.task},
         "task",
         TASK_SEEN,
@@ -716,6 +716,7 @@ CASES: list[Case] = [
     Case("Query.webhook", one("webhook"), by_id("webhook"), "webhook", OWNER),
     Case("Query.node webhook", one("node"), by_id("webhook"), "webhook", OWNER),
     Case("Query.node delivery", one("node"), by_id("delivery"), "delivery", OWNER),
+    Case("Query.node attempt", one("node"), by_id("attempt"), "attempt", OWNER),
     # A filter for a task that the user cannot see reveals nothing about it, now or later.
     Case(
         "Mutation.webhookCreate",
@@ -752,8 +753,7 @@ CASES: list[Case] = [
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
-                "slack": {},
-                "credentials": "https://hooks.example.com/T1/B1/x",
+                "config": {"slack": {"webhookUrl": "https://hooks.example.com/T1/B1/x"}},
             }
         },
         "project",

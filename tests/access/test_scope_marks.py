@@ -102,7 +102,7 @@ async def scene(world: World) -> Scene:
             world, ada, "taskCreate", "task { id }",
             projectId=project, title="mark-tasks first", description="mark-tasks text",
             notes="mark-tasks notes", tags=["mark-tasks"], dueAt=f"{DUE}Z",
-            estimateMinutes=MINUTES,
+            estimate=MINUTES,
         )
     )["task"]["id"]  # fmt: skip
     await _does(world, ada, "taskUpdate", "task { id }", id=task, title="mark-tasks title")
@@ -117,14 +117,13 @@ async def scene(world: World) -> Scene:
         await _does(
             world, ada, "timeEntryCreate", "timeEntry { id }",
             projectId=project, taskId=task, description="mark-time", tags=["mark-time"],
-            startedAt=start.isoformat(),
-            endedAt=(start + dt.timedelta(seconds=SECONDS)).isoformat(),
+            time={"start": {"startedAt": start.isoformat(), "duration": SECONDS}},
         )
     )["timeEntry"]["id"]  # fmt: skip
     reminder = (
         await _does(
             world, ada, "reminderCreate", "reminder { id }",
-            taskId=task, rule={"due": {"offsetMinutes": 0}}, message="mark-reminders",
+            taskId=task, rule={"due": {"offset": 0}}, message="mark-reminders",
         )
     )["reminder"]["id"]  # fmt: skip
     webhook = (
@@ -135,7 +134,8 @@ async def scene(world: World) -> Scene:
     integration = (
         await _does(
             world, ada, "integrationCreate", "integration { id }",
-            projectId=project, github={"repository": "mark-integrations/repo"}, credentials="x",
+            projectId=project,
+            config={"github": {"repository": "mark-integrations/repo", "token": "x"}},
         )
     )["integration"]["id"]  # fmt: skip
     await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])
@@ -205,6 +205,10 @@ async def _more_rows(
         state=models.DeliveryState.DELIVERED, created_at=now, attempt=1, tries=1,
         request_body=" ".join(str(mark) for marks in MARKS.values() for mark in marks[:1]),
     )  # fmt: skip
+    attempt = models.WebhookAttempt(
+        id=fresh_id(), delivery_id=delivery.id, number=1, attempted_at=now,
+        response_body=delivery.response_body, scopes=delivery.scopes,
+    )  # fmt: skip
     kinds = models.NotificationKind
     notices = [
         models.Notification(
@@ -234,9 +238,16 @@ async def _more_rows(
         for n in range(COMMENTS - 1)
     ]
     await world.rows(stored)
-    rows = [attachment, export, delivery, older, session, event, *notices, *comments]
+    rows = [attachment, export, delivery, attempt, older, session, event, *notices, *comments]
     await world.rows(*rows)
-    return [gid(attachment), gid(export), gid(delivery), gid(older), *map(gid, notices)]
+    return [
+        gid(attachment),
+        gid(export),
+        gid(delivery),
+        gid(attempt),
+        gid(older),
+        *map(gid, notices),
+    ]
 
 
 # --- reading -------------------------------------------------------------------------------------

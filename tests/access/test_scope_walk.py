@@ -57,8 +57,11 @@ NOUNS = {
         "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
-    "webhooks": "Webhook WebhookDelivery",
-    "integrations": "Integration IntegrationProblem",
+    "webhooks": "Webhook WebhookDelivery WebhookAttempt",
+    "integrations": (
+        "Integration IntegrationProblem IntegrationSettings GitHubSettings GitHubAssignee "
+        "SlackSettings"
+    ),
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",
     "": "Node PageInfo UserError RateLimit ServerInfo EventSubject SearchSubject",

@@ -7,7 +7,7 @@ import datetime as dt
 import strawberry
 
 from db import models
-from domain.integrations.webhook import MAX_OVERLAP_HOURS
+from domain.integrations.webhook import MAX_OVERLAP
 from graph.core.enums import EventKind, WebhookStatus
 from graph.core.inputs import (
     TAKE_OVER,
@@ -18,6 +18,7 @@ from graph.core.inputs import (
     optional,
     required,
 )
+from graph.core.scalars import URL, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import (
     DateTimeFilter,
@@ -30,12 +31,13 @@ from graph.types.events.activity import ActivityFilter
 from graph.types.events.event_filter import EventFilter
 
 # How long the old secret signs beside the new one.
-OVERLAP_HOURS = 24
+OVERLAP = Seconds(24 * 3600)
 
 _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
     "to 2,000 characters."
 )
+_NAME = "A name to tell webhooks apart, 1 to 100 characters."
 _EVENTS = "Sends only these kinds of events; `ACCESS_LOST` must be listed too if you want it."
 _FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
@@ -92,7 +94,8 @@ class WebhookOrder: ...
 
 @strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
-    url: str = required(_URL)
+    url: URL = required(_URL)
+    name: str | None = optional(f"{_NAME} The host of `url` by default.")
     events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
     filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
@@ -101,7 +104,8 @@ class WebhookCreateInput(MutationInput):
 @strawberry.input(description="Input for `webhookUpdate`. Omitted fields stay unchanged.")
 class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
-    url: str | None = optional(_URL)
+    url: URL | None = optional(_URL)
+    name: strawberry.Maybe[str | None] = change(f"{_NAME} Null for the host of `url`.")
     events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
     filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
@@ -131,10 +135,10 @@ class WebhookTestInput(WebhookInput):
 @strawberry.input(description="Input for `webhookSecretRotate`.")
 class WebhookSecretRotateInput(UpdateInput):
     id: strawberry.ID = required("The webhook.")
-    overlap_hours: int = defaulted(
-        OVERLAP_HOURS,
-        "For how many hours the old secret signs requests beside the new one, at most "
-        f"{MAX_OVERLAP_HOURS}. Use 0 if the secret leaked; secrets of earlier rotations then end "
+    overlap: Seconds = defaulted(
+        OVERLAP,
+        "For how long the old secret signs requests beside the new one, at most "
+        f"{MAX_OVERLAP:,}. Use 0 if the secret leaked; secrets of earlier rotations then end "
         "too.",
     )
 
@@ -150,3 +154,8 @@ class WebhookReplayInput(WebhookInput):
         "The start of the period, within the last 30 days; events at this time are included.",
     )
     before: dt.datetime = required("The end of the period; events at this time are not included.")
+    only_failed: bool = defaulted(
+        False,
+        "If true, sends only events whose deliveries have the status FAILED, and none that were "
+        "delivered, skipped or missed.",
+    )

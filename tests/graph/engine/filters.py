@@ -94,7 +94,7 @@ VALUES: Mapping[str, Mapping[str, Callable[[Oracle, Row], Any]]] = {
         "identifier": _identifier,
         "status": _named(STATUS, "status"),
         "priority": _named(PRIORITY, "priority"),
-        "estimateMinutes": _column("estimate_minutes"),
+        "estimate": _column("estimate"),
         "tracked": _tracked("task_id"),
     },
     "TaskShare": {
