@@ -107,7 +107,6 @@ ALSO = {
     "ReminderOrder.lastRunAt": "tasks",
     "Event.ip": "admin",
     "Event.sessionId": "admin",
-    "Query.task(key)": "projects",
     "Query.reminderPreview(taskId)": "tasks",
     "Mutation.reportExportCreate": "projects tasks",
 }

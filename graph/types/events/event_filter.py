@@ -303,7 +303,7 @@ def _ids(model: type[Base], texts: Sequence[str], path: tuple[str, str]) -> froz
             limit=MAX_IDS,
             actual=len(texts),
         )
-    return frozenset(ids.decode(model, text, (*path, i)) for i, text in enumerate(texts))
+    return frozenset(ids.decode_only(model, text, (*path, i)) for i, text in enumerate(texts))
 
 
 def _demand_some(values: Sequence[Any], path: tuple[str, str]) -> None:
