@@ -617,7 +617,7 @@ CASES: list[Case] = [
     Case(
         "Viewer.activity",
         mine("activity", "ActivityFilter"),
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         # A user's own acts: the owner created the task.
         OWNER,
@@ -626,7 +626,7 @@ CASES: list[Case] = [
     Case(
         "Viewer.activityStats",
         "query ($filter: ActivityFilter) { viewer { activityStats(filter: $filter) { total } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         OWNER,
         hidden="EMPTY",
@@ -635,7 +635,7 @@ CASES: list[Case] = [
         "Query.adminAuditLog",
         "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
         "{ totalCount nodes { id } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,

@@ -86,7 +86,9 @@ PUBLIC = {
     "User ": {"assignedTasks", "ownedTasks", "ownedProjects"},
     "UserConnection": {"edges", "nodes", "pageInfo", "totalCount", "__typename"},
     "UserEdge": {"node", "cursor", "__typename"},
-    "UserFilter": {"and", "or", "not", "id", "username", "fullName", "search"},
+    "UserFilter": {
+        *("and", "or", "not", "isNull", "isMe", "id", "username", "fullName", "search"),
+    },
     "UserOrder": {"username", "fullName"},
 }
 # Fields that also refer to another noun.
