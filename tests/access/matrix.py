@@ -613,7 +613,7 @@ CASES: list[Case] = [
         "Query.activity",
         "query ($filter: ActivityFilter) "
         "{ activity(filter: $filter) { totalCount nodes { id summary } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         # A user's own acts: the owner created the task.
         OWNER,
@@ -622,7 +622,7 @@ CASES: list[Case] = [
     Case(
         "Query.activityStats",
         "query ($filter: ActivityFilter) { activityStats(filter: $filter) { total } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         OWNER,
         hidden="EMPTY",
@@ -631,7 +631,7 @@ CASES: list[Case] = [
         "Query.adminAuditLog",
         "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
         "{ totalCount nodes { id } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,

@@ -51,7 +51,7 @@ query ($id: ID!) {
   task(id: $id) {
     commentCount
     comments { nodes { body parent { body } } totalCount }
-    threads: comments(filter: {parentId: {isNull: true}}) {
+    threads: comments(filter: {parent: {isNull: true}}) {
       nodes { body replies { nodes { body } } }
     }
   }
