@@ -143,7 +143,8 @@ _NEUTRAL: Final = (
     # Comparators are declared by the field that they appear at.
     "DateFilter DateTimeFilter DevicePlatformFilter EventKindFilter IDFilter IntFilter "
     "IntegrationKindFilter IntegrationStatusFilter JobStatusFilter NotificationKindFilter "
-    "ProjectRoleFilter ReminderRuleKindFilter SecondsFilter StringFilter TagListFilter "
+    "ProjectRoleFilter ReminderRuleKindFilter ReportExportFormatFilter ReportExportStatusFilter "
+    "SecondsFilter StringFilter TagListFilter "
     "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter "
     "WebhookStatusFilter"
 )
