@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from db import models
 from domain.accounts import account_mail as domain
 from domain.accounts.account_mail import Sent
 from domain.work import Work
 from errors import BadInput, Failure
 from graph.core.context import Context
-from graph.core.fields import derived
 from graph.core.inputs import MutationInput, given, optional, required
 from graph.kit import rates
 from graph.kit.mutation import (
@@ -23,13 +20,10 @@ from graph.kit.mutation import (
     moment,
     mutation,
     payload,
-    ref,
     shared_payload,
     value,
 )
-
-if TYPE_CHECKING:
-    from graph.types.accounts.user import User
+from graph.types.accounts.account import LazyViewer, oneself
 
 
 @shared_payload()
@@ -50,22 +44,16 @@ class PasswordResetRequestPayload(_SentPayload):
     """See `domain.accounts.account_mail.request_reset`."""
 
 
-@payload("Payload of `passwordReset`.")
+@payload("Payload of `passwordReset`. Without errors, the password was set; sign in with it.")
 class PasswordResetPayload(MutationPayload):
     """Does not sign anyone in."""
-
-    done: bool = derived(
-        (),
-        lambda source: bool(source.refs.get("done")),
-        "Whether the password was set. Sign in with the new password.",
-    )
 
 
 @payload("Payload of `emailVerify`.")
 class EmailVerifyPayload(MutationPayload):
     email: str | None = value("email", "The address that is now verified.")
-    user: Annotated[User, strawberry.lazy("graph.types.accounts.user")] | None = ref(
-        models.User, "You; null if a link was used while signed out.", "user"
+    viewer: LazyViewer | None = oneself(
+        "You; null if you used a link while signed out, or a link of another account."
     )
 
 
@@ -110,7 +98,7 @@ async def _reset(context: Context, work: Work, data: PasswordResetInput) -> Refs
     await domain.reset_password(
         work, context.services.authenticator, token=data.token, password=data.new_password
     )
-    return {"done": True}
+    return {}
 
 
 async def _request_verification(work: Work, _data: EmailVerificationRequestInput) -> Refs:
@@ -135,8 +123,7 @@ async def _verify(context: Context, work: Work, data: EmailVerifyInput) -> Refs 
             # Committed rather than rolled back, so that the failed attempt is counted.
             return Outcome({}, [found])
         user = found
-    own = user.id if user.id == work.viewer.user_id else None
-    return {"email": user.email, "user": own}
+    return {"email": user.email, "user": user.id}
 
 
 def _sent(sent: Sent) -> Refs:
