@@ -180,6 +180,7 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Viewer.ownedTasks": ("tasks:read",),
     "Viewer.receivedShares": ("tasks:read",),
     "Viewer.runningTimer": ("time:read",),
+    "Viewer.reportExports": ("time:read",),
     # Fields that need more than their type.
     "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),
