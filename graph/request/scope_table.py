@@ -144,7 +144,8 @@ _NEUTRAL: Final = (
     # Comparators are declared by the field that they appear at.
     "DateFilter DateTimeFilter DevicePlatformFilter EventKindFilter IDFilter IntFilter "
     "IntegrationKindFilter IntegrationStatusFilter JobStatusFilter NotificationKindFilter "
-    "ProjectRoleFilter ReminderRuleKindFilter SecondsFilter StringFilter TagListFilter "
+    "ProjectRoleFilter ReminderRuleKindFilter ReportExportFormatFilter ReportExportStatusFilter "
+    "SecondsFilter StringFilter TagListFilter "
     "TaskPriorityFilter TaskSharePermissionFilter TaskStatusFilter WebhookDeliveryStatusFilter "
     "WebhookStatusFilter"
 )
@@ -183,6 +184,7 @@ FIELDS: Final[Mapping[str, Scopes]] = {
     "Viewer.ownedTasks": ("tasks:read",),
     "Viewer.receivedShares": ("tasks:read",),
     "Viewer.runningTimer": ("time:read",),
+    "Viewer.reportExports": ("time:read",),
     # Fields that need more than their type.
     "Task.identifier": ("projects:read",),
     "Task.commentCount": ("comments:read",),

@@ -423,6 +423,14 @@ CASES: list[Case] = [
     ),
     Case("Query.reportExport", one("reportExport"), by_id("export"), "export", OWNER),
     Case("Query.node export", one("node"), by_id("export"), "export", OWNER),
+    Case(
+        "Viewer.reportExports",
+        mine("reportExports", "ReportExportFilter"),
+        lambda fixtures: {"filter": {"id": {"eq": fixtures.export}}},
+        "export",
+        OWNER,
+        hidden="EMPTY",
+    ),
     mutates("reportExportCancel", "export", OWNER, NOBODY, result="reportExport { id }"),
     Case(
         "Subscription.reportExportChanged",
