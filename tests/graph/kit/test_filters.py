@@ -244,6 +244,8 @@ TASK_CASES: list[tuple[dict[str, Any], str]] = [
     # isOverdue: open and past due
     ({"isOverdue": True}, "A"),
     ({"isOverdue": False}, "BCDE"),
+    ({"isDeleted": False}, "ABCDE"),
+    ({"isDeleted": True}, ""),
     # TagListFilter, without regard to case
     ({"tags": {"some": {"eq": "RED"}}}, "ABE"),
     ({"tags": {"some": {"eq": "STRASSE"}}}, "A"),
@@ -335,6 +337,8 @@ PROJECT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"tracked": {"eq": 0}}, "AB"),
     ({"isArchived": True}, ""),
     ({"isArchived": False}, "AB"),
+    ({"isDeleted": True}, ""),
+    ({"isDeleted": False}, "AB"),
     ({"archivedAt": {"isNull": True}}, "AB"),
     ({"createdAt": {"gt": "2020-01-01T00:00:00Z"}}, "AB"),
     ({"updatedAt": {"lt": "2020-01-01T00:00:00Z"}}, ""),
