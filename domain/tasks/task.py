@@ -57,7 +57,9 @@ async def update_task(
     if "assignee_id" in changes:
         values["assignee_id"] = changes["assignee_id"]
     if "parent_id" in changes:
-        parent = await placement.parent_for(work, changes["parent_id"], child=task)
+        parent = await placement.parent_for(
+            work, changes["parent_id"], child=task, project_id=task.project_id
+        )
         values["parent_id"] = None if parent is None else parent.id
         values["root_id"] = None if parent is None else parent.root_id or parent.id
     await _apply(work, task, values, if_version)

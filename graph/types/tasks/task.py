@@ -6,12 +6,10 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
 from sqlalchemy.orm import aliased
-from strawberry.types.maybe import Some
 
 from auth import access
 from auth.viewer import Viewer, ViewerShape, placeholder_viewer
@@ -19,8 +17,9 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from db.read import Statement
-from domain.tasks import placement
+from domain.tasks import moving
 from domain.tasks import task as domain
+from domain.tasks.placement import Place
 from domain.work import Work
 from graph.core import ids
 from graph.core.fields import BatchInfo, attribute, batch, column
@@ -63,6 +62,7 @@ from graph.types.tasks.task_inputs import (
     TaskFilter,
     TaskMoveInput,
     TaskOrder,
+    TaskPlacementInput,
     TaskReopenInput,
     TaskRestoreInput,
     TaskUpdateInput,
@@ -336,6 +336,14 @@ _changes = changes_of(
 )
 
 
+_moved = changes_of(
+    TaskMoveInput,
+    moving.CHANGEABLE,
+    ids={"project_id": models.Project, "parent_id": models.Task, "assignee_id": models.User},
+    options=("place", "time_entries"),
+)
+
+
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
     return {"task": (await domain.create(work, domain.NewTask(**_new(data)))).id}
 
@@ -379,33 +387,36 @@ async def _reopen(work: Work, data: TaskReopenInput) -> Refs:
 
 
 async def _assign(work: Work, data: TaskAssignInput) -> Refs:
+    assignee = given(data.assignee_id)
     task = await domain.assign(
         work,
         ids.decode(models.Task, data.id, ("id",)),
-        _id(models.User, data.assignee_id, "assignee_id"),
+        None if assignee is None else ids.decode(models.User, assignee, ("assignee_id",)),
         given(data.if_version),
     )
     return {"task": task.id}
 
 
 async def _move(work: Work, data: TaskMoveInput) -> Refs:
-    target = data.project_id.value if isinstance(data.project_id, Some) else strawberry.UNSET
-    task = await placement.move(
+    task = await moving.move(
         work,
         ids.decode(models.Task, data.id, ("id",)),
-        before_id=_id(models.Task, data.before_id, "before_id"),
-        after_id=_id(models.Task, data.after_id, "after_id"),
-        project_id=_id(models.Project, target, "project_id"),
-        to_personal=target is None,
+        _moved(data),
+        place=_place(given(data.place)),
         if_version=given(data.if_version),
         entries=data.time_entries,
     )
     return {"task": task.id}
 
 
-def _id(model: Any, text: Any, name: str) -> UUID | None:
-    text = given(text)
-    return None if text is None else ids.decode(model, text, (name,))
+def _place(data: TaskPlacementInput | None) -> Place | None:
+    if data is None:
+        return None
+    if before := given(data.before):
+        return Place(before=ids.decode(models.Task, before, ("place", "before")))
+    if after := given(data.after):
+        return Place(after=ids.decode(models.Task, after, ("place", "after")))
+    return Place(edge=given(data.edge))
 
 
 @strawberry.type
@@ -444,6 +455,6 @@ class TaskMutation:
     task_move: _TaskPayload = mutation(
         _move,
         TaskMoveInput,
-        "Moves a task before or after another task, or to another project. Its subtasks and time "
-        "entries move with it.",
+        "Moves a task to another position, status, project, parent or assignee, all in one change: "
+        "if a part of it fails, nothing is changed. Its subtasks and time entries move with it.",
     )

@@ -13,6 +13,7 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
+from domain.tasks.placement import ListEdge
 from domain.tasks.task_values import Subtasks
 from domain.time.time_moves import EntriesOfMoved
 from graph.core.inputs import (
@@ -365,18 +366,57 @@ described_enum(
 )
 
 
-@strawberry.input(description="Input for `taskMove`.")
+described_enum(
+    ListEdge,
+    "An end of a list.",
+    {ListEdge.START: "Before all others.", ListEdge.END: "After all others."},
+)
+
+
+@strawberry.input(
+    one_of=True,
+    description="A position in the manual order of a project's tasks, or of your personal tasks. "
+    "Provide exactly one field.",
+)
+class TaskPlacementInput:
+    """See `domain.tasks.placement.Place`."""
+
+    before: strawberry.ID | None = optional(
+        "The ID or identifier of the task to place it directly before."
+    )
+    after: strawberry.ID | None = optional(
+        "The ID or identifier of the task to place it directly after."
+    )
+    edge: ListEdge | None = optional("The start or the end of the list.")
+
+
+@strawberry.input(
+    description="Input for `taskMove`. Provide at least one of `place`, `status`, `projectId`, "
+    "`parentId` and `assigneeId`; omitted fields stay unchanged."
+)
 class TaskMoveInput(UpdateInput):
-    """See `domain.tasks.placement.move`."""
+    """See `domain.tasks.moving.move`."""
 
     id: strawberry.ID = required("The task's ID or identifier.")
-    before_id: strawberry.ID | None = optional("Places the task directly before this task.")
-    after_id: strawberry.ID | None = optional("Places the task directly after this task.")
+    place: TaskPlacementInput | None = optional(
+        "The position in the manual order. Omitted, the task keeps its position, or goes to the "
+        "end of another project."
+    )
+    status: strawberry.Maybe[TaskStatus | None] = change("The new status.")
     project_id: strawberry.Maybe[strawberry.ID | None] = change(
-        "The ID of the project to move the task to. Without `beforeId` and `afterId`, the task "
-        "goes to the end. You need the role EDITOR or higher in both projects or, for a personal "
-        "task, must be its owner. Null moves your own task out of its project and makes it "
-        "personal."
+        "The ID or key of the project to move the task to. You need the role EDITOR or higher in "
+        "both projects or, for a personal task, must be its owner. Null moves your own task out "
+        "of its project and makes it personal."
+    )
+    parent_id: strawberry.Maybe[strawberry.ID | None] = change(
+        "The ID or identifier of the new parent, in the same project as the task will be. Null "
+        "removes the parent; so does a move to another project. If the change would give anyone "
+        "new rights on the task or its subtasks, you need permission to share them."
+    )
+    assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
+        "The new assignee: an ID, or a username such as @ada. Null removes the assignee. To assign "
+        "a user who cannot yet see the task or one of its subtasks, you need permission to share "
+        "it."
     )
     time_entries: EntriesOfMoved = strawberry.field(
         default=EntriesOfMoved.MOVE,

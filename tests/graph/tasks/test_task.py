@@ -191,7 +191,7 @@ async def test_a_stale_version_conflicts_and_names_the_fields(
     assert payload["task"]["version"] == 2
     assert payload["task"]["estimate"] is None
     for name in ("taskDelete", "taskComplete", "taskMove", "taskAssign"):
-        more = {"afterId": gid(await world.task(owner, project_id=project.id))}
+        more = {"place": {"after": gid(await world.task(owner, project_id=project.id))}}
         given = more if name == "taskMove" else {}
         code, _ = await failed(world, owner, name, id=gid(task), ifVersion=1, **given)
         assert code == "CONFLICT", name

@@ -111,7 +111,7 @@ async def test_many_at_once_have_a_number_and_a_place_each(
 
     async def one(index: int) -> tuple[int, str] | None:
         if index % 8 == 7:
-            fields: dict[str, Any] = {"id": gid(moving), "projectId": gid(project)}
+            fields: dict[str, Any] = {"id": gid(moving), "place": {"edge": "END"}}
             moved = await world.run(MOVE, ada, input=fields)
             assert moved.good["taskMove"]["errors"] == []
             return None
@@ -141,7 +141,7 @@ async def test_one_after_the_other_stand_in_that_order_and_others_fit_between(
     places = [task["position"] for task in tasks]
     assert places == sorted(set(places))
     for anchor, low, high in ((1, 1, 2), (2, 2, 3)):
-        fields = {"id": tasks[4]["id"], "afterId": tasks[anchor]["id"]}
+        fields = {"id": tasks[4]["id"], "place": {"after": tasks[anchor]["id"]}}
         moved = await world.run(MOVE, ada, input=fields)
         assert places[low] < moved.good["taskMove"]["task"]["position"] < places[high]
     last = (await create(world, ada, projectId=gid(project))).good["taskCreate"]["task"]
