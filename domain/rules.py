@@ -241,6 +241,9 @@ def _name(path: Path) -> str:
     words, index = [str(part) for part in path], ""
     while words and words[-1].isdigit():
         index = f"[{words.pop()}]{index}"
+    if words[-1:] in (["at"], ["on"]) and len(words) > 1:
+        # No names by themselves.
+        words[-2:] = [".".join(words[-2:])]
     head, *rest = (words[-1] if words else "value").split("_")
     return head + "".join(word.title() for word in rest) + index
 

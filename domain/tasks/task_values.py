@@ -19,7 +19,6 @@ from sqlalchemy import insert
 from db.models import Event, Task, TaskPriority, TaskStatus
 from domain import rules
 from domain.work import Work
-from errors import BadInput, refuse
 from events.kinds import EventKind
 
 # Attributes that follow from others; events do not list them.
@@ -103,17 +102,16 @@ def _due(work: Work, given: Mapping[str, Any]) -> dict[str, Any]:
     """`due_at` or `due_on`: setting one replaces the other, clearing either clears both."""
     if "due_at" not in given and "due_on" not in given:
         return {}
-    due_at, due_on = given.get("due_at"), given.get("due_on")
-    if due_at is not None and due_on is not None:
-        refuse(BadInput("Provide either dueAt or dueOn, not both.", path=("due_on",)))
+    due_on = given.get("due_on")
     if due_on is not None:
         zone = work.viewer.timezone
         return {
-            "due_at": rules.end_of_day(due_on, zone, ("due_on",)),
+            "due_at": rules.end_of_day(due_on, zone, ("due", "on")),
             "due_on": due_on,
             "due_timezone": zone,
         }
-    return {"due_at": rules.moment(due_at, ("due_at",)), "due_on": None, "due_timezone": None}
+    due_at = rules.moment(given.get("due_at"), ("due", "at"))
+    return {"due_at": due_at, "due_on": None, "due_timezone": None}
 
 
 def apply(work: Work, task: Task, values: Mapping[str, Any], if_version: int | None) -> Changes:

@@ -66,6 +66,7 @@ from graph.types.tasks.task_inputs import (
     TaskReopenInput,
     TaskRestoreInput,
     TaskUpdateInput,
+    due_of,
 )
 from graph.types.time.tracked_time import task_tracked
 
@@ -328,11 +329,12 @@ NEW_TASK_IDS = {
     "parent_id": models.Task,
     "assignee_id": models.User,
 }
-_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS)
+_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS, options=("due",))
 _changes = changes_of(
     TaskUpdateInput,
     domain.CHANGEABLE,
     ids={"assignee_id": models.User, "parent_id": models.Task},
+    options=("due",),
 )
 
 
@@ -345,14 +347,14 @@ _moved = changes_of(
 
 
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    return {"task": (await domain.create(work, domain.NewTask(**_new(data)))).id}
+    return {"task": (await domain.create(work, domain.NewTask(**_new(data), **due_of(data)))).id}
 
 
 async def _create_in_one_statement(
     work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
     task = await domain.create_in_one_statement(
-        work, domain.NewTask(**_new(data)), wanted or ONLY_ID
+        work, domain.NewTask(**_new(data), **due_of(data)), wanted or ONLY_ID
     )
     if task is None:
         return None
@@ -361,7 +363,9 @@ async def _create_in_one_statement(
 
 async def _update(work: Work, data: TaskUpdateInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
-    task = await domain.update_task(work, task_id, _changes(data), given(data.if_version))
+    task = await domain.update_task(
+        work, task_id, _changes(data) | due_of(data), given(data.if_version)
+    )
     return {"task": task.id}
 
 

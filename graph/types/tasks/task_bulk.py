@@ -19,7 +19,7 @@ from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, 
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.mutation import Outcome, mutation, shared_payload
 from graph.types.tasks.task import NEW_TASK_IDS, Task
-from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, subtasks_field
+from graph.types.tasks.task_inputs import NewTaskFields, TaskChanges, due_of, subtasks_field
 
 # --- inputs --------------------------------------------------------------------------------------
 
@@ -107,13 +107,15 @@ class _TaskBulkPayload(BulkPayload):
 # --- mutations -----------------------------------------------------------------------------------
 
 
-_new = arguments_of(TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS)
-_changes = changes_of(TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User})
+_new = arguments_of(TaskBulkCreateItem, NewTask, ids=NEW_TASK_IDS, options=("due",))
+_changes = changes_of(
+    TaskBulkUpdateItem, CHANGEABLE, ids={"assignee_id": models.User}, options=("due",)
+)
 
 
 def _edit(item: TaskBulkUpdateItem) -> domain.Edit:
     task_id = ids.decode(models.Task, item.id, ("id",))
-    return domain.Edit(task_id, _changes(item), given(item.if_version))
+    return domain.Edit(task_id, _changes(item) | due_of(item), given(item.if_version))
 
 
 def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
@@ -124,8 +126,12 @@ def _deletion(item: TaskBulkDeleteItem) -> domain.Deletion:
 _bulk = partial(run_bulk, model=models.Task, check=domain.check_values, ref="task")
 
 
+def _new_task(item: TaskBulkCreateItem) -> NewTask:
+    return NewTask(**_new(item), **due_of(item))
+
+
 async def _create(work: Work, data: TaskBulkCreateInput) -> Outcome:
-    return await _bulk(work, data, read=lambda item: NewTask(**_new(item)), operation=domain.create)
+    return await _bulk(work, data, read=_new_task, operation=domain.create)
 
 
 async def _update(work: Work, data: TaskBulkUpdateInput) -> Outcome:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from sqlalchemy import BigInteger, Integer
+from strawberry.types.maybe import Some
 
 from auth import access
 from db import models
@@ -23,6 +24,7 @@ from graph.core.inputs import (
     UpdateInput,
     change,
     defaulted,
+    given,
     new_id,
     optional,
     required,
@@ -216,6 +218,27 @@ class TaskOrder:
     project: ProjectOrder | None = ordering.by_relation(models.Task.project, "Sorts by project.")
 
 
+@strawberry.input(one_of=True, description="When a task is due. Provide exactly one field.")
+class TaskDueInput:
+    """A time or a day; see `due_of`."""
+
+    at: dt.datetime | None = optional("A time.")
+    on: dt.date | None = optional("A whole day in your time zone, at whose end the task is due.")
+
+
+def due_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
+    """The columns that the field `due` of an input sets."""
+    due = data.due
+    if due is None or due is strawberry.UNSET:
+        return {}
+    if isinstance(due, Some):
+        due = due.value
+    if due is None:
+        return {"due_at": None}
+    on = given(due.on)
+    return {"due_at": given(due.at)} if on is None else {"due_on": on}
+
+
 @strawberry.input
 class NewTaskFields:
     """See `domain.tasks.task_values.NewTask`."""
@@ -236,12 +259,7 @@ class NewTaskFields:
     notes: str | None = optional("Short notes, up to 500 characters.")
     status: TaskStatus = defaulted(TaskStatus.TODO, "The status.")
     priority: TaskPriority = defaulted(TaskPriority.NONE, "The priority.")
-    due_at: dt.datetime | None = optional(
-        "The time the task is due. Cannot be combined with `dueOn`."
-    )
-    due_on: dt.date | None = optional(
-        "The all-day due date, in your time zone. Cannot be combined with `dueAt`."
-    )
+    due: TaskDueInput | None = optional("When the task is due.")
     start_at: dt.datetime | None = optional("The earliest time to start work.")
     estimate: Seconds | None = optional("The estimated effort.")
     tags: list[str] | None = optional(
@@ -266,11 +284,8 @@ class TaskChanges:
     notes: strawberry.Maybe[str | None] = change("Short notes, up to 500 characters.")
     status: strawberry.Maybe[TaskStatus | None] = change("The status.")
     priority: strawberry.Maybe[TaskPriority | None] = change("The priority.")
-    due_at: strawberry.Maybe[dt.datetime | None] = change(
-        "The time the task is due. Replaces `dueOn`. Null removes the due date."
-    )
-    due_on: strawberry.Maybe[dt.date | None] = change(
-        "The all-day due date, in your time zone. Replaces `dueAt`. Null removes the due date."
+    due: strawberry.Maybe[TaskDueInput | None] = change(
+        "When the task is due. Null removes the due date."
     )
     start_at: strawberry.Maybe[dt.datetime | None] = change("The earliest time to start work.")
     estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")

@@ -70,7 +70,9 @@ async def test_it_is_one_statement_with_its_answer(
     project = await world.project(ada)
     fields = {"projectId": gid(project), "title": "Bread", "tags": ["Rye"], "priority": "HIGH"}
     query = CREATE.replace(" identifier", "")
-    reply = await world.run(query, ada, engine=engine, input={**fields, "dueOn": "2030-01-02"})
+    reply = await world.run(
+        query, ada, engine=engine, input={**fields, "due": {"on": "2030-01-02"}}
+    )
     task = reply.good["taskCreate"]["task"]
     assert len(reply.statements) == 1, reply.statements
     again = await world.run(
