@@ -759,8 +759,7 @@ CASES: list[Case] = [
         lambda fixtures: {
             "input": {
                 "projectId": fixtures.project,
-                "slack": {},
-                "credentials": "https://hooks.example.com/T1/B1/x",
+                "config": {"slack": {"webhookUrl": "https://hooks.example.com/T1/B1/x"}},
             }
         },
         "project",

@@ -134,7 +134,8 @@ async def scene(world: World) -> Scene:
     integration = (
         await _does(
             world, ada, "integrationCreate", "integration { id }",
-            projectId=project, github={"repository": "mark-integrations/repo"}, credentials="x",
+            projectId=project,
+            config={"github": {"repository": "mark-integrations/repo", "token": "x"}},
         )
     )["integration"]["id"]  # fmt: skip
     await _does(world, ada, "apiKeyCreate", "apiKey { id }", name="mark-keys", scopes=["read"])

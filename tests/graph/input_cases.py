@@ -170,7 +170,7 @@ def _github(stage: Stage) -> dict[str, Any]:
     return {
         "repository": "octocat/garden",
         "baseUrl": "https://github.example.com/api/v3",
-        "assignees": [{"login": "octobob", "username": stage.bob.username}],
+        "assignees": [{"login": "octobob", "userId": gid(stage.bob)}],
         "hasComments": False,
     }
 
@@ -492,23 +492,28 @@ CASES = [
         "integration",
         models.Integration,
         lambda stage: [
-            {"projectId": stage.project, "github": _github(stage), "credentials": "token"},
-            {"projectId": stage.project, "slack": _SLACK, "credentials": _HOOK},
+            {
+                "projectId": stage.project,
+                "config": {"github": {**_github(stage), "token": "token"}},
+            },
+            {"projectId": stage.project, "config": {"slack": {**_SLACK, "webhookUrl": _HOOK}}},
         ],
     ),
     Case(
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda stage: [{"github": _github(stage), "status": "PAUSED"}],
+        lambda stage: [{"config": {"github": _github(stage)}}],
         lambda stage: {
             "integrationCreate": {
                 "projectId": stage.project,
-                "github": {
-                    "repository": "octocat/garden",
-                    "baseUrl": "https://github.example.com/api/v3",
+                "config": {
+                    "github": {
+                        "repository": "octocat/garden",
+                        "baseUrl": "https://github.example.com/api/v3",
+                        "token": "token",
+                    }
                 },
-                "credentials": "token",
             }
         },
     ),
@@ -516,9 +521,12 @@ CASES = [
         "integrationUpdate",
         "integration",
         models.Integration,
-        lambda _: [{"slack": _SLACK}],
+        lambda _: [{"config": {"slack": _SLACK}, "isPaused": True}],
         lambda stage: {
-            "integrationCreate": {"projectId": stage.project, "slack": {}, "credentials": _HOOK}
+            "integrationCreate": {
+                "projectId": stage.project,
+                "config": {"slack": {"webhookUrl": _HOOK}},
+            }
         },
     ),
     Case(

@@ -80,9 +80,6 @@ MAKES = {
 }
 # An export's file comes in another way, and a job is an administrator's.
 APART = {"attachmentUpload"}
-NAMES_A_USER = {
-    "GitHubAssigneeInput.username",
-}
 GOOD: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
@@ -96,17 +93,19 @@ GOOD: dict[str, Any] = {
     "rule": {"daily": {"time": "10:00", "timezone": "UTC"}},
     "after": "2026-01-01T00:00:00Z",
     "before": "2026-01-02T00:00:00Z",
-    "credentials": "a token",
     "message": "Some words",
     "repository": "octocat/hello",
     "login": "octocat",
-    "github": {
-        "repository": "octocat/hello",
-        "assignees": [{"login": "octocat", "username": "nobody-at-all"}],
+    "config": {
+        "github": {
+            "repository": "octocat/hello",
+            "token": "a-token",
+            "assignees": [{"login": "octocat", "userId": f"user_{fresh_id().hex}"}],
+        }
     },
 }
 # No value of these breaks a rule by itself.
-LOOKED_UP = {"password", "token", "credentials"}
+LOOKED_UP = {"password", "token"}
 # What another value of the input cannot be judged without.
 GIVEN = {"from", "to"}
 Place = tuple[str, ...]
@@ -153,8 +152,8 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
         is_id = kind.name == "ID"
         model = named(mutation, type_.name, name) if is_id else None
         at: Place = (name, "0") if is_list else (name,)
-        if model is not None or f"{type_.name}.{name}" in NAMES_A_USER:
-            value = "nobody-at-all" if model is None else missing(model)
+        if model is not None:
+            value = missing(model)
             case.value[name] = [value] if is_list else value
             case.references.append(at)
         elif name == "items":
@@ -169,9 +168,9 @@ def filled(mutation: str, type_: Any, dropped: set[str], *, bad: bool) -> Case:
             case.references.extend((name, *place) for place in inner.references)
             case.places.extend((name, *place) for place in inner.places)
             continue
-        elif name == "github":
+        elif name == "config":
             case.value[name] = GOOD[name]
-            case.references.append((name, "assignees", "0", "username"))
+            case.references.append((name, "github", "assignees", "0", "userId"))
             at = case.references[-1]
         elif bad and name == "idempotencyKey":
             if mutation in BULK:
