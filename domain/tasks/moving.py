@@ -17,7 +17,7 @@ from db.models import Task
 from domain import locks, rights_change
 from domain.projects.project import demand_editor, is_editor
 from domain.rights_change import Snapshot
-from domain.tasks import placement, task_values
+from domain.tasks import placement, reference_rows, task_values
 from domain.tasks.placement import Place
 from domain.tasks.task_creation import assignable
 from domain.tasks.task_values import Changes
@@ -111,6 +111,7 @@ async def _wanted(
         values = {}
     if moves:
         values["project_id"] = target
+        await reference_rows.demand_free_there(work, task, target or task.owner_id)
     if moves or "parent_id" in changes:
         parent_id = changes.get("parent_id")
         parent = await placement.parent_for(work, parent_id, child=task, project_id=target)

@@ -62,7 +62,7 @@ async def next_number(work: Work, project_id: UUID) -> int:
 
 async def at_end(work: Work, project_id: UUID | None, owner_id: UUID) -> str:
     """A rank after all others of the list."""
-    await _lock_list(work, project_id, owner_id)
+    await lock_list(work, project_id, owner_id)
     if project_id is not None:
         rows = await work.fetch(_LAST_IN_PROJECT, {"project_id": project_id})
     else:
@@ -245,7 +245,7 @@ async def _gap(
     first = others.order_by(Task.position).limit(1)
     neighbour_id = place.before or place.after
     if neighbour_id is None:
-        await _lock_list(work, project_id, task.owner_id)
+        await lock_list(work, project_id, task.owner_id)
         if place.edge is ListEdge.START:
             return None, await work.session.scalar(first)
         return await work.session.scalar(last), None
@@ -253,7 +253,7 @@ async def _gap(
     neighbour = await work.readable(Task, neighbour_id, path=path)
     if neighbour.id == task.id:
         raise BadInput("A task cannot be moved next to itself.", path=path)
-    await _lock_list(work, project_id, task.owner_id)
+    await lock_list(work, project_id, task.owner_id)
     await work.session.refresh(neighbour)
     in_list = neighbour.project_id == project_id and (
         project_id is not None or neighbour.owner_id == task.owner_id
@@ -326,7 +326,8 @@ def _in_list(project_id: Any, owner_id: Any) -> tuple[Any, ...]:
     return (Task.project_id.is_(None), Task.owner_id == owner_id)
 
 
-async def _lock_list(work: Work, project_id: UUID | None, owner_id: UUID) -> None:
+async def lock_list(work: Work, project_id: UUID | None, owner_id: UUID) -> None:
+    """Lock the list that a task of this project, or a personal task of this owner, is in."""
     await work.fetch(_LOCK, {"list": f"tasks of {project_id or owner_id}"})
 
 

@@ -18,6 +18,8 @@ from sqlalchemy import insert
 
 from db.models import Event, Task, TaskPriority, TaskStatus
 from domain import rules
+from domain.tasks import external_references
+from domain.tasks.external_references import ExternalReference
 from domain.work import Work
 from events.kinds import EventKind
 
@@ -60,6 +62,7 @@ class NewTask:
     start_at: dt.datetime | None = None
     estimate: int | None = None
     tags: Sequence[str] = field(default_factory=tuple)
+    external_references: Sequence[ExternalReference] = ()
 
 
 # How a field is checked that depends on no other one and on no other row.
@@ -72,6 +75,7 @@ RULES: Mapping[str, rules.Rule] = {
     "start_at": rules.moment,
     "estimate": partial(rules.whole_number, least=0, most=60_000_000),
     "tags": rules.tags,
+    "external_references": external_references.checked,
 }
 _DUE = ("due_at", "due_on")
 # What changes of one task or of many may name.
@@ -183,7 +187,13 @@ def event_of_values(
         kind,
         Task,
         task["id"],
-        [(SHOWN.get(name, name), old, new) for name, old, new in changes],
+        [_shown(*change) for change in changes],
         task_id=task["id"],
         project_id=task["project_id"],
     )
+
+
+def _shown(name: str, old: Any, new: Any) -> tuple[str, Any, Any]:
+    if name == "external_references":
+        return name, [str(one) for one in old], [str(one) for one in new]
+    return SHOWN.get(name, name), old, new

@@ -50,7 +50,7 @@ def arguments_of(
         name.rstrip("_"): parameter
         for name, parameter in inspect.signature(target).parameters.items()
     }
-    apart = {*_SHARED, *options} - parameters.keys()
+    apart = {*(_SHARED - parameters.keys()), *options}
     names = _names(input_type, target.__qualname__, parameters, apart, ids)
 
     def read(data: Any) -> dict[str, Any]:

@@ -43,7 +43,8 @@ NO_KEY = "a session"
 # The noun of each type (docs/access.md, "API keys"). "" needs no scope by itself.
 
 NOUNS = {
-    "tasks": "Task TaskShare Tag TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress",
+    "tasks": "Task TaskShare Tag TaskStats TaskStatusCount TaskPriorityCount SubtaskProgress "
+    "ExternalReference",
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",
     "files": "Attachment AttachmentUploadTarget",

@@ -85,6 +85,9 @@ def _task_words() -> dict[str, Any]:
         "startAt": _moment(1),
         "estimate": 90,
         "tags": ["garden", "outside"],
+        "externalReferences": [
+            {"source": "jira", "externalId": fresh_id().hex, "url": "https://jira.example.com/1"}
+        ],
     }
 
 

@@ -96,6 +96,13 @@ ELSEWHERE = {
     "taskUpdate.due": _DUE,
     "taskBulkCreate.items.due": _DUE,
     "taskBulkUpdate.items.due": _DUE,
+    # Kept in a table of their own; `test_external_references.py` says how they are recorded.
+    **{
+        f"{name}.externalReferences": Place(
+            None, "externalReferences { source externalId url }", None
+        )
+        for name in ("taskCreate", "taskUpdate", "taskBulkCreate.items", "taskBulkUpdate.items")
+    },
     "apiKeyCreate.projectIds": Place("project_ids", "projectIds", None),
     # What a comment said before is kept as a revision of it.
     "commentUpdate.body": Place("body", "body", None),

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import strawberry
 from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
@@ -67,6 +68,7 @@ from graph.types.tasks.task_inputs import (
     TaskRestoreInput,
     TaskUpdateInput,
     due_of,
+    references_of,
 )
 from graph.types.time.tracked_time import task_tracked
 
@@ -107,6 +109,40 @@ def _progress_statement(shape: ViewerShape) -> Statement:
         .where(child.parent_id == parents.any_(), access.read(viewer, child))
         .group_by(child.parent_id)
     )
+
+
+@strawberry.type(description="A task's counterpart in another system.")
+class ExternalReference:
+    source: str = attribute("The other system.")
+    external_id: str = attribute("The ID in the other system.")
+    url: URL | None = attribute("The address in the other system.")
+
+
+_REFERENCES = Statement(
+    select(
+        models.TaskExternalReference.task_id,
+        models.TaskExternalReference.source,
+        models.TaskExternalReference.external_id,
+        models.TaskExternalReference.url,
+    )
+    .where(models.TaskExternalReference.task_id == bindparam("ids", type_=ARRAY(Uuid())).any_())
+    .order_by(
+        models.TaskExternalReference.task_id,
+        models.TaskExternalReference.source,
+        models.TaskExternalReference.external_id,
+    )
+)
+
+
+async def _references(parents: Sequence[Any], info: BatchInfo) -> list[list[ExternalReference]]:
+    rows = await info.context.services.database.reader.fetch(
+        _REFERENCES, {"ids": list({parent.id for parent in parents})}
+    )
+    found: dict[UUID, list[ExternalReference]] = {}
+    for row in rows:
+        reference = ExternalReference(source=row.source, external_id=row.external_id, url=row.url)
+        found.setdefault(row.task_id, []).append(reference)
+    return [found.get(parent.id, []) for parent in parents]
 
 
 async def _progress(parents: Sequence[Any], info: BatchInfo) -> list[SubtaskProgress]:
@@ -191,6 +227,11 @@ class Task(Node):
         filter_type=TaskFilter,
         order_type=TaskOrder,
         default_order=_BY_POSITION,
+    )
+    external_references: list[ExternalReference] = batch(
+        _references,
+        "The task's counterparts in other systems, ordered by `source` and `externalId`.",
+        requires=("id",),
     )
     subtask_progress: SubtaskProgress = batch(
         _progress, "How many of the direct subtasks are completed.", requires=("id",)
@@ -329,12 +370,14 @@ NEW_TASK_IDS = {
     "parent_id": models.Task,
     "assignee_id": models.User,
 }
-_new = arguments_of(TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS, options=("due",))
+_new = arguments_of(
+    TaskCreateInput, domain.NewTask, ids=NEW_TASK_IDS, options=("due", "external_references")
+)
 _changes = changes_of(
     TaskUpdateInput,
     domain.CHANGEABLE,
     ids={"assignee_id": models.User, "parent_id": models.Task},
-    options=("due",),
+    options=("due", "external_references"),
 )
 
 
@@ -346,16 +389,18 @@ _moved = changes_of(
 )
 
 
+def _new_task(data: TaskCreateInput) -> domain.NewTask:
+    return domain.NewTask(**_new(data), **due_of(data), **references_of(data))
+
+
 async def _create(work: Work, data: TaskCreateInput) -> Refs:
-    return {"task": (await domain.create(work, domain.NewTask(**_new(data), **due_of(data)))).id}
+    return {"task": (await domain.create(work, _new_task(data))).id}
 
 
 async def _create_in_one_statement(
     work: Work, data: TaskCreateInput, wanted: ReturnedColumns | None
 ) -> Refs | None:
-    task = await domain.create_in_one_statement(
-        work, domain.NewTask(**_new(data), **due_of(data)), wanted or ONLY_ID
-    )
+    task = await domain.create_in_one_statement(work, _new_task(data), wanted or ONLY_ID)
     if task is None:
         return None
     return {"task": task.id if wanted is None else task}  # type: ignore[attr-defined]
@@ -364,7 +409,7 @@ async def _create_in_one_statement(
 async def _update(work: Work, data: TaskUpdateInput) -> Refs:
     task_id = ids.decode(models.Task, data.id, ("id",))
     task = await domain.update_task(
-        work, task_id, _changes(data) | due_of(data), given(data.if_version)
+        work, task_id, _changes(data) | due_of(data) | references_of(data), given(data.if_version)
     )
     return {"task": task.id}
 

@@ -14,6 +14,7 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
+from domain.tasks.external_references import ExternalReference
 from domain.tasks.placement import ListEdge
 from domain.tasks.task_values import Subtasks
 from domain.time.time_moves import EntriesOfMoved
@@ -30,7 +31,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.node import described_enum
-from graph.core.scalars import Markdown, Seconds
+from graph.core.scalars import URL, Markdown, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import (
     DateFilter,
@@ -239,6 +240,29 @@ def due_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
     return {"due_at": given(due.at)} if on is None else {"due_on": on}
 
 
+@strawberry.input(description="A task's counterpart in another system.")
+class ExternalReferenceInput:
+    """See `domain.tasks.external_references`."""
+
+    source: str = required("The other system, such as `jira`; 1 to 50 characters.")
+    external_id: str = required("The ID in the other system, 1 to 200 characters.")
+    url: URL | None = optional("The address in the other system, up to 2,000 characters.")
+
+
+def references_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
+    """The field `external_references` of an input, if it is given."""
+    found = data.external_references
+    if isinstance(found, Some):
+        found = found.value or []
+    if found is None or found is strawberry.UNSET:
+        return {}
+    return {
+        "external_references": [
+            ExternalReference(one.source, one.external_id, given(one.url)) for one in found
+        ]
+    }
+
+
 @strawberry.input
 class NewTaskFields:
     """See `domain.tasks.task_values.NewTask`."""
@@ -264,6 +288,11 @@ class NewTaskFields:
     estimate: Seconds | None = optional("The estimated effort.")
     tags: list[str] | None = optional(
         "Up to 20 tags of 1 to 50 characters each. Duplicates are removed."
+    )
+    external_references: list[ExternalReferenceInput] | None = optional(
+        "The task's counterparts in other systems, at most 20. If another task of the project, or "
+        "of your personal tasks, has one of them, the mutation fails with `ALREADY_EXISTS` and "
+        "returns that task, so that an import can be repeated."
     )
 
 
@@ -291,6 +320,11 @@ class TaskChanges:
     estimate: strawberry.Maybe[Seconds | None] = change("The estimated effort.")
     tags: strawberry.Maybe[list[str] | None] = change(
         "All tags of the task: up to 20 of 1 to 50 characters each."
+    )
+    external_references: strawberry.Maybe[list[ExternalReferenceInput] | None] = change(
+        "All of the task's counterparts in other systems, at most 20; null removes them. Fails "
+        "with `ALREADY_EXISTS` if another task of the project, or of the owner's personal tasks, "
+        "has one of them."
     )
     assignee_id: strawberry.Maybe[strawberry.ID | None] = change(
         "The assignee: an ID, or a username such as @ada. To assign a user who cannot yet see the "
