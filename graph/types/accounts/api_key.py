@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import strawberry
 
@@ -20,7 +21,7 @@ from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
-from graph.kit.ordering import SortOrder
+from graph.kit.ordering import Key, SortOrder
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
 SCOPES = (
@@ -78,6 +79,16 @@ class ApiKeyConnection:
 class ApiKeyOrder:
     created_at: SortOrder | None = ordering.by(models.ApiKey.created_at, "Sorts by creation time.")
     last_used_at: SortOrder | None = ordering.by(models.ApiKey.last_used_at, "Sorts by last use.")
+
+
+def api_keys() -> Any:
+    """The field `Viewer.apiKeys`."""
+    return paging.connection(
+        models.ApiKey,
+        "Your API keys, newest first by default.",
+        order_type=ApiKeyOrder,
+        default_order=(Key(ordering.source(models.ApiKey.created_at), descending=True),),
+    )
 
 
 @strawberry.input(description="Input for `apiKeyCreate`.")

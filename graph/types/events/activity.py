@@ -176,16 +176,20 @@ def task_activity() -> Any:
     )
 
 
-@strawberry.type
-class ActivityQuery:
-    activity: ActivityConnection = batch(
+def activity() -> Any:
+    """The field `Viewer.activity`."""
+    return batch(
         _activity,
-        "Lists your own actions, newest first, as far as you can still see their objects.",
+        "Your own actions, newest first, as far as you can still see their objects.",
         arguments=paging_arguments(ActivityFilter),
     )
-    activity_stats: EventStats = root(
+
+
+def activity_stats() -> Any:
+    """The field `Viewer.activityStats`."""
+    return root(
         _activity_stats,
-        "Returns statistics over your own actions.",
+        "Statistics over your own actions.",
         arguments=[
             argument(
                 "filter_",
@@ -195,6 +199,10 @@ class ActivityQuery:
             )
         ],
     )
+
+
+@strawberry.type
+class ActivityQuery:
     admin_audit_log: ActivityConnection = batch(
         _audit_log,
         "Lists the actions of all users, newest first, with network address and request. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import strawberry
 
@@ -47,9 +48,9 @@ class DeviceOrder:
     )
 
 
-@strawberry.type
-class DeviceQuery:
-    devices: DeviceConnection = paging.connection(
+def devices() -> Any:
+    """The field `Viewer.devices`."""
+    return paging.connection(
         models.Device,
         "Your devices that receive push messages, newest first by default.",
         order_type=DeviceOrder,

@@ -29,14 +29,14 @@ LISTS = {
       task(id: $task) { attachments(filter: $filter) {
         nodes { label: filename } totalCount } } }""",
     "NotificationFilter": """query ($filter: NotificationFilter!) {
-      notifications(filter: $filter) { nodes { label: message } totalCount } }""",
+      viewer { notifications(filter: $filter) { nodes { label: message } totalCount } } }""",
     "JobFilter": """query ($filter: JobFilter!) {
       adminJobs(filter: $filter) { nodes { label: name } totalCount } }""",
     "WebhookDeliveryFilter": """query ($filter: WebhookDeliveryFilter!, $webhook: ID!) {
       webhook(id: $webhook) { deliveries(filter: $filter) {
         nodes { label: failureReason } totalCount } } }""",
     "ActivityFilter": """query ($filter: ActivityFilter!) {
-      activity(filter: $filter) { nodes { label: requestId } totalCount } }""",
+      viewer { activity(filter: $filter) { nodes { label: requestId } totalCount } } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
       tasks(filter: $filter) { nodes { label: title } totalCount } }""",
 }
