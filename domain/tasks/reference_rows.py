@@ -15,13 +15,14 @@ from sqlalchemy.orm import aliased
 
 from db.models import Task, TaskExternalReference
 from domain.tasks import placement
-from domain.tasks.external_references import ExternalReference
+from domain.tasks.external_references import ExternalReference, checked
+from domain.tasks.placement import TaskList
 from domain.work import Work
-from errors import AlreadyExists
+from errors import AlreadyExists, Failure, collecting
 
 Row = TaskExternalReference
-# Tasks by scope (a project's or a user's id) and counterpart.
-Taken = Mapping[tuple[UUID, tuple[str, str]], UUID]
+# In a scope (a project's or a user's id), a source and its id.
+Counterpart = tuple[UUID, tuple[str, str]]
 
 
 def scope_of(task: Task) -> UUID:
@@ -42,7 +43,7 @@ async def of(work: Work, tasks: Collection[UUID]) -> dict[UUID, tuple[ExternalRe
 
 async def taken(
     work: Work, scopes: Collection[UUID], references: Iterable[ExternalReference]
-) -> dict[tuple[UUID, tuple[str, str]], UUID]:
+) -> dict[Counterpart, UUID]:
     """The tasks that have one of these counterparts, in these scopes."""
     keys = {reference.key for reference in references}
     if not keys or not scopes:
@@ -56,7 +57,10 @@ async def taken(
 
 
 def demand_free(
-    found: Taken, scope: UUID, task_id: UUID | None, references: Sequence[ExternalReference]
+    found: Mapping[Counterpart, UUID],
+    scope: UUID,
+    task_id: UUID | None,
+    references: Sequence[ExternalReference],
 ) -> None:
     """Raise `ALREADY_EXISTS`, which refers to the other task, if another task has one of them."""
     for reference in references:
@@ -76,6 +80,52 @@ async def prepare(work: Work, task: Task, references: Sequence[ExternalReference
     task.external_references = (await of(work, [task.id])).get(task.id, ())
     scope = scope_of(task)
     demand_free(await taken(work, [scope], references), scope, task.id, references)
+
+
+def list_of(task: Task) -> TaskList:
+    """The list that the task is in."""
+    return task.project_id, task.owner_id if task.project_id is None else None
+
+
+async def lock_and_find(
+    work: Work, lists: Collection[TaskList], given: Iterable[Sequence[ExternalReference] | None]
+) -> dict[Counterpart, UUID]:
+    """`taken` for many tasks in these lists, which are locked, unless there is nothing to find."""
+    references = _valid(given)
+    if not references:
+        return {}
+    await placement.lock_and_find_ends(work, list(lists))
+    scopes = {project_id or owner_id for project_id, owner_id in lists}
+    return await taken(work, [scope for scope in scopes if scope is not None], references)
+
+
+async def prepare_many(
+    work: Work, wanted: Sequence[tuple[Task, Sequence[ExternalReference] | None]]
+) -> dict[Counterpart, UUID]:
+    """`prepare` for many tasks, without the demand: returns whose the counterparts are."""
+    if not wanted:
+        return {}
+    tasks = [task for task, _ in wanted]
+    lists = {list_of(task) for task in tasks}
+    await placement.lock_and_find_ends(work, list(lists))
+    current = await of(work, [task.id for task in tasks])
+    for task in tasks:
+        task.external_references = current.get(task.id, ())
+    references = _valid(given for _, given in wanted)
+    return await taken(work, {scope_of(task) for task in tasks}, references)
+
+
+def _valid(given: Iterable[Sequence[ExternalReference] | None]) -> list[ExternalReference]:
+    """Those of the references that a task could have; what is wrong with others is found later."""
+    found: list[ExternalReference] = []
+    for references in given:
+        try:
+            with collecting():
+                valid = checked(references, ())
+        except Failure:
+            continue
+        found += valid
+    return found
 
 
 async def write(work: Work, tasks: Collection[Task], *, new: bool = False) -> None:

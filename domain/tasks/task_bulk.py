@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -37,8 +37,8 @@ from auth import access
 from db.models import Project, Role, Task, User
 from domain import locks, rights_change, rules
 from domain.projects.project import demand_editing
-from domain.tasks import external_references, placement, ranks, reference_rows, visibility
-from domain.tasks.external_references import ExternalReference
+from domain.tasks import placement, ranks, reference_rows, visibility
+from domain.tasks.reference_rows import list_of
 from domain.tasks.task import demand_all_deletable
 from domain.tasks.task_creation import hidden_from_assignee
 from domain.tasks.task_values import (
@@ -164,7 +164,7 @@ class _Known:
     # Parents and assignees who can see them.
     seen: Collection[visibility.TaskAndPerson]
     # Which task has a counterpart of these, in the lists that they will be in.
-    references: dict[tuple[UUID, tuple[str, str]], UUID]
+    references: dict[reference_rows.Counterpart, UUID]
 
 
 async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
@@ -209,43 +209,14 @@ async def _known_to(work: Work, items: Sequence[NewTask]) -> _Known:
                 for parent_id in parents
             },
         ),
-        references=await _taken_references(
-            work, items, [task for task, read, *_ in tasks if read and task.id in parents]
+        references=await reference_rows.lock_and_find(
+            work,
+            {(None, work.viewer.require())}
+            | {(project_id, None) for project_id in projects}
+            | {list_of(task) for task, read, *_ in tasks if read and task.id in parents},
+            [item.external_references for item in items],
         ),
     )
-
-
-def _valid_references(
-    given: Iterable[Sequence[ExternalReference] | None],
-) -> list[ExternalReference]:
-    """Those of the references that a task could have; what is wrong with others is found later."""
-    found: list[ExternalReference] = []
-    for references in given:
-        try:
-            with collecting():
-                valid = external_references.checked(references, ())
-        except Failure:
-            continue
-        found += valid
-    return found
-
-
-async def _taken_references(
-    work: Work, items: Sequence[NewTask], parents: Sequence[Task]
-) -> dict[tuple[UUID, tuple[str, str]], UUID]:
-    """The counterparts that have a task in the lists of the new ones, which are locked."""
-    wanted = _valid_references(item.external_references for item in items)
-    if not wanted:
-        return {}
-    lists: set[placement.TaskList] = {(None, work.viewer.require())}
-    lists |= {(item.project_id, None) for item in items if item.project_id is not None}
-    lists |= {
-        (task.project_id, None if task.project_id is not None else task.owner_id)
-        for task in parents
-    }
-    await placement.lock_and_find_ends(work, list(lists))
-    scopes = {project or owner for project, owner in lists}
-    return await reference_rows.taken(work, [one for one in scopes if one is not None], wanted)
 
 
 def _demand_shown_to(work: Work, task: Task, known: _Known, made: Mapping[UUID, Task]) -> None:
@@ -366,7 +337,14 @@ async def update_tasks(
     people = await _people(work, assignees)
     assigned = {item.task_id for item in edits if "assignee_id" in item.changes} & set(known)
     before = await rights_change.snapshot(work, assigned)
-    taken = await _prepare_references(work, edits, known)
+    taken = await reference_rows.prepare_many(
+        work,
+        [
+            (known[edit.task_id][0], edit.changes["external_references"])
+            for edit in edits
+            if "external_references" in edit.changes and edit.task_id in known
+        ],
+    )
     results: list[Task | Failure] = []
     changed: dict[UUID, Changes] = {}
     for item in items:
@@ -420,29 +398,6 @@ async def update_tasks(
     after = await rights_change.snapshot(work, before.projects)
     await rights_change.record_lost_access(work, before, after)
     return results
-
-
-async def _prepare_references(
-    work: Work, edits: Sequence[Edit], known: Mapping[UUID, Known]
-) -> dict[tuple[UUID, tuple[str, str]], UUID]:
-    """As `domain.tasks.reference_rows.prepare`, for all tasks whose references change; returns
-    whose counterparts the new ones are.
-    """
-    name = "external_references"
-    tasks = [
-        known[edit.task_id][0] for edit in edits if name in edit.changes and edit.task_id in known
-    ]
-    if not tasks:
-        return {}
-    lists: set[placement.TaskList] = {
-        (task.project_id, None if task.project_id is not None else task.owner_id) for task in tasks
-    }
-    await placement.lock_and_find_ends(work, list(lists))
-    current = await reference_rows.of(work, [task.id for task in tasks])
-    for task in tasks:
-        task.external_references = current.get(task.id, ())
-    wanted = _valid_references(edit.changes[name] for edit in edits if name in edit.changes)
-    return await reference_rows.taken(work, {*map(reference_rows.scope_of, tasks)}, wanted)
 
 
 # --- deleting ------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 from sqlalchemy import ARRAY, String, Uuid, bindparam, cast, func, select
@@ -53,6 +52,11 @@ from graph.types.tasks.attachment import AttachmentConnection
 from graph.types.tasks.attachment_inputs import AttachmentFilter, AttachmentOrder, attachment_count
 from graph.types.tasks.comment import OLDEST_FIRST, CommentConnection
 from graph.types.tasks.comment_inputs import CommentFilter, CommentOrder, comment_count
+from graph.types.tasks.external_reference import (
+    ExternalReference,
+    references_of,
+    references_of_tasks,
+)
 from graph.types.tasks.share import TaskShareConnection
 from graph.types.tasks.share_inputs import TaskShareFilter, TaskShareOrder
 from graph.types.tasks.task_inputs import (
@@ -68,7 +72,6 @@ from graph.types.tasks.task_inputs import (
     TaskRestoreInput,
     TaskUpdateInput,
     due_of,
-    references_of,
 )
 from graph.types.time.tracked_time import task_tracked
 
@@ -109,40 +112,6 @@ def _progress_statement(shape: ViewerShape) -> Statement:
         .where(child.parent_id == parents.any_(), access.read(viewer, child))
         .group_by(child.parent_id)
     )
-
-
-@strawberry.type(description="A task's counterpart in another system.")
-class ExternalReference:
-    source: str = attribute("The other system.")
-    external_id: str = attribute("The ID in the other system.")
-    url: URL | None = attribute("The address in the other system.")
-
-
-_REFERENCES = Statement(
-    select(
-        models.TaskExternalReference.task_id,
-        models.TaskExternalReference.source,
-        models.TaskExternalReference.external_id,
-        models.TaskExternalReference.url,
-    )
-    .where(models.TaskExternalReference.task_id == bindparam("ids", type_=ARRAY(Uuid())).any_())
-    .order_by(
-        models.TaskExternalReference.task_id,
-        models.TaskExternalReference.source,
-        models.TaskExternalReference.external_id,
-    )
-)
-
-
-async def _references(parents: Sequence[Any], info: BatchInfo) -> list[list[ExternalReference]]:
-    rows = await info.context.services.database.reader.fetch(
-        _REFERENCES, {"ids": list({parent.id for parent in parents})}
-    )
-    found: dict[UUID, list[ExternalReference]] = {}
-    for row in rows:
-        reference = ExternalReference(source=row.source, external_id=row.external_id, url=row.url)
-        found.setdefault(row.task_id, []).append(reference)
-    return [found.get(parent.id, []) for parent in parents]
 
 
 async def _progress(parents: Sequence[Any], info: BatchInfo) -> list[SubtaskProgress]:
@@ -229,7 +198,7 @@ class Task(Node):
         default_order=_BY_POSITION,
     )
     external_references: list[ExternalReference] = batch(
-        _references,
+        references_of_tasks,
         "The task's counterparts in other systems, ordered by `source` and `externalId`.",
         requires=("id",),
     )

@@ -18,12 +18,12 @@ from graph.kit import rates
 from graph.kit.bulk import BulkInput, BulkPayload, bulk_results, result_object, run_bulk
 from graph.kit.commands import arguments_of, changes_of
 from graph.kit.mutation import Outcome, mutation, shared_payload
+from graph.types.tasks.external_reference import references_of
 from graph.types.tasks.task import NEW_TASK_IDS, Task
 from graph.types.tasks.task_inputs import (
     NewTaskFields,
     TaskChanges,
     due_of,
-    references_of,
     subtasks_field,
 )
 

@@ -14,7 +14,6 @@ from db import models
 from db.models import TaskPriority, TaskStatus
 from db.models.task import is_overdue
 from domain import rules
-from domain.tasks.external_references import ExternalReference
 from domain.tasks.placement import ListEdge
 from domain.tasks.task_values import Subtasks
 from domain.time.time_moves import EntriesOfMoved
@@ -31,7 +30,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.core.node import described_enum
-from graph.core.scalars import URL, Markdown, Seconds
+from graph.core.scalars import Markdown, Seconds
 from graph.kit import filtering, ordering
 from graph.kit.comparators import (
     DateFilter,
@@ -50,6 +49,10 @@ from graph.types.tasks.attachment_inputs import (
     attachment_count,
 )
 from graph.types.tasks.comment_inputs import CommentListFilter, comment_count
+from graph.types.tasks.external_reference import (
+    ExternalReferenceInput,
+    ExternalReferenceListFilter,
+)
 from graph.types.tasks.share_inputs import TaskShareListFilter
 from graph.types.time.tracked_time import task_tracked_seconds
 
@@ -101,6 +104,9 @@ class TaskFilter:
     estimate: IntFilter | None = filtering.by(models.Task.estimate, "The estimated effort.")
     tags: TagListFilter | None = filtering.by_elements(
         models.Task.tag_keys, rules.tag_key, "The tags."
+    )
+    external_references: ExternalReferenceListFilter | None = filtering.by_relations(
+        models.Task.references, "The counterparts in other systems."
     )
     project: ProjectFilter | None = filtering.by_relation(models.Task.project, "The project.")
     project_id: IDFilter | None = filtering.by_id(
@@ -236,29 +242,6 @@ def due_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
         return {"due_at": None}
     on = given(due.on)
     return {"due_at": given(due.at)} if on is None else {"due_on": on}
-
-
-@strawberry.input(description="A task's counterpart in another system.")
-class ExternalReferenceInput:
-    """See `domain.tasks.external_references`."""
-
-    source: str = required("The other system, such as `jira`; 1 to 50 characters.")
-    external_id: str = required("The ID in the other system, 1 to 200 characters.")
-    url: URL | None = optional("The address in the other system, up to 2,000 characters.")
-
-
-def references_of(data: NewTaskFields | TaskChanges) -> dict[str, Any]:
-    """The field `external_references` of an input, if it is given."""
-    found = data.external_references
-    if isinstance(found, Some):
-        found = found.value or []
-    if found is None or found is strawberry.UNSET:
-        return {}
-    return {
-        "external_references": [
-            ExternalReference(one.source, one.external_id, given(one.url)) for one in found
-        ]
-    }
 
 
 @strawberry.input

@@ -303,3 +303,31 @@ async def test_a_page_of_tasks_reads_them_at_once(world: World, owner: Person) -
         assert all(node["externalReferences"] == [ref(node["title"])] for node in nodes)
         counts.append(len(reply.statements))
     assert counts[1] == counts[2]
+
+
+async def test_tasks_are_found_by_them(world: World, owner: Person) -> None:
+    project = await world.project(owner)
+    source = fresh_id().hex
+    items = [
+        {"title": "one", "externalReferences": [ref("OLD-7", source, "https://x.example/1")]},
+        {"title": "two", "externalReferences": [ref("OLD-8", source), ref("9", source)]},
+        {"title": "none"},
+    ]
+    items = [{**item, "projectId": gid(project)} for item in items]
+    assert (await ask(world, owner, BULK_CREATE, items=items))["doneCount"] == 3
+    query = """
+    query ($filter: TaskFilter) { tasks(filter: $filter, orderBy: [{number: ASC}]) {
+      nodes { title } } }
+    """
+
+    async def titles(who: Person, wanted: dict[str, Any]) -> list[str]:
+        mine = {"project": {"id": {"eq": gid(project)}}, "externalReferences": wanted}
+        reply = await world.run(query, who, filter=mine)
+        return [node["title"] for node in reply.good["tasks"]["nodes"]]
+
+    exact = {"source": {"eq": source}, "externalId": {"eq": "OLD-7"}}
+    assert await titles(owner, {"some": exact}) == ["one"]
+    assert await titles(owner, {"none": exact}) == ["two", "none"]
+    assert await titles(owner, {"some": {"externalId": {"startsWith": "OLD"}}}) == ["one", "two"]
+    assert await titles(owner, {"every": {"url": {"isNull": True}}}) == ["two", "none"]
+    assert await titles(await world.person(), {"some": exact}) == []
