@@ -91,8 +91,9 @@ KIND_DESCRIPTIONS: dict[EventKind, str] = {
     EventKind.TASK_REOPENED: "A completed or cancelled task was reopened.",
     EventKind.TASK_ASSIGNED: "A task was assigned, reassigned or unassigned.",
     EventKind.TASK_MOVED: (
-        "A task was moved within its list or to another project. The previous project gets an "
-        "event of its own."
+        "A task was moved within its list or to another project, perhaps with another parent, "
+        "status or assignee at once. The previous project gets an event of its own. A move that "
+        "completes or reopens the task is `TASK_COMPLETED` or `TASK_REOPENED`."
     ),
     EventKind.TASK_DELETED: (
         "A task was moved to the trash, on its own or with its parent or project. Delivered to "

@@ -102,8 +102,8 @@ ROOTS: Final[Mapping[OperationType, Mapping[str, Scopes]]] = {
 
 _TYPES: Final[Mapping[str, str]] = {
     "tasks:read": (
-        "Task TaskShare Tag SubtaskProgress TaskStats TaskStatusCount TaskPriorityCount "
-        "TaskStatsGroup TaskBulkResult"
+        "Task TaskShare Tag SubtaskProgress ExternalReference TaskStats TaskStatusCount "
+        "TaskPriorityCount TaskStatsGroup TaskBulkResult"
     ),
     "projects:read": "Project ProjectMember",
     "comments:read": "Comment CommentRevision",

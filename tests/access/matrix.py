@@ -229,7 +229,13 @@ CASES: list[Case] = [
     mutates("taskDelete", "task", TASK_MANAGED, TASK_SEEN, result="deletedIds"),
     mutates("taskRestore", "trashed_task", TASK_MANAGED, NOBODY),
     mutates("taskAssign", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"assigneeId": s.editor}),
-    mutates("taskMove", "task", TASK_EDITED, TASK_SEEN, more=lambda s: {"afterId": s.done_task}),
+    mutates(
+        "taskMove",
+        "task",
+        TASK_EDITED,
+        TASK_SEEN,
+        more=lambda s: {"place": {"after": s.done_task}},
+    ),
     replace(
         mutates(
             "taskMove",

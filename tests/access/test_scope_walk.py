@@ -46,7 +46,7 @@ NO_KEY = "a session"
 NOUNS = {
     "tasks": (
         "Task TaskShare Tag TaskStats TaskStatsGroup TaskStatusCount TaskPriorityCount "
-        "SubtaskProgress"
+        "SubtaskProgress ExternalReference"
     ),
     "projects": "Project ProjectMember",
     "comments": "Comment CommentRevision",

@@ -175,7 +175,7 @@ async def fill(ada: Somebody, project: str, count: int) -> list[str]:
             CREATE_TASK,
             title=f"task {number:03}",
             projectId=project,
-            dueAt=due,
+            due={"at": due},
             priority=["NONE", "LOW", "HIGH"][number % 3],
         )
         task: str = made["task"]["id"]
