@@ -50,8 +50,6 @@ class Webhook(Versioned, Base):
     # The API key that created it or changed it last; null if its user did so in a session.
     api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
     url: Mapped[str]
-    # Kinds of events; null for all.
-    events: Mapped[list[str] | None]
     # A `EventFilter` as JSON, with the schema's names.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The selection; null for the default one.

@@ -25,7 +25,7 @@ from domain import locks, rules
 from domain.accounts.by_key import demand_live_key, key_after
 from domain.integrations import addresses, webhook_delivery
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, check, collecting, refuse
+from errors import BadInput, ErrorCode, Failure, collecting, refuse
 from events.kinds import EventKind
 
 MAX_WEBHOOKS = 50
@@ -36,7 +36,7 @@ MAX_OVERLAP_HOURS = 168
 REPLAY_JOB = "webhook.replay"
 
 # Fields whose old and new values are logged.
-_LOGGED = ("events", "filter", "payload", "status")
+_LOGGED = ("filter", "payload", "status")
 # What an update may name.
 CHANGEABLE = frozenset({"url", *_LOGGED})
 _BY_OWNER = "Its owner disabled it."
@@ -59,10 +59,9 @@ class Receivers:
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook:
-    """`events`: None for all kinds. `payload`: None for the default. `filter`: as it is stored."""
+    """`payload`: None for the default. `filter`: as it is stored."""
 
     url: str
-    events: Sequence[EventKind] | None = None
     filter: Mapping[str, Any] | None = None
     payload: str | None = None
 
@@ -80,7 +79,7 @@ async def create(
     Filter and payload are validated in `graph.types.integrations.webhook`.
     """
     user_id = work.viewer.require()
-    url, events = receivers.check(new.url), _kinds(new.events)
+    url = receivers.check(new.url)
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
@@ -101,7 +100,6 @@ async def create(
         user_id=user_id,
         api_key_id=work.viewer.api_key_id,
         url=url,
-        events=events,
         filter=None if new.filter is None else dict(new.filter),
         payload=new.payload,
         status=WebhookStatus.ACTIVE,
@@ -127,7 +125,7 @@ async def change(
     *,
     take_over: bool = False,
 ) -> Webhook:
-    """Change those of `url`, `events`, `filter`, `payload` and `status` that are given.
+    """Change those of `url`, `filter`, `payload` and `status` that are given.
 
     A webhook that is enabled again sends events from then on; `replay` sends what it missed. The
     API key that changes a webhook becomes its key; `take_over` gives it back to its owner.
@@ -137,8 +135,6 @@ async def change(
         receivers.check(rules.not_null(wanted["url"], ("url",)))
     if "status" in wanted:
         rules.not_null(wanted["status"], ("status",))
-    if "events" in wanted:
-        wanted["events"] = _kinds(wanted["events"])
     webhook = await work.editable(Webhook, webhook_id)
     key_id = await key_after(work, webhook, take_over=take_over)
     passed_on = key_id != webhook.api_key_id
@@ -289,14 +285,3 @@ async def reencrypt(work: Work, encryption: Encryption) -> int:
 def _demand_active(webhook: Webhook) -> None:
     if webhook.status is not WebhookStatus.ACTIVE:
         raise BadInput("The webhook is disabled; enable it first.", path=("id",))
-
-
-@check()
-def _kinds(kinds: Sequence[EventKind] | None) -> list[str] | None:
-    if kinds is None:
-        return None
-    if not kinds:
-        raise BadInput(
-            "events must contain at least one kind; omit it for all kinds.", path=("events",)
-        )
-    return list(dict.fromkeys(kind.value for kind in kinds))

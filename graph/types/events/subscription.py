@@ -18,7 +18,8 @@ from graph.core import ids
 from graph.core.context import Context
 from graph.core.inputs import given
 from graph.types.events.event import Event
-from graph.types.events.event_filter import EventFilter, Wanted, demand_within, wanted_of
+from graph.types.events.event_filter import EventFilter
+from graph.types.events.wanted import Wanted, demand_within, wanted_of
 from graph.types.notifications.notification import NotificationSubscription
 from graph.types.time.report_export import ReportExportEvent, progress_of
 from graph.types.time.timer_events import TimerEvent, about_time, own_time

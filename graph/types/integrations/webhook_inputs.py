@@ -8,7 +8,7 @@ import strawberry
 
 from db import models
 from domain.integrations.webhook import MAX_OVERLAP_HOURS
-from graph.core.enums import DeliveryState, EventKind, WebhookStatus
+from graph.core.enums import DeliveryState, WebhookStatus
 from graph.core.inputs import (
     TAKE_OVER,
     MutationInput,
@@ -30,7 +30,6 @@ _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
     "to 2,000 characters."
 )
-_EVENTS = "Sends only these kinds of events; `ACCESS_LOST` must be listed too if you want it."
 _FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
     "The payload, as a GraphQL selection on `Event` in braces: `{ kind task { title } }`. "
@@ -77,7 +76,6 @@ class WebhookOrder:
 @strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
     url: str = required(_URL)
-    events: list[EventKind] | None = optional(f"{_EVENTS} All kinds by default.")
     filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
 
@@ -86,7 +84,6 @@ class WebhookCreateInput(MutationInput):
 class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
     url: str | None = optional(_URL)
-    events: strawberry.Maybe[list[EventKind] | None] = change(f"{_EVENTS} Null for all kinds.")
     filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
     status: WebhookStatus | None = optional(
