@@ -175,7 +175,16 @@ def worker() -> None:
     configure_logging(settings.server)
     with Supervisor() as parts, _database(settings, parts) as ready:
         click.echo("The worker is running; stop it with Ctrl-C.")
-        asyncio.run(_work(ready))
+        _run_worker(ready)
+
+
+def _run_worker(settings: Settings) -> None:
+    if sys.platform == "win32":
+        asyncio.run(_work(settings))
+    else:
+        import uvloop
+
+        uvloop.run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:
@@ -193,7 +202,7 @@ def _work_as_child() -> None:
     settings = load_settings()
     configure_logging(settings.server)
     end_with_parent()
-    asyncio.run(_work(settings))
+    _run_worker(settings)
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ _LISTS: Final = {
     "100 of those that overlap": "{ timeEntries(first: 100, filter: {hasOverlap: true}) "
     "{ nodes { id } } }",
     "50 tasks by the time tracked on them": "{ tasks(first: 50, orderBy: [{tracked: "
-    "{direction: DESC}}]) { nodes { title tracked } } }",
+    "DESC}]) { nodes { title tracked } } }",
 }
 _WORDS: Final = {
     "lot123": "rare",

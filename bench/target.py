@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from bench.measure import children
 from db.embedded import EmbeddedPostgres
 from demo.company import LOGIN, PASSWORD
 
@@ -67,9 +69,47 @@ class Target:
         return answer["data"]
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server: its process, and that of its database."""
+
+    target: Target
+    server: int
+    postgres: int
+
+    def worker(self) -> int:
+        """The worker, which is a child of the server."""
+        return max(
+            pid
+            for pid in children(self.server)
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+
+
 @contextlib.contextmanager
 def served(settings: Mapping[str, str]) -> Iterator[tuple[Target, int]]:
-    """The server and its process id; stopped after the block. `settings`: environment variables."""
+    """The server without a worker, and its process, which ends with the block. `settings`: of its
+    environment.
+    """
+    with _running(settings, ["--no-worker"], scale=1, code=None) as (found, _):
+        yield found.target, found.server
+
+
+@contextlib.contextmanager
+def served_with_worker(
+    settings: Mapping[str, str], *, scale: int, code: Path | None = None
+) -> Iterator[tuple[Served, str]]:
+    """The server with its worker, and the address of its database. `scale`: of the demo data.
+    `code`: the checkout that is run, if not this one.
+    """
+    with _running(settings, [], scale=scale, code=code) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _running(
+    settings: Mapping[str, str], options: Sequence[str], *, scale: int, code: Path | None
+) -> Iterator[tuple[Served, str]]:
     with EmbeddedPostgres.temporary() as database, tempfile.TemporaryDirectory() as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -85,22 +125,29 @@ def served(settings: Mapping[str, str]) -> Iterator[tuple[Target, int]]:
         }
         program = [sys.executable, "-c", "from cli import main; main()"]
         # The server does not load demo data into a database that was configured.
-        subprocess.run([*program, "demo"], env=environment, stdout=subprocess.DEVNULL, check=True)
-        command = [*program, "serve", "--no-worker"]
-        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*program, "demo", "--scale", str(scale)],
+            env=environment,
+            cwd=code,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        command = [*program, "serve", *options]
+        running = subprocess.Popen(command, env=environment, cwd=code, stdout=subprocess.DEVNULL)
+        postgres = int((database.data_dir / "postgres/data/postmaster.pid").read_text().split()[0])
         try:
-            yield signed_in(Target(port)), running.pid
+            yield Served(signed_in(Target(port)), running.pid, postgres), database.dsn()
         finally:
             running.terminate()
             running.wait(30)
 
 
-def signed_in(target: Target) -> Target:
-    """The target with the demo user's token, once the server answers."""
+def signed_in(target: Target, login: str = LOGIN) -> Target:
+    """The target with a demo user's token, once the server answers."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            data = target.ask(_SIGN_IN, login=LOGIN, password=PASSWORD)
+            data = target.ask(_SIGN_IN, login=login, password=PASSWORD)
         except OSError:
             if time.monotonic() > deadline:
                 raise

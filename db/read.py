@@ -21,7 +21,7 @@ import asyncpg
 import orjson
 from sqlalchemy import ARRAY, Select, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from db.base import Base, Ordered
@@ -136,7 +136,9 @@ class Statement:
 
     def __init__(
         self,
-        query: Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]],
+        query: Select[*tuple[Any, ...]]
+        | ReturningInsert[*tuple[Any, ...]]
+        | ReturningUpdate[*tuple[Any, ...]],
         model: type[Base] | None = None,
         *,
         plan_once: bool = False,

@@ -113,9 +113,24 @@ def _homes(rows: Iterable[Any], ids: Collection[UUID]) -> set[tuple[UUID | None,
     return {(row.project_id, row.owner_id) for row in rows if row.id in ids}
 
 
+async def keep_rows(work: Work, model: type[Base], ids: Collection[UUID | None]) -> None:
+    """Lock rows that new rows of this transaction refer to, in one order. PostgreSQL locks them
+    itself as it checks the foreign keys, but in the order of the new rows, which deadlocks with
+    whoever locks several of them.
+    """
+    wanted = [id_ for id_ in ids if id_ is not None]
+    if wanted:
+        await work.fetch(_kept(model), {"ids": wanted})
+
+
 async def lock_owner(work: Work) -> None:
     """Only one transaction at a time counts what the viewer has, until the commit."""
     await work.fetch(_OWNER, {"id": work.viewer.require()})
+
+
+@lru_cache(maxsize=8)
+def _kept(model: Any) -> Statement:
+    return _by_ids(model)
 
 
 @lru_cache(maxsize=64)

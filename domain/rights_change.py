@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, insert, or_, select, text
+from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, or_, select, text
 from sqlalchemy.orm import aliased
 
 from auth import access
-from db.models import Event, Task
+from db.models import Task
 from db.read import Statement
 from domain.work import Work
 from errors import Forbidden
@@ -176,8 +176,7 @@ async def record_lost(work: Work, lost: Iterable[tuple[UUID, UUID | None, Sequen
         )
         for task_id, project_id, people in lost
     ]
-    if events:
-        await work.session.execute(insert(Event), events)
+    await work.record_all(events)
 
 
 async def seen_in_project(

@@ -19,7 +19,7 @@ from inspect import isawaitable
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -135,6 +135,11 @@ class Work:
         self.session.add(event)
         return event
 
+    async def record_all(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Append events to the log, as `event` gives them, in one statement."""
+        if events:
+            await self.session.execute(insert(models.Event), events)
+
     def event(
         self,
         kind: EventKind,
@@ -197,18 +202,37 @@ class Work:
         has ended. `one_at_a_time`: the key is held until the job is done or has failed. A waiting
         job, for whichever attempt, is moved to the earlier time; a running one is run again.
         """
+        await self.enqueue_all(
+            name, [(payload or {}, key)], run_at=run_at, one_at_a_time=one_at_a_time
+        )
+
+    async def enqueue_all(
+        self,
+        name: str,
+        wanted: Sequence[tuple[Mapping[str, Any], str | None]],
+        *,
+        run_at: dt.datetime | None = None,
+        one_at_a_time: bool = False,
+    ) -> None:
+        """Queue jobs of one handler, each with its payload and key, as `enqueue` does. Of those
+        with one key the first is queued.
+        """
+        if not wanted:
+            return
         self.enqueued |= run_at is None or run_at <= self.now
-        plain = {part: json_value(item) for part, item in (payload or {}).items()}
-        await jobs.enqueue(
-            self.session,
-            self.new_id(),
+        statement, params = jobs.queued(
             name,
-            plain,
+            [
+                jobs.NewJob(
+                    self.new_id(), {part: json_value(item) for part, item in payload.items()}, key
+                )
+                for payload, key in wanted
+            ],
             now=self.now,
-            key=key,
             run_at=run_at,
             one_at_a_time=one_at_a_time,
         )
+        await self.fetch(statement, params)
 
     async def readable(
         self, model: type[M], id_: UUID, *, lock: bool = False, path: Sequence[str | int] = ("id",)

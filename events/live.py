@@ -39,6 +39,7 @@ POLL_SECONDS = 1.0
 SWEEP_SECONDS = 1.5
 # While events wait behind the horizon, usually for a transaction of a few milliseconds.
 _FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.05
 # The number of access checks per statement.
 _PAIRS = 10_000
 
@@ -138,7 +139,7 @@ class LiveEvents:
     # --- the shared reader -----------------------------------------------------------------------
 
     async def _read_forever(self) -> None:
-        pause = _FIRST_PAUSE
+        pause, frontier = _FIRST_PAUSE, self._frontier
         while True:
             if not self._joined:
                 # Without listeners, stop reading; the next listener starts at the head of that
@@ -156,10 +157,11 @@ class LiveEvents:
             if page is not None:
                 if page.more:
                     continue
+                if self._frontier != frontier:
+                    # Another transaction holds the rest back than did before.
+                    pause, frontier = _FIRST_PAUSE, self._frontier
                 if page.waiting:
-                    wait, pause = pause, min(pause * 2, POLL_SECONDS)
-                else:
-                    pause = _FIRST_PAUSE
+                    wait, pause = pause, min(pause * 2, _LONGEST_PAUSE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()

@@ -2,8 +2,13 @@
 
 A consumer's place in the log is kept in a row. It reads the events after that place and acts on
 them with a `Work`, and the place advances in the same transaction: the result and the note that it
-was done commit together. The row is locked meanwhile, so one worker at a time is active, and any
-other can continue when that one is killed.
+was done commit together. An advisory lock lets one worker at a time be active, and any other can
+continue when that one is killed.
+
+Readers of the log wait for every open transaction that has written or locked a row (`events.log`).
+An advisory lock does not count for that, and the place is written last: so a step holds readers
+back from the first write of `act` to the commit. `act` therefore reads first and then writes, in a
+number of statements that does not grow with the events.
 
 An event that cannot be handled must neither block the others nor get lost. When a batch fails, its
 events are handled one by one, and one that fails becomes a job: the queue retries it and finally
@@ -14,15 +19,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, tuple_, update
 
 from db.faults import DatabaseFault, database_fault
 from db.models import LogConsumer
+from db.models.event import Xid8
+from db.read import Statement
 from domain.work import Work
 from events.bus import EVENTS
 from events.cursor import Place
@@ -33,10 +40,14 @@ from jobs.worker_context import WorkerContext
 
 log = logging.getLogger("taskloom.jobs")
 
-BATCH = 100
-"""Events in one transaction, which holds readers of the log back for as long as it lasts."""
+BATCH = 50
+"""Events in one transaction, so that writing what follows from them takes some milliseconds."""
 
 _POLL_SECONDS = 1.0
+# After an announcement, so that one step acts on all events of a busy moment.
+_GATHER_SECONDS = 0.02
+# While events wait behind an open transaction, nothing announces that they can be read.
+_WAIT_SECONDS = 0.05
 _REST_SECONDS = 2.0
 EVENT_JOB = "log.event"
 
@@ -44,26 +55,33 @@ Act = Callable[[WorkerContext, Work, Sequence[Any]], Awaitable[None]]
 """What is done about events (rows as `events.log` gives them, in order), in one transaction."""
 
 
+Wants = Callable[[Any], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A name, under which the place is kept, and what the consumer does."""
+    """A name, under which the place is kept, and what the consumer does.
+
+    `wants`: whether it could act on an event, by the event alone.
+    """
 
     name: str
     act: Act
+    wants: Wants = field(default=lambda _event: True)
 
 
 CONSUMERS: dict[str, Consumer] = {}
 
 
-def consumer(name: str) -> Callable[[Act], Act]:
-    """Register a consumer. It starts with events logged after its first start, unless a migration
-    stored its place before.
+def consumer(name: str, wants: Wants = lambda _event: True) -> Callable[[Act], Act]:
+    """Register a consumer; see `Consumer`. It starts with events logged after its first start,
+    unless a migration stored its place before.
     """
 
     def register(act: Act) -> Act:
         if name in CONSUMERS:
             raise ValueError(f"there are two consumers called {name}")
-        CONSUMERS[name] = Consumer(name, act)
+        CONSUMERS[name] = Consumer(name, act, wants)
         return act
 
     return register
@@ -79,8 +97,11 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
             woken.clear()
             pause = _POLL_SECONDS
             try:
-                if await advance(context, wanted):
+                following = await _advance(context, wanted, BATCH)
+                if following is _Next.READY:
                     continue
+                if following is _Next.WAITING:
+                    pause = _WAIT_SECONDS
             except Exception:
                 log.exception("the consumer %s failed", wanted.name)
                 pause = _REST_SECONDS
@@ -91,6 +112,7 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
                 )
             finally:
                 waking.cancel()
+            await asyncio.wait((stopping,), timeout=_GATHER_SECONDS)
     finally:
         unsubscribe()
         stopping.cancel()
@@ -98,20 +120,38 @@ async def follow(context: WorkerContext, wanted: Consumer, stop: asyncio.Event) 
 
 async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATCH) -> bool:
     """Act on the next events, if any; returns whether more may be ready."""
+    return await _advance(context, wanted, limit) is _Next.READY
+
+
+class _Next(Enum):
+    """What comes after a step: more events, those behind an open transaction, or nothing yet."""
+
+    READY = 1
+    WAITING = 2
+    NOTHING = 3
+
+
+async def _advance(context: WorkerContext, wanted: Consumer, limit: int) -> _Next:
     place = await _place(context, wanted)
     page = await context.log.read_after(place, limit=limit)
+    following = _Next.WAITING if page.waiting else _Next.NOTHING
+    if page.more:
+        following = _Next.READY
     if not page.rows:
         # The place is not moved: that would write a row each second for nothing.
-        return False
+        return following
+    rows = [row for row in page.rows if wanted.wants(row)]
     try:
-        return await _step(context, wanted, place, page.rows, page.cursor.place) and page.more
+        went_on = await _step(context, wanted, place, rows, page.cursor.place)
     except Exception as error:
         if _is_outage(error):
             raise
         log.exception(
             "the consumer %s failed on a batch; its events are handled one by one", wanted.name
         )
-    for row in page.rows:
+    else:
+        return following if went_on else _Next.NOTHING
+    for row in rows:
         end = (row.xid, row.position)
         try:
             went_on = await _step(context, wanted, place, [row], end)
@@ -121,25 +161,57 @@ async def advance(context: WorkerContext, wanted: Consumer, *, limit: int = BATC
             log.exception("the consumer %s failed on an event, which becomes a job", wanted.name)
             went_on = await _put_aside(context, wanted, place, row, error)
         if not went_on:
-            return False
+            return _Next.NOTHING
         place = end
-    return page.more
+    return following
 
 
 async def _step(
     context: WorkerContext, wanted: Consumer, place: Place, rows: Sequence[Any], end: Place
 ) -> bool:
-    """One transaction: act, and advance the place. False if another worker is active."""
+    """Act, and advance the place, in one transaction. False if another worker is active."""
+    if not rows:
+        return await _move(context.database.single.fetch, wanted, place, end)
 
-    async def act(work: Work) -> bool:
-        row = await _locked(work.session, wanted.name)
-        if row is None or (row.xid, row.position) != place:
-            return False
+    async def act(work: Work) -> None:
         await wanted.act(context, work, rows)
-        row.xid, row.position = end
+
+    return await _alone(context, wanted, place, end, act)
+
+
+async def _alone(
+    context: WorkerContext,
+    wanted: Consumer,
+    place: Place,
+    end: Place,
+    act: Callable[[Work], Awaitable[None]],
+) -> bool:
+    """One transaction: `act`, and advance the place. False, and nothing is done, if another worker
+    is active.
+    """
+
+    async def alone(work: Work) -> bool:
+        (lock,) = await work.fetch(_TRY_LOCK, {"name": wanted.name})
+        if not lock.acquired:
+            return False
+        # Read after the lock: the last holder may have committed in between.
+        if await _stored_place(work.fetch, wanted) != place:
+            return False
+        await act(work)
+        if not await _move(work.fetch, wanted, place, end):
+            raise _Moved
         return True
 
-    return await context.do(wanted.name, act)
+    try:
+        return await context.do(wanted.name, alone)
+    except _Moved:
+        return False
+
+
+class _Moved(Exception):  # noqa: N818 - a state, and nobody's fault
+    """The place is another one: another epoch has begun, or another worker has passed events that
+    the consumer does not want.
+    """
 
 
 def _is_outage(error: Exception) -> bool:
@@ -154,10 +226,7 @@ async def _put_aside(
 ) -> bool:
     """Make a job of the event, and advance the place past it. False as for `_step`."""
 
-    async def act(work: Work) -> bool:
-        row = await _locked(work.session, wanted.name)
-        if row is None or (row.xid, row.position) != place:
-            return False
+    async def act(work: Work) -> None:
         payload = {
             "consumer": wanted.name,
             "position": event.position,
@@ -165,10 +234,8 @@ async def _put_aside(
             "because": f"{type(error).__name__}: {error}",
         }
         await work.enqueue(EVENT_JOB, payload, key=f"{wanted.name}:{event.position}")
-        row.xid, row.position = event.xid, event.position
-        return True
 
-    return await context.do(wanted.name, act)
+    return await _alone(context, wanted, place, (event.xid, event.position), act)
 
 
 @handler(EVENT_JOB, on_given_up=nothing_to_end)
@@ -188,22 +255,53 @@ async def act_on_one(context: WorkerContext, job: RunningJob) -> None:
     await context.do(wanted.name, once)
 
 
-async def _locked(session: AsyncSession, name: str) -> LogConsumer | None:
-    """The consumer's row, or None while another worker holds it."""
-    found: LogConsumer | None = await session.scalar(
-        select(LogConsumer).where(LogConsumer.name == name).with_for_update(skip_locked=True)
-    )
-    return found
-
-
 async def _place(context: WorkerContext, wanted: Consumer) -> Place:
     """Where the consumer continues; the end of the log for one that starts for the first time."""
-    async with context.database.session() as session:
-        row = await session.get(LogConsumer, wanted.name)
-    if row is not None:
-        return row.xid, row.position
+    place = await _stored_place(context.database.reader.fetch, wanted)
+    if place is not None:
+        return place
     head = await context.log.head()
     async with context.database.session() as session, session.begin():
         first = LogConsumer(name=wanted.name, xid=head.cursor.xid, position=head.cursor.position)
         await session.merge(first)
     return head.cursor.place
+
+
+Fetch = Callable[[Statement, Mapping[str, Any]], Awaitable[list[Any]]]
+
+
+async def _stored_place(fetch: Fetch, wanted: Consumer) -> Place | None:
+    rows = await fetch(_PLACE, {"name": wanted.name})
+    return (rows[0].xid, rows[0].position) if rows else None
+
+
+async def _move(fetch: Fetch, wanted: Consumer, place: Place, end: Place) -> bool:
+    """Advance the place, if it is still the same."""
+    params = {"name": wanted.name, "xid": place[0], "position": place[1]}
+    return bool(await fetch(_MOVE, {**params, "end_xid": end[0], "end_position": end[1]}))
+
+
+def _statements() -> tuple[Statement, Statement, Statement]:
+    name = bindparam("name", type_=Text())
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(name, _LOCK_SEED))
+    mine = LogConsumer.name == name
+    place = tuple_(LogConsumer.xid, LogConsumer.position)
+    move = (
+        update(LogConsumer)
+        .where(mine, place == tuple_(_bound("xid", Xid8()), _bound("position", BigInteger())))
+        .values(xid=_bound("end_xid", Xid8()), position=_bound("end_position", BigInteger()))
+    )
+    return (
+        Statement(select(lock.label("acquired"))),
+        Statement(select(LogConsumer.xid, LogConsumer.position).where(mine)),
+        Statement(move.returning(LogConsumer.name)),
+    )
+
+
+def _bound(name: str, type_: Any) -> Any:
+    return cast(bindparam(name, type_=type_), type_)
+
+
+# Apart from the locks of `domain.locks`, which are names with another seed.
+_LOCK_SEED = 2
+_TRY_LOCK, _PLACE, _MOVE = _statements()

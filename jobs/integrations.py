@@ -88,12 +88,10 @@ async def _sync(context: WorkerContext, id_: UUID, request: Request) -> None:
     await context.do(SYNC_JOB, partial(_finish, id_, wait, error, complete))
 
 
-@consumer("integrations")
+@consumer("integrations", lambda event: event.project_id is not None)
 async def listen(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Queue what other services are to be sent, if the integration's owner can see it."""
-    projects = {event.project_id for event in events if event.project_id is not None}
-    if not projects:
-        return
+    projects = {event.project_id for event in events}
     rows = await work.session.execute(
         select(
             Integration.id,

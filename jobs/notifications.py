@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, select
 
 from db.models import Comment, Event, NotificationKind, Task
+from db.read import Statement
 from domain.notifications.notification import Notice, notify
 from domain.work import Work
 from events.kinds import EventKind
@@ -22,20 +23,21 @@ from jobs.consumer import consumer
 from jobs.worker_context import WorkerContext
 
 Candidate = tuple[UUID, NotificationKind]
-Rule = Callable[[Any, Task], Iterator[Candidate]]
+Rule = Callable[[Any, Any], Iterator[Candidate]]
 
 
-@consumer("notifications")
+def _wants(event: Any) -> bool:
+    return event.task_id is not None and EventKind(event.kind) in _RULES
+
+
+@consumer("notifications", _wants)
 async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Write the notifications of these events, with their mails and push messages."""
-    wanted = [event for event in events if event.task_id and EventKind(event.kind) in _RULES]
-    if not wanted:
-        return
-    tasks = await _tasks(work, {event.task_id for event in wanted})
-    first_assignees = await _first_assignees(work, wanted, tasks)
-    deleted = await _deleted_comments(work, wanted)
+    tasks = await _tasks(work, {event.task_id for event in events})
+    first_assignees = await _first_assignees(work, events, tasks)
+    deleted = await _deleted_comments(work, events)
     candidates: list[tuple[Any, Candidate]] = []
-    for event in wanted:
+    for event in events:
         task = tasks.get(event.task_id)
         if task is None or event.subject_id in deleted:
             continue
@@ -63,25 +65,22 @@ async def notify_people(context: WorkerContext, work: Work, events: Sequence[Any
     )
 
 
-async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Task]:
+async def _tasks(work: Work, ids: set[UUID]) -> dict[UUID, Any]:
     """Those of these tasks that are not deleted."""
-    rows = await work.session.scalars(
-        select(Task).where(Task.id.in_(ids), Task.deleted_at.is_(None))
-    )
-    return {task.id: task for task in rows}
+    return {row.id: row for row in await work.fetch(_TASKS, {"ids": list(ids)})}
 
 
 async def _deleted_comments(work: Work, events: Sequence[Any]) -> set[UUID]:
     """Of the comments that these events are about, those that nobody can read any longer."""
     about = {event.subject_id for event in events if event.subject_type == Comment.__name__}
-    there = await work.session.scalars(
-        select(Comment.id).where(Comment.id.in_(about), Comment.removed_at.is_(None))
-    )
-    return about.difference(there)
+    if not about:
+        return about
+    there = await work.fetch(_COMMENTS, {"ids": list(about)})
+    return about.difference(row.id for row in there)
 
 
 async def _first_assignees(
-    work: Work, events: Sequence[Any], tasks: Mapping[UUID, Task]
+    work: Work, events: Sequence[Any], tasks: Mapping[UUID, Any]
 ) -> dict[UUID, UUID]:
     """The assignee of a task when it was created, for each creation event.
 
@@ -95,17 +94,9 @@ async def _first_assignees(
     }
     if not made:
         return {}
-    changed = await work.session.execute(
-        select(Event.task_id, Event.changes)
-        .where(
-            Event.task_id.in_(made),
-            Event.subject_type == Task.__name__,
-            Event.changes.contains([{"field": "assignee"}]),
-        )
-        .order_by(Event.xid, Event.position)
-    )
+    changed = await work.fetch(_REASSIGNED, {"ids": list(made)})
     before: dict[UUID, UUID | None] = {}
-    for task_id, changes in changed:
+    for task_id, changes in map(tuple, changed):
         old = next(change["from"] for change in changes if change["field"] == "assignee")
         before.setdefault(task_id, None if old is None else UUID(old))
     found = {}
@@ -116,10 +107,28 @@ async def _first_assignees(
     return found
 
 
+_IDS: ColumnElement[Any] = bindparam("ids", type_=ARRAY(Uuid())).any_()
+_TASKS = Statement(
+    select(Task.id, Task.owner_id, Task.assignee_id).where(
+        Task.id == _IDS, Task.deleted_at.is_(None)
+    )
+)
+_COMMENTS = Statement(select(Comment.id).where(Comment.id == _IDS, Comment.removed_at.is_(None)))
+_REASSIGNED = Statement(
+    select(Event.task_id, Event.changes)
+    .where(
+        Event.task_id == _IDS,
+        Event.subject_type == Task.__name__,
+        Event.changes.contains([{"field": "assignee"}]),
+    )
+    .order_by(Event.xid, Event.position)
+)
+
+
 # --- who is notified of what ---------------------------------------------------------------------
 
 
-def _task_changed(event: Any, task: Task) -> Iterator[Candidate]:
+def _task_changed(event: Any, task: Any) -> Iterator[Candidate]:
     """Any kind of change can set another assignee and complete the task at once."""
     changes = _changes(event)
     assignee = changes.get("assignee")
@@ -130,13 +139,13 @@ def _task_changed(event: Any, task: Task) -> Iterator[Candidate]:
             yield person, NotificationKind.TASK_COMPLETED
 
 
-def _shared(event: Any, _task: Task) -> Iterator[Candidate]:
+def _shared(event: Any, _task: Any) -> Iterator[Candidate]:
     person = _changes(event).get("user")
     if person is not None:
         yield UUID(person), NotificationKind.TASK_SHARED_WITH_ME
 
 
-def _commented(event: Any, task: Task) -> Iterator[Candidate]:
+def _commented(event: Any, task: Any) -> Iterator[Candidate]:
     """Mentioned users are notified of the mention only, and not of the comment as well."""
     mentioned = set(_mentioned(event))
     for person in sorted(mentioned):
@@ -147,7 +156,7 @@ def _commented(event: Any, task: Task) -> Iterator[Candidate]:
                 yield person, NotificationKind.COMMENT_ON_MY_TASK
 
 
-def _nobody(_event: Any, _task: Task) -> Iterator[Candidate]:
+def _nobody(_event: Any, _task: Any) -> Iterator[Candidate]:
     """The assignee of a new task is found by `_first_assignees`."""
     return iter(())
 
@@ -176,7 +185,7 @@ def _mentioned(event: Any) -> list[UUID]:
     return []
 
 
-def _mine(task: Task) -> list[UUID]:
-    """Users who call it "my task": its owner and its assignee."""
+def _mine(task: Any) -> list[UUID]:
+    """Users for whom it is "my task": its owner and its assignee."""
     people = [task.owner_id, task.assignee_id]
     return sorted({person for person in people if person is not None})

@@ -30,17 +30,16 @@ _NAME = "reminders"
 _TIMES = frozenset({"due_at", "due_on", "start_at"})
 
 
-@consumer(_NAME)
+def _wants(event: Any) -> bool:
+    return event.subject_type == Task.__name__ and any(
+        change["field"] in _TIMES for change in event.changes
+    )
+
+
+@consumer(_NAME, _wants)
 async def follow_tasks(_tools: WorkerContext, work: Work, events: Sequence[Any]) -> None:
     """Move reminders along with the due and start times that they depend on."""
-    changed = {
-        event.task_id: event.at
-        for event in events
-        if event.subject_type == Task.__name__
-        and any(change["field"] in _TIMES for change in event.changes)
-    }
-    if changed:
-        await reminding.follow_tasks(work, changed)
+    await reminding.follow_tasks(work, {event.task_id: event.at for event in events})
 
 
 async def run_forever(

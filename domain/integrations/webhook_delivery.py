@@ -134,10 +134,9 @@ def _afresh(work: Work) -> dict[str, object]:
 
 
 async def _enqueue(work: Work, ids: Sequence[UUID]) -> None:
-    for id_ in ids:
-        # One job per delivery, however many attempts: requesting it again makes it due now.
-        key = f"{DELIVER_JOB}:{id_.hex}"
-        await work.enqueue(DELIVER_JOB, {"delivery": id_}, key=key, one_at_a_time=True)
+    # One job per delivery, however many attempts: requesting it again makes it due now.
+    wanted = [({"delivery": id_}, f"{DELIVER_JOB}:{id_.hex}") for id_ in ids]
+    await work.enqueue_all(DELIVER_JOB, wanted, one_at_a_time=True)
 
 
 def wait_after(tries: int, chance: float, asked: dt.timedelta | None) -> dt.timedelta | None:

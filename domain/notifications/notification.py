@@ -12,11 +12,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from db.models import (
     Channel,
@@ -24,8 +24,12 @@ from db.models import (
     Notification,
     NotificationKind,
     NotificationPreferences,
+    Task,
     User,
 )
+from db.read import Statement
+from db.rows import given_rows
+from domain import locks
 from domain.work import Work
 from errors import NotFound
 from events.kinds import EventKind
@@ -76,13 +80,25 @@ class Notice:
     channels: frozenset[Channel] | None = None
 
 
-def chosen_of(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
+class Preferences(Protocol):
+    """What a user has chosen: `NotificationPreferences`, or a row with these columns."""
+
+    @property
+    def is_email_enabled(self) -> bool:
+        """Whether they receive mail at all."""
+
+    @property
+    def choices(self) -> dict[str, dict[str, bool]]:
+        """By kind and channel, what differs from the default."""
+
+
+def chosen_of(preferences: Preferences | None, kind: NotificationKind) -> set[Channel]:
     """The channels a user has enabled for a kind, whether or not they receive mail at all."""
     choices = {} if preferences is None else preferences.choices.get(kind.name, {})
     return {way for way in Channel if choices.get(way.value, DEFAULTS[kind])}
 
 
-def chosen(preferences: NotificationPreferences | None, kind: NotificationKind) -> set[Channel]:
+def chosen(preferences: Preferences | None, kind: NotificationKind) -> set[Channel]:
     """The channels through which a user receives a kind."""
     ways = chosen_of(preferences, kind)
     if preferences is not None and not preferences.is_email_enabled:
@@ -92,98 +108,148 @@ def chosen(preferences: NotificationPreferences | None, kind: NotificationKind) 
 
 async def notify(
     work: Work, notices: Sequence[Notice], *, mail_delay: dt.timedelta = MAIL_DELAY
-) -> list[Notification]:
-    """Notify users whose accounts are active. Returns the new notifications.
+) -> list[UUID]:
+    """Notify users whose accounts are active. Returns the IDs of the new notifications.
 
-    Mail goes to verified addresses only. Repeated notices of an event do nothing.
+    Mail goes to verified addresses only. Repeated notices of an event do nothing. The number of
+    statements does not depend on the number of notices, and the first that writes comes after all
+    that read: from then on, readers of the log wait for the commit.
     """
     wanted = [notice for notice in notices if notice.recipient_id != notice.actor_id]
     if not wanted:
         return []
-    people = await _people(work, {notice.recipient_id for notice in wanted})
-    devices = await _devices(work, people)
-    made = []
+    ids = {notice.recipient_id for notice in wanted}
+    people = {row.id: row for row in await work.fetch(_RECIPIENTS, {"ids": list(ids)})}
+    drafts: dict[UUID, tuple[Notice, set[Channel]]] = {}
     for notice in wanted:
-        if notice.recipient_id not in people:
+        person = people.get(notice.recipient_id)
+        if person is None:
             continue
-        user, preferences = people[notice.recipient_id]
-        ways = chosen(preferences, notice.kind)
+        ways = chosen(person if person.has_chosen else None, notice.kind)
         if notice.channels is not None:
             ways &= notice.channels
-        if user.email_verified_at is None:
+        if person.email_verified_at is None:
             ways.discard(Channel.EMAIL)
         if ways:
-            theirs = devices.get(user.id, ())
-            notification = await _tell(work, notice, ways, theirs, mail_delay)
-            if notification is not None:
-                made.append(notification)
+            drafts[work.new_id()] = (notice, ways)
+    made = await _store(work, drafts)
+    await _log(work, [(id_, *drafts[id_]) for id_ in made])
+    await _send(work, [(id_, *drafts[id_]) for id_ in made], people, mail_delay)
     return made
 
 
-async def _people(
-    work: Work, ids: Collection[UUID]
-) -> dict[UUID, tuple[User, NotificationPreferences | None]]:
-    """Active users with their preferences."""
-    rows = await work.session.execute(
-        select(User, NotificationPreferences)
-        .outerjoin(NotificationPreferences, NotificationPreferences.id == User.id)
-        .where(User.id.in_(ids), User.is_active, User.deleted_at.is_(None))
+def _recipients() -> Statement:
+    """Active users with their preferences and devices."""
+    devices = select(func.array_agg(aggregate_order_by(Device.id, Device.id))).where(
+        Device.user_id == User.id
     )
-    return {user.id: (user, preferences) for user, preferences in rows}
-
-
-async def _devices(work: Work, ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
-    """The devices of users."""
-    found: dict[UUID, list[UUID]] = {}
-    for user_id, device_id in await work.session.execute(
-        select(Device.user_id, Device.id).where(Device.user_id.in_(ids)).order_by(Device.id)
-    ):
-        found.setdefault(user_id, []).append(device_id)
-    return found
-
-
-async def _tell(
-    work: Work,
-    notice: Notice,
-    ways: Collection[Channel],
-    devices: Sequence[UUID],
-    mail_delay: dt.timedelta,
-) -> Notification | None:
-    """Store the notification and enqueue its mail and push. None if it already exists."""
-    id_ = work.new_id()
-    new = insert(Notification).values(
-        id=id_,
-        recipient_id=notice.recipient_id,
-        kind=notice.kind,
-        event_id=notice.event_id,
-        actor_id=notice.actor_id,
-        task_id=notice.task_id,
-        comment_id=notice.comment_id,
-        message=notice.message,
-        created_at=notice.at or work.now,
-        in_app=Channel.IN_APP in ways,
-        email=Channel.EMAIL in ways,
-    )
-    statement = new.on_conflict_do_nothing().returning(Notification)
-    made: Notification | None = await work.session.scalar(statement)
-    if made is None:
-        return None
-    if made.in_app:
-        # Logged for the recipient alone, so that it can be streamed like every other event.
-        work.record(EventKind.NOTIFICATION_CREATED, made, audience=[made.recipient_id])
-    if made.email:
-        # One job for all events of a task within the delay.
-        about = made.task_id or made.id
-        await work.enqueue(
-            MAIL_JOB,
-            {"recipient": made.recipient_id, "task": made.task_id, "notification": made.id},
-            key=f"mail:{made.recipient_id.hex}:{about.hex}",
-            run_at=work.now + mail_delay,
+    return Statement(
+        select(
+            User.id,
+            User.email_verified_at,
+            NotificationPreferences.id.is_not(None).label("has_chosen"),
+            NotificationPreferences.is_email_enabled,
+            NotificationPreferences.choices,
+            devices.scalar_subquery().label("devices"),
         )
-    if Channel.PUSH in ways:
-        for device_id in devices:
-            await work.enqueue(PUSH_JOB, {"notification": made.id, "device": device_id})
-    return made
+        .outerjoin(NotificationPreferences, NotificationPreferences.id == User.id)
+        .where(
+            User.id == bindparam("ids", type_=ARRAY(Uuid())).any_(),
+            User.is_active,
+            User.deleted_at.is_(None),
+        )
+    )
+
+
+_RECIPIENTS = _recipients()
+
+_COLUMNS = (
+    "id",
+    "recipient_id",
+    "kind",
+    "event_id",
+    "actor_id",
+    "task_id",
+    "comment_id",
+    "message",
+    "created_at",
+    "in_app",
+    "email",
+)
+_STORE = Statement(
+    insert(Notification)
+    .from_select(_COLUMNS, select(*given_rows(Notification, *_COLUMNS).c))
+    .on_conflict_do_nothing()
+    .returning(Notification.id)
+)
+
+Draft = tuple[UUID, Notice, set[Channel]]
+
+
+async def _store(work: Work, drafts: Mapping[UUID, tuple[Notice, set[Channel]]]) -> list[UUID]:
+    """Write the notifications that do not exist already. Returns their IDs, in order."""
+    if not drafts:
+        return []
+    # Their foreign keys lock the tasks, which others lock in this order too.
+    await locks.keep_rows(work, Task, {notice.task_id for notice, _ in drafts.values()})
+    rows = [
+        (
+            id_,
+            notice.recipient_id,
+            notice.kind,
+            notice.event_id,
+            notice.actor_id,
+            notice.task_id,
+            notice.comment_id,
+            notice.message,
+            notice.at or work.now,
+            Channel.IN_APP in ways,
+            Channel.EMAIL in ways,
+        )
+        for id_, (notice, ways) in drafts.items()
+    ]
+    columns = zip(*rows, strict=True)
+    params = {name: list(values) for name, values in zip(_COLUMNS, columns, strict=True)}
+    stored = {row.id for row in await work.fetch(_STORE, params)}
+    return [id_ for id_ in drafts if id_ in stored]
+
+
+async def _log(work: Work, made: Sequence[Draft]) -> None:
+    """Log what is in an inbox, for its recipient alone, so that it can be streamed like every other
+    event.
+    """
+    await work.record_all(
+        [
+            work.event(
+                EventKind.NOTIFICATION_CREATED, Notification, id_, audience=[notice.recipient_id]
+            )
+            for id_, notice, ways in made
+            if Channel.IN_APP in ways
+        ]
+    )
+
+
+async def _send(
+    work: Work, made: Sequence[Draft], people: Mapping[UUID, Any], mail_delay: dt.timedelta
+) -> None:
+    """Queue mail, and a push message for each device."""
+    mails = [
+        (
+            {"recipient": notice.recipient_id, "task": notice.task_id, "notification": id_},
+            # One job for all events of a task within the delay.
+            f"mail:{notice.recipient_id.hex}:{(notice.task_id or id_).hex}",
+        )
+        for id_, notice, ways in made
+        if Channel.EMAIL in ways
+    ]
+    await work.enqueue_all(MAIL_JOB, mails, run_at=work.now + mail_delay)
+    pushes = [
+        ({"notification": id_, "device": device_id}, None)
+        for id_, notice, ways in made
+        if Channel.PUSH in ways
+        for device_id in people[notice.recipient_id].devices or ()
+    ]
+    await work.enqueue_all(PUSH_JOB, pushes)
 
 
 # --- the inbox -----------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 from db.read import labels_of
+from graph.core.scalars import MAX_WHOLE, WriteText, WriteWhole
 
 Column = Sequence[Any]
 # Completes values, given the set of the types of those that are not null; None for a dirty column.
@@ -163,15 +164,18 @@ def special(kind: type) -> bool:
 def _completer(type_: GraphQLLeafType) -> tuple[Completer, bool]:
     if isinstance(type_, GraphQLEnumType):
         return _enum(type_), True
-    if type_ in {GraphQLString, GraphQLID}:
+    coerce = type_.coerce_output_value
+    if type_ in {GraphQLString, GraphQLID} or isinstance(coerce, WriteText):
         return _as_is(str), True
     if type_ is GraphQLBoolean:
         return _as_is(bool), True
     if type_ is GraphQLInt:
-        return _ints, False
+        return _ints(GRAPHQL_MIN_INT, GRAPHQL_MAX_INT), False
+    if isinstance(coerce, WriteWhole):
+        return _ints(-MAX_WHOLE, MAX_WHOLE), False
     if type_ is GraphQLFloat:
         return _floats, False
-    return _scalar(type_.coerce_output_value)
+    return _scalar(coerce)
 
 
 def _as_is(expected: type) -> Completer:
@@ -183,12 +187,15 @@ def _as_is(expected: type) -> Completer:
     return complete
 
 
-def _ints(types: set[type], column: Column) -> Column | None:
-    if not types:
+def _ints(least: int, most: int) -> Completer:
+    def complete(types: set[type], column: Column) -> Column | None:
+        if not types:
+            return column
+        if types != {int} or min(column) < least or max(column) > most:
+            return None
         return column
-    if types != {int} or min(column) < GRAPHQL_MIN_INT or max(column) > GRAPHQL_MAX_INT:
-        return None
-    return column
+
+    return complete
 
 
 def _floats(types: set[type], column: Column) -> Column | None:

@@ -188,17 +188,28 @@ def _is_moment(sql: TypeEngine[Any]) -> bool:
     return isinstance(sql, DateTime) and sql.timezone
 
 
+def _is_text(sql: TypeEngine[Any]) -> bool:
+    return type(sql) is Text
+
+
+def _is_whole(sql: TypeEngine[Any]) -> bool:
+    return type(sql) in {Integer, SmallInteger}
+
+
 def _is_texts(sql: TypeEngine[Any]) -> bool:
     return isinstance(sql, ARRAY) and isinstance(sql.item_type, Text) and sql.dimensions is None
 
 
 # By the scalar's name in the schema: for which column types, and how.
 _SCALARS: Final[Mapping[str, tuple[Callable[[TypeEngine[Any]], bool], Callable[[bool], Write]]]] = {
-    "String": (lambda sql: type(sql) is Text, _Json),
-    "Int": (lambda sql: type(sql) in {Integer, SmallInteger}, _Bare),
+    "String": (_is_text, _Json),
+    "Int": (_is_whole, _Bare),
     "Boolean": (lambda sql: type(sql) is Boolean, _Bare),
     "DateTime": (_is_moment, partial(_Quoted, write=_moment, tail='Z"')),
     "Date": (lambda sql: type(sql) is Date, partial(_Quoted, write=_day)),
+    "Seconds": (_is_whole, _Bare),
+    "Milliseconds": (_is_whole, _Bare),
+    **dict.fromkeys(("Color", "Markdown", "TimeZone", "URL"), (_is_text, _Json)),
 }
 
 

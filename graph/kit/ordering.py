@@ -49,47 +49,24 @@ MAX_KEYS = 5
 
 
 class SortOrder(Enum):
-    """Ascending or descending."""
+    """A direction, and where rows without a value are placed: at the end unless it says so."""
 
     ASC = "ASC"
     DESC = "DESC"
-
-
-class NullsOrder(Enum):
-    """Where rows without a value are placed."""
-
-    FIRST = "FIRST"
-    LAST = "LAST"
+    ASC_NULLS_FIRST = "ASC_NULLS_FIRST"
+    DESC_NULLS_FIRST = "DESC_NULLS_FIRST"
 
 
 described_enum(
     SortOrder,
-    "The direction of an ordering.",
+    "The direction of an ordering. Items without a value come last unless it says otherwise.",
     {
         SortOrder.ASC: "Ascending: smallest first.",
         SortOrder.DESC: "Descending: largest first.",
+        SortOrder.ASC_NULLS_FIRST: "Ascending, after the items without a value.",
+        SortOrder.DESC_NULLS_FIRST: "Descending, after the items without a value.",
     },
 )
-described_enum(
-    NullsOrder,
-    "Where items without a value are placed.",
-    {
-        NullsOrder.FIRST: "Before all others.",
-        NullsOrder.LAST: "After all others.",
-    },
-)
-
-
-@strawberry.input(
-    description="The direction of an ordering by one value, and the position of items without one."
-)
-class OrderBy:
-    direction: SortOrder = strawberry.field(
-        default=SortOrder.ASC, description="Ascending or descending."
-    )
-    nulls: NullsOrder = strawberry.field(
-        default=NullsOrder.LAST, description="Where items without a value are placed."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +349,8 @@ def _key(item: Any, path: Path) -> Key:
         if "source" in field.metadata:
             return Key(
                 field.metadata["source"],
-                descending=value.direction is SortOrder.DESC,
-                nulls_first=value.nulls is NullsOrder.FIRST,
+                descending=value in {SortOrder.DESC, SortOrder.DESC_NULLS_FIRST},
+                nulls_first=value in {SortOrder.ASC_NULLS_FIRST, SortOrder.DESC_NULLS_FIRST},
             )
         inner = _key(value, (*path, field.python_name))
         return Key(

@@ -122,7 +122,7 @@ _TYPES: Final[Mapping[str, str]] = {
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders:read": (
-        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks:read": "Webhook WebhookDelivery",
@@ -136,7 +136,7 @@ _NEUTRAL: Final = (
     # Their subjects are declared by their own types.
     "EventSubject SearchSubject "
     # Filters and orderings by what everyone sees of a user.
-    "UserFilter UserOrder OrderBy "
+    "UserFilter UserOrder "
     # Comparators are declared by the field that they appear at.
     "DateFilter DateTimeFilter EventKindFilter IDFilter IntFilter JobStatusFilter "
     "NotificationKindFilter ProjectRoleFilter ReminderRuleKindFilter StringFilter TagListFilter "

@@ -295,10 +295,10 @@ def reads(scene: Scene, scopes: set[str]) -> Iterator[tuple[str, dict[str, Any]]
         type_: Any = get_named_type(order.type)
         for key in type_.fields:
             if not missing(scopes, needs_of(type_.name, key)):
-                plain = get_named_type(type_.fields[key].type).name == "OrderBy"
+                plain = get_named_type(type_.fields[key].type).name == "SortOrder"
                 if plain:
                     pages = "edges { cursor } pageInfo { startCursor endCursor }"
-                    yield f"{{ {name}(orderBy: [{{{key}: {{}}}}]) {{ {pages} }} }}", {}
+                    yield f"{{ {name}(orderBy: [{{{key}: ASC}}]) {{ {pages} }} }}", {}
 
 
 def _asking(

@@ -54,7 +54,7 @@ NOUNS = {
         "Notification NotificationEvent NotificationPreferences NotificationChannels"
     ),
     "reminders": (
-        "Reminder ReminderRule ReminderDue ReminderOnce ReminderDaily ReminderWeekly "
+        "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
     "webhooks": "Webhook WebhookDelivery",
@@ -166,9 +166,6 @@ def needs_of(type_name: str, field: str) -> Needs:
     if is_object_type(type_) and SCHEMA.type_map["MutationPayload"] in type_.interfaces:
         return frozenset()
     if is_input_object_type(type_) and type_name.endswith(("Input", "Item")):
-        return frozenset()
-    if is_input_object_type(type_) and not type_name.endswith(("Filter", "Order")):
-        assert type_name == "OrderBy"
         return frozenset()
     if is_comparator(type_):
         return frozenset()

@@ -77,9 +77,9 @@ subscription Watch($project: ID!, $after: String) {
 }
 """
 ORDERINGS: list[list[dict[str, Any]]] = [
-    [{"title": {}}],
-    [{"dueAt": {"direction": "DESC", "nulls": "FIRST"}}],
-    [{"priority": {"direction": "DESC"}}, {"createdAt": {}}],
+    [{"title": "ASC"}],
+    [{"dueAt": "DESC_NULLS_FIRST"}],
+    [{"priority": "DESC"}, {"createdAt": "ASC"}],
 ]
 
 

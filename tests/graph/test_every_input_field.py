@@ -75,8 +75,9 @@ _PERSON = Place(None, "user { username }", None)
 # Rows and events have a rule in a form of their own, from which the answer is made.
 _RULE = Place(
     None,
-    "rule { due { offsetMinutes } start { offsetMinutes } once { at } daily { time timezone } "
-    "weekly { days time timezone } monthly { day time timezone } }",
+    "rule { ... on ReminderDue { offsetMinutes } ... on ReminderStart { offsetMinutes } "
+    "... on ReminderOnce { at } ... on ReminderDaily { time timezone } "
+    "... on ReminderWeekly { days time timezone } ... on ReminderMonthly { day time timezone } }",
     None,
 )
 ELSEWHERE = {

@@ -20,7 +20,7 @@ from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.commands import arguments_of
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 
 _NOUNS = "; ".join(f"`{noun}`: {about}" for noun, about in NOUNS.items())
 SCOPES = (
@@ -76,8 +76,8 @@ class ApiKeyConnection:
 
 @ordering.order_input("Sort key for API keys. Provide exactly one field.")
 class ApiKeyOrder:
-    created_at: OrderBy | None = ordering.by(models.ApiKey.created_at, "Sorts by creation time.")
-    last_used_at: OrderBy | None = ordering.by(models.ApiKey.last_used_at, "Sorts by last use.")
+    created_at: SortOrder | None = ordering.by(models.ApiKey.created_at, "Sorts by creation time.")
+    last_used_at: SortOrder | None = ordering.by(models.ApiKey.last_used_at, "Sorts by last use.")
 
 
 @strawberry.input(description="Input for `apiKeyCreate`.")

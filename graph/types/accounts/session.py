@@ -22,7 +22,7 @@ from graph.kit import filtering, ordering, rates
 from graph.kit.comparators import DateTimeFilter
 from graph.kit.loading import to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, shared_payload, value
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.kit.paging import connection_type
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class SessionFilter:
 
 @ordering.order_input("Sort key for sessions. Provide exactly one field.")
 class SessionOrder:
-    created_at: OrderBy | None = ordering.by(models.Session.created_at, "Sorts by login time.")
-    last_used_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(models.Session.created_at, "Sorts by login time.")
+    last_used_at: SortOrder | None = ordering.by(
         models.Session.last_used_at, "Sorts by the time of the last refresh."
     )
 

@@ -52,7 +52,7 @@ from graph.kit.mutation import (
     shared_payload,
     value,
 )
-from graph.kit.ordering import Key, OrderBy
+from graph.kit.ordering import Key, SortOrder
 from graph.kit.paging import Page, connection_type, paging_arguments, read_pages, to_many
 from graph.types.accounts.api_key import ApiKeyConnection, ApiKeyOrder
 from graph.types.accounts.avatar import avatar_urls
@@ -192,9 +192,9 @@ class UserFilter:
 class UserOrder:
     """Sort keys on the public profile."""
 
-    username: OrderBy | None = ordering.by_text(models.User.username, "Sorts by username.")
-    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
-    created_at: OrderBy | None = ordering.by(
+    username: SortOrder | None = ordering.by_text(models.User.username, "Sorts by username.")
+    full_name: SortOrder | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
+    created_at: SortOrder | None = ordering.by(
         models.User.created_at, "Sorts by when the account was created."
     )
 

@@ -20,7 +20,7 @@ from graph.core.node import Node, node_id, node_type
 from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref
-from graph.kit.ordering import Key, OrderBy
+from graph.kit.ordering import Key, SortOrder
 from graph.kit.paging import Page, paging_arguments, read_pages
 
 
@@ -73,7 +73,7 @@ class JobFilter:
 
 @ordering.order_input("Sort key for jobs. Provide exactly one field.")
 class JobOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.Job.created_at, "Sorts by when the job was queued."
     )
 

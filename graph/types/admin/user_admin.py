@@ -21,7 +21,7 @@ from graph.kit import filtering, ordering
 from graph.kit.commands import changes_of
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
-from graph.kit.ordering import Key, OrderBy
+from graph.kit.ordering import Key, SortOrder
 from graph.kit.paging import Page, paging_arguments, read_pages
 from graph.types.accounts.user import User, UserConnection, UserPayload
 
@@ -56,26 +56,26 @@ class AdminUserFilter:
 
 @ordering.order_input("Sort key for users. Provide exactly one field.")
 class AdminUserOrder:
-    username: OrderBy | None = ordering.by_text(models.User.username, "Sorts by username.")
-    full_name: OrderBy | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
-    email: OrderBy | None = ordering.by_expression(
+    username: SortOrder | None = ordering.by_text(models.User.username, "Sorts by username.")
+    full_name: SortOrder | None = ordering.by_text(models.User.full_name, "Sorts by full name.")
+    email: SortOrder | None = ordering.by_expression(
         "email_key",
         lambda _, user: ordering.text_key(user.email),
         Text(),
         "Sorts by email address.",
         nullable=False,
     )
-    email_verified_at: OrderBy | None = ordering.by(
+    email_verified_at: SortOrder | None = ordering.by(
         models.User.email_verified_at, "Sorts by when the email address was verified."
     )
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.User.created_at, "Sorts by when the account was created."
     )
-    updated_at: OrderBy | None = ordering.by(models.User.updated_at, "Sorts by last change.")
-    is_active: OrderBy | None = ordering.by(
+    updated_at: SortOrder | None = ordering.by(models.User.updated_at, "Sorts by last change.")
+    is_active: SortOrder | None = ordering.by(
         models.User.is_active, "Sorts by whether the account is active, inactive accounts first."
     )
-    is_admin: OrderBy | None = ordering.by(
+    is_admin: SortOrder | None = ordering.by(
         models.User.is_admin, "Sorts by whether the user is an administrator."
     )
 

@@ -23,7 +23,7 @@ from graph.core.inputs import (
     required,
 )
 from graph.kit import ordering
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 
 _CREDENTIALS = (
     "GITHUB: a token that can read and write the repository's issues. SLACK: the URL of the "
@@ -45,7 +45,7 @@ def sync_problem(_: Viewer, task: Any) -> Any:
 
 @ordering.order_input("Sort key for integrations. Provide exactly one field.")
 class IntegrationOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.Integration.created_at, "Sorts by creation time."
     )
 

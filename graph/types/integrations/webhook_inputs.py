@@ -20,7 +20,7 @@ from graph.core.inputs import (
 )
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.events.event_filter import EventFilter
 
 # How long the old secret signs beside the new one.
@@ -63,14 +63,14 @@ class WebhookDeliveryFilter:
 
 @ordering.order_input("Sort key for deliveries. Provide exactly one field.")
 class WebhookDeliveryOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.WebhookDelivery.created_at, "Sorts by when the delivery was first due."
     )
 
 
 @ordering.order_input("Sort key for webhooks. Provide exactly one field.")
 class WebhookOrder:
-    created_at: OrderBy | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
+    created_at: SortOrder | None = ordering.by(models.Webhook.created_at, "Sorts by creation time.")
 
 
 @strawberry.input(description="Input for `webhookCreate`.")

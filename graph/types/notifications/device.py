@@ -19,7 +19,7 @@ from graph.core.inputs import MutationInput, given, optional, required
 from graph.core.node import Node, node_id, node_type
 from graph.kit import ordering, paging
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, ref, value
-from graph.kit.ordering import Key, OrderBy
+from graph.kit.ordering import Key, SortOrder
 
 
 @node_type(models.Device, "One of your devices that receives push messages.")
@@ -42,7 +42,7 @@ class DeviceConnection:
 
 @ordering.order_input("Sort key for devices. Provide exactly one field.")
 class DeviceOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.Device.created_at, "Sorts by first registration."
     )
 

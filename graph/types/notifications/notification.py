@@ -43,7 +43,7 @@ from graph.kit import filtering, ordering, paging
 from graph.kit.comparators import DateTimeFilter, IDFilter
 from graph.kit.loading import load_objects, to_one
 from graph.kit.mutation import MutationPayload, Refs, mutation, payload, value
-from graph.kit.ordering import Key, OrderBy
+from graph.kit.ordering import Key, SortOrder
 from graph.kit.paging import MAX_PAGE
 from graph.request.scopes import may
 from graph.types.accounts.user import User
@@ -151,7 +151,7 @@ class NotificationFilter:
 
 @ordering.order_input("Sort key for notifications. Provide exactly one field.")
 class NotificationOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.Notification.created_at, "Sorts by the time of the event."
     )
 

@@ -21,7 +21,7 @@ from graph.core.inputs import (
 )
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, ProjectRoleFilter, StringFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.time.tracked_time import project_tracked_seconds
 
@@ -75,16 +75,16 @@ class ProjectFilter:
 
 @ordering.order_input("Sort key for projects. Provide exactly one field.")
 class ProjectOrder:
-    name: OrderBy | None = ordering.by_text(models.Project.name, "Sorts by name.")
-    key: OrderBy | None = ordering.by(models.Project.key, "Sorts by key.")
-    created_at: OrderBy | None = ordering.by(models.Project.created_at, "Sorts by creation time.")
-    updated_at: OrderBy | None = ordering.by(
+    name: SortOrder | None = ordering.by_text(models.Project.name, "Sorts by name.")
+    key: SortOrder | None = ordering.by(models.Project.key, "Sorts by key.")
+    created_at: SortOrder | None = ordering.by(models.Project.created_at, "Sorts by creation time.")
+    updated_at: SortOrder | None = ordering.by(
         models.Project.updated_at, "Sorts by the time of the last change."
     )
-    archived_at: OrderBy | None = ordering.by(
+    archived_at: SortOrder | None = ordering.by(
         models.Project.archived_at, "Sorts by the time of archiving."
     )
-    tracked: OrderBy | None = ordering.by_expression(
+    tracked: SortOrder | None = ordering.by_expression(
         "tracked_seconds",
         project_tracked_seconds,
         BigInteger(),
@@ -96,8 +96,8 @@ class ProjectOrder:
 
 @ordering.order_input("Sort key for project members. Provide exactly one field.")
 class ProjectMemberOrder:
-    role: OrderBy | None = ordering.by(models.ProjectMember.role, "Sorts by role.")
-    created_at: OrderBy | None = ordering.by(
+    role: SortOrder | None = ordering.by(models.ProjectMember.role, "Sorts by role.")
+    created_at: SortOrder | None = ordering.by(
         models.ProjectMember.created_at, "Sorts by the time of joining."
     )
     user: UserOrder | None = ordering.by_relation(models.ProjectMember.user, "Sorts by user.")

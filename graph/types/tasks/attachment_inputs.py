@@ -14,7 +14,7 @@ from files.upload import Upload
 from graph.core.inputs import MutationInput, new_id, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, IntFilter, StringFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
 
@@ -61,11 +61,11 @@ class AttachmentListFilter:
 
 @ordering.order_input("Sort key for attachments. Provide exactly one field.")
 class AttachmentOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.Attachment.created_at, "Sorts by the time when the file was attached."
     )
-    filename: OrderBy | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
-    byte_size: OrderBy | None = ordering.by(models.Attachment.size, "Sorts by size.")
+    filename: SortOrder | None = ordering.by_text(models.Attachment.filename, "Sorts by file name.")
+    byte_size: SortOrder | None = ordering.by(models.Attachment.size, "Sorts by size.")
     uploader: UserOrder | None = ordering.by_relation(
         models.Attachment.uploader, "Sorts by the user who uploaded the file."
     )

@@ -13,7 +13,7 @@ from db import models
 from graph.core.inputs import MutationInput, UpdateInput, new_id, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class CommentListFilter:
 
 @ordering.order_input("Sort key for comments. Provide exactly one field.")
 class CommentOrder:
-    created_at: OrderBy | None = ordering.by(models.Comment.created_at, "Sorts by creation time.")
-    edited_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(models.Comment.created_at, "Sorts by creation time.")
+    edited_at: SortOrder | None = ordering.by(
         models.Comment.edited_at, "Sorts by the time of the last edit."
     )
     author: UserOrder | None = ordering.by_relation(models.Comment.author, "Sorts by author.")

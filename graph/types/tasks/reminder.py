@@ -22,7 +22,7 @@ from domain.tasks.schedule import Anchor, Monthly, Once, Relative, Weekly
 from domain.work import Work
 from errors import BadInput, NotFound
 from graph.core import ids
-from graph.core.enums import ReminderChannel, RuleKind
+from graph.core.enums import ReminderChannel
 from graph.core.fields import BatchInfo, arg, attribute, batch, column, derived, root
 from graph.core.inputs import given
 from graph.core.node import Node, node_id, node_type
@@ -56,9 +56,19 @@ DEFAULT_RUNS = 5
 # --- rules ---------------------------------------------------------------------------------------
 
 
-@strawberry.type(description="An offset from a time of the reminder's task.")
+_OFFSET = "Minutes after that time; negative for minutes before it."
+_TIME = "The time of day in hours and minutes, such as `09:00`."
+_ZONE = "The IANA time zone of `time`."
+
+
+@strawberry.type(description="A reminder rule relative to the task's due time.")
 class ReminderDue:
-    offset_minutes: int = attribute("Minutes after that time; negative for minutes before it.")
+    offset_minutes: int = attribute(_OFFSET)
+
+
+@strawberry.type(description="A reminder rule relative to the task's `startAt`.")
+class ReminderStart:
+    offset_minutes: int = attribute(_OFFSET)
 
 
 @strawberry.type(description="A reminder rule that runs once.")
@@ -68,15 +78,15 @@ class ReminderOnce:
 
 @strawberry.type(description="A reminder rule that runs every day.")
 class ReminderDaily:
-    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
-    timezone: str = attribute("The IANA time zone of `time`.")
+    time: str = attribute(_TIME)
+    timezone: str = attribute(_ZONE)
 
 
 @strawberry.type(description="A reminder rule that runs on certain days of the week.")
 class ReminderWeekly:
     days: list[WeekDay] = attribute("The days of the week, Monday first.")
-    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
-    timezone: str = attribute("The IANA time zone of `time`.")
+    time: str = attribute(_TIME)
+    timezone: str = attribute(_ZONE)
 
 
 @strawberry.type(description="A reminder rule that runs once a month.")
@@ -85,41 +95,33 @@ class ReminderMonthly:
         "The day of the month; in a shorter month, its last day. Null "
         "for the last day of every month."
     )
-    time: str = attribute("The time of day in hours and minutes, such as `09:00`.")
-    timezone: str = attribute("The IANA time zone of `time`.")
+    time: str = attribute(_TIME)
+    timezone: str = attribute(_ZONE)
 
 
-@strawberry.type(
-    description="When a reminder runs. Has the form of `ReminderRuleInput`: exactly one field is "
-    "not null."
-)
-class ReminderRule:
-    due: ReminderDue | None = attribute("Runs relative to the task's due time.")
-    start: ReminderDue | None = attribute("Runs relative to the task's `startAt`.")
-    once: ReminderOnce | None = attribute("Runs once.")
-    daily: ReminderDaily | None = attribute("Runs every day.")
-    weekly: ReminderWeekly | None = attribute("Runs on certain days of the week.")
-    monthly: ReminderMonthly | None = attribute("Runs on one day of every month.")
+ReminderRule = Annotated[
+    ReminderDue | ReminderStart | ReminderOnce | ReminderDaily | ReminderWeekly | ReminderMonthly,
+    strawberry.union(
+        name="ReminderRule",
+        description="When a reminder runs: one type for each field of `ReminderRuleInput`. More "
+        "types may be added.",
+    ),
+]
 
 
-def _shown(reminder: Any) -> ReminderRule:
+def _shown(reminder: Any) -> Any:
     rule = domain.rule_of(reminder)
-    found: dict[str, Any] = dict.fromkeys(kind.name.lower() for kind in RuleKind)
-    inner: Any
     if isinstance(rule, Relative):
-        inner = ReminderDue(offset_minutes=rule.offset_minutes)
-    elif isinstance(rule, Once):
-        inner = ReminderOnce(at=rule.at)
-    else:
-        clock = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
-        if isinstance(rule, Weekly):
-            inner = ReminderWeekly(days=[WeekDay(day) for day in rule.days], **clock)
-        elif isinstance(rule, Monthly):
-            inner = ReminderMonthly(day=rule.day, **clock)
-        else:
-            inner = ReminderDaily(**clock)
-    found[rule.kind.name.lower()] = inner
-    return ReminderRule(**found)
+        relative = ReminderDue if rule.anchor is Anchor.DUE else ReminderStart
+        return relative(offset_minutes=rule.offset_minutes)
+    if isinstance(rule, Once):
+        return ReminderOnce(at=rule.at)
+    clock = {"time": f"{rule.time:%H:%M}", "timezone": rule.timezone}
+    if isinstance(rule, Weekly):
+        return ReminderWeekly(days=[WeekDay(day) for day in rule.days], **clock)
+    if isinstance(rule, Monthly):
+        return ReminderMonthly(day=rule.day, **clock)
+    return ReminderDaily(**clock)
 
 
 # --- one reminder --------------------------------------------------------------------------------
@@ -162,7 +164,6 @@ class Reminder(Node):
         "The project that the reminder is about. Null if there is none or you cannot see it.",
     )
     message: str | None = column("The text of the reminder. Null if the task or project is enough.")
-    kind: RuleKind = column("The kind of rule that the reminder has.", convert=RuleKind)
     rule: ReminderRule = derived(
         (models.Reminder.kind, models.Reminder.rule), _shown, "When the reminder runs."
     )

@@ -25,7 +25,7 @@ from graph.core.inputs import (
 )
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, StringFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 
 if TYPE_CHECKING:
     from graph.types.projects.project_inputs import ProjectFilter
@@ -92,12 +92,18 @@ class ReminderFilter:
 
 @ordering.order_input("Sort key for reminders. Provide exactly one field.")
 class ReminderOrder:
-    created_at: OrderBy | None = ordering.by(models.Reminder.created_at, "Sorts by creation time.")
-    updated_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
+        models.Reminder.created_at, "Sorts by creation time."
+    )
+    updated_at: SortOrder | None = ordering.by(
         models.Reminder.updated_at, "Sorts by the time of the last change."
     )
-    next_run_at: OrderBy | None = ordering.by(models.Reminder.next_run_at, "Sorts by the next run.")
-    last_run_at: OrderBy | None = ordering.by(models.Reminder.last_run_at, "Sorts by the last run.")
+    next_run_at: SortOrder | None = ordering.by(
+        models.Reminder.next_run_at, "Sorts by the next run."
+    )
+    last_run_at: SortOrder | None = ordering.by(
+        models.Reminder.last_run_at, "Sorts by the last run."
+    )
 
 
 # --- rules ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from graph.core.enums import Permission
 from graph.core.inputs import NAMES, MutationInput, Names, UpdateInput, change, optional, required
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateTimeFilter, IDFilter, TaskSharePermissionFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ class TaskShareListFilter:
 
 @ordering.order_input("Sort key for shares. Provide exactly one field.")
 class TaskShareOrder:
-    created_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(
         models.TaskShare.created_at, "Sorts by the time when the task was shared."
     )
-    expires_at: OrderBy | None = ordering.by(models.TaskShare.expires_at, "Sorts by expiry.")
-    permission: OrderBy | None = ordering.by(
+    expires_at: SortOrder | None = ordering.by(models.TaskShare.expires_at, "Sorts by expiry.")
+    permission: SortOrder | None = ordering.by(
         models.TaskShare.permission, "Sorts by permission, VIEW first."
     )
     user: UserOrder | None = ordering.by_relation(

@@ -38,7 +38,7 @@ from graph.kit.mutation import (
     ref,
     shared_payload,
 )
-from graph.kit.ordering import Key, OrderBy, Ordering, Source
+from graph.kit.ordering import Key, Ordering, SortOrder, Source
 from graph.kit.page_rows import KEY
 from graph.kit.paging import Page, Window, paging_arguments, window_of
 
@@ -76,10 +76,10 @@ _MOST_USED_FIRST = (Key(_COUNT, descending=True), Key(_NAME), Key(_KEY))
 
 @ordering.order_input("Sort key for tags. Provide exactly one field.")
 class TagOrder:
-    name: OrderBy | None = ordering.by_expression(
+    name: SortOrder | None = ordering.by_expression(
         _NAME.name, _NAME.sql, _NAME.type, "Sorts by name. Case-insensitive.", nullable=False
     )
-    task_count: OrderBy | None = ordering.by_expression(
+    task_count: SortOrder | None = ordering.by_expression(
         _COUNT.name, _COUNT.sql, _COUNT.type, "Sorts by the number of tasks.", nullable=False
     )
 

@@ -37,7 +37,7 @@ from graph.kit.comparators import (
     TaskPriorityFilter,
     TaskStatusFilter,
 )
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 from graph.types.projects.project_inputs import ProjectFilter, ProjectOrder
 from graph.types.tasks.attachment_inputs import (
@@ -162,46 +162,48 @@ class TaskFilter:
 
 @ordering.order_input("Sort key for tasks. Provide exactly one field.")
 class TaskOrder:
-    created_at: OrderBy | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
-    updated_at: OrderBy | None = ordering.by(
+    created_at: SortOrder | None = ordering.by(models.Task.created_at, "Sorts by creation time.")
+    updated_at: SortOrder | None = ordering.by(
         models.Task.updated_at, "Sorts by the time of the last change."
     )
-    completed_at: OrderBy | None = ordering.by(
+    completed_at: SortOrder | None = ordering.by(
         models.Task.completed_at, "Sorts by completion time."
     )
-    due_at: OrderBy | None = ordering.by(models.Task.due_at, "Sorts by due time.")
-    start_at: OrderBy | None = ordering.by(
+    due_at: SortOrder | None = ordering.by(models.Task.due_at, "Sorts by due time.")
+    start_at: SortOrder | None = ordering.by(
         models.Task.start_at, "Sorts by the earliest time to start work."
     )
-    title: OrderBy | None = ordering.by_text(models.Task.title, "Sorts by title.")
-    number: OrderBy | None = ordering.by(models.Task.number, "Sorts by number within the project.")
-    status: OrderBy | None = ordering.by(
+    title: SortOrder | None = ordering.by_text(models.Task.title, "Sorts by title.")
+    number: SortOrder | None = ordering.by(
+        models.Task.number, "Sorts by number within the project."
+    )
+    status: SortOrder | None = ordering.by(
         models.Task.status, "Sorts by status, from TODO to CANCELLED."
     )
-    priority: OrderBy | None = ordering.by(
+    priority: SortOrder | None = ordering.by(
         models.Task.priority, "Sorts by priority, from NONE to URGENT."
     )
-    position: OrderBy | None = ordering.by(
+    position: SortOrder | None = ordering.by(
         models.Task.position, "Sorts by the manual order that `taskMove` sets."
     )
-    estimate_minutes: OrderBy | None = ordering.by(
+    estimate_minutes: SortOrder | None = ordering.by(
         models.Task.estimate_minutes, "Sorts by estimate."
     )
-    comment_count: OrderBy | None = ordering.by_expression(
+    comment_count: SortOrder | None = ordering.by_expression(
         "comment_count",
         comment_count,
         Integer(),
         "Sorts by the number of comments.",
         nullable=False,
     )
-    attachment_count: OrderBy | None = ordering.by_expression(
+    attachment_count: SortOrder | None = ordering.by_expression(
         "attachment_count",
         attachment_count,
         Integer(),
         "Sorts by the number of attachments.",
         nullable=False,
     )
-    tracked: OrderBy | None = ordering.by_expression(
+    tracked: SortOrder | None = ordering.by_expression(
         "tracked_seconds",
         task_tracked_seconds,
         BigInteger(),

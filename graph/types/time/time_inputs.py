@@ -25,7 +25,7 @@ from graph.core.inputs import (
 )
 from graph.kit import filtering, ordering
 from graph.kit.comparators import DateFilter, DateTimeFilter, IDFilter, IntFilter, StringFilter
-from graph.kit.ordering import OrderBy
+from graph.kit.ordering import SortOrder
 from graph.types.accounts.user import UserFilter, UserOrder
 
 if TYPE_CHECKING:
@@ -125,17 +125,19 @@ class TimeEntryListFilter:
 
 @ordering.order_input("Sort key for time entries. Provide exactly one field.")
 class TimeEntryOrder:
-    started_at: OrderBy | None = ordering.by(models.TimeEntry.started_at, "Sorts by start.")
-    ended_at: OrderBy | None = ordering.by(models.TimeEntry.ended_at, "Sorts by end.")
-    duration: OrderBy | None = ordering.by_expression(
+    started_at: SortOrder | None = ordering.by(models.TimeEntry.started_at, "Sorts by start.")
+    ended_at: SortOrder | None = ordering.by(models.TimeEntry.ended_at, "Sorts by end.")
+    duration: SortOrder | None = ordering.by_expression(
         "duration_seconds",
         lambda _, entry: func.coalesce(seconds(entry), 0),
         BigInteger(),
         "Sorts by duration.",
         nullable=False,
     )
-    created_at: OrderBy | None = ordering.by(models.TimeEntry.created_at, "Sorts by creation time.")
-    updated_at: OrderBy | None = ordering.by(models.TimeEntry.updated_at, "Sorts by last change.")
+    created_at: SortOrder | None = ordering.by(
+        models.TimeEntry.created_at, "Sorts by creation time."
+    )
+    updated_at: SortOrder | None = ordering.by(models.TimeEntry.updated_at, "Sorts by last change.")
     user: UserOrder | None = ordering.by_relation(
         models.TimeEntry.user, "Sorts by the user whose time it is."
     )

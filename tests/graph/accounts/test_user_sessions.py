@@ -119,7 +119,7 @@ async def test_one_lists_ones_sessions(api: Api, house: House) -> None:
     person = await house.person()
     house.clock.forward(seconds=1)
     second = await house.login(person)
-    query = """{ viewer { sessions(filter: {isActive: true}, orderBy: [{lastUsedAt: {}}]) {
+    query = """{ viewer { sessions(filter: {isActive: true}, orderBy: [{lastUsedAt: ASC}]) {
         totalCount nodes { id isCurrent isActive ip userAgent revokedAt user { username } }
     } } }"""
     listed = (await api(query, second.access_token)).of("viewer")["sessions"]

@@ -221,8 +221,8 @@ class Selections:
                 continue
             down, nulls = random.random() < 0.5, random.random() < 0.5
             keys.append(Key(column, relation, down, nulls))
-            how = f"direction: {'DESC' if down else 'ASC'}, nulls: {'FIRST' if nulls else 'LAST'}"
-            text = f"{{{name}: {{{how}}}}}"
+            how = ("DESC" if down else "ASC") + ("_NULLS_FIRST" if nulls else "")
+            text = f"{{{name}: {how}}}"
             texts.append(text if relation is None else f"{{{relation}: {text}}}")
         return tuple(keys), f"[{', '.join(texts)}]"
 

@@ -149,7 +149,7 @@ async def test_a_resolver_that_gives_too_few_results_is_named_in_the_log(
     place: str, engine: Engine, readers: Twins, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = f"""# {place}
-        {{ tasks(first: 9, orderBy: [{{title: {{}}}}]) {{ nodes {{
+        {{ tasks(first: 9, orderBy: [{{title: ASC}}]) {{ nodes {{
             title assignee {{ username }} project {{ name }} comments {{ totalCount }}
         }} }} }}
     """

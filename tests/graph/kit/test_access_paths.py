@@ -28,10 +28,10 @@ query ($after: String, $before: String, $filter: TaskFilter) {
   next: tasks(first: 3, after: $after) { nodes { title } pageInfo { hasPreviousPage } }
   last: tasks(last: 2) { edges { cursor node { title project { name } } } }
   previous: tasks(first: 2, before: $before) { nodes { title } }
-  byDue: tasks(first: 50, orderBy: [{ dueAt: { direction: DESC } }, { title: {} }]) {
+  byDue: tasks(first: 50, orderBy: [{ dueAt: DESC }, { title: ASC }]) {
     nodes { title viewerCanEdit commentCount }
   }
-  byTime: tasks(first: 4, orderBy: [{ tracked: {} }]) { nodes { title } }
+  byTime: tasks(first: 4, orderBy: [{ tracked: ASC }]) { nodes { title } }
   some: tasks(filter: $filter, first: 5) { totalCount nodes { title assignee { username } } }
   none: tasks(first: 0) { totalCount nodes { title } }
 }
@@ -42,7 +42,7 @@ query ($filter: TaskFilter) {
     total overdue sharedWithMe byStatus { status count } byTag { name taskCount }
   }
   tags(first: 2) { totalCount nodes { name taskCount } pageInfo { hasNextPage } }
-  byName: tags(orderBy: [{ name: {} }], search: "e") { nodes { name taskCount } }
+  byName: tags(orderBy: [{ name: ASC }], search: "e") { nodes { name taskCount } }
 }
 """
 TIMES = "{ timeEntries(first: 3) { totalCount nodes { duration user { username } } } }"

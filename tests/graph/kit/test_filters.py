@@ -22,12 +22,12 @@ SCHEMA: GraphQLSchema = schema._schema
 
 TASKS = """
 query ($filter: TaskFilter) {
-  tasks(filter: $filter, orderBy: [{ title: {} }], first: 100) { nodes { title } totalCount }
+  tasks(filter: $filter, orderBy: [{ title: ASC }], first: 100) { nodes { title } totalCount }
 }
 """
 PROJECTS = """
 query ($filter: ProjectFilter) {
-  projects(filter: $filter, orderBy: [{ name: {} }]) { nodes { name } totalCount }
+  projects(filter: $filter, orderBy: [{ name: ASC }]) { nodes { name } totalCount }
 }
 """
 NOW = dt.datetime.now(dt.UTC)
@@ -447,7 +447,7 @@ async def test_members_filter_and_order_their_list(world: World, scene: Scene) -
     reply = await world.run(
         """query ($id: ID!) {
           project(id: $id) {
-            members(orderBy: [{ user: { fullName: {} } }]) { nodes { role user { fullName } } }
+            members(orderBy: [{ user: { fullName: ASC } }]) { nodes { role user { fullName } } }
             editors: members(filter: { role: { eq: EDITOR } }) { totalCount }
           }
         }""",

@@ -213,7 +213,7 @@ KEYS = ("createdAt", "updatedAt", "completedAt", "dueAt", "startAt", "title")
         (
             5,
             "query ($x: [TaskOrder!]) { tasks(orderBy: $x) { totalCount } }",
-            lambda count: [{key: {}} for key in KEYS[:count]],
+            lambda count: [{key: "ASC"} for key in KEYS[:count]],
         ),
         (
             100,

@@ -28,7 +28,7 @@ fragment rows on TaskConnection {
 
 PROJECTS = """
 query Projects($words: String!) {
-  projects(filter: { search: $words }, orderBy: [{ name: {} }]) {
+  projects(filter: { search: $words }, orderBy: [{ name: ASC }]) {
     nodes {
       name
       urgent: tasks(filter: { priority: { eq: URGENT } }, first: 1) { nodes { title } }

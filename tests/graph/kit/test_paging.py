@@ -41,17 +41,17 @@ ROWS: list[dict[str, Any]] = [
     for number in range(12)
 ]
 ORDERINGS: dict[str, list[dict[str, Any]]] = {
-    "title": [{"title": {}}],
-    "due nulls last": [{"dueAt": {"direction": "ASC", "nulls": "LAST"}}],
-    "due nulls first": [{"dueAt": {"direction": "ASC", "nulls": "FIRST"}}],
-    "due downward nulls last": [{"dueAt": {"direction": "DESC", "nulls": "LAST"}}],
-    "due downward nulls first": [{"dueAt": {"direction": "DESC", "nulls": "FIRST"}}],
+    "title": [{"title": "ASC"}],
+    "due nulls last": [{"dueAt": "ASC"}],
+    "due nulls first": [{"dueAt": "ASC_NULLS_FIRST"}],
+    "due downward nulls last": [{"dueAt": "DESC"}],
+    "due downward nulls first": [{"dueAt": "DESC_NULLS_FIRST"}],
     "priority then due then estimate": [
-        {"priority": {"direction": "DESC"}},
-        {"dueAt": {"nulls": "FIRST"}},
-        {"estimateMinutes": {"direction": "DESC"}},
+        {"priority": "DESC"},
+        {"dueAt": "ASC_NULLS_FIRST"},
+        {"estimateMinutes": "DESC"},
     ],
-    "a person's name": [{"assignee": {"fullName": {"nulls": "FIRST"}}}, {"title": {}}],
+    "a person's name": [{"assignee": {"fullName": "ASC_NULLS_FIRST"}}, {"title": "ASC"}],
 }
 
 
@@ -64,11 +64,11 @@ def expected(ordering: str) -> list[str]:
         if name == "assignee":
             continue
         column = {"dueAt": "due_at", "estimateMinutes": "estimate_minutes"}.get(name, name)
-        descending = how.get("direction") == "DESC"
+        descending = how.startswith("DESC")
         valued = [row for row in rows if row[column] is not None]
         empty = [row for row in rows if row[column] is None]
         valued.sort(key=lambda row: row[column], reverse=descending)
-        rows = empty + valued if how.get("nulls") == "FIRST" else valued + empty
+        rows = empty + valued if how.endswith("NULLS_FIRST") else valued + empty
     return [row["title"] for row in rows]
 
 
@@ -158,11 +158,11 @@ async def test_rows_that_come_and_go_neither_skip_nor_repeat_others(
 async def test_a_row_put_after_the_cursor_is_found(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    first = await world.run(PAGE, owner, id=gid(project), order=[{"title": {}}], first=3)
+    first = await world.run(PAGE, owner, id=gid(project), order=[{"title": "ASC"}], first=3)
     cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
     await world.many_tasks(owner, project, 1, title="t02 and a half")
     second = await world.run(
-        PAGE, owner, id=gid(project), order=[{"title": {}}], first=2, after=cursor
+        PAGE, owner, id=gid(project), order=[{"title": "ASC"}], first=2, after=cursor
     )
     assert titles(second.good["project"]["tasks"]) == ["t02 and a half", "t03"]
 
@@ -171,7 +171,7 @@ async def test_what_page_info_says_at_both_ends(
     world: World, owner: Person, project: models.Project
 ) -> None:
     async def info(**paging: Any) -> tuple[list[str], bool, bool]:
-        reply = await world.run(PAGE, owner, id=gid(project), order=[{"title": {}}], **paging)
+        reply = await world.run(PAGE, owner, id=gid(project), order=[{"title": "ASC"}], **paging)
         page = reply.good["project"]["tasks"]
         bounds = page["pageInfo"]
         cursors = [edge["cursor"] for edge in page["edges"]] or [None]
@@ -183,7 +183,7 @@ async def test_what_page_info_says_at_both_ends(
     assert await info(first=0) == ([], False, True)
     assert (await info(last=11))[1:] == (True, False)
 
-    reply = await world.run(PAGE, owner, id=gid(project), order=[{"title": {}}])
+    reply = await world.run(PAGE, owner, id=gid(project), order=[{"title": "ASC"}])
     cursors = [edge["cursor"] for edge in reply.good["project"]["tasks"]["edges"]]
     assert await info(first=2, after=cursors[9]) == (["t10", "t11"], True, False)
     assert await info(last=2, before=cursors[2]) == (["t00", "t01"], False, True)
@@ -205,12 +205,12 @@ async def test_each_parent_has_its_own_page_under_each_alias(
             await world.many_tasks(owner, project, count)
     reply = await world.run(
         """query ($word: String!) {
-          projects(filter: { search: $word }, orderBy: [{ name: {} }]) {
+          projects(filter: { search: $word }, orderBy: [{ name: ASC }]) {
             nodes {
               oldest: tasks(first: 2) { nodes { number } }
               latest: tasks(last: 2) { nodes { number } totalCount }
               second: tasks(filter: { number: { eq: 2 } }) { nodes { number } totalCount }
-              down: tasks(first: 3, orderBy: [{ number: { direction: DESC } }]) {
+              down: tasks(first: 3, orderBy: [{ number: DESC }]) {
                 nodes { number }
                 pageInfo { hasNextPage }
               }
@@ -260,9 +260,9 @@ async def test_a_total_is_counted_only_when_asked_for(
 async def test_an_ordering_refuses_the_cursor_of_another(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    first = await world.run(PAGE, owner, id=gid(project), order=[{"title": {}}], first=1)
+    first = await world.run(PAGE, owner, id=gid(project), order=[{"title": "ASC"}], first=1)
     cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
-    others: list[Any] = [[{"number": {}}], [{"title": {"direction": "DESC"}}], None]
+    others: list[Any] = [[{"number": "ASC"}], [{"title": "DESC"}], None]
     for order in others:
         reply = await world.run(PAGE, owner, id=gid(project), order=order, after=cursor)
         assert reply.codes == ["BAD_USER_INPUT"]
@@ -274,10 +274,29 @@ def encoded(value: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
 
 
+@pytest.mark.parametrize(
+    ("order", "mark"),
+    [
+        ({"title": "ASC"}, "bc830f3d"),
+        ({"priority": "DESC"}, "7c578d5e"),
+        ({"dueAt": "ASC_NULLS_FIRST"}, "fae60111"),
+        ({"dueAt": "DESC_NULLS_FIRST"}, "10ffff34"),
+        ({"assignee": {"fullName": "ASC"}}, "69d7cebe"),
+        ({"project": {"owner": {"createdAt": "DESC"}}}, "5881185f"),
+    ],
+)
+async def test_a_cursor_written_before_orderings_were_one_word_still_holds(
+    order: dict[str, Any], mark: str, world: World, owner: Person, project: models.Project
+) -> None:
+    first = await world.run(PAGE, owner, id=gid(project), order=[order], first=1)
+    cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
+    assert orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))[0] == mark
+
+
 async def test_malformed_cursors_are_the_clients_error(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    first = await world.run(PAGE, owner, id=gid(project), order=[{"dueAt": {}}], first=1)
+    first = await world.run(PAGE, owner, id=gid(project), order=[{"dueAt": "ASC"}], first=1)
     cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
     mark, due_at, key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     for malformed in (
@@ -305,7 +324,7 @@ async def test_malformed_cursors_are_the_clients_error(
     ):
         for name in ("after", "before"):
             place: dict[str, Any] = {name: malformed}
-            reply = await world.run(PAGE, owner, id=gid(project), order=[{"dueAt": {}}], **place)
+            reply = await world.run(PAGE, owner, id=gid(project), order=[{"dueAt": "ASC"}], **place)
             assert reply.codes == ["BAD_USER_INPUT"], malformed
             assert reply.errors[0]["extensions"]["argumentPath"] == [name]
 
@@ -313,7 +332,7 @@ async def test_malformed_cursors_are_the_clients_error(
 async def test_a_number_in_a_cursor_that_no_column_holds(
     world: World, owner: Person, project: models.Project
 ) -> None:
-    first = await world.run(PAGE, owner, id=gid(project), order=[{"priority": {}}], first=1)
+    first = await world.run(PAGE, owner, id=gid(project), order=[{"priority": "ASC"}], first=1)
     cursor = first.good["project"]["tasks"]["pageInfo"]["endCursor"]
     mark, _, key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     for value in (2**15, 2**31, -(2**40), 1.5, "1", True):
@@ -321,7 +340,7 @@ async def test_a_number_in_a_cursor_that_no_column_holds(
             PAGE,
             owner,
             id=gid(project),
-            order=[{"priority": {}}],
+            order=[{"priority": "ASC"}],
             after=encoded([mark, value, key]),
         )
         assert reply.codes == ["BAD_USER_INPUT"], value
@@ -335,11 +354,11 @@ async def test_a_number_in_a_cursor_that_no_column_holds(
         ({"last": 101}, ["last"]),
         ({"last": -1}, ["last"]),
         ({"first": 1, "last": 1}, ["last"]),
-        ({"order": [{"title": {}}, {"title": {"direction": "DESC"}}]}, ["orderBy", "1"]),
+        ({"order": [{"title": "ASC"}, {"title": "DESC"}]}, ["orderBy", "1"]),
         (
             {
                 "order": [
-                    {name: {}}
+                    {name: "ASC"}
                     for name in ("title", "number", "status", "priority", "dueAt", "startAt")
                 ]
             },
@@ -367,7 +386,7 @@ INFO = """
 query Info($ids: [ID!]!, $first: Int, $after: String, $last: Int, $before: String) {
   nodes(ids: $ids) {
     ... on Project {
-      list: FIELD(orderBy: [{ LABEL: {} }], first: $first, after: $after, last: $last,
+      list: FIELD(orderBy: [{ LABEL: ASC }], first: $first, after: $after, last: $last,
                   before: $before) {
         edges { cursor node { label: LABEL } } pageInfo { hasNextPage hasPreviousPage }
       }

@@ -25,7 +25,7 @@ WORDS = [
 TASKS = """
 query ($id: ID!, $direction: SortOrder!, $first: Int, $last: Int, $a: String, $b: String) {
   project(id: $id) {
-    tasks(orderBy: [{ title: { direction: $direction } }], first: $first, after: $a, last: $last,
+    tasks(orderBy: [{ title: $direction }], first: $first, after: $a, last: $last,
           before: $b) {
       nodes { title } pageInfo { startCursor endCursor hasNextPage hasPreviousPage }
     }
@@ -34,10 +34,10 @@ query ($id: ID!, $direction: SortOrder!, $first: Int, $last: Int, $a: String, $b
 """
 OTHERS = """
 query ($id: ID!, $prefix: String!) {
-  projects(filter: {name: {startsWith: $prefix}}, orderBy: [{ name: {} }]) { nodes { name } }
+  projects(filter: {name: {startsWith: $prefix}}, orderBy: [{ name: ASC }]) { nodes { name } }
   project(id: $id) {
-    tagUsage(orderBy: [{ name: {} }], first: 100) { nodes { name } }
-    members(orderBy: [{ user: { fullName: {} } }]) { nodes { user { fullName } } }
+    tagUsage(orderBy: [{ name: ASC }], first: 100) { nodes { name } }
+    members(orderBy: [{ user: { fullName: ASC } }]) { nodes { user { fullName } } }
   }
 }
 """

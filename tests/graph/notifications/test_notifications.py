@@ -32,7 +32,8 @@ async def tell(world: World, person: Person, **values: Any) -> models.Notificati
     notice = Notice(recipient_id=person.id, event_id=fresh_id(), **values)
     async with world._work(person) as work:
         (made,) = await notifications.notify(work, [notice])
-    return made
+        stored: models.Notification = await work.session.get_one(models.Notification, made)
+        return stored
 
 
 async def inbox(world: World, person: Person, **filter_: Any) -> Any:

@@ -218,8 +218,8 @@ async def test_filters_orderings_and_uploads_in_both_engines(world: World, engin
     await attached(world, ada, task, "a.png")
     query = """
     { tasks(filter: {attachments: {some: {contentType: {startsWith: "image/"}}}},
-            orderBy: [{attachmentCount: {direction: DESC}}]) {
-        nodes { title attachments(filter: {byteSize: {lt: 100}}, orderBy: [{filename: {}}]) {
+            orderBy: [{attachmentCount: DESC}]) {
+        nodes { title attachments(filter: {byteSize: {lt: 100}}, orderBy: [{filename: ASC}]) {
           nodes { filename } } } } }
     """
     found = (await world.run(query, ada, engine=engine)).good["tasks"]["nodes"]

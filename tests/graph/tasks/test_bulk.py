@@ -34,7 +34,7 @@ mutation ($input: TaskBulkDeleteInput!) {
   }
 }
 """
-TITLES = "{ tasks(first: 100, orderBy: [{number: {}}]) { nodes { title } totalCount } }"
+TITLES = "{ tasks(first: 100, orderBy: [{number: ASC}]) { nodes { title } totalCount } }"
 
 
 async def bulk(world: World, who: Person, document: str, items: list[Any], **given: Any) -> Reply:
@@ -276,7 +276,7 @@ async def test_two_hundred_changes_take_few_statements(world: World) -> None:
     project = await world.project(ada, editors=[bob])
     await world.many_tasks(ada, project, 200)
     page = (
-        "query ($a: String) { tasks(first: 100, after: $a, orderBy: [{number: {}}])"
+        "query ($a: String) { tasks(first: 100, after: $a, orderBy: [{number: ASC}])"
         " { nodes { id } pageInfo { endCursor } } }"
     )
     first = (await world.run(page, ada)).good["tasks"]

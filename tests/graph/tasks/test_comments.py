@@ -346,7 +346,7 @@ async def test_tasks_by_their_comments(world: World) -> None:
     assert (await world.run(query, ada, f=some)).good["tasks"]["nodes"] == [{"title": "busy"}]
     none = {"comments": {"none": {"body": {"contains": "needle"}}}}
     assert (await world.run(query, ada, f=none)).good["tasks"]["nodes"] == [{"title": "quiet"}]
-    ordered = "{ tasks(orderBy: [{commentCount: {direction: DESC}}]) { nodes { title } } }"
+    ordered = "{ tasks(orderBy: [{commentCount: DESC}]) { nodes { title } } }"
     nodes = (await world.run(ordered, ada)).good["tasks"]["nodes"]
     assert [node["title"] for node in nodes] == ["busy", "quiet"]
 

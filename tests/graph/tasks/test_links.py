@@ -51,7 +51,7 @@ async def test_descriptions_change_with_their_html(world: World, engine: Engine)
         done = await world.run(update, owner, engine=engine, input=fields)
         assert done.good["taskUpdate"]["task"]["descriptionHtml"] == html
     listed = await world.run(
-        "{ tasks(orderBy: [{title: {}}]) { nodes { id title descriptionHtml } } }",
+        "{ tasks(orderBy: [{title: ASC}]) { nodes { id title descriptionHtml } } }",
         owner,
         engine=engine,
     )

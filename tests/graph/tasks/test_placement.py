@@ -133,7 +133,7 @@ async def test_into_another_project_with_its_subtasks(
     reply = await world.run(
         """query ($id: ID!) {
           project(id: $id) {
-            tasks(orderBy: [{ number: {} }]) { nodes { title number parent { title } } }
+            tasks(orderBy: [{ number: ASC }]) { nodes { title number parent { title } } }
           }
         }""",
         owner,

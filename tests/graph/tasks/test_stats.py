@@ -91,7 +91,7 @@ async def test_all_projects_of_a_page_take_one_statement(world: World) -> None:
     projects = [await world.project(ada) for _ in range(5)]
     for count, project in enumerate(projects[1:], start=1):
         await world.many_tasks(ada, project, count)
-    query = "{ projects(orderBy: [{createdAt: {}}]) { nodes { stats { total } } } }"
+    query = "{ projects(orderBy: [{createdAt: ASC}]) { nodes { stats { total } } } }"
     reply = await world.run(query, ada)
     assert [n["stats"]["total"] for n in reply.good["projects"]["nodes"]] == [0, 1, 2, 3, 4]
     assert len(reply.statements) == 2

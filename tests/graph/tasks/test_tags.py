@@ -110,10 +110,10 @@ async def test_tags_are_counted_over_what_one_sees(world: World, engine: Engine)
     "order",
     [
         None,
-        [{"name": {}}],
-        [{"name": {"direction": "DESC"}}],
-        [{"taskCount": {}}],
-        [{"taskCount": {"direction": "DESC"}}, {"name": {"direction": "DESC"}}],
+        [{"name": "ASC"}],
+        [{"name": "DESC"}],
+        [{"taskCount": "ASC"}],
+        [{"taskCount": "DESC"}, {"name": "DESC"}],
     ],
 )
 async def test_pages_of_tags_meet_without_gap(world: World, order: Any) -> None:

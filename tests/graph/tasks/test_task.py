@@ -331,7 +331,7 @@ async def test_trash_and_restore_take_the_subtasks_along(
     async def alive() -> list[str]:
         reply = await world.run(
             """query ($id: ID!) {
-              project(id: $id) { tasks(orderBy: [{ number: {} }]) { nodes { title } } }
+              project(id: $id) { tasks(orderBy: [{ number: ASC }]) { nodes { title } } }
             }""",
             owner,
             id=gid(project),

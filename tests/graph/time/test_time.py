@@ -75,7 +75,7 @@ async def test_overlaps_are_flagged(world: World) -> None:
     long = await created(world, ada, at(8, day=2), at(8, day=4), allowOver24Hours=True)
     inside = await created(world, ada, at(9, day=3), at(10, day=3))
     assert inside["hasOverlap"]
-    order: Any = [{"startedAt": {}}]
+    order: Any = [{"startedAt": "ASC"}]
     reply = await world.run(LIST, ada, orderBy=order, filter={"day": {"isNull": True}})
     nodes = reply.good["timeEntries"]["nodes"]
     assert [node["hasOverlap"] for node in nodes] == [True, True, False, False, True, True]
@@ -309,7 +309,7 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
     query = """query ($id: ID!) {
       project(id: $id) {
         mine: tracked all: tracked(all: true)
-        tasks(orderBy: [{number: {}}]) { nodes {
+        tasks(orderBy: [{number: ASC}]) { nodes {
           mine: tracked
           all: tracked(all: true)
           below: tracked(includeSubtasks: true)
@@ -329,7 +329,7 @@ async def test_tracked_time_of_tasks_and_projects(world: World, engine: Engine) 
       tasks(filter: $filter, orderBy: $orderBy, first: 2) { nodes { title } }
     }"""
     here = {"projectId": {"eq": gid(project)}}
-    order = [{"tracked": {"direction": "DESC"}}]
+    order = [{"tracked": "DESC"}]
     reply = await world.run(tasks, owner, engine=engine, filter=here, orderBy=order)
     assert [task["title"] for task in reply.good["tasks"]["nodes"]] == ["lowest", "below"]
     reply = await world.run(
@@ -351,7 +351,7 @@ async def test_a_list_takes_the_same_statements_however_long(world: World, engin
     task = await world.task(ada, project_id=project.id)
     for hour in range(8):
         await created(world, ada, at(hour), at(hour + 1), taskId=gid(task))
-    query = """{ timeEntries(orderBy: [{startedAt: {}}]) { nodes {
+    query = """{ timeEntries(orderBy: [{startedAt: ASC}]) { nodes {
       id startedAt duration hasOverlap viewerCanEdit
       user { username } project { name } task { title }
     } } }"""

@@ -32,7 +32,7 @@ UPDATE = f"""mutation ($input: TimeEntryBulkUpdateInput!) {{
 DELETE = f"""mutation ($input: TimeEntryBulkDeleteInput!) {{
   timeEntryBulkDelete(input: $input) {{ {RESULTS} }}
 }}"""
-MANY = "query { timeEntries(first: 100, orderBy: [{startedAt: {}}]) { nodes { startedAt } } }"
+MANY = "query { timeEntries(first: 100, orderBy: [{startedAt: ASC}]) { nodes { startedAt } } }"
 
 
 async def bulk(world: World, who: Person, document: str, items: list[Any], **given: Any) -> Reply:
