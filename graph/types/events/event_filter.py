@@ -20,6 +20,7 @@ from uuid import UUID
 import strawberry
 from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, or_, select
 from sqlalchemy.orm import aliased
+from strawberry.types.base import has_object_definition
 
 from auth import access
 from auth.viewer import Viewer
@@ -250,9 +251,7 @@ def _part(name: str, value: Any, viewer: Viewer) -> Decide:
 
 def _says_something(value: Any) -> bool:
     """Whether an input has a condition: an empty one is none, wherever it stands."""
-    if isinstance(value, list):
-        return True
-    if not hasattr(value, "__strawberry_definition__"):
+    if not has_object_definition(value):
         return True
     return any(
         any(map(_says_something, inner)) if name in {"and_", "or_"} else _says_something(inner)
@@ -369,7 +368,7 @@ def names_in(given: Any) -> Iterator[str]:
     if isinstance(given, list):
         for item in given:
             yield from names_in(item)
-    elif hasattr(given, "__strawberry_definition__"):
+    elif has_object_definition(given):
         for name, inner in given_fields(given, ()):
             yield name
             yield from names_in(inner)
