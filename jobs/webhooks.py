@@ -219,6 +219,12 @@ async def _skip(context: WorkerContext, delivery_id: UUID, reason: str) -> None:
 async def replay(context: WorkerContext, job: RunningJob) -> None:
     """Deliver the events of a period again. A replay that was interrupted repeats nothing."""
     start, end = (dt.datetime.fromisoformat(job.payload[name]) for name in ("from", "to"))
+    # Absent from jobs that were queued before there was a choice.
+    if job.payload.get("only_failed"):
+        again = partial(_replay_failed, job=job, start=start, end=end)
+        while await context.do(REPLAY_JOB, again):
+            pass
+        return
     place: tuple[dt.datetime, UUID] = (start, UUID(int=0))
     while True:
         step = partial(_replay_step, context=context, job=job, place=place, end=end)
@@ -226,6 +232,23 @@ async def replay(context: WorkerContext, job: RunningJob) -> None:
         if last is None:
             return
         place = last
+
+
+async def _replay_failed(work: Work, job: RunningJob, start: dt.datetime, end: dt.datetime) -> bool:
+    """Deliver some failed events again; whether there may be more."""
+    webhook_id = UUID(job.payload["webhook"])
+    if await _active(work, webhook_id) is None:
+        return False
+    return await webhook_delivery.repeat_failed(work, webhook_id, start, end, job.id, limit=_STEP)
+
+
+async def _active(work: Work, webhook_id: UUID) -> tuple[Webhook, User, ApiKey | None] | None:
+    """A webhook that still sends, with its owner and the key that made it."""
+    active = (Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE, User.is_active)
+    row = (await work.session.execute(_webhooks().where(*active))).one_or_none()
+    if row is None or reason_of_end(row[2], work.now) is not None:
+        return None
+    return row[0], row[1], row[2]
 
 
 async def _replay_step(
@@ -237,16 +260,10 @@ async def _replay_step(
 ) -> tuple[dt.datetime, UUID] | None:
     """Deliver the next events after a place again; the place behind them, if there may be more."""
     webhook_id = UUID(job.payload["webhook"])
-    row = (
-        await work.session.execute(
-            _webhooks().where(
-                Webhook.id == webhook_id, Webhook.status == WebhookStatus.ACTIVE, User.is_active
-            )
-        )
-    ).one_or_none()
-    if row is None or reason_of_end(row[2], work.now) is not None:
+    found = await _active(work, webhook_id)
+    if found is None:
         return None
-    webhook, owner, key = row
+    webhook, owner, key = found
     events = list(
         await work.session.scalars(
             select(Event)

@@ -101,6 +101,19 @@ RULES[models.WebhookDelivery] = Rule(
 )
 
 
+def _of_own_delivery(viewer: Who, attempt: Any) -> ColumnElement[bool]:
+    delivery, webhook = aliased(models.WebhookDelivery), aliased(models.Webhook)
+    return (
+        select(delivery.id)
+        .join(webhook, webhook.id == delivery.webhook_id)
+        .where(delivery.id == attempt.delivery_id, _owned(viewer, webhook))
+        .exists()
+    )
+
+
+RULES[models.WebhookAttempt] = Rule(read=_of_own_delivery, noun="webhook attempt")
+
+
 def _problem_of_own_integration(viewer: Who, link: Any) -> ColumnElement[bool]:
     integration = aliased(models.Integration)
     own = (

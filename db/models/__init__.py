@@ -24,7 +24,13 @@ from db.models.share import Permission, TaskShare
 from db.models.task import Task, TaskPriority, TaskStatus
 from db.models.time_entry import TimeEntry
 from db.models.user import User, WeekDay
-from db.models.webhook import DeliveryState, Webhook, WebhookDelivery, WebhookStatus
+from db.models.webhook import (
+    DeliveryState,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookStatus,
+)
 
 __all__ = [
     "AccountCode",
@@ -75,6 +81,7 @@ __all__ = [
     "UsedStreamToken",
     "User",
     "Webhook",
+    "WebhookAttempt",
     "WebhookDelivery",
     "WebhookStatus",
     "WeekDay",

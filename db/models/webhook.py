@@ -49,6 +49,8 @@ class Webhook(Versioned, Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     # The API key that created it or changed it last; null if its user did so in a session.
     api_key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    # The URL's host unless its owner chose another.
+    name: Mapped[str]
     url: Mapped[str]
     # A `EventFilter` as JSON, with the schema's names.
     filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
@@ -83,7 +85,7 @@ class Webhook(Versioned, Base):
 
 
 class WebhookDelivery(Identified, Base):
-    """One event for one webhook, with all its attempts; the stored request is the latest one."""
+    """One event for one webhook; the stored request is that of the latest attempt."""
 
     __tablename__ = "webhook_deliveries"
 
@@ -111,6 +113,9 @@ class WebhookDelivery(Identified, Base):
     replay_id: Mapped[UUID | None]
 
     webhook: Mapped[Webhook] = relationship(lazy="raise", back_populates="deliveries")
+    attempts: Mapped[list[WebhookAttempt]] = relationship(
+        lazy="raise", back_populates="delivery", passive_deletes=True
+    )
 
     __table_args__ = (
         # An event that is processed again is sent to a webhook only once.
@@ -118,3 +123,29 @@ class WebhookDelivery(Identified, Base):
         Index("ix_webhook_deliveries_webhook_id_created_at_id", "webhook_id", "created_at", "id"),
         Index("ix_webhook_deliveries_created_at", "created_at"),
     )
+
+
+class WebhookAttempt(Identified, Base):
+    """One attempt of a delivery. Its request body is not stored: it is that of the delivery, unless
+    the event's objects changed in between.
+    """
+
+    __tablename__ = "webhook_attempts"
+
+    delivery_id: Mapped[UUID] = mapped_column(
+        ForeignKey("webhook_deliveries.id", ondelete="CASCADE")
+    )
+    # Counted from 1; as `WebhookDelivery.attempt` after it.
+    number: Mapped[int] = mapped_column(SmallInteger)
+    attempted_at: Mapped[dt.datetime]
+    request_headers: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
+    # See `WebhookDelivery.scopes`.
+    scopes: Mapped[list[str] | None]
+    response_status: Mapped[int | None] = mapped_column(SmallInteger)
+    response_body: Mapped[str | None]
+    duration_ms: Mapped[int | None]
+    error: Mapped[str | None]
+
+    delivery: Mapped[WebhookDelivery] = relationship(lazy="raise", back_populates="attempts")
+
+    __table_args__ = (UniqueConstraint("delivery_id", "number"),)

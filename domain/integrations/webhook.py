@@ -36,7 +36,7 @@ MAX_OVERLAP_HOURS = 168
 REPLAY_JOB = "webhook.replay"
 
 # Fields whose old and new values are logged.
-_LOGGED = ("filter", "payload", "status")
+_LOGGED = ("name", "filter", "payload", "status")
 # What an update may name.
 CHANGEABLE = frozenset({"url", *_LOGGED})
 _BY_OWNER = "Its owner disabled it."
@@ -59,9 +59,10 @@ class Receivers:
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook:
-    """`payload`: None for the default. `filter`: as it is stored."""
+    """`name`: None for the URL's host. `filter`: as it is stored. `payload`: None for the default."""
 
     url: str
+    name: str | None = None
     filter: Mapping[str, Any] | None = None
     payload: str | None = None
 
@@ -79,7 +80,7 @@ async def create(
     Filter and payload are validated in `graph.types.integrations.webhook`.
     """
     user_id = work.viewer.require()
-    url = receivers.check(new.url)
+    url, name = receivers.check(new.url), _name(new.name)
     await locks.lock_owner(work)
     count = await work.session.scalar(
         select(func.count()).select_from(Webhook).where(Webhook.user_id == user_id)
@@ -99,6 +100,7 @@ async def create(
         version=1,
         user_id=user_id,
         api_key_id=work.viewer.api_key_id,
+        name=name or addresses.parse(url).authority,
         url=url,
         filter=None if new.filter is None else dict(new.filter),
         payload=new.payload,
@@ -125,8 +127,9 @@ async def change(
     *,
     take_over: bool = False,
 ) -> Webhook:
-    """Change those of `url`, `filter`, `payload` and `status` that are given.
+    """Change those of `url`, `name`, `filter`, `payload` and `status` that are given.
 
+    Without a name of its own (None), a webhook is named by the host of its URL.
     A webhook that is enabled again sends events from then on; `replay` sends what it missed. The
     API key that changes a webhook becomes its key; `take_over` gives it back to its owner.
     """
@@ -135,6 +138,8 @@ async def change(
         receivers.check(rules.not_null(wanted["url"], ("url",)))
     if "status" in wanted:
         rules.not_null(wanted["status"], ("status",))
+    if "name" in wanted:
+        wanted["name"] = _name(wanted["name"])
     webhook = await work.editable(Webhook, webhook_id)
     key_id = await key_after(work, webhook, take_over=take_over)
     passed_on = key_id != webhook.api_key_id
@@ -148,9 +153,14 @@ async def change(
     if status is WebhookStatus.ACTIVE:
         await demand_live_key(work, key_id, ("take_over",))
     old_host = addresses.parse(webhook.url).authority
-    changes = work.apply(
-        webhook, wanted, if_version=if_version, ref="webhook", ignore=("api_key_id",)
-    )
+    derived = ["api_key_id"]
+    if "name" not in wanted and webhook.name == old_host:
+        # A name that was not chosen follows the URL.
+        wanted["name"] = None
+        derived.append("name")
+    if "name" in wanted and wanted["name"] is None:
+        wanted["name"] = addresses.parse(wanted.get("url", webhook.url)).authority
+    changes = work.apply(webhook, wanted, if_version=if_version, ref="webhook", ignore=derived)
     told = [entry for entry in changes if entry[0] in _LOGGED]
     if any(name == "url" for name, _, _ in changes):
         # Only the host of the URL, since many URLs have a secret in their path.
@@ -251,8 +261,17 @@ async def retry(work: Work, delivery_id: UUID) -> UUID:
     return delivery.id
 
 
-async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Webhook:
-    """Send the events of a period again: those that were sent and those that were missed."""
+async def replay(
+    work: Work,
+    webhook_id: UUID,
+    start: dt.datetime,
+    end: dt.datetime,
+    *,
+    only_failed: bool = False,
+) -> Webhook:
+    """Send the events of a period again: those that were sent and those that were missed, or only
+    those whose deliveries have failed (`webhook_delivery.count_failed`).
+    """
     with collecting():
         rules.moment(start, ("after",))
         rules.moment(end, ("before",))
@@ -263,7 +282,12 @@ async def replay(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datet
         refuse(BadInput(f"`after` must be within the last {days} days.", path=("after",)))
     webhook = await work.editable(Webhook, webhook_id)
     _demand_active(webhook)
-    payload = {"webhook": webhook.id, "from": start, "to": min(end, work.now)}
+    payload = {
+        "webhook": webhook.id,
+        "from": start,
+        "to": min(end, work.now),
+        "only_failed": only_failed,
+    }
     await work.enqueue(REPLAY_JOB, payload)
     return webhook
 
@@ -285,3 +309,9 @@ async def reencrypt(work: Work, encryption: Encryption) -> int:
 def _demand_active(webhook: Webhook) -> None:
     if webhook.status is not WebhookStatus.ACTIVE:
         raise BadInput("The webhook is disabled; enable it first.", path=("id",))
+
+
+@check()
+def _name(name: str | None) -> str | None:
+    return None if name is None else rules.text(name, ("name",), least=1, most=100)
+

@@ -1,4 +1,4 @@
-"""Deliveries: one row per event and webhook, with the result of its latest attempt.
+"""Deliveries: one row per event and webhook, and a row per attempt.
 
 The row is written with a job, in the transaction in which its event is dispatched. It is unique, so
 an event is delivered to a webhook once. `jobs.webhooks` makes the attempts and records each in one
@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import (
     DeliveryState,
+    Event,
     NotificationKind,
     Webhook,
+    WebhookAttempt,
     WebhookDelivery,
     WebhookStatus,
 )
-from domain.integrations.addresses import parse
 from domain.notifications.notification import Notice, notify
 from domain.work import Work
 from events.kinds import EventKind
@@ -129,6 +130,54 @@ async def add_or_repeat(
     await _enqueue(work, list(repeated))
 
 
+def _failed(webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> Select[UUID]:
+    """Failed deliveries of the events of a period, without tests."""
+    return (
+        select(WebhookDelivery.id)
+        .join(Event, Event.id == WebhookDelivery.event_id)
+        .where(
+            WebhookDelivery.webhook_id == webhook_id,
+            WebhookDelivery.state == DeliveryState.FAILED,
+            WebhookDelivery.is_test.is_(False),
+            Event.at >= start,
+            Event.at < end,
+        )
+    )
+
+
+async def count_failed(work: Work, webhook_id: UUID, start: dt.datetime, end: dt.datetime) -> int:
+    """The number of events of a period whose deliveries have failed."""
+    failed = _failed(webhook_id, start, end).subquery()
+    return await work.session.scalar(select(func.count()).select_from(failed)) or 0
+
+
+async def repeat_failed(
+    work: Work,
+    webhook_id: UUID,
+    start: dt.datetime,
+    end: dt.datetime,
+    replay_id: UUID,
+    *,
+    limit: int,
+) -> bool:
+    """Deliver failed events of a period again, once per replay. Returns whether there may be more.
+
+    Those that fail once more during the replay are not repeated by it.
+    """
+    others = WebhookDelivery.replay_id.is_distinct_from(replay_id)
+    some = _failed(webhook_id, start, end).where(others).order_by(WebhookDelivery.id).limit(limit)
+    repeated = list(
+        await work.session.scalars(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id.in_(some))
+            .values(_afresh(work) | {"replay_id": replay_id})
+            .returning(WebhookDelivery.id)
+        )
+    )
+    await _enqueue(work, repeated)
+    return len(repeated) == limit
+
+
 def _afresh(work: Work) -> dict[str, object]:
     return {"state": DeliveryState.PENDING, "tries": 0, "next_attempt_at": work.now, "error": None}
 
@@ -170,6 +219,20 @@ async def note(
     delivery.response_body = attempt.response_body
     delivery.duration_ms = attempt.duration_ms
     delivery.error = None if attempt.error is None else attempt.error[:_ERROR]
+    work.session.add(
+        WebhookAttempt(
+            id=work.new_id(),
+            delivery_id=delivery.id,
+            number=delivery.attempt,
+            attempted_at=delivery.attempted_at,
+            request_headers=delivery.request_headers,
+            scopes=delivery.scopes,
+            response_status=delivery.response_status,
+            response_body=delivery.response_body,
+            duration_ms=delivery.duration_ms,
+            error=delivery.error,
+        )
+    )
     wait = None
     if attempt.succeeded:
         delivery.state = DeliveryState.DELIVERED
@@ -216,7 +279,7 @@ async def disable(work: Work, webhook_id: UUID, reason: str) -> None:
     )
     work.record(EventKind.WEBHOOK_UPDATED, webhook, changes, audience=[webhook.user_id])
     await skip_pending(work, webhook.id, "The webhook was disabled.")
-    message = f"Your webhook to {parse(webhook.url).authority} was disabled. {reason}"
+    message = f"Your webhook “{webhook.name}” was disabled. {reason}"
     notice = Notice(webhook.user_id, NotificationKind.WEBHOOK_DISABLED, message=message)
     await notify(work, [notice])
     await work.session.flush()

@@ -37,6 +37,7 @@ PREFIXES: dict[type[Base], str] = {
     models.Reminder: "reminder",
     models.Webhook: "webhook",
     models.WebhookDelivery: "webhook_delivery",
+    models.WebhookAttempt: "webhook_attempt",
     models.Integration: "integration",
     models.ExternalLink: "integration_problem",
     models.Job: "job",

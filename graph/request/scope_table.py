@@ -125,7 +125,7 @@ _TYPES: Final[Mapping[str, str]] = {
         "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
-    "webhooks:read": "Webhook WebhookDelivery",
+    "webhooks:read": "Webhook WebhookDelivery WebhookAttempt",
     "integrations:read": "Integration IntegrationProblem",
     "admin:read": "Job JobQueue AdminUserFilter AdminUserOrder",
     SESSION: "Session ApiKey Device",

@@ -297,6 +297,7 @@ class Cast:
             webhook = models.Webhook(
                 id=work.new_id(),
                 user_id=owner.id,
+                name="example.com",
                 url="https://example.com/",
                 status=models.WebhookStatus.ACTIVE,
                 secret=b"",
@@ -314,6 +315,10 @@ class Cast:
                 created_at=now,
             )
             work.session.add(delivery)
+            attempt = models.WebhookAttempt(
+                id=work.new_id(), delivery=delivery, number=1, attempted_at=now
+            )
+            work.session.add(attempt)
             session = models.Session(
                 id=work.new_id(),
                 user_id=owner.id,
@@ -341,6 +346,7 @@ class Cast:
             "reminder": gid(reminder),
             "webhook": gid(webhook),
             "delivery": gid(delivery),
+            "attempt": gid(attempt),
             "yesterday": (now - dt.timedelta(days=1)).isoformat(),
             "today": now.isoformat(),
             "job": gid(job),

@@ -716,6 +716,7 @@ CASES: list[Case] = [
     Case("Query.webhook", one("webhook"), by_id("webhook"), "webhook", OWNER),
     Case("Query.node webhook", one("node"), by_id("webhook"), "webhook", OWNER),
     Case("Query.node delivery", one("node"), by_id("delivery"), "delivery", OWNER),
+    Case("Query.node attempt", one("node"), by_id("attempt"), "attempt", OWNER),
     # A filter for a task that the user cannot see reveals nothing about it, now or later.
     Case(
         "Mutation.webhookCreate",

@@ -205,6 +205,10 @@ async def _more_rows(
         state=models.DeliveryState.DELIVERED, created_at=now, attempt=1, tries=1,
         request_body=" ".join(str(mark) for marks in MARKS.values() for mark in marks[:1]),
     )  # fmt: skip
+    attempt = models.WebhookAttempt(
+        id=fresh_id(), delivery_id=delivery.id, number=1, attempted_at=now,
+        response_body=delivery.response_body, scopes=delivery.scopes,
+    )  # fmt: skip
     kinds = models.NotificationKind
     notices = [
         models.Notification(
@@ -234,9 +238,16 @@ async def _more_rows(
         for n in range(COMMENTS - 1)
     ]
     await world.rows(stored)
-    rows = [attachment, export, delivery, older, session, event, *notices, *comments]
+    rows = [attachment, export, delivery, attempt, older, session, event, *notices, *comments]
     await world.rows(*rows)
-    return [gid(attachment), gid(export), gid(delivery), gid(older), *map(gid, notices)]
+    return [
+        gid(attachment),
+        gid(export),
+        gid(delivery),
+        gid(attempt),
+        gid(older),
+        *map(gid, notices),
+    ]
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ NOUNS = {
         "Reminder ReminderRule ReminderDue ReminderStart ReminderOnce ReminderDaily ReminderWeekly "
         "ReminderMonthly"
     ),
-    "webhooks": "Webhook WebhookDelivery",
+    "webhooks": "Webhook WebhookDelivery WebhookAttempt",
     "integrations": "Integration IntegrationProblem",
     "admin": "Job JobQueue AdminUser",
     NO_KEY: "Session ApiKey Device",

@@ -160,6 +160,7 @@ KINDS = [
 def _webhook() -> dict[str, Any]:
     return {
         "url": "https://new.example.com/hook",
+        "name": "Assigned to me",
         "events": ["TASK_CREATED"],
         "filter": {"kinds": ["TASK_CREATED"]},
         "payload": "{ kind at }",

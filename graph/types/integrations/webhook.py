@@ -15,6 +15,7 @@ from auth.scopes import EVENT_SCOPES, LOSS
 from auth.viewer import Viewer
 from db import models
 from domain.integrations import webhook as domain
+from domain.integrations import webhook_delivery
 from domain.integrations.webhook import NewWebhook, Receivers
 from domain.work import Work
 from errors import Forbidden
@@ -57,7 +58,7 @@ async def _events(parents: Sequence[Any], info: BatchInfo) -> Sequence[Any]:
     return await load_objects(info, models.Event, [parent.event_id for parent in parents])
 
 
-def _of_those_scopes(column_: Any, description: str) -> Any:
+def _of_those_scopes(model: Any, column_: Any, description: str) -> Any:
     """A text that an API key can read only with the scopes of everything that was sent, since the
     receiver can echo what it got. The error names a missing scope.
     """
@@ -66,19 +67,51 @@ def _of_those_scopes(column_: Any, description: str) -> Any:
     async def texts(parents: Sequence[Any], info: BatchInfo) -> list[Any]:
         return [_guarded(info.viewer, parent, getattr(parent, label)) for parent in parents]
 
-    requires = (label, models.WebhookDelivery.scopes)
+    requires = (label, model.scopes)
     more = "An API key needs the scopes of everything that was sent."
     return batch(texts, f"{description} {more}", requires=requires)
 
 
-def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden | None:
+def _guarded(viewer: Viewer, sent: Any, text: str | None) -> str | Forbidden | None:
     if text is not None:
         try:
-            # Deliveries from before scopes were recorded have unknown content.
-            demand(viewer, ["read"] if delivery.scopes is None else delivery.scopes)
+            # What was sent before scopes were recorded has unknown content.
+            demand(viewer, ["read"] if sent.scopes is None else sent.scopes)
         except Forbidden as missing:
             return missing
     return text
+
+
+_REQUEST_HEADERS = "The request headers, without the signatures."
+_RESPONSE_STATUS = "The HTTP status of the response; null if there was none."
+_RESPONSE_BODY = "The first 10,000 bytes of the response body; the rest is not read."
+_RESPONSE_TIME = (
+    "The time from the start of the request to the end of the response, in milliseconds."
+)
+
+
+@node_type(
+    models.WebhookAttempt,
+    "One attempt to send a delivery, with the response. Kept as long as the delivery.",
+)
+class WebhookAttempt(Node):
+    id: strawberry.ID = node_id(models.WebhookAttempt)
+    attempted_at: dt.datetime | None = column("When the attempt started.")
+    request_headers: JSON | None = column(_REQUEST_HEADERS)
+    response_status: int | None = column(_RESPONSE_STATUS)
+    response_body: str | None = _of_those_scopes(
+        models.WebhookAttempt, models.WebhookAttempt.response_body, _RESPONSE_BODY
+    )
+    response_time: int | None = column(models.WebhookAttempt.duration_ms, _RESPONSE_TIME)
+    failure_reason: str | None = column(
+        models.WebhookAttempt.error,
+        "Why the attempt failed, as a sentence; null if it succeeded.",
+    )
+
+
+@paging.connection_type("A page of attempts.", edge="An attempt in a list, with its cursor.")
+class WebhookAttemptConnection:
+    node: WebhookAttempt
 
 
 @node_type(
@@ -89,36 +122,35 @@ def _guarded(viewer: Viewer, delivery: Any, text: str | None) -> str | Forbidden
 class WebhookDelivery(Node):
     id: strawberry.ID = node_id(models.WebhookDelivery)
     webhook: Webhook | None = to_one(models.WebhookDelivery.webhook, "The webhook.")
-    event_id: strawberry.ID = column(
-        "The event's ID. It is sent as `webhook-id` with every attempt, so that receivers can "
-        "recognize repeated deliveries.",
-        convert=ids.Encoder(models.Event),
-    )
     event: Event | None = batch(
-        _events, "The event; null if you can no longer see it.", requires=("event_id",)
+        _events,
+        "The event; null if you can no longer see it. Its ID is sent as `webhook-id` with every "
+        "attempt, so that receivers can recognize repeated deliveries.",
+        requires=("event_id",),
     )
     status: DeliveryState = column(
         models.WebhookDelivery.state, "The state of the delivery.", convert=DeliveryState
     )
     is_test: bool = column("Whether it is a test delivery.")
     attempt_count: int = column(models.WebhookDelivery.attempt, "The number of attempts so far.")
+    attempts: WebhookAttemptConnection = paging.to_many(
+        models.WebhookDelivery.attempts,
+        "All attempts, newest first. Of a delivery from before version 0.2.0, only the latest one.",
+        default_order=(Key(ordering.source(models.WebhookAttempt.number), descending=True),),
+    )
     attempted_at: dt.datetime | None = column("When the latest attempt started.")
     next_attempt_at: dt.datetime | None = column(
         "When the next attempt is made; null if none is scheduled."
     )
-    request_headers: JSON | None = column("The request headers, without the signatures.")
+    request_headers: JSON | None = column(_REQUEST_HEADERS)
     request_body: str | None = _of_those_scopes(
-        models.WebhookDelivery.request_body, "The request body."
+        models.WebhookDelivery, models.WebhookDelivery.request_body, "The request body."
     )
-    response_status: int | None = column("The HTTP status of the response; null if there was none.")
+    response_status: int | None = column(_RESPONSE_STATUS)
     response_body: str | None = _of_those_scopes(
-        models.WebhookDelivery.response_body,
-        "The first 10,000 bytes of the response body; the rest is not read.",
+        models.WebhookDelivery, models.WebhookDelivery.response_body, _RESPONSE_BODY
     )
-    response_time: int | None = column(
-        models.WebhookDelivery.duration_ms,
-        "The time from the start of the request to the end of the response, in milliseconds.",
-    )
+    response_time: int | None = column(models.WebhookDelivery.duration_ms, _RESPONSE_TIME)
     failure_reason: str | None = column(
         models.WebhookDelivery.error, "Why the delivery failed or was skipped, as a sentence."
     )
@@ -144,6 +176,7 @@ class Webhook(Node):
     """See `db.models.Webhook`. Secrets are not shown again."""
 
     id: strawberry.ID = node_id(models.Webhook)
+    name: str = column("The webhook's name; the host of `url` unless you chose another.")
     url: str = column("The URL that events are sent to.")
     filter: JSON | None = column("Sends only events that match this `EventFilter`; null for all.")
     payload: str = expression(
@@ -222,6 +255,14 @@ class _SecretPayload(_WebhookPayload):
 class _DeliveryPayload(MutationPayload):
     webhook_delivery: WebhookDelivery | None = ref(
         models.WebhookDelivery, "The delivery, which is due now.", "delivery"
+    )
+
+
+@shared_payload()
+class _ReplayPayload(_WebhookPayload):
+    event_count: int | None = value(
+        "event_count",
+        "The number of events that are sent again, if `onlyFailed` is true.",
     )
 
 
@@ -333,8 +374,13 @@ async def _retry(work: Work, data: WebhookDeliveryRetryInput) -> Refs:
 
 
 async def _replay(work: Work, data: WebhookReplayInput) -> Refs:
-    webhook = await domain.replay(work, _id(data), data.after, data.before)
-    return {"webhook": webhook.id}
+    webhook = await domain.replay(
+        work, _id(data), data.after, data.before, only_failed=data.only_failed
+    )
+    count = None
+    if data.only_failed:
+        count = await webhook_delivery.count_failed(work, webhook.id, data.after, data.before)
+    return {"webhook": webhook.id, "event_count": count}
 
 
 @strawberry.type
@@ -377,7 +423,7 @@ class WebhookMutation:
         "Sends a delivery again immediately, whether or not it succeeded. The payload is "
         "generated again.",
     )
-    webhook_replay: _WebhookPayload = mutation(
+    webhook_replay: _ReplayPayload = mutation(
         _replay,
         WebhookReplayInput,
         "Sends the events of a period again: those that were sent, successfully or not, and "

@@ -30,6 +30,7 @@ _URL = (
     "The URL that events are sent to: https://, without a user name, on the public internet, up "
     "to 2,000 characters."
 )
+_NAME = "A name to tell webhooks apart, 1 to 100 characters."
 _FILTER = "Sends only events that match this filter and that you can see, as in `taskEvents`."
 _PAYLOAD = (
     "The payload, as a GraphQL selection on `Event` in braces: `{ kind task { title } }`. "
@@ -76,6 +77,7 @@ class WebhookOrder:
 @strawberry.input(description="Input for `webhookCreate`.")
 class WebhookCreateInput(MutationInput):
     url: str = required(_URL)
+    name: str | None = optional(f"{_NAME} The host of `url` by default.")
     filter: EventFilter | None = optional(_FILTER)
     payload: str | None = optional(f"{_PAYLOAD} `Webhook.payload` shows the default.")
 
@@ -84,6 +86,7 @@ class WebhookCreateInput(MutationInput):
 class WebhookUpdateInput(UpdateInput):
     id: strawberry.ID = required("The webhook to change.")
     url: str | None = optional(_URL)
+    name: strawberry.Maybe[str | None] = change(f"{_NAME} Null for the host of `url`.")
     filter: strawberry.Maybe[EventFilter | None] = change(f"{_FILTER} Null for no filter.")
     payload: strawberry.Maybe[str | None] = change(f"{_PAYLOAD} Null for the default.")
     status: WebhookStatus | None = optional(
@@ -131,3 +134,8 @@ class WebhookReplayInput(WebhookInput):
         "The start of the period, within the last 30 days; events at this time are included.",
     )
     before: dt.datetime = required("The end of the period; events at this time are not included.")
+    only_failed: bool = defaulted(
+        False,
+        "If true, sends only events whose deliveries have the status FAILED, and none that were "
+        "delivered, skipped or missed.",
+    )

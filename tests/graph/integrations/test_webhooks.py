@@ -14,13 +14,15 @@ from tests.factories import World, missing
 CREATE = """
 mutation ($input: WebhookCreateInput!) { webhookCreate(input: $input) {
   secret replayed errors { code path message }
-  webhook { id url events filter payload status disabledReason failingSince oldSecretUntil version }
+  webhook {
+    id name url events filter payload status disabledReason failingSince oldSecretUntil version
+  }
 } }
 """
 UPDATE = """
 mutation ($input: WebhookUpdateInput!) { webhookUpdate(input: $input) {
   errors { code path message conflictingFields }
-  webhook { id url events filter payload status disabledReason version }
+  webhook { id name url events filter payload status disabledReason version }
 } }
 """
 ROTATE = """
@@ -31,7 +33,7 @@ mutation ($input: WebhookSecretRotateInput!) { webhookSecretRotate(input: $input
 TEST = """
 mutation ($input: WebhookTestInput!) { webhookTest(input: $input) {
   errors { code path }
-  webhookDelivery { id status isTest attemptCount eventId event { kind } webhook { id } }
+  webhookDelivery { id status isTest attemptCount event { id kind } webhook { id } }
 } }
 """
 RETRY = """
@@ -41,7 +43,7 @@ mutation ($input: WebhookDeliveryRetryInput!) { webhookDeliveryRetry(input: $inp
 """
 REPLAY = """
 mutation ($input: WebhookReplayInput!) { webhookReplay(input: $input) {
-  errors { code path message } webhook { id }
+  errors { code path message } webhook { id } eventCount
 } }
 """
 URL = "https://hooks.example.com/in"
@@ -161,6 +163,34 @@ async def test_a_webhook_is_changed_and_turned_off_and_on(world: World, ada: Per
     assert private.codes == ["BAD_USER_INPUT"]
 
 
+async def test_a_webhook_is_named_by_its_host_or_by_its_owner(world: World, ada: Person) -> None:
+    webhook = (await create(world, ada, url="https://Hooks.example.com:8443/in?x=1"))["webhook"]
+    assert webhook["name"] == "hooks.example.com:8443"
+
+    async def changed(**values: Any) -> str:
+        reply = await world.run(UPDATE, ada, input={"id": webhook["id"], **values})
+        name: str = reply.good["webhookUpdate"]["webhook"]["name"]
+        return name
+
+    # It follows the URL until there is another name, and again without one.
+    assert await changed(url="https://other.example.com/") == "other.example.com"
+    assert await changed(name="  Roses ") == "Roses"
+    assert await changed(url=URL) == "Roses"
+    assert await changed(name=None) == "hooks.example.com"
+    assert await changed(url="https://third.example.com/", name="Tulips") == "Tulips"
+    stale = {"id": webhook["id"], "url": URL, "ifVersion": 1}
+    conflict = await world.run(UPDATE, ada, input=stale)
+    assert conflict.user_errors[0]["conflictingFields"] == ["url"]
+    assert (await create(world, ada, name="Roses"))["webhook"]["name"] == "Roses"
+    for name in ("", " ", "x" * 101, "a\nb"):
+        error = await refused(world, ada, name=name)
+        assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["input", "name"])
+        wrong = {"id": webhook["id"], "url": "nonsense", "name": name}
+        reply = await world.run(UPDATE, ada, input=wrong)
+        paths = {tuple(error["path"]) for error in reply.user_errors}
+        assert paths == {("input", "url"), ("input", "name")}
+
+
 async def test_a_secret_is_rotated(world: World, ada: Person) -> None:
     made = await create(world, ada)
     id_ = made["webhook"]["id"]
@@ -201,16 +231,17 @@ async def test_a_test_is_a_delivery_of_its_own(world: World, ada: Person) -> Non
         True,
         0,
     )
-    assert delivery["event"] == {"kind": "WEBHOOK_TESTED"}
+    assert delivery["event"]["kind"] == "WEBHOOK_TESTED"
     assert delivery["webhook"] == {"id": id_}
     query = """
     query ($id: ID!) { webhook(id: $id) { deliveries(filter: {status: {eq: PENDING}}) {
-      totalCount nodes { id eventId }
+      totalCount nodes { id event { id } attempts { totalCount nodes { id } } }
     } } }
     """
     listed = (await world.run(query, ada, id=id_)).good["webhook"]["deliveries"]
     assert listed["totalCount"] == 1
-    assert listed["nodes"][0]["eventId"] == delivery["eventId"]
+    assert listed["nodes"][0]["event"]["id"] == delivery["event"]["id"]
+    assert listed["nodes"][0]["attempts"] == {"totalCount": 0, "nodes": []}
     again = await world.run(RETRY, ada, input={"id": delivery["id"]})
     assert again.good["webhookDeliveryRetry"]["webhookDelivery"]["id"] == delivery["id"]
 

@@ -154,6 +154,7 @@ async def fixtures(world: World) -> AsyncIterator[Fixtures]:
 
     webhook = models.Webhook(
         user_id=owner.id,
+        name="example.com",
         url="https://example.com/",
         status=WebhookStatus.ACTIVE,
         secret=b"",

@@ -18,6 +18,7 @@ from db.models import (
     Role,
     Task,
     Webhook,
+    WebhookAttempt,
     WebhookDelivery,
 )
 from domain.integrations import webhook as webhooks
@@ -99,6 +100,17 @@ class Scene:
     async def delivery(self, webhook: Webhook) -> WebhookDelivery:
         (one,) = await self.deliveries(webhook)
         return one
+
+    async def attempts(self, webhook: Webhook) -> list[WebhookAttempt]:
+        """The attempts of its deliveries, oldest first."""
+        async with self.house.database.session() as session:
+            query = (
+                select(WebhookAttempt)
+                .join(WebhookDelivery)
+                .where(WebhookDelivery.webhook_id == webhook.id)
+                .order_by(WebhookAttempt.delivery_id, WebhookAttempt.number)
+            )
+            return list(await session.scalars(query))
 
     async def delivered(self, webhook: Webhook) -> int:
         return sum(one.state is DeliveryState.DELIVERED for one in await self.deliveries(webhook))

@@ -10,9 +10,11 @@ from db.models import (
     DeliveryState,
     Job,
     JobState,
+    WebhookDelivery,
     WebhookStatus,
 )
 from domain.integrations import webhook as webhooks
+from domain.integrations import webhook_delivery
 from events.kinds import EventKind
 from jobs import periodic
 from tests.jobs.webhooks.conftest import Scene
@@ -83,6 +85,92 @@ async def test_a_replay_that_is_run_again_repeats_nothing(scene: Scene) -> None:
         await work.session.execute(jobs.values(**again))
     await scene.settle()
     assert len(scene.receiver.requests) == 2
+
+
+async def test_a_replay_of_failures_sends_what_failed_and_nothing_else(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    failed, before = await scene.task("Failed"), await scene.task("Before")
+    await scene.settle()
+    while due := [one.next_attempt_at for one in await scene.deliveries(webhook)]:
+        if None in due:
+            break
+        scene.house.clock.now = max(at for at in due if at is not None)
+        await scene.settle()
+    up = {"url": scene.receiver.url("/hook")}
+    act, who = scene.house.do, scene.ada.viewer
+    await act(who, webhooks.change, scene.receivers, webhook.id, up, None)
+    # A test that failed is no event of the period.
+    down, _ = await scene.webhook("/500")
+    await act(who, webhooks.test, down.id)
+    sent = await scene.task("Sent")
+    await scene.settle()
+    assert [one.state.name for one in await scene.deliveries(webhook)] == [
+        "FAILED",
+        "FAILED",
+        "DELIVERED",
+    ]
+    scene.receiver.requests.clear()
+    end = sent.created_at + dt.timedelta(seconds=1)
+    async with scene.house.work() as work:
+        period = (webhook.id, failed.created_at, end)
+        assert await webhook_delivery.count_failed(work, *period) == 2
+        later = (webhook.id, before.created_at, end)
+        assert await webhook_delivery.count_failed(work, *later) == 1
+    start = failed.created_at
+    await act(who, webhooks.replay, webhook.id, start, end, only_failed=True)
+    await scene.settle()
+    titles = [one.json["task"]["title"] for one in scene.receiver.requests]
+    assert sorted(titles) == ["Before", "Failed"]
+    assert await scene.delivered(webhook) == 3
+    async with scene.house.work() as work:
+        assert await webhook_delivery.count_failed(work, *period) == 0
+
+
+async def test_failures_that_fail_again_are_not_repeated_for_ever(scene: Scene) -> None:
+    """Nor is anything sent twice if the worker of the replay is killed before that is noted."""
+    webhook, _ = await scene.webhook("/410", events=[EventKind.TASK_CREATED])
+    task = await scene.task()
+    await scene.settle()
+    on = {"status": WebhookStatus.ACTIVE, "url": scene.receiver.url("/500")}
+    act, who = scene.house.do, scene.ada.viewer
+    await act(who, webhooks.change, scene.receivers, webhook.id, on, None)
+    end = scene.house.clock()
+    await act(who, webhooks.replay, webhook.id, task.created_at, end, only_failed=True)
+    await scene.settle()
+    async with scene.house.work() as work:
+        failed = update(WebhookDelivery).values(state=DeliveryState.FAILED, next_attempt_at=None)
+        await work.session.execute(failed.where(WebhookDelivery.webhook_id == webhook.id))
+        again = {"state": JobState.WAITING, "due_at": scene.house.clock()}
+        jobs = update(Job).where(Job.name == webhooks.REPLAY_JOB)
+        await work.session.execute(jobs.values(**again))
+    scene.receiver.requests.clear()
+    await scene.settle()
+    assert scene.receiver.requests == []
+    assert (await scene.delivery(webhook)).state is DeliveryState.FAILED
+
+
+async def test_every_attempt_is_kept_as_long_as_its_delivery(scene: Scene) -> None:
+    webhook, _ = await scene.webhook("/500", events=[EventKind.TASK_CREATED])
+    await scene.task()
+    await scene.settle()
+    await scene.until_next(webhook)
+    up = {"url": scene.receiver.url("/hook")}
+    await scene.house.do(scene.ada.viewer, webhooks.change, scene.receivers, webhook.id, up, None)
+    await scene.until_next(webhook)
+    delivery = await scene.delivery(webhook)
+    first, second, third = await scene.attempts(webhook)
+    assert [one.number for one in (first, second, third)] == [1, 2, 3]
+    assert [one.response_status for one in (first, second, third)] == [500, 500, 200]
+    assert first.error == second.error == "The receiver answered 500."
+    assert third.error is None
+    assert first.attempted_at < second.attempted_at < third.attempted_at == delivery.attempted_at
+    assert third.request_headers == delivery.request_headers
+    assert first.request_headers != second.request_headers
+    assert first.scopes == delivery.scopes
+    assert delivery.attempt == 3
+    scene.house.clock.forward(days=31)
+    await periodic.run_once(scene.house.transactions, scene.house.settings, clock=scene.house.clock)
+    assert await scene.attempts(webhook) == []
 
 
 async def test_deliveries_are_kept_for_thirty_days(scene: Scene) -> None:
