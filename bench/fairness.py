@@ -37,7 +37,7 @@ _AT_ONCE: Final = 200
 
 _PROJECT: Final = 'mutation { projectCreate(input: {name: "Hanging"}) { project { id } } }'
 _WEBHOOK: Final = """mutation ($url: String!) { webhookCreate(input: {
-  url: $url, events: [TASK_CREATED] }) { webhook { id } errors { message } } }"""
+  url: $url, filter: { kind: { eq: TASK_CREATED } } }) { webhook { id } errors { message } } }"""
 _CHANNEL: Final = """mutation ($url: String!, $project: ID!) { integrationCreate(input: {
   projectId: $project, slack: { events: [TASK_CREATED] }, credentials: $url }) {
   integration { id } errors { message } } }"""

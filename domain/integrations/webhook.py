@@ -25,7 +25,7 @@ from domain import locks, rules
 from domain.accounts.by_key import demand_live_key, key_after
 from domain.integrations import addresses, webhook_delivery
 from domain.work import Work
-from errors import BadInput, ErrorCode, Failure, collecting, refuse
+from errors import BadInput, ErrorCode, Failure, check, collecting, refuse
 from events.kinds import EventKind
 
 MAX_WEBHOOKS = 50
@@ -59,7 +59,9 @@ class Receivers:
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook:
-    """`name`: None for the URL's host. `filter`: as it is stored. `payload`: None for the default."""
+    """`name`: None for the URL's host. `filter`: as it is stored. `payload`: None for the default
+    one.
+    """
 
     url: str
     name: str | None = None

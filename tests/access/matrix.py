@@ -611,9 +611,9 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.activity",
-        "query ($filter: ActivityFilter) "
+        "query ($filter: EventFilter) "
         "{ activity(filter: $filter) { totalCount nodes { id summary } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         # A user's own acts: the owner created the task.
         OWNER,
@@ -621,17 +621,17 @@ CASES: list[Case] = [
     ),
     Case(
         "Query.activityStats",
-        "query ($filter: ActivityFilter) { activityStats(filter: $filter) { total } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        "query ($filter: EventFilter) { activityStats(filter: $filter) { total } }",
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         OWNER,
         hidden="EMPTY",
     ),
     Case(
         "Query.adminAuditLog",
-        "query ($filter: ActivityFilter) { adminAuditLog(filter: $filter) "
+        "query ($filter: EventFilter) { adminAuditLog(filter: $filter) "
         "{ totalCount nodes { id } } }",
-        lambda fixtures: {"filter": {"taskId": {"eq": fixtures.task}}},
+        lambda fixtures: {"filter": {"task": {"id": {"eq": fixtures.task}}}},
         "task",
         ADMINISTRATOR,
         NOT_ADMINISTRATORS,
@@ -640,7 +640,10 @@ CASES: list[Case] = [
         "Query.events",
         "query ($since: String!, $filter: EventFilter) "
         "{ events(after: $since, filter: $filter) { nodes { id kind subject { __typename } } } }",
-        lambda fixtures: {"since": fixtures.before, "filter": {"tasks": [fixtures.task]}},
+        lambda fixtures: {
+            "since": fixtures.before,
+            "filter": {"task": {"id": {"eq": fixtures.task}}},
+        },
         "task",
         TASK_SEEN,
         hidden="EMPTY",
@@ -649,7 +652,10 @@ CASES: list[Case] = [
         "Subscription.taskEvents",
         "subscription ($after: String, $filter: EventFilter) "
         "{ taskEvents(after: $after, filter: $filter) { kind subject { __typename } } }",
-        lambda fixtures: {"after": fixtures.before, "filter": {"tasks": [fixtures.task]}},
+        lambda fixtures: {
+            "after": fixtures.before,
+            "filter": {"task": {"id": {"eq": fixtures.task}}},
+        },
         "task",
         TASK_SEEN,
     ),
@@ -721,7 +727,9 @@ CASES: list[Case] = [
     Case(
         "Mutation.webhookCreate",
         does("webhookCreate", "webhook { id }"),
-        lambda s: {"input": {"url": "https://example.com/", "filter": {"tasks": [s.task]}}},
+        lambda s: {
+            "input": {"url": "https://example.com/", "filter": {"task": {"id": {"eq": s.task}}}}
+        },
         "task",
         SIGNED_IN,
     ),

@@ -2,10 +2,12 @@
 
 The log stores values as the database has them. They are converted when they are read: ids become
 global, names camel case, and a change gets the type of its field: by the model's column, or, for
-what is no column (any more), by the values. Readers of one event can see different things: a user who sees the project
-that a task left need not see the project that it went to. So the id of a project, task or comment
-is shown only to users who can see it, and a hidden project also hides the task's number, position
-and parent in it. Users are not hidden, since every public profile is visible.
+what is no column (any more), by the values.
+
+Readers of one event can see different things: a user who sees the project that a task left need not
+see the project that it went to. So the id of a project, task or comment is shown only to users who
+can see it, and a hidden project also hides the task's number, position and parent in it. Users are
+not hidden, since every public profile is visible.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
         (await world.run(RENAME, person, id=gid(task))).good  # noqa: B018
         event = await live.event()
     assert event["ip"]
-    assert event["sessionId"].startswith("session_")
+    assert event["via"] == "SESSION"
+    assert event["session"]["id"].startswith("session_")
 
     async def asked(document: str, **variables: Any) -> Any:
         reply = await world.run(document, person, engine=engine, **variables)
@@ -53,7 +54,7 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
 
     ways = {}
     for name in LISTS:
-        only = f'filter: {{ taskId: {{ eq: "{gid(task)}" }} }}'
+        only = f'filter: {{ task: {{ id: {{ eq: "{gid(task)}" }} }} }}'
         ways[name] = (await asked(f"{{ {name}({only}) {{ nodes {{ {ALL} }} }} }}"))[name]["nodes"]
     of_task = f"query ($id: ID!) {{ task(id: $id) {{ activity {{ nodes {{ {ALL} }} }} }} }}"
     ways["Task.activity"] = (await asked(of_task, id=gid(task)))["task"]["activity"]["nodes"]
@@ -70,4 +71,4 @@ async def test_all_fields_by_all_ways(world: World, engine: Engine) -> None:
     async with listening(world, other, engine, document=subscription) as live:
         (await world.run(RENAME, person, id=gid(shared))).good  # noqa: B018
         seen = await live.event()
-    assert (seen["ip"], seen["sessionId"]) == (None, None)
+    assert (seen["ip"], seen["session"]) == (None, None)

@@ -456,7 +456,10 @@ async def test_filters_narrow_what_is_heard_and_what_is_read_alike(world: World)
             {"not": {"project": {"id": {"eq": f"task_{uuid4().hex}"}}}},
             ["filter", "not", "project", "id", "eq"],
         ),
-        ({"actor": {"id": {"in": [f"user_{uuid4().hex}"] * 1001}}}, ["filter", "actor", "id", "in"]),
+        (
+            {"actor": {"id": {"in": [f"user_{uuid4().hex}"] * 1001}}},
+            ["filter", "actor", "id", "in"],
+        ),
     ],
 )
 async def test_a_wrong_filter_is_refused_with_its_place(

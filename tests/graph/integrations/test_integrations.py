@@ -52,7 +52,9 @@ async def test_an_integration_shows_its_settings_and_no_credentials(
         assert (made["status"], made["lastSyncAt"], made["version"]) == ("ACTIVE", None, 1)
         assert made["project"]["id"] == gid(project)
     assert made["settings"] == {"events": ["TASK_CREATED", "TASK_COMPLETED", "COMMENT_CREATED"]}
-    events = "{ activity { nodes { kind summary changes { field from to } } } }"
+    events = """{ activity { nodes { kind summary changes {
+      field ... on TextChange { oldText newText } ... on ListChange { added removed }
+      ... on JSONChange { oldValue newValue } } } } }"""
     for query in (LIST, events):
         reply = await world.run(query, ada)
         assert reply.good

@@ -35,7 +35,7 @@ LISTS = {
     "WebhookDeliveryFilter": """query ($filter: WebhookDeliveryFilter!, $webhook: ID!) {
       webhook(id: $webhook) { deliveries(filter: $filter) {
         nodes { label: failureReason } totalCount } } }""",
-    "ActivityFilter": """query ($filter: ActivityFilter!) {
+    "EventFilter": """query ($filter: EventFilter!) {
       activity(filter: $filter) { nodes { label: requestId } totalCount } }""",
     "TaskFilter": """query ($filter: TaskFilter!) {
       tasks(filter: $filter) { nodes { label: title } totalCount } }""",
@@ -304,17 +304,20 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         ({"createdAt": {"lt": NEXT}}, "A"),
     ),
     *_cases(
-        "ActivityFilter",
+        "EventFilter",
         ({"kind": {"eq": "TASK_UPDATED"}}, "A"),
         ({"kind": {"notEq": "TASK_UPDATED"}}, "B"),
         ({"kind": {"in": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "B"),
         ({"kind": {"notIn": ["TASK_COMPLETED", "COMMENT_CREATED"]}}, "A"),
         ({"at": {"lt": NEXT}}, "A"),
-        ({"actorId": {"eq": "$owner"}}, "AB"),
-        ({"actorId": {"eq": "$helper"}}, ""),
-        ({"taskId": {"eq": "$other"}}, "B"),
-        ({"projectId": {"eq": "$project"}}, "A"),
-        ({"projectId": {"isNull": True}}, "B"),
+        ({"subjectType": ["TASK"]}, "AB"),
+        ({"subjectType": []}, ""),
+        ({"id": {"in": []}}, ""),
+        ({"actor": {"id": {"eq": "$owner"}}}, "AB"),
+        ({"actor": {"id": {"eq": "$helper"}}}, ""),
+        ({"task": {"id": {"eq": "$other"}}}, "B"),
+        ({"project": {"id": {"eq": "$project"}}}, "A"),
+        ({"not": {"project": {"id": {"isNull": False}}}}, "B"),
     ),
     *_cases(
         "TaskFilter",
@@ -337,7 +340,7 @@ REPORT_CASES: list[tuple[dict[str, Any], tuple[int, int]]] = [
 ]
 # What else of the same world would be found: events of the making, and other people's jobs.
 WITHIN: dict[str, dict[str, Any]] = {
-    "ActivityFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
+    "EventFilter": {"at": {"lt": "2021-01-01T00:00:00Z"}},
     "JobFilter": {"name": {"startsWith": "$jobs"}},
 }
 
